@@ -1,0 +1,1 @@
+//! Flags and environment: the one place that reads them.

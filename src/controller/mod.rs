@@ -1,0 +1,1 @@
+//! Watches, intents and restarts.

@@ -1,0 +1,3 @@
+//! The `reroll` program.
+
+fn main() {}
