@@ -1,1 +1,29 @@
-//! The pure core.
+//! The pure core: what a workload uses, which versions its pods were started with, and what follows from that.
+//!
+//! Nothing here knows tokio, a client, a clock or the environment; `now` and the digest key are arguments. Every
+//! decision is a total function over values, so that it is tested by tables and properties, and so that the webhook,
+//! the controller and the command line cannot disagree. `tests/layers.rs` guards the boundary.
+//!
+//! Reading order: [`source`] (references), [`version`] (digests), [`observed`] (the annotation), [`policy`] (opt-in),
+//! [`workload`] (the table of kinds), [`decide`] (the heart), [`stamp`] (the same heart at admission), [`patch`] (how
+//! a decision is written), [`index`] (what is known right now).
+
+pub mod annotation;
+pub mod decide;
+pub mod fold;
+pub mod index;
+pub mod observed;
+pub mod patch;
+pub mod policy;
+pub mod source;
+pub mod stamp;
+pub mod version;
+pub mod workload;
+
+pub use decide::{Cause, CauseKind, Decision, Outcome};
+pub use index::Index;
+pub use observed::Observed;
+pub use policy::Policy;
+pub use source::{SourceKey, SourceKind, SourceName};
+pub use version::{Digest, DigestKey, Version};
+pub use workload::{Kind, WorkloadKey};

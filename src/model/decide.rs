@@ -1,0 +1,841 @@
+//! The heart: what follows from the versions a workload's pods were started with and the versions that exist now.
+//!
+//! [`decide`] is pure and total. Every row of the decision table in the documentation is a row of the table test below.
+//! A decision says what to do, why, and what `observed` becomes; it never does anything.
+//!
+//! Invariants:
+//! - versions never go backwards: a live version older than the observed one is *behind*, which is no decision;
+//! - `observed` advances over a change only together with a fresh `restarted-for` ([`Outcome::Restart`]), except where
+//!   the change needs no restart (pods that wait for the source, `on-recreate: content`);
+//! - when several sources ask for a restart, one restart carries all causes;
+//! - while something that pods require is absent nothing restarts: new pods could not start.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::{
+    fold::Fold,
+    observed::{Entry, Mark, Observed, Reading},
+    policy::{OnDelete, OnRecreate, Policy},
+    source::{Need, References, SourceName, Usage},
+    version::{DigestKey, Version},
+};
+
+/// How long after `creationTimestamp` the webhook's own time may lie for an `observed` made at CREATE, in seconds.
+pub const CREATE_WINDOW: i64 = 30;
+
+/// A source as known right now.
+#[derive(Clone, Copy, Debug)]
+pub enum Lookup<'a> {
+    /// The first list is not complete: nothing can be said.
+    Unsynced,
+    /// It does not exist.
+    Absent {
+        /// The version it last had, as far as remembered.
+        last: Option<&'a Version>,
+        /// Known to be absent at this resourceVersion or later; `u64::MAX` where the API server was asked just now.
+        since: u64,
+    },
+    /// It exists.
+    Present {
+        /// Its version.
+        version: &'a Version,
+        /// Read from the API server after the workload was: not merely what a watch delivered so far.
+        fresh: bool,
+    },
+}
+
+/// What is known of what was observed.
+#[derive(Clone, Copy, Debug)]
+pub enum Known<'a> {
+    /// Nothing that counts: adopt.
+    Nothing,
+    /// Written by a newer release: leave it alone.
+    Newer,
+    /// Written under another digest key: uids count, digests do not.
+    OtherKey(&'a Observed),
+    /// What the pods were last started with.
+    Observed(&'a Observed),
+}
+
+impl<'a> From<Option<&'a Reading>> for Known<'a> {
+    fn from(reading: Option<&'a Reading>) -> Self {
+        match reading {
+            None | Some(Reading::Foreign) => Self::Nothing,
+            Some(Reading::Newer(_)) => Self::Newer,
+            Some(Reading::OtherKey(observed)) => Self::OtherKey(observed),
+            Some(Reading::Genuine(observed)) => Self::Observed(observed),
+        }
+    }
+}
+
+/// The workload that is decided on.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// `metadata.uid`
+    pub uid: &'a str,
+    /// `metadata.creationTimestamp`, unix seconds.
+    pub created: i64,
+    /// `metadata.generation`: never seen twice, so it makes every `restarted-for` new.
+    pub generation: i64,
+    /// The template's `restarted-for`, empty where it has none.
+    pub restarted_for: &'a str,
+    /// What counts of what it uses.
+    pub uses: &'a References,
+    /// What it asks for.
+    pub policy: &'a Policy,
+    /// Whether a container that needs what is absent has ever started; `None` where nobody looked yet.
+    pub started: Option<bool>,
+}
+
+/// Why no decision was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Undecided {
+    /// `observed` was written by a newer release.
+    NewerFormat,
+    /// A list is not complete yet.
+    Unsynced,
+    /// A source is known only in an older version than the observed one.
+    Behind,
+    /// Whether its pods have ever started must be looked up first.
+    AskPods,
+    /// The opt-in cannot be read.
+    Unreadable,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Nothing can be said yet.
+    Undecided(Undecided),
+    /// Nothing.
+    Keep,
+    /// `observed` is brought up to date; nothing restarts.
+    Record,
+    /// Something required is absent; what changed is restarted for when it is back.
+    Wait,
+    /// Restart.
+    Restart,
+}
+
+impl Outcome {
+    /// For metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Undecided(Undecided::NewerFormat) => "undecided_newer_format",
+            Self::Undecided(Undecided::Unsynced) => "undecided_unsynced",
+            Self::Undecided(Undecided::Behind) => "undecided_behind",
+            Self::Undecided(Undecided::AskPods) => "undecided_ask_pods",
+            Self::Undecided(Undecided::Unreadable) => "undecided_unreadable",
+            Self::Keep => "keep",
+            Self::Record => "record",
+            Self::Wait => "wait",
+            Self::Restart => "restart",
+        }
+    }
+}
+
+/// What kind of change asks for a restart. Events, metrics, logs and `last-restart` all use these words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CauseKind {
+    /// Other data under the same uid.
+    Updated,
+    /// Deleted and created again: another uid.
+    Recreated,
+    /// It appeared after pods had started without it.
+    Created,
+    /// It was deleted, and `on-delete: restart` asks to restart for that.
+    Deleted,
+    /// The pod template was taken back behind the webhook.
+    RolledBack,
+    /// Written after the current revision was made, found at adoption with `on-adopt: restart`.
+    Outdated,
+}
+
+impl CauseKind {
+    /// For metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Updated => "updated",
+            Self::Recreated => "recreated",
+            Self::Created => "created",
+            Self::Deleted => "deleted",
+            Self::RolledBack => "rolled_back",
+            Self::Outdated => "outdated",
+        }
+    }
+}
+
+/// Why a workload is restarted. `Display` gives the sentence that people read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// What kind of change.
+    pub kind: CauseKind,
+    /// Of which source; `None` for the template itself, and where entries were folded.
+    pub source: Option<SourceName>,
+    /// The uid before and after, where it changed.
+    pub uids: Option<(String, String)>,
+    /// Keys that changed, where they are known by name.
+    pub keys: Vec<String>,
+}
+
+impl Cause {
+    pub(crate) fn plain(kind: CauseKind, source: Option<&SourceName>) -> Self {
+        Self {
+            kind,
+            source: source.cloned(),
+            uids: None,
+            keys: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind == CauseKind::RolledBack {
+            return f.write_str("the pod template was rolled back behind reroll");
+        }
+        match &self.source {
+            Some(source) => write!(f, "{}", source.spoken())?,
+            None => f.write_str("one of its many sources")?,
+        }
+        f.write_str(match self.kind {
+            CauseKind::Updated => " was updated",
+            CauseKind::Recreated => " was recreated",
+            CauseKind::Created => " was created",
+            CauseKind::Deleted => " was deleted",
+            CauseKind::RolledBack | CauseKind::Outdated => {
+                " was written after the current revision was made"
+            }
+        })?;
+        if let Some((before, after)) = &self.uids {
+            write!(f, " (uid {} → {})", short(before), short(after))?;
+        }
+        match self.keys.as_slice() {
+            [] => Ok(()),
+            [one] => write!(f, " (key {one})"),
+            [first @ .., last] if first.len() < 3 => {
+                write!(f, " (keys {} and {last})", first.join(", "))
+            }
+            many => write!(
+                f,
+                " (keys {}, {} and {} more)",
+                many[0],
+                many[1],
+                many.len() - 2
+            ),
+        }
+    }
+}
+
+fn short(uid: &str) -> String {
+    if uid.len() > 8 {
+        format!("{}…", uid.chars().take(8).collect::<String>())
+    } else {
+        uid.to_owned()
+    }
+}
+
+/// What follows for one workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What to do.
+    pub outcome: Outcome,
+    /// Why it is restarted, or will be as soon as what is waited for is back.
+    pub causes: Vec<Cause>,
+    /// What `observed` becomes; `None` where nothing was decided.
+    pub next: Option<Observed>,
+    /// The sources that are absent, or known only in an older version.
+    pub missing: Vec<SourceName>,
+}
+
+impl Decision {
+    /// No decision.
+    pub fn undecided(why: Undecided, missing: Vec<SourceName>) -> Self {
+        Self {
+            outcome: Outcome::Undecided(why),
+            causes: Vec::new(),
+            next: None,
+            missing,
+        }
+    }
+}
+
+/// What follows for one source.
+#[derive(Clone, Debug)]
+enum Step {
+    Keep,
+    Wait { holds: bool },
+    Restart(Cause),
+    Undecided(Undecided),
+}
+
+/// One source's step, and the entry without and with a restart (`None`: no entry).
+struct Verdict {
+    step: Step,
+    kept: Option<Entry>,
+    rolled: Option<Entry>,
+}
+
+impl Verdict {
+    fn keep(entry: Entry) -> Self {
+        Self {
+            step: Step::Keep,
+            rolled: Some(entry.clone()),
+            kept: Some(entry),
+        }
+    }
+
+    fn wait(entry: Entry, holds: bool) -> Self {
+        Self {
+            step: Step::Wait { holds },
+            rolled: Some(entry.clone()),
+            kept: Some(entry),
+        }
+    }
+
+    fn restart(kept: Entry, rolled: Entry, cause: Cause) -> Self {
+        Self {
+            step: Step::Restart(cause),
+            kept: Some(kept),
+            rolled: Some(rolled),
+        }
+    }
+
+    fn undecided(why: Undecided) -> Self {
+        Self {
+            step: Step::Undecided(why),
+            kept: None,
+            rolled: None,
+        }
+    }
+}
+
+/// Decides for one workload.
+pub fn decide<'a>(
+    subject: &Subject,
+    known: Known,
+    live: &dyn Fn(&SourceName) -> Lookup<'a>,
+    key: &DigestKey,
+) -> Decision {
+    let (before, comparable) = match known {
+        Known::Newer => return Decision::undecided(Undecided::NewerFormat, Vec::new()),
+        Known::Observed(observed) if belongs(observed, subject) => (Some(observed), true),
+        Known::OtherKey(observed) if belongs(observed, subject) => (Some(observed), false),
+        _ => (None, true),
+    };
+    let rule = Rule {
+        policy: subject.policy,
+        started: subject.started,
+        comparable,
+    };
+    let mut steps = Vec::new();
+    let (mut kept, mut rolled, mut folded) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    for (source, usage) in subject.uses {
+        let entry = before.and_then(|observed| observed.entries.get(source));
+        if entry.is_none() && before.is_some_and(|observed| observed.fold.is_some()) {
+            folded.insert(source, usage);
+            continue;
+        }
+        let verdict = rule.judge(source, usage, entry, live(source));
+        steps.push((Some(source), verdict.step));
+        kept.extend(verdict.kept.map(|entry| (source.clone(), entry)));
+        rolled.extend(verdict.rolled.map(|entry| (source.clone(), entry)));
+    }
+    let mut fold = None;
+    if let Some(old) = before.and_then(|observed| observed.fold.as_ref()) {
+        let judged = rule.judge_fold(old, &folded, live, key);
+        steps.push((None, judged.step));
+        fold = Some((judged.kept, judged.rolled));
+    }
+    if before.is_some_and(|old| old.restarted_for != subject.restarted_for) {
+        steps.push((
+            None,
+            Step::Restart(Cause::plain(CauseKind::RolledBack, None)),
+        ));
+    }
+    let (kept_fold, rolled_fold) = fold.unzip();
+    combine(
+        subject,
+        before,
+        steps,
+        (kept, kept_fold),
+        (rolled, rolled_fold),
+        key,
+    )
+}
+
+/// Whether an `observed` is this workload's own, and not a copy that came with another's manifest.
+fn belongs(observed: &Observed, subject: &Subject) -> bool {
+    match observed.created_at {
+        Some(at) if observed.workload_uid.is_empty() => {
+            (at - subject.created).abs() <= CREATE_WINDOW
+        }
+        _ => observed.workload_uid == subject.uid,
+    }
+}
+
+type Versions = (BTreeMap<SourceName, Entry>, Option<Fold>);
+
+fn combine(
+    subject: &Subject,
+    before: Option<&Observed>,
+    steps: Vec<(Option<&SourceName>, Step)>,
+    kept: Versions,
+    rolled: Versions,
+    key: &DigestKey,
+) -> Decision {
+    let (mut causes, mut missing, mut holds, mut waits) = (Vec::new(), Vec::new(), false, false);
+    let mut undecided: Option<(Undecided, Vec<SourceName>)> = None;
+    for (source, step) in steps {
+        match step {
+            Step::Keep => {}
+            Step::Restart(cause) => causes.push(cause),
+            Step::Wait { holds: held } => {
+                (holds, waits) = (holds || held, true);
+                missing.extend(source.cloned());
+            }
+            Step::Undecided(why) => {
+                let (_, sources) = undecided.get_or_insert((why, Vec::new()));
+                sources.extend(source.cloned());
+            }
+        }
+    }
+    if let Some((why, sources)) = undecided {
+        return Decision::undecided(why, sources);
+    }
+    let restart = !causes.is_empty() && !holds;
+    let (entries, fold) = if restart { rolled } else { kept };
+    let mut next = Observed {
+        key_id: key.id().to_owned(),
+        workload_uid: subject.uid.to_owned(),
+        created_at: None,
+        sequence: before.map_or(0, |old| old.sequence),
+        restarted_for: before
+            .map_or(subject.restarted_for, |old| &old.restarted_for)
+            .to_owned(),
+        entries,
+        fold,
+    };
+    if restart {
+        next.restarted_for = fresh(subject, before, &next, key);
+    }
+    let mut next = next.fitted(key, subject.uses);
+    let changed = before != Some(&next);
+    if changed {
+        next.sequence += 1;
+    }
+    let outcome = match (restart, waits, changed) {
+        (true, ..) => Outcome::Restart,
+        (_, true, _) => Outcome::Wait,
+        (.., true) => Outcome::Record,
+        _ => Outcome::Keep,
+    };
+    Decision {
+        outcome,
+        causes,
+        next: Some(next),
+        missing,
+    }
+}
+
+/// Restarts for a cause that lies outside of versions, such as what was found at adoption.
+#[must_use]
+pub fn restart_for(
+    subject: &Subject,
+    observed: &Observed,
+    causes: Vec<Cause>,
+    key: &DigestKey,
+) -> Decision {
+    let mut next = observed.clone();
+    next.restarted_for = fresh(subject, Some(observed), observed, key);
+    next.sequence += 1;
+    Decision {
+        outcome: Outcome::Restart,
+        causes,
+        next: Some(next),
+        missing: Vec::new(),
+    }
+}
+
+/// A `restarted-for` that was never used before: a digest of the one it follows, of the one in the template, of the
+/// workload's generation and of the versions it is for. Replicas that decide from the same state get the same.
+pub fn fresh(
+    subject: &Subject,
+    before: Option<&Observed>,
+    next: &Observed,
+    key: &DigestKey,
+) -> String {
+    let versions = Fold::of(key, &next.entries, subject.uses);
+    let mut parts = vec![
+        "restarted-for".to_owned(),
+        subject.uid.to_owned(),
+        subject.generation.to_string(),
+        subject.restarted_for.to_owned(),
+        before.map_or_else(String::new, |old| old.restarted_for.clone()),
+        before.map_or(0, |old| old.sequence).to_string(),
+    ];
+    for fold in [Some(&versions), next.fold.as_ref()].into_iter().flatten() {
+        parts.extend([
+            fold.names.clone(),
+            fold.uids.clone(),
+            fold.data.clone(),
+            fold.c.to_string(),
+            fold.s.to_string(),
+        ]);
+    }
+    key.digest(parts.iter().map(String::as_bytes)).to_string()
+}
+
+struct Rule<'a> {
+    policy: &'a Policy,
+    started: Option<bool>,
+    comparable: bool,
+}
+
+impl Rule<'_> {
+    fn judge(
+        &self,
+        source: &SourceName,
+        usage: &Usage,
+        entry: Option<&Entry>,
+        live: Lookup,
+    ) -> Verdict {
+        match live {
+            Lookup::Unsynced => Verdict::undecided(Undecided::Unsynced),
+            Lookup::Absent { since, .. } => self.judge_absent(source, usage, entry, since),
+            Lookup::Present { version, fresh } => {
+                let behind =
+                    entry.is_some_and(|entry| version.resource_version < entry.resource_version());
+                if behind && !fresh {
+                    return Verdict::undecided(Undecided::Behind);
+                }
+                self.judge_present(source, usage, entry, version)
+            }
+        }
+    }
+
+    fn judge_absent(
+        &self,
+        source: &SourceName,
+        usage: &Usage,
+        entry: Option<&Entry>,
+        since: u64,
+    ) -> Verdict {
+        let required = usage.need == Need::Required;
+        match entry {
+            None => match (required, self.started) {
+                (false, _) => Verdict::keep(Entry::Unknown),
+                (true, None) => Verdict::undecided(Undecided::AskPods),
+                (true, Some(true)) => Verdict::wait(Entry::Unknown, true),
+                (true, Some(false)) => Verdict::wait(Entry::Waiting, true),
+            },
+            Some(Entry::Seen {
+                uid,
+                resource_version,
+                ..
+            }) if self.policy.on_delete == OnDelete::Restart => {
+                if since < *resource_version {
+                    return Verdict::undecided(Undecided::Behind);
+                }
+                let deleted = Entry::Deleted {
+                    uid: uid.clone(),
+                    resource_version: *resource_version,
+                };
+                Verdict::restart(
+                    entry_clone(entry),
+                    deleted,
+                    Cause::plain(CauseKind::Deleted, Some(source)),
+                )
+            }
+            Some(deleted @ Entry::Deleted { .. }) => Verdict::keep(deleted.clone()),
+            Some(Entry::Unknown) if !required => Verdict::keep(Entry::Unknown),
+            Some(other) => Verdict::wait(other.clone(), required),
+        }
+    }
+
+    fn judge_present(
+        &self,
+        source: &SourceName,
+        usage: &Usage,
+        entry: Option<&Entry>,
+        version: &Version,
+    ) -> Verdict {
+        let now = Entry::of(version, usage);
+        let lacks = lacks(usage, version);
+        match entry {
+            None if lacks => match self.started {
+                None => Verdict::undecided(Undecided::AskPods),
+                Some(true) => Verdict::wait(unknown_keys(now), true),
+                Some(false) => Verdict::wait(now, true),
+            },
+            None => Verdict::keep(now),
+            Some(Entry::Waiting) if lacks => Verdict::wait(now, true),
+            Some(Entry::Waiting) => Verdict::keep(now),
+            Some(Entry::Deleted { uid, .. }) if *uid == version.uid => {
+                Verdict::undecided(Undecided::Behind)
+            }
+            Some(Entry::Deleted { .. }) if usage.need == Need::Required && lacks => {
+                Verdict::wait(now, true)
+            }
+            Some(Entry::Deleted { .. }) if usage.need == Need::Required => Verdict::keep(now),
+            Some(old @ (Entry::Unknown | Entry::Deleted { .. })) => {
+                if lacks {
+                    return Verdict::wait(old.clone(), true);
+                }
+                Verdict::restart(
+                    old.clone(),
+                    now,
+                    Cause::plain(CauseKind::Created, Some(source)),
+                )
+            }
+            Some(Entry::Seen {
+                uid,
+                resource_version,
+                marks,
+            }) => {
+                let seen = Seen {
+                    uid,
+                    resource_version: *resource_version,
+                    marks,
+                };
+                self.judge_seen(source, usage, &seen, version, now)
+            }
+        }
+    }
+
+    fn judge_seen(
+        &self,
+        source: &SourceName,
+        usage: &Usage,
+        old: &Seen,
+        version: &Version,
+        now: Entry,
+    ) -> Verdict {
+        let Entry::Seen {
+            marks: new_marks, ..
+        } = &now
+        else {
+            return Verdict::keep(now);
+        };
+        let recreated = *old.uid != version.uid;
+        let compared = Compared::of(old.marks, new_marks, usage, self.comparable);
+        // What has not changed keeps its old entry, so that nothing is written for it.
+        let standing = |uid: &str, resource_version| Entry::Seen {
+            uid: uid.to_owned(),
+            resource_version,
+            marks: compared.kept.clone(),
+        };
+        let same = standing(old.uid, old.resource_version);
+        if lacks(usage, version) {
+            return Verdict::wait(same, true);
+        }
+        let all_waited =
+            !old.marks.is_empty() && old.marks.values().all(|mark| *mark == Mark::Waiting);
+        if recreated && !all_waited {
+            if self.policy.on_recreate == OnRecreate::Content && compared.changed.is_empty() {
+                return Verdict::keep(now);
+            }
+            let cause = Cause {
+                kind: CauseKind::Recreated,
+                source: Some(source.clone()),
+                uids: Some((old.uid.to_owned(), version.uid.clone())),
+                keys: Vec::new(),
+            };
+            return Verdict::restart(same, now, cause);
+        }
+        if compared.changed.is_empty() {
+            let kept = if recreated { now.clone() } else { same };
+            return Verdict {
+                step: Step::Keep,
+                kept: Some(kept),
+                rolled: Some(now),
+            };
+        }
+        let keys = compared
+            .changed
+            .into_iter()
+            .filter(|key| key != super::version::WHOLE)
+            .collect();
+        let cause = Cause {
+            kind: CauseKind::Updated,
+            source: Some(source.clone()),
+            uids: None,
+            keys,
+        };
+        Verdict::restart(same, now, cause)
+    }
+
+    /// All that was folded, as one.
+    fn judge_fold<'a>(
+        &self,
+        old: &Fold,
+        uses: &BTreeMap<&SourceName, &Usage>,
+        live: &dyn Fn(&SourceName) -> Lookup<'a>,
+        key: &DigestKey,
+    ) -> FoldVerdict {
+        let (mut now, mut as_if, mut missing, mut fresh_all) =
+            (BTreeMap::new(), BTreeMap::new(), false, true);
+        for (&source, &usage) in uses {
+            let (entry, standing) = match live(source) {
+                Lookup::Unsynced => return FoldVerdict::undecided(Undecided::Unsynced, old),
+                Lookup::Present { version, fresh } => {
+                    fresh_all &= fresh;
+                    missing |= lacks(usage, version);
+                    (Entry::of(version, usage), None)
+                }
+                Lookup::Absent { last, since } => {
+                    fresh_all &= since == u64::MAX;
+                    missing |= usage.need == Need::Required;
+                    (
+                        Entry::Unknown,
+                        last.map(|version| Entry::of(version, usage)),
+                    )
+                }
+            };
+            as_if.insert(source.clone(), standing.unwrap_or_else(|| entry.clone()));
+            now.insert(source.clone(), entry);
+        }
+        let used = uses
+            .iter()
+            .map(|(&source, &usage)| (source.clone(), usage.clone()))
+            .collect();
+        let (now, as_if) = (Fold::of(key, &now, &used), Fold::of(key, &as_if, &used));
+        let same =
+            |fold: &Fold| fold.uids == old.uids && (fold.data == old.data || !self.comparable);
+        let step = if now.names != old.names {
+            // Another set of sources or keys: the spec gained or lost some, and pods rolled for that.
+            return FoldVerdict {
+                step: Step::Keep,
+                kept: now.clone(),
+                rolled: now,
+            };
+        } else if same(&now) || same(&as_if) {
+            if missing {
+                Step::Wait { holds: true }
+            } else {
+                Step::Keep
+            }
+        } else if (now.c < old.c || now.s < old.s) && !fresh_all {
+            Step::Undecided(Undecided::Behind)
+        } else if missing {
+            Step::Wait { holds: true }
+        } else if now.uids != old.uids {
+            let content = self.policy.on_recreate == OnRecreate::Content && now.data == old.data;
+            if content {
+                return FoldVerdict {
+                    step: Step::Keep,
+                    kept: now.clone(),
+                    rolled: now,
+                };
+            }
+            Step::Restart(Cause::plain(CauseKind::Recreated, None))
+        } else {
+            Step::Restart(Cause::plain(CauseKind::Updated, None))
+        };
+        let kept = if self.comparable {
+            old.clone()
+        } else {
+            now.clone()
+        };
+        FoldVerdict {
+            step,
+            kept,
+            rolled: now,
+        }
+    }
+}
+
+struct FoldVerdict {
+    step: Step,
+    kept: Fold,
+    rolled: Fold,
+}
+
+impl FoldVerdict {
+    fn undecided(why: Undecided, old: &Fold) -> Self {
+        Self {
+            step: Step::Undecided(why),
+            kept: old.clone(),
+            rolled: old.clone(),
+        }
+    }
+}
+
+struct Seen<'a> {
+    uid: &'a str,
+    resource_version: u64,
+    marks: &'a BTreeMap<String, Mark>,
+}
+
+/// One source's marks, old beside new, on the keys that are used now.
+struct Compared {
+    /// Keys whose data is other than what was seen.
+    changed: Vec<String>,
+    /// The marks if nothing restarts: old ones where there are, new ones where the key is new or was waited for.
+    kept: BTreeMap<String, Mark>,
+}
+
+impl Compared {
+    fn of(
+        old: &BTreeMap<String, Mark>,
+        new: &BTreeMap<String, Mark>,
+        usage: &Usage,
+        comparable: bool,
+    ) -> Self {
+        let mut compared = Self {
+            changed: Vec::new(),
+            kept: BTreeMap::new(),
+        };
+        for (key, new_mark) in new {
+            let required = usage.keys.get(key) == Some(&Need::Required);
+            let (kept, changed) = match (old.get(key), new_mark) {
+                (None, new) => (*new, false),
+                (Some(Mark::Seen(_)), Mark::Seen(_)) if !comparable => (*new_mark, false),
+                (Some(old @ Mark::Seen(before)), Mark::Seen(after)) => (*old, before != after),
+                (Some(old @ Mark::Seen(_)), Mark::Waiting | Mark::Unknown) => (*old, !required),
+                (Some(Mark::Waiting), new) => (*new, false),
+                (Some(old @ Mark::Unknown), Mark::Seen(_)) => (*old, true),
+                (Some(old @ Mark::Unknown), Mark::Waiting | Mark::Unknown) => (*old, false),
+            };
+            compared.kept.insert(key.clone(), kept);
+            if changed {
+                compared.changed.push(key.clone());
+            }
+        }
+        compared
+    }
+}
+
+/// Whether a key is absent that pods cannot start without.
+fn lacks(usage: &Usage, version: &Version) -> bool {
+    usage
+        .keys
+        .iter()
+        .any(|(key, need)| *need == Need::Required && version.key(key).is_none())
+}
+
+fn entry_clone(entry: Option<&Entry>) -> Entry {
+    entry.cloned().unwrap_or(Entry::Unknown)
+}
+
+/// Required keys that are absent although pods run: they may run without them.
+fn unknown_keys(entry: Entry) -> Entry {
+    match entry {
+        Entry::Seen {
+            uid,
+            resource_version,
+            mut marks,
+        } => {
+            marks
+                .values_mut()
+                .filter(|mark| **mark == Mark::Waiting)
+                .for_each(|mark| *mark = Mark::Unknown);
+            Entry::Seen {
+                uid,
+                resource_version,
+                marks,
+            }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,614 @@
+//! What is known right now: sources by uid and digest, workloads by what they use, and the edges between them.
+//!
+//! The index is fed by watches (and by single reads where a watch is behind) and read by the webhook and the
+//! controller. It does no I/O and keeps no objects. It is memory only: everything in it can be built again from the
+//! API server, and the truth about restarts stands in each workload's `observed` annotation.
+//!
+//! Invariants:
+//! - a source never goes back to an older resourceVersion, whoever brings it;
+//! - `observed` of a workload whose uid is known only goes forward: one that vanished, was forged or was put back is
+//!   kept from memory, and written again by the controller;
+//! - an edge exists from every source that a workload's policy selects, whether the source exists or not.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{
+    decide::{Decision, Known, Lookup, Outcome, Subject, Undecided, decide},
+    observed::{Observed, Reading},
+    policy::{Complaint, Policy, Selection},
+    source::{References, SourceKey, SourceKind, SourceName},
+    version::{DigestKey, Version},
+    workload::{Kind, Workload, WorkloadKey},
+};
+
+/// How long a deleted source is remembered, in seconds.
+pub const TOMBSTONE_SECONDS: i64 = 3600;
+
+/// Everything that is known.
+#[derive(Debug)]
+pub struct Index {
+    key: DigestKey,
+    synced: BTreeSet<SourceKind>,
+    namespaces: HashMap<String, Namespace>,
+}
+
+#[derive(Debug, Default)]
+struct Namespace {
+    default: Option<String>,
+    sources: HashMap<SourceName, Source>,
+    workloads: HashMap<(Kind, String), Tracked>,
+    users: HashMap<SourceName, BTreeSet<(Kind, String)>>,
+    globbing: BTreeSet<(Kind, String)>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Present(Version),
+    Tombstone { last: Version, since: u64, at: i64 },
+}
+
+/// A workload and what follows from its annotations.
+#[derive(Debug)]
+pub struct Tracked {
+    /// As last read.
+    pub workload: Workload,
+    /// What it asks for, its namespace's default included.
+    pub policy: Policy,
+    /// What of that cannot be read.
+    pub complaints: Vec<Complaint>,
+    /// What counts of what it uses.
+    pub uses: References,
+    /// What was observed: the annotation's content, or what is newer than it.
+    memory: Option<Reading>,
+    /// An annotation text that must not count any more, because the workload opted out after it was written.
+    void: Option<String>,
+    /// Whether a container that needs what is absent has ever started, once somebody looked.
+    started: Option<bool>,
+}
+
+/// What a source's event did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Whether something that counts as data, or the uid, is other than before.
+    pub changed: bool,
+    /// Whether the uid is other than that of the version known before, deleted or not.
+    pub recreated: bool,
+    /// The workloads that use the source.
+    pub users: Vec<WorkloadKey>,
+}
+
+/// Sources as they would be, or as they were read just now, laid over the index.
+pub type Overlay<'a> = BTreeMap<&'a SourceName, Lookup<'a>>;
+
+impl Index {
+    /// Knows nothing yet.
+    pub fn new(key: DigestKey) -> Self {
+        Self {
+            key,
+            synced: BTreeSet::new(),
+            namespaces: HashMap::new(),
+        }
+    }
+
+    /// The key that all digests in it were made with.
+    pub fn key(&self) -> &DigestKey {
+        &self.key
+    }
+
+    /// The first list of a kind of source is complete: from now on absence means something.
+    pub fn set_synced(&mut self, kind: SourceKind) {
+        self.synced.insert(kind);
+    }
+
+    /// Takes in a version that exists, or existed, in the API.
+    pub fn apply_source(&mut self, key: &SourceKey, version: Version) -> Change {
+        let space = self.namespaces.entry(key.namespace.clone()).or_default();
+        let (mut changed, mut recreated) = (true, false);
+        match space.sources.get_mut(&key.source) {
+            Some(Source::Present(known)) if known.resource_version > version.resource_version => {
+                return Change::default();
+            }
+            Some(Source::Tombstone { since, .. }) if *since > version.resource_version => {
+                return Change::default();
+            }
+            Some(Source::Present(known)) => {
+                recreated = known.uid != version.uid;
+                changed =
+                    recreated || known.whole != version.whole || known.ignored != version.ignored;
+                *known = version;
+            }
+            Some(slot @ Source::Tombstone { .. }) => {
+                if let Source::Tombstone { last, .. } = slot {
+                    recreated = last.uid != version.uid;
+                }
+                *slot = Source::Present(version);
+            }
+            None => {
+                space
+                    .sources
+                    .insert(key.source.clone(), Source::Present(version));
+                space.match_globs(&key.source);
+            }
+        }
+        let users = if changed {
+            space.users_of(&key.namespace, &key.source)
+        } else {
+            Vec::new()
+        };
+        Change {
+            changed,
+            recreated,
+            users,
+        }
+    }
+
+    /// Takes in that a source is gone: `resource_version` is that of the deletion, `now` is in unix seconds.
+    pub fn delete_source(&mut self, key: &SourceKey, resource_version: u64, now: i64) -> Change {
+        let Some(space) = self.namespaces.get_mut(&key.namespace) else {
+            return Change::default();
+        };
+        let Some(source) = space.sources.get_mut(&key.source) else {
+            return Change::default();
+        };
+        match source {
+            Source::Present(known) if known.resource_version <= resource_version => {
+                let last = known.clone();
+                *source = Source::Tombstone {
+                    last,
+                    since: resource_version,
+                    at: now,
+                };
+                Change {
+                    changed: true,
+                    recreated: false,
+                    users: space.users_of(&key.namespace, &key.source),
+                }
+            }
+            Source::Tombstone { since, .. } => {
+                *since = resource_version.max(*since);
+                Change::default()
+            }
+            Source::Present(_) => Change::default(),
+        }
+    }
+
+    /// The sources of a kind, with their resourceVersions: what a new list is compared with. `within`: one namespace.
+    pub fn sources(&self, kind: SourceKind, within: Option<&str>) -> HashMap<SourceKey, u64> {
+        let spaces = self
+            .namespaces
+            .iter()
+            .filter(|(name, _)| within.is_none_or(|within| within == name.as_str()));
+        let mut all = HashMap::new();
+        for (namespace, space) in spaces {
+            for (source, known) in &space.sources {
+                if let (Source::Present(version), true) = (known, source.kind == kind) {
+                    let key = SourceKey {
+                        namespace: namespace.clone(),
+                        source: source.clone(),
+                    };
+                    all.insert(key, version.resource_version);
+                }
+            }
+        }
+        all
+    }
+
+    /// Takes in a workload.
+    pub fn apply_workload(&mut self, key: &WorkloadKey, workload: Workload) {
+        let digest_key = &self.key;
+        let space = self.namespaces.entry(key.namespace.clone()).or_default();
+        let slot = (key.kind, key.name.clone());
+        let older = |known: &Tracked| {
+            known.workload.uid == workload.uid
+                && known.workload.resource_version > workload.resource_version
+        };
+        if space.workloads.get(&slot).is_some_and(older) {
+            return;
+        }
+        space.disconnect(&slot);
+        let before = space.workloads.remove(&slot);
+        let tracked = Tracked::follow(workload, before, space.default.as_deref(), digest_key);
+        space.workloads.insert(slot.clone(), tracked);
+        space.connect(&slot);
+    }
+
+    /// Takes in that a workload is gone.
+    pub fn delete_workload(&mut self, key: &WorkloadKey) {
+        if let Some(space) = self.namespaces.get_mut(&key.namespace) {
+            let slot = (key.kind, key.name.clone());
+            space.disconnect(&slot);
+            space.workloads.remove(&slot);
+        }
+    }
+
+    /// The workloads of a kind: what a new list is compared with. `within`: one namespace.
+    pub fn workloads(&self, kind: Option<Kind>, within: Option<&str>) -> Vec<WorkloadKey> {
+        let spaces = self
+            .namespaces
+            .iter()
+            .filter(|(name, _)| within.is_none_or(|within| within == name.as_str()));
+        spaces
+            .flat_map(|(namespace, space)| {
+                let of_kind = move |row: Kind| kind.is_none_or(|kind| kind == row);
+                space
+                    .workloads
+                    .keys()
+                    .filter(move |(row, _)| of_kind(row))
+                    .map(|(kind, name)| WorkloadKey {
+                        kind,
+                        namespace: namespace.clone(),
+                        name: name.clone(),
+                    })
+            })
+            .collect()
+    }
+
+    /// Takes in a namespace's default opt-in; gives the workloads for which that changes something.
+    pub fn apply_namespace(&mut self, name: &str, default: Option<String>) -> Vec<WorkloadKey> {
+        if default.is_none() && !self.namespaces.contains_key(name) {
+            return Vec::new();
+        }
+        let digest_key = &self.key;
+        let space = self.namespaces.entry(name.to_owned()).or_default();
+        if space.default == default {
+            return Vec::new();
+        }
+        space.default = default;
+        let slots: Vec<_> = space.workloads.keys().cloned().collect();
+        for slot in &slots {
+            space.disconnect(slot);
+            if let Some(known) = space.workloads.remove(slot) {
+                let again = Tracked::follow(
+                    known.workload.clone(),
+                    Some(known),
+                    space.default.as_deref(),
+                    digest_key,
+                );
+                space.workloads.insert(slot.clone(), again);
+                space.connect(slot);
+            }
+        }
+        self.workloads(None, Some(name))
+    }
+
+    /// The namespace's default opt-in.
+    pub fn default_of(&self, namespace: &str) -> Option<&str> {
+        self.namespaces.get(namespace)?.default.as_deref()
+    }
+
+    /// What is known of a workload.
+    pub fn workload(&self, key: &WorkloadKey) -> Option<&Tracked> {
+        self.namespaces
+            .get(&key.namespace)?
+            .workloads
+            .get(&(key.kind, key.name.clone()))
+    }
+
+    /// What is known of a source. An ignored one is looked up like any other.
+    pub fn source(&self, namespace: &str, source: &SourceName) -> Lookup<'_> {
+        if !self.synced.contains(&source.kind) {
+            return Lookup::Unsynced;
+        }
+        match self
+            .namespaces
+            .get(namespace)
+            .and_then(|space| space.sources.get(source))
+        {
+            None => Lookup::Absent {
+                last: None,
+                since: 0,
+            },
+            Some(Source::Tombstone { last, since, .. }) => Lookup::Absent {
+                last: Some(last),
+                since: *since,
+            },
+            Some(Source::Present(version)) => Lookup::Present {
+                version,
+                fresh: false,
+            },
+        }
+    }
+
+    /// The names of a namespace's sources, for globs.
+    pub fn source_names(&self, namespace: &str) -> impl Iterator<Item = &SourceName> {
+        self.namespaces
+            .get(namespace)
+            .into_iter()
+            .flat_map(|space| space.sources.keys())
+    }
+
+    /// The opted-in workloads that use a source.
+    pub fn users(&self, key: &SourceKey) -> Vec<WorkloadKey> {
+        self.namespaces
+            .get(&key.namespace)
+            .map(|space| space.users_of(&key.namespace, &key.source))
+            .unwrap_or_default()
+    }
+
+    /// Decides for a workload, with `overlay` laid over what is known of sources.
+    pub fn assess(&self, key: &WorkloadKey, overlay: &Overlay) -> Option<Decision> {
+        let tracked = self.workload(key)?;
+        if !tracked.policy.opted_in() || tracked.workload.controller.is_some() {
+            return None;
+        }
+        if tracked.policy.selection == Selection::Unreadable {
+            return Some(Decision::undecided(Undecided::Unreadable, Vec::new()));
+        }
+        let live = |source: &SourceName| {
+            overlay
+                .get(source)
+                .copied()
+                .unwrap_or_else(|| self.source(&key.namespace, source))
+        };
+        let uses = without_ignored(&tracked.uses, &live);
+        Some(decide(
+            &tracked.subject(&uses),
+            tracked.known(),
+            &live,
+            &self.key,
+        ))
+    }
+
+    /// The workloads that a source's change to this state would restart.
+    pub fn preview(&self, key: &SourceKey, becomes: Lookup) -> Vec<WorkloadKey> {
+        let overlay = Overlay::from([(&key.source, becomes)]);
+        let restarts = |user: &WorkloadKey| {
+            self.assess(user, &overlay)
+                .is_some_and(|decision| decision.outcome == Outcome::Restart)
+        };
+        self.users(key).into_iter().filter(restarts).collect()
+    }
+
+    /// Takes over what a decision without a restart observed, at once; it is written later.
+    pub fn remember(&mut self, key: &WorkloadKey, observed: Observed) {
+        if let Some(tracked) = self.tracked_mut(key) {
+            tracked.memory = Some(Reading::Genuine(observed));
+            tracked.void = None;
+        }
+    }
+
+    /// Takes in whether a container that needs what is absent has ever started.
+    pub fn set_started(&mut self, key: &WorkloadKey, started: bool) {
+        if let Some(tracked) = self.tracked_mut(key) {
+            tracked.started = Some(started);
+        }
+    }
+
+    /// Forgets sources that were deleted long ago and are not used, and namespaces that are empty.
+    pub fn expire(&mut self, now: i64) {
+        for space in self.namespaces.values_mut() {
+            let Namespace { sources, users, .. } = space;
+            sources.retain(|name, source| match source {
+                Source::Present(_) => true,
+                Source::Tombstone { at, .. } => {
+                    users.contains_key(name) || now - *at < TOMBSTONE_SECONDS
+                }
+            });
+        }
+        self.namespaces.retain(|_, space| !space.is_empty());
+    }
+
+    /// How many sources exist, and how many workloads opted in.
+    pub fn size(&self) -> (usize, usize) {
+        let present = |source: &&Source| matches!(source, Source::Present(_));
+        let sources = self
+            .namespaces
+            .values()
+            .map(|space| space.sources.values().filter(present).count())
+            .sum();
+        let opted_in = |tracked: &&Tracked| tracked.policy.opted_in();
+        let workloads = self
+            .namespaces
+            .values()
+            .map(|space| space.workloads.values().filter(opted_in).count())
+            .sum();
+        (sources, workloads)
+    }
+
+    fn tracked_mut(&mut self, key: &WorkloadKey) -> Option<&mut Tracked> {
+        self.namespaces
+            .get_mut(&key.namespace)?
+            .workloads
+            .get_mut(&(key.kind, key.name.clone()))
+    }
+}
+
+impl Tracked {
+    /// Follows a workload from what was known of it to what was read now.
+    fn follow(
+        workload: Workload,
+        before: Option<Self>,
+        default: Option<&str>,
+        key: &DigestKey,
+    ) -> Self {
+        let before = before.filter(|known| known.workload.uid == workload.uid);
+        let (policy, complaints) = Policy::read(&workload.asks, default);
+        let mut void = before.as_ref().and_then(|known| known.void.clone());
+        if !policy.opted_in() {
+            void = workload.observed.clone().or(void);
+            return Self {
+                workload,
+                policy,
+                complaints,
+                uses: References::new(),
+                memory: None,
+                void,
+                started: None,
+            };
+        }
+        let written = workload
+            .observed
+            .as_ref()
+            .filter(|text| void.as_ref() != Some(*text));
+        let reading = written.map(|text| Observed::read(text, key));
+        let same_references = before
+            .as_ref()
+            .is_some_and(|known| known.workload.references == workload.references);
+        let started = before
+            .as_ref()
+            .filter(|_| same_references)
+            .and_then(|known| known.started);
+        let memory = match before.and_then(|known| known.memory) {
+            Some(remembered) if !supersedes(reading.as_ref(), &remembered, &workload.uid) => {
+                Some(remembered)
+            }
+            _ => reading,
+        };
+        Self {
+            workload,
+            policy,
+            complaints,
+            uses: References::new(),
+            memory,
+            void,
+            started,
+        }
+    }
+
+    /// What [`decide`] looks at; `uses` are [`Self::uses`] without ignored sources.
+    pub fn subject<'a>(&'a self, uses: &'a References) -> Subject<'a> {
+        Subject {
+            uid: &self.workload.uid,
+            created: self.workload.created,
+            generation: self.workload.generation,
+            restarted_for: &self.workload.restarted_for,
+            uses,
+            policy: &self.policy,
+            started: self.started,
+        }
+    }
+
+    /// What was observed.
+    pub fn known(&self) -> Known<'_> {
+        self.memory.as_ref().into()
+    }
+
+    /// The annotation as it should be, where it is not: the text to write, or `Some(None)` to remove it.
+    pub fn unwritten(&self, key: &DigestKey) -> Option<Option<String>> {
+        if !self.policy.opted_in() {
+            return (self.workload.observed.is_some() || self.workload.last_restart)
+                .then_some(None);
+        }
+        match &self.memory {
+            Some(Reading::Genuine(observed)) => {
+                let text = observed.print(key);
+                (self.workload.observed.as_ref() != Some(&text)).then_some(Some(text))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether an annotation's content counts against what is remembered of the same workload.
+fn supersedes(reading: Option<&Reading>, remembered: &Reading, uid: &str) -> bool {
+    match (reading, remembered) {
+        (Some(Reading::Newer(_)), _) => true,
+        (Some(Reading::Genuine(read)), Reading::Genuine(known)) => {
+            read.sequence >= known.sequence
+                && (read.workload_uid == uid || read.workload_uid.is_empty())
+        }
+        (
+            Some(Reading::Genuine(_) | Reading::OtherKey(_)),
+            Reading::OtherKey(_) | Reading::Foreign | Reading::Newer(_),
+        ) => true,
+        (_, Reading::Foreign) => true,
+        _ => false,
+    }
+}
+
+/// What is used, without sources that ask to be ignored.
+pub fn without_ignored<'a>(
+    uses: &References,
+    live: &dyn Fn(&SourceName) -> Lookup<'a>,
+) -> References {
+    let ignored = |source: &SourceName| match live(source) {
+        Lookup::Present { version, .. } => version.ignored,
+        Lookup::Absent { last, .. } => last.is_some_and(|version| version.ignored),
+        Lookup::Unsynced => false,
+    };
+    uses.iter()
+        .filter(|(source, _)| !ignored(source))
+        .map(|(source, usage)| (source.clone(), usage.clone()))
+        .collect()
+}
+
+impl Namespace {
+    fn connect(&mut self, slot: &(Kind, String)) {
+        let Some(tracked) = self.workloads.get_mut(slot) else {
+            return;
+        };
+        let Selection::Some(rules) = &tracked.policy.selection else {
+            return;
+        };
+        let observed = match &tracked.memory {
+            Some(Reading::Genuine(observed) | Reading::OtherKey(observed)) => Some(observed),
+            _ => None,
+        };
+        let remembered = observed
+            .into_iter()
+            .flat_map(|observed| observed.entries.keys());
+        tracked.uses = rules.select(
+            &tracked.workload.references,
+            self.sources.keys().chain(remembered),
+        );
+        if rules.has_globs() {
+            self.globbing.insert(slot.clone());
+        }
+        for source in tracked.uses.keys() {
+            self.users
+                .entry(source.clone())
+                .or_default()
+                .insert(slot.clone());
+        }
+    }
+
+    fn disconnect(&mut self, slot: &(Kind, String)) {
+        self.globbing.remove(slot);
+        let Some(tracked) = self.workloads.get(slot) else {
+            return;
+        };
+        for source in tracked.uses.keys() {
+            if let Some(users) = self.users.get_mut(source) {
+                users.remove(slot);
+                if users.is_empty() {
+                    self.users.remove(source);
+                }
+            }
+        }
+    }
+
+    /// A source of a new name: globs may take it.
+    fn match_globs(&mut self, source: &SourceName) {
+        let takes = |slot: &&(Kind, String)| match self
+            .workloads
+            .get(*slot)
+            .map(|tracked| &tracked.policy.selection)
+        {
+            Some(Selection::Some(rules)) => rules.names(source),
+            _ => false,
+        };
+        let slots: Vec<_> = self.globbing.iter().filter(takes).cloned().collect();
+        for slot in &slots {
+            self.disconnect(slot);
+            self.connect(slot);
+        }
+    }
+
+    fn users_of(&self, namespace: &str, source: &SourceName) -> Vec<WorkloadKey> {
+        let key = |(kind, name): &(Kind, String)| WorkloadKey {
+            kind,
+            namespace: namespace.to_owned(),
+            name: name.clone(),
+        };
+        self.users
+            .get(source)
+            .into_iter()
+            .flatten()
+            .map(key)
+            .collect()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.default.is_none() && self.sources.is_empty() && self.workloads.is_empty()
+    }
+}

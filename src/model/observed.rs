@@ -1,0 +1,333 @@
+//! The `reroll.dev/observed` annotation: the versions that a workload's pods were last started with.
+//!
+//! It is the only durable state of reroll. It lives on the workload's own metadata, where writing it rolls nothing and
+//! where everybody who may update the workload, or its status, can also overwrite it. So it carries a MAC under the
+//! digest key and a sequence number: a forged one is told from ours, and an old one that was put back (`kubectl
+//! rollout undo` copies a `ReplicaSet`'s annotations) is told from the newest.
+//!
+//! Invariants: printing what was read gives the same text; a format newer than [`FORMAT`] is never rewritten; the text
+//! is at most [`LIMIT`] bytes, for which entries are folded ([`super::fold`]).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    fold::Fold,
+    source::{Need, References, SourceName, Usage},
+    version::{Digest, DigestKey, Version, used_keys},
+};
+
+/// The format this release writes.
+pub const FORMAT: u64 = 1;
+/// The most bytes an `observed` annotation has.
+pub const LIMIT: usize = 16 * 1024;
+
+/// What is known of one key of a source, or of the whole (`*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Its data had this digest.
+    Seen(Digest),
+    /// Required and absent: the kubelet starts the pods once it appears.
+    Waiting,
+    /// Absent, and pods may run without it.
+    Unknown,
+}
+
+/// What is known of one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// It existed.
+    Seen {
+        /// `metadata.uid`
+        uid: String,
+        /// `metadata.resourceVersion`
+        resource_version: u64,
+        /// By used key; `*` is the whole object.
+        marks: BTreeMap<String, Mark>,
+    },
+    /// Required and absent while no pod could start: the kubelet starts them once it appears.
+    Waiting,
+    /// Absent otherwise.
+    Unknown,
+    /// Its deletion was answered by a restart.
+    Deleted {
+        /// The uid it had.
+        uid: String,
+        /// The resourceVersion it was last seen with.
+        resource_version: u64,
+    },
+}
+
+impl Entry {
+    /// The entry for a source that exists. Required keys that it lacks are *waiting*, optional ones *unknown*.
+    pub fn of(version: &Version, usage: &Usage) -> Self {
+        let marks = used_keys(usage).map(|key| {
+            let absent = || match usage.keys.get(key) {
+                Some(Need::Required) => Mark::Waiting,
+                _ => Mark::Unknown,
+            };
+            (
+                key.to_owned(),
+                version.used(key).map_or_else(absent, Mark::Seen),
+            )
+        });
+        Self::Seen {
+            uid: version.uid.clone(),
+            resource_version: version.resource_version,
+            marks: marks.collect(),
+        }
+    }
+
+    /// The resourceVersion that a live version must not be older than.
+    pub fn resource_version(&self) -> u64 {
+        match self {
+            Self::Seen {
+                resource_version, ..
+            }
+            | Self::Deleted {
+                resource_version, ..
+            } => *resource_version,
+            Self::Waiting | Self::Unknown => 0,
+        }
+    }
+}
+
+/// The annotation's content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// Which digest key the digests were made with.
+    pub key_id: String,
+    /// `metadata.uid` of the workload; empty at CREATE, where it is not known yet.
+    pub workload_uid: String,
+    /// When it was made at CREATE, in unix seconds; `None` as soon as `workload_uid` is filled in.
+    pub created_at: Option<i64>,
+    /// Counts the writes, so that an old one that was put back is told from the newest.
+    pub sequence: u64,
+    /// The template's `restarted-for` that it belongs to; empty where the template has none.
+    pub restarted_for: String,
+    /// By source.
+    pub entries: BTreeMap<SourceName, Entry>,
+    /// What did not fit into `entries`, combined.
+    pub fold: Option<Fold>,
+}
+
+/// What an annotation's text turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Written by reroll under the key at hand.
+    Genuine(Observed),
+    /// Written under another key: uids can be compared, digests cannot.
+    OtherKey(Observed),
+    /// Written by a newer release.
+    Newer(u64),
+    /// Not written by reroll, or damaged.
+    Foreign,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    v: u64,
+    k: String,
+    r#for: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<i64>,
+    n: u64,
+    rf: String,
+    #[serde(default)]
+    s: BTreeMap<String, WireEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    f: Option<Fold>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    m: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WireEntry {
+    Absent(WireAbsent),
+    Seen {
+        u: String,
+        r: u64,
+        d: BTreeMap<String, String>,
+    },
+    Deleted {
+        x: String,
+        r: u64,
+    },
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WireAbsent {
+    Waiting,
+    Unknown,
+}
+
+const WAITING: &str = "w";
+const UNKNOWN: &str = "u";
+
+impl Observed {
+    /// Reads the annotation's text.
+    pub fn read(text: &str, key: &DigestKey) -> Reading {
+        #[derive(Deserialize)]
+        struct Format {
+            v: u64,
+        }
+        match serde_json::from_str::<Format>(text) {
+            Ok(Format { v }) if v > FORMAT => return Reading::Newer(v),
+            Ok(Format { v }) if v < FORMAT => return Reading::Foreign,
+            Ok(_) => {}
+            Err(_) => return Reading::Foreign,
+        }
+        let Ok(mut wire) = serde_json::from_str::<Wire>(text) else {
+            return Reading::Foreign;
+        };
+        let mac = wire.m.take();
+        let ours = wire.k == key.id();
+        if ours && mac != Some(wire.mac(key)) {
+            return Reading::Foreign;
+        }
+        match Self::from_wire(wire) {
+            Some(observed) if ours => Reading::Genuine(observed),
+            Some(observed) => Reading::OtherKey(observed),
+            None => Reading::Foreign,
+        }
+    }
+
+    /// The annotation's text.
+    pub fn print(&self, key: &DigestKey) -> String {
+        let mut wire = self.to_wire();
+        wire.m = Some(wire.mac(key));
+        wire.text()
+    }
+
+    /// The same with as many entries folded as it takes to stay within [`LIMIT`].
+    #[must_use]
+    pub fn fitted(mut self, key: &DigestKey, uses: &References) -> Self {
+        if self.fold.is_some() || self.print(key).len() <= LIMIT {
+            return self;
+        }
+        let all = std::mem::take(&mut self.entries);
+        let (kept, folded) = all
+            .into_iter()
+            .partition(|(_, entry)| matches!(entry, Entry::Waiting));
+        self.entries = kept;
+        self.fold = Some(Fold::of(key, &folded, uses));
+        if self.print(key).len() > LIMIT {
+            let waiting = std::mem::take(&mut self.entries);
+            self.fold = Some(Fold::of(
+                key,
+                &waiting.into_iter().chain(folded).collect(),
+                uses,
+            ));
+        }
+        self
+    }
+
+    fn to_wire(&self) -> Wire {
+        Wire {
+            v: FORMAT,
+            k: self.key_id.clone(),
+            r#for: self.workload_uid.clone(),
+            at: self.created_at,
+            n: self.sequence,
+            rf: self.restarted_for.clone(),
+            s: self
+                .entries
+                .iter()
+                .map(|(name, entry)| (name.to_string(), WireEntry::of(entry)))
+                .collect(),
+            f: self.fold.clone(),
+            m: None,
+        }
+    }
+
+    fn from_wire(wire: Wire) -> Option<Self> {
+        let entries = wire
+            .s
+            .into_iter()
+            .map(|(name, entry)| Some((name.parse().ok()?, entry.into_entry()?)));
+        Some(Self {
+            key_id: wire.k,
+            workload_uid: wire.r#for,
+            created_at: wire.at,
+            sequence: wire.n,
+            restarted_for: wire.rf,
+            entries: entries.collect::<Option<_>>()?,
+            fold: wire.f,
+        })
+    }
+}
+
+impl Wire {
+    fn text(&self) -> String {
+        // Only maps with keys that are no strings cannot be printed, and there are none.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    fn mac(&self, key: &DigestKey) -> String {
+        key.digest([b"observed".as_slice(), self.text().as_bytes()])
+            .to_string()
+    }
+}
+
+impl WireEntry {
+    fn of(entry: &Entry) -> Self {
+        match entry {
+            Entry::Waiting => Self::Absent(WireAbsent::Waiting),
+            Entry::Unknown => Self::Absent(WireAbsent::Unknown),
+            Entry::Deleted {
+                uid,
+                resource_version,
+            } => Self::Deleted {
+                x: uid.clone(),
+                r: *resource_version,
+            },
+            Entry::Seen {
+                uid,
+                resource_version,
+                marks,
+            } => {
+                let print = |mark: &Mark| match mark {
+                    Mark::Seen(digest) => digest.to_string(),
+                    Mark::Waiting => WAITING.to_owned(),
+                    Mark::Unknown => UNKNOWN.to_owned(),
+                };
+                let d = marks
+                    .iter()
+                    .map(|(key, mark)| (key.clone(), print(mark)))
+                    .collect();
+                Self::Seen {
+                    u: uid.clone(),
+                    r: *resource_version,
+                    d,
+                }
+            }
+        }
+    }
+
+    fn into_entry(self) -> Option<Entry> {
+        Some(match self {
+            Self::Absent(WireAbsent::Waiting) => Entry::Waiting,
+            Self::Absent(WireAbsent::Unknown) => Entry::Unknown,
+            Self::Deleted { x, r } => Entry::Deleted {
+                uid: x,
+                resource_version: r,
+            },
+            Self::Seen { u, r, d } => {
+                let mark = |text: &str| match text {
+                    WAITING => Some(Mark::Waiting),
+                    UNKNOWN => Some(Mark::Unknown),
+                    digest => Digest::parse(digest).map(Mark::Seen),
+                };
+                let marks = d.into_iter().map(|(key, text)| Some((key, mark(&text)?)));
+                Entry::Seen {
+                    uid: u,
+                    resource_version: r,
+                    marks: marks.collect::<Option<_>>()?,
+                }
+            }
+        })
+    }
+}

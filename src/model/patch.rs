@@ -1,0 +1,171 @@
+//! Decisions as JSON Patch (RFC 6902).
+//!
+//! The controller's patches are compare-and-swap and commit in one call: they `test` the uid and the old `observed`,
+//! and only then write, so that replicas, crashes and replays give one restart. The webhook's patches are applied to
+//! the very object that was read, so they need no tests; a patch of its that does not apply would be an error to the
+//! *user*, whatever the `failurePolicy`, so nothing is assumed about which maps exist.
+
+use json_patch::{
+    AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation,
+    jsonptr::PointerBuf,
+};
+use serde_json::{Value, json};
+
+use super::{
+    annotation::{LAST_RESTART, OBSERVED, RESTARTED_FOR},
+    stamp::Own,
+    workload::{Kind, Shape, Workload},
+};
+
+const ANNOTATIONS: [&str; 2] = ["metadata", "annotations"];
+
+/// Restarts: advances `observed` and sets the template's `restarted-for`, if the workload is still as it was.
+pub fn restart(kind: Kind, workload: &Workload, own: &Own, last_restart: &str) -> Patch {
+    let to = Own {
+        last_restart: Some(last_restart.to_owned()),
+        ..own.clone()
+    };
+    guarded(kind, workload, &to)
+}
+
+/// Writes `observed` without a restart, if the workload is still as it was.
+pub fn record(kind: Kind, workload: &Workload, observed: &str) -> Patch {
+    let to = Own {
+        observed: Some(observed.to_owned()),
+        ..current(workload)
+    };
+    guarded(kind, workload, &to)
+}
+
+/// Removes reroll's metadata annotations, never the template's: that would roll the pods.
+pub fn forget(kind: Kind, workload: &Workload) -> Patch {
+    let to = Own {
+        observed: None,
+        last_restart: None,
+        ..current(workload)
+    };
+    guarded(kind, workload, &to)
+}
+
+/// What the webhook answers: from what the object carries to what it shall carry.
+pub fn admit(kind: Kind, shape: Shape, from: &Own, to: &Own) -> Patch {
+    let mut operations = Vec::new();
+    write(kind, shape, from, to, false, &mut operations);
+    Patch(operations)
+}
+
+fn guarded(kind: Kind, workload: &Workload, to: &Own) -> Patch {
+    let from = current(workload);
+    let mut operations = vec![test(pointer(&["metadata", "uid"]), json!(workload.uid))];
+    if workload.shape.annotations {
+        operations.push(test(
+            annotation(OBSERVED),
+            from.observed
+                .as_ref()
+                .map_or(Value::Null, |text| json!(text)),
+        ));
+    }
+    write(kind, workload.shape, &from, to, true, &mut operations);
+    Patch(operations)
+}
+
+fn current(workload: &Workload) -> Own {
+    Own {
+        observed: workload.observed.clone(),
+        // Only that it is there matters: it is overwritten or removed, never tested.
+        last_restart: workload.last_restart.then(String::new),
+        restarted_for: Some(workload.restarted_for.clone()).filter(|text| !text.is_empty()),
+    }
+}
+
+fn write(
+    kind: Kind,
+    shape: Shape,
+    from: &Own,
+    to: &Own,
+    guard: bool,
+    operations: &mut Vec<PatchOperation>,
+) {
+    let metadata = [
+        (OBSERVED, &from.observed, &to.observed),
+        (LAST_RESTART, &from.last_restart, &to.last_restart),
+    ];
+    if !shape.annotations && metadata.iter().any(|(_, _, to)| to.is_some()) {
+        create_map(pointer(&ANNOTATIONS), guard, operations);
+    }
+    for (key, from, to) in metadata {
+        set(annotation(key), from.as_deref(), to.as_deref(), operations);
+    }
+    if from.restarted_for == to.restarted_for {
+        return;
+    }
+    let template = |rest: &[&str]| {
+        let mut path = PointerBuf::parse(kind.template).unwrap_or_default();
+        rest.iter().for_each(|token| path.push_back(*token));
+        path
+    };
+    if to.restarted_for.is_some() && !shape.template_annotations {
+        if !shape.template_metadata {
+            create_map(template(&["metadata"]), guard, operations);
+        }
+        create_map(template(&ANNOTATIONS), guard, operations);
+    }
+    let path = template(&[ANNOTATIONS[0], ANNOTATIONS[1], RESTARTED_FOR]);
+    if guard {
+        let old = from
+            .restarted_for
+            .as_ref()
+            .map_or(Value::Null, |text| json!(text));
+        operations.push(test(path.clone(), old));
+    }
+    set(
+        path,
+        from.restarted_for.as_deref(),
+        to.restarted_for.as_deref(),
+        operations,
+    );
+}
+
+/// Creates a map where there is none. Never unguarded on a live object: that would wipe somebody's annotations.
+fn create_map(path: PointerBuf, guard: bool, operations: &mut Vec<PatchOperation>) {
+    if guard {
+        operations.push(test(path.clone(), Value::Null));
+    }
+    operations.push(PatchOperation::Add(AddOperation {
+        path,
+        value: json!({}),
+    }));
+}
+
+fn set(
+    path: PointerBuf,
+    from: Option<&str>,
+    to: Option<&str>,
+    operations: &mut Vec<PatchOperation>,
+) {
+    match (from, to) {
+        (from, to) if from == to => {}
+        (None, Some(value)) => operations.push(PatchOperation::Add(AddOperation {
+            path,
+            value: json!(value),
+        })),
+        (Some(_), Some(value)) => operations.push(PatchOperation::Replace(ReplaceOperation {
+            path,
+            value: json!(value),
+        })),
+        (_, None) => operations.push(PatchOperation::Remove(RemoveOperation { path })),
+    }
+}
+
+fn test(path: PointerBuf, value: Value) -> PatchOperation {
+    PatchOperation::Test(TestOperation { path, value })
+}
+
+fn annotation(key: &str) -> PointerBuf {
+    pointer(&[ANNOTATIONS[0], ANNOTATIONS[1], key])
+}
+
+/// Builds a pointer from unescaped tokens; `/` and `~` in keys are escaped by the crate.
+fn pointer(tokens: &[&str]) -> PointerBuf {
+    PointerBuf::from_tokens(tokens.iter().copied())
+}

@@ -1,0 +1,456 @@
+//! Sources (Secrets and ConfigMaps) and how a pod template uses them.
+//!
+//! [`references`] reads a pod template as JSON and is total: a field of an unexpected shape is no reference. The API
+//! server has decoded the object into its own types before anybody sees it, so nothing real is lost by that.
+//! Volumes count whether or not a container mounts them: the kubelet needs them to start the pod either way.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use serde_json::Value;
+
+/// The kinds of object that pods read at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SourceKind {
+    /// `v1/ConfigMap`
+    ConfigMap,
+    /// `v1/Secret`
+    Secret,
+}
+
+impl SourceKind {
+    /// Every kind, for loops over watches and metrics.
+    pub const ALL: [Self; 2] = [Self::ConfigMap, Self::Secret];
+
+    /// Kubernetes' name of the kind.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+        }
+    }
+
+    /// How opt-ins and `observed` write the kind: `secret/NAME`.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "configmap",
+            Self::Secret => "secret",
+        }
+    }
+}
+
+/// A source within a namespace that the context gives.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceName {
+    /// Secret or ConfigMap.
+    pub kind: SourceKind,
+    /// `metadata.name`
+    pub name: String,
+}
+
+impl SourceName {
+    /// A Secret of this name.
+    pub fn secret(name: impl Into<String>) -> Self {
+        Self {
+            kind: SourceKind::Secret,
+            name: name.into(),
+        }
+    }
+
+    /// A ConfigMap of this name.
+    pub fn config_map(name: impl Into<String>) -> Self {
+        Self {
+            kind: SourceKind::ConfigMap,
+            name: name.into(),
+        }
+    }
+
+    /// As people write it: `Secret db`.
+    pub fn spoken(&self) -> String {
+        format!("{} {}", self.kind.as_str(), self.name)
+    }
+}
+
+impl fmt::Display for SourceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.prefix(), self.name)
+    }
+}
+
+/// `secret/NAME` or `configmap/NAME` was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not secret/NAME or configmap/NAME")]
+pub struct NotASource(pub String);
+
+impl FromStr for SourceName {
+    type Err = NotASource;
+
+    fn from_str(text: &str) -> Result<Self, NotASource> {
+        let (prefix, name) = text
+            .split_once('/')
+            .ok_or_else(|| NotASource(text.to_owned()))?;
+        let kind = SourceKind::ALL
+            .into_iter()
+            .find(|kind| kind.prefix() == prefix);
+        match kind {
+            Some(kind) if !name.is_empty() => Ok(Self {
+                kind,
+                name: name.to_owned(),
+            }),
+            _ => Err(NotASource(text.to_owned())),
+        }
+    }
+}
+
+/// A source anywhere in the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceKey {
+    /// `metadata.namespace`
+    pub namespace: String,
+    /// Kind and name.
+    pub source: SourceName,
+}
+
+impl fmt::Display for SourceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}/{}/{}",
+            self.source.kind.prefix(),
+            self.namespace,
+            self.source.name
+        )
+    }
+}
+
+/// Whether pods start without it. Where two references differ, required wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// Pods start without it.
+    Optional,
+    /// The kubelet does not start a container without it.
+    Required,
+}
+
+impl Need {
+    fn of(optional: Option<&Value>) -> Self {
+        if optional.and_then(Value::as_bool) == Some(true) {
+            Self::Optional
+        } else {
+            Self::Required
+        }
+    }
+}
+
+/// How one pod template uses one source: all references to it, merged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Whether pods start while the source is absent.
+    pub need: Need,
+    /// All keys are read (`envFrom`, or a volume without `items`).
+    pub whole: bool,
+    /// Keys that are read by name.
+    pub keys: BTreeMap<String, Need>,
+    /// Read into environment variables somewhere.
+    pub env: bool,
+    /// Read into files somewhere.
+    pub volume: bool,
+}
+
+impl Usage {
+    /// A source that the opt-in names although the template does not refer to it.
+    pub fn named() -> Self {
+        Self {
+            need: Need::Optional,
+            whole: true,
+            keys: BTreeMap::new(),
+            env: false,
+            volume: false,
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.need = self.need.max(other.need);
+        self.whole |= other.whole;
+        self.env |= other.env;
+        self.volume |= other.volume;
+        for (key, need) in other.keys {
+            let known = self.keys.entry(key).or_insert(need);
+            *known = (*known).max(need);
+        }
+    }
+}
+
+/// What a pod template uses, by source.
+pub type References = BTreeMap<SourceName, Usage>;
+
+/// Every reference of a pod template (`.spec.template` of most kinds) to a Secret or ConfigMap: `env`, `envFrom`,
+/// `secret`, `configMap` and `projected` volumes, in containers and init containers.
+///
+/// Image pull secrets and the secrets of volume plugins are read by the kubelet, not by the pod: a workload that wants
+/// them names them in its opt-in.
+pub fn references(template: &Value) -> References {
+    let mut found = References::new();
+    let spec = &template["spec"];
+    for list in ["initContainers", "containers"] {
+        for container in items(&spec[list]) {
+            container_references(container, &mut found);
+        }
+    }
+    for volume in items(&spec["volumes"]) {
+        volume_reference(
+            &volume["secret"],
+            SourceKind::Secret,
+            "secretName",
+            &mut found,
+        );
+        volume_reference(
+            &volume["configMap"],
+            SourceKind::ConfigMap,
+            "name",
+            &mut found,
+        );
+        for projected in items(&volume["projected"]["sources"]) {
+            volume_reference(&projected["secret"], SourceKind::Secret, "name", &mut found);
+            volume_reference(
+                &projected["configMap"],
+                SourceKind::ConfigMap,
+                "name",
+                &mut found,
+            );
+        }
+    }
+    found
+}
+
+fn container_references(container: &Value, found: &mut References) {
+    for variable in items(&container["env"]) {
+        let from = &variable["valueFrom"];
+        for (field, kind) in [
+            ("secretKeyRef", SourceKind::Secret),
+            ("configMapKeyRef", SourceKind::ConfigMap),
+        ] {
+            let reference = &from[field];
+            if let Some(key) = reference["key"].as_str() {
+                let need = Need::of(reference.get("optional"));
+                let keys = BTreeMap::from([(key.to_owned(), need)]);
+                add(
+                    found,
+                    kind,
+                    &reference["name"],
+                    Usage {
+                        need,
+                        whole: false,
+                        keys,
+                        env: true,
+                        volume: false,
+                    },
+                );
+            }
+        }
+    }
+    for from in items(&container["envFrom"]) {
+        for (field, kind) in [
+            ("secretRef", SourceKind::Secret),
+            ("configMapRef", SourceKind::ConfigMap),
+        ] {
+            let reference = &from[field];
+            let need = Need::of(reference.get("optional"));
+            let usage = Usage {
+                need,
+                whole: true,
+                keys: BTreeMap::new(),
+                env: true,
+                volume: false,
+            };
+            add(found, kind, &reference["name"], usage);
+        }
+    }
+}
+
+fn volume_reference(volume: &Value, kind: SourceKind, name_field: &str, found: &mut References) {
+    let need = Need::of(volume.get("optional"));
+    let keys: BTreeMap<_, _> = items(&volume["items"])
+        .filter_map(|item| item["key"].as_str())
+        .map(|key| (key.to_owned(), need))
+        .collect();
+    let usage = Usage {
+        need,
+        whole: keys.is_empty(),
+        keys,
+        env: false,
+        volume: true,
+    };
+    add(found, kind, &volume[name_field], usage);
+}
+
+fn add(found: &mut References, kind: SourceKind, name: &Value, usage: Usage) {
+    let Some(name) = name.as_str().filter(|name| !name.is_empty()) else {
+        return;
+    };
+    let source = SourceName {
+        kind,
+        name: name.to_owned(),
+    };
+    match found.entry(source) {
+        std::collections::btree_map::Entry::Occupied(mut known) => known.get_mut().merge(usage),
+        std::collections::btree_map::Entry::Vacant(free) => {
+            free.insert(usage);
+        }
+    }
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(spec: &Value) -> References {
+        references(&json!({ "spec": spec }))
+    }
+
+    fn keyed(need: Need, keys: &[(&str, Need)], env: bool) -> Usage {
+        let keys = keys
+            .iter()
+            .map(|(key, need)| ((*key).to_owned(), *need))
+            .collect();
+        Usage {
+            need,
+            whole: false,
+            keys,
+            env,
+            volume: !env,
+        }
+    }
+
+    fn whole(need: Need, env: bool) -> Usage {
+        Usage {
+            need,
+            whole: true,
+            keys: BTreeMap::new(),
+            env,
+            volume: !env,
+        }
+    }
+
+    #[test]
+    fn every_way_of_referencing() {
+        use Need::{Optional, Required};
+        let secret = SourceName::secret("s");
+        let config_map = SourceName::config_map("s");
+        let container = |body: Value| json!({ "containers": [body] });
+        let volume = |body: Value| json!({ "volumes": [body] });
+        let rows = [
+            (
+                container(
+                    json!({"env": [{"valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}),
+                ),
+                &secret,
+                keyed(Required, &[("k", Required)], true),
+            ),
+            (
+                container(
+                    json!({"env": [{"valueFrom": {"configMapKeyRef": {"name": "s", "key": "k", "optional": true}}}]}),
+                ),
+                &config_map,
+                keyed(Optional, &[("k", Optional)], true),
+            ),
+            (
+                container(json!({"envFrom": [{"prefix": "P_", "secretRef": {"name": "s"}}]})),
+                &secret,
+                whole(Required, true),
+            ),
+            (
+                container(json!({"envFrom": [{"configMapRef": {"name": "s", "optional": true}}]})),
+                &config_map,
+                whole(Optional, true),
+            ),
+            (
+                json!({"initContainers": [{"envFrom": [{"secretRef": {"name": "s"}}]}]}),
+                &secret,
+                whole(Required, true),
+            ),
+            (
+                volume(json!({"secret": {"secretName": "s"}})),
+                &secret,
+                whole(Required, false),
+            ),
+            (
+                volume(
+                    json!({"secret": {"secretName": "s", "items": [{"key": "k", "path": "p"}]}}),
+                ),
+                &secret,
+                keyed(Required, &[("k", Required)], false),
+            ),
+            (
+                volume(
+                    json!({"configMap": {"name": "s", "optional": true, "items": [{"key": "k", "path": "p"}]}}),
+                ),
+                &config_map,
+                keyed(Optional, &[("k", Optional)], false),
+            ),
+            (
+                volume(json!({"projected": {"sources": [{"secret": {"name": "s"}}]}})),
+                &secret,
+                whole(Required, false),
+            ),
+            (
+                volume(
+                    json!({"projected": {"sources": [{"downwardAPI": {}}, {"configMap": {"name": "s", "items": [{"key": "k", "path": "p"}]}}]}}),
+                ),
+                &config_map,
+                keyed(Required, &[("k", Required)], false),
+            ),
+        ];
+        for (spec, source, usage) in rows {
+            assert_eq!(
+                of(&spec),
+                BTreeMap::from([(source.clone(), usage)]),
+                "{spec}"
+            );
+        }
+    }
+
+    #[test]
+    fn references_to_one_source_merge_and_required_wins() {
+        let found = of(&json!({
+            "containers": [{"env": [
+                {"valueFrom": {"secretKeyRef": {"name": "s", "key": "a", "optional": true}}},
+                {"valueFrom": {"secretKeyRef": {"name": "s", "key": "a"}}},
+                {"valueFrom": {"secretKeyRef": {"name": "s", "key": "b", "optional": true}}},
+            ]}],
+            "volumes": [{"secret": {"secretName": "s", "optional": true}}],
+        }));
+        let usage = &found[&SourceName::secret("s")];
+        assert_eq!(usage.need, Need::Required);
+        assert!(usage.whole && usage.env && usage.volume);
+        assert_eq!(usage.keys["a"], Need::Required);
+        assert_eq!(usage.keys["b"], Need::Optional);
+    }
+
+    #[test]
+    fn odd_shapes_are_no_references() {
+        for spec in [
+            json!(null),
+            json!({"containers": null, "volumes": {}}),
+            json!({"containers": [{"env": [{"value": "x"}], "envFrom": [{}]}, 3]}),
+            json!({"volumes": [{"secret": {}}, {"configMap": {"name": ""}}, {"emptyDir": {}}]}),
+        ] {
+            assert!(of(&spec).is_empty(), "{spec}");
+        }
+    }
+
+    #[test]
+    fn names_read_back() {
+        for name in ["secret/db", "configmap/a.b-c"] {
+            assert_eq!(name.parse::<SourceName>().unwrap().to_string(), name);
+        }
+        for bad in ["", "db", "secret/", "pod/x", "/x"] {
+            assert_eq!(bad.parse::<SourceName>(), Err(NotASource(bad.to_owned())));
+        }
+    }
+}

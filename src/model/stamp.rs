@@ -1,0 +1,235 @@
+//! The heart at admission: what reroll's three annotations become in somebody else's write of a workload.
+//!
+//! Only reroll changes its annotations. So an UPDATE starts from the values of the old object, whatever the request
+//! says: it may have dropped them (`kubectl replace`), pinned old ones (a manifest in git) or brought them back
+//! (`kubectl rollout undo`). Where the write creates or changes the pod template, pods start anew anyway, so the
+//! versions of right now are recorded in the same write, and the workload is not restarted for them a second time.
+//!
+//! Invariants: an advance over a change sets a fresh `restarted-for`, else an undo in the middle of the rollout would
+//! bring back pods that never restarted; entries never go backwards; what has not changed is not rewritten, so
+//! stamping twice is stamping once.
+
+use std::collections::BTreeMap;
+
+use kube::core::DynamicObject;
+use serde_json::Value;
+
+use super::{
+    annotation::{LAST_RESTART, OBSERVED, RESTARTED_FOR},
+    decide::{CREATE_WINDOW, Known, Lookup, Subject, fresh},
+    observed::{Entry, Mark, Observed, Reading},
+    source::{Need, SourceName, Usage},
+    version::DigestKey,
+    workload::Kind,
+};
+
+/// The values of reroll's annotations on one object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// `reroll.dev/observed`
+    pub observed: Option<String>,
+    /// `reroll.dev/last-restart`
+    pub last_restart: Option<String>,
+    /// The template's `reroll.dev/restarted-for`
+    pub restarted_for: Option<String>,
+}
+
+impl Own {
+    /// Reads them off an object.
+    pub fn read(kind: Kind, object: &DynamicObject) -> Self {
+        let own = |key: &str| object.metadata.annotations.as_ref()?.get(key).cloned();
+        let template = object
+            .data
+            .pointer(kind.template)
+            .and_then(|template| template.pointer("/metadata/annotations"));
+        Self {
+            observed: own(OBSERVED),
+            last_restart: own(LAST_RESTART),
+            restarted_for: template
+                .and_then(|all| all.get(RESTARTED_FOR))
+                .and_then(Value::as_str)
+                .map(ToOwned::to_owned),
+        }
+    }
+}
+
+/// What a write of the template records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The new `observed`.
+    pub observed: Observed,
+    /// The template's `restarted-for`, empty for none.
+    pub restarted_for: String,
+    /// Required sources or keys that do not exist: the new pods will wait for them.
+    pub waiting: Vec<SourceName>,
+}
+
+/// The stamp for a write that changes the pod template of an existing workload. `None`: leave `observed` alone.
+pub fn stamp_update<'a>(
+    subject: &Subject,
+    known: Known,
+    live: &dyn Fn(&SourceName) -> Lookup<'a>,
+    key: &DigestKey,
+) -> Option<Stamp> {
+    let before = match known {
+        Known::Newer => return None,
+        Known::Nothing => None,
+        Known::OtherKey(observed) | Known::Observed(observed) => Some(observed),
+    };
+    // Sources are judged one by one even where the old entries are folded: the fold then differs or not as a whole.
+    let old = |source: &SourceName| before.and_then(|observed| observed.entries.get(source));
+    let (entries, advanced, waiting) = entries(subject, &old, live);
+    let mut next = Observed {
+        key_id: key.id().to_owned(),
+        workload_uid: subject.uid.to_owned(),
+        created_at: None,
+        sequence: before.map_or(0, |observed| observed.sequence),
+        restarted_for: subject.restarted_for.to_owned(),
+        entries,
+        fold: None,
+    };
+    let folded = next.clone().fitted(key, subject.uses);
+    let refolded =
+        before.is_some_and(|observed| observed.fold.is_some() && observed.fold != folded.fold);
+    let undone = before.is_some_and(|observed| observed.restarted_for != subject.restarted_for);
+    if before.is_none() || advanced || refolded || undone {
+        next.restarted_for = fresh(subject, before, &next, key);
+    }
+    let mut observed = Observed {
+        restarted_for: next.restarted_for.clone(),
+        ..folded
+    };
+    if before != Some(&observed) {
+        observed.sequence += 1;
+    }
+    Some(Stamp {
+        restarted_for: observed.restarted_for.clone(),
+        observed,
+        waiting,
+    })
+}
+
+/// The stamp for a new workload: it has no uid yet, so it carries the time, in unix seconds. A stamp that is already
+/// there (the webhook is called again in the same request) keeps its time.
+pub fn stamp_create<'a>(
+    subject: &Subject,
+    present: Option<&Reading>,
+    live: &dyn Fn(&SourceName) -> Lookup<'a>,
+    now: i64,
+    key: &DigestKey,
+) -> Stamp {
+    let (entries, _, waiting) = entries(subject, &|_| None, live);
+    let at = match present {
+        Some(Reading::Genuine(observed)) if observed.workload_uid.is_empty() => observed.created_at,
+        _ => None,
+    };
+    let created_at = at
+        .filter(|at| (at - now).abs() <= CREATE_WINDOW)
+        .unwrap_or(now);
+    let observed = Observed {
+        key_id: key.id().to_owned(),
+        workload_uid: String::new(),
+        created_at: Some(created_at),
+        sequence: 0,
+        restarted_for: subject.restarted_for.to_owned(),
+        entries,
+        fold: None,
+    };
+    Stamp {
+        restarted_for: observed.restarted_for.clone(),
+        observed: observed.fitted(key, subject.uses),
+        waiting,
+    }
+}
+
+type Entries = BTreeMap<SourceName, Entry>;
+
+fn entries<'a, 'b>(
+    subject: &Subject,
+    old: &dyn Fn(&SourceName) -> Option<&'b Entry>,
+    live: &dyn Fn(&SourceName) -> Lookup<'a>,
+) -> (Entries, bool, Vec<SourceName>) {
+    let (mut entries, mut advanced, mut waiting) = (Entries::new(), false, Vec::new());
+    for (source, usage) in subject.uses {
+        let before = old(source);
+        let Some(now) = entry_now(usage, before, live(source)) else {
+            continue;
+        };
+        let same = before.is_none_or(|before| same_versions(before, &now));
+        advanced |= !same;
+        if is_waiting(&now) {
+            waiting.push(source.clone());
+        }
+        let entry = match before {
+            Some(before) if same => with_keys_of(before, &now),
+            _ => now,
+        };
+        entries.insert(source.clone(), entry);
+    }
+    (entries, advanced, waiting)
+}
+
+/// The entry for pods that start now; `None` where nothing is known, so that it is adopted later.
+fn entry_now(usage: &Usage, before: Option<&Entry>, live: Lookup) -> Option<Entry> {
+    let known_until = before.map_or(0, Entry::resource_version);
+    match live {
+        Lookup::Unsynced => before.cloned(),
+        Lookup::Present { version, fresh } if fresh || version.resource_version >= known_until => {
+            Some(Entry::of(version, usage))
+        }
+        Lookup::Absent { since, .. } if since >= known_until => {
+            Some(if usage.need == Need::Required {
+                Entry::Waiting
+            } else {
+                Entry::Unknown
+            })
+        }
+        Lookup::Present { .. } | Lookup::Absent { .. } => before.cloned(),
+    }
+}
+
+fn same_versions(before: &Entry, now: &Entry) -> bool {
+    match (before, now) {
+        (
+            Entry::Seen {
+                uid: a, marks: old, ..
+            },
+            Entry::Seen {
+                uid: b, marks: new, ..
+            },
+        ) => {
+            a == b
+                && new
+                    .iter()
+                    .all(|(key, mark)| old.get(key).is_none_or(|old| old == mark))
+        }
+        _ => before == now,
+    }
+}
+
+/// The old entry with exactly the keys that are used now, so that nothing is written where nothing changed.
+fn with_keys_of(before: &Entry, now: &Entry) -> Entry {
+    match (before, now) {
+        (
+            Entry::Seen {
+                uid,
+                resource_version,
+                ..
+            },
+            Entry::Seen { marks, .. },
+        ) => Entry::Seen {
+            uid: uid.clone(),
+            resource_version: *resource_version,
+            marks: marks.clone(),
+        },
+        _ => before.clone(),
+    }
+}
+
+fn is_waiting(entry: &Entry) -> bool {
+    match entry {
+        Entry::Waiting => true,
+        Entry::Seen { marks, .. } => marks.values().any(|mark| *mark == Mark::Waiting),
+        Entry::Unknown | Entry::Deleted { .. } => false,
+    }
+}

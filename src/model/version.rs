@@ -1,0 +1,316 @@
+//! Versions: what a source was at one moment, without its data.
+//!
+//! A version is the object's `uid` and `resourceVersion` and keyed digests of its data, one per key and one of the
+//! whole. Digests are HMAC-SHA-256 under a key of reroll's own: they end up in annotations, and a plain hash there
+//! would be a guessing oracle for everyone who may read Deployments. Kind, namespace and name are part of what is
+//! digested, so that nobody can compare guesses in a Secret of their own. Labels, annotations and `immutable` are not
+//! data.
+
+use std::{collections::BTreeMap, fmt};
+
+use hmac::{Hmac, KeyInit, Mac};
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{ConfigMap, Secret},
+    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
+};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    annotation,
+    source::{SourceKey, SourceKind, SourceName, Usage},
+};
+
+/// Raised when what is digested, or how, changes.
+const DIGEST_FORMAT: &[u8] = b"reroll-digest-1";
+
+/// A digest, cut to 96 bits: long enough that nobody meets a collision, short enough for an annotation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 12]);
+
+impl Digest {
+    /// Length of the printed form.
+    pub const PRINTED: usize = 16;
+
+    fn cut(full: &[u8]) -> Self {
+        let mut short = [0; 12];
+        short.copy_from_slice(&full[..12]);
+        Self(short)
+    }
+
+    /// Reads the printed form.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != Self::PRINTED {
+            return None;
+        }
+        let mut bytes = [0; 12];
+        for (chunk, out) in text.as_bytes().chunks(4).zip(bytes.chunks_mut(3)) {
+            let mut word = 0u32;
+            for byte in chunk {
+                let digit = ALPHABET.iter().position(|letter| letter == byte)?;
+                word = word << 6 | u32::try_from(digit).ok()?;
+            }
+            out.copy_from_slice(&word.to_be_bytes()[1..]);
+        }
+        Some(Self(bytes))
+    }
+}
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        for chunk in self.0.chunks(3) {
+            let word = u32::from_be_bytes([0, chunk[0], chunk[1], chunk[2]]);
+            for shift in [18, 12, 6, 0] {
+                f.write_char(char::from(ALPHABET[(word >> shift & 63) as usize]))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The secret key of all digests. It lives in a Secret of reroll's namespace and never leaves this type.
+#[derive(Clone)]
+pub struct DigestKey {
+    key: Vec<u8>,
+    id: String,
+}
+
+impl fmt::Debug for DigestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DigestKey({})", self.id)
+    }
+}
+
+/// The bytes in the Secret are no usable key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a digest key has 32 bytes, this one has {0}")]
+pub struct BadKey(pub usize);
+
+impl DigestKey {
+    /// Length in bytes.
+    pub const LENGTH: usize = 32;
+
+    /// Takes over key bytes.
+    ///
+    /// # Errors
+    /// When they are not [`Self::LENGTH`] bytes.
+    pub fn new(key: &[u8]) -> Result<Self, BadKey> {
+        if key.len() != Self::LENGTH {
+            return Err(BadKey(key.len()));
+        }
+        let id = Digest::cut(
+            &Sha256::new()
+                .chain_update(b"reroll-key-id")
+                .chain_update(key)
+                .finalize(),
+        );
+        Ok(Self {
+            key: key.to_vec(),
+            id: id.to_string()[..8].to_owned(),
+        })
+    }
+
+    /// Says which key it is without telling the key.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Digest of parts, each with its length before it, so that no two lists of parts read the same.
+    pub fn digest<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
+        let mut mac = self.mac();
+        for part in parts {
+            update(&mut mac, part);
+        }
+        Digest::cut(&mac.finalize().into_bytes())
+    }
+
+    fn mac(&self) -> Hmac<Sha256> {
+        // HMAC takes keys of every length: this cannot fail, and an empty key would only fail to match.
+        Hmac::new_from_slice(&self.key).unwrap_or_else(|_| Hmac::new(&Default::default()))
+    }
+}
+
+fn update(mac: &mut Hmac<Sha256>, part: &[u8]) {
+    mac.update(&(part.len() as u64).to_be_bytes());
+    mac.update(part);
+}
+
+/// What a source was at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// `metadata.uid`; another one means that the object was deleted and recreated.
+    pub uid: String,
+    /// `metadata.resourceVersion`; 0 where it is not known yet (at admission).
+    pub resource_version: u64,
+    /// When the data was last written, in unix seconds, as far as `managedFields` tell; else the creation.
+    pub written: i64,
+    /// A kubelet may serve the old data of an immutable object for a while after it was recreated.
+    pub immutable: bool,
+    /// `reroll.dev/ignore: "true"`.
+    pub ignored: bool,
+    /// Digest of all keys and values together.
+    pub whole: Digest,
+    /// Digests by key, sorted.
+    keys: Box<[(Box<str>, Digest)]>,
+}
+
+impl Version {
+    /// The version of a Secret.
+    pub fn of_secret(key: &DigestKey, namespace: &str, secret: &Secret) -> Self {
+        let data = secret
+            .data
+            .iter()
+            .flatten()
+            .map(|(name, ByteString(value))| (name.as_str(), value.as_slice()));
+        Self::new(
+            key,
+            namespace,
+            SourceKind::Secret,
+            &secret.metadata,
+            secret.immutable,
+            data.collect(),
+        )
+    }
+
+    /// The version of a ConfigMap; `data` and `binaryData` share one space of keys.
+    pub fn of_config_map(key: &DigestKey, namespace: &str, map: &ConfigMap) -> Self {
+        let text = map
+            .data
+            .iter()
+            .flatten()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let binary = map
+            .binary_data
+            .iter()
+            .flatten()
+            .map(|(name, ByteString(value))| (name.as_str(), value.as_slice()));
+        let data = text.chain(binary).collect();
+        Self::new(
+            key,
+            namespace,
+            SourceKind::ConfigMap,
+            &map.metadata,
+            map.immutable,
+            data,
+        )
+    }
+
+    fn new(
+        key: &DigestKey,
+        namespace: &str,
+        kind: SourceKind,
+        meta: &ObjectMeta,
+        immutable: Option<bool>,
+        data: BTreeMap<&str, &[u8]>,
+    ) -> Self {
+        let name = meta.name.as_deref().unwrap_or_default();
+        let identity = [
+            DIGEST_FORMAT,
+            kind.as_str().as_bytes(),
+            namespace.as_bytes(),
+            name.as_bytes(),
+        ];
+        let mut whole = key.mac();
+        identity
+            .into_iter()
+            .chain([b"whole".as_slice()])
+            .for_each(|part| update(&mut whole, part));
+        let mut keys = Vec::with_capacity(data.len());
+        for (name, value) in data {
+            let digest =
+                key.digest(
+                    identity
+                        .into_iter()
+                        .chain([b"key".as_slice(), name.as_bytes(), value]),
+                );
+            update(&mut whole, name.as_bytes());
+            update(&mut whole, &digest.0);
+            keys.push((Box::from(name), digest));
+        }
+        Self {
+            uid: meta.uid.clone().unwrap_or_default(),
+            resource_version: meta
+                .resource_version
+                .as_deref()
+                .and_then(|rv| rv.parse().ok())
+                .unwrap_or(0),
+            written: written(meta),
+            immutable: immutable == Some(true),
+            ignored: meta
+                .annotations
+                .as_ref()
+                .and_then(|all| all.get(annotation::IGNORE))
+                .is_some_and(|v| v == "true"),
+            whole: Digest::cut(&whole.finalize().into_bytes()),
+            keys: keys.into_boxed_slice(),
+        }
+    }
+
+    /// Digest of one key, `None` where the source does not have it.
+    pub fn key(&self, name: &str) -> Option<Digest> {
+        let found = self
+            .keys
+            .binary_search_by(|(known, _)| (**known).cmp(name))
+            .ok()?;
+        Some(self.keys[found].1)
+    }
+
+    /// Digest of what a workload uses: [`Self::whole`] for `*`.
+    pub fn used(&self, key: &str) -> Option<Digest> {
+        if key == WHOLE {
+            Some(self.whole)
+        } else {
+            self.key(key)
+        }
+    }
+}
+
+/// How the whole object is written where keys stand. No key of a Secret or ConfigMap can contain it.
+pub const WHOLE: &str = "*";
+
+/// The keys under which a usage is recorded: [`WHOLE`] and those read by name.
+pub fn used_keys(usage: &Usage) -> impl Iterator<Item = &str> {
+    usage
+        .whole
+        .then_some(WHOLE)
+        .into_iter()
+        .chain(usage.keys.keys().map(String::as_str))
+}
+
+fn written(meta: &ObjectMeta) -> i64 {
+    let created = meta
+        .creation_timestamp
+        .as_ref()
+        .map_or(0, |time| time.0.as_second());
+    let owns_data = |entry: &&ManagedFieldsEntry| {
+        entry.fields_v1.as_ref().is_some_and(|fields| {
+            ["f:data", "f:binaryData"]
+                .iter()
+                .any(|field| fields.0.get(field).is_some())
+        })
+    };
+    let managed = meta.managed_fields.iter().flatten().filter(owns_data);
+    managed
+        .filter_map(|entry| entry.time.as_ref())
+        .map(|time| time.0.as_second())
+        .max()
+        .unwrap_or(created)
+        .max(created)
+}
+
+/// Names a source of a namespace.
+pub fn key_of(namespace: &str, source: &SourceName) -> SourceKey {
+    SourceKey {
+        namespace: namespace.to_owned(),
+        source: source.clone(),
+    }
+}

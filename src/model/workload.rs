@@ -1,0 +1,310 @@
+//! Workloads: the table of kinds, and what is read off one object.
+//!
+//! Objects are read as JSON through a pointer to their pod template, so that a kind is a row of [`KINDS`] and nothing
+//! else, and so that fields which this release does not know are never touched.
+
+use std::{collections::BTreeMap, fmt};
+
+use kube::core::DynamicObject;
+use serde_json::Value;
+
+use super::{
+    annotation::{self, LAST_RESTART, OBSERVED, PREFIX, RESTARTED_FOR},
+    source::{References, references},
+};
+
+/// A kind of workload: an object with a pod template.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkloadKind {
+    /// Kubernetes' name of the kind.
+    pub kind: &'static str,
+    /// API group.
+    pub group: &'static str,
+    /// API version.
+    pub version: &'static str,
+    /// Name of the resource in paths and RBAC.
+    pub plural: &'static str,
+    /// JSON pointer to the pod template.
+    pub template: &'static str,
+}
+
+/// A row of the table. Rows live as long as the process.
+pub type Kind = &'static WorkloadKind;
+
+/// The kinds that reroll rolls.
+pub static KINDS: [WorkloadKind; 3] = [
+    WorkloadKind {
+        kind: "Deployment",
+        group: "apps",
+        version: "v1",
+        plural: "deployments",
+        template: "/spec/template",
+    },
+    WorkloadKind {
+        kind: "StatefulSet",
+        group: "apps",
+        version: "v1",
+        plural: "statefulsets",
+        template: "/spec/template",
+    },
+    WorkloadKind {
+        kind: "DaemonSet",
+        group: "apps",
+        version: "v1",
+        plural: "daemonsets",
+        template: "/spec/template",
+    },
+];
+
+impl WorkloadKind {
+    /// `apps/v1`
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// The row for a kind of an API group.
+    pub fn find(group: &str, kind: &str) -> Option<Kind> {
+        KINDS
+            .iter()
+            .find(|row| row.group == group && row.kind == kind)
+    }
+}
+
+/// A workload anywhere in the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkloadKey {
+    /// Row of the table.
+    pub kind: Kind,
+    /// `metadata.namespace`
+    pub namespace: String,
+    /// `metadata.name`
+    pub name: String,
+}
+
+impl WorkloadKey {
+    /// As people write it: `Deployment web`.
+    pub fn spoken(&self) -> String {
+        format!("{} {}", self.kind.kind, self.name)
+    }
+}
+
+impl fmt::Display for WorkloadKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.kind.plural, self.namespace, self.name)
+    }
+}
+
+/// Which of the maps that a patch writes into exist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// `metadata.annotations`
+    pub annotations: bool,
+    /// `metadata` of the template
+    pub template_metadata: bool,
+    /// `metadata.annotations` of the template
+    pub template_annotations: bool,
+}
+
+/// What is read off a workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// `metadata.uid`; empty while it is being created.
+    pub uid: String,
+    /// `metadata.resourceVersion`; 0 where unknown.
+    pub resource_version: u64,
+    /// `metadata.generation`
+    pub generation: i64,
+    /// `metadata.creationTimestamp` in unix seconds.
+    pub created: i64,
+    /// `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+    /// The owner that is its controller, as `Kind name`: what reroll wrote there would be reverted.
+    pub controller: Option<String>,
+    /// What people ask for: reroll's annotations but for the three it writes itself.
+    pub asks: BTreeMap<String, String>,
+    /// The text of `reroll.dev/observed`.
+    pub observed: Option<String>,
+    /// Whether `reroll.dev/last-restart` is there.
+    pub last_restart: bool,
+    /// The template's `reroll.dev/restarted-for`; empty where it has none.
+    pub restarted_for: String,
+    /// What the template uses.
+    pub references: References,
+    /// Which maps exist.
+    pub shape: Shape,
+    /// Bytes of all annotations but reroll's own three.
+    pub annotation_bytes: usize,
+    /// Bytes of all annotations of the template but reroll's own.
+    pub template_annotation_bytes: usize,
+}
+
+impl Workload {
+    /// Reads an object; total.
+    pub fn read(kind: Kind, object: &DynamicObject) -> Self {
+        let meta = &object.metadata;
+        let empty = BTreeMap::new();
+        let annotations = meta.annotations.as_ref().unwrap_or(&empty);
+        let template = object.data.pointer(kind.template).unwrap_or(&Value::Null);
+        let template_meta = template.get("metadata");
+        let template_annotations = template_meta
+            .and_then(|meta| meta.get("annotations"))
+            .and_then(Value::as_object);
+        let owner = meta
+            .owner_references
+            .iter()
+            .flatten()
+            .find(|owner| owner.controller == Some(true));
+        let seconds = |time: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
+            time.map_or(0, |t| t.0.as_second())
+        };
+        Self {
+            uid: meta.uid.clone().unwrap_or_default(),
+            resource_version: meta
+                .resource_version
+                .as_deref()
+                .and_then(|rv| rv.parse().ok())
+                .unwrap_or(0),
+            generation: meta.generation.unwrap_or(0),
+            created: seconds(meta.creation_timestamp.as_ref()),
+            deleting: meta.deletion_timestamp.is_some(),
+            controller: owner.map(|owner| format!("{} {}", owner.kind, owner.name)),
+            asks: annotations
+                .iter()
+                .filter(|(key, _)| {
+                    key.starts_with(PREFIX) && *key != OBSERVED && *key != LAST_RESTART
+                })
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
+            observed: annotations.get(OBSERVED).cloned(),
+            last_restart: annotations.contains_key(LAST_RESTART),
+            restarted_for: template_annotations
+                .and_then(|all| all.get(RESTARTED_FOR))
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+            references: references(template),
+            shape: Shape {
+                annotations: meta.annotations.is_some(),
+                template_metadata: template_meta.is_some_and(Value::is_object),
+                template_annotations: template_annotations.is_some(),
+            },
+            annotation_bytes: annotations
+                .iter()
+                .filter(|(key, _)| *key != OBSERVED && *key != LAST_RESTART)
+                .map(|(key, value)| key.len() + value.len())
+                .sum(),
+            template_annotation_bytes: template_annotations
+                .into_iter()
+                .flatten()
+                .filter(|(key, _)| *key != RESTARTED_FOR)
+                .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
+                .sum(),
+        }
+    }
+
+    /// Whether reroll's annotations of this size fit beside everybody else's, see [`annotation::RESERVE`].
+    pub fn has_room(&self, observed: usize, last_restart: usize) -> bool {
+        let limit = annotation::TOTAL_LIMIT - annotation::RESERVE;
+        let own = OBSERVED.len() + observed + LAST_RESTART.len() + last_restart;
+        self.annotation_bytes + own <= limit
+            && self.template_annotation_bytes + RESTARTED_FOR.len() + 64 <= limit
+    }
+}
+
+/// The pod template without reroll's own annotation: what decides whether somebody else changed it.
+pub fn bare_template(kind: Kind, object: &DynamicObject) -> Value {
+    let mut template = object
+        .data
+        .pointer(kind.template)
+        .cloned()
+        .unwrap_or_default();
+    if let Some(meta) = template.get_mut("metadata").and_then(Value::as_object_mut) {
+        if let Some(annotations) = meta.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.remove(RESTARTED_FOR);
+        }
+        meta.retain(|_, value| {
+            !value.is_null() && value.as_object().is_none_or(|map| !map.is_empty())
+        });
+    }
+    template
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(value: Value) -> DynamicObject {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn reads_an_object() {
+        let read = Workload::read(
+            &KINDS[0],
+            &object(json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {
+                    "name": "web", "uid": "u", "resourceVersion": "7", "generation": 3,
+                    "creationTimestamp": "2026-01-01T00:00:00Z",
+                    "annotations": {"a": "bc", RESTART_ON: "auto", OBSERVED: "{}", LAST_RESTART: "x"},
+                    "ownerReferences": [{"apiVersion": "v1", "kind": "App", "name": "boss", "uid": "o", "controller": true}],
+                },
+                "spec": {"template": {"metadata": {"annotations": {RESTARTED_FOR: "rf", "k": "v"}}}},
+            })),
+        );
+        assert_eq!(
+            (read.uid.as_str(), read.resource_version, read.generation),
+            ("u", 7, 3)
+        );
+        assert_eq!(read.controller.as_deref(), Some("App boss"));
+        assert_eq!(read.asks.keys().collect::<Vec<_>>(), [RESTART_ON]);
+        assert_eq!(read.observed.as_deref(), Some("{}"));
+        assert_eq!(read.restarted_for, "rf");
+        assert_eq!(read.annotation_bytes, 3 + RESTART_ON.len() + 4);
+        assert_eq!(read.template_annotation_bytes, 2);
+        assert_eq!(
+            read.shape,
+            Shape {
+                annotations: true,
+                template_metadata: true,
+                template_annotations: true
+            }
+        );
+    }
+
+    #[test]
+    fn reads_next_to_nothing() {
+        let read = Workload::read(
+            &KINDS[1],
+            &object(json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {}})),
+        );
+        assert_eq!(read.shape, Shape::default());
+        assert!(read.references.is_empty() && read.asks.is_empty());
+    }
+
+    #[test]
+    fn own_annotation_is_no_change_of_the_template() {
+        let of = |meta: Value| {
+            bare_template(
+                &KINDS[0],
+                &object(json!({"metadata": {}, "spec": {"template": {"metadata": meta}}})),
+            )
+        };
+        assert_eq!(
+            of(json!({"annotations": {RESTARTED_FOR: "x"}})),
+            of(json!({"creationTimestamp": null}))
+        );
+        assert_ne!(
+            of(json!({"annotations": {"a": "x"}})),
+            of(json!({"annotations": {"a": "y"}}))
+        );
+    }
+
+    use super::annotation::RESTART_ON;
+}
