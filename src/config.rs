@@ -6,6 +6,7 @@
 //! variables of that form in every pod beside a Service called `reroll` (a test keeps this true).
 
 mod args;
+mod convert;
 mod values;
 
 use std::net::SocketAddr;

@@ -12,10 +12,6 @@ use super::values::{
     parse_duration, parse_log_filter, parse_namespace, parse_object_name, parse_one_namespace,
     parse_positive_duration, parse_rate, parse_size, parse_webhook_url,
 };
-use super::{
-    CertificateFiles, ClusterSettings, ConfigError, LocalRegistration, OpsSettings,
-    RestartSettings, Settings, WebhookSettings,
-};
 
 /// Rolls Kubernetes workloads when a Secret or ConfigMap they use changes or is recreated: once, and only then.
 #[derive(Debug, Parser)]
@@ -41,25 +37,25 @@ pub enum Command {
 #[command(name = "run", max_term_width = 100)]
 pub struct RunArgs {
     #[command(flatten)]
-    cluster: ClusterArgs,
+    pub(super) cluster: ClusterArgs,
     #[command(flatten)]
-    restarts: RestartArgs,
+    pub(super) restarts: RestartArgs,
     #[command(flatten)]
-    webhook: WebhookArgs,
+    pub(super) webhook: WebhookArgs,
     #[command(flatten)]
-    ops: OpsArgs,
+    pub(super) ops: OpsArgs,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cluster")]
-struct ClusterArgs {
+pub(super) struct ClusterArgs {
     /// The kubeconfig file [default: KUBECONFIG, ~/.kube/config, or the pod's service account]
     #[arg(long, value_name = "FILE", env = "REROLL_KUBECONFIG")]
-    kubeconfig: Option<PathBuf>,
+    pub(super) kubeconfig: Option<PathBuf>,
 
     /// The kubeconfig context [default: the current one]
     #[arg(long, value_name = "NAME", env = "REROLL_CONTEXT")]
-    context: Option<String>,
+    pub(super) context: Option<String>,
 
     /// The namespaces to work in, separated by commas [default: all]
     #[arg(
@@ -69,11 +65,11 @@ struct ClusterArgs {
         value_delimiter = ',',
         value_parser = parse_namespace
     )]
-    namespaces: Vec<String>,
+    pub(super) namespaces: Vec<String>,
 
     /// The namespace that reroll lives in: its Lease and the digest key's Secret are there
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "reroll", value_parser = parse_one_namespace)]
-    own_namespace: String,
+    pub(super) own_namespace: String,
 
     /// The Secret that holds the key for the digests of sources; created when absent
     #[arg(
@@ -83,7 +79,7 @@ struct ClusterArgs {
         default_value = "reroll-digest-key",
         value_parser = parse_object_name
     )]
-    digest_key_secret: String,
+    pub(super) digest_key_secret: String,
 
     /// The longest that one call to the API server may take
     #[arg(
@@ -93,31 +89,31 @@ struct ClusterArgs {
         default_value = "10s",
         value_parser = parse_positive_duration
     )]
-    request_timeout: Duration,
+    pub(super) request_timeout: Duration,
 
     /// Who this replica is, in Events and in the Lease [default: host name and process id]
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
-    instance: Option<String>,
+    pub(super) instance: Option<String>,
 
     /// Set by the kubelet and by most shells; the start of the default for `--instance`.
     #[arg(long, hide = true, env = "HOSTNAME", default_value = "reroll")]
-    hostname: String,
+    pub(super) hostname: String,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Restarts")]
-struct RestartArgs {
+pub(super) struct RestartArgs {
     /// The quiet period after a change, before the restart: changes within it share one
     #[arg(long, value_name = "DURATION", env = "REROLL_SETTLE", default_value = "1s", value_parser = parse_duration)]
-    settle: Duration,
+    pub(super) settle: Duration,
 
     /// The longest that further changes can put a restart off
     #[arg(long, value_name = "DURATION", env = "REROLL_SETTLE_MAX", default_value = "10s", value_parser = parse_duration)]
-    settle_max: Duration,
+    pub(super) settle_max: Duration,
 
     /// Restarts per second, over all workloads; 0 means no limit
     #[arg(long, value_name = "NUMBER", env = "REROLL_RESTART_RATE", default_value = "20", value_parser = parse_rate)]
-    restart_rate: f64,
+    pub(super) restart_rate: f64,
 
     /// Restarts that may be made at once before the rate holds
     #[arg(
@@ -127,7 +123,7 @@ struct RestartArgs {
         default_value = "50",
         value_parser = clap::value_parser!(u32).range(1..)
     )]
-    restart_burst: u32,
+    pub(super) restart_burst: u32,
 
     /// Restarts in flight at the same time
     #[arg(
@@ -137,11 +133,11 @@ struct RestartArgs {
         default_value = "16",
         value_parser = clap::value_parser!(u16).range(1..)
     )]
-    restart_concurrency: u16,
+    pub(super) restart_concurrency: u16,
 
     /// Writes per second that adopt workloads (each costs the deployment controller two more); 0 means no limit
     #[arg(long, value_name = "NUMBER", env = "REROLL_ADOPT_RATE", default_value = "10", value_parser = parse_rate)]
-    adopt_rate: f64,
+    pub(super) adopt_rate: f64,
 
     /// The time between two sweeps over all workloads
     #[arg(
@@ -151,12 +147,12 @@ struct RestartArgs {
         default_value = "10m",
         value_parser = parse_positive_duration
     )]
-    sweep_interval: Duration,
+    pub(super) sweep_interval: Duration,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Webhook")]
-struct WebhookArgs {
+pub(super) struct WebhookArgs {
     /// The address to serve admission reviews on
     #[arg(
         long,
@@ -164,15 +160,15 @@ struct WebhookArgs {
         env = "REROLL_WEBHOOK_LISTEN",
         default_value = "0.0.0.0:8443"
     )]
-    webhook_listen: SocketAddr,
+    pub(super) webhook_listen: SocketAddr,
 
     /// The certificate chain to serve with, as PEM; read again when it changes
     #[arg(long, value_name = "FILE", env = "REROLL_TLS_CERT")]
-    tls_cert: Option<PathBuf>,
+    pub(super) tls_cert: Option<PathBuf>,
 
     /// The certificate's private key, as PEM; read again when it changes
     #[arg(long, value_name = "FILE", env = "REROLL_TLS_KEY")]
-    tls_key: Option<PathBuf>,
+    pub(super) tls_key: Option<PathBuf>,
 
     /// The oldest TLS version to accept: 1.2 or 1.3
     #[arg(
@@ -182,7 +178,7 @@ struct WebhookArgs {
         hide_possible_values = true,
         default_value = "1.3"
     )]
-    tls_min_version: TlsVersion,
+    pub(super) tls_min_version: TlsVersion,
 
     /// How often to look whether the certificate has changed
     #[arg(
@@ -192,18 +188,18 @@ struct WebhookArgs {
         default_value = "10s",
         value_parser = parse_positive_duration
     )]
-    tls_poll_interval: Duration,
+    pub(super) tls_poll_interval: Duration,
 
     /// Run the restart controller alone
     #[arg(long, env = "REROLL_NO_WEBHOOK", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
-    no_webhook: bool,
+    pub(super) no_webhook: bool,
 
     /// Register the webhook at the API server from here, under this URL, until reroll exits
     ///
     /// For development and for a reroll outside the cluster: the API server must be able to reach the URL. Port 0
     /// stands for the port that is listened on. Without --tls-cert a certificate is made on the spot.
     #[arg(long, value_name = "URL", env = "REROLL_WEBHOOK_URL", value_parser = parse_webhook_url)]
-    webhook_url: Option<Uri>,
+    pub(super) webhook_url: Option<Uri>,
 
     /// The name of the webhook configurations that --webhook-url makes
     #[arg(
@@ -213,7 +209,7 @@ struct WebhookArgs {
         default_value = "reroll-local",
         value_parser = parse_object_name
     )]
-    webhook_name: String,
+    pub(super) webhook_name: String,
 
     /// Let --webhook-url register at an API server that is not on loopback
     #[arg(
@@ -222,20 +218,20 @@ struct WebhookArgs {
         action = ArgAction::SetTrue,
         value_parser = BoolishValueParser::new()
     )]
-    allow_remote_api_server: bool,
+    pub(super) allow_remote_api_server: bool,
 
     /// The largest admission review to read
     #[arg(long, value_name = "SIZE", env = "REROLL_MAX_BODY", default_value = "17MiB", value_parser = parse_size)]
-    max_body: usize,
+    pub(super) max_body: usize,
 
     /// The time the workload webhook may spend reading referenced sources; then it answers from memory
     #[arg(long, value_name = "DURATION", env = "REROLL_GET_BUDGET", default_value = "250ms", value_parser = parse_duration)]
-    get_budget: Duration,
+    pub(super) get_budget: Duration,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Operations")]
-struct OpsArgs {
+pub(super) struct OpsArgs {
     /// The address to serve /livez, /readyz and /metrics on, as plain HTTP
     #[arg(
         long,
@@ -243,7 +239,7 @@ struct OpsArgs {
         env = "REROLL_HTTP_LISTEN",
         default_value = "0.0.0.0:8080"
     )]
-    http_listen: SocketAddr,
+    pub(super) http_listen: SocketAddr,
 
     /// The format of the log, which goes to stderr
     #[arg(
@@ -252,15 +248,15 @@ struct OpsArgs {
         env = "REROLL_LOG_FORMAT",
         default_value = "auto"
     )]
-    log_format: LogFormat,
+    pub(super) log_format: LogFormat,
 
     /// What to log: filter directives such as info or info,reroll=debug
     #[arg(long, value_name = "FILTER", env = "REROLL_LOG", default_value = "info", value_parser = parse_log_filter)]
-    log: String,
+    pub(super) log: String,
 
     /// How long to keep serving after readiness went away, for load balancers that lag
     #[arg(long, value_name = "DURATION", env = "REROLL_DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]
-    drain_delay: Duration,
+    pub(super) drain_delay: Duration,
 }
 
 /// A TLS version.
@@ -283,114 +279,4 @@ pub enum LogFormat {
     Human,
     /// One JSON object per line
     Json,
-}
-
-// === impl RunArgs ===
-
-impl RunArgs {
-    /// Refuses flags that make no sense together.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let half = |given, missing| Err(ConfigError::HalfKeyPair { given, missing });
-        let webhook = &self.webhook;
-        match (&webhook.tls_cert, &webhook.tls_key) {
-            (Some(_), None) => return half("--tls-cert", "--tls-key"),
-            (None, Some(_)) => return half("--tls-key", "--tls-cert"),
-            (None, None) if webhook.webhook_url.is_none() && !webhook.no_webhook => {
-                return Err(ConfigError::NoCertificate);
-            }
-            _ => {}
-        }
-        if webhook.no_webhook && webhook.webhook_url.is_some() {
-            return Err(ConfigError::NoWebhookWithUrl);
-        }
-        let (settle, max) = (self.restarts.settle, self.restarts.settle_max);
-        if max < settle {
-            return Err(ConfigError::SettleMax { settle, max });
-        }
-        Ok(())
-    }
-}
-
-impl From<RunArgs> for Settings {
-    fn from(args: RunArgs) -> Self {
-        Self {
-            cluster: args.cluster.into(),
-            restarts: args.restarts.into(),
-            webhook: args.webhook.into(),
-            ops: args.ops.into(),
-        }
-    }
-}
-
-impl From<ClusterArgs> for ClusterSettings {
-    fn from(args: ClusterArgs) -> Self {
-        let mut namespaces = args.namespaces;
-        namespaces.retain(|name| !name.is_empty());
-        namespaces.sort_unstable();
-        namespaces.dedup();
-        let instance = args
-            .instance
-            .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| format!("{}-{}", args.hostname, std::process::id()));
-        Self {
-            kubeconfig: args.kubeconfig,
-            context: args.context,
-            namespaces,
-            own_namespace: args.own_namespace,
-            digest_key_secret: args.digest_key_secret,
-            request_timeout: args.request_timeout,
-            instance,
-        }
-    }
-}
-
-impl From<RestartArgs> for RestartSettings {
-    fn from(args: RestartArgs) -> Self {
-        let limit = |rate: f64| (rate > 0.0).then_some(rate);
-        Self {
-            settle: args.settle,
-            settle_max: args.settle_max,
-            rate: limit(args.restart_rate),
-            burst: args.restart_burst,
-            concurrency: args.restart_concurrency.into(),
-            adopt_rate: limit(args.adopt_rate),
-            sweep_interval: args.sweep_interval,
-        }
-    }
-}
-
-impl From<WebhookArgs> for Option<WebhookSettings> {
-    fn from(args: WebhookArgs) -> Self {
-        if args.no_webhook {
-            return None;
-        }
-        let (name, allow_remote_api_server) = (args.webhook_name, args.allow_remote_api_server);
-        Some(WebhookSettings {
-            listen: args.webhook_listen,
-            certificate: args
-                .tls_cert
-                .zip(args.tls_key)
-                .map(|(cert, key)| CertificateFiles { cert, key }),
-            tls_min_version: args.tls_min_version,
-            tls_poll_interval: args.tls_poll_interval,
-            local: args.webhook_url.map(|url| LocalRegistration {
-                url,
-                name,
-                allow_remote_api_server,
-            }),
-            max_body: args.max_body,
-            get_budget: args.get_budget,
-        })
-    }
-}
-
-impl From<OpsArgs> for OpsSettings {
-    fn from(args: OpsArgs) -> Self {
-        Self {
-            http_listen: args.http_listen,
-            log_format: args.log_format,
-            log: args.log,
-            drain_delay: args.drain_delay,
-        }
-    }
 }

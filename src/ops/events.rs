@@ -7,7 +7,7 @@
 //! The Events are `events.k8s.io/v1` objects written directly, and not by `kube::runtime::events::Recorder` (5.0.0):
 //! - its key for repeats leaves the note out and it keeps the *first* note, so of two failures of one restart within six
 //!   minutes, or two changes of one Secret, a person would read one. Here the note and the version of the changed object
-//!   belong to the key ([`repeats`]);
+//!   belong to the key (`repeats.rs`);
 //! - each of its calls makes a new name, so a retry after a timeout may publish twice. Here a retry has the same name,
 //!   and `AlreadyExists` says that the first try went through;
 //! - a publisher of its own can be tested without a cluster.

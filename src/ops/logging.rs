@@ -2,7 +2,7 @@
 //!
 //! Two rules keep the data of Secrets out, whatever filter a person asks for:
 //! - kube's client writes the whole response that it cannot decode at `warn` (a page of a Secret list may be one), and
-//!   bodies of errors at `debug`; its watcher prints decoding errors, which quote values, at `debug`. See [`may_print`].
+//!   bodies of errors at `debug`; its watcher prints decoding errors, which quote values, at `debug`. See `may_print`.
 //! - the message of a panic may hold anything, so only its place is logged.
 //!
 //! Spans are left out of the output: an event carries the fields that it needs.
