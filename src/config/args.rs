@@ -1,0 +1,282 @@
+//! What a person types: the command line and the environment variables.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::http::Uri;
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use super::values::{
+    parse_duration, parse_log_filter, parse_namespace, parse_object_name, parse_one_namespace,
+    parse_positive_duration, parse_rate, parse_size, parse_webhook_url,
+};
+
+/// Rolls Kubernetes workloads when a Secret or ConfigMap they use changes or is recreated: once, and only then.
+#[derive(Debug, Parser)]
+#[command(name = "reroll", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `reroll` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the admission webhook and the restart controller
+    ///
+    /// Durations are written as 500ms, 5s, 2m or 1h30m. Every flag can be given as the environment variable that is
+    /// named with it; the flag wins.
+    Run(Box<RunArgs>),
+}
+
+/// The flags of `reroll run`.
+#[derive(Debug, Parser)]
+#[command(name = "run", max_term_width = 100)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub(super) cluster: ClusterArgs,
+    #[command(flatten)]
+    pub(super) restarts: RestartArgs,
+    #[command(flatten)]
+    pub(super) webhook: WebhookArgs,
+    #[command(flatten)]
+    pub(super) ops: OpsArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub(super) struct ClusterArgs {
+    /// The kubeconfig file [default: KUBECONFIG, ~/.kube/config, or the pod's service account]
+    #[arg(long, value_name = "FILE", env = "REROLL_KUBECONFIG")]
+    pub(super) kubeconfig: Option<PathBuf>,
+
+    /// The kubeconfig context [default: the current one]
+    #[arg(long, value_name = "NAME", env = "REROLL_CONTEXT")]
+    pub(super) context: Option<String>,
+
+    /// The namespaces to work in, separated by commas [default: all]
+    #[arg(
+        long,
+        value_name = "NAMES",
+        env = "REROLL_NAMESPACES",
+        value_delimiter = ',',
+        value_parser = parse_namespace
+    )]
+    pub(super) namespaces: Vec<String>,
+
+    /// The namespace that reroll lives in: its Lease and the digest key's Secret are there
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "reroll", value_parser = parse_one_namespace)]
+    pub(super) own_namespace: String,
+
+    /// The Secret that holds the key for the digests of sources; created when absent
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "REROLL_DIGEST_KEY_SECRET",
+        default_value = "reroll-digest-key",
+        value_parser = parse_object_name
+    )]
+    pub(super) digest_key_secret: String,
+
+    /// The longest that one call to the API server may take
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "REROLL_REQUEST_TIMEOUT",
+        default_value = "10s",
+        value_parser = parse_positive_duration
+    )]
+    pub(super) request_timeout: Duration,
+
+    /// Who this replica is, in Events and in the Lease [default: host name and process id]
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    pub(super) instance: Option<String>,
+
+    /// Set by the kubelet and by most shells; the start of the default for `--instance`.
+    #[arg(long, hide = true, env = "HOSTNAME", default_value = "reroll")]
+    pub(super) hostname: String,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Restarts")]
+pub(super) struct RestartArgs {
+    /// The quiet period after a change, before the restart: changes within it share one
+    #[arg(long, value_name = "DURATION", env = "REROLL_SETTLE", default_value = "1s", value_parser = parse_duration)]
+    pub(super) settle: Duration,
+
+    /// The longest that further changes can put a restart off
+    #[arg(long, value_name = "DURATION", env = "REROLL_SETTLE_MAX", default_value = "10s", value_parser = parse_duration)]
+    pub(super) settle_max: Duration,
+
+    /// Restarts per second, over all workloads; 0 means no limit
+    #[arg(long, value_name = "NUMBER", env = "REROLL_RESTART_RATE", default_value = "20", value_parser = parse_rate)]
+    pub(super) restart_rate: f64,
+
+    /// Restarts that may be made at once before the rate holds
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "REROLL_RESTART_BURST",
+        default_value = "50",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub(super) restart_burst: u32,
+
+    /// Restarts in flight at the same time
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "REROLL_RESTART_CONCURRENCY",
+        default_value = "16",
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub(super) restart_concurrency: u16,
+
+    /// Writes per second that adopt workloads (each costs the deployment controller two more); 0 means no limit
+    #[arg(long, value_name = "NUMBER", env = "REROLL_ADOPT_RATE", default_value = "10", value_parser = parse_rate)]
+    pub(super) adopt_rate: f64,
+
+    /// The time between two sweeps over all workloads
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "REROLL_SWEEP_INTERVAL",
+        default_value = "10m",
+        value_parser = parse_positive_duration
+    )]
+    pub(super) sweep_interval: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Webhook")]
+pub(super) struct WebhookArgs {
+    /// The address to serve admission reviews on
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "REROLL_WEBHOOK_LISTEN",
+        default_value = "0.0.0.0:8443"
+    )]
+    pub(super) webhook_listen: SocketAddr,
+
+    /// The certificate chain to serve with, as PEM; read again when it changes
+    #[arg(long, value_name = "FILE", env = "REROLL_TLS_CERT")]
+    pub(super) tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key, as PEM; read again when it changes
+    #[arg(long, value_name = "FILE", env = "REROLL_TLS_KEY")]
+    pub(super) tls_key: Option<PathBuf>,
+
+    /// The oldest TLS version to accept: 1.2 or 1.3
+    #[arg(
+        long,
+        value_name = "VERSION",
+        env = "REROLL_TLS_MIN_VERSION",
+        hide_possible_values = true,
+        default_value = "1.3"
+    )]
+    pub(super) tls_min_version: TlsVersion,
+
+    /// How often to look whether the certificate has changed
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "REROLL_TLS_POLL_INTERVAL",
+        default_value = "10s",
+        value_parser = parse_positive_duration
+    )]
+    pub(super) tls_poll_interval: Duration,
+
+    /// Run the restart controller alone
+    #[arg(long, env = "REROLL_NO_WEBHOOK", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(super) no_webhook: bool,
+
+    /// Register the webhook at the API server from here, under this URL, until reroll exits
+    ///
+    /// For development and for a reroll outside the cluster: the API server must be able to reach the URL. Port 0
+    /// stands for the port that is listened on. Without --tls-cert a certificate is made on the spot.
+    #[arg(long, value_name = "URL", env = "REROLL_WEBHOOK_URL", value_parser = parse_webhook_url)]
+    pub(super) webhook_url: Option<Uri>,
+
+    /// The name of the webhook configurations that --webhook-url makes
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "REROLL_WEBHOOK_NAME",
+        default_value = "reroll-local",
+        value_parser = parse_object_name
+    )]
+    pub(super) webhook_name: String,
+
+    /// Let --webhook-url register at an API server that is not on loopback
+    #[arg(
+        long,
+        env = "REROLL_ALLOW_REMOTE_API_SERVER",
+        action = ArgAction::SetTrue,
+        value_parser = BoolishValueParser::new()
+    )]
+    pub(super) allow_remote_api_server: bool,
+
+    /// The largest admission review to read
+    #[arg(long, value_name = "SIZE", env = "REROLL_MAX_BODY", default_value = "17MiB", value_parser = parse_size)]
+    pub(super) max_body: usize,
+
+    /// The time the workload webhook may spend reading referenced sources; then it answers from memory
+    #[arg(long, value_name = "DURATION", env = "REROLL_GET_BUDGET", default_value = "250ms", value_parser = parse_duration)]
+    pub(super) get_budget: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Operations")]
+pub(super) struct OpsArgs {
+    /// The address to serve /livez, /readyz and /metrics on, as plain HTTP
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "REROLL_HTTP_LISTEN",
+        default_value = "0.0.0.0:8080"
+    )]
+    pub(super) http_listen: SocketAddr,
+
+    /// The format of the log, which goes to stderr
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "REROLL_LOG_FORMAT",
+        default_value = "auto"
+    )]
+    pub(super) log_format: LogFormat,
+
+    /// What to log: filter directives such as info or info,reroll=debug
+    #[arg(long, value_name = "FILTER", env = "REROLL_LOG", default_value = "info", value_parser = parse_log_filter)]
+    pub(super) log: String,
+
+    /// How long to keep serving after readiness went away, for load balancers that lag
+    #[arg(long, value_name = "DURATION", env = "REROLL_DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]
+    pub(super) drain_delay: Duration,
+}
+
+/// A TLS version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TlsVersion {
+    /// TLS 1.2
+    #[value(name = "1.2")]
+    V1_2,
+    /// TLS 1.3
+    #[value(name = "1.3")]
+    V1_3,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// `human` on a terminal, else `json`
+    Auto,
+    /// One line for a person
+    Human,
+    /// One JSON object per line
+    Json,
+}

@@ -1,0 +1,115 @@
+//! From what was typed to settings.
+
+use super::args::{ClusterArgs, OpsArgs, RestartArgs, RunArgs, WebhookArgs};
+use super::{
+    CertificateFiles, ClusterSettings, ConfigError, LocalRegistration, OpsSettings,
+    RestartSettings, Settings, WebhookSettings,
+};
+
+impl RunArgs {
+    /// Refuses flags that make no sense together.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let half = |given, missing| Err(ConfigError::HalfKeyPair { given, missing });
+        let webhook = &self.webhook;
+        match (&webhook.tls_cert, &webhook.tls_key) {
+            (Some(_), None) => return half("--tls-cert", "--tls-key"),
+            (None, Some(_)) => return half("--tls-key", "--tls-cert"),
+            (None, None) if webhook.webhook_url.is_none() && !webhook.no_webhook => {
+                return Err(ConfigError::NoCertificate);
+            }
+            _ => {}
+        }
+        if webhook.no_webhook && webhook.webhook_url.is_some() {
+            return Err(ConfigError::NoWebhookWithUrl);
+        }
+        let (settle, max) = (self.restarts.settle, self.restarts.settle_max);
+        if max < settle {
+            return Err(ConfigError::SettleMax { settle, max });
+        }
+        Ok(())
+    }
+}
+
+impl From<RunArgs> for Settings {
+    fn from(args: RunArgs) -> Self {
+        Self {
+            cluster: args.cluster.into(),
+            restarts: args.restarts.into(),
+            webhook: args.webhook.into(),
+            ops: args.ops.into(),
+        }
+    }
+}
+
+impl From<ClusterArgs> for ClusterSettings {
+    fn from(args: ClusterArgs) -> Self {
+        let mut namespaces = args.namespaces;
+        namespaces.retain(|name| !name.is_empty());
+        namespaces.sort_unstable();
+        namespaces.dedup();
+        let instance = args
+            .instance
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| format!("{}-{}", args.hostname, std::process::id()));
+        Self {
+            kubeconfig: args.kubeconfig,
+            context: args.context,
+            namespaces,
+            own_namespace: args.own_namespace,
+            digest_key_secret: args.digest_key_secret,
+            request_timeout: args.request_timeout,
+            instance,
+        }
+    }
+}
+
+impl From<RestartArgs> for RestartSettings {
+    fn from(args: RestartArgs) -> Self {
+        let limit = |rate: f64| (rate > 0.0).then_some(rate);
+        Self {
+            settle: args.settle,
+            settle_max: args.settle_max,
+            rate: limit(args.restart_rate),
+            burst: args.restart_burst,
+            concurrency: args.restart_concurrency.into(),
+            adopt_rate: limit(args.adopt_rate),
+            sweep_interval: args.sweep_interval,
+        }
+    }
+}
+
+impl From<WebhookArgs> for Option<WebhookSettings> {
+    fn from(args: WebhookArgs) -> Self {
+        if args.no_webhook {
+            return None;
+        }
+        let (name, allow_remote_api_server) = (args.webhook_name, args.allow_remote_api_server);
+        Some(WebhookSettings {
+            listen: args.webhook_listen,
+            certificate: args
+                .tls_cert
+                .zip(args.tls_key)
+                .map(|(cert, key)| CertificateFiles { cert, key }),
+            tls_min_version: args.tls_min_version,
+            tls_poll_interval: args.tls_poll_interval,
+            local: args.webhook_url.map(|url| LocalRegistration {
+                url,
+                name,
+                allow_remote_api_server,
+            }),
+            max_body: args.max_body,
+            get_budget: args.get_budget,
+        })
+    }
+}
+
+impl From<OpsArgs> for OpsSettings {
+    fn from(args: OpsArgs) -> Self {
+        Self {
+            http_listen: args.http_listen,
+            log_format: args.log_format,
+            log: args.log,
+            drain_delay: args.drain_delay,
+        }
+    }
+}

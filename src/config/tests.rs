@@ -1,0 +1,282 @@
+//! Tests of flags and environment.
+
+use clap::{CommandFactory as _, Parser as _};
+
+use super::*;
+
+fn parse(flags: &[&str]) -> Result<Settings, String> {
+    let command = Cli::command().mut_subcommand("run", without_env);
+    let matches = command
+        .try_get_matches_from(["reroll", "run"].iter().chain(flags))
+        .map_err(|error| error.to_string())?;
+    let Command::Run(args) = Cli::from_arg_matches(&matches)
+        .map_err(|error| error.to_string())?
+        .command;
+    Settings::new(*args).map_err(|error| error.to_string())
+}
+
+fn without_env(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| arg.env(clap::builder::Resettable::Reset))
+}
+
+fn run_command() -> clap::Command {
+    let mut cli = Cli::command();
+    cli.build();
+    cli.find_subcommand("run").unwrap().clone()
+}
+
+#[test]
+fn the_command_line_is_well_formed() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn help_names_every_flag_default_and_variable() {
+    // A variable that is set would be printed with its value.
+    let mut command = run_command()
+        .term_width(100)
+        .mut_args(|arg| arg.hide_env_values(true));
+    insta::assert_snapshot!(command.render_long_help());
+}
+
+#[test]
+fn no_variable_can_be_set_by_a_service_called_reroll() {
+    for arg in run_command().get_arguments() {
+        let Some(name) = arg.get_env().and_then(|name| name.to_str()) else {
+            assert_eq!(arg.get_id(), "help", "every flag has a variable");
+            continue;
+        };
+        for form in ["_PORT", "_PORT_", "_SERVICE_"] {
+            assert!(!name.ends_with("_PORT") && !name.contains(form), "{name}");
+        }
+    }
+}
+
+/// Flags, and what the message must say.
+const REFUSED: &[(&[&str], &[&str])] = &[
+    (
+        &[],
+        &[
+            "needs a certificate",
+            "--tls-cert",
+            "--webhook-url",
+            "--no-webhook",
+        ],
+    ),
+    (&["--tls-cert=a"], &["--tls-cert needs --tls-key as well"]),
+    (&["--tls-key=a"], &["--tls-key needs --tls-cert as well"]),
+    (
+        &["--no-webhook", "--webhook-url=https://[::1]:0"],
+        &["--no-webhook and --webhook-url exclude each other"],
+    ),
+    (
+        &["--webhook-url=http://127.0.0.1"],
+        &["--webhook-url <URL>", "by https only"],
+    ),
+    (
+        &["--webhook-url=127.0.0.1:8443"],
+        &["--webhook-url <URL>", "https"],
+    ),
+    (
+        &["--webhook-url=https://me@host"],
+        &["--webhook-url <URL>", "no user name"],
+    ),
+    (
+        &["--webhook-url=https://host/?a"],
+        &["--webhook-url <URL>", "no query"],
+    ),
+    (
+        &["--webhook-url=https://host/#a"],
+        &["--webhook-url <URL>", "no query"],
+    ),
+    (
+        &["--namespaces=a,B"],
+        &["'B' for '--namespaces <NAMES>'", "lower-case"],
+    ),
+    (
+        &["--namespaces=-a"],
+        &["--namespaces <NAMES>", "without '-'"],
+    ),
+    (
+        &["--namespaces=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"],
+        &["--namespaces <NAMES>", "at most 63"],
+    ),
+    (&["--own-namespace="], &["--own-namespace <NAME>"]),
+    (
+        &["--digest-key-secret=A"],
+        &["--digest-key-secret <NAME>", "lower-case"],
+    ),
+    (
+        &["--settle=5"],
+        &["'5' for '--settle <DURATION>'", "such as 500ms, 5s"],
+    ),
+    (
+        &["--settle=-1s"],
+        &["--settle <DURATION>", "cannot be negative"],
+    ),
+    (
+        &["--settle=1s ago"],
+        &["--settle <DURATION>", "cannot be negative"],
+    ),
+    (
+        &["--settle=1d"],
+        &["--settle <DURATION>", "expected a duration"],
+    ),
+    (
+        &["--no-webhook", "--settle=20s"],
+        &["--settle-max (10s) is shorter than --settle (20s)"],
+    ),
+    (
+        &["--request-timeout=0s"],
+        &["--request-timeout <DURATION>", "longer than 0"],
+    ),
+    (
+        &["--sweep-interval=0s"],
+        &["--sweep-interval <DURATION>", "longer than 0"],
+    ),
+    (
+        &["--restart-rate=-1"],
+        &["--restart-rate <NUMBER>", "per second"],
+    ),
+    (
+        &["--restart-rate=NaN"],
+        &["--restart-rate <NUMBER>", "per second"],
+    ),
+    (
+        &["--restart-burst=0"],
+        &["--restart-burst <NUMBER>", "0 is not in"],
+    ),
+    (
+        &["--restart-concurrency=0"],
+        &["--restart-concurrency <NUMBER>", "0 is not in"],
+    ),
+    (
+        &["--tls-min-version=1.1"],
+        &["--tls-min-version <VERSION>", "1.2, 1.3"],
+    ),
+    (&["--max-body=17MB"], &["--max-body <SIZE>", "17MiB"]),
+    (
+        &["--max-body=2GiB"],
+        &["--max-body <SIZE>", "between 1 and 1GiB"],
+    ),
+    (&["--webhook-listen=8443"], &["--webhook-listen <ADDRESS>"]),
+    (
+        &["--log=info,reroll=loud"],
+        &["--log <FILTER>", "such as info"],
+    ),
+    (
+        &["--log-format=xml"],
+        &["--log-format <FORMAT>", "auto, human, json"],
+    ),
+];
+
+#[test]
+fn bad_flags_are_refused_by_name() {
+    for (flags, parts) in REFUSED {
+        let error = parse(flags).expect_err(&format!("{flags:?} must be refused"));
+        for part in *parts {
+            assert!(
+                error.contains(part),
+                "{flags:?} says {error:?}, not {part:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn values_arrive_in_settings() {
+    let settings = parse(&[
+        "--namespaces=b,a,,a",
+        "--restart-rate=0",
+        "--adopt-rate=0.5",
+        "--tls-cert=/tls/tls.crt",
+        "--tls-key=/tls/tls.key",
+        "--max-body=512 KiB",
+        "--settle=0s",
+        "--instance=reroll-0",
+    ])
+    .unwrap();
+    let webhook = settings.webhook.unwrap();
+    assert_eq!(settings.cluster.namespaces, ["a", "b"]);
+    assert_eq!(settings.cluster.instance, "reroll-0");
+    assert_eq!(settings.restarts.rate, None);
+    assert_eq!(settings.restarts.adopt_rate, Some(0.5));
+    assert_eq!(settings.restarts.settle, Duration::ZERO);
+    assert_eq!(
+        webhook.certificate.unwrap().key,
+        PathBuf::from("/tls/tls.key")
+    );
+    assert_eq!(webhook.max_body, 512 * 1024);
+    assert!(webhook.local.is_none());
+}
+
+#[test]
+fn local_registration_needs_no_certificate() {
+    let settings = parse(&["--webhook-url=https://127.0.0.1:0"]).unwrap();
+    let webhook = settings.webhook.unwrap();
+    let local = webhook.local.unwrap();
+    assert_eq!(webhook.certificate, None);
+    assert_eq!(
+        (local.url.port_u16(), local.name.as_str()),
+        (Some(0), "reroll-local")
+    );
+    assert!(!local.allow_remote_api_server);
+}
+
+#[test]
+fn no_webhook_leaves_none() {
+    assert!(parse(&["--no-webhook"]).unwrap().webhook.is_none());
+}
+
+#[test]
+fn an_empty_namespace_list_means_all() {
+    assert!(
+        parse(&["--no-webhook", "--namespaces="])
+            .unwrap()
+            .cluster
+            .namespaces
+            .is_empty()
+    );
+}
+
+#[test]
+fn defaults_are_those_of_the_help() {
+    let settings = Settings::default();
+    assert_eq!(settings.cluster.own_namespace, "reroll");
+    assert_eq!(settings.restarts.rate, Some(20.0));
+    assert_eq!(settings.webhook.unwrap().max_body, 17 << 20);
+    assert_eq!(settings.ops.log, "info");
+}
+
+#[test]
+fn durations() {
+    let table = [
+        ("500ms", Some(500)),
+        ("5s", Some(5_000)),
+        (" 2m ", Some(120_000)),
+        ("1h30m", Some(5_400_000)),
+        ("1.5s", Some(1_500)),
+        ("0s", Some(0)),
+        ("", None),
+        ("5", None),
+        ("s", None),
+        ("PT5S", None),
+        ("99999999999999999999h", None),
+    ];
+    for (value, millis) in table {
+        assert_eq!(
+            parse_duration(value).ok(),
+            millis.map(Duration::from_millis),
+            "{value:?}"
+        );
+    }
+}
+
+#[test]
+fn version_is_printed() {
+    let error = Cli::try_parse_from(["reroll", "--version"]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        concat!("reroll ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}

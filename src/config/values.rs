@@ -1,0 +1,140 @@
+//! The small languages of single values: durations, sizes, names.
+
+use std::time::Duration;
+
+use axum::http::Uri;
+use jiff::fmt::friendly::SpanParser;
+use tracing_subscriber::EnvFilter;
+
+/// A value that cannot be read; the message says what would be accepted. The caller names the flag or annotation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ValueError(String);
+
+fn refuse<T>(message: impl Into<String>) -> Result<T, ValueError> {
+    Err(ValueError(message.into()))
+}
+
+/// Reads a duration as people write it: `500ms`, `5s`, `2m`, `1h30m`, `0s`.
+///
+/// Days and longer are refused (they are not always 24 hours), and so are negative durations. Used for flags and for
+/// annotations alike.
+///
+/// # Errors
+/// When the value is not such a duration; the message shows the form that is expected.
+pub fn parse_duration(value: &str) -> Result<Duration, ValueError> {
+    const FORM: &str = "expected a duration such as 500ms, 5s, 2m or 1h30m";
+    let Ok(duration) = SpanParser::new().parse_duration(value.trim()) else {
+        return refuse(FORM);
+    };
+    Duration::try_from(duration)
+        .or_else(|_| refuse(format!("a duration cannot be negative; {FORM}")))
+}
+
+/// Like [`parse_duration`], for intervals and timeouts, which zero would turn into a busy loop or a refusal.
+pub(super) fn parse_positive_duration(value: &str) -> Result<Duration, ValueError> {
+    match parse_duration(value)? {
+        Duration::ZERO => refuse("must be longer than 0"),
+        duration => Ok(duration),
+    }
+}
+
+/// Reads a size in bytes: `1048576`, `512KiB`, `17MiB`, at least 1 and at most 1 GiB.
+///
+/// # Errors
+/// When the value is not such a size; the message shows the form that is expected.
+pub fn parse_size(value: &str) -> Result<usize, ValueError> {
+    const UNITS: [(&str, usize); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let value = value.trim();
+    let (number, unit) = UNITS
+        .iter()
+        .find_map(|&(suffix, unit)| Some((value.strip_suffix(suffix)?.trim_end(), unit)))
+        .unwrap_or((value, 1));
+    match number
+        .parse::<usize>()
+        .ok()
+        .and_then(|n| n.checked_mul(unit))
+    {
+        Some(bytes @ 1..=0x4000_0000) => Ok(bytes),
+        Some(_) => refuse("must be between 1 and 1GiB"),
+        None => refuse("expected a size in bytes such as 1048576, 512KiB or 17MiB"),
+    }
+}
+
+/// Reads a rate per second; 0 stands for "no limit".
+pub(super) fn parse_rate(value: &str) -> Result<f64, ValueError> {
+    match value.trim().parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate >= 0.0 => Ok(rate),
+        _ => refuse("expected a number per second such as 20 or 0.5, or 0 for no limit"),
+    }
+}
+
+/// Reads the name of a namespace (a DNS label, RFC 1123). The empty string passes: an environment variable that is set
+/// to nothing means "all namespaces".
+pub(super) fn parse_namespace(value: &str) -> Result<String, ValueError> {
+    let value = value.trim();
+    if value.is_empty() || is_dns_label(value) {
+        return Ok(value.to_owned());
+    }
+    refuse(
+        "a namespace's name has at most 63 lower-case letters, digits and '-', and begins and ends without '-'",
+    )
+}
+
+/// Like [`parse_namespace`], where a namespace must be named.
+pub(super) fn parse_one_namespace(value: &str) -> Result<String, ValueError> {
+    match parse_namespace(value)? {
+        name if name.is_empty() => refuse("a namespace's name cannot be empty"),
+        name => Ok(name),
+    }
+}
+
+/// Reads the name of an object (a DNS subdomain, RFC 1123).
+pub(super) fn parse_object_name(value: &str) -> Result<String, ValueError> {
+    let value = value.trim();
+    if !value.is_empty() && value.len() <= 253 && value.split('.').all(is_dns_label) {
+        return Ok(value.to_owned());
+    }
+    refuse("an object's name has lower-case letters, digits, '-' and '.', and is not empty")
+}
+
+fn is_dns_label(value: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&value.len())
+        && value.bytes().all(inner)
+        && !value.starts_with('-')
+        && !value.ends_with('-')
+}
+
+/// Reads a webhook's URL under the API server's own rules for `clientConfig.url`: `https`, a host, and neither user
+/// name nor query.
+pub(super) fn parse_webhook_url(value: &str) -> Result<Uri, ValueError> {
+    const FORM: &str = "expected a URL such as https://127.0.0.1:8443";
+    let value = value.trim();
+    let Ok(url) = value.parse::<Uri>() else {
+        return refuse(FORM);
+    };
+    if url.scheme_str() != Some("https") {
+        return refuse(format!(
+            "the API server calls webhooks by https only; {FORM}"
+        ));
+    }
+    // `Uri` drops a fragment silently.
+    let plain = url.query().is_none() && !value.contains(['@', '#']);
+    if url.host().is_none_or(str::is_empty) || !plain {
+        return refuse(format!(
+            "a webhook's URL has a host, no user name and no query; {FORM}"
+        ));
+    }
+    Ok(url)
+}
+
+/// Checks log filter directives, and keeps them as they are: the filter itself is built where logging begins.
+pub(super) fn parse_log_filter(value: &str) -> Result<String, ValueError> {
+    match EnvFilter::builder().parse(value) {
+        Ok(_) => Ok(value.to_owned()),
+        Err(error) => refuse(format!(
+            "{error}; expected directives such as info or info,reroll=debug"
+        )),
+    }
+}

@@ -1,0 +1,107 @@
+//! What has been published lately, so that an Event that repeats becomes a count on the first (`series`).
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::{Event, EventSeries};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+/// The time in which the same Event counts as a repetition, as in client-go.
+const WINDOW: SignedDuration = SignedDuration::from_mins(6);
+/// Past this many, what is new is published without being remembered: then its repetition is an Event of its own.
+const MOST: usize = 4096;
+
+/// Events of the last minutes, by what a person reads in them. Bounded.
+#[derive(Debug, Default)]
+pub(super) struct Repeats(HashMap<Key, Published>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key([String; 9]);
+
+#[derive(Debug)]
+struct Published {
+    name: String,
+    count: i32,
+    last: Timestamp,
+}
+
+/// The Event that an Event repeats.
+#[derive(Debug, PartialEq)]
+pub(super) struct Repetition {
+    /// The first Event's name, in the same namespace.
+    pub(super) name: String,
+    /// The count and the time to write there.
+    pub(super) series: EventSeries,
+}
+
+impl Repeats {
+    /// The Event that `event` repeats, if there is one in the window.
+    pub(super) fn find(&self, event: &Event) -> Option<Repetition> {
+        let first = self.0.get(&Key::of(event))?;
+        let now = time(event);
+        if now.duration_since(first.last) > WINDOW {
+            return None;
+        }
+        let series = EventSeries {
+            count: first.count.saturating_add(1),
+            last_observed_time: MicroTime(now),
+        };
+        Some(Repetition {
+            name: first.name.clone(),
+            series,
+        })
+    }
+
+    /// Notes that `event` was published: under its own name, or as a repetition.
+    pub(super) fn published(&mut self, event: &Event, repetition: Option<&Repetition>) {
+        let now = time(event);
+        if self.0.len() >= MOST {
+            self.0
+                .retain(|_, first| now.duration_since(first.last) <= WINDOW);
+        }
+        let (name, count) = match repetition {
+            Some(repetition) => (repetition.name.clone(), repetition.series.count),
+            None => (event.metadata.name.clone().unwrap_or_default(), 1),
+        };
+        let key = Key::of(event);
+        if self.0.len() < MOST || self.0.contains_key(&key) {
+            let last = now;
+            self.0.insert(key, Published { name, count, last });
+        }
+    }
+
+    /// Forgets the Event that `event` repeats: it is gone from the API server.
+    pub(super) fn forget(&mut self, event: &Event) {
+        self.0.remove(&Key::of(event));
+    }
+}
+
+impl Key {
+    /// The workload's resourceVersion stays out: it moves all the time while a warning stays the same. That of the
+    /// changed object is in: it tells one change from the next.
+    fn of(event: &Event) -> Self {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let none = ObjectReference::default();
+        let regarding = event.regarding.as_ref().unwrap_or(&none);
+        let related = event.related.as_ref().unwrap_or(&none);
+        Self([
+            text(&event.reason),
+            text(&event.note),
+            text(&regarding.kind),
+            text(&regarding.namespace),
+            text(&regarding.name),
+            text(&regarding.uid),
+            text(&related.kind),
+            text(&related.uid),
+            text(&related.resource_version),
+        ])
+    }
+}
+
+fn time(event: &Event) -> Timestamp {
+    event
+        .event_time
+        .as_ref()
+        .map_or(Timestamp::UNIX_EPOCH, |time| time.0)
+}

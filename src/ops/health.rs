@@ -1,0 +1,368 @@
+//! `/readyz`, `/livez` and `/metrics`, as plain HTTP.
+//!
+//! *Ready* means: fit to serve. Every part that must come up first registers itself by name and says when it has; the
+//! answer names those that have not. *Live* means: not stuck. It asks only what a new process would cure, so an API
+//! server that is away must not show here.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::metrics::Metrics;
+
+/// How long requests in flight may take once the server is told to stop.
+const LAST_REQUESTS: Duration = Duration::from_secs(2);
+
+/// Everything that the health server answers from.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// Who is ready.
+    pub readiness: Readiness,
+    /// Who is alive.
+    pub liveness: Liveness,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The parts that must be ready before reroll is. Clones share one state.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<Mutex<ReadinessState>>);
+
+#[derive(Debug, Default)]
+struct ReadinessState {
+    draining: bool,
+    /// Each part's name, and why it is not ready.
+    parts: BTreeMap<&'static str, Option<&'static str>>,
+}
+
+/// One part's say in readiness; see [`Readiness::part`].
+#[derive(Debug)]
+pub struct ReadyPart {
+    name: &'static str,
+    readiness: Readiness,
+}
+
+/// The checks that say whether reroll is alive. Clones share one state.
+#[derive(Clone, Debug, Default)]
+pub struct Liveness(Arc<Mutex<Vec<(&'static str, Check)>>>);
+
+struct Check(Box<dyn Fn() -> Result<(), String> + Send + Sync>);
+
+/// A sign of life from a loop that must keep turning. Clones beat the same heart.
+#[derive(Clone, Debug)]
+pub struct Heartbeat(Arc<Mutex<Instant>>);
+
+// === impl Readiness ===
+
+impl Readiness {
+    /// Nobody has registered yet, which counts as ready: register all parts before serving.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Registers a part, by a name for people; it is not ready until it says so. One name is one part.
+    pub fn part(&self, name: &'static str) -> ReadyPart {
+        lock(&self.0).parts.insert(name, Some("starting"));
+        let readiness = self.clone();
+        ReadyPart { name, readiness }
+    }
+
+    /// From now on not ready, for good: reroll is shutting down.
+    pub fn drain(&self) {
+        lock(&self.0).draining = true;
+    }
+
+    /// What is not ready, as one line each; empty when all is.
+    pub fn missing(&self) -> Vec<String> {
+        let state = lock(&self.0);
+        if state.draining {
+            return vec!["shutting down".to_owned()];
+        }
+        let parts = state.parts.iter();
+        parts
+            .filter_map(|(name, why)| Some(format!("{name}: {}", (*why)?)))
+            .collect()
+    }
+
+    /// All parts are ready, and nobody is shutting down.
+    pub fn is_ready(&self) -> bool {
+        self.missing().is_empty()
+    }
+}
+
+impl ReadyPart {
+    /// The part can do its work.
+    pub fn ready(&self) {
+        self.set(None);
+    }
+
+    /// The part cannot do its work; `why` is for people.
+    pub fn not_ready(&self, why: &'static str) {
+        self.set(Some(why));
+    }
+
+    fn set(&self, why: Option<&'static str>) {
+        lock(&self.readiness.0).parts.insert(self.name, why);
+    }
+}
+
+// === impl Liveness ===
+
+impl Liveness {
+    /// No checks: alive.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Registers a check, by a name for people; `Err` says what is wrong. It must answer at once.
+    pub fn check(
+        &self,
+        name: &'static str,
+        check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) {
+        lock(&self.0).push((name, Check(Box::new(check))));
+    }
+
+    /// Registers a loop that promises to beat at least once in `max_age`, beginning now.
+    pub fn heartbeat(&self, name: &'static str, max_age: Duration) -> Heartbeat {
+        let heart = Heartbeat(Arc::new(Mutex::new(Instant::now())));
+        let ours = heart.clone();
+        self.check(name, move || match ours.age() {
+            age if age <= max_age => Ok(()),
+            age => Err(format!("no sign of life for {} s", age.as_secs())),
+        });
+        heart
+    }
+
+    /// What is wrong, as one line each; empty when nothing is.
+    pub fn failures(&self) -> Vec<String> {
+        let checks = lock(&self.0);
+        let failure = |(name, check): &(&str, Check)| Some(format!("{name}: {}", check.0().err()?));
+        checks.iter().filter_map(failure).collect()
+    }
+}
+
+impl Heartbeat {
+    /// Says that the loop has turned.
+    pub fn beat(&self) {
+        *lock(&self.0) = Instant::now();
+    }
+
+    /// The time since the last beat.
+    pub fn age(&self) -> Duration {
+        lock(&self.0).elapsed()
+    }
+}
+
+impl std::fmt::Debug for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Check")
+    }
+}
+
+/// A panic elsewhere must not take the health server along: what these locks guard is never half written.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// === the server ===
+
+/// The routes; public for tests.
+pub fn router(health: Health) -> Router {
+    Router::new()
+        .route(
+            "/readyz",
+            get(|State(health): State<Health>| async move { answer(&health.readiness.missing()) }),
+        )
+        .route(
+            "/livez",
+            get(|State(health): State<Health>| async move { answer(&health.liveness.failures()) }),
+        )
+        .route(
+            "/metrics",
+            get(|State(health): State<Health>| async move { scrape(&health.metrics) }),
+        )
+        .with_state(health)
+}
+
+/// Serves until `stop`, then lets requests in flight finish for two seconds at most.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn serve(
+    listener: TcpListener,
+    health: Health,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let stopped = stop.clone().cancelled_owned();
+    let server = axum::serve(listener, router(health)).with_graceful_shutdown(stopped);
+    let deadline = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_REQUESTS).await;
+    };
+    tokio::select! {
+        result = server => result,
+        () = deadline => Ok(()),
+    }
+}
+
+fn answer(complaints: &[String]) -> Response {
+    if complaints.is_empty() {
+        return "ok\n".into_response();
+    }
+    let mut body = String::new();
+    for line in complaints {
+        let _ = writeln!(body, "{line}");
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+}
+
+fn scrape(metrics: &Metrics) -> Response {
+    match metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    fn health() -> Health {
+        Health {
+            readiness: Readiness::new(),
+            liveness: Liveness::new(),
+            metrics: Arc::new(Metrics::new()),
+        }
+    }
+
+    async fn get(health: &Health, path: &str) -> (u16, String, String) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = router(health.clone()).oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let content_type = response.headers()[header::CONTENT_TYPE]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (
+            status,
+            content_type,
+            String::from_utf8(body.to_vec()).unwrap(),
+        )
+    }
+
+    async fn status_and_body(health: &Health, path: &str) -> (u16, String) {
+        let (status, _, body) = get(health, path).await;
+        (status, body)
+    }
+
+    #[tokio::test]
+    async fn readiness_names_who_is_missing() {
+        let health = health();
+        let secrets = health.readiness.part("watch secrets");
+        let lease = health.readiness.part("digest key");
+        lease.not_ready("another replica makes it");
+        let expected = "digest key: another replica makes it\nwatch secrets: starting\n";
+        assert_eq!(
+            status_and_body(&health, "/readyz").await,
+            (503, expected.to_owned())
+        );
+
+        secrets.ready();
+        lease.ready();
+        assert_eq!(
+            status_and_body(&health, "/readyz").await,
+            (200, "ok\n".to_owned())
+        );
+
+        secrets.not_ready("watch lost");
+        assert_eq!(
+            status_and_body(&health, "/readyz").await,
+            (503, "watch secrets: watch lost\n".to_owned())
+        );
+    }
+
+    #[tokio::test]
+    async fn draining_is_not_ready_and_still_alive() {
+        let health = health();
+        let part = health.readiness.part("watch secrets");
+        part.ready();
+        health.readiness.drain();
+        part.ready();
+        assert_eq!(
+            status_and_body(&health, "/readyz").await,
+            (503, "shutting down\n".to_owned())
+        );
+        assert_eq!(status_and_body(&health, "/livez").await.0, 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_heart_that_stops_is_named() {
+        let health = health();
+        let heart = health
+            .liveness
+            .heartbeat("intents", Duration::from_secs(60));
+        health.liveness.check("disk", || Ok(()));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(
+            status_and_body(&health, "/livez").await,
+            (200, "ok\n".to_owned())
+        );
+
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let expected = "intents: no sign of life for 61 s\n".to_owned();
+        assert_eq!(status_and_body(&health, "/livez").await, (503, expected));
+
+        heart.beat();
+        assert_eq!(status_and_body(&health, "/livez").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn metrics_are_openmetrics() {
+        let (status, content_type, body) = get(&health(), "/metrics").await;
+        assert_eq!(status, 200);
+        assert_eq!(
+            content_type,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        );
+        assert!(body.ends_with("# EOF\n"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn the_server_answers_and_stops() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(serve(listener, health(), stop.clone()));
+
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = [0; 15];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+
+        // A client that holds on to its connection does not hold up the end.
+        stop.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(30), server).await;
+        assert!(matches!(ended, Ok(Ok(Ok(())))));
+    }
+}

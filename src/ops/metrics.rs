@@ -1,0 +1,274 @@
+//! Metrics, in the `OpenMetrics` text format, without globals.
+//!
+//! Labels are fixed sets: enums of [`labels`], or `&'static str` from an enum of the caller. Never a name of an object, never
+//! the text of an error: both would grow without bound, and a metric may not quote a Secret.
+//!
+//! What can be counted when somebody asks is not counted all the time: a [view](views) is a closure that is called at
+//! each scrape. It must answer at once and must not wait for a lock that is held across an API call.
+
+pub mod labels;
+pub mod views;
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Metric, Registry, Unit};
+
+use labels::{IntentOutcome, SourceEvent, SourceRead, Webhook};
+
+/// A fixed number of labels: name and value.
+type Labels<const N: usize> = [(&'static str, &'static str); N];
+type Counters<const N: usize> = Family<Labels<N>, Counter>;
+type Histograms<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// An admission review is answered from memory, or within the budget for reads.
+const ADMISSION_BUCKETS: [f64; 11] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
+];
+/// From a change to its restart there is at least the settle time, and pacing may add to it.
+const REACTION_BUCKETS: [f64; 13] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+
+/// Everything that reroll counts. One per process, shared by an `Arc`.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Behind a lock because views are added as their owners come up.
+    registry: Mutex<Registry>,
+    sources_seen: Counters<2>,
+    workloads_seen: Counters<1>,
+    admission_requests: Counters<3>,
+    admission_duration: Histograms<1>,
+    admission_source_reads: Counters<1>,
+    intents: Counters<1>,
+    provisional_expired: Counter,
+    decisions: Counters<1>,
+    restarts: Counters<2>,
+    restart_failures: Counters<2>,
+    reaction: Histogram,
+    adoptions: Counter,
+    housekeeping_writes: Counter,
+    startup_reconciliation: Seconds,
+    startup_missed_changes: Gauge,
+    certificate_reload_failures: Counter,
+    leader: Gauge,
+    events_dropped: Counter,
+}
+
+// === construction ===
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Registers one metric and hands it back.
+struct Registrar(Registry);
+
+impl Registrar {
+    fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+        self.0.register(name, help, metric.clone());
+        metric
+    }
+
+    fn counter<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
+        self.add(name, help, M::default())
+    }
+
+    fn in_seconds<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+        self.0
+            .register_with_unit(name, help, Unit::Seconds, metric.clone());
+        metric
+    }
+}
+
+impl Metrics {
+    /// The content type of [`encode`](Self::encode)'s text.
+    pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+    /// All metrics at zero, and no views yet.
+    pub fn new() -> Self {
+        let mut r = Registrar(Registry::with_prefix("reroll"));
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        r.0.register("build", "Which reroll this is", build);
+        let admission_duration: Histograms<1> =
+            Family::new_with_constructor(|| Histogram::new(ADMISSION_BUCKETS));
+        let reaction = Histogram::new(REACTION_BUCKETS);
+        let metrics = Self {
+            sources_seen: r.counter("sources_seen", "Secrets and ConfigMaps that a watch or list brought"),
+            workloads_seen: r.counter("workloads_seen", "Workloads that a watch or list brought"),
+            admission_requests: r.counter("admission_requests", "Admission reviews answered"),
+            admission_duration: r.in_seconds("admission_duration", "Time to answer an admission review", admission_duration),
+            admission_source_reads: r.counter("admission_source_reads", "Where the workload webhook got a source's version from"),
+            intents: r.counter("intents", "Intents that ended: restarted or settled (done), no longer true (void), or never confirmed (expired)"),
+            provisional_expired: r.counter("provisional_intents_expired", "Changes seen by the webhook that the API never confirmed"),
+            decisions: r.counter("decisions", "Decisions made about workloads"),
+            restarts: r.counter("restarts", "Restarts made, once for each cause"),
+            restart_failures: r.counter("restart_failures", "Restart patches that failed, before any retry"),
+            reaction: r.in_seconds("reaction", "Time from a source's change being seen to the restart patch being made", reaction),
+            adoptions: r.counter("adoptions", "Workloads adopted"),
+            housekeeping_writes: r.counter("housekeeping_writes", "Writes of reroll's own annotations that restart nothing"),
+            startup_reconciliation: r.in_seconds("startup_reconciliation", "How long the last startup reconciliation took; 0 before it is done", Seconds::default()),
+            startup_missed_changes: r.counter("startup_missed_changes", "Changes that the last startup reconciliation found, made while nobody looked"),
+            certificate_reload_failures: r.counter("certificate_reload_failures", "Changed certificate files that could not be used; the old certificate stays"),
+            leader: r.counter("leader", "1 while this replica holds the Lease, else 0"),
+            events_dropped: r.counter("events_dropped", "Kubernetes Events that could not be published"),
+            registry: Mutex::default(),
+        };
+        metrics.begin_at_zero();
+        Self {
+            registry: Mutex::new(r.0),
+            ..metrics
+        }
+    }
+
+    /// Label sets that are known beforehand exist from the start: `rate()` misses the first increment of others.
+    fn begin_at_zero(&self) {
+        for webhook in Webhook::ALL {
+            drop(
+                self.admission_duration
+                    .get_or_create(&[("webhook", webhook.as_str())]),
+            );
+        }
+        for read in SourceRead::ALL {
+            drop(
+                self.admission_source_reads
+                    .get_or_create(&[("result", read.as_str())]),
+            );
+        }
+        for outcome in IntentOutcome::ALL {
+            drop(self.intents.get_or_create(&[("outcome", outcome.as_str())]));
+        }
+    }
+
+    /// The metrics as text, views included.
+    ///
+    /// # Errors
+    /// When a view cannot be formatted.
+    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        prometheus_client::encoding::text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+}
+
+// === recording ===
+
+impl Metrics {
+    /// A watch or list brought a source of `kind` (`Secret`, `ConfigMap`).
+    pub fn source_seen(&self, kind: &'static str, event: SourceEvent) {
+        let labels = [("kind", kind), ("event", event.as_str())];
+        self.sources_seen.get_or_create(&labels).inc();
+    }
+
+    /// A watch or list brought a workload of `kind`.
+    pub fn workload_seen(&self, kind: &'static str) {
+        self.workloads_seen.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    /// An admission review was answered. `operation` is `CREATE`, `UPDATE`, `DELETE`, … or `unknown`; `outcome` says
+    /// how, in one word: `allowed`, `patched`, `ignored`, `undecodable`, `too_large`, …
+    pub fn admission_answered(
+        &self,
+        webhook: Webhook,
+        operation: &'static str,
+        outcome: &'static str,
+        took: Duration,
+    ) {
+        let webhook = ("webhook", webhook.as_str());
+        let labels = [webhook, ("operation", operation), ("outcome", outcome)];
+        self.admission_requests.get_or_create(&labels).inc();
+        self.admission_duration
+            .get_or_create(&[webhook])
+            .observe(took.as_secs_f64());
+    }
+
+    /// The workload webhook got the version of one source.
+    pub fn admission_source_read(&self, result: SourceRead) {
+        self.admission_source_reads
+            .get_or_create(&[("result", result.as_str())])
+            .inc();
+    }
+
+    /// An intent ended.
+    pub fn intent_ended(&self, outcome: IntentOutcome) {
+        self.intents
+            .get_or_create(&[("outcome", outcome.as_str())])
+            .inc();
+    }
+
+    /// A provisional intent was never confirmed by the API.
+    pub fn provisional_intent_expired(&self) {
+        self.provisional_expired.inc();
+    }
+
+    /// A decision was made about a workload.
+    pub fn decided(&self, decision: &'static str) {
+        self.decisions
+            .get_or_create(&[("decision", decision)])
+            .inc();
+    }
+
+    /// A workload of `kind` was restarted; call it once for each cause (`updated`, `recreated`, …).
+    pub fn restarted(&self, kind: &'static str, cause: &'static str) {
+        self.restarts
+            .get_or_create(&[("kind", kind), ("cause", cause)])
+            .inc();
+    }
+
+    /// A restart patch failed; `reason` is a class (`conflict`, `forbidden`, `timeout`, …), never the error's text.
+    pub fn restart_failed(&self, kind: &'static str, reason: &'static str) {
+        self.restart_failures
+            .get_or_create(&[("kind", kind), ("reason", reason)])
+            .inc();
+    }
+
+    /// A restart was made `took` after the change was seen.
+    pub fn reacted(&self, took: Duration) {
+        self.reaction.observe(took.as_secs_f64());
+    }
+
+    /// A workload was adopted.
+    pub fn adopted(&self) {
+        self.adoptions.inc();
+    }
+
+    /// Annotations were written without a restart.
+    pub fn housekeeping_written(&self) {
+        self.housekeeping_writes.inc();
+    }
+
+    /// Startup reconciliation took `took` and found `missed` changes.
+    pub fn startup_reconciled(&self, took: Duration, missed: u64) {
+        self.startup_reconciliation.set(took.as_secs_f64());
+        self.startup_missed_changes
+            .set(i64::try_from(missed).unwrap_or(i64::MAX));
+    }
+
+    /// A changed certificate file could not be used.
+    pub fn certificate_reload_failed(&self) {
+        self.certificate_reload_failures.inc();
+    }
+
+    /// This replica holds the Lease, or not.
+    pub fn leading(&self, leads: bool) {
+        self.leader.set(leads.into());
+    }
+
+    /// A Kubernetes Event could not be published.
+    pub fn event_dropped(&self) {
+        self.events_dropped.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests;

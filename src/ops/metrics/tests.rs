@@ -1,0 +1,127 @@
+//! Tests of names, types and views.
+
+use super::views::{Indexed, Pending};
+use super::*;
+
+fn all_views() -> Metrics {
+    let metrics = Metrics::new();
+    metrics.view_pending(|| Pending {
+        intents: 3,
+        oldest: Some(Duration::from_millis(1500)),
+        held_back: vec![("suspended", 2), ("controller_owned", 0)],
+    });
+    metrics.view_indexed(|| Indexed {
+        sources: 7,
+        workloads: 5,
+    });
+    metrics.view_certificate(|| Some(1_800_000_000));
+    metrics.view_handshake_failures(|| 4);
+    metrics
+}
+
+fn record_one_of_each(metrics: &Metrics) {
+    metrics.source_seen("Secret", SourceEvent::Delete);
+    metrics.workload_seen("Deployment");
+    metrics.admission_answered(
+        Webhook::Workloads,
+        "CREATE",
+        "patched",
+        Duration::from_millis(3),
+    );
+    metrics.admission_source_read(SourceRead::Timeout);
+    metrics.intent_ended(IntentOutcome::Void);
+    metrics.provisional_intent_expired();
+    metrics.decided("keep");
+    metrics.restarted("Deployment", "recreated");
+    metrics.restart_failed("StatefulSet", "conflict");
+    metrics.reacted(Duration::from_millis(1200));
+    metrics.adopted();
+    metrics.housekeeping_written();
+    metrics.startup_reconciled(Duration::from_millis(2500), 9);
+    metrics.certificate_reload_failed();
+    metrics.leading(true);
+    metrics.event_dropped();
+}
+
+fn has(text: &str, line: &str) {
+    assert!(text.lines().any(|l| l == line), "no {line:?} in\n{text}");
+}
+
+#[test]
+fn names_types_and_help_are_stable() {
+    let metrics = all_views();
+    // A family without members is left out.
+    record_one_of_each(&metrics);
+    let text = metrics.encode().unwrap();
+    let described: Vec<_> = text.lines().filter(|line| line.starts_with('#')).collect();
+    insta::assert_snapshot!(described.join("\n"));
+}
+
+#[test]
+fn every_recording_shows_under_its_labels() {
+    let metrics = Metrics::new();
+    record_one_of_each(&metrics);
+    let text = metrics.encode().unwrap();
+    for line in [
+        r#"reroll_sources_seen_total{kind="Secret",event="delete"} 1"#,
+        r#"reroll_workloads_seen_total{kind="Deployment"} 1"#,
+        r#"reroll_admission_requests_total{webhook="workloads",operation="CREATE",outcome="patched"} 1"#,
+        r#"reroll_admission_duration_seconds_bucket{le="0.005",webhook="workloads"} 1"#,
+        r#"reroll_admission_source_reads_total{result="timeout"} 1"#,
+        r#"reroll_admission_source_reads_total{result="read"} 0"#,
+        r#"reroll_intents_total{outcome="void"} 1"#,
+        "reroll_provisional_intents_expired_total 1",
+        r#"reroll_decisions_total{decision="keep"} 1"#,
+        r#"reroll_restarts_total{kind="Deployment",cause="recreated"} 1"#,
+        r#"reroll_restart_failures_total{kind="StatefulSet",reason="conflict"} 1"#,
+        r#"reroll_reaction_seconds_bucket{le="2.5"} 1"#,
+        "reroll_adoptions_total 1",
+        "reroll_housekeeping_writes_total 1",
+        "reroll_startup_reconciliation_seconds 2.5",
+        "reroll_startup_missed_changes 9",
+        "reroll_certificate_reload_failures_total 1",
+        "reroll_leader 1",
+        "reroll_events_dropped_total 1",
+        concat!(
+            r#"reroll_build_info{version=""#,
+            env!("CARGO_PKG_VERSION"),
+            r#""} 1"#
+        ),
+    ] {
+        has(&text, line);
+    }
+}
+
+#[test]
+fn views_are_read_at_each_scrape() {
+    let text = all_views().encode().unwrap();
+    for line in [
+        "reroll_intents_pending 3",
+        "reroll_intents_oldest_pending_seconds 1.5",
+        r#"reroll_workloads_pending{reason="suspended"} 2"#,
+        r#"reroll_workloads_pending{reason="controller_owned"} 0"#,
+        "reroll_sources_indexed 7",
+        "reroll_workloads_indexed 5",
+        "reroll_certificate_not_after_timestamp_seconds 1800000000",
+        "reroll_tls_handshake_failures_total 4",
+    ] {
+        has(&text, line);
+    }
+}
+
+#[test]
+fn a_view_that_changes_shows_the_new_value() {
+    let metrics = Metrics::new();
+    let count = std::sync::Arc::new(AtomicU64::new(1));
+    let shown = count.clone();
+    metrics.view_handshake_failures(move || shown.load(std::sync::atomic::Ordering::Relaxed));
+    has(
+        &metrics.encode().unwrap(),
+        "reroll_tls_handshake_failures_total 1",
+    );
+    count.store(2, std::sync::atomic::Ordering::Relaxed);
+    has(
+        &metrics.encode().unwrap(),
+        "reroll_tls_handshake_failures_total 2",
+    );
+}

@@ -1,0 +1,159 @@
+//! Metrics that are read from their owner at each scrape.
+
+use std::fmt::{self, Debug};
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
+
+use super::Metrics;
+
+/// What is waiting to be done, as the owner of intents sees it now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// Intents that have not ended, provisional ones included.
+    pub intents: u64,
+    /// How long the oldest of them has waited; `None` without intents.
+    pub oldest: Option<Duration>,
+    /// Workloads whose restart is held back, by reason (`suspended`, `controller_owned`, `rate_limited`, …). Name a
+    /// reason also when it counts 0: a series that vanishes looks like a scrape that failed.
+    pub held_back: Vec<(&'static str, u64)>,
+}
+
+/// How much is in the index now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Indexed {
+    /// Secrets and ConfigMaps.
+    pub sources: u64,
+    /// Workloads that opted in.
+    pub workloads: u64,
+}
+
+impl Metrics {
+    /// Shows what is pending. Call once; the closure runs at each scrape.
+    pub fn view_pending(&self, view: impl Fn() -> Pending + Send + Sync + 'static) {
+        self.add_view(move |scrape| {
+            let pending = view();
+            let oldest = pending.oldest.unwrap_or_default().as_secs_f64();
+            scrape
+                .gauge("intents_pending", "Intents that have not ended")?
+                .encode_gauge(&pending.intents)?;
+            scrape
+                .seconds(
+                    "intents_oldest_pending",
+                    "How long the oldest pending intent has waited",
+                )?
+                .encode_gauge(&oldest)?;
+            let help = "Workloads whose restart is held back, by reason";
+            let mut held_back = scrape.gauge("workloads_pending", help)?;
+            for (reason, count) in pending.held_back {
+                held_back
+                    .encode_family(&[("reason", reason)])?
+                    .encode_gauge(&count)?;
+            }
+            Ok(())
+        });
+    }
+
+    /// Shows the size of the index. Call once; the closure runs at each scrape.
+    pub fn view_indexed(&self, view: impl Fn() -> Indexed + Send + Sync + 'static) {
+        self.add_view(move |scrape| {
+            let indexed = view();
+            scrape
+                .gauge("sources_indexed", "Secrets and ConfigMaps in memory")?
+                .encode_gauge(&indexed.sources)?;
+            scrape
+                .gauge("workloads_indexed", "Workloads that opted in")?
+                .encode_gauge(&indexed.workloads)
+        });
+    }
+
+    /// Shows when the serving certificate ends, in seconds since 1970; nothing while there is none. Call once.
+    pub fn view_certificate(&self, not_after: impl Fn() -> Option<i64> + Send + Sync + 'static) {
+        self.add_view(move |scrape| {
+            let Some(seconds) = not_after() else {
+                return Ok(());
+            };
+            scrape
+                .seconds(
+                    "certificate_not_after_timestamp",
+                    "When the serving certificate ends",
+                )?
+                .encode_gauge(&seconds)
+        });
+    }
+
+    /// Shows how many TLS handshakes have failed so far. Call once.
+    pub fn view_handshake_failures(&self, failures: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.add_view(move |scrape| {
+            scrape
+                .counter(
+                    "tls_handshake_failures",
+                    "TLS handshakes that failed or took too long",
+                )?
+                .encode_counter::<NoLabelSet, u64, f64>(&failures(), None)
+        });
+    }
+
+    fn add_view(&self, view: impl Fn(&mut Scrape<'_>) -> fmt::Result + Send + Sync + 'static) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(View(view)));
+    }
+}
+
+/// One scrape, for a view to write to.
+struct Scrape<'e>(DescriptorEncoder<'e>);
+
+impl Scrape<'_> {
+    fn gauge<'s>(&'s mut self, name: &'s str, help: &str) -> Result<MetricEncoder<'s>, fmt::Error> {
+        self.describe(name, help, None, MetricType::Gauge)
+    }
+
+    fn seconds<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+    ) -> Result<MetricEncoder<'s>, fmt::Error> {
+        self.describe(name, help, Some(&Unit::Seconds), MetricType::Gauge)
+    }
+
+    fn counter<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+    ) -> Result<MetricEncoder<'s>, fmt::Error> {
+        self.describe(name, help, None, MetricType::Counter)
+    }
+
+    fn describe<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+        unit: Option<&'s Unit>,
+        metric_type: MetricType,
+    ) -> Result<MetricEncoder<'s>, fmt::Error> {
+        // The registry ends the help of registered metrics with a full stop, and leaves that of collectors alone.
+        self.0
+            .encode_descriptor(name, &format!("{help}."), unit, metric_type)
+    }
+}
+
+struct View<F>(F);
+
+impl<F> Debug for View<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("View")
+    }
+}
+
+impl<F> Collector for View<F>
+where
+    F: Fn(&mut Scrape<'_>) -> fmt::Result + Send + Sync + 'static,
+{
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        (self.0)(&mut Scrape(encoder))
+    }
+}
