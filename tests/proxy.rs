@@ -387,7 +387,9 @@ async fn cut_resets_connections_in_flight_and_new_ones() {
     );
 
     bench.proxy.clear();
-    bench.watch().await;
+    let mut watch = bench.watch().await;
+    bench.fake.emit("1\n");
+    assert_eq!(next(&mut watch).await, "1\n");
 }
 
 #[tokio::test]

@@ -142,7 +142,7 @@ impl Doubler {
     /// `part` is a line, or the beginning or the end of one.
     fn push_part(&mut self, part: &[u8], doubled: bool, out: &mut Vec<u8>) {
         let ends = part.ends_with(b"\n");
-        if self.passing || !(doubled || !self.begun.is_empty()) {
+        if self.passing || (!doubled && self.begun.is_empty()) {
             out.extend_from_slice(part);
             self.passing = !ends;
             return;

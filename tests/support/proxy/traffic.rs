@@ -239,13 +239,13 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn answered(&self, status: StatusCode) {
         self.traffic.update(self.number, |request| {
-            request.status = Some(status.as_u16())
+            request.status = Some(status.as_u16());
         });
     }
 
     pub(super) fn failed(&self, error: &str) {
         self.traffic.update(self.number, |request| {
-            request.error = Some(error.to_owned())
+            request.error = Some(error.to_owned());
         });
     }
 }
