@@ -109,6 +109,8 @@ impl FaultProxy {
 
     /// A kubeconfig that points at the proxy, with this user: a token for a user of its own, or impersonation by the user
     /// of [`Self::kubeconfig`]. The file lives as long as the proxy.
+    ///
+    /// kube sends the token to a server without TLS. kubectl and client-go do not, and would be the administrator.
     pub fn kubeconfig_as(&self, user: &AuthInfo) -> anyhow::Result<PathBuf> {
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let path = self.kubeconfigs.path().join(format!("kubeconfig-{number}"));
@@ -151,7 +153,7 @@ impl FaultProxy {
         self.traffic.requests()
     }
 
-    /// How many of [`Self::requests`] are so.
+    /// How many of [`Self::requests`] are so. `condition` must not call the proxy.
     pub fn count(&self, condition: impl Fn(&RequestLine) -> bool) -> usize {
         self.traffic.count(condition)
     }

@@ -142,7 +142,7 @@ impl Matcher {
         self.when(move |request| request.is_watch() == watch)
     }
 
-    /// That are so.
+    /// That are so. `condition` is asked under the proxy's lock and must not call the proxy.
     #[must_use]
     pub fn when(
         mut self,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -220,9 +220,8 @@ impl Traffic {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .expect("a matcher or a condition of the test panicked")
+        // A matcher of the test may have panicked; the state is whole, for matchers are asked before it is changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
