@@ -359,6 +359,24 @@ impl Index {
         self.users(key).into_iter().filter(restarts).collect()
     }
 
+    /// What was observed of a workload that somebody shows: the annotation's content, or what is remembered and newer.
+    pub fn effective(&self, key: &WorkloadKey, shown: &Workload) -> Option<Reading> {
+        let known = self.workload(key).filter(|known| known.workload.uid == shown.uid);
+        let void = known.and_then(|known| known.void.as_ref());
+        let written = shown.observed.as_ref().filter(|text| void != Some(*text));
+        let own = |reading: &Reading| match reading {
+            Reading::Genuine(observed) | Reading::OtherKey(observed) => {
+                observed.workload_uid.is_empty() || observed.workload_uid == shown.uid
+            }
+            Reading::Newer(_) | Reading::Foreign => true,
+        };
+        let reading = written.map(|text| Observed::read(text, &self.key)).filter(own);
+        match known.and_then(|known| known.memory.as_ref()) {
+            Some(remembered) if !supersedes(reading.as_ref(), remembered, &shown.uid) => Some(remembered.clone()),
+            _ => reading,
+        }
+    }
+
     /// Takes over what a decision without a restart observed, at once; it is written later.
     pub fn remember(&mut self, key: &WorkloadKey, observed: Observed) {
         if let Some(tracked) = self.tracked_mut(key) {
