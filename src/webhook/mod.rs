@@ -1,1 +1,4 @@
 //! The admission side.
+
+pub mod server;
+pub mod tls;
