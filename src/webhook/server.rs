@@ -50,8 +50,9 @@ pub struct Limits {
     pub header: Duration,
     /// How long a connection may be without a request. Longer than the client's own limit (90 s), see above.
     pub idle: Duration,
-    /// The same when fewer than an eighth of `connections` is left.
-    pub idle_when_crowded: Duration,
+    /// The most that each of the three above is when fewer than an eighth of `connections` is left, so that silent
+    /// connections cannot keep everybody out. Also how often a connection is looked at.
+    pub when_crowded: Duration,
     /// How long a request may take in all. An API server waits 30 s at most.
     pub request: Duration,
     /// How often an HTTP/2 client is asked whether it is there, and how long it may take to answer.
@@ -69,11 +70,21 @@ impl Default for Limits {
             handshake: Duration::from_secs(5),
             header: Duration::from_secs(5),
             idle: Duration::from_secs(120),
-            idle_when_crowded: Duration::from_secs(5),
+            when_crowded: Duration::from_secs(1),
             request: Duration::from_secs(30),
             ping: (Duration::from_secs(20), Duration::from_secs(10)),
             shutdown_delay: Duration::from_secs(5),
             drain: Duration::from_secs(15),
+        }
+    }
+}
+
+impl Limits {
+    fn in_a_crowd(&self, limit: Duration, crowded: bool) -> Duration {
+        if crowded {
+            limit.min(self.when_crowded)
+        } else {
+            limit
         }
     }
 }

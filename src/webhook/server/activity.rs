@@ -1,6 +1,7 @@
 //! Whether a connection is used, and what becomes of it when it is not.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -56,22 +57,21 @@ impl Activity {
         now: Instant,
     ) -> Next {
         let state = self.state();
-        let idle = if crowded {
-            limits.idle_when_crowded
-        } else {
-            limits.idle
-        };
+        let at_most = |limit: Duration| limits.in_a_crowd(limit, crowded);
         let (due, then) = match (state.in_flight, state.asked, closing) {
-            (1.., _, _) => return Next::Wait(now + limits.idle_when_crowded),
-            (0, false, _) => (state.quiet_since + limits.header, Next::CutUnused),
-            (0, true, Some(closing)) => (closing.max(state.quiet_since) + limits.header, Next::Cut),
-            (0, true, None) => (state.quiet_since + idle, Next::Close),
+            (1.., _, _) => return Next::Wait(now + limits.when_crowded),
+            (0, false, _) => (state.quiet_since + at_most(limits.header), Next::CutUnused),
+            (0, true, Some(closing)) => (
+                closing.max(state.quiet_since) + at_most(limits.header),
+                Next::Cut,
+            ),
+            (0, true, None) => (state.quiet_since + at_most(limits.idle), Next::Close),
         };
         if due <= now {
             then
         } else {
             // Looked at again before it is due, because a crowd may have come.
-            Next::Wait(due.min(now + limits.idle_when_crowded))
+            Next::Wait(due.min(now + limits.when_crowded))
         }
     }
 
@@ -93,15 +93,13 @@ impl Drop for InFlight {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn limits() -> Limits {
         Limits {
             header: Duration::from_secs(5),
             idle: Duration::from_secs(120),
-            idle_when_crowded: Duration::from_secs(6),
+            when_crowded: Duration::from_secs(2),
             ..Limits::default()
         }
     }
@@ -115,8 +113,12 @@ mod tests {
         let start = Instant::now();
         let activity = Activity::new(start);
         assert_eq!(
-            activity.next(&limits(), false, None, start),
+            activity.next(&limits(), false, None, start + seconds(4)),
             Next::Wait(start + seconds(5))
+        );
+        assert_eq!(
+            activity.next(&limits(), true, None, start + seconds(2)),
+            Next::CutUnused
         );
         assert_eq!(
             activity.next(&limits(), false, None, start + seconds(5)),
@@ -137,12 +139,12 @@ mod tests {
         let later = start + seconds(1000);
         assert_eq!(
             activity.next(&limits(), true, Some(start), later),
-            Next::Wait(later + seconds(6))
+            Next::Wait(later + seconds(2))
         );
         drop(first);
         assert_eq!(
             activity.next(&limits(), true, None, later),
-            Next::Wait(later + seconds(6))
+            Next::Wait(later + seconds(2))
         );
         drop(second);
         assert_eq!(activity.next(&limits(), true, None, later), Next::Close);
@@ -154,8 +156,8 @@ mod tests {
         let activity = Arc::new(Activity::new(start));
         drop(activity.begin());
         let after = |wait, crowded| activity.next(&limits(), crowded, None, start + seconds(wait));
-        assert_eq!(after(6, true), Next::Close);
-        assert_eq!(after(6, false), Next::Wait(start + seconds(12)));
+        assert_eq!(after(2, true), Next::Close);
+        assert_eq!(after(6, false), Next::Wait(start + seconds(8)));
         assert_eq!(after(119, false), Next::Wait(start + seconds(120)));
         assert_eq!(after(120, false), Next::Close);
     }

@@ -1,6 +1,6 @@
 //! Reading the body of a request in bounded memory and time.
 //!
-//! An AdmissionReview of an UPDATE carries an object twice, and a ConfigMap of 1 MiB can be 6 MiB of escaped JSON. So
+//! An `AdmissionReview` of an UPDATE carries an object twice, and a ConfigMap of 1 MiB can be 6 MiB of escaped JSON. So
 //! bodies are large when they must be, and few of those are read at once. They have a lane of their own: the small
 //! bodies of everybody else do not wait behind them.
 

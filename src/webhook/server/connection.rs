@@ -82,7 +82,10 @@ impl Connections {
         let peer = stream.peer_addr().ok();
         // Answers are small and somebody's `kubectl` waits for them.
         let _ = stream.set_nodelay(true);
-        match timeout(self.limits.handshake, self.tls.accept(stream)).await {
+        let limit = self
+            .limits
+            .in_a_crowd(self.limits.handshake, self.is_crowded());
+        match timeout(limit, self.tls.accept(stream)).await {
             Ok(Ok(stream)) => Some(stream),
             Ok(Err(error)) => {
                 debug!(?peer, %error, "TLS handshake failed");

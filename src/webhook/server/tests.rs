@@ -140,7 +140,10 @@ impl Server {
     }
 
     async fn tcp(&self) -> TcpStream {
-        within(TcpStream::connect(self.address)).await.unwrap()
+        let stream = within(TcpStream::connect(self.address)).await.unwrap();
+        // As Go does.
+        stream.set_nodelay(true).unwrap();
+        stream
     }
 
     async fn tls(
@@ -219,7 +222,7 @@ impl Client {
         text(self.get(path).await.unwrap()).await
     }
 
-    async fn is_closed(self) {
+    async fn closes(self) {
         within(self.connection).await.unwrap().unwrap();
     }
 }
@@ -261,7 +264,7 @@ async fn http1_is_served_on_one_connection() {
         }
     );
     server.stop().await;
-    client.is_closed().await;
+    client.closes().await;
 }
 
 #[tokio::test]
@@ -432,14 +435,16 @@ async fn an_idle_connection_is_kept_longer_than_a_header_may_take() {
 
 #[tokio::test]
 async fn an_idle_connection_ends() {
+    let short = Duration::from_millis(50);
     let server = Server::start(Limits {
-        idle: Duration::from_millis(50),
+        idle: short,
+        when_crowded: short,
         ..limits()
     })
     .await;
     let mut client = server.http1().await;
     assert_eq!(client.text("/").await, "here");
-    client.is_closed().await;
+    client.closes().await;
     assert_eq!(server.stats.counts().idle_closed, 1);
     server.stop().await;
 }
@@ -467,21 +472,22 @@ async fn half_a_second_request_ends_with_the_idle_limit() {
 }
 
 #[tokio::test]
-async fn idle_connections_make_room_when_all_are_taken() {
+async fn silent_and_idle_connections_make_room_when_all_are_taken() {
     let crowd = Limits {
-        connections: 3,
-        idle_when_crowded: Duration::from_millis(50),
+        connections: 2,
+        handshake: DEADLINE * 2,
+        header: DEADLINE * 2,
+        when_crowded: Duration::from_millis(50),
         ..limits()
     };
     let server = Server::start(crowd).await;
-    let mut idle = Vec::new();
-    for _ in 0..3 {
-        let mut client = server.http1().await;
-        assert_eq!(client.text("/").await, "here");
-        idle.push(client);
-    }
+    let mut idle = server.http1().await;
+    assert_eq!(idle.text("/").await, "here");
+    let silent_in_tcp = server.tcp().await;
     assert_eq!(server.http1().await.text("/").await, "here");
-    assert!(server.stats.counts().active <= 3);
+    let silent_in_tls = server.tls13("http/1.1").await;
+    assert_eq!(server.http1().await.text("/").await, "here");
+    drop((idle, silent_in_tcp, silent_in_tls));
     server.stop().await;
 }
 
@@ -590,7 +596,7 @@ async fn draining_finishes_what_is_in_flight() {
     within(server.shared.held.0.notified()).await;
 
     server.shutdown.cancel();
-    idle.is_closed().await;
+    idle.closes().await;
     until(async || TcpStream::connect(server.address).await.is_err()).await;
     assert!(!server.serving.is_finished());
     server.shared.held.1.notify_one();
@@ -647,7 +653,7 @@ async fn connections_are_served_on_for_a_while_and_told_to_close() {
         assert_eq!(response.headers()[header::CONNECTION], "close");
         assert_eq!(text(response).await, "here");
     }
-    open.is_closed().await;
+    open.closes().await;
     server.serving.abort();
 }
 

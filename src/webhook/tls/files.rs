@@ -6,7 +6,7 @@
 //! Invariant: a pair that cannot be served never replaces one that can.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -197,8 +197,8 @@ impl CertificateFiles {
 }
 
 async fn read(
-    certificate: &PathBuf,
-    key: &PathBuf,
+    certificate: &Path,
+    key: &Path,
 ) -> (Seen, Result<ServingCertificate, CertificateFilesError>) {
     match read_both(certificate, key).await {
         Ok((chain, private)) => {
@@ -211,7 +211,7 @@ async fn read(
             (Seen::Content(digest.finalize().into()), pair)
         }
         Err((path, source)) => {
-            let path = path.clone();
+            let path = path.to_owned();
             (
                 Seen::Unreadable(path.clone(), source.kind()),
                 Err(CertificateFilesError::Read { path, source }),
@@ -223,9 +223,9 @@ async fn read(
 /// Both files from one generation: a kubelet that swaps the directory between the two reads would otherwise give the
 /// certificate of one pair with the key of another. The chain is read again after the key; if it moved, both are.
 async fn read_both<'a>(
-    certificate: &'a PathBuf,
-    key: &'a PathBuf,
-) -> Result<(Vec<u8>, Vec<u8>), (&'a PathBuf, io::Error)> {
+    certificate: &'a Path,
+    key: &'a Path,
+) -> Result<(Vec<u8>, Vec<u8>), (&'a Path, io::Error)> {
     let mut chain = tokio::fs::read(certificate)
         .await
         .map_err(|error| (certificate, error))?;
@@ -243,14 +243,10 @@ async fn read_both<'a>(
     Ok((chain, private))
 }
 
-fn unusable(
-    certificate: &PathBuf,
-    key: &PathBuf,
-    source: CertificateError,
-) -> CertificateFilesError {
+fn unusable(certificate: &Path, key: &Path, source: CertificateError) -> CertificateFilesError {
     CertificateFilesError::Unusable {
-        certificate: certificate.clone(),
-        key: key.clone(),
+        certificate: certificate.to_owned(),
+        key: key.to_owned(),
         source,
     }
 }
