@@ -481,13 +481,19 @@ async fn silent_and_idle_connections_make_room_when_all_are_taken() {
         ..limits()
     };
     let server = Server::start(crowd).await;
-    let mut idle = server.http1().await;
-    assert_eq!(idle.text("/").await, "here");
-    let silent_in_tcp = server.tcp().await;
+    let silent_in_tcp = (server.tcp().await, server.tcp().await);
     assert_eq!(server.http1().await.text("/").await, "here");
-    let silent_in_tls = server.tls13("http/1.1").await;
+    drop(silent_in_tcp);
+
+    let silent_in_tls = (server.tls13("http/1.1").await, server.tls13("h2").await);
     assert_eq!(server.http1().await.text("/").await, "here");
-    drop((idle, silent_in_tcp, silent_in_tls));
+    drop(silent_in_tls);
+
+    let mut idle = (server.http1().await, server.http1().await);
+    assert_eq!(idle.0.text("/").await, "here");
+    assert_eq!(idle.1.text("/").await, "here");
+    assert_eq!(server.http1().await.text("/").await, "here");
+    drop(idle);
     server.stop().await;
 }
 
