@@ -17,7 +17,9 @@ pub enum ReadError {
     #[error("the API server did not answer in time")]
     Timeout,
     /// RBAC does not allow it.
-    #[error("reroll may not read it: give its ServiceAccount get, list and watch on Secrets and ConfigMaps")]
+    #[error(
+        "reroll may not read it: give its ServiceAccount get, list and watch on Secrets and ConfigMaps"
+    )]
     Forbidden,
     /// Any other failure.
     #[error("the API server answered with an error ({0})")]
@@ -35,11 +37,15 @@ pub async fn read(
     let read = async {
         match key.source.kind {
             SourceKind::Secret => {
-                let found = Api::<Secret>::namespaced(client.clone(), namespace).get_opt(name).await?;
+                let found = Api::<Secret>::namespaced(client.clone(), namespace)
+                    .get_opt(name)
+                    .await?;
                 Ok(found.map(|secret| Version::of_secret(digest_key, namespace, &secret)))
             }
             SourceKind::ConfigMap => {
-                let found = Api::<ConfigMap>::namespaced(client.clone(), namespace).get_opt(name).await?;
+                let found = Api::<ConfigMap>::namespaced(client.clone(), namespace)
+                    .get_opt(name)
+                    .await?;
                 Ok(found.map(|map| Version::of_config_map(digest_key, namespace, &map)))
             }
         }

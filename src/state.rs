@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::AtomicU64,
+    },
     time::Duration,
 };
 
@@ -10,7 +13,7 @@ use jiff::Timestamp;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    model::{Index, SourceKey},
+    model::{Digest, Index, SourceKey},
     ops::metrics::Metrics,
 };
 
@@ -18,7 +21,10 @@ use crate::{
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The system's clock.
-#[expect(clippy::disallowed_methods, reason = "this is where the clock is injected")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where the clock is injected"
+)]
 pub fn system_clock() -> Clock {
     Arc::new(Timestamp::now)
 }
@@ -33,6 +39,8 @@ pub struct State {
     pub clock: Clock,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// How many admission reviews were answered.
+    pub reviews: AtomicU64,
     /// The user that the API server knows us as.
     pub own_user: String,
 }
@@ -46,6 +54,7 @@ impl State {
             provisional_added: Notify::new(),
             clock,
             metrics,
+            reviews: AtomicU64::new(0),
             own_user,
         }
     }
@@ -62,7 +71,9 @@ impl State {
 
     /// What admission has seen and the API has not shown yet.
     pub fn provisional(&self) -> MutexGuard<'_, Provisional> {
-        self.provisional.lock().unwrap_or_else(PoisonError::into_inner)
+        self.provisional
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Unix seconds.
@@ -86,6 +97,8 @@ pub struct Provisional {
 pub struct Claim {
     /// The uid that the source has then; `None` when it is deleted.
     pub uid: Option<String>,
+    /// What its data is then.
+    pub whole: Option<Digest>,
     /// The uid that a deletion seen before took away.
     pub deleted: Option<String>,
     /// When it was admitted.
@@ -94,22 +107,54 @@ pub struct Claim {
 
 impl Provisional {
     /// A create or update was admitted. Gives the uid of the object that was deleted before it, where that was seen.
-    pub fn admit(&mut self, key: &SourceKey, uid: &str, at: Instant) -> Option<String> {
-        let deleted = self.claims.get(key).and_then(|claim| claim.deleted.clone()).filter(|before| before != uid);
-        self.put(key, Claim { uid: Some(uid.to_owned()), deleted: deleted.clone(), at });
+    pub fn admit(
+        &mut self,
+        key: &SourceKey,
+        uid: &str,
+        whole: Digest,
+        at: Instant,
+    ) -> Option<String> {
+        let deleted = self
+            .claims
+            .get(key)
+            .and_then(|claim| claim.deleted.clone())
+            .filter(|before| before != uid);
+        self.put(
+            key,
+            Claim {
+                uid: Some(uid.to_owned()),
+                whole: Some(whole),
+                deleted: deleted.clone(),
+                at,
+            },
+        );
         deleted
     }
 
     /// A deletion was admitted.
     pub fn delete(&mut self, key: &SourceKey, uid: &str, at: Instant) {
-        self.put(key, Claim { uid: None, deleted: Some(uid.to_owned()), at });
+        self.put(
+            key,
+            Claim {
+                uid: None,
+                whole: None,
+                deleted: Some(uid.to_owned()),
+                at,
+            },
+        );
     }
 
     /// Takes out what is at least this old at this time.
     pub fn take_due(&mut self, age: Duration, now: Instant) -> Vec<(SourceKey, Claim)> {
-        let due: Vec<_> =
-            self.claims.iter().filter(|(_, claim)| claim.at + age <= now).map(|(key, _)| key.clone()).collect();
-        due.into_iter().filter_map(|key| self.claims.remove_entry(&key)).collect()
+        let due: Vec<_> = self
+            .claims
+            .iter()
+            .filter(|(_, claim)| claim.at + age <= now)
+            .map(|(key, _)| key.clone())
+            .collect();
+        due.into_iter()
+            .filter_map(|key| self.claims.remove_entry(&key))
+            .collect()
     }
 
     /// When the oldest was admitted.
@@ -129,17 +174,27 @@ mod tests {
     use super::*;
     use crate::model::SourceName;
 
+    fn whole() -> Digest {
+        Digest::parse("AAAAAAAAAAAAAAAA").unwrap()
+    }
+
     fn key(name: &str) -> SourceKey {
-        SourceKey { namespace: "n".to_owned(), source: SourceName::secret(name) }
+        SourceKey {
+            namespace: "n".to_owned(),
+            source: SourceName::secret(name),
+        }
     }
 
     #[test]
     fn a_create_after_a_delete_is_a_recreation() {
         let mut provisional = Provisional::default();
         let now = Instant::now();
-        assert_eq!(provisional.admit(&key("a"), "A", now), None);
+        assert_eq!(provisional.admit(&key("a"), "A", whole(), now), None);
         provisional.delete(&key("a"), "A", now);
-        assert_eq!(provisional.admit(&key("a"), "B", now).as_deref(), Some("A"));
+        assert_eq!(
+            provisional.admit(&key("a"), "B", whole(), now).as_deref(),
+            Some("A")
+        );
         assert_eq!(provisional.take_due(Duration::ZERO, now).len(), 1);
         assert_eq!(provisional.oldest(), None);
     }
@@ -149,11 +204,14 @@ mod tests {
         let mut provisional = Provisional::default();
         let now = Instant::now();
         for number in 0..=PROVISIONAL_LIMIT {
-            provisional.admit(&key(&format!("s{number}")), "A", now);
+            provisional.admit(&key(&format!("s{number}")), "A", whole(), now);
         }
         provisional.delete(&key("s0"), "A", now);
         let due = provisional.take_due(Duration::ZERO, now);
         assert_eq!(due.len(), PROVISIONAL_LIMIT);
-        assert!(due.iter().any(|(name, claim)| *name == key("s0") && claim.uid.is_none()));
+        assert!(
+            due.iter()
+                .any(|(name, claim)| *name == key("s0") && claim.uid.is_none())
+        );
     }
 }

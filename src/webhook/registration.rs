@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use k8s_openapi::{
     ByteString,
-    api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
+    api::admissionregistration::v1::{
+        MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+    },
     api::core::v1::ConfigMap,
 };
 use kube::{
@@ -50,7 +52,9 @@ pub struct Registration {
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationError {
     /// The API server refused or did not answer.
-    #[error("cannot write the webhook configurations \"{name}\": {source}; the user needs create, patch and delete on validating- and mutatingwebhookconfigurations")]
+    #[error(
+        "cannot write the webhook configurations \"{name}\": {source}; the user needs create, patch and delete on validating- and mutatingwebhookconfigurations"
+    )]
     Api {
         /// Their name.
         name: String,
@@ -69,34 +73,66 @@ impl Registration {
         let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
         let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone());
         let write = async {
-            validating.patch(&self.name, &params, &Patch::Apply(self.validating())).await?;
-            mutating.patch(&self.name, &params, &Patch::Apply(self.mutating())).await?;
+            validating
+                .patch(&self.name, &params, &Patch::Apply(self.validating()))
+                .await?;
+            mutating
+                .patch(&self.name, &params, &Patch::Apply(self.mutating()))
+                .await?;
             Ok(())
         };
         self.within(timeout, write).await
     }
 
     /// Removes both; it is no error where they are gone.
-    pub async fn remove(&self, client: &Client, timeout: Duration) -> Result<(), RegistrationError> {
+    pub async fn remove(
+        &self,
+        client: &Client,
+        timeout: Duration,
+    ) -> Result<(), RegistrationError> {
         let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
         let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone());
         let remove = async {
-            gone(validating.delete(&self.name, &DeleteParams::default()).await.map(drop))?;
-            gone(mutating.delete(&self.name, &DeleteParams::default()).await.map(drop))
+            gone(
+                validating
+                    .delete(&self.name, &DeleteParams::default())
+                    .await
+                    .map(drop),
+            )?;
+            gone(
+                mutating
+                    .delete(&self.name, &DeleteParams::default())
+                    .await
+                    .map(drop),
+            )
         };
         self.within(timeout, remove).await
     }
 
     /// Asks the API server for a write that is not persisted, so that it calls the webhook. Whether it did shows in
     /// the webhook's own count of reviews. API servers take up configurations some time after they are written.
-    pub async fn probe(&self, client: &Client, namespace: &str, timeout: Duration) -> Result<(), RegistrationError> {
+    pub async fn probe(
+        &self,
+        client: &Client,
+        namespace: &str,
+        timeout: Duration,
+    ) -> Result<(), RegistrationError> {
         let probe = ConfigMap {
-            metadata: ObjectMeta { generate_name: Some("reroll-probe-".to_owned()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                generate_name: Some("reroll-probe-".to_owned()),
+                ..ObjectMeta::default()
+            },
             ..ConfigMap::default()
         };
-        let params = PostParams { dry_run: true, ..PostParams::default() };
+        let params = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
         let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
-        self.within(timeout, async { api.create(&params, &probe).await.map(drop) }).await
+        self.within(timeout, async {
+            api.create(&params, &probe).await.map(drop)
+        })
+        .await
     }
 
     async fn within(
@@ -106,7 +142,10 @@ impl Registration {
     ) -> Result<(), RegistrationError> {
         match tokio::time::timeout(timeout, work).await {
             Err(_) => Err(RegistrationError::Timeout(self.name.clone())),
-            Ok(result) => result.map_err(|source| RegistrationError::Api { name: self.name.clone(), source: source.into() }),
+            Ok(result) => result.map_err(|source| RegistrationError::Api {
+                name: self.name.clone(),
+                source: source.into(),
+            }),
         }
     }
 
@@ -141,13 +180,17 @@ impl Registration {
             let mut selector = self.namespaces();
             selector.push(json!({ "key": RESTART_ON, "operator": label }));
             conditions.push(self.not_own_write());
-            self.webhook(name, WORKLOADS_PATH, &json!({
-                "sideEffects": "None",
-                "reinvocationPolicy": "IfNeeded",
-                "rules": rules,
-                "namespaceSelector": { "matchExpressions": selector },
-                "matchConditions": conditions,
-            }))
+            self.webhook(
+                name,
+                WORKLOADS_PATH,
+                &json!({
+                    "sideEffects": "None",
+                    "reinvocationPolicy": "IfNeeded",
+                    "rules": rules,
+                    "namespaceSelector": { "matchExpressions": selector },
+                    "matchConditions": conditions,
+                }),
+            )
         };
         // Two entries, of which one write matches one: a namespace's label can only be seen by a namespaceSelector, a
         // workload's annotation only by a match condition.
@@ -208,7 +251,10 @@ fn annotated() -> Value {
              && {object}.metadata.annotations.exists(key, key.startsWith('{PREFIX}')))"
         )
     };
-    condition("has-rerolls-annotations", &format!("{} || {}", carries("object"), carries("oldObject")))
+    condition(
+        "has-rerolls-annotations",
+        &format!("{} || {}", carries("object"), carries("oldObject")),
+    )
 }
 
 /// What writes of sources are nobody's configuration, and deletions that must not wait for us: a namespace with many

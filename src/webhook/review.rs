@@ -135,7 +135,9 @@ impl<'a> Request<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, Result<String, NotAReview>> {
         let review: Review = serde_json::from_slice(body).map_err(|_| Err(NotAReview::Shape))?;
         let raw = review.request.ok_or(Err(NotAReview::Shape))?.get();
-        let uid = serde_json::from_str::<JustUid>(raw).map_err(|_| Err(NotAReview::Shape))?.uid;
+        let uid = serde_json::from_str::<JustUid>(raw)
+            .map_err(|_| Err(NotAReview::Shape))?
+            .uid;
         if uid.is_empty() {
             return Err(Err(NotAReview::NoUid));
         }
@@ -168,9 +170,23 @@ struct Response {
 impl Answer {
     /// Allows the request, which is all that reroll ever does.
     pub fn allow(uid: String, warnings: Vec<String>) -> Self {
-        let warnings = warnings.into_iter().take(MAX_WARNINGS).map(|text| fit(&text)).collect();
-        let response = Response { uid, allowed: true, warnings, patch: None, patch_type: None };
-        Self { api_version: API_VERSION, kind: "AdmissionReview", response }
+        let warnings = warnings
+            .into_iter()
+            .take(MAX_WARNINGS)
+            .map(|text| fit(&text))
+            .collect();
+        let response = Response {
+            uid,
+            allowed: true,
+            warnings,
+            patch: None,
+            patch_type: None,
+        };
+        Self {
+            api_version: API_VERSION,
+            kind: "AdmissionReview",
+            response,
+        }
     }
 
     /// Allows the request and changes its object.
@@ -194,7 +210,11 @@ fn fit(text: &str) -> String {
     let clean = text.chars().filter(|letter| !letter.is_control());
     let mut fitted: String = clean.clone().take(WARNING_LENGTH).collect();
     if clean.count() > WARNING_LENGTH {
-        fitted = fitted.chars().take(WARNING_LENGTH - 1).chain(['…']).collect();
+        fitted = fitted
+            .chars()
+            .take(WARNING_LENGTH - 1)
+            .chain(['…'])
+            .collect();
     }
     fitted
 }

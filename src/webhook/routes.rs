@@ -4,7 +4,10 @@
 //! within a budget) and never fails the user's request: what it does not understand it allows. Only what is no
 //! review at all, and could not be answered as one, is refused, which the API server takes for a failed call.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -22,10 +25,10 @@ use super::{
     review::{Answer, NotAReview, Operation, Request},
     server::{BodyError, BodyReader},
     sources,
-    workloads::{Write, overlay},
+    workloads::Write,
 };
 use crate::{
-    model::{SourceKey, SourceName, Version},
+    model::{SourceKey, SourceName, Version, index::just_read},
     ops::metrics::labels::{SourceRead, Webhook},
     sources::read,
     state::State,
@@ -70,14 +73,26 @@ async fn admit_workload(Extract(admission): Extract<Admission>, body: Body) -> R
     handle(&admission, Webhook::Workloads, body, async |body| {
         let request = Request::parse(body)?;
         let (uid, operation) = (request.uid.clone(), request.operation);
-        let write = Write::read(&request, &admission.state.index(), &admission.state.own_user);
+        let write = Write::read(
+            &request,
+            &admission.state.index(),
+            &admission.state.own_user,
+        );
         let Some(write) = write else {
             return Ok((Answer::allow(uid, Vec::new()), operation, "ignored"));
         };
         let reads = admission.read_sources(&write).await;
-        let admitted = write.answer(&admission.state.index(), &overlay(&reads), admission.state.now());
+        let admitted = write.answer(
+            &admission.state.index(),
+            &just_read(&reads),
+            admission.state.now(),
+        );
         let answer = Answer::allow(uid, admitted.warnings).with_patch(&admitted.patch);
-        let outcome = if answer.patches() { "patched" } else { "allowed" };
+        let outcome = if answer.patches() {
+            "patched"
+        } else {
+            "allowed"
+        };
         Ok((answer, operation, outcome))
     })
     .await
@@ -92,21 +107,37 @@ async fn handle(
     answer: impl AsyncFnOnce(&[u8]) -> Handled,
 ) -> Response {
     let began = Instant::now();
+    admission.state.reviews.fetch_add(1, Ordering::Relaxed);
     let (response, operation, outcome) = match admission.bodies.read(body).await {
         Err(error) => refuse_body(&error),
         Ok(held) => match answer(&held).await {
             Ok((answer, operation, outcome)) => (Json(answer).into_response(), operation, outcome),
             Err(Ok(uid)) => {
-                let warnings = vec!["reroll could not read this object: it restarts nothing for it".to_owned()];
-                (Json(Answer::allow(uid, warnings)).into_response(), Operation::Other, "undecodable")
+                let warnings = vec![
+                    "reroll could not read this object: it restarts nothing for it".to_owned(),
+                ];
+                (
+                    Json(Answer::allow(uid, warnings)).into_response(),
+                    Operation::Other,
+                    "undecodable",
+                )
             }
             Err(Err(error)) => {
                 tracing::debug!(%error, "refused a request that is no AdmissionReview");
-                ((StatusCode::BAD_REQUEST, error.to_string()).into_response(), Operation::Other, "not_a_review")
+                (
+                    (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+                    Operation::Other,
+                    "not_a_review",
+                )
             }
         },
     };
-    admission.state.metrics.admission_answered(webhook, operation.as_str(), outcome, began.elapsed());
+    admission.state.metrics.admission_answered(
+        webhook,
+        operation.as_str(),
+        outcome,
+        began.elapsed(),
+    );
     response
 }
 
@@ -120,7 +151,11 @@ fn refuse_body(error: &BodyError) -> (Response, Operation, &'static str) {
         BodyError::Disconnected(_) => (StatusCode::BAD_REQUEST, "disconnected"),
     };
     tracing::debug!(%error, "a request's body was not read");
-    ((status, error.to_string()).into_response(), Operation::Other, outcome)
+    (
+        (status, error.to_string()).into_response(),
+        Operation::Other,
+        outcome,
+    )
 }
 
 impl Admission {
@@ -131,26 +166,40 @@ impl Admission {
         let mut pending: FuturesUnordered<_> = write
             .to_read()
             .map(|source| {
-                let key = SourceKey { namespace: write.namespace().to_owned(), source: source.clone() };
+                let key = SourceKey {
+                    namespace: write.namespace().to_owned(),
+                    source: source.clone(),
+                };
                 let digest_key = &digest_key;
-                async move { (read(&self.client, digest_key, &key, self.get_budget).await, key.source) }
+                async move {
+                    (
+                        read(&self.client, digest_key, &key, self.get_budget).await,
+                        key.source,
+                    )
+                }
             })
             .collect();
         let mut reads = Vec::with_capacity(pending.len());
-        while let Ok(Some((result, source))) = tokio::time::timeout_at(deadline, pending.next()).await {
+        while let Ok(Some((result, source))) =
+            tokio::time::timeout_at(deadline, pending.next()).await
+        {
             match result {
                 Ok(version) => {
                     self.state.metrics.admission_source_read(SourceRead::Read);
                     reads.push((source, version));
                 }
                 Err(error) => {
-                    self.state.metrics.admission_source_read(SourceRead::Timeout);
+                    self.state
+                        .metrics
+                        .admission_source_read(SourceRead::Timeout);
                     tracing::debug!(%error, %source, namespace = write.namespace(), "read no source at admission");
                 }
             }
         }
         for _ in 0..pending.len() {
-            self.state.metrics.admission_source_read(SourceRead::Timeout);
+            self.state
+                .metrics
+                .admission_source_read(SourceRead::Timeout);
         }
         reads
     }

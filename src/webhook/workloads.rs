@@ -10,7 +10,7 @@ use super::review::{Operation, Request};
 use crate::model::{
     Index, Kind, Observed, Policy, SourceName, WorkloadKey,
     annotation::RESTART_ON,
-    decide::{Known, Lookup, Outcome, Subject, decide},
+    decide::{Known, Outcome, Subject, decide},
     index::{Overlay, without_ignored},
     patch,
     policy::{Complaint, Selection},
@@ -59,7 +59,10 @@ impl Write {
             Operation::Update => false,
             Operation::Delete | Operation::Other => return None,
         };
-        let manager = request.options.as_ref().and_then(|options| options.field_manager.as_deref());
+        let manager = request
+            .options
+            .as_ref()
+            .and_then(|options| options.field_manager.as_deref());
         let own_write = request.user_info.username == own_user && manager == Some(FIELD_MANAGER);
         if !request.sub_resource.is_empty() || request.namespace.is_empty() || own_write {
             return None;
@@ -73,20 +76,38 @@ impl Write {
             return None;
         }
         let default = index.default_of(&request.namespace);
-        let template_changed =
-            old.as_ref().is_none_or(|old| bare_template(kind, old) != bare_template(kind, &object));
+        let template_changed = old
+            .as_ref()
+            .is_none_or(|old| bare_template(kind, old) != bare_template(kind, &object));
         let new = Side::read(kind, &object, default);
         let (policy, complaints) = Policy::read(&new.workload.asks, default);
         let uses = match &policy.selection {
-            Selection::Some(rules) => {
-                rules.select(&new.workload.references, index.source_names(&request.namespace))
-            }
+            Selection::Some(rules) => rules.select(
+                &new.workload.references,
+                index.source_names(&request.namespace),
+            ),
             Selection::Off | Selection::Unreadable => References::new(),
         };
-        let name = object.metadata.name.clone().unwrap_or_else(|| request.name.clone());
-        let key = WorkloadKey { kind, namespace: request.namespace.clone(), name };
+        let name = object
+            .metadata
+            .name
+            .clone()
+            .unwrap_or_else(|| request.name.clone());
+        let key = WorkloadKey {
+            kind,
+            namespace: request.namespace.clone(),
+            name,
+        };
         let old = old.map(|old| Side::read(kind, &old, default));
-        Some(Self { key, old, new, policy, complaints, uses, template_changed })
+        Some(Self {
+            key,
+            old,
+            new,
+            policy,
+            complaints,
+            uses,
+            template_changed,
+        })
     }
 
     /// The sources whose versions of right now are needed.
@@ -104,7 +125,10 @@ impl Write {
     pub fn answer(&self, index: &Index, overlay: &Overlay, now: i64) -> Admission {
         let mut warnings: Vec<_> = self.complaints.iter().map(ToString::to_string).collect();
         if let (Some(owner), true) = (&self.new.workload.controller, self.policy.opted_in()) {
-            warnings.push(format!("reroll: {} belongs to {owner}: it is not restarted", self.key.spoken()));
+            warnings.push(format!(
+                "reroll: {} belongs to {owner}: it is not restarted",
+                self.key.spoken()
+            ));
         }
         let to = if self.new.workload.controller.is_some() {
             self.new.own.clone()
@@ -118,7 +142,8 @@ impl Write {
     }
 
     fn is_ours(&self) -> bool {
-        self.new.workload.controller.is_none() && matches!(self.policy.selection, Selection::Some(_))
+        self.new.workload.controller.is_none()
+            && matches!(self.policy.selection, Selection::Some(_))
     }
 
     /// Not opted in (any more): reroll's metadata annotations go, the template's stays, for it would roll the pods.
@@ -133,19 +158,37 @@ impl Write {
             }
             _ => &self.new.own,
         };
-        Own { observed: None, last_restart: None, restarted_for: base.restarted_for.clone() }
+        Own {
+            observed: None,
+            last_restart: None,
+            restarted_for: base.restarted_for.clone(),
+        }
     }
 
     fn kept(&self, index: &Index, overlay: &Overlay, now: i64, warnings: &mut Vec<String>) -> Own {
         let live = |source: &SourceName| {
-            overlay.get(source).copied().unwrap_or_else(|| index.source(&self.key.namespace, source))
+            overlay
+                .get(source)
+                .copied()
+                .unwrap_or_else(|| index.source(&self.key.namespace, source))
         };
         let uses = without_ignored(&self.uses, &live);
         let Some(old) = &self.old else {
-            let present = self.new.own.observed.as_ref().map(|text| Observed::read(text, index.key()));
-            let own = Own { last_restart: None, ..self.new.own.clone() };
+            let present = self
+                .new
+                .own
+                .observed
+                .as_ref()
+                .map(|text| Observed::read(text, index.key()));
+            let own = Own {
+                last_restart: None,
+                ..self.new.own.clone()
+            };
             if !self.is_ours() {
-                return Own { observed: None, ..own };
+                return Own {
+                    observed: None,
+                    ..own
+                };
             }
             let subject = self.subject(&self.new, &uses);
             let stamp = stamp_create(&subject, present.as_ref(), &live, now, index.key());
@@ -156,7 +199,11 @@ impl Write {
             return base.clone();
         }
         // An opt-in starts afresh, whatever an earlier one left behind.
-        let known = if old.opted_in { index.effective(&self.key, &old.workload) } else { None };
+        let known = if old.opted_in {
+            index.effective(&self.key, &old.workload)
+        } else {
+            None
+        };
         let known: Known = known.as_ref().into();
         let subject = self.subject(old, &uses);
         if self.template_changed {
@@ -166,7 +213,9 @@ impl Write {
         let decision = decide(&subject, known, &live, index.key());
         match (decision.outcome, decision.next, known) {
             (_, _, Known::Newer | Known::OtherKey(_)) => base.clone(),
-            (Outcome::Keep | Outcome::Record | Outcome::Wait, Some(next), _) => self.with_observed(base, &next, index),
+            (Outcome::Keep | Outcome::Record | Outcome::Wait, Some(next), _) => {
+                self.with_observed(base, &next, index)
+            }
             // What is to be restarted for stays as it was observed; the controller restarts.
             (_, _, Known::Observed(observed)) => self.with_observed(base, observed, index),
             (_, _, Known::Nothing) => base.clone(),
@@ -185,17 +234,32 @@ impl Write {
         }
     }
 
-    fn stamped(&self, base: &Own, stamp: Option<Stamp>, index: &Index, warnings: &mut Vec<String>) -> Own {
-        let Some(stamp) = stamp else { return base.clone() };
+    fn stamped(
+        &self,
+        base: &Own,
+        stamp: Option<Stamp>,
+        index: &Index,
+        warnings: &mut Vec<String>,
+    ) -> Own {
+        let Some(stamp) = stamp else {
+            return base.clone();
+        };
         for source in &stamp.waiting {
-            warnings.push(format!("reroll: {} needs {}, which is not there", self.key.spoken(), source.spoken()));
+            warnings.push(format!(
+                "reroll: {} needs {}, which is not there",
+                self.key.spoken(),
+                source.spoken()
+            ));
         }
         let own = self.with_observed(base, &stamp.observed, index);
         if own.observed.as_deref() != Some(&stamp.observed.print(index.key())) {
             // No room: an advance that cannot be recorded must not look like one.
             return own;
         }
-        Own { restarted_for: Some(stamp.restarted_for).filter(|text| !text.is_empty()), ..own }
+        Own {
+            restarted_for: Some(stamp.restarted_for).filter(|text| !text.is_empty()),
+            ..own
+        }
     }
 
     /// With another `observed`, where that fits beside everybody else's annotations.
@@ -203,7 +267,10 @@ impl Write {
         let text = observed.print(index.key());
         let last_restart = base.last_restart.as_ref().map_or(0, String::len);
         if self.new.workload.has_room(text.len(), last_restart) {
-            Own { observed: Some(text), ..base.clone() }
+            Own {
+                observed: Some(text),
+                ..base.clone()
+            }
         } else {
             base.clone()
         }
@@ -214,15 +281,10 @@ impl Side {
     fn read(kind: Kind, object: &DynamicObject, default: Option<&str>) -> Self {
         let workload = Workload::read(kind, object);
         let opted_in = Policy::read(&workload.asks, default).0.opted_in();
-        Self { own: Own::read(kind, object), opted_in, workload }
+        Self {
+            own: Own::read(kind, object),
+            opted_in,
+            workload,
+        }
     }
-}
-
-/// The versions just read, as lookups.
-pub fn overlay<'a>(reads: &'a [(SourceName, Option<crate::model::Version>)]) -> Overlay<'a> {
-    let lookup = |version: &'a Option<crate::model::Version>| match version {
-        Some(version) => Lookup::Present { version, fresh: true },
-        None => Lookup::Absent { last: None, since: u64::MAX },
-    };
-    reads.iter().map(|(source, version)| (source, lookup(version))).collect()
 }
