@@ -368,7 +368,7 @@ pub fn decide<'a>(
 fn belongs(observed: &Observed, subject: &Subject) -> bool {
     match observed.created_at {
         Some(at) if observed.workload_uid.is_empty() => {
-            (at - subject.created).abs() <= CREATE_WINDOW
+            at.abs_diff(subject.created) <= CREATE_WINDOW.unsigned_abs()
         }
         _ => observed.workload_uid == subject.uid,
     }
@@ -422,7 +422,7 @@ fn combine(
     let mut next = next.fitted(key, subject.uses);
     let changed = before != Some(&next);
     if changed {
-        next.sequence += 1;
+        next.sequence = next.sequence.saturating_add(1);
     }
     let outcome = match (restart, waits, changed) {
         (true, ..) => Outcome::Restart,
@@ -448,7 +448,7 @@ pub fn restart_for(
 ) -> Decision {
     let mut next = observed.clone();
     next.restarted_for = fresh(subject, Some(observed), observed, key);
-    next.sequence += 1;
+    next.sequence = next.sequence.saturating_add(1);
     Decision {
         outcome: Outcome::Restart,
         causes,
@@ -839,3 +839,6 @@ fn unknown_keys(entry: Entry) -> Entry {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests;
