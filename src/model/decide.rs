@@ -548,7 +548,8 @@ impl Rule<'_> {
                 )
             }
             Some(deleted @ Entry::Deleted { .. }) => Verdict::keep(deleted.clone()),
-            Some(Entry::Unknown) if !required => Verdict::keep(Entry::Unknown),
+            // A source that became optional is not waited for: pods start without it.
+            Some(Entry::Unknown | Entry::Waiting) if !required => Verdict::keep(Entry::Unknown),
             Some(other) => Verdict::wait(other.clone(), required),
         }
     }
