@@ -509,7 +509,7 @@ impl Rule<'_> {
                 if behind && !fresh {
                     return Verdict::undecided(Undecided::Behind);
                 }
-                self.judge_present(source, usage, entry, version)
+                self.judge_present(source, usage, entry, version, fresh)
             }
         }
     }
@@ -560,6 +560,7 @@ impl Rule<'_> {
         usage: &Usage,
         entry: Option<&Entry>,
         version: &Version,
+        fresh: bool,
     ) -> Verdict {
         let now = Entry::of(version, usage);
         let lacks = lacks(usage, version);
@@ -572,7 +573,7 @@ impl Rule<'_> {
             None => Verdict::keep(now),
             Some(Entry::Waiting) if lacks => Verdict::wait(now, true),
             Some(Entry::Waiting) => Verdict::keep(now),
-            Some(Entry::Deleted { uid, .. }) if *uid == version.uid => {
+            Some(Entry::Deleted { uid, .. }) if *uid == version.uid && !fresh => {
                 Verdict::undecided(Undecided::Behind)
             }
             Some(Entry::Deleted { .. }) if usage.need == Need::Required && lacks => {
