@@ -634,7 +634,9 @@ impl Rule<'_> {
         let all_waited =
             !old.marks.is_empty() && old.marks.values().all(|mark| *mark == Mark::Waiting);
         if recreated && !all_waited {
-            if self.policy.on_recreate == OnRecreate::Content && compared.changed.is_empty() {
+            // Under another digest key nobody can tell whether the content is the same.
+            let same_content = self.comparable && compared.changed.is_empty();
+            if self.policy.on_recreate == OnRecreate::Content && same_content {
                 return Verdict::keep(now);
             }
             let cause = Cause {
