@@ -621,13 +621,18 @@ impl Rule<'_> {
         };
         let recreated = *old.uid != version.uid;
         let compared = Compared::of(old.marks, new_marks, usage, self.comparable);
-        // What has not changed keeps its old entry, so that nothing is written for it.
-        let standing = |uid: &str, resource_version| Entry::Seen {
-            uid: uid.to_owned(),
+        // What has not changed keeps its old entry, so that nothing is written for it. A mark that is taken over must
+        // not be compared with anything older than the version it came from.
+        let resource_version = if compared.adopted {
+            old.resource_version.max(version.resource_version)
+        } else {
+            old.resource_version
+        };
+        let same = Entry::Seen {
+            uid: old.uid.to_owned(),
             resource_version,
             marks: compared.kept.clone(),
         };
-        let same = standing(old.uid, old.resource_version);
         if lacks(usage, version) {
             return Verdict::wait(same, true);
         }
@@ -777,6 +782,8 @@ struct Compared {
     changed: Vec<String>,
     /// The marks if nothing restarts: old ones where there are, new ones where the key is new or was waited for.
     kept: BTreeMap<String, Mark>,
+    /// Whether any of `kept` is a new one.
+    adopted: bool,
 }
 
 impl Compared {
@@ -789,6 +796,7 @@ impl Compared {
         let mut compared = Self {
             changed: Vec::new(),
             kept: BTreeMap::new(),
+            adopted: false,
         };
         for (key, new_mark) in new {
             let required = usage.keys.get(key) == Some(&Need::Required);
@@ -801,6 +809,7 @@ impl Compared {
                 (Some(old @ Mark::Unknown), Mark::Seen(_)) => (*old, true),
                 (Some(old @ Mark::Unknown), Mark::Waiting | Mark::Unknown) => (*old, false),
             };
+            compared.adopted |= old.get(key) != Some(&kept);
             compared.kept.insert(key.clone(), kept);
             if changed {
                 compared.changed.push(key.clone());
