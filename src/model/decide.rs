@@ -264,7 +264,11 @@ impl Decision {
 #[derive(Clone, Debug)]
 enum Step {
     Keep,
-    Wait { holds: bool },
+    /// `holds`: nothing restarts meanwhile. `unsure`: a restart must know first that it is really absent.
+    Wait {
+        holds: bool,
+        unsure: bool,
+    },
     Restart(Cause),
     Undecided(Undecided),
 }
@@ -287,7 +291,10 @@ impl Verdict {
 
     fn wait(entry: Entry, holds: bool) -> Self {
         Self {
-            step: Step::Wait { holds },
+            step: Step::Wait {
+                holds,
+                unsure: false,
+            },
             rolled: Some(entry.clone()),
             kept: Some(entry),
         }
@@ -385,14 +392,19 @@ fn combine(
     key: &DigestKey,
 ) -> Decision {
     let (mut causes, mut missing, mut holds, mut waits) = (Vec::new(), Vec::new(), false, false);
+    let mut unsure = Vec::new();
     let mut undecided: Option<(Undecided, Vec<SourceName>)> = None;
     for (source, step) in steps {
         match step {
             Step::Keep => {}
             Step::Restart(cause) => causes.push(cause),
-            Step::Wait { holds: held } => {
+            Step::Wait {
+                holds: held,
+                unsure: doubtful,
+            } => {
                 (holds, waits) = (holds || held, true);
                 missing.extend(source.cloned());
+                unsure.extend(source.filter(|_| doubtful).cloned());
             }
             Step::Undecided(why) => {
                 let (_, sources) = undecided.get_or_insert((why, Vec::new()));
@@ -404,6 +416,9 @@ fn combine(
         return Decision::undecided(why, sources);
     }
     let restart = !causes.is_empty() && !holds;
+    if restart && !unsure.is_empty() {
+        return Decision::undecided(Undecided::Behind, unsure);
+    }
     let (entries, fold) = if restart { rolled } else { kept };
     let mut next = Observed {
         key_id: key.id().to_owned(),
@@ -547,6 +562,17 @@ impl Rule<'_> {
                     Cause::plain(CauseKind::Deleted, Some(source)),
                 )
             }
+            // Pods that restart for something else start without it; that its content is the same says nothing then.
+            Some(Entry::Seen {
+                resource_version, ..
+            }) if !required && self.policy.on_recreate == OnRecreate::Content => Verdict {
+                step: Step::Wait {
+                    holds: false,
+                    unsure: since < *resource_version,
+                },
+                kept: entry.cloned(),
+                rolled: Some(Entry::Unknown),
+            },
             Some(deleted @ Entry::Deleted { .. }) => Verdict::keep(deleted.clone()),
             // A source that became optional is not waited for: pods start without it.
             Some(Entry::Unknown | Entry::Waiting) if !required => Verdict::keep(Entry::Unknown),
@@ -720,14 +746,20 @@ impl Rule<'_> {
             };
         } else if same(&now) || same(&as_if) {
             if missing {
-                Step::Wait { holds: true }
+                Step::Wait {
+                    holds: true,
+                    unsure: false,
+                }
             } else {
                 Step::Keep
             }
         } else if (now.c < old.c || now.s < old.s) && !fresh_all {
             Step::Undecided(Undecided::Behind)
         } else if missing {
-            Step::Wait { holds: true }
+            Step::Wait {
+                holds: true,
+                unsure: false,
+            }
         } else if now.uids != old.uids {
             let content = self.policy.on_recreate == OnRecreate::Content && now.data == old.data;
             if content {
