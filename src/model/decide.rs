@@ -264,7 +264,11 @@ impl Decision {
 #[derive(Clone, Debug)]
 enum Step {
     Keep,
-    Wait { holds: bool },
+    /// `holds`: nothing restarts meanwhile. `unsure`: a restart must know first that it is really absent.
+    Wait {
+        holds: bool,
+        unsure: bool,
+    },
     Restart(Cause),
     Undecided(Undecided),
 }
@@ -287,7 +291,10 @@ impl Verdict {
 
     fn wait(entry: Entry, holds: bool) -> Self {
         Self {
-            step: Step::Wait { holds },
+            step: Step::Wait {
+                holds,
+                unsure: false,
+            },
             rolled: Some(entry.clone()),
             kept: Some(entry),
         }
@@ -368,7 +375,7 @@ pub fn decide<'a>(
 fn belongs(observed: &Observed, subject: &Subject) -> bool {
     match observed.created_at {
         Some(at) if observed.workload_uid.is_empty() => {
-            (at - subject.created).abs() <= CREATE_WINDOW
+            at.abs_diff(subject.created) <= CREATE_WINDOW.unsigned_abs()
         }
         _ => observed.workload_uid == subject.uid,
     }
@@ -385,14 +392,19 @@ fn combine(
     key: &DigestKey,
 ) -> Decision {
     let (mut causes, mut missing, mut holds, mut waits) = (Vec::new(), Vec::new(), false, false);
+    let mut unsure = Vec::new();
     let mut undecided: Option<(Undecided, Vec<SourceName>)> = None;
     for (source, step) in steps {
         match step {
             Step::Keep => {}
             Step::Restart(cause) => causes.push(cause),
-            Step::Wait { holds: held } => {
+            Step::Wait {
+                holds: held,
+                unsure: doubtful,
+            } => {
                 (holds, waits) = (holds || held, true);
                 missing.extend(source.cloned());
+                unsure.extend(source.filter(|_| doubtful).cloned());
             }
             Step::Undecided(why) => {
                 let (_, sources) = undecided.get_or_insert((why, Vec::new()));
@@ -404,6 +416,9 @@ fn combine(
         return Decision::undecided(why, sources);
     }
     let restart = !causes.is_empty() && !holds;
+    if restart && !unsure.is_empty() {
+        return Decision::undecided(Undecided::Behind, unsure);
+    }
     let (entries, fold) = if restart { rolled } else { kept };
     let mut next = Observed {
         key_id: key.id().to_owned(),
@@ -422,7 +437,7 @@ fn combine(
     let mut next = next.fitted(key, subject.uses);
     let changed = before != Some(&next);
     if changed {
-        next.sequence += 1;
+        next.sequence = next.sequence.saturating_add(1);
     }
     let outcome = match (restart, waits, changed) {
         (true, ..) => Outcome::Restart,
@@ -448,7 +463,7 @@ pub fn restart_for(
 ) -> Decision {
     let mut next = observed.clone();
     next.restarted_for = fresh(subject, Some(observed), observed, key);
-    next.sequence += 1;
+    next.sequence = next.sequence.saturating_add(1);
     Decision {
         outcome: Outcome::Restart,
         causes,
@@ -509,7 +524,7 @@ impl Rule<'_> {
                 if behind && !fresh {
                     return Verdict::undecided(Undecided::Behind);
                 }
-                self.judge_present(source, usage, entry, version)
+                self.judge_present(source, usage, entry, version, fresh)
             }
         }
     }
@@ -547,8 +562,20 @@ impl Rule<'_> {
                     Cause::plain(CauseKind::Deleted, Some(source)),
                 )
             }
+            // Pods that restart for something else start without it; that its content is the same says nothing then.
+            Some(Entry::Seen {
+                resource_version, ..
+            }) if !required && self.policy.on_recreate == OnRecreate::Content => Verdict {
+                step: Step::Wait {
+                    holds: false,
+                    unsure: since < *resource_version,
+                },
+                kept: entry.cloned(),
+                rolled: Some(Entry::Unknown),
+            },
             Some(deleted @ Entry::Deleted { .. }) => Verdict::keep(deleted.clone()),
-            Some(Entry::Unknown) if !required => Verdict::keep(Entry::Unknown),
+            // A source that became optional is not waited for: pods start without it.
+            Some(Entry::Unknown | Entry::Waiting) if !required => Verdict::keep(Entry::Unknown),
             Some(other) => Verdict::wait(other.clone(), required),
         }
     }
@@ -559,6 +586,7 @@ impl Rule<'_> {
         usage: &Usage,
         entry: Option<&Entry>,
         version: &Version,
+        fresh: bool,
     ) -> Verdict {
         let now = Entry::of(version, usage);
         let lacks = lacks(usage, version);
@@ -571,7 +599,7 @@ impl Rule<'_> {
             None => Verdict::keep(now),
             Some(Entry::Waiting) if lacks => Verdict::wait(now, true),
             Some(Entry::Waiting) => Verdict::keep(now),
-            Some(Entry::Deleted { uid, .. }) if *uid == version.uid => {
+            Some(Entry::Deleted { uid, .. }) if *uid == version.uid && !fresh => {
                 Verdict::undecided(Undecided::Behind)
             }
             Some(Entry::Deleted { .. }) if usage.need == Need::Required && lacks => {
@@ -619,20 +647,27 @@ impl Rule<'_> {
         };
         let recreated = *old.uid != version.uid;
         let compared = Compared::of(old.marks, new_marks, usage, self.comparable);
-        // What has not changed keeps its old entry, so that nothing is written for it.
-        let standing = |uid: &str, resource_version| Entry::Seen {
-            uid: uid.to_owned(),
+        // What has not changed keeps its old entry, so that nothing is written for it. A mark that is taken over must
+        // not be compared with anything older than the version it came from.
+        let resource_version = if compared.adopted {
+            old.resource_version.max(version.resource_version)
+        } else {
+            old.resource_version
+        };
+        let same = Entry::Seen {
+            uid: old.uid.to_owned(),
             resource_version,
             marks: compared.kept.clone(),
         };
-        let same = standing(old.uid, old.resource_version);
         if lacks(usage, version) {
             return Verdict::wait(same, true);
         }
         let all_waited =
             !old.marks.is_empty() && old.marks.values().all(|mark| *mark == Mark::Waiting);
         if recreated && !all_waited {
-            if self.policy.on_recreate == OnRecreate::Content && compared.changed.is_empty() {
+            // Under another digest key nobody can tell whether the content is the same.
+            let same_content = self.comparable && compared.changed.is_empty();
+            if self.policy.on_recreate == OnRecreate::Content && same_content {
                 return Verdict::keep(now);
             }
             let cause = Cause {
@@ -711,14 +746,20 @@ impl Rule<'_> {
             };
         } else if same(&now) || same(&as_if) {
             if missing {
-                Step::Wait { holds: true }
+                Step::Wait {
+                    holds: true,
+                    unsure: false,
+                }
             } else {
                 Step::Keep
             }
         } else if (now.c < old.c || now.s < old.s) && !fresh_all {
             Step::Undecided(Undecided::Behind)
         } else if missing {
-            Step::Wait { holds: true }
+            Step::Wait {
+                holds: true,
+                unsure: false,
+            }
         } else if now.uids != old.uids {
             let content = self.policy.on_recreate == OnRecreate::Content && now.data == old.data;
             if content {
@@ -773,6 +814,8 @@ struct Compared {
     changed: Vec<String>,
     /// The marks if nothing restarts: old ones where there are, new ones where the key is new or was waited for.
     kept: BTreeMap<String, Mark>,
+    /// Whether any of `kept` is a new one.
+    adopted: bool,
 }
 
 impl Compared {
@@ -785,6 +828,7 @@ impl Compared {
         let mut compared = Self {
             changed: Vec::new(),
             kept: BTreeMap::new(),
+            adopted: false,
         };
         for (key, new_mark) in new {
             let required = usage.keys.get(key) == Some(&Need::Required);
@@ -797,6 +841,7 @@ impl Compared {
                 (Some(old @ Mark::Unknown), Mark::Seen(_)) => (*old, true),
                 (Some(old @ Mark::Unknown), Mark::Waiting | Mark::Unknown) => (*old, false),
             };
+            compared.adopted |= old.get(key) != Some(&kept);
             compared.kept.insert(key.clone(), kept);
             if changed {
                 compared.changed.push(key.clone());
@@ -839,3 +884,6 @@ fn unknown_keys(entry: Entry) -> Entry {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,8 @@ pub mod patch;
 pub mod policy;
 pub mod source;
 pub mod stamp;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod version;
 pub mod workload;
 

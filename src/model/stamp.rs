@@ -100,7 +100,7 @@ pub fn stamp_update<'a>(
         ..folded
     };
     if before != Some(&observed) {
-        observed.sequence += 1;
+        observed.sequence = observed.sequence.saturating_add(1);
     }
     Some(Stamp {
         restarted_for: observed.restarted_for.clone(),
@@ -124,7 +124,7 @@ pub fn stamp_create<'a>(
         _ => None,
     };
     let created_at = at
-        .filter(|at| (at - now).abs() <= CREATE_WINDOW)
+        .filter(|at| at.abs_diff(now) <= CREATE_WINDOW.unsigned_abs())
         .unwrap_or(now);
     let observed = Observed {
         key_id: key.id().to_owned(),

@@ -1,0 +1,18 @@
+//! [`super::decide`], row by row, and what must hold for all rows together.
+
+use super::{super::testing::*, *};
+
+mod causes;
+mod fold;
+mod stable;
+mod table;
+mod together;
+
+fn s() -> SourceName {
+    SourceName::secret("s")
+}
+
+/// Uid, resourceVersion and data of [`s`].
+fn v(uid: &str, rv: u64, data: &[(&str, &str)]) -> Version {
+    version(&s(), uid, rv, data)
+}

@@ -1,0 +1,76 @@
+//! Causes as people read them.
+
+use super::*;
+
+fn cause(kind: CauseKind, keys: &[&str]) -> Cause {
+    Cause {
+        kind,
+        source: Some(s()),
+        uids: None,
+        keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+    }
+}
+
+#[test]
+fn read_well() {
+    let uid = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0";
+    let recreated = Cause {
+        uids: Some((uid.to_owned(), "short".to_owned())),
+        ..cause(CauseKind::Recreated, &[])
+    };
+    let all = [
+        cause(CauseKind::Updated, &[]),
+        cause(CauseKind::Updated, &["a"]),
+        cause(CauseKind::Updated, &["a", "b"]),
+        cause(CauseKind::Updated, &["a", "b", "c"]),
+        cause(CauseKind::Updated, &["a", "b", "c", "d"]),
+        recreated,
+        cause(CauseKind::Created, &[]),
+        cause(CauseKind::Deleted, &[]),
+        cause(CauseKind::Outdated, &[]),
+        Cause::plain(CauseKind::RolledBack, None),
+        Cause::plain(CauseKind::Updated, None),
+    ];
+    let text: Vec<_> = all.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(text.join("\n"));
+}
+
+#[test]
+fn words_for_metrics_are_told_apart() {
+    use std::collections::BTreeSet;
+    let why = [
+        Undecided::NewerFormat,
+        Undecided::Unsynced,
+        Undecided::Behind,
+        Undecided::AskPods,
+        Undecided::Unreadable,
+    ];
+    let outcomes = [
+        Outcome::Keep,
+        Outcome::Record,
+        Outcome::Wait,
+        Outcome::Restart,
+    ];
+    let words: BTreeSet<_> = why
+        .map(Outcome::Undecided)
+        .into_iter()
+        .chain(outcomes)
+        .map(Outcome::as_str)
+        .collect();
+    assert_eq!(words.len(), 9);
+}
+
+#[test]
+fn a_changed_key_is_named_and_the_whole_is_not() {
+    let both = Usage {
+        whole: true,
+        ..keyed(&[("k", Need::Required)])
+    };
+    let world = World::new().with(&s(), both.clone(), Live::Present(v("A", 2, &[("k", "y")])));
+    let before = world.observed([(s(), Entry::of(&v("A", 1, &[("k", "x")]), &both))]);
+    let decision = world.decide(Known::Observed(&before));
+    assert_eq!(
+        decision.causes[0].to_string(),
+        "Secret s was updated (key k)"
+    );
+}

@@ -1,0 +1,243 @@
+//! What the tests of the core share: sources in a line, and a workload with the world around it.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{ConfigMap, Secret},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+use super::{
+    decide::{Decision, Known, Lookup, Subject, decide},
+    observed::{Entry, Observed},
+    policy::{OnDelete, OnRecreate, Policy},
+    source::{Need, References, SourceKind, SourceName, Usage},
+    version::{DigestKey, Version},
+};
+
+/// The namespace of everything.
+pub(crate) const NAMESPACE: &str = "n";
+/// The uid of the workload in [`World`].
+pub(crate) const WORKLOAD: &str = "workload-uid";
+/// Its creation.
+pub(crate) const CREATED: i64 = 1_700_000_000;
+
+pub(crate) fn key() -> DigestKey {
+    DigestKey::new(&[7; 32]).unwrap()
+}
+
+pub(crate) fn other_key() -> DigestKey {
+    DigestKey::new(&[8; 32]).unwrap()
+}
+
+/// A version of a source: of `source` in [`NAMESPACE`], under [`key`].
+pub(crate) fn version(source: &SourceName, uid: &str, rv: u64, data: &[(&str, &str)]) -> Version {
+    version_under(&key(), source, uid, rv, data)
+}
+
+pub(crate) fn version_under(
+    key: &DigestKey,
+    source: &SourceName,
+    uid: &str,
+    rv: u64,
+    data: &[(&str, &str)],
+) -> Version {
+    let metadata = ObjectMeta {
+        name: Some(source.name.clone()),
+        uid: Some(uid.to_owned()),
+        resource_version: Some(rv.to_string()),
+        ..ObjectMeta::default()
+    };
+    let data = data.iter().map(|(k, v)| ((*k).to_owned(), *v));
+    match source.kind {
+        SourceKind::Secret => {
+            let data = data.map(|(k, v)| (k, ByteString(v.as_bytes().to_vec())));
+            let secret = Secret {
+                metadata,
+                data: Some(data.collect()),
+                ..Secret::default()
+            };
+            Version::of_secret(key, NAMESPACE, &secret)
+        }
+        SourceKind::ConfigMap => {
+            let map = ConfigMap {
+                metadata,
+                data: Some(data.map(|(k, v)| (k, v.to_owned())).collect()),
+                ..ConfigMap::default()
+            };
+            Version::of_config_map(key, NAMESPACE, &map)
+        }
+    }
+}
+
+/// A usage of everything in a source.
+pub(crate) fn whole(need: Need) -> Usage {
+    Usage {
+        need,
+        whole: true,
+        keys: BTreeMap::new(),
+        env: true,
+        volume: false,
+    }
+}
+
+/// A usage of some keys, each as needed.
+pub(crate) fn keyed(keys: &[(&str, Need)]) -> Usage {
+    Usage {
+        need: keys
+            .iter()
+            .map(|(_, need)| *need)
+            .max()
+            .unwrap_or(Need::Optional),
+        whole: false,
+        keys: keys.iter().map(|(k, n)| ((*k).to_owned(), *n)).collect(),
+        env: true,
+        volume: false,
+    }
+}
+
+/// What a source is at the moment.
+#[derive(Clone, Debug)]
+pub(crate) enum Live {
+    Unsynced,
+    Absent { last: Option<Version>, since: u64 },
+    Present(Version),
+    Fresh(Version),
+}
+
+impl Live {
+    pub(crate) fn lookup(&self) -> Lookup<'_> {
+        match self {
+            Self::Unsynced => Lookup::Unsynced,
+            Self::Absent { last, since } => Lookup::Absent {
+                last: last.as_ref(),
+                since: *since,
+            },
+            Self::Present(version) => Lookup::Present {
+                version,
+                fresh: false,
+            },
+            Self::Fresh(version) => Lookup::Present {
+                version,
+                fresh: true,
+            },
+        }
+    }
+}
+
+/// Never seen, as far as the watch knows.
+pub(crate) const NEVER: Live = Live::Absent {
+    last: None,
+    since: 0,
+};
+/// The API server was asked just now: it is not there.
+pub(crate) const GONE: Live = Live::Absent {
+    last: None,
+    since: u64::MAX,
+};
+
+/// One workload with all that is looked at.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) uses: References,
+    pub(crate) live: BTreeMap<SourceName, Live>,
+    pub(crate) policy: Policy,
+    pub(crate) started: Option<bool>,
+    pub(crate) restarted_for: String,
+    pub(crate) generation: i64,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let opt_in = BTreeMap::from([("reroll.dev/restart-on".to_owned(), "auto".to_owned())]);
+        Self {
+            uses: References::new(),
+            live: BTreeMap::new(),
+            policy: Policy::read(&opt_in, None).0,
+            started: Some(true),
+            restarted_for: "rf-0".to_owned(),
+            generation: 1,
+        }
+    }
+
+    pub(crate) fn with(mut self, source: &SourceName, usage: Usage, live: Live) -> Self {
+        self.uses.insert(source.clone(), usage);
+        self.live.insert(source.clone(), live);
+        self
+    }
+
+    pub(crate) fn set(&mut self, source: &SourceName, live: Live) {
+        self.live.insert(source.clone(), live);
+    }
+
+    pub(crate) fn on_delete(mut self, on_delete: OnDelete) -> Self {
+        self.policy.on_delete = on_delete;
+        self
+    }
+
+    pub(crate) fn on_recreate(mut self, on_recreate: OnRecreate) -> Self {
+        self.policy.on_recreate = on_recreate;
+        self
+    }
+
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        Subject {
+            uid: WORKLOAD,
+            created: CREATED,
+            generation: self.generation,
+            restarted_for: &self.restarted_for,
+            uses: &self.uses,
+            policy: &self.policy,
+            started: self.started,
+        }
+    }
+
+    pub(crate) fn lookup(&self, source: &SourceName) -> Lookup<'_> {
+        self.live
+            .get(source)
+            .map_or(NEVER_SEEN, |live| live.lookup())
+    }
+
+    pub(crate) fn decide(&self, known: Known) -> Decision {
+        decide(
+            &self.subject(),
+            known,
+            &|source: &SourceName| self.lookup(source),
+            &key(),
+        )
+    }
+
+    /// `observed` of this workload with these entries.
+    pub(crate) fn observed(
+        &self,
+        entries: impl IntoIterator<Item = (SourceName, Entry)>,
+    ) -> Observed {
+        Observed {
+            key_id: key().id().to_owned(),
+            workload_uid: WORKLOAD.to_owned(),
+            created_at: None,
+            sequence: 5,
+            restarted_for: self.restarted_for.clone(),
+            entries: entries.into_iter().collect(),
+            fold: None,
+        }
+    }
+
+    /// Takes over what a decision did, as the patch would: the template rolls where it restarts.
+    pub(crate) fn carry_out(&mut self, decision: &Decision) -> Observed {
+        let next = decision.next.clone().unwrap();
+        if self.restarted_for != next.restarted_for {
+            self.generation += 1;
+        }
+        if decision.outcome == super::decide::Outcome::Restart {
+            self.restarted_for.clone_from(&next.restarted_for);
+        }
+        next
+    }
+}
+
+const NEVER_SEEN: Lookup<'static> = Lookup::Absent {
+    last: None,
+    since: 0,
+};
