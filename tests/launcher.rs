@@ -30,6 +30,7 @@ async fn clusters_do_not_meet_and_leave_nothing() {
         (one.join().unwrap(), other.join().unwrap())
     });
     assert_ne!(one.address().await, other.address().await);
+    assert_ne!(one.etcd_url().unwrap(), other.etcd_url().unwrap());
     for cluster in [&one, &other] {
         let nodes = Api::<Node>::all(cluster.client().await);
         assert_eq!(

@@ -186,6 +186,17 @@ impl Cluster {
         Ok(())
     }
 
+    /// The URL of etcd, of a cluster of our own: plain HTTP, with the JSON gateway (`POST /v3/kv/compaction` and so on).
+    pub fn etcd_url(&self) -> Result<String> {
+        let file = self.facts.data.join("kwok.yaml");
+        let settings = std::fs::read_to_string(&file).context("not a cluster of our own")?;
+        let port = settings
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("etcdPort: "))
+            .with_context(|| format!("no etcdPort in {}", file.display()))?;
+        Ok(format!("http://127.0.0.1:{port}"))
+    }
+
     fn pid_file(&self, component: &str) -> PathBuf {
         self.facts.data.join(format!("pids/{component}.pid"))
     }
