@@ -10,6 +10,8 @@
 //! - when several sources ask for a restart, one restart carries all causes;
 //! - while something that pods require is absent nothing restarts: new pods could not start.
 
+mod folded;
+
 use std::{collections::BTreeMap, fmt};
 
 use super::{
@@ -336,39 +338,34 @@ pub fn decide<'a>(
         comparable,
     };
     let mut steps = Vec::new();
-    let (mut kept, mut rolled, mut folded) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let (mut kept, mut rolled) = (BTreeMap::new(), BTreeMap::new());
+    let mut folded = References::new();
     for (source, usage) in subject.uses {
         let entry = before.and_then(|observed| observed.entries.get(source));
         if entry.is_none() && before.is_some_and(|observed| observed.fold.is_some()) {
-            folded.insert(source, usage);
+            folded.insert(source.clone(), usage.clone());
             continue;
         }
         let verdict = rule.judge(source, usage, entry, live(source));
-        steps.push((Some(source), verdict.step));
+        steps.push((vec![source.clone()], verdict.step));
         kept.extend(verdict.kept.map(|entry| (source.clone(), entry)));
         rolled.extend(verdict.rolled.map(|entry| (source.clone(), entry)));
     }
-    let mut fold = None;
+    let mut fold = Fate::None;
     if let Some(old) = before.and_then(|observed| observed.fold.as_ref()) {
         let judged = rule.judge_fold(old, &folded, live, key);
-        steps.push((None, judged.step));
-        fold = Some((judged.kept, judged.rolled));
+        steps.extend(judged.steps);
+        match judged.kept {
+            Some(standing) => fold = Fate::Kept(standing, judged.as_if),
+            None => kept.extend(judged.as_if),
+        }
+        rolled.extend(judged.now);
     }
     if before.is_some_and(|old| old.restarted_for != subject.restarted_for) {
-        steps.push((
-            None,
-            Step::Restart(Cause::plain(CauseKind::RolledBack, None)),
-        ));
+        let cause = Cause::plain(CauseKind::RolledBack, None);
+        steps.push((Vec::new(), Step::Restart(cause)));
     }
-    let (kept_fold, rolled_fold) = fold.unzip();
-    combine(
-        subject,
-        before,
-        steps,
-        (kept, kept_fold),
-        (rolled, rolled_fold),
-        key,
-    )
+    combine(subject, before, steps, kept, rolled, fold, key)
 }
 
 /// Whether an `observed` is this workload's own, and not a copy that came with another's manifest.
@@ -381,20 +378,29 @@ fn belongs(observed: &Observed, subject: &Subject) -> bool {
     }
 }
 
-type Versions = (BTreeMap<SourceName, Entry>, Option<Fold>);
+type Entries = BTreeMap<SourceName, Entry>;
+
+/// What becomes of the fold if nothing restarts.
+enum Fate {
+    /// There is none, or it was taken apart.
+    None,
+    /// It stays like this; its sources, with what is absent as it last was.
+    Kept(Fold, Entries),
+}
 
 fn combine(
     subject: &Subject,
     before: Option<&Observed>,
-    steps: Vec<(Option<&SourceName>, Step)>,
-    kept: Versions,
-    rolled: Versions,
+    steps: Vec<(Vec<SourceName>, Step)>,
+    kept: Entries,
+    rolled: Entries,
+    fold: Fate,
     key: &DigestKey,
 ) -> Decision {
-    let (mut causes, mut missing, mut holds, mut waits) = (Vec::new(), Vec::new(), false, false);
-    let mut unsure = Vec::new();
+    let (mut causes, mut missing, mut unsure) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut holds, mut waits) = (false, false);
     let mut undecided: Option<(Undecided, Vec<SourceName>)> = None;
-    for (source, step) in steps {
+    for (sources, step) in steps {
         match step {
             Step::Keep => {}
             Step::Restart(cause) => causes.push(cause),
@@ -403,12 +409,14 @@ fn combine(
                 unsure: doubtful,
             } => {
                 (holds, waits) = (holds || held, true);
-                missing.extend(source.cloned());
-                unsure.extend(source.filter(|_| doubtful).cloned());
+                if doubtful {
+                    unsure.extend(sources.clone());
+                }
+                missing.extend(sources);
             }
             Step::Undecided(why) => {
-                let (_, sources) = undecided.get_or_insert((why, Vec::new()));
-                sources.extend(source.cloned());
+                let (_, all) = undecided.get_or_insert((why, Vec::new()));
+                all.extend(sources);
             }
         }
     }
@@ -419,7 +427,6 @@ fn combine(
     if restart && !unsure.is_empty() {
         return Decision::undecided(Undecided::Behind, unsure);
     }
-    let (entries, fold) = if restart { rolled } else { kept };
     let mut next = Observed {
         key_id: key.id().to_owned(),
         workload_uid: subject.uid.to_owned(),
@@ -428,27 +435,28 @@ fn combine(
         restarted_for: before
             .map_or(subject.restarted_for, |old| &old.restarted_for)
             .to_owned(),
-        entries,
-        fold,
+        entries: if restart { rolled } else { kept },
+        fold: None,
     };
     if restart {
         next.restarted_for = fresh(subject, before, &next, key);
     }
-    let mut next = next.fitted(key, subject.uses);
+    let next = match fold {
+        Fate::Kept(fold, now) if !restart => next.beside(fold, &now, key, subject.uses),
+        _ => next.fitted(key, subject.uses, &missing),
+    };
     let changed = before != Some(&next);
-    if changed {
-        next.sequence = next.sequence.saturating_add(1);
-    }
     let outcome = match (restart, waits, changed) {
         (true, ..) => Outcome::Restart,
         (_, true, _) => Outcome::Wait,
         (.., true) => Outcome::Record,
         _ => Outcome::Keep,
     };
+    let sequence = next.sequence.saturating_add(u64::from(changed));
     Decision {
         outcome,
         causes,
-        next: Some(next),
+        next: Some(Observed { sequence, ..next }),
         missing,
     }
 }
@@ -698,107 +706,6 @@ impl Rule<'_> {
             keys,
         };
         Verdict::restart(same, now, cause)
-    }
-
-    /// All that was folded, as one.
-    fn judge_fold<'a>(
-        &self,
-        old: &Fold,
-        uses: &BTreeMap<&SourceName, &Usage>,
-        live: &dyn Fn(&SourceName) -> Lookup<'a>,
-        key: &DigestKey,
-    ) -> FoldVerdict {
-        let (mut now, mut as_if, mut missing, mut fresh_all) =
-            (BTreeMap::new(), BTreeMap::new(), false, true);
-        for (&source, &usage) in uses {
-            let (entry, standing) = match live(source) {
-                Lookup::Unsynced => return FoldVerdict::undecided(Undecided::Unsynced, old),
-                Lookup::Present { version, fresh } => {
-                    fresh_all &= fresh;
-                    missing |= lacks(usage, version);
-                    (Entry::of(version, usage), None)
-                }
-                Lookup::Absent { last, since } => {
-                    fresh_all &= since == u64::MAX;
-                    missing |= usage.need == Need::Required;
-                    (
-                        Entry::Unknown,
-                        last.map(|version| Entry::of(version, usage)),
-                    )
-                }
-            };
-            as_if.insert(source.clone(), standing.unwrap_or_else(|| entry.clone()));
-            now.insert(source.clone(), entry);
-        }
-        let used = uses
-            .iter()
-            .map(|(&source, &usage)| (source.clone(), usage.clone()))
-            .collect();
-        let (now, as_if) = (Fold::of(key, &now, &used), Fold::of(key, &as_if, &used));
-        let same =
-            |fold: &Fold| fold.uids == old.uids && (fold.data == old.data || !self.comparable);
-        let step = if now.names != old.names {
-            // Another set of sources or keys: the spec gained or lost some, and pods rolled for that.
-            return FoldVerdict {
-                step: Step::Keep,
-                kept: now.clone(),
-                rolled: now,
-            };
-        } else if same(&now) || same(&as_if) {
-            if missing {
-                Step::Wait {
-                    holds: true,
-                    unsure: false,
-                }
-            } else {
-                Step::Keep
-            }
-        } else if (now.c < old.c || now.s < old.s) && !fresh_all {
-            Step::Undecided(Undecided::Behind)
-        } else if missing {
-            Step::Wait {
-                holds: true,
-                unsure: false,
-            }
-        } else if now.uids != old.uids {
-            let content = self.policy.on_recreate == OnRecreate::Content && now.data == old.data;
-            if content {
-                return FoldVerdict {
-                    step: Step::Keep,
-                    kept: now.clone(),
-                    rolled: now,
-                };
-            }
-            Step::Restart(Cause::plain(CauseKind::Recreated, None))
-        } else {
-            Step::Restart(Cause::plain(CauseKind::Updated, None))
-        };
-        let kept = if self.comparable {
-            old.clone()
-        } else {
-            now.clone()
-        };
-        FoldVerdict {
-            step,
-            kept,
-            rolled: now,
-        }
-    }
-}
-
-struct FoldVerdict {
-    step: Step,
-    kept: Fold,
-    rolled: Fold,
-}
-
-impl FoldVerdict {
-    fn undecided(why: Undecided, old: &Fold) -> Self {
-        Self {
-            step: Step::Undecided(why),
-            kept: old.clone(),
-            rolled: old.clone(),
-        }
     }
 }
 

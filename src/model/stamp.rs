@@ -88,7 +88,7 @@ pub fn stamp_update<'a>(
         entries,
         fold: None,
     };
-    let folded = next.clone().fitted(key, subject.uses);
+    let folded = next.clone().fitted(key, subject.uses, &waiting);
     let refolded =
         before.is_some_and(|observed| observed.fold.is_some() && observed.fold != folded.fold);
     let undone = before.is_some_and(|observed| observed.restarted_for != subject.restarted_for);
@@ -137,7 +137,7 @@ pub fn stamp_create<'a>(
     };
     Stamp {
         restarted_for: observed.restarted_for.clone(),
-        observed: observed.fitted(key, subject.uses),
+        observed: observed.fitted(key, subject.uses, &waiting),
         waiting,
     }
 }
