@@ -192,6 +192,10 @@ impl Observed {
         let Ok(mut wire) = serde_json::from_str::<Wire>(text) else {
             return Reading::Foreign;
         };
+        // Only what would be printed again exactly so: else a damaged field that has a default would read as absent.
+        if wire.text() != text {
+            return Reading::Foreign;
+        }
         let mac = wire.m.take();
         let ours = wire.k == key.id();
         if ours && mac != Some(wire.mac(key)) {
@@ -374,3 +378,6 @@ impl WireEntry {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -325,3 +325,6 @@ pub fn key_of(namespace: &str, source: &SourceName) -> SourceKey {
         source: source.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;
