@@ -17,7 +17,8 @@ use axum::http::Uri;
 use clap::{CommandFactory as _, FromArgMatches as _};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-pub use args::{Cli, Command, LogFormat, RunArgs, TlsVersion};
+pub use crate::webhook::tls::TlsVersion;
+pub use args::{Cli, Command, LogFormat, RunArgs};
 pub use values::{ValueError, parse_duration, parse_size};
 
 /// Everything that `reroll run` can be told, checked.

@@ -4,4 +4,7 @@ pub mod config;
 pub mod controller;
 pub mod model;
 pub mod ops;
+pub mod run;
+pub mod sources;
+pub mod state;
 pub mod webhook;

@@ -1,3 +1,29 @@
 //! The `reroll` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use reroll::{
+    config::{Cli, Command, Settings},
+    ops::logging,
+    run::run,
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Command::Run(args) = Cli::parse().command;
+    match start(*args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            eprintln!("reroll: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start(args: reroll::config::RunArgs) -> anyhow::Result<()> {
+    let settings = Settings::new(args)?;
+    logging::init(&settings.ops)?;
+    run(settings).await
+}

@@ -1,5 +1,6 @@
 //! What a person types: the command line and the environment variables.
 
+use crate::webhook::tls::TlsVersion;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -175,7 +176,6 @@ pub(super) struct WebhookArgs {
         long,
         value_name = "VERSION",
         env = "REROLL_TLS_MIN_VERSION",
-        hide_possible_values = true,
         default_value = "1.3"
     )]
     pub(super) tls_min_version: TlsVersion,
@@ -257,17 +257,6 @@ pub(super) struct OpsArgs {
     /// How long to keep serving after readiness went away, for load balancers that lag
     #[arg(long, value_name = "DURATION", env = "REROLL_DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]
     pub(super) drain_delay: Duration,
-}
-
-/// A TLS version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TlsVersion {
-    /// TLS 1.2
-    #[value(name = "1.2")]
-    V1_2,
-    /// TLS 1.3
-    #[value(name = "1.3")]
-    V1_3,
 }
 
 /// The form of log lines.

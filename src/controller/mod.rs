@@ -1,1 +1,235 @@
-//! Watches, intents and restarts.
+//! The controller: watches, intents and restarts.
+//!
+//! Watches ([`watch`]) feed the index; every change is judged at once ([`Controller::judge`]), and what may need a
+//! restart becomes an intent ([`intents`]). When an intent is due it is judged again, against the API where the watches
+//! are behind, and carried out by one compare-and-swap patch ([`restart`]). What is only to be recorded is written at
+//! leisure ([`housekeeping`]). At start-up, and every now and then, every workload is judged ([`reconcile`]).
+
+pub mod digest_key;
+pub mod housekeeping;
+pub mod intents;
+pub mod reconcile;
+pub mod report;
+pub mod restart;
+pub mod watch;
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use kube::Client;
+use tokio::{sync::Notify, time::Instant};
+
+use self::{
+    housekeeping::Housekeeping,
+    intents::{Held, Intents, Pacing},
+};
+use crate::{
+    config::RestartSettings,
+    model::{
+        Decision, DigestKey, Outcome, SourceKey, Version, WorkloadKey,
+        decide::Undecided,
+        index::{Change, Overlay},
+        workload::Workload,
+    },
+    ops::events::EventSink,
+    state::State,
+};
+
+/// Everything that decides and restarts. Shared by its tasks.
+pub struct Controller {
+    /// Shared with the webhook.
+    pub state: Arc<State>,
+    /// The digest key, outside of any lock.
+    pub digest_key: DigestKey,
+    client: Client,
+    settings: RestartSettings,
+    request_timeout: Duration,
+    events: EventSink,
+    intents: Mutex<Intents>,
+    intents_changed: Notify,
+    housekeeping: Mutex<Housekeeping>,
+    housekeeping_changed: Notify,
+    /// Until every first list is complete nothing is judged: absence would mean nothing.
+    listed: AtomicBool,
+}
+
+impl Controller {
+    /// A controller that has seen nothing yet.
+    pub fn new(
+        state: Arc<State>,
+        client: Client,
+        settings: RestartSettings,
+        request_timeout: Duration,
+        events: EventSink,
+    ) -> Self {
+        let digest_key = state.index().key().clone();
+        let pacing = Pacing {
+            rate: settings.rate,
+            burst: settings.burst,
+        };
+        Self {
+            state,
+            digest_key,
+            client,
+            request_timeout,
+            events,
+            intents: Mutex::new(Intents::new(pacing, Instant::now())),
+            intents_changed: Notify::new(),
+            housekeeping: Mutex::new(Housekeeping::new(settings.adopt_rate, Instant::now())),
+            housekeeping_changed: Notify::new(),
+            listed: AtomicBool::new(false),
+            settings,
+        }
+    }
+
+    /// The intents.
+    pub fn intents(&self) -> MutexGuard<'_, Intents> {
+        self.intents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn housekeeping(&self) -> MutexGuard<'_, Housekeeping> {
+        self.housekeeping
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // === what the watches bring ===
+
+    /// A source exists in this version.
+    pub fn source_applied(&self, key: &SourceKey, version: Version) {
+        let change = self.state.index_mut().apply_source(key, version);
+        self.source_changed(key, change);
+    }
+
+    /// A source is gone since this resourceVersion.
+    pub fn source_deleted(&self, key: &SourceKey, resource_version: u64) {
+        let now = self.state.now();
+        let change = self
+            .state
+            .index_mut()
+            .delete_source(key, resource_version, now);
+        self.source_changed(key, change);
+    }
+
+    fn source_changed(&self, key: &SourceKey, change: Change) {
+        if change.changed {
+            tracing::debug!(source = %key, recreated = change.recreated, users = change.users.len(), "a source changed");
+        }
+        for user in change.users {
+            self.judge(&user, Occasion::Change);
+        }
+    }
+
+    /// A workload looks like this now.
+    pub fn workload_applied(&self, key: &WorkloadKey, workload: Workload) {
+        let adopted = self.state.index_mut().apply_workload(key, workload);
+        if adopted && self.is_listed() {
+            self.housekeeping().report(key, Instant::now());
+            self.housekeeping_changed.notify_one();
+        }
+        self.judge(key, Occasion::Look);
+    }
+
+    /// A workload is gone.
+    pub fn workload_deleted(&self, key: &WorkloadKey) {
+        self.state.index_mut().delete_workload(key);
+        self.intents().forget(key);
+        self.housekeeping().forget(key);
+    }
+
+    /// A namespace has this default opt-in, or none.
+    pub fn namespace_applied(&self, name: &str, default: Option<String>) {
+        let affected = self.state.index_mut().apply_namespace(name, default);
+        for workload in affected {
+            self.judge(&workload, Occasion::Look);
+        }
+    }
+
+    fn tidy_later(&self, key: &WorkloadKey) {
+        self.housekeeping().write(key, Instant::now());
+        self.housekeeping_changed.notify_one();
+    }
+
+    // === judging ===
+
+    fn is_listed(&self) -> bool {
+        self.listed.load(Ordering::Acquire)
+    }
+
+    /// Decides for a workload with what is known, and files what follows: an intent, a write of `observed`, or the
+    /// reason why it is held. Gives the decision.
+    pub fn judge(&self, key: &WorkloadKey, occasion: Occasion) -> Option<Outcome> {
+        if !self.is_listed() {
+            return None;
+        }
+        let judged = self.state.index_mut().judge(key, &Overlay::new());
+        self.file(key, &judged, occasion);
+        judged.decision.map(|decision| decision.outcome)
+    }
+
+    fn file(&self, key: &WorkloadKey, judged: &Judged, occasion: Occasion) {
+        self.settle_held(key, judged);
+        let Some(decision) = &judged.decision else {
+            return;
+        };
+        self.state.metrics.decided(decision.outcome.as_str());
+        let due = matches!(
+            decision.outcome,
+            Outcome::Restart | Outcome::Undecided(Undecided::Behind | Undecided::AskPods)
+        );
+        if due && !judged.suspended {
+            let settle = judged.settle.unwrap_or(self.settings.settle);
+            let now = Instant::now();
+            match occasion {
+                Occasion::Change => {
+                    self.intents()
+                        .changed(key, now, settle, self.settings.settle_max)
+                }
+                Occasion::Look => self.intents().noticed(key, now, settle),
+            }
+            self.intents_changed.notify_one();
+        }
+    }
+}
+
+/// Why a workload is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// A source that it uses changed: its quiet period begins anew.
+    Change,
+    /// Anything else.
+    Look,
+}
+
+pub use crate::model::index::Judged;
+
+fn held(judged: &Judged) -> Option<Held> {
+    let Some(decision) = &judged.decision else {
+        return judged.owner.is_some().then_some(Held::Owned);
+    };
+    match decision {
+        Decision {
+            outcome: Outcome::Undecided(Undecided::Unreadable),
+            ..
+        } => Some(Held::Unreadable),
+        Decision {
+            outcome: Outcome::Undecided(Undecided::NewerFormat),
+            ..
+        } => Some(Held::NewerFormat),
+        Decision {
+            outcome: Outcome::Restart,
+            ..
+        } if judged.suspended => Some(Held::Suspended),
+        Decision {
+            outcome: Outcome::Wait,
+            causes,
+            ..
+        } if !causes.is_empty() => Some(Held::Missing),
+        _ => None,
+    }
+}

@@ -11,6 +11,7 @@
 //! - an edge exists from every source that a workload's policy selects, whether the source exists or not.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use super::{
     decide::{Decision, Known, Lookup, Outcome, Subject, Undecided, decide},
@@ -75,6 +76,21 @@ pub struct Change {
     pub recreated: bool,
     /// The workloads that use the source.
     pub users: Vec<WorkloadKey>,
+}
+
+/// A decision with what else matters for carrying it out.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// `None` where the workload is unknown, did not opt in, or has a controller as owner.
+    pub decision: Option<Decision>,
+    /// `observed` is to be written or removed.
+    pub unwritten: bool,
+    /// `reroll.dev/suspend`
+    pub suspended: bool,
+    /// `reroll.dev/settle`
+    pub settle: Option<Duration>,
+    /// The owner that would revert what reroll writes, of a workload that opted in.
+    pub owner: Option<String>,
 }
 
 /// Sources as they would be, or as they were read just now, laid over the index.
@@ -193,8 +209,9 @@ impl Index {
         all
     }
 
-    /// Takes in a workload.
-    pub fn apply_workload(&mut self, key: &WorkloadKey, workload: Workload) {
+    /// Takes in a workload. Gives whether it has become adopted by a write that is seen only now: by the webhook, or by
+    /// another replica.
+    pub fn apply_workload(&mut self, key: &WorkloadKey, workload: Workload) -> bool {
         let digest_key = &self.key;
         let space = self.namespaces.entry(key.namespace.clone()).or_default();
         let slot = (key.kind, key.name.clone());
@@ -203,13 +220,18 @@ impl Index {
                 && known.workload.resource_version > workload.resource_version
         };
         if space.workloads.get(&slot).is_some_and(older) {
-            return;
+            return false;
         }
         space.disconnect(&slot);
         let before = space.workloads.remove(&slot);
+        let untouched = before
+            .as_ref()
+            .is_some_and(|known| known.memory.is_none() && known.workload.uid == workload.uid);
         let tracked = Tracked::follow(workload, before, space.default.as_deref(), digest_key);
+        let adopted = untouched && matches!(tracked.memory, Some(Reading::Genuine(_)));
         space.workloads.insert(slot.clone(), tracked);
         space.connect(&slot);
+        adopted
     }
 
     /// Takes in that a workload is gone.
@@ -269,6 +291,15 @@ impl Index {
             }
         }
         self.workloads(None, Some(name))
+    }
+
+    /// The namespaces that have a default opt-in.
+    pub fn labelled_namespaces(&self) -> Vec<String> {
+        let labelled = self
+            .namespaces
+            .iter()
+            .filter(|(_, space)| space.default.is_some());
+        labelled.map(|(name, _)| name.clone()).collect()
     }
 
     /// The namespace's default opt-in.
@@ -349,14 +380,67 @@ impl Index {
         ))
     }
 
+    /// Decides, and takes over at once what was observed without a restart; it is written later.
+    pub fn judge(&mut self, key: &WorkloadKey, overlay: &Overlay) -> Judged {
+        let decision = self.assess(key, overlay);
+        if let Some(Decision {
+            outcome: Outcome::Keep | Outcome::Record | Outcome::Wait,
+            next: Some(next),
+            ..
+        }) = &decision
+        {
+            self.remember(key, next.clone());
+        }
+        let tracked = self.workload(key);
+        Judged {
+            unwritten: tracked.is_some_and(|tracked| {
+                tracked.workload.controller.is_none() && tracked.unwritten(&self.key).is_some()
+            }),
+            suspended: tracked.is_some_and(|tracked| tracked.policy.suspend),
+            settle: tracked.and_then(|tracked| tracked.policy.settle),
+            owner: tracked
+                .filter(|t| t.policy.opted_in())
+                .and_then(|tracked| tracked.workload.controller.clone()),
+            decision,
+        }
+    }
+
     /// The workloads that a source's change to this state would restart.
     pub fn preview(&self, key: &SourceKey, becomes: Lookup) -> Vec<WorkloadKey> {
         let overlay = Overlay::from([(&key.source, becomes)]);
         let restarts = |user: &WorkloadKey| {
-            self.assess(user, &overlay)
-                .is_some_and(|decision| decision.outcome == Outcome::Restart)
+            !self
+                .workload(user)
+                .is_some_and(|tracked| tracked.policy.suspend)
+                && self
+                    .assess(user, &overlay)
+                    .is_some_and(|decision| decision.outcome == Outcome::Restart)
         };
         self.users(key).into_iter().filter(restarts).collect()
+    }
+
+    /// What was observed of a workload that somebody shows: the annotation's content, or what is remembered and newer.
+    pub fn effective(&self, key: &WorkloadKey, shown: &Workload) -> Option<Reading> {
+        let known = self
+            .workload(key)
+            .filter(|known| known.workload.uid == shown.uid);
+        let void = known.and_then(|known| known.void.as_ref());
+        let written = shown.observed.as_ref().filter(|text| void != Some(*text));
+        let own = |reading: &Reading| match reading {
+            Reading::Genuine(observed) | Reading::OtherKey(observed) => {
+                observed.workload_uid.is_empty() || observed.workload_uid == shown.uid
+            }
+            Reading::Newer(_) | Reading::Foreign => true,
+        };
+        let reading = written
+            .map(|text| Observed::read(text, &self.key))
+            .filter(own);
+        match known.and_then(|known| known.memory.as_ref()) {
+            Some(remembered) if !supersedes(reading.as_ref(), remembered, &shown.uid) => {
+                Some(remembered.clone())
+            }
+            _ => reading,
+        }
     }
 
     /// Takes over what a decision without a restart observed, at once; it is written later.
@@ -483,6 +567,14 @@ impl Tracked {
         self.memory.as_ref().into()
     }
 
+    /// What was observed, where it is readable.
+    pub fn observed(&self) -> Option<&Observed> {
+        match &self.memory {
+            Some(Reading::Genuine(observed)) => Some(observed),
+            _ => None,
+        }
+    }
+
     /// The annotation as it should be, where it is not: the text to write, or `Some(None)` to remove it.
     pub fn unwritten(&self, key: &DigestKey) -> Option<Option<String>> {
         if !self.policy.opted_in() {
@@ -514,6 +606,27 @@ fn supersedes(reading: Option<&Reading>, remembered: &Reading, uid: &str) -> boo
         (_, Reading::Foreign) => true,
         _ => false,
     }
+}
+
+/// Versions that were read from the API server just now, as lookups.
+pub fn just_read(reads: &[(SourceName, Option<Version>)]) -> Overlay<'_> {
+    let lookup = |(source, version)| {
+        let live = match version {
+            Some(version) => Lookup::Present {
+                version,
+                fresh: true,
+            },
+            None => Lookup::Absent {
+                last: None,
+                since: u64::MAX,
+            },
+        };
+        (source, live)
+    };
+    reads
+        .iter()
+        .map(|(source, version)| lookup((source, version.as_ref())))
+        .collect()
 }
 
 /// What is used, without sources that ask to be ignored.

@@ -5,8 +5,9 @@
 //! the very object that was read, so they need no tests; a patch of its that does not apply would be an error to the
 //! *user*, whatever the `failurePolicy`, so nothing is assumed about which maps exist.
 
+pub use json_patch::Patch;
 use json_patch::{
-    AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation,
+    AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation,
     jsonptr::PointerBuf,
 };
 use serde_json::{Value, json};

@@ -4,7 +4,11 @@
 //! server has decoded the object into its own types before anybody sees it, so nothing real is lost by that.
 //! Volumes count whether or not a container mounts them: the kubelet needs them to start the pod either way.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use serde_json::Value;
 
@@ -220,6 +224,26 @@ pub fn references(template: &Value) -> References {
         }
     }
     found
+}
+
+/// The containers of a pod template that cannot start without one of these sources. A volume is needed by all.
+pub fn containers_using(template: &Value, sources: &[SourceName]) -> BTreeSet<String> {
+    let spec = &template["spec"];
+    let containers = ["initContainers", "containers"]
+        .into_iter()
+        .flat_map(|list| items(&spec[list]));
+    let volumes = references(&serde_json::json!({ "spec": { "volumes": spec["volumes"] } }));
+    let all = sources.iter().any(|source| volumes.contains_key(source));
+    let uses = |container: &&Value| {
+        let mut found = References::new();
+        container_references(container, &mut found);
+        all || sources.iter().any(|source| found.contains_key(source))
+    };
+    containers
+        .filter(uses)
+        .filter_map(|container| container["name"].as_str())
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 fn container_references(container: &Value, found: &mut References) {

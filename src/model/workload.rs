@@ -24,6 +24,8 @@ pub struct WorkloadKind {
     pub version: &'static str,
     /// Name of the resource in paths and RBAC.
     pub plural: &'static str,
+    /// What readiness calls its first list.
+    pub list_name: &'static str,
     /// JSON pointer to the pod template.
     pub template: &'static str,
 }
@@ -38,6 +40,7 @@ pub static KINDS: [WorkloadKind; 3] = [
         group: "apps",
         version: "v1",
         plural: "deployments",
+        list_name: "list of deployments",
         template: "/spec/template",
     },
     WorkloadKind {
@@ -45,6 +48,7 @@ pub static KINDS: [WorkloadKind; 3] = [
         group: "apps",
         version: "v1",
         plural: "statefulsets",
+        list_name: "list of statefulsets",
         template: "/spec/template",
     },
     WorkloadKind {
@@ -52,6 +56,7 @@ pub static KINDS: [WorkloadKind; 3] = [
         group: "apps",
         version: "v1",
         plural: "daemonsets",
+        list_name: "list of daemonsets",
         template: "/spec/template",
     },
 ];

@@ -54,10 +54,10 @@ pub struct Metrics {
     restart_failures: Counters<2>,
     reaction: Histogram,
     adoptions: Counter,
+    adopted_outdated: Counter,
     housekeeping_writes: Counter,
     startup_reconciliation: Seconds,
     startup_missed_changes: Gauge,
-    certificate_reload_failures: Counter,
     leader: Gauge,
     events_dropped: Counter,
 }
@@ -115,10 +115,10 @@ impl Metrics {
             restart_failures: r.counter("restart_failures", "Restart patches that failed, before any retry"),
             reaction: r.in_seconds("reaction", "Time from a source's change being seen to the restart patch being made", reaction),
             adoptions: r.counter("adoptions", "Workloads adopted"),
+            adopted_outdated: r.counter("adopted_outdated_sources", "Sources found at adoption to be written after the workload's current revision was made"),
             housekeeping_writes: r.counter("housekeeping_writes", "Writes of reroll's own annotations that restart nothing"),
             startup_reconciliation: r.in_seconds("startup_reconciliation", "How long the last startup reconciliation took; 0 before it is done", Seconds::default()),
             startup_missed_changes: r.counter("startup_missed_changes", "Changes that the last startup reconciliation found, made while nobody looked"),
-            certificate_reload_failures: r.counter("certificate_reload_failures", "Changed certificate files that could not be used; the old certificate stays"),
             leader: r.counter("leader", "1 while this replica holds the Lease, else 0"),
             events_dropped: r.counter("events_dropped", "Kubernetes Events that could not be published"),
             registry: Mutex::default(),
@@ -242,6 +242,11 @@ impl Metrics {
         self.adoptions.inc();
     }
 
+    /// At an adoption, so many sources were newer than the workload's current revision.
+    pub fn adopted_outdated(&self, sources: u64) {
+        self.adopted_outdated.inc_by(sources);
+    }
+
     /// Annotations were written without a restart.
     pub fn housekeeping_written(&self) {
         self.housekeeping_writes.inc();
@@ -252,11 +257,6 @@ impl Metrics {
         self.startup_reconciliation.set(took.as_secs_f64());
         self.startup_missed_changes
             .set(i64::try_from(missed).unwrap_or(i64::MAX));
-    }
-
-    /// A changed certificate file could not be used.
-    pub fn certificate_reload_failed(&self) {
-        self.certificate_reload_failures.inc();
     }
 
     /// This replica holds the Lease, or not.

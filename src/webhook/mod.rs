@@ -1,1 +1,12 @@
-//! The admission side.
+//! The admission side: what the API server calls before a write is persisted.
+//!
+//! `server` and `tls` serve HTTPS, [`routes`] takes the calls, [`sources`] (validating) and [`workloads`] (mutating)
+//! answer them by the pure core, [`registration`] tells an API server about us where no chart does.
+
+pub mod registration;
+pub mod review;
+pub mod routes;
+pub mod server;
+pub mod sources;
+pub mod tls;
+pub mod workloads;

@@ -38,7 +38,7 @@ fn record_one_of_each(metrics: &Metrics) {
     metrics.adopted();
     metrics.housekeeping_written();
     metrics.startup_reconciled(Duration::from_millis(2500), 9);
-    metrics.certificate_reload_failed();
+    metrics.view_certificate_reload_failures(|| 1);
     metrics.leading(true);
     metrics.event_dropped();
 }

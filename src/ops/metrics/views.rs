@@ -98,6 +98,21 @@ impl Metrics {
         });
     }
 
+    /// Shows how often changed certificate files could not be used. Call once.
+    pub fn view_certificate_reload_failures(
+        &self,
+        failures: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        self.add_view(move |scrape| {
+            scrape
+                .counter(
+                    "certificate_reload_failures",
+                    "Changed certificate files that could not be used; the old certificate stays",
+                )?
+                .encode_counter::<NoLabelSet, u64, f64>(&failures(), None)
+        });
+    }
+
     fn add_view(&self, view: impl Fn(&mut Scrape<'_>) -> fmt::Result + Send + Sync + 'static) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(View(view)));

@@ -1,0 +1,28 @@
+# The front door. `make help` lists what there is.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt tools cluster
+CARGO ?= cargo
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+demo: tools ## watch reroll at work in a cluster started for the purpose
+	@$(CARGO) run --locked --quiet --example demo
+
+test: tools check ## everything that is checked before a merge
+	$(CARGO) test --locked
+
+check: ## formatting, lints and documentation, without a cluster
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	@if [ -x scripts/style ]; then scripts/style; fi
+
+fmt: ## format the code
+	$(CARGO) fmt
+
+tools: ## build the binaries of the test cluster, unless they are there
+	@tests/cluster/up build
+
+cluster: tools ## run a cluster to try things by hand, until Ctrl-C
+	@tests/cluster/up try

@@ -1,0 +1,120 @@
+//! Writes of `observed` that restart nothing: adoption, and bringing annotations up to date.
+//!
+//! What was observed counts in memory at once, so these writes are in no hurry, and they are not free: the deployment
+//! controller answers every annotation write with writes of its own. So they have a rate of their own, far below that
+//! of restarts, and the webhook makes them for nothing wherever somebody writes the workload anyway.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Controller,
+    intents::{Finish, Intents, Pacing},
+    restart::{Failure, backoff},
+};
+use crate::model::{WorkloadKey, patch};
+
+/// Workloads whose annotations are to be written, and those whose adoption is to be reported; one entry per workload.
+#[derive(Debug)]
+pub struct Housekeeping {
+    due: Intents,
+    reports: BTreeSet<WorkloadKey>,
+}
+
+impl Housekeeping {
+    /// Nothing to do yet; `rate` is per second.
+    pub fn new(rate: Option<f64>, now: Instant) -> Self {
+        Self {
+            due: Intents::new(Pacing { rate, burst: 10 }, now),
+            reports: BTreeSet::new(),
+        }
+    }
+
+    /// Its annotations are to be written.
+    pub fn write(&mut self, workload: &WorkloadKey, now: Instant) {
+        self.due.noticed(workload, now, std::time::Duration::ZERO);
+    }
+
+    /// Somebody else's write adopted it: what was found then is to be told.
+    pub fn report(&mut self, workload: &WorkloadKey, now: Instant) {
+        self.reports.insert(workload.clone());
+        self.write(workload, now);
+    }
+
+    /// The workload is gone.
+    pub fn forget(&mut self, workload: &WorkloadKey) {
+        self.due.forget(workload);
+        self.reports.remove(workload);
+    }
+}
+
+impl Controller {
+    /// Writes what is due, one at a time, until `stop`.
+    pub async fn keep_house(self: Arc<Self>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let taken = self.housekeeping().due.take(Instant::now());
+            if let Some(intent) = taken {
+                let finish = self.tidy(&intent.workload, intent.attempts).await;
+                self.housekeeping()
+                    .due
+                    .finish(intent, finish, Instant::now());
+                continue;
+            }
+            let next = self.housekeeping().due.next(Instant::now());
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.housekeeping_changed.notified() => {}
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+            }
+        }
+    }
+
+    async fn tidy(&self, key: &WorkloadKey, attempts: u32) -> Finish {
+        let report = self.housekeeping().reports.remove(key);
+        let (text, adopts, patch) = {
+            let index = self.state.index();
+            let Some(tracked) = index.workload(key) else {
+                return Finish::Over;
+            };
+            match tracked.unwritten(index.key()) {
+                None => (None, report, None),
+                Some(None) => (
+                    None,
+                    report,
+                    Some(patch::forget(key.kind, &tracked.workload)),
+                ),
+                Some(Some(text)) => {
+                    let patch = patch::record(key.kind, &tracked.workload, &text);
+                    (
+                        Some(text),
+                        report || tracked.workload.observed.is_none(),
+                        Some(patch),
+                    )
+                }
+            }
+        };
+        if text.is_some_and(|text| !self.has_room(key, text.len())) {
+            return Finish::Over;
+        }
+        if let Some(patch) = patch {
+            match self.write(key, patch).await {
+                Ok(()) => self.state.metrics.housekeeping_written(),
+                Err(Failure::Gone) => return Finish::Over,
+                Err(failure) => {
+                    tracing::debug!(workload = %key, failure = failure.as_str(), attempts, "did not write observed, trying again");
+                    if adopts {
+                        self.housekeeping().reports.insert(key.clone());
+                    }
+                    return Finish::Retry(backoff(attempts));
+                }
+            }
+        }
+        if adopts {
+            self.state.metrics.adopted();
+            self.report_adoption(key).await;
+        }
+        Finish::Over
+    }
+}

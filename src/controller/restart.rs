@@ -1,0 +1,381 @@
+//! Carries intents out: one compare-and-swap patch each, retried until it succeeds or is void.
+//!
+//! A failed `test`, a refusing policy and a bad path all look like 422, so every conflict reads the workload again and
+//! lets the next try decide from what is there. An answer that was lost is no different: if the patch had arrived,
+//! `observed` has moved and the intent is void.
+
+use std::{sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+    core::DynamicObject,
+};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Controller, Judged,
+    intents::{Finish, Held, Intent},
+    watch::workloads,
+};
+use crate::{
+    model::{
+        Cause, Decision, Observed, Outcome, SourceKey, SourceName, Version, WorkloadKey,
+        decide::Undecided,
+        index::{Overlay, just_read},
+        patch,
+        stamp::Own,
+        workload::Workload,
+    },
+    ops::metrics::labels::IntentOutcome,
+    sources,
+};
+
+/// The field manager of every write; the webhook knows reroll's own by it.
+const FIELD_MANAGER: &str = "reroll";
+/// The most characters of `reroll.dev/last-restart`.
+const LAST_RESTART_LENGTH: usize = 1024;
+
+/// Why a write of a workload failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The workload does not exist any more.
+    Gone,
+    /// It is not as it was, or something refuses the patch: which of both cannot be told from the answer.
+    Conflict,
+    /// RBAC or an admission policy does not allow it.
+    Forbidden,
+    /// The API server is overloaded.
+    Overloaded,
+    /// No answer in time; the write may have been made.
+    Timeout,
+    /// Anything else.
+    Other,
+}
+
+impl Failure {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Conflict => "conflict",
+            Self::Forbidden => "forbidden",
+            Self::Overloaded => "overloaded",
+            Self::Timeout => "timeout",
+            Self::Other => "other",
+        }
+    }
+
+    fn of(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => match status.code {
+                404 => Self::Gone,
+                409 | 422 => Self::Conflict,
+                401 | 403 => Self::Forbidden,
+                429 => Self::Overloaded,
+                _ => Self::Other,
+            },
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A workload that failed is tried again after a time that grows to a minute.
+pub(super) fn backoff(attempts: u32) -> Duration {
+    let delays = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_mins(1))
+        .with_max_times(usize::MAX)
+        .with_jitter();
+    delays
+        .build()
+        .nth(attempts.min(16) as usize)
+        .unwrap_or(Duration::from_mins(1))
+}
+
+impl Controller {
+    /// Carries out what is due, until `stop`; then lets what is under way end.
+    pub async fn restart_due(self: Arc<Self>, stop: CancellationToken) {
+        let mut running = JoinSet::new();
+        while !stop.is_cancelled() {
+            while running.len() < self.settings.concurrency {
+                let Some(intent) = self.intents().take(Instant::now()) else {
+                    break;
+                };
+                let controller = Arc::clone(&self);
+                running.spawn(async move { controller.carry_out(intent).await });
+            }
+            let next = self
+                .intents()
+                .next(Instant::now())
+                .filter(|_| running.len() < self.settings.concurrency);
+            tokio::select! {
+                () = stop.cancelled() => {}
+                Some(ended) = running.join_next() => {
+                    if ended.is_err() {
+                        tracing::error!("a restart broke down; its workload is left to the next start");
+                        return;
+                    }
+                }
+                () = self.intents_changed.notified() => {}
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+            }
+        }
+        while running.join_next().await.is_some() {}
+    }
+
+    async fn carry_out(&self, intent: Intent) {
+        let key = &intent.workload;
+        let finish = match self.confirm(key).await {
+            Err(()) => Finish::Retry(backoff(intent.attempts)),
+            Ok(judged) => match &judged.decision {
+                Some(Decision {
+                    outcome: Outcome::Restart,
+                    causes,
+                    next: Some(next),
+                    ..
+                }) if !judged.suspended => self.restart(&intent, causes, next).await,
+                _ => {
+                    self.state.metrics.intent_ended(IntentOutcome::Void);
+                    self.intents().unused();
+                    self.settle_held(key, &judged);
+                    Finish::Over
+                }
+            },
+        };
+        self.intents().finish(intent, finish, Instant::now());
+        self.intents_changed.notify_one();
+    }
+
+    /// Judges again, with the API server's own word where the watches are behind. `Err`: it gave none.
+    async fn confirm(&self, key: &WorkloadKey) -> Result<Judged, ()> {
+        let mut judged = self.state.index_mut().judge(key, &Overlay::new());
+        for _ in 0..2 {
+            let Some(decision) = &judged.decision else {
+                return Ok(judged);
+            };
+            match decision.outcome {
+                Outcome::Undecided(Undecided::Behind) => {
+                    let reads = self.read_sources(key, &decision.missing).await?;
+                    judged = self.state.index_mut().judge(key, &just_read(&reads));
+                }
+                Outcome::Undecided(Undecided::AskPods) => {
+                    let started = self.has_started(key, &decision.missing).await?;
+                    let mut index = self.state.index_mut();
+                    index.set_started(key, started);
+                    judged = index.judge(key, &Overlay::new());
+                }
+                _ => return Ok(judged),
+            }
+        }
+        Ok(judged)
+    }
+
+    async fn read_sources(
+        &self,
+        key: &WorkloadKey,
+        names: &[SourceName],
+    ) -> Result<Vec<(SourceName, Option<Version>)>, ()> {
+        let mut reads = Vec::with_capacity(names.len());
+        for name in names {
+            let source = SourceKey {
+                namespace: key.namespace.clone(),
+                source: name.clone(),
+            };
+            match sources::read(
+                &self.client,
+                &self.digest_key,
+                &source,
+                self.request_timeout,
+            )
+            .await
+            {
+                Ok(version) => reads.push((name.clone(), version)),
+                Err(error) => {
+                    tracing::warn!(%source, workload = %key, %error, "cannot read a source to decide about a workload, trying again");
+                    return Err(());
+                }
+            }
+        }
+        for (name, version) in &reads {
+            if let Some(version) = version {
+                let source = SourceKey {
+                    namespace: key.namespace.clone(),
+                    source: name.clone(),
+                };
+                self.source_applied(&source, version.clone());
+            }
+        }
+        Ok(reads)
+    }
+
+    /// Restarts a workload that was found behind when it was adopted; what fails is left as it was, and was told.
+    pub(super) async fn restart_adopted(&self, key: &WorkloadKey, decision: Decision) {
+        if let Some(next) = &decision.next {
+            let intent = Intent::now(key, Instant::now());
+            self.restart(&intent, &decision.causes, next).await;
+        }
+    }
+
+    async fn restart(&self, intent: &Intent, causes: &[Cause], next: &Observed) -> Finish {
+        let key = &intent.workload;
+        let told = causes
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("; ");
+        let last_restart = limited(
+            &format!("{:.0}: {told}", (self.state.clock)()),
+            LAST_RESTART_LENGTH,
+        );
+        let prepared = {
+            let index = self.state.index();
+            let Some(tracked) = index.workload(key) else {
+                return Finish::Over;
+            };
+            let observed = next.print(index.key());
+            if tracked
+                .workload
+                .has_room(observed.len(), last_restart.len())
+            {
+                let own = Own {
+                    observed: Some(observed),
+                    last_restart: None,
+                    restarted_for: Some(next.restarted_for.clone()),
+                };
+                Some(patch::restart(
+                    key.kind,
+                    &tracked.workload,
+                    &own,
+                    &last_restart,
+                ))
+            } else {
+                None
+            }
+        };
+        let Some(patch) = prepared else {
+            self.hold_without_room(key);
+            self.intents().unused();
+            return Finish::Over;
+        };
+        match self.write(key, patch).await {
+            Ok(()) => {
+                for cause in causes {
+                    self.state
+                        .metrics
+                        .restarted(key.kind.kind, cause.kind.as_str());
+                }
+                self.state.metrics.intent_ended(IntentOutcome::Done);
+                self.state.metrics.reacted(intent.since.elapsed());
+                tracing::info!(workload = %key, causes = told, "restarted a workload");
+                self.report_restart(key, causes);
+                self.intents().hold(key, None);
+                Finish::Over
+            }
+            Err(Failure::Gone) => {
+                self.state.metrics.intent_ended(IntentOutcome::Void);
+                Finish::Over
+            }
+            Err(failure) => {
+                self.state
+                    .metrics
+                    .restart_failed(key.kind.kind, failure.as_str());
+                self.report_failure(key, failure, intent.attempts);
+                Finish::Retry(backoff(intent.attempts))
+            }
+        }
+    }
+
+    /// Makes a guarded write of a workload and takes over what the API server answers; where it is refused, what is
+    /// there now is read.
+    pub(super) async fn write(
+        &self,
+        key: &WorkloadKey,
+        patch: patch::Patch,
+    ) -> Result<(), Failure> {
+        let api = workloads(self.client.clone(), key.kind, Some(&key.namespace));
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::<()>::Json(patch);
+        let write = api.patch(&key.name, &params, &patch);
+        match timeout(self.request_timeout, write).await {
+            Err(_) => Err(Failure::Timeout),
+            Ok(Ok(object)) => {
+                self.take_over(key, &object);
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                let failure = Failure::of(&error);
+                if failure == Failure::Conflict {
+                    self.read_workload(&api, key).await;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn read_workload(&self, api: &Api<DynamicObject>, key: &WorkloadKey) {
+        match timeout(self.request_timeout, api.get_opt(&key.name)).await {
+            Ok(Ok(Some(object))) => self.take_over(key, &object),
+            Ok(Ok(None)) => self.workload_deleted(key),
+            // The next try meets the same, and says it.
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+
+    fn take_over(&self, key: &WorkloadKey, object: &DynamicObject) {
+        self.state
+            .index_mut()
+            .apply_workload(key, Workload::read(key.kind, object));
+    }
+
+    fn hold_without_room(&self, key: &WorkloadKey) {
+        if self.intents().hold(key, Some(Held::NoRoom)) {
+            self.report_no_room(key);
+        }
+    }
+
+    pub(super) fn has_room(&self, key: &WorkloadKey, observed: usize) -> bool {
+        let room = self
+            .state
+            .index()
+            .workload(key)
+            .is_some_and(|tracked| tracked.workload.has_room(observed, 0));
+        if !room {
+            self.hold_without_room(key);
+        }
+        room
+    }
+}
+
+/// At most so many characters.
+fn limited(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_grows_and_is_bounded() {
+        assert!(backoff(0) <= Duration::from_millis(150));
+        assert!(backoff(5) >= Duration::from_millis(50 * 16));
+        assert!(backoff(1000) <= Duration::from_mins(2));
+    }
+
+    #[test]
+    fn what_people_read_is_bounded() {
+        assert_eq!(limited("abc", 3), "abc");
+        assert_eq!(limited("äöüß", 3), "äö…");
+    }
+}

@@ -1,0 +1,297 @@
+//! Registers reroll's webhooks with an API server, for local use without Helm and cert-manager.
+//!
+//! The rules, selectors and match conditions here are those of the chart: keep everything away that is none of
+//! reroll's business, so that a request which does not concern it is never delayed by it. Names are known beforehand,
+//! so that the next start cleans up what a killed process left.
+
+use std::time::Duration;
+
+use k8s_openapi::{
+    ByteString,
+    api::admissionregistration::v1::{
+        MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+    },
+    api::core::v1::ConfigMap,
+};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use super::{
+    routes::{SOURCES_PATH, WORKLOADS_PATH},
+    workloads::FIELD_MANAGER,
+};
+use crate::model::{
+    annotation::{PREFIX, RESTART_ON},
+    workload::KINDS,
+};
+
+/// Seconds that the API server waits for an answer.
+const TIMEOUT_SECONDS: u32 = 1;
+
+/// What is registered where.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// Name of both configurations.
+    pub name: String,
+    /// `https://HOST:PORT`
+    pub url: String,
+    /// PEM of the authority that the API server trusts for it.
+    pub authority: String,
+    /// The namespaces that are watched; empty for all.
+    pub namespaces: Vec<String>,
+    /// Reroll's own namespace, always left out.
+    pub own_namespace: String,
+    /// The user that reroll's own writes are made by.
+    pub own_user: String,
+}
+
+/// The webhooks could not be registered or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    /// The API server refused or did not answer.
+    #[error(
+        "cannot write the webhook configurations \"{name}\": {source}; the user needs create, patch and delete on validating- and mutatingwebhookconfigurations"
+    )]
+    Api {
+        /// Their name.
+        name: String,
+        /// Why.
+        source: Box<kube::Error>,
+    },
+    /// It did not answer in time.
+    #[error("the API server did not answer in time about the webhook configurations \"{0}\"")]
+    Timeout(String),
+}
+
+impl Registration {
+    /// Registers both webhooks, or brings those of an earlier process up to date.
+    pub async fn apply(&self, client: &Client, timeout: Duration) -> Result<(), RegistrationError> {
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
+        let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone());
+        let write = async {
+            validating
+                .patch(&self.name, &params, &Patch::Apply(self.validating()))
+                .await?;
+            mutating
+                .patch(&self.name, &params, &Patch::Apply(self.mutating()))
+                .await?;
+            Ok(())
+        };
+        self.within(timeout, write).await
+    }
+
+    /// Removes both; it is no error where they are gone.
+    pub async fn remove(
+        &self,
+        client: &Client,
+        timeout: Duration,
+    ) -> Result<(), RegistrationError> {
+        let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
+        let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone());
+        let remove = async {
+            gone(
+                validating
+                    .delete(&self.name, &DeleteParams::default())
+                    .await
+                    .map(drop),
+            )?;
+            gone(
+                mutating
+                    .delete(&self.name, &DeleteParams::default())
+                    .await
+                    .map(drop),
+            )
+        };
+        self.within(timeout, remove).await
+    }
+
+    /// Asks the API server for a write that is not persisted, so that it calls the webhook. Whether it did shows in
+    /// the webhook's own count of reviews. API servers take up configurations some time after they are written.
+    pub async fn probe(
+        &self,
+        client: &Client,
+        namespace: &str,
+        timeout: Duration,
+    ) -> Result<(), RegistrationError> {
+        let probe = ConfigMap {
+            metadata: ObjectMeta {
+                generate_name: Some("reroll-probe-".to_owned()),
+                ..ObjectMeta::default()
+            },
+            ..ConfigMap::default()
+        };
+        let params = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
+        self.within(timeout, async {
+            api.create(&params, &probe).await.map(drop)
+        })
+        .await
+    }
+
+    async fn within(
+        &self,
+        timeout: Duration,
+        work: impl Future<Output = Result<(), kube::Error>>,
+    ) -> Result<(), RegistrationError> {
+        match tokio::time::timeout(timeout, work).await {
+            Err(_) => Err(RegistrationError::Timeout(self.name.clone())),
+            Ok(result) => result.map_err(|source| RegistrationError::Api {
+                name: self.name.clone(),
+                source: source.into(),
+            }),
+        }
+    }
+
+    fn validating(&self) -> Value {
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": { "name": self.name },
+            "webhooks": [self.webhook("sources.reroll.dev", SOURCES_PATH, &json!({
+                "sideEffects": "NoneOnDryRun",
+                "rules": [{
+                    "apiGroups": [""], "apiVersions": ["v1"], "resources": ["secrets", "configmaps"],
+                    "operations": ["CREATE", "UPDATE", "DELETE"], "scope": "Namespaced",
+                }],
+                "namespaceSelector": { "matchExpressions": self.namespaces() },
+                "matchConditions": source_conditions(),
+            }))],
+        })
+    }
+
+    fn mutating(&self) -> Value {
+        let rules: Vec<_> = KINDS
+            .iter()
+            .map(|kind| {
+                json!({
+                    "apiGroups": [kind.group], "apiVersions": [kind.version], "resources": [kind.plural],
+                    "operations": ["CREATE", "UPDATE"], "scope": "Namespaced",
+                })
+            })
+            .collect();
+        let workloads = |name: &str, label: &str, mut conditions: Vec<Value>| {
+            let mut selector = self.namespaces();
+            selector.push(json!({ "key": RESTART_ON, "operator": label }));
+            conditions.push(self.not_own_write());
+            self.webhook(
+                name,
+                WORKLOADS_PATH,
+                &json!({
+                    "sideEffects": "None",
+                    "reinvocationPolicy": "IfNeeded",
+                    "rules": rules,
+                    "namespaceSelector": { "matchExpressions": selector },
+                    "matchConditions": conditions,
+                }),
+            )
+        };
+        // Two entries, of which one write matches one: a namespace's label can only be seen by a namespaceSelector, a
+        // workload's annotation only by a match condition.
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingWebhookConfiguration",
+            "metadata": { "name": self.name },
+            "webhooks": [
+                workloads("annotated.workloads.reroll.dev", "DoesNotExist", vec![annotated()]),
+                workloads("labelled.workloads.reroll.dev", "Exists", Vec::new()),
+            ],
+        })
+    }
+
+    fn webhook(&self, name: &str, path: &str, more: &Value) -> Value {
+        let mut webhook = json!({
+            "name": name,
+            "clientConfig": {
+                "url": format!("{}{path}", self.url),
+                "caBundle": ByteString(self.authority.clone().into_bytes()),
+            },
+            "admissionReviewVersions": ["v1"],
+            "failurePolicy": "Ignore",
+            "matchPolicy": "Equivalent",
+            "timeoutSeconds": TIMEOUT_SECONDS,
+        });
+        json_patch::merge(&mut webhook, more);
+        webhook
+    }
+
+    fn namespaces(&self) -> Vec<Value> {
+        let name = "kubernetes.io/metadata.name";
+        let mut selector = vec![json!({
+            "key": name, "operator": "NotIn", "values": [self.own_namespace, "kube-system", "kube-node-lease"],
+        })];
+        if !self.namespaces.is_empty() {
+            selector.push(json!({ "key": name, "operator": "In", "values": self.namespaces }));
+        }
+        selector
+    }
+
+    fn not_own_write(&self) -> Value {
+        let user = self.own_user.replace('\\', "\\\\").replace('\'', "\\'");
+        condition(
+            "not-rerolls-own-write",
+            &format!(
+                "!(request.userInfo.username == '{user}' && has(request.options.fieldManager) \
+                 && request.options.fieldManager == '{FIELD_MANAGER}')"
+            ),
+        )
+    }
+}
+
+fn annotated() -> Value {
+    let carries = |object: &str| {
+        format!(
+            "({object} != null && has({object}.metadata.annotations) \
+             && {object}.metadata.annotations.exists(key, key.startsWith('{PREFIX}')))"
+        )
+    };
+    condition(
+        "has-rerolls-annotations",
+        &format!("{} || {}", carries("object"), carries("oldObject")),
+    )
+}
+
+/// What writes of sources are nobody's configuration, and deletions that must not wait for us: a namespace with many
+/// Secrets is emptied one by one.
+fn source_conditions() -> Vec<Value> {
+    let either = "(object != null ? object : oldObject)";
+    vec![
+        condition(
+            "not-by-namespace-or-gc-controller",
+            "request.operation != 'DELETE' || !(request.userInfo.username in \
+             ['system:serviceaccount:kube-system:namespace-controller', \
+             'system:serviceaccount:kube-system:generic-garbage-collector', 'system:kube-controller-manager'])",
+        ),
+        condition(
+            "not-helm-or-token",
+            &format!(
+                "request.resource.resource != 'secrets' || !has({either}.type) || !({either}.type in \
+                 ['helm.sh/release.v1', 'kubernetes.io/service-account-token', 'bootstrap.kubernetes.io/token'])"
+            ),
+        ),
+        condition(
+            "not-kube-root-ca-or-leader-election",
+            &format!(
+                "request.resource.resource != 'configmaps' || !({either}.metadata.?name.orValue('') == 'kube-root-ca.crt' \
+                 || {either}.metadata.?annotations['control-plane.alpha.kubernetes.io/leader'].hasValue())"
+            ),
+        ),
+    ]
+}
+
+fn condition(name: &str, expression: &str) -> Value {
+    json!({ "name": name, "expression": expression })
+}
+
+fn gone(result: Result<(), kube::Error>) -> Result<(), kube::Error> {
+    match result {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        other => other,
+    }
+}

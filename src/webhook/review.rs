@@ -1,0 +1,220 @@
+//! `AdmissionReview`: what the API server asks and what it is answered.
+//!
+//! Objects are left undecoded until a handler knows what they are: a Secret's data is then read straight into what is
+//! digested. Answers carry the patch as base64, as `encoding/json` writes it.
+
+use k8s_openapi::ByteString;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+const API_VERSION: &str = "admission.k8s.io/v1";
+
+/// The most warnings that one answer carries.
+const MAX_WARNINGS: usize = 4;
+/// The most characters that one warning has (Kubernetes cuts longer ones).
+const WARNING_LENGTH: usize = 120;
+
+/// The review cannot be answered at all; the API server follows the `failurePolicy`.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAReview {
+    /// Not JSON, or not of this shape.
+    #[error("the body is no {API_VERSION} AdmissionReview")]
+    Shape,
+    /// Without the uid the answer would not be recognised.
+    #[error("the AdmissionReview has no request.uid")]
+    NoUid,
+}
+
+#[derive(Deserialize)]
+struct Review<'a> {
+    #[serde(borrow)]
+    request: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct JustUid {
+    #[serde(default)]
+    uid: String,
+}
+
+/// What is read of `request`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request<'a> {
+    /// Echoed in the answer.
+    pub uid: String,
+    /// Of the object, as the webhook's rules name it.
+    pub kind: GroupKind,
+    /// Empty for the object itself.
+    #[serde(default)]
+    pub sub_resource: String,
+    /// Empty for a deletecollection and for generateName.
+    #[serde(default)]
+    pub name: String,
+    /// Empty for objects without one.
+    #[serde(default)]
+    pub namespace: String,
+    /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
+    #[serde(default)]
+    pub operation: Operation,
+    /// Who asks.
+    #[serde(default)]
+    pub user_info: UserInfo,
+    /// Absent on DELETE.
+    #[serde(borrow)]
+    pub object: Option<&'a RawValue>,
+    /// Absent on CREATE.
+    #[serde(borrow)]
+    pub old_object: Option<&'a RawValue>,
+    /// Nothing is persisted.
+    #[serde(default)]
+    pub dry_run: Option<bool>,
+    /// `CreateOptions`, `UpdateOptions`, `PatchOptions` or `DeleteOptions`.
+    #[serde(default)]
+    pub options: Option<Options>,
+}
+
+/// Group and kind of an object.
+#[derive(Debug, Default, Deserialize)]
+pub struct GroupKind {
+    /// Empty for the core group.
+    #[serde(default)]
+    pub group: String,
+    /// As in manifests.
+    #[serde(default)]
+    pub kind: String,
+}
+
+/// Who asks.
+#[derive(Debug, Default, Deserialize)]
+pub struct UserInfo {
+    /// `system:serviceaccount:NAMESPACE:NAME` for pods.
+    #[serde(default)]
+    pub username: String,
+}
+
+/// What is read of the options.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Options {
+    /// Whose fields the write makes.
+    #[serde(default)]
+    pub field_manager: Option<String>,
+}
+
+/// What is done to the object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Operation {
+    /// A new object.
+    Create,
+    /// A changed object.
+    Update,
+    /// A removed object.
+    Delete,
+    /// Anything else.
+    #[default]
+    #[serde(other)]
+    Other,
+}
+
+impl Operation {
+    /// For metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Other => "unknown",
+        }
+    }
+}
+
+impl<'a> Request<'a> {
+    /// Reads a body. `Err(Ok(uid))`: the rest of the request cannot be read, but it can be answered.
+    pub fn parse(body: &'a [u8]) -> Result<Self, Result<String, NotAReview>> {
+        let review: Review = serde_json::from_slice(body).map_err(|_| Err(NotAReview::Shape))?;
+        let raw = review.request.ok_or(Err(NotAReview::Shape))?.get();
+        let uid = serde_json::from_str::<JustUid>(raw)
+            .map_err(|_| Err(NotAReview::Shape))?
+            .uid;
+        if uid.is_empty() {
+            return Err(Err(NotAReview::NoUid));
+        }
+        serde_json::from_str(raw).map_err(|_| Ok(uid))
+    }
+}
+
+/// The whole answer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response {
+    uid: String,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<ByteString>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+}
+
+impl Answer {
+    /// Allows the request, which is all that reroll ever does.
+    pub fn allow(uid: String, warnings: Vec<String>) -> Self {
+        let warnings = warnings
+            .into_iter()
+            .take(MAX_WARNINGS)
+            .map(|text| fit(&text))
+            .collect();
+        let response = Response {
+            uid,
+            allowed: true,
+            warnings,
+            patch: None,
+            patch_type: None,
+        };
+        Self {
+            api_version: API_VERSION,
+            kind: "AdmissionReview",
+            response,
+        }
+    }
+
+    /// Allows the request and changes its object.
+    #[must_use]
+    pub fn with_patch(mut self, patch: &json_patch::Patch) -> Self {
+        if let (false, Ok(text)) = (patch.0.is_empty(), serde_json::to_vec(patch)) {
+            self.response.patch = Some(ByteString(text));
+            self.response.patch_type = Some("JSONPatch");
+        }
+        self
+    }
+
+    /// Whether it changes the object.
+    pub fn patches(&self) -> bool {
+        self.response.patch.is_some()
+    }
+}
+
+/// Kubernetes drops a warning with control characters and cuts a long one.
+fn fit(text: &str) -> String {
+    let clean = text.chars().filter(|letter| !letter.is_control());
+    let mut fitted: String = clean.clone().take(WARNING_LENGTH).collect();
+    if clean.count() > WARNING_LENGTH {
+        fitted = fitted
+            .chars()
+            .take(WARNING_LENGTH - 1)
+            .chain(['…'])
+            .collect();
+    }
+    fitted
+}

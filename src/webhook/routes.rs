@@ -1,0 +1,206 @@
+//! The two paths that the API server calls.
+//!
+//! A handler reads a bounded body, answers from memory (and, for a workload whose template changes, from a few reads
+//! within a budget) and never fails the user's request: what it does not understand it allows. Only what is no
+//! review at all, and could not be answered as one, is refused, which the API server takes for a failed call.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::State as Extract,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use futures::{StreamExt, stream::FuturesUnordered};
+use kube::Client;
+use tokio::time::Instant;
+
+use super::{
+    review::{Answer, NotAReview, Operation, Request},
+    server::{BodyError, BodyReader},
+    sources,
+    workloads::Write,
+};
+use crate::{
+    model::{SourceKey, SourceName, Version, index::just_read},
+    ops::metrics::labels::{SourceRead, Webhook},
+    sources::read,
+    state::State,
+};
+
+/// Path of the validating webhook for Secrets and ConfigMaps.
+pub const SOURCES_PATH: &str = "/admit/sources";
+/// Path of the mutating webhook for workloads.
+pub const WORKLOADS_PATH: &str = "/admit/workloads";
+
+/// What the handlers need.
+#[derive(Clone)]
+pub struct Admission {
+    /// The index, shared with the controller.
+    pub state: Arc<State>,
+    /// For reads of sources.
+    pub client: Client,
+    /// How long those reads may take together.
+    pub get_budget: Duration,
+    /// Reads bodies, a bounded number of bytes at once.
+    pub bodies: BodyReader,
+}
+
+/// The webhook's routes.
+pub fn router(admission: Admission) -> Router {
+    Router::new()
+        .route(SOURCES_PATH, post(admit_source))
+        .route(WORKLOADS_PATH, post(admit_workload))
+        .with_state(admission)
+}
+
+async fn admit_source(Extract(admission): Extract<Admission>, body: Body) -> Response {
+    handle(&admission, Webhook::Sources, body, async |body| {
+        let request = Request::parse(body)?;
+        let (answer, outcome) = sources::answer(&admission.state, &request);
+        Ok((answer, request.operation, outcome))
+    })
+    .await
+}
+
+async fn admit_workload(Extract(admission): Extract<Admission>, body: Body) -> Response {
+    handle(&admission, Webhook::Workloads, body, async |body| {
+        let request = Request::parse(body)?;
+        let (uid, operation) = (request.uid.clone(), request.operation);
+        let write = Write::read(
+            &request,
+            &admission.state.index(),
+            &admission.state.own_user,
+        );
+        let Some(write) = write else {
+            return Ok((Answer::allow(uid, Vec::new()), operation, "ignored"));
+        };
+        let reads = admission.read_sources(&write).await;
+        let admitted = write.answer(
+            &admission.state.index(),
+            &just_read(&reads),
+            admission.state.now(),
+        );
+        let answer = Answer::allow(uid, admitted.warnings).with_patch(&admitted.patch);
+        let outcome = if answer.patches() {
+            "patched"
+        } else {
+            "allowed"
+        };
+        Ok((answer, operation, outcome))
+    })
+    .await
+}
+
+type Handled = Result<(Answer, Operation, &'static str), Result<String, NotAReview>>;
+
+async fn handle(
+    admission: &Admission,
+    webhook: Webhook,
+    body: Body,
+    answer: impl AsyncFnOnce(&[u8]) -> Handled,
+) -> Response {
+    let began = Instant::now();
+    admission.state.reviews.fetch_add(1, Ordering::Relaxed);
+    let (response, operation, outcome) = match admission.bodies.read(body).await {
+        Err(error) => refuse_body(&error),
+        Ok(held) => match answer(&held).await {
+            Ok((answer, operation, outcome)) => (Json(answer).into_response(), operation, outcome),
+            Err(Ok(uid)) => {
+                let warnings = vec![
+                    "reroll could not read this object: it restarts nothing for it".to_owned(),
+                ];
+                (
+                    Json(Answer::allow(uid, warnings)).into_response(),
+                    Operation::Other,
+                    "undecodable",
+                )
+            }
+            Err(Err(error)) => {
+                tracing::debug!(%error, "refused a request that is no AdmissionReview");
+                (
+                    (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+                    Operation::Other,
+                    "not_a_review",
+                )
+            }
+        },
+    };
+    admission.state.metrics.admission_answered(
+        webhook,
+        operation.as_str(),
+        outcome,
+        began.elapsed(),
+    );
+    response
+}
+
+/// A body that was not read has no uid to answer with: the API server takes this for a failed call, which
+/// `failurePolicy: Ignore` allows.
+fn refuse_body(error: &BodyError) -> (Response, Operation, &'static str) {
+    let (status, outcome) = match error {
+        BodyError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+        BodyError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+        BodyError::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout"),
+        BodyError::Disconnected(_) => (StatusCode::BAD_REQUEST, "disconnected"),
+    };
+    tracing::debug!(%error, "a request's body was not read");
+    (
+        (status, error.to_string()).into_response(),
+        Operation::Other,
+        outcome,
+    )
+}
+
+impl Admission {
+    /// Reads the sources that a write needs, side by side; those that do not come within the budget are left to memory.
+    async fn read_sources(&self, write: &Write) -> Vec<(SourceName, Option<Version>)> {
+        let digest_key = self.state.index().key().clone();
+        let deadline = Instant::now() + self.get_budget;
+        let mut pending: FuturesUnordered<_> = write
+            .to_read()
+            .map(|source| {
+                let key = SourceKey {
+                    namespace: write.namespace().to_owned(),
+                    source: source.clone(),
+                };
+                let digest_key = &digest_key;
+                async move {
+                    (
+                        read(&self.client, digest_key, &key, self.get_budget).await,
+                        key.source,
+                    )
+                }
+            })
+            .collect();
+        let mut reads = Vec::with_capacity(pending.len());
+        while let Ok(Some((result, source))) =
+            tokio::time::timeout_at(deadline, pending.next()).await
+        {
+            match result {
+                Ok(version) => {
+                    self.state.metrics.admission_source_read(SourceRead::Read);
+                    reads.push((source, version));
+                }
+                Err(error) => {
+                    self.state
+                        .metrics
+                        .admission_source_read(SourceRead::Timeout);
+                    tracing::debug!(%error, %source, namespace = write.namespace(), "read no source at admission");
+                }
+            }
+        }
+        for _ in 0..pending.len() {
+            self.state
+                .metrics
+                .admission_source_read(SourceRead::Timeout);
+        }
+        reads
+    }
+}

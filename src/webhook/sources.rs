@@ -1,0 +1,175 @@
+//! The validating webhook for Secrets and ConfigMaps: sees every write before it is persisted, and always allows it.
+//!
+//! Validating, because a new object gets its uid only after the mutating phase. A DELETE is remembered, so that the
+//! CREATE that follows is known as a recreation in the request itself, before any watch shows it. All of that is
+//! provisional: the write may still be refused, and a dry run changes nothing at all.
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use tokio::time::Instant;
+
+use super::review::{Answer, Operation, Request};
+use crate::{
+    model::{
+        DigestKey, Outcome, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
+        decide::{Lookup, Undecided},
+        index::Overlay,
+    },
+    state::State,
+};
+
+/// Answers one review. The word says how, for the metric.
+pub fn answer(state: &State, request: &Request) -> (Answer, &'static str) {
+    let uid = request.uid.clone();
+    let ignored = |why| (Answer::allow(request.uid.clone(), Vec::new()), why);
+    let Some(kind) = SourceKind::ALL
+        .into_iter()
+        .find(|kind| kind.as_str() == request.kind.kind)
+    else {
+        return ignored("ignored");
+    };
+    if !request.kind.group.is_empty()
+        || !request.sub_resource.is_empty()
+        || request.namespace.is_empty()
+    {
+        return ignored("ignored");
+    }
+    let raw = if request.operation == Operation::Delete {
+        request.old_object
+    } else {
+        request.object
+    };
+    let digest_key = state.index().key().clone();
+    let Some((name, version)) =
+        raw.and_then(|raw| decode(kind, &request.namespace, raw.get(), &digest_key))
+    else {
+        return ignored("undecodable");
+    };
+    let key = SourceKey {
+        namespace: request.namespace.clone(),
+        source: SourceName { kind, name },
+    };
+    let dry_run = request.dry_run == Some(true);
+    let warnings = match request.operation {
+        Operation::Create | Operation::Update => written(state, &key, version, dry_run),
+        Operation::Delete => deleted(state, &key, &version, dry_run),
+        Operation::Other => Vec::new(),
+    };
+    (Answer::allow(uid, warnings), "allowed")
+}
+
+fn decode(
+    kind: SourceKind,
+    namespace: &str,
+    raw: &str,
+    key: &DigestKey,
+) -> Option<(String, Version)> {
+    Some(match kind {
+        SourceKind::Secret => {
+            let secret: Secret = serde_json::from_str(raw).ok()?;
+            (
+                secret.metadata.name.clone()?,
+                Version::of_secret(key, namespace, &secret),
+            )
+        }
+        SourceKind::ConfigMap => {
+            let map: ConfigMap = serde_json::from_str(raw).ok()?;
+            (
+                map.metadata.name.clone()?,
+                Version::of_config_map(key, namespace, &map),
+            )
+        }
+    })
+}
+
+fn written(state: &State, key: &SourceKey, mut version: Version, dry_run: bool) -> Vec<String> {
+    // What will be persisted is newer than all that is known.
+    version.resource_version = u64::MAX;
+    let index = state.index();
+    let (known, deleted_before) = match index.source(&key.namespace, &key.source) {
+        Lookup::Present { version, .. } => (Some((version.uid.clone(), version.whole)), None),
+        Lookup::Absent { last, .. } => (None, last.map(|last| last.uid.clone())),
+        Lookup::Unsynced => (None, None),
+    };
+    let mut recreated = deleted_before.is_some_and(|before| before != version.uid)
+        || known.as_ref().is_some_and(|(uid, _)| *uid != version.uid);
+    if !dry_run && known != Some((version.uid.clone(), version.whole)) {
+        let deleted = state
+            .provisional()
+            .admit(key, &version.uid, version.whole, Instant::now());
+        recreated |= deleted.is_some();
+        state.provisional_added.notify_one();
+    }
+    let restarts = index.preview(
+        key,
+        Lookup::Present {
+            version: &version,
+            fresh: true,
+        },
+    );
+    let mut warnings = Vec::new();
+    if !restarts.is_empty() {
+        let how = if recreated { "recreated " } else { "" };
+        warnings.push(format!(
+            "reroll: {how}{} restarts {}",
+            key.source.spoken(),
+            some(&restarts)
+        ));
+    }
+    if recreated && version.immutable && !restarts.is_empty() {
+        warnings.push(format!(
+            "reroll: immutable {} recreated: nodes where old pods hold it may serve the old data",
+            key.source.spoken()
+        ));
+    }
+    warnings
+}
+
+fn deleted(state: &State, key: &SourceKey, version: &Version, dry_run: bool) -> Vec<String> {
+    if !dry_run {
+        state
+            .provisional()
+            .delete(key, &version.uid, Instant::now());
+        state.provisional_added.notify_one();
+    }
+    let index = state.index();
+    let gone = Lookup::Absent {
+        last: Some(version),
+        since: u64::MAX,
+    };
+    let restarts = index.preview(key, gone);
+    if !restarts.is_empty() {
+        return vec![format!(
+            "reroll: deleting {} restarts {}",
+            key.source.spoken(),
+            some(&restarts)
+        )];
+    }
+    let overlay = Overlay::from([(&key.source, gone)]);
+    let depends = |user: &WorkloadKey| {
+        let decision = index.assess(user, &overlay);
+        decision.is_some_and(|decision| {
+            matches!(
+                decision.outcome,
+                Outcome::Wait | Outcome::Undecided(Undecided::AskPods)
+            )
+        })
+    };
+    let users: Vec<_> = index.users(key).into_iter().filter(depends).collect();
+    if users.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "reroll: {} is used by {}; they restart once it is back",
+        key.source.spoken(),
+        some(&users)
+    )]
+}
+
+/// `Deployment web and 2 more`
+fn some(workloads: &[WorkloadKey]) -> String {
+    match workloads {
+        [] => String::new(),
+        [one] => one.spoken(),
+        [first, rest @ ..] => format!("{} and {} more", first.spoken(), rest.len()),
+    }
+}

@@ -1,0 +1,174 @@
+//! Certificates that reroll makes itself: an [`Authority`] for the `caBundle`, and leaves that it issues.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+};
+
+use super::{CertificateError, ServingCertificate};
+
+/// How long an authority is valid.
+const AUTHORITY_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// How long a leaf is valid.
+const LEAF_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How far both reach back, so that an API server whose clock is behind takes them.
+const BACKDATED: Duration = Duration::from_secs(3600);
+
+/// A certificate could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SelfMadeError {
+    /// The host is no IP address and no DNS name, or the cryptography failed.
+    #[error("cannot make a certificate: {0}; the host must be an IP address or a DNS name")]
+    Make(#[from] rcgen::Error),
+    /// What was made cannot be served.
+    #[error("the certificate that was made cannot be served: {0}")]
+    Serve(#[from] CertificateError),
+}
+
+/// A certificate for one host with the authority that an API server must trust, in memory only.
+#[derive(Clone, Debug)]
+pub struct SelfMade {
+    /// The authority's certificate in PEM: the `caBundle` of a webhook configuration.
+    pub ca_pem: String,
+    /// The leaf with its key.
+    pub certificate: ServingCertificate,
+}
+
+impl SelfMade {
+    /// Makes an authority and a leaf for `host`: an IP address, or a DNS name.
+    ///
+    /// # Errors
+    /// When `host` is neither.
+    pub fn for_host(host: &str, now: Timestamp) -> Result<Self, SelfMadeError> {
+        let authority = Authority::new(now)?;
+        let certificate = authority.issue(&[host], now)?.serving()?;
+        Ok(Self {
+            ca_pem: authority.pem(),
+            certificate,
+        })
+    }
+}
+
+/// A certificate authority with its key.
+#[derive(Debug)]
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// A new authority, valid for ten years from `now`.
+    ///
+    /// # Errors
+    /// When the cryptography fails.
+    pub fn new(now: Timestamp) -> Result<Self, SelfMadeError> {
+        let mut params = params(&[], "reroll webhook CA", now, AUTHORITY_LIFETIME)?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
+        Ok(Self {
+            issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)?,
+        })
+    }
+
+    /// The authority's certificate in PEM.
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// Issues a leaf with a new key for `hosts` (IP addresses or DNS names), valid for a year from `now`.
+    ///
+    /// # Errors
+    /// When one of `hosts` is neither.
+    pub fn issue(&self, hosts: &[&str], now: Timestamp) -> Result<Issued, SelfMadeError> {
+        let mut params = params(hosts, "reroll webhook", now, LEAF_LIFETIME)?;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok(Issued {
+            certificate_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+        })
+    }
+}
+
+/// A leaf and its key in PEM, as a Secret of type `kubernetes.io/tls` holds them. Not `Debug`: one half is a key.
+#[derive(Clone)]
+pub struct Issued {
+    certificate_pem: String,
+    key_pem: String,
+}
+
+impl Issued {
+    /// `tls.crt`.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// `tls.key`. Secret.
+    pub fn key_pem(&self) -> &str {
+        &self.key_pem
+    }
+
+    /// The pair, ready to be served.
+    ///
+    /// # Errors
+    /// As [`ServingCertificate::from_pem`].
+    pub fn serving(&self) -> Result<ServingCertificate, CertificateError> {
+        ServingCertificate::from_pem(self.certificate_pem.as_bytes(), self.key_pem.as_bytes())
+    }
+}
+
+fn params(
+    hosts: &[&str],
+    name: &str,
+    now: Timestamp,
+    lifetime: Duration,
+) -> Result<CertificateParams, rcgen::Error> {
+    let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+    let mut params = CertificateParams::new(hosts)?;
+    // A clock before 1970 is no reason to make a certificate that begins in the future.
+    let since_1970 = Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0));
+    let now = rcgen::date_time_ymd(1970, 1, 1) + since_1970;
+    params.not_before = now - BACKDATED;
+    params.not_after = now + lifetime;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    Ok(params)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leaf_lives_a_year_from_now() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let made = SelfMade::for_host("127.0.0.1", now).unwrap();
+        assert_eq!(made.certificate.not_before(), 1_800_000_000 - 3600);
+        assert_eq!(
+            made.certificate.not_after(),
+            1_800_000_000 + 365 * 24 * 3600
+        );
+        assert!(made.ca_pem.starts_with("-----BEGIN CERTIFICATE-----"));
+    }
+
+    #[test]
+    fn a_host_must_be_an_address_or_a_name() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        for host in ["::1", "10.0.0.1", "localhost", "reroll.reroll.svc"] {
+            SelfMade::for_host(host, now).unwrap();
+        }
+        let error = SelfMade::for_host("höst", now).unwrap_err();
+        assert!(
+            error.to_string().contains("IP address or a DNS name"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,290 @@
+//! The mutating webhook for workloads: keeps reroll's annotations as reroll wrote them, and records the versions that
+//! new pods start with, so that a workload which is created or changed anyway is not restarted a second time.
+//!
+//! [`Write::read`] and [`Write::answer`] are pure; between them the caller reads the sources that
+//! [`Write::to_read`] names. Only a write that changes the template of an opted-in workload reads any.
+
+use kube::core::DynamicObject;
+
+use super::review::{Operation, Request};
+use crate::model::{
+    Index, Kind, Observed, Policy, SourceName, WorkloadKey,
+    annotation::RESTART_ON,
+    decide::{Known, Outcome, Subject, decide},
+    index::{Overlay, without_ignored},
+    patch,
+    policy::{Complaint, Selection},
+    source::References,
+    stamp::{Own, Stamp, stamp_create, stamp_update},
+    workload::{Workload, WorkloadKind, bare_template},
+};
+
+/// The field manager of the controller's own writes.
+pub const FIELD_MANAGER: &str = "reroll";
+
+/// Somebody's write of a workload.
+pub struct Write {
+    key: WorkloadKey,
+    old: Option<Side>,
+    new: Side,
+    policy: Policy,
+    complaints: Vec<Complaint>,
+    /// What counts of what the new template uses.
+    uses: References,
+    template_changed: bool,
+}
+
+/// One of the two objects of a write.
+struct Side {
+    workload: Workload,
+    own: Own,
+    opted_in: bool,
+}
+
+/// What is answered.
+#[derive(Debug, Default)]
+pub struct Admission {
+    /// Empty where nothing changes.
+    pub patch: patch::Patch,
+    /// For the person at the prompt.
+    pub warnings: Vec<String>,
+}
+
+impl Write {
+    /// Reads a review; `None` where it is none of reroll's business: another kind, a subresource, reroll's own write.
+    pub fn read(request: &Request, index: &Index, own_user: &str) -> Option<Self> {
+        let kind = WorkloadKind::find(&request.kind.group, &request.kind.kind)?;
+        let creates = match request.operation {
+            Operation::Create => true,
+            Operation::Update => false,
+            Operation::Delete | Operation::Other => return None,
+        };
+        let manager = request
+            .options
+            .as_ref()
+            .and_then(|options| options.field_manager.as_deref());
+        let own_write = request.user_info.username == own_user && manager == Some(FIELD_MANAGER);
+        if !request.sub_resource.is_empty() || request.namespace.is_empty() || own_write {
+            return None;
+        }
+        let object: DynamicObject = serde_json::from_str(request.object?.get()).ok()?;
+        let old: Option<DynamicObject> = match request.old_object {
+            Some(raw) if !creates => Some(serde_json::from_str(raw.get()).ok()?),
+            _ => None,
+        };
+        if !creates && old.is_none() {
+            return None;
+        }
+        let default = index.default_of(&request.namespace);
+        let template_changed = old
+            .as_ref()
+            .is_none_or(|old| bare_template(kind, old) != bare_template(kind, &object));
+        let new = Side::read(kind, &object, default);
+        let (policy, complaints) = Policy::read(&new.workload.asks, default);
+        let uses = match &policy.selection {
+            Selection::Some(rules) => rules.select(
+                &new.workload.references,
+                index.source_names(&request.namespace),
+            ),
+            Selection::Off | Selection::Unreadable => References::new(),
+        };
+        let name = object
+            .metadata
+            .name
+            .clone()
+            .unwrap_or_else(|| request.name.clone());
+        let key = WorkloadKey {
+            kind,
+            namespace: request.namespace.clone(),
+            name,
+        };
+        let old = old.map(|old| Side::read(kind, &old, default));
+        Some(Self {
+            key,
+            old,
+            new,
+            policy,
+            complaints,
+            uses,
+            template_changed,
+        })
+    }
+
+    /// The sources whose versions of right now are needed.
+    pub fn to_read(&self) -> impl Iterator<Item = &SourceName> {
+        let stamped = self.template_changed && self.is_ours();
+        self.uses.keys().filter(move |_| stamped)
+    }
+
+    /// The workload's namespace.
+    pub fn namespace(&self) -> &str {
+        &self.key.namespace
+    }
+
+    /// The patch and the warnings. `overlay`: sources as they were read just now; `now`: unix seconds.
+    pub fn answer(&self, index: &Index, overlay: &Overlay, now: i64) -> Admission {
+        let mut warnings: Vec<_> = self.complaints.iter().map(ToString::to_string).collect();
+        if let (Some(owner), true) = (&self.new.workload.controller, self.policy.opted_in()) {
+            warnings.push(format!(
+                "reroll: {} belongs to {owner}: it is not restarted",
+                self.key.spoken()
+            ));
+        }
+        let to = if self.new.workload.controller.is_some() {
+            self.new.own.clone()
+        } else if self.policy.opted_in() {
+            self.kept(index, overlay, now, &mut warnings)
+        } else {
+            self.opted_out(&mut warnings)
+        };
+        let patch = patch::admit(self.key.kind, self.new.workload.shape, &self.new.own, &to);
+        Admission { patch, warnings }
+    }
+
+    fn is_ours(&self) -> bool {
+        self.new.workload.controller.is_none()
+            && matches!(self.policy.selection, Selection::Some(_))
+    }
+
+    /// Not opted in (any more): reroll's metadata annotations go, the template's stays, for it would roll the pods.
+    fn opted_out(&self, warnings: &mut Vec<String>) -> Own {
+        let base = match &self.old {
+            Some(old) if old.opted_in => {
+                warnings.push(format!(
+                    "reroll: {} is no longer opted in ({RESTART_ON}): changes do not restart it",
+                    self.key.spoken()
+                ));
+                &old.own
+            }
+            _ => &self.new.own,
+        };
+        Own {
+            observed: None,
+            last_restart: None,
+            restarted_for: base.restarted_for.clone(),
+        }
+    }
+
+    fn kept(&self, index: &Index, overlay: &Overlay, now: i64, warnings: &mut Vec<String>) -> Own {
+        let live = |source: &SourceName| {
+            overlay
+                .get(source)
+                .copied()
+                .unwrap_or_else(|| index.source(&self.key.namespace, source))
+        };
+        let uses = without_ignored(&self.uses, &live);
+        let Some(old) = &self.old else {
+            let present = self
+                .new
+                .own
+                .observed
+                .as_ref()
+                .map(|text| Observed::read(text, index.key()));
+            let own = Own {
+                last_restart: None,
+                ..self.new.own.clone()
+            };
+            if !self.is_ours() {
+                return Own {
+                    observed: None,
+                    ..own
+                };
+            }
+            let subject = self.subject(&self.new, &uses);
+            let stamp = stamp_create(&subject, present.as_ref(), &live, now, index.key());
+            return self.stamped(&own, Some(stamp), index, warnings);
+        };
+        let base = &old.own;
+        if !self.is_ours() {
+            return base.clone();
+        }
+        // An opt-in starts afresh, whatever an earlier one left behind.
+        let known = if old.opted_in {
+            index.effective(&self.key, &old.workload)
+        } else {
+            None
+        };
+        let known: Known = known.as_ref().into();
+        let subject = self.subject(old, &uses);
+        if self.template_changed {
+            let stamp = stamp_update(&subject, known, &live, index.key());
+            return self.stamped(base, stamp, index, warnings);
+        }
+        let decision = decide(&subject, known, &live, index.key());
+        match (decision.outcome, decision.next, known) {
+            (_, _, Known::Newer | Known::OtherKey(_)) => base.clone(),
+            (Outcome::Keep | Outcome::Record | Outcome::Wait, Some(next), _) => {
+                self.with_observed(base, &next, index)
+            }
+            // What is to be restarted for stays as it was observed; the controller restarts.
+            (_, _, Known::Observed(observed)) => self.with_observed(base, observed, index),
+            (_, _, Known::Nothing) => base.clone(),
+        }
+    }
+
+    fn subject<'a>(&'a self, side: &'a Side, uses: &'a References) -> Subject<'a> {
+        Subject {
+            uid: &side.workload.uid,
+            created: side.workload.created,
+            generation: side.workload.generation,
+            restarted_for: &side.workload.restarted_for,
+            uses,
+            policy: &self.policy,
+            started: None,
+        }
+    }
+
+    fn stamped(
+        &self,
+        base: &Own,
+        stamp: Option<Stamp>,
+        index: &Index,
+        warnings: &mut Vec<String>,
+    ) -> Own {
+        let Some(stamp) = stamp else {
+            return base.clone();
+        };
+        for source in &stamp.waiting {
+            warnings.push(format!(
+                "reroll: {} needs {}, which is not there",
+                self.key.spoken(),
+                source.spoken()
+            ));
+        }
+        let own = self.with_observed(base, &stamp.observed, index);
+        if own.observed.as_deref() != Some(&stamp.observed.print(index.key())) {
+            // No room: an advance that cannot be recorded must not look like one.
+            return own;
+        }
+        Own {
+            restarted_for: Some(stamp.restarted_for).filter(|text| !text.is_empty()),
+            ..own
+        }
+    }
+
+    /// With another `observed`, where that fits beside everybody else's annotations.
+    fn with_observed(&self, base: &Own, observed: &Observed, index: &Index) -> Own {
+        let text = observed.print(index.key());
+        let last_restart = base.last_restart.as_ref().map_or(0, String::len);
+        if self.new.workload.has_room(text.len(), last_restart) {
+            Own {
+                observed: Some(text),
+                ..base.clone()
+            }
+        } else {
+            base.clone()
+        }
+    }
+}
+
+impl Side {
+    fn read(kind: Kind, object: &DynamicObject, default: Option<&str>) -> Self {
+        let workload = Workload::read(kind, object);
+        let opted_in = Policy::read(&workload.asks, default).0.opted_in();
+        Self {
+            own: Own::read(kind, object),
+            opted_in,
+            workload,
+        }
+    }
+}

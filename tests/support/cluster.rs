@@ -1,0 +1,220 @@
+//! A real Kubernetes cluster for as long as a [`Cluster`] lives: an API server, etcd, the controllers, the scheduler
+//! and three simulated nodes on which pods start and become ready at once.
+//!
+//! `tests/cluster/up serve` runs it and removes it when its standard input is closed. This process holds the other end,
+//! so the cluster goes away however this process ends: by a return, a panic, Ctrl-C or `kill -9`.
+//!
+//! Used by several test targets and the demo, none of which uses all of it; it needs nothing of reroll.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "compiled into several targets, each of which uses a part"
+)]
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde::Deserialize;
+
+/// Tearing down kills everything and takes a fraction of a second.
+const TEAR_DOWN: Duration = Duration::from_secs(30);
+
+/// A running cluster, removed on drop.
+#[derive(Debug)]
+pub struct Cluster {
+    supervisor: Child,
+    facts: Facts,
+}
+
+/// The line which `up serve` prints when the cluster is ready.
+#[derive(Debug, Deserialize)]
+struct Facts {
+    name: String,
+    kubeconfig: PathBuf,
+    bin: PathBuf,
+    data: PathBuf,
+}
+
+impl Cluster {
+    /// Starts a cluster of its own (about 4 s) or uses that of `KUBECONFIG`; `tests/cluster/README.md` tells when.
+    ///
+    /// The first start on a machine builds the binaries, which takes minutes; progress goes to standard error.
+    pub fn start() -> Result<Self> {
+        let up = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/up");
+        let mut supervisor = Command::new(&up)
+            .arg("serve")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // Ctrl-C in a terminal goes to a whole process group; this one outlives us, to clean up.
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot run {}", up.display()))?;
+        let mut line = String::new();
+        let stdout = supervisor.stdout.take().context("no standard output")?;
+        BufReader::new(stdout).read_line(&mut line)?;
+        if line.is_empty() {
+            let status = supervisor.wait()?;
+            bail!(
+                "no cluster: {} ended with {status}; its messages are above",
+                up.display()
+            );
+        }
+        let facts = serde_json::from_str(&line)
+            .with_context(|| format!("{} printed {line:?}", up.display()))?;
+        Ok(Self { supervisor, facts })
+    }
+
+    /// The cluster which all tests of this process share, started by the first of them.
+    ///
+    /// A static is never dropped: the pipe, which closes when the process ends, removes this cluster.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start().expect("a cluster to test on"))
+    }
+
+    /// The cluster's name, unique on this machine.
+    pub fn name(&self) -> &str {
+        &self.facts.name
+    }
+
+    /// A kubeconfig for the administrator (`system:masters`), gone after the drop.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.facts.kubeconfig
+    }
+
+    /// The path of one of the cluster's binaries: `kubectl`, `helm`, and for a cluster of our own `etcd`,
+    /// `kube-apiserver` and so on.
+    pub fn tool(&self, name: &str) -> PathBuf {
+        self.facts.bin.join(name)
+    }
+
+    /// `kubectl`, to be given arguments, talking to this cluster as its administrator.
+    pub fn kubectl(&self) -> Command {
+        self.command("kubectl")
+    }
+
+    /// `helm`, to be given arguments, talking to this cluster as its administrator.
+    pub fn helm(&self) -> Command {
+        self.command("helm")
+    }
+
+    fn command(&self, tool: &str) -> Command {
+        let mut command = Command::new(self.tool(tool));
+        command.env("KUBECONFIG", self.kubeconfig());
+        command
+    }
+
+    /// The administrator's client configuration: the API server's URL, its CA, the client certificate and key.
+    ///
+    /// The API server's certificate is for 127.0.0.1 too, so `cluster_url` may be set to a TCP proxy in front of it.
+    pub async fn config(&self) -> kube::Config {
+        let kubeconfig =
+            Kubeconfig::read_from(self.kubeconfig()).expect("the cluster's kubeconfig");
+        kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .expect("a configuration from the cluster's kubeconfig")
+    }
+
+    /// A new client of the administrator: a client belongs to the tokio runtime, and so to the test, which made it.
+    pub async fn client(&self) -> kube::Client {
+        kube::Client::try_from(self.config().await).expect("a client for the cluster")
+    }
+
+    /// Where the API server listens, for a proxy in front of it.
+    pub async fn address(&self) -> SocketAddr {
+        let url = self.config().await.cluster_url;
+        let authority = url.authority().expect("a URL with a host");
+        tokio::net::lookup_host((authority.host(), authority.port_u16().unwrap_or(443)))
+            .await
+            .expect("an address of the API server")
+            .next()
+            .expect("an address of the API server")
+    }
+
+    /// The process id of a component of a cluster of our own: `etcd`, `kube-apiserver`, `kube-controller-manager`,
+    /// `kube-scheduler` or `kwok-controller`.
+    pub fn component_pid(&self, component: &str) -> Result<u32> {
+        let file = self.pid_file(component);
+        let pid =
+            std::fs::read_to_string(&file).with_context(|| format!("no process of {component}"))?;
+        pid.trim()
+            .parse()
+            .with_context(|| format!("{} has {pid:?}", file.display()))
+    }
+
+    /// Kills a component as `kill -9` does. It stays down until [`Self::start_components`].
+    pub fn kill_component(&self, component: &str) -> Result<()> {
+        let pid = self.component_pid(component)?;
+        let status = Command::new("sh")
+            .args(["-c", &format!("kill -KILL {pid}")])
+            .status()?;
+        ensure!(status.success(), "cannot kill {component}, process {pid}");
+        // kwokctl must not take the dead process, which may not have been reaped yet, for a running one.
+        std::fs::remove_file(self.pid_file(component))?;
+        Ok(())
+    }
+
+    /// Starts the components which were killed, as they were: with the same data and ports. Returns when the API server
+    /// answers.
+    pub fn start_components(&self) -> Result<()> {
+        let work_dir = self
+            .facts
+            .data
+            .ancestors()
+            .nth(2)
+            .context("no folder of kwokctl")?;
+        let output = self
+            .command("kwokctl")
+            .env("KWOK_WORKDIR", work_dir)
+            .args(["--name", self.name(), "start", "cluster", "--wait", "60s"])
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "kwokctl: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
+    /// The URL of etcd, of a cluster of our own: plain HTTP, with the JSON gateway (`POST /v3/kv/compaction` and so on).
+    pub fn etcd_url(&self) -> Result<String> {
+        let file = self.facts.data.join("kwok.yaml");
+        let settings = std::fs::read_to_string(&file).context("not a cluster of our own")?;
+        let port = settings
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("etcdPort: "))
+            .with_context(|| format!("no etcdPort in {}", file.display()))?;
+        Ok(format!("http://127.0.0.1:{port}"))
+    }
+
+    fn pid_file(&self, component: &str) -> PathBuf {
+        self.facts.data.join(format!("pids/{component}.pid"))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.supervisor.stdin.take());
+        let deadline = Instant::now() + TEAR_DOWN;
+        while matches!(self.supervisor.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                eprintln!(
+                    "cluster {} is still not removed after {TEAR_DOWN:?}",
+                    self.name()
+                );
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
