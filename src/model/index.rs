@@ -447,7 +447,6 @@ impl Index {
     pub fn remember(&mut self, key: &WorkloadKey, observed: Observed) {
         if let Some(tracked) = self.tracked_mut(key) {
             tracked.memory = Some(Reading::Genuine(observed));
-            tracked.void = None;
         }
     }
 
@@ -725,3 +724,6 @@ impl Namespace {
         self.default.is_none() && self.sources.is_empty() && self.workloads.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;
