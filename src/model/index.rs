@@ -61,6 +61,8 @@ pub struct Tracked {
     pub uses: References,
     /// What was observed: the annotation's content, or what is newer than it.
     memory: Option<Reading>,
+    /// The highest sequence that was read from the annotation.
+    written: u64,
     /// An annotation text that must not count any more, because the workload opted out after it was written.
     void: Option<String>,
     /// Whether a container that needs what is absent has ever started, once somebody looked.
@@ -427,9 +429,7 @@ impl Index {
         let void = known.and_then(|known| known.void.as_ref());
         let written = shown.observed.as_ref().filter(|text| void != Some(*text));
         let own = |reading: &Reading| match reading {
-            Reading::Genuine(observed) | Reading::OtherKey(observed) => {
-                observed.workload_uid.is_empty() || observed.workload_uid == shown.uid
-            }
+            Reading::Genuine(observed) | Reading::OtherKey(observed) => observed.is_of(&shown.uid),
             Reading::Newer(_) | Reading::Foreign => true,
         };
         let reading = written
@@ -444,8 +444,12 @@ impl Index {
     }
 
     /// Takes over what a decision without a restart observed, at once; it is written later.
-    pub fn remember(&mut self, key: &WorkloadKey, observed: Observed) {
+    ///
+    /// However often that happens before it is written, it is one write ahead of the annotation: so is what the webhook
+    /// stamps meanwhile, which must count against it.
+    pub fn remember(&mut self, key: &WorkloadKey, mut observed: Observed) {
         if let Some(tracked) = self.tracked_mut(key) {
+            observed.sequence = observed.sequence.min(tracked.written.saturating_add(1));
             tracked.memory = Some(Reading::Genuine(observed));
         }
     }
@@ -515,15 +519,22 @@ impl Tracked {
                 complaints,
                 uses: References::new(),
                 memory: None,
+                written: 0,
                 void,
                 started: None,
             };
         }
-        let written = workload
+        let text = workload
             .observed
             .as_ref()
             .filter(|text| void.as_ref() != Some(*text));
-        let reading = written.map(|text| Observed::read(text, key));
+        let reading = text.map(|text| Observed::read(text, key));
+        let mut written = before.as_ref().map_or(0, |known| known.written);
+        if let Some(Reading::Genuine(read)) = &reading
+            && read.is_of(&workload.uid)
+        {
+            written = written.max(read.sequence);
+        }
         let same_references = before
             .as_ref()
             .is_some_and(|known| known.workload.references == workload.references);
@@ -543,6 +554,7 @@ impl Tracked {
             complaints,
             uses: References::new(),
             memory,
+            written,
             void,
             started,
         }
@@ -595,8 +607,7 @@ fn supersedes(reading: Option<&Reading>, remembered: &Reading, uid: &str) -> boo
     match (reading, remembered) {
         (Some(Reading::Newer(_)), _) => true,
         (Some(Reading::Genuine(read)), Reading::Genuine(known)) => {
-            read.sequence >= known.sequence
-                && (read.workload_uid == uid || read.workload_uid.is_empty())
+            read.sequence >= known.sequence && read.is_of(uid)
         }
         (
             Some(Reading::Genuine(_) | Reading::OtherKey(_)),

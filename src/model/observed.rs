@@ -208,6 +208,11 @@ impl Observed {
         }
     }
 
+    /// Whether it can be a workload's own, and not a copy of another's: it was made for its uid, or at a CREATE.
+    pub fn is_of(&self, uid: &str) -> bool {
+        self.workload_uid.is_empty() || self.workload_uid == uid
+    }
+
     /// The annotation's text.
     pub fn print(&self, key: &DigestKey) -> String {
         let mut wire = self.to_wire();
