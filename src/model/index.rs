@@ -558,12 +558,13 @@ impl Tracked {
         {
             written = written.max(read.sequence);
         }
-        let same_references = before
-            .as_ref()
-            .is_some_and(|known| known.workload.references == workload.references);
+        let same_uses = |known: &&Self| {
+            known.workload.references == workload.references
+                && known.policy.selection == policy.selection
+        };
         let started = before
             .as_ref()
-            .filter(|_| same_references)
+            .filter(same_uses)
             .and_then(|known| known.started);
         let memory = match before.and_then(|known| known.memory) {
             Some(remembered) if !supersedes(reading.as_ref(), &remembered, &workload.uid) => {
