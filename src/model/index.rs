@@ -87,7 +87,7 @@ pub struct Change {
 /// A decision with what else matters for carrying it out.
 #[derive(Clone, Debug)]
 pub struct Judged {
-    /// `None` where the workload is unknown, did not opt in, or has a controller as owner.
+    /// `None` where the workload is unknown, did not opt in, has a controller as owner, or is being deleted.
     pub decision: Option<Decision>,
     /// `observed` is to be written or removed.
     pub unwritten: bool,
@@ -372,7 +372,8 @@ impl Index {
     /// Decides for a workload, with `overlay` laid over what is known of sources.
     pub fn assess(&self, key: &WorkloadKey, overlay: &Overlay) -> Option<Decision> {
         let tracked = self.workload(key)?;
-        if !tracked.policy.opted_in() || tracked.workload.controller.is_some() {
+        let workload = &tracked.workload;
+        if !tracked.policy.opted_in() || workload.controller.is_some() || workload.deleting {
             return None;
         }
         if tracked.policy.selection == Selection::Unreadable {
@@ -407,7 +408,9 @@ impl Index {
         let tracked = self.workload(key);
         Judged {
             unwritten: tracked.is_some_and(|tracked| {
-                tracked.workload.controller.is_none() && tracked.unwritten(&self.key).is_some()
+                let workload = &tracked.workload;
+                let ours = workload.controller.is_none() && !workload.deleting;
+                ours && tracked.unwritten(&self.key).is_some()
             }),
             suspended: tracked.is_some_and(|tracked| tracked.policy.suspend),
             settle: tracked.and_then(|tracked| tracked.policy.settle),
