@@ -213,10 +213,7 @@ impl Index {
         let digest_key = &self.key;
         let space = self.namespaces.entry(key.namespace.clone()).or_default();
         let slot = (key.kind, key.name.clone());
-        let older = |known: &Tracked| {
-            known.workload.uid == workload.uid
-                && known.workload.resource_version > workload.resource_version
-        };
+        let older = |known: &Tracked| known.workload.resource_version > workload.resource_version;
         if space.workloads.get(&slot).is_some_and(older) {
             return false;
         }
