@@ -369,7 +369,7 @@ pub fn decide<'a>(
 }
 
 /// Whether an `observed` is this workload's own, and not a copy that came with another's manifest.
-fn belongs(observed: &Observed, subject: &Subject) -> bool {
+pub(super) fn belongs(observed: &Observed, subject: &Subject) -> bool {
     match observed.created_at {
         Some(at) if observed.workload_uid.is_empty() => {
             at.abs_diff(subject.created) <= CREATE_WINDOW.unsigned_abs()

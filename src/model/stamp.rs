@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{
     annotation::{LAST_RESTART, OBSERVED, RESTARTED_FOR},
-    decide::{CREATE_WINDOW, Known, Lookup, Subject, fresh},
+    decide::{CREATE_WINDOW, Known, Lookup, Subject, belongs, fresh},
     observed::{Entry, Mark, Observed, Reading},
     source::{Need, SourceName, Usage},
     version::DigestKey,
@@ -73,8 +73,10 @@ pub fn stamp_update<'a>(
 ) -> Option<Stamp> {
     let before = match known {
         Known::Newer => return None,
-        Known::Nothing => None,
-        Known::OtherKey(observed) | Known::Observed(observed) => Some(observed),
+        // Either key may be the wrong one; the controller says which when it takes over the digests.
+        Known::OtherKey(observed) if belongs(observed, subject) => return None,
+        Known::Nothing | Known::OtherKey(_) => None,
+        Known::Observed(observed) => Some(observed).filter(|known| belongs(known, subject)),
     };
     // Sources are judged one by one even where the old entries are folded: the fold then differs or not as a whole.
     let old = |source: &SourceName| before.and_then(|observed| observed.entries.get(source));
@@ -233,3 +235,6 @@ fn is_waiting(entry: &Entry) -> bool {
         Entry::Unknown | Entry::Deleted { .. } => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
