@@ -216,14 +216,26 @@ fn with_keys_of(before: &Entry, now: &Entry) -> Entry {
             Entry::Seen {
                 uid,
                 resource_version,
+                marks: old,
+            },
+            Entry::Seen {
+                marks,
+                resource_version: live,
                 ..
             },
-            Entry::Seen { marks, .. },
-        ) => Entry::Seen {
-            uid: uid.clone(),
-            resource_version: *resource_version,
-            marks: marks.clone(),
-        },
+        ) => {
+            // A key that is used newly must not be compared with anything older than the version it was seen in.
+            let newly = marks.keys().any(|key| !old.contains_key(key));
+            Entry::Seen {
+                uid: uid.clone(),
+                resource_version: if newly {
+                    *resource_version.max(live)
+                } else {
+                    *resource_version
+                },
+                marks: marks.clone(),
+            }
+        }
         _ => before.clone(),
     }
 }
