@@ -69,4 +69,14 @@ impl Fold {
             s: newest.get(&SourceKind::Secret).copied().unwrap_or(0),
         }
     }
+
+    /// Whether it stands for the same versions, newer labels aside.
+    pub fn same(&self, other: &Self) -> bool {
+        self.names == other.names && self.uids == other.uids && self.data == other.data
+    }
+
+    /// Whether it was made of an older view of the same sources.
+    pub fn behind(&self, other: &Self) -> bool {
+        self.names == other.names && (self.c < other.c || self.s < other.s)
+    }
 }

@@ -90,17 +90,22 @@ pub fn stamp_update<'a>(
         entries,
         fold: None,
     };
-    let folded = next.clone().fitted(key, subject.uses, &waiting);
-    let refolded =
-        before.is_some_and(|observed| observed.fold.is_some() && observed.fold != folded.fold);
+    let old_fold = before.and_then(|observed| observed.fold.as_ref());
+    let fitted = |next: &Observed| {
+        let mut fitted = next.clone().fitted(key, subject.uses, &waiting);
+        if let (Some(old), Some(new)) = (old_fold, &fitted.fold)
+            && (new.same(old) || (new.behind(old) && !all_read(subject, live)))
+        {
+            fitted.fold = Some(old.clone());
+        }
+        fitted
+    };
+    let refolded = old_fold.is_some() && fitted(&next).fold.as_ref() != old_fold;
     let undone = before.is_some_and(|observed| observed.restarted_for != subject.restarted_for);
     if before.is_none() || advanced || refolded || undone {
         next.restarted_for = fresh(subject, before, &next, key);
     }
-    let mut observed = Observed {
-        restarted_for: next.restarted_for.clone(),
-        ..folded
-    };
+    let mut observed = fitted(&next);
     if before != Some(&observed) {
         observed.sequence = observed.sequence.saturating_add(1);
     }
@@ -108,6 +113,15 @@ pub fn stamp_update<'a>(
         restarted_for: observed.restarted_for.clone(),
         observed,
         waiting,
+    })
+}
+
+/// Whether everything that is used was read from the API server just now.
+fn all_read<'a>(subject: &Subject, live: &dyn Fn(&SourceName) -> Lookup<'a>) -> bool {
+    subject.uses.keys().all(|source| match live(source) {
+        Lookup::Present { fresh, .. } => fresh,
+        Lookup::Absent { since, .. } => since == u64::MAX,
+        Lookup::Unsynced => false,
     })
 }
 
