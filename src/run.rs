@@ -365,6 +365,9 @@ impl Parts {
                 part.ready();
             }
         }
+        if self.readiness.is_ready() {
+            tracing::info!("ready");
+        }
     }
 
     /// Waits until the API server calls the webhook.

@@ -46,7 +46,8 @@ async fn clusters_do_not_meet_and_leave_nothing() {
 
     let kubeconfig = one.kubeconfig().to_owned();
     // etcd, the API server, the controllers, the scheduler and kwok.
-    assert_eq!(processes_of(&kubeconfig).len(), 5);
+    let components = processes_of(&kubeconfig);
+    assert_eq!(components.len(), 5, "{components:#?}");
     drop(one);
     assert_eq!(remains_of(&kubeconfig), Vec::<String>::new());
     other.client().await.apiserver_version().await.unwrap();
@@ -86,7 +87,8 @@ fn a_cluster_ends_with_its_killed_holder() {
         .find_map(|line| line.unwrap().strip_prefix(HOLDING).map(str::to_owned))
         .expect("a cluster held by another process");
     let kubeconfig = Path::new(&kubeconfig);
-    assert_eq!(processes_of(kubeconfig).len(), 5);
+    let components = processes_of(kubeconfig);
+    assert_eq!(components.len(), 5, "{components:#?}");
 
     holder.kill().unwrap();
     holder.wait().unwrap();
@@ -123,20 +125,14 @@ fn remains_of(kubeconfig: &Path) -> Vec<String> {
     processes_of(kubeconfig).into_iter().chain(folder).collect()
 }
 
-/// The command lines which have the name of the cluster in them.
+/// The command lines of the components of the cluster with this kubeconfig: each has a path to its data.
 fn processes_of(kubeconfig: &Path) -> Vec<String> {
-    let name = kubeconfig
-        .parent()
-        .unwrap()
-        .file_name()
-        .unwrap()
-        .to_str()
-        .unwrap();
+    let data = format!("{}/clusters/", kubeconfig.parent().unwrap().display());
     fs::read_dir("/proc")
         .unwrap()
         // A process may end between being listed and being read.
         .filter_map(|process| fs::read(process.ok()?.path().join("cmdline")).ok())
         .map(|command| String::from_utf8_lossy(&command).replace('\0', " "))
-        .filter(|command| command.contains(name))
+        .filter(|command| command.contains(&data))
         .collect()
 }

@@ -1,0 +1,267 @@
+//! A test's own two namespaces: one for its workloads, one for its reroll.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Secret};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    core::{ApiResource, GroupVersionKind},
+};
+use serde_json::{Value, json};
+
+use super::{Recorder, RerollBuilder, eventually};
+use crate::cluster::Cluster;
+
+/// A test's namespaces in the shared cluster.
+pub struct Arena {
+    pub namespace: String,
+    /// Where its reroll keeps the digest key.
+    pub own_namespace: String,
+    pub client: Client,
+    pub cluster: &'static Cluster,
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub struct Said {
+    pub out: String,
+    pub err: String,
+    pub ok: bool,
+}
+
+impl Said {
+    /// The command must have succeeded.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert!(self.ok, "failed: {}{}", self.out, self.err);
+        self
+    }
+}
+
+impl Arena {
+    pub async fn new(name: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let cluster = Cluster::shared();
+        let client = cluster.client().await;
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let namespace = format!("{name}-{}-{number}", std::process::id());
+        let own_namespace = format!("{namespace}-sys");
+        for name in [&namespace, &own_namespace] {
+            let object = serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap();
+            Api::<Namespace>::all(client.clone())
+                .create(&PostParams::default(), &object)
+                .await
+                .unwrap();
+        }
+        Self {
+            namespace,
+            own_namespace,
+            client,
+            cluster,
+        }
+    }
+
+    /// A reroll for this arena, not started yet.
+    pub fn reroll(&self) -> RerollBuilder {
+        RerollBuilder::new(self)
+    }
+
+    /// Starts to count changes of pod templates.
+    pub async fn record(&self) -> Recorder {
+        Recorder::start(self).await
+    }
+
+    // === objects ===
+
+    pub fn api(&self, kind: &str) -> Api<DynamicObject> {
+        let (group, plural) = match kind {
+            "Deployment" => ("apps", "deployments"),
+            "StatefulSet" => ("apps", "statefulsets"),
+            "DaemonSet" => ("apps", "daemonsets"),
+            "ReplicaSet" => ("apps", "replicasets"),
+            "ControllerRevision" => ("apps", "controllerrevisions"),
+            "Secret" => ("", "secrets"),
+            "ConfigMap" => ("", "configmaps"),
+            "Pod" => ("", "pods"),
+            "Node" => ("", "nodes"),
+            other => panic!("no such kind: {other}"),
+        };
+        let row =
+            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural);
+        Api::namespaced_with(self.client.clone(), &self.namespace, &row)
+    }
+
+    /// Creates any object from a manifest.
+    pub async fn create(&self, manifest: &Value) -> DynamicObject {
+        let object: DynamicObject = serde_json::from_value(manifest.clone()).unwrap();
+        let api = self.api(manifest["kind"].as_str().unwrap());
+        api.create(&PostParams::default(), &object).await.unwrap()
+    }
+
+    pub async fn get(&self, kind: &str, name: &str) -> DynamicObject {
+        self.api(kind).get(name).await.unwrap()
+    }
+
+    /// Merge-patches an object, as a person would: not as reroll.
+    pub async fn patch(&self, kind: &str, name: &str, patch: Value) -> DynamicObject {
+        let params = PatchParams {
+            field_manager: Some("test".to_owned()),
+            ..PatchParams::default()
+        };
+        self.api(kind)
+            .patch(name, &params, &Patch::Merge(patch))
+            .await
+            .unwrap()
+    }
+
+    pub async fn delete(&self, kind: &str, name: &str) {
+        self.api(kind)
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
+    }
+
+    pub async fn secret(&self, name: &str, data: &[(&str, &str)]) -> Secret {
+        let manifest = super::secret(name, data);
+        let api = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
+        api.create(
+            &PostParams::default(),
+            &serde_json::from_value(manifest).unwrap(),
+        )
+        .await
+        .unwrap()
+    }
+
+    pub async fn config_map(&self, name: &str, data: &[(&str, &str)]) -> ConfigMap {
+        let manifest = super::config_map(name, data);
+        let api = Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace);
+        api.create(
+            &PostParams::default(),
+            &serde_json::from_value(manifest).unwrap(),
+        )
+        .await
+        .unwrap()
+    }
+
+    /// Sets keys of a Secret.
+    pub async fn update_secret(&self, name: &str, data: &[(&str, &str)]) {
+        let data: Value = data
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), json!(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+        self.patch("Secret", name, json!({ "stringData": data }))
+            .await;
+    }
+
+    /// Deletes a Secret and creates it again.
+    pub async fn recreate_secret(&self, name: &str, data: &[(&str, &str)]) {
+        self.delete("Secret", name).await;
+        self.secret(name, data).await;
+    }
+
+    /// The names and annotations of an object's `metadata`.
+    pub async fn annotation(&self, kind: &str, name: &str, key: &str) -> Option<String> {
+        self.get(kind, name).await.annotations().get(key).cloned()
+    }
+
+    /// Waits until the workload's `observed` is there, and names its uid.
+    pub async fn adopted(&self, kind: &str, name: &str) {
+        eventually(&format!("{kind} {name} is adopted"), async || {
+            let object = self.get(kind, name).await;
+            let observed = object.annotations().get("reroll.dev/observed")?;
+            observed.contains(&object.uid()?).then_some(())
+        })
+        .await;
+    }
+
+    /// The Events on an object, as `reason: note`.
+    pub async fn events(&self, name: &str) -> Vec<String> {
+        let params = ListParams::default().fields(&format!("involvedObject.name={name}"));
+        let list = Api::<Event>::namespaced(self.client.clone(), &self.namespace)
+            .list(&params)
+            .await
+            .unwrap();
+        let line = |event: Event| {
+            format!(
+                "{}: {}",
+                event.reason.unwrap_or_default(),
+                event.message.unwrap_or_default()
+            )
+        };
+        list.items.into_iter().map(line).collect()
+    }
+
+    /// Waits for an Event on an object that contains this text.
+    pub async fn event(&self, name: &str, text: &str) -> String {
+        eventually(&format!("an Event on {name} says \"{text}\""), async || {
+            self.events(name)
+                .await
+                .into_iter()
+                .find(|event| event.contains(text))
+        })
+        .await
+    }
+
+    // === the user's way ===
+
+    /// Runs kubectl in the arena's namespace, with this on standard input.
+    pub async fn kubectl_with(&self, arguments: &[&str], input: &str) -> Said {
+        let mut command = self.cluster.kubectl();
+        command
+            .args(["--namespace", &self.namespace])
+            .args(arguments);
+        run(command, input).await
+    }
+
+    /// Runs kubectl in the arena's namespace.
+    pub async fn kubectl(&self, arguments: &[&str]) -> Said {
+        self.kubectl_with(arguments, "").await
+    }
+
+    /// Runs helm in the arena's namespace.
+    pub async fn helm(&self, arguments: &[&str]) -> Said {
+        let mut command = Command::new(self.tool("helm"));
+        command
+            .env("KUBECONFIG", self.cluster.kubeconfig())
+            .args(["--namespace", &self.namespace])
+            .args(arguments);
+        run(command, "").await
+    }
+
+    pub fn tool(&self, name: &str) -> PathBuf {
+        self.cluster.tool(name)
+    }
+}
+
+async fn run(mut command: Command, input: &str) -> Said {
+    let input = input.to_owned();
+    let work = move || {
+        use std::io::Write as _;
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(input.as_bytes())
+            .unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let output = tokio::task::spawn_blocking(work).await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Said {
+        out: text(&output.stdout),
+        err: text(&output.stderr),
+        ok: output.status.success(),
+    }
+}

@@ -1,0 +1,83 @@
+//! Manifests, short enough to be read in a test.
+
+use serde_json::{Map, Value, json};
+
+pub const RESTART_ON: &str = "reroll.dev/restart-on";
+pub const OBSERVED: &str = "reroll.dev/observed";
+pub const RESTARTED_FOR: &str = "reroll.dev/restarted-for";
+pub const LAST_RESTART: &str = "reroll.dev/last-restart";
+pub const KINDS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
+
+pub fn secret(name: &str, data: &[(&str, &str)]) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name }, "stringData": strings(data) })
+}
+
+pub fn config_map(name: &str, data: &[(&str, &str)]) -> Value {
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name }, "data": strings(data) })
+}
+
+fn strings(data: &[(&str, &str)]) -> Value {
+    data.iter()
+        .map(|(key, value)| ((*key).to_owned(), json!(value)))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+/// A workload with this pod spec (containers get names and images) and these annotations, without replicas.
+pub fn workload(kind: &str, name: &str, annotations: &[(&str, &str)], mut pod: Value) -> Value {
+    for list in ["containers", "initContainers"] {
+        for (number, container) in pod
+            .get_mut(list)
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+            .enumerate()
+        {
+            let container = container.as_object_mut().unwrap();
+            container
+                .entry("name")
+                .or_insert_with(|| json!(format!("{}-{number}", list.to_lowercase())));
+            container
+                .entry("image")
+                .or_insert_with(|| json!("registry.example/app:1"));
+        }
+    }
+    let mut spec = json!({
+        "selector": { "matchLabels": { "app": name } },
+        "template": { "metadata": { "labels": { "app": name } }, "spec": pod },
+    });
+    match kind {
+        "Deployment" => spec["replicas"] = json!(0),
+        "StatefulSet" => {
+            spec["replicas"] = json!(0);
+            spec["serviceName"] = json!(name);
+        }
+        // A DaemonSet without nodes to run on.
+        _ => spec["template"]["spec"]["nodeSelector"] = json!({ "no": "node" }),
+    }
+    json!({
+        "apiVersion": "apps/v1", "kind": kind,
+        "metadata": { "name": name, "annotations": strings(annotations) },
+        "spec": spec,
+    })
+}
+
+/// An opted-in Deployment without replicas that reads `key` of a Secret into a variable.
+pub fn deployment(name: &str, secret: &str, key: &str) -> Value {
+    workload(
+        "Deployment",
+        name,
+        &[(RESTART_ON, "auto")],
+        env(secret, key),
+    )
+}
+
+/// A pod with one container that reads `key` of a Secret into a variable.
+pub fn env(secret: &str, key: &str) -> Value {
+    json!({ "containers": [{ "env": [{ "name": "V", "valueFrom": { "secretKeyRef": { "name": secret, "key": key } } }] }] })
+}
+
+/// A pod with one container that reads all keys of a Secret into variables.
+pub fn env_from(secret: &str) -> Value {
+    json!({ "containers": [{ "envFrom": [{ "secretRef": { "name": secret } }] }] })
+}

@@ -1,0 +1,260 @@
+//! A reroll process.
+
+use std::{
+    fs::File,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use super::{Arena, eventually};
+
+/// How a reroll is to be started.
+#[derive(Clone)]
+pub struct RerollBuilder {
+    flags: Vec<(String, Option<String>)>,
+    kubeconfig: PathBuf,
+    log: PathBuf,
+}
+
+/// A reroll that runs. It is stopped when dropped.
+pub struct Reroll {
+    child: Child,
+    builder: RerollBuilder,
+    http: String,
+    webhook: Option<String>,
+}
+
+impl RerollBuilder {
+    pub fn new(arena: &Arena) -> Self {
+        let directory = std::env::temp_dir().join(format!("reroll-tests-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let builder = Self {
+            flags: Vec::new(),
+            kubeconfig: arena.cluster.kubeconfig().to_owned(),
+            log: directory.join(format!("{}.log", arena.namespace)),
+        };
+        builder
+            .flag("--namespaces", &arena.namespace)
+            .flag("--own-namespace", &arena.own_namespace)
+            .flag("--webhook-name", &arena.namespace)
+            .flag("--webhook-url", "https://127.0.0.1:0")
+            .flag("--webhook-listen", "127.0.0.1:0")
+            .flag("--http-listen", "127.0.0.1:0")
+            .flag("--settle", "100ms")
+            .flag("--restart-rate", "0")
+            .flag("--adopt-rate", "0")
+            .flag("--log-format", "json")
+            .flag("--log", "info,reroll=debug")
+    }
+
+    /// Sets a flag, in place of what it was.
+    #[must_use]
+    pub fn flag(mut self, name: &str, value: &str) -> Self {
+        self.flags.retain(|(known, _)| known != name);
+        self.flags.push((name.to_owned(), Some(value.to_owned())));
+        self
+    }
+
+    /// Leaves a flag out.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.flags.retain(|(known, _)| known != name);
+        self
+    }
+
+    /// Sets a flag without a value.
+    #[must_use]
+    pub fn switch(mut self, name: &str) -> Self {
+        self.flags.push((name.to_owned(), None));
+        self
+    }
+
+    /// No admission webhook at all.
+    #[must_use]
+    pub fn without_webhook(self) -> Self {
+        self.without("--webhook-url")
+            .without("--webhook-listen")
+            .without("--webhook-name")
+            .switch("--no-webhook")
+    }
+
+    /// Through another way to the API server.
+    #[must_use]
+    pub fn kubeconfig(mut self, path: PathBuf) -> Self {
+        self.kubeconfig = path;
+        self
+    }
+
+    /// Starts it, and waits until it is ready.
+    pub async fn start(self) -> Reroll {
+        let mut reroll = self.spawn().await;
+        reroll.ready().await;
+        reroll
+    }
+
+    /// Starts it, and waits only until it says where it listens.
+    pub async fn spawn(self) -> Reroll {
+        let before = std::fs::read_to_string(&self.log).unwrap_or_default().len();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reroll"));
+        command
+            .arg("run")
+            .env_remove("KUBECONFIG")
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig);
+        for (name, value) in &self.flags {
+            command.arg(name).args(value);
+        }
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut reroll = Reroll {
+            child,
+            builder: self,
+            http: String::new(),
+            webhook: None,
+        };
+        reroll.http = reroll
+            .logged_address(before, "serving health and metrics")
+            .await;
+        reroll
+    }
+}
+
+impl Reroll {
+    /// Waits until it is ready.
+    pub async fn ready(&mut self) {
+        eventually(
+            &format!("reroll is ready, see {}", self.builder.log.display()),
+            async || {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    panic!("reroll ended with {status}: {}", self.log());
+                }
+                let (code, _) = self.http("/readyz").await?;
+                (code == 200).then_some(())
+            },
+        )
+        .await;
+    }
+
+    /// How it was started, to start it again.
+    pub fn builder(&self) -> RerollBuilder {
+        self.builder.clone()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGTERM, and its end; gives whether it ended well.
+    pub async fn stop(mut self) -> bool {
+        self.signal("TERM");
+        eventually("reroll ends after SIGTERM", async || {
+            self.child.try_wait().unwrap()
+        })
+        .await
+        .success()
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends a signal by name, such as STOP and CONT.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// All that was logged by it and its predecessors in this arena.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.builder.log).unwrap()
+    }
+
+    /// The port of its webhook.
+    pub async fn webhook_address(&mut self) -> String {
+        if self.webhook.is_none() {
+            self.webhook = Some(self.logged_address(0, "serving admission reviews").await);
+        }
+        self.webhook.clone().unwrap()
+    }
+
+    /// GET from the plain HTTP port: the status and the body.
+    pub async fn http(&self, path: &str) -> Option<(u16, String)> {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let get = async {
+            let mut stream = tokio::net::TcpStream::connect(&self.http).await.ok()?;
+            let request =
+                format!("GET {path} HTTP/1.1\r\nHost: reroll\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.ok()?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.ok()?;
+            let (head, body) = answer.split_once("\r\n\r\n")?;
+            Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+        };
+        tokio::time::timeout(Duration::from_secs(5), get)
+            .await
+            .ok()?
+    }
+
+    /// The value of a metric, with its labels as they are printed; 0 where it is not there.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let (_, body) = self.http("/metrics").await.unwrap();
+        let line = body.lines().find(|line| {
+            line.rsplit_once(' ')
+                .is_some_and(|(found, _)| found == name)
+        });
+        line.map_or(0.0, |line| {
+            line.rsplit_once(' ').unwrap().1.parse().unwrap()
+        })
+    }
+
+    async fn logged_address(&self, from: usize, message: &str) -> String {
+        eventually(
+            &format!("reroll says where it is {message}: {}", self.log()),
+            async || {
+                let log = self.log();
+                let mut lines = log[from..]
+                    .lines()
+                    .rev()
+                    .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+                lines.find(|line| line["message"] == message)?["address"]
+                    .as_str()
+                    .map(ToOwned::to_owned)
+            },
+        )
+        .await
+    }
+}
+
+impl Drop for Reroll {
+    fn drop(&mut self) {
+        if self.child.try_wait().ok().flatten().is_none() {
+            self.signal("CONT");
+            self.signal("TERM");
+            for _ in 0..100 {
+                if self.child.try_wait().ok().flatten().is_some() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
+        if std::thread::panicking() {
+            eprintln!("the log of reroll: {}", self.builder.log.display());
+        }
+    }
+}

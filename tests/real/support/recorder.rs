@@ -1,0 +1,141 @@
+//! An independent count of restarts: a watch of every workload that counts changes of `.spec.template`.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use futures::StreamExt;
+use kube::{
+    ResourceExt,
+    api::DynamicObject,
+    runtime::{WatchStreamExt, watcher},
+};
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use super::{Arena, KINDS, deployment, eventually};
+
+/// The workload whose Secret is changed after the act.
+const SENTINEL: &str = "sentinel";
+
+/// Counts changes of pod templates, from its start on. By `Kind name`.
+pub struct Recorder {
+    seen: Arc<Mutex<BTreeMap<String, Seen>>>,
+    _watches: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct Seen {
+    uid: String,
+    templates: Vec<Value>,
+    /// Every `restarted-for` that the template has had.
+    restarted_for: Vec<String>,
+}
+
+impl Recorder {
+    /// Starts, and waits until everything that exists was seen. Creates the sentinel where there is none.
+    pub async fn start(arena: &Arena) -> Self {
+        let sentinel = arena.api("Deployment").get_opt(SENTINEL).await.unwrap();
+        if sentinel.is_none() {
+            arena.secret(SENTINEL, &[("key", "0")]).await;
+            arena.create(&deployment(SENTINEL, SENTINEL, "key")).await;
+        }
+        let seen: Arc<Mutex<BTreeMap<String, Seen>>> = Arc::default();
+        let listed = Arc::new(Mutex::new(0));
+        let mut watches = JoinSet::new();
+        for kind in KINDS {
+            let (api, seen, listed) = (arena.api(kind), Arc::clone(&seen), Arc::clone(&listed));
+            watches.spawn(async move {
+                let mut events = watcher(api, watcher::Config::default())
+                    .default_backoff()
+                    .boxed();
+                while let Some(event) = events.next().await {
+                    match event {
+                        Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
+                            note(&mut seen.lock().unwrap(), kind, &object);
+                        }
+                        Ok(watcher::Event::InitDone) => *listed.lock().unwrap() += 1,
+                        _ => {}
+                    }
+                }
+            });
+        }
+        eventually("the recorder has seen everything", async || {
+            (*listed.lock().unwrap() == KINDS.len()).then_some(())
+        })
+        .await;
+        Self {
+            seen,
+            _watches: watches,
+        }
+    }
+
+    /// How often the workload's template has changed since the start, whoever changed it.
+    pub fn rollouts(&self, kind: &str, name: &str) -> usize {
+        let seen = self.seen.lock().unwrap();
+        seen.get(&format!("{kind} {name}"))
+            .map_or(0, |seen| seen.templates.len() - 1)
+    }
+
+    /// Every `restarted-for` that the workload has had, in order.
+    pub fn restarted_for(&self, kind: &str, name: &str) -> Vec<String> {
+        let seen = self.seen.lock().unwrap();
+        seen.get(&format!("{kind} {name}"))
+            .map_or_else(Vec::new, |seen| seen.restarted_for.clone())
+    }
+
+    /// Waits until a template has changed this often.
+    pub async fn reaches(&self, kind: &str, name: &str, rollouts: usize) {
+        let what = format!("{kind} {name} has rolled {rollouts} times");
+        eventually(&what, async || {
+            (self.rollouts(kind, name) >= rollouts).then_some(())
+        })
+        .await;
+    }
+
+    /// Lets everything that was done so far take effect: changes the sentinel's Secret, waits until the sentinel has
+    /// rolled, and does that again, so that whatever was due with the first is over too.
+    pub async fn settle(&self, arena: &Arena) {
+        for _ in 0..2 {
+            let before = self.rollouts("Deployment", SENTINEL);
+            let value = format!("{before}-{}", fastrand::u64(..));
+            arena.update_secret(SENTINEL, &[("key", &value)]).await;
+            self.reaches("Deployment", SENTINEL, before + 1).await;
+        }
+    }
+
+    /// [`Self::settle`], then the exact count of one workload.
+    #[track_caller]
+    pub fn expect(&self, kind: &str, name: &str, rollouts: usize) {
+        assert_eq!(
+            self.rollouts(kind, name),
+            rollouts,
+            "rollouts of {kind} {name}"
+        );
+    }
+}
+
+fn note(seen: &mut BTreeMap<String, Seen>, kind: &str, object: &DynamicObject) {
+    let entry = seen
+        .entry(format!("{kind} {}", object.name_any()))
+        .or_default();
+    let uid = object.uid().unwrap_or_default();
+    if entry.uid != uid {
+        *entry = Seen {
+            uid,
+            ..Seen::default()
+        };
+    }
+    let template = object.data["spec"]["template"].clone();
+    if entry.templates.last() != Some(&template) {
+        let restarted_for =
+            template["metadata"]["annotations"]["reroll.dev/restarted-for"].as_str();
+        if let Some(text) =
+            restarted_for.filter(|text| entry.restarted_for.last().is_none_or(|last| last != text))
+        {
+            entry.restarted_for.push(text.to_owned());
+        }
+        entry.templates.push(template);
+    }
+}
