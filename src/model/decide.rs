@@ -1,6 +1,6 @@
 //! The heart: what follows from the versions a workload's pods were started with and the versions that exist now.
 //!
-//! [`decide`] is pure and total. Every row of the decision table in the documentation is a row of the table test below.
+//! [`decide`] is pure and total. Every row of the decision table in the documentation is a row of the table test.
 //! A decision says what to do, why, and what `observed` becomes; it never does anything.
 //!
 //! Invariants:
@@ -10,84 +10,28 @@
 //! - when several sources ask for a restart, one restart carries all causes;
 //! - while something that pods require is absent nothing restarts: new pods could not start.
 
+mod cause;
+mod compare;
 mod folded;
+mod rules;
+mod view;
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
+use self::rules::{Rule, Step};
+pub use self::{
+    cause::{Cause, CauseKind},
+    view::{Known, Lookup, Subject},
+};
 use super::{
     fold::Fold,
-    observed::{Entry, Mark, Observed, Reading},
-    policy::{OnDelete, OnRecreate, Policy},
-    source::{Need, References, SourceName, Usage},
-    version::{DigestKey, Version},
+    observed::{Entry, Observed},
+    source::{References, SourceName},
+    version::DigestKey,
 };
 
 /// How long after `creationTimestamp` the webhook's own time may lie for an `observed` made at CREATE, in seconds.
 pub const CREATE_WINDOW: i64 = 30;
-
-/// A source as known right now.
-#[derive(Clone, Copy, Debug)]
-pub enum Lookup<'a> {
-    /// The first list is not complete: nothing can be said.
-    Unsynced,
-    /// It does not exist.
-    Absent {
-        /// The version it last had, as far as remembered.
-        last: Option<&'a Version>,
-        /// Known to be absent at this resourceVersion or later; `u64::MAX` where the API server was asked just now.
-        since: u64,
-    },
-    /// It exists.
-    Present {
-        /// Its version.
-        version: &'a Version,
-        /// Read from the API server after the workload was: not merely what a watch delivered so far.
-        fresh: bool,
-    },
-}
-
-/// What is known of what was observed.
-#[derive(Clone, Copy, Debug)]
-pub enum Known<'a> {
-    /// Nothing that counts: adopt.
-    Nothing,
-    /// Written by a newer release: leave it alone.
-    Newer,
-    /// Written under another digest key: uids count, digests do not.
-    OtherKey(&'a Observed),
-    /// What the pods were last started with.
-    Observed(&'a Observed),
-}
-
-impl<'a> From<Option<&'a Reading>> for Known<'a> {
-    fn from(reading: Option<&'a Reading>) -> Self {
-        match reading {
-            None | Some(Reading::Foreign) => Self::Nothing,
-            Some(Reading::Newer(_)) => Self::Newer,
-            Some(Reading::OtherKey(observed)) => Self::OtherKey(observed),
-            Some(Reading::Genuine(observed)) => Self::Observed(observed),
-        }
-    }
-}
-
-/// The workload that is decided on.
-#[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
-    /// `metadata.uid`
-    pub uid: &'a str,
-    /// `metadata.creationTimestamp`, unix seconds.
-    pub created: i64,
-    /// `metadata.generation`: never seen twice, so it makes every `restarted-for` new.
-    pub generation: i64,
-    /// The template's `restarted-for`, empty where it has none.
-    pub restarted_for: &'a str,
-    /// What counts of what it uses.
-    pub uses: &'a References,
-    /// What it asks for.
-    pub policy: &'a Policy,
-    /// Whether a container that needs what is absent has ever started; `None` where nobody looked yet.
-    pub started: Option<bool>,
-}
 
 /// Why no decision was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,107 +80,6 @@ impl Outcome {
     }
 }
 
-/// What kind of change asks for a restart. Events, metrics, logs and `last-restart` all use these words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CauseKind {
-    /// Other data under the same uid.
-    Updated,
-    /// Deleted and created again: another uid.
-    Recreated,
-    /// It appeared after pods had started without it.
-    Created,
-    /// It was deleted, and `on-delete: restart` asks to restart for that.
-    Deleted,
-    /// The pod template was taken back behind the webhook.
-    RolledBack,
-    /// Written after the current revision was made, found at adoption with `on-adopt: restart`.
-    Outdated,
-}
-
-impl CauseKind {
-    /// For metrics and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Updated => "updated",
-            Self::Recreated => "recreated",
-            Self::Created => "created",
-            Self::Deleted => "deleted",
-            Self::RolledBack => "rolled_back",
-            Self::Outdated => "outdated",
-        }
-    }
-}
-
-/// Why a workload is restarted. `Display` gives the sentence that people read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cause {
-    /// What kind of change.
-    pub kind: CauseKind,
-    /// Of which source; `None` for the template itself, and where entries were folded.
-    pub source: Option<SourceName>,
-    /// The uid before and after, where it changed.
-    pub uids: Option<(String, String)>,
-    /// Keys that changed, where they are known by name.
-    pub keys: Vec<String>,
-}
-
-impl Cause {
-    pub(crate) fn plain(kind: CauseKind, source: Option<&SourceName>) -> Self {
-        Self {
-            kind,
-            source: source.cloned(),
-            uids: None,
-            keys: Vec::new(),
-        }
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.kind == CauseKind::RolledBack {
-            return f.write_str("the pod template was rolled back behind reroll");
-        }
-        match &self.source {
-            Some(source) => write!(f, "{}", source.spoken())?,
-            None => f.write_str("one of its many sources")?,
-        }
-        f.write_str(match self.kind {
-            CauseKind::Updated => " was updated",
-            CauseKind::Recreated => " was recreated",
-            CauseKind::Created => " was created",
-            CauseKind::Deleted => " was deleted",
-            CauseKind::RolledBack | CauseKind::Outdated => {
-                " was written after the current revision was made"
-            }
-        })?;
-        if let Some((before, after)) = &self.uids {
-            write!(f, " (uid {} → {})", short(before), short(after))?;
-        }
-        match self.keys.as_slice() {
-            [] => Ok(()),
-            [one] => write!(f, " (key {one})"),
-            [first @ .., last] if first.len() < 3 => {
-                write!(f, " (keys {} and {last})", first.join(", "))
-            }
-            many => write!(
-                f,
-                " (keys {}, {} and {} more)",
-                many[0],
-                many[1],
-                many.len() - 2
-            ),
-        }
-    }
-}
-
-fn short(uid: &str) -> String {
-    if uid.len() > 8 {
-        format!("{}…", uid.chars().take(8).collect::<String>())
-    } else {
-        uid.to_owned()
-    }
-}
-
 /// What follows for one workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -258,63 +101,6 @@ impl Decision {
             causes: Vec::new(),
             next: None,
             missing,
-        }
-    }
-}
-
-/// What follows for one source.
-#[derive(Clone, Debug)]
-enum Step {
-    Keep,
-    /// `holds`: nothing restarts meanwhile. `unsure`: a restart must know first that it is really absent.
-    Wait {
-        holds: bool,
-        unsure: bool,
-    },
-    Restart(Cause),
-    Undecided(Undecided),
-}
-
-/// One source's step, and the entry without and with a restart (`None`: no entry).
-struct Verdict {
-    step: Step,
-    kept: Option<Entry>,
-    rolled: Option<Entry>,
-}
-
-impl Verdict {
-    fn keep(entry: Entry) -> Self {
-        Self {
-            step: Step::Keep,
-            rolled: Some(entry.clone()),
-            kept: Some(entry),
-        }
-    }
-
-    fn wait(entry: Entry, holds: bool) -> Self {
-        Self {
-            step: Step::Wait {
-                holds,
-                unsure: false,
-            },
-            rolled: Some(entry.clone()),
-            kept: Some(entry),
-        }
-    }
-
-    fn restart(kept: Entry, rolled: Entry, cause: Cause) -> Self {
-        Self {
-            step: Step::Restart(cause),
-            kept: Some(kept),
-            rolled: Some(rolled),
-        }
-    }
-
-    fn undecided(why: Undecided) -> Self {
-        Self {
-            step: Step::Undecided(why),
-            kept: None,
-            rolled: None,
         }
     }
 }
@@ -507,289 +293,6 @@ pub fn fresh(
         ]);
     }
     key.digest(parts.iter().map(String::as_bytes)).to_string()
-}
-
-struct Rule<'a> {
-    policy: &'a Policy,
-    started: Option<bool>,
-    comparable: bool,
-}
-
-impl Rule<'_> {
-    fn judge(
-        &self,
-        source: &SourceName,
-        usage: &Usage,
-        entry: Option<&Entry>,
-        live: Lookup,
-    ) -> Verdict {
-        match live {
-            Lookup::Unsynced => Verdict::undecided(Undecided::Unsynced),
-            Lookup::Absent { since, .. } => self.judge_absent(source, usage, entry, since),
-            Lookup::Present { version, fresh } => {
-                let behind =
-                    entry.is_some_and(|entry| version.resource_version < entry.resource_version());
-                if behind && !fresh {
-                    return Verdict::undecided(Undecided::Behind);
-                }
-                self.judge_present(source, usage, entry, version, fresh)
-            }
-        }
-    }
-
-    fn judge_absent(
-        &self,
-        source: &SourceName,
-        usage: &Usage,
-        entry: Option<&Entry>,
-        since: u64,
-    ) -> Verdict {
-        let required = usage.need == Need::Required;
-        match entry {
-            None => match (required, self.started) {
-                (false, _) => Verdict::keep(Entry::Unknown),
-                (true, None) => Verdict::undecided(Undecided::AskPods),
-                (true, Some(true)) => Verdict::wait(Entry::Unknown, true),
-                (true, Some(false)) => Verdict::wait(Entry::Waiting, true),
-            },
-            Some(Entry::Seen {
-                uid,
-                resource_version,
-                ..
-            }) if self.policy.on_delete == OnDelete::Restart => {
-                if since < *resource_version {
-                    return Verdict::undecided(Undecided::Behind);
-                }
-                let deleted = Entry::Deleted {
-                    uid: uid.clone(),
-                    resource_version: *resource_version,
-                };
-                Verdict::restart(
-                    entry_clone(entry),
-                    deleted,
-                    Cause::plain(CauseKind::Deleted, Some(source)),
-                )
-            }
-            // Pods that restart for something else start without it; that its content is the same says nothing then.
-            Some(Entry::Seen {
-                resource_version, ..
-            }) if !required && self.policy.on_recreate == OnRecreate::Content => Verdict {
-                step: Step::Wait {
-                    holds: false,
-                    unsure: since < *resource_version,
-                },
-                kept: entry.cloned(),
-                rolled: Some(Entry::Unknown),
-            },
-            Some(deleted @ Entry::Deleted { .. }) => Verdict::keep(deleted.clone()),
-            // A source that became optional is not waited for: pods start without it.
-            Some(Entry::Unknown | Entry::Waiting) if !required => Verdict::keep(Entry::Unknown),
-            Some(other) => Verdict::wait(other.clone(), required),
-        }
-    }
-
-    fn judge_present(
-        &self,
-        source: &SourceName,
-        usage: &Usage,
-        entry: Option<&Entry>,
-        version: &Version,
-        fresh: bool,
-    ) -> Verdict {
-        let now = Entry::of(version, usage);
-        let lacks = lacks(usage, version);
-        match entry {
-            None if lacks => match self.started {
-                None => Verdict::undecided(Undecided::AskPods),
-                Some(true) => Verdict::wait(unknown_keys(now), true),
-                Some(false) => Verdict::wait(now, true),
-            },
-            None => Verdict::keep(now),
-            Some(Entry::Waiting) if lacks => Verdict::wait(now, true),
-            Some(Entry::Waiting) => Verdict::keep(now),
-            Some(Entry::Deleted { uid, .. }) if *uid == version.uid && !fresh => {
-                Verdict::undecided(Undecided::Behind)
-            }
-            Some(Entry::Deleted { .. }) if usage.need == Need::Required && lacks => {
-                Verdict::wait(now, true)
-            }
-            Some(Entry::Deleted { .. }) if usage.need == Need::Required => Verdict::keep(now),
-            Some(old @ (Entry::Unknown | Entry::Deleted { .. })) => {
-                if lacks {
-                    return Verdict::wait(old.clone(), true);
-                }
-                Verdict::restart(
-                    old.clone(),
-                    now,
-                    Cause::plain(CauseKind::Created, Some(source)),
-                )
-            }
-            Some(Entry::Seen {
-                uid,
-                resource_version,
-                marks,
-            }) => {
-                let seen = Seen {
-                    uid,
-                    resource_version: *resource_version,
-                    marks,
-                };
-                self.judge_seen(source, usage, &seen, version, now)
-            }
-        }
-    }
-
-    fn judge_seen(
-        &self,
-        source: &SourceName,
-        usage: &Usage,
-        old: &Seen,
-        version: &Version,
-        now: Entry,
-    ) -> Verdict {
-        let Entry::Seen {
-            marks: new_marks, ..
-        } = &now
-        else {
-            return Verdict::keep(now);
-        };
-        let recreated = *old.uid != version.uid;
-        let compared = Compared::of(old.marks, new_marks, usage, self.comparable);
-        // What has not changed keeps its old entry, so that nothing is written for it. A mark that is taken over must
-        // not be compared with anything older than the version it came from.
-        let resource_version = if compared.adopted {
-            old.resource_version.max(version.resource_version)
-        } else {
-            old.resource_version
-        };
-        let same = Entry::Seen {
-            uid: old.uid.to_owned(),
-            resource_version,
-            marks: compared.kept.clone(),
-        };
-        if lacks(usage, version) {
-            return Verdict::wait(same, true);
-        }
-        let all_waited =
-            !old.marks.is_empty() && old.marks.values().all(|mark| *mark == Mark::Waiting);
-        if recreated && !all_waited {
-            // Under another digest key nobody can tell whether the content is the same.
-            let same_content = self.comparable && compared.changed.is_empty();
-            if self.policy.on_recreate == OnRecreate::Content && same_content {
-                return Verdict::keep(now);
-            }
-            let cause = Cause {
-                kind: CauseKind::Recreated,
-                source: Some(source.clone()),
-                uids: Some((old.uid.to_owned(), version.uid.clone())),
-                keys: Vec::new(),
-            };
-            return Verdict::restart(same, now, cause);
-        }
-        if compared.changed.is_empty() {
-            let kept = if recreated { now.clone() } else { same };
-            return Verdict {
-                step: Step::Keep,
-                kept: Some(kept),
-                rolled: Some(now),
-            };
-        }
-        let keys = compared
-            .changed
-            .into_iter()
-            .filter(|key| key != super::version::WHOLE)
-            .collect();
-        let cause = Cause {
-            kind: CauseKind::Updated,
-            source: Some(source.clone()),
-            uids: None,
-            keys,
-        };
-        Verdict::restart(same, now, cause)
-    }
-}
-
-struct Seen<'a> {
-    uid: &'a str,
-    resource_version: u64,
-    marks: &'a BTreeMap<String, Mark>,
-}
-
-/// One source's marks, old beside new, on the keys that are used now.
-struct Compared {
-    /// Keys whose data is other than what was seen.
-    changed: Vec<String>,
-    /// The marks if nothing restarts: old ones where there are, new ones where the key is new or was waited for.
-    kept: BTreeMap<String, Mark>,
-    /// Whether any of `kept` is a new one.
-    adopted: bool,
-}
-
-impl Compared {
-    fn of(
-        old: &BTreeMap<String, Mark>,
-        new: &BTreeMap<String, Mark>,
-        usage: &Usage,
-        comparable: bool,
-    ) -> Self {
-        let mut compared = Self {
-            changed: Vec::new(),
-            kept: BTreeMap::new(),
-            adopted: false,
-        };
-        for (key, new_mark) in new {
-            let required = usage.keys.get(key) == Some(&Need::Required);
-            let (kept, changed) = match (old.get(key), new_mark) {
-                (None, new) => (*new, false),
-                (Some(Mark::Seen(_)), Mark::Seen(_)) if !comparable => (*new_mark, false),
-                (Some(old @ Mark::Seen(before)), Mark::Seen(after)) => (*old, before != after),
-                (Some(old @ Mark::Seen(_)), Mark::Waiting | Mark::Unknown) => (*old, !required),
-                (Some(Mark::Waiting), new) => (*new, false),
-                (Some(old @ Mark::Unknown), Mark::Seen(_)) => (*old, true),
-                (Some(old @ Mark::Unknown), Mark::Waiting | Mark::Unknown) => (*old, false),
-            };
-            compared.adopted |= old.get(key) != Some(&kept);
-            compared.kept.insert(key.clone(), kept);
-            if changed {
-                compared.changed.push(key.clone());
-            }
-        }
-        compared
-    }
-}
-
-/// Whether a key is absent that pods cannot start without.
-fn lacks(usage: &Usage, version: &Version) -> bool {
-    usage
-        .keys
-        .iter()
-        .any(|(key, need)| *need == Need::Required && version.key(key).is_none())
-}
-
-fn entry_clone(entry: Option<&Entry>) -> Entry {
-    entry.cloned().unwrap_or(Entry::Unknown)
-}
-
-/// Required keys that are absent although pods run: they may run without them.
-fn unknown_keys(entry: Entry) -> Entry {
-    match entry {
-        Entry::Seen {
-            uid,
-            resource_version,
-            mut marks,
-        } => {
-            marks
-                .values_mut()
-                .filter(|mark| **mark == Mark::Waiting)
-                .for_each(|mark| *mark = Mark::Unknown);
-            Entry::Seen {
-                uid,
-                resource_version,
-                marks,
-            }
-        }
-        other => other,
-    }
 }
 
 #[cfg(test)]

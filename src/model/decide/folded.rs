@@ -6,14 +6,16 @@
 use std::collections::BTreeMap;
 
 use super::{
-    super::{
-        fold::Fold,
-        observed::Entry,
-        policy::OnRecreate,
-        source::{Need, References, SourceKind, SourceName},
-        version::DigestKey,
-    },
-    Cause, CauseKind, Entries, Lookup, Rule, Step, Undecided, lacks,
+    Cause, CauseKind, Entries, Lookup, Undecided,
+    compare::lacks,
+    rules::{Rule, Step},
+};
+use crate::model::{
+    fold::Fold,
+    observed::Entry,
+    policy::OnRecreate,
+    source::{Need, References, SourceKind, SourceName},
+    version::DigestKey,
 };
 
 /// What follows for all that was folded.
