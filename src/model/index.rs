@@ -19,7 +19,7 @@ use super::{
     policy::{Complaint, Policy, Rules, Selection},
     source::{References, SourceKey, SourceKind, SourceName},
     version::{DigestKey, Version},
-    workload::{Kind, Workload, WorkloadKey},
+    workload::{Kind, Rollout, Stays, Workload, WorkloadKey},
 };
 
 /// How long a deleted source is remembered, in seconds.
@@ -95,6 +95,8 @@ pub struct Judged {
     pub suspended: bool,
     /// `reroll.dev/settle`
     pub settle: Option<Duration>,
+    /// Its pods are not those of its template after a restart, and will not be by themselves.
+    pub stays: Option<Stays>,
     /// The owner that would revert what reroll writes, of a workload that opted in.
     pub owner: Option<String>,
 }
@@ -409,6 +411,12 @@ impl Index {
                 let ours = workload.controller.is_none() && !workload.deleting;
                 ours && tracked.unwritten(&self.key).is_some()
             }),
+            stays: tracked
+                .filter(|t| !t.workload.restarted_for.is_empty())
+                .and_then(|t| match t.workload.rollout {
+                    Rollout::Stays(stays) => Some(stays),
+                    Rollout::Complete | Rollout::Rolling => None,
+                }),
             suspended: tracked.is_some_and(|tracked| tracked.policy.suspend),
             settle: tracked.and_then(|tracked| tracked.policy.settle),
             owner: tracked
