@@ -33,7 +33,7 @@ use self::{
 use crate::{
     config::RestartSettings,
     model::{
-        Decision, DigestKey, Outcome, SourceKey, SourceName, Version, WorkloadKey,
+        Decision, DigestKey, Outcome, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
         decide::Undecided,
         index::{Change, Overlay},
         workload::{Rollout, Stays, Workload},
@@ -130,6 +130,17 @@ impl Controller {
             .index_mut()
             .delete_source(key, resource_version, now);
         self.source_changed(key, change);
+    }
+
+    /// A list of sources is complete: from now on absence means something there.
+    pub fn source_listed(&self, kind: SourceKind, within: Option<&str>) {
+        let news = match within {
+            None => self.state.index_mut().set_synced(kind),
+            Some(namespace) => self.state.index_mut().set_synced_in(kind, namespace),
+        };
+        if news && self.is_listed() {
+            self.judge_all();
+        }
     }
 
     fn source_changed(&self, key: &SourceKey, change: Change) {

@@ -340,7 +340,7 @@ impl Controller {
     }
 
     async fn object(&self, key: &WorkloadKey) -> Result<Option<DynamicObject>, ()> {
-        let api = workloads(self.client.clone(), key.kind, Some(&key.namespace));
+        let api = workloads(self.client.clone(), key.kind, &key.namespace);
         let answer: Result<_, _> = timeout(self.request_timeout, api.get_opt(&key.name)).await;
         answer.map_err(drop)?.map_err(drop)
     }

@@ -312,7 +312,7 @@ impl Controller {
         key: &WorkloadKey,
         patch: patch::Patch,
     ) -> Result<(), Failure> {
-        let api = workloads(self.client.clone(), key.kind, Some(&key.namespace));
+        let api = workloads(self.client.clone(), key.kind, &key.namespace);
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()

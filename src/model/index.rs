@@ -29,7 +29,7 @@ pub const TOMBSTONE_SECONDS: i64 = 3600;
 #[derive(Debug)]
 pub struct Index {
     key: DigestKey,
-    synced: BTreeSet<SourceKind>,
+    synced: BTreeSet<(SourceKind, Option<String>)>,
     namespaces: HashMap<String, Namespace>,
 }
 
@@ -119,9 +119,20 @@ impl Index {
         &self.key
     }
 
-    /// The first list of a kind of source is complete: from now on absence means something.
-    pub fn set_synced(&mut self, kind: SourceKind) {
-        self.synced.insert(kind);
+    /// The first list of a kind of source is complete: from now on absence means something. Gives whether that is news.
+    pub fn set_synced(&mut self, kind: SourceKind) -> bool {
+        self.synced.insert((kind, None))
+    }
+
+    /// The same for one namespace.
+    pub fn set_synced_in(&mut self, kind: SourceKind, namespace: &str) -> bool {
+        self.synced.insert((kind, Some(namespace.to_owned())))
+    }
+
+    fn is_synced(&self, kind: SourceKind, namespace: &str) -> bool {
+        self.synced.iter().any(|(synced, within)| {
+            *synced == kind && within.as_ref().is_none_or(|within| within == namespace)
+        })
     }
 
     /// Takes in a version that exists, or existed, in the API.
@@ -314,7 +325,7 @@ impl Index {
 
     /// What is known of a source. An ignored one is looked up like any other.
     pub fn source(&self, namespace: &str, source: &SourceName) -> Lookup<'_> {
-        if !self.synced.contains(&source.kind) {
+        if !self.is_synced(source.kind, namespace) {
             return Lookup::Unsynced;
         }
         match self
