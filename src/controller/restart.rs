@@ -26,6 +26,7 @@ use super::{
 use crate::{
     model::{
         Cause, Decision, Observed, Outcome, SourceKey, SourceName, Version, WorkloadKey,
+        annotation::FIELD_MANAGER,
         decide::Undecided,
         index::{Overlay, just_read},
         patch,
@@ -36,8 +37,6 @@ use crate::{
     sources,
 };
 
-/// The field manager of every write; the webhook knows reroll's own by it.
-const FIELD_MANAGER: &str = "reroll";
 /// The most characters of `reroll.dev/last-restart`.
 const LAST_RESTART_LENGTH: usize = 1024;
 
@@ -114,6 +113,7 @@ impl Controller {
                 self.judge_all();
             }
             led = leads;
+            self.state.metrics.leading(leads);
             while leads && running.len() < self.settings.concurrency {
                 let Some(intent) = self.intents().take(Instant::now()) else {
                     break;
