@@ -1,6 +1,12 @@
 //! The index: events in any order, opting in and out, and `observed` that somebody else wrote.
 
+use std::collections::BTreeMap;
+
 use super::{super::testing::*, *};
+use crate::model::{
+    decide::{Decision, Known, Outcome, Undecided},
+    policy::Selection,
+};
 
 mod edges;
 mod memory;

@@ -362,7 +362,7 @@ fn live() -> impl Strategy<Value = Live> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn mutating_twice_is_mutating_once(

@@ -156,7 +156,7 @@ fn edges(index: &Index) -> Edges {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn the_order_of_arrival_does_not_matter(
