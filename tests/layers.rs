@@ -39,12 +39,12 @@ const LINES: usize = 400;
 
 fn sources(under: &str) -> BTreeMap<PathBuf, String> {
     fn walk(folder: &Path, found: &mut BTreeMap<PathBuf, String>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in fs::read_dir(folder).expect("src can be read") {
+            let path = entry.expect("src can be read").path();
             if path.is_dir() {
                 walk(&path, found);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
+                let text = fs::read_to_string(&path).expect("src can be read");
                 found.insert(path, text);
             }
         }
@@ -54,7 +54,10 @@ fn sources(under: &str) -> BTreeMap<PathBuf, String> {
     walk(&root.join(under), &mut found);
     let sibling = root.join(format!("{under}.rs"));
     if sibling.is_file() {
-        found.insert(sibling.clone(), fs::read_to_string(sibling).unwrap());
+        found.insert(
+            sibling.clone(),
+            fs::read_to_string(sibling).expect("src can be read"),
+        );
     }
     assert!(!found.is_empty(), "there is no src/{under}");
     found

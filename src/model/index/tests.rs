@@ -93,7 +93,7 @@ impl Shown {
         let text = index.workload(&self.key()).unwrap().unwritten(&key());
         Self {
             rv,
-            observed: text.map_or_else(|| self.observed.clone(), |text| text),
+            observed: text.unwrap_or_else(|| self.observed.clone()),
             ..self.clone()
         }
     }
@@ -112,9 +112,9 @@ fn v(name: &str, uid: &str, rv: u64, value: &str) -> Version {
 
 fn synced() -> Index {
     let mut index = Index::new(key());
-    SourceKind::ALL
-        .into_iter()
-        .for_each(|kind| index.set_synced(kind));
+    for kind in SourceKind::ALL {
+        index.set_synced(kind);
+    }
     index
 }
 

@@ -91,7 +91,7 @@ impl Tracked {
         }
     }
 
-    /// What [`decide`] looks at; `uses` are [`Self::uses`] without ignored sources.
+    /// What [`decide`](crate::model::decide::decide) looks at; `uses` are [`Self::uses`] without ignored sources.
     pub fn subject<'a>(&'a self, uses: &'a References) -> Subject<'a> {
         Subject {
             uid: &self.workload.uid,
@@ -134,6 +134,7 @@ impl Tracked {
 }
 
 /// Whether an annotation's content counts against what is remembered of the same workload.
+#[expect(clippy::match_same_arms, reason = "the rows of a table, in its order")]
 pub(super) fn supersedes(reading: Option<&Reading>, remembered: &Reading, uid: &str) -> bool {
     match (reading, remembered) {
         (Some(Reading::Newer(_)), _) => true,

@@ -39,6 +39,7 @@ fn one(usage: Usage, live: Live) -> World {
     World::new().with(&s(), usage, live)
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 #[test]
 fn what_a_template_change_records() {
     let whole_r = whole(Required);

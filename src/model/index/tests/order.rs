@@ -100,9 +100,9 @@ fn view(index: &Index) -> String {
 
 fn index_of(events: &[Event]) -> Index {
     let mut index = synced();
-    events
-        .iter()
-        .for_each(|event| event.clone().feed(&mut index));
+    for event in events {
+        event.clone().feed(&mut index);
+    }
     index
 }
 
