@@ -48,6 +48,7 @@ impl Controller {
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             let now = self.state.now();
             self.state.index_mut().expire(now);
+            self.intents().expire(Instant::now());
             self.judge_all();
         }
     }

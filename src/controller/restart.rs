@@ -287,6 +287,7 @@ impl Controller {
                 self.state.metrics.reacted(intent.since.elapsed());
                 tracing::info!(workload = %key, causes = told, "restarted a workload");
                 self.report_restart(key, causes);
+                self.intents().restarted(key, Instant::now());
                 self.intents().hold(key, None);
                 Finish::Over
             }

@@ -9,7 +9,7 @@ use crate::model::{
     policy::Selection,
     source::{References, SourceKey, SourceName},
     version::Version,
-    workload::{Workload, WorkloadKey},
+    workload::{Rollout, Stays, Workload, WorkloadKey},
 };
 
 /// A decision with what else matters for carrying it out.
@@ -23,6 +23,8 @@ pub struct Judged {
     pub suspended: bool,
     /// `reroll.dev/settle`
     pub settle: Option<Duration>,
+    /// Its pods are not those of its template after a restart, and will not be by themselves.
+    pub stays: Option<Stays>,
     /// The owner that would revert what reroll writes, of a workload that opted in.
     pub owner: Option<String>,
 }
@@ -74,6 +76,12 @@ impl Index {
                 let ours = workload.controller.is_none() && !workload.deleting;
                 ours && tracked.unwritten(&self.key).is_some()
             }),
+            stays: tracked
+                .filter(|t| !t.workload.restarted_for.is_empty())
+                .and_then(|t| match t.workload.rollout {
+                    Rollout::Stays(stays) => Some(stays),
+                    Rollout::Complete | Rollout::Rolling => None,
+                }),
             suspended: tracked.is_some_and(|tracked| tracked.policy.suspend),
             settle: tracked.and_then(|tracked| tracked.policy.settle),
             owner: tracked
