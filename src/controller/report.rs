@@ -138,7 +138,8 @@ impl Controller {
     }
 
     /// A workload lost its opt-in although somebody only meant to roll back.
-    pub(super) fn report_opted_out(&self, key: &WorkloadKey) {
+    pub(super) fn report_lost_opt_in(&self, key: &WorkloadKey) {
+        tracing::info!(workload = %key, "a workload is no longer opted in");
         let note = "reroll.dev/restart-on is gone: changes of its Secrets and ConfigMaps do not restart it any more".to_owned();
         self.events.publish(
             self.reference(key),
