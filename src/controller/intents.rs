@@ -354,6 +354,11 @@ impl Intents {
         }
     }
 
+    /// Why a workload is behind without an intent.
+    pub fn held(&self, workload: &WorkloadKey) -> Option<Held> {
+        self.held.get(workload).copied()
+    }
+
     /// How many wait or are being carried out, since when the oldest waits, and how many are held for which reason.
     pub fn pending(&self) -> (usize, Option<Instant>, Vec<(&'static str, u64)>) {
         let oldest = self.waiting.values().map(|intent| intent.since).min();

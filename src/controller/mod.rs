@@ -154,16 +154,23 @@ impl Controller {
 
     /// A workload looks like this now.
     pub fn workload_applied(&self, key: &WorkloadKey, workload: Workload) {
+        self.take_in(key, workload);
+        self.judge(key, Occasion::Look);
+    }
+
+    fn take_in(&self, key: &WorkloadKey, workload: Workload) {
         let rolling = workload.rollout == Rollout::Rolling && !workload.restarted_for.is_empty();
         if self.intents().rolls(key, rolling, Instant::now()) {
             self.intents_changed.notify_one();
         }
-        let adopted = self.state.index_mut().apply_workload(key, workload);
-        if adopted && self.is_listed() {
+        let seen = self.state.index_mut().apply_workload(key, workload);
+        if seen.adopted && self.is_listed() {
             self.housekeeping().report(key, Instant::now());
             self.housekeeping_changed.notify_one();
         }
-        self.judge(key, Occasion::Look);
+        if seen.lost_opt_in {
+            self.report_lost_opt_in(key);
+        }
     }
 
     /// A workload is gone.

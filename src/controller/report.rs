@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use super::{Controller, Judged, intents::Held, restart::Failure, watch::workloads};
 use crate::{
     model::{
-        Cause, CauseKind, SourceName, WorkloadKey,
+        Cause, CauseKind, Outcome, SourceName, WorkloadKey,
         decide::{Lookup, restart_for},
         policy::OnAdopt,
         source::containers_using,
@@ -170,8 +170,12 @@ impl Controller {
         );
     }
 
-    /// A workload lost its opt-in although somebody only meant to roll back.
-    pub(super) fn report_opted_out(&self, key: &WorkloadKey) {
+    /// A workload lost its opt-in, perhaps although somebody only meant to roll back.
+    pub(super) fn report_lost_opt_in(&self, key: &WorkloadKey) {
+        if !self.leadership.leads() {
+            return;
+        }
+        tracing::info!(workload = %key, "a workload is no longer opted in");
         let note = "reroll.dev/restart-on is gone: changes of its Secrets and ConfigMaps do not restart it any more".to_owned();
         self.events.publish(
             self.reference(key),
@@ -185,7 +189,20 @@ impl Controller {
     /// What a new decision holds against the workload, after an intent was void.
     pub(super) fn settle_held(&self, key: &WorkloadKey, judged: &Judged) {
         let held = super::held(judged);
-        let news = self.intents().hold(key, held);
+        let restarts = judged
+            .decision
+            .as_ref()
+            .is_some_and(|decision| decision.outcome == Outcome::Restart);
+        let news = {
+            let mut intents = self.intents();
+            // Whether there is room by now shows when it is written; until then it is no news.
+            let no_room = intents.held(key) == Some(Held::NoRoom);
+            if held.is_none() && no_room && (restarts || judged.unwritten) {
+                false
+            } else {
+                intents.hold(key, held)
+            }
+        };
         if let (Some(held), true) = (held, news) {
             self.report_held(key, held, judged);
         }

@@ -345,9 +345,7 @@ impl Controller {
     }
 
     fn take_over(&self, key: &WorkloadKey, object: &DynamicObject) {
-        self.state
-            .index_mut()
-            .apply_workload(key, Workload::read(key.kind, object));
+        self.take_in(key, Workload::read(key.kind, object));
     }
 
     fn hold_without_room(&self, key: &WorkloadKey) {

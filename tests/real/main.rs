@@ -18,4 +18,10 @@ mod cluster;
 mod proxy;
 mod support;
 
+mod keys;
+mod limits;
+mod paused;
 mod recreate;
+mod tamper;
+mod undo;
+mod unpersisted;

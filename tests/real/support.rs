@@ -2,11 +2,13 @@
 
 mod arena;
 mod manifests;
+mod pods;
 mod process;
 mod recorder;
 
 pub use arena::{Arena, Said};
 pub use manifests::*;
+pub use pods::{Pods, running};
 pub use process::{Reroll, RerollBuilder};
 pub use recorder::Recorder;
 
