@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use axum::http::Uri;
 use futures::{
     FutureExt,
     future::{BoxFuture, join_all},
@@ -43,7 +44,7 @@ use crate::{
     },
     state::{State, system_clock},
     webhook::{
-        registration::Registration,
+        registration::{Registration, is_loopback},
         routes::{Admission, router},
         server::{self, BodyLimits, BodyReader, ConnectionStats, Limits},
         tls::{self, CertificateFiles, CertificateResolver, SelfMade},
@@ -163,6 +164,7 @@ impl Parts {
 
         let config = cluster.client_config().await?;
         let api_server = config.cluster_url.clone();
+        check_api_server(settings.webhook.as_ref(), &api_server)?;
         let client = Client::try_from(config)?;
         let own_user = own_user(&client, wait).await?;
         let key = digest_key::load_or_create(
@@ -211,9 +213,7 @@ impl Parts {
             timeout: wait,
         };
         if let Some(webhook) = &settings.webhook {
-            parts.registration = parts
-                .start_webhook(webhook, cluster, &api_server.to_string(), tasks, stop)
-                .await?;
+            parts.registration = parts.start_webhook(webhook, cluster, tasks, stop).await?;
         }
         starting.ready();
         Ok((parts, listed))
@@ -223,7 +223,6 @@ impl Parts {
         &self,
         webhook: &WebhookSettings,
         cluster: &ClusterSettings,
-        api_server: &str,
         tasks: &mut Tasks,
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<(Registration, health::ReadyPart)>> {
@@ -296,7 +295,7 @@ impl Parts {
         };
         let part = self.readiness.part("webhook registration");
         let registration = self
-            .register(local, cluster, api_server, authority, address.port())
+            .register(local, cluster, authority, address.port())
             .await?;
         Ok(Some((registration, part)))
     }
@@ -305,26 +304,9 @@ impl Parts {
         &self,
         local: &LocalRegistration,
         cluster: &ClusterSettings,
-        api_server: &str,
         authority: Option<String>,
         port: u16,
     ) -> anyhow::Result<Registration> {
-        let loopback = [
-            "https://127.",
-            "https://localhost",
-            "https://[::1]",
-            "http://127.",
-            "http://localhost",
-            "http://[::1]",
-        ];
-        if !local.allow_remote_api_server
-            && !loopback.iter().any(|start| api_server.starts_with(start))
-        {
-            bail!(
-                "--webhook-url would register a webhook on this machine with the API server {api_server}, which is not \
-                 on it: install the chart there, or say --allow-remote-api-server"
-            );
-        }
         let host = local.url.host().unwrap_or("127.0.0.1");
         let port = local
             .url
@@ -402,6 +384,18 @@ impl Parts {
             }
         }
     }
+}
+
+/// Refuses to register a webhook on this machine with an API server on another, unless told to.
+fn check_api_server(webhook: Option<&WebhookSettings>, api_server: &Uri) -> anyhow::Result<()> {
+    let local = webhook.and_then(|webhook| webhook.local.as_ref());
+    if local.is_some_and(|local| !local.allow_remote_api_server) && !is_loopback(api_server) {
+        bail!(
+            "--webhook-url would register a webhook on this machine with the API server {api_server}, which is not on \
+             it: install the chart there, or say --allow-remote-api-server"
+        );
+    }
+    Ok(())
 }
 
 fn spawn_controller(
