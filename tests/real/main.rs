@@ -18,4 +18,11 @@ mod cluster;
 mod proxy;
 mod support;
 
+mod create;
+mod downtime;
+mod gone;
+mod helm;
+mod ops;
+mod opting;
 mod recreate;
+mod together;

@@ -2,11 +2,13 @@
 
 mod arena;
 mod manifests;
+mod many;
 mod process;
 mod recorder;
 
 pub use arena::{Arena, Said};
 pub use manifests::*;
+pub use many::each;
 pub use process::{Reroll, RerollBuilder};
 pub use recorder::Recorder;
 
