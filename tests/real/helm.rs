@@ -55,13 +55,11 @@ async fn life_of_a_release(name: &str, side: &'static str) {
     // To ("two", "1"): both change. To ("one", "1"): the Secret alone.
     release.rollback("2", 4).await;
     release.rollback("1", 5).await;
-    release.rollback("1", 5).await;
     // Only a merge by the client can be made a replacement.
     let replace = ["--force-replace", "--server-side=false"];
     release.upgrade("two", "1", &replace, 6).await;
-    release.upgrade("two", "2", &replace, 7).await;
-    release.upgrade("three", "3", &replace, 8).await;
-    release.upgrade("three", "3", &replace, 8).await;
+    release.upgrade("three", "2", &replace, 7).await;
+    release.upgrade("three", "2", &replace, 7).await;
     let app = release.arena.get("Deployment", "app").await;
     let annotations = app.metadata.annotations.unwrap();
     assert!(annotations.contains_key(OBSERVED) && annotations.contains_key(LAST_RESTART));
@@ -80,8 +78,8 @@ struct Release {
 impl Release {
     async fn new(name: &str, side: &'static str) -> Self {
         let arena = Arena::new(name).await;
-        // Helm's writes of one release are within the default settle time.
-        let reroll = arena.reroll().flag("--settle", "1s").start().await;
+        // Helm's writes of one release are within the settle time, also on a busy machine.
+        let reroll = arena.patient(arena.reroll().flag("--settle", "3s")).await;
         let chart = tempfile::tempdir().unwrap();
         write_chart(chart.path());
         Self {
@@ -112,8 +110,8 @@ impl Release {
     /// The same once more is another Deployment, which has never been rolled.
     async fn reinstall(&self) {
         self.arena.helm(&["uninstall", "app"]).await.ok();
-        self.upgrade("three", "3", &["--install"], 0).await;
-        self.upgrade("four", "3", &[], 1).await;
+        self.upgrade("three", "2", &["--install"], 0).await;
+        self.upgrade("four", "2", &[], 1).await;
     }
 
     async fn expect(&self, rollouts: usize, arguments: &[&str]) {

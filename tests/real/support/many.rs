@@ -1,4 +1,4 @@
-//! Many objects at once, and a way to the API server on which Secrets are seen late.
+//! Many objects at once, on a machine that is busy with them, and a reroll that sees Secrets late.
 
 use std::time::Duration;
 
@@ -40,14 +40,18 @@ impl Arena {
 
     /// A reroll to which every event of a watch of Secrets comes this much later, and the proxy that sees to it. Let
     /// the proxy outlive the reroll.
-    ///
-    /// The webhook has all the time it needs: on a busy machine a review would else go by without an answer, and what
-    /// is shown here is not that.
     pub async fn late_secrets(&self, by: Duration, builder: RerollBuilder) -> (FaultProxy, Reroll) {
         let proxy = FaultProxy::start(self.cluster.kubeconfig()).await.unwrap();
         let watches = Matcher::any().path_contains("/secrets").watch(true);
         proxy.add(Rule::new(watches, Fault::DelayBody(by)));
         let builder = builder.kubeconfig(proxy.kubeconfig());
+        let reroll = self.patient(builder).await;
+        (proxy, reroll)
+    }
+
+    /// A reroll whose webhook has all the time it needs: on a busy machine a review would else go by without an answer,
+    /// for tests that show something else.
+    pub async fn patient(&self, builder: RerollBuilder) -> Reroll {
         let reroll = builder.flag("--get-budget", "8s").start().await;
         let replace = |count| {
             let line = |number| json!({ "op": "replace", "path": format!("/webhooks/{number}/timeoutSeconds"), "value": 10 });
@@ -60,7 +64,7 @@ impl Arena {
         let validating = Api::<ValidatingWebhookConfiguration>::all(self.client.clone());
         let patch = Patch::<()>::Json(replace(1));
         validating.patch(name, &params, &patch).await.unwrap();
-        (proxy, reroll)
+        reroll
     }
 }
 
