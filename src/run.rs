@@ -21,7 +21,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{admission::bind, tasks::spawn_controller};
+use self::{
+    admission::{bind, check_api_server},
+    tasks::spawn_controller,
+};
 use crate::{
     config::Settings,
     controller::{
@@ -157,6 +160,7 @@ impl Parts {
 
         let config = cluster.client_config().await?;
         let api_server = config.cluster_url.clone();
+        check_api_server(settings.webhook.as_ref(), &api_server)?;
         let client = Client::try_from(config)?;
         let own_user = own_user(&client, wait).await?;
         let liveness = health.liveness.clone();
@@ -227,9 +231,7 @@ impl Parts {
             timeout: wait,
         };
         if let Some(webhook) = &settings.webhook {
-            parts.registration = parts
-                .start_webhook(webhook, cluster, &api_server.to_string(), tasks, stop)
-                .await?;
+            parts.registration = parts.start_webhook(webhook, cluster, tasks, stop).await?;
         }
         starting.ready();
         Ok((parts, listed))

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use axum::http::Uri;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +16,7 @@ use crate::{
     config::{ClusterSettings, LocalRegistration, WebhookSettings},
     ops::health,
     webhook::{
-        registration::Registration,
+        registration::{Registration, is_loopback},
         routes::{Admission, router},
         server::{self, BodyLimits, BodyReader, ConnectionStats, Limits},
         tls::{self, CertificateFiles, CertificateResolver, SelfMade},
@@ -27,7 +28,6 @@ impl Parts {
         &self,
         webhook: &WebhookSettings,
         cluster: &ClusterSettings,
-        api_server: &str,
         tasks: &mut Tasks,
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<(Registration, health::ReadyPart)>> {
@@ -100,7 +100,7 @@ impl Parts {
         };
         let part = self.readiness.part("webhook registration");
         let registration = self
-            .register(local, cluster, api_server, authority, address.port())
+            .register(local, cluster, authority, address.port())
             .await?;
         Ok(Some((registration, part)))
     }
@@ -109,26 +109,9 @@ impl Parts {
         &self,
         local: &LocalRegistration,
         cluster: &ClusterSettings,
-        api_server: &str,
         authority: Option<String>,
         port: u16,
     ) -> anyhow::Result<Registration> {
-        let loopback = [
-            "https://127.",
-            "https://localhost",
-            "https://[::1]",
-            "http://127.",
-            "http://localhost",
-            "http://[::1]",
-        ];
-        if !local.allow_remote_api_server
-            && !loopback.iter().any(|start| api_server.starts_with(start))
-        {
-            bail!(
-                "--webhook-url would register a webhook on this machine with the API server {api_server}, which is not \
-                 on it: install the chart there, or say --allow-remote-api-server"
-            );
-        }
         let host = local.url.host().unwrap_or("127.0.0.1");
         let port = local
             .url
@@ -193,4 +176,19 @@ pub(super) async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpL
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address} ({flag})"))
+}
+
+/// Refuses to register a webhook on this machine with an API server on another, unless told to.
+pub(super) fn check_api_server(
+    webhook: Option<&WebhookSettings>,
+    api_server: &Uri,
+) -> anyhow::Result<()> {
+    let local = webhook.and_then(|webhook| webhook.local.as_ref());
+    if local.is_some_and(|local| !local.allow_remote_api_server) && !is_loopback(api_server) {
+        bail!(
+            "--webhook-url would register a webhook on this machine with the API server {api_server}, which is not on \
+             it: install the chart there, or say --allow-remote-api-server"
+        );
+    }
+    Ok(())
 }

@@ -18,10 +18,17 @@ mod cluster;
 mod proxy;
 mod support;
 
+mod create;
+mod downtime;
+mod gone;
+mod helm;
 mod keys;
 mod limits;
+mod ops;
+mod opting;
 mod paused;
 mod recreate;
 mod tamper;
+mod together;
 mod undo;
 mod unpersisted;

@@ -2,12 +2,14 @@
 
 mod arena;
 mod manifests;
+mod many;
 mod pods;
 mod process;
 mod recorder;
 
 pub use arena::{Arena, Said};
 pub use manifests::*;
+pub use many::each;
 pub use pods::{Pods, running};
 pub use process::{Reroll, RerollBuilder};
 pub use recorder::Recorder;
