@@ -18,4 +18,8 @@ mod cluster;
 mod proxy;
 mod support;
 
+mod pods;
 mod recreate;
+mod references;
+mod rows;
+mod updates;

@@ -1,10 +1,12 @@
 //! What every test stands on: namespaces, a reroll, objects, and an independent count of restarts.
 
+mod acts;
 mod arena;
 mod manifests;
 mod process;
 mod recorder;
 
+pub use acts::{SOURCES, at_once};
 pub use arena::{Arena, Said};
 pub use manifests::*;
 pub use process::{Reroll, RerollBuilder};
