@@ -7,6 +7,7 @@ help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 demo: tools ## watch reroll at work in a cluster started for the purpose
+	@$(CARGO) build --locked --quiet --bin reroll
 	@$(CARGO) run --locked --quiet --example demo
 
 test: tools check ## everything that is checked before a merge

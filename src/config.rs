@@ -45,6 +45,10 @@ pub struct ClusterSettings {
     pub namespaces: Vec<String>,
     /// Where reroll itself lives: the Lease and the digest key's Secret.
     pub own_namespace: String,
+    /// Name of the Lease in it.
+    pub lease_name: String,
+    /// How long the Lease counts without being renewed.
+    pub lease_duration: Duration,
     /// The name of the Secret that holds the digest key.
     pub digest_key_secret: String,
     /// The longest that one API call may take.

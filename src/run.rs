@@ -30,6 +30,7 @@ use crate::{
     config::{ClusterSettings, LocalRegistration, Settings, WebhookSettings},
     controller::{
         Controller, digest_key,
+        lease::{Election, LeaseSettings, Work},
         watch::{Watch, Watched},
     },
     model::{Index, SourceKind, workload::KINDS},
@@ -55,6 +56,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Ends when every first list is complete.
 type Listed = BoxFuture<'static, ()>;
+
+/// After this long without a sign of life a loop counts as hanging.
+const STALLED: Duration = Duration::from_secs(10);
 
 /// All tasks of the process, by name.
 type Tasks = JoinSet<(&'static str, anyhow::Result<()>)>;
@@ -165,11 +169,31 @@ impl Parts {
         let api_server = config.cluster_url.clone();
         let client = Client::try_from(config)?;
         let own_user = own_user(&client, wait).await?;
+        let liveness = health.liveness.clone();
+        let lease = LeaseSettings {
+            name: cluster.lease_name.clone(),
+            duration: cluster.lease_duration,
+        };
+        let work: Work = Arc::new(move || liveness.failures().is_empty());
+        let (election, leadership) = Election::new(
+            client.clone(),
+            &cluster.own_namespace,
+            lease,
+            cluster.instance.clone(),
+            system_clock(),
+            work,
+        );
+        let election = election.run(stop.clone());
+        tasks.spawn(async move {
+            election.await;
+            ("leader election", Ok(()))
+        });
         let key = digest_key::load_or_create(
             &client,
             &cluster.own_namespace,
             &cluster.digest_key_secret,
             wait,
+            leadership.clone(),
         )
         .await?;
         tracing::info!(%api_server, user = own_user, digest_key = key.id(), "connected");
@@ -191,6 +215,8 @@ impl Parts {
             settings.restarts.clone(),
             wait,
             sink,
+            leadership.clone(),
+            health.liveness.heartbeat("restarts", STALLED),
         ));
         let listed = spawn_controller(
             &controller,
@@ -364,6 +390,9 @@ impl Parts {
             {
                 part.ready();
             }
+        }
+        if self.readiness.is_ready() {
+            tracing::info!("ready");
         }
     }
 

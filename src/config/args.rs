@@ -72,6 +72,26 @@ pub(super) struct ClusterArgs {
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "reroll", value_parser = parse_one_namespace)]
     pub(super) own_namespace: String,
 
+    /// The Lease that decides which replica restarts
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "REROLL_LEASE_NAME",
+        default_value = "reroll",
+        value_parser = parse_object_name
+    )]
+    pub(super) lease_name: String,
+
+    /// How long the Lease counts without being renewed: another replica takes over that long after a crash
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "REROLL_LEASE_DURATION",
+        default_value = "8s",
+        value_parser = parse_positive_duration
+    )]
+    pub(super) lease_duration: Duration,
+
     /// The Secret that holds the key for the digests of sources; created when absent
     #[arg(
         long,

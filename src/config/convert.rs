@@ -56,6 +56,8 @@ impl From<ClusterArgs> for ClusterSettings {
             context: args.context,
             namespaces,
             own_namespace: args.own_namespace,
+            lease_name: args.lease_name,
+            lease_duration: args.lease_duration,
             digest_key_secret: args.digest_key_secret,
             request_timeout: args.request_timeout,
             instance,

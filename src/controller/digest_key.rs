@@ -8,7 +8,9 @@ use kube::{
     api::{ObjectMeta, PostParams},
 };
 use rustls::crypto::aws_lc_rs;
+use tokio::time::{sleep, timeout};
 
+use super::lease::Leadership;
 use crate::model::{DigestKey, version::BadKey};
 
 /// Where the key stands in the Secret's data.
@@ -46,49 +48,88 @@ pub enum DigestKeyError {
     Random,
 }
 
-/// Reads the key, and makes one where there is none. Of several that make one at once, the first wins.
+/// Reads the key. Where there is none the leader makes one, and everybody else waits for it.
 pub async fn load_or_create(
     client: &Client,
     namespace: &str,
     name: &str,
     timeout: Duration,
+    mut leadership: Leadership,
 ) -> Result<DigestKey, DigestKeyError> {
-    let api = Api::<Secret>::namespaced(client.clone(), namespace);
-    let failed = |reason: String| DigestKeyError::Api {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-        reason,
+    let store = Store {
+        api: Api::namespaced(client.clone(), namespace),
+        namespace,
+        name,
+        timeout,
     };
-    let read = async || match tokio::time::timeout(timeout, api.get_opt(name)).await {
-        Err(_) => Err(failed("no answer in time".to_owned())),
-        Ok(Err(error)) => Err(failed(reason(&error))),
-        Ok(Ok(secret)) => Ok(secret),
-    };
-    let secret = match read().await? {
-        Some(secret) => Some(secret),
-        None => {
-            let made = new_secret(name)?;
-            match tokio::time::timeout(timeout, api.create(&PostParams::default(), &made)).await {
-                Err(_) => return Err(failed("no answer in time".to_owned())),
-                Ok(Ok(secret)) => {
-                    tracing::info!(namespace, name, "made a new digest key");
-                    Some(secret)
-                }
-                Ok(Err(kube::Error::Api(status))) if status.is_already_exists() => read().await?,
-                Ok(Err(error)) => return Err(failed(reason(&error))),
+    loop {
+        if let Some(secret) = store.read().await? {
+            return store.key(secret);
+        }
+        if leadership.leads() {
+            if let Some(secret) = store.create().await? {
+                tracing::info!(namespace, name, "made a new digest key");
+                return store.key(secret);
+            }
+        } else {
+            tokio::select! {
+                () = leadership.changed() => {}
+                () = sleep(LOOK_EVERY) => {}
             }
         }
-    };
-    let data = secret.and_then(|secret| secret.data).unwrap_or_default();
-    let bytes = data
-        .get(DATA_KEY)
-        .map(|value| value.0.as_slice())
-        .unwrap_or_default();
-    DigestKey::new(bytes).map_err(|source| DigestKeyError::Bad {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-        source,
-    })
+    }
+}
+
+/// How often somebody who may not make the key looks whether it is there.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+struct Store<'a> {
+    api: Api<Secret>,
+    namespace: &'a str,
+    name: &'a str,
+    timeout: Duration,
+}
+
+impl Store<'_> {
+    async fn read(&self) -> Result<Option<Secret>, DigestKeyError> {
+        match timeout(self.timeout, self.api.get_opt(self.name)).await {
+            Err(_) => Err(self.failed("no answer in time".to_owned())),
+            Ok(Err(error)) => Err(self.failed(reason(&error))),
+            Ok(Ok(secret)) => Ok(secret),
+        }
+    }
+
+    /// `None` where somebody was faster.
+    async fn create(&self) -> Result<Option<Secret>, DigestKeyError> {
+        let made = new_secret(self.name)?;
+        match timeout(self.timeout, self.api.create(&PostParams::default(), &made)).await {
+            Err(_) => Err(self.failed("no answer in time".to_owned())),
+            Ok(Ok(secret)) => Ok(Some(secret)),
+            Ok(Err(kube::Error::Api(status))) if status.is_already_exists() => Ok(None),
+            Ok(Err(error)) => Err(self.failed(reason(&error))),
+        }
+    }
+
+    fn key(&self, secret: Secret) -> Result<DigestKey, DigestKeyError> {
+        let data = secret.data.unwrap_or_default();
+        let bytes = data
+            .get(DATA_KEY)
+            .map(|value| value.0.as_slice())
+            .unwrap_or_default();
+        DigestKey::new(bytes).map_err(|source| DigestKeyError::Bad {
+            namespace: self.namespace.to_owned(),
+            name: self.name.to_owned(),
+            source,
+        })
+    }
+
+    fn failed(&self, reason: String) -> DigestKeyError {
+        DigestKeyError::Api {
+            namespace: self.namespace.to_owned(),
+            name: self.name.to_owned(),
+            reason,
+        }
+    }
 }
 
 /// An error's reason without any part of an answer that could not be read: that would quote the Secret.

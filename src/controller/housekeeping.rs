@@ -53,8 +53,14 @@ impl Housekeeping {
 impl Controller {
     /// Writes what is due, one at a time, until `stop`.
     pub async fn keep_house(self: Arc<Self>, stop: CancellationToken) {
+        let mut leadership = self.leadership.clone();
         while !stop.is_cancelled() {
-            let taken = self.housekeeping().due.take(Instant::now());
+            let leads = leadership.leads();
+            let taken = if leads {
+                self.housekeeping().due.take(Instant::now())
+            } else {
+                None
+            };
             if let Some(intent) = taken {
                 let finish = self.tidy(&intent.workload, intent.attempts).await;
                 self.housekeeping()
@@ -62,10 +68,15 @@ impl Controller {
                     .finish(intent, finish, Instant::now());
                 continue;
             }
-            let next = self.housekeeping().due.next(Instant::now());
+            let next = self
+                .housekeeping()
+                .due
+                .next(Instant::now())
+                .filter(|_| leads);
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.housekeeping_changed.notified() => {}
+                () = leadership.changed() => {}
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
             }
         }

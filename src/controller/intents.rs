@@ -201,11 +201,15 @@ impl Intents {
         }
     }
 
+    /// Nothing is to be done for the workload; gives whether something was.
+    pub fn settled(&mut self, workload: &WorkloadKey) -> bool {
+        let intent = self.waiting.remove(workload);
+        intent.is_some_and(|intent| self.order.remove(&(intent.due, intent.workload)))
+    }
+
     /// The workload is gone, or nothing is to be done for it any more.
     pub fn forget(&mut self, workload: &WorkloadKey) {
-        if let Some(intent) = self.waiting.remove(workload) {
-            self.order.remove(&(intent.due, intent.workload));
-        }
+        self.settled(workload);
         self.held.remove(workload);
     }
 

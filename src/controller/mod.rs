@@ -8,6 +8,7 @@
 pub mod digest_key;
 pub mod housekeeping;
 pub mod intents;
+pub mod lease;
 pub mod reconcile;
 pub mod report;
 pub mod restart;
@@ -27,6 +28,7 @@ use tokio::{sync::Notify, time::Instant};
 use self::{
     housekeeping::Housekeeping,
     intents::{Held, Intents, Pacing},
+    lease::Leadership,
 };
 use crate::{
     config::RestartSettings,
@@ -36,7 +38,7 @@ use crate::{
         index::{Change, Overlay},
         workload::Workload,
     },
-    ops::events::EventSink,
+    ops::{events::EventSink, health::Heartbeat, metrics::labels::IntentOutcome},
     state::State,
 };
 
@@ -54,6 +56,9 @@ pub struct Controller {
     intents_changed: Notify,
     housekeeping: Mutex<Housekeeping>,
     housekeeping_changed: Notify,
+    leadership: Leadership,
+    /// Shows that the restart loop is alive.
+    heartbeat: Heartbeat,
     /// Until every first list is complete nothing is judged: absence would mean nothing.
     listed: AtomicBool,
 }
@@ -66,6 +71,8 @@ impl Controller {
         settings: RestartSettings,
         request_timeout: Duration,
         events: EventSink,
+        leadership: Leadership,
+        heartbeat: Heartbeat,
     ) -> Self {
         let digest_key = state.index().key().clone();
         let pacing = Pacing {
@@ -82,6 +89,8 @@ impl Controller {
             intents_changed: Notify::new(),
             housekeeping: Mutex::new(Housekeeping::new(settings.adopt_rate, Instant::now())),
             housekeeping_changed: Notify::new(),
+            leadership,
+            heartbeat,
             listed: AtomicBool::new(false),
             settings,
         }
@@ -182,7 +191,12 @@ impl Controller {
             decision.outcome,
             Outcome::Restart | Outcome::Undecided(Undecided::Behind | Undecided::AskPods)
         );
-        if due && !judged.suspended {
+        if !due {
+            // Data was put back, or another replica was faster.
+            if self.intents().settled(key) {
+                self.state.metrics.intent_ended(IntentOutcome::Void);
+            }
+        } else if !judged.suspended {
             let settle = judged.settle.unwrap_or(self.settings.settle);
             let now = Instant::now();
             match occasion {

@@ -52,7 +52,7 @@ impl Controller {
         }
     }
 
-    fn judge_all(&self) -> u64 {
+    pub(super) fn judge_all(&self) -> u64 {
         let all = self.state.index().workloads(None, None);
         let restarts = all
             .iter()

@@ -75,6 +75,9 @@ impl Controller {
 
     /// A workload is behind its sources, and no intent can help it.
     pub(super) fn report_held(&self, key: &WorkloadKey, held: Held, judged: &Judged) {
+        if !self.leadership.leads() {
+            return;
+        }
         let decision = judged.decision.as_ref();
         let causes = decision.map(|decision| {
             decision

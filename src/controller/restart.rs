@@ -14,7 +14,7 @@ use kube::{
 };
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +40,9 @@ use crate::{
 const FIELD_MANAGER: &str = "reroll";
 /// The most characters of `reroll.dev/last-restart`.
 const LAST_RESTART_LENGTH: usize = 1024;
+
+/// How often the loop shows that it is alive when there is nothing to do.
+pub(super) const BEAT: Duration = Duration::from_secs(1);
 
 /// Why a write of a workload failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,8 +104,17 @@ impl Controller {
     /// Carries out what is due, until `stop`; then lets what is under way end.
     pub async fn restart_due(self: Arc<Self>, stop: CancellationToken) {
         let mut running = JoinSet::new();
+        let mut leadership = self.leadership.clone();
+        let mut led = false;
         while !stop.is_cancelled() {
-            while running.len() < self.settings.concurrency {
+            self.heartbeat.beat();
+            let leads = leadership.leads();
+            if leads && !led {
+                // What was told to nobody while another led, or nobody did, is told now.
+                self.judge_all();
+            }
+            led = leads;
+            while leads && running.len() < self.settings.concurrency {
                 let Some(intent) = self.intents().take(Instant::now()) else {
                     break;
                 };
@@ -112,7 +124,7 @@ impl Controller {
             let next = self
                 .intents()
                 .next(Instant::now())
-                .filter(|_| running.len() < self.settings.concurrency);
+                .filter(|_| leads && running.len() < self.settings.concurrency);
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(ended) = running.join_next() => {
@@ -122,6 +134,8 @@ impl Controller {
                     }
                 }
                 () = self.intents_changed.notified() => {}
+                () = leadership.changed() => {}
+                () = sleep(BEAT) => {}
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
             }
         }

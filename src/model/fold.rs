@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     observed::{Entry, Mark},
     source::{References, SourceKind, SourceName},
-    version::{DigestKey, used_keys},
+    version::{Digest, DigestKey, used_keys},
 };
 
 /// Entries, combined.
@@ -19,9 +19,9 @@ use super::{
 pub struct Fold {
     /// How many sources.
     pub n: usize,
-    /// Digest of their names and used keys.
+    /// Digest of their names and used keys; no secret, so under no key, and comparable when the digest key was lost.
     pub names: String,
-    /// Digest of their uids.
+    /// Digest of their uids; under no key either.
     pub uids: String,
     /// Digest of their data, as far as used.
     pub data: String,
@@ -58,15 +58,25 @@ impl Fold {
                 }
             }
         }
-        let digest =
-            |parts: Vec<String>| key.digest(parts.iter().map(String::as_bytes)).to_string();
+        let plain =
+            |parts: &[String]| Digest::plain(parts.iter().map(String::as_bytes)).to_string();
         Self {
             n: entries.len(),
-            names: digest(names),
-            uids: digest(uids),
-            data: digest(data),
+            names: plain(&names),
+            uids: plain(&uids),
+            data: key.digest(data.iter().map(String::as_bytes)).to_string(),
             c: newest.get(&SourceKind::ConfigMap).copied().unwrap_or(0),
             s: newest.get(&SourceKind::Secret).copied().unwrap_or(0),
         }
+    }
+
+    /// Whether it stands for the same versions, newer labels aside.
+    pub fn same(&self, other: &Self) -> bool {
+        self.names == other.names && self.uids == other.uids && self.data == other.data
+    }
+
+    /// Whether it was made of an older view of the same sources.
+    pub fn behind(&self, other: &Self) -> bool {
+        self.names == other.names && (self.c < other.c || self.s < other.s)
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::{
     decide::{Decision, Known, Lookup, Outcome, Subject, Undecided, decide},
     observed::{Observed, Reading},
-    policy::{Complaint, Policy, Selection},
+    policy::{Complaint, Policy, Rules, Selection},
     source::{References, SourceKey, SourceKind, SourceName},
     version::{DigestKey, Version},
     workload::{Kind, Workload, WorkloadKey},
@@ -45,7 +45,11 @@ struct Namespace {
 #[derive(Debug)]
 enum Source {
     Present(Version),
-    Tombstone { last: Version, since: u64, at: i64 },
+    Tombstone {
+        last: Option<Version>,
+        since: u64,
+        at: i64,
+    },
 }
 
 /// A workload and what follows from its annotations.
@@ -61,6 +65,8 @@ pub struct Tracked {
     pub uses: References,
     /// What was observed: the annotation's content, or what is newer than it.
     memory: Option<Reading>,
+    /// The highest sequence that was read from the annotation.
+    written: u64,
     /// An annotation text that must not count any more, because the workload opted out after it was written.
     void: Option<String>,
     /// Whether a container that needs what is absent has ever started, once somebody looked.
@@ -81,7 +87,7 @@ pub struct Change {
 /// A decision with what else matters for carrying it out.
 #[derive(Clone, Debug)]
 pub struct Judged {
-    /// `None` where the workload is unknown, did not opt in, or has a controller as owner.
+    /// `None` where the workload is unknown, did not opt in, has a controller as owner, or is being deleted.
     pub decision: Option<Decision>,
     /// `observed` is to be written or removed.
     pub unwritten: bool,
@@ -133,18 +139,11 @@ impl Index {
                     recreated || known.whole != version.whole || known.ignored != version.ignored;
                 *known = version;
             }
-            Some(slot @ Source::Tombstone { .. }) => {
-                if let Source::Tombstone { last, .. } = slot {
-                    recreated = last.uid != version.uid;
-                }
-                *slot = Source::Present(version);
+            Some(Source::Tombstone { last, .. }) => {
+                recreated = last.as_ref().is_some_and(|last| last.uid != version.uid);
+                space.put(&key.source, Source::Present(version));
             }
-            None => {
-                space
-                    .sources
-                    .insert(key.source.clone(), Source::Present(version));
-                space.match_globs(&key.source);
-            }
+            None => space.put(&key.source, Source::Present(version)),
         }
         let users = if changed {
             space.users_of(&key.namespace, &key.source)
@@ -160,31 +159,30 @@ impl Index {
 
     /// Takes in that a source is gone: `resource_version` is that of the deletion, `now` is in unix seconds.
     pub fn delete_source(&mut self, key: &SourceKey, resource_version: u64, now: i64) -> Change {
-        let Some(space) = self.namespaces.get_mut(&key.namespace) else {
-            return Change::default();
-        };
-        let Some(source) = space.sources.get_mut(&key.source) else {
-            return Change::default();
-        };
-        match source {
-            Source::Present(known) if known.resource_version <= resource_version => {
-                let last = known.clone();
-                *source = Source::Tombstone {
-                    last,
-                    since: resource_version,
-                    at: now,
-                };
+        let space = self.namespaces.entry(key.namespace.clone()).or_default();
+        let (since, at) = (resource_version, now);
+        match space.sources.get_mut(&key.source) {
+            Some(Source::Present(known)) if known.resource_version <= resource_version => {
+                let last = Some(known.clone());
+                let users = space.users_of(&key.namespace, &key.source);
+                space.put(&key.source, Source::Tombstone { last, since, at });
                 Change {
                     changed: true,
                     recreated: false,
-                    users: space.users_of(&key.namespace, &key.source),
+                    users,
                 }
             }
-            Source::Tombstone { since, .. } => {
+            Some(Source::Present(_)) => Change::default(),
+            Some(Source::Tombstone { since, .. }) => {
                 *since = resource_version.max(*since);
                 Change::default()
             }
-            Source::Present(_) => Change::default(),
+            // Nobody has seen it; an event about it that comes late must not bring it to life.
+            None => {
+                let last = None;
+                space.put(&key.source, Source::Tombstone { last, since, at });
+                Change::default()
+            }
         }
     }
 
@@ -215,10 +213,7 @@ impl Index {
         let digest_key = &self.key;
         let space = self.namespaces.entry(key.namespace.clone()).or_default();
         let slot = (key.kind, key.name.clone());
-        let older = |known: &Tracked| {
-            known.workload.uid == workload.uid
-                && known.workload.resource_version > workload.resource_version
-        };
+        let older = |known: &Tracked| known.workload.resource_version > workload.resource_version;
         if space.workloads.get(&slot).is_some_and(older) {
             return false;
         }
@@ -330,7 +325,7 @@ impl Index {
                 since: 0,
             },
             Some(Source::Tombstone { last, since, .. }) => Lookup::Absent {
-                last: Some(last),
+                last: last.as_ref(),
                 since: *since,
             },
             Some(Source::Present(version)) => Lookup::Present {
@@ -340,7 +335,22 @@ impl Index {
         }
     }
 
-    /// The names of a namespace's sources, for globs.
+    /// What counts of what a workload refers to, under these rules: a glob takes what exists, and what was observed of
+    /// the workload although it is gone.
+    pub fn select(&self, key: &WorkloadKey, rules: &Rules, references: &References) -> References {
+        let memory = self.workload(key).and_then(|known| known.memory.as_ref());
+        let sources = self
+            .namespaces
+            .get(&key.namespace)
+            .map(|space| &space.sources);
+        let candidates = sources
+            .into_iter()
+            .flat_map(|sources| candidates(sources, memory));
+        rules.select(references, candidates.chain(remembered(memory)))
+    }
+
+    /// The names of a namespace's sources, those of deleted ones that are remembered included. For globs see
+    /// [`Self::select`].
     pub fn source_names(&self, namespace: &str) -> impl Iterator<Item = &SourceName> {
         self.namespaces
             .get(namespace)
@@ -359,7 +369,8 @@ impl Index {
     /// Decides for a workload, with `overlay` laid over what is known of sources.
     pub fn assess(&self, key: &WorkloadKey, overlay: &Overlay) -> Option<Decision> {
         let tracked = self.workload(key)?;
-        if !tracked.policy.opted_in() || tracked.workload.controller.is_some() {
+        let workload = &tracked.workload;
+        if !tracked.policy.opted_in() || workload.controller.is_some() || workload.deleting {
             return None;
         }
         if tracked.policy.selection == Selection::Unreadable {
@@ -394,7 +405,9 @@ impl Index {
         let tracked = self.workload(key);
         Judged {
             unwritten: tracked.is_some_and(|tracked| {
-                tracked.workload.controller.is_none() && tracked.unwritten(&self.key).is_some()
+                let workload = &tracked.workload;
+                let ours = workload.controller.is_none() && !workload.deleting;
+                ours && tracked.unwritten(&self.key).is_some()
             }),
             suspended: tracked.is_some_and(|tracked| tracked.policy.suspend),
             settle: tracked.and_then(|tracked| tracked.policy.settle),
@@ -427,9 +440,7 @@ impl Index {
         let void = known.and_then(|known| known.void.as_ref());
         let written = shown.observed.as_ref().filter(|text| void != Some(*text));
         let own = |reading: &Reading| match reading {
-            Reading::Genuine(observed) | Reading::OtherKey(observed) => {
-                observed.workload_uid.is_empty() || observed.workload_uid == shown.uid
-            }
+            Reading::Genuine(observed) | Reading::OtherKey(observed) => observed.is_of(&shown.uid),
             Reading::Newer(_) | Reading::Foreign => true,
         };
         let reading = written
@@ -444,10 +455,25 @@ impl Index {
     }
 
     /// Takes over what a decision without a restart observed, at once; it is written later.
-    pub fn remember(&mut self, key: &WorkloadKey, observed: Observed) {
-        if let Some(tracked) = self.tracked_mut(key) {
-            tracked.memory = Some(Reading::Genuine(observed));
-            tracked.void = None;
+    ///
+    /// However often that happens before it is written, it is one write ahead of the annotation: so is what the webhook
+    /// stamps meanwhile, which must count against it.
+    pub fn remember(&mut self, key: &WorkloadKey, mut observed: Observed) {
+        let Some(space) = self.namespaces.get_mut(&key.namespace) else {
+            return;
+        };
+        let slot = (key.kind, key.name.clone());
+        let Some(tracked) = space.workloads.get_mut(&slot) else {
+            return;
+        };
+        observed.sequence = observed.sequence.min(tracked.written.saturating_add(1));
+        let forgotten: Vec<_> = remembered(tracked.memory.as_ref())
+            .filter(|source| !observed.entries.contains_key(source))
+            .cloned()
+            .collect();
+        tracked.memory = Some(Reading::Genuine(observed));
+        for source in &forgotten {
+            space.reconnect(&slot, source);
         }
     }
 
@@ -516,21 +542,29 @@ impl Tracked {
                 complaints,
                 uses: References::new(),
                 memory: None,
+                written: 0,
                 void,
                 started: None,
             };
         }
-        let written = workload
+        let text = workload
             .observed
             .as_ref()
             .filter(|text| void.as_ref() != Some(*text));
-        let reading = written.map(|text| Observed::read(text, key));
-        let same_references = before
-            .as_ref()
-            .is_some_and(|known| known.workload.references == workload.references);
+        let reading = text.map(|text| Observed::read(text, key));
+        let mut written = before.as_ref().map_or(0, |known| known.written);
+        if let Some(Reading::Genuine(read)) = &reading
+            && read.is_of(&workload.uid)
+        {
+            written = written.max(read.sequence);
+        }
+        let same_uses = |known: &&Self| {
+            known.workload.references == workload.references
+                && known.policy.selection == policy.selection
+        };
         let started = before
             .as_ref()
-            .filter(|_| same_references)
+            .filter(same_uses)
             .and_then(|known| known.started);
         let memory = match before.and_then(|known| known.memory) {
             Some(remembered) if !supersedes(reading.as_ref(), &remembered, &workload.uid) => {
@@ -544,6 +578,7 @@ impl Tracked {
             complaints,
             uses: References::new(),
             memory,
+            written,
             void,
             started,
         }
@@ -596,8 +631,7 @@ fn supersedes(reading: Option<&Reading>, remembered: &Reading, uid: &str) -> boo
     match (reading, remembered) {
         (Some(Reading::Newer(_)), _) => true,
         (Some(Reading::Genuine(read)), Reading::Genuine(known)) => {
-            read.sequence >= known.sequence
-                && (read.workload_uid == uid || read.workload_uid.is_empty())
+            read.sequence >= known.sequence && read.is_of(uid)
         }
         (
             Some(Reading::Genuine(_) | Reading::OtherKey(_)),
@@ -629,6 +663,34 @@ pub fn just_read(reads: &[(SourceName, Option<Version>)]) -> Overlay<'_> {
         .collect()
 }
 
+/// What a glob takes besides what was observed: the sources that exist. A fold does not know what it holds by name, so
+/// for it also those that existed not long ago.
+fn candidates<'a>(
+    sources: &'a HashMap<SourceName, Source>,
+    memory: Option<&Reading>,
+) -> impl Iterator<Item = &'a SourceName> {
+    let gone_too = folds(memory);
+    sources
+        .iter()
+        .filter(move |(_, source)| gone_too || matches!(source, Source::Present(_)))
+        .map(|(name, _)| name)
+}
+
+fn folds(memory: Option<&Reading>) -> bool {
+    matches!(memory, Some(Reading::Genuine(observed) | Reading::OtherKey(observed)) if observed.fold.is_some())
+}
+
+/// The sources that were observed: a glob takes them although they are gone.
+fn remembered(memory: Option<&Reading>) -> impl Iterator<Item = &SourceName> {
+    let observed = match memory {
+        Some(Reading::Genuine(observed) | Reading::OtherKey(observed)) => Some(observed),
+        _ => None,
+    };
+    observed
+        .into_iter()
+        .flat_map(|observed| observed.entries.keys())
+}
+
 /// What is used, without sources that ask to be ignored.
 pub fn without_ignored<'a>(
     uses: &References,
@@ -653,17 +715,9 @@ impl Namespace {
         let Selection::Some(rules) = &tracked.policy.selection else {
             return;
         };
-        let observed = match &tracked.memory {
-            Some(Reading::Genuine(observed) | Reading::OtherKey(observed)) => Some(observed),
-            _ => None,
-        };
-        let remembered = observed
-            .into_iter()
-            .flat_map(|observed| observed.entries.keys());
-        tracked.uses = rules.select(
-            &tracked.workload.references,
-            self.sources.keys().chain(remembered),
-        );
+        let memory = tracked.memory.as_ref();
+        let candidates = candidates(&self.sources, memory).chain(remembered(memory));
+        tracked.uses = rules.select(&tracked.workload.references, candidates);
         if rules.has_globs() {
             self.globbing.insert(slot.clone());
         }
@@ -677,33 +731,64 @@ impl Namespace {
 
     fn disconnect(&mut self, slot: &(Kind, String)) {
         self.globbing.remove(slot);
-        let Some(tracked) = self.workloads.get(slot) else {
-            return;
-        };
-        for source in tracked.uses.keys() {
-            if let Some(users) = self.users.get_mut(source) {
-                users.remove(slot);
-                if users.is_empty() {
-                    self.users.remove(source);
-                }
-            }
+        let uses = self
+            .workloads
+            .get_mut(slot)
+            .map(|tracked| std::mem::take(&mut tracked.uses));
+        for source in uses.unwrap_or_default().keys() {
+            self.cut(slot, source);
         }
     }
 
-    /// A source of a new name: globs may take it.
-    fn match_globs(&mut self, source: &SourceName) {
-        let takes = |slot: &&(Kind, String)| match self
-            .workloads
-            .get(*slot)
-            .map(|tracked| &tracked.policy.selection)
-        {
-            Some(Selection::Some(rules)) => rules.names(source),
-            _ => false,
+    /// Takes in that a source appeared or vanished.
+    fn put(&mut self, name: &SourceName, source: Source) {
+        self.sources.insert(name.clone(), source);
+        let takes = |slot: &&(Kind, String)| match self.workloads.get(*slot) {
+            Some(Tracked { policy, .. }) => match &policy.selection {
+                Selection::Some(rules) => rules.names(name),
+                _ => false,
+            },
+            None => false,
         };
         let slots: Vec<_> = self.globbing.iter().filter(takes).cloned().collect();
         for slot in &slots {
-            self.disconnect(slot);
-            self.connect(slot);
+            self.reconnect(slot, name);
+        }
+    }
+
+    /// Makes or cuts the one edge between a workload and a source.
+    fn reconnect(&mut self, slot: &(Kind, String), source: &SourceName) {
+        let Some(tracked) = self.workloads.get_mut(slot) else {
+            return;
+        };
+        let Selection::Some(rules) = &tracked.policy.selection else {
+            return;
+        };
+        let memory = tracked.memory.as_ref();
+        let counts = match self.sources.get(source) {
+            Some(Source::Present(_)) => true,
+            Some(Source::Tombstone { .. }) if folds(memory) => true,
+            _ => remembered(memory).any(|known| known == source),
+        };
+        let candidate = counts.then_some(source).into_iter();
+        let selected = rules
+            .select(&tracked.workload.references, candidate)
+            .remove(source);
+        if let Some(usage) = selected {
+            tracked.uses.insert(source.clone(), usage);
+            let users = self.users.entry(source.clone()).or_default();
+            users.insert(slot.clone());
+        } else if tracked.uses.remove(source).is_some() {
+            self.cut(slot, source);
+        }
+    }
+
+    fn cut(&mut self, slot: &(Kind, String), source: &SourceName) {
+        if let Some(users) = self.users.get_mut(source) {
+            users.remove(slot);
+            if users.is_empty() {
+                self.users.remove(source);
+            }
         }
     }
 
@@ -725,3 +810,6 @@ impl Namespace {
         self.default.is_none() && self.sources.is_empty() && self.workloads.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

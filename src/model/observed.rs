@@ -79,6 +79,15 @@ impl Entry {
         }
     }
 
+    /// Whether a fold would lose what it says: what is waited for, or was answered by a restart.
+    fn is_apart(&self) -> bool {
+        match self {
+            Self::Waiting | Self::Deleted { .. } => true,
+            Self::Seen { marks, .. } => marks.values().any(|mark| *mark == Mark::Waiting),
+            Self::Unknown => false,
+        }
+    }
+
     /// The resourceVersion that a live version must not be older than.
     pub fn resource_version(&self) -> u64 {
         match self {
@@ -183,6 +192,10 @@ impl Observed {
         let Ok(mut wire) = serde_json::from_str::<Wire>(text) else {
             return Reading::Foreign;
         };
+        // Only what would be printed again exactly so: else a damaged field that has a default would read as absent.
+        if wire.text() != text {
+            return Reading::Foreign;
+        }
         let mac = wire.m.take();
         let ours = wire.k == key.id();
         if ours && mac != Some(wire.mac(key)) {
@@ -195,6 +208,11 @@ impl Observed {
         }
     }
 
+    /// Whether it can be a workload's own, and not a copy of another's: it was made for its uid, or at a CREATE.
+    pub fn is_of(&self, uid: &str) -> bool {
+        self.workload_uid.is_empty() || self.workload_uid == uid
+    }
+
     /// The annotation's text.
     pub fn print(&self, key: &DigestKey) -> String {
         let mut wire = self.to_wire();
@@ -202,25 +220,59 @@ impl Observed {
         wire.text()
     }
 
-    /// The same with as many entries folded as it takes to stay within [`LIMIT`].
+    /// The same with as many entries folded as it takes to stay within [`LIMIT`]. What pods wait for, and what is
+    /// `absent`, stays apart as long as that fits: a fold cannot tell what it was.
     #[must_use]
-    pub fn fitted(mut self, key: &DigestKey, uses: &References) -> Self {
-        if self.fold.is_some() || self.print(key).len() <= LIMIT {
+    pub fn fitted(mut self, key: &DigestKey, uses: &References, absent: &[SourceName]) -> Self {
+        if self.print(key).len() <= LIMIT {
             return self;
         }
         let all = std::mem::take(&mut self.entries);
-        let (kept, folded) = all
+        let (apart, folded) = all
             .into_iter()
-            .partition(|(_, entry)| matches!(entry, Entry::Waiting));
-        self.entries = kept;
+            .partition(|(source, entry)| entry.is_apart() || absent.contains(source));
+        self.entries = apart;
         self.fold = Some(Fold::of(key, &folded, uses));
         if self.print(key).len() > LIMIT {
-            let waiting = std::mem::take(&mut self.entries);
-            self.fold = Some(Fold::of(
-                key,
-                &waiting.into_iter().chain(folded).collect(),
-                uses,
-            ));
+            let apart = std::mem::take(&mut self.entries);
+            let all = apart.into_iter().chain(folded).collect();
+            self.fold = Some(Fold::of(key, &all, uses));
+        }
+        self
+    }
+
+    /// The same with a fold that stays as it is beside the entries, as long as that fits. If it does not, the fold
+    /// takes them in: `now` are its own sources as they are. One that stands for other versions than those still
+    /// does afterwards.
+    #[must_use]
+    pub fn beside(
+        mut self,
+        fold: Fold,
+        now: &BTreeMap<SourceName, Entry>,
+        key: &DigestKey,
+        uses: &References,
+    ) -> Self {
+        let mut joined = now.clone();
+        let before = Fold::of(key, &joined, uses);
+        let pending = before.uids != fold.uids || before.data != fold.data;
+        self.fold = Some(fold.clone());
+        for keep_apart in [true, false] {
+            if self.print(key).len() <= LIMIT {
+                break;
+            }
+            let (apart, taken): (BTreeMap<_, _>, BTreeMap<_, _>) =
+                std::mem::take(&mut self.entries)
+                    .into_iter()
+                    .partition(|(_, entry)| keep_apart && entry.is_apart());
+            self.entries = apart;
+            joined.extend(taken);
+            let mut all = Fold::of(key, &joined, uses);
+            if pending {
+                // Digests of fewer sources are never equal to those of more: what is pending stays so.
+                (all.uids, all.data) = (fold.uids.clone(), fold.data.clone());
+                (all.c, all.s) = (all.c.max(fold.c), all.s.max(fold.s));
+            }
+            self.fold = Some(all);
         }
         self
     }
@@ -331,3 +383,6 @@ impl WireEntry {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -170,3 +170,6 @@ fn annotation(key: &str) -> PointerBuf {
 fn pointer(tokens: &[&str]) -> PointerBuf {
     PointerBuf::from_tokens(tokens.iter().copied())
 }
+
+#[cfg(test)]
+mod tests;

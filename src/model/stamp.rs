@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{
     annotation::{LAST_RESTART, OBSERVED, RESTARTED_FOR},
-    decide::{CREATE_WINDOW, Known, Lookup, Subject, fresh},
+    decide::{CREATE_WINDOW, Known, Lookup, Subject, belongs, fresh},
     observed::{Entry, Mark, Observed, Reading},
     source::{Need, SourceName, Usage},
     version::DigestKey,
@@ -73,8 +73,10 @@ pub fn stamp_update<'a>(
 ) -> Option<Stamp> {
     let before = match known {
         Known::Newer => return None,
-        Known::Nothing => None,
-        Known::OtherKey(observed) | Known::Observed(observed) => Some(observed),
+        // Either key may be the wrong one; the controller says which when it takes over the digests.
+        Known::OtherKey(observed) if belongs(observed, subject) => return None,
+        Known::Nothing | Known::OtherKey(_) => None,
+        Known::Observed(observed) => Some(observed).filter(|known| belongs(known, subject)),
     };
     // Sources are judged one by one even where the old entries are folded: the fold then differs or not as a whole.
     let old = |source: &SourceName| before.and_then(|observed| observed.entries.get(source));
@@ -88,17 +90,22 @@ pub fn stamp_update<'a>(
         entries,
         fold: None,
     };
-    let folded = next.clone().fitted(key, subject.uses);
-    let refolded =
-        before.is_some_and(|observed| observed.fold.is_some() && observed.fold != folded.fold);
+    let old_fold = before.and_then(|observed| observed.fold.as_ref());
+    let fitted = |next: &Observed| {
+        let mut fitted = next.clone().fitted(key, subject.uses, &waiting);
+        if let (Some(old), Some(new)) = (old_fold, &fitted.fold)
+            && (new.same(old) || (new.behind(old) && !all_read(subject, live)))
+        {
+            fitted.fold = Some(old.clone());
+        }
+        fitted
+    };
+    let refolded = old_fold.is_some() && fitted(&next).fold.as_ref() != old_fold;
     let undone = before.is_some_and(|observed| observed.restarted_for != subject.restarted_for);
     if before.is_none() || advanced || refolded || undone {
         next.restarted_for = fresh(subject, before, &next, key);
     }
-    let mut observed = Observed {
-        restarted_for: next.restarted_for.clone(),
-        ..folded
-    };
+    let mut observed = fitted(&next);
     if before != Some(&observed) {
         observed.sequence = observed.sequence.saturating_add(1);
     }
@@ -106,6 +113,15 @@ pub fn stamp_update<'a>(
         restarted_for: observed.restarted_for.clone(),
         observed,
         waiting,
+    })
+}
+
+/// Whether everything that is used was read from the API server just now.
+fn all_read<'a>(subject: &Subject, live: &dyn Fn(&SourceName) -> Lookup<'a>) -> bool {
+    subject.uses.keys().all(|source| match live(source) {
+        Lookup::Present { fresh, .. } => fresh,
+        Lookup::Absent { since, .. } => since == u64::MAX,
+        Lookup::Unsynced => false,
     })
 }
 
@@ -137,7 +153,7 @@ pub fn stamp_create<'a>(
     };
     Stamp {
         restarted_for: observed.restarted_for.clone(),
-        observed: observed.fitted(key, subject.uses),
+        observed: observed.fitted(key, subject.uses, &waiting),
         waiting,
     }
 }
@@ -214,14 +230,26 @@ fn with_keys_of(before: &Entry, now: &Entry) -> Entry {
             Entry::Seen {
                 uid,
                 resource_version,
+                marks: old,
+            },
+            Entry::Seen {
+                marks,
+                resource_version: live,
                 ..
             },
-            Entry::Seen { marks, .. },
-        ) => Entry::Seen {
-            uid: uid.clone(),
-            resource_version: *resource_version,
-            marks: marks.clone(),
-        },
+        ) => {
+            // A key that is used newly must not be compared with anything older than the version it was seen in.
+            let newly = marks.keys().any(|key| !old.contains_key(key));
+            Entry::Seen {
+                uid: uid.clone(),
+                resource_version: if newly {
+                    *resource_version.max(live)
+                } else {
+                    *resource_version
+                },
+                marks: marks.clone(),
+            }
+        }
         _ => before.clone(),
     }
 }
@@ -233,3 +261,6 @@ fn is_waiting(entry: &Entry) -> bool {
         Entry::Unknown | Entry::Deleted { .. } => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -241,3 +241,126 @@ const NEVER_SEEN: Lookup<'static> = Lookup::Absent {
     last: None,
     since: 0,
 };
+
+/// Workloads as people write them: maps that are missing, null, empty or full, with keys that a JSON pointer escapes.
+pub(crate) mod objects {
+    use kube::core::DynamicObject;
+    use proptest::prelude::*;
+    use serde_json::{Map, Value, json};
+
+    use crate::model::annotation::{LAST_RESTART, OBSERVED, RESTARTED_FOR};
+
+    fn others() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
+        let keys = vec![
+            "a",
+            "x/y",
+            "x~y",
+            "~1",
+            "~0/~01",
+            "reroll.dev/settle",
+            "reroll.dev~1observed",
+        ];
+        proptest::collection::vec(
+            (prop::sample::select(keys), "[a-z]{0,2}".prop_map(|_| "v")),
+            0..4,
+        )
+    }
+
+    /// `None`: the member is missing.
+    fn annotations(own: &'static [&'static str]) -> impl Strategy<Value = Option<Value>> {
+        let own =
+            proptest::collection::vec((prop::sample::select(own.to_vec()), "[a-c]{1,2}"), 0..3);
+        let map = (others(), own).prop_map(|(others, own)| {
+            let mut map = Map::new();
+            map.extend(others.into_iter().map(|(k, v)| (k.to_owned(), json!(v))));
+            map.extend(own.into_iter().map(|(k, v)| (k.to_owned(), json!(v))));
+            Some(Value::Object(map))
+        });
+        prop_oneof![1 => Just(None), 1 => Just(Some(Value::Null)), 4 => map]
+    }
+
+    fn with(mut map: Value, key: &str, value: Option<Value>) -> Value {
+        if let (Some(map), Some(value)) = (map.as_object_mut(), value) {
+            map.insert(key.to_owned(), value);
+        }
+        map
+    }
+
+    /// `metadata` of a pod template.
+    fn template_metadata() -> impl Strategy<Value = Option<Value>> {
+        let full = annotations(&[RESTARTED_FOR]).prop_map(|annotations| {
+            Some(with(
+                json!({"labels": {"app": "web"}}),
+                "annotations",
+                annotations,
+            ))
+        });
+        let bare = annotations(&[RESTARTED_FOR]).prop_map(|annotations| {
+            Some(with(
+                json!({"creationTimestamp": null}),
+                "annotations",
+                annotations,
+            ))
+        });
+        prop_oneof![1 => Just(None), 1 => Just(Some(Value::Null)), 1 => Just(Some(json!({}))), 3 => full, 3 => bare]
+    }
+
+    /// A Deployment.
+    pub(crate) fn object() -> impl Strategy<Value = Value> {
+        (annotations(&[OBSERVED, LAST_RESTART]), template_metadata(), 0..3usize).prop_map(
+            |(annotations, template, secrets)| {
+                let volumes: Vec<_> = ["s", "t"][..secrets.min(2)]
+                    .iter()
+                    .map(|name| json!({"name": name, "secret": {"secretName": name}}))
+                    .collect();
+                let template = with(json!({"spec": {"volumes": volumes}}), "metadata", template);
+                let metadata = json!({
+                    "name": "web", "namespace": super::NAMESPACE, "uid": super::WORKLOAD,
+                    "resourceVersion": "1", "generation": 3, "creationTimestamp": "2023-11-14T22:13:20Z",
+                });
+                json!({
+                    "apiVersion": "apps/v1", "kind": "Deployment",
+                    "metadata": with(metadata, "annotations", annotations),
+                    "spec": {"replicas": 2, "template": template},
+                    "status": {"unknown/field~": [null, 1]},
+                })
+            },
+        )
+    }
+
+    pub(crate) fn read(object: &Value) -> DynamicObject {
+        serde_json::from_value(object.clone()).unwrap()
+    }
+
+    /// The object without reroll's annotations, and without the difference between missing, null and empty maps of
+    /// annotations and template metadata: what nobody but its owner may change.
+    pub(crate) fn bare(object: &Value) -> Value {
+        let mut object = object.clone();
+        for (pointer, own) in [
+            ("/metadata", [OBSERVED, LAST_RESTART].as_slice()),
+            ("/spec/template/metadata", &[RESTARTED_FOR]),
+        ] {
+            let Some(metadata) = object.pointer_mut(pointer).and_then(Value::as_object_mut) else {
+                continue;
+            };
+            if let Some(annotations) = metadata
+                .get_mut("annotations")
+                .and_then(Value::as_object_mut)
+            {
+                own.iter().for_each(|key| drop(annotations.remove(*key)));
+            }
+            metadata.retain(|key, value| {
+                key != "annotations" || value.as_object().is_some_and(|map| !map.is_empty())
+            });
+        }
+        if let Some(template) = object
+            .pointer_mut("/spec/template")
+            .and_then(Value::as_object_mut)
+        {
+            template.retain(|key, value| {
+                key != "metadata" || value.as_object().is_some_and(|map| !map.is_empty())
+            });
+        }
+        object
+    }
+}

@@ -38,6 +38,17 @@ impl Digest {
         Self(short)
     }
 
+    /// Digest of parts that are no secret, under no key, so that it can be compared whatever the key is. Each part has
+    /// its length before it.
+    pub(super) fn plain<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Self::cut(&hash.finalize())
+    }
+
     /// Reads the printed form.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != Self::PRINTED {
@@ -314,3 +325,6 @@ pub fn key_of(namespace: &str, source: &SourceName) -> SourceKey {
         source: source.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -235,6 +235,13 @@ pub fn bare_template(kind: Kind, object: &DynamicObject) -> Value {
             !value.is_null() && value.as_object().is_none_or(|map| !map.is_empty())
         });
     }
+    // The maps that reroll creates for its annotation are no change either.
+    if let Some(template) = template.as_object_mut() {
+        let empty = |value: &Value| {
+            value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty)
+        };
+        template.retain(|key, value| key != "metadata" || !empty(value));
+    }
     template
 }
 
@@ -305,10 +312,49 @@ mod tests {
             of(json!({"annotations": {RESTARTED_FOR: "x"}})),
             of(json!({"creationTimestamp": null}))
         );
+        for nothing in [json!(null), json!({}), json!({"annotations": null})] {
+            assert_eq!(
+                of(json!({"annotations": {RESTARTED_FOR: "x"}})),
+                of(nothing)
+            );
+        }
+        let missing = object(json!({"metadata": {}, "spec": {"template": {}}}));
+        assert_eq!(bare_template(&KINDS[0], &missing), of(json!({})));
         assert_ne!(
             of(json!({"annotations": {"a": "x"}})),
             of(json!({"annotations": {"a": "y"}}))
         );
+    }
+
+    #[test]
+    fn room_is_left_below_the_limit() {
+        let read = |own: usize, others: usize, template: usize| {
+            let text = |length| "x".repeat(length);
+            Workload::read(
+                &KINDS[0],
+                &object(json!({
+                    "metadata": {"annotations": {"a": text(others), OBSERVED: text(own), LAST_RESTART: text(own)}},
+                    "spec": {"template": {"metadata": {"annotations": {"a": text(template), RESTARTED_FOR: text(own)}}}},
+                })),
+            )
+        };
+        let limit = annotation::TOTAL_LIMIT - annotation::RESERVE;
+        let names = OBSERVED.len() + LAST_RESTART.len();
+        let others = limit - 1 - names - 1000 - 100;
+        for own in [0, 500] {
+            assert!(
+                read(own, others, 0).has_room(1000, 100),
+                "what is replaced does not count"
+            );
+            assert!(!read(own, others + 1, 0).has_room(1000, 100));
+            assert!(!read(own, others, 0).has_room(1001, 100));
+        }
+        let template = limit - 1 - RESTARTED_FOR.len() - 64;
+        assert!(read(0, 0, template).has_room(0, 0));
+        assert!(!read(0, 0, template + 1).has_room(0, 0));
+        // Full to the brim: the biggest annotation of ours still leaves the reserve.
+        let biggest = super::super::observed::LIMIT;
+        assert!(read(0, limit - names - biggest - 1024 - 1, 0).has_room(biggest, 1024));
     }
 
     use super::annotation::RESTART_ON;

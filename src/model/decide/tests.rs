@@ -1,6 +1,11 @@
 //! [`super::decide`], row by row, and what must hold for all rows together.
 
-use super::{super::testing::*, *};
+use super::{super::testing::*, compare::unknown_keys, *};
+use crate::model::{
+    policy::{OnDelete, OnRecreate},
+    source::{Need, Usage},
+    version::Version,
+};
 
 mod causes;
 mod fold;

@@ -1,0 +1,311 @@
+//! `make demo`: the main job on a real control plane, as a person at a prompt sees it.
+//!
+//! Starts a cluster and reroll, deletes and recreates a Secret, and shows the warning, the Event, the rollout and the
+//! new pods; then stops reroll, changes the Secret behind its back, starts it again and shows the catch-up. Exits
+//! non-zero when any of it did not happen.
+#![allow(clippy::print_stdout, reason = "it is a program that prints")]
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, IsTerminal, Write, stdout},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use cluster::Cluster;
+
+#[path = "../tests/support/cluster.rs"]
+mod cluster;
+
+/// How long each step may take on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const MANIFEST: &str = r#"apiVersion: v1
+kind: Secret
+metadata: { name: db }
+stringData: { password: first }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  annotations: { reroll.dev/restart-on: auto }   # this is the opt-in
+spec:
+  replicas: 2
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec:
+      containers:
+        - name: web
+          image: registry.example/web:1
+          env: [{ name: PASSWORD, valueFrom: { secretKeyRef: { name: db, key: password } } }]
+"#;
+
+fn main() -> ExitCode {
+    match demo() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nthe demo failed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo() -> Result<()> {
+    title(
+        "A real control plane: etcd, kube-apiserver, controllers, scheduler, and nodes simulated by kwok",
+    );
+    let began = Instant::now();
+    let cluster = Cluster::start()?;
+    let shell = Shell { cluster: &cluster };
+    say(&format!("up after {:.1} s", began.elapsed().as_secs_f64()));
+    shell.quiet("kubectl create namespace reroll", "")?;
+
+    title("reroll: watches, and registers its webhooks with this API server");
+    let reroll = Reroll::start(&cluster)?;
+    shell.run(
+        "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations --no-headers",
+    )?;
+
+    title("A Secret, and a Deployment that uses it and opts in");
+    say(MANIFEST.trim_end());
+    shell.quiet("kubectl apply -f -", MANIFEST)?;
+    shell.run("kubectl rollout status deployment web --timeout 60s")?;
+    shell.run("kubectl get pods -o wide --no-headers")?;
+    let first = shell.pods()?;
+
+    title("The Secret is deleted and recreated, with the very same data");
+    let deleted = shell.run("kubectl delete secret db")?;
+    ensure!(
+        deleted.contains("Warning: reroll:"),
+        "kubectl showed no warning about the deletion"
+    );
+    let created = shell.run("kubectl create secret generic db --from-literal=password=first")?;
+    ensure!(
+        created.contains("restarts Deployment web"),
+        "kubectl showed no warning about the restart"
+    );
+    shell.rolled(&first, 2)?;
+    shell.run("kubectl rollout status deployment web --timeout 60s")?;
+    shell.event("Secret db was recreated")?;
+    shell.run("kubectl get replicasets,pods --no-headers")?;
+    let second = shell.pods()?;
+
+    title("reroll is stopped, and the Secret changes while it is down");
+    reroll.stop()?;
+    shell.quiet("kubectl apply -f -", &MANIFEST.replace("first", "second"))?;
+    say("(changed: data.password of Secret db)");
+    ensure!(
+        shell.pods()? == second,
+        "pods rolled although reroll is down"
+    );
+
+    title("reroll starts again, and finds what it missed");
+    let reroll = Reroll::start(&cluster)?;
+    shell.rolled(&second, 3)?;
+    shell.run("kubectl rollout status deployment web --timeout 60s")?;
+    shell.event("Secret db was updated")?;
+    shell.run(
+        "kubectl get deployment web -o jsonpath={.metadata.annotations.reroll\\.dev/last-restart}",
+    )?;
+    shell.run("kubectl get replicasets,pods --no-headers")?;
+    reroll.stop()?;
+    title("Two changes, two rollouts: one for the recreation, one for the change nobody saw");
+    Ok(())
+}
+
+struct Shell<'a> {
+    cluster: &'a Cluster,
+}
+
+impl Shell<'_> {
+    /// Runs a kubectl command line and shows it with all that it says.
+    fn run(&self, line: &str) -> Result<String> {
+        let (bold, plain) = colours("1");
+        println!("{bold}$ {line}{plain}");
+        let text = self.quiet(line, "")?;
+        say(text.trim_end());
+        Ok(text)
+    }
+
+    fn quiet(&self, line: &str, input: &str) -> Result<String> {
+        let words: Vec<_> = line.split(' ').skip(1).collect();
+        let mut command = self.cluster.kubectl();
+        command
+            .args(&words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().context("cannot run kubectl")?;
+        child
+            .stdin
+            .take()
+            .context("kubectl has no input")?
+            .write_all(input.as_bytes())?;
+        let output = child.wait_with_output()?;
+        let text = [output.stderr, output.stdout]
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .concat();
+        ensure!(output.status.success(), "{line}: {text}");
+        Ok(text)
+    }
+
+    fn pods(&self) -> Result<Vec<String>> {
+        let names = self.quiet(
+            "kubectl get pods -l app=web -o jsonpath={.items[*].metadata.name}",
+            "",
+        )?;
+        let mut names: Vec<_> = names.split_whitespace().map(ToOwned::to_owned).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Waits until all pods are others, and checks that it took exactly one rollout.
+    fn rolled(&self, before: &[String], revisions: usize) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            let now = self.pods()?;
+            if now.len() == before.len() && now.iter().all(|pod| !before.contains(pod)) {
+                break;
+            }
+            ensure!(began.elapsed() < PATIENCE, "the pods did not roll");
+            sleep(Duration::from_millis(50));
+        }
+        let sets = self
+            .quiet("kubectl get replicasets -l app=web -o name", "")?
+            .lines()
+            .count();
+        ensure!(
+            sets == revisions,
+            "expected {revisions} revisions by now, found {sets}"
+        );
+        Ok(())
+    }
+
+    fn event(&self, text: &str) -> Result<()> {
+        let line = "kubectl events --for deployment/web --types Normal,Warning --no-headers";
+        let began = Instant::now();
+        while !self.quiet(line, "")?.contains(text) {
+            ensure!(began.elapsed() < PATIENCE, "no Event says \"{text}\"");
+            sleep(Duration::from_millis(50));
+        }
+        let (bold, plain) = colours("1");
+        println!("{bold}$ {line} | grep reroll's{plain}");
+        let events = self.quiet(line, "")?;
+        events
+            .lines()
+            .filter(|line| line.contains("Restarted"))
+            .for_each(say);
+        Ok(())
+    }
+}
+
+/// A reroll that runs with the cluster's kubeconfig.
+struct Reroll(Child);
+
+impl Reroll {
+    fn start(cluster: &Cluster) -> Result<Self> {
+        let program = program()?;
+        let log = std::env::temp_dir().join(format!("reroll-demo-{}.log", std::process::id()));
+        let arguments = "run --webhook-url https://127.0.0.1:0 --webhook-listen 127.0.0.1:0 --http-listen 127.0.0.1:0";
+        let (bold, plain) = colours("1");
+        println!("{bold}$ reroll {arguments}{plain}");
+        let mut command = Command::new(program);
+        command
+            .args(arguments.split(' '))
+            .args(["--log-format", "json"])
+            .env("KUBECONFIG", cluster.kubeconfig());
+        let child = command
+            .stdin(Stdio::null())
+            .stderr(File::create(&log)?)
+            .spawn()
+            .context("cannot start reroll")?;
+        let mut reroll = Self(child);
+        let began = Instant::now();
+        while !ready(&log) {
+            if let Some(status) = reroll.0.try_wait()? {
+                bail!("reroll ended with {status}, see {}", log.display());
+            }
+            ensure!(
+                began.elapsed() < PATIENCE,
+                "reroll did not get ready, see {}",
+                log.display()
+            );
+            sleep(Duration::from_millis(20));
+        }
+        say(&format!("ready after {} ms", began.elapsed().as_millis()));
+        Ok(reroll)
+    }
+
+    fn stop(mut self) -> Result<()> {
+        let (bold, plain) = colours("1");
+        println!("{bold}$ kill {}{plain}", self.0.id());
+        ensure!(
+            Command::new("kill")
+                .arg(self.0.id().to_string())
+                .status()?
+                .success(),
+            "cannot stop reroll"
+        );
+        let status = self.0.wait()?;
+        ensure!(status.success(), "reroll ended with {status}");
+        Ok(())
+    }
+}
+
+impl Drop for Reroll {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// The program that was built beside this one.
+fn program() -> Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    let folder = here
+        .parent()
+        .and_then(Path::parent)
+        .context("where am I?")?;
+    let program = folder.join("reroll");
+    ensure!(
+        program.exists(),
+        "{} is not built: run `make demo`, or `cargo build` first",
+        program.display()
+    );
+    Ok(program)
+}
+
+/// Whether reroll has said, in its log, that an API server calls its webhooks and that it has caught up.
+fn ready(log: &Path) -> bool {
+    let Ok(file) = File::open(log) else {
+        return false;
+    };
+    let lines: Vec<_> = BufReader::new(file).lines().map_while(Result::ok).collect();
+    lines
+        .iter()
+        .any(|line| line.contains("\"message\":\"ready\""))
+}
+
+fn title(text: &str) {
+    let (colour, plain) = colours("1;36");
+    println!("\n{colour}# {text}{plain}");
+}
+
+fn say(text: &str) {
+    for line in text.lines() {
+        println!("  {line}");
+    }
+}
+
+fn colours(code: &str) -> (String, &'static str) {
+    if stdout().is_terminal() {
+        (format!("\u{1b}[{code}m"), "\u{1b}[0m")
+    } else {
+        (String::new(), "")
+    }
+}

@@ -1,0 +1,320 @@
+//! Who restarts: a Lease in reroll's own namespace, by the algorithm of client-go's leader election.
+//!
+//! Every replica watches and serves admission; the holder of the Lease restarts. Correctness never rests on it: two
+//! replicas that both believe to lead still give one restart, because a restart is a compare-and-swap. The Lease only
+//! keeps them from doing the same work twice.
+//!
+//! Invariants: another's claim is judged by how long *we* have seen it unchanged, never by comparing two machines'
+//! clocks; leadership ends at a deadline of the monotonic clock, whether or not a call returns; the holder renews only
+//! while its work goes on ([`Work`]), so that a replica that hangs is replaced.
+//!
+//! None of the crates for this is used: those on this version of kube renew without a resourceVersion or have no
+//! timeouts of their own.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+};
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, PostParams},
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::state::Clock;
+
+/// How the Lease is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseSettings {
+    /// `metadata.name`
+    pub name: String,
+    /// How long a claim counts after it was last renewed.
+    pub duration: Duration,
+}
+
+impl LeaseSettings {
+    /// How long the holder leads without a renewal: less than others wait, so that two never lead at once.
+    fn deadline(&self) -> Duration {
+        self.duration * 5 / 8
+    }
+
+    /// How often it is renewed, or tried for.
+    fn retry(&self) -> Duration {
+        self.duration / 10
+    }
+}
+
+/// Whether this replica leads, for whoever acts on it.
+#[derive(Clone, Debug)]
+pub struct Leadership(watch::Receiver<Option<Instant>>);
+
+impl Leadership {
+    /// Leads for ever: for tests without a Lease.
+    pub fn always() -> Self {
+        let far = Instant::now() + Duration::from_hours(24 * 365);
+        Self(watch::channel(Some(far)).1)
+    }
+
+    /// Whether it leads at this moment. Ask right before acting: the answer is about now.
+    pub fn leads(&self) -> bool {
+        self.0.borrow().is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Waits until leadership is won, lost or renewed.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Whether the work of this process goes on.
+pub type Work = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// Tries for the Lease, renews it, and gives it up at the end.
+pub struct Election {
+    api: Api<Lease>,
+    settings: LeaseSettings,
+    identity: String,
+    clock: Clock,
+    work: Work,
+    leading: watch::Sender<Option<Instant>>,
+    seen: Option<Seen>,
+}
+
+/// Somebody's claim, and since when we have seen it unchanged.
+struct Seen {
+    lease: Lease,
+    at: Instant,
+}
+
+impl Election {
+    /// An election that has not begun, and what it will tell.
+    pub fn new(
+        client: Client,
+        namespace: &str,
+        settings: LeaseSettings,
+        identity: String,
+        clock: Clock,
+        work: Work,
+    ) -> (Self, Leadership) {
+        let (leading, told) = watch::channel(None);
+        let api = Api::namespaced(client, namespace);
+        (
+            Self {
+                api,
+                settings,
+                identity,
+                clock,
+                work,
+                leading,
+                seen: None,
+            },
+            Leadership(told),
+        )
+    }
+
+    /// Takes part until `stop`, then releases the Lease where it is held.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let began = Instant::now();
+            let held = if (self.work)() {
+                timeout(self.settings.deadline() / 2, self.claim())
+                    .await
+                    .unwrap_or(Claim::Unknown)
+            } else {
+                tracing::error!("reroll's work does not go on: not renewing the Lease");
+                Claim::Unknown
+            };
+            self.tell(held, began);
+            if stop
+                .run_until_cancelled(sleep(self.settings.retry()))
+                .await
+                .is_none()
+            {
+                break;
+            }
+        }
+        let held = self.leading.send_replace(None).is_some();
+        if held {
+            self.release().await;
+        }
+    }
+
+    fn tell(&self, claim: Claim, began: Instant) {
+        let before = *self.leading.borrow();
+        let now = match claim {
+            Claim::Ours => Some(began + self.settings.deadline()),
+            Claim::Others => None,
+            Claim::Unknown => before.filter(|until| Instant::now() < *until),
+        };
+        match (before.is_some(), now.is_some()) {
+            (false, true) => tracing::info!(
+                identity = self.identity,
+                "leads: this replica restarts workloads"
+            ),
+            (true, false) => tracing::warn!(
+                identity = self.identity,
+                "lost the Lease: another replica restarts workloads"
+            ),
+            _ => {}
+        }
+        self.leading.send_replace(now);
+    }
+
+    async fn claim(&mut self) -> Claim {
+        // The holder knows the Lease; everybody else has to look whether it moved.
+        let known = self
+            .seen
+            .as_ref()
+            .filter(|seen| self.is_ours(&seen.lease))
+            .map(|seen| seen.lease.clone());
+        let lease = match known {
+            Some(lease) => lease,
+            None => match self.api.get_opt(&self.settings.name).await {
+                Ok(Some(lease)) => lease,
+                Ok(None) => return self.create().await,
+                Err(error) => return self.failed(&error),
+            },
+        };
+        if !self.may_take(&lease) {
+            return Claim::Others;
+        }
+        let transitions =
+            spec(&lease).lease_transitions.unwrap_or(0) + i32::from(!self.is_ours(&lease));
+        let acquired = if self.is_ours(&lease) {
+            spec(&lease).acquire_time.clone()
+        } else {
+            None
+        };
+        let next = Lease {
+            spec: Some(self.spec(&self.identity, transitions, acquired)),
+            ..lease
+        };
+        match self
+            .api
+            .replace(&self.settings.name, &PostParams::default(), &next)
+            .await
+        {
+            Ok(lease) => self.took(lease),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    async fn create(&mut self) -> Claim {
+        let lease = Lease {
+            metadata: ObjectMeta {
+                name: Some(self.settings.name.clone()),
+                ..ObjectMeta::default()
+            },
+            spec: Some(self.spec(&self.identity, 0, None)),
+        };
+        match self.api.create(&PostParams::default(), &lease).await {
+            Ok(lease) => self.took(lease),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn took(&mut self, lease: Lease) -> Claim {
+        self.seen = Some(Seen {
+            lease,
+            at: Instant::now(),
+        });
+        Claim::Ours
+    }
+
+    /// A conflict says that somebody else wrote: look again. Anything else says nothing about who holds it.
+    fn failed(&mut self, error: &kube::Error) -> Claim {
+        self.seen = self.seen.take().filter(|seen| !self.is_ours(&seen.lease));
+        match error {
+            kube::Error::Api(status) if status.is_conflict() || status.is_already_exists() => {
+                Claim::Others
+            }
+            error => {
+                tracing::debug!(%error, "could not claim the Lease");
+                Claim::Unknown
+            }
+        }
+    }
+
+    fn is_ours(&self, lease: &Lease) -> bool {
+        spec(lease).holder_identity.as_deref() == Some(&self.identity)
+    }
+
+    /// Whether it is free, ours, or has not moved for as long as a claim counts.
+    fn may_take(&mut self, lease: &Lease) -> bool {
+        let holder = spec(lease).holder_identity.as_deref().unwrap_or_default();
+        if holder.is_empty() || holder == self.identity {
+            return true;
+        }
+        let moved = self
+            .seen
+            .as_ref()
+            .is_none_or(|seen| seen.lease.spec != lease.spec);
+        if moved {
+            self.seen = Some(Seen {
+                lease: lease.clone(),
+                at: Instant::now(),
+            });
+        }
+        self.seen
+            .as_ref()
+            .is_some_and(|seen| seen.at.elapsed() >= self.settings.duration)
+    }
+
+    async fn release(&mut self) {
+        let Some(seen) = self.seen.take().filter(|seen| self.is_ours(&seen.lease)) else {
+            return;
+        };
+        let transitions = spec(&seen.lease).lease_transitions.unwrap_or(0);
+        let free = Lease {
+            spec: Some(self.spec("", transitions, None)),
+            ..seen.lease
+        };
+        let params = PostParams::default();
+        let write = self.api.replace(&self.settings.name, &params, &free);
+        match timeout(self.settings.deadline(), write).await {
+            Ok(Ok(_)) => tracing::info!("released the Lease"),
+            Ok(Err(_)) | Err(_) => {
+                tracing::warn!("could not release the Lease: it runs out by itself")
+            }
+        }
+    }
+
+    fn spec(&self, holder: &str, transitions: i32, acquired: Option<MicroTime>) -> LeaseSpec {
+        let now: Timestamp = (self.clock)();
+        LeaseSpec {
+            holder_identity: Some(holder.to_owned()),
+            lease_duration_seconds: Some(
+                i32::try_from(self.settings.duration.as_secs())
+                    .unwrap_or(i32::MAX)
+                    .max(1),
+            ),
+            acquire_time: acquired.or(Some(MicroTime(now))),
+            renew_time: Some(MicroTime(now)),
+            lease_transitions: Some(transitions),
+            ..LeaseSpec::default()
+        }
+    }
+}
+
+/// What a try for the Lease came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    Ours,
+    Others,
+    /// No answer: what was won before counts until its deadline.
+    Unknown,
+}
+
+fn spec(lease: &Lease) -> &LeaseSpec {
+    static NONE: std::sync::LazyLock<LeaseSpec> = std::sync::LazyLock::new(LeaseSpec::default);
+    lease.spec.as_ref().unwrap_or(&NONE)
+}

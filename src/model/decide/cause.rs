@@ -1,0 +1,106 @@
+//! Why a workload is restarted, in words that people read.
+
+use std::fmt;
+
+use crate::model::source::SourceName;
+
+/// What kind of change asks for a restart. Events, metrics, logs and `last-restart` all use these words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CauseKind {
+    /// Other data under the same uid.
+    Updated,
+    /// Deleted and created again: another uid.
+    Recreated,
+    /// It appeared after pods had started without it.
+    Created,
+    /// It was deleted, and `on-delete: restart` asks to restart for that.
+    Deleted,
+    /// The pod template was taken back behind the webhook.
+    RolledBack,
+    /// Written after the current revision was made, found at adoption with `on-adopt: restart`.
+    Outdated,
+}
+
+impl CauseKind {
+    /// For metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Updated => "updated",
+            Self::Recreated => "recreated",
+            Self::Created => "created",
+            Self::Deleted => "deleted",
+            Self::RolledBack => "rolled_back",
+            Self::Outdated => "outdated",
+        }
+    }
+}
+
+/// Why a workload is restarted. `Display` gives the sentence that people read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// What kind of change.
+    pub kind: CauseKind,
+    /// Of which source; `None` for the template itself, and where entries were folded.
+    pub source: Option<SourceName>,
+    /// The uid before and after, where it changed.
+    pub uids: Option<(String, String)>,
+    /// Keys that changed, where they are known by name.
+    pub keys: Vec<String>,
+}
+
+impl Cause {
+    pub(crate) fn plain(kind: CauseKind, source: Option<&SourceName>) -> Self {
+        Self {
+            kind,
+            source: source.cloned(),
+            uids: None,
+            keys: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind == CauseKind::RolledBack {
+            return f.write_str("the pod template was rolled back behind reroll");
+        }
+        match &self.source {
+            Some(source) => write!(f, "{}", source.spoken())?,
+            None => f.write_str("one of its many sources")?,
+        }
+        f.write_str(match self.kind {
+            CauseKind::Updated => " was updated",
+            CauseKind::Recreated => " was recreated",
+            CauseKind::Created => " was created",
+            CauseKind::Deleted => " was deleted",
+            CauseKind::RolledBack | CauseKind::Outdated => {
+                " was written after the current revision was made"
+            }
+        })?;
+        if let Some((before, after)) = &self.uids {
+            write!(f, " (uid {} → {})", short(before), short(after))?;
+        }
+        match self.keys.as_slice() {
+            [] => Ok(()),
+            [one] => write!(f, " (key {one})"),
+            [first @ .., last] if first.len() < 3 => {
+                write!(f, " (keys {} and {last})", first.join(", "))
+            }
+            many => write!(
+                f,
+                " (keys {}, {} and {} more)",
+                many[0],
+                many[1],
+                many.len() - 2
+            ),
+        }
+    }
+}
+
+fn short(uid: &str) -> String {
+    if uid.len() > 8 {
+        format!("{}…", uid.chars().take(8).collect::<String>())
+    } else {
+        uid.to_owned()
+    }
+}

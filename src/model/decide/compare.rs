@@ -1,0 +1,83 @@
+//! One source key by key.
+
+use std::collections::BTreeMap;
+
+use crate::model::{
+    observed::{Entry, Mark},
+    source::{Need, Usage},
+    version::Version,
+};
+
+/// One source's marks, old beside new, on the keys that are used now.
+pub(super) struct Compared {
+    /// Keys whose data is other than what was seen.
+    pub(super) changed: Vec<String>,
+    /// The marks if nothing restarts: old ones where there are, new ones where the key is new or was waited for.
+    pub(super) kept: BTreeMap<String, Mark>,
+    /// Whether any of `kept` is a new one.
+    pub(super) adopted: bool,
+}
+
+impl Compared {
+    /// Compares the keys that both have; `comparable`: digests were made under the same key.
+    pub(super) fn of(
+        old: &BTreeMap<String, Mark>,
+        new: &BTreeMap<String, Mark>,
+        usage: &Usage,
+        comparable: bool,
+    ) -> Self {
+        let mut compared = Self {
+            changed: Vec::new(),
+            kept: BTreeMap::new(),
+            adopted: false,
+        };
+        for (key, new_mark) in new {
+            let required = usage.keys.get(key) == Some(&Need::Required);
+            let (kept, changed) = match (old.get(key), new_mark) {
+                (None, new) => (*new, false),
+                (Some(Mark::Seen(_)), Mark::Seen(_)) if !comparable => (*new_mark, false),
+                (Some(old @ Mark::Seen(before)), Mark::Seen(after)) => (*old, before != after),
+                (Some(old @ Mark::Seen(_)), Mark::Waiting | Mark::Unknown) => (*old, !required),
+                (Some(Mark::Waiting), new) => (*new, false),
+                (Some(old @ Mark::Unknown), Mark::Seen(_)) => (*old, true),
+                (Some(old @ Mark::Unknown), Mark::Waiting | Mark::Unknown) => (*old, false),
+            };
+            compared.adopted |= old.get(key) != Some(&kept);
+            compared.kept.insert(key.clone(), kept);
+            if changed {
+                compared.changed.push(key.clone());
+            }
+        }
+        compared
+    }
+}
+
+/// Whether a key is absent that pods cannot start without.
+pub(super) fn lacks(usage: &Usage, version: &Version) -> bool {
+    usage
+        .keys
+        .iter()
+        .any(|(key, need)| *need == Need::Required && version.key(key).is_none())
+}
+
+/// Required keys that are absent although pods run: they may run without them.
+pub(super) fn unknown_keys(entry: Entry) -> Entry {
+    match entry {
+        Entry::Seen {
+            uid,
+            resource_version,
+            mut marks,
+        } => {
+            marks
+                .values_mut()
+                .filter(|mark| **mark == Mark::Waiting)
+                .for_each(|mark| *mark = Mark::Unknown);
+            Entry::Seen {
+                uid,
+                resource_version,
+                marks,
+            }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,171 @@
+//! The rules for all that was folded, as one.
+//!
+//! They are those of single sources, as far as a combined digest can tell: that something is other than it was, not
+//! which. What is absent is judged as if it still were what it last was, so that a deletion alone changes nothing.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Cause, CauseKind, Entries, Lookup, Undecided,
+    compare::lacks,
+    rules::{Rule, Step},
+};
+use crate::model::{
+    fold::Fold,
+    observed::Entry,
+    policy::OnRecreate,
+    source::{Need, References, SourceKind, SourceName},
+    version::DigestKey,
+};
+
+/// What follows for all that was folded.
+pub(super) struct FoldVerdict {
+    /// With the sources that each step is about.
+    pub(super) steps: Vec<(Vec<SourceName>, Step)>,
+    /// The fold if nothing restarts; `None` where its sources are taken over as they are now.
+    pub(super) kept: Option<Fold>,
+    /// Its sources with what is absent as it last was: their entries where there is no fold any more.
+    pub(super) as_if: Entries,
+    /// Its sources as they are now: their entries where pods restart.
+    pub(super) now: Entries,
+}
+
+/// The folded sources as looked up.
+#[derive(Default)]
+struct Found {
+    now: Entries,
+    /// The same, with what is absent as it last was.
+    as_if: Entries,
+    /// Something is absent of which nobody remembers what it was.
+    forgotten: bool,
+    /// Required and absent.
+    missing: Vec<SourceName>,
+    /// Known from a watch only.
+    watched: Vec<SourceName>,
+    /// How far the watches are known to have come.
+    reached: BTreeMap<SourceKind, u64>,
+}
+
+impl Rule<'_> {
+    pub(super) fn judge_fold<'a>(
+        &self,
+        old: &Fold,
+        uses: &References,
+        live: &dyn Fn(&SourceName) -> Lookup<'a>,
+        key: &DigestKey,
+    ) -> FoldVerdict {
+        let found = match Found::look(uses, live) {
+            Ok(found) => found,
+            Err(source) => {
+                let steps = vec![(vec![source], Step::Undecided(Undecided::Unsynced))];
+                return FoldVerdict {
+                    steps,
+                    kept: Some(old.clone()),
+                    as_if: Entries::new(),
+                    now: Entries::new(),
+                };
+            }
+        };
+        let now = Fold::of(key, &found.now, uses);
+        let as_if = Fold::of(key, &found.as_if, uses);
+        let mut steps = Vec::new();
+        if !found.missing.is_empty() {
+            let step = Step::Wait {
+                holds: true,
+                unsure: false,
+            };
+            steps.push((found.missing.clone(), step));
+        }
+        let behind = found.behind(old);
+        let same = self.same(&now, old) || self.same(&as_if, old);
+        let content = self.policy.on_recreate == OnRecreate::Content && self.comparable;
+        let mut kept = Some(self.standing(old, &as_if));
+        if now.names != old.names {
+            // Another set of sources or keys: the spec gained or lost some, and pods rolled for that.
+            kept = None;
+        } else if !same && !behind.is_empty() {
+            steps.push((behind, Step::Undecided(Undecided::Behind)));
+        } else if !same && content && now.data == old.data {
+            kept = None;
+        } else if !same && (found.missing.is_empty() || !found.forgotten) {
+            let kind = if as_if.uids == old.uids {
+                CauseKind::Updated
+            } else {
+                CauseKind::Recreated
+            };
+            steps.push((Vec::new(), Step::Restart(Cause::plain(kind, None))));
+        }
+        FoldVerdict {
+            steps,
+            kept,
+            as_if: found.as_if,
+            now: found.now,
+        }
+    }
+
+    /// The fold if nothing restarts. Under another digest key the data is adopted again; the uids stay, so that another
+    /// one still counts.
+    fn standing(&self, old: &Fold, as_if: &Fold) -> Fold {
+        if self.comparable {
+            return old.clone();
+        }
+        Fold {
+            uids: old.uids.clone(),
+            c: old.c.max(as_if.c),
+            s: old.s.max(as_if.s),
+            ..as_if.clone()
+        }
+    }
+
+    fn same(&self, fold: &Fold, old: &Fold) -> bool {
+        fold.uids == old.uids && (fold.data == old.data || !self.comparable)
+    }
+}
+
+impl Found {
+    fn look<'a>(
+        uses: &References,
+        live: &dyn Fn(&SourceName) -> Lookup<'a>,
+    ) -> Result<Self, SourceName> {
+        let mut found = Self::default();
+        for (source, usage) in uses {
+            let (entry, as_if, lacking, watched) = match live(source) {
+                Lookup::Unsynced => return Err(source.clone()),
+                Lookup::Present { version, fresh } => {
+                    let entry = Entry::of(version, usage);
+                    let until = (!fresh).then_some(version.resource_version);
+                    (entry.clone(), entry, lacks(usage, version), until)
+                }
+                Lookup::Absent { last, since } => {
+                    found.forgotten |= last.is_none();
+                    let as_if = last.map_or(Entry::Unknown, |version| Entry::of(version, usage));
+                    let until = (since != u64::MAX).then_some(since);
+                    (Entry::Unknown, as_if, usage.need == Need::Required, until)
+                }
+            };
+            if lacking {
+                found.missing.push(source.clone());
+            }
+            if let Some(until) = watched {
+                found.watched.push(source.clone());
+                let reached = found.reached.entry(source.kind).or_insert(0);
+                *reached = until.max(*reached);
+            }
+            found.as_if.insert(source.clone(), as_if);
+            found.now.insert(source.clone(), entry);
+        }
+        Ok(found)
+    }
+
+    /// The sources to be asked for, because their watch has not come as far as the fold.
+    fn behind(&self, old: &Fold) -> Vec<SourceName> {
+        let behind = |source: &&SourceName| {
+            let folded_at = match source.kind {
+                SourceKind::ConfigMap => old.c,
+                SourceKind::Secret => old.s,
+            };
+            self.reached.get(&source.kind).copied().unwrap_or(0) < folded_at
+        };
+        self.watched.iter().filter(behind).cloned().collect()
+    }
+}

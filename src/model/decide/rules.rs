@@ -1,0 +1,282 @@
+//! The decision table, one source at a time.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Cause, CauseKind, Lookup, Undecided,
+    compare::{Compared, lacks, unknown_keys},
+};
+use crate::model::{
+    observed::{Entry, Mark},
+    policy::{OnDelete, OnRecreate, Policy},
+    source::{Need, SourceName, Usage},
+    version::{Version, WHOLE},
+};
+
+/// What follows for one source.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Keep,
+    /// `holds`: nothing restarts meanwhile. `unsure`: a restart must know first that it is really absent.
+    Wait {
+        holds: bool,
+        unsure: bool,
+    },
+    Restart(Cause),
+    Undecided(Undecided),
+}
+
+/// One source's step, and the entry without and with a restart (`None`: no entry).
+pub(super) struct Verdict {
+    pub(super) step: Step,
+    pub(super) kept: Option<Entry>,
+    pub(super) rolled: Option<Entry>,
+}
+
+impl Verdict {
+    fn keep(entry: Entry) -> Self {
+        Self {
+            step: Step::Keep,
+            rolled: Some(entry.clone()),
+            kept: Some(entry),
+        }
+    }
+
+    fn wait(entry: Entry, holds: bool) -> Self {
+        Self {
+            step: Step::Wait {
+                holds,
+                unsure: false,
+            },
+            rolled: Some(entry.clone()),
+            kept: Some(entry),
+        }
+    }
+
+    fn restart(kept: Entry, rolled: Entry, cause: Cause) -> Self {
+        Self {
+            step: Step::Restart(cause),
+            kept: Some(kept),
+            rolled: Some(rolled),
+        }
+    }
+
+    fn undecided(why: Undecided) -> Self {
+        Self {
+            step: Step::Undecided(why),
+            kept: None,
+            rolled: None,
+        }
+    }
+}
+
+/// The decision table, one source at a time.
+pub(super) struct Rule<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) started: Option<bool>,
+    /// Whether digests were made under the key at hand.
+    pub(super) comparable: bool,
+}
+
+impl Rule<'_> {
+    /// What follows for one source.
+    pub(super) fn judge(
+        &self,
+        source: &SourceName,
+        usage: &Usage,
+        entry: Option<&Entry>,
+        live: Lookup,
+    ) -> Verdict {
+        match live {
+            Lookup::Unsynced => Verdict::undecided(Undecided::Unsynced),
+            Lookup::Absent { since, .. } => self.judge_absent(source, usage, entry, since),
+            Lookup::Present { version, fresh } => {
+                let behind =
+                    entry.is_some_and(|entry| version.resource_version < entry.resource_version());
+                if behind && !fresh {
+                    return Verdict::undecided(Undecided::Behind);
+                }
+                self.judge_present(source, usage, entry, version, fresh)
+            }
+        }
+    }
+
+    fn judge_absent(
+        &self,
+        source: &SourceName,
+        usage: &Usage,
+        entry: Option<&Entry>,
+        since: u64,
+    ) -> Verdict {
+        let required = usage.need == Need::Required;
+        match entry {
+            None => match (required, self.started) {
+                (false, _) => Verdict::keep(Entry::Unknown),
+                (true, None) => Verdict::undecided(Undecided::AskPods),
+                (true, Some(true)) => Verdict::wait(Entry::Unknown, true),
+                (true, Some(false)) => Verdict::wait(Entry::Waiting, true),
+            },
+            Some(
+                seen @ Entry::Seen {
+                    uid,
+                    resource_version,
+                    ..
+                },
+            ) if self.policy.on_delete == OnDelete::Restart => {
+                if since < *resource_version {
+                    return Verdict::undecided(Undecided::Behind);
+                }
+                let deleted = Entry::Deleted {
+                    uid: uid.clone(),
+                    resource_version: *resource_version,
+                };
+                Verdict::restart(
+                    seen.clone(),
+                    deleted,
+                    Cause::plain(CauseKind::Deleted, Some(source)),
+                )
+            }
+            // Pods that restart for something else start without it; that its content is the same says nothing then.
+            Some(Entry::Seen {
+                resource_version, ..
+            }) if !required && self.policy.on_recreate == OnRecreate::Content => Verdict {
+                step: Step::Wait {
+                    holds: false,
+                    unsure: since < *resource_version,
+                },
+                kept: entry.cloned(),
+                rolled: Some(Entry::Unknown),
+            },
+            Some(deleted @ Entry::Deleted { .. }) => Verdict::keep(deleted.clone()),
+            // A source that became optional is not waited for: pods start without it.
+            Some(Entry::Unknown | Entry::Waiting) if !required => Verdict::keep(Entry::Unknown),
+            Some(other) => Verdict::wait(other.clone(), required),
+        }
+    }
+
+    fn judge_present(
+        &self,
+        source: &SourceName,
+        usage: &Usage,
+        entry: Option<&Entry>,
+        version: &Version,
+        fresh: bool,
+    ) -> Verdict {
+        let now = Entry::of(version, usage);
+        let lacks = lacks(usage, version);
+        match entry {
+            None if lacks => match self.started {
+                None => Verdict::undecided(Undecided::AskPods),
+                Some(true) => Verdict::wait(unknown_keys(now), true),
+                Some(false) => Verdict::wait(now, true),
+            },
+            None => Verdict::keep(now),
+            Some(Entry::Waiting) if lacks => Verdict::wait(now, true),
+            Some(Entry::Waiting) => Verdict::keep(now),
+            Some(Entry::Deleted { uid, .. }) if *uid == version.uid && !fresh => {
+                Verdict::undecided(Undecided::Behind)
+            }
+            Some(Entry::Deleted { .. }) if usage.need == Need::Required && lacks => {
+                Verdict::wait(now, true)
+            }
+            Some(Entry::Deleted { .. }) if usage.need == Need::Required => Verdict::keep(now),
+            Some(old @ (Entry::Unknown | Entry::Deleted { .. })) => {
+                if lacks {
+                    return Verdict::wait(old.clone(), true);
+                }
+                Verdict::restart(
+                    old.clone(),
+                    now,
+                    Cause::plain(CauseKind::Created, Some(source)),
+                )
+            }
+            Some(Entry::Seen {
+                uid,
+                resource_version,
+                marks,
+            }) => {
+                let seen = Seen {
+                    uid,
+                    resource_version: *resource_version,
+                    marks,
+                };
+                self.judge_seen(source, usage, &seen, version, now)
+            }
+        }
+    }
+
+    fn judge_seen(
+        &self,
+        source: &SourceName,
+        usage: &Usage,
+        old: &Seen,
+        version: &Version,
+        now: Entry,
+    ) -> Verdict {
+        let Entry::Seen {
+            marks: new_marks, ..
+        } = &now
+        else {
+            return Verdict::keep(now);
+        };
+        let recreated = *old.uid != version.uid;
+        let compared = Compared::of(old.marks, new_marks, usage, self.comparable);
+        // What has not changed keeps its old entry, so that nothing is written for it. A mark that is taken over must
+        // not be compared with anything older than the version it came from.
+        let resource_version = if compared.adopted {
+            old.resource_version.max(version.resource_version)
+        } else {
+            old.resource_version
+        };
+        let same = Entry::Seen {
+            uid: old.uid.to_owned(),
+            resource_version,
+            marks: compared.kept.clone(),
+        };
+        if lacks(usage, version) {
+            return Verdict::wait(same, true);
+        }
+        let all_waited =
+            !old.marks.is_empty() && old.marks.values().all(|mark| *mark == Mark::Waiting);
+        if recreated && !all_waited {
+            // Under another digest key nobody can tell whether the content is the same.
+            let same_content = self.comparable && compared.changed.is_empty();
+            if self.policy.on_recreate == OnRecreate::Content && same_content {
+                return Verdict::keep(now);
+            }
+            let cause = Cause {
+                kind: CauseKind::Recreated,
+                source: Some(source.clone()),
+                uids: Some((old.uid.to_owned(), version.uid.clone())),
+                keys: Vec::new(),
+            };
+            return Verdict::restart(same, now, cause);
+        }
+        if compared.changed.is_empty() {
+            let kept = if recreated { now.clone() } else { same };
+            return Verdict {
+                step: Step::Keep,
+                kept: Some(kept),
+                rolled: Some(now),
+            };
+        }
+        let keys = compared
+            .changed
+            .into_iter()
+            .filter(|key| key != WHOLE)
+            .collect();
+        let cause = Cause {
+            kind: CauseKind::Updated,
+            source: Some(source.clone()),
+            uids: None,
+            keys,
+        };
+        Verdict::restart(same, now, cause)
+    }
+}
+
+struct Seen<'a> {
+    uid: &'a str,
+    resource_version: u64,
+    marks: &'a BTreeMap<String, Mark>,
+}

@@ -1,0 +1,72 @@
+//! What a decision looks at: the workload, what was observed of it, and each of its sources as known right now.
+
+use crate::model::{
+    observed::{Observed, Reading},
+    policy::Policy,
+    source::References,
+    version::Version,
+};
+
+/// A source as known right now.
+#[derive(Clone, Copy, Debug)]
+pub enum Lookup<'a> {
+    /// The first list is not complete: nothing can be said.
+    Unsynced,
+    /// It does not exist.
+    Absent {
+        /// The version it last had, as far as remembered.
+        last: Option<&'a Version>,
+        /// Known to be absent at this resourceVersion or later; `u64::MAX` where the API server was asked just now.
+        since: u64,
+    },
+    /// It exists.
+    Present {
+        /// Its version.
+        version: &'a Version,
+        /// Read from the API server after the workload was: not merely what a watch delivered so far.
+        fresh: bool,
+    },
+}
+
+/// What is known of what was observed.
+#[derive(Clone, Copy, Debug)]
+pub enum Known<'a> {
+    /// Nothing that counts: adopt.
+    Nothing,
+    /// Written by a newer release: leave it alone.
+    Newer,
+    /// Written under another digest key: uids count, digests do not.
+    OtherKey(&'a Observed),
+    /// What the pods were last started with.
+    Observed(&'a Observed),
+}
+
+impl<'a> From<Option<&'a Reading>> for Known<'a> {
+    fn from(reading: Option<&'a Reading>) -> Self {
+        match reading {
+            None | Some(Reading::Foreign) => Self::Nothing,
+            Some(Reading::Newer(_)) => Self::Newer,
+            Some(Reading::OtherKey(observed)) => Self::OtherKey(observed),
+            Some(Reading::Genuine(observed)) => Self::Observed(observed),
+        }
+    }
+}
+
+/// The workload that is decided on.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// `metadata.uid`
+    pub uid: &'a str,
+    /// `metadata.creationTimestamp`, unix seconds.
+    pub created: i64,
+    /// `metadata.generation`: never seen twice, so it makes every `restarted-for` new.
+    pub generation: i64,
+    /// The template's `restarted-for`, empty where it has none.
+    pub restarted_for: &'a str,
+    /// What counts of what it uses.
+    pub uses: &'a References,
+    /// What it asks for.
+    pub policy: &'a Policy,
+    /// Whether a container that needs what is absent has ever started; `None` where nobody looked yet.
+    pub started: Option<bool>,
+}

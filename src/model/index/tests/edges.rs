@@ -1,0 +1,191 @@
+//! Who uses what: globs, names, deleted sources.
+
+use super::*;
+
+fn named(restart_on: &'static str) -> Shown {
+    Shown {
+        restart_on: Some(restart_on),
+        secrets: vec![],
+        ..shown(1)
+    }
+}
+
+fn records_only(decision: &Decision) {
+    assert_eq!(
+        (decision.outcome, kinds(decision)),
+        (Outcome::Record, vec![])
+    );
+}
+
+#[test]
+fn a_glob_takes_sources_that_come_later_and_adopts_them() {
+    let mut index = synced();
+    index.apply_source(&at("app-1"), v("app-1", "A", 10, "x"));
+    let web = named("secret/app-*");
+    web.apply(&mut index);
+    judge(&mut index, &web);
+    let change = index.apply_source(&at("app-2"), v("app-2", "A", 11, "x"));
+    assert_eq!(change.users, [web.key()]);
+    assert_eq!(
+        index
+            .apply_source(&at("other"), v("other", "A", 12, "x"))
+            .users,
+        []
+    );
+    records_only(&judge(&mut index, &web));
+    index.apply_source(&at("app-2"), v("app-2", "A", 13, "y"));
+    assert_eq!(kinds(&judge(&mut index, &web)), [CauseKind::Updated]);
+}
+
+#[test]
+fn what_a_glob_took_still_counts_when_it_is_deleted() {
+    let mut index = synced();
+    index.apply_source(&at("app-1"), v("app-1", "A", 10, "x"));
+    let web = named("secret/app-*");
+    web.apply(&mut index);
+    judge(&mut index, &web);
+    assert_eq!(index.delete_source(&at("app-1"), 11, 0).users, [web.key()]);
+    judge(&mut index, &web);
+    let web = web.written(&index, 2);
+    web.apply(&mut index);
+    // Also after a restart of reroll, which has never seen it.
+    let mut again = synced();
+    web.apply(&mut again);
+    for index in [&mut index, &mut again] {
+        judge(index, &web);
+        assert_eq!(
+            index
+                .apply_source(&at("app-1"), v("app-1", "B", 12, "x"))
+                .users,
+            [web.key()]
+        );
+        assert_eq!(kinds(&judge(index, &web)), [CauseKind::Recreated]);
+    }
+}
+
+#[test]
+fn a_glob_does_not_take_what_was_gone_before_it() {
+    let mut index = synced();
+    index.apply_source(&at("app-1"), v("app-1", "A", 10, "x"));
+    index.delete_source(&at("app-1"), 11, 0);
+    let web = named("secret/app-*");
+    web.apply(&mut index);
+    judge(&mut index, &web);
+    // As new as one of a new name: an index that has not seen the deletion could not tell them apart.
+    index.apply_source(&at("app-1"), v("app-1", "B", 12, "x"));
+    records_only(&judge(&mut index, &web));
+}
+
+#[test]
+fn what_is_named_need_not_exist() {
+    let mut index = synced();
+    let web = named("secret/later");
+    web.apply(&mut index);
+    judge(&mut index, &web);
+    assert_eq!(
+        index
+            .apply_source(&at("later"), v("later", "A", 10, "x"))
+            .users,
+        [web.key()]
+    );
+    assert_eq!(kinds(&judge(&mut index, &web)), [CauseKind::Created]);
+}
+
+#[test]
+fn a_recreation_is_known_by_the_uid() {
+    let mut index = synced();
+    assert!(!index.apply_source(&at("s"), v("s", "A", 10, "x")).recreated);
+    let straight = index.apply_source(&at("s"), v("s", "B", 11, "x"));
+    assert!(
+        straight.changed && straight.recreated,
+        "a relist shows no deletion"
+    );
+    assert!(index.delete_source(&at("s"), 12, 0).changed);
+    assert!(index.apply_source(&at("s"), v("s", "C", 13, "x")).recreated);
+    assert!(!index.apply_source(&at("s"), v("s", "C", 14, "y")).recreated);
+}
+
+#[test]
+fn an_absence_knows_since_when_and_what_was() {
+    let mut index = Index::new(key());
+    let s = SourceName::secret("s");
+    assert!(matches!(index.source(NAMESPACE, &s), Lookup::Unsynced));
+    index.apply_source(&at("s"), v("s", "A", 10, "x"));
+    assert!(
+        matches!(index.source(NAMESPACE, &s), Lookup::Unsynced),
+        "until the list is complete"
+    );
+    index.set_synced(SourceKind::Secret);
+    assert!(matches!(
+        index.source(NAMESPACE, &s),
+        Lookup::Present { fresh: false, .. }
+    ));
+    assert!(matches!(
+        index.source(NAMESPACE, &SourceName::config_map("s")),
+        Lookup::Unsynced
+    ));
+    index.delete_source(&at("s"), 12, 0);
+    let Lookup::Absent {
+        last: Some(last),
+        since: 12,
+    } = index.source(NAMESPACE, &s)
+    else {
+        panic!("{:?}", index.source(NAMESPACE, &s));
+    };
+    assert_eq!(last.uid, "A");
+}
+
+#[test]
+fn tombstones_expire_unless_somebody_uses_the_source() {
+    let mut index = synced();
+    shown(1).apply(&mut index);
+    for name in ["s", "unused"] {
+        index.apply_source(&at(name), v(name, "A", 10, "x"));
+        index.delete_source(&at(name), 12, 1000);
+    }
+    let known = |index: &Index, name: &str| match index.source(NAMESPACE, &SourceName::secret(name))
+    {
+        Lookup::Absent { last, .. } => last.is_some(),
+        _ => false,
+    };
+    index.expire(1000 + TOMBSTONE_SECONDS - 1);
+    assert!(known(&index, "s") && known(&index, "unused"));
+    index.expire(1000 + TOMBSTONE_SECONDS);
+    assert!(known(&index, "s") && !known(&index, "unused"));
+    index.delete_workload(&shown(1).key());
+    index.expire(1000 + TOMBSTONE_SECONDS);
+    assert!(!known(&index, "s"));
+    assert!(
+        index.namespaces.is_empty(),
+        "nothing is left of the namespace"
+    );
+}
+
+#[test]
+fn sizes_and_lists() {
+    let mut index = synced();
+    index.apply_source(&at("s"), v("s", "A", 10, "x"));
+    index.apply_source(&at("t"), v("t", "A", 11, "x"));
+    index.delete_source(&at("t"), 12, 0);
+    shown(1).apply(&mut index);
+    Shown {
+        name: "other",
+        restart_on: None,
+        ..shown(1)
+    }
+    .apply(&mut index);
+    assert_eq!(index.size(), (1, 1));
+    assert_eq!(
+        index.sources(SourceKind::Secret, None),
+        HashMap::from([(at("s"), 10)])
+    );
+    assert!(index.sources(SourceKind::ConfigMap, None).is_empty());
+    assert!(
+        index
+            .sources(SourceKind::Secret, Some("elsewhere"))
+            .is_empty()
+    );
+    assert_eq!(index.workloads(None, None).len(), 2);
+    assert_eq!(index.workloads(Some(&KINDS[0]), Some(NAMESPACE)).len(), 2);
+    assert!(index.workloads(Some(&KINDS[1]), None).is_empty());
+}

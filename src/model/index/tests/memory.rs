@@ -1,0 +1,415 @@
+//! What was observed only goes forward, whatever the annotation says.
+
+use super::*;
+
+/// An index that knows a Secret and a workload that was adopted, and what the workload looks like then.
+fn adopted() -> (Index, Shown) {
+    let mut index = synced();
+    index.apply_source(&at("s"), v("s", "A", 10, "x"));
+    let web = shown(1);
+    web.apply(&mut index);
+    assert_eq!(judge(&mut index, &web).outcome, Outcome::Record);
+    let web = web.written(&index, 2);
+    web.apply(&mut index);
+    assert_eq!(index.workload(&web.key()).unwrap().unwritten(&key()), None);
+    assert_eq!(judge(&mut index, &web).outcome, Outcome::Keep);
+    (index, web)
+}
+
+/// Restarts as the controller does, and gives what the workload looks like then.
+fn restarted(index: &mut Index, web: &Shown) -> Shown {
+    let decision = judge(index, web);
+    assert_eq!(decision.outcome, Outcome::Restart);
+    let next = decision.next.unwrap();
+    let web = Shown {
+        rv: web.rv + 1,
+        restarted_for: next.restarted_for.clone(),
+        observed: Some(next.print(&key())),
+        last_restart: true,
+        ..web.clone()
+    };
+    web.apply(index);
+    assert_eq!(judge(index, &web).outcome, Outcome::Keep);
+    web
+}
+
+fn records_only(decision: &Decision) {
+    assert_eq!(
+        (decision.outcome, kinds(decision)),
+        (Outcome::Record, vec![])
+    );
+}
+
+#[test]
+fn adoption_counts_at_once() {
+    let mut index = synced();
+    index.apply_source(&at("s"), v("s", "A", 10, "x"));
+    let web = shown(1);
+    web.apply(&mut index);
+    judge(&mut index, &web);
+    let change = index.apply_source(&at("s"), v("s", "A", 11, "y"));
+    assert_eq!(change.users, [web.key()]);
+    assert_eq!(
+        kinds(&judge(&mut index, &web)),
+        [CauseKind::Updated],
+        "though nothing was written yet"
+    );
+}
+
+#[test]
+fn a_second_start_changes_nothing() {
+    let (_, web) = adopted();
+    let mut again = synced();
+    again.apply_source(&at("s"), v("s", "A", 10, "x"));
+    web.apply(&mut again);
+    assert_eq!(judge(&mut again, &web).outcome, Outcome::Keep);
+    assert_eq!(again.workload(&web.key()).unwrap().unwritten(&key()), None);
+}
+
+#[test]
+fn what_changed_while_nobody_looked_restarts() {
+    let (_, web) = adopted();
+    let mut again = synced();
+    again.apply_source(&at("s"), v("s", "B", 20, "x"));
+    web.apply(&mut again);
+    assert_eq!(kinds(&judge(&mut again, &web)), [CauseKind::Recreated]);
+    restarted(&mut again, &web);
+}
+
+#[test]
+fn vanished_forged_or_put_back_it_is_kept_from_memory_and_written_again() {
+    let (mut index, first) = adopted();
+    index.apply_source(&at("s"), v("s", "A", 11, "y"));
+    let second = restarted(&mut index, &first);
+    let ours = second.observed.clone();
+    let texts = [
+        None,
+        Some(String::new()),
+        Some("{}".to_owned()),
+        ours.as_ref().map(|text| text.replace("\"n\":2", "\"n\":3")),
+        ours.as_ref()
+            .map(|text| text.replace(key().id(), "other-id")),
+        first.observed.clone(),
+    ];
+    for (text, rv) in texts.into_iter().zip((second.rv + 1..).step_by(2)) {
+        assert_ne!(text, ours);
+        let tampered = Shown {
+            rv,
+            observed: text.clone(),
+            ..second.clone()
+        };
+        tampered.apply(&mut index);
+        let tracked = index.workload(&tampered.key()).unwrap();
+        assert_eq!(tracked.unwritten(&key()), Some(ours.clone()), "{text:?}");
+        let Some(Reading::Genuine(effective)) = index.effective(&tampered.key(), &tampered.read())
+        else {
+            panic!("{text:?}");
+        };
+        assert_eq!(Some(effective.print(&key())), ours, "{text:?}");
+        assert_eq!(
+            judge(&mut index, &tampered).outcome,
+            Outcome::Keep,
+            "{text:?}"
+        );
+        Shown {
+            rv: rv + 1,
+            ..second.clone()
+        }
+        .apply(&mut index);
+    }
+}
+
+#[test]
+fn a_newer_release_is_believed() {
+    let (mut index, web) = adopted();
+    let newer = Shown {
+        rv: 3,
+        observed: Some("{\"v\":2}".to_owned()),
+        ..web
+    };
+    newer.apply(&mut index);
+    assert_eq!(
+        judge(&mut index, &newer).outcome,
+        Outcome::Undecided(Undecided::NewerFormat)
+    );
+    assert_eq!(
+        index.workload(&newer.key()).unwrap().unwritten(&key()),
+        None,
+        "never rewritten"
+    );
+}
+
+#[test]
+fn another_workload_of_the_same_name_starts_afresh() {
+    let (mut index, web) = adopted();
+    index.apply_source(&at("s"), v("s", "A", 11, "y"));
+    let other = Shown {
+        uid: "another",
+        rv: 5,
+        ..web
+    };
+    other.apply(&mut index);
+    records_only(&judge(&mut index, &other));
+}
+
+#[test]
+fn the_one_before_does_not_come_back() {
+    let (mut index, web) = adopted();
+    let other = Shown {
+        uid: "another",
+        rv: 5,
+        ..web.clone()
+    };
+    other.apply(&mut index);
+    web.apply(&mut index);
+    assert_eq!(
+        index.workload(&web.key()).unwrap().workload.uid,
+        "another",
+        "a late event about a workload that was deleted"
+    );
+}
+
+#[test]
+fn a_write_by_the_webhook_counts_against_what_was_only_remembered() {
+    // Several records in memory before the first is written, and then somebody's write with a new template, stamped
+    // from what the object carried: nothing.
+    let mut index = synced();
+    let web = Shown {
+        secrets: vec!["s", "t", "u"],
+        ..shown(1)
+    };
+    web.apply(&mut index);
+    index.set_started(&web.key(), false);
+    for (rv, name) in [(10, "s"), (11, "t"), (12, "u")] {
+        judge(&mut index, &web);
+        index.apply_source(&at(name), v(name, "A", rv, "x"));
+    }
+    judge(&mut index, &web);
+    let tracked = index.workload(&web.key()).unwrap();
+    let live = |source: &SourceName| index.source(NAMESPACE, source);
+    let stamp = stamp_update(
+        &tracked.subject(&tracked.uses),
+        Known::Nothing,
+        &live,
+        &key(),
+    )
+    .unwrap();
+    let stamped = Shown {
+        rv: 2,
+        restarted_for: stamp.restarted_for.clone(),
+        observed: Some(stamp.observed.print(&key())),
+        ..web
+    };
+    stamped.apply(&mut index);
+    let decision = judge(&mut index, &stamped);
+    assert_eq!(
+        (decision.outcome, kinds(&decision)),
+        (Outcome::Keep, vec![])
+    );
+}
+
+#[test]
+fn opting_out_forgets_and_opting_in_adopts_afresh() {
+    let (mut index, web) = adopted();
+    index.apply_source(&at("s"), v("s", "A", 11, "y"));
+    let web = restarted(&mut index, &web);
+    let out = Shown {
+        rv: 10,
+        restart_on: Some("off"),
+        ..web.clone()
+    };
+    out.apply(&mut index);
+    assert_eq!(index.assess(&out.key(), &Overlay::new()), None);
+    assert_eq!(
+        index.workload(&out.key()).unwrap().unwritten(&key()),
+        Some(None),
+        "its annotations go"
+    );
+    assert_eq!(index.users(&at("s")), []);
+    assert_eq!(index.apply_source(&at("s"), v("s", "A", 12, "z")).users, []);
+
+    // Back in before they went: what they say is void.
+    let back = Shown {
+        rv: 11,
+        ..web.clone()
+    };
+    back.apply(&mut index);
+    assert_eq!(index.effective(&back.key(), &back.read()), None);
+    records_only(&judge(&mut index, &back));
+    // An event that comes before the new text was written does not bring the old one back.
+    let late = Shown {
+        rv: 12,
+        ..web.clone()
+    };
+    late.apply(&mut index);
+    assert_eq!(judge(&mut index, &late).outcome, Outcome::Keep);
+    let written = late.written(&index, 13);
+    assert_ne!(written.observed, late.observed);
+    written.apply(&mut index);
+    assert_eq!(judge(&mut index, &written).outcome, Outcome::Keep);
+    index.apply_source(&at("s"), v("s", "B", 14, "z"));
+    assert_eq!(kinds(&judge(&mut index, &written)), [CauseKind::Recreated]);
+}
+
+#[test]
+fn opting_out_and_in_after_its_annotations_went_adopts_afresh() {
+    let (mut index, web) = adopted();
+    Shown {
+        rv: 3,
+        restart_on: None,
+        ..web.clone()
+    }
+    .apply(&mut index);
+    let gone = Shown {
+        rv: 4,
+        restart_on: None,
+        observed: None,
+        ..web
+    };
+    gone.apply(&mut index);
+    assert_eq!(index.workload(&gone.key()).unwrap().unwritten(&key()), None);
+    index.apply_source(&at("s"), v("s", "A", 12, "z"));
+    let back = Shown {
+        rv: 5,
+        restart_on: Some("auto"),
+        ..gone
+    };
+    back.apply(&mut index);
+    records_only(&judge(&mut index, &back));
+}
+
+#[test]
+fn a_typo_in_the_opt_in_forgets_nothing() {
+    let (mut index, web) = adopted();
+    let typo = Shown {
+        rv: 3,
+        restart_on: Some("atuo"),
+        ..web.clone()
+    };
+    typo.apply(&mut index);
+    assert_eq!(
+        judge(&mut index, &typo).outcome,
+        Outcome::Undecided(Undecided::Unreadable)
+    );
+    assert_eq!(index.workload(&typo.key()).unwrap().unwritten(&key()), None);
+    index.apply_source(&at("s"), v("s", "A", 12, "z"));
+    let right = Shown { rv: 4, ..web };
+    right.apply(&mut index);
+    assert_eq!(kinds(&judge(&mut index, &right)), [CauseKind::Updated]);
+}
+
+#[test]
+fn the_default_of_the_namespace_is_taken_in_and_taken_back() {
+    let mut index = synced();
+    index.apply_source(&at("s"), v("s", "A", 10, "x"));
+    let web = Shown {
+        restart_on: None,
+        ..shown(1)
+    };
+    web.apply(&mut index);
+    assert_eq!(index.apply_namespace("other", None), []);
+    assert_eq!(index.assess(&web.key(), &Overlay::new()), None);
+    assert_eq!(
+        index.apply_namespace(NAMESPACE, Some("auto".to_owned())),
+        [web.key()]
+    );
+    assert_eq!(index.default_of(NAMESPACE), Some("auto"));
+    assert_eq!(index.labelled_namespaces(), [NAMESPACE]);
+    assert_eq!(
+        index.apply_namespace(NAMESPACE, Some("auto".to_owned())),
+        [],
+        "nothing new"
+    );
+    assert_eq!(judge(&mut index, &web).outcome, Outcome::Record);
+    let web = web.written(&index, 2);
+    web.apply(&mut index);
+
+    index.apply_namespace(NAMESPACE, None);
+    assert_eq!(
+        index.workload(&web.key()).unwrap().unwritten(&key()),
+        Some(None)
+    );
+    index.apply_source(&at("s"), v("s", "A", 11, "y"));
+    index.apply_namespace(NAMESPACE, Some("secrets".to_owned()));
+    records_only(&judge(&mut index, &web));
+}
+
+#[test]
+fn whether_pods_started_is_asked_again_when_something_else_is_selected() {
+    let mut index = synced();
+    let web = Shown {
+        restart_on: Some("configmaps"),
+        ..shown(1)
+    };
+    web.apply(&mut index);
+    index.set_started(&web.key(), false);
+    judge(&mut index, &web);
+    let wider = Shown {
+        rv: 2,
+        restart_on: Some("auto"),
+        ..web
+    };
+    wider.apply(&mut index);
+    assert_eq!(
+        judge(&mut index, &wider).outcome,
+        Outcome::Undecided(Undecided::AskPods)
+    );
+    index.set_started(&wider.key(), true);
+    // A status update changes nothing about it.
+    Shown {
+        rv: 3,
+        ..wider.clone()
+    }
+    .apply(&mut index);
+    assert_eq!(judge(&mut index, &wider).outcome, Outcome::Wait);
+}
+
+#[test]
+fn what_is_not_rerolls_business_is_not_judged() {
+    let (mut index, web) = adopted();
+    index.apply_source(&at("s"), v("s", "A", 11, "y"));
+    let mut owned = Shown {
+        rv: 3,
+        ..web.clone()
+    }
+    .read();
+    owned.controller = Some("App boss".to_owned());
+    index.apply_workload(&web.key(), owned);
+    assert_eq!(index.assess(&web.key(), &Overlay::new()), None);
+    let mut deleting = Shown {
+        rv: 4,
+        ..web.clone()
+    }
+    .read();
+    deleting.deleting = true;
+    index.apply_workload(&web.key(), deleting);
+    assert_eq!(index.assess(&web.key(), &Overlay::new()), None);
+    index.delete_workload(&web.key());
+    assert_eq!(index.assess(&web.key(), &Overlay::new()), None);
+    assert_eq!(index.users(&at("s")), []);
+}
+
+#[test]
+fn a_preview_changes_nothing() {
+    let (mut index, web) = adopted();
+    for (value, restarts) in [("y", vec![web.key()]), ("x", vec![])] {
+        let version = v("s", "A", u64::MAX, value);
+        let becomes = Lookup::Present {
+            version: &version,
+            fresh: true,
+        };
+        assert_eq!(index.preview(&at("s"), becomes), restarts);
+    }
+    assert_eq!(judge(&mut index, &web).outcome, Outcome::Keep);
+}
+
+#[test]
+fn an_ignored_source_does_not_count() {
+    let (mut index, web) = adopted();
+    let mut ignored = v("s", "A", 11, "y");
+    ignored.ignored = true;
+    assert!(index.apply_source(&at("s"), ignored).changed);
+    records_only(&judge(&mut index, &web));
+    index.apply_source(&at("s"), v("s", "A", 12, "z"));
+    records_only(&judge(&mut index, &web));
+}

@@ -1,0 +1,192 @@
+use proptest::prelude::*;
+
+use super::{super::testing::*, *};
+
+fn digest() -> impl Strategy<Value = Digest> {
+    any::<u64>().prop_map(|n| key().digest([n.to_be_bytes().as_slice()]))
+}
+
+fn mark() -> impl Strategy<Value = Mark> {
+    prop_oneof![
+        digest().prop_map(Mark::Seen),
+        Just(Mark::Waiting),
+        Just(Mark::Unknown)
+    ]
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let marks = proptest::collection::btree_map("[-._a-zA-Z0-9]{1,12}|\\*", mark(), 0..4);
+    prop_oneof![
+        ("[a-f0-9-]{0,36}", any::<u64>(), marks).prop_map(|(uid, resource_version, marks)| {
+            Entry::Seen {
+                uid,
+                resource_version,
+                marks,
+            }
+        }),
+        Just(Entry::Waiting),
+        Just(Entry::Unknown),
+        ("[a-f0-9-]{0,36}", any::<u64>()).prop_map(|(uid, resource_version)| Entry::Deleted {
+            uid,
+            resource_version
+        }),
+    ]
+}
+
+fn name() -> impl Strategy<Value = SourceName> {
+    let kind = prop::sample::select(super::super::source::SourceKind::ALL.to_vec());
+    (kind, "[a-z0-9.-]{1,40}").prop_map(|(kind, name)| SourceName { kind, name })
+}
+
+fn observed() -> impl Strategy<Value = Observed> {
+    let entries = || proptest::collection::btree_map(name(), entry(), 0..5);
+    let fold = proptest::option::of(
+        entries().prop_map(|entries| Fold::of(&key(), &entries, &References::new())),
+    );
+    let head = (
+        "[a-f0-9-]{0,36}",
+        proptest::option::of(any::<i64>()),
+        any::<u64>(),
+        // Whatever a person wrote into the template.
+        ".{0,20}",
+    );
+    (head, entries(), fold).prop_map(
+        |((workload_uid, created_at, sequence, restarted_for), entries, fold)| Observed {
+            key_id: key().id().to_owned(),
+            workload_uid,
+            created_at,
+            sequence,
+            restarted_for,
+            entries,
+            fold,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn reads_what_it_printed(observed in observed()) {
+        let text = observed.print(&key());
+        prop_assert_eq!(Observed::read(&text, &key()), Reading::Genuine(observed.clone()));
+        let under_another = Observed::read(&text, &other_key());
+        prop_assert_eq!(under_another, Reading::OtherKey(observed.clone()));
+        prop_assert_eq!(observed.print(&key()), text, "the same text for the same content");
+    }
+
+    #[test]
+    fn a_byte_that_is_not_ours_is_noticed(observed in observed(), at in any::<prop::sample::Index>(), flip in 1..=255u8) {
+        let mut bytes = observed.print(&key()).into_bytes();
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        let Ok(text) = String::from_utf8(bytes) else {
+            return Ok(());
+        };
+        prop_assert!(!matches!(Observed::read(&text, &key()), Reading::Genuine(_)), "{text}");
+    }
+
+    #[test]
+    fn what_is_cut_or_added_is_noticed(observed in observed(), at in any::<prop::sample::Index>()) {
+        let text = observed.print(&key());
+        let at = at.index(text.len());
+        if text.is_char_boundary(at) {
+            prop_assert_eq!(Observed::read(&text[..at], &key()), Reading::Foreign);
+        }
+        let added = text.replacen('{', "{\"other\":1,", 1);
+        prop_assert!(!matches!(Observed::read(&added, &key()), Reading::Genuine(_)), "{added}");
+    }
+
+    #[test]
+    fn reading_is_total(text in ".{0,200}") {
+        let _ = Observed::read(&text, &key());
+    }
+}
+
+#[test]
+fn forged_foreign_and_newer() {
+    let world = World::new();
+    let observed = world.observed([(SourceName::secret("s"), Entry::Waiting)]);
+    let text = observed.print(&key());
+    insta::assert_snapshot!(text);
+    let forged = text.replace("waiting", "unknown");
+    assert_eq!(Observed::read(&forged, &key()), Reading::Foreign);
+    let no_mac = text[..text.find(",\"m\"").unwrap()].to_owned() + "}";
+    assert_eq!(Observed::read(&no_mac, &key()), Reading::Foreign);
+    for newer in [
+        text.replace("\"v\":1", "\"v\":2"),
+        "{\"v\":99,\"x\":[]}".to_owned(),
+    ] {
+        assert!(
+            matches!(Observed::read(&newer, &key()), Reading::Newer(2 | 99)),
+            "{newer}"
+        );
+    }
+    for foreign in [
+        "",
+        "null",
+        "{}",
+        "[]",
+        "{\"v\":0}",
+        "{\"v\":1}",
+        "{\"v\":-1}",
+        "{\"v\":1e99}",
+    ] {
+        assert_eq!(
+            Observed::read(foreign, &key()),
+            Reading::Foreign,
+            "{foreign}"
+        );
+    }
+    // A twin field must not hide behind the one that is authenticated.
+    let twins = text.replacen("\"n\":5", "\"n\":5,\"n\":5", 1);
+    assert_eq!(Observed::read(&twins, &key()), Reading::Foreign);
+}
+
+#[test]
+fn bad_parts_are_foreign_under_any_key() {
+    let text = World::new()
+        .observed([(
+            SourceName::secret("s"),
+            Entry::of(
+                &version(&SourceName::secret("s"), "A", 1, &[]),
+                &Usage::named(),
+            ),
+        )])
+        .print(&key());
+    for (from, to) in [
+        ("secret/s", "pod/s"),
+        ("secret/s", "secret/"),
+        ("\"*\":\"", "\"*\":\"?"),
+    ] {
+        assert!(text.contains(from));
+        let bad = text.replacen(from, to, 1);
+        assert_eq!(
+            Observed::read(&bad, &other_key()),
+            Reading::Foreign,
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn what_is_waited_for_stays_apart_from_a_fold_while_it_fits() {
+    let name = |number: usize| SourceName::secret(format!("{number:0>253}"));
+    let all = |waiting: usize| {
+        let entry = |number| {
+            if number < waiting {
+                Entry::Waiting
+            } else {
+                Entry::Unknown
+            }
+        };
+        let observed = World::new().observed((0..200).map(|number| (name(number), entry(number))));
+        observed.fitted(&key(), &References::new(), &[name(199)])
+    };
+    let some = all(10);
+    assert!(some.fold.is_some() && some.print(&key()).len() <= LIMIT);
+    assert_eq!(
+        some.entries.keys().cloned().collect::<Vec<_>>(),
+        (0..10).chain([199]).map(name).collect::<Vec<_>>()
+    );
+    let too_many = all(150);
+    assert!(too_many.entries.is_empty() && too_many.print(&key()).len() <= LIMIT);
+}

@@ -1,0 +1,208 @@
+use proptest::prelude::*;
+
+use super::{
+    super::{testing::objects, workload::KINDS},
+    *,
+};
+
+const KIND: Kind = &KINDS[0];
+
+/// As the API server does: a `test` for null passes where the member is missing and its parent is there, which the
+/// crate refuses (evanphx/json-patch v4 against RFC 6902).
+fn apply(object: &Value, patch: &Patch) -> Result<Value, json_patch::PatchError> {
+    let mut object = object.clone();
+    for operation in &patch.0 {
+        if let PatchOperation::Test(TestOperation {
+            path,
+            value: Value::Null,
+        }) = operation
+        {
+            let parent = path.parent().unwrap().resolve(&object);
+            if parent.is_ok_and(Value::is_object) && path.resolve(&object).is_err() {
+                continue;
+            }
+        }
+        json_patch::patch(&mut object, &[operation.clone()])?;
+    }
+    Ok(object)
+}
+
+fn own() -> impl Strategy<Value = Own> {
+    let text = || proptest::option::of("[x-z]{1,3}");
+    (text(), text(), text()).prop_map(|(observed, last_restart, restarted_for)| Own {
+        observed,
+        last_restart,
+        restarted_for,
+    })
+}
+
+fn read(object: &Value) -> (Workload, Own) {
+    let object = objects::read(object);
+    (Workload::read(KIND, &object), Own::read(KIND, &object))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn an_admission_gives_what_is_wanted_and_touches_nothing_else(object in objects::object(), to in own()) {
+        let (workload, from) = read(&object);
+        let patch = admit(KIND, workload.shape, &from, &to);
+        let mut patched = object.clone();
+        // By the crate alone: there is no `test` in it.
+        json_patch::patch(&mut patched, &patch).unwrap();
+        let (workload, now) = read(&patched);
+        prop_assert_eq!(&now, &to);
+        prop_assert_eq!(objects::bare(&patched), objects::bare(&object));
+        prop_assert!(admit(KIND, workload.shape, &now, &to).0.is_empty());
+        if from == to {
+            prop_assert!(patch.0.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_controllers_writes_give_what_is_wanted_and_touch_nothing_else(object in objects::object(), to in own()) {
+        let (workload, from) = read(&object);
+        let advance = Own {
+            observed: Some(to.observed.unwrap_or_else(|| "new".to_owned())),
+            restarted_for: Some(to.restarted_for.unwrap_or_else(|| "fresh".to_owned())),
+            last_restart: None,
+        };
+        let recorded = advance.observed.clone().unwrap();
+        for (patch, wanted) in [
+            (
+                restart(KIND, &workload, &advance, "then"),
+                Own { last_restart: Some("then".to_owned()), ..advance.clone() },
+            ),
+            (
+                record(KIND, &workload, &recorded),
+                Own { observed: Some(recorded.clone()), ..from.clone() },
+            ),
+            (
+                forget(KIND, &workload),
+                Own { observed: None, last_restart: None, ..from.clone() },
+            ),
+        ] {
+            let patched = apply(&object, &patch).unwrap();
+            prop_assert_eq!(read(&patched).1, wanted);
+            prop_assert_eq!(objects::bare(&patched), objects::bare(&object));
+        }
+    }
+
+    /// What somebody else changed since it was read.
+    #[test]
+    fn the_controllers_writes_fail_where_the_workload_is_not_as_it_was(object in objects::object(), step in 0..4usize) {
+        let (workload, _) = read(&object);
+        let next = Own {
+            observed: Some("new".to_owned()),
+            restarted_for: Some("fresh".to_owned()),
+            last_restart: None,
+        };
+        let mut other = object.clone();
+        let mut put = |pointer: &str, key: &str, value: Value| {
+            let parent = other.pointer_mut(pointer).unwrap();
+            if !parent.is_object() {
+                *parent = json!({});
+            }
+            parent[key] = value;
+        };
+        match step {
+            0 => put("/metadata", "uid", json!("another")),
+            1 | 2 => {
+                if object["metadata"]["annotations"].is_null() {
+                    put("/metadata", "annotations", json!({}));
+                }
+                if step == 1 {
+                    put("/metadata/annotations", OBSERVED, json!("somebody else's"));
+                } else {
+                    // A map that was not there: creating it would wipe what is in it.
+                    put("/metadata/annotations", "other", json!("v"));
+                }
+            }
+            _ => {
+                if !object["spec"]["template"]["metadata"].is_object() {
+                    put("/spec/template", "metadata", json!({}));
+                }
+                if !object["spec"]["template"]["metadata"]["annotations"].is_object() {
+                    put("/spec/template/metadata", "annotations", json!({}));
+                }
+                put("/spec/template/metadata/annotations", RESTARTED_FOR, json!("somebody else's"));
+            }
+        }
+        let restarted = apply(&other, &restart(KIND, &workload, &next, "then"));
+        let recorded = apply(&other, &record(KIND, &workload, "new"));
+        let map_was_there = object["metadata"]["annotations"].is_object();
+        match step {
+            2 if map_was_there => {
+                prop_assert!(restarted.is_ok() && recorded.is_ok(), "other annotations are none of our business");
+            }
+            3 => {
+                prop_assert!(restarted.is_err());
+                prop_assert!(recorded.is_ok(), "it does not touch the template");
+            }
+            _ => prop_assert!(restarted.is_err() && recorded.is_err()),
+        }
+    }
+}
+
+fn lines(patch: &Patch) -> String {
+    patch
+        .0
+        .iter()
+        .map(|operation| format!("  {}\n", serde_json::to_string(operation).unwrap()))
+        .collect()
+}
+
+#[test]
+fn every_shape() {
+    let shapes = [
+        ("no maps", json!({}), json!({})),
+        (
+            "null maps",
+            json!({"annotations": null}),
+            json!({"metadata": null}),
+        ),
+        (
+            "no template annotations",
+            json!({"annotations": {}}),
+            json!({"metadata": {"labels": {}}}),
+        ),
+        (
+            "no own",
+            json!({"annotations": {"a": "b"}}),
+            json!({"metadata": {"annotations": {"a": "b"}}}),
+        ),
+        (
+            "all",
+            json!({"annotations": {OBSERVED: "old", LAST_RESTART: "before"}}),
+            json!({"metadata": {"annotations": {RESTARTED_FOR: "rf"}}}),
+        ),
+    ];
+    let next = Own {
+        observed: Some("new".to_owned()),
+        last_restart: None,
+        restarted_for: Some("fresh".to_owned()),
+    };
+    let mut text = String::new();
+    for (name, mut metadata, template) in shapes {
+        metadata["uid"] = json!("u");
+        let object = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"template": template},
+        });
+        let (workload, from) = read(&object);
+        let all = [
+            ("restart", restart(KIND, &workload, &next, "then")),
+            ("record", record(KIND, &workload, "new")),
+            ("forget", forget(KIND, &workload)),
+            ("admit", admit(KIND, workload.shape, &from, &next)),
+            (
+                "admit none",
+                admit(KIND, workload.shape, &from, &Own::default()),
+            ),
+        ];
+        for (what, patch) in all {
+            text += &format!("{name}: {what}\n{}", lines(&patch));
+        }
+    }
+    insta::assert_snapshot!(text);
+}
