@@ -5,7 +5,7 @@
 use k8s_openapi::{
     api::{
         apps::v1::{ControllerRevision, ReplicaSet},
-        core::v1::{ContainerStatus, ObjectReference, Pod},
+        core::v1::{ContainerState, ContainerStatus, ObjectReference, Pod},
     },
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
@@ -224,11 +224,6 @@ impl Controller {
         let Some(object) = self.object(key).await? else {
             return Ok(false);
         };
-        let template = object
-            .data
-            .pointer(key.kind.template)
-            .unwrap_or(&Value::Null);
-        let names = containers_using(template, missing);
         let Some(selector) = selector(&object) else {
             return Ok(true);
         };
@@ -238,22 +233,23 @@ impl Controller {
             .await
             .map_err(drop)?
             .map_err(drop)?;
-        let started = |status: &ContainerStatus| {
-            let state = |state: Option<&k8s_openapi::api::core::v1::ContainerState>| {
-                state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
-            };
-            names.contains(&status.name)
-                && (state(status.state.as_ref()) || state(status.last_state.as_ref()))
+        let state = |state: Option<&ContainerState>| {
+            state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
         };
-        Ok(pods
-            .items
-            .iter()
-            .filter_map(|pod| pod.status.as_ref())
-            .any(|status| {
+        let started = |status: &ContainerStatus| {
+            state(status.state.as_ref()) || state(status.last_state.as_ref())
+        };
+        // By each pod's own spec: pods of an earlier revision may have had no need of what is missing.
+        Ok(pods.items.iter().any(|pod| {
+            let template = serde_json::json!({ "spec": pod.spec });
+            let names = containers_using(&template, missing);
+            let status = pod.status.iter();
+            let mut statuses = status.flat_map(|status| {
                 let init = status.init_container_statuses.iter().flatten();
                 init.chain(status.container_statuses.iter().flatten())
-                    .any(started)
-            }))
+            });
+            statuses.any(|status| names.contains(&status.name) && started(status))
+        }))
     }
 
     /// When the workload's current revision was made, in unix seconds; `None` where that cannot be told.
