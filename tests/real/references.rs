@@ -279,7 +279,6 @@ async fn what_an_opt_in_names_may_appear_later() {
 async fn a_namespace_opts_its_workloads_in() {
     let arena = Arena::new("references-namespace").await;
     arena.label_namespace(RESTART_ON, "auto").await;
-    let mut reroll = arena.reroll().start().await;
     let choices = [
         ("default", None),
         ("off", Some("off")),
@@ -287,7 +286,8 @@ async fn a_namespace_opts_its_workloads_in() {
         ("auto", Some("auto")),
     ];
     let rolls = |name: &str| usize::from(name == "default" || name == "auto");
-    for way in ["webhook", "alone"] {
+    for (way, reroll) in arena.both_ways() {
+        let reroll = reroll.start().await;
         arena.secret(way, &[("k", "one")]).await;
         for (name, asks) in choices {
             let name = format!("{way}-{name}");
@@ -318,9 +318,7 @@ async fn a_namespace_opts_its_workloads_in() {
                 recorder.expect_each(kind, each);
             }
         }
-        let alone = reroll.builder().without_webhook();
         assert!(reroll.stop().await);
-        reroll = alone.start().await;
     }
 }
 

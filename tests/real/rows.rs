@@ -162,7 +162,8 @@ async fn what_pods_started_without_rolls_once_when_it_appears() {
             .await;
         // One reference that needs it is enough for pods to wait.
         let mut both = whole.clone();
-        both["containers"][1] = env("absent", "k")["containers"][0].clone();
+        let needs = env("absent", "k")["containers"][0].take();
+        both["containers"].as_array_mut().unwrap().push(needs);
         arena.create(&workload(kind, "both", &AUTO, both)).await;
     }
     let recorder = arena.record().await;
@@ -209,12 +210,7 @@ async fn an_optional_source_that_goes_away_holds_nothing_up() {
 #[tokio::test]
 async fn a_reference_gained_before_its_source_exists_is_only_the_users_rollout() {
     let arena = Arena::new("rows-gained").await;
-    for way in ["webhook", "alone"] {
-        let reroll = if way == "webhook" {
-            arena.reroll()
-        } else {
-            arena.reroll().without_webhook()
-        };
+    for (way, reroll) in arena.both_ways() {
         let reroll = reroll.start().await;
         let (known, later) = (format!("{way}-known"), format!("{way}-later"));
         arena.secret(&known, &[("k", "one")]).await;

@@ -3,9 +3,7 @@
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
-use crate::support::{
-    Arena, KINDS, RESTART_ON, RerollBuilder, deployment, env, eventually, workload,
-};
+use crate::support::{Arena, KINDS, RESTART_ON, deployment, env, eventually, workload};
 
 const IGNORE: &str = "reroll.dev/ignore";
 
@@ -174,18 +172,10 @@ async fn changes_within_the_quiet_period_share_one() {
     );
 }
 
-/// With the webhook, and by the controller alone.
-fn both_ways(arena: &Arena) -> [(&'static str, RerollBuilder); 2] {
-    [
-        ("webhook", arena.reroll()),
-        ("alone", arena.reroll().without_webhook()),
-    ]
-}
-
 #[tokio::test]
 async fn a_narrowed_opt_in_rolls_nothing() {
     let arena = Arena::new("updates-narrowed").await;
-    for (name, reroll) in both_ways(&arena) {
+    for (name, reroll) in arena.both_ways() {
         let reroll = reroll.start().await;
         let sources = ["kept", "left"].map(|source| format!("{name}-{source}"));
         for source in &sources {
@@ -238,7 +228,7 @@ async fn a_narrowed_opt_in_rolls_nothing() {
 #[tokio::test]
 async fn another_reference_to_the_same_source_is_only_the_users_rollout() {
     let arena = Arena::new("updates-reference").await;
-    for (name, reroll) in both_ways(&arena) {
+    for (name, reroll) in arena.both_ways() {
         let reroll = reroll.start().await;
         arena.secret(name, &[("k", "one"), ("other", "one")]).await;
         for kind in KINDS {

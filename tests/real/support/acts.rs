@@ -10,7 +10,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Arena, OBSERVED, eventually};
+use super::{Arena, OBSERVED, RerollBuilder, eventually};
 
 /// The kinds of source.
 pub const SOURCES: [&str; 2] = ["Secret", "ConfigMap"];
@@ -26,6 +26,14 @@ pub async fn at_once<T, F: Future<Output = ()>>(
 }
 
 impl Arena {
+    /// A reroll with the webhook, and one that is the controller alone, each with a name.
+    pub fn both_ways(&self) -> [(&'static str, RerollBuilder); 2] {
+        [
+            ("webhook", self.reroll()),
+            ("alone", self.reroll().without_webhook()),
+        ]
+    }
+
     /// Creates a Secret or ConfigMap.
     pub async fn source(&self, kind: &str, name: &str, data: &[(&str, &str)]) {
         if kind == "Secret" {
