@@ -2,6 +2,8 @@
 //!
 //! An Event names the source, its old and new uid, and keys; never a value.
 
+use std::time::Duration;
+
 use k8s_openapi::{
     api::{
         apps::v1::{ControllerRevision, ReplicaSet},
@@ -122,10 +124,38 @@ impl Controller {
                 "reroll.dev/observed was written by a newer reroll: nothing restarts".to_owned(),
             ),
             Held::NoRoom => return self.report_no_room(key),
+            Held::Paused => ("NotRolling", "it was restarted, but it is paused: its pods roll when it is resumed".to_owned()),
+            Held::OnDelete => (
+                "NotRolling",
+                "it was restarted, but its update strategy is OnDelete: delete its pods to have them replaced".to_owned(),
+            ),
+            Held::Partitioned => (
+                "NotRolling",
+                "it was restarted, but the partition of its update strategy keeps the pods below it".to_owned(),
+            ),
         };
         tracing::info!(workload = %key, reason = held.as_str(), "a workload is held");
         self.events
             .publish(self.reference(key), EventType::Warning, reason, note, None);
+    }
+
+    /// A workload was restarted so often that it has to wait.
+    pub(super) fn report_limited(&self, key: &WorkloadKey, wait: Duration) {
+        if !self.leadership.leads() {
+            return;
+        }
+        let seconds = wait.as_secs().max(1);
+        tracing::warn!(workload = %key, seconds, "a workload is restarted so often that its next restart waits");
+        let note = format!(
+            "it was restarted too often in short order: the next restart waits {seconds} s; who keeps changing its sources?"
+        );
+        self.events.publish(
+            self.reference(key),
+            EventType::Warning,
+            "RestartLimited",
+            note,
+            None,
+        );
     }
 
     pub(super) fn report_no_room(&self, key: &WorkloadKey) {
@@ -306,7 +336,7 @@ impl Controller {
     }
 
     async fn object(&self, key: &WorkloadKey) -> Result<Option<DynamicObject>, ()> {
-        let api = workloads(self.client.clone(), key.kind, Some(&key.namespace));
+        let api = workloads(self.client.clone(), key.kind, &key.namespace);
         let answer: Result<_, _> = timeout(self.request_timeout, api.get_opt(&key.name)).await;
         answer.map_err(drop)?.map_err(drop)
     }

@@ -19,7 +19,7 @@ use super::{
     policy::{Complaint, Policy, Rules, Selection},
     source::{References, SourceKey, SourceKind, SourceName},
     version::{DigestKey, Version},
-    workload::{Kind, Workload, WorkloadKey},
+    workload::{Kind, Rollout, Stays, Workload, WorkloadKey},
 };
 
 /// How long a deleted source is remembered, in seconds.
@@ -29,7 +29,7 @@ pub const TOMBSTONE_SECONDS: i64 = 3600;
 #[derive(Debug)]
 pub struct Index {
     key: DigestKey,
-    synced: BTreeSet<SourceKind>,
+    synced: BTreeSet<(SourceKind, Option<String>)>,
     namespaces: HashMap<String, Namespace>,
 }
 
@@ -95,6 +95,8 @@ pub struct Judged {
     pub suspended: bool,
     /// `reroll.dev/settle`
     pub settle: Option<Duration>,
+    /// Its pods are not those of its template after a restart, and will not be by themselves.
+    pub stays: Option<Stays>,
     /// The owner that would revert what reroll writes, of a workload that opted in.
     pub owner: Option<String>,
 }
@@ -117,9 +119,20 @@ impl Index {
         &self.key
     }
 
-    /// The first list of a kind of source is complete: from now on absence means something.
-    pub fn set_synced(&mut self, kind: SourceKind) {
-        self.synced.insert(kind);
+    /// The first list of a kind of source is complete: from now on absence means something. Gives whether that is news.
+    pub fn set_synced(&mut self, kind: SourceKind) -> bool {
+        self.synced.insert((kind, None))
+    }
+
+    /// The same for one namespace.
+    pub fn set_synced_in(&mut self, kind: SourceKind, namespace: &str) -> bool {
+        self.synced.insert((kind, Some(namespace.to_owned())))
+    }
+
+    fn is_synced(&self, kind: SourceKind, namespace: &str) -> bool {
+        self.synced.iter().any(|(synced, within)| {
+            *synced == kind && within.as_ref().is_none_or(|within| within == namespace)
+        })
     }
 
     /// Takes in a version that exists, or existed, in the API.
@@ -312,7 +325,7 @@ impl Index {
 
     /// What is known of a source. An ignored one is looked up like any other.
     pub fn source(&self, namespace: &str, source: &SourceName) -> Lookup<'_> {
-        if !self.synced.contains(&source.kind) {
+        if !self.is_synced(source.kind, namespace) {
             return Lookup::Unsynced;
         }
         match self
@@ -409,6 +422,12 @@ impl Index {
                 let ours = workload.controller.is_none() && !workload.deleting;
                 ours && tracked.unwritten(&self.key).is_some()
             }),
+            stays: tracked
+                .filter(|t| !t.workload.restarted_for.is_empty())
+                .and_then(|t| match t.workload.rollout {
+                    Rollout::Stays(stays) => Some(stays),
+                    Rollout::Complete | Rollout::Rolling => None,
+                }),
             suspended: tracked.is_some_and(|tracked| tracked.policy.suspend),
             settle: tracked.and_then(|tracked| tracked.policy.settle),
             owner: tracked

@@ -114,6 +114,65 @@ pub struct Shape {
     pub template_annotations: bool,
 }
 
+/// How far a workload's pods are those of its template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rollout {
+    /// All of them, or nobody can tell.
+    Complete,
+    /// They are being replaced.
+    Rolling,
+    /// They are not, and will not be by themselves.
+    Stays(Stays),
+}
+
+/// Why pods are not replaced by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stays {
+    /// A Deployment with `paused: true`.
+    Paused,
+    /// The update strategy `OnDelete`.
+    OnDelete,
+    /// A rolling update with a partition.
+    Partitioned,
+}
+
+impl Rollout {
+    /// Reads it off an object's status.
+    fn read(kind: Kind, object: &Value) -> Self {
+        let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64);
+        let (wanted, updated) = match kind.kind {
+            "DaemonSet" => (
+                number("/status/desiredNumberScheduled"),
+                number("/status/updatedNumberScheduled"),
+            ),
+            "Deployment" | "StatefulSet" => (
+                number("/spec/replicas").or(Some(1)),
+                number("/status/updatedReplicas"),
+            ),
+            _ => return Self::Complete,
+        };
+        let old = kind.kind == "Deployment"
+            && number("/status/replicas") > number("/status/updatedReplicas");
+        if updated.unwrap_or(0) >= wanted.unwrap_or(0) && !old {
+            return Self::Complete;
+        }
+        let strategy = object
+            .pointer("/spec/updateStrategy/type")
+            .and_then(Value::as_str);
+        if object.pointer("/spec/paused") == Some(&Value::Bool(true)) {
+            Self::Stays(Stays::Paused)
+        } else if strategy == Some("OnDelete") {
+            Self::Stays(Stays::OnDelete)
+        } else if number("/spec/updateStrategy/rollingUpdate/partition")
+            .is_some_and(|partition| partition > 0)
+        {
+            Self::Stays(Stays::Partitioned)
+        } else {
+            Self::Rolling
+        }
+    }
+}
+
 /// What is read off a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
@@ -139,6 +198,8 @@ pub struct Workload {
     pub restarted_for: String,
     /// What the template uses.
     pub references: References,
+    /// Whether its pods are those of its template.
+    pub rollout: Rollout,
     /// Which maps exist.
     pub shape: Shape,
     /// Bytes of all annotations but reroll's own three.
@@ -192,6 +253,7 @@ impl Workload {
                 .unwrap_or_default()
                 .to_owned(),
             references: references(template),
+            rollout: Rollout::read(kind, &object.data),
             shape: Shape {
                 annotations: meta.annotations.is_some(),
                 template_metadata: template_meta.is_some_and(Value::is_object),

@@ -19,12 +19,9 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    routes::{SOURCES_PATH, WORKLOADS_PATH},
-    workloads::FIELD_MANAGER,
-};
+use super::routes::{SOURCES_PATH, WORKLOADS_PATH};
 use crate::model::{
-    annotation::{PREFIX, RESTART_ON},
+    annotation::{FIELD_MANAGER, PREFIX, RESTART_ON},
     workload::KINDS,
 };
 

@@ -9,7 +9,7 @@ use kube::core::DynamicObject;
 use super::review::{Operation, Request};
 use crate::model::{
     Index, Kind, Observed, Policy, SourceName, WorkloadKey,
-    annotation::RESTART_ON,
+    annotation::{FIELD_MANAGER, RESTART_ON},
     decide::{Known, Outcome, Subject, decide},
     index::{Overlay, without_ignored},
     patch,
@@ -18,9 +18,6 @@ use crate::model::{
     stamp::{Own, Stamp, stamp_create, stamp_update},
     workload::{Workload, WorkloadKind, bare_template},
 };
-
-/// The field manager of the controller's own writes.
-pub const FIELD_MANAGER: &str = "reroll";
 
 /// Somebody's write of a workload.
 pub struct Write {

@@ -44,6 +44,7 @@ impl RerollBuilder {
             .flag("--settle", "100ms")
             .flag("--restart-rate", "0")
             .flag("--adopt-rate", "0")
+            .flag("--workload-interval", "0s")
             .flag("--log-format", "json")
             .flag("--log", "info,reroll=debug")
     }
