@@ -24,11 +24,14 @@ use crate::{
     model::{
         Cause, CauseKind, SourceName, WorkloadKey,
         decide::{Lookup, restart_for},
-        policy::OnAdopt,
+        policy::{Complaint, OnAdopt},
         source::containers_using,
     },
     ops::events::EventType,
 };
+
+/// The most Events about what cannot be read of one workload.
+const MOST_COMPLAINTS: usize = 5;
 
 impl Controller {
     /// A workload was restarted.
@@ -139,6 +142,23 @@ impl Controller {
             .publish(self.reference(key), EventType::Warning, reason, note, None);
     }
 
+    /// Part of what a workload asks for cannot be read.
+    fn report_complaints(&self, key: &WorkloadKey, complaints: &[Complaint]) {
+        if !self.leadership.leads() {
+            return;
+        }
+        tracing::info!(workload = %key, complaints = complaints.len(), "part of what a workload asks for cannot be read");
+        for complaint in complaints.iter().take(MOST_COMPLAINTS) {
+            self.events.publish(
+                self.reference(key),
+                EventType::Warning,
+                "SettingUnreadable",
+                complaint.to_string(),
+                None,
+            );
+        }
+    }
+
     /// A workload was restarted so often that it has to wait.
     pub(super) fn report_limited(&self, key: &WorkloadKey, wait: Duration) {
         if !self.leadership.leads() {
@@ -188,6 +208,9 @@ impl Controller {
         let news = self.intents().hold(key, held);
         if let (Some(held), true) = (held, news) {
             self.report_held(key, held, judged);
+        }
+        if self.intents().complain(key, &judged.complaints) {
+            self.report_complaints(key, &judged.complaints);
         }
         if judged.unwritten {
             self.tidy_later(key);

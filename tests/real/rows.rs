@@ -283,6 +283,14 @@ async fn a_suspended_workload_is_told_and_restarts_once_afterwards() {
     let reroll = again.start().await;
     recorder.settle(&arena).await;
     expect(&recorder, &[("db", 0), ("back", 0)]);
+    eventually("each process has told it of each kind", async || {
+        let events = arena.events("db").await;
+        let told = events
+            .iter()
+            .filter(|event| event.starts_with("RestartSuspended"));
+        (told.count() == 2 * KINDS.len()).then_some(())
+    })
+    .await;
     arena.update_secret("db", &[("k", "C")]).await;
     arena.update_secret("back", &[("k", "A")]).await;
     for (number, kind) in KINDS.into_iter().enumerate() {
@@ -363,10 +371,22 @@ async fn part_of_an_opt_in_that_cannot_be_read_is_told_and_the_rest_counts() {
     ] {
         assert!(said.err.contains(warning), "{}", said.err);
     }
+    for told in [
+        r#"SettingUnreadable: reroll.dev/restart-on: "configmap" is not auto"#,
+        r#"SettingUnreadable: reroll.dev/suspend: "yes" is not true or false"#,
+    ] {
+        arena.event("web", told).await;
+    }
     let recorder = arena.record().await;
     arena.update_secret("db", &[("k", "two")]).await;
     recorder.settle(&arena).await;
     recorder.expect("Deployment", "web", 1);
+    // Told once, however often the workload is looked at.
+    let events = arena.events("web").await;
+    let told = events
+        .iter()
+        .filter(|event| event.starts_with("SettingUnreadable"));
+    assert_eq!(told.count(), 2, "{events:?}");
 }
 
 #[tokio::test]
