@@ -3,11 +3,14 @@
 //! Objects are read as JSON through a pointer to their pod template, so that a kind is a row of [`KINDS`] and nothing
 //! else, and so that fields which this release does not know are never touched.
 
+mod rollout;
+
 use std::{collections::BTreeMap, fmt};
 
 use kube::core::DynamicObject;
 use serde_json::Value;
 
+pub use self::rollout::{Rollout, Stays};
 use super::{
     annotation::{self, LAST_RESTART, OBSERVED, PREFIX, RESTARTED_FOR},
     source::{References, references},
@@ -114,65 +117,6 @@ pub struct Shape {
     pub template_annotations: bool,
 }
 
-/// How far a workload's pods are those of its template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rollout {
-    /// All of them, or nobody can tell.
-    Complete,
-    /// They are being replaced.
-    Rolling,
-    /// They are not, and will not be by themselves.
-    Stays(Stays),
-}
-
-/// Why pods are not replaced by themselves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stays {
-    /// A Deployment with `paused: true`.
-    Paused,
-    /// The update strategy `OnDelete`.
-    OnDelete,
-    /// A rolling update with a partition.
-    Partitioned,
-}
-
-impl Rollout {
-    /// Reads it off an object's status.
-    fn read(kind: Kind, object: &Value) -> Self {
-        let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64);
-        let (wanted, updated) = match kind.kind {
-            "DaemonSet" => (
-                number("/status/desiredNumberScheduled"),
-                number("/status/updatedNumberScheduled"),
-            ),
-            "Deployment" | "StatefulSet" => (
-                number("/spec/replicas").or(Some(1)),
-                number("/status/updatedReplicas"),
-            ),
-            _ => return Self::Complete,
-        };
-        let old = kind.kind == "Deployment"
-            && number("/status/replicas") > number("/status/updatedReplicas");
-        if updated.unwrap_or(0) >= wanted.unwrap_or(0) && !old {
-            return Self::Complete;
-        }
-        let strategy = object
-            .pointer("/spec/updateStrategy/type")
-            .and_then(Value::as_str);
-        if object.pointer("/spec/paused") == Some(&Value::Bool(true)) {
-            Self::Stays(Stays::Paused)
-        } else if strategy == Some("OnDelete") {
-            Self::Stays(Stays::OnDelete)
-        } else if number("/spec/updateStrategy/rollingUpdate/partition")
-            .is_some_and(|partition| partition > 0)
-        {
-            Self::Stays(Stays::Partitioned)
-        } else {
-            Self::Rolling
-        }
-    }
-}
-
 /// What is read off a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
@@ -253,7 +197,7 @@ impl Workload {
                 .unwrap_or_default()
                 .to_owned(),
             references: references(template),
-            rollout: Rollout::read(kind, &object.data),
+            rollout: Rollout::read(kind, meta.generation.unwrap_or(0), &object.data),
             shape: Shape {
                 annotations: meta.annotations.is_some(),
                 template_metadata: template_meta.is_some_and(Value::is_object),

@@ -158,6 +158,7 @@ impl Rule<'_> {
         }
     }
 
+    #[expect(clippy::match_same_arms, reason = "the rows of a table, in its order")]
     fn judge_present(
         &self,
         source: &SourceName,
