@@ -110,6 +110,7 @@ impl Controller {
             let leads = leadership.leads();
             if leads && !led {
                 // What was told to nobody while another led, or nobody did, is told now.
+                self.intents().tell_again();
                 self.judge_all();
             }
             led = leads;

@@ -1,5 +1,6 @@
 //! What every test stands on: namespaces, a reroll, objects, and an independent count of restarts.
 
+mod acts;
 mod arena;
 mod manifests;
 mod many;
@@ -7,6 +8,7 @@ mod pods;
 mod process;
 mod recorder;
 
+pub use acts::{SOURCES, at_once};
 pub use arena::{Arena, Said};
 pub use manifests::*;
 pub use many::each;

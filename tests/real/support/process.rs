@@ -67,6 +67,7 @@ impl RerollBuilder {
     /// Sets a flag without a value.
     #[must_use]
     pub fn switch(mut self, name: &str) -> Self {
+        self.flags.retain(|(known, _)| known != name);
         self.flags.push((name.to_owned(), None));
         self
     }
