@@ -132,10 +132,11 @@ impl Store<'_> {
     }
 }
 
-/// An error's reason without any part of an answer that could not be read: that would quote the Secret.
+/// An error's reason without any part of the answer, which would quote the Secret. The message of a `Status` is one:
+/// kube puts whatever it cannot decode there (kube 5.0.0, `handle_api_errors`).
 fn reason(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) => status.message.clone(),
+        kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
         kube::Error::SerdeError(_) => "the answer cannot be read".to_owned(),
         other => other.to_string(),
     }

@@ -14,8 +14,13 @@
 
 #[path = "../support/cluster.rs"]
 mod cluster;
+#[path = "../support/generate.rs"]
+mod generate;
 #[path = "../support/proxy.rs"]
 mod proxy;
 mod support;
 
+mod canary;
+mod hostile;
+mod property;
 mod recreate;

@@ -1,11 +1,13 @@
 //! What every test stands on: namespaces, a reroll, objects, and an independent count of restarts.
 
 mod arena;
+mod https;
 mod manifests;
 mod process;
 mod recorder;
 
 pub use arena::{Arena, Said};
+pub use https::Https;
 pub use manifests::*;
 pub use process::{Reroll, RerollBuilder};
 pub use recorder::Recorder;
