@@ -136,8 +136,10 @@ impl Store<'_> {
 /// kube puts whatever it cannot decode there (kube 5.0.0, `handle_api_errors`).
 fn reason(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
-        kube::Error::SerdeError(_) => "the answer cannot be read".to_owned(),
+        kube::Error::Api(status) if status.code != 0 => {
+            format!("{} {}", status.code, status.reason)
+        }
+        kube::Error::Api(_) | kube::Error::SerdeError(_) => "the answer cannot be read".to_owned(),
         other => other.to_string(),
     }
 }
