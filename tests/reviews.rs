@@ -19,6 +19,7 @@ use kube::Client;
 use reroll::{
     model::{
         DigestKey, Index, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
+        annotation::FIELD_MANAGER,
         workload::{KINDS, Workload},
     },
     ops::metrics::Metrics,
@@ -26,7 +27,6 @@ use reroll::{
     webhook::{
         routes::{Admission, SOURCES_PATH, WORKLOADS_PATH, router},
         server::{BodyLimits, BodyReader},
-        workloads::FIELD_MANAGER,
     },
 };
 use serde::Deserialize;
