@@ -72,8 +72,21 @@ pub struct RestartSettings {
     pub concurrency: usize,
     /// Writes per second that adopt workloads; `None` means no limit.
     pub adopt_rate: Option<f64>,
+    /// How many workloads may be rolling at the same time; `None` is no limit.
+    pub rolling: Option<usize>,
+    /// How often one workload may be restarted at once, after a quiet time.
+    pub workload_burst: u32,
+    /// How long it waits between restarts after that; zero is no limit.
+    pub workload_interval: Duration,
     /// The time between two sweeps over all workloads.
     pub sweep_interval: Duration,
+}
+
+impl RestartSettings {
+    /// What `workload_interval` is as a rate per second.
+    pub fn workload_rate(&self) -> Option<f64> {
+        (!self.workload_interval.is_zero()).then(|| self.workload_interval.as_secs_f64().recip())
+    }
 }
 
 /// The admission webhook.

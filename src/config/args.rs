@@ -133,7 +133,7 @@ pub(super) struct RestartArgs {
     pub(super) settle_max: Duration,
 
     /// Restarts per second, over all workloads; 0 means no limit
-    #[arg(long, value_name = "NUMBER", env = "REROLL_RESTART_RATE", default_value = "20", value_parser = parse_rate)]
+    #[arg(long, value_name = "NUMBER", env = "REROLL_RESTART_RATE", default_value = "20", allow_negative_numbers = true, value_parser = parse_rate)]
     pub(super) restart_rate: f64,
 
     /// Restarts that may be made at once before the rate holds
@@ -157,8 +157,37 @@ pub(super) struct RestartArgs {
     pub(super) restart_concurrency: u16,
 
     /// Writes per second that adopt workloads (each costs the deployment controller two more); 0 means no limit
-    #[arg(long, value_name = "NUMBER", env = "REROLL_ADOPT_RATE", default_value = "10", value_parser = parse_rate)]
+    #[arg(long, value_name = "NUMBER", env = "REROLL_ADOPT_RATE", default_value = "10", allow_negative_numbers = true, value_parser = parse_rate)]
     pub(super) adopt_rate: f64,
+
+    /// How many workloads may be rolling at the same time; 0 is no limit
+    #[arg(
+        long,
+        value_name = "N",
+        env = "REROLL_ROLLING_LIMIT",
+        default_value_t = 0
+    )]
+    pub(super) rolling_limit: u32,
+
+    /// How often one workload may be restarted at once, after a quiet time
+    #[arg(
+        long,
+        value_name = "N",
+        env = "REROLL_WORKLOAD_BURST",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub(super) workload_burst: u32,
+
+    /// How long one workload waits between restarts after that; 0s is no limit
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "REROLL_WORKLOAD_INTERVAL",
+        default_value = "1m",
+        value_parser = parse_duration
+    )]
+    pub(super) workload_interval: Duration,
 
     /// The time between two sweeps over all workloads
     #[arg(

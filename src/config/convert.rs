@@ -74,6 +74,9 @@ impl From<RestartArgs> for RestartSettings {
             rate: limit(args.restart_rate),
             burst: args.restart_burst,
             concurrency: args.restart_concurrency.into(),
+            rolling: (args.rolling_limit > 0).then_some(args.rolling_limit as usize),
+            workload_burst: args.workload_burst,
+            workload_interval: args.workload_interval,
             adopt_rate: limit(args.adopt_rate),
             sweep_interval: args.sweep_interval,
         }

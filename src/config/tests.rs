@@ -152,7 +152,7 @@ const REFUSED: &[(&[&str], &[&str])] = &[
     ),
     (
         &["--tls-min-version=1.1"],
-        &["--tls-min-version <VERSION>", "1.2, 1.3"],
+        &["--tls-min-version <VERSION>", "1.2 or 1.3"],
     ),
     (&["--max-body=17MB"], &["--max-body <SIZE>", "17MiB"]),
     (

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Controller,
-    intents::{Finish, Held, Intents, Pacing},
+    intents::{Bounds, Finish, Held, Intents, Pacing},
     restart::{Failure, backoff},
 };
 use crate::model::{WorkloadKey, patch};
@@ -27,7 +27,7 @@ impl Housekeeping {
     /// Nothing to do yet; `rate` is per second.
     pub fn new(rate: Option<f64>, now: Instant) -> Self {
         Self {
-            due: Intents::new(Pacing { rate, burst: 10 }, now),
+            due: Intents::new(Bounds::paced(Pacing { rate, burst: 10 }), now),
             reports: BTreeSet::new(),
         }
     }

@@ -27,16 +27,16 @@ use tokio::{sync::Notify, time::Instant};
 
 use self::{
     housekeeping::Housekeeping,
-    intents::{Held, Intents, Pacing},
+    intents::{Bounds, Held, Intents, Pacing},
     lease::Leadership,
 };
 use crate::{
     config::RestartSettings,
     model::{
-        Decision, DigestKey, Outcome, SourceKey, Version, WorkloadKey,
+        Decision, DigestKey, Outcome, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
         decide::Undecided,
         index::{Change, Overlay},
-        workload::Workload,
+        workload::{Rollout, Stays, Workload},
     },
     ops::{events::EventSink, health::Heartbeat, metrics::labels::IntentOutcome},
     state::State,
@@ -75,9 +75,16 @@ impl Controller {
         heartbeat: Heartbeat,
     ) -> Self {
         let digest_key = state.index().key().clone();
-        let pacing = Pacing {
-            rate: settings.rate,
-            burst: settings.burst,
+        let bounds = Bounds {
+            all: Pacing {
+                rate: settings.rate,
+                burst: settings.burst,
+            },
+            each: Pacing {
+                rate: settings.workload_rate(),
+                burst: settings.workload_burst,
+            },
+            rolling: settings.rolling,
         };
         Self {
             state,
@@ -85,7 +92,7 @@ impl Controller {
             client,
             request_timeout,
             events,
-            intents: Mutex::new(Intents::new(pacing, Instant::now())),
+            intents: Mutex::new(Intents::new(bounds, Instant::now())),
             intents_changed: Notify::new(),
             housekeeping: Mutex::new(Housekeeping::new(settings.adopt_rate, Instant::now())),
             housekeeping_changed: Notify::new(),
@@ -125,12 +132,23 @@ impl Controller {
         self.source_changed(key, change);
     }
 
+    /// A list of sources is complete: from now on absence means something there.
+    pub fn source_listed(&self, kind: SourceKind, within: Option<&str>) {
+        let news = match within {
+            None => self.state.index_mut().set_synced(kind),
+            Some(namespace) => self.state.index_mut().set_synced_in(kind, namespace),
+        };
+        if news && self.is_listed() {
+            self.judge_all();
+        }
+    }
+
     fn source_changed(&self, key: &SourceKey, change: Change) {
         if change.changed {
             tracing::debug!(source = %key, recreated = change.recreated, users = change.users.len(), "a source changed");
         }
         for user in change.users {
-            self.judge(&user, Occasion::Change);
+            self.judge(&user, Occasion::Change(&key.source));
         }
     }
 
@@ -141,6 +159,10 @@ impl Controller {
     }
 
     fn take_in(&self, key: &WorkloadKey, workload: Workload) {
+        let rolling = workload.rollout == Rollout::Rolling && !workload.restarted_for.is_empty();
+        if self.intents().rolls(key, rolling, Instant::now()) {
+            self.intents_changed.notify_one();
+        }
         let seen = self.state.index_mut().apply_workload(key, workload);
         if seen.adopted && self.is_listed() {
             self.housekeeping().report(key, Instant::now());
@@ -179,7 +201,7 @@ impl Controller {
 
     /// Decides for a workload with what is known, and files what follows: an intent, a write of `observed`, or the
     /// reason why it is held. Gives the decision.
-    pub fn judge(&self, key: &WorkloadKey, occasion: Occasion) -> Option<Outcome> {
+    pub fn judge(&self, key: &WorkloadKey, occasion: Occasion<'_>) -> Option<Outcome> {
         if !self.is_listed() {
             return None;
         }
@@ -188,7 +210,7 @@ impl Controller {
         judged.decision.map(|decision| decision.outcome)
     }
 
-    fn file(&self, key: &WorkloadKey, judged: &Judged, occasion: Occasion) {
+    fn file(&self, key: &WorkloadKey, judged: &Judged, occasion: Occasion<'_>) {
         self.settle_held(key, judged);
         let Some(decision) = &judged.decision else {
             return;
@@ -207,11 +229,15 @@ impl Controller {
             let settle = judged.settle.unwrap_or(self.settings.settle);
             let now = Instant::now();
             match occasion {
-                Occasion::Change => {
+                Occasion::Change(source) => {
                     self.intents()
-                        .changed(key, now, settle, self.settings.settle_max)
+                        .changed(key, source, now, settle, self.settings.settle_max);
                 }
                 Occasion::Look => self.intents().noticed(key, now, settle),
+            }
+            let limited = self.intents().newly_limited(key, now);
+            if let Some(wait) = limited {
+                self.report_limited(key, wait);
             }
             self.intents_changed.notify_one();
         }
@@ -220,9 +246,9 @@ impl Controller {
 
 /// Why a workload is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Occasion {
-    /// A source that it uses changed: its quiet period begins anew.
-    Change,
+pub enum Occasion<'a> {
+    /// This source, which it uses, changed: its quiet period begins anew.
+    Change(&'a SourceName),
     /// Anything else.
     Look,
 }
@@ -251,6 +277,14 @@ fn held(judged: &Judged) -> Option<Held> {
             causes,
             ..
         } if !causes.is_empty() => Some(Held::Missing),
+        Decision {
+            outcome: Outcome::Keep | Outcome::Record,
+            ..
+        } => judged.stays.map(|stays| match stays {
+            Stays::Paused => Held::Paused,
+            Stays::OnDelete => Held::OnDelete,
+            Stays::Partitioned => Held::Partitioned,
+        }),
         _ => None,
     }
 }

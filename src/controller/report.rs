@@ -2,10 +2,12 @@
 //!
 //! An Event names the source, its old and new uid, and keys; never a value.
 
+use std::time::Duration;
+
 use k8s_openapi::{
     api::{
         apps::v1::{ControllerRevision, ReplicaSet},
-        core::v1::{ContainerStatus, ObjectReference, Pod},
+        core::v1::{ContainerState, ContainerStatus, ObjectReference, Pod},
     },
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
@@ -22,11 +24,14 @@ use crate::{
     model::{
         Cause, CauseKind, Outcome, SourceName, WorkloadKey,
         decide::{Lookup, restart_for},
-        policy::OnAdopt,
+        policy::{Complaint, OnAdopt},
         source::containers_using,
     },
     ops::events::EventType,
 };
+
+/// The most Events about what cannot be read of one workload.
+const MOST_COMPLAINTS: usize = 5;
 
 impl Controller {
     /// A workload was restarted.
@@ -122,10 +127,55 @@ impl Controller {
                 "reroll.dev/observed was written by a newer reroll: nothing restarts".to_owned(),
             ),
             Held::NoRoom => return self.report_no_room(key),
+            Held::Paused => ("NotRolling", "it was restarted, but it is paused: its pods roll when it is resumed".to_owned()),
+            Held::OnDelete => (
+                "NotRolling",
+                "it was restarted, but its update strategy is OnDelete: delete its pods to have them replaced".to_owned(),
+            ),
+            Held::Partitioned => (
+                "NotRolling",
+                "it was restarted, but the partition of its update strategy keeps the pods below it".to_owned(),
+            ),
         };
         tracing::info!(workload = %key, reason = held.as_str(), "a workload is held");
         self.events
             .publish(self.reference(key), EventType::Warning, reason, note, None);
+    }
+
+    /// Part of what a workload asks for cannot be read.
+    fn report_complaints(&self, key: &WorkloadKey, complaints: &[Complaint]) {
+        if !self.leadership.leads() {
+            return;
+        }
+        tracing::info!(workload = %key, complaints = complaints.len(), "part of what a workload asks for cannot be read");
+        for complaint in complaints.iter().take(MOST_COMPLAINTS) {
+            self.events.publish(
+                self.reference(key),
+                EventType::Warning,
+                "SettingUnreadable",
+                complaint.to_string(),
+                None,
+            );
+        }
+    }
+
+    /// A workload was restarted so often that it has to wait.
+    pub(super) fn report_limited(&self, key: &WorkloadKey, wait: Duration) {
+        if !self.leadership.leads() {
+            return;
+        }
+        let seconds = wait.as_secs().max(1);
+        tracing::warn!(workload = %key, seconds, "a workload is restarted so often that its next restart waits");
+        let note = format!(
+            "it was restarted too often in short order: the next restart waits {seconds} s; who keeps changing its sources?"
+        );
+        self.events.publish(
+            self.reference(key),
+            EventType::Warning,
+            "RestartLimited",
+            note,
+            None,
+        );
     }
 
     pub(super) fn report_no_room(&self, key: &WorkloadKey) {
@@ -175,6 +225,9 @@ impl Controller {
         };
         if let (Some(held), true) = (held, news) {
             self.report_held(key, held, judged);
+        }
+        if self.intents().complain(key, &judged.complaints) {
+            self.report_complaints(key, &judged.complaints);
         }
         if judged.unwritten {
             self.tidy_later(key);
@@ -241,11 +294,6 @@ impl Controller {
         let Some(object) = self.object(key).await? else {
             return Ok(false);
         };
-        let template = object
-            .data
-            .pointer(key.kind.template)
-            .unwrap_or(&Value::Null);
-        let names = containers_using(template, missing);
         let Some(selector) = selector(&object) else {
             return Ok(true);
         };
@@ -255,22 +303,23 @@ impl Controller {
             .await
             .map_err(drop)?
             .map_err(drop)?;
-        let started = |status: &ContainerStatus| {
-            let state = |state: Option<&k8s_openapi::api::core::v1::ContainerState>| {
-                state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
-            };
-            names.contains(&status.name)
-                && (state(status.state.as_ref()) || state(status.last_state.as_ref()))
+        let state = |state: Option<&ContainerState>| {
+            state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
         };
-        Ok(pods
-            .items
-            .iter()
-            .filter_map(|pod| pod.status.as_ref())
-            .any(|status| {
+        let started = |status: &ContainerStatus| {
+            state(status.state.as_ref()) || state(status.last_state.as_ref())
+        };
+        // By each pod's own spec: pods of an earlier revision may have had no need of what is missing.
+        Ok(pods.items.iter().any(|pod| {
+            let template = serde_json::json!({ "spec": pod.spec });
+            let names = containers_using(&template, missing);
+            let status = pod.status.iter();
+            let mut statuses = status.flat_map(|status| {
                 let init = status.init_container_statuses.iter().flatten();
                 init.chain(status.container_statuses.iter().flatten())
-                    .any(started)
-            }))
+            });
+            statuses.any(|status| names.contains(&status.name) && started(status))
+        }))
     }
 
     /// When the workload's current revision was made, in unix seconds; `None` where that cannot be told.
@@ -327,7 +376,7 @@ impl Controller {
     }
 
     async fn object(&self, key: &WorkloadKey) -> Result<Option<DynamicObject>, ()> {
-        let api = workloads(self.client.clone(), key.kind, Some(&key.namespace));
+        let api = workloads(self.client.clone(), key.kind, &key.namespace);
         let answer: Result<_, _> = timeout(self.request_timeout, api.get_opt(&key.name)).await;
         answer.map_err(drop)?.map_err(drop)
     }

@@ -193,7 +193,9 @@ fn combine(
             Step::Wait {
                 holds: held,
                 unsure: doubtful,
+                pending,
             } => {
+                causes.extend(pending);
                 (holds, waits) = (holds || held, true);
                 if doubtful {
                     unsure.extend(sources.clone());
@@ -228,7 +230,7 @@ fn combine(
         next.restarted_for = fresh(subject, before, &next, key);
     }
     let next = match fold {
-        Fate::Kept(fold, now) if !restart => next.beside(fold, &now, key, subject.uses),
+        Fate::Kept(fold, now) if !restart => next.beside(&fold, &now, key, subject.uses),
         _ => next.fitted(key, subject.uses, &missing),
     };
     let changed = before != Some(&next);

@@ -247,7 +247,7 @@ impl Observed {
     #[must_use]
     pub fn beside(
         mut self,
-        fold: Fold,
+        fold: &Fold,
         now: &BTreeMap<SourceName, Entry>,
         key: &DigestKey,
         uses: &References,

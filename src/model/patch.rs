@@ -102,7 +102,9 @@ fn write(
     }
     let template = |rest: &[&str]| {
         let mut path = PointerBuf::parse(kind.template).unwrap_or_default();
-        rest.iter().for_each(|token| path.push_back(*token));
+        for token in rest {
+            path.push_back(*token);
+        }
         path
     };
     if to.restarted_for.is_some() && !shape.template_annotations {

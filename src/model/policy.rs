@@ -45,6 +45,10 @@ pub enum Selection {
 }
 
 /// A readable opt-in.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a word that people may write"
+)]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
     /// Referenced Secrets.

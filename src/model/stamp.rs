@@ -189,7 +189,6 @@ fn entries<'a, 'b>(
 fn entry_now(usage: &Usage, before: Option<&Entry>, live: Lookup) -> Option<Entry> {
     let known_until = before.map_or(0, Entry::resource_version);
     match live {
-        Lookup::Unsynced => before.cloned(),
         Lookup::Present { version, fresh } if fresh || version.resource_version >= known_until => {
             Some(Entry::of(version, usage))
         }
@@ -200,7 +199,7 @@ fn entry_now(usage: &Usage, before: Option<&Entry>, live: Lookup) -> Option<Entr
                 Entry::Unknown
             })
         }
-        Lookup::Present { .. } | Lookup::Absent { .. } => before.cloned(),
+        Lookup::Unsynced | Lookup::Present { .. } | Lookup::Absent { .. } => before.cloned(),
     }
 }
 

@@ -347,7 +347,9 @@ pub(crate) mod objects {
                 .get_mut("annotations")
                 .and_then(Value::as_object_mut)
             {
-                own.iter().for_each(|key| drop(annotations.remove(*key)));
+                for key in own {
+                    annotations.remove(*key);
+                }
             }
             metadata.retain(|key, value| {
                 key != "annotations" || value.as_object().is_some_and(|map| !map.is_empty())

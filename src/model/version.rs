@@ -146,7 +146,8 @@ impl DigestKey {
 
     fn mac(&self) -> Hmac<Sha256> {
         // HMAC takes keys of every length: this cannot fail, and an empty key would only fail to match.
-        Hmac::new_from_slice(&self.key).unwrap_or_else(|_| Hmac::new(&Default::default()))
+        Hmac::new_from_slice(&self.key)
+            .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()))
     }
 }
 

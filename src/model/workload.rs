@@ -3,11 +3,14 @@
 //! Objects are read as JSON through a pointer to their pod template, so that a kind is a row of [`KINDS`] and nothing
 //! else, and so that fields which this release does not know are never touched.
 
+mod rollout;
+
 use std::{collections::BTreeMap, fmt};
 
 use kube::core::DynamicObject;
 use serde_json::Value;
 
+pub use self::rollout::{Rollout, Stays};
 use super::{
     annotation::{self, LAST_RESTART, OBSERVED, PREFIX, RESTARTED_FOR},
     source::{References, references},
@@ -139,6 +142,8 @@ pub struct Workload {
     pub restarted_for: String,
     /// What the template uses.
     pub references: References,
+    /// Whether its pods are those of its template.
+    pub rollout: Rollout,
     /// Which maps exist.
     pub shape: Shape,
     /// Bytes of all annotations but reroll's own three.
@@ -192,6 +197,7 @@ impl Workload {
                 .unwrap_or_default()
                 .to_owned(),
             references: references(template),
+            rollout: Rollout::read(kind, meta.generation.unwrap_or(0), &object.data),
             shape: Shape {
                 annotations: meta.annotations.is_some(),
                 template_metadata: template_meta.is_some_and(Value::is_object),

@@ -2,14 +2,15 @@
 //! new pods start with, so that a workload which is created or changed anyway is not restarted a second time.
 //!
 //! [`Write::read`] and [`Write::answer`] are pure; between them the caller reads the sources that
-//! [`Write::to_read`] names. Only a write that changes the template of an opted-in workload reads any.
+//! [`Write::to_read`] names. Only a write that changes the template of an opted-in
+//! workload, or opts one in, reads any.
 
 use kube::core::DynamicObject;
 
 use super::review::{Operation, Request};
 use crate::model::{
     Index, Kind, Observed, Policy, SourceName, WorkloadKey,
-    annotation::RESTART_ON,
+    annotation::{FIELD_MANAGER, RESTART_ON},
     decide::{Known, Outcome, Subject, decide},
     index::{Overlay, without_ignored},
     patch,
@@ -18,9 +19,6 @@ use crate::model::{
     stamp::{Own, Stamp, stamp_create, stamp_update},
     workload::{Workload, WorkloadKind, bare_template},
 };
-
-/// The field manager of the controller's own writes.
-pub const FIELD_MANAGER: &str = "reroll";
 
 /// Somebody's write of a workload.
 pub struct Write {
@@ -112,8 +110,8 @@ impl Write {
 
     /// The sources whose versions of right now are needed.
     pub fn to_read(&self) -> impl Iterator<Item = &SourceName> {
-        let stamped = self.template_changed && self.is_ours();
-        self.uses.keys().filter(move |_| stamped)
+        let recorded = (self.template_changed || self.opts_in()) && self.is_ours();
+        self.uses.keys().filter(move |_| recorded)
     }
 
     /// The workload's namespace.
@@ -139,6 +137,11 @@ impl Write {
         };
         let patch = patch::admit(self.key.kind, self.new.workload.shape, &self.new.own, &to);
         Admission { patch, warnings }
+    }
+
+    /// What changed before an opt-in is adopted with it: a watch that has not shown it yet would restart for it.
+    fn opts_in(&self) -> bool {
+        self.old.as_ref().is_some_and(|old| !old.opted_in)
     }
 
     fn is_ours(&self) -> bool {
@@ -199,10 +202,10 @@ impl Write {
             return base.clone();
         }
         // An opt-in starts afresh, whatever an earlier one left behind.
-        let known = if old.opted_in {
-            index.effective(&self.key, &old.workload)
-        } else {
+        let known = if self.opts_in() {
             None
+        } else {
+            index.effective(&self.key, &old.workload)
         };
         let known: Known = known.as_ref().into();
         let subject = self.subject(old, &uses);

@@ -19,6 +19,7 @@ pub(super) struct Compared {
 }
 
 impl Compared {
+    #[expect(clippy::match_same_arms, reason = "the rows of a table, in its order")]
     /// Compares the keys that both have; `comparable`: digests were made under the same key.
     pub(super) fn of(
         old: &BTreeMap<String, Mark>,

@@ -1,6 +1,12 @@
 //! The index: events in any order, opting in and out, and `observed` that somebody else wrote.
 
+use std::collections::BTreeMap;
+
 use super::{super::testing::*, *};
+use crate::model::{
+    decide::{Decision, Known, Outcome, Undecided},
+    policy::Selection,
+};
 
 mod edges;
 mod memory;
@@ -87,7 +93,7 @@ impl Shown {
         let text = index.workload(&self.key()).unwrap().unwritten(&key());
         Self {
             rv,
-            observed: text.map_or_else(|| self.observed.clone(), |text| text),
+            observed: text.unwrap_or_else(|| self.observed.clone()),
             ..self.clone()
         }
     }
@@ -106,9 +112,9 @@ fn v(name: &str, uid: &str, rv: u64, value: &str) -> Version {
 
 fn synced() -> Index {
     let mut index = Index::new(key());
-    SourceKind::ALL
-        .into_iter()
-        .for_each(|kind| index.set_synced(kind));
+    for kind in SourceKind::ALL {
+        index.set_synced(kind);
+    }
     index
 }
 

@@ -165,7 +165,7 @@ fn forward(before: &Observed, next: &Observed) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn every_decision_is_stable(

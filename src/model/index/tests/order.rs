@@ -100,9 +100,9 @@ fn view(index: &Index) -> String {
 
 fn index_of(events: &[Event]) -> Index {
     let mut index = synced();
-    events
-        .iter()
-        .for_each(|event| event.clone().feed(&mut index));
+    for event in events {
+        event.clone().feed(&mut index);
+    }
     index
 }
 
@@ -156,7 +156,7 @@ fn edges(index: &Index) -> Edges {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn the_order_of_arrival_does_not_matter(

@@ -1,0 +1,192 @@
+//! What follows from what is known, for one workload at a time.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{Index, namespace::remembered, tracked::supersedes};
+use crate::model::{
+    decide::{Decision, Lookup, Outcome, Undecided, decide},
+    observed::{Observed, Reading},
+    policy::{Complaint, Selection},
+    source::{References, SourceKey, SourceName},
+    version::Version,
+    workload::{Rollout, Stays, Workload, WorkloadKey},
+};
+
+/// A decision with what else matters for carrying it out.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// `None` where the workload is unknown, did not opt in, has a controller as owner, or is being deleted.
+    pub decision: Option<Decision>,
+    /// `observed` is to be written or removed.
+    pub unwritten: bool,
+    /// `reroll.dev/suspend`
+    pub suspended: bool,
+    /// `reroll.dev/settle`
+    pub settle: Option<Duration>,
+    /// Its pods are not those of its template after a restart, and will not be by themselves.
+    pub stays: Option<Stays>,
+    /// The owner that would revert what reroll writes, of a workload that opted in.
+    pub owner: Option<String>,
+    /// What of its annotations cannot be read.
+    pub complaints: Vec<Complaint>,
+}
+
+/// Sources as they would be, or as they were read just now, laid over the index.
+pub type Overlay<'a> = BTreeMap<&'a SourceName, Lookup<'a>>;
+
+impl Index {
+    /// Decides for a workload, with `overlay` laid over what is known of sources.
+    pub fn assess(&self, key: &WorkloadKey, overlay: &Overlay) -> Option<Decision> {
+        let tracked = self.workload(key)?;
+        let workload = &tracked.workload;
+        if !tracked.policy.opted_in() || workload.controller.is_some() || workload.deleting {
+            return None;
+        }
+        if tracked.policy.selection == Selection::Unreadable {
+            return Some(Decision::undecided(Undecided::Unreadable, Vec::new()));
+        }
+        let live = |source: &SourceName| {
+            overlay
+                .get(source)
+                .copied()
+                .unwrap_or_else(|| self.source(&key.namespace, source))
+        };
+        let uses = without_ignored(&tracked.uses, &live);
+        Some(decide(
+            &tracked.subject(&uses),
+            tracked.known(),
+            &live,
+            &self.key,
+        ))
+    }
+
+    /// Decides, and takes over at once what was observed without a restart; it is written later.
+    pub fn judge(&mut self, key: &WorkloadKey, overlay: &Overlay) -> Judged {
+        let decision = self.assess(key, overlay);
+        if let Some(Decision {
+            outcome: Outcome::Keep | Outcome::Record | Outcome::Wait,
+            next: Some(next),
+            ..
+        }) = &decision
+        {
+            self.remember(key, next.clone());
+        }
+        let tracked = self.workload(key);
+        Judged {
+            unwritten: tracked.is_some_and(|tracked| {
+                let workload = &tracked.workload;
+                let ours = workload.controller.is_none() && !workload.deleting;
+                ours && tracked.unwritten(&self.key).is_some()
+            }),
+            stays: tracked
+                .filter(|t| !t.workload.restarted_for.is_empty())
+                .and_then(|t| match t.workload.rollout {
+                    Rollout::Stays(stays) => Some(stays),
+                    Rollout::Complete | Rollout::Rolling => None,
+                }),
+            suspended: tracked.is_some_and(|tracked| tracked.policy.suspend),
+            settle: tracked.and_then(|tracked| tracked.policy.settle),
+            owner: tracked
+                .filter(|t| t.policy.opted_in())
+                .and_then(|tracked| tracked.workload.controller.clone()),
+            complaints: tracked.map_or_else(Vec::new, |tracked| tracked.complaints.clone()),
+            decision,
+        }
+    }
+
+    /// The workloads that a source's change to this state would restart.
+    pub fn preview(&self, key: &SourceKey, becomes: Lookup) -> Vec<WorkloadKey> {
+        let overlay = Overlay::from([(&key.source, becomes)]);
+        let restarts = |user: &WorkloadKey| {
+            !self
+                .workload(user)
+                .is_some_and(|tracked| tracked.policy.suspend)
+                && self
+                    .assess(user, &overlay)
+                    .is_some_and(|decision| decision.outcome == Outcome::Restart)
+        };
+        self.users(key).into_iter().filter(restarts).collect()
+    }
+
+    /// What was observed of a workload that somebody shows: the annotation's content, or what is remembered and newer.
+    pub fn effective(&self, key: &WorkloadKey, shown: &Workload) -> Option<Reading> {
+        let known = self
+            .workload(key)
+            .filter(|known| known.workload.uid == shown.uid);
+        let void = known.and_then(|known| known.void.as_ref());
+        let written = shown.observed.as_ref().filter(|text| void != Some(*text));
+        let own = |reading: &Reading| match reading {
+            Reading::Genuine(observed) | Reading::OtherKey(observed) => observed.is_of(&shown.uid),
+            Reading::Newer(_) | Reading::Foreign => true,
+        };
+        let reading = written
+            .map(|text| Observed::read(text, &self.key))
+            .filter(own);
+        match known.and_then(|known| known.memory.as_ref()) {
+            Some(remembered) if !supersedes(reading.as_ref(), remembered, &shown.uid) => {
+                Some(remembered.clone())
+            }
+            _ => reading,
+        }
+    }
+
+    /// Takes over what a decision without a restart observed, at once; it is written later.
+    ///
+    /// However often that happens before it is written, it is one write ahead of the annotation: so is what the webhook
+    /// stamps meanwhile, which must count against it.
+    pub fn remember(&mut self, key: &WorkloadKey, mut observed: Observed) {
+        let Some(space) = self.namespaces.get_mut(&key.namespace) else {
+            return;
+        };
+        let slot = (key.kind, key.name.clone());
+        let Some(tracked) = space.workloads.get_mut(&slot) else {
+            return;
+        };
+        observed.sequence = observed.sequence.min(tracked.written.saturating_add(1));
+        let forgotten: Vec<_> = remembered(tracked.memory.as_ref())
+            .filter(|source| !observed.entries.contains_key(source))
+            .cloned()
+            .collect();
+        tracked.memory = Some(Reading::Genuine(observed));
+        for source in &forgotten {
+            space.reconnect(&slot, source);
+        }
+    }
+}
+
+/// Versions that were read from the API server just now, as lookups.
+pub fn just_read(reads: &[(SourceName, Option<Version>)]) -> Overlay<'_> {
+    let lookup = |(source, version)| {
+        let live = match version {
+            Some(version) => Lookup::Present {
+                version,
+                fresh: true,
+            },
+            None => Lookup::Absent {
+                last: None,
+                since: u64::MAX,
+            },
+        };
+        (source, live)
+    };
+    reads
+        .iter()
+        .map(|(source, version)| lookup((source, version.as_ref())))
+        .collect()
+}
+
+/// What is used, without sources that ask to be ignored.
+pub fn without_ignored<'a>(
+    uses: &References,
+    live: &dyn Fn(&SourceName) -> Lookup<'a>,
+) -> References {
+    let ignored = |source: &SourceName| match live(source) {
+        Lookup::Present { version, .. } => version.ignored,
+        Lookup::Absent { last, .. } => last.is_some_and(|version| version.ignored),
+        Lookup::Unsynced => false,
+    };
+    uses.iter()
+        .filter(|(source, _)| !ignored(source))
+        .map(|(source, usage)| (source.clone(), usage.clone()))
+        .collect()
+}

@@ -1,0 +1,167 @@
+//! One namespace: its sources, its workloads, and the edges between them.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::Tracked;
+use crate::model::{
+    observed::Reading,
+    policy::Selection,
+    source::SourceName,
+    version::Version,
+    workload::{Kind, WorkloadKey},
+};
+
+/// One namespace. The edges are kept both ways: `users` by source, [`Tracked::uses`] by workload.
+#[derive(Debug, Default)]
+pub(super) struct Namespace {
+    /// The default opt-in.
+    pub(super) default: Option<String>,
+    pub(super) sources: HashMap<SourceName, Source>,
+    pub(super) workloads: HashMap<(Kind, String), Tracked>,
+    pub(super) users: HashMap<SourceName, BTreeSet<(Kind, String)>>,
+    /// The workloads whose opt-in has a glob.
+    pub(super) globbing: BTreeSet<(Kind, String)>,
+}
+
+/// A source that exists, or that is known not to.
+#[derive(Debug)]
+pub(super) enum Source {
+    Present(Version),
+    Tombstone {
+        last: Option<Version>,
+        since: u64,
+        at: i64,
+    },
+}
+
+impl Namespace {
+    pub(super) fn connect(&mut self, slot: &(Kind, String)) {
+        let Some(tracked) = self.workloads.get_mut(slot) else {
+            return;
+        };
+        let Selection::Some(rules) = &tracked.policy.selection else {
+            return;
+        };
+        let memory = tracked.memory.as_ref();
+        let candidates = candidates(&self.sources, memory).chain(remembered(memory));
+        tracked.uses = rules.select(&tracked.workload.references, candidates);
+        if rules.has_globs() {
+            self.globbing.insert(slot.clone());
+        }
+        for source in tracked.uses.keys() {
+            self.users
+                .entry(source.clone())
+                .or_default()
+                .insert(slot.clone());
+        }
+    }
+
+    pub(super) fn disconnect(&mut self, slot: &(Kind, String)) {
+        self.globbing.remove(slot);
+        let uses = self
+            .workloads
+            .get_mut(slot)
+            .map(|tracked| std::mem::take(&mut tracked.uses));
+        for source in uses.unwrap_or_default().keys() {
+            self.cut(slot, source);
+        }
+    }
+
+    /// Takes in that a source appeared or vanished.
+    pub(super) fn put(&mut self, name: &SourceName, source: Source) {
+        self.sources.insert(name.clone(), source);
+        let takes = |slot: &&(Kind, String)| match self.workloads.get(*slot) {
+            Some(Tracked { policy, .. }) => match &policy.selection {
+                Selection::Some(rules) => rules.names(name),
+                _ => false,
+            },
+            None => false,
+        };
+        let slots: Vec<_> = self.globbing.iter().filter(takes).cloned().collect();
+        for slot in &slots {
+            self.reconnect(slot, name);
+        }
+    }
+
+    /// Makes or cuts the one edge between a workload and a source.
+    pub(super) fn reconnect(&mut self, slot: &(Kind, String), source: &SourceName) {
+        let Some(tracked) = self.workloads.get_mut(slot) else {
+            return;
+        };
+        let Selection::Some(rules) = &tracked.policy.selection else {
+            return;
+        };
+        let memory = tracked.memory.as_ref();
+        let counts = match self.sources.get(source) {
+            Some(Source::Present(_)) => true,
+            Some(Source::Tombstone { .. }) if folds(memory) => true,
+            _ => remembered(memory).any(|known| known == source),
+        };
+        let candidate = counts.then_some(source).into_iter();
+        let selected = rules
+            .select(&tracked.workload.references, candidate)
+            .remove(source);
+        if let Some(usage) = selected {
+            tracked.uses.insert(source.clone(), usage);
+            let users = self.users.entry(source.clone()).or_default();
+            users.insert(slot.clone());
+        } else if tracked.uses.remove(source).is_some() {
+            self.cut(slot, source);
+        }
+    }
+
+    pub(super) fn cut(&mut self, slot: &(Kind, String), source: &SourceName) {
+        if let Some(users) = self.users.get_mut(source) {
+            users.remove(slot);
+            if users.is_empty() {
+                self.users.remove(source);
+            }
+        }
+    }
+
+    pub(super) fn users_of(&self, namespace: &str, source: &SourceName) -> Vec<WorkloadKey> {
+        let key = |(kind, name): &(Kind, String)| WorkloadKey {
+            kind,
+            namespace: namespace.to_owned(),
+            name: name.clone(),
+        };
+        self.users
+            .get(source)
+            .into_iter()
+            .flatten()
+            .map(key)
+            .collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.default.is_none() && self.sources.is_empty() && self.workloads.is_empty()
+    }
+}
+
+/// What a glob takes besides what was observed: the sources that exist. A fold does not know what it holds by name, so
+/// for it also those that existed not long ago.
+pub(super) fn candidates<'a>(
+    sources: &'a HashMap<SourceName, Source>,
+    memory: Option<&Reading>,
+) -> impl Iterator<Item = &'a SourceName> {
+    let gone_too = folds(memory);
+    sources
+        .iter()
+        .filter(move |(_, source)| gone_too || matches!(source, Source::Present(_)))
+        .map(|(name, _)| name)
+}
+
+fn folds(memory: Option<&Reading>) -> bool {
+    matches!(memory, Some(Reading::Genuine(observed) | Reading::OtherKey(observed)) if observed.fold.is_some())
+}
+
+/// The sources that were observed: a glob takes them although they are gone.
+pub(super) fn remembered(memory: Option<&Reading>) -> impl Iterator<Item = &SourceName> {
+    let observed = match memory {
+        Some(Reading::Genuine(observed) | Reading::OtherKey(observed)) => Some(observed),
+        _ => None,
+    };
+    observed
+        .into_iter()
+        .flat_map(|observed| observed.entries.keys())
+}

@@ -1,0 +1,152 @@
+//! A workload as followed through its events.
+
+use crate::model::{
+    decide::{Known, Subject},
+    observed::{Observed, Reading},
+    policy::{Complaint, Policy},
+    source::References,
+    version::DigestKey,
+    workload::Workload,
+};
+
+/// A workload and what follows from its annotations.
+#[derive(Debug)]
+pub struct Tracked {
+    /// As last read.
+    pub workload: Workload,
+    /// What it asks for, its namespace's default included.
+    pub policy: Policy,
+    /// What of that cannot be read.
+    pub complaints: Vec<Complaint>,
+    /// What counts of what it uses.
+    pub uses: References,
+    /// What was observed: the annotation's content, or what is newer than it.
+    pub(super) memory: Option<Reading>,
+    /// The highest sequence that was read from the annotation.
+    pub(super) written: u64,
+    /// An annotation text that must not count any more, because the workload opted out after it was written.
+    pub(super) void: Option<String>,
+    /// Whether a container that needs what is absent has ever started, once somebody looked.
+    pub(super) started: Option<bool>,
+}
+
+impl Tracked {
+    /// Follows a workload from what was known of it to what was read now.
+    pub(super) fn follow(
+        workload: Workload,
+        before: Option<Self>,
+        default: Option<&str>,
+        key: &DigestKey,
+    ) -> Self {
+        let before = before.filter(|known| known.workload.uid == workload.uid);
+        let (policy, complaints) = Policy::read(&workload.asks, default);
+        let mut void = before.as_ref().and_then(|known| known.void.clone());
+        if !policy.opted_in() {
+            void = workload.observed.clone().or(void);
+            return Self {
+                workload,
+                policy,
+                complaints,
+                uses: References::new(),
+                memory: None,
+                written: 0,
+                void,
+                started: None,
+            };
+        }
+        let text = workload
+            .observed
+            .as_ref()
+            .filter(|text| void.as_ref() != Some(*text));
+        let reading = text.map(|text| Observed::read(text, key));
+        let mut written = before.as_ref().map_or(0, |known| known.written);
+        if let Some(Reading::Genuine(read)) = &reading
+            && read.is_of(&workload.uid)
+        {
+            written = written.max(read.sequence);
+        }
+        let same_uses = |known: &&Self| {
+            known.workload.references == workload.references
+                && known.policy.selection == policy.selection
+        };
+        let started = before
+            .as_ref()
+            .filter(same_uses)
+            .and_then(|known| known.started);
+        let memory = match before.and_then(|known| known.memory) {
+            Some(remembered) if !supersedes(reading.as_ref(), &remembered, &workload.uid) => {
+                Some(remembered)
+            }
+            _ => reading,
+        };
+        Self {
+            workload,
+            policy,
+            complaints,
+            uses: References::new(),
+            memory,
+            written,
+            void,
+            started,
+        }
+    }
+
+    /// What [`decide`](crate::model::decide::decide) looks at; `uses` are [`Self::uses`] without ignored sources.
+    pub fn subject<'a>(&'a self, uses: &'a References) -> Subject<'a> {
+        Subject {
+            uid: &self.workload.uid,
+            created: self.workload.created,
+            generation: self.workload.generation,
+            restarted_for: &self.workload.restarted_for,
+            uses,
+            policy: &self.policy,
+            started: self.started,
+        }
+    }
+
+    /// What was observed.
+    pub fn known(&self) -> Known<'_> {
+        self.memory.as_ref().into()
+    }
+
+    /// What was observed, where it is readable.
+    pub fn observed(&self) -> Option<&Observed> {
+        match &self.memory {
+            Some(Reading::Genuine(observed)) => Some(observed),
+            _ => None,
+        }
+    }
+
+    /// The annotation as it should be, where it is not: the text to write, or `Some(None)` to remove it.
+    pub fn unwritten(&self, key: &DigestKey) -> Option<Option<String>> {
+        if !self.policy.opted_in() {
+            return (self.workload.observed.is_some() || self.workload.last_restart)
+                .then_some(None);
+        }
+        match &self.memory {
+            Some(Reading::Genuine(observed)) => {
+                let text = observed.print(key);
+                (self.workload.observed.as_ref() != Some(&text)).then_some(Some(text))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether an annotation's content counts against what is remembered of the same workload.
+#[expect(clippy::match_same_arms, reason = "the rows of a table, in its order")]
+pub(super) fn supersedes(reading: Option<&Reading>, remembered: &Reading, uid: &str) -> bool {
+    match (reading, remembered) {
+        (Some(Reading::Newer(_)), _) => true,
+        (Some(Reading::Genuine(read)), Reading::Genuine(known)) => {
+            read.sequence >= known.sequence && read.is_of(uid)
+        }
+        (
+            Some(Reading::Genuine(_) | Reading::OtherKey(_)),
+            Reading::OtherKey(_) | Reading::Foreign | Reading::Newer(_),
+        ) => true,
+        // Nothing is remembered of what a newer release wrote, so when that is gone the workload is adopted afresh.
+        (_, Reading::Foreign) | (None, Reading::Newer(_)) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,152 @@
+//! Whether a workload's pods are those of its template.
+
+use serde_json::Value;
+
+use super::Kind;
+
+/// How far a workload's pods are those of its template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rollout {
+    /// All of them, or nobody can tell.
+    Complete,
+    /// They are being replaced.
+    Rolling,
+    /// They are not, and will not be by themselves.
+    Stays(Stays),
+}
+
+/// Why pods are not replaced by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stays {
+    /// A Deployment with `paused: true`.
+    Paused,
+    /// The update strategy `OnDelete`.
+    OnDelete,
+    /// A rolling update with a partition.
+    Partitioned,
+}
+
+impl Rollout {
+    /// Reads it off an object of this `metadata.generation`.
+    pub(super) fn read(kind: Kind, generation: i64, object: &Value) -> Self {
+        let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64);
+        let (wanted, updated) = match kind.kind {
+            "DaemonSet" => (
+                number("/status/desiredNumberScheduled"),
+                number("/status/updatedNumberScheduled"),
+            ),
+            "Deployment" | "StatefulSet" => (
+                number("/spec/replicas").or(Some(1)),
+                number("/status/updatedReplicas"),
+            ),
+            _ => return Self::Complete,
+        };
+        let old = kind.kind == "Deployment"
+            && number("/status/replicas") > number("/status/updatedReplicas");
+        // Right after a restart the status still tells of the template before.
+        let stale = number("/status/observedGeneration").unwrap_or(0) < generation;
+        if updated.unwrap_or(0) >= wanted.unwrap_or(0) && !old && !stale {
+            return Self::Complete;
+        }
+        let strategy = object
+            .pointer("/spec/updateStrategy/type")
+            .and_then(Value::as_str);
+        if object.pointer("/spec/paused") == Some(&Value::Bool(true)) {
+            Self::Stays(Stays::Paused)
+        } else if strategy == Some("OnDelete") {
+            Self::Stays(Stays::OnDelete)
+        } else if number("/spec/updateStrategy/rollingUpdate/partition")
+            .is_some_and(|partition| partition > 0)
+        {
+            Self::Stays(Stays::Partitioned)
+        } else {
+            Self::Rolling
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{super::KINDS, *};
+
+    #[test]
+    fn how_far_it_is() {
+        let [deployment, stateful_set, daemon_set] = [&KINDS[0], &KINDS[1], &KINDS[2]];
+        let done = json!({"observedGeneration": 3, "replicas": 2, "updatedReplicas": 2});
+        let half = json!({"observedGeneration": 3, "replicas": 2, "updatedReplicas": 1});
+        let surge = json!({"observedGeneration": 3, "replicas": 3, "updatedReplicas": 2});
+        let stale = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2});
+        let on_delete = json!({"replicas": 2, "updateStrategy": {"type": "OnDelete"}});
+        let partition =
+            |n: i64| json!({"replicas": 2, "updateStrategy": {"rollingUpdate": {"partition": n}}});
+        let two = json!({"replicas": 2});
+        let paused = json!({"replicas": 2, "paused": true});
+        let daemons = |wanted: i64, updated: i64| json!({"observedGeneration": 3, "desiredNumberScheduled": wanted, "updatedNumberScheduled": updated});
+        let rows = [
+            (deployment, &two, done.clone(), Rollout::Complete),
+            (
+                deployment,
+                &json!({}),
+                json!({"observedGeneration": 3, "replicas": 1, "updatedReplicas": 1}),
+                Rollout::Complete,
+            ),
+            (
+                deployment,
+                &json!({"replicas": 0}),
+                json!({"observedGeneration": 3}),
+                Rollout::Complete,
+            ),
+            (deployment, &two, half.clone(), Rollout::Rolling),
+            (deployment, &two, surge, Rollout::Rolling),
+            (deployment, &two, stale.clone(), Rollout::Rolling),
+            (deployment, &two, json!({}), Rollout::Rolling),
+            (
+                deployment,
+                &paused,
+                half.clone(),
+                Rollout::Stays(Stays::Paused),
+            ),
+            (
+                deployment,
+                &paused,
+                stale.clone(),
+                Rollout::Stays(Stays::Paused),
+            ),
+            (deployment, &paused, done.clone(), Rollout::Complete),
+            (stateful_set, &two, half.clone(), Rollout::Rolling),
+            (
+                stateful_set,
+                &on_delete,
+                half.clone(),
+                Rollout::Stays(Stays::OnDelete),
+            ),
+            (stateful_set, &on_delete, done.clone(), Rollout::Complete),
+            (
+                stateful_set,
+                &partition(1),
+                half.clone(),
+                Rollout::Stays(Stays::Partitioned),
+            ),
+            (stateful_set, &partition(0), half, Rollout::Rolling),
+            (daemon_set, &json!({}), daemons(3, 3), Rollout::Complete),
+            (daemon_set, &json!({}), daemons(3, 2), Rollout::Rolling),
+            (
+                daemon_set,
+                &on_delete,
+                daemons(3, 2),
+                Rollout::Stays(Stays::OnDelete),
+            ),
+        ];
+        for (kind, spec, status, expected) in rows {
+            let object = json!({"spec": spec, "status": status});
+            assert_eq!(
+                Rollout::read(kind, 3, &object),
+                expected,
+                "{} {object}",
+                kind.kind
+            );
+        }
+    }
+}
