@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::support::{
@@ -57,7 +57,7 @@ async fn running_workloads(arena: &Arena, pods: &Pods) {
     eventually("the ReplicaSet has observed", async || {
         let list = arena
             .api("ReplicaSet")
-            .list(&Default::default())
+            .list(&ListParams::default())
             .await
             .unwrap();
         let with = |set: &kube::api::DynamicObject| {
