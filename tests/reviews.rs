@@ -371,7 +371,7 @@ fn mutate(body: &mut Vec<u8>, random: &mut fastrand::Rng) {
 async fn mutated_reviews_are_answered_or_refused() {
     let webhook = Webhook::new();
     let bodies = REVIEWS.map(|(name, path)| (path, read(name).to_string().into_bytes()));
-    let (mut refused, mut unread, mut changed) = (0, 0, 0);
+    let (mut refused, mut broken, mut patched) = (0, 0, 0);
     for round in 0..ROUNDS {
         let mut random = fastrand::Rng::with_seed(round);
         let (path, mut body) = bodies[random.usize(0..bodies.len())].clone();
@@ -399,18 +399,18 @@ async fn mutated_reviews_are_answered_or_refused() {
         if let Some(sent_uid) = sent_uid {
             assert_eq!(uid, sent_uid, "round {round}");
         }
-        unread += u32::from(sent.is_none());
+        broken += u32::from(sent.is_none());
         if let Some(patch) = response.get("patch") {
             let patch: json_patch::Patch = serde_json::from_value(decoded(patch)).unwrap();
             let mut object = sent.unwrap().request.object;
             json_patch::patch(&mut object, &patch)
                 .unwrap_or_else(|error| panic!("round {round}: {error}"));
-            changed += 1;
+            patched += 1;
         }
     }
     // All of these ways were taken.
     let least = ROUNDS / 100;
-    for count in [refused, unread, changed] {
-        assert!(u64::from(count) > least, "{refused} {unread} {changed}");
+    for count in [refused, broken, patched] {
+        assert!(u64::from(count) > least, "{refused} {broken} {patched}");
     }
 }

@@ -18,8 +18,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::{
     generate::review,
-    proxy::{Answer, Fault, FaultProxy, Matcher, Rule},
-    support::{Arena, Https, KINDS, PATIENCE, RESTART_ON, env, eventually, workload},
+    proxy::{Answer, Fault, FaultProxy, Matcher, RequestLine, Rule},
+    support::{Arena, Https, KINDS, PATIENCE, RESTART_ON, Recorder, eventually, workload},
 };
 
 /// What must not be found, in every form that it could have.
@@ -217,6 +217,150 @@ fn quotes(canaries: &mut Canaries) -> Vec<Answer> {
     ]
 }
 
+/// What is done with canaries, and what was answered.
+struct Case {
+    arena: Arena,
+    proxy: FaultProxy,
+    canaries: Canaries,
+    answers: Vec<String>,
+}
+
+impl Case {
+    async fn apply(&mut self, manifest: Value) {
+        let (apply, manifest) = (["apply", "--server-side", "-f", "-"], manifest.to_string());
+        let said = self.arena.kubectl_with(&apply, &manifest).await.ok();
+        self.answers.push(said.err);
+    }
+
+    /// A Secret and a ConfigMap with other data.
+    async fn write_sources(&mut self) {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "holder" },
+            "stringData": { "text": self.canaries.text() }, "data": { "binary": self.canaries.binary() },
+        });
+        let map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "holder" },
+            "data": { "text": self.canaries.text() }, "binaryData": { "binary": self.canaries.binary() },
+        });
+        self.apply(secret).await;
+        self.apply(map).await;
+    }
+
+    async fn create_users(&self) {
+        let pod = json!({
+            "containers": [{
+                "env": [{ "name": "V", "valueFrom": { "secretKeyRef": { "name": "holder", "key": "text" } } }],
+                "envFrom": [{ "configMapRef": { "name": "holder" } }],
+            }],
+            "volumes": [{ "name": "v", "secret": { "secretName": "holder" } }],
+        });
+        for kind in KINDS {
+            let opted_in = [(RESTART_ON, "auto")];
+            let user = workload(kind, "user", &opted_in, pod.clone());
+            self.arena.create(&user).await;
+        }
+    }
+
+    async fn update_recreate_and_lose_a_key(&mut self, recorder: &Recorder) {
+        self.write_sources().await;
+        recorder.settle(&self.arena).await;
+        let delete = ["delete", "secret", "holder"];
+        let said = self.arena.kubectl(&delete).await.ok();
+        self.answers.push(said.err);
+        self.write_sources().await;
+        recorder.settle(&self.arena).await;
+        let other = self.canaries.binary();
+        let patch = json!({ "data": { "text": null, "other": other } });
+        self.arena.patch("Secret", "holder", patch).await;
+        recorder.settle(&self.arena).await;
+        for kind in KINDS {
+            let rollouts = recorder.rollouts(kind, "user");
+            assert!(rollouts >= 2, "{kind} has rolled {rollouts} times");
+        }
+    }
+
+    /// Reads at admission fail, with an answer that quotes a Secret.
+    async fn fail_reads(&mut self) {
+        for (number, answer) in quotes(&mut self.canaries).into_iter().enumerate() {
+            let gets = Matcher::any().method("GET").path_contains("/secrets");
+            let rule = Rule::new(gets.watch(false), Fault::Answer(answer));
+            let rule = self.proxy.add(rule);
+            let image = format!("*=registry.example/app:{number}");
+            let set = ["set", "image", "deployment/user", &image];
+            let said = self.arena.kubectl(&set).await.ok();
+            self.answers.push(said.err);
+            self.proxy.remove(rule);
+        }
+    }
+
+    /// Patches of workloads fail, with an answer that quotes a Secret.
+    async fn fail_patches(&mut self) {
+        let workloads = |request: &RequestLine| {
+            request.method == "PATCH" && request.path.contains("/apis/apps/")
+        };
+        for answer in [
+            Answer::status(422, "Invalid", &self.canaries.text()),
+            Answer::status(403, "Forbidden", &self.canaries.text()),
+            Answer::new(500, json!(self.canaries.text())),
+            Answer::new(200, json!({ "metadata": self.canaries.text() })),
+        ] {
+            let before = self.proxy.count(workloads);
+            let matcher = Matcher::any().when(workloads);
+            let rule = self.proxy.add(Rule::new(matcher, Fault::Answer(answer)));
+            self.write_sources().await;
+            let tried = |proxy: &FaultProxy| proxy.count(workloads) > before;
+            self.proxy.wait_until(PATIENCE, tried).await.unwrap();
+            self.proxy.remove(rule);
+        }
+        self.arena.event("user", "RestartFailed").await;
+    }
+
+    /// Reviews that no API server sends.
+    fn odd_reviews(&mut self) -> Vec<Value> {
+        let mut odd = Vec::new();
+        let canaries = &mut self.canaries;
+        for data in [
+            json!({ "text": canaries.binary(), "no-base64": canaries.text() }),
+            json!([canaries.text()]),
+            json!(canaries.text()),
+            json!({ "text": [canaries.text()] }),
+        ] {
+            for kind in ["Secret", "ConfigMap"] {
+                let object = json!({
+                    "apiVersion": "v1", "kind": kind, "metadata": { "name": "holder", "uid": "u" },
+                    "data": data, "stringData": { "x": canaries.text() },
+                });
+                for operation in ["CREATE", "UPDATE", "DELETE"] {
+                    let mut review = review(operation, &object, &object);
+                    review["request"]["namespace"] = json!(self.arena.namespace);
+                    odd.push(review);
+                }
+            }
+        }
+        for field in ["kind", "operation", "namespace", "userInfo", "options"] {
+            let mut review = odd[0].clone();
+            review["request"][field] = json!(canaries.text());
+            odd.push(review);
+        }
+        odd
+    }
+
+    async fn send_garbage(&mut self, https: &Https) {
+        for review in self.odd_reviews() {
+            let review = review.to_string();
+            for body in [&review, &review[1..], &review[..review.len() - 9]] {
+                for path in [SOURCES_PATH, WORKLOADS_PATH] {
+                    self.answers.push(https.post(path, body.to_owned()).await.1);
+                }
+            }
+        }
+        let path = format!("/{}", self.canaries.text());
+        for (path, body) in [(SOURCES_PATH, self.canaries.text()), (&path, String::new())] {
+            self.answers.push(https.post(path, body).await.1);
+        }
+    }
+}
+
 #[tokio::test]
 async fn no_secret_data_comes_out_anywhere() {
     let arena = Arena::new("canary").await;
@@ -228,171 +372,37 @@ async fn no_secret_data_comes_out_anywhere() {
         .start()
         .await;
     let https = Https::to(&mut reroll, &arena).await;
-    let (mut canaries, mut answers) = (Canaries::new(), Vec::new());
-
-    // Created, with every way of using it.
-    let holder = |canaries: &mut Canaries| {
-        json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "holder" },
-            "stringData": { "text": canaries.text() }, "data": { "binary": canaries.binary() },
-        })
+    let mut case = Case {
+        arena,
+        proxy,
+        canaries: Canaries::new(),
+        answers: Vec::new(),
     };
-    let map = |canaries: &mut Canaries| {
-        json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "holder" },
-            "data": { "text": canaries.text() }, "binaryData": { "binary": canaries.binary() },
-        })
-    };
-    let pod = json!({
-        "containers": [{
-            "env": [{ "name": "V", "valueFrom": { "secretKeyRef": { "name": "holder", "key": "text" } } }],
-            "envFrom": [{ "configMapRef": { "name": "holder" } }],
-        }],
-        "volumes": [{ "name": "v", "secret": { "secretName": "holder" } }],
-    });
-    let apply = async |manifest: &Value| {
-        let (apply, manifest) = (["apply", "--server-side", "-f", "-"], manifest.to_string());
-        arena.kubectl_with(&apply, &manifest).await.ok().err
-    };
-    answers.push(apply(&holder(&mut canaries)).await);
-    answers.push(apply(&map(&mut canaries)).await);
-    for kind in KINDS {
-        let opted_in = [(RESTART_ON, "auto")];
-        arena
-            .create(&workload(kind, "user", &opted_in, pod.clone()))
-            .await;
-    }
-    let recorder = arena.record().await;
-
-    // Updated, recreated, deleted, with a key missing.
-    answers.push(apply(&holder(&mut canaries)).await);
-    answers.push(apply(&map(&mut canaries)).await);
-    recorder.settle(&arena).await;
-    answers.push(
-        arena
-            .kubectl(&["delete", "secret", "holder"])
-            .await
-            .ok()
-            .err,
-    );
-    answers.push(apply(&holder(&mut canaries)).await);
-    recorder.settle(&arena).await;
-    arena
-        .patch(
-            "Secret",
-            "holder",
-            json!({ "data": { "text": null, "other": canaries.binary() } }),
-        )
-        .await;
-    recorder.settle(&arena).await;
-    for kind in KINDS {
-        assert!(
-            recorder.rollouts(kind, "user") >= 2,
-            "{kind} never restarted"
-        );
-    }
-
-    // Reads at admission fail, with an answer that quotes a Secret.
-    let image = |number: usize| format!("*=registry.example/app:{number}");
-    for (number, answer) in quotes(&mut canaries).into_iter().enumerate() {
-        let of_secrets = || Matcher::any().method("GET").path_contains("/secrets");
-        let rule = proxy.add(Rule::new(
-            of_secrets().watch(false),
-            Fault::Answer(answer.clone()),
-        ));
-        let set = ["set", "image", "deployment/user", &image(number)];
-        answers.push(arena.kubectl(&set).await.ok().err);
-        proxy.remove(rule);
-    }
+    case.write_sources().await;
+    case.create_users().await;
+    let recorder = case.arena.record().await;
+    case.update_recreate_and_lose_a_key(&recorder).await;
+    case.fail_reads().await;
     assert!(reroll.log().contains("read no source at admission"));
-
-    // Patches that fail, with an answer that quotes a Secret.
-    for answer in [
-        Answer::status(422, "Invalid", &canaries.text()),
-        Answer::status(403, "Forbidden", &canaries.text()),
-        Answer::new(500, json!(canaries.text())),
-        Answer::new(200, json!({ "metadata": canaries.text() })),
-    ] {
-        let patches = Matcher::any().method("PATCH").path_contains("/apis/apps/");
-        let before = proxy.count(|request| request.method == "PATCH");
-        let rule = proxy.add(Rule::new(patches, Fault::Answer(answer)));
-        answers.push(apply(&holder(&mut canaries)).await);
-        let tried = |proxy: &FaultProxy| proxy.count(|request| request.method == "PATCH") > before;
-        proxy.wait_until(PATIENCE, tried).await.unwrap();
-        proxy.remove(rule);
-    }
-    arena.event("user", "RestartFailed").await;
-
-    // What nobody sends.
-    let mut odd = Vec::new();
-    for data in [
-        json!({ "text": canaries.binary(), "no-base64": canaries.text() }),
-        json!([canaries.text()]),
-        json!(canaries.text()),
-        json!({ "text": [canaries.text()] }),
-    ] {
-        for kind in ["Secret", "ConfigMap"] {
-            let object = json!({
-                "apiVersion": "v1", "kind": kind, "metadata": { "name": "holder", "uid": "u" },
-                "data": data, "stringData": { "x": canaries.text() },
-            });
-            odd.extend(
-                ["CREATE", "UPDATE", "DELETE"].map(|operation| review(operation, &object, &object)),
-            );
-        }
-    }
-    let canary = canaries.text();
-    for field in ["kind", "operation", "namespace", "userInfo", "options"] {
-        let mut review = odd[0].clone();
-        review["request"][field] = json!(canary);
-        odd.push(review);
-    }
-    for mut review in odd {
-        if review["request"]["namespace"] == "shop" {
-            review["request"]["namespace"] = json!(arena.namespace);
-        }
-        for path in [SOURCES_PATH, WORKLOADS_PATH] {
-            let (_, answer) = https.post(path, review.to_string()).await;
-            answers.push(answer);
-            let (_, answer) = https.post(path, review.to_string()[1..].to_owned()).await;
-            answers.push(answer);
-            let half = review.to_string();
-            let (_, answer) = https.post(path, half[..half.len() - 9].to_owned()).await;
-            answers.push(answer);
-        }
-    }
-    let (_, answer) = https.post(SOURCES_PATH, canaries.text()).await;
-    answers.push(answer);
-    let (_, answer) = https.post(&format!("/{}", canaries.text()), "{}").await;
-    answers.push(answer);
+    case.fail_patches().await;
+    case.send_garbage(&https).await;
 
     // It has survived all that, and works.
     reroll.ready().await;
-    recorder.settle(&arena).await;
+    recorder.settle(&case.arena).await;
     let metrics = reroll.http("/metrics").await.unwrap().1;
-    let builder = reroll.builder();
-    let log = {
-        assert!(reroll.log().contains("\"level\":\"TRACE\""));
-        reroll.signal("TERM");
-        eventually("it ends", async || {
-            reroll
-                .log()
-                .contains("took the webhook registration away")
-                .then(|| reroll.log())
-        })
-        .await
-    };
-    drop((reroll, builder));
-    // Every canary really was in the cluster or on the wire, so none of them is missing for that reason.
-    assert!(canaries.0.len() > 40);
-    for place in places(&arena, log, metrics, &answers).await {
-        assert!(
-            place.text.contains(place.marker),
-            "{}: {}",
-            place.name,
-            place.text
-        );
-        assert_eq!(canaries.found_in(&place.text), [""; 0], "in {}", place.name);
+    assert!(reroll.log().contains("\"level\":\"TRACE\""));
+    reroll.signal("TERM");
+    let log = eventually("it ends", async || {
+        let log = reroll.log();
+        log.contains("took the webhook registration away")
+            .then_some(log)
+    })
+    .await;
+    for place in places(&case.arena, log, metrics, &case.answers).await {
+        let Place { name, text, marker } = place;
+        assert!(text.contains(marker), "{name}: {text}");
+        assert_eq!(case.canaries.found_in(&text), [""; 0], "in {name}");
     }
 }
 

@@ -56,9 +56,9 @@ impl Known {
     /// The object as it should be stored, computed here.
     fn admit(&self, arena: &Arena, operation: &str, object: &Value, old: &Value) -> Value {
         let mut index = Index::new(self.key.clone());
-        SourceKind::ALL.iter().for_each(|kind| {
-            index.set_synced(*kind);
-        });
+        for kind in SourceKind::ALL {
+            index.set_synced(kind);
+        }
         for (source, version) in &self.sources {
             let key = SourceKey {
                 namespace: arena.namespace.clone(),

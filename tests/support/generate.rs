@@ -315,10 +315,10 @@ impl Generator {
                 let (key, optional) = (*self.pick(&["a", "b", "missing"]), self.optional());
                 let name = format!("V{variable}");
                 match self.random.u8(0..5) {
-                    0 => env.push(json!({ "name": name, "valueFrom": { "secretKeyRef": with(json!({ "name": secret, "key": key }), &optional) } })),
-                    1 => env.push(json!({ "name": name, "valueFrom": { "configMapKeyRef": with(json!({ "name": map, "key": key }), &optional) } })),
-                    2 => env_from.push(json!({ "secretRef": with(json!({ "name": secret }), &optional) })),
-                    3 => env_from.push(json!({ "prefix": "P_", "configMapRef": with(json!({ "name": map }), &optional) })),
+                    0 => env.push(json!({ "name": name, "valueFrom": { "secretKeyRef": with(json!({ "name": secret, "key": key }), optional) } })),
+                    1 => env.push(json!({ "name": name, "valueFrom": { "configMapKeyRef": with(json!({ "name": map, "key": key }), optional) } })),
+                    2 => env_from.push(json!({ "secretRef": with(json!({ "name": secret }), optional) })),
+                    3 => env_from.push(json!({ "prefix": "P_", "configMapRef": with(json!({ "name": map }), optional) })),
                     _ => env.push(json!({ "name": name, "value": "plain" })),
                 }
             }
@@ -332,10 +332,10 @@ impl Generator {
             let name = format!("v{number}");
             let items = json!([{ "key": "a", "path": "p" }]);
             volumes.push(match self.random.u8(0..4) {
-                0 => json!({ "name": name, "secret": with(json!({ "secretName": secret }), &optional) }),
-                1 => json!({ "name": name, "configMap": with(json!({ "name": map, "items": items }), &optional) }),
+                0 => json!({ "name": name, "secret": with(json!({ "secretName": secret }), optional) }),
+                1 => json!({ "name": name, "configMap": with(json!({ "name": map, "items": items }), optional) }),
                 2 => json!({ "name": name, "projected": { "sources": [
-                    { "secret": with(json!({ "name": secret, "items": items }), &optional) },
+                    { "secret": with(json!({ "name": secret, "items": items }), optional) },
                     { "configMap": { "name": map } },
                 ] } }),
                 _ => json!({ "name": name, "emptyDir": {} }),
@@ -365,7 +365,7 @@ impl Generator {
             7 => object["spec"]["template"]["spec"]["containers"] = json!({ "env": 5 }),
             8 => {
                 object["spec"]["template"]["metadata"]["annotations"] =
-                    json!({ "a": null, "b": {} })
+                    json!({ "a": null, "b": {} });
             }
             9 => object["metadata"]["annotations"] = json!({ "reroll.dev/restart-on": null }),
             10 => {
@@ -375,7 +375,7 @@ impl Generator {
             11 => {
                 object["metadata"]["ownerReferences"] = json!([
                     { "apiVersion": "v1", "kind": "App", "name": "boss", "uid": "o", "controller": true },
-                ])
+                ]);
             }
             12 => object["metadata"] = json!({}),
             13 => drop(object.as_object_mut().unwrap().remove("metadata")),
@@ -454,7 +454,7 @@ pub fn review(operation: &str, object: &Value, old: &Value) -> Value {
     })
 }
 
-fn with(mut reference: Value, optional: &Option<bool>) -> Value {
+fn with(mut reference: Value, optional: Option<bool>) -> Value {
     if let Some(optional) = optional {
         reference["optional"] = json!(optional);
     }
