@@ -5,35 +5,33 @@
 //! serves on for a while, takes its local registration away, and lets calls in flight end. Every task is awaited here:
 //! the first that ends unasked ends the process, with an error.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+mod admission;
+mod tasks;
+
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use futures::{
-    FutureExt,
-    future::{BoxFuture, join_all},
-};
+use futures::future::BoxFuture;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::{Api, Client, api::PostParams};
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::oneshot,
     task::JoinSet,
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
+use self::{
+    admission::{bind, check_api_server},
+    tasks::spawn_controller,
+};
 use crate::{
-    config::{ClusterSettings, LocalRegistration, Settings, WebhookSettings},
+    config::Settings,
     controller::{
         Controller, digest_key,
         lease::{Election, LeaseSettings, Work},
-        watch::{Watch, Watched},
     },
-    model::{Index, SourceKind, workload::KINDS},
+    model::Index,
     ops::{
         events,
         health::{self, Health, Liveness, Readiness},
@@ -43,12 +41,7 @@ use crate::{
         },
     },
     state::{State, system_clock},
-    webhook::{
-        registration::Registration,
-        routes::{Admission, router},
-        server::{self, BodyLimits, BodyReader, ConnectionStats, Limits},
-        tls::{self, CertificateFiles, CertificateResolver, SelfMade},
-    },
+    webhook::{registration::Registration, server::Limits},
 };
 
 /// How often is looked whether the first lists are complete, or an API server has taken up the registration.
@@ -167,6 +160,7 @@ impl Parts {
 
         let config = cluster.client_config().await?;
         let api_server = config.cluster_url.clone();
+        check_api_server(settings.webhook.as_ref(), &api_server)?;
         let client = Client::try_from(config)?;
         let own_user = own_user(&client, wait).await?;
         let liveness = health.liveness.clone();
@@ -237,143 +231,10 @@ impl Parts {
             timeout: wait,
         };
         if let Some(webhook) = &settings.webhook {
-            parts.registration = parts
-                .start_webhook(webhook, cluster, &api_server.to_string(), tasks, stop)
-                .await?;
+            parts.registration = parts.start_webhook(webhook, cluster, tasks, stop).await?;
         }
         starting.ready();
         Ok((parts, listed))
-    }
-
-    async fn start_webhook(
-        &self,
-        webhook: &WebhookSettings,
-        cluster: &ClusterSettings,
-        api_server: &str,
-        tasks: &mut Tasks,
-        stop: &CancellationToken,
-    ) -> anyhow::Result<Option<(Registration, health::ReadyPart)>> {
-        let now = (self.state.clock)();
-        let listener = bind(webhook.listen, "--webhook-listen").await?;
-        let address = listener.local_addr()?;
-        let (resolver, authority) = match (&webhook.certificate, &webhook.local) {
-            (Some(files), _) => {
-                let files = CertificateFiles::load(&files.cert, &files.key, now).await?;
-                let (resolver, stats, clock) = (
-                    files.resolver(),
-                    files.stats(),
-                    Arc::clone(&self.state.clock),
-                );
-                self.state
-                    .metrics
-                    .view_certificate_reload_failures(move || stats.rejected());
-                let follow = files.follow(webhook.tls_poll_interval, move || clock(), stop.clone());
-                tasks.spawn(async move {
-                    follow.await;
-                    ("certificate watch", Ok(()))
-                });
-                (resolver, None)
-            }
-            (None, Some(local)) => {
-                let made = SelfMade::for_host(local.url.host().unwrap_or("127.0.0.1"), now)?;
-                (
-                    Arc::new(CertificateResolver::new(made.certificate)),
-                    Some(made.ca_pem),
-                )
-            }
-            (None, None) => bail!("the webhook has no certificate: give --tls-cert and --tls-key"),
-        };
-        let expiry = Arc::clone(&resolver);
-        self.state
-            .metrics
-            .view_certificate(move || Some(expiry.not_after()));
-        let tls = tls::server_config(resolver, webhook.tls_min_version, None)?;
-        let stats = Arc::new(ConnectionStats::default());
-        let failures = Arc::clone(&stats);
-        self.state
-            .metrics
-            .view_handshake_failures(move || failures.counts().handshake_failed);
-        let bodies = BodyReader::new(BodyLimits {
-            largest: webhook.max_body,
-            ..BodyLimits::default()
-        });
-        let admission = Admission {
-            state: Arc::clone(&self.state),
-            client: self.client.clone(),
-            get_budget: webhook.get_budget,
-            bodies,
-        };
-        let limits = Limits {
-            shutdown_delay: Duration::ZERO,
-            ..Limits::default()
-        };
-        tracing::info!(%address, "serving admission reviews");
-        let serve = server::serve(
-            listener,
-            tls,
-            router(admission),
-            limits,
-            stats,
-            stop.clone(),
-        );
-        tasks.spawn(async move { ("webhook server", serve.await.map_err(Into::into)) });
-        let Some(local) = &webhook.local else {
-            return Ok(None);
-        };
-        let part = self.readiness.part("webhook registration");
-        let registration = self
-            .register(local, cluster, api_server, authority, address.port())
-            .await?;
-        Ok(Some((registration, part)))
-    }
-
-    async fn register(
-        &self,
-        local: &LocalRegistration,
-        cluster: &ClusterSettings,
-        api_server: &str,
-        authority: Option<String>,
-        port: u16,
-    ) -> anyhow::Result<Registration> {
-        let loopback = [
-            "https://127.",
-            "https://localhost",
-            "https://[::1]",
-            "http://127.",
-            "http://localhost",
-            "http://[::1]",
-        ];
-        if !local.allow_remote_api_server
-            && !loopback.iter().any(|start| api_server.starts_with(start))
-        {
-            bail!(
-                "--webhook-url would register a webhook on this machine with the API server {api_server}, which is not \
-                 on it: install the chart there, or say --allow-remote-api-server"
-            );
-        }
-        let host = local.url.host().unwrap_or("127.0.0.1");
-        let port = local
-            .url
-            .port_u16()
-            .filter(|port| *port != 0)
-            .unwrap_or(port);
-        let registration = Registration {
-            name: local.name.clone(),
-            url: format!("https://{host}:{port}"),
-            authority: authority.context(
-                "--webhook-url makes its own certificate: leave --tls-cert and --tls-key out",
-            )?,
-            namespaces: cluster.namespaces.clone(),
-            own_namespace: cluster.own_namespace.clone(),
-            own_user: self.state.own_user.clone(),
-        };
-        registration.apply(&self.client, self.timeout).await?;
-        tracing::info!(
-            name = registration.name,
-            url = registration.url,
-            "registered the webhooks"
-        );
-        Ok(registration)
     }
 
     async fn reconcile(self: Arc<Self>, began: Instant, listed: Listed, stop: CancellationToken) {
@@ -395,104 +256,6 @@ impl Parts {
             tracing::info!("ready");
         }
     }
-
-    /// Waits until the API server calls the webhook.
-    async fn probe(&self, registration: &Registration) {
-        let namespace = registration
-            .namespaces
-            .first()
-            .map_or("default", String::as_str);
-        let seen = || self.state.reviews.load(Ordering::Relaxed);
-        let before = seen();
-        while seen() == before {
-            if let Err(error) = registration
-                .probe(&self.client, namespace, self.timeout)
-                .await
-            {
-                tracing::debug!(%error, "could not probe the webhook");
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    }
-
-    async fn unregister(&self, wait: Duration) {
-        if let Some((registration, _)) = &self.registration {
-            match registration.remove(&self.client, wait).await {
-                Ok(()) => tracing::info!(
-                    name = registration.name,
-                    "took the webhook registration away"
-                ),
-                Err(error) => {
-                    tracing::warn!(%error, "the webhook registration is left behind; the next start takes it over")
-                }
-            }
-        }
-    }
-}
-
-fn spawn_controller(
-    controller: &Arc<Controller>,
-    cluster: &ClusterSettings,
-    client: &Client,
-    readiness: &Readiness,
-    tasks: &mut Tasks,
-    stop: &CancellationToken,
-) -> Listed {
-    let sources = SourceKind::ALL.map(Watched::Sources);
-    let what = sources
-        .into_iter()
-        .chain(KINDS.iter().map(Watched::Workloads))
-        .chain([Watched::Namespaces]);
-    let within: Vec<Option<String>> = match cluster.namespaces.as_slice() {
-        [] => vec![None],
-        names => names.iter().cloned().map(Some).collect(),
-    };
-    let mut lists = Vec::new();
-    for what in what {
-        let mut of_one = Vec::new();
-        for within in &within {
-            let (listed, complete) = oneshot::channel();
-            of_one.push(complete);
-            let watch = Watch {
-                what,
-                within: within.clone(),
-                listed,
-            };
-            let run = watch.run(Arc::clone(controller), client.clone());
-            let stop = stop.clone();
-            tasks.spawn(async move {
-                stop.run_until_cancelled(run).await;
-                ("a watch", Ok(()))
-            });
-        }
-        let part = readiness.part(what.list_name());
-        lists.push(async move {
-            join_all(of_one).await;
-            part.ready();
-        });
-    }
-    let listed = join_all(lists).map(drop).boxed();
-    let restarts = Arc::clone(controller).restart_due(stop.clone());
-    let house = Arc::clone(controller).keep_house(stop.clone());
-    let sweep = Arc::clone(controller).sweep(stop.clone());
-    let provisional = Arc::clone(controller).confirm_provisional(stop.clone());
-    tasks.spawn(async move {
-        restarts.await;
-        ("restarts", Ok(()))
-    });
-    tasks.spawn(async move {
-        house.await;
-        ("housekeeping", Ok(()))
-    });
-    tasks.spawn(async move {
-        sweep.await;
-        ("sweep", Ok(()))
-    });
-    tasks.spawn(async move {
-        provisional.await;
-        ("provisional intents", Ok(()))
-    });
-    listed
 }
 
 fn view(metrics: &Metrics, state: &Arc<State>, controller: &Arc<Controller>) {
@@ -513,12 +276,6 @@ fn view(metrics: &Metrics, state: &Arc<State>, controller: &Arc<Controller>) {
             held_back,
         }
     });
-}
-
-async fn bind(address: std::net::SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address} ({flag})"))
 }
 
 /// Who the API server takes us for.

@@ -133,7 +133,7 @@ pub(super) struct RestartArgs {
     pub(super) settle_max: Duration,
 
     /// Restarts per second, over all workloads; 0 means no limit
-    #[arg(long, value_name = "NUMBER", env = "REROLL_RESTART_RATE", default_value = "20", value_parser = parse_rate)]
+    #[arg(long, value_name = "NUMBER", env = "REROLL_RESTART_RATE", default_value = "20", allow_negative_numbers = true, value_parser = parse_rate)]
     pub(super) restart_rate: f64,
 
     /// Restarts that may be made at once before the rate holds
@@ -157,7 +157,7 @@ pub(super) struct RestartArgs {
     pub(super) restart_concurrency: u16,
 
     /// Writes per second that adopt workloads (each costs the deployment controller two more); 0 means no limit
-    #[arg(long, value_name = "NUMBER", env = "REROLL_ADOPT_RATE", default_value = "10", value_parser = parse_rate)]
+    #[arg(long, value_name = "NUMBER", env = "REROLL_ADOPT_RATE", default_value = "10", allow_negative_numbers = true, value_parser = parse_rate)]
     pub(super) adopt_rate: f64,
 
     /// How many workloads may be rolling at the same time; 0 is no limit

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Controller,
-    intents::{Bounds, Finish, Intents, Pacing},
+    intents::{Bounds, Finish, Held, Intents, Pacing},
     restart::{Failure, backoff},
 };
 use crate::model::{WorkloadKey, patch};
@@ -111,7 +111,13 @@ impl Controller {
         }
         if let Some(patch) = patch {
             match self.write(key, patch).await {
-                Ok(()) => self.state.metrics.housekeeping_written(),
+                Ok(()) => {
+                    self.state.metrics.housekeeping_written();
+                    let mut intents = self.intents();
+                    if intents.held(key) == Some(Held::NoRoom) {
+                        intents.hold(key, None);
+                    }
+                }
                 Err(Failure::Gone) => return Finish::Over,
                 Err(failure) => {
                     tracing::debug!(workload = %key, failure = failure.as_str(), attempts, "did not write observed, trying again");

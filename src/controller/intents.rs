@@ -17,7 +17,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::model::{SourceName, WorkloadKey};
+use crate::model::{SourceName, WorkloadKey, policy::Complaint};
 
 /// A workload that may need a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +105,7 @@ pub struct Intents {
     each: HashMap<WorkloadKey, Bucket>,
     rolling: HashMap<WorkloadKey, Instant>,
     held: BTreeMap<WorkloadKey, Held>,
+    complaints: BTreeMap<WorkloadKey, Vec<Complaint>>,
     limited: HashSet<WorkloadKey>,
 }
 
@@ -185,6 +186,7 @@ impl Intents {
             each: HashMap::new(),
             rolling: HashMap::new(),
             held: BTreeMap::new(),
+            complaints: BTreeMap::new(),
             limited: HashSet::new(),
         }
     }
@@ -330,6 +332,7 @@ impl Intents {
     pub fn forget(&mut self, workload: &WorkloadKey) {
         self.settled(workload);
         self.held.remove(workload);
+        self.complaints.remove(workload);
         self.each.remove(workload);
         self.rolling.remove(workload);
     }
@@ -352,6 +355,32 @@ impl Intents {
             Some(held) => self.held.insert(workload.clone(), held) != Some(held),
             None => self.held.remove(workload).is_some(),
         }
+    }
+
+    /// Why a workload is behind without an intent.
+    pub fn held(&self, workload: &WorkloadKey) -> Option<Held> {
+        self.held.get(workload).copied()
+    }
+
+    /// Notes what of a workload's annotations cannot be read. Gives whether that is news.
+    pub fn complain(&mut self, workload: &WorkloadKey, complaints: &[Complaint]) -> bool {
+        if complaints.is_empty() {
+            self.complaints.remove(workload);
+            return false;
+        }
+        let before = self.complaints.get(workload).map(Vec::as_slice);
+        let news = before != Some(complaints);
+        if news {
+            self.complaints
+                .insert(workload.clone(), complaints.to_vec());
+        }
+        news
+    }
+
+    /// Makes what is held and what cannot be read news again.
+    pub fn tell_again(&mut self) {
+        self.held.clear();
+        self.complaints.clear();
     }
 
     /// How many wait or are being carried out, since when the oldest waits, and how many are held for which reason.

@@ -33,7 +33,7 @@ use self::{
 use crate::{
     config::RestartSettings,
     model::{
-        Decision, DigestKey, Outcome, SourceKey, SourceName, Version, WorkloadKey,
+        Decision, DigestKey, Outcome, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
         decide::Undecided,
         index::{Change, Overlay},
         workload::{Rollout, Stays, Workload},
@@ -132,6 +132,17 @@ impl Controller {
         self.source_changed(key, change);
     }
 
+    /// A list of sources is complete: from now on absence means something there.
+    pub fn source_listed(&self, kind: SourceKind, within: Option<&str>) {
+        let news = match within {
+            None => self.state.index_mut().set_synced(kind),
+            Some(namespace) => self.state.index_mut().set_synced_in(kind, namespace),
+        };
+        if news && self.is_listed() {
+            self.judge_all();
+        }
+    }
+
     fn source_changed(&self, key: &SourceKey, change: Change) {
         if change.changed {
             tracing::debug!(source = %key, recreated = change.recreated, users = change.users.len(), "a source changed");
@@ -143,16 +154,23 @@ impl Controller {
 
     /// A workload looks like this now.
     pub fn workload_applied(&self, key: &WorkloadKey, workload: Workload) {
+        self.take_in(key, workload);
+        self.judge(key, Occasion::Look);
+    }
+
+    fn take_in(&self, key: &WorkloadKey, workload: Workload) {
         let rolling = workload.rollout == Rollout::Rolling && !workload.restarted_for.is_empty();
         if self.intents().rolls(key, rolling, Instant::now()) {
             self.intents_changed.notify_one();
         }
-        let adopted = self.state.index_mut().apply_workload(key, workload);
-        if adopted && self.is_listed() {
+        let seen = self.state.index_mut().apply_workload(key, workload);
+        if seen.adopted && self.is_listed() {
             self.housekeeping().report(key, Instant::now());
             self.housekeeping_changed.notify_one();
         }
-        self.judge(key, Occasion::Look);
+        if seen.lost_opt_in {
+            self.report_lost_opt_in(key);
+        }
     }
 
     /// A workload is gone.

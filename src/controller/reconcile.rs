@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Controller, Occasion};
 use crate::{
-    model::{Outcome, SourceKey, SourceKind, decide::Lookup},
+    model::{Outcome, SourceKey, decide::Lookup},
     ops::metrics::labels::IntentOutcome,
     sources,
     state::Claim,
@@ -20,12 +20,6 @@ impl Controller {
     /// All first lists are complete: decides for every workload, restarts what changed while nobody looked, and nothing
     /// else. `began`: when the process started to list.
     pub fn reconcile_start(&self, began: Instant) {
-        {
-            let mut index = self.state.index_mut();
-            SourceKind::ALL
-                .into_iter()
-                .for_each(|kind| index.set_synced(kind));
-        }
         self.listed.store(true, Ordering::Release);
         let missed = self.judge_all();
         let took = began.elapsed();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use k8s_openapi::{
     api::{
         apps::v1::{ControllerRevision, ReplicaSet},
-        core::v1::{ContainerStatus, ObjectReference, Pod},
+        core::v1::{ContainerState, ContainerStatus, ObjectReference, Pod},
     },
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
@@ -22,13 +22,16 @@ use tokio::time::timeout;
 use super::{Controller, Judged, intents::Held, restart::Failure, watch::workloads};
 use crate::{
     model::{
-        Cause, CauseKind, SourceName, WorkloadKey,
+        Cause, CauseKind, Outcome, SourceName, WorkloadKey,
         decide::{Lookup, restart_for},
-        policy::OnAdopt,
+        policy::{Complaint, OnAdopt},
         source::containers_using,
     },
     ops::events::EventType,
 };
+
+/// The most Events about what cannot be read of one workload.
+const MOST_COMPLAINTS: usize = 5;
 
 impl Controller {
     /// A workload was restarted.
@@ -139,6 +142,23 @@ impl Controller {
             .publish(self.reference(key), EventType::Warning, reason, note, None);
     }
 
+    /// Part of what a workload asks for cannot be read.
+    fn report_complaints(&self, key: &WorkloadKey, complaints: &[Complaint]) {
+        if !self.leadership.leads() {
+            return;
+        }
+        tracing::info!(workload = %key, complaints = complaints.len(), "part of what a workload asks for cannot be read");
+        for complaint in complaints.iter().take(MOST_COMPLAINTS) {
+            self.events.publish(
+                self.reference(key),
+                EventType::Warning,
+                "SettingUnreadable",
+                complaint.to_string(),
+                None,
+            );
+        }
+    }
+
     /// A workload was restarted so often that it has to wait.
     pub(super) fn report_limited(&self, key: &WorkloadKey, wait: Duration) {
         if !self.leadership.leads() {
@@ -170,8 +190,12 @@ impl Controller {
         );
     }
 
-    /// A workload lost its opt-in although somebody only meant to roll back.
-    pub(super) fn report_opted_out(&self, key: &WorkloadKey) {
+    /// A workload lost its opt-in, perhaps although somebody only meant to roll back.
+    pub(super) fn report_lost_opt_in(&self, key: &WorkloadKey) {
+        if !self.leadership.leads() {
+            return;
+        }
+        tracing::info!(workload = %key, "a workload is no longer opted in");
         let note = "reroll.dev/restart-on is gone: changes of its Secrets and ConfigMaps do not restart it any more".to_owned();
         self.events.publish(
             self.reference(key),
@@ -185,9 +209,25 @@ impl Controller {
     /// What a new decision holds against the workload, after an intent was void.
     pub(super) fn settle_held(&self, key: &WorkloadKey, judged: &Judged) {
         let held = super::held(judged);
-        let news = self.intents().hold(key, held);
+        let restarts = judged
+            .decision
+            .as_ref()
+            .is_some_and(|decision| decision.outcome == Outcome::Restart);
+        let news = {
+            let mut intents = self.intents();
+            // Whether there is room by now shows when it is written; until then it is no news.
+            let no_room = intents.held(key) == Some(Held::NoRoom);
+            if held.is_none() && no_room && (restarts || judged.unwritten) {
+                false
+            } else {
+                intents.hold(key, held)
+            }
+        };
         if let (Some(held), true) = (held, news) {
             self.report_held(key, held, judged);
+        }
+        if self.intents().complain(key, &judged.complaints) {
+            self.report_complaints(key, &judged.complaints);
         }
         if judged.unwritten {
             self.tidy_later(key);
@@ -254,11 +294,6 @@ impl Controller {
         let Some(object) = self.object(key).await? else {
             return Ok(false);
         };
-        let template = object
-            .data
-            .pointer(key.kind.template)
-            .unwrap_or(&Value::Null);
-        let names = containers_using(template, missing);
         let Some(selector) = selector(&object) else {
             return Ok(true);
         };
@@ -268,22 +303,23 @@ impl Controller {
             .await
             .map_err(drop)?
             .map_err(drop)?;
-        let started = |status: &ContainerStatus| {
-            let state = |state: Option<&k8s_openapi::api::core::v1::ContainerState>| {
-                state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
-            };
-            names.contains(&status.name)
-                && (state(status.state.as_ref()) || state(status.last_state.as_ref()))
+        let state = |state: Option<&ContainerState>| {
+            state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
         };
-        Ok(pods
-            .items
-            .iter()
-            .filter_map(|pod| pod.status.as_ref())
-            .any(|status| {
+        let started = |status: &ContainerStatus| {
+            state(status.state.as_ref()) || state(status.last_state.as_ref())
+        };
+        // By each pod's own spec: pods of an earlier revision may have had no need of what is missing.
+        Ok(pods.items.iter().any(|pod| {
+            let template = serde_json::json!({ "spec": pod.spec });
+            let names = containers_using(&template, missing);
+            let status = pod.status.iter();
+            let mut statuses = status.flat_map(|status| {
                 let init = status.init_container_statuses.iter().flatten();
                 init.chain(status.container_statuses.iter().flatten())
-                    .any(started)
-            }))
+            });
+            statuses.any(|status| names.contains(&status.name) && started(status))
+        }))
     }
 
     /// When the workload's current revision was made, in unix seconds; `None` where that cannot be told.
@@ -340,7 +376,7 @@ impl Controller {
     }
 
     async fn object(&self, key: &WorkloadKey) -> Result<Option<DynamicObject>, ()> {
-        let api = workloads(self.client.clone(), key.kind, Some(&key.namespace));
+        let api = workloads(self.client.clone(), key.kind, &key.namespace);
         let answer: Result<_, _> = timeout(self.request_timeout, api.get_opt(&key.name)).await;
         answer.map_err(drop)?.map_err(drop)
     }

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     model::{
         Cause, Decision, Observed, Outcome, SourceKey, SourceName, Version, WorkloadKey,
+        annotation::FIELD_MANAGER,
         decide::Undecided,
         index::{Overlay, just_read},
         patch,
@@ -36,8 +37,6 @@ use crate::{
     sources,
 };
 
-/// The field manager of every write; the webhook knows reroll's own by it.
-const FIELD_MANAGER: &str = "reroll";
 /// The most characters of `reroll.dev/last-restart`.
 const LAST_RESTART_LENGTH: usize = 1024;
 
@@ -111,9 +110,11 @@ impl Controller {
             let leads = leadership.leads();
             if leads && !led {
                 // What was told to nobody while another led, or nobody did, is told now.
+                self.intents().tell_again();
                 self.judge_all();
             }
             led = leads;
+            self.state.metrics.leading(leads);
             while leads && running.len() < self.settings.concurrency {
                 let Some(intent) = self.intents().take(Instant::now()) else {
                     break;
@@ -312,7 +313,7 @@ impl Controller {
         key: &WorkloadKey,
         patch: patch::Patch,
     ) -> Result<(), Failure> {
-        let api = workloads(self.client.clone(), key.kind, Some(&key.namespace));
+        let api = workloads(self.client.clone(), key.kind, &key.namespace);
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
@@ -345,9 +346,7 @@ impl Controller {
     }
 
     fn take_over(&self, key: &WorkloadKey, object: &DynamicObject) {
-        self.state
-            .index_mut()
-            .apply_workload(key, Workload::read(key.kind, object));
+        self.take_in(key, Workload::read(key.kind, object));
     }
 
     fn hold_without_room(&self, key: &WorkloadKey) {

@@ -9,7 +9,10 @@ use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::{ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta},
+    core::{
+        ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind, ObjectMeta,
+        PartialObjectMeta, error_boundary::InvalidObject,
+    },
     runtime::{
         WatchStreamExt,
         watcher::{self, Event, watcher},
@@ -30,6 +33,10 @@ use crate::{
 
 /// Objects per page of a list. Small pages keep memory flat: a page of 300 Secrets of 1 MB would not.
 const PAGE: u32 = 50;
+/// How long the API server keeps a watch. One that is silent for longer has stalled, and is started again.
+const WATCH_SECONDS: u32 = 60;
+/// RBAC does not allow it.
+const FORBIDDEN: u16 = 403;
 
 /// One thing that is watched, in one namespace or in all.
 pub struct Watch {
@@ -116,8 +123,13 @@ impl Watch {
                 .await;
             }
             Watched::Workloads(kind) => {
+                let row = resource(kind);
+                let api = within.map_or_else(
+                    || Api::all_with(client.clone(), &row),
+                    |name| Api::namespaced_with(client.clone(), name, &row),
+                );
                 self.follow(
-                    workloads(client, kind, within),
+                    api,
                     config,
                     WorkloadFeed {
                         controller: &controller,
@@ -147,53 +159,88 @@ impl Watch {
         }
     }
 
-    async fn follow<F: Feed>(self, api: Api<F::Object>, config: watcher::Config, feed: F) {
+    async fn follow<F: Feed>(
+        self,
+        api: Api<DeserializeGuard<F::Object>>,
+        config: watcher::Config,
+        feed: F,
+    ) {
         let within = self.within.as_deref();
         let mut listed = Some(self.listed);
         let mut before: HashMap<F::Key, F::State> = HashMap::new();
-        let mut events = watcher(api, config.page_size(PAGE))
-            .default_backoff()
-            .boxed();
+        let config = config.page_size(PAGE).timeout(WATCH_SECONDS);
+        let mut events = watcher(api, config).default_backoff().boxed();
         loop {
             match events.try_next().await {
                 Ok(Some(Event::Init)) => before = feed.known(within),
-                Ok(Some(Event::InitApply(object))) => {
-                    before.remove(&feed.key(&object));
-                    feed.apply(object);
+                Ok(Some(Event::InitApply(DeserializeGuard(object)))) => {
+                    before.remove(&feed.key(meta(&object)));
+                    self.what.apply(&feed, object);
                 }
                 Ok(Some(Event::InitDone)) => {
                     before
                         .drain()
                         .for_each(|(key, state)| feed.vanished(&key, state));
+                    feed.listed(within);
                     // Nobody listens any more when reroll is stopping.
                     let _ = listed.take().map(|listed| listed.send(()));
                 }
-                Ok(Some(Event::Apply(object))) => feed.apply(object),
-                Ok(Some(Event::Delete(object))) => feed.delete(&object),
+                Ok(Some(Event::Apply(DeserializeGuard(object)))) => self.what.apply(&feed, object),
+                Ok(Some(Event::Delete(DeserializeGuard(object)))) => feed.delete(meta(&object)),
                 Ok(None) => return,
                 Err(error) => {
                     let (reason, code) = class(&error);
+                    let what = self.what.plural();
+                    let remedy = (code == FORBIDDEN)
+                        .then_some("give reroll's ServiceAccount list and watch on them");
                     tracing::warn!(
-                        what = self.what.plural(),
+                        what,
                         namespace = within,
                         reason,
                         code,
+                        remedy,
                         "a watch failed, trying again"
                     );
+                    if code == FORBIDDEN {
+                        // The rest goes on without it; what depends on it is not decided.
+                        let _ = listed.take().map(|listed| listed.send(()));
+                    }
                 }
             }
         }
     }
 }
 
-/// The API of a kind of workload, in one namespace or in all.
-pub fn workloads(client: Client, kind: Kind, within: Option<&str>) -> Api<DynamicObject> {
-    let gvk = GroupVersionKind::gvk(kind.group, kind.version, kind.kind);
-    let resource = ApiResource::from_gvk_with_plural(&gvk, kind.plural);
-    match within {
-        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
-        None => Api::all_with(client, &resource),
+impl Watched {
+    /// One object that cannot be read is left out; it does not stop the others.
+    fn apply<F: Feed>(self, feed: &F, object: Result<F::Object, InvalidObject>) {
+        match object {
+            Ok(object) => feed.apply(object),
+            Err(InvalidObject { metadata, .. }) => tracing::warn!(
+                what = self.plural(),
+                namespace = metadata.namespace,
+                name = metadata.name,
+                "an object cannot be read: its changes restart nothing"
+            ),
+        }
     }
+}
+
+fn meta<K: Resource>(object: &Result<K, InvalidObject>) -> &ObjectMeta {
+    match object {
+        Ok(object) => object.meta(),
+        Err(invalid) => &invalid.metadata,
+    }
+}
+
+/// The API of a kind of workload in one namespace.
+pub fn workloads(client: Client, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+    Api::namespaced_with(client, namespace, &resource(kind))
+}
+
+fn resource(kind: Kind) -> ApiResource {
+    let gvk = GroupVersionKind::gvk(kind.group, kind.version, kind.kind);
+    ApiResource::from_gvk_with_plural(&gvk, kind.plural)
 }
 
 /// The class of a failure, for the log: the error's own text may quote an object.
@@ -219,13 +266,15 @@ trait Feed {
     type Key: Eq + Hash;
     type State;
 
-    fn key(&self, object: &Self::Object) -> Self::Key;
+    fn key(&self, meta: &ObjectMeta) -> Self::Key;
     /// What is known before a new list.
     fn known(&self, within: Option<&str>) -> HashMap<Self::Key, Self::State>;
     fn apply(&self, object: Self::Object);
-    fn delete(&self, object: &Self::Object);
+    fn delete(&self, meta: &ObjectMeta);
     /// It was known before a new list and is not in it.
     fn vanished(&self, key: &Self::Key, state: Self::State);
+    /// A list is complete.
+    fn listed(&self, _within: Option<&str>) {}
 }
 
 /// Digests an object of a kind of source.
@@ -245,13 +294,13 @@ where
     type Key = SourceKey;
     type State = u64;
 
-    fn key(&self, object: &K) -> SourceKey {
+    fn key(&self, meta: &ObjectMeta) -> SourceKey {
         let source = SourceName {
             kind: self.kind,
-            name: object.name_any(),
+            name: meta.name.clone().unwrap_or_default(),
         };
         SourceKey {
-            namespace: object.namespace().unwrap_or_default(),
+            namespace: meta.namespace.clone().unwrap_or_default(),
             source,
         }
     }
@@ -261,7 +310,7 @@ where
     }
 
     fn apply(&self, object: K) {
-        let key = self.key(&object);
+        let key = self.key(object.meta());
         let version = (self.read)(&self.controller.digest_key, &key.namespace, &object);
         self.controller
             .state
@@ -270,9 +319,10 @@ where
         self.controller.source_applied(&key, version);
     }
 
-    fn delete(&self, object: &K) {
-        let resource_version = object
-            .resource_version()
+    fn delete(&self, meta: &ObjectMeta) {
+        let resource_version = meta
+            .resource_version
+            .as_ref()
             .and_then(|rv| rv.parse().ok())
             .unwrap_or(u64::MAX);
         self.controller
@@ -280,7 +330,11 @@ where
             .metrics
             .source_seen(self.kind.as_str(), SourceEvent::Delete);
         self.controller
-            .source_deleted(&self.key(object), resource_version);
+            .source_deleted(&self.key(meta), resource_version);
+    }
+
+    fn listed(&self, within: Option<&str>) {
+        self.controller.source_listed(self.kind, within);
     }
 
     fn vanished(&self, key: &SourceKey, resource_version: u64) {
@@ -302,12 +356,12 @@ impl Feed for WorkloadFeed<'_> {
     type Key = WorkloadKey;
     type State = ();
 
-    fn key(&self, object: &DynamicObject) -> WorkloadKey {
-        let namespace = object.namespace().unwrap_or_default();
+    fn key(&self, meta: &ObjectMeta) -> WorkloadKey {
+        let namespace = meta.namespace.clone().unwrap_or_default();
         WorkloadKey {
             kind: self.kind,
             namespace,
-            name: object.name_any(),
+            name: meta.name.clone().unwrap_or_default(),
         }
     }
 
@@ -322,12 +376,14 @@ impl Feed for WorkloadFeed<'_> {
 
     fn apply(&self, object: DynamicObject) {
         self.controller.state.metrics.workload_seen(self.kind.kind);
-        self.controller
-            .workload_applied(&self.key(&object), Workload::read(self.kind, &object));
+        self.controller.workload_applied(
+            &self.key(&object.metadata),
+            Workload::read(self.kind, &object),
+        );
     }
 
-    fn delete(&self, object: &DynamicObject) {
-        self.controller.workload_deleted(&self.key(object));
+    fn delete(&self, meta: &ObjectMeta) {
+        self.controller.workload_deleted(&self.key(meta));
     }
 
     fn vanished(&self, key: &WorkloadKey, (): ()) {
@@ -344,8 +400,8 @@ impl Feed for NamespaceFeed<'_> {
     type Key = String;
     type State = ();
 
-    fn key(&self, object: &Self::Object) -> String {
-        object.name_any()
+    fn key(&self, meta: &ObjectMeta) -> String {
+        meta.name.clone().unwrap_or_default()
     }
 
     fn known(&self, within: Option<&str>) -> HashMap<String, ()> {
@@ -363,8 +419,8 @@ impl Feed for NamespaceFeed<'_> {
             .namespace_applied(&object.name_any(), default);
     }
 
-    fn delete(&self, object: &Self::Object) {
-        self.controller.namespace_applied(&object.name_any(), None);
+    fn delete(&self, meta: &ObjectMeta) {
+        self.controller.namespace_applied(&self.key(meta), None);
     }
 
     fn vanished(&self, key: &String, (): ()) {

@@ -25,6 +25,9 @@ pub const LAST_RESTART: &str = "reroll.dev/last-restart";
 /// Written by reroll on the pod template: this is what rolls the pods.
 pub const RESTARTED_FOR: &str = "reroll.dev/restarted-for";
 
+/// The field manager of reroll's own writes; with the user, what its webhook knows them by.
+pub const FIELD_MANAGER: &str = "reroll";
+
 /// The limit of Kubernetes for all annotations of one object together, keys and values
 /// (`TotalAnnotationSizeLimitB` in apimachinery's validation).
 pub const TOTAL_LIMIT: usize = 262_144;

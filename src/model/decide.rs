@@ -193,7 +193,9 @@ fn combine(
             Step::Wait {
                 holds: held,
                 unsure: doubtful,
+                pending,
             } => {
+                causes.extend(pending);
                 (holds, waits) = (holds || held, true);
                 if doubtful {
                     unsure.extend(sources.clone());

@@ -22,6 +22,7 @@ pub use self::{
     tracked::Tracked,
 };
 use super::{
+    annotation::RESTART_ON,
     decide::Lookup,
     observed::Reading,
     policy::Rules,
@@ -37,7 +38,7 @@ pub const TOMBSTONE_SECONDS: i64 = 3600;
 #[derive(Debug)]
 pub struct Index {
     key: DigestKey,
-    synced: BTreeSet<SourceKind>,
+    synced: BTreeSet<(SourceKind, Option<String>)>,
     namespaces: HashMap<String, Namespace>,
 }
 
@@ -50,6 +51,15 @@ pub struct Change {
     pub recreated: bool,
     /// The workloads that use the source.
     pub users: Vec<WorkloadKey>,
+}
+
+/// What taking in a workload showed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// It has become adopted by a write that is seen only now: by the webhook, or by another replica.
+    pub adopted: bool,
+    /// It was opted in, and what did that is gone from it. An `off` in its place is somebody's will and does not count.
+    pub lost_opt_in: bool,
 }
 
 impl Index {
@@ -67,9 +77,20 @@ impl Index {
         &self.key
     }
 
-    /// The first list of a kind of source is complete: from now on absence means something.
-    pub fn set_synced(&mut self, kind: SourceKind) {
-        self.synced.insert(kind);
+    /// The first list of a kind of source is complete: from now on absence means something. Gives whether that is news.
+    pub fn set_synced(&mut self, kind: SourceKind) -> bool {
+        self.synced.insert((kind, None))
+    }
+
+    /// The same for one namespace.
+    pub fn set_synced_in(&mut self, kind: SourceKind, namespace: &str) -> bool {
+        self.synced.insert((kind, Some(namespace.to_owned())))
+    }
+
+    fn is_synced(&self, kind: SourceKind, namespace: &str) -> bool {
+        self.synced.iter().any(|(synced, within)| {
+            *synced == kind && within.as_ref().is_none_or(|within| within == namespace)
+        })
     }
 
     /// Takes in a version that exists, or existed, in the API.
@@ -157,26 +178,32 @@ impl Index {
         all
     }
 
-    /// Takes in a workload. Gives whether it has become adopted by a write that is seen only now: by the webhook, or by
-    /// another replica.
-    pub fn apply_workload(&mut self, key: &WorkloadKey, workload: Workload) -> bool {
+    /// Takes in a workload as it was read.
+    pub fn apply_workload(&mut self, key: &WorkloadKey, workload: Workload) -> Seen {
         let digest_key = &self.key;
         let space = self.namespaces.entry(key.namespace.clone()).or_default();
         let slot = (key.kind, key.name.clone());
         let older = |known: &Tracked| known.workload.resource_version > workload.resource_version;
         if space.workloads.get(&slot).is_some_and(older) {
-            return false;
+            return Seen::default();
         }
         space.disconnect(&slot);
         let before = space.workloads.remove(&slot);
-        let untouched = before
+        let same = before
             .as_ref()
-            .is_some_and(|known| known.memory.is_none() && known.workload.uid == workload.uid);
+            .filter(|known| known.workload.uid == workload.uid);
+        let untouched = same.is_some_and(|known| known.memory.is_none());
+        let opted_in = same.is_some_and(|known| known.policy.opted_in());
         let tracked = Tracked::follow(workload, before, space.default.as_deref(), digest_key);
-        let adopted = untouched && matches!(tracked.memory, Some(Reading::Genuine(_)));
+        let seen = Seen {
+            adopted: untouched && matches!(tracked.memory, Some(Reading::Genuine(_))),
+            lost_opt_in: opted_in
+                && !tracked.policy.opted_in()
+                && !tracked.workload.asks.contains_key(RESTART_ON),
+        };
         space.workloads.insert(slot.clone(), tracked);
         space.connect(&slot);
-        adopted
+        seen
     }
 
     /// Takes in that a workload is gone.
@@ -262,7 +289,7 @@ impl Index {
 
     /// What is known of a source. An ignored one is looked up like any other.
     pub fn source(&self, namespace: &str, source: &SourceName) -> Lookup<'_> {
-        if !self.synced.contains(&source.kind) {
+        if !self.is_synced(source.kind, namespace) {
             return Lookup::Unsynced;
         }
         match self

@@ -4,8 +4,9 @@
 //! reroll's business, so that a request which does not concern it is never delayed by it. Names are known beforehand,
 //! so that the next start cleans up what a killed process left.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
+use axum::http::Uri;
 use k8s_openapi::{
     ByteString,
     api::admissionregistration::v1::{
@@ -19,12 +20,9 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    routes::{SOURCES_PATH, WORKLOADS_PATH},
-    workloads::FIELD_MANAGER,
-};
+use super::routes::{SOURCES_PATH, WORKLOADS_PATH};
 use crate::model::{
-    annotation::{PREFIX, RESTART_ON},
+    annotation::{FIELD_MANAGER, PREFIX, RESTART_ON},
     workload::KINDS,
 };
 
@@ -244,6 +242,16 @@ impl Registration {
     }
 }
 
+/// Whether a URL's host is this machine by its name: `localhost` or a loopback address. Nothing is looked up.
+pub fn is_loopback(url: &Uri) -> bool {
+    let host = url.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
 fn annotated() -> Value {
     let carries = |object: &str| {
         format!(
@@ -293,5 +301,32 @@ fn gone(result: Result<(), kube::Error>) -> Result<(), kube::Error> {
     match result {
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_host_itself_makes_a_url_local() {
+        let local = |url: &str| is_loopback(&url.parse().unwrap());
+        for url in [
+            "https://127.0.0.1:6443",
+            "http://127.1.2.3",
+            "https://localhost:6443/path",
+            "https://[::1]:6443",
+        ] {
+            assert!(local(url), "{url}");
+        }
+        for url in [
+            "https://127.0.0.1.example.com",
+            "https://localhost.example.com",
+            "https://10.0.0.1:6443",
+            "https://0.0.0.0",
+            "https://example.com/127.0.0.1",
+        ] {
+            assert!(!local(url), "{url}");
+        }
     }
 }

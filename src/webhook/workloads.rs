@@ -2,14 +2,15 @@
 //! new pods start with, so that a workload which is created or changed anyway is not restarted a second time.
 //!
 //! [`Write::read`] and [`Write::answer`] are pure; between them the caller reads the sources that
-//! [`Write::to_read`] names. Only a write that changes the template of an opted-in workload reads any.
+//! [`Write::to_read`] names. Only a write that changes the template of an opted-in
+//! workload, or opts one in, reads any.
 
 use kube::core::DynamicObject;
 
 use super::review::{Operation, Request};
 use crate::model::{
     Index, Kind, Observed, Policy, SourceName, WorkloadKey,
-    annotation::RESTART_ON,
+    annotation::{FIELD_MANAGER, RESTART_ON},
     decide::{Known, Outcome, Subject, decide},
     index::{Overlay, without_ignored},
     patch,
@@ -18,9 +19,6 @@ use crate::model::{
     stamp::{Own, Stamp, stamp_create, stamp_update},
     workload::{Workload, WorkloadKind, bare_template},
 };
-
-/// The field manager of the controller's own writes.
-pub const FIELD_MANAGER: &str = "reroll";
 
 /// Somebody's write of a workload.
 pub struct Write {
@@ -75,6 +73,14 @@ impl Write {
         if !creates && old.is_none() {
             return None;
         }
+        // API servers always send both. Without them the patch would have nowhere to go, and one that does not apply
+        // fails the user's request.
+        let meta = &object.metadata;
+        let has_metadata = meta.name.is_some() || meta.generate_name.is_some();
+        let has_template = object.data.pointer(kind.template)?.is_object();
+        if !has_metadata || !has_template {
+            return None;
+        }
         let default = index.default_of(&request.namespace);
         let template_changed = old
             .as_ref()
@@ -112,8 +118,8 @@ impl Write {
 
     /// The sources whose versions of right now are needed.
     pub fn to_read(&self) -> impl Iterator<Item = &SourceName> {
-        let stamped = self.template_changed && self.is_ours();
-        self.uses.keys().filter(move |_| stamped)
+        let recorded = (self.template_changed || self.opts_in()) && self.is_ours();
+        self.uses.keys().filter(move |_| recorded)
     }
 
     /// The workload's namespace.
@@ -139,6 +145,11 @@ impl Write {
         };
         let patch = patch::admit(self.key.kind, self.new.workload.shape, &self.new.own, &to);
         Admission { patch, warnings }
+    }
+
+    /// What changed before an opt-in is adopted with it: a watch that has not shown it yet would restart for it.
+    fn opts_in(&self) -> bool {
+        self.old.as_ref().is_some_and(|old| !old.opted_in)
     }
 
     fn is_ours(&self) -> bool {
@@ -199,10 +210,10 @@ impl Write {
             return base.clone();
         }
         // An opt-in starts afresh, whatever an earlier one left behind.
-        let known = if old.opted_in {
-            index.effective(&self.key, &old.workload)
-        } else {
+        let known = if self.opts_in() {
             None
+        } else {
+            index.effective(&self.key, &old.workload)
         };
         let known: Known = known.as_ref().into();
         let subject = self.subject(old, &uses);

@@ -14,8 +14,30 @@
 
 #[path = "../support/cluster.rs"]
 mod cluster;
+#[path = "../support/generate.rs"]
+mod generate;
 #[path = "../support/proxy.rs"]
 mod proxy;
 mod support;
 
+mod canary;
+mod create;
+mod downtime;
+mod gone;
+mod helm;
+mod hostile;
+mod keys;
+mod limits;
+mod ops;
+mod opting;
+mod paused;
+mod pods;
+mod property;
 mod recreate;
+mod references;
+mod rows;
+mod tamper;
+mod together;
+mod undo;
+mod unpersisted;
+mod updates;

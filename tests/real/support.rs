@@ -1,12 +1,20 @@
 //! What every test stands on: namespaces, a reroll, objects, and an independent count of restarts.
 
+mod acts;
 mod arena;
+mod https;
 mod manifests;
+mod many;
+mod pods;
 mod process;
 mod recorder;
 
+pub use acts::{SOURCES, at_once};
 pub use arena::{Arena, Said};
+pub use https::Https;
 pub use manifests::*;
+pub use many::each;
+pub use pods::{Pods, running};
 pub use process::{Reroll, RerollBuilder};
 pub use recorder::Recorder;
 

@@ -73,6 +73,7 @@ impl Rule<'_> {
             let step = Step::Wait {
                 holds: true,
                 unsure: false,
+                pending: None,
             };
             steps.push((found.missing.clone(), step));
         }

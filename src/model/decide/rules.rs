@@ -17,10 +17,12 @@ use crate::model::{
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Keep,
-    /// `holds`: nothing restarts meanwhile. `unsure`: a restart must know first that it is really absent.
+    /// `holds`: nothing restarts meanwhile. `unsure`: a restart must know first that it is really absent. `pending`:
+    /// what is restarted for when it is back.
     Wait {
         holds: bool,
         unsure: bool,
+        pending: Option<Cause>,
     },
     Restart(Cause),
     Undecided(Undecided),
@@ -47,6 +49,7 @@ impl Verdict {
             step: Step::Wait {
                 holds,
                 unsure: false,
+                pending: None,
             },
             rolled: Some(entry.clone()),
             kept: Some(entry),
@@ -143,6 +146,7 @@ impl Rule<'_> {
                 step: Step::Wait {
                     holds: false,
                     unsure: since < *resource_version,
+                    pending: None,
                 },
                 kept: entry.cloned(),
                 rolled: Some(Entry::Unknown),
@@ -234,45 +238,63 @@ impl Rule<'_> {
             resource_version,
             marks: compared.kept.clone(),
         };
+        let cause = self.cause(source, old, version, &compared);
         if lacks(usage, version) {
-            return Verdict::wait(same, true);
+            let step = Step::Wait {
+                holds: true,
+                unsure: false,
+                pending: cause,
+            };
+            return Verdict {
+                step,
+                rolled: Some(same.clone()),
+                kept: Some(same),
+            };
         }
+        match cause {
+            Some(cause) => Verdict::restart(same, now, cause),
+            None if recreated => Verdict::keep(now),
+            None => Verdict {
+                step: Step::Keep,
+                kept: Some(same),
+                rolled: Some(now),
+            },
+        }
+    }
+
+    /// What of a source that was seen asks for a restart.
+    fn cause(
+        &self,
+        source: &SourceName,
+        old: &Seen,
+        version: &Version,
+        compared: &Compared,
+    ) -> Option<Cause> {
         let all_waited =
             !old.marks.is_empty() && old.marks.values().all(|mark| *mark == Mark::Waiting);
-        if recreated && !all_waited {
+        if *old.uid != version.uid && !all_waited {
             // Under another digest key nobody can tell whether the content is the same.
             let same_content = self.comparable && compared.changed.is_empty();
             if self.policy.on_recreate == OnRecreate::Content && same_content {
-                return Verdict::keep(now);
+                return None;
             }
-            let cause = Cause {
+            return Some(Cause {
                 kind: CauseKind::Recreated,
                 source: Some(source.clone()),
                 uids: Some((old.uid.to_owned(), version.uid.clone())),
                 keys: Vec::new(),
-            };
-            return Verdict::restart(same, now, cause);
+            });
         }
         if compared.changed.is_empty() {
-            let kept = if recreated { now.clone() } else { same };
-            return Verdict {
-                step: Step::Keep,
-                kept: Some(kept),
-                rolled: Some(now),
-            };
+            return None;
         }
-        let keys = compared
-            .changed
-            .into_iter()
-            .filter(|key| key != WHOLE)
-            .collect();
-        let cause = Cause {
+        let named = compared.changed.iter().filter(|key| *key != WHOLE);
+        Some(Cause {
             kind: CauseKind::Updated,
             source: Some(source.clone()),
             uids: None,
-            keys,
-        };
-        Verdict::restart(same, now, cause)
+            keys: named.cloned().collect(),
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Index, namespace::remembered, tracked::supersedes};
 use crate::model::{
     decide::{Decision, Lookup, Outcome, Undecided, decide},
     observed::{Observed, Reading},
-    policy::Selection,
+    policy::{Complaint, Selection},
     source::{References, SourceKey, SourceName},
     version::Version,
     workload::{Rollout, Stays, Workload, WorkloadKey},
@@ -27,6 +27,8 @@ pub struct Judged {
     pub stays: Option<Stays>,
     /// The owner that would revert what reroll writes, of a workload that opted in.
     pub owner: Option<String>,
+    /// What of its annotations cannot be read.
+    pub complaints: Vec<Complaint>,
 }
 
 /// Sources as they would be, or as they were read just now, laid over the index.
@@ -87,6 +89,7 @@ impl Index {
             owner: tracked
                 .filter(|t| t.policy.opted_in())
                 .and_then(|tracked| tracked.workload.controller.clone()),
+            complaints: tracked.map_or_else(Vec::new, |tracked| tracked.complaints.clone()),
             decision,
         }
     }

@@ -145,7 +145,8 @@ pub(super) fn supersedes(reading: Option<&Reading>, remembered: &Reading, uid: &
             Some(Reading::Genuine(_) | Reading::OtherKey(_)),
             Reading::OtherKey(_) | Reading::Foreign | Reading::Newer(_),
         ) => true,
-        (_, Reading::Foreign) => true,
+        // Nothing is remembered of what a newer release wrote, so when that is gone the workload is adopted afresh.
+        (_, Reading::Foreign) | (None, Reading::Newer(_)) => true,
         _ => false,
     }
 }

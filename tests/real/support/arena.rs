@@ -208,6 +208,34 @@ impl Arena {
         .await
     }
 
+    /// How often Events on an object had this reason, repetitions included.
+    pub async fn event_count(&self, name: &str, reason: &str) -> i32 {
+        let params = ListParams::default().fields(&format!("involvedObject.name={name}"));
+        let list = Api::<Event>::namespaced(self.client.clone(), &self.namespace)
+            .list(&params)
+            .await
+            .unwrap();
+        let own = list
+            .items
+            .iter()
+            .filter(|event| event.reason.as_deref() == Some(reason));
+        own.map(|event| {
+            let series = event.series.as_ref().and_then(|series| series.count);
+            series.unwrap_or(1)
+        })
+        .sum()
+    }
+
+    /// Waits until a Deployment's rollout of this revision has begun.
+    pub async fn revision(&self, name: &str, number: u32) {
+        let revision = "deployment.kubernetes.io/revision";
+        eventually(&format!("Deployment {name} is at {number}"), async || {
+            let now = self.annotation("Deployment", name, revision).await?;
+            (now == number.to_string()).then_some(())
+        })
+        .await;
+    }
+
     // === the user's way ===
 
     /// Runs kubectl in the arena's namespace, with this on standard input.

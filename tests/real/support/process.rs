@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Arena, eventually};
+use super::{Arena, PATIENCE, Said, eventually};
 
 /// How a reroll is to be started.
 #[derive(Clone)]
@@ -67,6 +67,7 @@ impl RerollBuilder {
     /// Sets a flag without a value.
     #[must_use]
     pub fn switch(mut self, name: &str) -> Self {
+        self.flags.retain(|(known, _)| known != name);
         self.flags.push((name.to_owned(), None));
         self
     }
@@ -94,14 +95,34 @@ impl RerollBuilder {
         reroll
     }
 
-    /// Starts it, and waits only until it says where it listens.
-    pub async fn spawn(self) -> Reroll {
-        let before = std::fs::read_to_string(&self.log).unwrap_or_default().len();
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(&self.log)
+    /// Starts it and waits for its end; for a reroll that must refuse to run.
+    pub async fn end(self) -> Said {
+        let mut command = self.command();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .unwrap();
+        let pid = child.id().to_string();
+        let mut end = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
+        let Ok(output) = tokio::time::timeout(PATIENCE, &mut end).await else {
+            Command::new("kill").args(["-KILL", &pid]).status().unwrap();
+            panic!(
+                "it runs: {}",
+                String::from_utf8_lossy(&end.await.unwrap().stderr)
+            );
+        };
+        let output = output.unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Said {
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+            ok: output.status.success(),
+        }
+    }
+
+    fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_reroll"));
         command
             .arg("run")
@@ -111,7 +132,19 @@ impl RerollBuilder {
         for (name, value) in &self.flags {
             command.arg(name).args(value);
         }
-        let child = command
+        command
+    }
+
+    /// Starts it, and waits only until it says where it listens.
+    pub async fn spawn(self) -> Reroll {
+        let before = std::fs::read_to_string(&self.log).unwrap_or_default().len();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .unwrap();
+        let child = self
+            .command()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

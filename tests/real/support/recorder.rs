@@ -8,7 +8,7 @@ use std::{
 use futures::StreamExt;
 use kube::{
     ResourceExt,
-    api::DynamicObject,
+    api::{DynamicObject, ListParams},
     runtime::{WatchStreamExt, watcher},
 };
 use serde_json::Value;
@@ -28,6 +28,7 @@ pub struct Recorder {
 #[derive(Default)]
 struct Seen {
     uid: String,
+    resource_version: u64,
     templates: Vec<Value>,
     /// Every `restarted-for` that the template has had.
     restarted_for: Vec<String>,
@@ -103,6 +104,46 @@ impl Recorder {
             arena.update_secret(SENTINEL, &[("key", &value)]).await;
             self.reaches("Deployment", SENTINEL, before + 1).await;
         }
+        self.catch_up(arena).await;
+    }
+
+    /// Waits until the watches have shown what the API server has now: each kind has a watch of its own, and only one
+    /// of them shows the sentinel.
+    async fn catch_up(&self, arena: &Arena) {
+        for kind in KINDS {
+            for object in arena.api(kind).list(&ListParams::default()).await.unwrap() {
+                let key = format!("{kind} {}", object.name_any());
+                eventually(&format!("the recorder has seen {key}"), async || {
+                    let seen = self.seen.lock().unwrap();
+                    let shown = seen.get(&key).map_or(0, |seen| seen.resource_version);
+                    (shown >= resource_version(&object)).then_some(())
+                })
+                .await;
+            }
+        }
+    }
+
+    /// The exact counts of many workloads of a kind, after [`Self::settle`]; tells all that differ.
+    #[track_caller]
+    pub fn expect_each<N: AsRef<str>>(
+        &self,
+        kind: &str,
+        expected: impl IntoIterator<Item = (N, usize)>,
+    ) {
+        let expected: BTreeMap<_, _> = expected
+            .into_iter()
+            .map(|(name, rollouts)| (name.as_ref().to_owned(), rollouts))
+            .collect();
+        let found: BTreeMap<_, _> = expected
+            .keys()
+            .map(|name| (name.clone(), self.rollouts(kind, name)))
+            .collect();
+        let differ: Vec<_> = expected
+            .iter()
+            .filter(|(name, rollouts)| found[*name] != **rollouts)
+            .map(|(name, rollouts)| format!("{name}: {} instead of {rollouts}", found[name]))
+            .collect();
+        assert!(differ.is_empty(), "rollouts of {kind}s: {differ:#?}");
     }
 
     /// [`Self::settle`], then the exact count of one workload.
@@ -127,6 +168,7 @@ fn note(seen: &mut BTreeMap<String, Seen>, kind: &str, object: &DynamicObject) {
             ..Seen::default()
         };
     }
+    entry.resource_version = resource_version(object);
     let template = object.data["spec"]["template"].clone();
     if entry.templates.last() != Some(&template) {
         let restarted_for =
@@ -138,4 +180,9 @@ fn note(seen: &mut BTreeMap<String, Seen>, kind: &str, object: &DynamicObject) {
         }
         entry.templates.push(template);
     }
+}
+
+fn resource_version(object: &DynamicObject) -> u64 {
+    let text = object.resource_version();
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }

@@ -74,3 +74,28 @@ fn a_changed_key_is_named_and_the_whole_is_not() {
         "Secret s was updated (key k)"
     );
 }
+
+#[test]
+fn what_changed_beside_a_key_that_is_gone_is_told_while_it_waits() {
+    let two = keyed(&[("k", Need::Required), ("l", Need::Required)]);
+    let before = v("A", 1, &[("k", "x"), ("l", "x")]);
+    for (now, told) in [
+        (v("A", 2, &[("l", "x")]), None),
+        (
+            v("A", 2, &[("l", "y")]),
+            Some("Secret s was updated (key l)"),
+        ),
+        (
+            v("B", 2, &[("l", "x")]),
+            Some("Secret s was recreated (uid A → B)"),
+        ),
+    ] {
+        let world = World::new().with(&s(), two.clone(), Live::Present(now));
+        let before = world.observed([(s(), Entry::of(&before, &two))]);
+        let decision = world.decide(Known::Observed(&before));
+        assert_eq!(decision.outcome, Outcome::Wait);
+        assert_eq!(decision.next, Some(before));
+        let causes: Vec<_> = decision.causes.iter().map(ToString::to_string).collect();
+        assert_eq!(causes, Vec::from_iter(told));
+    }
+}

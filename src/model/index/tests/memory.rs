@@ -140,6 +140,59 @@ fn a_newer_release_is_believed() {
 }
 
 #[test]
+fn what_a_newer_release_wrote_is_adopted_afresh_once_it_is_gone() {
+    let (mut index, web) = adopted();
+    let newer = Shown {
+        rv: web.rv + 1,
+        observed: Some(r#"{"v":99}"#.to_owned()),
+        ..web.clone()
+    };
+    newer.apply(&mut index);
+    let gone = Shown {
+        rv: web.rv + 2,
+        observed: None,
+        ..web
+    };
+    gone.apply(&mut index);
+    records_only(&judge(&mut index, &gone));
+}
+
+#[test]
+fn a_lost_opt_in_is_told_once_and_off_is_not_one() {
+    let (mut index, web) = adopted();
+    let told = |index: &mut Index, rv: u64, uid, restart_on| {
+        let shown = Shown {
+            rv: web.rv + rv,
+            uid,
+            restart_on,
+            ..web.clone()
+        };
+        index.apply_workload(&shown.key(), shown.read()).lost_opt_in
+    };
+    let steps = [
+        (1, Some("secrets"), false),
+        (2, Some("nonsense"), false),
+        (3, None, true),
+        (4, None, false),
+        (5, Some("auto"), false),
+        (6, Some("off"), false),
+        (7, None, false),
+        (8, Some("auto"), false),
+        // It comes late.
+        (7, None, false),
+    ];
+    for (rv, restart_on, expected) in steps {
+        let lost = told(&mut index, rv, WORKLOAD, restart_on);
+        assert_eq!(lost, expected, "{rv} {restart_on:?}");
+    }
+    index.apply_namespace(NAMESPACE, Some("auto".to_owned()));
+    assert!(!told(&mut index, 9, WORKLOAD, None), "by the namespace");
+    index.apply_namespace(NAMESPACE, None);
+    assert!(!told(&mut index, 10, WORKLOAD, Some("auto")));
+    assert!(!told(&mut index, 11, "another", None), "another workload");
+}
+
+#[test]
 fn another_workload_of_the_same_name_starts_afresh() {
     let (mut index, web) = adopted();
     index.apply_source(&at("s"), v("s", "A", 11, "y"));

@@ -1,0 +1,194 @@
+//! Starts the webhook server, and registers it where no chart does.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use axum::http::Uri;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{LOOK_EVERY, Parts, Tasks};
+use crate::{
+    config::{ClusterSettings, LocalRegistration, WebhookSettings},
+    ops::health,
+    webhook::{
+        registration::{Registration, is_loopback},
+        routes::{Admission, router},
+        server::{self, BodyLimits, BodyReader, ConnectionStats, Limits},
+        tls::{self, CertificateFiles, CertificateResolver, SelfMade},
+    },
+};
+
+impl Parts {
+    pub(super) async fn start_webhook(
+        &self,
+        webhook: &WebhookSettings,
+        cluster: &ClusterSettings,
+        tasks: &mut Tasks,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Option<(Registration, health::ReadyPart)>> {
+        let now = (self.state.clock)();
+        let listener = bind(webhook.listen, "--webhook-listen").await?;
+        let address = listener.local_addr()?;
+        let (resolver, authority) = match (&webhook.certificate, &webhook.local) {
+            (Some(files), _) => {
+                let files = CertificateFiles::load(&files.cert, &files.key, now).await?;
+                let (resolver, stats, clock) = (
+                    files.resolver(),
+                    files.stats(),
+                    Arc::clone(&self.state.clock),
+                );
+                self.state
+                    .metrics
+                    .view_certificate_reload_failures(move || stats.rejected());
+                let follow = files.follow(webhook.tls_poll_interval, move || clock(), stop.clone());
+                tasks.spawn(async move {
+                    follow.await;
+                    ("certificate watch", Ok(()))
+                });
+                (resolver, None)
+            }
+            (None, Some(local)) => {
+                let made = SelfMade::for_host(local.url.host().unwrap_or("127.0.0.1"), now)?;
+                (
+                    Arc::new(CertificateResolver::new(made.certificate)),
+                    Some(made.ca_pem),
+                )
+            }
+            (None, None) => bail!("the webhook has no certificate: give --tls-cert and --tls-key"),
+        };
+        let expiry = Arc::clone(&resolver);
+        self.state
+            .metrics
+            .view_certificate(move || Some(expiry.not_after()));
+        let tls = tls::server_config(resolver, webhook.tls_min_version, None)?;
+        let stats = Arc::new(ConnectionStats::default());
+        let failures = Arc::clone(&stats);
+        self.state
+            .metrics
+            .view_handshake_failures(move || failures.counts().handshake_failed);
+        let bodies = BodyReader::new(BodyLimits {
+            largest: webhook.max_body,
+            ..BodyLimits::default()
+        });
+        let admission = Admission {
+            state: Arc::clone(&self.state),
+            client: self.client.clone(),
+            get_budget: webhook.get_budget,
+            bodies,
+        };
+        let limits = Limits {
+            shutdown_delay: Duration::ZERO,
+            ..Limits::default()
+        };
+        tracing::info!(%address, "serving admission reviews");
+        let serve = server::serve(
+            listener,
+            tls,
+            router(admission),
+            limits,
+            stats,
+            stop.clone(),
+        );
+        tasks.spawn(async move { ("webhook server", serve.await.map_err(Into::into)) });
+        let Some(local) = &webhook.local else {
+            return Ok(None);
+        };
+        let part = self.readiness.part("webhook registration");
+        let registration = self
+            .register(local, cluster, authority, address.port())
+            .await?;
+        Ok(Some((registration, part)))
+    }
+
+    async fn register(
+        &self,
+        local: &LocalRegistration,
+        cluster: &ClusterSettings,
+        authority: Option<String>,
+        port: u16,
+    ) -> anyhow::Result<Registration> {
+        let host = local.url.host().unwrap_or("127.0.0.1");
+        let port = local
+            .url
+            .port_u16()
+            .filter(|port| *port != 0)
+            .unwrap_or(port);
+        let registration = Registration {
+            name: local.name.clone(),
+            url: format!("https://{host}:{port}"),
+            authority: authority.context(
+                "--webhook-url makes its own certificate: leave --tls-cert and --tls-key out",
+            )?,
+            namespaces: cluster.namespaces.clone(),
+            own_namespace: cluster.own_namespace.clone(),
+            own_user: self.state.own_user.clone(),
+        };
+        registration.apply(&self.client, self.timeout).await?;
+        tracing::info!(
+            name = registration.name,
+            url = registration.url,
+            "registered the webhooks"
+        );
+        Ok(registration)
+    }
+
+    /// Waits until the API server calls the webhook.
+    pub(super) async fn probe(&self, registration: &Registration) {
+        let namespace = registration
+            .namespaces
+            .first()
+            .map_or("default", String::as_str);
+        let seen = || self.state.reviews.load(Ordering::Relaxed);
+        let before = seen();
+        while seen() == before {
+            if let Err(error) = registration
+                .probe(&self.client, namespace, self.timeout)
+                .await
+            {
+                tracing::debug!(%error, "could not probe the webhook");
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    pub(super) async fn unregister(&self, wait: Duration) {
+        if let Some((registration, _)) = &self.registration {
+            match registration.remove(&self.client, wait).await {
+                Ok(()) => tracing::info!(
+                    name = registration.name,
+                    "took the webhook registration away"
+                ),
+                Err(error) => {
+                    tracing::warn!(%error, "the webhook registration is left behind; the next start takes it over")
+                }
+            }
+        }
+    }
+}
+
+/// Listens, or says by which flag another address is given.
+pub(super) async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} ({flag})"))
+}
+
+/// Refuses to register a webhook on this machine with an API server on another, unless told to.
+pub(super) fn check_api_server(
+    webhook: Option<&WebhookSettings>,
+    api_server: &Uri,
+) -> anyhow::Result<()> {
+    let local = webhook.and_then(|webhook| webhook.local.as_ref());
+    if local.is_some_and(|local| !local.allow_remote_api_server) && !is_loopback(api_server) {
+        bail!(
+            "--webhook-url would register a webhook on this machine with the API server {api_server}, which is not on \
+             it: install the chart there, or say --allow-remote-api-server"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! The tasks of the controller: watches and loops.
+
+use std::sync::Arc;
+
+use futures::{FutureExt, future::join_all};
+use kube::Client;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::{Listed, Tasks};
+use crate::{
+    config::ClusterSettings,
+    controller::{
+        Controller,
+        watch::{Watch, Watched},
+    },
+    model::{SourceKind, workload::KINDS},
+    ops::health::Readiness,
+};
+
+/// Starts them all. What it gives ends when every first list is complete.
+pub(super) fn spawn_controller(
+    controller: &Arc<Controller>,
+    cluster: &ClusterSettings,
+    client: &Client,
+    readiness: &Readiness,
+    tasks: &mut Tasks,
+    stop: &CancellationToken,
+) -> Listed {
+    let sources = SourceKind::ALL.map(Watched::Sources);
+    let what = sources
+        .into_iter()
+        .chain(KINDS.iter().map(Watched::Workloads))
+        .chain([Watched::Namespaces]);
+    let within: Vec<Option<String>> = match cluster.namespaces.as_slice() {
+        [] => vec![None],
+        names => names.iter().cloned().map(Some).collect(),
+    };
+    let mut lists = Vec::new();
+    for what in what {
+        let mut of_one = Vec::new();
+        for within in &within {
+            let (listed, complete) = oneshot::channel();
+            of_one.push(complete);
+            let watch = Watch {
+                what,
+                within: within.clone(),
+                listed,
+            };
+            let run = watch.run(Arc::clone(controller), client.clone());
+            let stop = stop.clone();
+            tasks.spawn(async move {
+                stop.run_until_cancelled(run).await;
+                ("a watch", Ok(()))
+            });
+        }
+        let part = readiness.part(what.list_name());
+        lists.push(async move {
+            join_all(of_one).await;
+            part.ready();
+        });
+    }
+    let listed = join_all(lists).map(drop).boxed();
+    let restarts = Arc::clone(controller).restart_due(stop.clone());
+    let house = Arc::clone(controller).keep_house(stop.clone());
+    let sweep = Arc::clone(controller).sweep(stop.clone());
+    let provisional = Arc::clone(controller).confirm_provisional(stop.clone());
+    tasks.spawn(async move {
+        restarts.await;
+        ("restarts", Ok(()))
+    });
+    tasks.spawn(async move {
+        house.await;
+        ("housekeeping", Ok(()))
+    });
+    tasks.spawn(async move {
+        sweep.await;
+        ("sweep", Ok(()))
+    });
+    tasks.spawn(async move {
+        provisional.await;
+        ("provisional intents", Ok(()))
+    });
+    listed
+}

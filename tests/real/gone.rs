@@ -1,0 +1,191 @@
+//! The webhook is gone, or accepts calls and never answers: people and controllers work on, and reroll catches up.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::support::{Arena, Recorder, deployment, eventually, secret};
+
+/// `timeoutSeconds` of the webhooks.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// What kubectl and the API server themselves take on a busy machine; less than the timeout that is the default.
+const SLACK: Duration = Duration::from_secs(8);
+
+#[tokio::test]
+async fn a_killed_process_is_in_nobodys_way() {
+    let arena = Arena::new("gone-killed").await;
+    let reroll = arena.reroll().start().await;
+    let recorder = before(&arena).await;
+    let builder = reroll.builder();
+    reroll.kill();
+    let configurations = arena
+        .kubectl(&[
+            "get",
+            "mutatingwebhookconfigurations,validatingwebhookconfigurations",
+            "-o",
+            "name",
+        ])
+        .await
+        .ok();
+    assert_eq!(
+        configurations.out.matches(&arena.namespace).count(),
+        2,
+        "they are left behind"
+    );
+    let took = change(&arena).await;
+    assert!(
+        took.iter().all(|(_, took)| *took < TIMEOUT + SLACK),
+        "{took:?}"
+    );
+    let _reroll = builder.start().await;
+    expect(&arena, &recorder).await;
+}
+
+#[tokio::test]
+async fn a_process_that_never_answers_costs_a_timeout_per_write() {
+    let arena = Arena::new("gone-stopped").await;
+    let reroll = arena.reroll().start().await;
+    let recorder = before(&arena).await;
+    reroll.signal("STOP");
+    let took = change(&arena).await;
+    assert!(
+        took.iter().all(|(_, took)| *took < TIMEOUT + SLACK),
+        "{took:?}"
+    );
+    assert!(
+        took.iter().all(|(_, took)| *took >= TIMEOUT),
+        "every one of these writes is the webhook's business: {took:?}"
+    );
+    reroll.signal("CONT");
+    expect(&arena, &recorder).await;
+}
+
+#[tokio::test]
+async fn a_namespace_goes_away_without_waiting_for_one_that_never_answers() {
+    const SECRETS: usize = 20;
+    let arena = Arena::new("gone-namespace").await;
+    let covered = Other::new(&arena, "covered", SECRETS).await;
+    // What a namespace's end takes here and now, without any webhook.
+    let free = Other::new(&arena, "free", SECRETS).await;
+    let both = format!("{},{}", arena.namespace, covered.name);
+    let reroll = arena.reroll().flag("--namespaces", &both).start().await;
+    reroll.signal("STOP");
+    // The webhook is there for it: a person's write waits.
+    let began = Instant::now();
+    covered.create_secret("one-more").await;
+    assert!(began.elapsed() >= TIMEOUT);
+    let (covered, free) = tokio::join!(covered.end(), free.end());
+    // In series, and one timeout each, they would be 20 s apart.
+    assert!(
+        covered < free + 10 * TIMEOUT,
+        "{covered:?}, and {free:?} without a webhook"
+    );
+}
+
+/// Another namespace.
+struct Other {
+    name: String,
+    namespaces: Api<Namespace>,
+    secrets: Api<Secret>,
+}
+
+impl Other {
+    async fn new(arena: &Arena, name: &str, secrets: usize) -> Self {
+        let name = format!("{}-{name}", arena.namespace);
+        let other = Self {
+            namespaces: Api::all(arena.client.clone()),
+            secrets: Api::namespaced(arena.client.clone(), &name),
+            name,
+        };
+        let object = json!({ "metadata": { "name": other.name } });
+        let object = serde_json::from_value(object).unwrap();
+        let params = PostParams::default();
+        other.namespaces.create(&params, &object).await.unwrap();
+        for number in 0..secrets {
+            other.create_secret(&format!("s{number}")).await;
+        }
+        other
+    }
+
+    async fn create_secret(&self, name: &str) {
+        let object = serde_json::from_value(secret(name, &[("k", "one")])).unwrap();
+        self.secrets
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap();
+    }
+
+    /// Deletes it; gives how long it took to go.
+    async fn end(self) -> Duration {
+        let began = Instant::now();
+        let params = DeleteParams::default();
+        self.namespaces.delete(&self.name, &params).await.unwrap();
+        eventually("the namespace is gone", async || {
+            let found = self.namespaces.get_opt(&self.name).await.unwrap();
+            found.is_none().then_some(())
+        })
+        .await;
+        began.elapsed()
+    }
+}
+
+/// What [`change`] works on.
+async fn before(arena: &Arena) -> Recorder {
+    for name in ["updated", "recreated", "untouched"] {
+        arena.secret(name, &[("k", "one")]).await;
+        arena.create(&deployment(name, name, "k")).await;
+    }
+    arena.secret("spare", &[("k", "one")]).await;
+    let recorder = arena.record().await;
+    arena.all_adopted("Deployment").await;
+    recorder
+}
+
+/// Creates, applies and deletes, and tells how long each took.
+async fn change(arena: &Arena) -> Vec<(String, Duration)> {
+    let user = deployment("fresh", "fresh", "k");
+    let mut labelled = user.clone();
+    labelled["metadata"]["labels"] = json!({ "team": "a" });
+    let writes = [
+        ("create -f -", secret("fresh", &[("k", "one")])),
+        ("create -f -", user),
+        ("apply -f -", secret("updated", &[("k", "two")])),
+        ("delete secret recreated", Value::Null),
+        ("create -f -", secret("recreated", &[("k", "one")])),
+        ("delete secret spare", Value::Null),
+        ("apply -f -", labelled),
+    ];
+    let mut took = Vec::new();
+    for (arguments, input) in writes {
+        let words: Vec<_> = arguments.split(' ').collect();
+        let began = Instant::now();
+        arena.kubectl_with(&words, &input.to_string()).await.ok();
+        took.push((format!("{arguments} {}", input["kind"]), began.elapsed()));
+    }
+    took
+}
+
+/// Everything that happened meanwhile is caught, once.
+async fn expect(arena: &Arena, recorder: &Recorder) {
+    recorder.settle(arena).await;
+    arena.all_adopted("Deployment").await;
+    recorder.settle(arena).await;
+    recorder.expect("Deployment", "updated", 1);
+    recorder.expect("Deployment", "recreated", 1);
+    recorder.expect("Deployment", "untouched", 0);
+    recorder.expect("Deployment", "fresh", 0);
+    // And all is well again, for what is new as well.
+    for name in ["updated", "recreated", "untouched", "fresh"] {
+        arena.update_secret(name, &[("k", "three")]).await;
+    }
+    recorder.settle(arena).await;
+    recorder.expect("Deployment", "updated", 2);
+    recorder.expect("Deployment", "recreated", 2);
+    recorder.expect("Deployment", "untouched", 1);
+    recorder.expect("Deployment", "fresh", 1);
+}

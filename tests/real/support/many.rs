@@ -1,0 +1,92 @@
+//! Many objects at once, on a machine that is busy with them, and a reroll that sees Secrets late.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+
+use super::{Arena, OBSERVED, Reroll, RerollBuilder, eventually};
+use crate::proxy::{Fault, FaultProxy, Matcher, Rule};
+
+/// Does something for every number below `count`, `at_once` of them at the same time.
+pub async fn each<F: Future<Output = ()>>(count: usize, at_once: usize, act: impl Fn(usize) -> F) {
+    futures::stream::iter(0..count)
+        .map(act)
+        .buffer_unordered(at_once)
+        .collect::<()>()
+        .await;
+}
+
+impl Arena {
+    /// Waits until every workload of a kind is adopted.
+    pub async fn all_adopted(&self, kind: &str) {
+        eventually(&format!("every {kind} is adopted"), async || {
+            let all = self.api(kind).list(&ListParams::default()).await.unwrap();
+            let adopted = |object: &kube::api::DynamicObject| {
+                let observed = object.annotations().get(OBSERVED);
+                observed.is_some_and(|text| text.contains(&object.uid().unwrap()))
+            };
+            all.items.iter().all(adopted).then_some(())
+        })
+        .await;
+    }
+
+    /// A reroll to which every event of a watch of Secrets comes this much later, and the proxy that sees to it. Let
+    /// the proxy outlive the reroll.
+    pub async fn late_secrets(&self, by: Duration, builder: RerollBuilder) -> (FaultProxy, Reroll) {
+        let proxy = FaultProxy::start(self.cluster.kubeconfig()).await.unwrap();
+        let watches = Matcher::any().path_contains("/secrets").watch(true);
+        proxy.add(Rule::new(watches, Fault::DelayBody(by)));
+        let builder = builder.kubeconfig(proxy.kubeconfig());
+        let reroll = self.patient(builder).await;
+        (proxy, reroll)
+    }
+
+    /// A reroll whose webhook has all the time it needs: on a busy machine a review would else go by without an answer,
+    /// for tests that show something else.
+    pub async fn patient(&self, builder: RerollBuilder) -> Reroll {
+        let reroll = builder.flag("--get-budget", "8s").start().await;
+        let replace = |count| {
+            let line = |number| json!({ "op": "replace", "path": format!("/webhooks/{number}/timeoutSeconds"), "value": 10 });
+            serde_json::from_value((0..count).map(line).collect()).unwrap()
+        };
+        let (params, name) = (PatchParams::default(), &self.namespace);
+        let mutating = Api::<MutatingWebhookConfiguration>::all(self.client.clone());
+        let patch = Patch::<()>::Json(replace(2));
+        mutating.patch(name, &params, &patch).await.unwrap();
+        let validating = Api::<ValidatingWebhookConfiguration>::all(self.client.clone());
+        let patch = Patch::<()>::Json(replace(1));
+        validating.patch(name, &params, &patch).await.unwrap();
+        reroll
+    }
+}
+
+impl Reroll {
+    /// The value of a metric that counts; 0 where it is not there.
+    pub async fn count(&self, name: &str) -> u64 {
+        let value = self.metric(name).await;
+        let whole = value.to_string().parse();
+        whole.unwrap_or_else(|_| panic!("{name} is {value}"))
+    }
+
+    /// The webhook has read every source in time; where it has not, the counts of a test mean nothing.
+    pub async fn assert_all_read_at_admission(&self) {
+        let reads = async |result| {
+            let name = format!("reroll_admission_source_reads_total{{result=\"{result}\"}}");
+            self.count(&name).await
+        };
+        assert_eq!(
+            reads("timeout").await,
+            0,
+            "reads at admission that took too long"
+        );
+        assert!(reads("read").await > 0);
+    }
+}
