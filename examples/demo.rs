@@ -21,9 +21,9 @@ use cluster::Cluster;
 mod cluster;
 
 /// How long each step may take on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
-const MANIFEST: &str = r#"apiVersion: v1
+const MANIFEST: &str = r"apiVersion: v1
 kind: Secret
 metadata: { name: db }
 stringData: { password: first }
@@ -43,7 +43,7 @@ spec:
         - name: web
           image: registry.example/web:1
           env: [{ name: PASSWORD, valueFrom: { secretKeyRef: { name: db, key: password } } }]
-"#;
+";
 
 fn main() -> ExitCode {
     match demo() {

@@ -243,14 +243,13 @@ impl Parts {
         }
         self.controller.reconcile_start(began);
         self.reconciled.ready();
-        if let Some((registration, part)) = &self.registration {
-            if stop
+        if let Some((registration, part)) = &self.registration
+            && stop
                 .run_until_cancelled(self.probe(registration))
                 .await
                 .is_some()
-            {
-                part.ready();
-            }
+        {
+            part.ready();
         }
         if self.readiness.is_ready() {
             tracing::info!("ready");

@@ -401,9 +401,9 @@ async fn mutated_reviews_are_answered_or_refused() {
         }
         broken += u32::from(sent.is_none());
         if let Some(patch) = response.get("patch") {
-            let patch: json_patch::Patch = serde_json::from_value(decoded(patch)).unwrap();
+            let operations: json_patch::Patch = serde_json::from_value(decoded(patch)).unwrap();
             let mut object = sent.unwrap().request.object;
-            json_patch::patch(&mut object, &patch)
+            json_patch::patch(&mut object, &operations)
                 .unwrap_or_else(|error| panic!("round {round}: {error}"));
             patched += 1;
         }

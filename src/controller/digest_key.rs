@@ -62,6 +62,9 @@ pub async fn load_or_create(
         name,
         timeout,
     };
+    if store.read().await?.is_none() {
+        store.try_out().await?;
+    }
     loop {
         if let Some(secret) = store.read().await? {
             return store.key(secret);
@@ -96,6 +99,28 @@ impl Store<'_> {
             Err(_) => Err(self.failed("no answer in time".to_owned())),
             Ok(Err(error)) => Err(self.failed(reason(&error))),
             Ok(Ok(secret)) => Ok(secret),
+        }
+    }
+
+    /// Says early that a key can never be made, because the namespace is not there: the Lease would never be won either.
+    async fn try_out(&self) -> Result<(), DigestKeyError> {
+        let dry = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let probe = Secret {
+            metadata: ObjectMeta {
+                name: Some(self.name.to_owned()),
+                ..ObjectMeta::default()
+            },
+            ..Secret::default()
+        };
+        match timeout(self.timeout, self.api.create(&dry, &probe)).await {
+            Ok(Err(kube::Error::Api(status))) if status.is_not_found() => {
+                Err(self.failed(status.message))
+            }
+            // Whatever else is wrong shows when it matters.
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 

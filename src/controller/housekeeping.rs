@@ -83,6 +83,10 @@ impl Controller {
     }
 
     async fn tidy(&self, key: &WorkloadKey, attempts: u32) -> Finish {
+        if self.intents().is_taken(key) {
+            // It is being restarted, which writes the same annotation.
+            return Finish::Retry(backoff(0));
+        }
         let report = self.housekeeping().reports.remove(key);
         let (text, adopts, patch) = {
             let index = self.state.index();

@@ -10,6 +10,9 @@
 //!
 //! Pure: time is an argument.
 
+mod bucket;
+mod held;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
@@ -17,6 +20,8 @@ use std::{
 
 use tokio::time::Instant;
 
+use self::bucket::Bucket;
+pub use self::{bucket::Pacing, held::Held};
 use crate::model::{SourceName, WorkloadKey, policy::Complaint};
 
 /// A workload that may need a restart.
@@ -53,15 +58,6 @@ pub enum Finish {
     Over,
     /// To be tried again after this time.
     Retry(Duration),
-}
-
-/// How fast restarts may be made.
-#[derive(Clone, Copy, Debug)]
-pub struct Pacing {
-    /// Per second; `None` is no limit.
-    pub rate: Option<f64>,
-    /// At once, after a quiet time.
-    pub burst: u32,
 }
 
 /// What bounds restarts.
@@ -117,59 +113,6 @@ type Lane = (String, Option<SourceName>);
 struct Turn {
     served: u64,
     order: BTreeSet<(Instant, WorkloadKey)>,
-}
-
-/// Why a workload is behind its sources without an intent that could help it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Held {
-    /// Something required is absent.
-    Missing,
-    /// `reroll.dev/suspend: "true"`.
-    Suspended,
-    /// A controller owns it.
-    Owned,
-    /// The opt-in cannot be read.
-    Unreadable,
-    /// A newer release wrote its `observed`.
-    NewerFormat,
-    /// Its annotations leave no room.
-    NoRoom,
-    /// It was restarted, and its Deployment is paused.
-    Paused,
-    /// It was restarted, and its pods are replaced when somebody deletes them.
-    OnDelete,
-    /// It was restarted, and the partition of its rolling update keeps pods.
-    Partitioned,
-}
-
-impl Held {
-    /// Every reason, for metrics.
-    pub const ALL: [Self; 9] = [
-        Self::Missing,
-        Self::Suspended,
-        Self::Owned,
-        Self::Unreadable,
-        Self::NewerFormat,
-        Self::NoRoom,
-        Self::Paused,
-        Self::OnDelete,
-        Self::Partitioned,
-    ];
-
-    /// For metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::Suspended => "suspended",
-            Self::Owned => "owned",
-            Self::Unreadable => "unreadable",
-            Self::NewerFormat => "newer_format",
-            Self::NoRoom => "no_room",
-            Self::Paused => "paused",
-            Self::OnDelete => "on_delete",
-            Self::Partitioned => "partitioned",
-        }
-    }
 }
 
 impl Intents {
@@ -303,6 +246,11 @@ impl Intents {
             return None;
         }
         self.limited.insert(workload.clone()).then_some(wait)
+    }
+
+    /// Whether an intent of the workload is being carried out.
+    pub fn is_taken(&self, workload: &WorkloadKey) -> bool {
+        self.taken.contains(workload)
     }
 
     /// An intent that was taken ended.
@@ -445,295 +393,5 @@ impl Intents {
     }
 }
 
-/// A token bucket.
-#[derive(Debug)]
-struct Bucket {
-    pacing: Pacing,
-    tokens: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    fn full(pacing: Pacing, now: Instant) -> Self {
-        Self {
-            pacing,
-            tokens: f64::from(pacing.burst.max(1)),
-            at: now,
-        }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        if self.pacing.rate.is_none() {
-            return true;
-        }
-        self.tokens = self.tokens_at(now);
-        self.at = now.max(self.at);
-        // A token that is there but for the rounding of clocks counts.
-        let there = self.tokens >= 1.0 - 1e-6;
-        if there {
-            self.tokens -= 1.0;
-        }
-        there
-    }
-
-    fn ready(&self, now: Instant) -> Instant {
-        match self.pacing.rate {
-            Some(rate) if self.tokens_at(now) < 1.0 - 1e-6 => {
-                self.at + Duration::from_secs_f64((1.0 - self.tokens) / rate)
-            }
-            _ => now,
-        }
-    }
-
-    fn give_back(&mut self) {
-        self.tokens = (self.tokens + 1.0).min(f64::from(self.pacing.burst.max(1)));
-    }
-
-    fn is_full(&self, now: Instant) -> bool {
-        self.tokens_at(now) >= f64::from(self.pacing.burst.max(1))
-    }
-
-    fn tokens_at(&self, now: Instant) -> f64 {
-        let since = now.saturating_duration_since(self.at).as_secs_f64();
-        let grown = self.tokens + since * self.pacing.rate.unwrap_or(f64::INFINITY);
-        // 0 × ∞ is no number.
-        if grown.is_nan() {
-            self.tokens
-        } else {
-            grown.min(f64::from(self.pacing.burst.max(1)))
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::workload::KINDS;
-
-    const SETTLE: Duration = Duration::from_secs(1);
-    const LONGEST: Duration = Duration::from_secs(3);
-    const MS: Duration = Duration::from_millis(1);
-
-    fn workload(name: &str) -> WorkloadKey {
-        WorkloadKey {
-            kind: &KINDS[0],
-            namespace: "n".to_owned(),
-            name: name.to_owned(),
-        }
-    }
-
-    fn unpaced(now: Instant) -> Intents {
-        Intents::new(
-            Bounds::paced(Pacing {
-                rate: None,
-                burst: 1,
-            }),
-            now,
-        )
-    }
-
-    #[test]
-    fn changes_within_settle_are_one_intent_and_the_wait_is_bounded() {
-        let start = Instant::now();
-        let mut intents = unpaced(start);
-        for step in 0..5 {
-            intents.changed(
-                &workload("a"),
-                &SourceName::secret("s"),
-                start + SETTLE / 2 * step,
-                SETTLE,
-                LONGEST,
-            );
-        }
-        assert_eq!(intents.next(start), Some(start + LONGEST));
-        assert_eq!(intents.take(start + LONGEST - MS), None);
-        let taken = intents.take(start + LONGEST).unwrap();
-        assert_eq!(taken.since, start);
-        assert_eq!(intents.take(start + LONGEST), None);
-    }
-
-    #[test]
-    fn a_change_while_it_is_carried_out_waits_for_its_end() {
-        let start = Instant::now();
-        let mut intents = unpaced(start);
-        intents.changed(
-            &workload("a"),
-            &SourceName::secret("s"),
-            start,
-            Duration::ZERO,
-            LONGEST,
-        );
-        let taken = intents.take(start).unwrap();
-        intents.changed(
-            &workload("a"),
-            &SourceName::secret("s"),
-            start,
-            Duration::ZERO,
-            LONGEST,
-        );
-        assert_eq!(intents.next(start), None);
-        assert_eq!(intents.take(start), None);
-        intents.finish(taken, Finish::Retry(SETTLE), start);
-        let again = intents.take(start).unwrap();
-        assert_eq!(again.attempts, 0, "the new change stands for itself");
-        intents.finish(again, Finish::Retry(SETTLE), start);
-        assert_eq!(intents.next(start), Some(start + SETTLE));
-        assert_eq!(intents.take(start + SETTLE).unwrap().attempts, 1);
-    }
-
-    #[test]
-    fn what_is_noticed_does_not_put_off_what_waits() {
-        let start = Instant::now();
-        let mut intents = unpaced(start);
-        intents.changed(
-            &workload("a"),
-            &SourceName::secret("s"),
-            start,
-            SETTLE,
-            LONGEST,
-        );
-        intents.noticed(&workload("a"), start + SETTLE / 2, SETTLE);
-        assert!(intents.take(start + SETTLE).is_some());
-    }
-
-    #[test]
-    fn pacing_holds_and_an_unused_token_comes_back() {
-        let start = Instant::now();
-        let mut intents = Intents::new(
-            Bounds::paced(Pacing {
-                rate: Some(10.0),
-                burst: 2,
-            }),
-            start,
-        );
-        for name in ["a", "b", "c", "d"] {
-            intents.changed(
-                &workload(name),
-                &SourceName::secret("s"),
-                start,
-                Duration::ZERO,
-                LONGEST,
-            );
-        }
-        assert!(intents.take(start).is_some() && intents.take(start).is_some());
-        assert_eq!(intents.take(start), None);
-        let next = intents.next(start).unwrap();
-        assert!((next - start).as_millis().abs_diff(100) <= 1);
-        assert!(intents.take(next).is_some());
-        assert_eq!(intents.take(next), None);
-        intents.unused();
-        assert!(intents.take(next).is_some());
-    }
-
-    #[test]
-    fn what_is_held_is_counted_and_news_only_once() {
-        let mut intents = unpaced(Instant::now());
-        assert!(intents.hold(&workload("a"), Some(Held::Missing)));
-        assert!(!intents.hold(&workload("a"), Some(Held::Missing)));
-        assert!(intents.pending().2.contains(&("missing", 1)));
-        intents.forget(&workload("a"));
-        assert!(!intents.hold(&workload("a"), None));
-    }
-
-    #[test]
-    fn one_sources_many_do_not_hold_up_anothers_one() {
-        let start = Instant::now();
-        let mut intents = unpaced(start);
-        let many = SourceName::secret("many");
-        for number in 0..500 {
-            intents.changed(
-                &workload(&format!("a{number:03}")),
-                &many,
-                start,
-                Duration::ZERO,
-                LONGEST,
-            );
-        }
-        intents.changed(
-            &workload("z"),
-            &SourceName::secret("one"),
-            start + MS,
-            Duration::ZERO,
-            LONGEST,
-        );
-        let elsewhere = WorkloadKey {
-            namespace: "other".to_owned(),
-            ..workload("far")
-        };
-        intents.changed(&elsewhere, &many, start + MS, Duration::ZERO, LONGEST);
-        let first: Vec<_> = (0..4)
-            .map(|_| intents.take(start + MS).unwrap().workload.name)
-            .collect();
-        assert!(
-            first.contains(&"z".to_owned()) && first.contains(&"far".to_owned()),
-            "{first:?}"
-        );
-    }
-
-    #[test]
-    fn a_workload_has_a_limit_of_its_own_and_the_pending_one_is_kept() {
-        let start = Instant::now();
-        let each = Pacing {
-            rate: Some(1.0 / 60.0),
-            burst: 10,
-        };
-        let bounds = Bounds {
-            each,
-            ..Bounds::paced(Pacing {
-                rate: None,
-                burst: 1,
-            })
-        };
-        let mut intents = Intents::new(bounds, start);
-        for _ in 0..10 {
-            intents.noticed(&workload("a"), start, Duration::ZERO);
-            let intent = intents.take(start).unwrap();
-            intents.restarted(&workload("a"), start);
-            intents.finish(intent, Finish::Over, start);
-        }
-        intents.noticed(&workload("a"), start, Duration::ZERO);
-        intents.noticed(&workload("b"), start, Duration::ZERO);
-        assert_eq!(intents.take(start).unwrap().workload.name, "b");
-        assert_eq!(intents.take(start), None);
-        assert_eq!(
-            intents.newly_limited(&workload("a"), start),
-            Some(Duration::from_mins(1))
-        );
-        assert_eq!(
-            intents.newly_limited(&workload("a"), start),
-            None,
-            "told once"
-        );
-        assert!(intents.pending().2.contains(&("limited", 1)));
-        assert!(intents.take(start + Duration::from_mins(1)).is_some());
-        intents.expire(start + Duration::from_hours(1));
-        assert!(intents.each.is_empty());
-    }
-
-    #[test]
-    fn the_budget_counts_what_rolls_but_not_for_ever() {
-        let start = Instant::now();
-        let bounds = Bounds {
-            rolling: Some(2),
-            ..Bounds::paced(Pacing {
-                rate: None,
-                burst: 1,
-            })
-        };
-        let mut intents = Intents::new(bounds, start);
-        for name in ["a", "b", "c", "d"] {
-            intents.noticed(&workload(name), start, Duration::ZERO);
-        }
-        for _ in 0..2 {
-            let intent = intents.take(start).unwrap();
-            intents.restarted(&intent.workload.clone(), start);
-            intents.finish(intent, Finish::Over, start);
-        }
-        assert_eq!(intents.take(start), None);
-        assert_eq!(intents.next(start), None);
-        assert!(intents.rolls(&workload("a"), false, start));
-        assert!(intents.take(start).is_some());
-        assert_eq!(intents.take(start), None);
-        assert!(intents.take(start + ROLLING_AT_MOST).is_some());
-    }
-}
+mod tests;

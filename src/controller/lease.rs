@@ -283,7 +283,7 @@ impl Election {
         match timeout(self.settings.deadline(), write).await {
             Ok(Ok(_)) => tracing::info!("released the Lease"),
             Ok(Err(_)) | Err(_) => {
-                tracing::warn!("could not release the Lease: it runs out by itself")
+                tracing::warn!("could not release the Lease: it runs out by itself");
             }
         }
     }

@@ -3,33 +3,28 @@
 //! Objects are read, digested and dropped at once. A new list after a watch broke brings no deletions; what was known
 //! before it and is not in it was deleted meanwhile. Decode errors are not quoted: they could hold a Secret's data.
 
-use std::{collections::HashMap, fmt::Debug, hash::Hash, sync::Arc};
+mod feed;
+
+use std::{collections::HashMap, fmt::Debug, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::Namespace;
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, Resource,
     core::{
         ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind, ObjectMeta,
-        PartialObjectMeta, error_boundary::InvalidObject,
+        error_boundary::InvalidObject,
     },
     runtime::{
         WatchStreamExt,
         watcher::{self, Event, watcher},
     },
 };
-use serde::de::DeserializeOwned;
 
 use tokio::sync::oneshot;
 
+use self::feed::{Feed, NamespaceFeed, SourceFeed, WorkloadFeed};
 use super::Controller;
-use crate::{
-    model::{
-        DigestKey, Kind, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
-        annotation::RESTART_ON, workload::Workload,
-    },
-    ops::metrics::labels::SourceEvent,
-};
+use crate::model::{Kind, SourceKind, Version};
 
 /// Objects per page of a list. Small pages keep memory flat: a page of 300 Secrets of 1 MB would not.
 const PAGE: u32 = 50;
@@ -178,9 +173,9 @@ impl Watch {
                     self.what.apply(&feed, object);
                 }
                 Ok(Some(Event::InitDone)) => {
-                    before
-                        .drain()
-                        .for_each(|(key, state)| feed.vanished(&key, state));
+                    for (key, state) in before.drain() {
+                        feed.vanished(&key, state);
+                    }
                     feed.listed(within);
                     // Nobody listens any more when reroll is stopping.
                     let _ = listed.take().map(|listed| listed.send(()));
@@ -257,173 +252,5 @@ fn class(error: &watcher::Error) -> (&'static str, u16) {
     match source {
         kube::Error::Api(status) => (step, status.code),
         _ => (step, 0),
-    }
-}
-
-/// What becomes of the objects of one watch.
-trait Feed {
-    type Object: Resource + Clone + Debug + DeserializeOwned + Send + 'static;
-    type Key: Eq + Hash;
-    type State;
-
-    fn key(&self, meta: &ObjectMeta) -> Self::Key;
-    /// What is known before a new list.
-    fn known(&self, within: Option<&str>) -> HashMap<Self::Key, Self::State>;
-    fn apply(&self, object: Self::Object);
-    fn delete(&self, meta: &ObjectMeta);
-    /// It was known before a new list and is not in it.
-    fn vanished(&self, key: &Self::Key, state: Self::State);
-    /// A list is complete.
-    fn listed(&self, _within: Option<&str>) {}
-}
-
-/// Digests an object of a kind of source.
-type ReadVersion<K> = fn(&DigestKey, &str, &K) -> Version;
-
-struct SourceFeed<'a, K> {
-    controller: &'a Controller,
-    kind: SourceKind,
-    read: ReadVersion<K>,
-}
-
-impl<K> Feed for SourceFeed<'_, K>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
-{
-    type Object = K;
-    type Key = SourceKey;
-    type State = u64;
-
-    fn key(&self, meta: &ObjectMeta) -> SourceKey {
-        let source = SourceName {
-            kind: self.kind,
-            name: meta.name.clone().unwrap_or_default(),
-        };
-        SourceKey {
-            namespace: meta.namespace.clone().unwrap_or_default(),
-            source,
-        }
-    }
-
-    fn known(&self, within: Option<&str>) -> HashMap<SourceKey, u64> {
-        self.controller.state.index().sources(self.kind, within)
-    }
-
-    fn apply(&self, object: K) {
-        let key = self.key(object.meta());
-        let version = (self.read)(&self.controller.digest_key, &key.namespace, &object);
-        self.controller
-            .state
-            .metrics
-            .source_seen(self.kind.as_str(), SourceEvent::Apply);
-        self.controller.source_applied(&key, version);
-    }
-
-    fn delete(&self, meta: &ObjectMeta) {
-        let resource_version = meta
-            .resource_version
-            .as_ref()
-            .and_then(|rv| rv.parse().ok())
-            .unwrap_or(u64::MAX);
-        self.controller
-            .state
-            .metrics
-            .source_seen(self.kind.as_str(), SourceEvent::Delete);
-        self.controller
-            .source_deleted(&self.key(meta), resource_version);
-    }
-
-    fn listed(&self, within: Option<&str>) {
-        self.controller.source_listed(self.kind, within);
-    }
-
-    fn vanished(&self, key: &SourceKey, resource_version: u64) {
-        self.controller
-            .state
-            .metrics
-            .source_seen(self.kind.as_str(), SourceEvent::Delete);
-        self.controller.source_deleted(key, resource_version);
-    }
-}
-
-struct WorkloadFeed<'a> {
-    controller: &'a Controller,
-    kind: Kind,
-}
-
-impl Feed for WorkloadFeed<'_> {
-    type Object = DynamicObject;
-    type Key = WorkloadKey;
-    type State = ();
-
-    fn key(&self, meta: &ObjectMeta) -> WorkloadKey {
-        let namespace = meta.namespace.clone().unwrap_or_default();
-        WorkloadKey {
-            kind: self.kind,
-            namespace,
-            name: meta.name.clone().unwrap_or_default(),
-        }
-    }
-
-    fn known(&self, within: Option<&str>) -> HashMap<WorkloadKey, ()> {
-        let known = self
-            .controller
-            .state
-            .index()
-            .workloads(Some(self.kind), within);
-        known.into_iter().map(|key| (key, ())).collect()
-    }
-
-    fn apply(&self, object: DynamicObject) {
-        self.controller.state.metrics.workload_seen(self.kind.kind);
-        self.controller.workload_applied(
-            &self.key(&object.metadata),
-            Workload::read(self.kind, &object),
-        );
-    }
-
-    fn delete(&self, meta: &ObjectMeta) {
-        self.controller.workload_deleted(&self.key(meta));
-    }
-
-    fn vanished(&self, key: &WorkloadKey, (): ()) {
-        self.controller.workload_deleted(key);
-    }
-}
-
-struct NamespaceFeed<'a> {
-    controller: &'a Controller,
-}
-
-impl Feed for NamespaceFeed<'_> {
-    type Object = PartialObjectMeta<Namespace>;
-    type Key = String;
-    type State = ();
-
-    fn key(&self, meta: &ObjectMeta) -> String {
-        meta.name.clone().unwrap_or_default()
-    }
-
-    fn known(&self, within: Option<&str>) -> HashMap<String, ()> {
-        let known = self.controller.state.index().labelled_namespaces();
-        known
-            .into_iter()
-            .filter(|name| within.is_none_or(|within| within == name))
-            .map(|name| (name, ()))
-            .collect()
-    }
-
-    fn apply(&self, object: Self::Object) {
-        let default = object.labels().get(RESTART_ON).cloned();
-        self.controller
-            .namespace_applied(&object.name_any(), default);
-    }
-
-    fn delete(&self, meta: &ObjectMeta) {
-        self.controller.namespace_applied(&self.key(meta), None);
-    }
-
-    fn vanished(&self, key: &String, (): ()) {
-        self.controller.namespace_applied(key, None);
     }
 }

@@ -323,7 +323,7 @@ impl Pattern {
 }
 
 /// The longest quiet period an annotation can ask for.
-const MAX_SETTLE: Duration = Duration::from_secs(3600);
+const MAX_SETTLE: Duration = Duration::from_hours(1);
 
 fn parse_duration(text: &str) -> Option<Duration> {
     let parsed: jiff::SignedDuration = text.trim().parse().ok()?;

@@ -315,11 +315,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_heart_that_stops_is_named() {
         let health = health();
-        let heart = health
-            .liveness
-            .heartbeat("intents", Duration::from_secs(60));
+        let heart = health.liveness.heartbeat("intents", Duration::from_mins(1));
         health.liveness.check("disk", || Ok(()));
-        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
         assert_eq!(
             status_and_body(&health, "/livez").await,
             (200, "ok\n".to_owned())

@@ -164,7 +164,7 @@ impl Parts {
                     "took the webhook registration away"
                 ),
                 Err(error) => {
-                    tracing::warn!(%error, "the webhook registration is left behind; the next start takes it over")
+                    tracing::warn!(%error, "the webhook registration is left behind; the next start takes it over");
                 }
             }
         }

@@ -69,7 +69,7 @@ impl Default for Limits {
             connections: 1024,
             handshake: Duration::from_secs(5),
             header: Duration::from_secs(5),
-            idle: Duration::from_secs(120),
+            idle: Duration::from_mins(2),
             when_crowded: Duration::from_secs(1),
             request: Duration::from_secs(30),
             ping: (Duration::from_secs(20), Duration::from_secs(10)),

@@ -87,13 +87,6 @@ impl Write {
             .is_none_or(|old| bare_template(kind, old) != bare_template(kind, &object));
         let new = Side::read(kind, &object, default);
         let (policy, complaints) = Policy::read(&new.workload.asks, default);
-        let uses = match &policy.selection {
-            Selection::Some(rules) => rules.select(
-                &new.workload.references,
-                index.source_names(&request.namespace),
-            ),
-            Selection::Off | Selection::Unreadable => References::new(),
-        };
         let name = object
             .metadata
             .name
@@ -103,6 +96,10 @@ impl Write {
             kind,
             namespace: request.namespace.clone(),
             name,
+        };
+        let uses = match &policy.selection {
+            Selection::Some(rules) => index.select(&key, rules, &new.workload.references),
+            Selection::Off | Selection::Unreadable => References::new(),
         };
         let old = old.map(|old| Side::read(kind, &old, default));
         Some(Self {

@@ -32,10 +32,10 @@ fn ways() -> Vec<Way> {
                         pod["containers"] = json!([{}]);
                     }
                     ways.push(Way {
-                        pod,
                         name,
                         source,
                         keyed,
+                        pod,
                     });
                 };
                 let (key_ref, whole_ref, volume, name_field) = if source == "Secret" {
@@ -327,18 +327,18 @@ async fn a_workload_that_a_controller_owns_is_left_to_it_and_told() {
     let arena = Arena::new("references-owned").await;
     let reroll = arena.reroll().start().await;
     arena.secret("db", &[("k", "one")]).await;
-    let owner = arena.config_map("boss", &[]).await.metadata.uid;
-    let owned = |kind: &str, name: &str, controller: bool| {
+    let boss = arena.config_map("boss", &[]).await.metadata.uid;
+    let manifest = |kind: &str, name: &str, controller: bool| {
         let mut owned = workload(kind, name, &[(RESTART_ON, "auto")], env("db", "k"));
         owned["metadata"]["ownerReferences"] = json!([{
-            "apiVersion": "v1", "kind": "ConfigMap", "name": "boss", "uid": owner, "controller": controller,
+            "apiVersion": "v1", "kind": "ConfigMap", "name": "boss", "uid": boss, "controller": controller,
         }]);
         owned.to_string()
     };
     for kind in KINDS {
         let name = format!("owned-{}", kind.to_lowercase());
         let said = arena
-            .kubectl_with(&["create", "-f", "-"], &owned(kind, &name, true))
+            .kubectl_with(&["create", "-f", "-"], &manifest(kind, &name, true))
             .await
             .ok();
         assert!(
@@ -349,7 +349,7 @@ async fn a_workload_that_a_controller_owns_is_left_to_it_and_told() {
         );
         let name = format!("related-{}", kind.to_lowercase());
         let said = arena
-            .kubectl_with(&["create", "-f", "-"], &owned(kind, &name, false))
+            .kubectl_with(&["create", "-f", "-"], &manifest(kind, &name, false))
             .await
             .ok();
         assert_eq!(said.err, "");
@@ -384,8 +384,8 @@ async fn a_workload_that_a_controller_owns_is_left_to_it_and_told() {
     recorder.settle(&arena).await;
     recorder.expect("Deployment", "owned-deployment", 1);
     eventually("reroll counts the two that are still owned", async || {
-        let owned = r#"reroll_workloads_pending{reason="owned"}"#;
-        (reroll.metric(owned).await == 2.0).then_some(())
+        let held = r#"reroll_workloads_pending{reason="owned"}"#;
+        (reroll.count(held).await == 2).then_some(())
     })
     .await;
 }

@@ -276,7 +276,7 @@ async fn a_suspended_workload_is_told_and_restarts_once_afterwards() {
     let told = arena.event("db", "RestartSuspended").await;
     assert!(told.contains("Secret db was recreated"), "{told}");
     let suspended = r#"reroll_workloads_pending{reason="suspended"}"#;
-    assert_eq!(reroll.metric(suspended).await, 6.0);
+    assert_eq!(reroll.count(suspended).await, 6);
     // It is pending in what is persisted, not in a process.
     let again = reroll.builder();
     assert!(reroll.stop().await);
@@ -301,7 +301,7 @@ async fn a_suspended_workload_is_told_and_restarts_once_afterwards() {
     }
     recorder.settle(&arena).await;
     expect(&recorder, &[("db", 1), ("back", 0)]);
-    assert_eq!(reroll.metric(suspended).await, 0.0);
+    assert_eq!(reroll.count(suspended).await, 0);
 }
 
 #[tokio::test]

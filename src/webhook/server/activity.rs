@@ -98,7 +98,7 @@ mod tests {
     fn limits() -> Limits {
         Limits {
             header: Duration::from_secs(5),
-            idle: Duration::from_secs(120),
+            idle: Duration::from_mins(2),
             when_crowded: Duration::from_secs(2),
             ..Limits::default()
         }

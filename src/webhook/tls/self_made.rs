@@ -11,11 +11,11 @@ use rcgen::{
 use super::{CertificateError, ServingCertificate};
 
 /// How long an authority is valid.
-const AUTHORITY_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const AUTHORITY_LIFETIME: Duration = Duration::from_hours(87600);
 /// How long a leaf is valid.
-const LEAF_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
+const LEAF_LIFETIME: Duration = Duration::from_hours(8760);
 /// How far both reach back, so that an API server whose clock is behind takes them.
-const BACKDATED: Duration = Duration::from_secs(3600);
+const BACKDATED: Duration = Duration::from_hours(1);
 
 /// A certificate could not be made.
 #[derive(Debug, thiserror::Error)]

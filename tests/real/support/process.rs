@@ -184,7 +184,6 @@ impl Reroll {
         self.builder.clone()
     }
 
-
     /// SIGTERM, and its end; gives whether it ended well.
     pub async fn stop(mut self) -> bool {
         self.signal("TERM");
@@ -250,6 +249,12 @@ impl Reroll {
         line.map_or(0.0, |line| {
             line.rsplit_once(' ').unwrap().1.parse().unwrap()
         })
+    }
+
+    /// A metric that counts whole things.
+    #[expect(clippy::cast_possible_truncation, reason = "a small whole number")]
+    pub async fn count(&self, name: &str) -> i64 {
+        self.metric(name).await as i64
     }
 
     async fn logged_address(&self, from: usize, message: &str) -> String {

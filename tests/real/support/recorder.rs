@@ -96,15 +96,29 @@ impl Recorder {
     }
 
     /// Lets everything that was done so far take effect: changes the sentinel's Secret, waits until the sentinel has
-    /// rolled, and does that again, so that whatever was due with the first is over too.
+    /// rolled, and does that again until nothing else rolls meanwhile: restarts take turns, so the sentinel's may come
+    /// before others that were due earlier, and one that met another writer is tried again.
     pub async fn settle(&self, arena: &Arena) {
-        for _ in 0..2 {
+        let (mut quiet, mut rolled) = (0, self.rolled());
+        while quiet < 3 {
             let before = self.rollouts("Deployment", SENTINEL);
             let value = format!("{before}-{}", fastrand::u64(..));
             arena.update_secret(SENTINEL, &[("key", &value)]).await;
             self.reaches("Deployment", SENTINEL, before + 1).await;
+            let now = self.rolled();
+            quiet = if now == rolled { quiet + 1 } else { 0 };
+            rolled = now;
         }
         self.catch_up(arena).await;
+    }
+
+    /// How often templates have changed, the sentinel's left out.
+    fn rolled(&self) -> usize {
+        let seen = self.seen.lock().unwrap();
+        let others = seen
+            .iter()
+            .filter(|(name, _)| !name.ends_with(&format!(" {SENTINEL}")));
+        others.map(|(_, seen)| seen.templates.len()).sum()
     }
 
     /// Waits until the watches have shown what the API server has now: each kind has a watch of its own, and only one

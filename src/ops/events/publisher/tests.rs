@@ -116,7 +116,7 @@ impl Run {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(600), enough)
+        tokio::time::timeout(Duration::from_mins(10), enough)
             .await
             .unwrap();
     }

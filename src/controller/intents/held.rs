@@ -1,0 +1,54 @@
+//! Reasons for which a workload is behind, or does not roll, and no intent can help it.
+
+/// Why a workload is behind its sources without an intent that could help it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Held {
+    /// Something required is absent.
+    Missing,
+    /// `reroll.dev/suspend: "true"`.
+    Suspended,
+    /// A controller owns it.
+    Owned,
+    /// The opt-in cannot be read.
+    Unreadable,
+    /// A newer release wrote its `observed`.
+    NewerFormat,
+    /// Its annotations leave no room.
+    NoRoom,
+    /// It was restarted, and its Deployment is paused.
+    Paused,
+    /// It was restarted, and its pods are replaced when somebody deletes them.
+    OnDelete,
+    /// It was restarted, and the partition of its rolling update keeps pods.
+    Partitioned,
+}
+
+impl Held {
+    /// Every reason, for metrics.
+    pub const ALL: [Self; 9] = [
+        Self::Missing,
+        Self::Suspended,
+        Self::Owned,
+        Self::Unreadable,
+        Self::NewerFormat,
+        Self::NoRoom,
+        Self::Paused,
+        Self::OnDelete,
+        Self::Partitioned,
+    ];
+
+    /// For metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Suspended => "suspended",
+            Self::Owned => "owned",
+            Self::Unreadable => "unreadable",
+            Self::NewerFormat => "newer_format",
+            Self::NoRoom => "no_room",
+            Self::Paused => "paused",
+            Self::OnDelete => "on_delete",
+            Self::Partitioned => "partitioned",
+        }
+    }
+}
