@@ -251,12 +251,6 @@ impl Reroll {
         })
     }
 
-    /// A metric that counts whole things.
-    #[expect(clippy::cast_possible_truncation, reason = "a small whole number")]
-    pub async fn count(&self, name: &str) -> i64 {
-        self.metric(name).await as i64
-    }
-
     async fn logged_address(&self, from: usize, message: &str) -> String {
         eventually(
             &format!("reroll says where it is {message}: {}", self.log()),
