@@ -53,6 +53,9 @@ pub struct Controller {
     settings: RestartSettings,
     request_timeout: Duration,
     events: EventSink,
+    /// Held from a decision until what follows from it is filed: else an older decision, of another watch's task, could
+    /// take back what a newer one filed.
+    judging: Mutex<()>,
     intents: Mutex<Intents>,
     intents_changed: Notify,
     housekeeping: Mutex<Housekeeping>,
@@ -93,6 +96,7 @@ impl Controller {
             client,
             request_timeout,
             events,
+            judging: Mutex::new(()),
             intents: Mutex::new(Intents::new(bounds, Instant::now())),
             intents_changed: Notify::new(),
             housekeeping: Mutex::new(Housekeeping::new(settings.adopt_rate, Instant::now())),
@@ -206,6 +210,7 @@ impl Controller {
         if !self.is_listed() {
             return None;
         }
+        let _filed = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
         let judged = self.state.index_mut().judge(key, &Overlay::new());
         self.file(key, &judged, occasion);
         judged.decision.map(|decision| decision.outcome)

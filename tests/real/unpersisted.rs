@@ -138,9 +138,12 @@ async fn refused_by_a_policy() {
 }
 
 async fn refused(arena: &Arena, verb: &str, manifest: &Value) {
-    let said = arena
-        .kubectl_with(&[verb, "-f", "-"], &manifest.to_string())
-        .await;
+    let said = eventually("nobody else writes at the same time", async || {
+        let input = manifest.to_string();
+        let said = arena.kubectl_with(&[verb, "-f", "-"], &input).await;
+        (!said.err.contains("(Conflict)")).then_some(said)
+    })
+    .await;
     assert!(!said.ok && said.err.contains("denied"), "{said:?}");
 }
 

@@ -36,6 +36,8 @@ impl RerollBuilder {
         };
         builder
             .flag("--namespaces", &arena.namespace)
+            // As in a pod whose container starts again: the Lease is its own still.
+            .flag("--instance", &arena.namespace)
             .flag("--own-namespace", &arena.own_namespace)
             .flag("--webhook-name", &arena.namespace)
             .flag("--webhook-url", "https://127.0.0.1:0")
