@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test check fmt tools cluster
 CARGO ?= cargo
+# The tests on the cluster wait more than they compute.
+export RUST_TEST_THREADS ?= 6
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)

@@ -8,9 +8,9 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use kube::{
-    Api, ResourceExt,
+    Api, Resource, ResourceExt,
     api::ListParams,
-    core::{DynamicObject, PartialObjectMeta, Selector},
+    core::{DynamicObject, NamespaceResourceScope, PartialObjectMeta, Selector},
 };
 use tokio::time::timeout;
 
@@ -119,52 +119,35 @@ impl Controller {
         let object = self.object(key).await.ok()??;
         let uid = object.uid()?;
         let params = ListParams::default().labels_from(&selector(&object)?);
-        let newest = |owned: Vec<(Option<i64>, bool)>| {
-            owned
-                .into_iter()
-                .filter(|(_, own)| *own)
-                .filter_map(|(at, _)| at)
-                .max()
-        };
-        let owned = |meta: &kube::api::ObjectMeta| {
-            let own = meta
-                .owner_references
-                .iter()
-                .flatten()
-                .any(|owner| owner.uid == uid);
-            (
-                meta.creation_timestamp
-                    .as_ref()
-                    .map(|time| time.0.as_second()),
-                own,
-            )
-        };
-        let wait = self.request_timeout;
         if key.kind.kind == "Deployment" {
-            let api = Api::<PartialObjectMeta<ReplicaSet>>::namespaced(
-                self.client.clone(),
-                &key.namespace,
-            );
-            let list = timeout(wait, api.list(&params)).await.ok()?.ok()?;
-            newest(
-                list.items
-                    .iter()
-                    .map(|item| owned(&item.metadata))
-                    .collect(),
-            )
+            self.newest_owned::<ReplicaSet>(key, &uid, &params).await
         } else {
-            let api = Api::<PartialObjectMeta<ControllerRevision>>::namespaced(
-                self.client.clone(),
-                &key.namespace,
-            );
-            let list = timeout(wait, api.list(&params)).await.ok()?.ok()?;
-            newest(
-                list.items
-                    .iter()
-                    .map(|item| owned(&item.metadata))
-                    .collect(),
-            )
+            self.newest_owned::<ControllerRevision>(key, &uid, &params)
+                .await
         }
+    }
+
+    /// When the newest object of a kind that this uid owns was made.
+    async fn newest_owned<K>(
+        &self,
+        key: &WorkloadKey,
+        uid: &str,
+        params: &ListParams,
+    ) -> Option<i64>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        let api = Api::<PartialObjectMeta<K>>::namespaced(self.client.clone(), &key.namespace);
+        let list = timeout(self.request_timeout, api.list(params))
+            .await
+            .ok()?
+            .ok()?;
+        let owned = list.items.iter().map(|item| &item.metadata).filter(|meta| {
+            let mut owners = meta.owner_references.iter().flatten();
+            owners.any(|owner| owner.uid == uid)
+        });
+        let made = owned.filter_map(|meta| meta.creation_timestamp.as_ref());
+        made.map(|time| time.0.as_second()).max()
     }
 
     async fn object(&self, key: &WorkloadKey) -> Result<Option<DynamicObject>, ()> {

@@ -11,18 +11,18 @@ use futures::{StreamExt, TryStreamExt};
 use kube::{
     Api, Client, Resource,
     core::{
-        ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind, ObjectMeta,
-        error_boundary::InvalidObject,
+        ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind, NamespaceResourceScope,
+        ObjectMeta, error_boundary::InvalidObject,
     },
     runtime::{
         WatchStreamExt,
         watcher::{self, Event, watcher},
     },
 };
-
+use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use self::feed::{Feed, NamespaceFeed, SourceFeed, WorkloadFeed};
+use self::feed::{Feed, NamespaceFeed, ReadVersion, SourceFeed, WorkloadFeed};
 use super::Controller;
 use crate::model::{Kind, SourceKind, Version};
 
@@ -86,36 +86,12 @@ impl Watch {
         let within = within.as_deref();
         match self.what {
             Watched::Sources(kind @ SourceKind::Secret) => {
-                let api = within.map_or_else(
-                    || Api::all(client.clone()),
-                    |name| Api::namespaced(client.clone(), name),
-                );
-                self.follow(
-                    api,
-                    config,
-                    SourceFeed {
-                        controller: &controller,
-                        kind,
-                        read: Version::of_secret,
-                    },
-                )
-                .await;
+                self.follow_sources(&controller, client, kind, Version::of_secret)
+                    .await;
             }
             Watched::Sources(kind @ SourceKind::ConfigMap) => {
-                let api = within.map_or_else(
-                    || Api::all(client.clone()),
-                    |name| Api::namespaced(client.clone(), name),
-                );
-                self.follow(
-                    api,
-                    config,
-                    SourceFeed {
-                        controller: &controller,
-                        kind,
-                        read: Version::of_config_map,
-                    },
-                )
-                .await;
+                self.follow_sources(&controller, client, kind, Version::of_config_map)
+                    .await;
             }
             Watched::Workloads(kind) => {
                 let row = resource(kind);
@@ -152,6 +128,32 @@ impl Watch {
                 .await;
             }
         }
+    }
+
+    async fn follow_sources<K>(
+        self,
+        controller: &Controller,
+        client: Client,
+        kind: SourceKind,
+        read: ReadVersion<K>,
+    ) where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + 'static,
+    {
+        let api = match &self.within {
+            None => Api::all(client),
+            Some(namespace) => Api::namespaced(client, namespace),
+        };
+        let feed = SourceFeed {
+            controller,
+            kind,
+            read,
+        };
+        self.follow(api, watcher::Config::default(), feed).await;
     }
 
     async fn follow<F: Feed>(
