@@ -1,5 +1,7 @@
 //! What is looked up once for a workload: whether its pods have ever started, and when its revision was made.
 
+use std::fmt::Debug;
+
 use k8s_openapi::{
     api::{
         apps::v1::{ControllerRevision, ReplicaSet},
@@ -135,7 +137,7 @@ impl Controller {
         params: &ListParams,
     ) -> Option<i64>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug,
     {
         let api = Api::<PartialObjectMeta<K>>::namespaced(self.client.clone(), &key.namespace);
         let list = timeout(self.request_timeout, api.list(params))
