@@ -59,6 +59,8 @@ pub struct Controller {
     leadership: Leadership,
     /// Shows that the restart loop is alive.
     heartbeat: Heartbeat,
+    /// Held from a decision until it is filed.
+    judging: Mutex<()>,
     /// Until every first list is complete nothing is judged: absence would mean nothing.
     listed: AtomicBool,
 }
@@ -98,6 +100,7 @@ impl Controller {
             housekeeping_changed: Notify::new(),
             leadership,
             heartbeat,
+            judging: Mutex::new(()),
             listed: AtomicBool::new(false),
             settings,
         }
@@ -205,6 +208,9 @@ impl Controller {
         if !self.is_listed() {
             return None;
         }
+        // Until a decision is filed nobody else decides: what another watch brings meanwhile would be filed first, and be
+        // taken back by the older decision, which did not know it.
+        let _one_at_a_time = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
         let judged = self.state.index_mut().judge(key, &Overlay::new());
         self.file(key, &judged, occasion);
         judged.decision.map(|decision| decision.outcome)

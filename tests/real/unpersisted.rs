@@ -138,10 +138,19 @@ async fn refused_by_a_policy() {
 }
 
 async fn refused(arena: &Arena, verb: &str, manifest: &Value) {
-    let said = arena
-        .kubectl_with(&[verb, "-f", "-"], &manifest.to_string())
-        .await;
-    assert!(!said.ok && said.err.contains("denied"), "{said:?}");
+    eventually("the policy refuses", async || {
+        let said = arena
+            .kubectl_with(&[verb, "-f", "-"], &manifest.to_string())
+            .await;
+        // kubectl reads before it replaces; somebody may write in between.
+        let conflict = said.err.contains("the object has been modified");
+        assert!(
+            !said.ok && (conflict || said.err.contains("denied")),
+            "{said:?}"
+        );
+        (!conflict).then_some(())
+    })
+    .await;
 }
 
 /// A policy that refuses reroll's own write of one workload holds up nobody else, is said, and once it is lifted the
