@@ -76,10 +76,7 @@ fn code(text: &str) -> String {
         .next()
         .unwrap_or_default();
     let comments = |line: &&str| !line.trim_start().starts_with("//");
-    text.lines()
-        .filter(comments)
-        .map(|line| format!("{line}\n"))
-        .collect()
+    text.lines().filter(comments).collect::<Vec<_>>().join("\n")
 }
 
 /// What paths begin with: `a` of `use a::b` and of `a::b` in the code, but not what a `use` brought in.

@@ -132,11 +132,14 @@ impl Store<'_> {
     }
 }
 
-/// An error's reason without any part of an answer that could not be read: that would quote the Secret.
+/// An error's reason without any part of the answer, which would quote the Secret. The message of a `Status` is one:
+/// kube puts whatever it cannot decode there (kube 5.0.0, `handle_api_errors`).
 fn reason(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) => status.message.clone(),
-        kube::Error::SerdeError(_) => "the answer cannot be read".to_owned(),
+        kube::Error::Api(status) if status.code != 0 => {
+            format!("{} {}", status.code, status.reason)
+        }
+        kube::Error::Api(_) | kube::Error::SerdeError(_) => "the answer cannot be read".to_owned(),
         other => other.to_string(),
     }
 }

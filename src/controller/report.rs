@@ -16,7 +16,6 @@ use kube::{
     api::ListParams,
     core::{DynamicObject, PartialObjectMeta, Selector},
 };
-use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{Controller, Judged, intents::Held, restart::Failure, watch::workloads};

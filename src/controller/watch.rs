@@ -191,11 +191,14 @@ impl Watch {
                 Err(error) => {
                     let (reason, code) = class(&error);
                     let what = self.what.plural();
+                    let remedy = (code == FORBIDDEN)
+                        .then_some("give reroll's ServiceAccount list and watch on them");
                     tracing::warn!(
                         what,
                         namespace = within,
                         reason,
                         code,
+                        remedy,
                         "a watch failed, trying again"
                     );
                     if code == FORBIDDEN {

@@ -5,7 +5,7 @@
 //! the controller and the command line cannot disagree. `tests/layers.rs` guards the boundary.
 //!
 //! Reading order: [`source`] (references), [`version`] (digests), [`observed`] (the annotation), [`policy`] (opt-in),
-//! [`workload`] (the table of kinds), [`decide`] (the heart), [`stamp`] (the same heart at admission), [`patch`] (how
+//! [`workload`] (the table of kinds), [`mod@decide`] (the heart), [`stamp`] (the same heart at admission), [`patch`] (how
 //! a decision is written), [`index`] (what is known right now).
 
 pub mod annotation;
@@ -22,7 +22,7 @@ pub(crate) mod testing;
 pub mod version;
 pub mod workload;
 
-pub use decide::{Cause, CauseKind, Decision, Outcome};
+pub use decide::{Cause, CauseKind, Decision, Outcome, decide};
 pub use index::Index;
 pub use observed::Observed;
 pub use policy::Policy;

@@ -2,7 +2,8 @@
 //!
 //! Two rules keep the data of Secrets out, whatever filter a person asks for:
 //! - kube's client writes the whole response that it cannot decode at `warn` (a page of a Secret list may be one), and
-//!   bodies of errors at `debug`; its watcher prints decoding errors, which quote values, at `debug`. See `may_print`.
+//!   bodies of errors at `debug`; its watcher prints decoding errors, which quote values, at `debug`, and the bodies of
+//!   403s at `warn`. See `may_print`.
 //! - the message of a panic may hold anything, so only its place is logged.
 //!
 //! Spans are left out of the output: an event carries the fields that it needs.
@@ -80,11 +81,10 @@ where
 }
 
 /// Keeps out spans, and what kube prints of an API server's answers (kube 5.0.0: `client/mod.rs` lines 291 and 331 for
-/// whole bodies at `warn`, `watcher.rs` for errors at `debug`). What goes wrong there comes to us as an error as well.
+/// whole bodies at `warn`, `watcher.rs` for errors at `debug` and `warn`). What goes wrong there comes to us as an error as well.
 fn may_print(metadata: &Metadata<'_>) -> bool {
     let most = match metadata.target().split("::").next() {
-        Some("kube_client") => Level::ERROR,
-        Some("kube_runtime") => Level::WARN,
+        Some("kube_client" | "kube_runtime") => Level::ERROR,
         _ => Level::TRACE,
     };
     metadata.is_event() && *metadata.level() <= most
@@ -161,11 +161,11 @@ mod tests {
             tracing::warn!(target: "kube_client::client", "{{\"data\": \"hunter2\"}}");
             tracing::debug!(target: "kube_runtime::watcher", "invalid type: \"hunter2\"");
             tracing::error!(target: "kube_client::client::builder", "failed with status 500");
-            tracing::warn!(target: "kube_runtime::watcher", "403");
+            tracing::warn!(target: "kube_runtime::watcher", "403: \"hunter2\"");
             tracing::trace!(target: "reroll", "seen");
         });
         assert!(!text.contains("hunter2"), "{text}");
-        assert_eq!(text.lines().count(), 3, "{text}");
+        assert_eq!(text.lines().count(), 2, "{text}");
     }
 
     #[test]

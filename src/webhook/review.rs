@@ -3,11 +3,17 @@
 //! Objects are left undecoded until a handler knows what they are: a Secret's data is then read straight into what is
 //! digested. Answers carry the patch as base64, as `encoding/json` writes it.
 
+use std::fmt;
+
 use k8s_openapi::ByteString;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 const API_VERSION: &str = "admission.k8s.io/v1";
+const KIND: &str = "AdmissionReview";
 
 /// The most warnings that one answer carries.
 const MAX_WARNINGS: usize = 4;
@@ -26,15 +32,14 @@ pub enum NotAReview {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Review<'a> {
-    #[serde(borrow)]
-    request: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct JustUid {
     #[serde(default)]
-    uid: String,
+    api_version: String,
+    #[serde(default)]
+    kind: String,
+    #[serde(borrow)]
+    request: Option<Request<'a>>,
 }
 
 /// What is read of `request`.
@@ -42,6 +47,7 @@ struct JustUid {
 #[serde(rename_all = "camelCase")]
 pub struct Request<'a> {
     /// Echoed in the answer.
+    #[serde(default)]
     pub uid: String,
     /// Of the object, as the webhook's rules name it.
     pub kind: GroupKind,
@@ -131,17 +137,77 @@ impl Operation {
 }
 
 impl<'a> Request<'a> {
-    /// Reads a body. `Err(Ok(uid))`: the rest of the request cannot be read, but it can be answered.
+    /// Reads a body. `Err(Ok(uid))`: the rest of it cannot be read, or is of another version, but it can be answered.
     pub fn parse(body: &'a [u8]) -> Result<Self, Result<String, NotAReview>> {
-        let review: Review = serde_json::from_slice(body).map_err(|_| Err(NotAReview::Shape))?;
-        let raw = review.request.ok_or(Err(NotAReview::Shape))?.get();
-        let uid = serde_json::from_str::<JustUid>(raw)
-            .map_err(|_| Err(NotAReview::Shape))?
-            .uid;
-        if uid.is_empty() {
-            return Err(Err(NotAReview::NoUid));
+        let unread = match serde_json::from_slice(body) {
+            Ok(Review {
+                api_version,
+                kind,
+                request: Some(request),
+            }) if !request.uid.is_empty() => {
+                if api_version == API_VERSION && kind == KIND {
+                    return Ok(request);
+                }
+                return Err(Ok(request.uid));
+            }
+            Ok(Review {
+                request: Some(_), ..
+            }) => NotAReview::NoUid,
+            Ok(Review { request: None, .. }) | Err(_) => NotAReview::Shape,
+        };
+        Err(uid_in(body).ok_or(unread))
+    }
+}
+
+/// The uid of a review, read from as much of its body as there is. API servers write it in the first hundred bytes, so
+/// that what is too large to be read, or breaks off, can still be answered.
+pub fn uid_in(start: &[u8]) -> Option<String> {
+    let mut found = None;
+    let at = Path {
+        rest: &["request", "uid"],
+        found: &mut found,
+    };
+    // An error is the end of the body, or of the search.
+    let _ = at.deserialize(&mut serde_json::Deserializer::from_slice(start));
+    found.filter(|uid| !uid.is_empty())
+}
+
+/// Goes down an object's fields and ends, with an error, as soon as the string at their end is found.
+struct Path<'a> {
+    rest: &'a [&'static str],
+    found: &'a mut Option<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Path<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if self.rest.is_empty() {
+            *self.found = Some(String::deserialize(deserializer)?);
+            return Err(D::Error::custom("found"));
         }
-        serde_json::from_str(raw).map_err(|_| Ok(uid))
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Path<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            match self.rest {
+                [wanted, rest @ ..] if key == *wanted => map.next_value_seed(Path {
+                    rest,
+                    found: self.found,
+                })?,
+                _ => map.next_value::<IgnoredAny>().map(drop)?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -184,7 +250,7 @@ impl Answer {
         };
         Self {
             api_version: API_VERSION,
-            kind: "AdmissionReview",
+            kind: KIND,
             response,
         }
     }

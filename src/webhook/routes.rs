@@ -22,7 +22,7 @@ use kube::Client;
 use tokio::time::Instant;
 
 use super::{
-    review::{Answer, NotAReview, Operation, Request},
+    review::{Answer, NotAReview, Operation, Request, uid_in},
     server::{BodyError, BodyReader},
     sources,
     workloads::Write,
@@ -112,16 +112,7 @@ async fn handle(
         Err(error) => refuse_body(&error),
         Ok(held) => match answer(&held).await {
             Ok((answer, operation, outcome)) => (Json(answer).into_response(), operation, outcome),
-            Err(Ok(uid)) => {
-                let warnings = vec![
-                    "reroll could not read this object: it restarts nothing for it".to_owned(),
-                ];
-                (
-                    Json(Answer::allow(uid, warnings)).into_response(),
-                    Operation::Other,
-                    "undecodable",
-                )
-            }
+            Err(Ok(uid)) => (allow_unread(uid), Operation::Other, "undecodable"),
             Err(Err(error)) => {
                 tracing::debug!(%error, "refused a request that is no AdmissionReview");
                 (
@@ -141,16 +132,26 @@ async fn handle(
     response
 }
 
-/// A body that was not read has no uid to answer with: the API server takes this for a failed call, which
-/// `failurePolicy: Ignore` allows.
+fn allow_unread(uid: String) -> Response {
+    let warning = "reroll could not read this request, and left it as it is".to_owned();
+    Json(Answer::allow(uid, vec![warning])).into_response()
+}
+
+/// A body that was not read has no uid to answer with, unless it shows one at its start: the API server takes this for
+/// a failed call, which `failurePolicy: Ignore` allows.
 fn refuse_body(error: &BodyError) -> (Response, Operation, &'static str) {
+    tracing::debug!(%error, "a request's body was not read");
+    if let BodyError::TooLarge { start, .. } = error
+        && let Some(uid) = uid_in(start)
+    {
+        return (allow_unread(uid), Operation::Other, "too_large");
+    }
     let (status, outcome) = match error {
         BodyError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
         BodyError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         BodyError::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout"),
         BodyError::Disconnected(_) => (StatusCode::BAD_REQUEST, "disconnected"),
     };
-    tracing::debug!(%error, "a request's body was not read");
     (
         (status, error.to_string()).into_response(),
         Operation::Other,

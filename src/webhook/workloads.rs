@@ -73,6 +73,14 @@ impl Write {
         if !creates && old.is_none() {
             return None;
         }
+        // API servers always send both. Without them the patch would have nowhere to go, and one that does not apply
+        // fails the user's request.
+        let meta = &object.metadata;
+        let has_metadata = meta.name.is_some() || meta.generate_name.is_some();
+        let has_template = object.data.pointer(kind.template)?.is_object();
+        if !has_metadata || !has_template {
+            return None;
+        }
         let default = index.default_of(&request.namespace);
         let template_changed = old
             .as_ref()

@@ -14,20 +14,25 @@
 
 #[path = "../support/cluster.rs"]
 mod cluster;
+#[path = "../support/generate.rs"]
+mod generate;
 #[path = "../support/proxy.rs"]
 mod proxy;
 mod support;
 
+mod canary;
 mod create;
 mod downtime;
 mod gone;
 mod helm;
+mod hostile;
 mod keys;
 mod limits;
 mod ops;
 mod opting;
 mod paused;
 mod pods;
+mod property;
 mod recreate;
 mod references;
 mod rows;

@@ -2,6 +2,7 @@
 
 mod acts;
 mod arena;
+mod https;
 mod manifests;
 mod many;
 mod pods;
@@ -10,6 +11,7 @@ mod recorder;
 
 pub use acts::{SOURCES, at_once};
 pub use arena::{Arena, Said};
+pub use https::Https;
 pub use manifests::*;
 pub use many::each;
 pub use pods::{Pods, running};

@@ -39,10 +39,6 @@ async fn two_hundred_pairs_roll_once_each() {
             "{name}"
         );
     }
-    // All of them are watched on: the next change of a Secret alone is one more.
-    arena.update_secret(&name(0), &[("k", "three")]).await;
-    recorder.settle(&arena).await;
-    recorder.expect("Deployment", &name(0), 2);
 }
 
 #[tokio::test]
@@ -118,9 +114,10 @@ fn template() -> Value {
 }
 
 async fn late(arena: &Arena) -> (FaultProxy, Reroll) {
-    // The Deployment's write follows the Secret's within the settle time, also on a busy machine.
+    // The Deployment's write follows the Secret's within the settle time, also on a busy machine, where one write has
+    // been seen to take 5 s. What is shown here is that the review knows the Secret, however late its watch.
     arena
-        .late_secrets(LATE, arena.reroll().flag("--settle", "3s"))
+        .late_secrets(LATE, arena.reroll().flag("--settle", "8s"))
         .await
 }
 

@@ -13,6 +13,9 @@ use futures::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+/// How much of a body that is too large is kept: who sent it can still be answered.
+const START: usize = 4096;
+
 /// What bodies may take.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
@@ -46,11 +49,13 @@ impl Default for BodyLimits {
 /// Why there is no body.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// It is larger than [`BodyLimits::largest`]. Nothing of it was kept.
+    /// It is larger than [`BodyLimits::largest`].
     #[error("the request is larger than {limit} bytes")]
     TooLarge {
         /// The limit, in bytes.
         limit: usize,
+        /// The first few thousand bytes of it, which are all that was kept.
+        start: Vec<u8>,
     },
     /// The memory for bodies is in use by others, and stayed so.
     #[error("too many large requests at once: no memory for this one within the time it has")]
@@ -104,16 +109,19 @@ impl BodyReader {
             deadline,
         };
         if declared.is_some_and(|length| length > limit) {
-            chunks.discard(limit).await;
-            return Err(BodyError::TooLarge { limit });
+            let start = chunks.discard(limit, Vec::new()).await;
+            return Err(BodyError::TooLarge { limit, start });
         }
         let memory = self.reserve(declared.unwrap_or(limit), deadline).await?;
         let mut bytes = Vec::with_capacity(declared.unwrap_or(0));
         while let Some(chunk) = chunks.next().await? {
             if bytes.len() + chunk.len() > limit {
-                drop((bytes, memory));
-                chunks.discard(limit).await;
-                return Err(BodyError::TooLarge { limit });
+                bytes.extend_from_slice(&chunk[..chunk.len().min(START)]);
+                bytes.truncate(START);
+                bytes.shrink_to_fit();
+                drop(memory);
+                let start = chunks.discard(limit, bytes).await;
+                return Err(BodyError::TooLarge { limit, start });
             }
             bytes.extend_from_slice(&chunk);
         }
@@ -173,15 +181,18 @@ impl Chunks {
         }
     }
 
-    /// Reads on and keeps nothing, up to four times `limit`: who sends more than that is no API server.
-    async fn discard(&mut self, limit: usize) {
+    /// Reads on, up to four times `limit`: who sends more than that is no API server. Keeps the start only.
+    async fn discard(&mut self, limit: usize, mut start: Vec<u8>) -> Vec<u8> {
         let mut left = limit.saturating_mul(4);
         while let Ok(Some(chunk)) = self.next().await {
+            let wanted = START.saturating_sub(start.len()).min(chunk.len());
+            start.extend_from_slice(&chunk[..wanted]);
             left = left.saturating_sub(chunk.len());
             if left == 0 {
-                return;
+                break;
             }
         }
+        start
     }
 }
 
@@ -229,10 +240,11 @@ mod tests {
         let declared = Body::from(vec![b'x'; 101]);
         let undeclared = chunked(vec![Ok(vec![b'x'; 100].into()), Ok("x".into())]);
         for body in [declared, undeclared] {
-            assert!(matches!(
-                reader.read(body).await,
-                Err(BodyError::TooLarge { limit: 100 })
-            ));
+            let read = reader.read(body).await;
+            let Err(BodyError::TooLarge { limit: 100, start }) = read else {
+                panic!("{read:?}")
+            };
+            assert_eq!(start, [b'x'; 101]);
         }
         assert_eq!(reader.large.available_permits(), 200);
     }
@@ -245,6 +257,9 @@ mod tests {
             reader.read(endless).await,
             Err(BodyError::TooLarge { .. })
         ));
+        let long = chunked(vec![Ok(vec![b'x'; 100_000].into()), Ok("y".into())]);
+        let read = reader.read(long).await;
+        assert!(matches!(read, Err(BodyError::TooLarge { start, .. }) if start == [b'x'; START]));
     }
 
     #[tokio::test(start_paused = true)]

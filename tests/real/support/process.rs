@@ -184,9 +184,6 @@ impl Reroll {
         self.builder.clone()
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
 
     /// SIGTERM, and its end; gives whether it ended well.
     pub async fn stop(mut self) -> bool {

@@ -1,0 +1,97 @@
+{{/* What reroll may do, and what its webhook is called for. */}}
+
+{{/* The kinds that reroll rolls. The code has the same table (`KINDS`). */}}
+{{- define "reroll.kinds" -}}
+- {group: apps, version: v1, resource: deployments}
+- {group: apps, version: v1, resource: statefulsets}
+- {group: apps, version: v1, resource: daemonsets}
+{{- end -}}
+
+{{/* Rights in each namespace that is worked in. Nothing here writes a Secret or a ConfigMap. */}}
+{{- define "reroll.rules" -}}
+# Watched and read, digested, and forgotten.
+- apiGroups: [""]
+  resources: [secrets, configmaps]
+  verbs: [get, list, watch]
+# Restarts, and reroll's own annotations, are patches.
+{{- range include "reroll.kinds" . | fromYamlArray }}
+- apiGroups: [{{ .group }}]
+  resources: [{{ .resource }}]
+  verbs: [get, list, watch, patch]
+{{- end }}
+# Has a container of a workload ever started without a source that it needs? And when was its current revision made?
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+- apiGroups: [apps]
+  resources: [replicasets, controllerrevisions]
+  verbs: [list]
+# A patch counts an Event that repeats.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{/* Labels of namespaces are the default for the workloads in them. */}}
+{{- define "reroll.namespaceRules" -}}
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [list, watch]
+  {{- with .Values.watch.namespaces }}
+  resourceNames: {{ toJson . }}
+  {{- end }}
+{{- end -}}
+
+{{/* The webhook's address, and the authority that vouches for it: (list $ "/path") */}}
+{{- define "reroll.clientConfig" -}}
+{{- $ := first . -}}
+service:
+  name: {{ include "reroll.fullname" $ }}
+  namespace: {{ include "reroll.namespace" $ }}
+  path: {{ last . }}
+  port: {{ $.Values.webhook.service.port }}
+{{- if and (eq $.Values.certificates.mode "existingSecret") $.Values.certificates.existingSecret.caBundle }}
+caBundle: {{ $.Values.certificates.existingSecret.caBundle | trim | b64enc }}
+{{- end }}
+{{- end -}}
+
+{{/* The same for every webhook. Never `Fail`: a webhook that is away must not hold anybody up. */}}
+{{- define "reroll.webhook" -}}
+admissionReviewVersions: [v1]
+failurePolicy: Ignore
+matchPolicy: Equivalent
+timeoutSeconds: {{ .Values.webhook.timeoutSeconds }}
+{{- end -}}
+
+{{/* A webhook that were asked about its own pods could not come up. */}}
+{{- define "reroll.namespaceExpressions" -}}
+- key: kubernetes.io/metadata.name
+  operator: NotIn
+  values: {{ concat (list (include "reroll.namespace" .) "kube-system" "kube-node-lease") .Values.webhook.excludedNamespaces | uniq | toJson }}
+{{- with .Values.watch.namespaces }}
+- key: kubernetes.io/metadata.name
+  operator: In
+  values: {{ toJson . }}
+{{- end }}
+{{- with .Values.webhook.namespaceSelector }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "reroll.webhookAnnotations" -}}
+{{- if and (eq .Values.certificates.mode "certManager") .Values.certificates.certManager.injectCa -}}
+# The leaf's Secret has the authority that signed it, whatever the issuer is at the moment.
+cert-manager.io/inject-ca-from: {{ include "reroll.namespace" . }}/{{ include "reroll.named" (list . "webhook") }}
+{{- end }}
+{{- with .Values.webhook.annotations }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "reroll.tlsSecret" -}}
+{{- if eq .Values.certificates.mode "certManager" -}}
+{{- include "reroll.named" (list . "webhook-tls") -}}
+{{- else -}}
+{{- required "certificates.existingSecret.name is the Secret with tls.crt and tls.key" .Values.certificates.existingSecret.name -}}
+{{- end -}}
+{{- end -}}
