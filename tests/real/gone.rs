@@ -13,8 +13,8 @@ use crate::support::{Arena, Recorder, deployment, eventually, secret};
 
 /// `timeoutSeconds` of the webhooks.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// What kubectl and the API server themselves take on a busy machine; less than the timeout that is the default.
-const SLACK: Duration = Duration::from_secs(8);
+/// How far apart the same calls of kubectl may be on a busy machine; less than the timeout that is the default, 10 s.
+const SLACK: Duration = Duration::from_secs(4);
 
 #[tokio::test]
 async fn a_killed_process_is_in_nobodys_way() {
@@ -37,11 +37,9 @@ async fn a_killed_process_is_in_nobodys_way() {
         2,
         "they are left behind"
     );
-    let took = change(&arena).await;
-    assert!(
-        took.iter().all(|(_, took)| *took < TIMEOUT + SLACK),
-        "{took:?}"
-    );
+    let (took, free) = change(&arena).await;
+    // The connection is refused, and nobody waits.
+    assert!(median(&took) < median(&free) + SLACK, "{took:?} {free:?}");
     let _reroll = builder.start().await;
     expect(&arena, &recorder).await;
 }
@@ -52,14 +50,14 @@ async fn a_process_that_never_answers_costs_a_timeout_per_write() {
     let reroll = arena.reroll().start().await;
     let recorder = before(&arena).await;
     reroll.signal("STOP");
-    let took = change(&arena).await;
+    let (took, free) = change(&arena).await;
     assert!(
-        took.iter().all(|(_, took)| *took < TIMEOUT + SLACK),
-        "{took:?}"
+        took.iter().all(|took| *took >= TIMEOUT),
+        "every one of these writes is the webhook's business: {took:?}"
     );
     assert!(
-        took.iter().all(|(_, took)| *took >= TIMEOUT),
-        "every one of these writes is the webhook's business: {took:?}"
+        median(&took) < median(&free) + TIMEOUT + SLACK,
+        "{took:?} {free:?}"
     );
     reroll.signal("CONT");
     expect(&arena, &recorder).await;
@@ -146,8 +144,8 @@ async fn before(arena: &Arena) -> Recorder {
     recorder
 }
 
-/// Creates, applies and deletes, and tells how long each took.
-async fn change(arena: &Arena) -> Vec<(String, Duration)> {
+/// Creates, applies and deletes. Tells how long each took, and how long a write took that no webhook sees.
+async fn change(arena: &Arena) -> (Vec<Duration>, Vec<Duration>) {
     let user = deployment("fresh", "fresh", "k");
     let mut labelled = user.clone();
     labelled["metadata"]["labels"] = json!({ "team": "a" });
@@ -160,14 +158,28 @@ async fn change(arena: &Arena) -> Vec<(String, Duration)> {
         ("delete secret spare", Value::Null),
         ("apply -f -", labelled),
     ];
-    let mut took = Vec::new();
+    let (mut took, mut free) = (Vec::new(), Vec::new());
     for (arguments, input) in writes {
-        let words: Vec<_> = arguments.split(' ').collect();
-        let began = Instant::now();
-        arena.kubectl_with(&words, &input.to_string()).await.ok();
-        took.push((format!("{arguments} {}", input["kind"]), began.elapsed()));
+        took.push(timed(arena, arguments, &input).await);
+        let account = json!({
+            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": format!("a{}", free.len()) },
+        });
+        free.push(timed(arena, "create -f -", &account).await);
     }
-    took
+    (took, free)
+}
+
+async fn timed(arena: &Arena, arguments: &str, input: &Value) -> Duration {
+    let words: Vec<_> = arguments.split(' ').collect();
+    let began = Instant::now();
+    arena.kubectl_with(&words, &input.to_string()).await.ok();
+    began.elapsed()
+}
+
+fn median(times: &[Duration]) -> Duration {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    times[times.len() / 2]
 }
 
 /// Everything that happened meanwhile is caught, once.
