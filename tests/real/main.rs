@@ -35,6 +35,7 @@ mod pods;
 mod property;
 mod recreate;
 mod references;
+mod replicas;
 mod rows;
 mod tamper;
 mod together;

@@ -1,0 +1,143 @@
+//! Several replicas: one restarts, another takes over, and no handover restarts twice or loses a change.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::support::{Arena, Recorder, Reroll, deployment, eventually};
+
+const LEADER: &str = "reroll_leader";
+
+/// A replica by a name of its own. Only one of an arena's has a webhook: they would register under one name.
+async fn replica(arena: &Arena, name: &str, webhook: bool) -> Reroll {
+    let builder = arena.reroll().flag("--instance", name);
+    let builder = if webhook {
+        builder
+    } else {
+        builder.without_webhook()
+    };
+    builder.start().await
+}
+
+async fn leads(replica: &Reroll) {
+    eventually("a replica leads", async || {
+        (replica.metric(LEADER).await > 0.0).then_some(())
+    })
+    .await;
+}
+
+/// So many Secrets, each with a Deployment of its own, adopted.
+async fn pairs(arena: &Arena, count: usize) -> Vec<String> {
+    let names: Vec<_> = (0..count).map(|number| format!("w{number:02}")).collect();
+    for name in &names {
+        arena.secret(name, &[("k", "one")]).await;
+        arena.create(&deployment(name, name, "k")).await;
+    }
+    for name in &names {
+        arena.adopted("Deployment", name).await;
+    }
+    names
+}
+
+fn expect_each(recorder: &Recorder, names: &[String], rollouts: usize) {
+    for name in names {
+        recorder.expect("Deployment", name, rollouts);
+        let mut all = recorder.restarted_for("Deployment", name);
+        let made = all.len();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), made, "{name} had a restarted-for twice");
+    }
+}
+
+#[tokio::test]
+async fn one_leads_and_after_a_crash_another_does_what_was_left() {
+    let arena = Arena::new("replicas-crash").await;
+    let first = replica(&arena, "first", true).await;
+    leads(&first).await;
+    let second = replica(&arena, "second", false).await;
+    assert_eq!(second.count(LEADER).await, 0);
+    let names = pairs(&arena, 40).await;
+    let recorder = arena.record().await;
+    for name in &names {
+        arena.update_secret(name, &[("k", "two")]).await;
+    }
+    recorder.reaches("Deployment", &names[0], 1).await;
+    let killed = Instant::now();
+    first.kill();
+    leads(&second).await;
+    assert!(
+        killed.elapsed() < Duration::from_secs(10),
+        "took over after {:?}",
+        killed.elapsed()
+    );
+    recorder.settle(&arena).await;
+    expect_each(&recorder, &names, 1);
+}
+
+#[tokio::test]
+async fn the_lease_is_released_at_sigterm() {
+    let arena = Arena::new("replicas-term").await;
+    let first = replica(&arena, "first", true).await;
+    leads(&first).await;
+    let second = replica(&arena, "second", false).await;
+    let names = pairs(&arena, 10).await;
+    let recorder = arena.record().await;
+    for name in &names {
+        arena.recreate_secret(name, &[("k", "one")]).await;
+    }
+    assert!(first.stop().await);
+    let stopped = Instant::now();
+    leads(&second).await;
+    // Well before the Lease would have run out.
+    assert!(
+        stopped.elapsed() < Duration::from_secs(4),
+        "took over after {:?}",
+        stopped.elapsed()
+    );
+    recorder.settle(&arena).await;
+    expect_each(&recorder, &names, 1);
+}
+
+#[tokio::test]
+async fn a_leader_that_slept_restarts_nothing_again() {
+    let arena = Arena::new("replicas-sleep").await;
+    let first = replica(&arena, "first", false).await;
+    leads(&first).await;
+    let second = replica(&arena, "second", false).await;
+    let names = pairs(&arena, 10).await;
+    let recorder = arena.record().await;
+    // The sleeper has intents for these in its memory when it wakes.
+    for name in &names {
+        arena.update_secret(name, &[("k", "two")]).await;
+    }
+    first.signal("STOP");
+    leads(&second).await;
+    recorder.settle(&arena).await;
+    let before = rollouts(&recorder, &names);
+    assert_eq!(before, vec![1; names.len()]);
+    for value in ["three", "two"] {
+        for name in &names {
+            arena.update_secret(name, &[("k", value)]).await;
+        }
+        recorder.settle(&arena).await;
+    }
+    first.signal("CONT");
+    eventually("the sleeper knows that it does not lead", async || {
+        (first.count(LEADER).await == 0).then_some(())
+    })
+    .await;
+    recorder.settle(&arena).await;
+    expect_each(&recorder, &names, 3);
+    second.kill();
+    leads(&first).await;
+    recorder.settle(&arena).await;
+    expect_each(&recorder, &names, 3);
+}
+
+fn rollouts(recorder: &Recorder, names: &[String]) -> Vec<usize> {
+    names
+        .iter()
+        .map(|name| recorder.rollouts("Deployment", name))
+        .collect()
+}
