@@ -49,6 +49,7 @@
 //!    versions of that moment, so that the workload is not restarted a second time ([`model::stamp`]).
 //! 6. An Event on the workload says what changed ([`controller::report`]).
 //!
+//! Of several replicas each does steps 1 to 3 and 5; the holder of a Lease ([`controller::lease`]) does step 4 and writes.
 //! After a crash or an upgrade step 3 is done for every workload ([`controller::reconcile`]): what changed meanwhile is
 //! restarted for, once, and nothing else is.
 //!

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     admission::{bind, check_api_server},
-    tasks::spawn_controller,
+    tasks::{spawn_controller, spawn_key_watch},
 };
 use crate::{
     config::Settings,
@@ -182,14 +182,14 @@ impl Parts {
             election.await;
             ("leader election", Ok(()))
         });
-        let key = digest_key::load_or_create(
-            &client,
+        let store = digest_key::Store::new(
+            client.clone(),
             &cluster.own_namespace,
             &cluster.digest_key_secret,
             wait,
-            leadership.clone(),
-        )
-        .await?;
+        );
+        let key = store.load_or_create(leadership.clone()).await?;
+        spawn_key_watch(store, key.clone(), leadership.clone(), tasks, stop);
         tracing::info!(%api_server, user = own_user, digest_key = key.id(), "connected");
         let state = Arc::new(State::new(
             Index::new(key),

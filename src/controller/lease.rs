@@ -162,7 +162,7 @@ impl Election {
             ),
             (true, false) => tracing::warn!(
                 identity = self.identity,
-                "lost the Lease: another replica restarts workloads"
+                "lost the Lease: this replica restarts nothing until it holds it again"
             ),
             _ => {}
         }

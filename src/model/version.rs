@@ -130,6 +130,11 @@ impl DigestKey {
         })
     }
 
+    /// The key itself, to be written where it is kept and nowhere else.
+    pub fn bytes(&self) -> &[u8] {
+        &self.key
+    }
+
     /// Says which key it is without telling the key.
     pub fn id(&self) -> &str {
         &self.id

@@ -12,9 +12,11 @@ use crate::{
     config::ClusterSettings,
     controller::{
         Controller,
+        digest_key::Store,
+        lease::Leadership,
         watch::{Watch, Watched},
     },
-    model::{SourceKind, workload::KINDS},
+    model::{DigestKey, SourceKind, workload::KINDS},
     ops::health::Readiness,
 };
 
@@ -82,4 +84,21 @@ pub(super) fn spawn_controller(
         ("provisional intents", Ok(()))
     });
     listed
+}
+
+/// Looks after the digest key; ends the process, to be started again, when somebody replaced it.
+pub(super) fn spawn_key_watch(
+    store: Store,
+    key: DigestKey,
+    leadership: Leadership,
+    tasks: &mut Tasks,
+    stop: &CancellationToken,
+) {
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        let watch = stop
+            .run_until_cancelled(store.look_after(&key, leadership))
+            .await;
+        ("digest key", watch.unwrap_or(Ok(())).map_err(Into::into))
+    });
 }

@@ -22,6 +22,7 @@ mod support;
 
 mod canary;
 mod create;
+mod digest_key;
 mod downtime;
 mod gone;
 mod helm;

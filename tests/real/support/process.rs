@@ -196,6 +196,13 @@ impl Reroll {
         .success()
     }
 
+    /// Waits until it ends by itself; gives whether it ended well.
+    pub async fn ended(&mut self) -> bool {
+        eventually("reroll ends", async || self.child.try_wait().unwrap())
+            .await
+            .success()
+    }
+
     /// SIGKILL.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
