@@ -178,8 +178,8 @@ impl Store {
         };
         let probe = secret(&self.name, &[]);
         match timeout(self.timeout, self.api.create(&dry, &probe)).await {
-            Ok(Err(kube::Error::Api(status))) if status.is_not_found() => {
-                Err(self.failed(status.message))
+            Ok(Err(error)) if matches!(&error, kube::Error::Api(status) if status.is_not_found()) => {
+                Err(self.failed(reason(&error)))
             }
             // Whatever else is wrong shows when it matters.
             Ok(_) | Err(_) => Ok(()),
