@@ -45,8 +45,18 @@ impl Said {
 
 impl Arena {
     pub async fn new(name: &str) -> Self {
+        Self::on(Cluster::shared(), name).await
+    }
+
+    /// In a cluster of its own, which the test may break. It lives until the process ends.
+    pub async fn on_own_cluster(name: &str) -> Self {
+        let start = tokio::task::spawn_blocking(|| Cluster::start().unwrap());
+        let cluster = Box::leak(Box::new(start.await.unwrap()));
+        Self::on(cluster, name).await
+    }
+
+    async fn on(cluster: &'static Cluster, name: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let cluster = Cluster::shared();
         let client = cluster.client().await;
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("{name}-{}-{number}", std::process::id());
