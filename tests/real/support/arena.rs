@@ -49,6 +49,7 @@ impl Arena {
     }
 
     /// In a cluster of its own, which the test may break. It lives until the process ends.
+    #[allow(dead_code, reason = "only the tests of faults break clusters")]
     pub async fn on_own_cluster(name: &str) -> Self {
         let start = tokio::task::spawn_blocking(|| Cluster::start().unwrap());
         let cluster = Box::leak(Box::new(start.await.unwrap()));
