@@ -6,7 +6,7 @@ use clap::Parser;
 use reroll::{
     config::{Cli, Command, Settings},
     ops::logging,
-    run::run,
+    run::{Surroundings, run},
 };
 
 #[tokio::main]
@@ -25,5 +25,5 @@ async fn main() -> ExitCode {
 async fn start(args: reroll::config::RunArgs) -> anyhow::Result<()> {
     let settings = Settings::new(args)?;
     logging::init(&settings.ops)?;
-    run(settings).await
+    run(settings, Surroundings::default()).await
 }

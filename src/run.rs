@@ -30,8 +30,9 @@ use crate::{
     controller::{
         Controller, digest_key,
         lease::{Election, LeaseSettings, Work},
+        restart::Probe,
     },
-    model::Index,
+    model::{Index, observed::FORMAT},
     ops::{
         events,
         health::{self, Health, Liveness, Readiness},
@@ -40,7 +41,7 @@ use crate::{
             views::{Indexed, Pending},
         },
     },
-    state::{State, system_clock},
+    state::{Clock, State, system_clock},
     webhook::{registration::Registration, server::Limits},
 };
 
@@ -56,11 +57,33 @@ const STALLED: Duration = Duration::from_secs(10);
 /// All tasks of the process, by name.
 type Tasks = JoinSet<(&'static str, anyhow::Result<()>)>;
 
+/// What is given to the program from outside, so that tests can give something else.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Tells the time of day.
+    pub clock: Clock,
+    /// Is told of named moments of a write.
+    pub probe: Probe,
+    /// The format of `observed` that is written.
+    pub format: u64,
+}
+
+impl Default for Surroundings {
+    /// What the product runs with.
+    fn default() -> Self {
+        Self {
+            clock: system_clock(),
+            probe: Arc::new(|_| {}),
+            format: FORMAT,
+        }
+    }
+}
+
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// When it cannot start, or a task ends unasked.
-pub async fn run(settings: Settings) -> anyhow::Result<()> {
+pub async fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
     let [Ok(mut terminate), Ok(mut interrupt)] = signals else {
@@ -69,7 +92,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let began = Instant::now();
 
     let mut tasks = Tasks::new();
-    let parts = Parts::start(&settings, &mut tasks, &stop);
+    let parts = Parts::start(&settings, surroundings, &mut tasks, &stop);
     let parts = tokio::select! {
         parts = parts => parts?,
         _ = terminate.recv() => return Ok(()),
@@ -129,6 +152,7 @@ async fn first_failure(tasks: &mut Tasks) -> anyhow::Error {
 struct Parts {
     state: Arc<State>,
     controller: Arc<Controller>,
+    digest_key: digest_key::Store,
     client: Client,
     readiness: Readiness,
     reconciled: health::ReadyPart,
@@ -139,6 +163,7 @@ struct Parts {
 impl Parts {
     async fn start(
         settings: &Settings,
+        surroundings: Surroundings,
         tasks: &mut Tasks,
         stop: &CancellationToken,
     ) -> anyhow::Result<(Self, Listed)> {
@@ -174,7 +199,7 @@ impl Parts {
             &cluster.own_namespace,
             lease,
             cluster.instance.clone(),
-            system_clock(),
+            Arc::clone(&surroundings.clock),
             work,
         );
         let election = election.run(stop.clone());
@@ -189,11 +214,11 @@ impl Parts {
             wait,
         );
         let key = store.load_or_create(leadership.clone()).await?;
-        spawn_key_watch(store, key.clone(), leadership.clone(), tasks, stop);
+        let key = key.with_format(surroundings.format);
         tracing::info!(%api_server, user = own_user, digest_key = key.id(), "connected");
         let state = Arc::new(State::new(
             Index::new(key),
-            system_clock(),
+            surroundings.clock,
             Arc::clone(&metrics),
             own_user,
         ));
@@ -203,7 +228,7 @@ impl Parts {
             events.await;
             ("event publisher", Ok(()))
         });
-        let controller = Arc::new(Controller::new(
+        let controller = Controller::new(
             Arc::clone(&state),
             client.clone(),
             settings.restarts.clone(),
@@ -211,7 +236,9 @@ impl Parts {
             sink,
             leadership.clone(),
             health.liveness.heartbeat("restarts", STALLED),
-        ));
+        );
+        let controller = Arc::new(controller.with_probe(surroundings.probe));
+        spawn_key_watch(&controller, store.clone(), tasks, stop);
         let listed = spawn_controller(
             &controller,
             cluster,
@@ -224,6 +251,7 @@ impl Parts {
         let mut parts = Self {
             state,
             controller,
+            digest_key: store,
             client,
             readiness: health.readiness.clone(),
             reconciled,
@@ -241,6 +269,7 @@ impl Parts {
         if stop.run_until_cancelled(listed).await.is_none() {
             return;
         }
+        self.controller.settle_key(&self.digest_key).await;
         self.controller.reconcile_start(began);
         self.reconciled.ready();
         if let Some((registration, part)) = &self.registration
@@ -260,10 +289,12 @@ impl Parts {
 fn view(metrics: &Metrics, state: &Arc<State>, controller: &Arc<Controller>) {
     let index = Arc::clone(state);
     metrics.view_indexed(move || {
-        let (sources, workloads) = index.index().size();
+        let index = index.index();
+        let (sources, workloads) = index.size();
         Indexed {
             sources: sources as u64,
             workloads: workloads as u64,
+            under_previous_key: index.under_previous_key() as u64,
         }
     });
     let controller = Arc::clone(controller);

@@ -35,6 +35,8 @@ pub struct State {
     provisional: Mutex<Provisional>,
     /// Rung when something was added to [`Provisional`].
     pub provisional_added: Notify,
+    /// Rung when something was observed under a digest key that may be right instead of ours.
+    pub key_doubted: Notify,
     /// The time of day.
     pub clock: Clock,
     /// What is counted.
@@ -52,6 +54,7 @@ impl State {
             index: RwLock::new(index),
             provisional: Mutex::default(),
             provisional_added: Notify::new(),
+            key_doubted: Notify::new(),
             clock,
             metrics,
             reviews: AtomicU64::new(0),

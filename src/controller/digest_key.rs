@@ -1,4 +1,9 @@
 //! The digest key: 32 random bytes in a Secret of reroll's own namespace, made once and kept.
+//!
+//! Who wants another one puts it in the place of `key` and the one before into `old`, in one write: what was observed
+//! under the old one is then compared with it, and rewritten under the new one. Every replica looks after the Secret.
+//! One that was deleted is written again; one that was replaced ends the process, which starts again with the new key,
+//! so that no two replicas go on with different ones.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,19 +20,23 @@ use crate::model::{DigestKey, version::BadKey};
 
 /// Where the key stands in the Secret's data.
 const DATA_KEY: &str = "key";
+/// Where the key before stands, while a rotation lasts.
+const DATA_OLD: &str = "old";
 
 /// There is no key to work with.
 #[derive(Debug, thiserror::Error)]
 pub enum DigestKeyError {
     /// The Secret holds something else.
     #[error(
-        "Secret {namespace}/{name} is no digest key: {source}; delete it to have a new one made (nothing restarts for that)"
+        "Secret {namespace}/{name} has no digest key in `{field}`: {source}; put it right, or delete the Secret to have a new one made (nothing restarts for that)"
     )]
     Bad {
         /// Its namespace.
         namespace: String,
         /// Its name.
         name: String,
+        /// Where in its data.
+        field: &'static str,
         /// What is wrong.
         source: BadKey,
     },
@@ -69,8 +78,25 @@ pub struct Replaced {
     pub name: String,
 }
 
-/// How often is looked whether the key is still there.
-const CHECK_EVERY: Duration = Duration::from_secs(5);
+/// What a check of the key found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// It is the one in use.
+    Same,
+    /// The Secret is not there.
+    Missing,
+}
+
+/// What is wrong with the key.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsound {
+    /// It is another one.
+    #[error(transparent)]
+    Replaced(#[from] Replaced),
+    /// It cannot be used, or read.
+    #[error(transparent)]
+    Unusable(#[from] DigestKeyError),
+}
 
 impl Store {
     /// A Secret of reroll's own namespace; `timeout` is for each call.
@@ -114,39 +140,31 @@ impl Store {
         }
     }
 
-    /// Looks after the key for as long as the process runs: one that was deleted is written again from memory, so that
-    /// it is lost only with all replicas at once.
+    /// Looks whether the key is still there and the same: one that was deleted is written again from memory by the
+    /// leader, so that it is lost only with all replicas at once.
     ///
     /// # Errors
-    /// When somebody replaced it. One that cannot be used, or read, is told and left.
-    pub async fn look_after(
-        &self,
-        key: &DigestKey,
-        leadership: Leadership,
-    ) -> Result<(), Replaced> {
-        let mut told = false;
-        loop {
-            sleep(CHECK_EVERY).await;
-            let found = self
-                .read()
-                .await
-                .and_then(|secret| secret.map(|secret| self.key(&secret)).transpose());
-            match found {
-                Ok(Some(found)) if found.id() == key.id() => told = false,
-                Ok(Some(_)) => {
-                    return Err(Replaced {
-                        namespace: self.namespace.clone(),
-                        name: self.name.clone(),
-                    });
-                }
-                Ok(None) if leadership.leads() => self.restore(key).await,
-                Err(error) if !told => {
-                    told = true;
-                    tracing::error!(%error, "the digest key cannot be checked; the one in memory is used on");
-                }
-                Ok(None) | Err(_) => {}
+    /// See [`Unsound`].
+    pub async fn check(&self, key: &DigestKey, leads: bool) -> Result<Checked, Unsound> {
+        let Some(secret) = self.read().await? else {
+            if leads {
+                self.restore(key).await;
             }
+            return Ok(Checked::Missing);
+        };
+        let found = self.key(&secret)?;
+        // One that was added to be compared with is not known here yet; one that was taken away does no harm.
+        let adds = found.previous().is_some_and(|old| {
+            key.previous()
+                .is_none_or(|previous| previous.id() != old.id())
+        });
+        if found.id() != key.id() || adds {
+            return Err(Unsound::Replaced(Replaced {
+                namespace: self.namespace.clone(),
+                name: self.name.clone(),
+            }));
         }
+        Ok(Checked::Same)
     }
 
     async fn restore(&self, key: &DigestKey) {
@@ -198,11 +216,17 @@ impl Store {
     }
 
     fn key(&self, secret: &Secret) -> Result<DigestKey, DigestKeyError> {
-        let value = secret.data.as_ref().and_then(|data| data.get(DATA_KEY));
-        let bytes = value.map(|value| value.0.as_slice()).unwrap_or_default();
+        let data = |field| secret.data.as_ref()?.get(field).map(|value| &value.0[..]);
+        let old = data(DATA_OLD).map(|old| self.read_key(DATA_OLD, old));
+        let key = self.read_key(DATA_KEY, data(DATA_KEY).unwrap_or_default())?;
+        Ok(key.with_previous(old.transpose()?))
+    }
+
+    fn read_key(&self, field: &'static str, bytes: &[u8]) -> Result<DigestKey, DigestKeyError> {
         DigestKey::new(bytes).map_err(|source| DigestKeyError::Bad {
             namespace: self.namespace.clone(),
             name: self.name.clone(),
+            field,
             source,
         })
     }

@@ -93,7 +93,7 @@ impl Controller {
             let Some(tracked) = index.workload(key) else {
                 return Finish::Over;
             };
-            match tracked.unwritten(index.key()) {
+            match index.unwritten(key) {
                 None => (None, report, None),
                 Some(None) => (
                     None,

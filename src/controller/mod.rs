@@ -9,6 +9,7 @@ pub mod adoption;
 pub mod digest_key;
 pub mod housekeeping;
 pub mod intents;
+pub mod key_watch;
 pub mod lease;
 pub mod reconcile;
 pub mod report;
@@ -30,6 +31,7 @@ use self::{
     housekeeping::Housekeeping,
     intents::{Bounds, Held, Intents, Pacing},
     lease::Leadership,
+    restart::Probe,
 };
 use crate::{
     config::RestartSettings,
@@ -63,6 +65,7 @@ pub struct Controller {
     leadership: Leadership,
     /// Shows that the restart loop is alive.
     heartbeat: Heartbeat,
+    probe: Probe,
     /// Until every first list is complete nothing is judged: absence would mean nothing.
     listed: AtomicBool,
 }
@@ -103,9 +106,16 @@ impl Controller {
             housekeeping_changed: Notify::new(),
             leadership,
             heartbeat,
+            probe: Arc::new(|_| {}),
             listed: AtomicBool::new(false),
             settings,
         }
+    }
+
+    /// The same, telling of moments of restarts.
+    #[must_use]
+    pub fn with_probe(self, probe: Probe) -> Self {
+        Self { probe, ..self }
     }
 
     /// The intents.
@@ -222,6 +232,9 @@ impl Controller {
             return;
         };
         self.state.metrics.decided(decision.outcome.as_str());
+        if decision.outcome == Outcome::Undecided(Undecided::UnknownKey) {
+            self.state.key_doubted.notify_one();
+        }
         let due = matches!(
             decision.outcome,
             Outcome::Restart | Outcome::Undecided(Undecided::Behind | Undecided::AskPods)
@@ -274,6 +287,10 @@ fn held(judged: &Judged) -> Option<Held> {
             outcome: Outcome::Undecided(Undecided::NewerFormat),
             ..
         } => Some(Held::NewerFormat),
+        Decision {
+            outcome: Outcome::Undecided(Undecided::UnknownKey),
+            ..
+        } => Some(Held::UnknownKey),
         Decision {
             outcome: Outcome::Restart,
             ..

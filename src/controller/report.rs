@@ -108,6 +108,8 @@ impl Controller {
                 "NewerFormat",
                 "reroll.dev/observed was written by a newer reroll: nothing restarts".to_owned(),
             ),
+            // One of many at once, for a moment: the watch of the digest key says what is wrong, once for all.
+            Held::UnknownKey => return,
             Held::NoRoom => return self.report_no_room(key),
             Held::Paused => ("NotRolling", "it was restarted, but it is paused: its pods roll when it is resumed".to_owned()),
             Held::OnDelete => (

@@ -8,13 +8,12 @@ use std::{sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use kube::{
-    Api,
     api::{Patch, PatchParams},
     core::DynamicObject,
 };
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, error::Elapsed, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +38,20 @@ use crate::{
 
 /// The most characters of `reroll.dev/last-restart`.
 const LAST_RESTART_LENGTH: usize = 1024;
+
+/// A moment of a restart that tests end the process at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Everything is decided, and nothing is sent yet.
+    BeforePatch,
+    /// The API server has answered, and nobody has looked at the answer.
+    AnswerUnread,
+    /// The answer was taken over, and nothing more was done.
+    AfterPatch,
+}
+
+/// Is told of each [`Moment`].
+pub type Probe = Arc<dyn Fn(Moment) + Send + Sync>;
 
 /// How often the loop shows that it is alive when there is nothing to do.
 pub(super) const BEAT: Duration = Duration::from_secs(1);
@@ -98,6 +111,9 @@ pub(super) fn backoff(attempts: u32) -> Duration {
         .nth(attempts.min(16) as usize)
         .unwrap_or(Duration::from_mins(1))
 }
+
+/// What the API server said to a write; `Err`: nothing in time.
+type Answer = Result<kube::Result<DynamicObject>, Elapsed>;
 
 impl Controller {
     /// Carries out what is due, until `stop`; then lets what is under way end.
@@ -277,8 +293,12 @@ impl Controller {
             self.intents().unused();
             return Finish::Over;
         };
-        match self.write(key, patch).await {
+        (self.probe)(Moment::BeforePatch);
+        let answer = self.send(key, patch).await;
+        (self.probe)(Moment::AnswerUnread);
+        match self.take_answer(key, answer).await {
             Ok(()) => {
+                (self.probe)(Moment::AfterPatch);
                 for cause in causes {
                     self.state
                         .metrics
@@ -313,14 +333,22 @@ impl Controller {
         key: &WorkloadKey,
         patch: patch::Patch,
     ) -> Result<(), Failure> {
+        let answer = self.send(key, patch).await;
+        self.take_answer(key, answer).await
+    }
+
+    async fn send(&self, key: &WorkloadKey, patch: patch::Patch) -> Answer {
         let api = workloads(self.client.clone(), key.kind, &key.namespace);
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
         let patch = Patch::<()>::Json(patch);
-        let write = api.patch(&key.name, &params, &patch);
-        match timeout(self.request_timeout, write).await {
+        timeout(self.request_timeout, api.patch(&key.name, &params, &patch)).await
+    }
+
+    async fn take_answer(&self, key: &WorkloadKey, answer: Answer) -> Result<(), Failure> {
+        match answer {
             Err(_) => Err(Failure::Timeout),
             Ok(Ok(object)) => {
                 self.take_over(key, &object);
@@ -329,14 +357,15 @@ impl Controller {
             Ok(Err(error)) => {
                 let failure = Failure::of(&error);
                 if failure == Failure::Conflict {
-                    self.read_workload(&api, key).await;
+                    self.read_workload(key).await;
                 }
                 Err(failure)
             }
         }
     }
 
-    async fn read_workload(&self, api: &Api<DynamicObject>, key: &WorkloadKey) {
+    async fn read_workload(&self, key: &WorkloadKey) {
+        let api = workloads(self.client.clone(), key.kind, &key.namespace);
         match timeout(self.request_timeout, api.get_opt(&key.name)).await {
             Ok(Ok(Some(object))) => self.take_over(key, &object),
             Ok(Ok(None)) => self.workload_deleted(key),

@@ -26,6 +26,7 @@ pub use self::{
 use super::{
     fold::Fold,
     observed::{Entry, Observed},
+    rotation,
     source::{References, SourceName},
     version::DigestKey,
 };
@@ -38,6 +39,8 @@ pub const CREATE_WINDOW: i64 = 30;
 pub enum Undecided {
     /// `observed` was written by a newer release.
     NewerFormat,
+    /// `observed` was written under a digest key that this process does not know, and which may be the right one.
+    UnknownKey,
     /// A list is not complete yet.
     Unsynced,
     /// A source is known only in an older version than the observed one.
@@ -68,6 +71,7 @@ impl Outcome {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Undecided(Undecided::NewerFormat) => "undecided_newer_format",
+            Self::Undecided(Undecided::UnknownKey) => "undecided_unknown_key",
             Self::Undecided(Undecided::Unsynced) => "undecided_unsynced",
             Self::Undecided(Undecided::Behind) => "undecided_behind",
             Self::Undecided(Undecided::AskPods) => "undecided_ask_pods",
@@ -112,9 +116,15 @@ pub fn decide<'a>(
     live: &dyn Fn(&SourceName) -> Lookup<'a>,
     key: &DigestKey,
 ) -> Decision {
+    let rekeyed;
     let (before, comparable) = match known {
         Known::Newer => return Decision::undecided(Undecided::NewerFormat, Vec::new()),
+        Known::UnknownKey => return Decision::undecided(Undecided::UnknownKey, Vec::new()),
         Known::Observed(observed) if belongs(observed, subject) => (Some(observed), true),
+        Known::Previous(observed) if belongs(observed, subject) => {
+            rekeyed = rotation::rekey(observed, subject.uses, live, key);
+            (Some(&rekeyed), true)
+        }
         Known::OtherKey(observed) if belongs(observed, subject) => (Some(observed), false),
         _ => (None, true),
     };
@@ -216,6 +226,7 @@ fn combine(
         return Decision::undecided(Undecided::Behind, unsure);
     }
     let mut next = Observed {
+        format: before.map_or(key.format(), |old| old.format),
         key_id: key.id().to_owned(),
         workload_uid: subject.uid.to_owned(),
         created_at: None,
@@ -240,12 +251,20 @@ fn combine(
         (.., true) => Outcome::Record,
         _ => Outcome::Keep,
     };
-    let sequence = next.sequence.saturating_add(u64::from(changed));
     Decision {
         outcome,
         causes,
-        next: Some(Observed { sequence, ..next }),
+        next: Some(if changed { numbered(next, key) } else { next }),
         missing,
+    }
+}
+
+/// The same as the next in the sequence of this workload, in the format of this release.
+pub(super) fn numbered(observed: Observed, key: &DigestKey) -> Observed {
+    Observed {
+        format: key.format(),
+        sequence: observed.sequence.saturating_add(1),
+        ..observed
     }
 }
 
@@ -259,11 +278,10 @@ pub fn restart_for(
 ) -> Decision {
     let mut next = observed.clone();
     next.restarted_for = fresh(subject, Some(observed), observed, key);
-    next.sequence = next.sequence.saturating_add(1);
     Decision {
         outcome: Outcome::Restart,
         causes,
-        next: Some(next),
+        next: Some(numbered(next, key)),
         missing: Vec::new(),
     }
 }

@@ -15,6 +15,7 @@ pub mod index;
 pub mod observed;
 pub mod patch;
 pub mod policy;
+pub mod rotation;
 pub mod source;
 pub mod stamp;
 #[cfg(test)]

@@ -105,6 +105,8 @@ impl Entry {
 /// The annotation's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
+    /// The format it is written in; what is not changed keeps the format it was read in.
+    pub format: u64,
     /// Which digest key the digests were made with.
     pub key_id: String,
     /// `metadata.uid` of the workload; empty at CREATE, where it is not known yet.
@@ -126,6 +128,8 @@ pub struct Observed {
 pub enum Reading {
     /// Written by reroll under the key at hand.
     Genuine(Observed),
+    /// Written by reroll under the key before, whose digests can be compared too.
+    Previous(Observed),
     /// Written under another key: uids can be compared, digests cannot.
     OtherKey(Observed),
     /// Written by a newer release.
@@ -184,10 +188,10 @@ impl Observed {
             v: u64,
         }
         match serde_json::from_str::<Format>(text) {
-            Ok(Format { v }) if v > FORMAT => return Reading::Newer(v),
-            Ok(Format { v }) if v < FORMAT => return Reading::Foreign,
-            Ok(_) => {}
-            Err(_) => return Reading::Foreign,
+            Ok(Format { v }) if v > key.format() => return Reading::Newer(v),
+            // There has been one format so far, so every older one reads like it.
+            Ok(Format { v: 1.. }) => {}
+            Ok(Format { v: 0 }) | Err(_) => return Reading::Foreign,
         }
         let Ok(mut wire) = serde_json::from_str::<Wire>(text) else {
             return Reading::Foreign;
@@ -197,14 +201,16 @@ impl Observed {
             return Reading::Foreign;
         }
         let mac = wire.m.take();
-        let ours = wire.k == key.id();
-        if ours && mac != Some(wire.mac(key)) {
+        let made_with = key.by_id(&wire.k);
+        if made_with.is_some_and(|key| mac != Some(wire.mac(key))) {
             return Reading::Foreign;
         }
-        match Self::from_wire(wire) {
-            Some(observed) if ours => Reading::Genuine(observed),
-            Some(observed) => Reading::OtherKey(observed),
-            None => Reading::Foreign,
+        let current = wire.k == key.id();
+        match (Self::from_wire(wire), made_with) {
+            (Some(observed), Some(_)) if current => Reading::Genuine(observed),
+            (Some(observed), Some(_)) => Reading::Previous(observed),
+            (Some(observed), None) => Reading::OtherKey(observed),
+            (None, _) => Reading::Foreign,
         }
     }
 
@@ -213,10 +219,10 @@ impl Observed {
         self.workload_uid.is_empty() || self.workload_uid == uid
     }
 
-    /// The annotation's text.
+    /// The annotation's text, under the key whose digests it has.
     pub fn print(&self, key: &DigestKey) -> String {
         let mut wire = self.to_wire();
-        wire.m = Some(wire.mac(key));
+        wire.m = Some(wire.mac(key.by_id(&self.key_id).unwrap_or(key)));
         wire.text()
     }
 
@@ -279,7 +285,7 @@ impl Observed {
 
     fn to_wire(&self) -> Wire {
         Wire {
-            v: FORMAT,
+            v: self.format,
             k: self.key_id.clone(),
             r#for: self.workload_uid.clone(),
             at: self.created_at,
@@ -301,6 +307,7 @@ impl Observed {
             .into_iter()
             .map(|(name, entry)| Some((name.parse().ok()?, entry.into_entry()?)));
         Some(Self {
+            format: wire.v,
             key_id: wire.k,
             workload_uid: wire.r#for,
             created_at: wire.at,

@@ -16,8 +16,9 @@ use serde_json::Value;
 
 use super::{
     annotation::{LAST_RESTART, OBSERVED, RESTARTED_FOR},
-    decide::{CREATE_WINDOW, Known, Lookup, Subject, belongs, fresh},
+    decide::{CREATE_WINDOW, Known, Lookup, Subject, belongs, fresh, numbered},
     observed::{Entry, Mark, Observed, Reading},
+    rotation,
     source::{Need, SourceName, Usage},
     version::DigestKey,
     workload::Kind,
@@ -71,17 +72,26 @@ pub fn stamp_update<'a>(
     live: &dyn Fn(&SourceName) -> Lookup<'a>,
     key: &DigestKey,
 ) -> Option<Stamp> {
+    let rekeyed;
     let before = match known {
-        Known::Newer => return None,
-        // Either key may be the wrong one; the controller says which when it takes over the digests.
+        Known::Newer | Known::UnknownKey => return None,
+        // The controller takes over the digests, where it can judge.
         Known::OtherKey(observed) if belongs(observed, subject) => return None,
         Known::Nothing | Known::OtherKey(_) => None,
         Known::Observed(observed) => Some(observed).filter(|known| belongs(known, subject)),
+        Known::Previous(observed) if !belongs(observed, subject) => None,
+        // Versions that are not of this moment cannot be compared under the other key.
+        Known::Previous(_) if !all_read(subject, live) => return None,
+        Known::Previous(observed) => {
+            rekeyed = rotation::rekey(observed, subject.uses, live, key);
+            Some(&rekeyed)
+        }
     };
     // Sources are judged one by one even where the old entries are folded: the fold then differs or not as a whole.
     let old = |source: &SourceName| before.and_then(|observed| observed.entries.get(source));
     let (entries, advanced, waiting) = entries(subject, &old, live);
     let mut next = Observed {
+        format: before.map_or(key.format(), |observed| observed.format),
         key_id: key.id().to_owned(),
         workload_uid: subject.uid.to_owned(),
         created_at: None,
@@ -107,7 +117,7 @@ pub fn stamp_update<'a>(
     }
     let mut observed = fitted(&next);
     if before != Some(&observed) {
-        observed.sequence = observed.sequence.saturating_add(1);
+        observed = numbered(observed, key);
     }
     Some(Stamp {
         restarted_for: observed.restarted_for.clone(),
@@ -143,6 +153,7 @@ pub fn stamp_create<'a>(
         .filter(|at| at.abs_diff(now) <= CREATE_WINDOW.unsigned_abs())
         .unwrap_or(now);
     let observed = Observed {
+        format: key.format(),
         key_id: key.id().to_owned(),
         workload_uid: String::new(),
         created_at: Some(created_at),

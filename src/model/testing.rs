@@ -214,6 +214,7 @@ impl World {
         entries: impl IntoIterator<Item = (SourceName, Entry)>,
     ) -> Observed {
         Observed {
+            format: key().format(),
             key_id: key().id().to_owned(),
             workload_uid: WORKLOAD.to_owned(),
             created_at: None,

@@ -6,7 +6,7 @@
 //! digested, so that nobody can compare guesses in a Secret of their own. Labels, annotations and `immutable` are not
 //! data.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use hmac::{Hmac, KeyInit, Mac};
 use k8s_openapi::{
@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     annotation,
+    observed::FORMAT,
     source::{SourceKey, SourceKind, SourceName, Usage},
 };
 
@@ -29,6 +30,8 @@ const DIGEST_FORMAT: &[u8] = b"reroll-digest-1";
 pub struct Digest([u8; 12]);
 
 impl Digest {
+    /// What no data has: stands for data that is known to be other than the live one, and nothing else about it.
+    pub const CHANGED: Self = Self([0; 12]);
     /// Length of the printed form.
     pub const PRINTED: usize = 16;
 
@@ -93,6 +96,8 @@ impl fmt::Debug for Digest {
 pub struct DigestKey {
     key: Vec<u8>,
     id: String,
+    previous: Option<Arc<Self>>,
+    format: u64,
 }
 
 impl fmt::Debug for DigestKey {
@@ -127,7 +132,44 @@ impl DigestKey {
         Ok(Self {
             key: key.to_vec(),
             id: id.to_string()[..8].to_owned(),
+            previous: None,
+            format: FORMAT,
         })
+    }
+
+    /// With the key that was used before, so that what was digested with it can still be compared.
+    #[must_use]
+    pub fn with_previous(self, previous: Option<Self>) -> Self {
+        let previous = previous.filter(|previous| previous.id != self.id);
+        Self {
+            previous: previous.map(Arc::new),
+            ..self
+        }
+    }
+
+    /// As a release with this format of `observed` would use it. The product has one, [`FORMAT`]; tests have two side
+    /// by side.
+    #[must_use]
+    pub fn with_format(self, format: u64) -> Self {
+        Self { format, ..self }
+    }
+
+    /// The key before, while a rotation lasts.
+    pub fn previous(&self) -> Option<&Self> {
+        self.previous.as_deref()
+    }
+
+    /// The format of `observed` that is written.
+    pub fn format(&self) -> u64 {
+        self.format
+    }
+
+    /// This key or the one before, whichever has the id.
+    pub fn by_id(&self, id: &str) -> Option<&Self> {
+        [Some(self), self.previous()]
+            .into_iter()
+            .flatten()
+            .find(|key| key.id == id)
     }
 
     /// The key itself, to be written where it is kept and nowhere else.
@@ -178,6 +220,8 @@ pub struct Version {
     pub whole: Digest,
     /// Digests by key, sorted.
     keys: Box<[(Box<str>, Digest)]>,
+    /// The same under the digest key before, while a rotation lasts.
+    pub previous: Option<Box<Self>>,
 }
 
 impl Version {
@@ -229,6 +273,9 @@ impl Version {
         immutable: Option<bool>,
         data: BTreeMap<&str, &[u8]>,
     ) -> Self {
+        let previous = key
+            .previous()
+            .map(|key| Self::new(key, namespace, kind, meta, immutable, data.clone()));
         let name = meta.name.as_deref().unwrap_or_default();
         let identity = [
             DIGEST_FORMAT,
@@ -269,6 +316,7 @@ impl Version {
                 .is_some_and(|v| v == "true"),
             whole: Digest::cut(&whole.finalize().into_bytes()),
             keys: keys.into_boxed_slice(),
+            previous: previous.map(Box::new),
         }
     }
 

@@ -13,10 +13,9 @@ use crate::{
     controller::{
         Controller,
         digest_key::Store,
-        lease::Leadership,
         watch::{Watch, Watched},
     },
-    model::{DigestKey, SourceKind, workload::KINDS},
+    model::{SourceKind, workload::KINDS},
     ops::health::Readiness,
 };
 
@@ -88,17 +87,15 @@ pub(super) fn spawn_controller(
 
 /// Looks after the digest key; ends the process, to be started again, when somebody replaced it.
 pub(super) fn spawn_key_watch(
+    controller: &Arc<Controller>,
     store: Store,
-    key: DigestKey,
-    leadership: Leadership,
     tasks: &mut Tasks,
     stop: &CancellationToken,
 ) {
-    let stop = stop.clone();
+    let (controller, stop) = (Arc::clone(controller), stop.clone());
     tasks.spawn(async move {
-        let watch = stop
-            .run_until_cancelled(store.look_after(&key, leadership))
-            .await;
-        ("digest key", watch.unwrap_or(Ok(())).map_err(Into::into))
+        let watch = stop.run_until_cancelled(controller.watch_key(store)).await;
+        let ended = watch.map_or(Ok(()), |replaced| Err(replaced.into()));
+        ("digest key", ended)
     });
 }

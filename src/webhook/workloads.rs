@@ -220,12 +220,14 @@ impl Write {
         }
         let decision = decide(&subject, known, &live, index.key());
         match (decision.outcome, decision.next, known) {
-            (_, _, Known::Newer | Known::OtherKey(_)) => base.clone(),
+            (_, _, Known::Newer | Known::UnknownKey | Known::OtherKey(_)) => base.clone(),
             (Outcome::Keep | Outcome::Record | Outcome::Wait, Some(next), _) => {
                 self.with_observed(base, &next, index)
             }
             // What is to be restarted for stays as it was observed; the controller restarts.
-            (_, _, Known::Observed(observed)) => self.with_observed(base, observed, index),
+            (_, _, Known::Observed(observed) | Known::Previous(observed)) => {
+                self.with_observed(base, observed, index)
+            }
             (_, _, Known::Nothing) => base.clone(),
         }
     }

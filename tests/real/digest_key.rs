@@ -7,12 +7,39 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::support::{Arena, OBSERVED, deployment, eventually};
+use crate::{
+    proxy::{Answer, Fault, FaultProxy, Matcher, Rule},
+    support::{Arena, OBSERVED, deployment, eventually},
+};
 
 const NAME: &str = "reroll-digest-key";
 
 fn keys(arena: &Arena) -> Api<Secret> {
     Api::namespaced(arena.client.clone(), &arena.own_namespace)
+}
+
+/// Puts a key of such bytes in the place of the one that is there, and keeps that as `old` or not.
+async fn replace(arena: &Arena, byte: u8, keep: bool) {
+    let before = keys(arena).get(NAME).await.unwrap();
+    let mut data = json!({ "key": ByteString(vec![byte; 32]) });
+    if keep {
+        data["old"] = json!(before.data.unwrap()["key"]);
+    }
+    keys(arena)
+        .patch(
+            NAME,
+            &PatchParams::default(),
+            &Patch::Merge(json!({ "data": data })),
+        )
+        .await
+        .unwrap();
+}
+
+/// The id of the key that a workload was observed under.
+async fn key_id(arena: &Arena, name: &str) -> String {
+    let observed = arena.annotation("Deployment", name, OBSERVED).await;
+    let observed: serde_json::Value = serde_json::from_str(&observed.unwrap()).unwrap();
+    observed["k"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -49,11 +76,7 @@ async fn another_one_restarts_nothing_and_uids_still_count() {
     }
     let recorder = arena.record().await;
     let before = arena.annotation("Deployment", "kept", OBSERVED).await;
-    let other = json!({ "data": { "key": ByteString(vec![7; 32]) } });
-    keys(&arena)
-        .patch(NAME, &PatchParams::default(), &Patch::Merge(other))
-        .await
-        .unwrap();
+    replace(&arena, 7, false).await;
     let again = reroll.builder();
     assert!(
         !reroll.ended().await,
@@ -77,4 +100,102 @@ async fn another_one_restarts_nothing_and_uids_still_count() {
     arena.update_secret("kept", &[("k", "two")]).await;
     recorder.settle(&arena).await;
     recorder.expect("Deployment", "kept", 1);
+}
+
+#[tokio::test]
+async fn a_planned_rotation_loses_no_change_and_restarts_nothing_else() {
+    let arena = Arena::new("key-rotated").await;
+    let mut reroll = arena.reroll().start().await;
+    for name in ["kept", "changed", "recreated", "later"] {
+        arena.secret(name, &[("k", "one")]).await;
+        arena.create(&deployment(name, name, "k")).await;
+        arena.adopted("Deployment", name).await;
+    }
+    let recorder = arena.record().await;
+    let old = key_id(&arena, "kept").await;
+    replace(&arena, 7, true).await;
+    let again = reroll.builder();
+    assert!(!reroll.ended().await, "it starts again with the new key");
+    // While nobody looks, and under the old key's digests.
+    arena.update_secret("changed", &[("k", "two")]).await;
+    arena.recreate_secret("recreated", &[("k", "one")]).await;
+
+    let reroll = again.clone().start().await;
+    recorder.settle(&arena).await;
+    for (name, rollouts) in [("kept", 0), ("changed", 1), ("recreated", 1), ("later", 0)] {
+        recorder.expect("Deployment", name, rollouts);
+    }
+    eventually("nothing is under the old key any more", async || {
+        let left = reroll.count("reroll_workloads_under_previous_key").await;
+        (left == 0).then_some(())
+    })
+    .await;
+    assert_ne!(key_id(&arena, "kept").await, old);
+
+    // The old one can go.
+    let patch = json!({ "data": { "old": null } });
+    keys(&arena)
+        .patch(NAME, &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .unwrap();
+    assert!(reroll.stop().await);
+    arena.update_secret("later", &[("k", "two")]).await;
+    let _reroll = again.start().await;
+    recorder.settle(&arena).await;
+    for (name, rollouts) in [("kept", 0), ("changed", 1), ("recreated", 1), ("later", 1)] {
+        recorder.expect("Deployment", name, rollouts);
+    }
+}
+
+#[tokio::test]
+async fn of_two_replicas_the_one_with_the_wrong_key_decides_nothing() {
+    let arena = Arena::new("key-differs").await;
+    let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
+    let wrong = arena.reroll().flag("--instance", "wrong").without_webhook();
+    let mut wrong = wrong.kubeconfig(proxy.kubeconfig()).start().await;
+    eventually("it leads", async || {
+        (wrong.metric("reroll_leader").await > 0.0).then_some(())
+    })
+    .await;
+    for name in ["web", "other"] {
+        arena.secret(name, &[("k", "one")]).await;
+        arena.create(&deployment(name, name, "k")).await;
+        arena.adopted("Deployment", name).await;
+    }
+    // It cannot see that the key was replaced, and goes on to lead.
+    let reads = Matcher::any().path_contains("secrets/reroll-digest-key");
+    let refusal = Answer::status(500, "InternalError", "not now");
+    let unreadable = proxy.add(Rule::new(reads, Fault::Answer(refusal)));
+    replace(&arena, 7, true).await;
+    let right = arena.reroll().flag("--instance", "right").start().await;
+    let recorder = arena.record().await;
+    let label = json!({ "spec": { "template": { "metadata": { "labels": { "x": "y" } } } } });
+    arena.patch("Deployment", "web", label).await;
+    let new = key_id(&arena, "web").await;
+    eventually(
+        "the leader says that it does not know the key",
+        async || {
+            let held = wrong
+                .count("reroll_workloads_pending{reason=\"unknown_key\"}")
+                .await;
+            // The sentinel too, which was made under the new key.
+        (held == 2).then_some(())
+        },
+    )
+    .await;
+    arena.update_secret("web", &[("k", "two")]).await;
+    arena.update_secret("other", &[("k", "two")]).await;
+    // What is under its own key it still restarts: the right replica then knows what it wrote.
+    recorder.reaches("Deployment", "other", 1).await;
+    assert_eq!(key_id(&arena, "web").await, new, "it was not rewritten");
+    recorder.expect("Deployment", "web", 1);
+    assert!(wrong.log().contains("the digest key cannot be checked"));
+
+    proxy.remove(unreadable);
+    assert!(!wrong.ended().await, "now it sees it");
+    recorder.settle(&arena).await;
+    recorder.expect("Deployment", "web", 2);
+    recorder.expect("Deployment", "other", 1);
+    assert_eq!(key_id(&arena, "other").await, new);
+    assert!(right.stop().await);
 }

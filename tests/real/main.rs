@@ -21,9 +21,12 @@ mod proxy;
 mod support;
 
 mod canary;
+mod clock;
+mod crash;
 mod create;
 mod digest_key;
 mod downtime;
+mod formats;
 mod gone;
 mod helm;
 mod hostile;

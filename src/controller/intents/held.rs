@@ -13,6 +13,8 @@ pub enum Held {
     Unreadable,
     /// A newer release wrote its `observed`.
     NewerFormat,
+    /// Its `observed` is of a digest key that may be right instead of ours.
+    UnknownKey,
     /// Its annotations leave no room.
     NoRoom,
     /// It was restarted, and its Deployment is paused.
@@ -25,12 +27,13 @@ pub enum Held {
 
 impl Held {
     /// Every reason, for metrics.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Missing,
         Self::Suspended,
         Self::Owned,
         Self::Unreadable,
         Self::NewerFormat,
+        Self::UnknownKey,
         Self::NoRoom,
         Self::Paused,
         Self::OnDelete,
@@ -45,6 +48,7 @@ impl Held {
             Self::Owned => "owned",
             Self::Unreadable => "unreadable",
             Self::NewerFormat => "newer_format",
+            Self::UnknownKey => "unknown_key",
             Self::NoRoom => "no_room",
             Self::Paused => "paused",
             Self::OnDelete => "on_delete",

@@ -35,8 +35,12 @@ pub enum Known<'a> {
     Nothing,
     /// Written by a newer release: leave it alone.
     Newer,
-    /// Written under another digest key: uids count, digests do not.
+    /// Written under a digest key that this process does not know: which of both is the right one must be found out.
+    UnknownKey,
+    /// Written under a digest key that is known to be out of use: uids count, digests do not.
     OtherKey(&'a Observed),
+    /// Written under the digest key before: what the pods were last started with.
+    Previous(&'a Observed),
     /// What the pods were last started with.
     Observed(&'a Observed),
 }
@@ -46,7 +50,8 @@ impl<'a> From<Option<&'a Reading>> for Known<'a> {
         match reading {
             None | Some(Reading::Foreign) => Self::Nothing,
             Some(Reading::Newer(_)) => Self::Newer,
-            Some(Reading::OtherKey(observed)) => Self::OtherKey(observed),
+            Some(Reading::OtherKey(_)) => Self::UnknownKey,
+            Some(Reading::Previous(observed)) => Self::Previous(observed),
             Some(Reading::Genuine(observed)) => Self::Observed(observed),
         }
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{Index, namespace::remembered, tracked::supersedes};
 use crate::model::{
-    decide::{Decision, Lookup, Outcome, Undecided, decide},
+    decide::{Decision, Known, Lookup, Outcome, Undecided, decide},
     observed::{Observed, Reading},
     policy::{Complaint, Selection},
     source::{References, SourceKey, SourceName},
@@ -52,12 +52,14 @@ impl Index {
                 .unwrap_or_else(|| self.source(&key.namespace, source))
         };
         let uses = without_ignored(&tracked.uses, &live);
-        Some(decide(
-            &tracked.subject(&uses),
-            tracked.known(),
-            &live,
-            &self.key,
-        ))
+        let known = match &tracked.memory {
+            _ if self.is_doubted(tracked) => Known::UnknownKey,
+            Some(Reading::OtherKey(observed)) if self.retired.contains(&observed.key_id) => {
+                Known::OtherKey(observed)
+            }
+            memory => memory.as_ref().into(),
+        };
+        Some(decide(&tracked.subject(&uses), known, &live, &self.key))
     }
 
     /// Decides, and takes over at once what was observed without a restart; it is written later.
@@ -73,11 +75,7 @@ impl Index {
         }
         let tracked = self.workload(key);
         Judged {
-            unwritten: tracked.is_some_and(|tracked| {
-                let workload = &tracked.workload;
-                let ours = workload.controller.is_none() && !workload.deleting;
-                ours && tracked.unwritten(&self.key).is_some()
-            }),
+            unwritten: self.unwritten(key).is_some(),
             stays: tracked
                 .filter(|t| !t.workload.restarted_for.is_empty())
                 .and_then(|t| match t.workload.rollout {
@@ -116,12 +114,19 @@ impl Index {
         let void = known.and_then(|known| known.void.as_ref());
         let written = shown.observed.as_ref().filter(|text| void != Some(*text));
         let own = |reading: &Reading| match reading {
-            Reading::Genuine(observed) | Reading::OtherKey(observed) => observed.is_of(&shown.uid),
+            Reading::Genuine(observed)
+            | Reading::Previous(observed)
+            | Reading::OtherKey(observed) => observed.is_of(&shown.uid),
             Reading::Newer(_) | Reading::Foreign => true,
         };
         let reading = written
             .map(|text| Observed::read(text, &self.key))
             .filter(own);
+        if let Some(Reading::OtherKey(observed)) = &reading
+            && !self.retired.contains(&observed.key_id)
+        {
+            return reading;
+        }
         match known.and_then(|known| known.memory.as_ref()) {
             Some(remembered) if !supersedes(reading.as_ref(), remembered, &shown.uid) => {
                 Some(remembered.clone())

@@ -152,13 +152,15 @@ pub(super) fn candidates<'a>(
 }
 
 fn folds(memory: Option<&Reading>) -> bool {
-    matches!(memory, Some(Reading::Genuine(observed) | Reading::OtherKey(observed)) if observed.fold.is_some())
+    matches!(memory, Some(Reading::Genuine(observed) | Reading::Previous(observed) | Reading::OtherKey(observed)) if observed.fold.is_some())
 }
 
 /// The sources that were observed: a glob takes them although they are gone.
 pub(super) fn remembered(memory: Option<&Reading>) -> impl Iterator<Item = &SourceName> {
     let observed = match memory {
-        Some(Reading::Genuine(observed) | Reading::OtherKey(observed)) => Some(observed),
+        Some(
+            Reading::Genuine(observed) | Reading::Previous(observed) | Reading::OtherKey(observed),
+        ) => Some(observed),
         _ => None,
     };
     observed

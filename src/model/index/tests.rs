@@ -90,7 +90,7 @@ impl Shown {
 
     /// As it is after the annotation that the index wants was written.
     fn written(&self, index: &Index, rv: u64) -> Self {
-        let text = index.workload(&self.key()).unwrap().unwritten(&key());
+        let text = index.unwritten(&self.key());
         Self {
             rv,
             observed: text.unwrap_or_else(|| self.observed.clone()),

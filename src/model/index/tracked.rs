@@ -1,7 +1,7 @@
 //! A workload as followed through its events.
 
 use crate::model::{
-    decide::{Known, Subject},
+    decide::Subject,
     observed::{Observed, Reading},
     policy::{Complaint, Policy},
     source::References,
@@ -22,6 +22,8 @@ pub struct Tracked {
     pub uses: References,
     /// What was observed: the annotation's content, or what is newer than it.
     pub(super) memory: Option<Reading>,
+    /// The id of a digest key that is not known here, where the annotation was written under one.
+    pub(super) other_key: Option<String>,
     /// The highest sequence that was read from the annotation.
     pub(super) written: u64,
     /// An annotation text that must not count any more, because the workload opted out after it was written.
@@ -49,6 +51,7 @@ impl Tracked {
                 complaints,
                 uses: References::new(),
                 memory: None,
+                other_key: None,
                 written: 0,
                 void,
                 started: None,
@@ -60,11 +63,15 @@ impl Tracked {
             .filter(|text| void.as_ref() != Some(*text));
         let reading = text.map(|text| Observed::read(text, key));
         let mut written = before.as_ref().map_or(0, |known| known.written);
-        if let Some(Reading::Genuine(read)) = &reading
+        if let Some(Reading::Genuine(read) | Reading::Previous(read)) = &reading
             && read.is_of(&workload.uid)
         {
             written = written.max(read.sequence);
         }
+        let other_key = match &reading {
+            Some(Reading::OtherKey(read)) if read.is_of(&workload.uid) => Some(read.key_id.clone()),
+            _ => None,
+        };
         let same_uses = |known: &&Self| {
             known.workload.references == workload.references
                 && known.policy.selection == policy.selection
@@ -85,6 +92,7 @@ impl Tracked {
             complaints,
             uses: References::new(),
             memory,
+            other_key,
             written,
             void,
             started,
@@ -104,27 +112,22 @@ impl Tracked {
         }
     }
 
-    /// What was observed.
-    pub fn known(&self) -> Known<'_> {
-        self.memory.as_ref().into()
-    }
-
     /// What was observed, where it is readable.
     pub fn observed(&self) -> Option<&Observed> {
         match &self.memory {
-            Some(Reading::Genuine(observed)) => Some(observed),
+            Some(Reading::Genuine(observed) | Reading::Previous(observed)) => Some(observed),
             _ => None,
         }
     }
 
     /// The annotation as it should be, where it is not: the text to write, or `Some(None)` to remove it.
-    pub fn unwritten(&self, key: &DigestKey) -> Option<Option<String>> {
+    pub(super) fn unwritten(&self, key: &DigestKey) -> Option<Option<String>> {
         if !self.policy.opted_in() {
             return (self.workload.observed.is_some() || self.workload.last_restart)
                 .then_some(None);
         }
         match &self.memory {
-            Some(Reading::Genuine(observed)) => {
+            Some(Reading::Genuine(observed) | Reading::Previous(observed)) => {
                 let text = observed.print(key);
                 (self.workload.observed.as_ref() != Some(&text)).then_some(Some(text))
             }
@@ -138,11 +141,12 @@ impl Tracked {
 pub(super) fn supersedes(reading: Option<&Reading>, remembered: &Reading, uid: &str) -> bool {
     match (reading, remembered) {
         (Some(Reading::Newer(_)), _) => true,
-        (Some(Reading::Genuine(read)), Reading::Genuine(known)) => {
-            read.sequence >= known.sequence && read.is_of(uid)
-        }
         (
-            Some(Reading::Genuine(_) | Reading::OtherKey(_)),
+            Some(Reading::Genuine(read) | Reading::Previous(read)),
+            Reading::Genuine(known) | Reading::Previous(known),
+        ) => read.sequence >= known.sequence && read.is_of(uid),
+        (
+            Some(Reading::Genuine(_) | Reading::Previous(_) | Reading::OtherKey(_)),
             Reading::OtherKey(_) | Reading::Foreign | Reading::Newer(_),
         ) => true,
         // Nothing is remembered of what a newer release wrote, so when that is gone the workload is adopted afresh.

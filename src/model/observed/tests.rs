@@ -52,6 +52,7 @@ fn observed() -> impl Strategy<Value = Observed> {
     );
     (head, entries(), fold).prop_map(
         |((workload_uid, created_at, sequence, restarted_for), entries, fold)| Observed {
+            format: FORMAT,
             key_id: key().id().to_owned(),
             workload_uid,
             created_at,
@@ -189,4 +190,27 @@ fn what_is_waited_for_stays_apart_from_a_fold_while_it_fits() {
     );
     let too_many = all(150);
     assert!(too_many.entries.is_empty() && too_many.print(&key()).len() <= LIMIT);
+}
+
+proptest! {
+    #[test]
+    fn under_the_key_before_it_is_verified_too(observed in observed()) {
+        let keys = other_key().with_previous(Some(key()));
+        let text = observed.print(&key());
+        prop_assert_eq!(Observed::read(&text, &keys), Reading::Previous(observed.clone()));
+        prop_assert_eq!(observed.print(&keys), text.clone(), "with the key that it was made with");
+        let forged = text.replacen("\"n\":", "\"n\":1", 1);
+        prop_assert_eq!(Observed::read(&forged, &keys), Reading::Foreign);
+    }
+
+    #[test]
+    fn an_older_format_is_read_and_a_newer_one_is_not(observed in observed()) {
+        let newer = key().with_format(FORMAT + 1);
+        let text = observed.print(&key());
+        prop_assert_eq!(Observed::read(&text, &newer), Reading::Genuine(observed.clone()));
+        prop_assert_eq!(observed.print(&newer), text, "what has not changed is not rewritten");
+        let next = Observed { format: newer.format(), ..observed };
+        prop_assert_eq!(Observed::read(&next.print(&newer), &newer), Reading::Genuine(next.clone()));
+        prop_assert_eq!(Observed::read(&next.print(&newer), &key()), Reading::Newer(FORMAT + 1));
+    }
 }

@@ -13,6 +13,7 @@ fn all_views() -> Metrics {
     metrics.view_indexed(|| Indexed {
         sources: 7,
         workloads: 5,
+        under_previous_key: 0,
     });
     metrics.view_certificate(|| Some(1_800_000_000));
     metrics.view_handshake_failures(|| 4);

@@ -30,6 +30,8 @@ pub struct Indexed {
     pub sources: u64,
     /// Workloads that opted in.
     pub workloads: u64,
+    /// Of them, those whose annotation is still under the digest key before.
+    pub under_previous_key: u64,
 }
 
 impl Metrics {
@@ -67,7 +69,11 @@ impl Metrics {
                 .encode_gauge(&indexed.sources)?;
             scrape
                 .gauge("workloads_indexed", "Workloads that opted in")?
-                .encode_gauge(&indexed.workloads)
+                .encode_gauge(&indexed.workloads)?;
+            let help = "Workloads whose annotation is still under the digest key before";
+            scrape
+                .gauge("workloads_under_previous_key", help)?
+                .encode_gauge(&indexed.under_previous_key)
         });
     }
 

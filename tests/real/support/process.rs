@@ -13,6 +13,7 @@ use super::{Arena, PATIENCE, Said, eventually};
 #[derive(Clone)]
 pub struct RerollBuilder {
     flags: Vec<(String, Option<String>)>,
+    surroundings: Vec<(String, String)>,
     kubeconfig: PathBuf,
     log: PathBuf,
 }
@@ -31,6 +32,7 @@ impl RerollBuilder {
         std::fs::create_dir_all(&directory).unwrap();
         let builder = Self {
             flags: Vec::new(),
+            surroundings: Vec::new(),
             kubeconfig: arena.cluster.kubeconfig().to_owned(),
             log: directory.join(format!("{}.log", arena.namespace)),
         };
@@ -71,6 +73,22 @@ impl RerollBuilder {
     pub fn switch(mut self, name: &str) -> Self {
         self.flags.retain(|(known, _)| known != name);
         self.flags.push((name.to_owned(), None));
+        self
+    }
+
+    /// With other surroundings than the product's; `tests/support/under_test.rs` knows which there are.
+    #[must_use]
+    #[allow(dead_code, reason = "not every program of tests needs them")]
+    pub fn surroundings(mut self, name: &str, value: &str) -> Self {
+        self.surroundings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The product as it is.
+    #[must_use]
+    #[allow(dead_code, reason = "not every program of tests needs them")]
+    pub fn plain(mut self) -> Self {
+        self.surroundings.clear();
         self
     }
 
@@ -125,9 +143,15 @@ impl RerollBuilder {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_reroll"));
+        let program = if self.surroundings.is_empty() {
+            env!("CARGO_BIN_EXE_reroll")
+        } else {
+            env!("CARGO_BIN_EXE_reroll-under-test")
+        };
+        let mut command = Command::new(program);
         command
             .arg("run")
+            .envs(self.surroundings.iter().cloned())
             .env_remove("KUBECONFIG")
             .arg("--kubeconfig")
             .arg(&self.kubeconfig);

@@ -11,7 +11,7 @@ fn adopted() -> (Index, Shown) {
     assert_eq!(judge(&mut index, &web).outcome, Outcome::Record);
     let web = web.written(&index, 2);
     web.apply(&mut index);
-    assert_eq!(index.workload(&web.key()).unwrap().unwritten(&key()), None);
+    assert_eq!(index.unwritten(&web.key()), None);
     assert_eq!(judge(&mut index, &web).outcome, Outcome::Keep);
     (index, web)
 }
@@ -63,7 +63,7 @@ fn a_second_start_changes_nothing() {
     again.apply_source(&at("s"), v("s", "A", 10, "x"));
     web.apply(&mut again);
     assert_eq!(judge(&mut again, &web).outcome, Outcome::Keep);
-    assert_eq!(again.workload(&web.key()).unwrap().unwritten(&key()), None);
+    assert_eq!(again.unwritten(&web.key()), None);
 }
 
 #[test]
@@ -99,8 +99,18 @@ fn vanished_forged_or_put_back_it_is_kept_from_memory_and_written_again() {
             ..second.clone()
         };
         tampered.apply(&mut index);
-        let tracked = index.workload(&tampered.key()).unwrap();
-        assert_eq!(tracked.unwritten(&key()), Some(ours.clone()), "{text:?}");
+        // One under another key is believed neither way until somebody has found out which key is right.
+        let doubted = index.unknown_keys();
+        if !doubted.is_empty() {
+            assert_eq!(index.unwritten(&tampered.key()), None, "{text:?}");
+            assert_eq!(
+                judge(&mut index, &tampered).outcome,
+                Outcome::Undecided(Undecided::UnknownKey)
+            );
+            index.retire_keys(doubted);
+        }
+        let unwritten = index.unwritten(&tampered.key());
+        assert_eq!(unwritten, Some(ours.clone()), "{text:?}");
         let Some(Reading::Genuine(effective)) = index.effective(&tampered.key(), &tampered.read())
         else {
             panic!("{text:?}");
@@ -132,11 +142,7 @@ fn a_newer_release_is_believed() {
         judge(&mut index, &newer).outcome,
         Outcome::Undecided(Undecided::NewerFormat)
     );
-    assert_eq!(
-        index.workload(&newer.key()).unwrap().unwritten(&key()),
-        None,
-        "never rewritten"
-    );
+    assert_eq!(index.unwritten(&newer.key()), None, "never rewritten");
 }
 
 #[test]
@@ -274,7 +280,7 @@ fn opting_out_forgets_and_opting_in_adopts_afresh() {
     out.apply(&mut index);
     assert_eq!(index.assess(&out.key(), &Overlay::new()), None);
     assert_eq!(
-        index.workload(&out.key()).unwrap().unwritten(&key()),
+        index.unwritten(&out.key()),
         Some(None),
         "its annotations go"
     );
@@ -320,7 +326,7 @@ fn opting_out_and_in_after_its_annotations_went_adopts_afresh() {
         ..web
     };
     gone.apply(&mut index);
-    assert_eq!(index.workload(&gone.key()).unwrap().unwritten(&key()), None);
+    assert_eq!(index.unwritten(&gone.key()), None);
     index.apply_source(&at("s"), v("s", "A", 12, "z"));
     let back = Shown {
         rv: 5,
@@ -344,7 +350,7 @@ fn a_typo_in_the_opt_in_forgets_nothing() {
         judge(&mut index, &typo).outcome,
         Outcome::Undecided(Undecided::Unreadable)
     );
-    assert_eq!(index.workload(&typo.key()).unwrap().unwritten(&key()), None);
+    assert_eq!(index.unwritten(&typo.key()), None);
     index.apply_source(&at("s"), v("s", "A", 12, "z"));
     let right = Shown { rv: 4, ..web };
     right.apply(&mut index);
@@ -378,10 +384,7 @@ fn the_default_of_the_namespace_is_taken_in_and_taken_back() {
     web.apply(&mut index);
 
     index.apply_namespace(NAMESPACE, None);
-    assert_eq!(
-        index.workload(&web.key()).unwrap().unwritten(&key()),
-        Some(None)
-    );
+    assert_eq!(index.unwritten(&web.key()), Some(None));
     index.apply_source(&at("s"), v("s", "A", 11, "y"));
     index.apply_namespace(NAMESPACE, Some("secrets".to_owned()));
     records_only(&judge(&mut index, &web));

@@ -1,0 +1,114 @@
+//! Planned rotation of the digest key: what was observed under the key before becomes what it is under the new one.
+//!
+//! A digest cannot be translated, but while the key before is kept every live version is digested under both. Where the
+//! old digest is that of the live data, the new digest of the same data takes its place. Where it is not, the data has
+//! changed since, and a digest that nothing has ([`Digest::CHANGED`]) says so from then on: the change is not lost,
+//! even where it is not restarted for until the key before is gone.
+
+use std::collections::BTreeMap;
+
+use super::{
+    decide::Lookup,
+    fold::Fold,
+    observed::{Entry, Mark, Observed},
+    source::{References, SourceName},
+    version::{Digest, DigestKey, Version},
+};
+
+/// The same with the new key's digests. `observed` was made under [`DigestKey::previous`], whose id it keeps: what
+/// follows from it differs from it, and so is written.
+pub fn rekey<'a>(
+    observed: &Observed,
+    uses: &References,
+    live: &dyn Fn(&SourceName) -> Lookup<'a>,
+    key: &DigestKey,
+) -> Observed {
+    let entries = observed.entries.iter().map(|(source, entry)| {
+        let entry = match entry {
+            Entry::Seen {
+                uid,
+                resource_version,
+                marks,
+            } => Entry::Seen {
+                uid: uid.clone(),
+                resource_version: *resource_version,
+                marks: marks_of(marks, last_known(live(source))),
+            },
+            other => other.clone(),
+        };
+        (source.clone(), entry)
+    });
+    let entries = entries.collect();
+    let folded = uses
+        .iter()
+        .filter(|(source, _)| !observed.entries.contains_key(*source))
+        .map(|(source, usage)| (source.clone(), usage.clone()))
+        .collect();
+    let fold = observed.fold.as_ref();
+    Observed {
+        fold: fold.map(|fold| fold_of(fold, &folded, live, key)),
+        entries,
+        ..observed.clone()
+    }
+}
+
+fn marks_of(marks: &BTreeMap<String, Mark>, live: Option<&Version>) -> BTreeMap<String, Mark> {
+    let rekeyed = |used: &String, mark: &Mark| match mark {
+        Mark::Seen(digest) => {
+            let same = live.and_then(|live| {
+                let before = live.previous.as_ref()?.used(used)?;
+                (before == *digest).then(|| live.used(used)).flatten()
+            });
+            Mark::Seen(same.unwrap_or(Digest::CHANGED))
+        }
+        Mark::Waiting | Mark::Unknown => *mark,
+    };
+    marks
+        .iter()
+        .map(|(used, mark)| (used.clone(), rekeyed(used, mark)))
+        .collect()
+}
+
+fn fold_of<'a>(
+    fold: &Fold,
+    uses: &References,
+    live: &dyn Fn(&SourceName) -> Lookup<'a>,
+    key: &DigestKey,
+) -> Fold {
+    let (mut before, mut now) = (BTreeMap::new(), BTreeMap::new());
+    for (source, usage) in uses {
+        let last = last_known(live(source));
+        let of = |version: Option<&Version>| {
+            version.map_or(Entry::Unknown, |version| Entry::of(version, usage))
+        };
+        before.insert(
+            source.clone(),
+            of(last.and_then(|version| version.previous.as_deref())),
+        );
+        now.insert(source.clone(), of(last));
+    }
+    let data_before = key
+        .previous()
+        .map(|previous| Fold::of(previous, &before, uses).data);
+    let data = if data_before.as_ref() == Some(&fold.data) {
+        Fold::of(key, &now, uses).data
+    } else {
+        Digest::CHANGED.to_string()
+    };
+    Fold {
+        data,
+        ..fold.clone()
+    }
+}
+
+/// A source as it is, or was when it was last seen.
+fn last_known(live: Lookup<'_>) -> Option<&Version> {
+    match live {
+        Lookup::Present { version, .. } => Some(version),
+        Lookup::Absent { last, .. } => last,
+        Lookup::Unsynced => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
