@@ -1,9 +1,10 @@
 //! `reroll run`: wires everything together, and takes it apart again on SIGTERM.
 //!
 //! Order matters. The digest key comes first, for nothing can be digested without it; then watches and the webhook
-//! start side by side; when all first lists are in, what was missed is reconciled. At the end reroll stops being ready,
-//! serves on for a while, takes its local registration away, and lets calls in flight end. Every task is awaited here:
-//! the first that ends unasked ends the process, with an error.
+//! start side by side; when all first lists are in, what was missed is reconciled. At the end reroll stops being ready
+//! and to restart, and releases the Lease; admission is served on for a while, until nobody is sent here any more; then
+//! its local registration is taken away, and calls in flight end. Every task is awaited here: the first that ends
+//! unasked ends the process, with an error.
 
 mod admission;
 mod tasks;
@@ -79,12 +80,21 @@ impl Default for Surroundings {
     }
 }
 
+/// When what is to end.
+#[derive(Clone, Default)]
+struct Stop {
+    /// What the leader does: restarts, writes, and leading itself. First, for another replica can go on at once.
+    leading: CancellationToken,
+    /// Everything.
+    all: CancellationToken,
+}
+
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// When it cannot start, or a task ends unasked.
 pub async fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Result<()> {
-    let stop = CancellationToken::new();
+    let stop = Stop::default();
     let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
     let [Ok(mut terminate), Ok(mut interrupt)] = signals else {
         bail!("cannot listen for signals")
@@ -100,7 +110,7 @@ pub async fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Resu
     };
     let (parts, listed) = parts;
     let parts = Arc::new(parts);
-    let reconciled = Arc::clone(&parts).reconcile(began, listed, stop.clone());
+    let reconciled = Arc::clone(&parts).reconcile(began, listed, stop.all.clone());
     tasks.spawn(async move {
         reconciled.await;
         ("start-up", Ok(()))
@@ -113,11 +123,12 @@ pub async fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Resu
     };
     tracing::info!("stopping");
     parts.readiness.drain();
+    stop.leading.cancel();
     if failed.is_none() {
         tokio::time::sleep(settings.ops.drain_delay).await;
     }
     parts.unregister(settings.cluster.request_timeout).await;
-    stop.cancel();
+    stop.all.cancel();
     let end = async { while tasks.join_next().await.is_some() {} };
     if timeout(
         settings.cluster.request_timeout + Limits::default().drain,
@@ -165,7 +176,7 @@ impl Parts {
         settings: &Settings,
         surroundings: Surroundings,
         tasks: &mut Tasks,
-        stop: &CancellationToken,
+        stop: &Stop,
     ) -> anyhow::Result<(Self, Listed)> {
         let (cluster, wait) = (&settings.cluster, settings.cluster.request_timeout);
         let metrics = Arc::new(Metrics::new());
@@ -180,7 +191,7 @@ impl Parts {
         let reconciled = health.readiness.part("start-up reconciliation");
         let listener = bind(settings.ops.http_listen, "--http-listen").await?;
         tracing::info!(address = %listener.local_addr()?, "serving health and metrics");
-        let serve = health::serve(listener, health.clone(), stop.clone());
+        let serve = health::serve(listener, health.clone(), stop.all.clone());
         tasks.spawn(async move { ("health server", serve.await.map_err(Into::into)) });
 
         let config = cluster.client_config().await?;
@@ -202,7 +213,7 @@ impl Parts {
             Arc::clone(&surroundings.clock),
             work,
         );
-        let election = election.run(stop.clone());
+        let election = election.run(stop.leading.clone());
         tasks.spawn(async move {
             election.await;
             ("leader election", Ok(()))
@@ -223,7 +234,7 @@ impl Parts {
             own_user,
         ));
         let (sink, publisher) = events::channel(&cluster.instance, Arc::clone(&metrics));
-        let events = publisher.run(client.clone(), wait, stop.clone());
+        let events = publisher.run(client.clone(), wait, stop.all.clone());
         tasks.spawn(async move {
             events.await;
             ("event publisher", Ok(()))
@@ -238,7 +249,7 @@ impl Parts {
             health.liveness.heartbeat("restarts", STALLED),
         );
         let controller = Arc::new(controller.with_probe(surroundings.probe));
-        spawn_key_watch(&controller, store.clone(), tasks, stop);
+        spawn_key_watch(&controller, store.clone(), tasks, &stop.all);
         let listed = spawn_controller(
             &controller,
             cluster,
@@ -259,7 +270,9 @@ impl Parts {
             timeout: wait,
         };
         if let Some(webhook) = &settings.webhook {
-            parts.registration = parts.start_webhook(webhook, cluster, tasks, stop).await?;
+            parts.registration = parts
+                .start_webhook(webhook, cluster, tasks, &stop.all)
+                .await?;
         }
         starting.ready();
         Ok((parts, listed))

@@ -13,6 +13,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::{StreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
@@ -21,6 +22,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
+    runtime::{WatchStreamExt, watcher},
 };
 use tokio::{
     sync::watch,
@@ -123,6 +125,7 @@ impl Election {
 
     /// Takes part until `stop`, then releases the Lease where it is held.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut releases = releases(self.api.clone(), &self.settings.name);
         loop {
             let began = Instant::now();
             let held = if (self.work)() {
@@ -134,12 +137,10 @@ impl Election {
                 Claim::Unknown
             };
             self.tell(held, began);
-            if stop
-                .run_until_cancelled(sleep(self.settings.retry()))
-                .await
-                .is_none()
-            {
-                break;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = sleep(self.settings.retry()) => {}
+                Some(()) = releases.next() => {}
             }
         }
         let held = self.leading.send_replace(None).is_some();
@@ -303,6 +304,23 @@ impl Election {
             ..LeaseSpec::default()
         }
     }
+}
+
+/// Tells when somebody releases the Lease, so that nobody waits for the next look. Where the watch fails, looking now and
+/// then is all there is.
+fn releases(api: Api<Lease>, name: &str) -> BoxStream<'static, ()> {
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    watcher(api, config)
+        .default_backoff()
+        .filter_map(async |event| match event {
+            Ok(watcher::Event::Apply(lease)) => spec(&lease)
+                .holder_identity
+                .as_ref()
+                .is_none_or(String::is_empty)
+                .then_some(()),
+            _ => None,
+        })
+        .boxed()
 }
 
 /// What a try for the Lease came to.

@@ -7,7 +7,7 @@ use kube::Client;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{Listed, Tasks};
+use super::{Listed, Stop, Tasks};
 use crate::{
     config::ClusterSettings,
     controller::{
@@ -26,7 +26,7 @@ pub(super) fn spawn_controller(
     client: &Client,
     readiness: &Readiness,
     tasks: &mut Tasks,
-    stop: &CancellationToken,
+    stop: &Stop,
 ) -> Listed {
     let sources = SourceKind::ALL.map(Watched::Sources);
     let what = sources
@@ -49,7 +49,7 @@ pub(super) fn spawn_controller(
                 listed,
             };
             let run = watch.run(Arc::clone(controller), client.clone());
-            let stop = stop.clone();
+            let stop = stop.all.clone();
             tasks.spawn(async move {
                 stop.run_until_cancelled(run).await;
                 ("a watch", Ok(()))
@@ -62,10 +62,10 @@ pub(super) fn spawn_controller(
         });
     }
     let listed = join_all(lists).map(drop).boxed();
-    let restarts = Arc::clone(controller).restart_due(stop.clone());
-    let house = Arc::clone(controller).keep_house(stop.clone());
-    let sweep = Arc::clone(controller).sweep(stop.clone());
-    let provisional = Arc::clone(controller).confirm_provisional(stop.clone());
+    let restarts = Arc::clone(controller).restart_due(stop.leading.clone());
+    let house = Arc::clone(controller).keep_house(stop.leading.clone());
+    let sweep = Arc::clone(controller).sweep(stop.all.clone());
+    let provisional = Arc::clone(controller).confirm_provisional(stop.all.clone());
     tasks.spawn(async move {
         restarts.await;
         ("restarts", Ok(()))

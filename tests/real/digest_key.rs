@@ -179,7 +179,7 @@ async fn of_two_replicas_the_one_with_the_wrong_key_decides_nothing() {
                 .count("reroll_workloads_pending{reason=\"unknown_key\"}")
                 .await;
             // The sentinel too, which was made under the new key.
-        (held == 2).then_some(())
+            (held == 2).then_some(())
         },
     )
     .await;

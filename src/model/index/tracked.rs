@@ -121,6 +121,10 @@ impl Tracked {
     }
 
     /// The annotation as it should be, where it is not: the text to write, or `Some(None)` to remove it.
+    #[expect(
+        clippy::option_option,
+        reason = "to write nothing, a text, or its absence"
+    )]
     pub(super) fn unwritten(&self, key: &DigestKey) -> Option<Option<String>> {
         if !self.policy.opted_in() {
             return (self.workload.observed.is_some() || self.workload.last_restart)
