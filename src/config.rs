@@ -212,9 +212,17 @@ impl ClusterSettings {
             (None, None) => kube::Config::infer().await?,
         };
         config.default_retry = false;
+        // What nobody else limits: lists, and watches until they are answered.
+        config.connect_timeout = Some(self.request_timeout);
+        config.write_timeout = Some(self.request_timeout);
+        config.read_timeout = Some(SILENCE);
+        config.reset_reader_on_write = true;
         Ok(config)
     }
 }
+
+/// How long a connection to the API server may bring nothing: longer than a watch that shows nothing is kept.
+const SILENCE: Duration = Duration::from_secs(40);
 
 /// No way to reach an API server could be worked out.
 #[derive(Debug, thiserror::Error)]

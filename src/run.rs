@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use futures::future::BoxFuture;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
-use kube::{Api, Client, api::PostParams};
+use kube::{Api, Client, api::PostParams, client::ClientBuilder};
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinSet,
@@ -30,7 +30,8 @@ use crate::{
     config::Settings,
     controller::{
         Controller, digest_key,
-        lease::{Election, LeaseSettings, Work},
+        lease::{Election, LeaseSettings, Progress, Work},
+        pulse::Pulses,
         restart::Probe,
     },
     model::{Index, observed::FORMAT},
@@ -197,14 +198,14 @@ impl Parts {
         let config = cluster.client_config().await?;
         let api_server = config.cluster_url.clone();
         check_api_server(settings.webhook.as_ref(), &api_server)?;
-        let client = Client::try_from(config)?;
+        let pulses = Pulses::default();
+        let client = ClientBuilder::try_from(config)?.with_layer(&pulses).build();
         let own_user = own_user(&client, wait).await?;
-        let liveness = health.liveness.clone();
         let lease = LeaseSettings {
             name: cluster.lease_name.clone(),
             duration: cluster.lease_duration,
         };
-        let work: Work = Arc::new(move || liveness.failures().is_empty());
+        let work = work(health.clone(), pulses);
         let (election, leadership) = Election::new(
             client.clone(),
             &cluster.own_namespace,
@@ -297,6 +298,27 @@ impl Parts {
             tracing::info!("ready");
         }
     }
+}
+
+/// Whether this replica can lead. The pulse of watches is no part of liveness: a process that starts again would meet
+/// the same API server.
+fn work(health: Health, pulses: Pulses) -> Work {
+    let began = Instant::now();
+    Arc::new(move || {
+        let hanging = health.liveness.failures();
+        if !hanging.is_empty() {
+            return Progress::None(hanging);
+        }
+        let mut why = pulses.stalled();
+        if began.elapsed() > Pulses::STALLED {
+            why.extend(health.readiness.missing());
+        }
+        if why.is_empty() {
+            Progress::Good
+        } else {
+            Progress::Impaired(why)
+        }
+    })
 }
 
 fn view(metrics: &Metrics, state: &Arc<State>, controller: &Arc<Controller>) {

@@ -6,7 +6,8 @@
 //!
 //! Invariants: another's claim is judged by how long *we* have seen it unchanged, never by comparing two machines'
 //! clocks; leadership ends at a deadline of the monotonic clock, whether or not a call returns; the holder renews only
-//! while its work goes on ([`Work`]), so that a replica that hangs is replaced.
+//! while its work goes on ([`Work`]), so that a replica that hangs is replaced; and one that could lead but sees less
+//! than it should offers the Lease to the others, once, and goes on where nobody wants it.
 //!
 //! None of the crates for this is used: those on this version of kube renew without a resourceVersion or have no
 //! timeouts of their own.
@@ -30,6 +31,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::watch::WATCH_SECONDS;
 use crate::state::Clock;
 
 /// How the Lease is held.
@@ -77,8 +79,19 @@ impl Leadership {
     }
 }
 
-/// Whether the work of this process goes on.
-pub type Work = Arc<dyn Fn() -> bool + Send + Sync>;
+/// How the work of this process goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// As it should.
+    Good,
+    /// It does what it can, but something keeps it from seeing all: another replica may see more.
+    Impaired(Vec<String>),
+    /// It does not.
+    None(Vec<String>),
+}
+
+/// Tells how the work of this process goes on.
+pub type Work = Arc<dyn Fn() -> Progress + Send + Sync>;
 
 /// Tries for the Lease, renews it, and gives it up at the end.
 pub struct Election {
@@ -89,6 +102,8 @@ pub struct Election {
     work: Work,
     leading: watch::Sender<Option<Instant>>,
     seen: Option<Seen>,
+    /// When the Lease was offered to the others, since the work was last good.
+    offered: Option<Instant>,
 }
 
 /// Somebody's claim, and since when we have seen it unchanged.
@@ -118,6 +133,7 @@ impl Election {
                 work,
                 leading,
                 seen: None,
+                offered: None,
             },
             Leadership(told),
         )
@@ -128,14 +144,7 @@ impl Election {
         let mut releases = releases(self.api.clone(), &self.settings.name);
         loop {
             let began = Instant::now();
-            let held = if (self.work)() {
-                timeout(self.settings.deadline() / 2, self.claim())
-                    .await
-                    .unwrap_or(Claim::Unknown)
-            } else {
-                tracing::error!("reroll's work does not go on: not renewing the Lease");
-                Claim::Unknown
-            };
+            let held = self.take_part().await;
             self.tell(held, began);
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -147,6 +156,30 @@ impl Election {
         if held {
             self.release().await;
         }
+    }
+
+    async fn take_part(&mut self) -> Claim {
+        match (self.work)() {
+            Progress::Good => self.offered = None,
+            Progress::Impaired(why) => {
+                let leads = self.leading.borrow().is_some();
+                let offered = *self.offered.get_or_insert_with(Instant::now);
+                if offered.elapsed() < self.settings.duration {
+                    if leads {
+                        tracing::error!(?why, "offering the Lease: another replica may see more");
+                        self.release().await;
+                    }
+                    return Claim::Others;
+                }
+            }
+            Progress::None(why) => {
+                tracing::error!(?why, "reroll's work does not go on: not renewing the Lease");
+                return Claim::Unknown;
+            }
+        }
+        timeout(self.settings.deadline() / 2, self.claim())
+            .await
+            .unwrap_or(Claim::Unknown)
     }
 
     fn tell(&self, claim: Claim, began: Instant) {
@@ -309,7 +342,9 @@ impl Election {
 /// Tells when somebody releases the Lease, so that nobody waits for the next look. Where the watch fails, looking now and
 /// then is all there is.
 fn releases(api: Api<Lease>, name: &str) -> BoxStream<'static, ()> {
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let config = watcher::Config::default()
+        .fields(&format!("metadata.name={name}"))
+        .timeout(WATCH_SECONDS);
     watcher(api, config)
         .default_backoff()
         .filter_map(async |event| match event {

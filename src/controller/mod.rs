@@ -11,6 +11,7 @@ pub mod housekeeping;
 pub mod intents;
 pub mod key_watch;
 pub mod lease;
+pub mod pulse;
 pub mod reconcile;
 pub mod report;
 pub mod restart;

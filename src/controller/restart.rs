@@ -56,6 +56,9 @@ pub type Probe = Arc<dyn Fn(Moment) + Send + Sync>;
 /// How often the loop shows that it is alive when there is nothing to do.
 pub(super) const BEAT: Duration = Duration::from_secs(1);
 
+/// When some restarts are under way and none has ended for this long, they hang: every call has a timeout of a fraction.
+const HANGS: Duration = Duration::from_mins(2);
+
 /// Why a write of a workload failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -121,8 +124,14 @@ impl Controller {
         let mut running = JoinSet::new();
         let mut leadership = self.leadership.clone();
         let mut led = false;
+        let mut moved = Instant::now();
         while !stop.is_cancelled() {
-            self.heartbeat.beat();
+            if running.is_empty() {
+                moved = Instant::now();
+            }
+            if moved.elapsed() < HANGS {
+                self.heartbeat.beat();
+            }
             let leads = leadership.leads();
             if leads && !led {
                 // What was told to nobody while another led, or nobody did, is told now.
@@ -145,6 +154,7 @@ impl Controller {
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(ended) = running.join_next() => {
+                    moved = Instant::now();
                     if ended.is_err() {
                         tracing::error!("a restart broke down; its workload is left to the next start");
                         return;

@@ -29,7 +29,7 @@ use crate::model::{Kind, SourceKind, Version};
 /// Objects per page of a list. Small pages keep memory flat: a page of 300 Secrets of 1 MB would not.
 const PAGE: u32 = 50;
 /// How long the API server keeps a watch. One that is silent for longer has stalled, and is started again.
-const WATCH_SECONDS: u32 = 60;
+pub const WATCH_SECONDS: u32 = 30;
 /// RBAC does not allow it.
 const FORBIDDEN: u16 = 403;
 

@@ -21,3 +21,4 @@ mod proxy;
 mod support;
 
 mod outage;
+mod stuck;

@@ -2,6 +2,7 @@
 //! release of it. It is `reroll` but for what these variables say:
 //!
 //! - `UNDER_TEST_CRASH`: `before-patch`, `answer-unread` or `after-patch`, and `:N` for the N-th time: aborts there;
+//! - `UNDER_TEST_HANG`: the same, but from then on every restart hangs there, and the thread with it;
 //! - `UNDER_TEST_CLOCK`: a file with seconds that its clock is off by, read whenever it is asked for the time;
 //! - `UNDER_TEST_FORMAT`: the format of `observed`, as of a later release.
 #![expect(
@@ -10,11 +11,12 @@
 )]
 
 use std::{
+    cmp::Ordering,
     env, fs,
     process::ExitCode,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{self, AtomicU64},
     },
 };
 
@@ -23,7 +25,7 @@ use clap::Parser as _;
 use jiff::SignedDuration;
 use reroll::{
     config::{Cli, Command, Settings},
-    controller::restart::{Moment, Probe},
+    controller::restart::Moment,
     ops::logging,
     run::{Surroundings, run},
     state::{Clock, system_clock},
@@ -49,7 +51,20 @@ async fn start() -> anyhow::Result<()> {
         surroundings.clock = clock(path);
     }
     if let Ok(crash) = env::var("UNDER_TEST_CRASH") {
-        surroundings.probe = crash_at(&crash)?;
+        let at = Place::parse(&crash).context("UNDER_TEST_CRASH")?;
+        surroundings.probe = Arc::new(move |moment| {
+            if at.meets(moment) == Ordering::Equal {
+                std::process::abort();
+            }
+        });
+    }
+    if let Ok(hang) = env::var("UNDER_TEST_HANG") {
+        let at = Place::parse(&hang).context("UNDER_TEST_HANG")?;
+        surroundings.probe = Arc::new(move |moment| {
+            while at.meets(moment) == Ordering::Greater {
+                std::thread::park();
+            }
+        });
     }
     if let Ok(format) = env::var("UNDER_TEST_FORMAT") {
         surroundings.format = format.parse().context("UNDER_TEST_FORMAT")?;
@@ -66,19 +81,35 @@ fn clock(path: String) -> Clock {
     })
 }
 
-fn crash_at(text: &str) -> anyhow::Result<Probe> {
-    let (moment, nth) = text.split_once(':').unwrap_or((text, "1"));
-    let nth: u64 = nth.parse().context("UNDER_TEST_CRASH")?;
-    let moment = match moment {
-        "before-patch" => Moment::BeforePatch,
-        "answer-unread" => Moment::AnswerUnread,
-        "after-patch" => Moment::AfterPatch,
-        other => anyhow::bail!("no such moment: {other}"),
-    };
-    let met = AtomicU64::new(0);
-    Ok(Arc::new(move |at| {
-        if at == moment && met.fetch_add(1, Ordering::Relaxed) + 1 == nth {
-            std::process::abort();
+/// A moment, the N-th time.
+struct Place {
+    moment: Moment,
+    nth: u64,
+    met: AtomicU64,
+}
+
+impl Place {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let (moment, nth) = text.split_once(':').unwrap_or((text, "1"));
+        let moment = match moment {
+            "before-patch" => Moment::BeforePatch,
+            "answer-unread" => Moment::AnswerUnread,
+            "after-patch" => Moment::AfterPatch,
+            other => anyhow::bail!("no such moment: {other}"),
+        };
+        Ok(Self {
+            moment,
+            nth: nth.parse()?,
+            met: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether it is before, at, or after the place.
+    fn meets(&self, moment: Moment) -> Ordering {
+        if moment != self.moment {
+            return Ordering::Less;
         }
-    }))
+        let met = self.met.fetch_add(1, atomic::Ordering::Relaxed) + 1;
+        met.cmp(&self.nth)
+    }
 }

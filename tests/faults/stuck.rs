@@ -1,0 +1,110 @@
+//! A leader that lives and renews its Lease, and gets nothing done: another replica takes over.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{
+    proxy::{Fault, FaultProxy, Matcher, Rule},
+    support::{Arena, Reroll, deployment, eventually},
+};
+
+async fn leads(replica: &Reroll) {
+    eventually("a replica leads", async || {
+        (replica.metric("reroll_leader").await > 0.0).then_some(())
+    })
+    .await;
+}
+
+/// So many Secrets, each with a Deployment of its own, adopted.
+async fn pairs(arena: &Arena, count: usize) -> Vec<String> {
+    let names: Vec<_> = (0..count).map(|number| format!("w{number:02}")).collect();
+    for name in &names {
+        arena.secret(name, &[("k", "one")]).await;
+        arena.create(&deployment(name, name, "k")).await;
+    }
+    for name in &names {
+        arena.adopted("Deployment", name).await;
+    }
+    names
+}
+
+#[tokio::test]
+async fn a_leader_that_is_deadlocked_is_replaced() {
+    let arena = Arena::new("stuck-deadlock").await;
+    let hanging = arena.reroll().flag("--instance", "first").without_webhook();
+    let hanging = hanging.surroundings("UNDER_TEST_HANG", "before-patch:3");
+    let first = hanging.start().await;
+    leads(&first).await;
+    let second = arena.reroll().flag("--instance", "second").start().await;
+    let names = pairs(&arena, 20).await;
+    let recorder = arena.record().await;
+    for name in &names {
+        arena.recreate_secret(name, &[("k", "one")]).await;
+    }
+    leads(&second).await;
+    recorder.settle(&arena).await;
+    for name in &names {
+        recorder.expect("Deployment", name, 1);
+    }
+    first.kill();
+}
+
+#[tokio::test]
+async fn a_leader_whose_watches_have_stalled_offers_the_lease() {
+    let arena = Arena::new("stuck-watch").await;
+    let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
+    let behind = arena.reroll().flag("--instance", "first").without_webhook();
+    let first = behind.kubeconfig(proxy.kubeconfig()).start().await;
+    leads(&first).await;
+    let second = arena.reroll().flag("--instance", "second").start().await;
+    let names = pairs(&arena, 5).await;
+    let recorder = arena.record().await;
+    // Its watch of Secrets shows nothing more, and no new one is answered. Everything else is as ever.
+    proxy.add(Rule::new(
+        Matcher::any()
+            .when(|request| request.method == "GET" && request.path.ends_with("/secrets")),
+        Fault::Stall,
+    ));
+    let stalled = Instant::now();
+    for name in &names {
+        arena.update_secret(name, &[("k", "two")]).await;
+    }
+    leads(&second).await;
+    let took = stalled.elapsed();
+    assert!(took < Duration::from_secs(90), "took over after {took:?}");
+    recorder.settle(&arena).await;
+    for name in &names {
+        recorder.expect("Deployment", name, 1);
+    }
+    assert_eq!(first.count("reroll_leader").await, 0);
+}
+
+#[tokio::test]
+async fn where_nobody_sees_more_the_rest_goes_on() {
+    let arena = Arena::new("stuck-alone").await;
+    let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
+    let only = arena.reroll().without_webhook();
+    let only = only.kubeconfig(proxy.kubeconfig()).start().await;
+    leads(&only).await;
+    let names = pairs(&arena, 3).await;
+    let recorder = arena.record().await;
+    proxy.add(Rule::new(
+        Matcher::any().path_contains("/configmaps").method("GET"),
+        Fault::Stall,
+    ));
+    eventually("it offers the Lease", async || {
+        only.log().contains("offering the Lease").then_some(())
+    })
+    .await;
+    leads(&only).await;
+    for name in &names {
+        arena.update_secret(name, &[("k", "two")]).await;
+    }
+    recorder.settle(&arena).await;
+    for name in &names {
+        recorder.expect("Deployment", name, 1);
+    }
+    let offers = only.log().matches("offering the Lease").count();
+    assert_eq!(offers, 1, "once, not again and again");
+}
