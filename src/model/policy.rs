@@ -69,8 +69,8 @@ pub struct Rules {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pattern {
     kind: SourceKind,
-    name: WildMatch,
-    exact: Option<String>,
+    name: String,
+    glob: WildMatch,
 }
 
 /// `reroll.dev/on-recreate`
@@ -270,7 +270,7 @@ impl Rules {
 
     /// Whether what it selects depends on which sources exist.
     pub fn has_globs(&self) -> bool {
-        self.named.iter().any(|pattern| pattern.exact.is_none())
+        self.named.iter().any(Pattern::is_glob)
     }
 
     /// Whether a name or glob takes this source.
@@ -302,23 +302,53 @@ impl Pattern {
         if source.name.len() > 253 || !source.name.bytes().all(legal) {
             return None;
         }
-        let exact = (!source.name.contains(['*', '?'])).then(|| source.name.clone());
         Some(Self {
             kind: source.kind,
-            name: WildMatch::new(&source.name),
-            exact,
+            glob: WildMatch::new(&source.name),
+            name: source.name,
         })
+    }
+
+    fn is_glob(&self) -> bool {
+        self.name.contains(['*', '?'])
     }
 
     fn matches(&self, source: &SourceName) -> bool {
-        self.kind == source.kind && self.name.matches(&source.name)
+        self.kind == source.kind && self.glob.matches(&source.name)
     }
 
     fn source(&self) -> Option<SourceName> {
-        self.exact.as_ref().map(|name| SourceName {
+        (!self.is_glob()).then(|| SourceName {
             kind: self.kind,
-            name: name.clone(),
+            name: self.name.clone(),
         })
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.prefix(), self.name)
+    }
+}
+
+/// As somebody would write it who knows it all: read again, it is the same.
+impl fmt::Display for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = self.secrets && self.config_maps;
+        let words = [
+            (all, "auto"),
+            (self.secrets && !all, "secrets"),
+            (self.config_maps && !all, "configmaps"),
+            (self.env, "env"),
+            (self.volume, "volume"),
+        ];
+        let words = words
+            .into_iter()
+            .filter_map(|(said, word)| said.then(|| word.to_owned()));
+        let named = self.named.iter().map(ToString::to_string);
+        let excluded = self.excluded.iter().map(|pattern| format!("!{pattern}"));
+        let all: Vec<_> = words.chain(named).chain(excluded).collect();
+        f.write_str(&all.join(","))
     }
 }
 
