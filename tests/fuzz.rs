@@ -57,7 +57,9 @@ fn changed(random: &mut Rng, corpus: &[Vec<u8>]) -> Vec<u8> {
 
 fn run(target: fn(&[u8]), folders: &[&str]) {
     let corpus = corpus(folders);
-    corpus.iter().for_each(|input| target(input));
+    for input in &corpus {
+        target(input);
+    }
     let mut random = Rng::with_seed(SEED);
     for _ in 0..CHANGED {
         target(&changed(&mut random, &corpus));

@@ -344,7 +344,8 @@ impl fmt::Display for Rules {
         ];
         let words = words
             .into_iter()
-            .filter_map(|(said, word)| said.then(|| word.to_owned()));
+            .filter(|(said, _)| *said)
+            .map(|(_, word)| word.to_owned());
         let named = self.named.iter().map(ToString::to_string);
         let excluded = self.excluded.iter().map(|pattern| format!("!{pattern}"));
         let all: Vec<_> = words.chain(named).chain(excluded).collect();

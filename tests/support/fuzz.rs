@@ -2,6 +2,7 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    clippy::panic,
     clippy::unwrap_used,
     clippy::missing_panics_doc,
     reason = "what does not hold, panics"
