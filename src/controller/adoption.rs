@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::{Controller, watch::workloads};
 use crate::{
     model::{
-        Cause, CauseKind, SourceName, WorkloadKey,
+        Cause, CauseKind, Decision, SourceName, WorkloadKey,
         decide::{Lookup, restart_for},
         policy::OnAdopt,
         source::containers_using,
@@ -28,41 +28,50 @@ use crate::{
 };
 
 impl Controller {
-    /// A workload was adopted: sources that were written after its current revision was made are told, and with
-    /// `on-adopt: restart` it is restarted for them.
-    pub(super) async fn report_adoption(&self, key: &WorkloadKey) {
-        let Some(revision) = self.current_revision(key).await else {
-            return;
+    /// The sources of a workload that is being adopted that were written after its current revision was made. `Err`:
+    /// nobody could say.
+    pub(super) async fn outdated(&self, key: &WorkloadKey) -> Result<Vec<SourceName>, ()> {
+        let Some(revision) = self.current_revision(key).await? else {
+            return Ok(Vec::new());
         };
-        let (outdated, decision) = {
-            let index = self.state.index();
-            let Some(tracked) = index.workload(key) else {
-                return;
-            };
-            let newer = |source: &&SourceName| match index.source(&key.namespace, source) {
-                Lookup::Present { version, .. } => version.written > revision,
-                Lookup::Unsynced | Lookup::Absent { .. } => false,
-            };
-            let outdated: Vec<SourceName> = tracked.uses.keys().filter(newer).cloned().collect();
-            let causes = outdated
-                .iter()
-                .map(|source| Cause::plain(CauseKind::Outdated, Some(source)))
-                .collect();
-            let restarts = tracked.policy.on_adopt == OnAdopt::Restart
-                && !tracked.policy.suspend
-                && !outdated.is_empty();
-            let observed = tracked.observed().filter(|_| restarts);
-            let decision = observed.map(|observed| {
-                restart_for(
-                    &tracked.subject(&tracked.uses),
-                    observed,
-                    causes,
-                    index.key(),
-                )
-            });
-            (outdated, decision)
+        let index = self.state.index();
+        let Some(tracked) = index.workload(key) else {
+            return Ok(Vec::new());
         };
-        for source in &outdated {
+        let newer = |source: &&SourceName| match index.source(&key.namespace, source) {
+            Lookup::Present { version, .. } => version.written > revision,
+            Lookup::Unsynced | Lookup::Absent { .. } => false,
+        };
+        Ok(tracked.uses.keys().filter(newer).cloned().collect())
+    }
+
+    /// The restart for outdated sources, where the workload asks for one (`on-adopt: restart`).
+    pub(super) fn restart_outdated(
+        &self,
+        key: &WorkloadKey,
+        outdated: &[SourceName],
+    ) -> Option<Decision> {
+        let index = self.state.index();
+        let tracked = index.workload(key)?;
+        let restarts = tracked.policy.on_adopt == OnAdopt::Restart
+            && !tracked.policy.suspend
+            && !outdated.is_empty();
+        let observed = tracked.observed().filter(|_| restarts)?;
+        let causes = outdated
+            .iter()
+            .map(|source| Cause::plain(CauseKind::Outdated, Some(source)))
+            .collect();
+        Some(restart_for(
+            &tracked.subject(&tracked.uses),
+            observed,
+            causes,
+            index.key(),
+        ))
+    }
+
+    /// A workload was adopted, with these sources outdated.
+    pub(super) fn report_adoption(&self, key: &WorkloadKey, outdated: &[SourceName]) {
+        for source in outdated {
             let cause = Cause::plain(CauseKind::Outdated, Some(source));
             let secondary = Some(self.source_reference(key, source));
             self.events.publish(
@@ -73,10 +82,8 @@ impl Controller {
                 secondary,
             );
         }
+        self.state.metrics.adopted();
         self.state.metrics.adopted_outdated(outdated.len() as u64);
-        if let Some(decision) = decision {
-            self.restart_adopted(key, decision).await;
-        }
     }
 
     /// Whether a container that needs one of these sources has ever started in any pod. `Err`: nobody could say.
@@ -117,10 +124,15 @@ impl Controller {
     }
 
     /// When the workload's current revision was made, in unix seconds; `None` where that cannot be told.
-    async fn current_revision(&self, key: &WorkloadKey) -> Option<i64> {
-        let object = self.object(key).await.ok()??;
-        let uid = object.uid()?;
-        let params = ListParams::default().labels_from(&selector(&object)?);
+    async fn current_revision(&self, key: &WorkloadKey) -> Result<Option<i64>, ()> {
+        let object = self.object(key).await?;
+        let found = object
+            .as_ref()
+            .and_then(|object| Some((object.uid()?, selector(object)?)));
+        let Some((uid, selector)) = found else {
+            return Ok(None);
+        };
+        let params = ListParams::default().labels_from(&selector);
         if key.kind.kind == "Deployment" {
             self.newest_owned::<ReplicaSet>(key, &uid, &params).await
         } else {
@@ -135,21 +147,21 @@ impl Controller {
         key: &WorkloadKey,
         uid: &str,
         params: &ListParams,
-    ) -> Option<i64>
+    ) -> Result<Option<i64>, ()>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug,
     {
         let api = Api::<PartialObjectMeta<K>>::namespaced(self.client.clone(), &key.namespace);
         let list = timeout(self.request_timeout, api.list(params))
             .await
-            .ok()?
-            .ok()?;
+            .map_err(drop)?
+            .map_err(drop)?;
         let owned = list.items.iter().map(|item| &item.metadata).filter(|meta| {
             let mut owners = meta.owner_references.iter().flatten();
             owners.any(|owner| owner.uid == uid)
         });
         let made = owned.filter_map(|meta| meta.creation_timestamp.as_ref());
-        made.map(|time| time.0.as_second()).max()
+        Ok(made.map(|time| time.0.as_second()).max())
     }
 
     async fn object(&self, key: &WorkloadKey) -> Result<Option<DynamicObject>, ()> {

@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Controller,
-    intents::{Bounds, Finish, Held, Intents, Pacing},
+    intents::{Bounds, Finish, Held, Intent, Intents, Pacing},
     restart::{Failure, backoff},
 };
-use crate::model::{WorkloadKey, patch};
+use crate::model::{WorkloadKey, patch, policy::OnAdopt};
 
 /// Workloads whose annotations are to be written, and those whose adoption is to be reported; one entry per workload.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Controller {
                 None
             };
             if let Some(intent) = taken {
-                let finish = self.tidy(&intent.workload, intent.attempts).await;
+                let finish = self.tidy(&intent).await;
                 self.housekeeping()
                     .due
                     .finish(intent, finish, Instant::now());
@@ -82,7 +82,8 @@ impl Controller {
         }
     }
 
-    async fn tidy(&self, key: &WorkloadKey, attempts: u32) -> Finish {
+    async fn tidy(&self, intent: &Intent) -> Finish {
+        let (key, attempts) = (&intent.workload, intent.attempts);
         if self.intents().is_taken(key) {
             // It is being restarted, which writes the same annotation.
             return Finish::Retry(backoff(0));
@@ -113,29 +114,55 @@ impl Controller {
         if text.is_some_and(|text| !self.has_room(key, text.len())) {
             return Finish::Over;
         }
-        if let Some(patch) = patch {
-            match self.write(key, patch).await {
-                Ok(()) => {
-                    self.state.metrics.housekeeping_written();
-                    let mut intents = self.intents();
-                    if intents.held(key) == Some(Held::NoRoom) {
-                        intents.hold(key, None);
-                    }
+        let outdated = if adopts {
+            self.outdated(key).await
+        } else {
+            Ok(Vec::new())
+        };
+        let restart = outdated
+            .as_ref()
+            .ok()
+            .and_then(|outdated| self.restart_outdated(key, outdated));
+        let finish = match (restart, patch) {
+            // A report that nobody can make holds nothing up; a restart that may be asked for does.
+            _ if outdated.is_err() && self.restarts_at_adoption(key) => {
+                Finish::Retry(backoff(attempts))
+            }
+            (Some(decision), _) => self.restart_adopted(intent, &decision).await,
+            (None, Some(patch)) => self.tidy_up(key, patch, attempts).await,
+            (None, None) => Finish::Over,
+        };
+        match finish {
+            Finish::Over if adopts => self.report_adoption(key, &outdated.unwrap_or_default()),
+            Finish::Retry(_) if adopts => {
+                self.housekeeping().reports.insert(key.clone());
+            }
+            _ => {}
+        }
+        finish
+    }
+
+    async fn tidy_up(&self, key: &WorkloadKey, patch: patch::Patch, attempts: u32) -> Finish {
+        match self.write(key, patch).await {
+            Ok(()) => {
+                self.state.metrics.housekeeping_written();
+                let mut intents = self.intents();
+                if intents.held(key) == Some(Held::NoRoom) {
+                    intents.hold(key, None);
                 }
-                Err(Failure::Gone) => return Finish::Over,
-                Err(failure) => {
-                    tracing::debug!(workload = %key, failure = failure.as_str(), attempts, "did not write observed, trying again");
-                    if adopts {
-                        self.housekeeping().reports.insert(key.clone());
-                    }
-                    return Finish::Retry(backoff(attempts));
-                }
+                Finish::Over
+            }
+            Err(Failure::Gone) => Finish::Over,
+            Err(failure) => {
+                tracing::debug!(workload = %key, failure = failure.as_str(), attempts, "did not write observed, trying again");
+                Finish::Retry(backoff(attempts))
             }
         }
-        if adopts {
-            self.state.metrics.adopted();
-            self.report_adoption(key).await;
-        }
-        Finish::Over
+    }
+
+    fn restarts_at_adoption(&self, key: &WorkloadKey) -> bool {
+        let index = self.state.index();
+        let tracked = index.workload(key);
+        tracked.is_some_and(|tracked| tracked.policy.on_adopt == OnAdopt::Restart)
     }
 }

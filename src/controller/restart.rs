@@ -254,11 +254,11 @@ impl Controller {
         Ok(reads)
     }
 
-    /// Restarts a workload that was found behind when it was adopted; what fails is left as it was, and was told.
-    pub(super) async fn restart_adopted(&self, key: &WorkloadKey, decision: Decision) {
-        if let Some(next) = &decision.next {
-            let intent = Intent::now(key, Instant::now());
-            self.restart(&intent, &decision.causes, next).await;
+    /// Restarts a workload that was found behind when it is adopted: the same write adopts it.
+    pub(super) async fn restart_adopted(&self, intent: &Intent, decision: &Decision) -> Finish {
+        match &decision.next {
+            Some(next) => self.restart(intent, &decision.causes, next).await,
+            None => Finish::Over,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::model::{
     decide::{Known, Outcome, Subject, decide},
     index::{Overlay, without_ignored},
     patch,
-    policy::{Complaint, Selection},
+    policy::{Complaint, OnAdopt, Selection},
     source::References,
     stamp::{Own, Stamp, stamp_create, stamp_update},
     workload::{Workload, WorkloadKind, bare_template},
@@ -217,6 +217,13 @@ impl Write {
         if self.template_changed {
             let stamp = stamp_update(&subject, known, &live, index.key());
             return self.stamped(base, stamp, index, warnings);
+        }
+        if self.opts_in() && self.policy.on_adopt == OnAdopt::Restart {
+            // Whether it is restarted for that is looked up first, and then one write does both.
+            return Own {
+                observed: None,
+                ..base.clone()
+            };
         }
         let decision = decide(&subject, known, &live, index.key());
         match (decision.outcome, decision.next, known) {
