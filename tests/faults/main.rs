@@ -20,5 +20,8 @@ mod proxy;
 #[path = "../real/support/mod.rs"]
 mod support;
 
+mod fleet;
+
 mod outage;
+mod replicas;
 mod stuck;

@@ -4,27 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::support::{Arena, Recorder, Reroll, deployment, eventually};
-
-const LEADER: &str = "reroll_leader";
-
-/// A replica by a name of its own. Only one of an arena's has a webhook: they would register under one name.
-async fn replica(arena: &Arena, name: &str, webhook: bool) -> Reroll {
-    let builder = arena.reroll().flag("--instance", name);
-    let builder = if webhook {
-        builder
-    } else {
-        builder.without_webhook()
-    };
-    builder.start().await
-}
-
-async fn leads(replica: &Reroll) {
-    eventually("a replica leads", async || {
-        (replica.metric(LEADER).await > 0.0).then_some(())
-    })
-    .await;
-}
+use crate::support::{Arena, LEADER, Recorder, deployment, eventually};
 
 /// So many Secrets, each with a Deployment of its own, adopted.
 async fn pairs(arena: &Arena, count: usize) -> Vec<String> {
@@ -53,9 +33,11 @@ fn expect_each(recorder: &Recorder, names: &[String], rollouts: usize) {
 #[tokio::test]
 async fn one_leads_and_after_a_crash_another_does_what_was_left() {
     let arena = Arena::new("replicas-crash").await;
-    let first = replica(&arena, "first", true).await;
-    leads(&first).await;
-    let second = replica(&arena, "second", false).await;
+    let first = arena.replica(arena.reroll(), "first").await;
+    first.leads().await;
+    let second = arena
+        .replica(arena.reroll().without_webhook(), "second")
+        .await;
     assert_eq!(second.count(LEADER).await, 0);
     let names = pairs(&arena, 40).await;
     let recorder = arena.record().await;
@@ -65,7 +47,7 @@ async fn one_leads_and_after_a_crash_another_does_what_was_left() {
     recorder.reaches("Deployment", &names[0], 1).await;
     let killed = Instant::now();
     first.kill();
-    leads(&second).await;
+    second.leads().await;
     assert!(
         killed.elapsed() < Duration::from_secs(10),
         "took over after {:?}",
@@ -78,9 +60,11 @@ async fn one_leads_and_after_a_crash_another_does_what_was_left() {
 #[tokio::test]
 async fn the_lease_is_released_at_sigterm() {
     let arena = Arena::new("replicas-term").await;
-    let first = replica(&arena, "first", true).await;
-    leads(&first).await;
-    let second = replica(&arena, "second", false).await;
+    let first = arena.replica(arena.reroll(), "first").await;
+    first.leads().await;
+    let second = arena
+        .replica(arena.reroll().without_webhook(), "second")
+        .await;
     let names = pairs(&arena, 10).await;
     let recorder = arena.record().await;
     for name in &names {
@@ -88,7 +72,7 @@ async fn the_lease_is_released_at_sigterm() {
     }
     let stopped = Instant::now();
     first.signal("TERM");
-    leads(&second).await;
+    second.leads().await;
     let took = stopped.elapsed();
     assert!(took < Duration::from_secs(1), "took over after {took:?}");
     assert!(first.stop().await);
@@ -99,9 +83,13 @@ async fn the_lease_is_released_at_sigterm() {
 #[tokio::test]
 async fn a_leader_that_slept_restarts_nothing_again() {
     let arena = Arena::new("replicas-sleep").await;
-    let first = replica(&arena, "first", false).await;
-    leads(&first).await;
-    let second = replica(&arena, "second", false).await;
+    let first = arena
+        .replica(arena.reroll().without_webhook(), "first")
+        .await;
+    first.leads().await;
+    let second = arena
+        .replica(arena.reroll().without_webhook(), "second")
+        .await;
     let names = pairs(&arena, 10).await;
     let recorder = arena.record().await;
     // The sleeper has intents for these in its memory when it wakes.
@@ -109,7 +97,7 @@ async fn a_leader_that_slept_restarts_nothing_again() {
         arena.update_secret(name, &[("k", "two")]).await;
     }
     first.signal("STOP");
-    leads(&second).await;
+    second.leads().await;
     recorder.settle(&arena).await;
     let before = rollouts(&recorder, &names);
     assert_eq!(before, vec![1; names.len()]);
@@ -127,7 +115,7 @@ async fn a_leader_that_slept_restarts_nothing_again() {
     recorder.settle(&arena).await;
     expect_each(&recorder, &names, 3);
     second.kill();
-    leads(&first).await;
+    first.leads().await;
     recorder.settle(&arena).await;
     expect_each(&recorder, &names, 3);
 }

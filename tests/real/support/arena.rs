@@ -56,7 +56,8 @@ impl Arena {
         Self::on(cluster, name).await
     }
 
-    async fn on(cluster: &'static Cluster, name: &str) -> Self {
+    /// In this cluster.
+    pub async fn on(cluster: &'static Cluster, name: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let client = cluster.client().await;
         let number = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -8,6 +8,7 @@ mod many;
 mod pods;
 mod process;
 mod recorder;
+mod replica;
 
 pub use acts::{SOURCES, at_once};
 pub use arena::{Arena, Said};
@@ -17,6 +18,7 @@ pub use many::each;
 pub use pods::{Pods, running};
 pub use process::{Reroll, RerollBuilder};
 pub use recorder::Recorder;
+pub use replica::LEADER;
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use kube::{
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::{Arena, KINDS, deployment, eventually};
+use super::{Arena, KINDS, OBSERVED, deployment, eventually};
 
 /// The workload whose Secret is changed after the act.
 const SENTINEL: &str = "sentinel";
@@ -32,6 +32,8 @@ struct Seen {
     templates: Vec<Value>,
     /// Every `restarted-for` that the template has had.
     restarted_for: Vec<String>,
+    /// Every `observed` that it has had.
+    observed: Vec<String>,
 }
 
 impl Recorder {
@@ -84,6 +86,16 @@ impl Recorder {
         let seen = self.seen.lock().unwrap();
         seen.get(&format!("{kind} {name}"))
             .map_or_else(Vec::new, |seen| seen.restarted_for.clone())
+    }
+
+    /// Every `observed` that the workload has had, in order.
+    pub fn observed(&self, kind: &str, name: &str) -> Vec<Value> {
+        let seen = self.seen.lock().unwrap();
+        let all = seen.get(&format!("{kind} {name}"));
+        all.into_iter()
+            .flat_map(|seen| &seen.observed)
+            .map(|text| serde_json::from_str(text).unwrap())
+            .collect()
     }
 
     /// Waits until a template has changed this often.
@@ -183,6 +195,11 @@ fn note(seen: &mut BTreeMap<String, Seen>, kind: &str, object: &DynamicObject) {
         };
     }
     entry.resource_version = resource_version(object);
+    if let Some(observed) = object.annotations().get(OBSERVED)
+        && entry.observed.last() != Some(observed)
+    {
+        entry.observed.push(observed.clone());
+    }
     let template = object.data["spec"]["template"].clone();
     if entry.templates.last() != Some(&template) {
         let restarted_for =
