@@ -1,21 +1,230 @@
 //! The API server goes away, comes back, and forgets.
 
-use crate::support::{Arena, deployment};
+use std::time::Duration;
 
-#[tokio::test]
-async fn an_api_server_that_was_killed_costs_nothing() {
-    let arena = Arena::on_own_cluster("outage").await;
-    let _reroll = arena.reroll().start().await;
-    arena.secret("creds", &[("k", "one")]).await;
-    arena.create(&deployment("web", "creds", "k")).await;
-    arena.adopted("Deployment", "web").await;
-    let recorder = arena.record().await;
-    let cluster = arena.cluster;
-    cluster.kill_component("kube-apiserver").unwrap();
+use axum::http::Request;
+use futures::future::join_all;
+use kube::{Client, Config};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::{
+    cluster::Cluster,
+    fleet::Fleet,
+    proxy::{Fault, FaultProxy, Matcher, RequestLine, Rule},
+    support::{Arena, LEADER, PATIENCE, Recorder, Reroll, eventually},
+};
+
+const LEASE: Duration = Duration::from_secs(3);
+/// For which the API server stays away.
+const AWAY: Duration = Duration::from_secs(6);
+
+/// What one replica watches: Secrets, `ConfigMap`s, three kinds of workload and namespaces.
+const WATCHES: usize = 6;
+
+/// One of the ways to run reroll, in namespaces of its own, with a fleet for each thing that can happen.
+struct Subject {
+    arena: Arena,
+    /// Between it and the API server.
+    proxy: FaultProxy,
+    replicas: Vec<Reroll>,
+    recorder: Recorder,
+    updated: Fleet,
+    /// Their Secrets are deleted at one time and created again at another.
+    recreated: Fleet,
+    later: Fleet,
+    untouched: Fleet,
+}
+
+impl Subject {
+    async fn new(arena: Arena, replicas: usize, webhook: bool, each: usize) -> Self {
+        let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
+        let builder = arena
+            .reroll()
+            .kubeconfig(proxy.kubeconfig())
+            .flag("--lease-duration", &format!("{}s", LEASE.as_secs()));
+        let mut running = Vec::new();
+        for number in 0..replicas {
+            let mut builder = builder.clone();
+            if number > 0 || !webhook {
+                builder = builder.without_webhook();
+            }
+            let name = format!("replica-{number}");
+            running.push(arena.replica(builder, &name).await);
+        }
+        Self {
+            updated: Fleet::with_own_secrets(&arena, "updated", each).await,
+            recreated: Fleet::with_own_secrets(&arena, "recreated", each).await,
+            later: Fleet::with_own_secrets(&arena, "later", each).await,
+            untouched: Fleet::with_own_secrets(&arena, "untouched", each).await,
+            recorder: arena.record().await,
+            proxy,
+            replicas: running,
+            arena,
+        }
+    }
+
+    async fn settle_and_expect(&self, rollouts: usize) {
+        let (arena, recorder) = (&self.arena, &self.recorder);
+        recorder.settle(arena).await;
+        self.updated.expect(arena, recorder, rollouts).await;
+        self.recreated.expect(arena, recorder, rollouts).await;
+        self.later.expect(arena, recorder, rollouts).await;
+        self.untouched.expect(arena, recorder, 0).await;
+    }
+
+    /// Waits until all watches are there again. The webhook sees changes without them, so the sentinel may roll before.
+    async fn watches(&self) {
+        let open = |proxy: &FaultProxy| {
+            let watches = proxy.in_flight().into_iter().filter(RequestLine::is_watch);
+            watches.count() == WATCHES * self.replicas.len()
+        };
+        self.proxy.wait_until(PATIENCE, open).await.unwrap();
+    }
+
+    async fn leaders(&self) -> u64 {
+        let leads = join_all(self.replicas.iter().map(|replica| replica.count(LEADER)));
+        leads.await.iter().sum()
+    }
+}
+
+/// With the webhook, without, and two replicas.
+async fn subjects(cluster: &'static Cluster, each: usize) -> Vec<Subject> {
+    let arena = |name: &'static str| Arena::on(cluster, name);
+    let subjects = [
+        (arena("webhook").await, 1, true),
+        (arena("alone").await, 1, false),
+        (arena("replicas").await, 2, true),
+    ];
+    let new = |(arena, replicas, webhook)| Subject::new(arena, replicas, webhook, each);
+    join_all(subjects.map(new)).await
+}
+
+async fn all<'a, F: Future<Output = ()>>(subjects: &'a [Subject], act: impl Fn(&'a Subject) -> F) {
+    join_all(subjects.iter().map(act)).await;
+}
+
+async fn start_again(cluster: &'static Cluster) {
     tokio::task::spawn_blocking(|| cluster.start_components().unwrap())
         .await
         .unwrap();
-    arena.recreate_secret("creds", &[("k", "one")]).await;
-    recorder.settle(&arena).await;
-    recorder.expect("Deployment", "web", 1);
+}
+
+/// What was changed just before it died, just after it came back, or half before and half after, rolls once.
+#[tokio::test]
+async fn an_api_server_that_is_away_for_longer_than_the_lease_costs_nothing() {
+    let first = Arena::on_own_cluster("outage").await;
+    let cluster = first.cluster;
+    let subjects = subjects(cluster, 6).await;
+    all(&subjects, async |subject| {
+        subject.updated.update(&subject.arena, "two").await;
+        subject.recreated.delete_secrets(&subject.arena).await;
+    })
+    .await;
+    cluster.kill_component("kube-apiserver").unwrap();
+    all(&subjects, async |subject| {
+        eventually("nobody leads", async || {
+            (subject.leaders().await == 0).then_some(())
+        })
+        .await;
+    })
+    .await;
+    sleep(AWAY).await;
+    start_again(cluster).await;
+    all(&subjects, async |subject| {
+        subject.recreated.create_secrets(&subject.arena).await;
+        subject.later.update(&subject.arena, "two").await;
+        subject.watches().await;
+        subject.settle_and_expect(1).await;
+        assert_eq!(subject.leaders().await, 1);
+        for fleet in [&subject.updated, &subject.recreated, &subject.later] {
+            fleet.update(&subject.arena, "three").await;
+        }
+        subject.settle_and_expect(2).await;
+    })
+    .await;
+}
+
+/// Watches are cut for so long that what they missed is nowhere to be had: not in etcd, which was compacted, and not in
+/// the API server's memory, for it was started again. It answers 410, and a new list tells the rest.
+#[tokio::test]
+async fn what_etcd_and_the_api_server_forgot_is_found_by_a_new_list() {
+    let first = Arena::on_own_cluster("compaction").await;
+    let cluster = first.cluster;
+    let subjects = subjects(cluster, 6).await;
+    all(&subjects, async |subject| {
+        let watches = Matcher::any().watch(true);
+        subject.proxy.add(Rule::new(watches, Fault::Cut));
+        let (arena, recreated) = (&subject.arena, &subject.recreated);
+        subject.updated.update(arena, "two").await;
+        recreated.delete_secrets(arena).await;
+        recreated.create_secrets(arena).await;
+        // Gone for good; and of another the workload is gone and there again.
+        delete_with_secret(subject, 0).await;
+        delete_with_secret(subject, 1).await;
+        let (kind, name) = subject.later.workload(2);
+        arena.delete(kind, &name).await;
+        eventually("it is gone", async || {
+            let found = arena.api(kind).get_opt(&name).await.unwrap();
+            found.is_none().then_some(())
+        })
+        .await;
+        subject.later.create_workload(arena, 2).await;
+    })
+    .await;
+    compact(cluster).await;
+    cluster.kill_component("kube-apiserver").unwrap();
+    start_again(cluster).await;
+    all(&subjects, async |subject| {
+        let (arena, recorder) = (&subject.arena, &subject.recorder);
+        subject.proxy.clear();
+        subject.watches().await;
+        recorder.settle(arena).await;
+        for fleet in [&subject.updated, &subject.recreated] {
+            fleet.expect(arena, recorder, 1).await;
+        }
+        subject.untouched.expect(arena, recorder, 0).await;
+        for replica in &subject.replicas {
+            eventually("what is gone is forgotten", async || {
+                let log = replica.log();
+                let expired = log.lines().filter(|line| line.contains("\"code\":410"));
+                let workloads = replica.count("reroll_workloads_indexed").await;
+                // The sentinel is one, too.
+                (expired.count() > 0 && workloads == 4 * 6 - 2 + 1).then_some(())
+            })
+            .await;
+            assert_eq!(replica.count("reroll_intents_pending").await, 0);
+        }
+        for number in 2..6 {
+            let secret = subject.later.secret(number);
+            arena.update_secret(&secret, &[("k", "two")]).await;
+        }
+        recorder.settle(arena).await;
+        for number in 2..6 {
+            let (kind, name) = subject.later.workload(number);
+            recorder.expect(kind, &name, 1);
+        }
+    })
+    .await;
+}
+
+async fn delete_with_secret(subject: &Subject, number: usize) {
+    let (kind, name) = subject.later.workload(number);
+    subject.arena.delete(kind, &name).await;
+    let secret = subject.later.secret(number);
+    subject.arena.delete("Secret", &secret).await;
+}
+
+/// Forgets all revisions of etcd but the last.
+async fn compact(cluster: &Cluster) {
+    let url = cluster.etcd_url().unwrap().parse().unwrap();
+    let etcd = Client::try_from(Config::new(url)).unwrap();
+    let call = async |path: &str, body: Value| {
+        let request = Request::post(path).body(body.to_string().into_bytes());
+        etcd.request::<Value>(request.unwrap()).await.unwrap()
+    };
+    let status = call("/v3/maintenance/status", json!({})).await;
+    let revision = &status["header"]["revision"];
+    let all_but_last = json!({ "revision": revision, "physical": true });
+    call("/v3/kv/compaction", all_but_last).await;
 }
