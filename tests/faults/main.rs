@@ -22,6 +22,8 @@ mod support;
 
 mod fleet;
 
+mod chaos;
+mod lag;
 mod outage;
 mod replicas;
 mod stuck;

@@ -1,0 +1,207 @@
+//! The way between reroll and the API server is bad, in every way at once and at random: nothing is lost, nothing done
+//! twice, and nobody is asked more often than a backoff allows.
+
+use std::{sync::LazyLock, time::Duration};
+
+use tokio::time::sleep;
+
+use crate::{
+    fleet::Fleet,
+    proxy::{Answer, Fault, FaultProxy, Matcher, RequestLine, Rule},
+    support::{Arena, PATIENCE, Reroll, eventually},
+};
+
+/// How long each bad time lasts. `REROLL_SOAK`, in seconds, makes it as long as a person wants.
+static BAD_TIME: LazyLock<Duration> = LazyLock::new(|| {
+    let soak = std::env::var("REROLL_SOAK").ok();
+    Duration::from_secs(soak.map_or(8, |soak| soak.parse().expect("REROLL_SOAK in seconds")))
+});
+
+/// What one replica watches: Secrets, `ConfigMap`s, three kinds of workload and namespaces.
+const WATCHES: usize = 6;
+
+fn overloaded() -> Answer {
+    Answer::status(429, "TooManyRequests", "come back later").header("Retry-After", "1")
+}
+
+fn broken() -> Answer {
+    Answer::status(500, "InternalError", "something broke")
+}
+
+fn unavailable() -> Answer {
+    Answer::status(503, "ServiceUnavailable", "not now")
+}
+
+/// Everything at once; what happens to which request is drawn from `seed`.
+fn chaos(proxy: &FaultProxy, seed: u64) {
+    let faults = [
+        (
+            0.3,
+            Fault::DelayRequest(Duration::from_millis(150)),
+            Matcher::any(),
+        ),
+        (
+            0.3,
+            Fault::DelayBody(Duration::from_millis(200)),
+            Matcher::any(),
+        ),
+        (0.1, Fault::Cut, Matcher::any()),
+        // Stalled until the bad time is over, or given up.
+        (0.1, Fault::Stall, Matcher::any()),
+        (0.4, Fault::DuplicateEvents, Matcher::any().watch(true)),
+        (0.1, Fault::LoseAnswer, Matcher::any().watch(false)),
+        (0.1, Fault::Answer(overloaded()), Matcher::any()),
+        (0.1, Fault::Answer(broken()), Matcher::any()),
+        (0.1, Fault::Answer(unavailable()), Matcher::any()),
+    ];
+    for (number, (probability, fault, matcher)) in (0..).zip(faults) {
+        let rule = Rule::new(matcher, fault).with_probability(probability, seed ^ number);
+        proxy.add(rule);
+    }
+}
+
+/// One change of each of 60 Secrets per bad time.
+async fn bad_times(name: &str, replicas: usize) {
+    const PERIODS: usize = 2;
+    let arena = Arena::new(name).await;
+    let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
+    // A stalled call is given up after 2 s.
+    let builder = arena
+        .reroll()
+        .kubeconfig(proxy.kubeconfig())
+        .flag("--lease-duration", "3s")
+        .flag("--request-timeout", "2s");
+    let mut running = Vec::new();
+    for number in 0..replicas {
+        let builder = if number == 0 {
+            builder.clone()
+        } else {
+            builder.clone().without_webhook()
+        };
+        running.push(arena.replica(builder, &format!("replica-{number}")).await);
+    }
+    let fleet = Fleet::with_own_secrets(&arena, "w", 60).await;
+    let recorder = arena.record().await;
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    for period in 1..=PERIODS {
+        chaos(&proxy, seed + period as u64);
+        for tenth in 0..10 {
+            sleep(*BAD_TIME / 10).await;
+            // The data of before again, of another uid.
+            for number in (tenth * 6..).take(6) {
+                let secret = fleet.secret(number);
+                if number % 2 == 0 {
+                    arena.recreate_secret(&secret, &[("k", "one")]).await;
+                } else {
+                    let value = format!("{period}");
+                    arena.update_secret(&secret, &[("k", &value)]).await;
+                }
+            }
+        }
+        proxy.clear();
+        fleet.reaches(&recorder, period).await;
+        watches(&proxy, replicas).await;
+        recorder.settle(&arena).await;
+        fleet.expect(&arena, &recorder, period).await;
+    }
+    let struck = |status: u16| proxy.count(|request| request.status == Some(status)) > 0;
+    assert!(struck(429) && struck(500) && struck(503));
+}
+
+#[tokio::test]
+async fn one_replica_in_bad_times_catches_everything_once() {
+    bad_times("chaos-one", 1).await;
+}
+
+#[tokio::test]
+async fn two_replicas_in_bad_times_catch_everything_once() {
+    bad_times("chaos-two", 2).await;
+}
+
+async fn watches(proxy: &FaultProxy, replicas: usize) {
+    let open = |proxy: &FaultProxy| {
+        let watches = proxy.in_flight().into_iter().filter(RequestLine::is_watch);
+        watches.count() == WATCHES * replicas
+    };
+    proxy.wait_until(PATIENCE, open).await.unwrap();
+}
+
+/// Everything is answered with the same error for a while, in the middle of 60 changes.
+async fn nothing_works(name: &str, answer: Answer) {
+    const SIZE: usize = 60;
+    let arena = Arena::new(name).await;
+    let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
+    let reroll = arena.reroll().kubeconfig(proxy.kubeconfig()).start().await;
+    let fleet = Fleet::with_own_secrets(&arena, "w", SIZE).await;
+    let recorder = arena.record().await;
+    fleet.update_some(&arena, 0, SIZE / 2, "two").await;
+    pending(&reroll).await;
+    let before = proxy.requests().len();
+    proxy.add(Rule::new(Matcher::any(), Fault::Answer(answer)));
+    // Open watches end and are answered so, too.
+    let cut = proxy.add(Rule::new(Matcher::any().watch(true), Fault::Cut));
+    proxy.remove(cut);
+    fleet
+        .update_some(&arena, SIZE / 2, SIZE - SIZE / 2, "two")
+        .await;
+    sleep(*BAD_TIME * 2).await;
+    let asked = proxy.requests().len() - before;
+    proxy.clear();
+    println!("{asked} requests");
+    assert!(
+        asked <= most_requests(*BAD_TIME * 2, SIZE),
+        "{asked} requests"
+    );
+    assert!(asked > WATCHES);
+    fleet.reaches(&recorder, 1).await;
+    watches(&proxy, 1).await;
+    recorder.settle(&arena).await;
+    fleet.expect(&arena, &recorder, 1).await;
+}
+
+async fn pending(reroll: &Reroll) {
+    eventually("a restart is pending", async || {
+        (reroll.metric("reroll_intents_pending").await > 0.0).then_some(())
+    })
+    .await;
+}
+
+/// What may be asked in a bad time:
+/// - a watch waits 0.8 s after its first failure, twice as long after every other, and at most 30 s;
+/// - the Lease is tried for every 0.8 s, with two calls (a tenth of its duration of 8 s);
+/// - the digest key is looked at every 5 s;
+/// - a restart, or a write of `observed`, that failed waits 50 ms, then twice as long, and at most 60 s; an Event is told
+///   of the first failure, and what the webhook saw is looked at once. After a conflict the workload is read.
+fn most_requests(bad_time: Duration, workloads: usize) -> usize {
+    let seconds = bad_time.as_secs_f64();
+    let tries = |first: f64, longest: f64| {
+        let (mut at, mut wait, mut tries) = (0.0, first, 1);
+        while at < seconds {
+            at += wait;
+            wait = (wait * 2.0).min(longest);
+            tries += 1;
+        }
+        tries
+    };
+    let regular = |period: f64, calls: usize| {
+        calls
+            * (1..)
+                .take_while(|n| f64::from(*n) * period <= seconds + period)
+                .count()
+    };
+    WATCHES * tries(0.8, 30.0)
+        + regular(0.8, 2)
+        + regular(5.0, 1)
+        + workloads * (tries(0.05, 60.0) + 2)
+}
+
+#[tokio::test]
+async fn nothing_but_429_for_a_while() {
+    nothing_works("chaos-429", overloaded()).await;
+}
+
+#[tokio::test]
+async fn nothing_but_500_for_a_while() {
+    nothing_works("chaos-500", broken()).await;
+}
