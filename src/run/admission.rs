@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use axum::http::Uri;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{LOOK_EVERY, Parts, Tasks};
@@ -22,6 +22,12 @@ use crate::{
         tls::{self, CertificateFiles, CertificateResolver, SelfMade},
     },
 };
+
+/// So many probes in a row must pass without a call until the configurations count as gone: there are two of them, and
+/// a probe meets one.
+const QUIET_PROBES: u32 = 5;
+/// And this long is waited for it.
+const OUTLAST_AT_MOST: Duration = Duration::from_secs(5);
 
 impl Parts {
     pub(super) async fn start_webhook(
@@ -139,10 +145,7 @@ impl Parts {
 
     /// Waits until the API server calls the webhook.
     pub(super) async fn probe(&self, registration: &Registration) {
-        let namespace = registration
-            .namespaces
-            .first()
-            .map_or("default", String::as_str);
+        let namespace = registration.probed_namespace();
         let seen = || self.state.reviews.load(Ordering::Relaxed);
         let before = seen();
         while seen() == before {
@@ -159,14 +162,41 @@ impl Parts {
     pub(super) async fn unregister(&self, wait: Duration) {
         if let Some((registration, _)) = &self.registration {
             match registration.remove(&self.client, wait).await {
-                Ok(()) => tracing::info!(
-                    name = registration.name,
-                    "took the webhook registration away"
-                ),
+                Ok(()) => {
+                    tracing::info!(
+                        name = registration.name,
+                        "took the webhook registration away"
+                    );
+                    self.outlast(registration).await;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "the webhook registration is left behind; the next start takes it over");
                 }
             }
+        }
+    }
+}
+
+impl Parts {
+    /// Waits until the API server calls no more: it takes up that the configurations are gone some time after they are,
+    /// and a call that then meets nobody would be the user's error where somebody set `failurePolicy: Fail`.
+    async fn outlast(&self, registration: &Registration) {
+        let seen = || self.state.reviews.load(Ordering::Relaxed);
+        let namespace = registration.probed_namespace();
+        let still = async {
+            let mut quiet = 0;
+            while quiet < QUIET_PROBES {
+                let before = seen();
+                let probe = registration.probe(&self.client, namespace, self.timeout);
+                if probe.await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+                quiet = if seen() == before { quiet + 1 } else { 0 };
+            }
+        };
+        if timeout(OUTLAST_AT_MOST, still).await.is_err() {
+            tracing::warn!("the API server still calls the webhook, which ends now");
         }
     }
 }

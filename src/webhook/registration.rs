@@ -90,15 +90,16 @@ impl Registration {
     ) -> Result<(), RegistrationError> {
         let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
         let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone());
+        // The one that a probe meets comes last.
         let remove = async {
             gone(
-                validating
+                mutating
                     .delete(&self.name, &DeleteParams::default())
                     .await
                     .map(drop),
             )?;
             gone(
-                mutating
+                validating
                     .delete(&self.name, &DeleteParams::default())
                     .await
                     .map(drop),
@@ -131,6 +132,11 @@ impl Registration {
             api.create(&params, &probe).await.map(drop)
         })
         .await
+    }
+
+    /// Where a probe is to be made.
+    pub fn probed_namespace(&self) -> &str {
+        self.namespaces.first().map_or("default", String::as_str)
     }
 
     async fn within(
