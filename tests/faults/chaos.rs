@@ -150,7 +150,7 @@ async fn nothing_works(name: &str, answer: Answer) {
     proxy.clear();
     println!("{asked} requests");
     assert!(
-        asked <= most_requests(*BAD_TIME * 2, SIZE),
+        asked <= most_requests(*BAD_TIME * 2, SIZE / 2, SIZE),
         "{asked} requests"
     );
     assert!(asked > WATCHES);
@@ -169,11 +169,11 @@ async fn pending(reroll: &Reroll) {
 
 /// What may be asked in a bad time:
 /// - a watch waits 0.8 s after its first failure, twice as long after every other, and at most 30 s;
-/// - the Lease is tried for every 0.8 s, with two calls (a tenth of its duration of 8 s);
+/// - the Lease is tried for every 0.8 s, a tenth of its duration, with at most two calls;
 /// - the digest key is looked at every 5 s;
-/// - a restart, or a write of `observed`, that failed waits 50 ms, then twice as long, and at most 60 s; an Event is told
-///   of the first failure, and what the webhook saw is looked at once. After a conflict the workload is read.
-fn most_requests(bad_time: Duration, workloads: usize) -> usize {
+/// - a restart that failed waits 50 ms, then twice as long, and at most 60 s;
+/// - what the webhook saw is asked for once, and a failure is told in one Event.
+fn most_requests(bad_time: Duration, restarts: usize, changes: usize) -> usize {
     let seconds = bad_time.as_secs_f64();
     let tries = |first: f64, longest: f64| {
         let (mut at, mut wait, mut tries) = (0.0, first, 1);
@@ -184,16 +184,12 @@ fn most_requests(bad_time: Duration, workloads: usize) -> usize {
         }
         tries
     };
-    let regular = |period: f64, calls: usize| {
-        calls
-            * (1..)
-                .take_while(|n| f64::from(*n) * period <= seconds + period)
-                .count()
+    let regular = |period: f64| {
+        let in_time = |number: &u32| f64::from(*number) * period <= seconds;
+        (0..).take_while(in_time).count()
     };
-    WATCHES * tries(0.8, 30.0)
-        + regular(0.8, 2)
-        + regular(5.0, 1)
-        + workloads * (tries(0.05, 60.0) + 2)
+    let background = WATCHES * tries(0.8, 30.0) + 2 * regular(0.8) + regular(5.0);
+    background + restarts * (tries(0.05, 60.0) + 1) + changes
 }
 
 #[tokio::test]

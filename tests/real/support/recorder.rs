@@ -89,6 +89,7 @@ impl Recorder {
     }
 
     /// Every `observed` that the workload has had, in order.
+    #[allow(dead_code, reason = "only the tests of faults ask")]
     pub fn observed(&self, kind: &str, name: &str) -> Vec<Value> {
         let seen = self.seen.lock().unwrap();
         let all = seen.get(&format!("{kind} {name}"));

@@ -1,0 +1,187 @@
+//! reroll is stopped, and another started, while people work: none of their writes fails, and none waits.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams},
+};
+use serde_json::{Value, json};
+use tokio::{task::JoinSet, time::sleep};
+
+use crate::support::{Arena, deployment, eventually};
+
+const WRITERS: usize = 8;
+/// Between the writes of each: not as fast as a machine can.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How every write went, and those that no webhook sees.
+#[derive(Debug, Default)]
+struct Writes {
+    errors: Vec<String>,
+    /// By kind.
+    slowest: BTreeMap<&'static str, Duration>,
+    count: usize,
+}
+
+/// People who write Secrets and what uses them.
+struct Crowd {
+    stop: Arc<AtomicBool>,
+    writes: Arc<Mutex<Writes>>,
+    people: JoinSet<()>,
+}
+
+impl Crowd {
+    async fn gather(arena: &Arena) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let writes: Arc<Mutex<Writes>> = Arc::default();
+        let mut people = JoinSet::new();
+        for number in 0..WRITERS {
+            let name = format!("w{number}");
+            arena.secret(&name, &[("k", "0")]).await;
+            arena.create(&deployment(&name, &name, "k")).await;
+            let pod = json!({ "metadata": { "name": name }, "kind": "Pod", "apiVersion": "v1",
+                "spec": { "nodeSelector": { "no": "node" }, "containers": [{ "name": "c", "image": "i" }] } });
+            arena.create(&pod).await;
+            let apis = ["Secret", "Deployment", "Pod"].map(|kind| (kind, arena.api(kind)));
+            let (stop, writes) = (Arc::clone(&stop), Arc::clone(&writes));
+            people.spawn(async move {
+                for turn in 0.. {
+                    for (kind, api) in &apis {
+                        let patch = Patch::Merge(change(kind, turn));
+                        let began = Instant::now();
+                        let result = api.patch(&name, &PatchParams::default(), &patch).await;
+                        writes
+                            .lock()
+                            .unwrap()
+                            .note(kind, began.elapsed(), result.err());
+                    }
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    sleep(PAUSE).await;
+                }
+            });
+        }
+        Self {
+            stop,
+            writes,
+            people,
+        }
+    }
+
+    /// Waits until so many more writes were made.
+    async fn writes(&self, more: usize) {
+        let count = || self.writes.lock().unwrap().count;
+        let enough = count() + more;
+        eventually("people write", async || (count() >= enough).then_some(())).await;
+    }
+
+    async fn go(mut self) -> Writes {
+        self.stop.store(true, Ordering::Relaxed);
+        while let Some(ended) = self.people.join_next().await {
+            ended.unwrap();
+        }
+        std::mem::take(&mut *self.writes.lock().unwrap())
+    }
+}
+
+fn change(kind: &str, turn: u64) -> Value {
+    let value = turn.to_string();
+    let note = json!({ "metadata": { "annotations": { "note": value } } });
+    match kind {
+        "Secret" => json!({ "stringData": { "k": value } }),
+        // A change of the template, which the webhook answers with a patch.
+        "Deployment" if turn % 4 == 0 => json!({ "spec": { "template": note } }),
+        _ => note,
+    }
+}
+
+impl Writes {
+    fn note(&mut self, kind: &'static str, took: Duration, error: Option<kube::Error>) {
+        self.count += 1;
+        self.errors
+            .extend(error.map(|error| format!("{kind}: {error}")));
+        let slowest = self.slowest.entry(kind).or_default();
+        *slowest = took.max(*slowest);
+    }
+}
+
+/// Has the API server refuse what it cannot ask reroll about, so that every call that meets nobody is somebody's error;
+/// and wait long, so that a busy machine is none.
+async fn must_be_asked(arena: &Arena) {
+    let policy = |count: usize| {
+        let lines = |number| {
+            let at = |field| format!("/webhooks/{number}/{field}");
+            [
+                json!({ "op": "replace", "path": at("failurePolicy"), "value": "Fail" }),
+                json!({ "op": "replace", "path": at("timeoutSeconds"), "value": 10 }),
+            ]
+        };
+        let patch = (0..count).flat_map(lines).collect();
+        Patch::<()>::Json(serde_json::from_value(patch).unwrap())
+    };
+    let (params, name) = (PatchParams::default(), &arena.namespace);
+    let (mutating, validating) = configurations(arena);
+    mutating.patch(name, &params, &policy(2)).await.unwrap();
+    validating.patch(name, &params, &policy(1)).await.unwrap();
+}
+
+fn configurations(
+    arena: &Arena,
+) -> (
+    Api<MutatingWebhookConfiguration>,
+    Api<ValidatingWebhookConfiguration>,
+) {
+    (
+        Api::all(arena.client.clone()),
+        Api::all(arena.client.clone()),
+    )
+}
+
+#[tokio::test]
+async fn one_takes_over_from_another_and_no_write_fails_or_waits() {
+    let arena = Arena::new("drain").await;
+    let mut reroll = arena.reroll().flag("--settle", "2s").start().await;
+    let builder = reroll.builder();
+    let crowd = Crowd::gather(&arena).await;
+    for _ in 0..3 {
+        must_be_asked(&arena).await;
+        crowd.writes(120).await;
+        assert!(reroll.stop().await);
+        reroll = builder.clone().start().await;
+    }
+    must_be_asked(&arena).await;
+    crowd.writes(120).await;
+    let writes = crowd.go().await;
+    assert!(writes.errors.is_empty(), "{:#?}", writes.errors);
+    let free = writes.slowest["Pod"];
+    let slow = |took: &Duration| *took >= free + Duration::from_secs(1);
+    assert!(!writes.slowest.values().any(slow), "{writes:?}");
+
+    // That it must be asked is no empty word.
+    reroll.kill();
+    let secrets = arena.api("Secret");
+    let patch = Patch::Merge(json!({ "stringData": { "k": "last" } }));
+    let refused = secrets.patch("w0", &PatchParams::default(), &patch).await;
+    let (mutating, validating) = configurations(&arena);
+    let params = DeleteParams::default();
+    mutating.delete(&arena.namespace, &params).await.unwrap();
+    validating.delete(&arena.namespace, &params).await.unwrap();
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("failed calling webhook")
+    );
+}
