@@ -25,5 +25,6 @@ mod fleet;
 mod chaos;
 mod lag;
 mod outage;
+mod overload;
 mod replicas;
 mod stuck;

@@ -43,6 +43,7 @@ mod recreate;
 mod references;
 mod replicas;
 mod rows;
+mod storms;
 mod tamper;
 mod timing;
 mod together;

@@ -1,0 +1,211 @@
+//! Very many restarts at once: what bounds them holds, and nobody waits behind somebody else's.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use kube::{ResourceExt as _, api::ListParams};
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::support::{
+    Arena, RESTART_ON, RESTARTED_FOR, Recorder, deployment, each, env, eventually, running,
+    workload,
+};
+
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Restarts per second, and at once after a quiet time.
+const RATE: usize = 20;
+const BURST: usize = 5;
+const CROWD: usize = 500;
+/// After so many of them it is clear.
+const SEEN: usize = 200;
+
+fn in_crowd(number: usize) -> String {
+    format!("crowd-{number:03}")
+}
+
+fn rolled(recorder: &Recorder) -> usize {
+    let rolled = |number: &usize| recorder.rollouts("StatefulSet", &in_crowd(*number)) > 0;
+    (0..CROWD).filter(rolled).count()
+}
+
+/// What was restarted so far is never more than rate and burst allow since the change; a watch that lags can only show
+/// less.
+#[tokio::test]
+async fn five_hundred_behind_one_secret_are_paced_and_hold_up_nobody() {
+    let arena = Arena::new("storms-crowd").await;
+    let neighbour = Arena::new("storms-neighbour").await;
+    let both = format!("{},{}", arena.namespace, neighbour.namespace);
+    let reroll = arena
+        .reroll()
+        .flag("--namespaces", &both)
+        .flag("--restart-rate", &RATE.to_string())
+        .flag("--restart-burst", &BURST.to_string());
+    let _reroll = reroll.start().await;
+    arena.secret("crowd", &[("k", "one")]).await;
+    each(CROWD, 16, async |number| {
+        let asks = [(RESTART_ON, "auto")];
+        let manifest = workload("StatefulSet", &in_crowd(number), &asks, env("crowd", "k"));
+        arena.create(&manifest).await;
+    })
+    .await;
+    for arena in [&arena, &neighbour] {
+        arena.secret("single", &[("k", "one")]).await;
+        arena.create(&deployment("single", "single", "k")).await;
+        arena.adopted("Deployment", "single").await;
+    }
+    arena.all_adopted("StatefulSet").await;
+    let recorder = arena.record().await;
+    let across = neighbour.record().await;
+    let began = Instant::now();
+    arena.update_secret("crowd", &[("k", "two")]).await;
+    let paced = async {
+        loop {
+            let rolled = rolled(&recorder);
+            let allowed = BURST as f64 + RATE as f64 * began.elapsed().as_secs_f64();
+            assert!(rolled as f64 <= allowed, "{rolled} of {allowed}");
+            if rolled >= SEEN {
+                return;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    };
+    let not_held_up = async {
+        eventually("the crowd is under way", async || {
+            (rolled(&recorder) > 20).then_some(())
+        })
+        .await;
+        for (arena, own) in [(&arena, &recorder), (&neighbour, &across)] {
+            let before = rolled(&recorder);
+            arena.update_secret("single", &[("k", "two")]).await;
+            own.reaches("Deployment", "single", 1).await;
+            let meanwhile = rolled(&recorder) - before;
+            // Within two seconds on a busy machine, of the 20 that the crowd takes.
+            assert!(meanwhile <= 2 * RATE, "after {meanwhile} of the crowd");
+        }
+    };
+    tokio::join!(paced, not_held_up);
+    across.settle(&neighbour).await;
+    across.expect("Deployment", "single", 1);
+    recorder.expect("Deployment", "single", 1);
+}
+
+/// What `kubectl rollout status` waits for, of those that were restarted.
+async fn rolling(arena: &Arena) -> BTreeSet<String> {
+    let all = arena.api("Deployment").list(&ListParams::default()).await;
+    let restarted = all.unwrap().items.into_iter().filter(|object| {
+        let annotations = &object.data["spec"]["template"]["metadata"]["annotations"];
+        annotations[RESTARTED_FOR].is_string()
+    });
+    let incomplete = restarted.filter(|object| {
+        let (spec, status) = (&object.data["spec"], &object.data["status"]);
+        let counts = ["updatedReplicas", "replicas", "availableReplicas"];
+        let all = |count: &&str| status[*count] == spec["replicas"];
+        status["observedGeneration"].as_i64() != object.metadata.generation
+            || !counts.iter().all(|count| all(count))
+    });
+    incomplete.map(|object| object.name_any()).collect()
+}
+
+/// Pods count a second after they are ready, so that every rollout takes some.
+#[tokio::test]
+async fn no_more_than_two_roll_at_the_same_time() {
+    const WORKLOADS: usize = 8;
+    let arena = Arena::new("storms-budget").await;
+    let _reroll = arena.reroll().flag("--rolling-limit", "2").start().await;
+    arena.secret("shared", &[("k", "one")]).await;
+    let names: Vec<_> = (0..WORKLOADS).map(|number| format!("w{number}")).collect();
+    for name in &names {
+        let asks = [(RESTART_ON, "auto")];
+        let mut manifest = running("Deployment", name, &asks, env("shared", "k"));
+        manifest["spec"]["minReadySeconds"] = json!(1);
+        arena.create(&manifest).await;
+    }
+    for name in &names {
+        arena.adopted("Deployment", name).await;
+        arena
+            .kubectl(&["rollout", "status", "deployment", name])
+            .await
+            .ok();
+    }
+    let recorder = arena.record().await;
+    arena.update_secret("shared", &[("k", "two")]).await;
+    let mut most = 0;
+    let done = || {
+        names
+            .iter()
+            .all(|name| recorder.rollouts("Deployment", name) == 1)
+    };
+    while !done() {
+        let now = rolling(&arena).await;
+        assert!(now.len() <= 2, "{now:?}");
+        most = most.max(now.len());
+        sleep(LOOK_EVERY).await;
+    }
+    assert_eq!(most, 2);
+}
+
+/// Two writers who fight over a Secret: three restarts at once, then one for every interval.
+#[tokio::test]
+async fn a_workload_restarted_too_often_waits_and_says_so() {
+    const INTERVAL: Duration = Duration::from_secs(5);
+    const AT_ONCE: usize = 3;
+    let arena = Arena::new("storms-limit").await;
+    let limited = |interval: &str| {
+        let reroll = arena.reroll().flag("--workload-interval", interval);
+        reroll.flag("--workload-burst", &AT_ONCE.to_string())
+    };
+    let reroll = limited("1h").start().await;
+    for name in ["hourly", "often", "calm"] {
+        arena.secret(name, &[("k", "0")]).await;
+        arena.create(&deployment(name, name, "k")).await;
+        arena.adopted("Deployment", name).await;
+    }
+    let recorder = arena.record().await;
+    let change = async |name: &str, number: usize| {
+        let value = number.to_string();
+        arena.update_secret(name, &[("k", &value)]).await;
+    };
+    for rollouts in 1..=AT_ONCE {
+        change("hourly", rollouts).await;
+        recorder.reaches("Deployment", "hourly", rollouts).await;
+    }
+    for more in [4, 5] {
+        change("hourly", more).await;
+        arena.event("hourly", "RestartLimited: ").await;
+        let held = "reroll_workloads_pending{reason=\"limited\"}";
+        eventually("it is held", async || {
+            (reroll.count(held).await == 1).then_some(())
+        })
+        .await;
+        // Nobody else is.
+        change("calm", more).await;
+        recorder.reaches("Deployment", "calm", more - AT_ONCE).await;
+        recorder.expect("Deployment", "hourly", AT_ONCE);
+    }
+    assert_eq!(arena.event_count("hourly", "RestartLimited").await, 1);
+    // A start knows of no limit that was reached before it.
+    assert!(reroll.stop().await);
+    let _reroll = limited(&format!("{}s", INTERVAL.as_secs())).start().await;
+    recorder.reaches("Deployment", "hourly", AT_ONCE + 1).await;
+    let began = Instant::now();
+    let changes = AT_ONCE + 2;
+    for rollouts in 1..=AT_ONCE {
+        change("often", rollouts).await;
+        recorder.reaches("Deployment", "often", rollouts).await;
+    }
+    for rollouts in AT_ONCE + 1..=changes {
+        // Both of them, whenever they come, are one.
+        change("often", 10 * rollouts).await;
+        change("often", 10 * rollouts + 1).await;
+        recorder.reaches("Deployment", "often", rollouts).await;
+        let waits = u32::try_from(rollouts - AT_ONCE).unwrap();
+        assert!(began.elapsed() >= INTERVAL * waits, "{:?}", began.elapsed());
+    }
+    arena.event("often", "RestartLimited: ").await;
+    recorder.expect("Deployment", "often", changes);
+    recorder.expect("Deployment", "hourly", AT_ONCE + 1);
+}
