@@ -9,13 +9,12 @@ use crate::{
     fleet::Fleet,
     proxy::{Answer, Fault, FaultProxy, Matcher, RequestLine, Rule},
     support::{Arena, PATIENCE, Reroll, eventually},
+    variable,
 };
 
 /// How long each bad time lasts. `REROLL_SOAK`, in seconds, makes it as long as a person wants.
-static BAD_TIME: LazyLock<Duration> = LazyLock::new(|| {
-    let soak = std::env::var("REROLL_SOAK").ok();
-    Duration::from_secs(soak.map_or(8, |soak| soak.parse().expect("REROLL_SOAK in seconds")))
-});
+static BAD_TIME: LazyLock<Duration> =
+    LazyLock::new(|| Duration::from_secs(variable("REROLL_SOAK").unwrap_or(8)));
 
 /// What one replica watches: Secrets, `ConfigMap`s, three kinds of workload and namespaces.
 const WATCHES: usize = 6;
@@ -83,7 +82,7 @@ async fn bad_times(name: &str, replicas: usize) {
     let fleet = Fleet::with_own_secrets(&arena, "w", 60).await;
     let recorder = arena.record().await;
     let seed = fastrand::u64(..);
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     for period in 1..=PERIODS {
         chaos(&proxy, seed + period as u64);
         for tenth in 0..10 {
@@ -94,7 +93,7 @@ async fn bad_times(name: &str, replicas: usize) {
                 if number % 2 == 0 {
                     arena.recreate_secret(&secret, &[("k", "one")]).await;
                 } else {
-                    let value = format!("{period}");
+                    let value = period.to_string();
                     arena.update_secret(&secret, &[("k", &value)]).await;
                 }
             }
@@ -148,7 +147,7 @@ async fn nothing_works(name: &str, answer: Answer) {
     sleep(*BAD_TIME * 2).await;
     let asked = proxy.requests().len() - before;
     proxy.clear();
-    println!("{asked} requests");
+    eprintln!("{asked} requests");
     assert!(
         asked <= most_requests(*BAD_TIME * 2, SIZE / 2, SIZE),
         "{asked} requests"
@@ -174,22 +173,21 @@ async fn pending(reroll: &Reroll) {
 /// - a restart that failed waits 50 ms, then twice as long, and at most 60 s;
 /// - what the webhook saw is asked for once, and a failure is told in one Event.
 fn most_requests(bad_time: Duration, restarts: usize, changes: usize) -> usize {
-    let seconds = bad_time.as_secs_f64();
-    let tries = |first: f64, longest: f64| {
-        let (mut at, mut wait, mut tries) = (0.0, first, 1);
-        while at < seconds {
+    let tries = |first: Duration, longest: Duration| {
+        let (mut at, mut wait, mut tries) = (Duration::ZERO, first, 1);
+        while at < bad_time {
             at += wait;
-            wait = (wait * 2.0).min(longest);
+            wait = (wait * 2).min(longest);
             tries += 1;
         }
         tries
     };
-    let regular = |period: f64| {
-        let in_time = |number: &u32| f64::from(*number) * period <= seconds;
-        (0..).take_while(in_time).count()
-    };
-    let background = WATCHES * tries(0.8, 30.0) + 2 * regular(0.8) + regular(5.0);
-    background + restarts * (tries(0.05, 60.0) + 1) + changes
+    let every =
+        |period: Duration| usize::try_from(bad_time.as_millis() / period.as_millis()).unwrap() + 1;
+    let (millis, seconds) = (Duration::from_millis, Duration::from_secs);
+    let watches = WATCHES * tries(millis(800), seconds(30));
+    let background = watches + 2 * every(millis(800)) + every(seconds(5));
+    background + restarts * (tries(millis(50), seconds(60)) + 1) + changes
 }
 
 #[tokio::test]

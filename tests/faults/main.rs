@@ -28,3 +28,10 @@ mod outage;
 mod overload;
 mod replicas;
 mod stuck;
+
+/// A number that a person sets in the environment to have a test last longer, or do more.
+#[expect(clippy::disallowed_methods, reason = "a test has no command line")]
+fn variable(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().expect("a number"))
+}

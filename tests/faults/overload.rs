@@ -7,20 +7,18 @@ use futures::{StreamExt as _, stream};
 use kube::api::{DynamicObject, ListParams};
 use serde_json::json;
 
-use crate::support::{Arena, RESTART_ON, deployment, each, env, eventually, workload};
+use crate::{
+    support::{Arena, RESTART_ON, deployment, each, env, eventually, workload},
+    variable,
+};
 
 /// What the webhooks may take, after which an API server lets the write pass.
 const TIMEOUT: Duration = Duration::from_secs(1);
 const PENDING: &str = "reroll_intents_pending";
 const WRITES: usize = 400;
 
-/// How many restarts; `REROLL_OVERLOAD` sets another number, such as 5000.
-fn restarts() -> usize {
-    let number = std::env::var("REROLL_OVERLOAD").ok();
-    number.map_or(2000, |number| {
-        number.parse().expect("REROLL_OVERLOAD is a number")
-    })
-}
+/// How many restarts are made at once, unless `REROLL_OVERLOAD` sets another number, such as 5000.
+const RESTARTS: u64 = 2000;
 
 #[tokio::test]
 async fn writes_are_answered_while_thousands_of_restarts_are_made() {
@@ -33,10 +31,10 @@ async fn writes_are_answered_while_thousands_of_restarts_are_made() {
     ] {
         arena.cluster.kill_component(component).unwrap();
     }
-    let crowd = restarts();
+    let crowd = variable("REROLL_OVERLOAD").unwrap_or(RESTARTS);
     let reroll = arena.reroll().flag("--restart-rate", "250").start().await;
     arena.secret("crowd", &[("k", "one")]).await;
-    each(crowd, 16, async |number| {
+    each(usize::try_from(crowd).unwrap(), 16, async |number| {
         let asks = [(RESTART_ON, "auto")];
         let name = format!("crowd-{number:04}");
         arena
@@ -57,12 +55,12 @@ async fn writes_are_answered_while_thousands_of_restarts_are_made() {
     arena.update_secret("crowd", &[("k", "two")]).await;
     eventually("restarts are under way", async || {
         let pending = reroll.count(PENDING).await;
-        (pending > crowd as u64 / 2).then_some(())
+        (pending > crowd / 2).then_some(())
     })
     .await;
     let busy = write(&arena, "busy").await;
     let left = reroll.count(PENDING).await;
-    println!("p50 and p99: calm {calm:?}, busy {busy:?}; {left} restarts were left");
+    eprintln!("p50 and p99: calm {calm:?}, busy {busy:?}; {left} restarts were left");
     assert!(left > 0, "the storm was over too soon");
     assert!(busy[1] < TIMEOUT, "{busy:?}, and {calm:?} before");
     assert_eq!(passed_unseen(&arena).await, passed_by);
@@ -110,13 +108,13 @@ async fn write(arena: &Arena, value: &str) -> [Duration; 2] {
 }
 
 /// How many calls to webhooks have failed so that a write passed without them.
-async fn passed_unseen(arena: &Arena) -> f64 {
+async fn passed_unseen(arena: &Arena) -> u64 {
     let request = Request::get("/metrics").body(Vec::new()).unwrap();
     let metrics = arena.client.request_text(request).await.unwrap();
     let lines = metrics
         .lines()
         .filter(|line| line.starts_with("apiserver_admission_webhook_fail_open_count"));
     lines
-        .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap())
+        .map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap())
         .sum()
 }

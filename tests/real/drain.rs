@@ -102,7 +102,7 @@ fn change(kind: &str, turn: u64) -> Value {
     match kind {
         "Secret" => json!({ "stringData": { "k": value } }),
         // A change of the template, which the webhook answers with a patch.
-        "Deployment" if turn % 4 == 0 => json!({ "spec": { "template": note } }),
+        "Deployment" if turn.is_multiple_of(4) => json!({ "spec": { "template": note } }),
         _ => note,
     }
 }

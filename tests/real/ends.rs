@@ -119,11 +119,11 @@ async fn a_secret_that_went_with_its_owner_rolls_once_when_it_is_there_again() {
     let _reroll = arena.reroll().start().await;
     arena.config_map("owner", &[]).await;
     let owner = arena.get("ConfigMap", "owner").await;
-    let mut owned = secret("creds", &[("k", "one")]);
-    owned["metadata"]["ownerReferences"] = json!([{
+    let mut made = secret("creds", &[("k", "one")]);
+    made["metadata"]["ownerReferences"] = json!([{
         "apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner.metadata.uid,
     }]);
-    arena.create(&owned).await;
+    arena.create(&made).await;
     arena.create(&deployment("web", "creds", "k")).await;
     arena.adopted("Deployment", "web").await;
     let recorder = arena.record().await;

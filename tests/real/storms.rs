@@ -65,8 +65,9 @@ async fn five_hundred_behind_one_secret_are_paced_and_hold_up_nobody() {
     let paced = async {
         loop {
             let rolled = rolled(&recorder);
-            let allowed = BURST as f64 + RATE as f64 * began.elapsed().as_secs_f64();
-            assert!(rolled as f64 <= allowed, "{rolled} of {allowed}");
+            let millis = usize::try_from(began.elapsed().as_millis()).unwrap();
+            let allowed = BURST + (RATE * millis).div_ceil(1000);
+            assert!(rolled <= allowed, "{rolled} of {allowed}");
             if rolled >= SEEN {
                 return;
             }
@@ -105,7 +106,7 @@ async fn rolling(arena: &Arena) -> BTreeSet<String> {
         let counts = ["updatedReplicas", "replicas", "availableReplicas"];
         let all = |count: &&str| status[*count] == spec["replicas"];
         status["observedGeneration"].as_i64() != object.metadata.generation
-            || !counts.iter().all(|count| all(count))
+            || !counts.iter().all(all)
     });
     incomplete.map(|object| object.name_any()).collect()
 }
