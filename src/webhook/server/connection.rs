@@ -30,6 +30,11 @@ const HTTP1_BUFFER: usize = 64 * 1024;
 const HTTP2_WINDOWS: (u32, u32) = (64 * 1024, 256 * 1024);
 /// How many requests an HTTP/2 client may have in flight on one connection.
 const HTTP2_STREAMS: u32 = 128;
+/// How many requests an HTTP/2 client may have taken back before we came to look at them. hyper's default of 20 is made
+/// against floods, but a process that stood still for some seconds (its CPU quota was used up) finds as many calls that an
+/// API server gave up meanwhile as were made: at most 200 at a time, each for a second. A connection closed for that would
+/// take those with it that can still be answered. What they hold is small and gone with the next look.
+const HTTP2_TAKEN_BACK: usize = 4096;
 
 /// What all connections of a server share.
 pub(super) struct Connections {
@@ -117,7 +122,8 @@ impl Connections {
             .keep_alive_timeout(self.limits.ping.1)
             .initial_stream_window_size(HTTP2_WINDOWS.0)
             .initial_connection_window_size(HTTP2_WINDOWS.1)
-            .max_concurrent_streams(HTTP2_STREAMS);
+            .max_concurrent_streams(HTTP2_STREAMS)
+            .max_pending_accept_reset_streams(HTTP2_TAKEN_BACK);
         http
     }
 
