@@ -9,17 +9,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::future::join_all;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
 use kube::{
     Api,
-    api::{DeleteParams, Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::sleep};
 
-use crate::support::{Arena, deployment, eventually};
+use crate::support::{Arena, deployment, eventually, secret};
 
 const WRITERS: usize = 8;
 /// Between the writes of each: not as fast as a machine can.
@@ -118,14 +119,14 @@ impl Writes {
 }
 
 /// Has the API server refuse what it cannot ask reroll about, so that every call that meets nobody is somebody's error;
-/// and wait long, so that a busy machine is none.
-async fn must_be_asked(arena: &Arena) {
+/// and wait so long that a busy machine is none.
+async fn must_be_asked(arena: &Arena, seconds: u32) {
     let policy = |count: usize| {
         let lines = |number| {
             let at = |field| format!("/webhooks/{number}/{field}");
             [
                 json!({ "op": "replace", "path": at("failurePolicy"), "value": "Fail" }),
-                json!({ "op": "replace", "path": at("timeoutSeconds"), "value": 10 }),
+                json!({ "op": "replace", "path": at("timeoutSeconds"), "value": seconds }),
             ]
         };
         let patch = (0..count).flat_map(lines).collect();
@@ -156,12 +157,12 @@ async fn one_takes_over_from_another_and_no_write_fails_or_waits() {
     let builder = reroll.builder();
     let crowd = Crowd::gather(&arena).await;
     for _ in 0..3 {
-        must_be_asked(&arena).await;
+        must_be_asked(&arena, 10).await;
         crowd.writes(120).await;
         assert!(reroll.stop().await);
         reroll = builder.clone().start().await;
     }
-    must_be_asked(&arena).await;
+    must_be_asked(&arena, 10).await;
     crowd.writes(120).await;
     let writes = crowd.go().await;
     assert!(writes.errors.is_empty(), "{:#?}", writes.errors);
@@ -184,4 +185,37 @@ async fn one_takes_over_from_another_and_no_write_fails_or_waits() {
             .to_string()
             .contains("failed calling webhook")
     );
+}
+
+/// A process that stood still for a while, as one does whose CPU quota is used up: calls that the API server gave up
+/// meanwhile must not take those with them that came later, by the same connection, and can still be answered.
+#[tokio::test]
+async fn calls_that_were_given_up_cost_the_others_nothing() {
+    const SECONDS: u32 = 5;
+    let arena = Arena::new("drain-still").await;
+    let reroll = arena.reroll().start().await;
+    must_be_asked(&arena, SECONDS).await;
+    arena.secret("calm", &[("k", "one")]).await;
+    let secrets = arena.api("Secret");
+    let create = async |name: String| {
+        let manifest = serde_json::from_value(secret(&name, &[("k", "one")])).unwrap();
+        let params = PostParams::default();
+        secrets.create(&params, &manifest).await.map(drop)
+    };
+    // They all go by one connection.
+    reroll.signal("STOP");
+    let given_up = async {
+        let all = (0..60).map(|number| create(format!("early-{number}")));
+        let failed = join_all(all).await;
+        assert!(failed.iter().all(Result::is_err));
+        reroll.signal("CONT");
+    };
+    let later = async {
+        sleep(Duration::from_secs(SECONDS.into()) * 3 / 4).await;
+        join_all((0..20).map(|number| create(format!("late-{number}")))).await
+    };
+    let ((), later) = tokio::join!(given_up, later);
+    for result in later {
+        result.unwrap();
+    }
 }
