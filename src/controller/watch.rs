@@ -5,8 +5,9 @@
 
 mod feed;
 
-use std::{collections::HashMap, fmt::Debug, sync::Arc};
+use std::{collections::HashMap, fmt::Debug, sync::Arc, time::Duration};
 
+use backon::ExponentialBuilder;
 use futures::{StreamExt, TryStreamExt};
 use kube::{
     Api, Client, Resource,
@@ -16,7 +17,8 @@ use kube::{
     },
     runtime::{
         WatchStreamExt,
-        watcher::{self, Event, watcher},
+        utils::{Backoff, ResetTimerBackoff},
+        watcher::{self, Event, ExponentialBackoff, watcher},
     },
 };
 use serde::de::DeserializeOwned;
@@ -30,6 +32,11 @@ use crate::model::{Kind, SourceKind, Version};
 const PAGE: u32 = 50;
 /// How long the API server keeps a watch. One that is silent for longer has stalled, and is started again.
 pub const WATCH_SECONDS: u32 = 30;
+/// How long a watch that failed waits, first and at most (a random part of it is added): kube's and client-go's default
+/// of 30 s would, after an outage of minutes, have changes seen a minute late, or two where the next answer is a 410.
+const RETRY: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(10));
+/// A watch that did not fail for so long begins anew, though nothing came by it.
+const CALM_AFTER: Duration = Duration::from_mins(2);
 /// RBAC does not allow it.
 const FORBIDDEN: u16 = 403;
 
@@ -166,7 +173,7 @@ impl Watch {
         let mut listed = Some(self.listed);
         let mut before: HashMap<F::Key, F::State> = HashMap::new();
         let config = config.page_size(PAGE).timeout(WATCH_SECONDS);
-        let mut events = watcher(api, config).default_backoff().boxed();
+        let mut events = watcher(api, config).backoff(backoff()).boxed();
         loop {
             match events.try_next().await {
                 Ok(Some(Event::Init)) => before = feed.known(within),
@@ -221,6 +228,16 @@ impl Watched {
             ),
         }
     }
+}
+
+fn backoff() -> impl Backoff {
+    let (first, longest) = RETRY;
+    let delays = ExponentialBuilder::default()
+        .with_min_delay(first)
+        .with_max_delay(longest)
+        .without_max_times()
+        .with_jitter();
+    ResetTimerBackoff::new(ExponentialBackoff::from(delays), CALM_AFTER)
 }
 
 fn meta<K: Resource>(object: &Result<K, InvalidObject>) -> &ObjectMeta {
