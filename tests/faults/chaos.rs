@@ -6,6 +6,7 @@ use std::{sync::LazyLock, time::Duration};
 use tokio::time::sleep;
 
 use crate::{
+    MACHINE,
     fleet::Fleet,
     proxy::{Answer, Fault, FaultProxy, Matcher, RequestLine, Rule},
     support::{Arena, PATIENCE, Reroll, eventually},
@@ -62,6 +63,7 @@ fn chaos(proxy: &FaultProxy, seed: u64) {
 /// One change of each of 60 Secrets per bad time.
 async fn bad_times(name: &str, replicas: usize) {
     const PERIODS: usize = 2;
+    let _machine = MACHINE.read().await;
     let arena = Arena::new(name).await;
     let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
     // A stalled call is given up after 2 s.
@@ -129,6 +131,7 @@ async fn watches(proxy: &FaultProxy, replicas: usize) {
 /// Everything is answered with the same error for a while, in the middle of 60 changes.
 async fn nothing_works(name: &str, answer: Answer) {
     const SIZE: usize = 60;
+    let _machine = MACHINE.read().await;
     let arena = Arena::new(name).await;
     let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
     let reroll = arena.reroll().kubeconfig(proxy.kubeconfig()).start().await;
@@ -167,7 +170,7 @@ async fn pending(reroll: &Reroll) {
 }
 
 /// What may be asked in a bad time:
-/// - a watch waits 0.8 s after its first failure, twice as long after every other, and at most 30 s;
+/// - a watch waits 0.8 s after its first failure, twice as long after every other, and at most 10 s;
 /// - the Lease is tried for every 0.8 s, a tenth of its duration, with at most two calls;
 /// - the digest key is looked at every 5 s;
 /// - a restart that failed waits 50 ms, then twice as long, and at most 60 s;
@@ -185,7 +188,7 @@ fn most_requests(bad_time: Duration, restarts: usize, changes: usize) -> usize {
     let every =
         |period: Duration| usize::try_from(bad_time.as_millis() / period.as_millis()).unwrap() + 1;
     let (millis, seconds) = (Duration::from_millis, Duration::from_secs);
-    let watches = WATCHES * tries(millis(800), seconds(30));
+    let watches = WATCHES * tries(millis(800), seconds(10));
     let background = watches + 2 * every(millis(800)) + every(seconds(5));
     background + restarts * (tries(millis(50), seconds(60)) + 1) + changes
 }

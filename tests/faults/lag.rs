@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use crate::{
+    MACHINE,
     fleet::Fleet,
     proxy::{Fault, FaultProxy, Matcher, Rule},
-    support::{Arena, LEADER, Reroll, RerollBuilder},
+    support::{Arena, LEADER, Reroll, RerollBuilder, eventually},
 };
 
 const WORKLOADS: usize = 12;
+const SETTLE: &str = "reroll.dev/settle";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Laggard {
@@ -18,10 +20,11 @@ enum Laggard {
 
 /// The user changes Secrets and, with them, what uses them, three times; then the Secrets alone.
 async fn one_lags(name: &str, laggard: Laggard, fault: Fault) {
+    let _machine = MACHINE.read().await;
     let arena = Arena::new(name).await;
     let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
     // Long enough for a person to change a Secret and then what uses it.
-    let direct = arena.reroll().flag("--settle", "1s");
+    let direct = arena.reroll().flag("--settle", "5s");
     let slow = direct.clone().kubeconfig(proxy.kubeconfig());
     let with_webhook = async |builder: RerollBuilder, name: &str| {
         arena.patient(builder.flag("--instance", name)).await
@@ -41,6 +44,9 @@ async fn one_lags(name: &str, laggard: Laggard, fault: Fault) {
     };
     let fleet = Fleet::with_own_secrets(&arena, "w", WORKLOADS).await;
     let recorder = arena.record().await;
+    arena
+        .annotate("Deployment", "sentinel", SETTLE, Some("100ms"))
+        .await;
     let watches = Matcher::any().path_contains("/secrets").watch(true);
     let stalls = matches!(fault, Fault::Stall);
     let rule = proxy.add(Rule::new(watches, fault));
@@ -63,14 +69,24 @@ async fn one_lags(name: &str, laggard: Laggard, fault: Fault) {
     if stalls {
         proxy.remove(rule);
     }
+    none_pending(&leader).await;
     recorder.settle(&arena).await;
     fleet.expect(&arena, &recorder, 3).await;
     // The Secret alone.
     fleet.update(&arena, "four").await;
     fleet.reaches(&recorder, 4).await;
+    none_pending(&leader).await;
     recorder.settle(&arena).await;
     fleet.expect(&arena, &recorder, 4).await;
     assert_eq!(leader.count(LEADER).await, 1);
+}
+
+/// Nothing waits for its settle time, which is longer than the sentinel's.
+async fn none_pending(leader: &Reroll) {
+    eventually("no restart is pending", async || {
+        (leader.count("reroll_intents_pending").await == 0).then_some(())
+    })
+    .await;
 }
 
 fn lag() -> Fault {

@@ -29,6 +29,9 @@ mod overload;
 mod replicas;
 mod stuck;
 
+/// A test that measures how long people wait has the machine to itself, after all others: it writes, they read.
+static MACHINE: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
+
 /// A number that a person sets in the environment to have a test last longer, or do more.
 #[expect(clippy::disallowed_methods, reason = "a test has no command line")]
 fn variable(name: &str) -> Option<u64> {

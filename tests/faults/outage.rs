@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
+    MACHINE,
     cluster::Cluster,
     fleet::Fleet,
     proxy::{Fault, FaultProxy, Matcher, RequestLine, Rule},
@@ -22,6 +23,10 @@ const AWAY: Duration = Duration::from_secs(4);
 /// What one replica watches: Secrets, `ConfigMap`s, three kinds of workload and namespaces.
 const WATCHES: usize = 6;
 
+/// Workloads of each fate.
+const EACH: usize = 6;
+const LEAVING: usize = 3;
+
 /// One of the ways to run reroll, in namespaces of its own, with a fleet for each thing that can happen.
 struct Subject {
     arena: Arena,
@@ -34,10 +39,12 @@ struct Subject {
     recreated: Fleet,
     later: Fleet,
     untouched: Fleet,
+    /// That are deleted.
+    leaving: Fleet,
 }
 
 impl Subject {
-    async fn new(arena: Arena, replicas: usize, webhook: bool, each: usize) -> Self {
+    async fn new(arena: Arena, replicas: usize, webhook: bool) -> Self {
         let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
         let builder = arena
             .reroll()
@@ -53,24 +60,16 @@ impl Subject {
             running.push(arena.replica(builder, &name).await);
         }
         Self {
-            updated: Fleet::with_own_secrets(&arena, "updated", each).await,
-            recreated: Fleet::with_own_secrets(&arena, "recreated", each).await,
-            later: Fleet::with_own_secrets(&arena, "later", each).await,
-            untouched: Fleet::with_own_secrets(&arena, "untouched", each).await,
+            updated: Fleet::with_own_secrets(&arena, "updated", EACH).await,
+            recreated: Fleet::with_own_secrets(&arena, "recreated", EACH).await,
+            later: Fleet::with_own_secrets(&arena, "later", EACH).await,
+            untouched: Fleet::with_own_secrets(&arena, "untouched", EACH).await,
+            leaving: Fleet::with_own_secrets(&arena, "leaving", LEAVING).await,
             recorder: arena.record().await,
             proxy,
             replicas: running,
             arena,
         }
-    }
-
-    async fn settle_and_expect(&self, rollouts: usize) {
-        let (arena, recorder) = (&self.arena, &self.recorder);
-        recorder.settle(arena).await;
-        self.updated.expect(arena, recorder, rollouts).await;
-        self.recreated.expect(arena, recorder, rollouts).await;
-        self.later.expect(arena, recorder, rollouts).await;
-        self.untouched.expect(arena, recorder, 0).await;
     }
 
     /// Waits until all watches are there again. The webhook sees changes without them, so the sentinel may roll before.
@@ -89,14 +88,14 @@ impl Subject {
 }
 
 /// With the webhook, without, and two replicas.
-async fn subjects(cluster: &'static Cluster, each: usize) -> Vec<Subject> {
+async fn subjects(cluster: &'static Cluster) -> Vec<Subject> {
     let arena = |name: &'static str| Arena::on(cluster, name);
     let subjects = [
         (arena("webhook").await, 1, true),
         (arena("alone").await, 1, false),
         (arena("replicas").await, 2, true),
     ];
-    let new = |(arena, replicas, webhook)| Subject::new(arena, replicas, webhook, each);
+    let new = |(arena, replicas, webhook)| Subject::new(arena, replicas, webhook);
     join_all(subjects.map(new)).await
 }
 
@@ -110,20 +109,26 @@ async fn start_again(cluster: &'static Cluster) {
         .unwrap();
 }
 
-/// What was changed just before it died, just after it came back, or half before and half after, rolls once.
 #[tokio::test]
-async fn an_api_server_that_is_away_for_longer_than_the_lease_costs_nothing() {
+async fn an_api_server_that_dies_or_forgets_costs_nothing() {
+    let _machine = MACHINE.read().await;
     let first = Arena::on_own_cluster("outage").await;
     let cluster = first.cluster;
-    let subjects = subjects(cluster, 6).await;
-    all(&subjects, async |subject| {
-        subject.updated.update(&subject.arena, "two").await;
+    let subjects = subjects(cluster).await;
+    forgets(cluster, &subjects).await;
+    dies(cluster, &subjects).await;
+}
+
+/// What was changed just before it died, just after it came back, or half before and half after, rolls once.
+async fn dies(cluster: &'static Cluster, subjects: &[Subject]) {
+    all(subjects, async |subject| {
+        subject.updated.update(&subject.arena, "three").await;
         subject.recreated.delete_secrets(&subject.arena).await;
     })
     .await;
     cluster.kill_component("kube-apiserver").unwrap();
     let killed = Instant::now();
-    all(&subjects, async |subject| {
+    all(subjects, async |subject| {
         eventually("nobody leads", async || {
             (subject.leaders().await == 0).then_some(())
         })
@@ -132,51 +137,52 @@ async fn an_api_server_that_is_away_for_longer_than_the_lease_costs_nothing() {
     .await;
     sleep_until(killed + AWAY).await;
     start_again(cluster).await;
-    all(&subjects, async |subject| {
-        subject.recreated.create_secrets(&subject.arena).await;
-        subject.later.update(&subject.arena, "two").await;
+    all(subjects, async |subject| {
+        let (arena, recorder) = (&subject.arena, &subject.recorder);
+        subject.recreated.create_secrets(arena).await;
+        subject.later.update(arena, "three").await;
         subject.watches().await;
-        subject.settle_and_expect(1).await;
-        assert_eq!(subject.leaders().await, 1);
+        recorder.settle(arena).await;
         for fleet in [&subject.updated, &subject.recreated, &subject.later] {
-            fleet.update(&subject.arena, "three").await;
+            fleet.expect(arena, recorder, 2).await;
         }
-        subject.settle_and_expect(2).await;
+        subject.untouched.expect(arena, recorder, 0).await;
+        assert_eq!(subject.leaders().await, 1);
     })
     .await;
 }
 
 /// Watches are cut for so long that what they missed is nowhere to be had: not in etcd, which was compacted, and not in
 /// the API server's memory, for it was started again. It answers 410, and a new list tells the rest.
-#[tokio::test]
-async fn what_etcd_and_the_api_server_forgot_is_found_by_a_new_list() {
-    let first = Arena::on_own_cluster("compaction").await;
-    let cluster = first.cluster;
-    let subjects = subjects(cluster, 6).await;
-    all(&subjects, async |subject| {
+async fn forgets(cluster: &'static Cluster, subjects: &[Subject]) {
+    all(subjects, async |subject| {
         let watches = Matcher::any().watch(true);
         subject.proxy.add(Rule::new(watches, Fault::Cut));
         let (arena, recreated) = (&subject.arena, &subject.recreated);
         subject.updated.update(arena, "two").await;
         recreated.delete_secrets(arena).await;
         recreated.create_secrets(arena).await;
-        // Gone for good; and of another the workload is gone and there again.
-        delete_with_secret(subject, 0).await;
-        delete_with_secret(subject, 1).await;
-        let (kind, name) = subject.later.workload(2);
-        arena.delete(kind, &name).await;
-        eventually("it is gone", async || {
-            let found = arena.api(kind).get_opt(&name).await.unwrap();
-            found.is_none().then_some(())
-        })
-        .await;
-        subject.later.create_workload(arena, 2).await;
+        // Gone for good; and of the last the workload is there again.
+        for number in 0..LEAVING {
+            let (kind, name) = subject.leaving.workload(number);
+            arena.delete(kind, &name).await;
+            eventually("it is gone", async || {
+                let found = arena.api(kind).get_opt(&name).await.unwrap();
+                found.is_none().then_some(())
+            })
+            .await;
+        }
+        for number in 0..LEAVING - 1 {
+            let secret = subject.leaving.secret(number);
+            arena.delete("Secret", &secret).await;
+        }
+        subject.leaving.create_workload(arena, LEAVING - 1).await;
     })
     .await;
     compact(cluster).await;
     cluster.kill_component("kube-apiserver").unwrap();
     start_again(cluster).await;
-    all(&subjects, async |subject| {
+    all(subjects, async |subject| {
         let (arena, recorder) = (&subject.arena, &subject.recorder);
         subject.proxy.clear();
         subject.watches().await;
@@ -184,36 +190,30 @@ async fn what_etcd_and_the_api_server_forgot_is_found_by_a_new_list() {
         for fleet in [&subject.updated, &subject.recreated] {
             fleet.expect(arena, recorder, 1).await;
         }
-        subject.untouched.expect(arena, recorder, 0).await;
+        for fleet in [&subject.later, &subject.untouched] {
+            fleet.expect(arena, recorder, 0).await;
+        }
+        let there_again = subject.leaving.workload(LEAVING - 1);
+        recorder.expect(there_again.0, &there_again.1, 0);
         for replica in &subject.replicas {
+            let log = replica.log();
+            assert!(log.contains("\"code\":410"), "no watch was answered 410");
             eventually("what is gone is forgotten", async || {
-                let log = replica.log();
-                let expired = log.lines().filter(|line| line.contains("\"code\":410"));
                 let workloads = replica.count("reroll_workloads_indexed").await;
-                // The sentinel is one, too.
-                (expired.count() > 0 && workloads == 4 * 6 - 2 + 1).then_some(())
+                // And one of those that left, and the sentinel.
+                (workloads == 4 * EACH as u64 + 2).then_some(())
             })
             .await;
             assert_eq!(replica.count("reroll_intents_pending").await, 0);
         }
-        for number in 2..6 {
-            let secret = subject.later.secret(number);
-            arena.update_secret(&secret, &[("k", "two")]).await;
-        }
+        let secret = subject.leaving.secret(LEAVING - 1);
+        arena.update_secret(&secret, &[("k", "two")]).await;
+        subject.later.update(arena, "two").await;
         recorder.settle(arena).await;
-        for number in 2..6 {
-            let (kind, name) = subject.later.workload(number);
-            recorder.expect(kind, &name, 1);
-        }
+        recorder.expect(there_again.0, &there_again.1, 1);
+        subject.later.expect(arena, recorder, 1).await;
     })
     .await;
-}
-
-async fn delete_with_secret(subject: &Subject, number: usize) {
-    let (kind, name) = subject.later.workload(number);
-    subject.arena.delete(kind, &name).await;
-    let secret = subject.later.secret(number);
-    subject.arena.delete("Secret", &secret).await;
 }
 
 /// Forgets all revisions of etcd but the last.

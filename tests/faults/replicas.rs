@@ -6,12 +6,14 @@ use fastrand::Rng;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
+    MACHINE,
     fleet::Fleet,
     support::{Arena, LEADER, Reroll, eventually},
 };
 
 #[tokio::test]
 async fn killed_six_times_during_a_fan_out_to_300_it_restarts_each_once() {
+    let _machine = MACHINE.read().await;
     let arena = Arena::new("faults-kill").await;
     // Slow enough that the fan-out goes on until after the last kill.
     let builder = arena
@@ -25,8 +27,17 @@ async fn killed_six_times_during_a_fan_out_to_300_it_restarts_each_once() {
     eprintln!("seed {seed}");
     let mut random = Rng::with_seed(seed);
     arena.update_secret("fan", &[("k", "two")]).await;
-    for _ in 0..6 {
-        sleep(Duration::from_millis(random.u64(0..1300))).await;
+    for kill in 0..6 {
+        // By turns at a random moment of its start, and of its work.
+        if kill % 2 == 0 {
+            let more = fleet.rolled(&recorder, 1) + random.usize(1..40);
+            let what = format!("{more} have rolled");
+            eventually(&what, async || {
+                (fleet.rolled(&recorder, 1) >= more).then_some(())
+            })
+            .await;
+        }
+        sleep(Duration::from_millis(random.u64(0..1000))).await;
         reroll.kill();
         reroll = builder.clone().spawn().await;
     }
@@ -50,6 +61,7 @@ const SLEEP: Duration = Duration::from_secs(30);
 /// Each Secret goes back and forth, ten times in all. The leader is killed in the middle of a round and later the next
 /// leader is stopped in the middle of a round, for much longer than the Lease, and wakes in the middle of another.
 async fn hand_over(name: &str, replicas: usize, webhook: &str) {
+    let _machine = MACHINE.read().await;
     let arena = Arena::new(name).await;
     let replica = async |name: &str| {
         let builder = arena.reroll().flag("--lease-duration", "3s");
