@@ -253,6 +253,11 @@ impl Intents {
         self.taken.contains(workload)
     }
 
+    /// Whether the workload has an intent that was not taken yet.
+    pub fn waits(&self, workload: &WorkloadKey) -> bool {
+        self.waiting.contains_key(workload)
+    }
+
     /// An intent that was taken ended.
     pub fn finish(&mut self, intent: Intent, finish: Finish, now: Instant) {
         self.taken.remove(&intent.workload);

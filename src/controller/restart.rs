@@ -102,6 +102,14 @@ impl Failure {
     }
 }
 
+/// Why nothing can be said about an intent now.
+enum Unconfirmed {
+    /// The API server said nothing.
+    NoAnswer,
+    /// What was read is a change that no watch has shown yet. It has an intent, and a quiet period, of its own.
+    News,
+}
+
 /// A workload that failed is tried again after a time that grows to a minute.
 pub(super) fn backoff(attempts: u32) -> Duration {
     let delays = ExponentialBuilder::default()
@@ -172,7 +180,11 @@ impl Controller {
     async fn carry_out(&self, intent: Intent) {
         let key = &intent.workload;
         let finish = match self.confirm(key).await {
-            Err(()) => Finish::Retry(backoff(intent.attempts)),
+            Err(Unconfirmed::NoAnswer) => Finish::Retry(backoff(intent.attempts)),
+            Err(Unconfirmed::News) => {
+                self.intents().unused();
+                Finish::Over
+            }
             Ok(judged) => match &judged.decision {
                 Some(Decision {
                     outcome: Outcome::Restart,
@@ -192,8 +204,8 @@ impl Controller {
         self.intents_changed.notify_one();
     }
 
-    /// Judges again, with the API server's own word where the watches are behind. `Err`: it gave none.
-    async fn confirm(&self, key: &WorkloadKey) -> Result<Judged, ()> {
+    /// Judges again, with the API server's own word where the watches are behind.
+    async fn confirm(&self, key: &WorkloadKey) -> Result<Judged, Unconfirmed> {
         let mut judged = self.state.index_mut().judge(key, &Overlay::new());
         for _ in 0..2 {
             let Some(decision) = &judged.decision else {
@@ -201,11 +213,16 @@ impl Controller {
             };
             match decision.outcome {
                 Outcome::Undecided(Undecided::Behind) => {
-                    let reads = self.read_sources(key, &decision.missing).await?;
+                    let reads = self.read_sources(key, &decision.missing).await;
+                    let reads = reads.map_err(|()| Unconfirmed::NoAnswer)?;
+                    if self.intents().waits(key) {
+                        return Err(Unconfirmed::News);
+                    }
                     judged = self.state.index_mut().judge(key, &just_read(&reads));
                 }
                 Outcome::Undecided(Undecided::AskPods) => {
-                    let started = self.has_started(key, &decision.missing).await?;
+                    let started = self.has_started(key, &decision.missing).await;
+                    let started = started.map_err(|()| Unconfirmed::NoAnswer)?;
                     let mut index = self.state.index_mut();
                     index.set_started(key, started);
                     judged = index.judge(key, &Overlay::new());
