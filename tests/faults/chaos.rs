@@ -8,17 +8,15 @@ use tokio::time::sleep;
 use crate::{
     MACHINE,
     fleet::Fleet,
-    proxy::{Answer, Fault, FaultProxy, Matcher, RequestLine, Rule},
-    support::{Arena, PATIENCE, Reroll, eventually},
+    proxy::{Answer, Fault, FaultProxy, Matcher, Rule},
+    support::{Arena, Reroll, eventually},
     variable,
+    watches::{self, WATCHES},
 };
 
 /// How long each bad time lasts. `REROLL_SOAK`, in seconds, makes it as long as a person wants.
 static BAD_TIME: LazyLock<Duration> =
     LazyLock::new(|| Duration::from_secs(variable("REROLL_SOAK").unwrap_or(8)));
-
-/// What one replica watches: Secrets, `ConfigMap`s, three kinds of workload and namespaces.
-const WATCHES: usize = 6;
 
 fn overloaded() -> Answer {
     Answer::status(429, "TooManyRequests", "come back later").header("Retry-After", "1")
@@ -102,7 +100,7 @@ async fn bad_times(name: &str, replicas: usize) {
         }
         proxy.clear();
         fleet.reaches(&recorder, period).await;
-        watches(&proxy, replicas).await;
+        watches::are_back(&proxy, replicas).await;
         recorder.settle(&arena).await;
         fleet.expect(&arena, &recorder, period).await;
     }
@@ -118,14 +116,6 @@ async fn one_replica_in_bad_times_catches_everything_once() {
 #[tokio::test]
 async fn two_replicas_in_bad_times_catch_everything_once() {
     bad_times("chaos-two", 2).await;
-}
-
-async fn watches(proxy: &FaultProxy, replicas: usize) {
-    let open = |proxy: &FaultProxy| {
-        let watches = proxy.in_flight().into_iter().filter(RequestLine::is_watch);
-        watches.count() == WATCHES * replicas
-    };
-    proxy.wait_until(PATIENCE, open).await.unwrap();
 }
 
 /// Everything is answered with the same error for a while, in the middle of 60 changes.
@@ -157,7 +147,7 @@ async fn nothing_works(name: &str, answer: Answer) {
     );
     assert!(asked > WATCHES);
     fleet.reaches(&recorder, 1).await;
-    watches(&proxy, 1).await;
+    watches::are_back(&proxy, 1).await;
     recorder.settle(&arena).await;
     fleet.expect(&arena, &recorder, 1).await;
 }
@@ -188,7 +178,7 @@ fn most_requests(bad_time: Duration, restarts: usize, changes: usize) -> usize {
     let every =
         |period: Duration| usize::try_from(bad_time.as_millis() / period.as_millis()).unwrap() + 1;
     let (millis, seconds) = (Duration::from_millis, Duration::from_secs);
-    let watches = WATCHES * tries(millis(800), seconds(10));
+    let watches = (WATCHES + 1) * tries(millis(800), seconds(10));
     let background = watches + 2 * every(millis(800)) + every(seconds(5));
     background + restarts * (tries(millis(50), seconds(60)) + 1) + changes
 }

@@ -21,6 +21,7 @@ mod proxy;
 mod support;
 
 mod fleet;
+mod watches;
 
 mod chaos;
 mod lag;

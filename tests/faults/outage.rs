@@ -12,16 +12,14 @@ use crate::{
     MACHINE,
     cluster::Cluster,
     fleet::Fleet,
-    proxy::{Fault, FaultProxy, Matcher, RequestLine, Rule},
-    support::{Arena, LEADER, PATIENCE, Recorder, Reroll, eventually},
+    proxy::{Fault, FaultProxy, Matcher, Rule},
+    support::{Arena, LEADER, Recorder, Reroll, eventually},
+    watches,
 };
 
 const LEASE: Duration = Duration::from_secs(3);
 /// For which the API server stays away in all.
 const AWAY: Duration = Duration::from_secs(4);
-
-/// What one replica watches: Secrets, `ConfigMap`s, three kinds of workload and namespaces.
-const WATCHES: usize = 6;
 
 /// Workloads of each fate.
 const EACH: usize = 6;
@@ -72,13 +70,8 @@ impl Subject {
         }
     }
 
-    /// Waits until all watches are there again. The webhook sees changes without them, so the sentinel may roll before.
     async fn watches(&self) {
-        let open = |proxy: &FaultProxy| {
-            let watches = proxy.in_flight().into_iter().filter(RequestLine::is_watch);
-            watches.count() == WATCHES * self.replicas.len()
-        };
-        self.proxy.wait_until(PATIENCE, open).await.unwrap();
+        watches::are_back(&self.proxy, self.replicas.len()).await;
     }
 
     async fn leaders(&self) -> u64 {

@@ -24,7 +24,13 @@ const RESTARTS: u64 = 2000;
 
 #[tokio::test]
 async fn writes_are_answered_while_thousands_of_restarts_are_made() {
-    let _machine = eventually("all others have ended", async || MACHINE.try_write().ok()).await;
+    // However long the others take.
+    let _machine = loop {
+        if let Ok(machine) = MACHINE.try_write() {
+            break machine;
+        }
+        sleep(Duration::from_millis(100)).await;
+    };
     let arena = Arena::on_own_cluster("overload").await;
     // Nobody runs pods here: the machine is for the API server and reroll.
     for component in [
