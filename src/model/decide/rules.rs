@@ -226,20 +226,32 @@ impl Rule<'_> {
         };
         let recreated = *old.uid != version.uid;
         let compared = Compared::of(old.marks, new_marks, usage, self.comparable);
-        // What has not changed keeps its old entry, so that nothing is written for it. A mark that is taken over must
-        // not be compared with anything older than the version it came from.
-        let resource_version = if compared.adopted {
-            old.resource_version.max(version.resource_version)
-        } else {
-            old.resource_version
-        };
-        let same = Entry::Seen {
-            uid: old.uid.to_owned(),
-            resource_version,
-            marks: compared.kept.clone(),
-        };
         let cause = self.cause(source, old, version, &compared);
-        if lacks(usage, version) {
+        // What has not changed keeps its old entry, so that nothing is written for it. A mark, or a uid, that is taken
+        // over must not be compared with anything older than the version it came from.
+        let taken_over = recreated && cause.is_none();
+        let lacks = lacks(usage, version);
+        let mut marks = compared.kept.clone();
+        if lacks && cause.is_some() {
+            // Marks that are not used any more still tell that pods had started: without them the new ones would look as
+            // if all of it had been waited for.
+            let unused = old
+                .marks
+                .iter()
+                .filter(|(key, _)| !marks.contains_key(*key));
+            let unused: Vec<_> = unused.map(|(key, mark)| (key.clone(), *mark)).collect();
+            marks.extend(unused);
+        }
+        let same = Entry::Seen {
+            uid: if taken_over { &version.uid } else { old.uid }.to_owned(),
+            resource_version: if compared.adopted || taken_over {
+                old.resource_version.max(version.resource_version)
+            } else {
+                old.resource_version
+            },
+            marks,
+        };
+        if lacks {
             let step = Step::Wait {
                 holds: true,
                 unsure: false,

@@ -165,8 +165,6 @@ fn forward(before: &Observed, next: &Observed) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn every_decision_is_stable(
         policy in policy(),

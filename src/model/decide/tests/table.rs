@@ -268,6 +268,19 @@ fn keys_that_come_and_go() {
             Expect::Record(entry("B", 11, &required, X)),
         ),
         row(
+            "some of what was waited for comes under another uid",
+            keyed(&[("k", Required), ("l", Required)]),
+            entry("A", 10, &keyed(&[("k", Required), ("l", Required)]), none),
+            present("B", 11, X),
+            // Pods still wait, and start with this one: its uid is no change when the rest comes.
+            Expect::Wait(entry(
+                "B",
+                11,
+                &keyed(&[("k", Required), ("l", Required)]),
+                X,
+            )),
+        ),
+        row(
             "a key that is unknown although required appears",
             required.clone(),
             unknown_keys(entry("A", 10, &required, none)),
