@@ -42,8 +42,6 @@ fn read(object: &Value) -> (Workload, Own) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn an_admission_gives_what_is_wanted_and_touches_nothing_else(object in objects::object(), to in own()) {
         let (workload, from) = read(&object);

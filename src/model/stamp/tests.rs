@@ -363,8 +363,6 @@ fn live() -> impl Strategy<Value = Live> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn mutating_twice_is_mutating_once(
         old in objects::object(),

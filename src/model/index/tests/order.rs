@@ -156,8 +156,6 @@ fn edges(index: &Index) -> Edges {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn the_order_of_arrival_does_not_matter(
         (history, shuffled) in history().prop_flat_map(|history| {
