@@ -20,5 +20,6 @@ mod proxy;
 #[path = "../real/support/mod.rs"]
 mod support;
 
+mod model;
 mod outage;
 mod stuck;

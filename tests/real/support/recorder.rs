@@ -29,6 +29,8 @@ pub struct Recorder {
 struct Seen {
     uid: String,
     resource_version: u64,
+    /// At which resourceVersion the template became what it is.
+    changed_at: u64,
     templates: Vec<Value>,
     /// Every `restarted-for` that the template has had.
     restarted_for: Vec<String>,
@@ -84,6 +86,13 @@ impl Recorder {
         let seen = self.seen.lock().unwrap();
         seen.get(&format!("{kind} {name}"))
             .map_or_else(Vec::new, |seen| seen.restarted_for.clone())
+    }
+
+    /// The resourceVersion at which the workload's template became what it is, or at which it was first seen.
+    #[allow(dead_code, reason = "only the tests of faults use it")]
+    pub fn changed_at(&self, kind: &str, name: &str) -> u64 {
+        let seen = self.seen.lock().unwrap();
+        seen[&format!("{kind} {name}")].changed_at
     }
 
     /// Waits until a template has changed this often.
@@ -192,6 +201,7 @@ fn note(seen: &mut BTreeMap<String, Seen>, kind: &str, object: &DynamicObject) {
         {
             entry.restarted_for.push(text.to_owned());
         }
+        entry.changed_at = entry.resource_version;
         entry.templates.push(template);
     }
 }
