@@ -48,8 +48,8 @@ const WORKLOADS: usize = 1000;
 const SOURCES: usize = 300;
 /// The first sources have many users.
 const SHARED: usize = 3;
-/// One workload in so many has pods.
-const RUNNING: usize = 41;
+/// How many of the last workloads have pods.
+const RUNNING: usize = 45;
 /// How many things are done in a round.
 const IN_A_ROUND: usize = 100;
 /// How many rounds until a storm.
@@ -185,7 +185,7 @@ fn draw_workloads(world: &World, rng: &mut Rng) -> Vec<Workload> {
             },
             opted,
             opt: Opt::read(opted),
-            running: number % RUNNING < 2,
+            running: number >= WORKLOADS - RUNNING,
             paused: false,
             observed: None,
             rollouts: 0,

@@ -152,9 +152,13 @@ async fn recorded(arena: &Arena, world: &World, what: &str) {
             (!so).then(|| format!("{text:?} of {workload:?}"))
         });
         wrong = differs.unwrap_or_default();
+        if !wrong.is_empty() {
+            // Such a look is not cheap, and what it waits for is written one by one.
+            sleep(Duration::from_millis(300)).await;
+        }
         wrong.is_empty().then_some(())
     };
-    let patience = Duration::from_secs(30);
+    let patience = Duration::from_mins(2);
     let ended = tokio::time::timeout(patience, eventually("it is recorded", look)).await;
     assert!(ended.is_ok(), "{what}: not recorded: {wrong}");
 }

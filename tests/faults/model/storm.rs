@@ -19,7 +19,7 @@ use super::{
     steps::{Draw, During, Step},
     world::{Opt, Workload, World},
 };
-use crate::support::{Arena, OBSERVED, Pods, Recorder, Reroll, eventually};
+use crate::support::{Arena, OBSERVED, Pods, Recorder, Reroll, SENTINEL, eventually};
 
 /// How many people do things at the same time, each to objects of their own.
 const PEOPLE: usize = 12;
@@ -29,6 +29,16 @@ pub struct Watches {
     pub recorder: Recorder,
     pub history: History,
     pub pods: Pods,
+}
+
+/// How everything stood before the storm, when reroll had come to rest.
+struct Before {
+    counts: Vec<usize>,
+    opts: Vec<Opt>,
+    /// Which were to be restarted as soon as what held them was back.
+    pending: Vec<bool>,
+    /// A resourceVersion that is later than all that was done.
+    at: u64,
 }
 
 /// One person's objects, and what was done to them.
@@ -54,7 +64,18 @@ pub async fn storm(
     (number, count, kills): (usize, usize, usize),
 ) -> Reroll {
     let counted = |workload: &Workload| watches.recorder.rollouts(workload.kind, &workload.name);
-    let before: Vec<_> = world.workloads.iter().map(counted).collect();
+    let before = Before {
+        counts: world.workloads.iter().map(counted).collect(),
+        opts: world
+            .workloads
+            .iter()
+            .map(|workload| workload.opt)
+            .collect(),
+        pending: (0..world.workloads.len())
+            .map(|number| world.is_pending(number))
+            .collect(),
+        at: arena.version("Secret", SENTINEL).await,
+    };
     // What needs the webhook, and its absence.
     let gate = RwLock::new(());
     let mut people: Vec<_> = (0..PEOPLE)
@@ -86,8 +107,8 @@ pub async fn storm(
     story.end(world, last);
     watches.recorder.settle(arena).await;
     watches.history.catch_up(arena).await;
-    story.assert_counts(world, &watches.recorder, &before);
-    assert_up_to_date(arena, world, watches, &story).await;
+    story.assert_counts(world, &watches.recorder, &before.counts);
+    assert_up_to_date(arena, world, watches, &story, &before).await;
     // From here on the model knows everything again.
     for number in 0..world.workloads.len() {
         world.start_pods(number);
@@ -293,15 +314,28 @@ fn changes(
 }
 
 /// Every opted-in workload's template, and every pod of it, is newer than the last version of all that it uses.
-async fn assert_up_to_date(arena: &Arena, world: &World, watches: &Watches, story: &Story) {
+async fn assert_up_to_date(
+    arena: &Arena,
+    world: &World,
+    watches: &Watches,
+    story: &Story,
+    before: &Before,
+) {
     let mut wrong = Vec::new();
     for (number, workload) in world.workloads.iter().enumerate() {
         if workload.opt == Opt::Out {
             continue;
         }
         let name = workload.name.as_str();
-        let adopted = story.adopted.get(name).copied().unwrap_or(0);
-        let mut made = vec![watches.recorder.changed_at(workload.kind, name)];
+        let newly = story.adopted.get(name).copied();
+        let adopted = newly.unwrap_or(before.at);
+        let changed = watches.recorder.changed_at(workload.kind, name);
+        let pending = before.pending.get(number) == Some(&true);
+        let as_before = newly.is_none() && before.opts.get(number) == Some(&workload.opt);
+        if pending && as_before && changed < before.at {
+            wrong.push(format!("was never restarted: {workload:?}"));
+        }
+        let mut made = vec![changed];
         if workload.running {
             made.push(watches.pods.oldest(arena, workload.kind, name).await);
         }

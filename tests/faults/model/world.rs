@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::rules::{Data, Entry, Live, Mark, Part, Policy, Usage, judge};
+use super::rules::{Data, Entry, Live, Mark, Part, Policy, Usage, Verdict, judge};
 
 /// A Secret or ConfigMap, or the place of one.
 #[derive(Clone, Debug)]
@@ -226,18 +226,9 @@ impl World {
 
     /// reroll looks at a workload: it restarts once for everything that asks for it, unless something holds it.
     fn look(&mut self, workload: usize) {
-        let Some(observed) = self.workloads[workload].observed.take() else {
+        let Some(verdicts) = self.verdicts(workload) else {
             return;
         };
-        let policy = self.workloads[workload].policy;
-        let selected = self.selected(workload);
-        let verdicts: BTreeMap<_, _> = selected
-            .iter()
-            .map(|(source, usage)| {
-                let verdict = judge(policy, usage, &observed[source], self.live(*source));
-                (*source, verdict)
-            })
-            .collect();
         let restarts = verdicts.values().any(|verdict| verdict.cause)
             && !verdicts.values().any(|verdict| verdict.holds);
         let entries = verdicts
@@ -255,6 +246,22 @@ impl World {
         self.workloads[workload].rollouts += usize::from(restarts);
     }
 
+    fn verdicts(&self, workload: usize) -> Option<BTreeMap<usize, Verdict>> {
+        let policy = self.workloads[workload].policy;
+        let observed = self.workloads[workload].observed.as_ref()?;
+        let verdict = |(source, usage)| {
+            let verdict = judge(policy, &usage, &observed[&source], self.live(source));
+            (source, verdict)
+        };
+        Some(self.selected(workload).into_iter().map(verdict).collect())
+    }
+
+    /// Whether it is to be restarted as soon as what holds it is back.
+    pub fn is_pending(&self, workload: usize) -> bool {
+        let verdicts = self.verdicts(workload);
+        verdicts.is_some_and(|all| all.values().any(|verdict| verdict.cause))
+    }
+
     // === what can be told exactly ===
 
     /// Whether deleting and creating a source at once gives one count, however far apart reroll sees the two.
@@ -267,7 +274,8 @@ impl World {
             let workload = &self.workloads[*user];
             let entry = workload.observed.as_ref().and_then(|all| all.get(&source));
             let required = || self.usages(*user)[&source].required;
-            entry.is_none_or(|entry| !workload.policy.on_delete || (required() && complete(entry)))
+            let Policy { content, on_delete } = workload.policy;
+            entry.is_none_or(|entry| !on_delete || (!content && required() && complete(entry)))
         })
     }
 

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::{Arena, KINDS, deployment, eventually};
 
 /// The workload whose Secret is changed after the act.
-const SENTINEL: &str = "sentinel";
+pub const SENTINEL: &str = "sentinel";
 
 /// Counts changes of pod templates, from its start on. By `Kind name`.
 pub struct Recorder {
