@@ -100,8 +100,12 @@ impl History {
         if waited || *at <= made || used(usage, policy, then) == used(usage, policy, now) {
             return None;
         }
+        let lives: Vec<_> = versions
+            .iter()
+            .map(|(at, version)| (at, version.as_ref().map(|(uid, _)| uid)))
+            .collect();
         Some(format!(
-            "made at {made} with {then:?} of {source:?}, which is {now:?} since {at}"
+            "made at {made} with {then:?} of {source:?}, which is {now:?} since {at}; its lives: {lives:?}"
         ))
     }
 }

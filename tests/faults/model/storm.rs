@@ -257,6 +257,16 @@ impl Story {
         self.steps.extend(last);
     }
 
+    fn of_workload(&self, number: usize) -> Vec<&Step> {
+        let own = |step: &&Step| step.target() == Err(number);
+        self.steps.iter().filter(own).collect()
+    }
+
+    fn of_source(&self, number: usize) -> Vec<&Step> {
+        let own = |step: &&Step| step.target() == Ok(number);
+        self.steps.iter().filter(own).collect()
+    }
+
     /// No more rollouts than changes, and none without a change.
     fn assert_counts(&self, world: &World, recorder: &Recorder, before: &[usize]) {
         let mut wrong = Vec::new();
@@ -339,17 +349,24 @@ async fn assert_up_to_date(
         if workload.running {
             made.push(watches.pods.oldest(arena, workload.kind, name).await);
         }
-        for (source, usage) in world.selected(number) {
-            let source = &world.sources[source];
+        for (at, usage) in world.selected(number) {
+            let source = &world.sources[at];
             for made in &made {
-                let from = adopted.max(*made);
-                let said = watches.history.outdated(
-                    (source.kind, &source.name),
-                    &usage,
-                    workload.policy,
-                    from,
-                );
-                wrong.extend(said.map(|said| format!("{} {name}: {said}", workload.kind)));
+                // Right is what the pods were made with, and what was there when they were known to be right.
+                let said = [*made, adopted.max(*made)].map(|made| {
+                    let source = (source.kind, source.name.as_str());
+                    watches
+                        .history
+                        .outdated(source, &usage, workload.policy, made)
+                });
+                if let [Some(_), Some(said)] = said {
+                    let (own, theirs) = (story.of_workload(number), story.of_source(at));
+                    wrong.push(format!(
+                        "{said}; template of {changed}, pods and template of {made}, adopted at {newly:?}, storm from \
+                         {}: {workload:?}; done to it: {own:?}; done to the source: {theirs:?}",
+                        before.at
+                    ));
+                }
             }
         }
     }
