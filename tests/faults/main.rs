@@ -22,4 +22,5 @@ mod support;
 
 mod model;
 mod outage;
+mod passing;
 mod stuck;
