@@ -30,7 +30,7 @@ pub struct History {
 }
 
 impl History {
-    pub async fn start(arena: &Arena) -> Self {
+    pub fn start(arena: &Arena) -> Self {
         let seen: Arc<Mutex<Versions>> = Arc::default();
         let mut watches = JoinSet::new();
         for kind in SOURCES {

@@ -61,8 +61,8 @@ pub fn first(world: &World, made: &Workload) -> Value {
             .on_delete
             .then_some(("reroll.dev/on-delete", "restart")),
     );
-    let make = if made.running { running } else { workload };
-    let mut manifest = make(made.kind, &made.name, &annotations, pod);
+    let with_pods_or_not = if made.running { running } else { workload };
+    let mut manifest = with_pods_or_not(made.kind, &made.name, &annotations, pod);
     if made.running && made.kind != "DaemonSet" {
         manifest["spec"]["replicas"] = json!(1);
     }

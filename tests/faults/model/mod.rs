@@ -80,7 +80,7 @@ async fn a_thousand_workloads_do_what_the_model_says() {
     let began = Instant::now();
     let watches = Watches {
         recorder: arena.record().await,
-        history: History::start(&arena).await,
+        history: History::start(&arena),
         pods: Pods::watch(&arena).await,
     };
     create_sources(&arena, &world).await;

@@ -19,7 +19,7 @@ use super::{
     steps::{Draw, During, Step},
     world::{Opt, Workload, World},
 };
-use crate::support::{Arena, OBSERVED, Pods, Recorder, Reroll, SENTINEL, eventually};
+use crate::support::{Arena, OBSERVED, Pods, Recorder, Reroll, eventually};
 
 /// How many people do things at the same time, each to objects of their own.
 const PEOPLE: usize = 12;
@@ -74,7 +74,7 @@ pub async fn storm(
         pending: (0..world.workloads.len())
             .map(|number| world.is_pending(number))
             .collect(),
-        at: arena.version("Secret", SENTINEL).await,
+        at: watches.recorder.settled_at(arena).await,
     };
     // What needs the webhook, and its absence.
     let gate = RwLock::new(());

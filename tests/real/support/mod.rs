@@ -16,7 +16,7 @@ pub use manifests::*;
 pub use many::each;
 pub use pods::{Pods, running};
 pub use process::{Reroll, RerollBuilder};
-pub use recorder::{Recorder, SENTINEL};
+pub use recorder::Recorder;
 
 use std::time::Duration;
 

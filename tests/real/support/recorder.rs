@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::{Arena, KINDS, deployment, eventually};
 
 /// The workload whose Secret is changed after the act.
-pub const SENTINEL: &str = "sentinel";
+const SENTINEL: &str = "sentinel";
 
 /// Counts changes of pod templates, from its start on. By `Kind name`.
 pub struct Recorder {
@@ -119,6 +119,12 @@ impl Recorder {
             rolled = now;
         }
         self.catch_up(arena).await;
+    }
+
+    /// A resourceVersion that is later than all that was done before the last [`Self::settle`].
+    #[allow(dead_code, reason = "only the tests of faults use it")]
+    pub async fn settled_at(&self, arena: &Arena) -> u64 {
+        arena.version("Secret", SENTINEL).await
     }
 
     /// How often templates have changed, the sentinel's left out.
