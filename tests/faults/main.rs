@@ -25,8 +25,10 @@ mod watches;
 
 mod chaos;
 mod lag;
+mod model;
 mod outage;
 mod overload;
+mod passing;
 mod replicas;
 mod stuck;
 

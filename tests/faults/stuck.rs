@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
+    MACHINE,
     proxy::{Fault, FaultProxy, Matcher, Rule},
     support::{Arena, Reroll, deployment, eventually},
 };
@@ -31,6 +32,7 @@ async fn pairs(arena: &Arena, count: usize) -> Vec<String> {
 
 #[tokio::test]
 async fn a_leader_that_is_deadlocked_is_replaced() {
+    let _machine = MACHINE.read().await;
     let arena = Arena::new("stuck-deadlock").await;
     let hanging = arena.reroll().flag("--instance", "first").without_webhook();
     let hanging = hanging.surroundings("UNDER_TEST_HANG", "before-patch:3");
@@ -52,6 +54,7 @@ async fn a_leader_that_is_deadlocked_is_replaced() {
 
 #[tokio::test]
 async fn a_leader_whose_watches_have_stalled_offers_the_lease() {
+    let _machine = MACHINE.read().await;
     let arena = Arena::new("stuck-watch").await;
     let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
     let behind = arena.reroll().flag("--instance", "first").without_webhook();
@@ -82,6 +85,7 @@ async fn a_leader_whose_watches_have_stalled_offers_the_lease() {
 
 #[tokio::test]
 async fn where_nobody_sees_more_the_rest_goes_on() {
+    let _machine = MACHINE.read().await;
     let arena = Arena::new("stuck-alone").await;
     let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
     let only = arena.reroll().without_webhook();

@@ -92,7 +92,7 @@ impl Rule<'_> {
     ) -> Verdict {
         match live {
             Lookup::Unsynced => Verdict::undecided(Undecided::Unsynced),
-            Lookup::Absent { since, .. } => self.judge_absent(source, usage, entry, since),
+            Lookup::Absent { last, since } => self.judge_absent(source, usage, entry, last, since),
             Lookup::Present { version, fresh } => {
                 let behind =
                     entry.is_some_and(|entry| version.resource_version < entry.resource_version());
@@ -109,9 +109,18 @@ impl Rule<'_> {
         source: &SourceName,
         usage: &Usage,
         entry: Option<&Entry>,
+        last: Option<&Version>,
         since: u64,
     ) -> Verdict {
         let required = usage.need == Need::Required;
+        if let (Some(Entry::Deleted { uid, .. }), Some(later)) = (entry, later(entry, last))
+            && required
+            && *uid != later.uid
+        {
+            // Another object has come and gone since: the pods that waited for it have started with it.
+            let seen = Entry::of(later, usage);
+            return self.judge_absent(source, usage, Some(&seen), last, since);
+        }
         match entry {
             None => match (required, self.started) {
                 (false, _) => Verdict::keep(Entry::Unknown),
@@ -129,9 +138,11 @@ impl Rule<'_> {
                 if since < *resource_version {
                     return Verdict::undecided(Undecided::Behind);
                 }
+                // Of several that came and went it answers for the last.
+                let later = later(entry, last);
                 let deleted = Entry::Deleted {
-                    uid: uid.clone(),
-                    resource_version: *resource_version,
+                    uid: later.map_or(uid, |last| &last.uid).clone(),
+                    resource_version: later.map_or(*resource_version, |last| last.resource_version),
                 };
                 Verdict::restart(
                     seen.clone(),
@@ -308,6 +319,12 @@ impl Rule<'_> {
             keys: named.cloned().collect(),
         })
     }
+}
+
+/// What a source last was, where that is later than what was observed of it.
+fn later<'a>(entry: Option<&Entry>, last: Option<&'a Version>) -> Option<&'a Version> {
+    let known_until = entry.map_or(0, Entry::resource_version);
+    last.filter(|last| last.resource_version > known_until)
 }
 
 struct Seen<'a> {

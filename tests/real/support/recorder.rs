@@ -29,6 +29,8 @@ pub struct Recorder {
 struct Seen {
     uid: String,
     resource_version: u64,
+    /// At which resourceVersion the template became what it is.
+    changed_at: u64,
     templates: Vec<Value>,
     /// Every `restarted-for` that the template has had.
     restarted_for: Vec<String>,
@@ -99,6 +101,13 @@ impl Recorder {
             .collect()
     }
 
+    /// The resourceVersion at which the workload's template became what it is, or at which it was first seen.
+    #[allow(dead_code, reason = "only the tests of faults use it")]
+    pub fn changed_at(&self, kind: &str, name: &str) -> u64 {
+        let seen = self.seen.lock().unwrap();
+        seen[&format!("{kind} {name}")].changed_at
+    }
+
     /// Waits until a template has changed this often.
     pub async fn reaches(&self, kind: &str, name: &str, rollouts: usize) {
         let what = format!("{kind} {name} has rolled {rollouts} times");
@@ -123,6 +132,12 @@ impl Recorder {
             rolled = now;
         }
         self.catch_up(arena).await;
+    }
+
+    /// A resourceVersion that is later than all that was done before the last [`Self::settle`].
+    #[allow(dead_code, reason = "only the tests of faults use it")]
+    pub async fn settled_at(&self, arena: &Arena) -> u64 {
+        arena.version("Secret", SENTINEL).await
     }
 
     /// How often templates have changed, the sentinel's left out.
@@ -210,6 +225,7 @@ fn note(seen: &mut BTreeMap<String, Seen>, kind: &str, object: &DynamicObject) {
         {
             entry.restarted_for.push(text.to_owned());
         }
+        entry.changed_at = entry.resource_version;
         entry.templates.push(template);
     }
 }

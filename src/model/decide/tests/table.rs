@@ -454,6 +454,36 @@ fn absent() {
 }
 
 #[test]
+fn absent_after_another_came_and_went() {
+    let another = || Live::Absent {
+        last: Some(v("B", 12, X)),
+        since: 13,
+    };
+    let deleted_again = Entry::Deleted {
+        uid: "B".to_owned(),
+        resource_version: 12,
+    };
+    check([
+        row(
+            "deleted A | absent after B, required: pods that waited started with B",
+            whole(Required),
+            deleted(),
+            another(),
+            Expect::Restart(CauseKind::Deleted, deleted_again),
+        )
+        .given(|world| world.policy.on_delete = OnDelete::Restart),
+        row(
+            "deleted A | absent after B, optional: pods run without it still",
+            whole(Optional),
+            deleted(),
+            another(),
+            Expect::Keep,
+        )
+        .given(|world| world.policy.on_delete = OnDelete::Restart),
+    ]);
+}
+
+#[test]
 fn back_again() {
     let lacking: &[(&str, &str)] = &[("other", "1")];
     for usage in [whole(Required), keyed(&[("k", Required)])] {

@@ -1,0 +1,172 @@
+//! Does through the API what was drawn, as kubectl would.
+
+use kube::{
+    ResourceExt as _,
+    api::{DynamicObject, ListParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use super::{
+    manifest,
+    rules::Data,
+    steps::Step,
+    world::{Opt, Workload, World, Write},
+};
+use crate::support::{Arena, RESTART_ON, eventually};
+
+/// What came of a step.
+#[derive(Debug)]
+pub enum Outcome {
+    /// What the model knew before.
+    Done,
+    /// The workload was written like this, and its resourceVersion is this now.
+    Written(Write),
+    /// It was made by somebody's manifest, with this opt-in.
+    Made(Opt),
+    /// `kubectl get -o yaml` gave this.
+    Got(Value),
+}
+
+/// Does it.
+pub async fn act(arena: &Arena, world: &World, step: &Step) -> Outcome {
+    match step.target() {
+        Ok(source) => {
+            let source = &world.sources[source];
+            write_source(arena, source.kind, &source.name, step).await;
+            Outcome::Done
+        }
+        Err(workload) => write_workload(arena, &world.workloads[workload], step).await,
+    }
+}
+
+async fn write_source(arena: &Arena, kind: &str, name: &str, step: &Step) {
+    match step {
+        Step::Set(_, key, Some(value)) => {
+            arena.set(kind, name, key, &format!("{key}-{value}")).await;
+        }
+        Step::Set(_, key, None) => arena.unset(kind, name, key).await,
+        Step::Label(_, number) => {
+            let labels = json!({ "metadata": { "labels": { "n": number.to_string() } } });
+            arena.patch(kind, name, labels).await;
+        }
+        Step::Delete(_) => arena.delete(kind, name).await,
+        Step::Create(_, data) => create(arena, kind, name, data).await,
+        Step::Recreate(_, data) => {
+            arena.delete(kind, name).await;
+            create(arena, kind, name, data).await;
+        }
+        other => unreachable!("{other:?} is done to a workload"),
+    }
+}
+
+/// Creates a source.
+pub async fn create(arena: &Arena, kind: &str, name: &str, data: &Data) {
+    let data = manifest::data(data);
+    let data: Vec<_> = data
+        .iter()
+        .map(|(key, value)| (*key, value.as_str()))
+        .collect();
+    arena.source(kind, name, &data).await;
+}
+
+async fn write_workload(arena: &Arena, workload: &Workload, step: &Step) -> Outcome {
+    let (kind, name) = (workload.kind, workload.name.as_str());
+    let patch = async |change: Value| {
+        let before = arena.get(kind, name).await;
+        let mut after = serde_json::to_value(&before).unwrap();
+        json_patch::merge(&mut after, &change);
+        arena.patch(kind, name, change).await;
+        Outcome::Written(manifest::write(&before, &after))
+    };
+    match step {
+        Step::Opt(_, to) => {
+            patch(json!({ "metadata": { "annotations": { RESTART_ON: to } } })).await
+        }
+        Step::Edit(_, number) => patch(manifest::edit(*number)).await,
+        Step::Note(_, number) => {
+            patch(json!({ "metadata": { "annotations": { "note": number.to_string() } } })).await
+        }
+        Step::Pause(_, paused) => {
+            patch(json!({ "spec": { "paused": paused.then_some(true) } })).await
+        }
+        Step::Save(_) => Outcome::Got(manifest::got(&arena.get(kind, name).await)),
+        Step::Apply(_) => {
+            let mut saved = workload.saved.clone().unwrap();
+            saved["spec"].as_object_mut().unwrap().remove("paused");
+            patch(saved).await
+        }
+        Step::Replace(_, edit) => {
+            let before = arena.get(kind, name).await;
+            let mut after = manifest::without_rerolls(manifest::got(&before));
+            if let Some(number) = edit {
+                json_patch::merge(&mut after, &manifest::edit(*number));
+            }
+            replace(arena, kind, name, &after).await;
+            Outcome::Written(manifest::write(&before, &after))
+        }
+        Step::Renew(_) => {
+            let before = arena.get(kind, name).await;
+            arena.delete(kind, name).await;
+            arena.create(&manifest::got(&before)).await;
+            Outcome::Made(manifest::opt(&before))
+        }
+        Step::Copy(_, copy) => {
+            let original = arena.get(kind, name).await;
+            let made = manifest::renamed(manifest::got(&original), copy);
+            arena.create(&made).await;
+            Outcome::Made(manifest::opt(&original))
+        }
+        Step::Undo(_) => undo(arena, name).await,
+        other => unreachable!("{other:?} is done to a source"),
+    }
+}
+
+async fn replace(arena: &Arena, kind: &str, name: &str, manifest: &Value) {
+    let object: DynamicObject = serde_json::from_value(manifest.clone()).unwrap();
+    let api = arena.api(kind);
+    // A controller may have written in between, which `kubectl replace` tries again after.
+    eventually(&format!("{kind} {name} is replaced"), async || {
+        match api.replace(name, &PostParams::default(), &object).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => None,
+            other => Some(other.unwrap()),
+        }
+    })
+    .await;
+}
+
+/// `kubectl rollout undo`. What it brings back is read off the same `ReplicaSet`.
+async fn undo(arena: &Arena, name: &str) -> Outcome {
+    let before = eventually(&format!("Deployment {name} is observed"), async || {
+        let object = arena.get("Deployment", name).await;
+        let observed = object.data["status"]["observedGeneration"].as_i64();
+        (observed == object.metadata.generation).then_some(object)
+    })
+    .await;
+    let sets = arena
+        .api("ReplicaSet")
+        .list(&ListParams::default().labels(&format!("app={name}")))
+        .await
+        .unwrap();
+    let uid = before.uid().unwrap();
+    let owned = |set: &&DynamicObject| set.owner_references().iter().any(|owner| owner.uid == uid);
+    let mut sets: Vec<_> = sets.items.iter().filter(owned).collect();
+    sets.sort_by_key(|set| revision(set));
+    let Some(previous) = sets.iter().rev().nth(1) else {
+        return Outcome::Done;
+    };
+    let mut after = serde_json::to_value(&before).unwrap();
+    after["spec"]["template"] = previous.data["spec"]["template"].clone();
+    after["metadata"]["annotations"] = json!(previous.annotations());
+    let write = manifest::write(&before, &after);
+    if write.same {
+        return Outcome::Done;
+    }
+    let workload = format!("deployment/{name}");
+    arena.kubectl(&["rollout", "undo", &workload]).await.ok();
+    Outcome::Written(write)
+}
+
+fn revision(set: &DynamicObject) -> u64 {
+    let text = set.annotations().get("deployment.kubernetes.io/revision");
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,237 @@
+//! A thousand workloads, random operations, and a model of what must come of them, written from the contract alone.
+//!
+//! A seed draws everything. It is printed; `REROLL_SEED` sets it. It repeats what is done, not when: what is done at
+//! the same time comes in another order each time.
+//!
+//! Two ways take turns. In *rounds* ([`rounds`]) many things that have nothing to do with each other are done at the
+//! same time, then reroll comes to rest, and the rollouts of every workload are the model's, exactly ([`world`],
+//! [`rules`]). In every third round reroll is killed and started again at any moment, while only such things are done
+//! that come to the same whether its webhook sees them or not. In a *storm* ([`storm`]) nobody waits for anybody, and
+//! what must hold in the end are invariants: no template and no pod is older than what it uses, no more rollouts than
+//! changes, none without a change. `REROLL_MODEL_ROUNDS` sets how many rounds (6 by default); a storm follows every six.
+//!
+//! What the contract leaves open, or takes from a workload, is left out, and here is why:
+//! - In a storm, what needs the webhook (undo, replace, a copied manifest, an opt-in) waits while reroll is down. What
+//!   dropped reroll's annotations then would be adopted afresh, and what a write of the template starts without would
+//!   not be known.
+//! - Whether running pods wait for something required cannot be told while they come and go: their workloads are not
+//!   written then.
+//! - With `on-delete: restart`, deleting and creating at once is one rollout or two, whatever reroll sees in between:
+//!   in a round it is done only where both come to the same.
+//! - Pods that wait for a required source start with it when it comes, which restarts nothing. So in a storm what came
+//!   to a workload whose source was absent when its template was last written is not looked at.
+
+mod act;
+mod history;
+mod manifest;
+mod rounds;
+mod rules;
+mod steps;
+mod storm;
+mod world;
+
+use std::time::Instant;
+
+use fastrand::Rng;
+use futures::{StreamExt as _, stream};
+
+use self::{
+    history::History,
+    rules::{Live, Policy},
+    steps::{Draw, During, KEYS},
+    storm::{Watches, storm},
+    world::{Opt, Reference, Source, Workload, World},
+};
+use crate::{
+    MACHINE,
+    support::{Arena, Pods},
+    variable,
+};
+
+const WORKLOADS: usize = 1000;
+const SOURCES: usize = 300;
+/// The first sources have many users.
+const SHARED: usize = 3;
+/// How many of the last workloads have pods.
+const RUNNING: usize = 45;
+/// How many things are done in a round.
+const IN_A_ROUND: usize = 100;
+/// How many rounds until a storm.
+const UNTIL_A_STORM: usize = 6;
+
+/// Says the seed when the test fails.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("it failed with REROLL_SEED={}", self.0);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_workloads_do_what_the_model_says() {
+    let seed = Seed(variable("REROLL_SEED").unwrap_or_else(|| fastrand::u32(..).into()));
+    eprintln!("REROLL_SEED={}", seed.0);
+    let rounds = variable("REROLL_MODEL_ROUNDS").unwrap_or(UNTIL_A_STORM as u64);
+    let mut rng = Rng::with_seed(seed.0);
+    let mut world = World::default();
+    draw_sources(&mut world, &mut rng);
+    let planned = draw_workloads(&world, &mut rng);
+
+    let _machine = MACHINE.read().await;
+    let arena = Arena::new("model").await;
+    let began = Instant::now();
+    let watches = Watches {
+        recorder: arena.record().await,
+        history: History::start(&arena),
+        pods: Pods::watch(&arena).await,
+    };
+    create_sources(&arena, &world).await;
+    // Half of them are there before reroll is.
+    let (before, after) = planned.split_at(WORKLOADS / 2);
+    create(&arena, &mut world, before).await;
+    let mut reroll = rounds::start(&arena, arena.reroll()).await;
+    create(&arena, &mut world, after).await;
+    rounds::expect(&arena, &world, &watches.recorder, "after creation").await;
+    eprintln!("created after {:?}", began.elapsed());
+    for number in 1..=usize::try_from(rounds).unwrap() {
+        reroll = one_round(&arena, &mut world, &mut rng, &watches, reroll, number).await;
+        eprintln!("round {number} after {:?}", began.elapsed());
+        if number % UNTIL_A_STORM == 0 {
+            let size = (number, 40, 3);
+            reroll = storm(&arena, &mut world, &mut rng, &watches, reroll, size).await;
+            rounds::expect(&arena, &world, &watches.recorder, "after a storm").await;
+            eprintln!("storm {number} after {:?}", began.elapsed());
+        }
+    }
+}
+
+async fn one_round(
+    arena: &Arena,
+    world: &mut World,
+    rng: &mut Rng,
+    watches: &Watches,
+    reroll: crate::support::Reroll,
+    number: usize,
+) -> crate::support::Reroll {
+    let during = if number.is_multiple_of(3) {
+        During::Kill
+    } else {
+        During::Quiet
+    };
+    let sources: Vec<_> = (0..world.sources.len()).collect();
+    let workloads: Vec<_> = (0..world.workloads.len()).collect();
+    let mut draw = Draw {
+        rng,
+        during,
+        sources: &sources,
+        workloads: &workloads,
+        count: u32::try_from(number).unwrap() * 10_000,
+        prefix: "copy".to_owned(),
+    };
+    let reroll = rounds::round(arena, world, &mut draw, reroll, IN_A_ROUND).await;
+    let what = format!("round {number}, {during:?}");
+    rounds::expect(arena, world, &watches.recorder, &what).await;
+    reroll
+}
+
+fn draw_sources(world: &mut World, rng: &mut Rng) {
+    for number in 0..SOURCES {
+        let data = KEYS.into_iter().filter(|key| *key != "c" || rng.bool());
+        let data = data.map(|key| (key, 0)).collect();
+        let live = (rng.u8(0..12) > 0).then_some(Live { life: 1, data });
+        world.sources.push(Source {
+            kind: crate::support::SOURCES[number % 2],
+            name: format!("s{number}"),
+            lives: 1,
+            live,
+            users: Vec::new(),
+        });
+    }
+}
+
+fn draw_workloads(world: &World, rng: &mut Rng) -> Vec<Workload> {
+    let one = |number| {
+        let kinds = [
+            "Deployment",
+            "Deployment",
+            "Deployment",
+            "StatefulSet",
+            "DaemonSet",
+        ];
+        let kind = kinds[number % kinds.len()];
+        let opts = [
+            Some("auto"),
+            Some("auto"),
+            Some("auto"),
+            Some("secrets"),
+            Some("configmaps"),
+            Some("off"),
+            None,
+        ];
+        let opted = rng.choice(opts).unwrap();
+        Workload {
+            kind,
+            name: format!("w{number}"),
+            references: draw_references(world, rng),
+            policy: Policy {
+                content: rng.u8(0..10) == 0,
+                on_delete: rng.u8(0..10) == 0,
+            },
+            opted,
+            opt: Opt::read(opted),
+            running: number >= WORKLOADS - RUNNING,
+            paused: false,
+            observed: None,
+            rollouts: 0,
+            saved: None,
+        }
+    };
+    (0..WORKLOADS).map(one).collect()
+}
+
+fn draw_references(world: &World, rng: &mut Rng) -> Vec<Reference> {
+    let mut references: Vec<Reference> = Vec::new();
+    for _ in 0..rng.usize(1..4) {
+        let again = references.first().filter(|_| rng.u8(0..10) == 0);
+        let source = match (again, rng.u8(0..12)) {
+            (Some(first), _) => first.source,
+            (None, 0) => rng.usize(0..SHARED),
+            (None, _) => rng.usize(0..world.sources.len()),
+        };
+        let part = (rng.u8(0..10) < 6).then(|| rng.choice(KEYS).unwrap());
+        references.push(Reference {
+            source,
+            part,
+            // It may well be absent.
+            optional: part == Some("c") || rng.u8(0..10) < 3,
+            volume: rng.bool(),
+        });
+    }
+    references
+}
+
+async fn create_sources(arena: &Arena, world: &World) {
+    let there = world.sources.iter().filter_map(|source| {
+        let live = source.live.as_ref()?;
+        Some((source, live))
+    });
+    stream::iter(there)
+        .for_each_concurrent(16, async |(source, live)| {
+            act::create(arena, source.kind, &source.name, &live.data).await;
+        })
+        .await;
+}
+
+async fn create(arena: &Arena, world: &mut World, planned: &[Workload]) {
+    stream::iter(planned)
+        .for_each_concurrent(16, async |workload| {
+            arena.create(&manifest::first(world, workload)).await;
+        })
+        .await;
+    for workload in planned {
+        world.add(workload.clone());
+    }
+}

@@ -1,0 +1,221 @@
+//! Rounds: much is done at the same time, then reroll comes to rest, and every workload's count must be the model's.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use fastrand::Rng;
+use futures::{StreamExt as _, stream};
+use kube::{ResourceExt as _, api::ListParams};
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::{
+    act::{Outcome, act},
+    manifest,
+    rules::{Entry, Mark},
+    steps::{self, Draw, During, Step},
+    world::{Opt, World, Write},
+};
+use crate::support::{
+    Arena, KINDS, OBSERVED, Recorder, Reroll, RerollBuilder, SOURCES, eventually,
+};
+
+/// How many things are done at the same time.
+const AT_ONCE: usize = 16;
+
+/// Starts reroll, and waits until the API server calls both of its webhooks.
+pub async fn start(arena: &Arena, builder: RerollBuilder) -> Reroll {
+    let reroll = arena.patient(builder).await;
+    let probe = crate::support::deployment("probe", "none", "a");
+    let object = serde_json::from_value(probe).unwrap();
+    let params = kube::api::PostParams {
+        dry_run: true,
+        ..Default::default()
+    };
+    eventually("the webhook sees workloads", async || {
+        let made = arena.api("Deployment").create(&params, &object).await;
+        made.ok()?.annotations().get(OBSERVED).map(drop)
+    })
+    .await;
+    reroll
+}
+
+/// One round. `reroll` is there before and after.
+pub async fn round(
+    arena: &Arena,
+    world: &mut World,
+    draw: &mut Draw<'_>,
+    reroll: Reroll,
+    count: usize,
+) -> Reroll {
+    let plan = steps::round(world, draw, count);
+    let before = draw.rng.u64(0..1500);
+    let down = draw.rng.u64(0..800);
+    let during = draw.during;
+    let doing = stream::iter(plan)
+        .map(async |steps| {
+            let mut outcomes = Vec::new();
+            for step in steps {
+                let outcome = act(arena, world, &step).await;
+                outcomes.push((step, outcome));
+            }
+            outcomes
+        })
+        .buffer_unordered(AT_ONCE)
+        .collect::<Vec<_>>();
+    let running = async {
+        if during == During::Quiet {
+            return reroll;
+        }
+        sleep(Duration::from_millis(before)).await;
+        let builder = reroll.builder();
+        reroll.kill();
+        sleep(Duration::from_millis(down)).await;
+        start(arena, builder).await
+    };
+    let (done, reroll) = tokio::join!(doing, running);
+    for (step, outcome) in done.into_iter().flatten() {
+        apply(world, &step, outcome);
+    }
+    reroll
+}
+
+/// Tells the model what was done.
+pub fn apply(world: &mut World, step: &Step, outcome: Outcome) {
+    match (step, outcome) {
+        (Step::Set(source, key, value), _) => world.change(*source, key, *value),
+        (Step::Delete(source), _) => world.put(*source, None),
+        (Step::Create(source, data) | Step::Recreate(source, data), _) => {
+            world.bear(*source, data.clone());
+        }
+        (Step::Renew(workload), Outcome::Made(opt)) => world.renew(*workload, opt),
+        (Step::Copy(workload, name), Outcome::Made(opt)) => {
+            let mut copy = world.workloads[*workload].clone();
+            copy.name.clone_from(name);
+            copy.opt = opt;
+            world.add(copy);
+        }
+        (Step::Save(workload), Outcome::Got(manifest)) => {
+            world.workloads[*workload].saved = Some(manifest);
+        }
+        (Step::Pause(workload, paused), _) => world.workloads[*workload].paused = *paused,
+        (step, Outcome::Written(write)) => written(world, step, write),
+        (Step::Label(..) | Step::Undo(_), Outcome::Done) => {}
+        (step, outcome) => unreachable!("{step:?} cannot end in {outcome:?}"),
+    }
+}
+
+fn written(world: &mut World, step: &Step, write: Write) {
+    if let Err(workload) = step.target() {
+        world.written(workload, write);
+    }
+}
+
+/// The counts are the model's, of all workloads, and what reroll recorded is complete: a kill loses nothing of it.
+pub async fn expect(arena: &Arena, world: &World, recorder: &Recorder, what: &str) {
+    recorder.settle(arena).await;
+    let wrong: Vec<_> = world
+        .workloads
+        .iter()
+        .filter_map(|workload| {
+            let found = recorder.rollouts(workload.kind, &workload.name);
+            let says = workload.rollouts;
+            let line = || format!("{found} instead of {says} rollouts of {workload:?}");
+            (found != says).then(line)
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{what}: {}", wrong.join("\n"));
+    recorded(arena, world, what).await;
+}
+
+/// Waits until every workload's `observed` says what the model does, as far as both have it: there or not, which lives
+/// of sources, and what is waited for.
+async fn recorded(arena: &Arena, world: &World, what: &str) {
+    let uids = uids(arena).await;
+    let mut wrong = String::new();
+    let look = async || {
+        let mut objects = BTreeMap::new();
+        for kind in KINDS {
+            let list = arena.api(kind).list(&ListParams::default()).await.unwrap();
+            for object in list {
+                objects.insert((kind, object.name_any()), object);
+            }
+        }
+        let differs = world.workloads.iter().find_map(|workload| {
+            let object = &objects[&(workload.kind, workload.name.clone())];
+            let text = object.annotations().get(OBSERVED);
+            let so = match &workload.observed {
+                None => text.is_none(),
+                Some(entries) => text.is_some_and(|text| {
+                    text.contains(&object.uid().unwrap()) && says(world, entries, &uids, text)
+                }),
+            };
+            (!so).then(|| format!("{text:?} of {workload:?}"))
+        });
+        wrong = differs.unwrap_or_default();
+        if !wrong.is_empty() {
+            // Such a look is not cheap, and what it waits for is written one by one.
+            sleep(Duration::from_millis(300)).await;
+        }
+        wrong.is_empty().then_some(())
+    };
+    let patience = Duration::from_mins(2);
+    let ended = tokio::time::timeout(patience, eventually("it is recorded", look)).await;
+    assert!(ended.is_ok(), "{what}: not recorded: {wrong}");
+}
+
+fn says(
+    world: &World,
+    entries: &BTreeMap<usize, Entry>,
+    uids: &BTreeMap<(&str, String), String>,
+    text: &str,
+) -> bool {
+    let mut waiting = 0;
+    let mut marked = 0;
+    let mut seen = true;
+    for (source, entry) in entries {
+        match entry {
+            Entry::Waiting => waiting += 1,
+            Entry::Seen { life, marks } => {
+                let waits = |mark: &&Mark| **mark == Mark::Waiting;
+                marked += marks.values().filter(waits).count();
+                let source = &world.sources[*source];
+                let now = source.live.as_ref().is_some_and(|live| live.life == *life);
+                let uid = uids.get(&(source.kind, source.name.clone()));
+                seen &= !now || uid.is_some_and(|uid| text.contains(uid));
+            }
+            Entry::Unknown | Entry::Deleted => {}
+        }
+    }
+    seen && text.matches(":\"waiting\"").count() == waiting
+        && text.matches(":\"w\"").count() == marked
+}
+
+async fn uids(arena: &Arena) -> BTreeMap<(&'static str, String), String> {
+    let mut uids = BTreeMap::new();
+    for kind in SOURCES {
+        let list = arena.api(kind).list(&ListParams::default()).await.unwrap();
+        for object in list {
+            uids.insert((kind, object.name_any()), object.uid().unwrap());
+        }
+    }
+    uids
+}
+
+/// Everything there that pods need, and nothing paused: nothing is left that a restart could wait for.
+pub fn restore(world: &World) -> Vec<Step> {
+    let sources = (0..world.sources.len()).flat_map(|source| {
+        let full = || [("a", 0), ("b", 0)].into();
+        match world.live(source) {
+            None => vec![Step::Create(source, full())],
+            Some(live) => ["a", "b"]
+                .into_iter()
+                .filter(|key| !live.data.contains_key(key))
+                .map(|key| Step::Set(source, key, Some(0)))
+                .collect(),
+        }
+    });
+    let paused = (0..world.workloads.len()).filter(|number| world.workloads[*number].paused);
+    sources
+        .chain(paused.map(|number| Step::Pause(number, false)))
+        .collect()
+}

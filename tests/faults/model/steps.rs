@@ -1,0 +1,268 @@
+//! What is done, drawn from the seed.
+
+use std::collections::{BTreeMap, HashSet};
+
+use fastrand::Rng;
+
+use super::{
+    rules::{Data, Live},
+    world::{Opt, World},
+};
+
+pub const KEYS: [&str; 3] = ["a", "b", "c"];
+
+/// The values of `restart-on`, and that of having none.
+const OPTS: [Option<&str>; 6] = [
+    Some("auto"),
+    Some("auto"),
+    Some("secrets"),
+    Some("configmaps"),
+    Some("off"),
+    None,
+];
+
+/// One thing that a person or an operator does.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Sets or removes a key.
+    Set(usize, &'static str, Option<u32>),
+    /// Changes what is no data.
+    Label(usize, u32),
+    Delete(usize),
+    Create(usize, Data),
+    /// Deletes and creates at once.
+    Recreate(usize, Data),
+    Opt(usize, Option<&'static str>),
+    /// Changes the template.
+    Edit(usize, u32),
+    /// Changes what is not the template.
+    Note(usize, u32),
+    Pause(usize, bool),
+    /// `kubectl get -o yaml`, kept for later.
+    Save(usize),
+    /// `kubectl apply` of what was kept.
+    Apply(usize),
+    /// `kubectl replace` by a manifest that knows nothing of reroll's annotations, perhaps with an edit.
+    Replace(usize, Option<u32>),
+    /// `kubectl replace --force`, by a manifest with all annotations.
+    Renew(usize),
+    /// Creates another by this name from a manifest with all annotations.
+    Copy(usize, String),
+    Undo(usize),
+}
+
+/// What may be done meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum During {
+    /// reroll runs.
+    Quiet,
+    /// reroll is killed and started again at any moment: only what comes to the same without the webhook.
+    Kill,
+    /// Everything at once, and nobody counts exactly.
+    Storm,
+}
+
+/// Draws steps.
+pub struct Draw<'a> {
+    pub rng: &'a mut Rng,
+    pub during: During,
+    /// The sources and workloads to choose from.
+    pub sources: &'a [usize],
+    pub workloads: &'a [usize],
+    /// For names of copies, and for edits that were never made before.
+    pub count: u32,
+    pub prefix: String,
+}
+
+impl Step {
+    /// What it is done to: a source or a workload.
+    pub fn target(&self) -> Result<usize, usize> {
+        match self {
+            Self::Set(source, ..)
+            | Self::Label(source, _)
+            | Self::Delete(source)
+            | Self::Create(source, _)
+            | Self::Recreate(source, _) => Ok(*source),
+            Self::Opt(workload, _)
+            | Self::Edit(workload, _)
+            | Self::Note(workload, _)
+            | Self::Pause(workload, _)
+            | Self::Save(workload)
+            | Self::Apply(workload)
+            | Self::Replace(workload, _)
+            | Self::Renew(workload)
+            | Self::Copy(workload, _)
+            | Self::Undo(workload) => Err(*workload),
+        }
+    }
+
+    /// Whether what reroll promises about it needs its webhook.
+    pub fn needs_webhook(&self) -> bool {
+        matches!(
+            self,
+            Self::Opt(..)
+                | Self::Apply(_)
+                | Self::Replace(..)
+                | Self::Renew(_)
+                | Self::Copy(..)
+                | Self::Undo(_)
+        )
+    }
+}
+
+/// Draws a round of things that are done at the same time and have nothing to do with each other, so that the order
+/// does not matter: each is a list that is done one after another.
+pub fn round(world: &World, draw: &mut Draw, count: usize) -> Vec<Vec<Step>> {
+    let (mut workloads, mut sources) = (HashSet::new(), HashSet::new());
+    let (mut all, mut undone) = (Vec::new(), 0);
+    for _ in 0..count * 3 {
+        let steps = draw.steps(world);
+        let mut users = HashSet::new();
+        let mut places = HashSet::new();
+        for step in &steps {
+            match step.target() {
+                Ok(source) => {
+                    users.extend(world.sources[source].users.iter().copied());
+                    places.insert(source);
+                }
+                Err(workload) => drop(users.insert(workload)),
+            }
+        }
+        let undoes = steps.iter().any(|step| matches!(step, Step::Undo(_)));
+        let free = workloads.is_disjoint(&users) && sources.is_disjoint(&places);
+        // kubectl takes half a second of a core.
+        if steps.is_empty() || !free || (undoes && undone == 8) {
+            continue;
+        }
+        undone += usize::from(undoes);
+        workloads.extend(users);
+        sources.extend(places);
+        all.push(steps);
+        if all.len() == count {
+            break;
+        }
+    }
+    all
+}
+
+impl Draw<'_> {
+    /// Things done one after another; none where what was drawn is impossible.
+    pub fn steps(&mut self, world: &World) -> Vec<Step> {
+        self.count += 1;
+        let workload = *self.rng.choice(self.workloads).unwrap();
+        match (self.during, self.rng.u8(0..100)) {
+            (_, 0..50) => self.source(world).into_iter().collect(),
+            (During::Quiet, 50..65) => self.chain(world, workload),
+            _ => self.workload(world, workload).into_iter().collect(),
+        }
+    }
+
+    fn source(&mut self, world: &World) -> Option<Step> {
+        // Those that are absent come back soon, else everything would end up waiting.
+        let mut absent = self
+            .sources
+            .iter()
+            .filter(|source| world.live(**source).is_none());
+        let back = absent.next().filter(|_| self.rng.u8(0..5) == 0);
+        let source = *back.or_else(|| self.rng.choice(self.sources))?;
+        let Some(live) = world.live(source) else {
+            return Some(Step::Create(source, self.data(9)));
+        };
+        Some(match self.rng.u8(0..100) {
+            0..45 => self.set(source, live),
+            45..52 => Step::Label(source, self.count),
+            52..70 => Step::Delete(source),
+            _ if self.during != During::Storm && !world.recreates_exactly(source) => return None,
+            _ => Step::Recreate(source, self.data(10)),
+        })
+    }
+
+    fn set(&mut self, source: usize, live: &Live) -> Step {
+        let key = self.rng.choice(KEYS).unwrap();
+        let value = self.rng.u32(0..4);
+        let remove = live.data.contains_key(key) && self.rng.u8(0..5) == 0;
+        Step::Set(source, key, (!remove).then_some(value))
+    }
+
+    /// Data with these chances of ten that a key which may be required is there.
+    fn data(&mut self, chance: u8) -> Data {
+        let mut data = Data::new();
+        for (key, chance) in KEYS.into_iter().zip([chance, chance, 5]) {
+            if self.rng.u8(0..10) < chance {
+                data.insert(key, self.rng.u32(0..4));
+            }
+        }
+        data
+    }
+
+    fn workload(&mut self, world: &World, workload: usize) -> Option<Step> {
+        let now = &world.workloads[workload];
+        let calm = !now.running || !world.is_held(workload);
+        let step = match self.rng.u8(0..100) {
+            0..25 => Step::Opt(workload, self.rng.choice(OPTS).unwrap()),
+            25..40 => Step::Edit(workload, self.count),
+            40..45 => Step::Note(workload, self.count),
+            45..52 if now.kind == "Deployment" => Step::Pause(workload, !now.paused),
+            52..60 => Step::Save(workload),
+            60..70 if now.saved.is_some() => Step::Apply(workload),
+            70..78 => Step::Replace(workload, self.rng.bool().then_some(self.count)),
+            78..83 if !now.running => Step::Renew(workload),
+            83..88 if !now.running => {
+                Step::Copy(workload, format!("{}{}", self.prefix, self.count))
+            }
+            88..100 if now.kind == "Deployment" && !now.paused => Step::Undo(workload),
+            _ => return None,
+        };
+        let possible = match (self.during, &step) {
+            (_, Step::Note(..) | Step::Save(_) | Step::Pause(..)) => true,
+            // Whether pods that are there wait cannot be told while they come and go.
+            _ if !calm => false,
+            (During::Kill, Step::Edit(..)) => world.edits_exactly_without_webhook(workload),
+            (During::Kill, Step::Opt(..)) => true,
+            (During::Kill, _) => false,
+            // Without the webhook nobody knows that its new pods started without a source, and `on-recreate: content`
+            // makes nothing of a new uid.
+            (During::Storm, Step::Edit(..)) => !now.policy.content,
+            _ => true,
+        };
+        possible.then_some(step)
+    }
+
+    /// Several things that have to do with each other, of which the count is known whatever their pace.
+    fn chain(&mut self, world: &World, workload: usize) -> Vec<Step> {
+        let usages: BTreeMap<_, _> = world.selected(workload);
+        let source = usages.keys().copied().nth(self.rng.usize(0..3));
+        let Some((source, live)) =
+            source.and_then(|source| Some((source, world.live(source)?.clone())))
+        else {
+            return Vec::new();
+        };
+        let now = &world.workloads[workload];
+        if now.running && world.is_held(workload) {
+            return Vec::new();
+        }
+        let users = &world.sources[source].users;
+        match self.rng.u8(0..3) {
+            // The person's rollout, and then one for the source.
+            0 => vec![Step::Edit(workload, self.count), self.set(source, &live)],
+            // Its new pods wait for the source, or run without it.
+            1 if users
+                .iter()
+                .all(|user| !world.workloads[*user].policy.on_delete) =>
+            {
+                vec![
+                    Step::Delete(source),
+                    Step::Edit(workload, self.count),
+                    Step::Create(source, self.data(10)),
+                ]
+            }
+            // What changes meanwhile is none of reroll's business.
+            _ if now.opt != Opt::Out => vec![
+                Step::Opt(workload, Some("off")),
+                self.set(source, &live),
+                Step::Opt(workload, Some("auto")),
+            ],
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The model's state: sources, workloads that use them, and how often each workload's template must have changed.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::rules::{Data, Entry, Live, Mark, Part, Policy, Usage, Verdict, judge};
+
+/// A Secret or ConfigMap, or the place of one.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub kind: &'static str,
+    pub name: String,
+    /// How many objects have had this name.
+    pub lives: u32,
+    pub live: Option<Live>,
+    /// The workloads that use it, whether they are opted in or not.
+    pub users: Vec<usize>,
+}
+
+/// What `restart-on` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opt {
+    Out,
+    All,
+    Secrets,
+    ConfigMaps,
+}
+
+/// One place in a pod template that names a source.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    pub source: usize,
+    pub part: Part,
+    pub optional: bool,
+    pub volume: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Workload {
+    pub kind: &'static str,
+    pub name: String,
+    pub references: Vec<Reference>,
+    pub policy: Policy,
+    /// The `restart-on` that it was made with.
+    pub opted: Option<&'static str>,
+    pub opt: Opt,
+    /// It has pods.
+    pub running: bool,
+    pub paused: bool,
+    /// What pods were last started with, by source; `None` where it is not opted in.
+    pub observed: Option<BTreeMap<usize, Entry>>,
+    /// How often its template must have changed.
+    pub rollouts: usize,
+    /// What `kubectl get -o yaml` gave once.
+    pub saved: Option<Value>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    pub sources: Vec<Source>,
+    pub workloads: Vec<Workload>,
+}
+
+/// A user's write of a workload, as it was before admission.
+#[derive(Clone, Copy, Debug)]
+pub struct Write {
+    /// The template is what it was.
+    pub same: bool,
+    /// It is, `restarted-for` aside.
+    pub same_but_for_restarts: bool,
+    pub opt: Opt,
+}
+
+impl Opt {
+    pub fn read(annotation: Option<&str>) -> Self {
+        match annotation {
+            Some("auto") => Self::All,
+            Some("secrets") => Self::Secrets,
+            Some("configmaps") => Self::ConfigMaps,
+            _ => Self::Out,
+        }
+    }
+
+    fn selects(self, kind: &str) -> bool {
+        match self {
+            Self::Out => false,
+            Self::All => true,
+            Self::Secrets => kind == "Secret",
+            Self::ConfigMaps => kind == "ConfigMap",
+        }
+    }
+
+    /// Whether nothing is selected that was not before.
+    pub fn within(self, before: Self) -> bool {
+        self == Self::Out || self == before || before == Self::All
+    }
+}
+
+impl World {
+    /// How a workload uses each of its sources.
+    pub fn usages(&self, workload: usize) -> BTreeMap<usize, Usage> {
+        let mut usages: BTreeMap<usize, Usage> = BTreeMap::new();
+        for reference in &self.workloads[workload].references {
+            let usage = usages.entry(reference.source).or_default();
+            usage.required |= !reference.optional;
+            *usage.parts.entry(reference.part).or_default() |= !reference.optional;
+        }
+        usages
+    }
+
+    /// How it uses those that its opt-in selects.
+    pub fn selected(&self, workload: usize) -> BTreeMap<usize, Usage> {
+        let opt = self.workloads[workload].opt;
+        let mut usages = self.usages(workload);
+        usages.retain(|source, _| opt.selects(self.sources[*source].kind));
+        usages
+    }
+
+    pub fn live(&self, source: usize) -> Option<&Live> {
+        self.sources[source].live.as_ref()
+    }
+
+    /// Whether anything is absent that its pods need to start.
+    pub fn is_held(&self, workload: usize) -> bool {
+        let usages = self.usages(workload);
+        usages
+            .iter()
+            .any(|(source, usage)| usage.lacks(self.live(*source)))
+    }
+
+    /// What pods that start now start with.
+    pub fn fresh(&self, workload: usize) -> Option<BTreeMap<usize, Entry>> {
+        let selected = self.selected(workload);
+        let entry = |(source, usage): (&usize, &Usage)| {
+            (*source, usage.started_with(self.live(*source), false))
+        };
+        (self.workloads[workload].opt != Opt::Out).then(|| selected.iter().map(entry).collect())
+    }
+
+    // === what happens ===
+
+    /// Adds a workload that was just created.
+    pub fn add(&mut self, mut workload: Workload) {
+        let number = self.workloads.len();
+        workload.rollouts = 0;
+        workload.saved = None;
+        self.workloads.push(workload);
+        for source in self.usages(number).into_keys() {
+            self.sources[source].users.push(number);
+        }
+        self.start_pods(number);
+    }
+
+    /// The workload was deleted and created again.
+    pub fn renew(&mut self, workload: usize, opt: Opt) {
+        self.workloads[workload].opt = opt;
+        self.workloads[workload].rollouts = 0;
+        self.start_pods(workload);
+    }
+
+    /// A source becomes this, or absent.
+    pub fn put(&mut self, source: usize, live: Option<Live>) {
+        self.sources[source].live = live;
+        for user in self.sources[source].users.clone() {
+            self.look(user);
+        }
+    }
+
+    /// A source is made anew.
+    pub fn bear(&mut self, source: usize, data: Data) {
+        self.sources[source].lives += 1;
+        let life = self.sources[source].lives;
+        self.put(source, Some(Live { life, data }));
+    }
+
+    /// Keys of a source that exists are set (`Some`) or removed.
+    pub fn change(&mut self, source: usize, key: &'static str, value: Option<u32>) {
+        let mut live = self.live(source).cloned().unwrap();
+        match value {
+            Some(value) => live.data.insert(key, value),
+            None => live.data.remove(key),
+        };
+        self.put(source, Some(live));
+    }
+
+    /// Somebody else than reroll wrote the workload, and the webhook saw it.
+    pub fn written(&mut self, workload: usize, write: Write) {
+        let before = self.workloads[workload].opt;
+        // Where it is not opted in, before or after, nobody keeps `restarted-for` as it was.
+        let ours = before != Opt::Out || write.opt != Opt::Out;
+        let changed = if ours {
+            !write.same_but_for_restarts
+        } else {
+            !write.same
+        };
+        self.workloads[workload].opt = write.opt;
+        self.workloads[workload].rollouts += usize::from(changed);
+        if changed {
+            self.start_pods(workload);
+        } else {
+            self.adopt(workload);
+            self.look(workload);
+        }
+    }
+
+    /// Its template was written, so its pods start anew.
+    pub fn start_pods(&mut self, workload: usize) {
+        self.workloads[workload].observed = self.fresh(workload);
+    }
+
+    /// What is selected newly is taken as it is, what is not selected any more is forgotten.
+    fn adopt(&mut self, workload: usize) {
+        let selected = self.selected(workload);
+        let run = self.workloads[workload].running;
+        let known = self.workloads[workload].observed.take().unwrap_or_default();
+        let entry = |(source, usage): (&usize, &Usage)| {
+            let known = known.get(source).cloned();
+            let entry = known.unwrap_or_else(|| usage.started_with(self.live(*source), run));
+            (*source, entry)
+        };
+        let entries = selected.iter().map(entry).collect();
+        self.workloads[workload].observed =
+            (self.workloads[workload].opt != Opt::Out).then_some(entries);
+    }
+
+    /// reroll looks at a workload: it restarts once for everything that asks for it, unless something holds it.
+    fn look(&mut self, workload: usize) {
+        let Some(verdicts) = self.verdicts(workload) else {
+            return;
+        };
+        let restarts = verdicts.values().any(|verdict| verdict.cause)
+            && !verdicts.values().any(|verdict| verdict.holds);
+        let entries = verdicts
+            .into_iter()
+            .map(|(source, verdict)| {
+                let entry = if restarts {
+                    verdict.rolled
+                } else {
+                    verdict.kept
+                };
+                (source, entry)
+            })
+            .collect();
+        self.workloads[workload].observed = Some(entries);
+        self.workloads[workload].rollouts += usize::from(restarts);
+    }
+
+    fn verdicts(&self, workload: usize) -> Option<BTreeMap<usize, Verdict>> {
+        let policy = self.workloads[workload].policy;
+        let observed = self.workloads[workload].observed.as_ref()?;
+        let verdict = |(source, usage)| {
+            let verdict = judge(policy, &usage, &observed[&source], self.live(source));
+            (source, verdict)
+        };
+        Some(self.selected(workload).into_iter().map(verdict).collect())
+    }
+
+    /// Whether it is to be restarted as soon as what holds it is back.
+    pub fn is_pending(&self, workload: usize) -> bool {
+        let verdicts = self.verdicts(workload);
+        verdicts.is_some_and(|all| all.values().any(|verdict| verdict.cause))
+    }
+
+    // === what can be told exactly ===
+
+    /// Whether deleting and creating a source at once gives one count, however far apart reroll sees the two.
+    pub fn recreates_exactly(&self, source: usize) -> bool {
+        let complete = |entry: &Entry| match entry {
+            Entry::Seen { marks, .. } => marks.values().all(|mark| matches!(mark, Mark::Data(_))),
+            _ => false,
+        };
+        self.sources[source].users.iter().all(|user| {
+            let workload = &self.workloads[*user];
+            let entry = workload.observed.as_ref().and_then(|all| all.get(&source));
+            let required = || self.usages(*user)[&source].required;
+            let Policy { content, on_delete } = workload.policy;
+            entry.is_none_or(|entry| !on_delete || (!content && required() && complete(entry)))
+        })
+    }
+
+    /// Whether a user's change of the template comes to the same with the webhook and without.
+    pub fn edits_exactly_without_webhook(&self, workload: usize) -> bool {
+        self.workloads[workload].observed == self.fresh(workload)
+    }
+}
