@@ -158,7 +158,7 @@ async fn recorded(arena: &Arena, world: &World, what: &str) {
         }
         wrong.is_empty().then_some(())
     };
-    let patience = Duration::from_mins(2);
+    let patience = Duration::from_secs(290);
     let ended = tokio::time::timeout(patience, eventually("it is recorded", look)).await;
     assert!(ended.is_ok(), "{what}: not recorded: {wrong}");
 }
