@@ -21,7 +21,10 @@ use std::{
 use tokio::time::Instant;
 
 use self::bucket::Bucket;
-pub use self::{bucket::Pacing, held::Held};
+pub use self::{
+    bucket::{Bounds, Pacing},
+    held::Held,
+};
 use crate::model::{SourceName, WorkloadKey, policy::Complaint};
 
 /// A workload that may need a restart.
@@ -58,31 +61,6 @@ pub enum Finish {
     Over,
     /// To be tried again after this time.
     Retry(Duration),
-}
-
-/// What bounds restarts.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// All workloads together.
-    pub all: Pacing,
-    /// Each workload.
-    pub each: Pacing,
-    /// How many workloads may be rolling at the same time; `None` is no limit.
-    pub rolling: Option<usize>,
-}
-
-impl Bounds {
-    /// Only a pace.
-    pub fn paced(all: Pacing) -> Self {
-        Self {
-            all,
-            each: Pacing {
-                rate: None,
-                burst: 1,
-            },
-            rolling: None,
-        }
-    }
 }
 
 /// A rollout that takes longer does not count against the budget any more: one that hangs must not hold up the rest.

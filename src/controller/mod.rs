@@ -6,6 +6,7 @@
 //! leisure ([`housekeeping`]). At start-up, and every now and then, every workload is judged ([`reconcile`]).
 
 pub mod adoption;
+mod confirm;
 pub mod digest_key;
 pub mod housekeeping;
 pub mod intents;

@@ -18,22 +18,17 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Controller, Judged,
+    Controller,
+    confirm::Unconfirmed,
     intents::{Finish, Held, Intent},
     watch::workloads,
 };
 use crate::{
     model::{
-        Cause, Decision, Observed, Outcome, SourceKey, SourceName, Version, WorkloadKey,
-        annotation::FIELD_MANAGER,
-        decide::Undecided,
-        index::{Overlay, just_read},
-        patch,
-        stamp::Own,
-        workload::Workload,
+        Cause, Decision, Observed, Outcome, WorkloadKey, annotation::FIELD_MANAGER, patch,
+        stamp::Own, workload::Workload,
     },
     ops::metrics::labels::IntentOutcome,
-    sources,
 };
 
 /// The most characters of `reroll.dev/last-restart`.
@@ -100,14 +95,6 @@ impl Failure {
             _ => Self::Other,
         }
     }
-}
-
-/// Why nothing can be said about an intent now.
-enum Unconfirmed {
-    /// The API server said nothing.
-    NoAnswer,
-    /// What was read is a change that no watch has shown yet. It has an intent, and a quiet period, of its own.
-    News,
 }
 
 /// A workload that failed is tried again after a time that grows to a minute.
@@ -202,73 +189,6 @@ impl Controller {
         };
         self.intents().finish(intent, finish, Instant::now());
         self.intents_changed.notify_one();
-    }
-
-    /// Judges again, with the API server's own word where the watches are behind.
-    async fn confirm(&self, key: &WorkloadKey) -> Result<Judged, Unconfirmed> {
-        let mut judged = self.state.index_mut().judge(key, &Overlay::new());
-        for _ in 0..2 {
-            let Some(decision) = &judged.decision else {
-                return Ok(judged);
-            };
-            match decision.outcome {
-                Outcome::Undecided(Undecided::Behind) => {
-                    let reads = self.read_sources(key, &decision.missing).await;
-                    let reads = reads.map_err(|()| Unconfirmed::NoAnswer)?;
-                    if self.intents().waits(key) {
-                        return Err(Unconfirmed::News);
-                    }
-                    judged = self.state.index_mut().judge(key, &just_read(&reads));
-                }
-                Outcome::Undecided(Undecided::AskPods) => {
-                    let started = self.has_started(key, &decision.missing).await;
-                    let started = started.map_err(|()| Unconfirmed::NoAnswer)?;
-                    let mut index = self.state.index_mut();
-                    index.set_started(key, started);
-                    judged = index.judge(key, &Overlay::new());
-                }
-                _ => return Ok(judged),
-            }
-        }
-        Ok(judged)
-    }
-
-    async fn read_sources(
-        &self,
-        key: &WorkloadKey,
-        names: &[SourceName],
-    ) -> Result<Vec<(SourceName, Option<Version>)>, ()> {
-        let mut reads = Vec::with_capacity(names.len());
-        for name in names {
-            let source = SourceKey {
-                namespace: key.namespace.clone(),
-                source: name.clone(),
-            };
-            match sources::read(
-                &self.client,
-                &self.digest_key,
-                &source,
-                self.request_timeout,
-            )
-            .await
-            {
-                Ok(version) => reads.push((name.clone(), version)),
-                Err(error) => {
-                    tracing::warn!(%source, workload = %key, %error, "cannot read a source to decide about a workload, trying again");
-                    return Err(());
-                }
-            }
-        }
-        for (name, version) in &reads {
-            if let Some(version) = version {
-                let source = SourceKey {
-                    namespace: key.namespace.clone(),
-                    source: name.clone(),
-                };
-                self.source_applied(&source, version.clone());
-            }
-        }
-        Ok(reads)
     }
 
     /// Restarts a workload that was found behind when it is adopted: the same write adopts it.

@@ -11,6 +11,7 @@
 //! - an edge exists from every source that a workload's policy selects, whether the source exists or not.
 
 mod judge;
+mod keys;
 mod namespace;
 mod tracked;
 
@@ -43,9 +44,6 @@ pub struct Index {
     /// Ids of digest keys that are known to be out of use.
     retired: BTreeSet<String>,
 }
-
-/// How many retired keys are remembered: who may write annotations can name any. Beyond that they are found out anew.
-const RETIRED: usize = 64;
 
 /// What a source's event did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,62 +79,6 @@ impl Index {
     /// The key that all digests in it were made with.
     pub fn key(&self) -> &DigestKey {
         &self.key
-    }
-
-    /// The ids of digest keys that workloads were observed under and that may be right instead of ours.
-    pub fn unknown_keys(&self) -> BTreeSet<String> {
-        let tracked = self
-            .namespaces
-            .values()
-            .flat_map(|space| space.workloads.values());
-        tracked
-            .filter_map(|tracked| tracked.other_key.as_ref())
-            .filter(|id| !self.retired.contains(*id))
-            .cloned()
-            .collect()
-    }
-
-    /// Takes in that these keys are out of use: what was observed under them is adopted again.
-    pub fn retire_keys(&mut self, ids: BTreeSet<String>) {
-        if self.retired.len() + ids.len() > RETIRED {
-            self.retired.clear();
-        }
-        self.retired.extend(ids);
-    }
-
-    /// Whether the workload was observed under a key that may be right instead of ours.
-    fn is_doubted(&self, tracked: &Tracked) -> bool {
-        let id = tracked.other_key.as_ref();
-        id.is_some_and(|id| !self.retired.contains(id))
-    }
-
-    /// A workload's annotation as it should be, where it is not: the text to write, or `Some(None)` to remove it.
-    pub fn unwritten(&self, key: &WorkloadKey) -> Option<Option<String>> {
-        let tracked = self.workload(key)?;
-        let ours = tracked.workload.controller.is_none() && !tracked.workload.deleting;
-        if ours && !self.is_doubted(tracked) {
-            tracked.unwritten(&self.key)
-        } else {
-            None
-        }
-    }
-
-    /// How many workloads still show an annotation under the digest key before.
-    pub fn under_previous_key(&self) -> usize {
-        let Some(previous) = self.key.previous() else {
-            return 0;
-        };
-        let named = format!("\"k\":\"{}\"", previous.id());
-        let tracked = self
-            .namespaces
-            .values()
-            .flat_map(|space| space.workloads.values());
-        tracked
-            .filter(|tracked| {
-                let text = tracked.workload.observed.as_ref();
-                tracked.policy.opted_in() && text.is_some_and(|text| text.contains(&named))
-            })
-            .count()
     }
 
     /// The first list of a kind of source is complete: from now on absence means something. Gives whether that is news.

@@ -13,6 +13,31 @@ pub struct Pacing {
     pub burst: u32,
 }
 
+/// What bounds restarts.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// All workloads together.
+    pub all: Pacing,
+    /// Each workload.
+    pub each: Pacing,
+    /// How many workloads may be rolling at the same time; `None` is no limit.
+    pub rolling: Option<usize>,
+}
+
+impl Bounds {
+    /// Only a pace.
+    pub fn paced(all: Pacing) -> Self {
+        Self {
+            all,
+            each: Pacing {
+                rate: None,
+                burst: 1,
+            },
+            rolling: None,
+        }
+    }
+}
+
 /// A token bucket.
 #[derive(Debug)]
 pub(super) struct Bucket {

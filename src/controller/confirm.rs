@@ -1,0 +1,88 @@
+//! Asks the API server where a decision needs what the watches have not shown yet.
+
+use super::{Controller, Judged};
+use crate::{
+    model::{
+        Outcome, SourceKey, SourceName, Version, WorkloadKey,
+        decide::Undecided,
+        index::{Overlay, just_read},
+    },
+    sources,
+};
+
+/// Why nothing can be said about an intent now.
+pub(super) enum Unconfirmed {
+    /// The API server said nothing.
+    NoAnswer,
+    /// What was read is a change that no watch has shown yet. It has an intent, and a quiet period, of its own.
+    News,
+}
+
+impl Controller {
+    /// Judges again, with the API server's own word where the watches are behind.
+    pub(super) async fn confirm(&self, key: &WorkloadKey) -> Result<Judged, Unconfirmed> {
+        let mut judged = self.state.index_mut().judge(key, &Overlay::new());
+        for _ in 0..2 {
+            let Some(decision) = &judged.decision else {
+                return Ok(judged);
+            };
+            match decision.outcome {
+                Outcome::Undecided(Undecided::Behind) => {
+                    let reads = self.read_sources(key, &decision.missing).await;
+                    let reads = reads.map_err(|()| Unconfirmed::NoAnswer)?;
+                    if self.intents().waits(key) {
+                        return Err(Unconfirmed::News);
+                    }
+                    judged = self.state.index_mut().judge(key, &just_read(&reads));
+                }
+                Outcome::Undecided(Undecided::AskPods) => {
+                    let started = self.has_started(key, &decision.missing).await;
+                    let started = started.map_err(|()| Unconfirmed::NoAnswer)?;
+                    let mut index = self.state.index_mut();
+                    index.set_started(key, started);
+                    judged = index.judge(key, &Overlay::new());
+                }
+                _ => return Ok(judged),
+            }
+        }
+        Ok(judged)
+    }
+
+    async fn read_sources(
+        &self,
+        key: &WorkloadKey,
+        names: &[SourceName],
+    ) -> Result<Vec<(SourceName, Option<Version>)>, ()> {
+        let mut reads = Vec::with_capacity(names.len());
+        for name in names {
+            let source = SourceKey {
+                namespace: key.namespace.clone(),
+                source: name.clone(),
+            };
+            match sources::read(
+                &self.client,
+                &self.digest_key,
+                &source,
+                self.request_timeout,
+            )
+            .await
+            {
+                Ok(version) => reads.push((name.clone(), version)),
+                Err(error) => {
+                    tracing::warn!(%source, workload = %key, %error, "cannot read a source to decide about a workload, trying again");
+                    return Err(());
+                }
+            }
+        }
+        for (name, version) in &reads {
+            if let Some(version) = version {
+                let source = SourceKey {
+                    namespace: key.namespace.clone(),
+                    source: name.clone(),
+                };
+                self.source_applied(&source, version.clone());
+            }
+        }
+        Ok(reads)
+    }
+}
