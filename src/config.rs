@@ -17,6 +17,7 @@ use axum::http::Uri;
 use clap::{CommandFactory as _, FromArgMatches as _};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
+use crate::model::Conventions;
 pub use crate::webhook::tls::TlsVersion;
 pub use args::{Cli, Command, LogFormat, RunArgs};
 pub use values::{ValueError, parse_duration, parse_size};
@@ -26,6 +27,8 @@ pub use values::{ValueError, parse_duration, parse_size};
 pub struct Settings {
     /// Which API server, and which part of it.
     pub cluster: ClusterSettings,
+    /// What holds where nothing is said, and what annotations are called.
+    pub conventions: Conventions,
     /// How restarts are gathered and paced.
     pub restarts: RestartSettings,
     /// The admission webhook; `None` with `--no-webhook`.
@@ -162,6 +165,14 @@ pub enum ConfigError {
     /// A webhook that is wanted and not wanted.
     #[error("--no-webhook and --webhook-url exclude each other")]
     NoWebhookWithUrl,
+    /// Namespaces to work in, and namespaces to leave alone.
+    #[error(
+        "--namespaces and --ignore-namespaces exclude each other: leave it out of the first list"
+    )]
+    NamespacesAndIgnored,
+    /// Nothing to look at.
+    #[error("--ignore-resources names both: nothing would ever restart")]
+    EverythingIgnored,
     /// A maximum below the minimum.
     #[error("--settle-max ({max:?}) is shorter than --settle ({settle:?})")]
     SettleMax {

@@ -229,7 +229,7 @@ impl Parts {
         let key = key.with_format(surroundings.format);
         tracing::info!(%api_server, user = own_user, digest_key = key.id(), "connected");
         let state = Arc::new(State::new(
-            Index::new(key),
+            Index::new(key).with_conventions(Arc::new(settings.conventions.clone())),
             surroundings.clock,
             Arc::clone(&metrics),
             own_user,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
 
-use crate::model::{DigestKey, SourceKey, SourceKind, Version};
+use crate::model::{DigestKey, SourceKey, SourceKind, Version, conventions::Vocabulary};
 
 /// A source could not be read. The text never quotes the answer, which may hold a Secret's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +30,7 @@ pub enum ReadError {
 pub async fn read(
     client: &Client,
     digest_key: &DigestKey,
+    vocabulary: &Vocabulary,
     key: &SourceKey,
     timeout: Duration,
 ) -> Result<Option<Version>, ReadError> {
@@ -40,13 +41,19 @@ pub async fn read(
                 let found = Api::<Secret>::namespaced(client.clone(), namespace)
                     .get_opt(name)
                     .await?;
-                Ok(found.map(|secret| Version::of_secret(digest_key, namespace, &secret)))
+                Ok(found.map(|mut secret| {
+                    vocabulary.translate(&mut secret.metadata);
+                    Version::of_secret(digest_key, namespace, &secret)
+                }))
             }
             SourceKind::ConfigMap => {
                 let found = Api::<ConfigMap>::namespaced(client.clone(), namespace)
                     .get_opt(name)
                     .await?;
-                Ok(found.map(|map| Version::of_config_map(digest_key, namespace, &map)))
+                Ok(found.map(|mut map| {
+                    vocabulary.translate(&mut map.metadata);
+                    Version::of_config_map(digest_key, namespace, &map)
+                }))
             }
         }
     };

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// What the core may name: no runtime, no client, no clock, no environment.
-const CORE: [&str; 13] = [
+const CORE: [&str; 14] = [
     "crate",
     "self",
     "super",
@@ -19,6 +19,7 @@ const CORE: [&str; 13] = [
     "sha2",
     "hmac",
     "jiff",
+    "regex",
     "wildmatch",
     "thiserror",
 ];

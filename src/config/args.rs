@@ -1,5 +1,8 @@
 //! What a person types: the command line and the environment variables.
 
+mod conventions;
+
+pub(super) use self::conventions::{ConventionArgs, DeleteChoice, RecreateChoice, Resource};
 use crate::webhook::tls::TlsVersion;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -39,6 +42,8 @@ pub enum Command {
 pub struct RunArgs {
     #[command(flatten)]
     pub(super) cluster: ClusterArgs,
+    #[command(flatten)]
+    pub(super) conventions: ConventionArgs,
     #[command(flatten)]
     pub(super) restarts: RestartArgs,
     #[command(flatten)]

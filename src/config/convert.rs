@@ -1,9 +1,18 @@
 //! From what was typed to settings.
 
-use super::args::{ClusterArgs, OpsArgs, RestartArgs, RunArgs, WebhookArgs};
+use super::args::{
+    ClusterArgs, ConventionArgs, DeleteChoice, OpsArgs, RecreateChoice, Resource, RestartArgs,
+    RunArgs, WebhookArgs,
+};
 use super::{
     CertificateFiles, ClusterSettings, ConfigError, LocalRegistration, OpsSettings,
     RestartSettings, Settings, WebhookSettings,
+};
+use crate::model::{
+    Conventions,
+    annotation::reloader,
+    conventions::Vocabulary,
+    policy::{IgnoredKinds, OnDelete, OnRecreate},
 };
 
 impl RunArgs {
@@ -22,6 +31,14 @@ impl RunArgs {
         if webhook.no_webhook && webhook.webhook_url.is_some() {
             return Err(ConfigError::NoWebhookWithUrl);
         }
+        let conventions = &self.conventions;
+        if !self.cluster.namespaces.is_empty() && !conventions.ignore_namespaces.is_empty() {
+            return Err(ConfigError::NamespacesAndIgnored);
+        }
+        let ignores = |resource| conventions.ignore_resources.contains(&resource);
+        if ignores(Resource::Secrets) && ignores(Resource::Configmaps) {
+            return Err(ConfigError::EverythingIgnored);
+        }
         let (settle, max) = (self.restarts.settle, self.restarts.settle_max);
         if max < settle {
             return Err(ConfigError::SettleMax { settle, max });
@@ -34,6 +51,7 @@ impl From<RunArgs> for Settings {
     fn from(args: RunArgs) -> Self {
         Self {
             cluster: args.cluster.into(),
+            conventions: args.conventions.into(),
             restarts: args.restarts.into(),
             webhook: args.webhook.into(),
             ops: args.ops.into(),
@@ -61,6 +79,61 @@ impl From<ClusterArgs> for ClusterSettings {
             digest_key_secret: args.digest_key_secret,
             request_timeout: args.request_timeout,
             instance,
+        }
+    }
+}
+
+impl From<ConventionArgs> for Conventions {
+    fn from(args: ConventionArgs) -> Self {
+        let names = [
+            (reloader::AUTO, args.auto_annotation),
+            (reloader::CONFIG_MAP_AUTO, args.configmap_auto_annotation),
+            (reloader::SECRET_AUTO, args.secret_auto_annotation),
+            (reloader::CONFIG_MAP_RELOAD, args.configmap_annotation),
+            (reloader::SECRET_RELOAD, args.secret_annotation),
+            (reloader::SEARCH, args.auto_search_annotation),
+            (reloader::MATCH, args.search_match_annotation),
+            (reloader::IGNORE, args.ignore_annotation),
+            (reloader::PAUSE_PERIOD, args.pause_deployment_annotation),
+        ];
+        let given = names
+            .into_iter()
+            .filter_map(|(meant, name)| Some((meant, name?)));
+        let ignores = |resource| args.ignore_resources.contains(&resource);
+        Self {
+            vocabulary: given.fold(Vocabulary::default(), |all, (meant, name)| {
+                all.with(meant, name)
+            }),
+            all: args.auto_all,
+            on_recreate: args.on_recreate.into(),
+            on_delete: args.on_delete.into(),
+            ignored: IgnoredKinds {
+                secrets: ignores(Resource::Secrets),
+                config_maps: ignores(Resource::Configmaps),
+            },
+            ignored_namespaces: args
+                .ignore_namespaces
+                .into_iter()
+                .filter(|name| !name.is_empty())
+                .collect(),
+        }
+    }
+}
+
+impl From<RecreateChoice> for OnRecreate {
+    fn from(choice: RecreateChoice) -> Self {
+        match choice {
+            RecreateChoice::Restart => Self::Restart,
+            RecreateChoice::Content => Self::Content,
+        }
+    }
+}
+
+impl From<DeleteChoice> for OnDelete {
+    fn from(choice: DeleteChoice) -> Self {
+        match choice {
+            DeleteChoice::Wait => Self::Wait,
+            DeleteChoice::Restart => Self::Restart,
         }
     }
 }

@@ -89,6 +89,25 @@ pub(super) fn parse_one_namespace(value: &str) -> Result<String, ValueError> {
     }
 }
 
+/// Reads an annotation's key: a name of at most 63 characters, after an optional DNS subdomain and a slash.
+pub(super) fn parse_annotation(value: &str) -> Result<String, ValueError> {
+    let value = value.trim();
+    let (domain, name) = value
+        .split_once('/')
+        .map_or((None, value), |(domain, name)| (Some(domain), name));
+    let outer = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let bytes = name.as_bytes();
+    let named = bytes.len() <= 63
+        && bytes.iter().all(|byte| inner(*byte))
+        && outer(bytes.first())
+        && outer(bytes.last());
+    if named && domain.is_none_or(|domain| parse_object_name(domain).is_ok()) {
+        return Ok(value.to_owned());
+    }
+    refuse("expected an annotation's key such as example.com/reload")
+}
+
 /// Reads the name of an object (a DNS subdomain, RFC 1123).
 pub(super) fn parse_object_name(value: &str) -> Result<String, ValueError> {
     let value = value.trim();

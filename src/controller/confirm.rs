@@ -7,7 +7,7 @@ use crate::{
         decide::Undecided,
         index::{Overlay, just_read},
     },
-    sources,
+    sources::{self, ReadError},
 };
 
 /// Why nothing can be said about an intent now.
@@ -48,6 +48,19 @@ impl Controller {
         Ok(judged)
     }
 
+    /// A source as the API server has it right now.
+    pub(super) async fn read_source(&self, key: &SourceKey) -> Result<Option<Version>, ReadError> {
+        let (digest_key, vocabulary) = (&self.digest_key, &self.conventions.vocabulary);
+        sources::read(
+            &self.client,
+            digest_key,
+            vocabulary,
+            key,
+            self.request_timeout,
+        )
+        .await
+    }
+
     async fn read_sources(
         &self,
         key: &WorkloadKey,
@@ -59,14 +72,7 @@ impl Controller {
                 namespace: key.namespace.clone(),
                 source: name.clone(),
             };
-            match sources::read(
-                &self.client,
-                &self.digest_key,
-                &source,
-                self.request_timeout,
-            )
-            .await
-            {
+            match self.read_source(&source).await {
                 Ok(version) => reads.push((name.clone(), version)),
                 Err(error) => {
                     tracing::warn!(%source, workload = %key, %error, "cannot read a source to decide about a workload, trying again");

@@ -38,7 +38,8 @@ use self::{
 use crate::{
     config::RestartSettings,
     model::{
-        Decision, DigestKey, Outcome, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
+        Conventions, Decision, DigestKey, Outcome, SourceKey, SourceKind, SourceName, Version,
+        WorkloadKey,
         decide::Undecided,
         index::{Change, Overlay},
         workload::{Rollout, Stays, Workload},
@@ -53,6 +54,8 @@ pub struct Controller {
     pub state: Arc<State>,
     /// The digest key, outside of any lock.
     pub digest_key: DigestKey,
+    /// What was agreed on, outside of any lock.
+    pub conventions: Arc<Conventions>,
     client: Client,
     settings: RestartSettings,
     request_timeout: Duration,
@@ -84,6 +87,7 @@ impl Controller {
         heartbeat: Heartbeat,
     ) -> Self {
         let digest_key = state.index().key().clone();
+        let conventions = Arc::clone(state.index().conventions());
         let bounds = Bounds {
             all: Pacing {
                 rate: settings.rate,
@@ -98,6 +102,7 @@ impl Controller {
         Self {
             state,
             digest_key,
+            conventions,
             client,
             request_timeout,
             events,

@@ -9,7 +9,6 @@ use super::{Controller, Occasion};
 use crate::{
     model::{Outcome, SourceKey, decide::Lookup},
     ops::metrics::labels::IntentOutcome,
-    sources,
     state::Claim,
 };
 
@@ -83,7 +82,7 @@ impl Controller {
         if self.shows(key, claim) || self.state.index().users(key).is_empty() {
             return;
         }
-        match sources::read(&self.client, &self.digest_key, key, self.request_timeout).await {
+        match self.read_source(key).await {
             Ok(Some(version)) => self.source_applied(key, version),
             Ok(None) => {}
             Err(error) => {

@@ -298,7 +298,7 @@ impl Controller {
         match answer {
             Err(_) => Err(Failure::Timeout),
             Ok(Ok(object)) => {
-                self.take_over(key, &object);
+                self.take_over(key, object);
                 Ok(())
             }
             Ok(Err(error)) => {
@@ -314,15 +314,17 @@ impl Controller {
     async fn read_workload(&self, key: &WorkloadKey) {
         let api = workloads(self.client.clone(), key.kind, &key.namespace);
         match timeout(self.request_timeout, api.get_opt(&key.name)).await {
-            Ok(Ok(Some(object))) => self.take_over(key, &object),
+            Ok(Ok(Some(object))) => self.take_over(key, object),
             Ok(Ok(None)) => self.workload_deleted(key),
             // The next try meets the same, and says it.
             Ok(Err(_)) | Err(_) => {}
         }
     }
 
-    fn take_over(&self, key: &WorkloadKey, object: &DynamicObject) {
-        self.take_in(key, Workload::read(key.kind, object));
+    fn take_over(&self, key: &WorkloadKey, mut object: DynamicObject) {
+        let vocabulary = &self.conventions.vocabulary;
+        vocabulary.translate_workload(key.kind, &mut object);
+        self.take_in(key, Workload::read(key.kind, &object));
     }
 
     fn hold_without_room(&self, key: &WorkloadKey) {

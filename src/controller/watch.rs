@@ -5,7 +5,12 @@
 
 mod feed;
 
-use std::{collections::HashMap, fmt::Debug, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Debug,
+    sync::Arc,
+    time::Duration,
+};
 
 use backon::ExponentialBuilder;
 use futures::{StreamExt, TryStreamExt};
@@ -88,7 +93,10 @@ impl Watched {
 impl Watch {
     /// Watches for ever.
     pub async fn run(self, controller: Arc<Controller>, client: Client) {
-        let config = watcher::Config::default();
+        let config = everywhere_but(
+            &controller.conventions.ignored_namespaces,
+            "metadata.namespace",
+        );
         let within = self.within.clone();
         let within = within.as_deref();
         match self.what {
@@ -121,7 +129,7 @@ impl Watch {
                     .map(|name| format!("metadata.name={name}"))
                     .unwrap_or_default();
                 let config = if fields.is_empty() {
-                    config
+                    everywhere_but(&controller.conventions.ignored_namespaces, "metadata.name")
                 } else {
                     config.fields(&fields)
                 };
@@ -160,7 +168,11 @@ impl Watch {
             kind,
             read,
         };
-        self.follow(api, watcher::Config::default(), feed).await;
+        let config = everywhere_but(
+            &controller.conventions.ignored_namespaces,
+            "metadata.namespace",
+        );
+        self.follow(api, config, feed).await;
     }
 
     async fn follow<F: Feed>(
@@ -227,6 +239,20 @@ impl Watched {
                 "an object cannot be read: its changes restart nothing"
             ),
         }
+    }
+}
+
+/// The API server itself leaves out what is in these namespaces.
+fn everywhere_but(ignored: &BTreeSet<String>, field: &str) -> watcher::Config {
+    let fields: Vec<_> = ignored
+        .iter()
+        .map(|name| format!("{field}!={name}"))
+        .collect();
+    let config = watcher::Config::default();
+    if fields.is_empty() {
+        config
+    } else {
+        config.fields(&fields.join(","))
     }
 }
 

@@ -15,7 +15,10 @@ mod keys;
 mod namespace;
 mod tracked;
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use self::namespace::{Namespace, Source, candidates, remembered};
 pub use self::{
@@ -24,9 +27,10 @@ pub use self::{
 };
 use super::{
     annotation::RESTART_ON,
+    conventions::Conventions,
     decide::Lookup,
     observed::Reading,
-    policy::Rules,
+    policy::{Defaults, Rules},
     source::{References, SourceKey, SourceKind, SourceName},
     version::{DigestKey, Version},
     workload::{Kind, Workload, WorkloadKey},
@@ -43,6 +47,7 @@ pub struct Index {
     namespaces: HashMap<String, Namespace>,
     /// Ids of digest keys that are known to be out of use.
     retired: BTreeSet<String>,
+    conventions: Arc<Conventions>,
 }
 
 /// What a source's event did.
@@ -73,7 +78,22 @@ impl Index {
             synced: BTreeSet::new(),
             namespaces: HashMap::new(),
             retired: BTreeSet::new(),
+            conventions: Arc::default(),
         }
+    }
+
+    /// The same where this was agreed on. For one that knows nothing yet.
+    #[must_use]
+    pub fn with_conventions(self, conventions: Arc<Conventions>) -> Self {
+        Self {
+            conventions,
+            ..self
+        }
+    }
+
+    /// What was agreed on in this cluster.
+    pub fn conventions(&self) -> &Arc<Conventions> {
+        &self.conventions
     }
 
     /// The key that all digests in it were made with.
@@ -92,9 +112,10 @@ impl Index {
     }
 
     fn is_synced(&self, kind: SourceKind, namespace: &str) -> bool {
-        self.synced.iter().any(|(synced, within)| {
-            *synced == kind && within.as_ref().is_none_or(|within| within == namespace)
-        })
+        !self.conventions.ignored_namespaces.contains(namespace)
+            && self.synced.iter().any(|(synced, within)| {
+                *synced == kind && within.as_ref().is_none_or(|within| within == namespace)
+            })
     }
 
     /// Takes in a version that exists, or existed, in the API.
@@ -111,7 +132,7 @@ impl Index {
             Some(Source::Present(known)) => {
                 recreated = known.uid != version.uid;
                 changed =
-                    recreated || known.whole != version.whole || known.ignored != version.ignored;
+                    recreated || known.whole != version.whole || known.counts() != version.counts();
                 *known = version;
             }
             Some(Source::Tombstone { last, .. }) => {
@@ -184,7 +205,7 @@ impl Index {
 
     /// Takes in a workload as it was read.
     pub fn apply_workload(&mut self, key: &WorkloadKey, workload: Workload) -> Seen {
-        let digest_key = &self.key;
+        let (digest_key, defaults) = (&self.key, self.conventions.defaults());
         let space = self.namespaces.entry(key.namespace.clone()).or_default();
         let slot = (key.kind, key.name.clone());
         let older = |known: &Tracked| known.workload.resource_version > workload.resource_version;
@@ -198,7 +219,8 @@ impl Index {
             .filter(|known| known.workload.uid == workload.uid);
         let untouched = same.is_some_and(|known| known.memory.is_none());
         let opted_in = same.is_some_and(|known| known.policy.opted_in());
-        let tracked = Tracked::follow(workload, before, space.default.as_deref(), digest_key);
+        let defaults = space.defaults(defaults);
+        let tracked = Tracked::follow(workload, before, defaults, digest_key);
         let seen = Seen {
             adopted: untouched && matches!(tracked.memory, Some(Reading::Genuine(_))),
             lost_opt_in: opted_in
@@ -246,7 +268,7 @@ impl Index {
         if default.is_none() && !self.namespaces.contains_key(name) {
             return Vec::new();
         }
-        let digest_key = &self.key;
+        let (digest_key, defaults) = (&self.key, self.conventions.defaults());
         let space = self.namespaces.entry(name.to_owned()).or_default();
         if space.default == default {
             return Vec::new();
@@ -256,12 +278,9 @@ impl Index {
         for slot in &slots {
             space.disconnect(slot);
             if let Some(known) = space.workloads.remove(slot) {
-                let again = Tracked::follow(
-                    known.workload.clone(),
-                    Some(known),
-                    space.default.as_deref(),
-                    digest_key,
-                );
+                let defaults = space.defaults(defaults);
+                let again =
+                    Tracked::follow(known.workload.clone(), Some(known), defaults, digest_key);
                 space.workloads.insert(slot.clone(), again);
                 space.connect(slot);
             }
@@ -278,9 +297,11 @@ impl Index {
         labelled.map(|(name, _)| name.clone()).collect()
     }
 
-    /// The namespace's default opt-in.
-    pub fn default_of(&self, namespace: &str) -> Option<&str> {
-        self.namespaces.get(namespace)?.default.as_deref()
+    /// What holds for a namespace's workloads that say nothing else.
+    pub fn defaults_of(&self, namespace: &str) -> Defaults<'_> {
+        let space = self.namespaces.get(namespace);
+        let defaults = self.conventions.defaults();
+        space.map_or(defaults, |space| space.defaults(defaults))
     }
 
     /// What is known of a workload.

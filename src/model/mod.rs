@@ -9,6 +9,7 @@
 //! a decision is written), [`index`] (what is known right now).
 
 pub mod annotation;
+pub mod conventions;
 pub mod decide;
 pub mod fold;
 pub mod index;
@@ -23,6 +24,7 @@ pub(crate) mod testing;
 pub mod version;
 pub mod workload;
 
+pub use conventions::Conventions;
 pub use decide::{Cause, CauseKind, Decision, Outcome, decide};
 pub use index::Index;
 pub use observed::Observed;

@@ -146,6 +146,10 @@ impl Need {
 }
 
 /// How one pod template uses one source: all references to it, merged.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the references"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// Whether pods start while the source is absent.
@@ -158,6 +162,8 @@ pub struct Usage {
     pub env: bool,
     /// Read into files somewhere.
     pub volume: bool,
+    /// It counts only while the source asks to be found (`reloader.stakater.com/match`).
+    pub if_matched: bool,
 }
 
 impl Usage {
@@ -169,6 +175,7 @@ impl Usage {
             keys: BTreeMap::new(),
             env: false,
             volume: false,
+            if_matched: false,
         }
     }
 
@@ -267,6 +274,7 @@ fn container_references(container: &Value, found: &mut References) {
                         keys,
                         env: true,
                         volume: false,
+                        if_matched: false,
                     },
                 );
             }
@@ -285,6 +293,7 @@ fn container_references(container: &Value, found: &mut References) {
                 keys: BTreeMap::new(),
                 env: true,
                 volume: false,
+                if_matched: false,
             };
             add(found, kind, &reference["name"], usage);
         }
@@ -303,6 +312,7 @@ fn volume_reference(volume: &Value, kind: SourceKind, name_field: &str, found: &
         keys,
         env: false,
         volume: true,
+        if_matched: false,
     };
     add(found, kind, &volume[name_field], usage);
 }
@@ -348,6 +358,7 @@ mod tests {
             keys,
             env,
             volume: !env,
+            if_matched: false,
         }
     }
 
@@ -358,6 +369,7 @@ mod tests {
             keys: BTreeMap::new(),
             env,
             volume: !env,
+            if_matched: false,
         }
     }
 

@@ -11,7 +11,7 @@ use k8s_openapi::{
 use super::{
     decide::{Decision, Known, Lookup, Subject, decide},
     observed::{Entry, Observed},
-    policy::{OnDelete, OnRecreate, Policy},
+    policy::{Defaults, OnDelete, OnRecreate, Policy},
     source::{Need, References, SourceKind, SourceName, Usage},
     version::{DigestKey, Version},
 };
@@ -79,6 +79,7 @@ pub(crate) fn whole(need: Need) -> Usage {
         keys: BTreeMap::new(),
         env: true,
         volume: false,
+        if_matched: false,
     }
 }
 
@@ -94,6 +95,7 @@ pub(crate) fn keyed(keys: &[(&str, Need)]) -> Usage {
         keys: keys.iter().map(|(k, n)| ((*k).to_owned(), *n)).collect(),
         env: true,
         volume: false,
+        if_matched: false,
     }
 }
 
@@ -154,7 +156,7 @@ impl World {
         Self {
             uses: References::new(),
             live: BTreeMap::new(),
-            policy: Policy::read(&opt_in, None).0,
+            policy: Policy::read(&opt_in, Defaults::default()).0,
             started: Some(true),
             restarted_for: "rf-0".to_owned(),
             generation: 1,

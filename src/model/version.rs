@@ -214,8 +214,10 @@ pub struct Version {
     pub written: i64,
     /// A kubelet may serve the old data of an immutable object for a while after it was recreated.
     pub immutable: bool,
-    /// `reroll.dev/ignore: "true"`.
+    /// `reroll.dev/ignore: "true"`, or Reloader's.
     pub ignored: bool,
+    /// `reloader.stakater.com/match: "true"`
+    pub matched: bool,
     /// Digest of all keys and values together.
     pub whole: Digest,
     /// Digests by key, sorted.
@@ -300,6 +302,12 @@ impl Version {
             update(&mut whole, &digest.0);
             keys.push((Box::from(name), digest));
         }
+        let says = |asked: &str| {
+            let annotations = meta.annotations.as_ref();
+            annotations
+                .and_then(|all| all.get(asked))
+                .is_some_and(|text| text == "true")
+        };
         Self {
             uid: meta.uid.clone().unwrap_or_default(),
             resource_version: meta
@@ -309,15 +317,17 @@ impl Version {
                 .unwrap_or(0),
             written: written(meta),
             immutable: immutable == Some(true),
-            ignored: meta
-                .annotations
-                .as_ref()
-                .and_then(|all| all.get(annotation::IGNORE))
-                .is_some_and(|v| v == "true"),
+            ignored: says(annotation::IGNORE) || says(annotation::reloader::IGNORE),
+            matched: says(annotation::reloader::MATCH),
             whole: Digest::cut(&whole.finalize().into_bytes()),
             keys: keys.into_boxed_slice(),
             previous: previous.map(Box::new),
         }
+    }
+
+    /// What its annotations say about who looks at it.
+    pub fn counts(&self) -> (bool, bool) {
+        (self.ignored, self.matched)
     }
 
     /// Digest of one key, `None` where the source does not have it.

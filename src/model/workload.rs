@@ -8,11 +8,14 @@ mod rollout;
 use std::{collections::BTreeMap, fmt};
 
 use kube::core::DynamicObject;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use self::rollout::{Rollout, Stays};
 use super::{
-    annotation::{self, LAST_RESTART, OBSERVED, PREFIX, RESTARTED_FOR},
+    annotation::{
+        self, LAST_RESTART, OBSERVED, PREFIX, RESTARTED_FOR,
+        reloader::{DOMAIN, SELECTING},
+    },
     source::{References, references},
 };
 
@@ -182,13 +185,7 @@ impl Workload {
             created: seconds(meta.creation_timestamp.as_ref()),
             deleting: meta.deletion_timestamp.is_some(),
             controller: owner.map(|owner| format!("{} {}", owner.kind, owner.name)),
-            asks: annotations
-                .iter()
-                .filter(|(key, _)| {
-                    key.starts_with(PREFIX) && *key != OBSERVED && *key != LAST_RESTART
-                })
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect(),
+            asks: asks(annotations, template_annotations),
             observed: annotations.get(OBSERVED).cloned(),
             last_restart: annotations.contains_key(LAST_RESTART),
             restarted_for: template_annotations
@@ -224,6 +221,38 @@ impl Workload {
         self.annotation_bytes + own <= limit
             && self.template_annotation_bytes + RESTARTED_FOR.len() + 64 <= limit
     }
+}
+
+/// What people ask for, in reroll's words and in Reloader's. Those of Reloader that select count on the template where
+/// the workload itself has none of them, as there.
+fn asks(
+    annotations: &BTreeMap<String, String>,
+    template: Option<&Map<String, Value>>,
+) -> BTreeMap<String, String> {
+    let counts = |key: &str| {
+        let own = key.starts_with(PREFIX) && key != OBSERVED && key != LAST_RESTART;
+        own || reloader_key(key)
+    };
+    let mut asks: BTreeMap<_, _> = annotations
+        .iter()
+        .filter(|(key, _)| counts(key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    if !SELECTING.iter().any(|key| asks.contains_key(*key)) {
+        let selecting = |key: &str| SELECTING.contains(&key);
+        let of_template = template
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| selecting(key))
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+        asks.extend(of_template);
+    }
+    asks
+}
+
+fn reloader_key(key: &str) -> bool {
+    key.split_once(DOMAIN)
+        .is_some_and(|(before, _)| before.is_empty() || before.ends_with('.'))
 }
 
 /// The pod template without reroll's own annotation: what decides whether somebody else changed it.

@@ -28,9 +28,11 @@ pub(super) fn spawn_controller(
     tasks: &mut Tasks,
     stop: &Stop,
 ) -> Listed {
-    let sources = SourceKind::ALL.map(Watched::Sources);
-    let what = sources
+    let ignored = controller.conventions.ignored;
+    let what = SourceKind::ALL
         .into_iter()
+        .filter(|kind| !ignored.contains(*kind))
+        .map(Watched::Sources)
         .chain(KINDS.iter().map(Watched::Workloads))
         .chain([Watched::Namespaces]);
     let within: Vec<Option<String>> = match cluster.namespaces.as_slice() {

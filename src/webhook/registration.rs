@@ -4,7 +4,7 @@
 //! reroll's business, so that a request which does not concern it is never delayed by it. Names are known beforehand,
 //! so that the next start cleans up what a killed process left.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::http::Uri;
 use k8s_openapi::{
@@ -22,7 +22,9 @@ use serde_json::{Value, json};
 
 use super::routes::{SOURCES_PATH, WORKLOADS_PATH};
 use crate::model::{
-    annotation::{FIELD_MANAGER, PREFIX, RESTART_ON},
+    Conventions,
+    annotation::{FIELD_MANAGER, PREFIX, RESTART_ON, reloader::DOMAIN},
+    conventions::Vocabulary,
     workload::KINDS,
 };
 
@@ -44,6 +46,8 @@ pub struct Registration {
     pub own_namespace: String,
     /// The user that reroll's own writes are made by.
     pub own_user: String,
+    /// What was agreed on: which annotations opt in, and which namespaces are left alone.
+    pub conventions: Arc<Conventions>,
 }
 
 /// The webhooks could not be registered or removed.
@@ -203,7 +207,7 @@ impl Registration {
             "kind": "MutatingWebhookConfiguration",
             "metadata": { "name": self.name },
             "webhooks": [
-                workloads("annotated.workloads.reroll.dev", "DoesNotExist", vec![annotated()]),
+                workloads("annotated.workloads.reroll.dev", "DoesNotExist", self.opted_in()),
                 workloads("labelled.workloads.reroll.dev", "Exists", Vec::new()),
             ],
         })
@@ -227,13 +231,26 @@ impl Registration {
 
     fn namespaces(&self) -> Vec<Value> {
         let name = "kubernetes.io/metadata.name";
-        let mut selector = vec![json!({
-            "key": name, "operator": "NotIn", "values": [self.own_namespace, "kube-system", "kube-node-lease"],
-        })];
+        let ignored = self
+            .conventions
+            .ignored_namespaces
+            .iter()
+            .map(String::as_str);
+        let never = [&self.own_namespace, "kube-system", "kube-node-lease"];
+        let never: Vec<_> = never.into_iter().chain(ignored).collect();
+        let mut selector = vec![json!({ "key": name, "operator": "NotIn", "values": never })];
         if !self.namespaces.is_empty() {
             selector.push(json!({ "key": name, "operator": "In", "values": self.namespaces }));
         }
         selector
+    }
+
+    /// None where everybody is opted in.
+    fn opted_in(&self) -> Vec<Value> {
+        if self.conventions.all {
+            return Vec::new();
+        }
+        vec![annotated(&self.conventions.vocabulary)]
     }
 
     fn not_own_write(&self) -> Value {
@@ -258,16 +275,32 @@ pub fn is_loopback(url: &Uri) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-fn annotated() -> Value {
+/// Carries an annotation that may be for reroll, on itself or on its pod template.
+fn annotated(vocabulary: &Vocabulary) -> Value {
+    let mut may = vec![
+        format!("key.startsWith('{PREFIX}')"),
+        format!("key.contains('{DOMAIN}')"),
+    ];
+    may.extend(vocabulary.names().map(|name| format!("key == '{name}'")));
+    let may = may.join(" || ");
     let carries = |object: &str| {
+        format!("({object}.?metadata.?annotations.orValue({{}}).exists(key, {may}))")
+    };
+    let of_template = |object: &str| {
         format!(
-            "({object} != null && has({object}.metadata.annotations) \
-             && {object}.metadata.annotations.exists(key, key.startsWith('{PREFIX}')))"
+            "({object}.?spec.?template.?metadata.?annotations.orValue({{}}).exists(key, {may}))"
+        )
+    };
+    let either = |object: &str| {
+        format!(
+            "({object} != null && ({} || {}))",
+            carries(object),
+            of_template(object)
         )
     };
     condition(
-        "has-rerolls-annotations",
-        &format!("{} || {}", carries("object"), carries("oldObject")),
+        "asks-for-restarts",
+        &format!("{} || {}", either("object"), either("oldObject")),
     )
 }
 

@@ -162,7 +162,10 @@ fn refuse_body(error: &BodyError) -> (Response, Operation, &'static str) {
 impl Admission {
     /// Reads the sources that a write needs, side by side; those that do not come within the budget are left to memory.
     async fn read_sources(&self, write: &Write) -> Vec<(SourceName, Option<Version>)> {
-        let digest_key = self.state.index().key().clone();
+        let (digest_key, conventions) = {
+            let index = self.state.index();
+            (index.key().clone(), Arc::clone(index.conventions()))
+        };
         let deadline = Instant::now() + self.get_budget;
         let mut pending: FuturesUnordered<_> = write
             .to_read()
@@ -171,12 +174,10 @@ impl Admission {
                     namespace: write.namespace().to_owned(),
                     source: source.clone(),
                 };
-                let digest_key = &digest_key;
+                let (digest_key, vocabulary) = (&digest_key, &conventions.vocabulary);
                 async move {
-                    (
-                        read(&self.client, digest_key, &key, self.get_budget).await,
-                        key.source,
-                    )
+                    let version = read(&self.client, digest_key, vocabulary, &key, self.get_budget);
+                    (version.await, key.source)
                 }
             })
             .collect();

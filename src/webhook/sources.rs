@@ -4,6 +4,8 @@
 //! CREATE that follows is known as a recreation in the request itself, before any watch shows it. All of that is
 //! provisional: the write may still be refused, and a dry run changes nothing at all.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use tokio::time::Instant;
 
@@ -11,6 +13,7 @@ use super::review::{Answer, Operation, Request};
 use crate::{
     model::{
         DigestKey, Outcome, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
+        conventions::Vocabulary,
         decide::{Lookup, Undecided},
         index::Overlay,
     },
@@ -38,10 +41,15 @@ pub fn answer(state: &State, request: &Request) -> (Answer, &'static str) {
     } else {
         request.object
     };
-    let digest_key = state.index().key().clone();
-    let Some((name, version)) =
-        raw.and_then(|raw| decode(kind, &request.namespace, raw.get(), &digest_key))
-    else {
+    let (digest_key, conventions) = {
+        let index = state.index();
+        (index.key().clone(), Arc::clone(index.conventions()))
+    };
+    let decoded = raw.and_then(|raw| {
+        let vocabulary = &conventions.vocabulary;
+        decode(kind, &request.namespace, raw.get(), &digest_key, vocabulary)
+    });
+    let Some((name, version)) = decoded else {
         return ignored("undecodable");
     };
     let key = SourceKey {
@@ -62,17 +70,20 @@ fn decode(
     namespace: &str,
     raw: &str,
     key: &DigestKey,
+    vocabulary: &Vocabulary,
 ) -> Option<(String, Version)> {
     Some(match kind {
         SourceKind::Secret => {
-            let secret: Secret = serde_json::from_str(raw).ok()?;
+            let mut secret: Secret = serde_json::from_str(raw).ok()?;
+            vocabulary.translate(&mut secret.metadata);
             (
                 secret.metadata.name.clone()?,
                 Version::of_secret(key, namespace, &secret),
             )
         }
         SourceKind::ConfigMap => {
-            let map: ConfigMap = serde_json::from_str(raw).ok()?;
+            let mut map: ConfigMap = serde_json::from_str(raw).ok()?;
+            vocabulary.translate(&mut map.metadata);
             (
                 map.metadata.name.clone()?,
                 Version::of_config_map(key, namespace, &map),

@@ -6,6 +6,7 @@
 //! workload, or opts one in, reads any.
 
 use kube::core::DynamicObject;
+use serde_json::value::RawValue;
 
 use super::review::{Operation, Request};
 use crate::model::{
@@ -14,7 +15,7 @@ use crate::model::{
     decide::{Known, Outcome, Subject, decide},
     index::{Overlay, without_ignored},
     patch,
-    policy::{Complaint, OnAdopt, Selection},
+    policy::{Complaint, Defaults, OnAdopt, Selection},
     source::References,
     stamp::{Own, Stamp, stamp_create, stamp_update},
     workload::{Workload, WorkloadKind, bare_template},
@@ -65,9 +66,15 @@ impl Write {
         if !request.sub_resource.is_empty() || request.namespace.is_empty() || own_write {
             return None;
         }
-        let object: DynamicObject = serde_json::from_str(request.object?.get()).ok()?;
+        let read = |raw: &RawValue| {
+            let mut object = serde_json::from_str(raw.get()).ok()?;
+            let vocabulary = &index.conventions().vocabulary;
+            vocabulary.translate_workload(kind, &mut object);
+            Some(object)
+        };
+        let object: DynamicObject = read(request.object?)?;
         let old: Option<DynamicObject> = match request.old_object {
-            Some(raw) if !creates => Some(serde_json::from_str(raw.get()).ok()?),
+            Some(raw) if !creates => Some(read(raw)?),
             _ => None,
         };
         if !creates && old.is_none() {
@@ -81,7 +88,7 @@ impl Write {
         if !has_metadata || !has_template {
             return None;
         }
-        let default = index.default_of(&request.namespace);
+        let default = index.defaults_of(&request.namespace);
         let template_changed = old
             .as_ref()
             .is_none_or(|old| bare_template(kind, old) != bare_template(kind, &object));
@@ -295,7 +302,7 @@ impl Write {
 }
 
 impl Side {
-    fn read(kind: Kind, object: &DynamicObject, default: Option<&str>) -> Self {
+    fn read(kind: Kind, object: &DynamicObject, default: Defaults<'_>) -> Self {
         let workload = Workload::read(kind, object);
         let opted_in = Policy::read(&workload.asks, default).0.opted_in();
         Self {

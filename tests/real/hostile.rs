@@ -4,6 +4,7 @@
 use std::{
     os::unix::fs::symlink,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -448,6 +449,7 @@ async fn a_certificate_from_files_is_replaced_while_running() {
         namespaces: vec![arena.namespace.clone()],
         own_namespace: arena.own_namespace.clone(),
         own_user: "nobody".to_owned(),
+        conventions: Arc::default(),
     };
     registration.apply(&arena.client, PATIENCE).await.unwrap();
     arena.secret("db", &[("k", "0")]).await;

@@ -41,6 +41,8 @@ mod pods;
 mod property;
 mod recreate;
 mod references;
+mod reloader;
+mod reloader_settings;
 mod replicas;
 mod rows;
 mod storms;

@@ -21,7 +21,7 @@ use reroll::{
         annotation::RESTART_ON,
         index::just_read,
         observed::Reading,
-        policy::Selection,
+        policy::{Defaults, Selection},
         workload::{KINDS, Workload},
     },
     ops::metrics::Metrics,
@@ -120,7 +120,7 @@ pub fn annotations(data: &[u8]) {
     }
     let read = |text: &str| {
         let annotations = BTreeMap::from([(RESTART_ON.to_owned(), text.to_owned())]);
-        Policy::read(&annotations, None)
+        Policy::read(&annotations, Defaults::default())
     };
     let (policy, complaints) = read(text);
     for complaint in complaints {
@@ -145,7 +145,10 @@ pub fn annotations(data: &[u8]) {
     ] {
         drop(Policy::read(
             &BTreeMap::from([(name.to_owned(), text.to_owned())]),
-            Some(text),
+            Defaults {
+                namespace: Some(text),
+                ..Defaults::default()
+            },
         ));
     }
 }

@@ -68,7 +68,9 @@ where
         self.controller.state.index().sources(self.kind, within)
     }
 
-    fn apply(&self, object: K) {
+    fn apply(&self, mut object: K) {
+        let vocabulary = &self.controller.conventions.vocabulary;
+        vocabulary.translate(object.meta_mut());
         let key = self.key(object.meta());
         let version = (self.read)(&self.controller.digest_key, &key.namespace, &object);
         self.controller
@@ -134,7 +136,9 @@ impl Feed for WorkloadFeed<'_> {
         known.into_iter().map(|key| (key, ())).collect()
     }
 
-    fn apply(&self, object: DynamicObject) {
+    fn apply(&self, mut object: DynamicObject) {
+        let vocabulary = &self.controller.conventions.vocabulary;
+        vocabulary.translate_workload(self.kind, &mut object);
         self.controller.state.metrics.workload_seen(self.kind.kind);
         self.controller.workload_applied(
             &self.key(&object.metadata),

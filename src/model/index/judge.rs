@@ -7,7 +7,7 @@ use crate::model::{
     decide::{Decision, Known, Lookup, Outcome, Undecided, decide},
     observed::{Observed, Reading},
     policy::{Complaint, Selection},
-    source::{References, SourceKey, SourceName},
+    source::{References, SourceKey, SourceName, Usage},
     version::Version,
     workload::{Rollout, Stays, Workload, WorkloadKey},
 };
@@ -180,18 +180,22 @@ pub fn just_read(reads: &[(SourceName, Option<Version>)]) -> Overlay<'_> {
         .collect()
 }
 
-/// What is used, without sources that ask to be ignored.
+/// What is used, without sources that ask to be ignored, or do not ask to be found where they have to.
 pub fn without_ignored<'a>(
     uses: &References,
     live: &dyn Fn(&SourceName) -> Lookup<'a>,
 ) -> References {
-    let ignored = |source: &SourceName| match live(source) {
-        Lookup::Present { version, .. } => version.ignored,
-        Lookup::Absent { last, .. } => last.is_some_and(|version| version.ignored),
-        Lookup::Unsynced => false,
+    let counts = |source: &SourceName, usage: &Usage| {
+        let version = match live(source) {
+            Lookup::Present { version, .. } => Some(version),
+            Lookup::Absent { last, .. } => last,
+            Lookup::Unsynced => return true,
+        };
+        let (ignored, matched) = version.map_or((false, false), Version::counts);
+        !ignored && (matched || !usage.if_matched)
     };
     uses.iter()
-        .filter(|(source, _)| !ignored(source))
+        .filter(|(source, usage)| counts(source, usage))
         .map(|(source, usage)| (source.clone(), usage.clone()))
         .collect()
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::Tracked;
 use crate::model::{
     observed::Reading,
-    policy::Selection,
+    policy::{Defaults, Selection},
     source::SourceName,
     version::Version,
     workload::{Kind, WorkloadKey},
@@ -35,6 +35,14 @@ pub(super) enum Source {
 }
 
 impl Namespace {
+    /// What holds for its workloads, where this holds for everybody's.
+    pub(super) fn defaults<'a>(&'a self, defaults: Defaults<'a>) -> Defaults<'a> {
+        Defaults {
+            namespace: self.default.as_deref(),
+            ..defaults
+        }
+    }
+
     pub(super) fn connect(&mut self, slot: &(Kind, String)) {
         let Some(tracked) = self.workloads.get_mut(slot) else {
             return;

@@ -3,7 +3,7 @@
 use crate::model::{
     decide::Subject,
     observed::{Observed, Reading},
-    policy::{Complaint, Policy},
+    policy::{Complaint, Defaults, Policy},
     source::References,
     version::DigestKey,
     workload::Workload,
@@ -37,11 +37,11 @@ impl Tracked {
     pub(super) fn follow(
         workload: Workload,
         before: Option<Self>,
-        default: Option<&str>,
+        defaults: Defaults<'_>,
         key: &DigestKey,
     ) -> Self {
         let before = before.filter(|known| known.workload.uid == workload.uid);
-        let (policy, complaints) = Policy::read(&workload.asks, default);
+        let (policy, complaints) = Policy::read(&workload.asks, defaults);
         let mut void = before.as_ref().and_then(|known| known.void.clone());
         if !policy.opted_in() {
             void = workload.observed.clone().or(void);

@@ -54,6 +54,7 @@ fn usage() -> impl Strategy<Value = Usage> {
             keys,
             env: true,
             volume: false,
+            if_matched: false,
         }
     })
 }

@@ -1,0 +1,274 @@
+//! The opt-in in the words of Stakater Reloader, as its code reads them (`ShouldReload` in `pkg/common/common.go`).
+//!
+//! By precedence: an excluded source never counts; a named one always does, whatever `auto` says; `search` takes what is
+//! referenced and has `match`; `auto`, of all kinds or of one, takes what is referenced, and so does a default for all
+//! workloads where neither says anything.
+
+use std::collections::BTreeMap;
+
+use super::{Complaint, Pattern, Rules, Selection, complaint};
+use crate::model::{
+    annotation::reloader::{
+        AUTO, CONFIG_MAP_AUTO, CONFIG_MAP_EXCLUDE, CONFIG_MAP_RELOAD, IGNORE, SEARCH, SECRET_AUTO,
+        SECRET_EXCLUDE, SECRET_RELOAD, SELECTING,
+    },
+    source::SourceKind,
+};
+
+/// What a workload asks for in these words; `None` where it says nothing. `all`: workloads that say nothing are opted in.
+pub(super) fn read(
+    asks: &BTreeMap<String, String>,
+    all: bool,
+    complaints: &mut Vec<Complaint>,
+) -> Option<Selection> {
+    if flag(asks, IGNORE, complaints) == Some(true) {
+        return Some(Selection::Off);
+    }
+    if !SELECTING.iter().any(|key| asks.contains_key(*key)) {
+        return None;
+    }
+    let auto = flag(asks, AUTO, complaints);
+    let mut kind = |key| {
+        let own = flag(asks, key, complaints);
+        let unsaid = auto.is_none() && own.is_none();
+        auto == Some(true) || own == Some(true) || (all && unsaid)
+    };
+    let mut rules = Rules {
+        secrets: kind(SECRET_AUTO),
+        config_maps: kind(CONFIG_MAP_AUTO),
+        search: asks.get(SEARCH).is_some_and(|text| text == "true"),
+        whole: true,
+        ..Rules::default()
+    };
+    let before = complaints.len();
+    for (key, kind) in [
+        (SECRET_RELOAD, SourceKind::Secret),
+        (CONFIG_MAP_RELOAD, SourceKind::ConfigMap),
+    ] {
+        for text in list(asks, key) {
+            match Pattern::regex(kind, text) {
+                Some(pattern) => rules.named.push(pattern),
+                None => complaints.push(complaint(key, text, "a regular expression")),
+            }
+        }
+    }
+    let unreadable = complaints.len() > before;
+    rules.excluded = excluded(asks);
+    let nothing = !rules.secrets && !rules.config_maps && !rules.search && rules.named.is_empty();
+    Some(match (nothing, unreadable) {
+        (true, true) => Selection::Unreadable,
+        (true, false) => Selection::Off,
+        (false, _) => Selection::Some(rules),
+    })
+}
+
+/// Sources that are excluded in these words, which hold for every opt-in.
+pub(super) fn excluded(asks: &BTreeMap<String, String>) -> Vec<Pattern> {
+    let of = |key, kind| list(asks, key).map(move |name| Pattern::exact(kind, name));
+    of(SECRET_EXCLUDE, SourceKind::Secret)
+        .chain(of(CONFIG_MAP_EXCLUDE, SourceKind::ConfigMap))
+        .collect()
+}
+
+fn list<'a>(
+    asks: &'a BTreeMap<String, String>,
+    key: &str,
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    let text = asks.get(key).map_or("", String::as_str);
+    text.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .take(super::MAX_ENTRIES)
+}
+
+/// A switch as Go's `strconv.ParseBool` reads it; what it cannot read does not count.
+fn flag(
+    asks: &BTreeMap<String, String>,
+    key: &'static str,
+    complaints: &mut Vec<Complaint>,
+) -> Option<bool> {
+    let text = asks.get(key)?;
+    match text.as_str() {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        other => {
+            complaints.push(complaint(key, other, "true or false"));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        policy::{Defaults, Policy},
+        source::{References, SourceName, references},
+    };
+
+    /// Annotations, and what they take.
+    type Row = (&'static [(&'static str, &'static str)], Vec<&'static str>);
+
+    fn asks(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    fn policy(pairs: &[(&str, &str)], defaults: Defaults) -> (Policy, Vec<String>) {
+        let (policy, complaints) = Policy::read(&asks(pairs), defaults);
+        let told = complaints.iter().map(ToString::to_string).collect();
+        (policy, told)
+    }
+
+    fn uses() -> References {
+        references(&serde_json::json!({"spec": {"containers": [{
+            "env": [{"valueFrom": {"secretKeyRef": {"name": "db", "key": "k"}}}],
+            "envFrom": [{"configMapRef": {"name": "app"}}, {"secretRef": {"name": "tls"}}],
+        }]}}))
+    }
+
+    fn selected(policy: &Policy) -> Vec<String> {
+        let Selection::Some(rules) = &policy.selection else {
+            return Vec::new();
+        };
+        let others = [
+            SourceName::secret("extra-1"),
+            SourceName::config_map("extra-1"),
+        ];
+        let selected = rules.select(&uses(), others.iter());
+        let say = |(source, usage): (&SourceName, &crate::model::source::Usage)| {
+            let found = if usage.if_matched { "?" } else { "" };
+            format!("{source}{found}")
+        };
+        selected.iter().map(say).collect()
+    }
+
+    #[test]
+    fn what_each_annotation_takes() {
+        let all = vec!["configmap/app", "secret/db", "secret/tls"];
+        let rows: Vec<Row> = vec![
+            (&[(AUTO, "true")], all.clone()),
+            (&[(AUTO, "T")], all.clone()),
+            (&[(AUTO, "false")], vec![]),
+            (&[(AUTO, "yes")], vec![]),
+            (&[(SECRET_AUTO, "true")], vec!["secret/db", "secret/tls"]),
+            (&[(CONFIG_MAP_AUTO, "1")], vec!["configmap/app"]),
+            (
+                &[(AUTO, "false"), (SECRET_AUTO, "true")],
+                vec!["secret/db", "secret/tls"],
+            ),
+            (&[(AUTO, "true"), (SECRET_AUTO, "false")], all.clone()),
+            (&[(SECRET_RELOAD, "db")], vec!["secret/db"]),
+            (&[(SECRET_RELOAD, "db")], vec!["secret/db"]),
+            (&[(AUTO, "false"), (SECRET_RELOAD, "db")], vec!["secret/db"]),
+            (
+                &[(SECRET_RELOAD, " t.s ,extra-[0-9]+")],
+                vec!["secret/extra-1", "secret/tls"],
+            ),
+            (&[(CONFIG_MAP_RELOAD, "extra")], vec!["configmap/extra"]),
+            // Between ^ and $ as it stands, so an alternative is open at one end.
+            (&[(SECRET_RELOAD, "d|s")], vec!["secret/db", "secret/tls"]),
+            (
+                &[(AUTO, "true"), (SECRET_EXCLUDE, "db, tls")],
+                vec!["configmap/app"],
+            ),
+            (&[(SECRET_RELOAD, "db"), (SECRET_EXCLUDE, "db")], vec![]),
+            (&[(CONFIG_MAP_EXCLUDE, "a.*"), (AUTO, "true")], all.clone()),
+            (
+                &[(SEARCH, "true")],
+                vec!["configmap/app?", "secret/db?", "secret/tls?"],
+            ),
+            (&[(SEARCH, "True")], vec![]),
+            (
+                &[(SEARCH, "true"), (SECRET_AUTO, "true")],
+                vec!["configmap/app?", "secret/db", "secret/tls"],
+            ),
+            (&[(AUTO, "true"), (IGNORE, "true")], vec![]),
+            (&[(SECRET_EXCLUDE, "db")], vec![]),
+        ];
+        for (annotations, expected) in rows {
+            let (policy, _) = policy(annotations, Defaults::default());
+            assert_eq!(selected(&policy), expected, "{annotations:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_named_counts_as_a_whole() {
+        for (annotations, whole) in [([(SECRET_RELOAD, "db")], true), ([(AUTO, "true")], false)] {
+            let Selection::Some(rules) = policy(&annotations, Defaults::default()).0.selection
+            else {
+                unreachable!()
+            };
+            let selected = rules.select(&uses(), std::iter::empty());
+            assert_eq!(selected[&SourceName::secret("db")].whole, whole);
+        }
+    }
+
+    #[test]
+    fn everybody_may_be_opted_in() {
+        let everybody = Defaults {
+            all: true,
+            ..Defaults::default()
+        };
+        let rows: Vec<Row> = vec![
+            (&[], vec!["configmap/app", "secret/db", "secret/tls"]),
+            (&[(AUTO, "false")], vec![]),
+            (&[(SECRET_AUTO, "false")], vec!["configmap/app"]),
+            (
+                &[(CONFIG_MAP_AUTO, "true")],
+                vec!["configmap/app", "secret/db", "secret/tls"],
+            ),
+            (&[(IGNORE, "true")], vec![]),
+            (
+                &[(SECRET_EXCLUDE, "db")],
+                vec!["configmap/app", "secret/tls"],
+            ),
+            (&[("reroll.dev/restart-on", "off")], vec![]),
+            (
+                &[("reroll.dev/restart-on", "secrets")],
+                vec!["secret/db", "secret/tls"],
+            ),
+        ];
+        for (annotations, expected) in rows {
+            let (policy, _) = policy(annotations, everybody);
+            assert_eq!(selected(&policy), expected, "{annotations:?}");
+        }
+    }
+
+    #[test]
+    fn own_words_come_first_and_the_namespace_last() {
+        let labelled = Defaults {
+            namespace: Some("auto"),
+            ..Defaults::default()
+        };
+        for (annotations, expected) in [
+            (
+                vec![(AUTO, "true"), ("reroll.dev/restart-on", "configmaps")],
+                vec!["configmap/app"],
+            ),
+            (vec![(AUTO, "false")], vec![]),
+            (vec![(SECRET_RELOAD, "tls")], vec!["secret/tls"]),
+            (vec![], vec!["configmap/app", "secret/db", "secret/tls"]),
+        ] {
+            let (policy, _) = policy(&annotations, labelled);
+            assert_eq!(selected(&policy), expected, "{annotations:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_expression_is_named_and_the_rest_counts() {
+        let (some, told) = policy(&[(SECRET_RELOAD, "app[,db")], Defaults::default());
+        assert_eq!(selected(&some), ["secret/db"]);
+        assert_eq!(
+            told,
+            ["secret.reloader.stakater.com/reload: \"app[\" is not a regular expression"]
+        );
+        let (none, told) = policy(
+            &[(SECRET_RELOAD, "(((a{99}){99}){99})")],
+            Defaults::default(),
+        );
+        assert_eq!((none.selection, told.len()), (Selection::Unreadable, 1));
+    }
+}

@@ -1,0 +1,217 @@
+use serde_json::json;
+
+use super::*;
+use crate::model::source::{SourceName, references};
+
+fn labelled(text: &str) -> Defaults<'_> {
+    Defaults {
+        namespace: Some(text),
+        ..Defaults::default()
+    }
+}
+
+fn read(text: &str) -> (Policy, Vec<String>) {
+    let annotations = BTreeMap::from([(RESTART_ON.to_owned(), text.to_owned())]);
+    let (policy, complaints) = Policy::read(&annotations, Defaults::default());
+    (policy, complaints.iter().map(ToString::to_string).collect())
+}
+
+fn selected(text: &str) -> Vec<String> {
+    let template = json!({"spec": {
+        "containers": [{
+            "env": [{"valueFrom": {"secretKeyRef": {"name": "db", "key": "k"}}}],
+            "envFrom": [{"configMapRef": {"name": "app"}}],
+        }],
+        "volumes": [{"secret": {"secretName": "tls"}}],
+    }});
+    let Selection::Some(rules) = read(text).0.selection else {
+        return Vec::new();
+    };
+    let others = [
+        SourceName::secret("extra-1"),
+        SourceName::config_map("extra-1"),
+    ];
+    rules
+        .select(&references(&template), others.iter())
+        .keys()
+        .map(ToString::to_string)
+        .collect()
+}
+
+#[test]
+fn what_an_opt_in_selects() {
+    for (text, expected) in [
+        ("auto", vec!["configmap/app", "secret/db", "secret/tls"]),
+        ("secrets", vec!["secret/db", "secret/tls"]),
+        ("configmaps", vec!["configmap/app"]),
+        ("auto, env", vec!["configmap/app", "secret/db"]),
+        ("volume", vec!["secret/tls"]),
+        (
+            "auto,env,volume",
+            vec!["configmap/app", "secret/db", "secret/tls"],
+        ),
+        ("auto,!secret/t*", vec!["configmap/app", "secret/db"]),
+        ("!configmap/app", vec!["secret/db", "secret/tls"]),
+        ("secret/tls", vec!["secret/tls"]),
+        ("secret/other", vec!["secret/other"]),
+        ("secret/extra-*", vec!["secret/extra-1"]),
+        ("configmaps,secret/d?", vec!["configmap/app", "secret/db"]),
+        ("configmaps, nonsense", vec!["configmap/app"]),
+        ("off", vec![]),
+        ("auto,off", vec![]),
+    ] {
+        assert_eq!(selected(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_named_reference_keeps_its_keys() {
+    let template = json!({"spec": {"containers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "db", "key": "k"}}}]}]}});
+    let Selection::Some(rules) = read("secret/db").0.selection else {
+        unreachable!()
+    };
+    let selected = rules.select(&references(&template), std::iter::empty());
+    assert!(!selected[&SourceName::secret("db")].whole);
+}
+
+#[test]
+fn bad_values_are_named() {
+    let (policy, complaints) = read("nonsense");
+    assert_eq!(policy.selection, Selection::Unreadable);
+    assert_eq!(
+        complaints,
+        [format!(
+            "reroll.dev/restart-on: \"nonsense\" is not {EXPECTED_RESTART_ON}"
+        )]
+    );
+    for text in ["", " , ", "secret/", "secret/UPPER", "pod/x"] {
+        let (policy, complaints) = read(text);
+        assert_eq!(policy.selection, Selection::Unreadable, "{text}");
+        assert_eq!(complaints.len(), 1, "{text}");
+    }
+    let annotations = [
+        (RESTART_ON, "auto"),
+        (ON_RECREATE, "x"),
+        (ON_DELETE, "y"),
+        (ON_ADOPT, "q"),
+        (SETTLE, "-1s"),
+        (SUSPEND, "yes"),
+    ];
+    let annotations = annotations
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect();
+    let (policy, complaints) = Policy::read(&annotations, Defaults::default());
+    assert!(policy.opted_in());
+    insta::assert_snapshot!(
+        complaints
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
+    assert!(
+        complaints
+            .iter()
+            .all(|complaint| complaint.to_string().chars().count() <= 120)
+    );
+}
+
+#[test]
+fn the_namespace_is_the_default_and_the_workload_decides() {
+    let own = |text: &str| BTreeMap::from([(RESTART_ON.to_owned(), text.to_owned())]);
+    assert!(
+        Policy::read(&BTreeMap::new(), labelled("auto"))
+            .0
+            .opted_in()
+    );
+    assert!(!Policy::read(&BTreeMap::new(), labelled("off")).0.opted_in());
+    assert!(!Policy::read(&own("off"), labelled("auto")).0.opted_in());
+    assert!(Policy::read(&own("secrets"), labelled("off")).0.opted_in());
+}
+
+#[test]
+fn what_holds_for_everybody_can_be_said_once() {
+    let own = |pairs: &[(&str, &str)]| {
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let defaults = Defaults {
+        on_recreate: OnRecreate::Content,
+        on_delete: OnDelete::Restart,
+        ..labelled("auto")
+    };
+    for (asks, recreate, delete) in [
+        (own(&[]), OnRecreate::Content, OnDelete::Restart),
+        (
+            own(&[(ON_RECREATE, "restart"), (ON_DELETE, "wait")]),
+            OnRecreate::Restart,
+            OnDelete::Wait,
+        ),
+        (
+            own(&[(ON_RECREATE, "x"), (ON_DELETE, "y")]),
+            OnRecreate::Content,
+            OnDelete::Restart,
+        ),
+    ] {
+        let (policy, _) = Policy::read(&asks, defaults);
+        assert_eq!((policy.on_recreate, policy.on_delete), (recreate, delete));
+    }
+}
+
+#[test]
+fn a_kind_that_is_ignored_counts_for_nobody() {
+    let ignored = IgnoredKinds {
+        secrets: true,
+        config_maps: false,
+    };
+    let template = json!({"spec": {"containers": [{
+        "envFrom": [{"configMapRef": {"name": "app"}}, {"secretRef": {"name": "db"}}],
+    }]}});
+    for text in ["auto", "secret/db,configmap/app", "secret/*,configmap/*"] {
+        let asks = BTreeMap::from([(RESTART_ON.to_owned(), text.to_owned())]);
+        let defaults = Defaults {
+            ignored,
+            ..Defaults::default()
+        };
+        let Selection::Some(rules) = Policy::read(&asks, defaults).0.selection else {
+            unreachable!()
+        };
+        let others = [SourceName::secret("db")];
+        let selected = rules.select(&references(&template), others.iter());
+        let names: Vec<_> = selected.keys().map(ToString::to_string).collect();
+        assert_eq!(names, ["configmap/app"], "{text}");
+    }
+}
+
+#[test]
+fn the_rest_of_the_vocabulary() {
+    let all = [
+        (ON_RECREATE, "content"),
+        (ON_DELETE, "restart"),
+        (ON_ADOPT, "restart"),
+        (SETTLE, "1m30s"),
+        (SUSPEND, "true"),
+    ];
+    let all = all
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect();
+    let (policy, complaints) = Policy::read(&all, labelled("auto"));
+    assert!(complaints.is_empty());
+    assert_eq!(policy.on_recreate, OnRecreate::Content);
+    assert_eq!(policy.on_delete, OnDelete::Restart);
+    assert_eq!(policy.on_adopt, OnAdopt::Restart);
+    assert_eq!(policy.settle, Some(Duration::from_secs(90)));
+    assert!(policy.suspend);
+}
+
+#[test]
+fn long_lists_are_bounded() {
+    let text = vec!["secret/x"; MAX_ENTRIES + 1].join(",");
+    let (policy, complaints) = read(&text);
+    assert!(policy.opted_in());
+    assert_eq!(complaints.len(), 1);
+}
