@@ -67,7 +67,7 @@ timeoutSeconds: {{ .Values.webhook.timeoutSeconds }}
 {{- define "reroll.namespaceExpressions" -}}
 - key: kubernetes.io/metadata.name
   operator: NotIn
-  values: {{ concat (list (include "reroll.namespace" .) "kube-system" "kube-node-lease") .Values.webhook.excludedNamespaces | uniq | toJson }}
+  values: {{ concat (list (include "reroll.namespace" .) "kube-system" "kube-node-lease") .Values.webhook.excludedNamespaces .Values.watch.ignoreNamespaces | uniq | toJson }}
 {{- with .Values.watch.namespaces }}
 - key: kubernetes.io/metadata.name
   operator: In
@@ -95,3 +95,32 @@ cert-manager.io/inject-ca-from: {{ include "reroll.namespace" . }}/{{ include "r
 {{- required "certificates.existingSecret.name is the Secret with tls.crt and tls.key" .Values.certificates.existingSecret.name -}}
 {{- end -}}
 {{- end -}}
+
+{{/* The flags that give Reloader's annotations other names. */}}
+{{- define "reroll.annotationFlags" -}}
+auto: auto-annotation
+configmapAuto: configmap-auto-annotation
+secretAuto: secret-auto-annotation
+configmap: configmap-annotation
+secret: secret-annotation
+search: auto-search-annotation
+match: search-match-annotation
+ignore: ignore-annotation
+pausePeriod: pause-deployment-annotation
+{{- end }}
+
+{{/* Whether a workload, or its pod template, carries an annotation that may be for reroll: CEL, on one line each. */}}
+{{- define "reroll.asks" -}}
+{{- $may := list "key.startsWith('reroll.dev/')" "key.contains('reloader.stakater.com/')" }}
+{{- range $key := values .Values.optIn.annotations | sortAlpha }}
+{{- $may = append $may (printf "key == '%s'" $key) }}
+{{- end }}
+{{- $may = join " || " $may }}
+{{- $lines := list }}
+{{- range $object := list "object" "oldObject" }}
+{{- range $path := list ".?metadata" ".?spec.?template.?metadata" }}
+{{- $lines = append $lines (printf "(%s != null && %s%s.?annotations.orValue({}).exists(key, %s))" $object $object $path $may) }}
+{{- end }}
+{{- end }}
+{{- join " ||\n" $lines }}
+{{- end }}
