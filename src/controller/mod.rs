@@ -233,6 +233,20 @@ impl Controller {
         judged.decision.map(|decision| decision.outcome)
     }
 
+    /// How long a restart waits for further changes, and how long they can put it off.
+    fn quiet_period(&self, judged: &Judged) -> (Duration, Duration) {
+        match (judged.settle, judged.gather) {
+            (Some(settle), _) => (settle, self.settings.settle_max),
+            // What is left of it: the process may have started in the middle.
+            (None, Some((period, began))) => {
+                let gone = began.map_or(0, |began| self.state.now() - began);
+                let gone = Duration::from_secs(gone.try_into().unwrap_or(0));
+                (period.saturating_sub(gone), period)
+            }
+            (None, None) => (self.settings.settle, self.settings.settle_max),
+        }
+    }
+
     fn file(&self, key: &WorkloadKey, judged: &Judged, occasion: Occasion<'_>) {
         self.settle_held(key, judged);
         let Some(decision) = &judged.decision else {
@@ -252,12 +266,11 @@ impl Controller {
                 self.state.metrics.intent_ended(IntentOutcome::Void);
             }
         } else if !judged.suspended {
-            let settle = judged.settle.unwrap_or(self.settings.settle);
+            let (settle, longest) = self.quiet_period(judged);
             let now = Instant::now();
             match occasion {
                 Occasion::Change(source) => {
-                    self.intents()
-                        .changed(key, source, now, settle, self.settings.settle_max);
+                    self.intents().changed(key, source, now, settle, longest);
                 }
                 Occasion::Look => self.intents().noticed(key, now, settle),
             }

@@ -31,6 +31,8 @@ pub struct Policy {
     pub on_adopt: OnAdopt,
     /// Quiet period of its own.
     pub settle: Option<Duration>,
+    /// How long changes gather after the first of them, of a Deployment (Reloader's pause period).
+    pub gather: Option<Duration>,
     /// Report only.
     pub suspend: bool,
 }
@@ -187,6 +189,7 @@ impl Policy {
             }
             settle
         });
+        let gather = reloader::gather(annotations, &mut complaints);
         let policy = Self {
             selection,
             on_recreate: match content {
@@ -205,6 +208,7 @@ impl Policy {
                 OnAdopt::Report
             },
             settle,
+            gather,
             suspend: suspend == Some(true),
         };
         (policy, complaints)

@@ -1,6 +1,9 @@
 //! Stakater Reloader's annotations, as its users have them on their workloads, with nothing of reroll's beside them.
 
+use std::time::Duration;
+
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::support::{Arena, deployment, workload};
 
@@ -240,4 +243,35 @@ async fn reloaders_words_and_ours_live_side_by_side() {
     recorder.expect("Deployment", "ours", 1);
     recorder.expect("Deployment", "both", 0);
     recorder.expect("Deployment", "suspended", 0);
+}
+
+/// Reloader pauses the Deployment, and leaves it paused when it dies meanwhile.
+#[tokio::test]
+async fn a_pause_gathers_changes_and_survives_a_crash() {
+    let arena = Arena::new("reloader-pause").await;
+    let reroll = arena.reroll().start().await;
+    arena.secret("creds", &[("k", "one")]).await;
+    arena.config_map("app", &[("k", "one")]).await;
+    let pause = ("deployment.reloader.stakater.com/pause-period", "12s");
+    let object = workload("Deployment", "web", &[(AUTO, "true"), pause], both());
+    arena.create(&object).await;
+    arena.adopted("Deployment", "web").await;
+    let recorder = arena.record().await;
+    let began = Instant::now();
+    arena.recreate_secret("creds", &[("k", "one")]).await;
+    arena
+        .patch("ConfigMap", "app", json!({ "data": { "k": "two" } }))
+        .await;
+    recorder.settle(&arena).await;
+    recorder.expect("Deployment", "web", 0);
+    let again = reroll.builder();
+    reroll.kill();
+    let _again = again.start().await;
+    recorder.reaches("Deployment", "web", 1).await;
+    let waited = began.elapsed();
+    assert!(waited > Duration::from_secs(10), "only {waited:?}");
+    recorder.settle(&arena).await;
+    recorder.expect("Deployment", "web", 1);
+    let web = arena.get("Deployment", "web").await;
+    assert!(web.data["spec"]["paused"].is_null());
 }

@@ -23,6 +23,9 @@ pub struct Judged {
     pub suspended: bool,
     /// `reroll.dev/settle`
     pub settle: Option<Duration>,
+    /// How long changes are to gather after the first of them, and when that was, in unix seconds, as far as the sources
+    /// themselves tell.
+    pub gather: Option<(Duration, Option<i64>)>,
     /// Its pods are not those of its template after a restart, and will not be by themselves.
     pub stays: Option<Stays>,
     /// The owner that would revert what reroll writes, of a workload that opted in.
@@ -84,12 +87,28 @@ impl Index {
                 }),
             suspended: tracked.is_some_and(|tracked| tracked.policy.suspend),
             settle: tracked.and_then(|tracked| tracked.policy.settle),
+            gather: tracked
+                .filter(|_| key.kind.kind == "Deployment")
+                .and_then(|tracked| tracked.policy.gather)
+                .map(|period| (period, self.first_written(key, decision.as_ref()))),
             owner: tracked
                 .filter(|t| t.policy.opted_in())
                 .and_then(|tracked| tracked.workload.controller.clone()),
             complaints: tracked.map_or_else(Vec::new, |tracked| tracked.complaints.clone()),
             decision,
         }
+    }
+
+    /// When the first of the sources was written that a decision is about.
+    fn first_written(&self, key: &WorkloadKey, decision: Option<&Decision>) -> Option<i64> {
+        let causes = decision.into_iter().flat_map(|decision| &decision.causes);
+        let written = causes
+            .filter_map(|cause| cause.source.as_ref())
+            .filter_map(|source| match self.source(&key.namespace, source) {
+                Lookup::Present { version, .. } => Some(version.written),
+                Lookup::Unsynced | Lookup::Absent { .. } => None,
+            });
+        written.min()
     }
 
     /// The workloads that a source's change to this state would restart.

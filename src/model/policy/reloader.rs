@@ -4,16 +4,21 @@
 //! referenced and has `match`; `auto`, of all kinds or of one, takes what is referenced, and so does a default for all
 //! workloads where neither says anything.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::SignedDuration;
 
 use super::{Complaint, Pattern, Rules, Selection, complaint};
 use crate::model::{
     annotation::reloader::{
-        AUTO, CONFIG_MAP_AUTO, CONFIG_MAP_EXCLUDE, CONFIG_MAP_RELOAD, IGNORE, SEARCH, SECRET_AUTO,
-        SECRET_EXCLUDE, SECRET_RELOAD, SELECTING,
+        AUTO, CONFIG_MAP_AUTO, CONFIG_MAP_EXCLUDE, CONFIG_MAP_RELOAD, IGNORE, PAUSE_PERIOD, SEARCH,
+        SECRET_AUTO, SECRET_EXCLUDE, SECRET_RELOAD, SELECTING,
     },
     source::SourceKind,
 };
+
+/// The longest that changes can be made to gather.
+const LONGEST: Duration = Duration::from_hours(24 * 7);
 
 /// What a workload asks for in these words; `None` where it says nothing. `all`: workloads that say nothing are opted in.
 pub(super) fn read(
@@ -68,6 +73,24 @@ pub(super) fn excluded(asks: &BTreeMap<String, String>) -> Vec<Pattern> {
     of(SECRET_EXCLUDE, SourceKind::Secret)
         .chain(of(CONFIG_MAP_EXCLUDE, SourceKind::ConfigMap))
         .collect()
+}
+
+/// How long changes gather. Reloader pauses the Deployment for so long, and so its pods roll at the end of it.
+pub(super) fn gather(
+    asks: &BTreeMap<String, String>,
+    complaints: &mut Vec<Complaint>,
+) -> Option<Duration> {
+    let text = asks.get(PAUSE_PERIOD)?;
+    let read: Option<SignedDuration> = text.trim().parse().ok();
+    let period = read.and_then(|read| Duration::try_from(read).ok());
+    if period.is_none_or(|period| period > LONGEST) {
+        complaints.push(complaint(
+            PAUSE_PERIOD,
+            text,
+            "a duration such as 30s, 5m or 1h30m, up to 168h",
+        ));
+    }
+    period.filter(|period| *period <= LONGEST)
 }
 
 fn list<'a>(
@@ -254,6 +277,25 @@ mod tests {
         ] {
             let (policy, _) = policy(&annotations, labelled);
             assert_eq!(selected(&policy), expected, "{annotations:?}");
+        }
+    }
+
+    #[test]
+    fn changes_gather_for_as_long_as_a_pause() {
+        for (text, expected) in [
+            ("5m", Some(300)),
+            ("1h30m", Some(5400)),
+            ("200h", None),
+            ("-5m", None),
+            ("soon", None),
+        ] {
+            let (policy, told) = policy(&[(PAUSE_PERIOD, text)], Defaults::default());
+            assert_eq!(
+                policy.gather.map(|period| period.as_secs()),
+                expected,
+                "{text}"
+            );
+            assert_eq!(told.len(), usize::from(expected.is_none()), "{text}");
         }
     }
 
