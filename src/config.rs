@@ -5,6 +5,7 @@
 //! an environment variable. None of their names may look like `REROLL_PORT` or `REROLL_…_SERVICE_HOST`: the kubelet sets
 //! variables of that form in every pod beside a Service called `reroll` (a test keeps this true).
 
+mod alerts;
 mod args;
 mod convert;
 mod values;
@@ -19,6 +20,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use crate::model::Conventions;
 pub use crate::webhook::tls::TlsVersion;
+pub use alerts::{AlertKind, AlertSettings, AlertSinkKind, AlertTarget, AlertUrl, AlertUrlError};
 pub use args::{Cli, Command, LogFormat, RunArgs};
 pub use values::{ValueError, parse_duration, parse_size};
 
@@ -33,6 +35,8 @@ pub struct Settings {
     pub restarts: RestartSettings,
     /// The admission webhook; `None` with `--no-webhook`.
     pub webhook: Option<WebhookSettings>,
+    /// Alerts to people outside of the cluster; `None` where nobody asked for them.
+    pub alerts: Option<AlertSettings>,
     /// Health, metrics and logs.
     pub ops: OpsSettings,
 }
@@ -180,6 +184,14 @@ pub enum ConfigError {
         settle: Duration,
         /// `--settle-max`.
         max: Duration,
+    },
+    /// A setting of alerts that cannot be used. The value may be a secret and is not told.
+    #[error("{flag} {problem}")]
+    Alerts {
+        /// The flag or variable.
+        flag: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
     },
 }
 

@@ -12,6 +12,7 @@ use axum::http::Uri;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::alerts::AlertArgs;
 use super::values::{
     parse_duration, parse_log_filter, parse_namespace, parse_object_name, parse_one_namespace,
     parse_positive_duration, parse_rate, parse_size, parse_webhook_url,
@@ -48,6 +49,8 @@ pub struct RunArgs {
     pub(super) restarts: RestartArgs,
     #[command(flatten)]
     pub(super) webhook: WebhookArgs,
+    #[command(flatten)]
+    pub(super) alerts: AlertArgs,
     #[command(flatten)]
     pub(super) ops: OpsArgs,
 }

@@ -43,7 +43,7 @@ impl RunArgs {
         if max < settle {
             return Err(ConfigError::SettleMax { settle, max });
         }
-        Ok(())
+        self.alerts.settings().map(drop)
     }
 }
 
@@ -54,6 +54,8 @@ impl From<RunArgs> for Settings {
             conventions: args.conventions.into(),
             restarts: args.restarts.into(),
             webhook: args.webhook.into(),
+            // What cannot be used was refused by `check`.
+            alerts: args.alerts.settings().ok().flatten(),
             ops: args.ops.into(),
         }
     }
