@@ -20,7 +20,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
-use labels::{IntentOutcome, SourceEvent, SourceRead, Webhook};
+use labels::{AlertOutcome, IntentOutcome, SourceEvent, SourceRead, Webhook};
 
 /// A fixed number of labels: name and value.
 type Labels<const N: usize> = [(&'static str, &'static str); N];
@@ -60,6 +60,7 @@ pub struct Metrics {
     startup_missed_changes: Gauge,
     leader: Gauge,
     events_dropped: Counter,
+    alerts: Counters<1>,
 }
 
 // === construction ===
@@ -121,6 +122,7 @@ impl Metrics {
             startup_missed_changes: r.counter("startup_missed_changes", "Changes that the last startup reconciliation found, made while nobody looked"),
             leader: r.counter("leader", "1 while this replica holds the Lease, else 0"),
             events_dropped: r.counter("events_dropped", "Kubernetes Events that could not be published"),
+            alerts: r.counter("alerts", "Alerts that a webhook took (sent), that it did not take (failed), or that could not wait for it (dropped)"),
             registry: Mutex::default(),
         };
         metrics.begin_at_zero();
@@ -146,6 +148,9 @@ impl Metrics {
         }
         for outcome in IntentOutcome::ALL {
             drop(self.intents.get_or_create(&[("outcome", outcome.as_str())]));
+        }
+        for outcome in AlertOutcome::ALL {
+            drop(self.alerts.get_or_create(&[("outcome", outcome.as_str())]));
         }
     }
 
@@ -267,6 +272,13 @@ impl Metrics {
     /// A Kubernetes Event could not be published.
     pub fn event_dropped(&self) {
         self.events_dropped.inc();
+    }
+
+    /// So many alerts ended like this.
+    pub fn alerts_ended(&self, outcome: AlertOutcome, count: u64) {
+        self.alerts
+            .get_or_create(&[("outcome", outcome.as_str())])
+            .inc_by(count);
     }
 }
 

@@ -65,3 +65,15 @@ label! {
         Expired = "expired",
     }
 }
+
+label! {
+    /// How an alert ended.
+    AlertOutcome {
+        /// The webhook took it.
+        Sent = "sent",
+        /// Given up: the webhook did not take it.
+        Failed = "failed",
+        /// The queue was full, or reroll ended.
+        Dropped = "dropped",
+    }
+}

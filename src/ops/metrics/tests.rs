@@ -42,6 +42,7 @@ fn record_one_of_each(metrics: &Metrics) {
     metrics.view_certificate_reload_failures(|| 1);
     metrics.leading(true);
     metrics.event_dropped();
+    metrics.alerts_ended(AlertOutcome::Failed, 3);
 }
 
 fn has(text: &str, line: &str) {
@@ -77,6 +78,8 @@ fn every_recording_shows_under_its_labels() {
         r#"reroll_restart_failures_total{kind="StatefulSet",reason="conflict"} 1"#,
         r#"reroll_reaction_seconds_bucket{le="2.5"} 1"#,
         "reroll_adoptions_total 1",
+        r#"reroll_alerts_total{outcome="failed"} 3"#,
+        r#"reroll_alerts_total{outcome="sent"} 0"#,
         "reroll_housekeeping_writes_total 1",
         "reroll_startup_reconciliation_seconds 2.5",
         "reroll_startup_missed_changes 9",

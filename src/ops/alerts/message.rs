@@ -1,0 +1,139 @@
+//! Several alerts as one message that people read.
+
+use super::{Alert, AlertCause};
+use crate::config::AlertKind;
+
+/// Workloads that a message for people names.
+pub(super) const NAMED: usize = 20;
+/// The most bytes of them, well below what any chat takes (Slack cuts text at 4,000 characters, Google Chat at 4,096).
+const MOST_TEXT: usize = 3000;
+/// The most bytes of one line.
+const MOST_LINE: usize = 600;
+
+/// What was gathered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Message {
+    /// Oldest first; a workload that keeps failing is there once.
+    pub(super) alerts: Vec<Alert>,
+    /// Earlier alerts that nobody got.
+    pub(super) lost: u64,
+}
+
+/// Lines about alerts of one kind, no more than a chat shows.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Section {
+    pub(super) kind: AlertKind,
+    pub(super) lines: Vec<String>,
+}
+
+impl Message {
+    pub(super) fn new(alerts: Vec<Alert>, lost: u64) -> Self {
+        let mut kept: Vec<Alert> = Vec::with_capacity(alerts.len());
+        for alert in alerts {
+            if alert.kind == AlertKind::Failing {
+                kept.retain(|other| {
+                    other.kind != AlertKind::Failing || other.workload != alert.workload
+                });
+            }
+            kept.push(alert);
+        }
+        Self { alerts: kept, lost }
+    }
+
+    /// One sentence about all of it.
+    pub(super) fn title(&self) -> String {
+        let count = |kind| self.of(kind).count();
+        let restarted = match count(AlertKind::Restarted) {
+            0 => None,
+            1 => Some("restarted a workload".to_owned()),
+            many => Some(format!("restarted workloads {many} times")),
+        };
+        let failing = match count(AlertKind::Failing) {
+            0 => None,
+            1 => Some("cannot restart a workload".to_owned()),
+            many => Some(format!("cannot restart {many} workloads")),
+        };
+        let both: Vec<_> = restarted.into_iter().chain(failing).collect();
+        format!("reroll {}", both.join(", and "))
+    }
+
+    /// What happened, bounded: what keeps failing first.
+    pub(super) fn sections(&self) -> Vec<Section> {
+        let (mut named, mut length) = (0, 0);
+        let mut sections = Vec::new();
+        for kind in [AlertKind::Failing, AlertKind::Restarted] {
+            let mut lines = Vec::new();
+            let mut left_out = 0;
+            for alert in self.of(kind) {
+                let line = cut(&alert.line(), MOST_LINE);
+                if left_out > 0 || named == NAMED || length + line.len() > MOST_TEXT {
+                    left_out += 1;
+                } else {
+                    named += 1;
+                    length += line.len();
+                    lines.push(line);
+                }
+            }
+            if left_out > 0 {
+                lines.push(format!("and {left_out} more"));
+            }
+            if !lines.is_empty() {
+                sections.push(Section { kind, lines });
+            }
+        }
+        sections
+    }
+
+    /// What is to be said about what was lost.
+    pub(super) fn lost_line(&self) -> Option<String> {
+        match self.lost {
+            0 => None,
+            1 => Some("An earlier alert could not be sent.".to_owned()),
+            many => Some(format!("{many} earlier alerts could not be sent.")),
+        }
+    }
+
+    fn of(&self, kind: AlertKind) -> impl Iterator<Item = &Alert> {
+        self.alerts.iter().filter(move |alert| alert.kind == kind)
+    }
+}
+
+impl Alert {
+    fn line(&self) -> String {
+        let key = &self.workload;
+        let mut causes: Vec<_> = self.causes.iter().map(AlertCause::as_str).collect();
+        let more = format!("and {} more", self.more_causes);
+        if self.more_causes > 0 {
+            causes.push(&more);
+        }
+        let causes = causes.join("; ");
+        let subject = format!("{} {}/{}", key.kind.kind, key.namespace, key.name);
+        match self.error {
+            None => format!("{subject}: {causes}"),
+            Some(error) => format!(
+                "{subject}: failed {} times, trying again: {error} ({causes})",
+                self.attempts
+            ),
+        }
+    }
+}
+
+impl AlertCause {
+    fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+/// At most so many bytes.
+fn cut(line: &str, most: usize) -> String {
+    const CUT: &str = "…";
+    if line.len() <= most {
+        return line.to_owned();
+    }
+    let most = most - CUT.len();
+    let end = line
+        .char_indices()
+        .map(|(at, _)| at)
+        .take_while(|&at| at <= most);
+    format!("{}{CUT}", &line[..end.last().unwrap_or(0)])
+}
