@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     admission::{bind, check_api_server},
-    tasks::{spawn_controller, spawn_key_watch},
+    tasks::{spawn_controller, spawn_key_watch, with_alerts},
 };
 use crate::{
     config::Settings,
@@ -249,6 +249,7 @@ impl Parts {
             leadership.clone(),
             health.liveness.heartbeat("restarts", STALLED),
         );
+        let controller = with_alerts(controller, settings.alerts.clone(), tasks, &stop.all)?;
         let controller = Arc::new(controller.with_probe(surroundings.probe));
         spawn_key_watch(&controller, store.clone(), tasks, &stop.all);
         let listed = spawn_controller(

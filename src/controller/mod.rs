@@ -44,7 +44,9 @@ use crate::{
         index::{Change, Overlay},
         workload::{Rollout, Stays, Workload},
     },
-    ops::{events::EventSink, health::Heartbeat, metrics::labels::IntentOutcome},
+    ops::{
+        alerts::AlertSink, events::EventSink, health::Heartbeat, metrics::labels::IntentOutcome,
+    },
     state::State,
 };
 
@@ -60,6 +62,7 @@ pub struct Controller {
     settings: RestartSettings,
     request_timeout: Duration,
     events: EventSink,
+    alerts: AlertSink,
     /// Held from a decision until what follows from it is filed: else an older decision, of another watch's task, could
     /// take back what a newer one filed.
     judging: Mutex<()>,
@@ -106,6 +109,7 @@ impl Controller {
             client,
             request_timeout,
             events,
+            alerts: AlertSink::default(),
             judging: Mutex::new(()),
             intents: Mutex::new(Intents::new(bounds, Instant::now())),
             intents_changed: Notify::new(),
@@ -123,6 +127,12 @@ impl Controller {
     #[must_use]
     pub fn with_probe(self, probe: Probe) -> Self {
         Self { probe, ..self }
+    }
+
+    /// The same, telling people outside of the cluster.
+    #[must_use]
+    pub fn with_alerts(self, alerts: AlertSink) -> Self {
+        Self { alerts, ..self }
     }
 
     /// The intents.

@@ -16,8 +16,10 @@ use crate::{
 const MOST_COMPLAINTS: usize = 5;
 
 impl Controller {
-    /// A workload was restarted.
-    pub(super) fn report_restart(&self, key: &WorkloadKey, causes: &[Cause]) {
+    /// A workload was restarted, after so many tries that failed.
+    pub(super) fn report_restart(&self, key: &WorkloadKey, causes: &[Cause], attempts: u32) {
+        self.alerts
+            .restarted(key, causes, attempts + 1, (self.state.clock)());
         for cause in causes {
             let secondary = cause
                 .source
@@ -33,8 +35,14 @@ impl Controller {
         }
     }
 
-    /// A restart did not go through. Conflicts are everyday; they are told when they stay.
-    pub(super) fn report_failure(&self, key: &WorkloadKey, failure: Failure, attempts: u32) {
+    /// A restart did not go through, after so many tries that failed. Conflicts are everyday; they are told when they stay.
+    pub(super) fn report_failure(
+        &self,
+        key: &WorkloadKey,
+        causes: &[Cause],
+        failure: Failure,
+        attempts: u32,
+    ) {
         let everyday = failure == Failure::Conflict && attempts < 4;
         if everyday {
             tracing::debug!(workload = %key, attempts, "a workload was written by somebody else, deciding again");
@@ -50,6 +58,8 @@ impl Controller {
             Failure::Gone | Failure::Other => "the API server answered with an error",
         };
         tracing::warn!(workload = %key, failure = failure.as_str(), attempts, "could not restart a workload, trying again");
+        self.alerts
+            .failing(key, causes, attempts + 1, why, (self.state.clock)());
         let note = format!("could not restart it, trying again: {why}");
         self.events.publish(
             self.reference(key),

@@ -254,7 +254,7 @@ impl Controller {
                 self.state.metrics.intent_ended(IntentOutcome::Done);
                 self.state.metrics.reacted(intent.since.elapsed());
                 tracing::info!(workload = %key, causes = told, "restarted a workload");
-                self.report_restart(key, causes);
+                self.report_restart(key, causes, intent.attempts);
                 self.intents().restarted(key, Instant::now());
                 self.intents().hold(key, None);
                 Finish::Over
@@ -267,7 +267,7 @@ impl Controller {
                 self.state
                     .metrics
                     .restart_failed(key.kind.kind, failure.as_str());
-                self.report_failure(key, failure, intent.attempts);
+                self.report_failure(key, causes, failure, intent.attempts);
                 Finish::Retry(backoff(intent.attempts))
             }
         }

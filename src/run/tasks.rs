@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Listed, Stop, Tasks};
 use crate::{
-    config::ClusterSettings,
+    config::{AlertSettings, ClusterSettings},
     controller::{
         Controller,
         digest_key::Store,
         watch::{Watch, Watched},
     },
     model::{SourceKind, workload::KINDS},
-    ops::health::Readiness,
+    ops::{alerts, health::Readiness},
 };
 
 /// Starts them all. What it gives ends when every first list is complete.
@@ -85,6 +85,25 @@ pub(super) fn spawn_controller(
         ("provisional intents", Ok(()))
     });
     listed
+}
+
+/// The controller with alerts, where they are wanted.
+pub(super) fn with_alerts(
+    controller: Controller,
+    settings: Option<AlertSettings>,
+    tasks: &mut Tasks,
+    stop: &CancellationToken,
+) -> anyhow::Result<Controller> {
+    let Some(settings) = settings else {
+        return Ok(controller);
+    };
+    let (sink, sender) = alerts::channel(settings, Arc::clone(&controller.state.metrics))?;
+    let send = sender.run(stop.clone());
+    tasks.spawn(async move {
+        send.await;
+        ("alerts", Ok(()))
+    });
+    Ok(controller.with_alerts(sink))
 }
 
 /// Looks after the digest key; ends the process, to be started again, when somebody replaced it.
