@@ -20,6 +20,7 @@ mod generate;
 mod proxy;
 mod support;
 
+mod alerts;
 mod canary;
 mod clock;
 mod crash;

@@ -177,13 +177,13 @@ async fn a_refused_restart_is_made_later_and_holds_up_nobody() {
 }
 
 /// A `ValidatingAdmissionPolicy` for the arena's namespace.
-struct Policy {
+pub struct Policy {
     name: String,
 }
 
 impl Policy {
     /// Creates it, and waits until the API server obeys it. It must refuse an object named or labelled as the probe.
-    async fn enforce(arena: &Arena, resources: &[&str], expression: &str) -> Self {
+    pub async fn enforce(arena: &Arena, resources: &[&str], expression: &str) -> Self {
         let name = arena.namespace.clone();
         let policy = json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
@@ -221,7 +221,7 @@ impl Policy {
         Self { name }
     }
 
-    async fn lift(self, arena: &Arena) {
+    pub async fn lift(self, arena: &Arena) {
         let both = [
             "validatingadmissionpolicybinding",
             "validatingadmissionpolicy",
