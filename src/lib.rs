@@ -21,7 +21,7 @@
 //!                ┌──────▼──────┐
 //!                │    model    │   pure: references, versions, observed, decide, stamp, patch, index
 //!                └─────────────┘
-//!     run wires all of it; config reads flags; ops has metrics, health, Events and logs
+//!     run wires all of it; config reads flags; ops has metrics, health, Events, alerts and logs
 //! ```
 //!
 //! # Where the truth is
@@ -47,7 +47,7 @@
 //! 5. The patch passes the webhook for workloads untouched. Everybody else's writes do not: [`webhook::workloads`] keeps
 //!    reroll's annotations as reroll wrote them, and where a write changes the pod template anyway it records the
 //!    versions of that moment, so that the workload is not restarted a second time ([`model::stamp`]).
-//! 6. An Event on the workload says what changed ([`controller::report`]).
+//! 6. An Event on the workload says what changed ([`controller::report`]), and so does an alert ([`ops::alerts`]).
 //!
 //! Of several replicas each does steps 1 to 3 and 5; the holder of a Lease ([`controller::lease`]) does step 4 and writes.
 //! After a crash or an upgrade step 3 is done for every workload ([`controller::reconcile`]): what changed meanwhile is

@@ -168,3 +168,22 @@ async fn a_restart_that_keeps_being_refused_is_told_and_then_its_success() {
     let alert = webhook.alert("web", "restarted").await;
     assert!(alert["attempts"].as_u64().unwrap() > 5, "{alert}");
 }
+
+#[tokio::test]
+async fn the_proxy_of_the_environment_is_used() {
+    let arena = Arena::new("alerts-proxy").await;
+    // As a proxy it is asked for somebody else's URL, and answers itself.
+    let proxy = Webhook::start().await;
+    let _reroll = proxy
+        .told_by(&arena)
+        .flag("--alert-url", "http://hooks.invalid/hush")
+        .surroundings("HTTP_PROXY", &proxy.url.replace("/hush", ""))
+        .surroundings("NO_PROXY", "localhost,.svc")
+        .start()
+        .await;
+    arena.secret("db", &[("k", "one")]).await;
+    arena.create(&deployment("web", "db", "k")).await;
+    arena.adopted("Deployment", "web").await;
+    arena.update_secret("db", &[("k", "two")]).await;
+    proxy.alert("web", "restarted").await;
+}

@@ -151,10 +151,10 @@ impl RerollBuilder {
         let mut command = Command::new(program);
         command
             .arg("run")
-            .envs(self.surroundings.iter().cloned())
-            .env_remove("KUBECONFIG")
             // Webhooks of tests are on this machine.
             .env("NO_PROXY", "*")
+            .envs(self.surroundings.iter().cloned())
+            .env_remove("KUBECONFIG")
             .arg("--kubeconfig")
             .arg(&self.kubeconfig);
         for (name, value) in &self.flags {
