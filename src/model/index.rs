@@ -10,6 +10,7 @@
 //!   kept from memory, and written again by the controller;
 //! - an edge exists from every source that a workload's policy selects, whether the source exists or not.
 
+mod contents;
 mod judge;
 mod keys;
 mod namespace;
@@ -33,7 +34,7 @@ use super::{
     policy::{Defaults, Rules},
     source::{References, SourceKey, SourceKind, SourceName},
     version::{DigestKey, Version},
-    workload::{Kind, Workload, WorkloadKey},
+    workload::{Workload, WorkloadKey},
 };
 
 /// How long a deleted source is remembered, in seconds.
@@ -182,27 +183,6 @@ impl Index {
         }
     }
 
-    /// The sources of a kind, with their resourceVersions: what a new list is compared with. `within`: one namespace.
-    pub fn sources(&self, kind: SourceKind, within: Option<&str>) -> HashMap<SourceKey, u64> {
-        let spaces = self
-            .namespaces
-            .iter()
-            .filter(|(name, _)| within.is_none_or(|within| within == name.as_str()));
-        let mut all = HashMap::new();
-        for (namespace, space) in spaces {
-            for (source, known) in &space.sources {
-                if let (Source::Present(version), true) = (known, source.kind == kind) {
-                    let key = SourceKey {
-                        namespace: namespace.clone(),
-                        source: source.clone(),
-                    };
-                    all.insert(key, version.resource_version);
-                }
-            }
-        }
-        all
-    }
-
     /// Takes in a workload as it was read.
     pub fn apply_workload(&mut self, key: &WorkloadKey, workload: Workload) -> Seen {
         let (digest_key, defaults) = (&self.key, self.conventions.defaults());
@@ -241,28 +221,6 @@ impl Index {
         }
     }
 
-    /// The workloads of a kind: what a new list is compared with. `within`: one namespace.
-    pub fn workloads(&self, kind: Option<Kind>, within: Option<&str>) -> Vec<WorkloadKey> {
-        let spaces = self
-            .namespaces
-            .iter()
-            .filter(|(name, _)| within.is_none_or(|within| within == name.as_str()));
-        spaces
-            .flat_map(|(namespace, space)| {
-                let of_kind = move |row: Kind| kind.is_none_or(|kind| kind == row);
-                space
-                    .workloads
-                    .keys()
-                    .filter(move |(row, _)| of_kind(row))
-                    .map(|(kind, name)| WorkloadKey {
-                        kind,
-                        namespace: namespace.clone(),
-                        name: name.clone(),
-                    })
-            })
-            .collect()
-    }
-
     /// Takes in a namespace's default opt-in; gives the workloads for which that changes something.
     pub fn apply_namespace(&mut self, name: &str, default: Option<String>) -> Vec<WorkloadKey> {
         if default.is_none() && !self.namespaces.contains_key(name) {
@@ -286,15 +244,6 @@ impl Index {
             }
         }
         self.workloads(None, Some(name))
-    }
-
-    /// The namespaces that have a default opt-in.
-    pub fn labelled_namespaces(&self) -> Vec<String> {
-        let labelled = self
-            .namespaces
-            .iter()
-            .filter(|(_, space)| space.default.is_some());
-        labelled.map(|(name, _)| name.clone()).collect()
     }
 
     /// What holds for a namespace's workloads that say nothing else.
@@ -387,23 +336,6 @@ impl Index {
             });
         }
         self.namespaces.retain(|_, space| !space.is_empty());
-    }
-
-    /// How many sources exist, and how many workloads opted in.
-    pub fn size(&self) -> (usize, usize) {
-        let present = |source: &&Source| matches!(source, Source::Present(_));
-        let sources = self
-            .namespaces
-            .values()
-            .map(|space| space.sources.values().filter(present).count())
-            .sum();
-        let opted_in = |tracked: &&Tracked| tracked.policy.opted_in();
-        let workloads = self
-            .namespaces
-            .values()
-            .map(|space| space.workloads.values().filter(opted_in).count())
-            .sum();
-        (sources, workloads)
     }
 
     fn tracked_mut(&mut self, key: &WorkloadKey) -> Option<&mut Tracked> {

@@ -1,0 +1,80 @@
+//! What is in the index: what a new list is compared with, and how much it is.
+
+use std::collections::HashMap;
+
+use super::{Index, Tracked, namespace::Source};
+use crate::model::{
+    source::{SourceKey, SourceKind},
+    workload::{Kind, WorkloadKey},
+};
+
+impl Index {
+    /// The sources of a kind, with their resourceVersions: what a new list is compared with. `within`: one namespace.
+    pub fn sources(&self, kind: SourceKind, within: Option<&str>) -> HashMap<SourceKey, u64> {
+        let spaces = self
+            .namespaces
+            .iter()
+            .filter(|(name, _)| within.is_none_or(|within| within == name.as_str()));
+        let mut all = HashMap::new();
+        for (namespace, space) in spaces {
+            for (source, known) in &space.sources {
+                if let (Source::Present(version), true) = (known, source.kind == kind) {
+                    let key = SourceKey {
+                        namespace: namespace.clone(),
+                        source: source.clone(),
+                    };
+                    all.insert(key, version.resource_version);
+                }
+            }
+        }
+        all
+    }
+
+    /// The workloads of a kind: what a new list is compared with. `within`: one namespace.
+    pub fn workloads(&self, kind: Option<Kind>, within: Option<&str>) -> Vec<WorkloadKey> {
+        let spaces = self
+            .namespaces
+            .iter()
+            .filter(|(name, _)| within.is_none_or(|within| within == name.as_str()));
+        spaces
+            .flat_map(|(namespace, space)| {
+                let of_kind = move |row: Kind| kind.is_none_or(|kind| kind == row);
+                space
+                    .workloads
+                    .keys()
+                    .filter(move |(row, _)| of_kind(row))
+                    .map(|(kind, name)| WorkloadKey {
+                        kind,
+                        namespace: namespace.clone(),
+                        name: name.clone(),
+                    })
+            })
+            .collect()
+    }
+
+    /// The namespaces that have a default opt-in.
+    pub fn labelled_namespaces(&self) -> Vec<String> {
+        let labelled = self
+            .namespaces
+            .iter()
+            .filter(|(_, space)| space.default.is_some());
+        labelled.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// How many sources exist, and how many workloads opted in.
+    pub fn size(&self) -> (usize, usize) {
+        let present = |source: &&Source| matches!(source, Source::Present(_));
+        let sources = self
+            .namespaces
+            .values()
+            .map(|space| space.sources.values().filter(present).count())
+            .sum();
+        let opted_in = |tracked: &&Tracked| tracked.policy.opted_in();
+        let workloads = self
+            .namespaces
+            .values()
+            .map(|space| space.workloads.values().filter(opted_in).count())
+            .sum();
+        (sources, workloads)
+    }
+}
