@@ -37,6 +37,7 @@ struct Before {
     opts: Vec<Opt>,
     /// Which were to be restarted as soon as what held them was back.
     pending: Vec<bool>,
+    workloads: Vec<Workload>,
     /// A resourceVersion that is later than all that was done.
     at: u64,
 }
@@ -74,6 +75,7 @@ pub async fn storm(
         pending: (0..world.workloads.len())
             .map(|number| world.is_pending(number))
             .collect(),
+        workloads: world.workloads.clone(),
         at: watches.recorder.settled_at(arena).await,
     };
     // What needs the webhook, and its absence.
@@ -332,6 +334,11 @@ async fn assert_up_to_date(
     before: &Before,
 ) {
     let mut wrong = Vec::new();
+    // What was to be restarted for may have been put back since, and needs no restart then.
+    let as_observed = World {
+        workloads: before.workloads.clone(),
+        ..world.clone()
+    };
     for (number, workload) in world.workloads.iter().enumerate() {
         if workload.opt == Opt::Out {
             continue;
@@ -340,7 +347,7 @@ async fn assert_up_to_date(
         let newly = story.adopted.get(name).copied();
         let adopted = newly.unwrap_or(before.at);
         let changed = watches.recorder.changed_at(workload.kind, name);
-        let pending = before.pending.get(number) == Some(&true);
+        let pending = before.pending.get(number) == Some(&true) && as_observed.is_pending(number);
         let as_before = newly.is_none() && before.opts.get(number) == Some(&workload.opt);
         if pending && as_before && changed < before.at {
             wrong.push(format!("was never restarted: {workload:?}"));
