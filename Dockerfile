@@ -37,6 +37,8 @@ END
 
 COPY Cargo.toml Cargo.lock ./
 COPY src src
+# Not built here, but Cargo.toml names it.
+COPY tests/support/under_test.rs tests/support/
 ARG SOURCE_DATE_EPOCH=0
 # The cache holds downloads only: with one for target/, cargo would go by modification times, and miss changes.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked <<END
