@@ -8,6 +8,7 @@
 mod alerts;
 mod args;
 mod convert;
+mod kinds;
 mod values;
 
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use axum::http::Uri;
 use clap::{CommandFactory as _, FromArgMatches as _};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use crate::model::Conventions;
+use crate::model::{Conventions, workload::Kinds};
 pub use crate::webhook::tls::TlsVersion;
 pub use alerts::{AlertKind, AlertSettings, AlertSinkKind, AlertTarget, AlertUrl, AlertUrlError};
 pub use args::{Cli, Command, LogFormat, RunArgs};
@@ -50,6 +51,10 @@ pub struct ClusterSettings {
     pub context: Option<String>,
     /// The namespaces to work in, sorted, each once; empty means all.
     pub namespaces: Vec<String>,
+    /// The kinds of workloads.
+    pub kinds: Kinds,
+    /// How often to look for those of them that the cluster does not have.
+    pub discovery_interval: Duration,
     /// Where reroll itself lives: the Lease and the digest key's Secret.
     pub own_namespace: String,
     /// Name of the Lease in it.
@@ -169,6 +174,12 @@ pub enum ConfigError {
     /// A webhook that is wanted and not wanted.
     #[error("--no-webhook and --webhook-url exclude each other")]
     NoWebhookWithUrl,
+    /// Two rows for one kind.
+    #[error(
+        "--workload-kind names {0}, which is known already: give each kind once, and leave it out of --optional-kinds to \
+         describe it in another way"
+    )]
+    KindTwice(String),
     /// Namespaces to work in, and namespaces to leave alone.
     #[error(
         "--namespaces and --ignore-namespaces exclude each other: leave it out of the first list"

@@ -34,7 +34,7 @@ use crate::{
         pulse::Pulses,
         restart::Probe,
     },
-    model::{Index, observed::FORMAT},
+    model::{DigestKey, Index, observed::FORMAT},
     ops::{
         events,
         health::{self, Health, Liveness, Readiness},
@@ -229,7 +229,7 @@ impl Parts {
         let key = key.with_format(surroundings.format);
         tracing::info!(%api_server, user = own_user, digest_key = key.id(), "connected");
         let state = Arc::new(State::new(
-            Index::new(key).with_conventions(Arc::new(settings.conventions.clone())),
+            index(settings, key),
             surroundings.clock,
             Arc::clone(&metrics),
             own_user,
@@ -299,6 +299,13 @@ impl Parts {
             tracing::info!("ready");
         }
     }
+}
+
+/// An index that knows nothing yet but what was agreed on.
+fn index(settings: &Settings, key: DigestKey) -> Index {
+    Index::new(key)
+        .with_conventions(Arc::new(settings.conventions.clone()))
+        .with_kinds(settings.cluster.kinds.clone())
 }
 
 /// Whether this replica can lead. The pulse of watches is no part of liveness: a process that starts again would meet

@@ -13,6 +13,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::alerts::AlertArgs;
+use super::kinds::{KindSpec, parse_workload_kind};
 use super::values::{
     parse_duration, parse_log_filter, parse_namespace, parse_object_name, parse_one_namespace,
     parse_positive_duration, parse_rate, parse_size, parse_webhook_url,
@@ -75,6 +76,44 @@ pub(super) struct ClusterArgs {
         value_parser = parse_namespace
     )]
     pub(super) namespaces: Vec<String>,
+
+    /// Kinds of other projects to restart as well, where the cluster has them, separated by commas; empty for none
+    #[arg(
+        long,
+        value_name = "KINDS",
+        env = "REROLL_OPTIONAL_KINDS",
+        default_value = "rollouts,deploymentconfigs",
+        value_delimiter = ',',
+        value_parser = OptionalKind::parse
+    )]
+    pub(super) optional_kinds: Vec<Option<OptionalKind>>,
+
+    /// Another kind with a pod template: GROUP/VERSION/KIND[=PLURAL][:POINTER]; may be given more than once
+    #[allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "no link: it is shown in the help as it stands"
+    )]
+    ///
+    /// POINTER is the JSON pointer to the pod template, if that is not /spec/template; PLURAL is what the kind is called
+    /// in paths, if that is unusual. Where the cluster has no such kind, it is looked for until it has.
+    #[arg(
+        long,
+        value_name = "KIND",
+        env = "REROLL_WORKLOAD_KINDS",
+        value_delimiter = ',',
+        value_parser = parse_workload_kind
+    )]
+    pub(super) workload_kind: Vec<Option<KindSpec>>,
+
+    /// How often to look whether the cluster has kinds now that it did not have
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "REROLL_DISCOVERY_INTERVAL",
+        default_value = "30s",
+        value_parser = parse_positive_duration
+    )]
+    pub(super) discovery_interval: Duration,
 
     /// The namespace that reroll lives in: its Lease and the digest key's Secret are there
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "reroll", value_parser = parse_one_namespace)]
@@ -314,6 +353,29 @@ pub(super) struct OpsArgs {
     /// How long to keep serving after readiness went away, for load balancers that lag
     #[arg(long, value_name = "DURATION", env = "REROLL_DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]
     pub(super) drain_delay: Duration,
+}
+
+/// A kind that reroll knows, and not every cluster has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OptionalKind {
+    /// Argo Rollouts.
+    Rollouts,
+    /// `OpenShift`'s.
+    DeploymentConfigs,
+}
+
+impl OptionalKind {
+    /// The empty string passes, as no kind.
+    fn parse(value: &str) -> Result<Option<Self>, &'static str> {
+        match value.trim() {
+            "" => Ok(None),
+            "rollouts" => Ok(Some(Self::Rollouts)),
+            "deploymentconfigs" => Ok(Some(Self::DeploymentConfigs)),
+            _ => Err(
+                "expected rollouts or deploymentconfigs; --workload-kind is for all other kinds",
+            ),
+        }
+    }
 }
 
 /// The form of log lines.

@@ -1,18 +1,22 @@
 //! From what was typed to settings.
 
+use std::collections::BTreeSet;
+
 use super::args::{
-    ClusterArgs, ConventionArgs, DeleteChoice, OpsArgs, RecreateChoice, Resource, RestartArgs,
-    RunArgs, WebhookArgs,
+    ClusterArgs, ConventionArgs, DeleteChoice, OpsArgs, OptionalKind, RecreateChoice, Resource,
+    RestartArgs, RunArgs, WebhookArgs,
 };
+use super::kinds::KindSpec;
 use super::{
     CertificateFiles, ClusterSettings, ConfigError, LocalRegistration, OpsSettings,
     RestartSettings, Settings, WebhookSettings,
 };
 use crate::model::{
-    Conventions,
+    Conventions, Kind,
     annotation::reloader,
     conventions::Vocabulary,
     policy::{IgnoredKinds, OnDelete, OnRecreate},
+    workload::{DEPLOYMENT_CONFIG, KINDS, Kinds, ROLLOUT},
 };
 
 impl RunArgs {
@@ -43,6 +47,7 @@ impl RunArgs {
         if max < settle {
             return Err(ConfigError::SettleMax { settle, max });
         }
+        self.cluster.check_kinds()?;
         self.alerts.settings().map(drop)
     }
 }
@@ -61,8 +66,40 @@ impl From<RunArgs> for Settings {
     }
 }
 
+impl ClusterArgs {
+    /// The built-in kinds that are wanted.
+    fn built_in(&self) -> impl Iterator<Item = Kind> {
+        let wants = |kind| self.optional_kinds.contains(&Some(kind));
+        let rollouts = wants(OptionalKind::Rollouts).then_some(&ROLLOUT);
+        let configs = wants(OptionalKind::DeploymentConfigs).then_some(&DEPLOYMENT_CONFIG);
+        KINDS.iter().chain(rollouts).chain(configs)
+    }
+
+    fn check_kinds(&self) -> Result<(), ConfigError> {
+        let built_in = self.built_in().map(|row| (row.group, row.kind));
+        let mut known: BTreeSet<_> = built_in.collect();
+        for spec in self.workload_kind.iter().flatten() {
+            if !known.insert(spec.name()) {
+                let (group, kind) = spec.name();
+                return Err(ConfigError::KindTwice(format!("{group}/{kind}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The table of kinds, each once.
+    fn kinds(&self) -> Kinds {
+        let configured = self.workload_kind.iter().flatten().cloned();
+        let rows = self.built_in().chain(configured.map(KindSpec::row));
+        rows.fold(Kinds::none(), |kinds, row| {
+            kinds.clone().with(row).unwrap_or(kinds)
+        })
+    }
+}
+
 impl From<ClusterArgs> for ClusterSettings {
     fn from(args: ClusterArgs) -> Self {
+        let kinds = args.kinds();
         let mut namespaces = args.namespaces;
         namespaces.retain(|name| !name.is_empty());
         namespaces.sort_unstable();
@@ -75,6 +112,8 @@ impl From<ClusterArgs> for ClusterSettings {
             kubeconfig: args.kubeconfig,
             context: args.context,
             namespaces,
+            kinds,
+            discovery_interval: args.discovery_interval,
             own_namespace: args.own_namespace,
             lease_name: args.lease_name,
             lease_duration: args.lease_duration,

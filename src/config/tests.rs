@@ -63,6 +63,32 @@ const REFUSED: &[(&[&str], &[&str])] = &[
             "--no-webhook",
         ],
     ),
+    (
+        &["--no-webhook", "--workload-kind=example.com/v1/app"],
+        &[
+            "--workload-kind <KIND>",
+            "\"app\" is not a kind such as App",
+        ],
+    ),
+    (
+        &["--no-webhook", "--workload-kind=argoproj.io/v1/Rollout"],
+        &[
+            "--workload-kind names argoproj.io/Rollout",
+            "--optional-kinds",
+        ],
+    ),
+    (
+        &[
+            "--no-webhook",
+            "--workload-kind=a.b/v1/App",
+            "--workload-kind=a.b/v2/App",
+        ],
+        &["--workload-kind names a.b/App"],
+    ),
+    (
+        &["--no-webhook", "--optional-kinds=cronjobs"],
+        &["--optional-kinds <KINDS>", "rollouts or deploymentconfigs"],
+    ),
     (&["--tls-cert=a"], &["--tls-cert needs --tls-key as well"]),
     (&["--tls-key=a"], &["--tls-key needs --tls-cert as well"]),
     (
@@ -208,6 +234,37 @@ fn values_arrive_in_settings() {
     );
     assert_eq!(webhook.max_body, 512 * 1024);
     assert!(webhook.local.is_none());
+}
+
+#[test]
+fn kinds_come_from_flags() {
+    let kinds = |flags: &[&str]| {
+        let flags: Vec<_> = ["--no-webhook"].iter().chain(flags).copied().collect();
+        let kinds = parse(&flags).unwrap().cluster.kinds;
+        let optional = kinds.iter().filter(|kind| kind.optional);
+        let named: Vec<_> = optional.map(ToString::to_string).collect();
+        assert_eq!(kinds.iter().count(), 3 + named.len());
+        named.join(" ")
+    };
+    let known = "argoproj.io/v1alpha1/Rollout apps.openshift.io/v1/DeploymentConfig";
+    assert_eq!(kinds(&[]), known);
+    assert_eq!(kinds(&["--optional-kinds="]), "");
+    assert_eq!(
+        kinds(&["--optional-kinds=rollouts", "--workload-kind="]),
+        "argoproj.io/v1alpha1/Rollout"
+    );
+    let more = kinds(&[
+        "--workload-kind=a.b/v1/App,a.c/v1/App",
+        "--workload-kind=a.b/v1/Bee",
+    ]);
+    assert_eq!(more, format!("{known} a.b/v1/App a.c/v1/App a.b/v1/Bee"));
+    assert_eq!(
+        kinds(&[
+            "--optional-kinds=",
+            "--workload-kind=argoproj.io/v1/Rollout"
+        ]),
+        "argoproj.io/v1/Rollout"
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 #[error("{0}")]
 pub struct ValueError(String);
 
-fn refuse<T>(message: impl Into<String>) -> Result<T, ValueError> {
+pub(super) fn refuse<T>(message: impl Into<String>) -> Result<T, ValueError> {
     Err(ValueError(message.into()))
 }
 

@@ -1,6 +1,6 @@
 //! What is looked up once for a workload: whether its pods have ever started, and when its revision was made.
 
-use std::fmt::Debug;
+use std::{collections::BTreeMap, fmt::Debug};
 
 use k8s_openapi::{
     api::{
@@ -16,13 +16,14 @@ use kube::{
 };
 use tokio::time::timeout;
 
-use super::{Controller, watch::workloads};
+use super::Controller;
 use crate::{
     model::{
         Cause, CauseKind, Decision, SourceName, WorkloadKey,
         decide::{Lookup, restart_for},
         policy::OnAdopt,
         source::containers_using,
+        workload::{Kind, Revisions},
     },
     ops::events::EventType,
 };
@@ -95,7 +96,7 @@ impl Controller {
         let Some(object) = self.object(key).await? else {
             return Ok(false);
         };
-        let Some(selector) = selector(&object) else {
+        let Some(selector) = selector(key.kind, &object) else {
             return Ok(true);
         };
         let pods = Api::<Pod>::namespaced(self.client.clone(), &key.namespace);
@@ -125,19 +126,23 @@ impl Controller {
 
     /// When the workload's current revision was made, in unix seconds; `None` where that cannot be told.
     async fn current_revision(&self, key: &WorkloadKey) -> Result<Option<i64>, ()> {
+        let Some(revisions) = key.kind.revisions else {
+            return Ok(None);
+        };
         let object = self.object(key).await?;
         let found = object
             .as_ref()
-            .and_then(|object| Some((object.uid()?, selector(object)?)));
+            .and_then(|object| Some((object.uid()?, selector(key.kind, object)?)));
         let Some((uid, selector)) = found else {
             return Ok(None);
         };
         let params = ListParams::default().labels_from(&selector);
-        if key.kind.kind == "Deployment" {
-            self.newest_owned::<ReplicaSet>(key, &uid, &params).await
-        } else {
-            self.newest_owned::<ControllerRevision>(key, &uid, &params)
-                .await
+        match revisions {
+            Revisions::ReplicaSets => self.newest_owned::<ReplicaSet>(key, &uid, &params).await,
+            Revisions::ControllerRevisions => {
+                self.newest_owned::<ControllerRevision>(key, &uid, &params)
+                    .await
+            }
         }
     }
 
@@ -165,14 +170,70 @@ impl Controller {
     }
 
     async fn object(&self, key: &WorkloadKey) -> Result<Option<DynamicObject>, ()> {
-        let api = workloads(self.client.clone(), key.kind, &key.namespace);
+        let api = self.workloads(key);
         let answer: Result<_, _> = timeout(self.request_timeout, api.get_opt(&key.name)).await;
         answer.map_err(drop)?.map_err(drop)
     }
 }
 
-fn selector(object: &DynamicObject) -> Option<Selector> {
-    let selector: LabelSelector =
-        serde_json::from_value(object.data.pointer("/spec/selector")?.clone()).ok()?;
-    selector.try_into().ok()
+/// What selects a workload's pods. Kinds that not every cluster has may mean something else by `spec.selector`, or
+/// write it otherwise; one that would select everything is none. Then it is the labels that the template gives.
+fn selector(kind: Kind, object: &DynamicObject) -> Option<Selector> {
+    let own = object.data.pointer("/spec/selector").and_then(|selector| {
+        let selector: LabelSelector = serde_json::from_value(selector.clone()).ok()?;
+        let selects = selector.match_labels.is_some() || selector.match_expressions.is_some();
+        selects.then_some(selector)
+    });
+    let selector = own.or_else(|| {
+        let template = object.data.pointer(kind.template)?;
+        let labels = template.pointer("/metadata/labels")?.clone();
+        let labels: BTreeMap<_, _> = serde_json::from_value(labels).ok()?;
+        (!labels.is_empty()).then_some(LabelSelector {
+            match_labels: Some(labels),
+            match_expressions: None,
+        })
+    });
+    selector?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::workload::{DEPLOYMENT_CONFIG, KINDS};
+
+    #[test]
+    fn what_selects_the_pods() {
+        let labels = json!({"metadata": {"labels": {"t": "1"}}});
+        let rows: [(Kind, Value, Value, Option<&str>); 6] = [
+            (
+                &KINDS[0],
+                json!({"matchLabels": {"a": "b"}}),
+                labels.clone(),
+                Some("a=b"),
+            ),
+            (
+                &DEPLOYMENT_CONFIG,
+                json!({"a": "b"}),
+                labels.clone(),
+                Some("t=1"),
+            ),
+            (&DEPLOYMENT_CONFIG, json!(null), labels.clone(), Some("t=1")),
+            (&DEPLOYMENT_CONFIG, json!("a=b"), labels, Some("t=1")),
+            (
+                &DEPLOYMENT_CONFIG,
+                json!({}),
+                json!({"metadata": {"labels": {}}}),
+                None,
+            ),
+            (&DEPLOYMENT_CONFIG, json!({}), json!({}), None),
+        ];
+        for (kind, own, template, expected) in rows {
+            let object = json!({"metadata": {}, "spec": {"selector": own, "template": template}});
+            let found = selector(kind, &serde_json::from_value(object).unwrap());
+            let found = found.map(|found| found.to_string());
+            assert_eq!(found.as_deref(), expected, "{own} {template}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ pub mod digest_key;
 pub mod housekeeping;
 pub mod intents;
 pub mod key_watch;
+pub mod kinds;
 pub mod lease;
 pub mod pulse;
 pub mod reconcile;
@@ -32,6 +33,7 @@ use tokio::{sync::Notify, time::Instant};
 use self::{
     housekeeping::Housekeeping,
     intents::{Bounds, Held, Intents, Pacing},
+    kinds::Served,
     lease::Leadership,
     restart::Probe,
 };
@@ -71,6 +73,8 @@ pub struct Controller {
     housekeeping: Mutex<Housekeeping>,
     housekeeping_changed: Notify,
     leadership: Leadership,
+    /// What the kinds that not every cluster has are called.
+    served: Mutex<Served>,
     /// Shows that the restart loop is alive.
     heartbeat: Heartbeat,
     probe: Probe,
@@ -116,6 +120,7 @@ impl Controller {
             housekeeping: Mutex::new(Housekeeping::new(settings.adopt_rate, Instant::now())),
             housekeeping_changed: Notify::new(),
             leadership,
+            served: Mutex::default(),
             heartbeat,
             probe: Arc::new(|_| {}),
             listed: AtomicBool::new(false),
@@ -202,6 +207,9 @@ impl Controller {
         }
         if seen.lost_opt_in {
             self.report_lost_opt_in(key);
+        }
+        for borrower in &seen.borrowers {
+            self.judge(borrower, Occasion::Look);
         }
     }
 

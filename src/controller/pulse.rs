@@ -14,7 +14,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    http::{Request, Response},
+    http::{Request, Response, StatusCode},
 };
 use futures::{StreamExt, TryFutureExt, future::BoxFuture};
 use tokio::time::Instant;
@@ -50,6 +50,11 @@ impl Pulses {
         if let Some(at) = self.watches().get_mut(path) {
             *at = Instant::now();
         }
+    }
+
+    /// Nobody watches what the API server does not serve any more.
+    fn forget(&self, path: &str) {
+        self.watches().remove(path);
     }
 
     fn watches(&self) -> MutexGuard<'_, BTreeMap<String, Instant>> {
@@ -102,7 +107,9 @@ where
         let pulses = self.pulses.clone();
         let answer = self.inner.call(request);
         Box::pin(answer.map_ok(move |response| {
-            if !response.status().is_success() {
+            if response.status() == StatusCode::NOT_FOUND {
+                pulses.forget(&path);
+            } else if !response.status().is_success() {
                 pulses.beat(&path);
             }
             response.map(|body| {

@@ -121,6 +121,7 @@ impl Controller {
             // One of many at once, for a moment: the watch of the digest key says what is wrong, once for all.
             Held::UnknownKey => return,
             Held::NoRoom => return self.report_no_room(key),
+            Held::Dropped => return self.report_dropped(key),
             Held::Paused => ("NotRolling", "it was restarted, but it is paused: its pods roll when it is resumed".to_owned()),
             Held::OnDelete => (
                 "NotRolling",
@@ -184,6 +185,24 @@ impl Controller {
         );
     }
 
+    /// Restarting it again and again would not help.
+    pub(super) fn report_dropped(&self, key: &WorkloadKey) {
+        let (kind, pointer) = (key.kind, key.kind.template);
+        tracing::warn!(workload = %key, %kind, pointer, "the API server drops what a restart sets: is the pointer right, and the schema?");
+        let note = format!(
+            "not restarted: the schema of {} drops annotations of the pod template at {pointer}; it must list them, or \
+             say x-kubernetes-preserve-unknown-fields for metadata there",
+            key.kind.kind
+        );
+        self.events.publish(
+            self.reference(key),
+            EventType::Warning,
+            "NotRestarted",
+            note,
+            None,
+        );
+    }
+
     /// A workload lost its opt-in, perhaps although somebody only meant to roll back.
     pub(super) fn report_lost_opt_in(&self, key: &WorkloadKey) {
         if !self.leadership.leads() {
@@ -209,8 +228,8 @@ impl Controller {
             .is_some_and(|decision| decision.outcome == Outcome::Restart);
         let news = {
             let mut intents = self.intents();
-            // Whether there is room by now shows when it is written; until then it is no news.
-            let no_room = intents.held(key) == Some(Held::NoRoom);
+            // Whether there is room by now, or a place, shows when it is written; until then it is no news.
+            let no_room = matches!(intents.held(key), Some(Held::NoRoom | Held::Dropped));
             if held.is_none() && no_room && (restarts || judged.unwritten) {
                 false
             } else {

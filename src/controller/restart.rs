@@ -21,12 +21,11 @@ use super::{
     Controller,
     confirm::Unconfirmed,
     intents::{Finish, Held, Intent},
-    watch::workloads,
 };
 use crate::{
     model::{
         Cause, Decision, Observed, Outcome, WorkloadKey, annotation::FIELD_MANAGER, patch,
-        stamp::Own, workload::Workload,
+        workload::Workload,
     },
     ops::metrics::labels::IntentOutcome,
 };
@@ -220,16 +219,13 @@ impl Controller {
                 .workload
                 .has_room(observed.len(), last_restart.len())
             {
-                let own = Own {
-                    observed: Some(observed),
-                    last_restart: None,
-                    restarted_for: Some(next.restarted_for.clone()),
-                };
                 Some(patch::restart(
                     key.kind,
                     &tracked.workload,
-                    &own,
+                    &observed,
+                    &next.restarted_for,
                     &last_restart,
+                    (self.state.clock)(),
                 ))
             } else {
                 None
@@ -240,6 +236,13 @@ impl Controller {
             self.intents().unused();
             return Finish::Over;
         };
+        if self.drops(key, &patch, &next.restarted_for).await {
+            if self.intents().hold(key, Some(Held::Dropped)) {
+                self.report_dropped(key);
+            }
+            self.intents().unused();
+            return Finish::Over;
+        }
         (self.probe)(Moment::BeforePatch);
         let answer = self.send(key, patch).await;
         (self.probe)(Moment::AnswerUnread);
@@ -285,7 +288,7 @@ impl Controller {
     }
 
     async fn send(&self, key: &WorkloadKey, patch: patch::Patch) -> Answer {
-        let api = workloads(self.client.clone(), key.kind, &key.namespace);
+        let api = self.workloads(key);
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
@@ -312,7 +315,7 @@ impl Controller {
     }
 
     async fn read_workload(&self, key: &WorkloadKey) {
-        let api = workloads(self.client.clone(), key.kind, &key.namespace);
+        let api = self.workloads(key);
         match timeout(self.request_timeout, api.get_opt(&key.name)).await {
             Ok(Ok(Some(object))) => self.take_over(key, object),
             Ok(Ok(None)) => self.workload_deleted(key),

@@ -16,10 +16,7 @@ use backon::ExponentialBuilder;
 use futures::{StreamExt, TryStreamExt};
 use kube::{
     Api, Client, Resource,
-    core::{
-        ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind, NamespaceResourceScope,
-        ObjectMeta, error_boundary::InvalidObject,
-    },
+    core::{DeserializeGuard, NamespaceResourceScope, ObjectMeta, error_boundary::InvalidObject},
     runtime::{
         WatchStreamExt,
         utils::{Backoff, ResetTimerBackoff},
@@ -44,6 +41,8 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(800), Duration::from_
 const CALM_AFTER: Duration = Duration::from_mins(2);
 /// RBAC does not allow it.
 const FORBIDDEN: u16 = 403;
+/// The API server does not serve the kind.
+const NOT_FOUND: u16 = 404;
 
 /// One thing that is watched, in one namespace or in all.
 pub struct Watch {
@@ -91,7 +90,7 @@ impl Watched {
 }
 
 impl Watch {
-    /// Watches for ever.
+    /// Watches for ever; a kind that not every cluster has, until the API server serves it no more.
     pub async fn run(self, controller: Arc<Controller>, client: Client) {
         let config = everywhere_but(
             &controller.conventions.ignored_namespaces,
@@ -109,7 +108,7 @@ impl Watch {
                     .await;
             }
             Watched::Workloads(kind) => {
-                let row = resource(kind);
+                let row = controller.served_as(kind);
                 let api = within.map_or_else(
                     || Api::all_with(client.clone(), &row),
                     |name| Api::namespaced_with(client.clone(), name, &row),
@@ -206,6 +205,9 @@ impl Watch {
                 Ok(None) => return,
                 Err(error) => {
                     let (reason, code) = class(&error);
+                    if code == NOT_FOUND && self.what.may_go() {
+                        return;
+                    }
                     let what = self.what.plural();
                     let remedy = (code == FORBIDDEN)
                         .then_some("give reroll's ServiceAccount list and watch on them");
@@ -228,6 +230,10 @@ impl Watch {
 }
 
 impl Watched {
+    fn may_go(self) -> bool {
+        matches!(self, Self::Workloads(kind) if kind.optional)
+    }
+
     /// One object that cannot be read is left out; it does not stop the others.
     fn apply<F: Feed>(self, feed: &F, object: Result<F::Object, InvalidObject>) {
         match object {
@@ -271,16 +277,6 @@ fn meta<K: Resource>(object: &Result<K, InvalidObject>) -> &ObjectMeta {
         Ok(object) => object.meta(),
         Err(invalid) => &invalid.metadata,
     }
-}
-
-/// The API of a kind of workload in one namespace.
-pub fn workloads(client: Client, kind: Kind, namespace: &str) -> Api<DynamicObject> {
-    Api::namespaced_with(client, namespace, &resource(kind))
-}
-
-fn resource(kind: Kind) -> ApiResource {
-    let gvk = GroupVersionKind::gvk(kind.group, kind.version, kind.kind);
-    ApiResource::from_gvk_with_plural(&gvk, kind.plural)
 }
 
 /// The class of a failure, for the log: the error's own text may quote an object.

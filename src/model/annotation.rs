@@ -25,6 +25,10 @@ pub const LAST_RESTART: &str = "reroll.dev/last-restart";
 /// Written by reroll on the pod template: this is what rolls the pods.
 pub const RESTARTED_FOR: &str = "reroll.dev/restarted-for";
 
+/// Written by reroll on the metadata of what is restarted by `spec.restartAt`: `MARK@TIME`, the mark that `observed`
+/// belongs to, and the time that was set with it.
+pub const RESTARTED_AT: &str = "reroll.dev/restarted-at";
+
 /// The field manager of reroll's own writes; with the user, what its webhook knows them by.
 pub const FIELD_MANAGER: &str = "reroll";
 

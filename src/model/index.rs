@@ -10,6 +10,7 @@
 //!   kept from memory, and written again by the controller;
 //! - an edge exists from every source that a workload's policy selects, whether the source exists or not.
 
+mod borrow;
 mod contents;
 mod judge;
 mod keys;
@@ -34,7 +35,7 @@ use super::{
     policy::{Defaults, Rules},
     source::{References, SourceKey, SourceKind, SourceName},
     version::{DigestKey, Version},
-    workload::{Workload, WorkloadKey},
+    workload::{Kinds, Workload, WorkloadKey},
 };
 
 /// How long a deleted source is remembered, in seconds.
@@ -49,6 +50,7 @@ pub struct Index {
     /// Ids of digest keys that are known to be out of use.
     retired: BTreeSet<String>,
     conventions: Arc<Conventions>,
+    kinds: Kinds,
 }
 
 /// What a source's event did.
@@ -63,12 +65,14 @@ pub struct Change {
 }
 
 /// What taking in a workload showed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// It has become adopted by a write that is seen only now: by the webhook, or by another replica.
     pub adopted: bool,
     /// It was opted in, and what did that is gone from it. An `off` in its place is somebody's will and does not count.
     pub lost_opt_in: bool,
+    /// Others that have its template, which uses something else now.
+    pub borrowers: Vec<WorkloadKey>,
 }
 
 impl Index {
@@ -80,7 +84,19 @@ impl Index {
             namespaces: HashMap::new(),
             retired: BTreeSet::new(),
             conventions: Arc::default(),
+            kinds: Kinds::default(),
         }
+    }
+
+    /// The same where these are rolled. For one that knows nothing yet.
+    #[must_use]
+    pub fn with_kinds(self, kinds: Kinds) -> Self {
+        Self { kinds, ..self }
+    }
+
+    /// The kinds that are rolled.
+    pub fn kinds(&self) -> &Kinds {
+        &self.kinds
     }
 
     /// The same where this was agreed on. For one that knows nothing yet.
@@ -184,7 +200,7 @@ impl Index {
     }
 
     /// Takes in a workload as it was read.
-    pub fn apply_workload(&mut self, key: &WorkloadKey, workload: Workload) -> Seen {
+    pub fn apply_workload(&mut self, key: &WorkloadKey, mut workload: Workload) -> Seen {
         let (digest_key, defaults) = (&self.key, self.conventions.defaults());
         let space = self.namespaces.entry(key.namespace.clone()).or_default();
         let slot = (key.kind, key.name.clone());
@@ -194,6 +210,7 @@ impl Index {
         }
         space.disconnect(&slot);
         let before = space.workloads.remove(&slot);
+        space.borrow(&self.kinds, &slot, &mut workload, before.as_ref());
         let same = before
             .as_ref()
             .filter(|known| known.workload.uid == workload.uid);
@@ -201,7 +218,8 @@ impl Index {
         let opted_in = same.is_some_and(|known| known.policy.opted_in());
         let defaults = space.defaults(defaults);
         let tracked = Tracked::follow(workload, before, defaults, digest_key);
-        let seen = Seen {
+        let mut seen = Seen {
+            borrowers: Vec::new(),
             adopted: untouched && matches!(tracked.memory, Some(Reading::Genuine(_))),
             lost_opt_in: opted_in
                 && !tracked.policy.opted_in()
@@ -209,6 +227,7 @@ impl Index {
         };
         space.workloads.insert(slot.clone(), tracked);
         space.connect(&slot);
+        seen.borrowers = self.lend(key);
         seen
     }
 
@@ -218,7 +237,9 @@ impl Index {
             let slot = (key.kind, key.name.clone());
             space.disconnect(&slot);
             space.workloads.remove(&slot);
+            space.borrowing.remove(&slot);
         }
+        self.lend(key);
     }
 
     /// Takes in a namespace's default opt-in; gives the workloads for which that changes something.

@@ -5,6 +5,7 @@
 //! the very object that was read, so they need no tests; a patch of its that does not apply would be an error to the
 //! *user*, whatever the `failurePolicy`, so nothing is assumed about which maps exist.
 
+use jiff::Timestamp;
 pub use json_patch::Patch;
 use json_patch::{
     AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation,
@@ -13,20 +14,43 @@ use json_patch::{
 use serde_json::{Value, json};
 
 use super::{
-    annotation::{LAST_RESTART, OBSERVED, RESTARTED_FOR},
+    annotation::{LAST_RESTART, OBSERVED, RESTARTED_AT, RESTARTED_FOR},
     stamp::Own,
     workload::{Kind, Shape, Workload},
 };
 
 const ANNOTATIONS: [&str; 2] = ["metadata", "annotations"];
 
-/// Restarts: advances `observed` and sets the template's `restarted-for`, if the workload is still as it was.
-pub fn restart(kind: Kind, workload: &Workload, own: &Own, last_restart: &str) -> Patch {
-    let to = Own {
+/// Restarts, if the workload is still as it was: advances `observed` and sets a new mark in the template, or beside
+/// `spec.restartAt` where the workload is restarted by that ([`super::workload::RestartBy`]).
+pub fn restart(
+    kind: Kind,
+    workload: &Workload,
+    observed: &str,
+    mark: &str,
+    last_restart: &str,
+    now: Timestamp,
+) -> Patch {
+    let own = Own {
+        observed: Some(observed.to_owned()),
         last_restart: Some(last_restart.to_owned()),
-        ..own.clone()
+        restarted_for: Some(mark.to_owned()),
+        restarted_at: None,
     };
-    guarded(kind, workload, &to)
+    let Some(at) = workload.restart_by.time(now) else {
+        return guarded(kind, workload, &own);
+    };
+    let to = Own {
+        restarted_for: workload.marks.template.clone(),
+        restarted_at: Some(format!("{mark}@{at}")),
+        ..own
+    };
+    let mut patch = guarded(kind, workload, &to);
+    patch.0.push(PatchOperation::Add(AddOperation {
+        path: pointer(&["spec", "restartAt"]),
+        value: json!(at.to_string()),
+    }));
+    patch
 }
 
 /// Writes `observed` without a restart, if the workload is still as it was.
@@ -43,6 +67,7 @@ pub fn forget(kind: Kind, workload: &Workload) -> Patch {
     let to = Own {
         observed: None,
         last_restart: None,
+        restarted_at: None,
         ..current(workload)
     };
     guarded(kind, workload, &to)
@@ -75,7 +100,8 @@ fn current(workload: &Workload) -> Own {
         observed: workload.observed.clone(),
         // Only that it is there matters: it is overwritten or removed, never tested.
         last_restart: workload.last_restart.then(String::new),
-        restarted_for: Some(workload.restarted_for.clone()).filter(|text| !text.is_empty()),
+        restarted_for: workload.marks.template.clone(),
+        restarted_at: workload.marks.at.clone(),
     }
 }
 
@@ -90,6 +116,7 @@ fn write(
     let metadata = [
         (OBSERVED, &from.observed, &to.observed),
         (LAST_RESTART, &from.last_restart, &to.last_restart),
+        (RESTARTED_AT, &from.restarted_at, &to.restarted_at),
     ];
     if !shape.annotations && metadata.iter().any(|(_, _, to)| to.is_some()) {
         create_map(pointer(&ANNOTATIONS), guard, operations);
@@ -97,7 +124,8 @@ fn write(
     for (key, from, to) in metadata {
         set(annotation(key), from.as_deref(), to.as_deref(), operations);
     }
-    if from.restarted_for == to.restarted_for {
+    // Nowhere to write it: a template that is another's is changed by nobody here.
+    if from.restarted_for == to.restarted_for || !shape.template {
         return;
     }
     let template = |rest: &[&str]| {

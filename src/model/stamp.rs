@@ -12,16 +12,15 @@
 use std::collections::BTreeMap;
 
 use kube::core::DynamicObject;
-use serde_json::Value;
 
 use super::{
-    annotation::{LAST_RESTART, OBSERVED, RESTARTED_FOR},
+    annotation::{LAST_RESTART, OBSERVED},
     decide::{CREATE_WINDOW, Known, Lookup, Subject, belongs, fresh, numbered},
     observed::{Entry, Mark, Observed, Reading},
     rotation,
     source::{Need, SourceName, Usage},
     version::DigestKey,
-    workload::Kind,
+    workload::{Kind, Marks},
 };
 
 /// The values of reroll's annotations on one object.
@@ -33,23 +32,20 @@ pub struct Own {
     pub last_restart: Option<String>,
     /// The template's `reroll.dev/restarted-for`
     pub restarted_for: Option<String>,
+    /// `reroll.dev/restarted-at`, of kinds that know it
+    pub restarted_at: Option<String>,
 }
 
 impl Own {
     /// Reads them off an object.
     pub fn read(kind: Kind, object: &DynamicObject) -> Self {
         let own = |key: &str| object.metadata.annotations.as_ref()?.get(key).cloned();
-        let template = object
-            .data
-            .pointer(kind.template)
-            .and_then(|template| template.pointer("/metadata/annotations"));
+        let marks = Marks::read(kind, object);
         Self {
             observed: own(OBSERVED),
             last_restart: own(LAST_RESTART),
-            restarted_for: template
-                .and_then(|all| all.get(RESTARTED_FOR))
-                .and_then(Value::as_str)
-                .map(ToOwned::to_owned),
+            restarted_for: marks.template,
+            restarted_at: marks.at,
         }
     }
 }
@@ -59,7 +55,7 @@ impl Own {
 pub struct Stamp {
     /// The new `observed`.
     pub observed: Observed,
-    /// The template's `restarted-for`, empty for none.
+    /// The mark that it belongs to, empty for none: where it is a new one, the template's `restarted-for` becomes it.
     pub restarted_for: String,
     /// Required sources or keys that do not exist: the new pods will wait for them.
     pub waiting: Vec<SourceName>,

@@ -1,8 +1,10 @@
 //! Workloads: the table of kinds, and what is read off one object.
 //!
-//! Objects are read as JSON through a pointer to their pod template, so that a kind is a row of [`KINDS`] and nothing
+//! Objects are read as JSON through a pointer to their pod template, so that a kind is a row of [`Kinds`] and nothing
 //! else, and so that fields which this release does not know are never touched.
 
+mod kinds;
+mod marks;
 mod rollout;
 
 use std::{collections::BTreeMap, fmt};
@@ -10,80 +12,20 @@ use std::{collections::BTreeMap, fmt};
 use kube::core::DynamicObject;
 use serde_json::{Map, Value};
 
-pub use self::rollout::{Rollout, Stays};
+pub use self::{
+    kinds::{
+        DEPLOYMENT_CONFIG, KINDS, Kind, KindTwice, Kinds, Means, ROLLOUT, Revisions, WorkloadKind,
+    },
+    marks::{Marks, RestartBy},
+    rollout::{Rollout, Stays},
+};
 use super::{
     annotation::{
-        self, LAST_RESTART, OBSERVED, PREFIX, RESTARTED_FOR,
+        self, LAST_RESTART, OBSERVED, PREFIX, RESTARTED_AT, RESTARTED_FOR,
         reloader::{DOMAIN, SELECTING},
     },
     source::{References, references},
 };
-
-/// A kind of workload: an object with a pod template.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WorkloadKind {
-    /// Kubernetes' name of the kind.
-    pub kind: &'static str,
-    /// API group.
-    pub group: &'static str,
-    /// API version.
-    pub version: &'static str,
-    /// Name of the resource in paths and RBAC.
-    pub plural: &'static str,
-    /// What readiness calls its first list.
-    pub list_name: &'static str,
-    /// JSON pointer to the pod template.
-    pub template: &'static str,
-}
-
-/// A row of the table. Rows live as long as the process.
-pub type Kind = &'static WorkloadKind;
-
-/// The kinds that reroll rolls.
-pub static KINDS: [WorkloadKind; 3] = [
-    WorkloadKind {
-        kind: "Deployment",
-        group: "apps",
-        version: "v1",
-        plural: "deployments",
-        list_name: "list of deployments",
-        template: "/spec/template",
-    },
-    WorkloadKind {
-        kind: "StatefulSet",
-        group: "apps",
-        version: "v1",
-        plural: "statefulsets",
-        list_name: "list of statefulsets",
-        template: "/spec/template",
-    },
-    WorkloadKind {
-        kind: "DaemonSet",
-        group: "apps",
-        version: "v1",
-        plural: "daemonsets",
-        list_name: "list of daemonsets",
-        template: "/spec/template",
-    },
-];
-
-impl WorkloadKind {
-    /// `apps/v1`
-    pub fn api_version(&self) -> String {
-        if self.group.is_empty() {
-            self.version.to_owned()
-        } else {
-            format!("{}/{}", self.group, self.version)
-        }
-    }
-
-    /// The row for a kind of an API group.
-    pub fn find(group: &str, kind: &str) -> Option<Kind> {
-        KINDS
-            .iter()
-            .find(|row| row.group == group && row.kind == kind)
-    }
-}
 
 /// A workload anywhere in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,13 +53,53 @@ impl fmt::Display for WorkloadKey {
 
 /// Which of the maps that a patch writes into exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four maps, each of which is there or not"
+)]
 pub struct Shape {
     /// `metadata.annotations`
     pub annotations: bool,
+    /// The pod template
+    pub template: bool,
     /// `metadata` of the template
     pub template_metadata: bool,
     /// `metadata.annotations` of the template
     pub template_annotations: bool,
+}
+
+/// The workload whose pod template another one has, in the same namespace: a Rollout with `spec.workloadRef`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Borrowed {
+    /// API group
+    pub group: String,
+    /// Kubernetes' name of the kind
+    pub kind: String,
+    /// `metadata.name`
+    pub name: String,
+    /// Whether it is there, so that its references are known.
+    pub known: bool,
+}
+
+impl Borrowed {
+    fn read(kind: Kind, object: &DynamicObject) -> Option<Self> {
+        let reference = object.data.pointer("/spec/workloadRef")?;
+        let text = |field: &str| {
+            reference
+                .get(field)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        let group = text("apiVersion")
+            .split_once('/')
+            .map_or("", |(group, _)| group);
+        (kind.means == Means::RestartAt).then(|| Self {
+            group: group.to_owned(),
+            kind: text("kind").to_owned(),
+            name: text("name").to_owned(),
+            known: false,
+        })
+    }
 }
 
 /// What is read off a workload.
@@ -135,16 +117,22 @@ pub struct Workload {
     pub deleting: bool,
     /// The owner that is its controller, as `Kind name`: what reroll wrote there would be reverted.
     pub controller: Option<String>,
-    /// What people ask for: reroll's annotations but for the three it writes itself.
+    /// What people ask for: reroll's annotations but for those it writes itself.
     pub asks: BTreeMap<String, String>,
     /// The text of `reroll.dev/observed`.
     pub observed: Option<String>,
     /// Whether `reroll.dev/last-restart` is there.
     pub last_restart: bool,
-    /// The template's `reroll.dev/restarted-for`; empty where it has none.
+    /// The mark that `observed` belongs to; empty where there is none.
     pub restarted_for: String,
-    /// What the template uses.
+    /// The marks it is one of.
+    pub marks: Marks,
+    /// What a restart changes.
+    pub restart_by: RestartBy,
+    /// What the template uses; of one that is borrowed, what it last used.
     pub references: References,
+    /// Whose template it has, where it has none of its own.
+    pub borrows: Option<Borrowed>,
     /// Whether its pods are those of its template.
     pub rollout: Rollout,
     /// Which maps exist.
@@ -174,6 +162,8 @@ impl Workload {
         let seconds = |time: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
             time.map_or(0, |t| t.0.as_second())
         };
+        let marks = Marks::read(kind, object);
+        let asks = asks(annotations, template_annotations);
         Self {
             uid: meta.uid.clone().unwrap_or_default(),
             resource_version: meta
@@ -185,18 +175,18 @@ impl Workload {
             created: seconds(meta.creation_timestamp.as_ref()),
             deleting: meta.deletion_timestamp.is_some(),
             controller: owner.map(|owner| format!("{} {}", owner.kind, owner.name)),
-            asks: asks(annotations, template_annotations),
+            restart_by: RestartBy::read(kind, &asks, object),
+            asks,
             observed: annotations.get(OBSERVED).cloned(),
             last_restart: annotations.contains_key(LAST_RESTART),
-            restarted_for: template_annotations
-                .and_then(|all| all.get(RESTARTED_FOR))
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
+            restarted_for: marks.current().to_owned(),
+            marks,
             references: references(template),
+            borrows: Borrowed::read(kind, object),
             rollout: Rollout::read(kind, meta.generation.unwrap_or(0), &object.data),
             shape: Shape {
                 annotations: meta.annotations.is_some(),
+                template: template.is_object(),
                 template_metadata: template_meta.is_some_and(Value::is_object),
                 template_annotations: template_annotations.is_some(),
             },
@@ -230,8 +220,8 @@ fn asks(
     template: Option<&Map<String, Value>>,
 ) -> BTreeMap<String, String> {
     let counts = |key: &str| {
-        let own = key.starts_with(PREFIX) && key != OBSERVED && key != LAST_RESTART;
-        own || reloader_key(key)
+        let written = [OBSERVED, LAST_RESTART, RESTARTED_AT].contains(&key);
+        (key.starts_with(PREFIX) && !written) || reloader_key(key)
     };
     let mut asks: BTreeMap<_, _> = annotations
         .iter()
@@ -319,6 +309,7 @@ mod tests {
             read.shape,
             Shape {
                 annotations: true,
+                template: true,
                 template_metadata: true,
                 template_annotations: true
             }

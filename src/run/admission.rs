@@ -133,6 +133,7 @@ impl Parts {
             namespaces: cluster.namespaces.clone(),
             own_namespace: cluster.own_namespace.clone(),
             own_user: self.state.own_user.clone(),
+            kinds: self.state.index().kinds().clone(),
             conventions: Arc::clone(self.state.index().conventions()),
         };
         registration.apply(&self.client, self.timeout).await?;

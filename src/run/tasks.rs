@@ -15,7 +15,7 @@ use crate::{
         digest_key::Store,
         watch::{Watch, Watched},
     },
-    model::{SourceKind, workload::KINDS},
+    model::SourceKind,
     ops::{alerts, health::Readiness},
 };
 
@@ -29,11 +29,12 @@ pub(super) fn spawn_controller(
     stop: &Stop,
 ) -> Listed {
     let ignored = controller.conventions.ignored;
+    let (optional, kinds): (Vec<_>, Vec<_>) = cluster.kinds.iter().partition(|kind| kind.optional);
     let what = SourceKind::ALL
         .into_iter()
         .filter(|kind| !ignored.contains(*kind))
         .map(Watched::Sources)
-        .chain(KINDS.iter().map(Watched::Workloads))
+        .chain(kinds.into_iter().map(Watched::Workloads))
         .chain([Watched::Namespaces]);
     let within: Vec<Option<String>> = match cluster.namespaces.as_slice() {
         [] => vec![None],
@@ -64,6 +65,20 @@ pub(super) fn spawn_controller(
         });
     }
     let listed = join_all(lists).map(drop).boxed();
+    for kind in optional {
+        for within in &within {
+            let follow = Arc::clone(controller).follow_kind(
+                kind,
+                within.clone(),
+                cluster.discovery_interval,
+            );
+            let stop = stop.all.clone();
+            tasks.spawn(async move {
+                stop.run_until_cancelled(follow).await;
+                ("a kind that may be absent", Ok(()))
+            });
+        }
+    }
     let restarts = Arc::clone(controller).restart_due(stop.leading.clone());
     let house = Arc::clone(controller).keep_house(stop.leading.clone());
     let sweep = Arc::clone(controller).sweep(stop.all.clone());

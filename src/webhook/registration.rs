@@ -25,7 +25,7 @@ use crate::model::{
     Conventions,
     annotation::{FIELD_MANAGER, PREFIX, RESTART_ON, reloader::DOMAIN},
     conventions::Vocabulary,
-    workload::KINDS,
+    workload::Kinds,
 };
 
 /// Seconds that the API server waits for an answer.
@@ -46,6 +46,8 @@ pub struct Registration {
     pub own_namespace: String,
     /// The user that reroll's own writes are made by.
     pub own_user: String,
+    /// The kinds that are rolled.
+    pub kinds: Kinds,
     /// What was agreed on: which annotations opt in, and which namespaces are left alone.
     pub conventions: Arc<Conventions>,
 }
@@ -175,11 +177,14 @@ impl Registration {
     }
 
     fn mutating(&self) -> Value {
-        let rules: Vec<_> = KINDS
+        let rules: Vec<_> = self
+            .kinds
             .iter()
             .map(|kind| {
+                // Which version of an optional kind is served shows later, and may change.
+                let version = if kind.optional { "*" } else { kind.version };
                 json!({
-                    "apiGroups": [kind.group], "apiVersions": [kind.version], "resources": [kind.plural],
+                    "apiGroups": [kind.group], "apiVersions": [version], "resources": [kind.plural],
                     "operations": ["CREATE", "UPDATE"], "scope": "Namespaced",
                 })
             })

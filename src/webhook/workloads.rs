@@ -18,7 +18,7 @@ use crate::model::{
     policy::{Complaint, Defaults, OnAdopt, Selection},
     source::References,
     stamp::{Own, Stamp, stamp_create, stamp_update},
-    workload::{Workload, WorkloadKind, bare_template},
+    workload::{Workload, bare_template},
 };
 
 /// Somebody's write of a workload.
@@ -52,7 +52,9 @@ pub struct Admission {
 impl Write {
     /// Reads a review; `None` where it is none of reroll's business: another kind, a subresource, reroll's own write.
     pub fn read(request: &Request, index: &Index, own_user: &str) -> Option<Self> {
-        let kind = WorkloadKind::find(&request.kind.group, &request.kind.kind)?;
+        let kind = index
+            .kinds()
+            .find(&request.kind.group, &request.kind.kind)?;
         let creates = match request.operation {
             Operation::Create => true,
             Operation::Update => false,
@@ -84,15 +86,23 @@ impl Write {
         // fails the user's request.
         let meta = &object.metadata;
         let has_metadata = meta.name.is_some() || meta.generate_name.is_some();
-        let has_template = object.data.pointer(kind.template)?.is_object();
+        let default = index.defaults_of(&request.namespace);
+        let side = |object: &DynamicObject| {
+            let mut side = Side::read(kind, object, default);
+            index.borrow(&request.namespace, &mut side.workload);
+            side
+        };
+        let new = side(&object);
+        let has_template = match &new.workload.borrows {
+            Some(template) => template.known,
+            None => new.workload.shape.template,
+        };
         if !has_metadata || !has_template {
             return None;
         }
-        let default = index.defaults_of(&request.namespace);
         let template_changed = old
             .as_ref()
             .is_none_or(|old| bare_template(kind, old) != bare_template(kind, &object));
-        let new = Side::read(kind, &object, default);
         let (policy, complaints) = Policy::read(&new.workload.asks, default);
         let name = object
             .metadata
@@ -108,7 +118,7 @@ impl Write {
             Selection::Some(rules) => index.select(&key, rules, &new.workload.references),
             Selection::Off | Selection::Unreadable => References::new(),
         };
-        let old = old.map(|old| Side::read(kind, &old, default));
+        let old = old.as_ref().map(side);
         Some(Self {
             key,
             old,
@@ -177,6 +187,7 @@ impl Write {
             observed: None,
             last_restart: None,
             restarted_for: base.restarted_for.clone(),
+            restarted_at: None,
         }
     }
 
@@ -195,8 +206,10 @@ impl Write {
                 .observed
                 .as_ref()
                 .map(|text| Observed::read(text, index.key()));
+            // A copy of another's manifest: its pods were never restarted.
             let own = Own {
                 last_restart: None,
+                restarted_at: None,
                 ..self.new.own.clone()
             };
             if !self.is_ours() {
@@ -205,9 +218,13 @@ impl Write {
                     ..own
                 };
             }
-            let subject = self.subject(&self.new, &uses);
+            let mark = own.restarted_for.as_deref().unwrap_or_default();
+            let subject = Subject {
+                restarted_for: mark,
+                ..self.subject(&self.new, &uses)
+            };
             let stamp = stamp_create(&subject, present.as_ref(), &live, now, index.key());
-            return self.stamped(&own, Some(stamp), index, warnings);
+            return self.stamped(&own, mark, Some(stamp), index, warnings);
         };
         let base = &old.own;
         if !self.is_ours() {
@@ -223,7 +240,7 @@ impl Write {
         let subject = self.subject(old, &uses);
         if self.template_changed {
             let stamp = stamp_update(&subject, known, &live, index.key());
-            return self.stamped(base, stamp, index, warnings);
+            return self.stamped(base, subject.restarted_for, stamp, index, warnings);
         }
         if self.opts_in() && self.policy.on_adopt == OnAdopt::Restart {
             // Whether it is restarted for that is looked up first, and then one write does both.
@@ -261,6 +278,7 @@ impl Write {
     fn stamped(
         &self,
         base: &Own,
+        mark: &str,
         stamp: Option<Stamp>,
         index: &Index,
         warnings: &mut Vec<String>,
@@ -280,8 +298,13 @@ impl Write {
             // No room: an advance that cannot be recorded must not look like one.
             return own;
         }
+        if stamp.restarted_for == mark {
+            return own;
+        }
+        // Pods of this template see what changed, and no others: it bears the mark, see `model::workload::Marks`.
         Own {
-            restarted_for: Some(stamp.restarted_for).filter(|text| !text.is_empty()),
+            restarted_for: Some(stamp.restarted_for),
+            restarted_at: None,
             ..own
         }
     }

@@ -11,6 +11,7 @@ use std::{
 use axum::body::{Body, Bytes};
 use futures::{StreamExt as _, future::join_all, stream};
 use reroll::{
+    model::workload::Kinds,
     state::system_clock,
     webhook::{
         registration::Registration,
@@ -449,6 +450,7 @@ async fn a_certificate_from_files_is_replaced_while_running() {
         namespaces: vec![arena.namespace.clone()],
         own_namespace: arena.own_namespace.clone(),
         own_user: "nobody".to_owned(),
+        kinds: Kinds::default(),
         conventions: Arc::default(),
     };
     registration.apply(&arena.client, PATIENCE).await.unwrap();

@@ -34,6 +34,7 @@ mod gone;
 mod helm;
 mod hostile;
 mod keys;
+mod kinds;
 mod limits;
 mod ops;
 mod opting;

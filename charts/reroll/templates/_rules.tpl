@@ -1,10 +1,20 @@
 {{/* What reroll may do, and what its webhook is called for. */}}
 
-{{/* The kinds that reroll rolls. The code has the same table (`KINDS`). */}}
+{{/* The kinds that reroll rolls. The code has the same table (`Kinds`). Which version of those that come with a
+     CustomResourceDefinition is served may change. */}}
 {{- define "reroll.kinds" -}}
 - {group: apps, version: v1, resource: deployments}
 - {group: apps, version: v1, resource: statefulsets}
 - {group: apps, version: v1, resource: daemonsets}
+{{- if has "rollouts" .Values.kinds.optional }}
+- {group: argoproj.io, version: '"*"', resource: rollouts}
+{{- end }}
+{{- if has "deploymentconfigs" .Values.kinds.optional }}
+- {group: apps.openshift.io, version: '"*"', resource: deploymentconfigs}
+{{- end }}
+{{- range .Values.kinds.custom }}
+- {group: {{ .group }}, version: '"*"', resource: {{ .resource }}}
+{{- end }}
 {{- end -}}
 
 {{/* Rights in each namespace that is worked in. Nothing here writes a Secret or a ConfigMap. */}}

@@ -17,6 +17,8 @@ pub enum Held {
     UnknownKey,
     /// Its annotations leave no room.
     NoRoom,
+    /// The schema of its kind drops what a restart sets.
+    Dropped,
     /// It was restarted, and its Deployment is paused.
     Paused,
     /// It was restarted, and its pods are replaced when somebody deletes them.
@@ -27,7 +29,7 @@ pub enum Held {
 
 impl Held {
     /// Every reason, for metrics.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Missing,
         Self::Suspended,
         Self::Owned,
@@ -35,6 +37,7 @@ impl Held {
         Self::NewerFormat,
         Self::UnknownKey,
         Self::NoRoom,
+        Self::Dropped,
         Self::Paused,
         Self::OnDelete,
         Self::Partitioned,
@@ -50,6 +53,7 @@ impl Held {
             Self::NewerFormat => "newer_format",
             Self::UnknownKey => "unknown_key",
             Self::NoRoom => "no_room",
+            Self::Dropped => "dropped",
             Self::Paused => "paused",
             Self::OnDelete => "on_delete",
             Self::Partitioned => "partitioned",

@@ -45,6 +45,14 @@ impl Index {
         if !tracked.policy.opted_in() || workload.controller.is_some() || workload.deleting {
             return None;
         }
+        // Nobody knows what it uses, or there is nothing to restart.
+        let known = match &workload.borrows {
+            Some(template) => template.known,
+            None => workload.shape.template,
+        };
+        if !known {
+            return None;
+        }
         if tracked.policy.selection == Selection::Unreadable {
             return Some(Decision::undecided(Undecided::Unreadable, Vec::new()));
         }

@@ -21,6 +21,8 @@ pub(super) struct Namespace {
     pub(super) users: HashMap<SourceName, BTreeSet<(Kind, String)>>,
     /// The workloads whose opt-in has a glob.
     pub(super) globbing: BTreeSet<(Kind, String)>,
+    /// The workloads that have the pod template of another.
+    pub(super) borrowing: BTreeSet<(Kind, String)>,
 }
 
 /// A source that exists, or that is known not to.

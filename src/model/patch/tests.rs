@@ -1,7 +1,11 @@
 use proptest::prelude::*;
 
 use super::{
-    super::{testing::objects, workload::KINDS},
+    super::{
+        annotation::reloader::ROLLOUT_STRATEGY,
+        testing::objects,
+        workload::{KINDS, ROLLOUT},
+    },
     *,
 };
 
@@ -33,6 +37,7 @@ fn own() -> impl Strategy<Value = Own> {
         observed,
         last_restart,
         restarted_for,
+        restarted_at: None,
     })
 }
 
@@ -61,16 +66,17 @@ proptest! {
     #[test]
     fn the_controllers_writes_give_what_is_wanted_and_touch_nothing_else(object in objects::object(), to in own()) {
         let (workload, from) = read(&object);
-        let advance = Own {
-            observed: Some(to.observed.unwrap_or_else(|| "new".to_owned())),
-            restarted_for: Some(to.restarted_for.unwrap_or_else(|| "fresh".to_owned())),
-            last_restart: None,
-        };
-        let recorded = advance.observed.clone().unwrap();
+        let recorded = to.observed.unwrap_or_else(|| "new".to_owned());
+        let mark = to.restarted_for.unwrap_or_else(|| "fresh".to_owned());
         for (patch, wanted) in [
             (
-                restart(KIND, &workload, &advance, "then"),
-                Own { last_restart: Some("then".to_owned()), ..advance.clone() },
+                restart(KIND, &workload, &recorded, &mark, "then", Timestamp::UNIX_EPOCH),
+                Own {
+                    observed: Some(recorded.clone()),
+                    last_restart: Some("then".to_owned()),
+                    restarted_for: Some(mark),
+                    restarted_at: None,
+                },
             ),
             (
                 record(KIND, &workload, &recorded),
@@ -91,11 +97,6 @@ proptest! {
     #[test]
     fn the_controllers_writes_fail_where_the_workload_is_not_as_it_was(object in objects::object(), step in 0..4usize) {
         let (workload, _) = read(&object);
-        let next = Own {
-            observed: Some("new".to_owned()),
-            restarted_for: Some("fresh".to_owned()),
-            last_restart: None,
-        };
         let mut other = object.clone();
         let mut put = |pointer: &str, key: &str, value: Value| {
             let parent = other.pointer_mut(pointer).unwrap();
@@ -127,7 +128,7 @@ proptest! {
                 put("/spec/template/metadata/annotations", RESTARTED_FOR, json!("somebody else's"));
             }
         }
-        let restarted = apply(&other, &restart(KIND, &workload, &next, "then"));
+        let restarted = apply(&other, &restart(KIND, &workload, "new", "fresh", "then", Timestamp::UNIX_EPOCH));
         let recorded = apply(&other, &record(KIND, &workload, "new"));
         let map_was_there = object["metadata"]["annotations"].is_object();
         match step {
@@ -182,6 +183,7 @@ fn every_shape() {
         observed: Some("new".to_owned()),
         last_restart: None,
         restarted_for: Some("fresh".to_owned()),
+        restarted_at: None,
     };
     let mut text = String::new();
     for (name, mut metadata, template) in shapes {
@@ -191,7 +193,17 @@ fn every_shape() {
         });
         let (workload, from) = read(&object);
         let all = [
-            ("restart", restart(KIND, &workload, &next, "then")),
+            (
+                "restart",
+                restart(
+                    KIND,
+                    &workload,
+                    "new",
+                    "fresh",
+                    "then",
+                    Timestamp::UNIX_EPOCH,
+                ),
+            ),
             ("record", record(KIND, &workload, "new")),
             ("forget", forget(KIND, &workload)),
             ("admit", admit(KIND, workload.shape, &from, &next)),
@@ -203,6 +215,59 @@ fn every_shape() {
         for (what, patch) in all {
             text += &[name, ": ", what, "\n", &lines(&patch)].concat();
         }
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_rollout_that_is_restarted_by_its_time() {
+    let asks = |own: Value| {
+        let mut annotations = json!({ROLLOUT_STRATEGY: "restart"});
+        json_patch::merge(&mut annotations, &own);
+        annotations
+    };
+    let at = "before@2025-12-31T00:00:00Z";
+    let rows = [
+        (
+            "template never marked",
+            asks(json!({OBSERVED: "old"})),
+            json!({"template": {}}),
+        ),
+        (
+            "template marked",
+            asks(json!({OBSERVED: "old"})),
+            json!({"template": {"metadata": {"annotations": {RESTARTED_FOR: "rf"}}}}),
+        ),
+        (
+            "restarted before",
+            asks(json!({OBSERVED: "old", LAST_RESTART: "l", RESTARTED_AT: at})),
+            json!({"restartAt": "2025-12-31T00:00:00Z", "template": {}}),
+        ),
+        (
+            "by the template again",
+            json!({OBSERVED: "old", RESTARTED_AT: at}),
+            json!({"restartAt": "2025-12-31T00:00:00Z", "template": {}}),
+        ),
+        (
+            "without a template",
+            json!({}),
+            json!({"workloadRef": {"name": "web"}}),
+        ),
+    ];
+    let mut text = String::new();
+    for (name, annotations, spec) in rows {
+        let object = json!({"metadata": {"uid": "u", "annotations": annotations}, "spec": spec});
+        let read = |object: &Value| Workload::read(&ROLLOUT, &objects::read(object));
+        let workload = read(&object);
+        let now = "2026-01-01T00:00:00.5Z".parse().unwrap();
+        let patch = restart(&ROLLOUT, &workload, "new", "fresh", "then", now);
+        let patched = read(&apply(&object, &patch).unwrap());
+        assert_eq!(patched.restarted_for, "fresh", "{name}");
+        assert_eq!(patched.observed.as_deref(), Some("new"), "{name}");
+        let forgets = forget(&ROLLOUT, &patched);
+        let forgot = read(&apply(&apply(&object, &patch).unwrap(), &forgets).unwrap());
+        assert_eq!((forgot.observed, forgot.marks.at), (None, None), "{name}");
+        text += &[name, "\n", &lines(&patch)].concat();
     }
     insta::assert_snapshot!(text);
 }

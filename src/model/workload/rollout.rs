@@ -30,6 +30,9 @@ impl Rollout {
     /// Reads it off an object of this `metadata.generation`.
     pub(super) fn read(kind: Kind, generation: i64, object: &Value) -> Self {
         let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64);
+        if kind.optional {
+            return Self::Complete;
+        }
         let (wanted, updated) = match kind.kind {
             "DaemonSet" => (
                 number("/status/desiredNumberScheduled"),

@@ -1,0 +1,202 @@
+//! Kinds that not every cluster has: found by discovery, watched while they are served, forgotten when they go.
+//!
+//! Nobody waits for them: neither readiness nor the reconciliation at start. When one appears, its first list is judged
+//! as at start, for every workload is judged when it is seen, once the lists of sources are complete.
+//!
+//! An absent kind costs one small GET, of its group's discovery document, every interval and nothing else. A watch of
+//! `CustomResourceDefinition`s would tell sooner, but needs rights in the whole cluster, and knows nothing of kinds
+//! that an aggregated API server serves. A watch that is answered by 404 ends, and does not try again: the kind is
+//! looked for as before.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::http::Request;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+    core::{ApiResource, DynamicObject, GroupVersionKind},
+};
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
+
+use super::{
+    Controller,
+    watch::{Watch, Watched},
+};
+use crate::model::{Kind, WorkloadKey, annotation::FIELD_MANAGER, patch, workload::Marks};
+
+/// What the API server calls the kinds that it serves, where it was asked.
+pub(super) type Served = BTreeMap<Kind, ApiResource>;
+
+/// Discovery did not say whether a kind is served.
+#[derive(Debug, thiserror::Error)]
+enum DiscoveryError {
+    #[error("the API server did not answer in time")]
+    Timeout,
+    #[error(transparent)]
+    Api(#[from] kube::Error),
+}
+
+impl Controller {
+    /// Looks for a kind every `interval`, and watches its workloads in one namespace, or in all, while it is served.
+    pub async fn follow_kind(
+        self: Arc<Self>,
+        kind: Kind,
+        within: Option<String>,
+        interval: Duration,
+    ) {
+        loop {
+            match self.discover(kind).await {
+                Ok(Some(resource)) => {
+                    self.appeared(kind, &resource);
+                    let (listed, _nobody_waits) = oneshot::channel();
+                    let watch = Watch {
+                        what: Watched::Workloads(kind),
+                        within: within.clone(),
+                        listed,
+                    };
+                    watch.run(Arc::clone(&self), self.client.clone()).await;
+                    self.vanished(kind, within.as_deref());
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(%kind, %error, "cannot tell whether the API server serves a kind, asking again");
+                }
+            }
+            sleep(interval).await;
+        }
+    }
+
+    fn appeared(&self, kind: Kind, resource: &ApiResource) {
+        let before = self.served().insert(kind, resource.clone());
+        if before.as_ref() == Some(resource) {
+            return;
+        }
+        let (version, plural) = (&resource.version, &resource.plural);
+        tracing::info!(%kind, version, plural, "the API server serves this kind: its workloads are watched");
+        if *version != kind.version {
+            tracing::warn!(%kind, version, "the API server does not serve this version of the kind: another is used");
+        }
+        if *plural != kind.plural {
+            tracing::warn!(
+                %kind,
+                plural,
+                expected = kind.plural,
+                "the kind's resource has another name, which a webhook registered by the first one does not see: give it \
+                 with --workload-kind, as GROUP/VERSION/KIND=PLURAL"
+            );
+        }
+    }
+
+    fn vanished(&self, kind: Kind, within: Option<&str>) {
+        let gone = self.state.index().workloads(Some(kind), within);
+        for key in &gone {
+            self.workload_deleted(key);
+        }
+        if self.served().remove(&kind).is_some() {
+            tracing::info!(%kind, workloads = gone.len(), "the API server serves this kind no more: it is looked for");
+        }
+    }
+
+    /// What a kind is called, as far as known.
+    pub(super) fn served_as(&self, kind: Kind) -> ApiResource {
+        let served = self.served().get(&kind).cloned();
+        served.unwrap_or_else(|| {
+            let gvk = GroupVersionKind::gvk(kind.group, kind.version, kind.kind);
+            ApiResource::from_gvk_with_plural(&gvk, kind.plural)
+        })
+    }
+
+    /// The API of a workload's kind in its namespace.
+    pub(super) fn workloads(&self, key: &WorkloadKey) -> Api<DynamicObject> {
+        let resource = self.served_as(key.kind);
+        Api::namespaced_with(self.client.clone(), &key.namespace, &resource)
+    }
+
+    /// Whether the API server would take a restart and drop the mark that it sets: the schema of a
+    /// `CustomResourceDefinition` may, and silently, as many do that spell a pod template out. Every such restart would
+    /// be found undone, and made again. So a kind that not every cluster has is asked without effect first; where that
+    /// says nothing, for instance because another webhook does not allow it, the restart is made.
+    pub(super) async fn drops(&self, key: &WorkloadKey, patch: &patch::Patch, mark: &str) -> bool {
+        if !key.kind.optional {
+            return false;
+        }
+        let api = self.workloads(key);
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            dry_run: true,
+            ..PatchParams::default()
+        };
+        let patch = Patch::<()>::Json(patch.clone());
+        let answer = timeout(self.request_timeout, api.patch(&key.name, &params, &patch)).await;
+        let Ok(Ok(object)) = answer else {
+            return false;
+        };
+        Marks::read(key.kind, &object).current() != mark
+    }
+
+    fn served(&self) -> MutexGuard<'_, Served> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the API server serves a kind: in the row's version if it does, or in another. `None`: not at all.
+    async fn discover(&self, kind: Kind) -> Result<Option<ApiResource>, DiscoveryError> {
+        let Some(group) = self.group(kind.group).await? else {
+            return Ok(None);
+        };
+        let preferred = group.preferred_version.map(|preferred| preferred.version);
+        let mut versions: Vec<_> = group
+            .versions
+            .into_iter()
+            .map(|served| served.version)
+            .collect();
+        // Others keep their order: the API server's is by age of the version.
+        versions
+            .sort_by_key(|version| (version != kind.version, preferred.as_ref() != Some(version)));
+        for version in versions {
+            let gvk = GroupVersionKind::gvk(kind.group, &version, kind.kind);
+            if let Some(plural) = self.plural(&gvk).await? {
+                return Ok(Some(ApiResource::from_gvk_with_plural(&gvk, &plural)));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn group(&self, name: &str) -> Result<Option<APIGroup>, DiscoveryError> {
+        let request = Request::get(format!("/apis/{name}"))
+            .body(Vec::new())
+            .map_err(kube::Error::HttpError)?;
+        self.asked(self.client.request(request)).await
+    }
+
+    /// The name of a kind's resource in a version that is served.
+    async fn plural(&self, gvk: &GroupVersionKind) -> Result<Option<String>, DiscoveryError> {
+        let api_version = gvk.api_version();
+        let list = self.client.list_api_group_resources(&api_version);
+        let list = self.asked(list).await?;
+        let mut resources = list.into_iter().flat_map(|list| list.resources);
+        let found = resources.find(|resource| {
+            resource.kind == gvk.kind && resource.namespaced && !resource.name.contains('/')
+        });
+        Ok(found.map(|resource| resource.name))
+    }
+
+    /// `None`: there is no such thing.
+    async fn asked<T>(
+        &self,
+        question: impl Future<Output = kube::Result<T>>,
+    ) -> Result<Option<T>, DiscoveryError> {
+        match timeout(self.request_timeout, question).await {
+            Err(_) => Err(DiscoveryError::Timeout),
+            Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Ok(None),
+            Ok(answer) => Ok(Some(answer?)),
+        }
+    }
+}

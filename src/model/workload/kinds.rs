@@ -1,0 +1,237 @@
+//! The table of kinds.
+//!
+//! A kind is a row, and rows live as long as the process: the built-in ones are statics, those that are configured are
+//! leaked once, at start ([`WorkloadKind::configured`]). What differs between kinds stands in the row, so that no code
+//! elsewhere asks for a kind by its name.
+
+use std::fmt;
+
+/// A kind of workload: an object with a pod template.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkloadKind {
+    /// Kubernetes' name of the kind.
+    pub kind: &'static str,
+    /// API group.
+    pub group: &'static str,
+    /// API version; for [`Self::optional`] kinds the preferred one.
+    pub version: &'static str,
+    /// Name of the resource in paths and RBAC; for [`Self::optional`] kinds the API server may say otherwise.
+    pub plural: &'static str,
+    /// What readiness calls its first list.
+    pub list_name: &'static str,
+    /// JSON pointer to the pod template.
+    pub template: &'static str,
+    /// Not every cluster has it: it comes with a `CustomResourceDefinition`, and may go.
+    pub optional: bool,
+    /// How it is restarted.
+    pub means: Means,
+    /// What its revisions are, as far as anybody can tell.
+    pub revisions: Option<Revisions>,
+}
+
+/// A row of the table.
+pub type Kind = &'static WorkloadKind;
+
+/// How workloads of a kind are restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Means {
+    /// By a change of the pod template, which their controller rolls out.
+    Template,
+    /// The same; or by `spec.restartAt`, where they ask for that or have no template of their own.
+    RestartAt,
+}
+
+/// The objects that a workload's controller makes for each of its templates, in time order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Revisions {
+    /// `ReplicaSet`s
+    ReplicaSets,
+    /// `ControllerRevision`s
+    ControllerRevisions,
+}
+
+/// The kinds that every cluster has.
+pub static KINDS: [WorkloadKind; 3] = [
+    WorkloadKind {
+        kind: "Deployment",
+        group: "apps",
+        version: "v1",
+        plural: "deployments",
+        list_name: "list of deployments",
+        template: TEMPLATE,
+        optional: false,
+        means: Means::Template,
+        revisions: Some(Revisions::ReplicaSets),
+    },
+    WorkloadKind {
+        kind: "StatefulSet",
+        group: "apps",
+        version: "v1",
+        plural: "statefulsets",
+        list_name: "list of statefulsets",
+        template: TEMPLATE,
+        optional: false,
+        means: Means::Template,
+        revisions: Some(Revisions::ControllerRevisions),
+    },
+    WorkloadKind {
+        kind: "DaemonSet",
+        group: "apps",
+        version: "v1",
+        plural: "daemonsets",
+        list_name: "list of daemonsets",
+        template: TEMPLATE,
+        optional: false,
+        means: Means::Template,
+        revisions: Some(Revisions::ControllerRevisions),
+    },
+];
+
+/// Argo Rollouts.
+pub static ROLLOUT: WorkloadKind = WorkloadKind {
+    kind: "Rollout",
+    group: "argoproj.io",
+    version: "v1alpha1",
+    plural: "rollouts",
+    list_name: "list of rollouts",
+    template: TEMPLATE,
+    optional: true,
+    means: Means::RestartAt,
+    revisions: Some(Revisions::ReplicaSets),
+};
+
+/// `OpenShift`.
+pub static DEPLOYMENT_CONFIG: WorkloadKind = WorkloadKind {
+    kind: "DeploymentConfig",
+    group: "apps.openshift.io",
+    version: "v1",
+    plural: "deploymentconfigs",
+    list_name: "list of deploymentconfigs",
+    template: TEMPLATE,
+    optional: true,
+    means: Means::Template,
+    // ReplicationControllers; nobody is asked for rights on them for this.
+    revisions: None,
+};
+
+/// Where nearly all kinds have it.
+const TEMPLATE: &str = "/spec/template";
+
+impl WorkloadKind {
+    /// A row for a kind that somebody configured. It is leaked: to be called once for each, at start.
+    pub fn configured(
+        group: String,
+        version: String,
+        kind: String,
+        plural: String,
+        template: Option<String>,
+    ) -> Kind {
+        let list_name = format!("list of {plural}");
+        Box::leak(Box::new(Self {
+            kind: kind.leak(),
+            group: group.leak(),
+            version: version.leak(),
+            plural: plural.leak(),
+            list_name: list_name.leak(),
+            template: template.map_or(TEMPLATE, |pointer| pointer.leak()),
+            optional: true,
+            means: Means::Template,
+            revisions: None,
+        }))
+    }
+
+    /// `apps/v1`
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+}
+
+impl fmt::Display for WorkloadKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.api_version(), self.kind)
+    }
+}
+
+/// The kinds that this process rolls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kinds(Vec<Kind>);
+
+/// Two rows for one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KindTwice(pub Kind);
+
+/// Those that every cluster has.
+impl Default for Kinds {
+    fn default() -> Self {
+        Self(KINDS.iter().collect())
+    }
+}
+
+impl Kinds {
+    /// No kinds.
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// These and one more.
+    ///
+    /// # Errors
+    /// Where the kind is among them already, in any version: an object would have two rows.
+    pub fn with(mut self, kind: Kind) -> Result<Self, KindTwice> {
+        if let Some(known) = self.find(kind.group, kind.kind) {
+            return Err(KindTwice(known));
+        }
+        self.0.push(kind);
+        Ok(self)
+    }
+
+    /// The row for a kind of an API group, in any version.
+    pub fn find(&self, group: &str, kind: &str) -> Option<Kind> {
+        self.iter()
+            .find(|row| row.group == group && row.kind == kind)
+    }
+
+    /// All rows.
+    pub fn iter(&self) -> impl Iterator<Item = Kind> {
+        self.0.iter().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_table_knows_the_kinds() {
+        let kinds = Kinds::default();
+        let kinds = kinds.with(&ROLLOUT).unwrap();
+        let kinds = kinds.with(&DEPLOYMENT_CONFIG).unwrap();
+        let app = |group: &str, plural: &str, template: Option<&str>| {
+            let [group, version, kind] = [group, "v1beta2", "App"].map(ToOwned::to_owned);
+            let template = template.map(ToOwned::to_owned);
+            WorkloadKind::configured(group, version, kind, plural.to_owned(), template)
+        };
+        let one = app("example.com", "apps", Some("/spec/app/podTemplate"));
+        let kinds = kinds.with(one).unwrap();
+        let kinds = kinds.with(app("example.org", "apples", None)).unwrap();
+        insta::assert_debug_snapshot!(kinds.iter().collect::<Vec<_>>());
+        assert_eq!(kinds.find("example.com", "App"), Some(one));
+        assert_eq!(kinds.find("example.com", "Deployment"), None);
+        assert_eq!(kinds.find("", "App"), None);
+        assert_eq!(one.to_string(), "example.com/v1beta2/App");
+    }
+
+    #[test]
+    fn a_kind_has_one_row() {
+        let kinds = Kinds::default().with(&ROLLOUT).unwrap();
+        let again = ["argoproj.io", "v2", "Rollout", "rollouts"].map(ToOwned::to_owned);
+        let [group, version, kind, plural] = again;
+        let again = WorkloadKind::configured(group, version, kind, plural, None);
+        assert_eq!(kinds.clone().with(again), Err(KindTwice(&ROLLOUT)));
+        assert_eq!(kinds.with(&KINDS[0]), Err(KindTwice(&KINDS[0])));
+    }
+}

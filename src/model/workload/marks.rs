@@ -1,0 +1,247 @@
+//! What a restart changes, and the mark it leaves.
+//!
+//! `observed` belongs to a mark (`rf`): a value never used before that every restart sets on the object in the same
+//! write. Where the mark on the object is another, somebody took the restart back.
+//!
+//! Nearly always the mark is the annotation `reroll.dev/restarted-for` of the pod template: setting it *is* the restart,
+//! and whoever takes the template back takes the mark with it.
+//!
+//! An Argo Rollout may be restarted by `spec.restartAt` instead: its controller then replaces every pod of every
+//! `ReplicaSet` of it that was made before that second, and the template stays. So the mark cannot stay in the template.
+//! It cannot be `restartAt` itself either, which people set too (`kubectl argo rollouts restart`): that is no reason to
+//! restart again, nor to take theirs back. It is the annotation `reroll.dev/restarted-at`, `MARK@TIME`, on the Rollout's
+//! own metadata. The rules hold with it:
+//! - it counts only while the restart of that time stands: `spec.restartAt`, or `status.restartedAt` where it has been
+//!   carried out, is not before it. Who removes `restartAt` too soon has taken the restart back, and that is noticed;
+//! - a template that is taken back behind the webhook brings no pod back that missed the restart, for `restartAt` is not
+//!   in the template and reaches the pods of old `ReplicaSet`s: so while this mark counts, the template's need not;
+//! - a write by somebody else that changes the template, and over which the webhook advances `observed`, is no restart by
+//!   `restartAt`: only pods of the new template see the new data. So the webhook sets the mark in the template, and
+//!   removes this one: an undo brings back another mark, and is noticed;
+//! - the webhook keeps both marks as they were in everybody else's write;
+//! - who changes over from one way to the other restarts nothing: the mark stays where it is until the next restart.
+//!
+//! `restartAt` counts in whole seconds, and a pod made in that very second is not replaced. So the time is rounded up;
+//! Argo waits for it. It does nothing for a time that is not after `status.restartedAt`, so the time is.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kube::core::DynamicObject;
+use serde_json::Value;
+
+use super::{
+    Kind, Means,
+    annotation::{RESTARTED_AT, RESTARTED_FOR, reloader::ROLLOUT_STRATEGY},
+};
+
+/// The marks on one object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// The template's `reroll.dev/restarted-for`.
+    pub template: Option<String>,
+    /// The text of `reroll.dev/restarted-at`, of kinds that know it.
+    pub at: Option<String>,
+    /// The mark in `at`, where it counts.
+    standing: Option<String>,
+}
+
+impl Marks {
+    /// Reads them off an object.
+    pub fn read(kind: Kind, object: &DynamicObject) -> Self {
+        let template = object
+            .data
+            .pointer(kind.template)
+            .and_then(|template| template.pointer("/metadata/annotations"))
+            .and_then(|all| all.get(RESTARTED_FOR))
+            .and_then(Value::as_str)
+            .map(ToOwned::to_owned);
+        let annotations = object.metadata.annotations.as_ref();
+        let at = annotations
+            .filter(|_| kind.means == Means::RestartAt)
+            .and_then(|all| all.get(RESTARTED_AT).cloned());
+        let stands = |text: &String| {
+            let (mark, at) = text.split_once('@')?;
+            let at: Timestamp = at.parse().ok()?;
+            let asked = time(object, "/spec/restartAt").is_some_and(|asked| asked >= at);
+            let done = time(object, RESTARTED).is_some_and(|done| done >= at);
+            (asked || done).then(|| mark.to_owned())
+        };
+        Self {
+            template,
+            standing: at.as_ref().and_then(stands),
+            at,
+        }
+    }
+
+    /// The mark that `observed` belongs to; empty where there is none.
+    pub fn current(&self) -> &str {
+        let mark = self.standing.as_ref().or(self.template.as_ref());
+        mark.map_or("", String::as_str)
+    }
+}
+
+/// What a restart of one workload changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RestartBy {
+    /// The pod template.
+    Template,
+    /// `spec.restartAt`
+    RestartAt {
+        /// The last such restart that was carried out.
+        after: Option<Timestamp>,
+    },
+}
+
+impl RestartBy {
+    /// Reads it off an object that asks for this.
+    pub(super) fn read(
+        kind: Kind,
+        asks: &BTreeMap<String, String>,
+        object: &DynamicObject,
+    ) -> Self {
+        let asked = asks.get(ROLLOUT_STRATEGY).map(|asked| asked.trim()) == Some("restart");
+        let borrows = object.data.pointer("/spec/workloadRef").is_some();
+        if kind.means == Means::RestartAt && (asked || borrows) {
+            let after = time(object, RESTARTED);
+            Self::RestartAt { after }
+        } else {
+            Self::Template
+        }
+    }
+
+    /// The time to set in `spec.restartAt`, if that is what is set.
+    pub fn time(&self, now: Timestamp) -> Option<Timestamp> {
+        let Self::RestartAt { after } = self else {
+            return None;
+        };
+        let up = i64::from(now.subsec_nanosecond() > 0);
+        let next = after.map_or(i64::MIN, |after| after.as_second().saturating_add(1));
+        Timestamp::from_second(now.as_second().saturating_add(up).max(next)).ok()
+    }
+}
+
+const RESTARTED: &str = "/status/restartedAt";
+
+fn time(object: &DynamicObject, pointer: &str) -> Option<Timestamp> {
+    object.data.pointer(pointer)?.as_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::workload::{KINDS, ROLLOUT, Workload};
+
+    fn rollout(at: Option<&str>, restart_at: Option<&str>, restarted_at: Option<&str>) -> Workload {
+        let mut object = json!({
+            "metadata": {"annotations": {ROLLOUT_STRATEGY: "restart"}},
+            "spec": {
+                "restartAt": restart_at,
+                "template": {"metadata": {"annotations": {RESTARTED_FOR: "of-template"}}},
+            },
+            "status": {"restartedAt": restarted_at},
+        });
+        if let Some(at) = at {
+            object["metadata"]["annotations"][RESTARTED_AT] = json!(at);
+        }
+        Workload::read(&ROLLOUT, &serde_json::from_value(object).unwrap())
+    }
+
+    #[test]
+    fn a_mark_counts_while_its_restart_stands() {
+        let (before, then, later) = (
+            Some("2026-01-01T00:00:00Z"),
+            Some("2026-01-01T00:00:01Z"),
+            Some("2026-01-01T00:00:02Z"),
+        );
+        let own = Some("own@2026-01-01T00:00:01Z");
+        let rows = [
+            (None, then, None, "of-template"),
+            (own, then, None, "own"),
+            (own, later, None, "own"),
+            (own, Some("2026-01-01T01:00:01+01:00"), None, "own"),
+            (own, before, None, "of-template"),
+            (own, None, None, "of-template"),
+            (own, None, before, "of-template"),
+            (own, None, then, "own"),
+            (own, before, later, "own"),
+            (own, Some("soon"), None, "of-template"),
+            (Some("own"), then, None, "of-template"),
+            (Some("own@soon"), then, None, "of-template"),
+            (Some("own@"), then, None, "of-template"),
+            (Some("@"), then, None, "of-template"),
+        ];
+        for (at, restart_at, restarted_at, expected) in rows {
+            let read = rollout(at, restart_at, restarted_at);
+            assert_eq!(
+                read.restarted_for, expected,
+                "{at:?} {restart_at:?} {restarted_at:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_kinds_have_one_mark() {
+        let object = json!({
+            "metadata": {"annotations": {RESTARTED_AT: "own@2026-01-01T00:00:01Z", ROLLOUT_STRATEGY: "restart"}},
+            "spec": {"restartAt": "2026-01-01T00:00:01Z", "workloadRef": {}, "template": {}},
+        });
+        let read = Workload::read(&KINDS[0], &serde_json::from_value(object).unwrap());
+        assert_eq!((read.restarted_for.as_str(), read.marks.at), ("", None));
+        assert_eq!(read.restart_by, RestartBy::Template);
+    }
+
+    #[test]
+    fn how_a_rollout_is_restarted() {
+        let by = |asks: serde_json::Value, spec: serde_json::Value| {
+            let object = json!({"metadata": {"annotations": asks}, "spec": spec});
+            Workload::read(&ROLLOUT, &serde_json::from_value(object).unwrap()).restart_by
+        };
+        let restart_at = RestartBy::RestartAt { after: None };
+        assert_eq!(by(json!({}), json!({})), RestartBy::Template);
+        assert_eq!(
+            by(json!({ROLLOUT_STRATEGY: "rollout"}), json!({})),
+            RestartBy::Template
+        );
+        assert_eq!(
+            by(json!({ROLLOUT_STRATEGY: "restart"}), json!({})),
+            restart_at
+        );
+        assert_eq!(by(json!({}), json!({"workloadRef": {}})), restart_at);
+    }
+
+    #[test]
+    fn times_are_whole_seconds_not_before_now_and_after_the_last() {
+        let rows = [
+            ("2026-01-01T00:00:05Z", None, "2026-01-01T00:00:05Z"),
+            (
+                "2026-01-01T00:00:05.000000001Z",
+                None,
+                "2026-01-01T00:00:06Z",
+            ),
+            (
+                "2026-01-01T00:00:05.9Z",
+                Some("2026-01-01T00:00:04Z"),
+                "2026-01-01T00:00:06Z",
+            ),
+            (
+                "2026-01-01T00:00:05.9Z",
+                Some("2026-01-01T00:00:06Z"),
+                "2026-01-01T00:00:07Z",
+            ),
+            (
+                "2026-01-01T00:00:05Z",
+                Some("2027-01-01T00:00:00Z"),
+                "2027-01-01T00:00:01Z",
+            ),
+        ];
+        for (now, restarted_at, expected) in rows {
+            let by = rollout(None, None, restarted_at).restart_by;
+            let time = by.time(now.parse().unwrap()).unwrap();
+            assert_eq!(time.to_string(), expected, "{now} {restarted_at:?}");
+        }
+        assert_eq!(RestartBy::Template.time(Timestamp::UNIX_EPOCH), None);
+    }
+}
