@@ -9,6 +9,7 @@ mod alerts;
 mod args;
 mod convert;
 mod kinds;
+mod selector;
 mod values;
 
 use std::net::SocketAddr;
@@ -185,6 +186,11 @@ pub enum ConfigError {
         "--namespaces and --ignore-namespaces exclude each other: leave it out of the first list"
     )]
     NamespacesAndIgnored,
+    /// Namespaces by name, and by label.
+    #[error(
+        "--namespaces and --namespace-selector exclude each other: labels of namespaces can only be seen in all of them"
+    )]
+    NamespacesAndSelector,
     /// Nothing to look at.
     #[error("--ignore-resources names both: nothing would ever restart")]
     EverythingIgnored,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
 
-use crate::model::{DigestKey, SourceKey, SourceKind, Version, conventions::Vocabulary};
+use crate::model::{DigestKey, SourceKey, SourceKind, Version, conventions::Conventions};
 
 /// A source could not be read. The text never quotes the answer, which may hold a Secret's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +30,7 @@ pub enum ReadError {
 pub async fn read(
     client: &Client,
     digest_key: &DigestKey,
-    vocabulary: &Vocabulary,
+    conventions: &Conventions,
     key: &SourceKey,
     timeout: Duration,
 ) -> Result<Option<Version>, ReadError> {
@@ -42,7 +42,7 @@ pub async fn read(
                     .get_opt(name)
                     .await?;
                 Ok(found.map(|mut secret| {
-                    vocabulary.translate(&mut secret.metadata);
+                    conventions.read_source(&mut secret.metadata);
                     Version::of_secret(digest_key, namespace, &secret)
                 }))
             }
@@ -51,7 +51,7 @@ pub async fn read(
                     .get_opt(name)
                     .await?;
                 Ok(found.map(|mut map| {
-                    vocabulary.translate(&mut map.metadata);
+                    conventions.read_source(&mut map.metadata);
                     Version::of_config_map(digest_key, namespace, &map)
                 }))
             }

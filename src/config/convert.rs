@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use kube::core::Selector;
+
 use super::args::{
     ClusterArgs, ConventionArgs, DeleteChoice, OpsArgs, OptionalKind, RecreateChoice, Resource,
     RestartArgs, RunArgs, WebhookArgs,
@@ -36,8 +38,13 @@ impl RunArgs {
             return Err(ConfigError::NoWebhookWithUrl);
         }
         let conventions = &self.conventions;
-        if !self.cluster.namespaces.is_empty() && !conventions.ignore_namespaces.is_empty() {
-            return Err(ConfigError::NamespacesAndIgnored);
+        if !self.cluster.namespaces.is_empty() {
+            if !conventions.ignore_namespaces.is_empty() {
+                return Err(ConfigError::NamespacesAndIgnored);
+            }
+            if selects(conventions.namespace_selector.as_ref()) {
+                return Err(ConfigError::NamespacesAndSelector);
+            }
         }
         let ignores = |resource| conventions.ignore_resources.contains(&resource);
         if ignores(Resource::Secrets) && ignores(Resource::Configmaps) {
@@ -124,6 +131,11 @@ impl From<ClusterArgs> for ClusterSettings {
     }
 }
 
+/// Whether it leaves anything out.
+fn selects(selector: Option<&Selector>) -> bool {
+    selector.is_some_and(|selector| !selector.selects_all())
+}
+
 impl From<ConventionArgs> for Conventions {
     fn from(args: ConventionArgs) -> Self {
         let names = [
@@ -146,6 +158,8 @@ impl From<ConventionArgs> for Conventions {
                 all.with(meant, name)
             }),
             all: args.auto_all,
+            namespaces: args.namespace_selector.filter(|s| selects(Some(s))),
+            sources: args.source_selector.filter(|s| selects(Some(s))),
             on_recreate: args.on_recreate.into(),
             on_delete: args.on_delete.into(),
             ignored: IgnoredKinds {

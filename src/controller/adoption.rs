@@ -41,7 +41,7 @@ impl Controller {
         };
         let newer = |source: &&SourceName| match index.source(&key.namespace, source) {
             Lookup::Present { version, .. } => version.written > revision,
-            Lookup::Unsynced | Lookup::Absent { .. } => false,
+            Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => false,
         };
         Ok(tracked.uses.keys().filter(newer).cloned().collect())
     }

@@ -6,6 +6,7 @@ use crate::{
         Outcome, SourceKey, SourceName, Version, WorkloadKey,
         decide::Undecided,
         index::{Overlay, just_read},
+        version::key_of,
     },
     sources::{self, ReadError},
 };
@@ -50,11 +51,10 @@ impl Controller {
 
     /// A source as the API server has it right now.
     pub(super) async fn read_source(&self, key: &SourceKey) -> Result<Option<Version>, ReadError> {
-        let (digest_key, vocabulary) = (&self.digest_key, &self.conventions.vocabulary);
         sources::read(
             &self.client,
-            digest_key,
-            vocabulary,
+            &self.digest_key,
+            &self.conventions,
             key,
             self.request_timeout,
         )
@@ -68,10 +68,7 @@ impl Controller {
     ) -> Result<Vec<(SourceName, Option<Version>)>, ()> {
         let mut reads = Vec::with_capacity(names.len());
         for name in names {
-            let source = SourceKey {
-                namespace: key.namespace.clone(),
-                source: name.clone(),
-            };
+            let source = key_of(&key.namespace, name);
             match self.read_source(&source).await {
                 Ok(version) => reads.push((name.clone(), version)),
                 Err(error) => {
@@ -81,12 +78,12 @@ impl Controller {
             }
         }
         for (name, version) in &reads {
+            let source = key_of(&key.namespace, name);
             if let Some(version) = version {
-                let source = SourceKey {
-                    namespace: key.namespace.clone(),
-                    source: name.clone(),
-                };
                 self.source_applied(&source, version.clone());
+            } else {
+                let now = self.state.now();
+                self.state.index_mut().confirm_absent(&source, now);
             }
         }
         Ok(reads)

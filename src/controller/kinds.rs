@@ -52,6 +52,7 @@ impl Controller {
         within: Option<String>,
         interval: Duration,
     ) {
+        self.selection_known().await;
         loop {
             match self.discover(kind).await {
                 Ok(Some(resource)) => {
@@ -142,7 +143,7 @@ impl Controller {
         Marks::read(key.kind, &object).current() != mark
     }
 
-    fn served(&self) -> MutexGuard<'_, Served> {
+    pub(super) fn served(&self) -> MutexGuard<'_, Served> {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

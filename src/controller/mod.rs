@@ -17,6 +17,7 @@ pub mod pulse;
 pub mod reconcile;
 pub mod report;
 pub mod restart;
+pub mod selection;
 pub mod watch;
 
 use std::{
@@ -36,6 +37,7 @@ use self::{
     kinds::Served,
     lease::Leadership,
     restart::Probe,
+    selection::Selection,
 };
 use crate::{
     config::RestartSettings,
@@ -75,6 +77,7 @@ pub struct Controller {
     leadership: Leadership,
     /// What the kinds that not every cluster has are called.
     served: Mutex<Served>,
+    selection: Selection,
     /// Shows that the restart loop is alive.
     heartbeat: Heartbeat,
     probe: Probe,
@@ -121,6 +124,7 @@ impl Controller {
             housekeeping_changed: Notify::new(),
             leadership,
             served: Mutex::default(),
+            selection: Selection::default(),
             heartbeat,
             probe: Arc::new(|_| {}),
             listed: AtomicBool::new(false),
@@ -220,8 +224,7 @@ impl Controller {
         self.housekeeping().forget(key);
     }
 
-    /// A namespace has this default opt-in, or none.
-    pub fn namespace_applied(&self, name: &str, default: Option<String>) {
+    fn namespace_default(&self, name: &str, default: Option<String>) {
         let affected = self.state.index_mut().apply_namespace(name, default);
         for workload in affected {
             self.judge(&workload, Occasion::Look);

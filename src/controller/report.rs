@@ -273,7 +273,7 @@ impl Controller {
                 Some(version.uid.clone()),
                 Some(version.resource_version.to_string()),
             ),
-            Lookup::Unsynced | Lookup::Absent { .. } => (None, None),
+            Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => (None, None),
         };
         ObjectReference {
             api_version: Some("v1".to_owned()),

@@ -171,6 +171,10 @@ impl Watch {
             &controller.conventions.ignored_namespaces,
             "metadata.namespace",
         );
+        let config = match &controller.conventions.sources {
+            Some(selector) => config.labels_from(selector),
+            None => config,
+        };
         self.follow(api, config, feed).await;
     }
 

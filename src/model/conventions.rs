@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kube::core::{DynamicObject, ObjectMeta};
-use serde_json::{Map, Value};
+use kube::core::{DynamicObject, ObjectMeta, Selector, SelectorExt};
+use serde_json::Value;
 
 use super::{
+    annotation::IGNORE,
     policy::{Defaults, IgnoredKinds, OnDelete, OnRecreate},
     workload::Kind,
 };
@@ -26,6 +27,11 @@ pub struct Conventions {
     pub ignored: IgnoredKinds,
     /// Namespaces that are left alone.
     pub ignored_namespaces: BTreeSet<String>,
+    /// The labels of namespaces that are worked in; `None` for all.
+    pub namespaces: Option<Selector>,
+    /// The labels of sources that count; `None` for all. Others are not even listed, so that one which is not known may
+    /// exist all the same.
+    pub sources: Option<Selector>,
 }
 
 impl Conventions {
@@ -39,6 +45,26 @@ impl Conventions {
             ignored: self.ignored,
         }
     }
+
+    /// Whether a namespace with these labels is worked in.
+    pub fn selects_namespace(&self, labels: &BTreeMap<String, String>) -> bool {
+        matches(self.namespaces.as_ref(), labels)
+    }
+
+    /// Brings a source that was just read into the form that is known behind it: one that is not selected says itself
+    /// that it is to be ignored.
+    pub fn read_source(&self, meta: &mut ObjectMeta) {
+        self.vocabulary.translate(meta);
+        let labels = meta.labels.get_or_insert_default();
+        if !matches(self.sources.as_ref(), labels) {
+            let annotations = meta.annotations.get_or_insert_default();
+            annotations.insert(IGNORE.to_owned(), "true".to_owned());
+        }
+    }
+}
+
+fn matches(selector: Option<&Selector>, labels: &BTreeMap<String, String>) -> bool {
+    selector.is_none_or(|selector| selector.matches(labels))
 }
 
 /// Other names for annotations. Objects are translated where they come in, so that everything behind that knows one name
@@ -63,25 +89,12 @@ impl Vocabulary {
         self.0.values().map(String::as_str)
     }
 
-    /// Translates the annotations of a source.
+    /// Translates annotations.
     pub fn translate(&self, meta: &mut ObjectMeta) {
-        let Some(annotations) = meta.annotations.as_mut().filter(|_| !self.0.is_empty()) else {
-            return;
-        };
-        // All are taken out before any is put back: names may have been exchanged.
-        let said: Vec<_> = self
-            .0
-            .iter()
-            .filter_map(|(meant, name)| Some((*meant, annotations.get(name)?.clone())))
-            .collect();
-        for (meant, name) in &self.0 {
-            annotations.remove(*meant);
-            annotations.remove(name);
+        if let Some(annotations) = meta.annotations.as_mut() {
+            let said = self.take(|name| annotations.remove(name));
+            annotations.extend(said);
         }
-        annotations.extend(
-            said.into_iter()
-                .map(|(meant, text)| (meant.to_owned(), text)),
-        );
     }
 
     /// Translates the annotations of a workload and of its pod template.
@@ -91,25 +104,27 @@ impl Vocabulary {
         let annotations = template
             .and_then(|template| template.pointer_mut("/metadata/annotations"))
             .and_then(Value::as_object_mut);
-        if let Some(annotations) = annotations.filter(|_| !self.0.is_empty()) {
-            self.translate_map(annotations);
+        if let Some(annotations) = annotations {
+            let said = self.take(|name| annotations.remove(name));
+            annotations.extend(said);
         }
     }
 
-    fn translate_map(&self, annotations: &mut Map<String, Value>) {
-        let said: Vec<_> = self
-            .0
-            .iter()
-            .filter_map(|(meant, name)| Some((*meant, annotations.get(name)?.clone())))
+    /// Takes the names that people write, and the usual ones that mean nothing then, out of a map; gives what is meant.
+    /// All are taken before any is put back: names may have been exchanged, and one name may stand for two.
+    fn take<V: Clone>(&self, mut remove: impl FnMut(&str) -> Option<V>) -> Vec<(String, V)> {
+        let usual = self.0.keys().copied();
+        let names: BTreeSet<&str> = self.names().chain(usual).collect();
+        let said: BTreeMap<&str, V> = names
+            .into_iter()
+            .filter_map(|name| Some((name, remove(name)?)))
             .collect();
-        for (meant, name) in &self.0 {
-            annotations.remove(*meant);
-            annotations.remove(name);
-        }
-        annotations.extend(
-            said.into_iter()
-                .map(|(meant, text)| (meant.to_owned(), text)),
-        );
+        let meant = self.0.iter();
+        meant
+            .filter_map(|(meant, name)| {
+                Some(((*meant).to_owned(), said.get(name.as_str())?.clone()))
+            })
+            .collect()
     }
 }
 
@@ -142,6 +157,48 @@ mod tests {
             object.data["spec"]["template"]["metadata"]["annotations"],
             json!({AUTO: "1", "d": "e"})
         );
+    }
+
+    #[test]
+    fn one_name_may_stand_for_two() {
+        let vocabulary = Vocabulary::default()
+            .with(AUTO, "acme.dev/roll".to_owned())
+            .with(SEARCH, "acme.dev/roll".to_owned());
+        let annotations = [("acme.dev/roll", "true")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let mut meta = ObjectMeta {
+            annotations: Some(BTreeMap::from(annotations)),
+            ..ObjectMeta::default()
+        };
+        vocabulary.translate(&mut meta);
+        assert_eq!(
+            json!(meta.annotations),
+            json!({AUTO: "true", SEARCH: "true"})
+        );
+    }
+
+    #[test]
+    fn a_source_that_is_not_selected_is_ignored() {
+        let tier = |value: &str| {
+            [("tier".to_owned(), value.to_owned())]
+                .into_iter()
+                .collect()
+        };
+        let conventions = Conventions {
+            sources: Some(Selector::from_iter([("tier", "web")])),
+            ..Conventions::default()
+        };
+        let ignored = |labels: Option<BTreeMap<String, String>>| {
+            let mut meta = ObjectMeta {
+                labels,
+                ..ObjectMeta::default()
+            };
+            conventions.read_source(&mut meta);
+            meta.annotations
+                .is_some_and(|all| all.contains_key(super::IGNORE))
+        };
+        assert!(!ignored(Some(tier("web"))));
+        assert!(ignored(Some(tier("db"))));
+        assert!(ignored(None));
     }
 
     #[test]

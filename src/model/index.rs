@@ -15,6 +15,7 @@ mod contents;
 mod judge;
 mod keys;
 mod namespace;
+mod selected;
 mod tracked;
 
 use std::{
@@ -22,10 +23,13 @@ use std::{
     sync::Arc,
 };
 
-use self::namespace::{Namespace, Source, candidates, remembered};
 pub use self::{
     judge::{Judged, Overlay, just_read, without_ignored},
     tracked::Tracked,
+};
+use self::{
+    namespace::{Namespace, Source, candidates, remembered},
+    selected::Selected,
 };
 use super::{
     annotation::RESTART_ON,
@@ -47,6 +51,7 @@ pub struct Index {
     key: DigestKey,
     synced: BTreeSet<(SourceKind, Option<String>)>,
     namespaces: HashMap<String, Namespace>,
+    selected: Selected,
     /// Ids of digest keys that are known to be out of use.
     retired: BTreeSet<String>,
     conventions: Arc<Conventions>,
@@ -82,6 +87,7 @@ impl Index {
             key,
             synced: BTreeSet::new(),
             namespaces: HashMap::new(),
+            selected: Selected::default(),
             retired: BTreeSet::new(),
             conventions: Arc::default(),
             kinds: Kinds::default(),
@@ -118,25 +124,11 @@ impl Index {
         &self.key
     }
 
-    /// The first list of a kind of source is complete: from now on absence means something. Gives whether that is news.
-    pub fn set_synced(&mut self, kind: SourceKind) -> bool {
-        self.synced.insert((kind, None))
-    }
-
-    /// The same for one namespace.
-    pub fn set_synced_in(&mut self, kind: SourceKind, namespace: &str) -> bool {
-        self.synced.insert((kind, Some(namespace.to_owned())))
-    }
-
-    fn is_synced(&self, kind: SourceKind, namespace: &str) -> bool {
-        !self.conventions.ignored_namespaces.contains(namespace)
-            && self.synced.iter().any(|(synced, within)| {
-                *synced == kind && within.as_ref().is_none_or(|within| within == namespace)
-            })
-    }
-
     /// Takes in a version that exists, or existed, in the API.
     pub fn apply_source(&mut self, key: &SourceKey, version: Version) -> Change {
+        if !self.works_in(&key.namespace) {
+            return Change::default();
+        }
         let space = self.namespaces.entry(key.namespace.clone()).or_default();
         let (mut changed, mut recreated) = (true, false);
         match space.sources.get_mut(&key.source) {
@@ -170,15 +162,26 @@ impl Index {
         }
     }
 
-    /// Takes in that a source is gone: `resource_version` is that of the deletion, `now` is in unix seconds.
+    /// Takes in that a source is gone: `resource_version` is that of the deletion, `now` is in unix seconds. Where only
+    /// selected ones are watched, it may as well be selected no more.
     pub fn delete_source(&mut self, key: &SourceKey, resource_version: u64, now: i64) -> Change {
+        if !self.works_in(&key.namespace) {
+            return Change::default();
+        }
         let space = self.namespaces.entry(key.namespace.clone()).or_default();
         let (since, at) = (resource_version, now);
+        let sure = self.conventions.sources.is_none();
         match space.sources.get_mut(&key.source) {
             Some(Source::Present(known)) if known.resource_version <= resource_version => {
                 let last = Some(known.clone());
                 let users = space.users_of(&key.namespace, &key.source);
-                space.put(&key.source, Source::Tombstone { last, since, at });
+                let tombstone = Source::Tombstone {
+                    last,
+                    since,
+                    at,
+                    sure,
+                };
+                space.put(&key.source, tombstone);
                 Change {
                     changed: true,
                     recreated: false,
@@ -192,9 +195,36 @@ impl Index {
             }
             // Nobody has seen it; an event about it that comes late must not bring it to life.
             None => {
-                let last = None;
-                space.put(&key.source, Source::Tombstone { last, since, at });
+                let tombstone = Source::Tombstone {
+                    last: None,
+                    since,
+                    at,
+                    sure,
+                };
+                space.put(&key.source, tombstone);
                 Change::default()
+            }
+        }
+    }
+
+    /// Takes in that the API server was asked for a source and has none. That is news only where absence cannot be told
+    /// from the watches.
+    pub fn confirm_absent(&mut self, key: &SourceKey, now: i64) {
+        if self.conventions.sources.is_none() || !self.works_in(&key.namespace) {
+            return;
+        }
+        let space = self.namespaces.entry(key.namespace.clone()).or_default();
+        match space.sources.get_mut(&key.source) {
+            Some(Source::Present(_)) => {}
+            Some(Source::Tombstone { sure, .. }) => *sure = true,
+            None => {
+                let tombstone = Source::Tombstone {
+                    last: None,
+                    since: 0,
+                    at: now,
+                    sure: true,
+                };
+                space.put(&key.source, tombstone);
             }
         }
     }
@@ -202,6 +232,9 @@ impl Index {
     /// Takes in a workload as it was read.
     pub fn apply_workload(&mut self, key: &WorkloadKey, mut workload: Workload) -> Seen {
         let (digest_key, defaults) = (&self.key, self.conventions.defaults());
+        if !self.works_in(&key.namespace) {
+            return Seen::default();
+        }
         let space = self.namespaces.entry(key.namespace.clone()).or_default();
         let slot = (key.kind, key.name.clone());
         let older = |known: &Tracked| known.workload.resource_version > workload.resource_version;
@@ -244,7 +277,8 @@ impl Index {
 
     /// Takes in a namespace's default opt-in; gives the workloads for which that changes something.
     pub fn apply_namespace(&mut self, name: &str, default: Option<String>) -> Vec<WorkloadKey> {
-        if default.is_none() && !self.namespaces.contains_key(name) {
+        let unknown = !self.namespaces.contains_key(name);
+        if (default.is_none() && unknown) || !self.works_in(name) {
             return Vec::new();
         }
         let (digest_key, defaults) = (&self.key, self.conventions.defaults());
@@ -292,6 +326,8 @@ impl Index {
             .get(namespace)
             .and_then(|space| space.sources.get(source))
         {
+            None if self.conventions.sources.is_some() => Lookup::Unseen,
+            Some(Source::Tombstone { sure: false, .. }) => Lookup::Unseen,
             None => Lookup::Absent {
                 last: None,
                 since: 0,
@@ -319,15 +355,6 @@ impl Index {
             .into_iter()
             .flat_map(|sources| candidates(sources, memory));
         rules.select(references, candidates.chain(remembered(memory)))
-    }
-
-    /// The names of a namespace's sources, those of deleted ones that are remembered included. For globs see
-    /// [`Self::select`].
-    pub fn source_names(&self, namespace: &str) -> impl Iterator<Item = &SourceName> {
-        self.namespaces
-            .get(namespace)
-            .into_iter()
-            .flat_map(|space| space.sources.keys())
     }
 
     /// The opted-in workloads that use a source.

@@ -106,7 +106,7 @@ fn last_known(live: Lookup<'_>) -> Option<&Version> {
     match live {
         Lookup::Present { version, .. } => Some(version),
         Lookup::Absent { last, .. } => last,
-        Lookup::Unsynced => None,
+        Lookup::Unsynced | Lookup::Unseen => None,
     }
 }
 

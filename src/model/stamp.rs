@@ -127,7 +127,7 @@ fn all_read<'a>(subject: &Subject, live: &dyn Fn(&SourceName) -> Lookup<'a>) -> 
     subject.uses.keys().all(|source| match live(source) {
         Lookup::Present { fresh, .. } => fresh,
         Lookup::Absent { since, .. } => since == u64::MAX,
-        Lookup::Unsynced => false,
+        Lookup::Unsynced | Lookup::Unseen => false,
     })
 }
 
@@ -206,7 +206,9 @@ fn entry_now(usage: &Usage, before: Option<&Entry>, live: Lookup) -> Option<Entr
                 Entry::Unknown
             })
         }
-        Lookup::Unsynced | Lookup::Present { .. } | Lookup::Absent { .. } => before.cloned(),
+        Lookup::Unsynced | Lookup::Unseen | Lookup::Present { .. } | Lookup::Absent { .. } => {
+            before.cloned()
+        }
     }
 }
 

@@ -103,6 +103,7 @@ pub(crate) fn keyed(keys: &[(&str, Need)]) -> Usage {
 #[derive(Clone, Debug)]
 pub(crate) enum Live {
     Unsynced,
+    Unseen,
     Absent { last: Option<Version>, since: u64 },
     Present(Version),
     Fresh(Version),
@@ -112,6 +113,7 @@ impl Live {
     pub(crate) fn lookup(&self) -> Lookup<'_> {
         match self {
             Self::Unsynced => Lookup::Unsynced,
+            Self::Unseen => Lookup::Unseen,
             Self::Absent { last, since } => Lookup::Absent {
                 last: last.as_ref(),
                 since: *since,

@@ -147,12 +147,15 @@ impl Parts {
 
     /// Waits until the API server calls the webhook.
     pub(super) async fn probe(&self, registration: &Registration) {
-        let namespace = registration.probed_namespace();
+        let Some(namespace) = registration.probed_namespace(&self.state.index()) else {
+            tracing::info!("no namespace is worked in yet, so that the webhook cannot be tried");
+            return;
+        };
         let seen = || self.state.reviews.load(Ordering::Relaxed);
         let before = seen();
         while seen() == before {
             if let Err(error) = registration
-                .probe(&self.client, namespace, self.timeout)
+                .probe(&self.client, &namespace, self.timeout)
                 .await
             {
                 tracing::debug!(%error, "could not probe the webhook");
@@ -184,12 +187,14 @@ impl Parts {
     /// and a call that then meets nobody would be the user's error where somebody set `failurePolicy: Fail`.
     async fn outlast(&self, registration: &Registration) {
         let seen = || self.state.reviews.load(Ordering::Relaxed);
-        let namespace = registration.probed_namespace();
+        let Some(namespace) = registration.probed_namespace(&self.state.index()) else {
+            return;
+        };
         let still = async {
             let mut quiet = 0;
             while quiet < QUIET_PROBES {
                 let before = seen();
-                let probe = registration.probe(&self.client, namespace, self.timeout);
+                let probe = registration.probe(&self.client, &namespace, self.timeout);
                 if probe.await.is_err() {
                     return;
                 }

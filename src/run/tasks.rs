@@ -30,12 +30,13 @@ pub(super) fn spawn_controller(
 ) -> Listed {
     let ignored = controller.conventions.ignored;
     let (optional, kinds): (Vec<_>, Vec<_>) = cluster.kinds.iter().partition(|kind| kind.optional);
-    let what = SourceKind::ALL
+    let everywhere: Vec<_> = SourceKind::ALL
         .into_iter()
         .filter(|kind| !ignored.contains(*kind))
         .map(Watched::Sources)
         .chain(kinds.into_iter().map(Watched::Workloads))
-        .chain([Watched::Namespaces]);
+        .collect();
+    let what = everywhere.iter().copied().chain([Watched::Namespaces]);
     let within: Vec<Option<String>> = match cluster.namespaces.as_slice() {
         [] => vec![None],
         names => names.iter().cloned().map(Some).collect(),
@@ -51,7 +52,13 @@ pub(super) fn spawn_controller(
                 within: within.clone(),
                 listed,
             };
-            let run = watch.run(Arc::clone(controller), client.clone());
+            let (controller, client) = (Arc::clone(controller), client.clone());
+            let run = async move {
+                if what != Watched::Namespaces {
+                    controller.selection_known().await;
+                }
+                watch.run(controller, client).await;
+            };
             let stop = stop.all.clone();
             tasks.spawn(async move {
                 stop.run_until_cancelled(run).await;
@@ -78,6 +85,14 @@ pub(super) fn spawn_controller(
                 ("a kind that may be absent", Ok(()))
             });
         }
+    }
+    if controller.conventions.namespaces.is_some() {
+        let list = Arc::clone(controller).list_selected(client.clone(), everywhere);
+        let stop = stop.all.clone();
+        tasks.spawn(async move {
+            stop.run_until_cancelled(list).await;
+            ("selected namespaces", Ok(()))
+        });
     }
     let restarts = Arc::clone(controller).restart_due(stop.leading.clone());
     let house = Arc::clone(controller).keep_house(stop.leading.clone());

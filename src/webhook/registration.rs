@@ -4,7 +4,7 @@
 //! reroll's business, so that a request which does not concern it is never delayed by it. Names are known beforehand,
 //! so that the next start cleans up what a killed process left.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::http::Uri;
 use k8s_openapi::{
@@ -13,16 +13,18 @@ use k8s_openapi::{
         MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
     },
     api::core::v1::ConfigMap,
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
 };
 use kube::{
     Api, Client,
     api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
+    core::{Expression, Selector},
 };
 use serde_json::{Value, json};
 
 use super::routes::{SOURCES_PATH, WORKLOADS_PATH};
 use crate::model::{
-    Conventions,
+    Conventions, Index,
     annotation::{FIELD_MANAGER, PREFIX, RESTART_ON, reloader::DOMAIN},
     conventions::Vocabulary,
     workload::Kinds,
@@ -125,6 +127,7 @@ impl Registration {
         let probe = ConfigMap {
             metadata: ObjectMeta {
                 generate_name: Some("reroll-probe-".to_owned()),
+                labels: Some(labels_for(self.conventions.sources.as_ref())),
                 ..ObjectMeta::default()
             },
             ..ConfigMap::default()
@@ -140,9 +143,21 @@ impl Registration {
         .await
     }
 
-    /// Where a probe is to be made.
-    pub fn probed_namespace(&self) -> &str {
-        self.namespaces.first().map_or("default", String::as_str)
+    /// Where a probe is to be made, of namespaces that are known; `None` where nobody knows.
+    pub fn probed_namespace(&self, known: &Index) -> Option<String> {
+        let usual = self.namespaces.first().map_or("default", String::as_str);
+        if known.works_in(usual) {
+            return Some(usual.to_owned());
+        }
+        let never = [
+            self.own_namespace.as_str(),
+            "kube-system",
+            "kube-node-lease",
+        ];
+        let mut others = known.names();
+        others
+            .find(|name| !never.contains(name))
+            .map(ToOwned::to_owned)
     }
 
     async fn within(
@@ -171,6 +186,7 @@ impl Registration {
                     "operations": ["CREATE", "UPDATE", "DELETE"], "scope": "Namespaced",
                 }],
                 "namespaceSelector": { "matchExpressions": self.namespaces() },
+                "objectSelector": { "matchExpressions": requirements(self.conventions.sources.as_ref()) },
                 "matchConditions": source_conditions(),
             }))],
         })
@@ -247,6 +263,7 @@ impl Registration {
         if !self.namespaces.is_empty() {
             selector.push(json!({ "key": name, "operator": "In", "values": self.namespaces }));
         }
+        selector.extend(requirements(self.conventions.namespaces.as_ref()));
         selector
     }
 
@@ -337,6 +354,33 @@ fn source_conditions() -> Vec<Value> {
     ]
 }
 
+/// A selector as a list of requirements.
+fn requirements(selector: Option<&Selector>) -> Vec<Value> {
+    let selector: LabelSelector = selector.cloned().unwrap_or_default().into();
+    let labels = selector.match_labels.unwrap_or_default().into_iter();
+    let equal = labels.map(|(key, value)| LabelSelectorRequirement {
+        key,
+        operator: "In".to_owned(),
+        values: Some(vec![value]),
+    });
+    equal
+        .chain(selector.match_expressions.unwrap_or_default())
+        .map(|requirement| json!(requirement))
+        .collect()
+}
+
+/// Labels that a selector selects, as far as one can tell: those that it does not ask for are left out.
+fn labels_for(selector: Option<&Selector>) -> BTreeMap<String, String> {
+    let asked = selector.cloned().unwrap_or_default().into_iter();
+    let label = |expression| match expression {
+        Expression::Equal(key, value) => Some((key, value)),
+        Expression::In(key, values) => Some((key, values.into_iter().next()?)),
+        Expression::Exists(key) => Some((key, String::new())),
+        Expression::NotEqual(..) | Expression::NotIn(..) | Expression::DoesNotExist(_) => None,
+    };
+    asked.filter_map(label).collect()
+}
+
 fn condition(name: &str, expression: &str) -> Value {
     json!({ "name": name, "expression": expression })
 }
@@ -350,7 +394,27 @@ fn gone(result: Result<(), kube::Error>) -> Result<(), kube::Error> {
 
 #[cfg(test)]
 mod tests {
+    use kube::core::SelectorExt as _;
+
     use super::*;
+
+    #[test]
+    fn a_probe_has_labels_that_are_selected() {
+        let set = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+        let selector: Selector = [
+            Expression::Equal("a".to_owned(), "1".to_owned()),
+            Expression::In("b".to_owned(), set(&["2", "3"])),
+            Expression::NotIn("c".to_owned(), set(&["4"])),
+            Expression::NotEqual("d".to_owned(), "5".to_owned()),
+            Expression::Exists("e".to_owned()),
+            Expression::DoesNotExist("f".to_owned()),
+        ]
+        .into_iter()
+        .collect();
+        assert!(selector.matches(&labels_for(Some(&selector))));
+        assert_eq!(requirements(Some(&selector)).len(), 6);
+        assert!(requirements(None).is_empty());
+    }
 
     #[test]
     fn only_the_host_itself_makes_a_url_local() {

@@ -174,9 +174,10 @@ impl Admission {
                     namespace: write.namespace().to_owned(),
                     source: source.clone(),
                 };
-                let (digest_key, vocabulary) = (&digest_key, &conventions.vocabulary);
+                let (digest_key, conventions) = (&digest_key, &*conventions);
                 async move {
-                    let version = read(&self.client, digest_key, vocabulary, &key, self.get_budget);
+                    let version =
+                        read(&self.client, digest_key, conventions, &key, self.get_budget);
                     (version.await, key.source)
                 }
             })

@@ -13,7 +13,7 @@ use super::review::{Answer, Operation, Request};
 use crate::{
     model::{
         DigestKey, Outcome, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
-        conventions::Vocabulary,
+        conventions::Conventions,
         decide::{Lookup, Undecided},
         index::Overlay,
     },
@@ -41,13 +41,22 @@ pub fn answer(state: &State, request: &Request) -> (Answer, &'static str) {
     } else {
         request.object
     };
-    let (digest_key, conventions) = {
+    let (digest_key, conventions, works) = {
         let index = state.index();
-        (index.key().clone(), Arc::clone(index.conventions()))
+        let works = index.works_in(&request.namespace);
+        (index.key().clone(), Arc::clone(index.conventions()), works)
     };
+    if !works {
+        return ignored("ignored");
+    }
     let decoded = raw.and_then(|raw| {
-        let vocabulary = &conventions.vocabulary;
-        decode(kind, &request.namespace, raw.get(), &digest_key, vocabulary)
+        decode(
+            kind,
+            &request.namespace,
+            raw.get(),
+            &digest_key,
+            &conventions,
+        )
     });
     let Some((name, version)) = decoded else {
         return ignored("undecodable");
@@ -70,12 +79,12 @@ fn decode(
     namespace: &str,
     raw: &str,
     key: &DigestKey,
-    vocabulary: &Vocabulary,
+    conventions: &Conventions,
 ) -> Option<(String, Version)> {
     Some(match kind {
         SourceKind::Secret => {
             let mut secret: Secret = serde_json::from_str(raw).ok()?;
-            vocabulary.translate(&mut secret.metadata);
+            conventions.read_source(&mut secret.metadata);
             (
                 secret.metadata.name.clone()?,
                 Version::of_secret(key, namespace, &secret),
@@ -83,7 +92,7 @@ fn decode(
         }
         SourceKind::ConfigMap => {
             let mut map: ConfigMap = serde_json::from_str(raw).ok()?;
-            vocabulary.translate(&mut map.metadata);
+            conventions.read_source(&mut map.metadata);
             (
                 map.metadata.name.clone()?,
                 Version::of_config_map(key, namespace, &map),
@@ -99,7 +108,7 @@ fn written(state: &State, key: &SourceKey, mut version: Version, dry_run: bool) 
     let (known, deleted_before) = match index.source(&key.namespace, &key.source) {
         Lookup::Present { version, .. } => (Some((version.uid.clone(), version.whole)), None),
         Lookup::Absent { last, .. } => (None, last.map(|last| last.uid.clone())),
-        Lookup::Unsynced => (None, None),
+        Lookup::Unsynced | Lookup::Unseen => (None, None),
     };
     let mut recreated = deleted_before.is_some_and(|before| before != version.uid)
         || known.as_ref().is_some_and(|(uid, _)| *uid != version.uid);

@@ -50,7 +50,8 @@ pub struct Admission {
 }
 
 impl Write {
-    /// Reads a review; `None` where it is none of reroll's business: another kind, a subresource, reroll's own write.
+    /// Reads a review; `None` where it is none of reroll's business: another kind, a subresource, a
+    /// namespace that is left alone, reroll's own write.
     pub fn read(request: &Request, index: &Index, own_user: &str) -> Option<Self> {
         let kind = index
             .kinds()
@@ -65,7 +66,8 @@ impl Write {
             .as_ref()
             .and_then(|options| options.field_manager.as_deref());
         let own_write = request.user_info.username == own_user && manager == Some(FIELD_MANAGER);
-        if !request.sub_resource.is_empty() || request.namespace.is_empty() || own_write {
+        let nowhere = request.namespace.is_empty() || !index.works_in(&request.namespace);
+        if !request.sub_resource.is_empty() || nowhere || own_write {
             return None;
         }
         let read = |raw: &RawValue| {

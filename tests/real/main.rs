@@ -47,6 +47,7 @@ mod reloader;
 mod reloader_settings;
 mod replicas;
 mod rows;
+mod selectors;
 mod storms;
 mod tamper;
 mod timing;

@@ -52,6 +52,24 @@
   {{- end }}
 {{- end -}}
 
+{{/* A label selector in one line. */}}
+{{- define "reroll.selector" -}}
+{{- $all := list -}}
+{{- range $key, $value := .matchLabels }}
+{{- $all = append $all (printf "%s=%s" $key $value) }}
+{{- end }}
+{{- range .matchExpressions }}
+{{- if eq .operator "Exists" }}
+{{- $all = append $all .key }}
+{{- else if eq .operator "DoesNotExist" }}
+{{- $all = append $all (printf "!%s" .key) }}
+{{- else }}
+{{- $all = append $all (printf "%s %s (%s)" .key (lower .operator) (join "," .values)) }}
+{{- end }}
+{{- end }}
+{{- join "," $all -}}
+{{- end -}}
+
 {{/* The webhook's address, and the authority that vouches for it: (list $ "/path") */}}
 {{- define "reroll.clientConfig" -}}
 {{- $ := first . -}}
@@ -84,6 +102,12 @@ timeoutSeconds: {{ .Values.webhook.timeoutSeconds }}
   values: {{ toJson . }}
 {{- end }}
 {{- with .Values.webhook.namespaceSelector }}
+{{ toYaml . }}
+{{- end }}
+{{- range $key, $value := .Values.watch.namespaceSelector.matchLabels }}
+- {key: {{ $key | quote }}, operator: In, values: [{{ $value | quote }}]}
+{{- end }}
+{{- with .Values.watch.namespaceSelector.matchExpressions }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}

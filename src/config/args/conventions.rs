@@ -3,7 +3,12 @@
 
 use clap::{ArgAction, Args, ValueEnum, builder::BoolishValueParser};
 
-use crate::config::values::{parse_annotation, parse_namespace};
+use kube::core::Selector;
+
+use crate::config::{
+    selector::parse_selector,
+    values::{parse_annotation, parse_namespace},
+};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What is rolled")]
@@ -40,6 +45,20 @@ pub(in crate::config) struct ConventionArgs {
         value_parser = parse_namespace
     )]
     pub(in crate::config) ignore_namespaces: Vec<String>,
+
+    /// A label selector of namespaces [default: all]: what is in others is forgotten as soon as it is seen
+    #[arg(long, value_name = "SELECTOR", env = "REROLL_NAMESPACE_SELECTOR", value_parser = parse_selector)]
+    pub(in crate::config) namespace_selector: Option<Selector>,
+
+    /// A label selector of Secrets and ConfigMaps [default: all]: others count for nobody, and are not even read
+    #[arg(
+        long,
+        alias = "resource-label-selector",
+        value_name = "SELECTOR",
+        env = "REROLL_SOURCE_SELECTOR",
+        value_parser = parse_selector
+    )]
+    pub(in crate::config) source_selector: Option<Selector>,
 
     /// Secrets or ConfigMaps that count for nobody: they are not even read
     #[arg(

@@ -13,7 +13,7 @@ use crate::{
     controller::Controller,
     model::{
         DigestKey, Kind, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
-        annotation::RESTART_ON, workload::Workload,
+        workload::Workload,
     },
     ops::metrics::labels::SourceEvent,
 };
@@ -69,9 +69,11 @@ where
     }
 
     fn apply(&self, mut object: K) {
-        let vocabulary = &self.controller.conventions.vocabulary;
-        vocabulary.translate(object.meta_mut());
         let key = self.key(object.meta());
+        if !self.controller.state.index().works_in(&key.namespace) {
+            return;
+        }
+        self.controller.conventions.read_source(object.meta_mut());
         let version = (self.read)(&self.controller.digest_key, &key.namespace, &object);
         self.controller
             .state
@@ -137,13 +139,15 @@ impl Feed for WorkloadFeed<'_> {
     }
 
     fn apply(&self, mut object: DynamicObject) {
+        let key = self.key(&object.metadata);
+        if !self.controller.state.index().works_in(&key.namespace) {
+            return;
+        }
         let vocabulary = &self.controller.conventions.vocabulary;
         vocabulary.translate_workload(self.kind, &mut object);
         self.controller.state.metrics.workload_seen(self.kind.kind);
-        self.controller.workload_applied(
-            &self.key(&object.metadata),
-            Workload::read(self.kind, &object),
-        );
+        self.controller
+            .workload_applied(&key, Workload::read(self.kind, &object));
     }
 
     fn delete(&self, meta: &ObjectMeta) {
@@ -170,7 +174,7 @@ impl Feed for NamespaceFeed<'_> {
     }
 
     fn known(&self, within: Option<&str>) -> HashMap<String, ()> {
-        let known = self.controller.state.index().labelled_namespaces();
+        let known = self.controller.state.index().known_namespaces();
         known
             .into_iter()
             .filter(|name| within.is_none_or(|within| within == name))
@@ -179,16 +183,19 @@ impl Feed for NamespaceFeed<'_> {
     }
 
     fn apply(&self, object: Self::Object) {
-        let default = object.labels().get(RESTART_ON).cloned();
         self.controller
-            .namespace_applied(&object.name_any(), default);
+            .namespace_applied(&object.name_any(), object.labels());
     }
 
     fn delete(&self, meta: &ObjectMeta) {
-        self.controller.namespace_applied(&self.key(meta), None);
+        self.controller.namespace_deleted(&self.key(meta));
     }
 
     fn vanished(&self, key: &String, (): ()) {
-        self.controller.namespace_applied(key, None);
+        self.controller.namespace_deleted(key);
+    }
+
+    fn listed(&self, _within: Option<&str>) {
+        self.controller.namespaces_listed();
     }
 }

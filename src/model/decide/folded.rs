@@ -56,8 +56,8 @@ impl Rule<'_> {
     ) -> FoldVerdict {
         let found = match Found::look(uses, live) {
             Ok(found) => found,
-            Err(source) => {
-                let steps = vec![(vec![source], Step::Undecided(Undecided::Unsynced))];
+            Err((source, why)) => {
+                let steps = vec![(vec![source], Step::Undecided(why))];
                 return FoldVerdict {
                     steps,
                     kept: Some(old.clone()),
@@ -127,11 +127,12 @@ impl Found {
     fn look<'a>(
         uses: &References,
         live: &dyn Fn(&SourceName) -> Lookup<'a>,
-    ) -> Result<Self, SourceName> {
+    ) -> Result<Self, (SourceName, Undecided)> {
         let mut found = Self::default();
         for (source, usage) in uses {
             let (entry, as_if, lacking, watched) = match live(source) {
-                Lookup::Unsynced => return Err(source.clone()),
+                Lookup::Unsynced => return Err((source.clone(), Undecided::Unsynced)),
+                Lookup::Unseen => return Err((source.clone(), Undecided::Behind)),
                 Lookup::Present { version, fresh } => {
                     let entry = Entry::of(version, usage);
                     let until = (!fresh).then_some(version.resource_version);

@@ -92,6 +92,7 @@ impl Rule<'_> {
     ) -> Verdict {
         match live {
             Lookup::Unsynced => Verdict::undecided(Undecided::Unsynced),
+            Lookup::Unseen => Verdict::undecided(Undecided::Behind),
             Lookup::Absent { last, since } => self.judge_absent(source, usage, entry, last, since),
             Lookup::Present { version, fresh } => {
                 let behind =

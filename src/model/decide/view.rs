@@ -12,6 +12,8 @@ use crate::model::{
 pub enum Lookup<'a> {
     /// The first list is not complete: nothing can be said.
     Unsynced,
+    /// It is not among those that are watched, and may exist all the same: the API server has to be asked.
+    Unseen,
     /// It does not exist.
     Absent {
         /// The version it last had, as far as remembered.

@@ -1,10 +1,10 @@
 //! What is in the index: what a new list is compared with, and how much it is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{Index, Tracked, namespace::Source};
 use crate::model::{
-    source::{SourceKey, SourceKind},
+    source::{SourceKey, SourceKind, SourceName},
     workload::{Kind, WorkloadKey},
 };
 
@@ -52,13 +52,28 @@ impl Index {
             .collect()
     }
 
-    /// The namespaces that have a default opt-in.
-    pub fn labelled_namespaces(&self) -> Vec<String> {
+    /// The namespaces that have a default opt-in, or are selected.
+    pub fn known_namespaces(&self) -> BTreeSet<String> {
         let labelled = self
             .namespaces
             .iter()
             .filter(|(_, space)| space.default.is_some());
-        labelled.map(|(name, _)| name.clone()).collect()
+        let labelled = labelled.map(|(name, _)| name);
+        labelled.chain(self.selected.names()).cloned().collect()
+    }
+
+    /// The names of a namespace's sources, those of deleted ones that are remembered included. For globs see
+    /// [`Self::select`].
+    pub fn source_names(&self, namespace: &str) -> impl Iterator<Item = &SourceName> {
+        self.namespaces
+            .get(namespace)
+            .into_iter()
+            .flat_map(|space| space.sources.keys())
+    }
+
+    /// The namespaces in which anything is known.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.namespaces.keys().map(String::as_str)
     }
 
     /// How many sources exist, and how many workloads opted in.

@@ -114,7 +114,7 @@ impl Index {
             .filter_map(|cause| cause.source.as_ref())
             .filter_map(|source| match self.source(&key.namespace, source) {
                 Lookup::Present { version, .. } => Some(version.written),
-                Lookup::Unsynced | Lookup::Absent { .. } => None,
+                Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => None,
             });
         written.min()
     }
@@ -216,7 +216,7 @@ pub fn without_ignored<'a>(
         let version = match live(source) {
             Lookup::Present { version, .. } => Some(version),
             Lookup::Absent { last, .. } => last,
-            Lookup::Unsynced => return true,
+            Lookup::Unsynced | Lookup::Unseen => return true,
         };
         let (ignored, matched) = version.map_or((false, false), Version::counts);
         !ignored && (matched || !usage.if_matched)

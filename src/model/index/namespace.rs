@@ -33,6 +33,8 @@ pub(super) enum Source {
         last: Option<Version>,
         since: u64,
         at: i64,
+        /// Whether it is absent, and not merely selected no more.
+        sure: bool,
     },
 }
 

@@ -111,6 +111,14 @@ fn what_a_template_change_records() {
         ),
         ("new and unsynced", None, Live::Unsynced, None, false),
         (
+            "unseen",
+            Some(a_x.clone()),
+            Live::Unseen,
+            Some(a_x.clone()),
+            false,
+        ),
+        ("new and unseen", None, Live::Unseen, None, false),
+        (
             "new",
             None,
             Live::Present(v("A", 11, X)),
@@ -360,6 +368,7 @@ fn live() -> impl Strategy<Value = Live> {
         1 => (5..15u64).prop_map(|since| Live::Absent { last: None, since }),
         1 => Just(GONE),
         1 => Just(Live::Unsynced),
+        1 => Just(Live::Unseen),
     ]
 }
 

@@ -652,7 +652,6 @@ fn no_entry_yet() {
 fn nothing_is_said_about_what_is_not_seen() {
     let usage = whole(Required);
     let a_x = || entry("A", 10, &usage, X);
-    let unsynced = || Expect::Undecided(Undecided::Unsynced);
     for before in [
         None,
         Some(a_x()),
@@ -660,13 +659,22 @@ fn nothing_is_said_about_what_is_not_seen() {
         Some(Entry::Unknown),
         Some(deleted()),
     ] {
-        check([row(
-            "unsynced",
-            usage.clone(),
-            before,
-            Live::Unsynced,
-            unsynced(),
-        )]);
+        check([
+            row(
+                "unsynced",
+                usage.clone(),
+                before.clone(),
+                Live::Unsynced,
+                Expect::Undecided(Undecided::Unsynced),
+            ),
+            row(
+                "unseen: to be asked for",
+                usage.clone(),
+                before,
+                Live::Unseen,
+                Expect::Undecided(Undecided::Behind),
+            ),
+        ]);
     }
     check([
         row(

@@ -189,3 +189,95 @@ fn sizes_and_lists() {
     assert_eq!(index.workloads(Some(&KINDS[0]), Some(NAMESPACE)).len(), 2);
     assert!(index.workloads(Some(&KINDS[1]), None).is_empty());
 }
+
+fn selective() -> Index {
+    let conventions = Conventions {
+        sources: Some([("tier", "web")].into_iter().collect()),
+        ..Conventions::default()
+    };
+    let mut index = Index::new(key()).with_conventions(Arc::new(conventions));
+    for kind in SourceKind::ALL {
+        index.set_synced(kind);
+    }
+    index
+}
+
+#[test]
+fn where_sources_are_selected_absence_is_asked_for() {
+    let mut index = selective();
+    let web = shown(1);
+    web.apply(&mut index);
+    let behind = Outcome::Undecided(Undecided::Behind);
+    assert_eq!(judge(&mut index, &web).outcome, behind);
+    // It exists, and is not selected.
+    let mut other = v("s", "A", 10, "x");
+    other.ignored = true;
+    index.apply_source(&at("s"), other);
+    records_only(&judge(&mut index, &web));
+    // It comes to be selected.
+    index.apply_source(&at("s"), v("s", "A", 11, "x"));
+    records_only(&judge(&mut index, &web));
+    index.apply_source(&at("s"), v("s", "A", 12, "y"));
+    assert_eq!(kinds(&judge(&mut index, &web)), [CauseKind::Updated]);
+    // It leaves the watch: deleted, or selected no more.
+    assert_eq!(index.delete_source(&at("s"), 13, 0).users, [web.key()]);
+    assert_eq!(judge(&mut index, &web).outcome, behind);
+    index.confirm_absent(&at("s"), 0);
+    assert_eq!(judge(&mut index, &web).outcome, Outcome::Wait);
+}
+
+#[test]
+fn what_was_never_there_is_asked_for_once() {
+    let mut index = selective();
+    let web = shown(1);
+    web.apply(&mut index);
+    index.confirm_absent(&at("s"), 0);
+    assert!(matches!(
+        index.source(NAMESPACE, &at("s").source),
+        Lookup::Absent { last: None, .. }
+    ));
+    index.apply_source(&at("s"), v("s", "A", 10, "x"));
+    index.confirm_absent(&at("s"), 0);
+    assert!(matches!(
+        index.source(NAMESPACE, &at("s").source),
+        Lookup::Present { .. }
+    ));
+}
+
+#[test]
+fn a_namespace_counts_while_it_is_selected() {
+    let conventions = Conventions {
+        namespaces: Some([("team", "a")].into_iter().collect()),
+        ..Conventions::default()
+    };
+    let mut index = Index::new(key()).with_conventions(Arc::new(conventions));
+    for kind in SourceKind::ALL {
+        index.set_synced(kind);
+    }
+    let web = shown(1);
+    let fill = |index: &mut Index| {
+        index.apply_source(&at("s"), v("s", "A", 10, "x"));
+        web.apply(index);
+        index.apply_namespace(NAMESPACE, Some("auto".to_owned()));
+        index.size()
+    };
+    assert_eq!(fill(&mut index), (0, 0));
+    assert!(index.known_namespaces().is_empty());
+    assert!(index.select_namespace(NAMESPACE, true));
+    assert!(!index.select_namespace(NAMESPACE, true), "no news");
+    assert_eq!(fill(&mut index), (1, 1));
+    let unsynced = Outcome::Undecided(Undecided::Unsynced);
+    assert_eq!(judge(&mut index, &web).outcome, unsynced);
+    for kind in SourceKind::ALL {
+        assert!(index.set_synced_in(kind, NAMESPACE));
+        assert!(!index.set_synced_in(kind, NAMESPACE), "no news");
+    }
+    records_only(&judge(&mut index, &web));
+    assert_eq!(index.leave_namespace(NAMESPACE), Some(vec![web.key()]));
+    assert_eq!(index.leave_namespace(NAMESPACE), None);
+    assert_eq!(fill(&mut index), (0, 0));
+    // Before everything is listed there is nothing that could have passed it by.
+    assert!(index.select_namespace(NAMESPACE, false));
+    fill(&mut index);
+    records_only(&judge(&mut index, &web));
+}

@@ -75,7 +75,7 @@ fn view(index: &Index) -> String {
             Lookup::Present { version, .. } => format!("{version:?}"),
             // What it was is only remembered by those who saw it.
             Lookup::Absent { since, .. } => format!("absent since {since}"),
-            Lookup::Unsynced => unreachable!("all lists are in"),
+            Lookup::Unsynced | Lookup::Unseen => unreachable!("all lists are in"),
         };
         let mut users: Vec<_> = index
             .users(&at(name))
