@@ -7,28 +7,8 @@ use tokio::time::Instant;
 use crate::{
     MACHINE,
     proxy::{Fault, FaultProxy, Matcher, Rule},
-    support::{Arena, Reroll, deployment, eventually},
+    support::{Arena, LEADER, eventually, numbered},
 };
-
-async fn leads(replica: &Reroll) {
-    eventually("a replica leads", async || {
-        (replica.metric("reroll_leader").await > 0.0).then_some(())
-    })
-    .await;
-}
-
-/// So many Secrets, each with a Deployment of its own, adopted.
-async fn pairs(arena: &Arena, count: usize) -> Vec<String> {
-    let names: Vec<_> = (0..count).map(|number| format!("w{number:02}")).collect();
-    for name in &names {
-        arena.secret(name, &[("k", "one")]).await;
-        arena.create(&deployment(name, name, "k")).await;
-    }
-    for name in &names {
-        arena.adopted("Deployment", name).await;
-    }
-    names
-}
 
 #[tokio::test]
 async fn a_leader_that_is_deadlocked_is_replaced() {
@@ -37,14 +17,14 @@ async fn a_leader_that_is_deadlocked_is_replaced() {
     let hanging = arena.reroll().flag("--instance", "first").without_webhook();
     let hanging = hanging.surroundings("UNDER_TEST_HANG", "before-patch:3");
     let first = hanging.start().await;
-    leads(&first).await;
+    first.leads().await;
     let second = arena.reroll().flag("--instance", "second").start().await;
-    let names = pairs(&arena, 20).await;
+    let names = arena.pairs(numbered(20)).await;
     let recorder = arena.record().await;
     for name in &names {
         arena.recreate_secret(name, &[("k", "one")]).await;
     }
-    leads(&second).await;
+    second.leads().await;
     recorder.settle(&arena).await;
     for name in &names {
         recorder.expect("Deployment", name, 1);
@@ -59,9 +39,9 @@ async fn a_leader_whose_watches_have_stalled_offers_the_lease() {
     let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
     let behind = arena.reroll().flag("--instance", "first").without_webhook();
     let first = behind.kubeconfig(proxy.kubeconfig()).start().await;
-    leads(&first).await;
+    first.leads().await;
     let second = arena.reroll().flag("--instance", "second").start().await;
-    let names = pairs(&arena, 5).await;
+    let names = arena.pairs(numbered(5)).await;
     let recorder = arena.record().await;
     // Its watch of Secrets shows nothing more, and no new one is answered. Everything else is as ever.
     proxy.add(Rule::new(
@@ -73,14 +53,14 @@ async fn a_leader_whose_watches_have_stalled_offers_the_lease() {
     for name in &names {
         arena.update_secret(name, &[("k", "two")]).await;
     }
-    leads(&second).await;
+    second.leads().await;
     let took = stalled.elapsed();
     assert!(took < Duration::from_secs(90), "took over after {took:?}");
     recorder.settle(&arena).await;
     for name in &names {
         recorder.expect("Deployment", name, 1);
     }
-    assert_eq!(first.count("reroll_leader").await, 0);
+    assert_eq!(first.count(LEADER).await, 0);
 }
 
 #[tokio::test]
@@ -90,8 +70,8 @@ async fn where_nobody_sees_more_the_rest_goes_on() {
     let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
     let only = arena.reroll().without_webhook();
     let only = only.kubeconfig(proxy.kubeconfig()).start().await;
-    leads(&only).await;
-    let names = pairs(&arena, 3).await;
+    only.leads().await;
+    let names = arena.pairs(numbered(3)).await;
     let recorder = arena.record().await;
     proxy.add(Rule::new(
         Matcher::any().path_contains("/configmaps").method("GET"),
@@ -101,7 +81,7 @@ async fn where_nobody_sees_more_the_rest_goes_on() {
         only.log().contains("offering the Lease").then_some(())
     })
     .await;
-    leads(&only).await;
+    only.leads().await;
     for name in &names {
         arena.update_secret(name, &[("k", "two")]).await;
     }

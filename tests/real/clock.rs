@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use crate::support::{Arena, deployment};
+use crate::support::{Arena, LEADER, deployment};
 
 struct Offset(PathBuf);
 
@@ -39,7 +39,7 @@ async fn jumps_of_an_hour_change_nothing() {
         arena.adopted("Deployment", name).await;
     }
     let recorder = arena.record().await;
-    let leads = reroll.count("reroll_leader").await;
+    let leads = reroll.count(LEADER).await;
     assert_eq!(leads, 1);
     for (number, hours) in [1, -1, 24, 0].into_iter().enumerate() {
         arena.delete("Secret", "before").await;
@@ -53,7 +53,7 @@ async fn jumps_of_an_hour_change_nothing() {
         recorder.expect("Deployment", "before", number + 1);
         recorder.expect("Deployment", "kept", 0);
         recorder.expect("Deployment", &name, 0);
-        assert_eq!(reroll.count("reroll_leader").await, 1, "{hours} h");
+        assert_eq!(reroll.count(LEADER).await, 1, "{hours} h");
     }
     let lost = reroll.log().matches("lost the Lease").count();
     assert_eq!(lost, 0);

@@ -1,6 +1,6 @@
 //! reroll ends at a named moment of a restart: the restart is made, once, by whoever comes next.
 
-use crate::support::{Arena, RerollBuilder, deployment, eventually};
+use crate::support::{Arena, RerollBuilder, numbered};
 
 /// Where the process aborts; `tests/support/under_test.rs` knows them.
 const MOMENTS: [&str; 3] = ["before-patch", "answer-unread", "after-patch"];
@@ -9,26 +9,13 @@ fn crashing(builder: RerollBuilder, moment: &str, nth: usize) -> RerollBuilder {
     builder.surroundings("UNDER_TEST_CRASH", &format!("{moment}:{nth}"))
 }
 
-/// Eight workloads with a Secret each, and names of them.
-async fn pairs(arena: &Arena) -> Vec<String> {
-    let names: Vec<_> = (0..8).map(|number| format!("w{number}")).collect();
-    for name in &names {
-        arena.secret(name, &[("k", "one")]).await;
-        arena.create(&deployment(name, name, "k")).await;
-    }
-    for name in &names {
-        arena.adopted("Deployment", name).await;
-    }
-    names
-}
-
 #[tokio::test]
 async fn one_replica_that_starts_again_does_it_once() {
     for moment in MOMENTS {
         let arena = Arena::new(&format!("crash-{moment}")).await;
         // The recorder's sentinel is restarted first, and counts.
         let mut reroll = crashing(arena.reroll(), moment, 3).start().await;
-        let names = pairs(&arena).await;
+        let names = arena.pairs(numbered(8)).await;
         let recorder = arena.record().await;
         for name in &names {
             arena.recreate_secret(name, &[("k", "one")]).await;
@@ -49,13 +36,10 @@ async fn another_replica_that_takes_over_does_it_once() {
         let mut first = crashing(arena.reroll().flag("--instance", "first"), moment, 3)
             .start()
             .await;
-        eventually("the first leads", async || {
-            (first.metric("reroll_leader").await > 0.0).then_some(())
-        })
-        .await;
+        first.leads().await;
         let second = arena.reroll().flag("--instance", "second");
         let _second = second.without_webhook().start().await;
-        let names = pairs(&arena).await;
+        let names = arena.pairs(numbered(8)).await;
         let recorder = arena.record().await;
         for name in &names {
             arena.update_secret(name, &[("k", "two")]).await;
@@ -72,7 +56,7 @@ async fn another_replica_that_takes_over_does_it_once() {
 async fn one_that_crashes_at_every_restart_still_gets_everything_done_once() {
     let arena = Arena::new("crash-always").await;
     let mut reroll = arena.reroll().start().await;
-    let names = pairs(&arena).await;
+    let names = arena.pairs(numbered(8)).await;
     let recorder = arena.record().await;
     assert!(reroll.stop().await);
     for name in &names {

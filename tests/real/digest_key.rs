@@ -69,11 +69,7 @@ async fn one_that_was_deleted_is_written_again() {
 async fn another_one_restarts_nothing_and_uids_still_count() {
     let arena = Arena::new("key-replaced").await;
     let mut reroll = arena.reroll().start().await;
-    for name in ["kept", "recreated"] {
-        arena.secret(name, &[("k", "one")]).await;
-        arena.create(&deployment(name, name, "k")).await;
-        arena.adopted("Deployment", name).await;
-    }
+    arena.pairs(["kept", "recreated"]).await;
     let recorder = arena.record().await;
     let before = arena.annotation("Deployment", "kept", OBSERVED).await;
     replace(&arena, 7, false).await;
@@ -106,11 +102,7 @@ async fn another_one_restarts_nothing_and_uids_still_count() {
 async fn a_planned_rotation_loses_no_change_and_restarts_nothing_else() {
     let arena = Arena::new("key-rotated").await;
     let mut reroll = arena.reroll().start().await;
-    for name in ["kept", "changed", "recreated", "later"] {
-        arena.secret(name, &[("k", "one")]).await;
-        arena.create(&deployment(name, name, "k")).await;
-        arena.adopted("Deployment", name).await;
-    }
+    arena.pairs(["kept", "changed", "recreated", "later"]).await;
     let recorder = arena.record().await;
     let old = key_id(&arena, "kept").await;
     replace(&arena, 7, true).await;
@@ -153,15 +145,8 @@ async fn of_two_replicas_the_one_with_the_wrong_key_decides_nothing() {
     let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
     let wrong = arena.reroll().flag("--instance", "wrong").without_webhook();
     let mut wrong = wrong.kubeconfig(proxy.kubeconfig()).start().await;
-    eventually("it leads", async || {
-        (wrong.metric("reroll_leader").await > 0.0).then_some(())
-    })
-    .await;
-    for name in ["web", "other"] {
-        arena.secret(name, &[("k", "one")]).await;
-        arena.create(&deployment(name, name, "k")).await;
-        arena.adopted("Deployment", name).await;
-    }
+    wrong.leads().await;
+    arena.pairs(["web", "other"]).await;
     // It cannot see that the key was replaced, and goes on to lead.
     let reads = Matcher::any().path_contains("secrets/reroll-digest-key");
     let refusal = Answer::status(500, "InternalError", "not now");

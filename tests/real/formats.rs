@@ -1,6 +1,6 @@
 //! Two releases of reroll, the later one with another format of `observed`: side by side, up and down.
 
-use crate::support::{Arena, OBSERVED, Recorder, Reroll, RerollBuilder, deployment, eventually};
+use crate::support::{Arena, OBSERVED, Recorder, RerollBuilder, deployment, eventually};
 
 const OLD: &str = "{\"v\":1,";
 const NEW: &str = "{\"v\":2,";
@@ -8,13 +8,6 @@ const NEW: &str = "{\"v\":2,";
 /// The release after this one.
 fn later(builder: RerollBuilder) -> RerollBuilder {
     builder.surroundings("UNDER_TEST_FORMAT", "2")
-}
-
-async fn leads(replica: &Reroll) {
-    eventually("a replica leads", async || {
-        (replica.metric("reroll_leader").await > 0.0).then_some(())
-    })
-    .await;
 }
 
 async fn format_is(arena: &Arena, name: &str, format: &str) {
@@ -73,7 +66,7 @@ async fn side_by_side_each_does_its_part() {
     let arena = Arena::new("formats-both").await;
     let old = arena.reroll().flag("--instance", "old").without_webhook();
     let old = old.start().await;
-    leads(&old).await;
+    old.leads().await;
     for name in ["a", "b", "c"] {
         arena.secret(name, &[("k", "one")]).await;
         arena.create(&deployment(name, name, "k")).await;
@@ -98,7 +91,7 @@ async fn side_by_side_each_does_its_part() {
     arena.update_secret("c", &[("k", "two")]).await;
     recorder.reaches("Deployment", "c", 1).await;
     assert!(old.stop().await);
-    leads(&new).await;
+    new.leads().await;
     // The rollout of b that somebody else made, and the restart.
     each(&arena, &recorder, [1, 2, 1]).await;
 }

@@ -521,15 +521,10 @@ async fn a_schema_that_drops_the_mark_is_said_and_not_tried_again_and_again() {
     own.uninstall(&arena).await;
 }
 
-fn restarts(object: &DynamicObject) -> Value {
-    json!(object.annotations().get(RESTARTED_AT))
-}
-
-#[tokio::test]
-async fn a_rollout_that_asks_for_it_is_restarted_by_its_time() {
-    let arena = Arena::new("kinds-restart-at").await;
+/// Rollout `web`, which uses Secret `db`, asks to be restarted by its time and is adopted.
+async fn restarted_by_time(arena: &Arena) -> (Custom, Reroll) {
     let rollout = Custom::rollout();
-    rollout.install(&arena, anything()).await;
+    rollout.install(arena, anything()).await;
     let reroll = arena
         .reroll()
         .flag("--discovery-interval", "200ms")
@@ -537,10 +532,19 @@ async fn a_rollout_that_asks_for_it_is_restarted_by_its_time() {
         .await;
     follows(&reroll, &rollout, 1).await;
     arena.secret("db", &[("k", "one")]).await;
-    rollout
-        .create(&arena, "web", &[(STRATEGY, "restart")])
-        .await;
-    rollout.adopted(&arena, "web").await;
+    rollout.create(arena, "web", &[(STRATEGY, "restart")]).await;
+    rollout.adopted(arena, "web").await;
+    (rollout, reroll)
+}
+
+fn restarts(object: &DynamicObject) -> Value {
+    json!(object.annotations().get(RESTARTED_AT))
+}
+
+#[tokio::test]
+async fn a_rollout_that_asks_for_it_is_restarted_by_its_time() {
+    let arena = Arena::new("kinds-restart-at").await;
+    let (rollout, _reroll) = restarted_by_time(&arena).await;
     let recorder = arena.record().await;
     let own = rollout.clone();
     let templates = Changes::of(rollout.api(&arena), "web", move |object| {
@@ -595,19 +599,7 @@ async fn a_rollout_that_asks_for_it_is_restarted_by_its_time() {
 #[tokio::test]
 async fn a_template_that_changes_with_its_secret_bears_the_mark_itself() {
     let arena = Arena::new("kinds-restart-stamp").await;
-    let rollout = Custom::rollout();
-    rollout.install(&arena, anything()).await;
-    let reroll = arena
-        .reroll()
-        .flag("--discovery-interval", "200ms")
-        .start()
-        .await;
-    follows(&reroll, &rollout, 1).await;
-    arena.secret("db", &[("k", "one")]).await;
-    rollout
-        .create(&arena, "web", &[(STRATEGY, "restart")])
-        .await;
-    rollout.adopted(&arena, "web").await;
+    let (rollout, _reroll) = restarted_by_time(&arena).await;
     let recorder = arena.record().await;
     let marks = Changes::of(rollout.api(&arena), "web", restarts).await;
     arena.update_secret("db", &[("k", "two")]).await;

@@ -115,8 +115,7 @@ async fn a_bad_expression_is_told_at_the_prompt() {
 async fn on_the_pod_template_they_count_where_the_workload_has_none() {
     let arena = Arena::new("reloader-template").await;
     let _reroll = arena.reroll().start().await;
-    arena.secret("creds", &[("k", "one")]).await;
-    arena.config_map("app", &[("k", "one")]).await;
+    arena.creds_and_app().await;
     for (name, annotations) in [
         ("template", vec![]),
         ("both", vec![(CONFIG_MAP_AUTO, "true")]),
@@ -137,8 +136,7 @@ async fn on_the_pod_template_they_count_where_the_workload_has_none() {
 async fn a_source_that_is_to_be_ignored_is() {
     let arena = Arena::new("reloader-ignore").await;
     let _reroll = arena.reroll().start().await;
-    arena.secret("creds", &[("k", "one")]).await;
-    arena.config_map("app", &[("k", "one")]).await;
+    arena.creds_and_app().await;
     let ignored = json!({ "metadata": { "annotations": { (IGNORE): "true" } } });
     arena.patch("Secret", "creds", ignored).await;
     for (name, annotation) in [
@@ -160,8 +158,7 @@ async fn a_source_that_is_to_be_ignored_is() {
 #[tokio::test]
 async fn moving_over_rolls_nothing_and_touches_nothing_of_reloaders() {
     let arena = Arena::new("reloader-moving").await;
-    arena.secret("creds", &[("k", "one")]).await;
-    arena.config_map("app", &[("k", "one")]).await;
+    arena.creds_and_app().await;
     let mut marked = workload("Deployment", "env", &[(AUTO, "true")], both());
     marked["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{ "name": "STAKATER_CREDS_SECRET", "value": "0123456789abcdef0123456789abcdef01234567" }]);
     arena.create(&marked).await;
@@ -223,8 +220,7 @@ async fn data_that_looks_the_same_when_joined_is_a_change() {
 async fn reloaders_words_and_ours_live_side_by_side() {
     let arena = Arena::new("reloader-both").await;
     let _reroll = arena.reroll().start().await;
-    arena.secret("creds", &[("k", "one")]).await;
-    arena.config_map("app", &[("k", "one")]).await;
+    arena.creds_and_app().await;
     arena.create(&deployment("ours", "creds", "k")).await;
     let annotations = [(AUTO, "true"), ("reroll.dev/restart-on", "configmaps")];
     arena
@@ -250,8 +246,7 @@ async fn reloaders_words_and_ours_live_side_by_side() {
 async fn a_pause_gathers_changes_and_survives_a_crash() {
     let arena = Arena::new("reloader-pause").await;
     let reroll = arena.reroll().start().await;
-    arena.secret("creds", &[("k", "one")]).await;
-    arena.config_map("app", &[("k", "one")]).await;
+    arena.creds_and_app().await;
     let pause = ("deployment.reloader.stakater.com/pause-period", "12s");
     let object = workload("Deployment", "web", &[(AUTO, "true"), pause], both());
     arena.create(&object).await;

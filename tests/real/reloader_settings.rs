@@ -77,8 +77,7 @@ async fn a_kind_of_source_can_be_left_alone() {
     let arena = Arena::new("no-config-maps").await;
     let reroll = arena.reroll().flag("--ignore-resources", "configMaps");
     let reroll = reroll.start().await;
-    arena.secret("creds", &[("k", "one")]).await;
-    arena.config_map("app", &[("k", "one")]).await;
+    arena.creds_and_app().await;
     let spec = json!({ "containers": [{
         "name": "main", "image": "example.com/none",
         "envFrom": [{ "secretRef": { "name": "creds" } }, { "configMapRef": { "name": "app" } }],

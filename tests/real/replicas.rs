@@ -4,19 +4,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::support::{Arena, LEADER, Recorder, deployment, eventually};
+use crate::support::{Arena, LEADER, Recorder, Reroll, eventually, numbered};
 
-/// So many Secrets, each with a Deployment of its own, adopted.
-async fn pairs(arena: &Arena, count: usize) -> Vec<String> {
-    let names: Vec<_> = (0..count).map(|number| format!("w{number:02}")).collect();
-    for name in &names {
-        arena.secret(name, &[("k", "one")]).await;
-        arena.create(&deployment(name, name, "k")).await;
-    }
-    for name in &names {
-        arena.adopted("Deployment", name).await;
-    }
-    names
+/// The one that leads and has the webhook, and one that stands by.
+async fn two(arena: &Arena) -> (Reroll, Reroll) {
+    let first = arena.replica(arena.reroll(), "first").await;
+    first.leads().await;
+    let second = arena
+        .replica(arena.reroll().without_webhook(), "second")
+        .await;
+    (first, second)
 }
 
 fn expect_each(recorder: &Recorder, names: &[String], rollouts: usize) {
@@ -33,13 +30,9 @@ fn expect_each(recorder: &Recorder, names: &[String], rollouts: usize) {
 #[tokio::test]
 async fn one_leads_and_after_a_crash_another_does_what_was_left() {
     let arena = Arena::new("replicas-crash").await;
-    let first = arena.replica(arena.reroll(), "first").await;
-    first.leads().await;
-    let second = arena
-        .replica(arena.reroll().without_webhook(), "second")
-        .await;
+    let (first, second) = two(&arena).await;
     assert_eq!(second.count(LEADER).await, 0);
-    let names = pairs(&arena, 40).await;
+    let names = arena.pairs(numbered(40)).await;
     let recorder = arena.record().await;
     for name in &names {
         arena.update_secret(name, &[("k", "two")]).await;
@@ -60,12 +53,8 @@ async fn one_leads_and_after_a_crash_another_does_what_was_left() {
 #[tokio::test]
 async fn the_lease_is_released_at_sigterm() {
     let arena = Arena::new("replicas-term").await;
-    let first = arena.replica(arena.reroll(), "first").await;
-    first.leads().await;
-    let second = arena
-        .replica(arena.reroll().without_webhook(), "second")
-        .await;
-    let names = pairs(&arena, 10).await;
+    let (first, second) = two(&arena).await;
+    let names = arena.pairs(numbered(10)).await;
     let recorder = arena.record().await;
     for name in &names {
         arena.recreate_secret(name, &[("k", "one")]).await;
@@ -90,7 +79,7 @@ async fn a_leader_that_slept_restarts_nothing_again() {
     let second = arena
         .replica(arena.reroll().without_webhook(), "second")
         .await;
-    let names = pairs(&arena, 10).await;
+    let names = arena.pairs(numbered(10)).await;
     let recorder = arena.record().await;
     // The sleeper has intents for these in its memory when it wakes.
     for name in &names {

@@ -25,18 +25,18 @@ fn unpaced(now: Instant) -> Intents {
     )
 }
 
+/// What the workload uses changed.
+fn changed(intents: &mut Intents, at: Instant, settle: Duration) {
+    let source = SourceName::secret("s");
+    intents.changed(&workload("a"), &source, at, settle, LONGEST);
+}
+
 #[test]
 fn changes_within_settle_are_one_intent_and_the_wait_is_bounded() {
     let start = Instant::now();
     let mut intents = unpaced(start);
     for step in 0..5 {
-        intents.changed(
-            &workload("a"),
-            &SourceName::secret("s"),
-            start + SETTLE / 2 * step,
-            SETTLE,
-            LONGEST,
-        );
+        changed(&mut intents, start + SETTLE / 2 * step, SETTLE);
     }
     assert_eq!(intents.next(start), Some(start + LONGEST));
     assert_eq!(intents.take(start + LONGEST - MS), None);
@@ -49,21 +49,9 @@ fn changes_within_settle_are_one_intent_and_the_wait_is_bounded() {
 fn a_change_while_it_is_carried_out_waits_for_its_end() {
     let start = Instant::now();
     let mut intents = unpaced(start);
-    intents.changed(
-        &workload("a"),
-        &SourceName::secret("s"),
-        start,
-        Duration::ZERO,
-        LONGEST,
-    );
+    changed(&mut intents, start, Duration::ZERO);
     let taken = intents.take(start).unwrap();
-    intents.changed(
-        &workload("a"),
-        &SourceName::secret("s"),
-        start,
-        Duration::ZERO,
-        LONGEST,
-    );
+    changed(&mut intents, start, Duration::ZERO);
     assert_eq!(intents.next(start), None);
     assert_eq!(intents.take(start), None);
     intents.finish(taken, Finish::Retry(SETTLE), start);
@@ -78,13 +66,7 @@ fn a_change_while_it_is_carried_out_waits_for_its_end() {
 fn what_is_noticed_does_not_put_off_what_waits() {
     let start = Instant::now();
     let mut intents = unpaced(start);
-    intents.changed(
-        &workload("a"),
-        &SourceName::secret("s"),
-        start,
-        SETTLE,
-        LONGEST,
-    );
+    changed(&mut intents, start, SETTLE);
     intents.noticed(&workload("a"), start + SETTLE / 2, SETTLE);
     assert!(intents.take(start + SETTLE).is_some());
 }

@@ -12,8 +12,13 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Arena, OBSERVED, Reroll, RerollBuilder, eventually};
+use super::{Arena, OBSERVED, Reroll, RerollBuilder, deployment, eventually};
 use crate::proxy::{Fault, FaultProxy, Matcher, Rule};
+
+/// So many names.
+pub fn numbered(count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(|number| format!("w{number:02}"))
+}
 
 /// Does something for every number below `count`, `at_once` of them at the same time.
 pub async fn each<F: Future<Output = ()>>(count: usize, at_once: usize, act: impl Fn(usize) -> F) {
@@ -25,6 +30,26 @@ pub async fn each<F: Future<Output = ()>>(count: usize, at_once: usize, act: imp
 }
 
 impl Arena {
+    /// Secrets of these names, each with a Deployment of its own, adopted.
+    pub async fn pairs<N: Into<String>>(&self, names: impl IntoIterator<Item = N>) -> Vec<String> {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        for name in &names {
+            self.secret(name, &[("k", "one")]).await;
+            self.create(&deployment(name, name, "k")).await;
+        }
+        for name in &names {
+            self.adopted("Deployment", name).await;
+        }
+        names
+    }
+
+    /// Secret `creds` and ConfigMap `app`.
+    #[allow(dead_code, reason = "not every program of tests needs them")]
+    pub async fn creds_and_app(&self) {
+        self.secret("creds", &[("k", "one")]).await;
+        self.config_map("app", &[("k", "one")]).await;
+    }
+
     /// Waits until every workload of a kind is adopted.
     pub async fn all_adopted(&self, kind: &str) {
         eventually(&format!("every {kind} is adopted"), async || {

@@ -14,7 +14,7 @@ pub use acts::{SOURCES, at_once};
 pub use arena::{Arena, Said};
 pub use https::Https;
 pub use manifests::*;
-pub use many::each;
+pub use many::{each, numbered};
 pub use pods::{Pods, running};
 pub use process::{Reroll, RerollBuilder};
 pub use recorder::Recorder;
