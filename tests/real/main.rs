@@ -36,6 +36,7 @@ mod hostile;
 mod keys;
 mod kinds;
 mod limits;
+mod loads;
 mod ops;
 mod opting;
 mod paused;
