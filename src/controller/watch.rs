@@ -189,6 +189,7 @@ impl Watch {
         let mut before: HashMap<F::Key, F::State> = HashMap::new();
         let config = config.page_size(PAGE).timeout(WATCH_SECONDS);
         let mut events = watcher(api, config).backoff(backoff()).boxed();
+        let mut told = None;
         loop {
             match events.try_next().await {
                 Ok(Some(Event::Init)) => before = feed.known(within),
@@ -201,6 +202,7 @@ impl Watch {
                         feed.vanished(&key, state);
                     }
                     feed.listed(within);
+                    told = None;
                     // Nobody listens any more when reroll is stopping.
                     let _ = listed.take().map(|listed| listed.send(()));
                 }
@@ -212,17 +214,10 @@ impl Watch {
                     if code == NOT_FOUND && self.what.may_go() {
                         return;
                     }
-                    let what = self.what.plural();
-                    let remedy = (code == FORBIDDEN)
-                        .then_some("give reroll's ServiceAccount list and watch on them");
-                    tracing::warn!(
-                        what,
-                        namespace = within,
-                        reason,
-                        code,
-                        remedy,
-                        "a watch failed, trying again"
-                    );
+                    // What goes on failing in the same way is told once.
+                    if told.replace((reason, code)) != Some((reason, code)) {
+                        self.what.warn(within, reason, code);
+                    }
                     if code == FORBIDDEN {
                         // The rest goes on without it; what depends on it is not decided.
                         let _ = listed.take().map(|listed| listed.send(()));
@@ -236,6 +231,25 @@ impl Watch {
 impl Watched {
     fn may_go(self) -> bool {
         matches!(self, Self::Workloads(kind) if kind.optional)
+    }
+
+    fn warn(self, namespace: Option<&str>, reason: &str, code: u16) {
+        let what = self.plural();
+        let remedy = match (self, code) {
+            (Self::Namespaces, FORBIDDEN) => {
+                Some("labels of namespaces count for nothing until reroll may list and watch them")
+            }
+            (_, FORBIDDEN) => Some("give reroll's ServiceAccount list and watch on them"),
+            _ => None,
+        };
+        tracing::warn!(
+            what,
+            namespace,
+            reason,
+            code,
+            remedy,
+            "a watch failed, trying again"
+        );
     }
 
     /// One object that cannot be read is left out; it does not stop the others.

@@ -152,7 +152,7 @@ async fn refused(arena: &Arena, verb: &str, manifest: &Value) {
 #[tokio::test]
 async fn a_refused_restart_is_made_later_and_holds_up_nobody() {
     let arena = Arena::new("policy-restart").await;
-    let _reroll = arena.reroll().start().await;
+    let reroll = arena.reroll().start().await;
     arena.secret("db", &[("k", "one")]).await;
     arena.create(&deployment("web", "db", "k")).await;
     arena.create(&deployment("other", "db", "k")).await;
@@ -166,6 +166,12 @@ async fn a_refused_restart_is_made_later_and_holds_up_nobody() {
     arena
         .event("web", "RestartFailed: could not restart it, trying again")
         .await;
+    // It is never given up, however often it was refused.
+    let refused = r#"reroll_restart_failures_total{kind="Deployment",reason="conflict"}"#;
+    eventually("it was refused many times", async || {
+        (reroll.count(refused).await > 7).then_some(())
+    })
+    .await;
     recorder.settle(&arena).await;
     recorder.expect("Deployment", "web", 0);
     recorder.expect("Deployment", "other", 1);

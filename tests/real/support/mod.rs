@@ -3,6 +3,7 @@
 mod acts;
 mod arena;
 mod https;
+mod identity;
 mod manifests;
 mod many;
 mod pods;
