@@ -21,7 +21,10 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use crate::model::{Conventions, workload::Kinds};
-pub use crate::webhook::tls::TlsVersion;
+pub use crate::webhook::{
+    certificates::{KeptSettings, Lifetimes},
+    tls::TlsVersion,
+};
 pub use alerts::{AlertKind, AlertSettings, AlertSinkKind, AlertTarget, AlertUrl, AlertUrlError};
 pub use args::{Cli, Command, LogFormat, RunArgs};
 pub use values::{ValueError, parse_duration, parse_size};
@@ -107,8 +110,12 @@ impl RestartSettings {
 pub struct WebhookSettings {
     /// The address to serve on.
     pub listen: SocketAddr,
-    /// The certificate's files; `None` only with `local`, where a certificate is made on the spot.
+    /// The certificate's files; `None` only with `kept`, or with `local`, where a certificate is made on the spot.
     pub certificate: Option<CertificateFiles>,
+    /// Certificates that reroll makes and renews itself.
+    pub kept: Option<KeptSettings>,
+    /// The authorities of clients that may call; `None` for everybody.
+    pub client_ca: Option<PathBuf>,
     /// The oldest TLS version to accept.
     pub tls_min_version: TlsVersion,
     /// How often the certificate's files are looked at.
@@ -168,10 +175,17 @@ pub enum ConfigError {
     },
     /// A webhook that no API server can trust.
     #[error(
-        "the webhook needs a certificate: give --tls-cert and --tls-key, or --webhook-url to register it from here \
-         with a certificate made on the spot, or --no-webhook to run without it"
+        "the webhook needs a certificate: give --tls-cert and --tls-key, or --certificates-secret to have reroll keep its \
+         own, or --webhook-url to register it from here with a certificate made on the spot, or --no-webhook to run \
+         without it"
     )]
     NoCertificate,
+    /// Two ways to a certificate.
+    #[error("--certificates-secret and {0} exclude each other: there is one certificate to serve")]
+    TwoCertificates(&'static str),
+    /// Kept certificates for nobody.
+    #[error("--certificates-secret needs {0} as well")]
+    KeptFor(&'static str),
     /// A webhook that is wanted and not wanted.
     #[error("--no-webhook and --webhook-url exclude each other")]
     NoWebhookWithUrl,

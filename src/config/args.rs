@@ -1,22 +1,21 @@
 //! What a person types: the command line and the environment variables.
 
 mod conventions;
+mod webhook;
 
 pub(super) use self::conventions::{ConventionArgs, DeleteChoice, RecreateChoice, Resource};
-use crate::webhook::tls::TlsVersion;
+pub(super) use self::webhook::WebhookArgs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use axum::http::Uri;
-use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::alerts::AlertArgs;
 use super::kinds::{KindSpec, parse_workload_kind};
 use super::values::{
     parse_duration, parse_log_filter, parse_namespace, parse_object_name, parse_one_namespace,
-    parse_positive_duration, parse_rate, parse_size, parse_webhook_url,
+    parse_positive_duration, parse_rate,
 };
 
 /// Rolls Kubernetes workloads when a Secret or ConfigMap they use changes or is recreated: once, and only then.
@@ -245,84 +244,6 @@ pub(super) struct RestartArgs {
         value_parser = parse_positive_duration
     )]
     pub(super) sweep_interval: Duration,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Webhook")]
-pub(super) struct WebhookArgs {
-    /// The address to serve admission reviews on
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "REROLL_WEBHOOK_LISTEN",
-        default_value = "0.0.0.0:8443"
-    )]
-    pub(super) webhook_listen: SocketAddr,
-
-    /// The certificate chain to serve with, as PEM; read again when it changes
-    #[arg(long, value_name = "FILE", env = "REROLL_TLS_CERT")]
-    pub(super) tls_cert: Option<PathBuf>,
-
-    /// The certificate's private key, as PEM; read again when it changes
-    #[arg(long, value_name = "FILE", env = "REROLL_TLS_KEY")]
-    pub(super) tls_key: Option<PathBuf>,
-
-    /// The oldest TLS version to accept: 1.2 or 1.3
-    #[arg(
-        long,
-        value_name = "VERSION",
-        env = "REROLL_TLS_MIN_VERSION",
-        default_value = "1.3"
-    )]
-    pub(super) tls_min_version: TlsVersion,
-
-    /// How often to look whether the certificate has changed
-    #[arg(
-        long,
-        value_name = "DURATION",
-        env = "REROLL_TLS_POLL_INTERVAL",
-        default_value = "10s",
-        value_parser = parse_positive_duration
-    )]
-    pub(super) tls_poll_interval: Duration,
-
-    /// Run the restart controller alone
-    #[arg(long, env = "REROLL_NO_WEBHOOK", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
-    pub(super) no_webhook: bool,
-
-    /// Register the webhook at the API server from here, under this URL, until reroll exits
-    ///
-    /// For development and for a reroll outside the cluster: the API server must be able to reach the URL. Port 0
-    /// stands for the port that is listened on. Without --tls-cert a certificate is made on the spot.
-    #[arg(long, value_name = "URL", env = "REROLL_WEBHOOK_URL", value_parser = parse_webhook_url)]
-    pub(super) webhook_url: Option<Uri>,
-
-    /// The name of the webhook configurations that --webhook-url makes
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "REROLL_WEBHOOK_NAME",
-        default_value = "reroll-local",
-        value_parser = parse_object_name
-    )]
-    pub(super) webhook_name: String,
-
-    /// Let --webhook-url register at an API server that is not on loopback
-    #[arg(
-        long,
-        env = "REROLL_ALLOW_REMOTE_API_SERVER",
-        action = ArgAction::SetTrue,
-        value_parser = BoolishValueParser::new()
-    )]
-    pub(super) allow_remote_api_server: bool,
-
-    /// The largest admission review to read
-    #[arg(long, value_name = "SIZE", env = "REROLL_MAX_BODY", default_value = "17MiB", value_parser = parse_size)]
-    pub(super) max_body: usize,
-
-    /// The time the workload webhook may spend reading referenced sources; then it answers from memory
-    #[arg(long, value_name = "DURATION", env = "REROLL_GET_BUDGET", default_value = "250ms", value_parser = parse_duration)]
-    pub(super) get_budget: Duration,
 }
 
 #[derive(Debug, Args)]

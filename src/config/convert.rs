@@ -10,8 +10,8 @@ use super::args::{
 };
 use super::kinds::KindSpec;
 use super::{
-    CertificateFiles, ClusterSettings, ConfigError, LocalRegistration, OpsSettings,
-    RestartSettings, Settings, WebhookSettings,
+    CertificateFiles, ClusterSettings, ConfigError, KeptSettings, Lifetimes, LocalRegistration,
+    OpsSettings, RestartSettings, Settings, WebhookSettings,
 };
 use crate::model::{
     Conventions, Kind,
@@ -29,11 +29,16 @@ impl RunArgs {
         match (&webhook.tls_cert, &webhook.tls_key) {
             (Some(_), None) => return half("--tls-cert", "--tls-key"),
             (None, Some(_)) => return half("--tls-key", "--tls-cert"),
-            (None, None) if webhook.webhook_url.is_none() && !webhook.no_webhook => {
+            (None, None)
+                if webhook.webhook_url.is_none()
+                    && webhook.certificates_secret.is_none()
+                    && !webhook.no_webhook =>
+            {
                 return Err(ConfigError::NoCertificate);
             }
             _ => {}
         }
+        webhook.check_kept()?;
         if webhook.no_webhook && webhook.webhook_url.is_some() {
             return Err(ConfigError::NoWebhookWithUrl);
         }
@@ -211,18 +216,54 @@ impl From<RestartArgs> for RestartSettings {
     }
 }
 
+impl WebhookArgs {
+    fn check_kept(&self) -> Result<(), ConfigError> {
+        if self.certificates_secret.is_none() {
+            return Ok(());
+        }
+        if self.tls_cert.is_some() {
+            return Err(ConfigError::TwoCertificates("--tls-cert"));
+        }
+        if self.webhook_url.is_some() {
+            return Err(ConfigError::TwoCertificates("--webhook-url"));
+        }
+        if self.webhook_hosts.is_empty() {
+            return Err(ConfigError::KeptFor("--webhook-hosts"));
+        }
+        if self.webhook_configurations.is_none() {
+            return Err(ConfigError::KeptFor("--webhook-configurations"));
+        }
+        Ok(())
+    }
+}
+
 impl From<WebhookArgs> for Option<WebhookSettings> {
     fn from(args: WebhookArgs) -> Self {
         if args.no_webhook {
             return None;
         }
         let (name, allow_remote_api_server) = (args.webhook_name, args.allow_remote_api_server);
+        let kept = args.certificates_secret.zip(args.webhook_configurations);
+        let (hosts, lifetimes) = (
+            args.webhook_hosts,
+            Lifetimes {
+                authority: args.authority_lifetime,
+                leaf: args.certificate_lifetime,
+            },
+        );
         Some(WebhookSettings {
             listen: args.webhook_listen,
             certificate: args
                 .tls_cert
                 .zip(args.tls_key)
                 .map(|(cert, key)| CertificateFiles { cert, key }),
+            kept: kept.map(|(secret, configurations)| KeptSettings {
+                secret,
+                hosts,
+                configurations,
+                lifetimes,
+            }),
+            client_ca: args.client_ca,
             tls_min_version: args.tls_min_version,
             tls_poll_interval: args.tls_poll_interval,
             local: args.webhook_url.map(|url| LocalRegistration {

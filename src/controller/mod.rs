@@ -144,6 +144,11 @@ impl Controller {
         Self { alerts, ..self }
     }
 
+    /// Whether this replica leads.
+    pub fn leadership(&self) -> Leadership {
+        self.leadership.clone()
+    }
+
     /// The intents.
     pub fn intents(&self) -> MutexGuard<'_, Intents> {
         self.intents.lock().unwrap_or_else(PoisonError::into_inner)

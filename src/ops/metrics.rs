@@ -61,6 +61,7 @@ pub struct Metrics {
     leader: Gauge,
     events_dropped: Counter,
     alerts: Counters<1>,
+    certificate_repairs: Counters<1>,
 }
 
 // === construction ===
@@ -123,6 +124,7 @@ impl Metrics {
             leader: r.counter("leader", "1 while this replica holds the Lease, else 0"),
             events_dropped: r.counter("events_dropped", "Kubernetes Events that could not be published"),
             alerts: r.counter("alerts", "Alerts that a webhook took (sent), that it did not take (failed), or that could not wait for it (dropped)"),
+            certificate_repairs: r.counter("certificate_repairs", "Certificates of the webhook that were put right although nothing was due"),
             registry: Mutex::default(),
         };
         metrics.begin_at_zero();
@@ -208,6 +210,13 @@ impl Metrics {
     pub fn intent_ended(&self, outcome: IntentOutcome) {
         self.intents
             .get_or_create(&[("outcome", outcome.as_str())])
+            .inc();
+    }
+
+    /// The webhook's certificates were put right, in one word or two.
+    pub fn certificate_repaired(&self, reason: &'static str) {
+        self.certificate_repairs
+            .get_or_create(&[("reason", reason)])
             .inc();
     }
 

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{LOOK_EVERY, Parts, Tasks};
 use crate::{
-    config::{ClusterSettings, LocalRegistration, WebhookSettings},
+    config::{ClusterSettings, KeptSettings, LocalRegistration, WebhookSettings},
     ops::health,
     webhook::{
+        certificates::{Around, KeptCertificates},
         registration::{Registration, is_loopback},
         routes::{Admission, router},
         server::{self, BodyLimits, BodyReader, ConnectionStats, Limits},
@@ -37,41 +38,18 @@ impl Parts {
         tasks: &mut Tasks,
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<(Registration, health::ReadyPart)>> {
-        let now = (self.state.clock)();
         let listener = bind(webhook.listen, "--webhook-listen").await?;
         let address = listener.local_addr()?;
-        let (resolver, authority) = match (&webhook.certificate, &webhook.local) {
-            (Some(files), _) => {
-                let files = CertificateFiles::load(&files.cert, &files.key, now).await?;
-                let (resolver, stats, clock) = (
-                    files.resolver(),
-                    files.stats(),
-                    Arc::clone(&self.state.clock),
-                );
-                self.state
-                    .metrics
-                    .view_certificate_reload_failures(move || stats.rejected());
-                let follow = files.follow(webhook.tls_poll_interval, move || clock(), stop.clone());
-                tasks.spawn(async move {
-                    follow.await;
-                    ("certificate watch", Ok(()))
-                });
-                (resolver, None)
-            }
-            (None, Some(local)) => {
-                let made = SelfMade::for_host(local.url.host().unwrap_or("127.0.0.1"), now)?;
-                (
-                    Arc::new(CertificateResolver::new(made.certificate)),
-                    Some(made.ca_pem),
-                )
-            }
-            (None, None) => bail!("the webhook has no certificate: give --tls-cert and --tls-key"),
-        };
+        let (resolver, authority) = self.certificate(webhook, cluster, tasks, stop).await?;
         let expiry = Arc::clone(&resolver);
         self.state
             .metrics
             .view_certificate(move || Some(expiry.not_after()));
-        let tls = tls::server_config(resolver, webhook.tls_min_version, None)?;
+        let clients = match &webhook.client_ca {
+            Some(file) => Some(tls::clients_of(file).await.context("--client-ca")?),
+            None => None,
+        };
+        let tls = tls::server_config(resolver, webhook.tls_min_version, clients)?;
         let stats = Arc::new(ConnectionStats::default());
         let failures = Arc::clone(&stats);
         self.state
@@ -109,6 +87,79 @@ impl Parts {
             .register(local, cluster, authority, address.port())
             .await?;
         Ok(Some((registration, part)))
+    }
+
+    /// What is served, and, of a certificate that was made on the spot, its authority.
+    async fn certificate(
+        &self,
+        webhook: &WebhookSettings,
+        cluster: &ClusterSettings,
+        tasks: &mut Tasks,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<(Arc<CertificateResolver>, Option<String>)> {
+        let now = (self.state.clock)();
+        if let Some(kept) = &webhook.kept {
+            let resolver = self.kept(kept, cluster, webhook, tasks, stop).await;
+            return Ok((resolver, None));
+        }
+        match (&webhook.certificate, &webhook.local) {
+            (Some(files), _) => {
+                let files = CertificateFiles::load(&files.cert, &files.key, now).await?;
+                let (resolver, stats, clock) = (
+                    files.resolver(),
+                    files.stats(),
+                    Arc::clone(&self.state.clock),
+                );
+                self.state
+                    .metrics
+                    .view_certificate_reload_failures(move || stats.rejected());
+                let follow = files.follow(webhook.tls_poll_interval, move || clock(), stop.clone());
+                tasks.spawn(async move {
+                    follow.await;
+                    ("certificate watch", Ok(()))
+                });
+                Ok((resolver, None))
+            }
+            (None, Some(local)) => {
+                let made = SelfMade::for_host(local.url.host().unwrap_or("127.0.0.1"), now)?;
+                let resolver = CertificateResolver::new(made.certificate);
+                Ok((Arc::new(resolver), Some(made.ca_pem)))
+            }
+            (None, None) => bail!("the webhook has no certificate: give --tls-cert and --tls-key"),
+        }
+    }
+
+    async fn kept(
+        &self,
+        settings: &KeptSettings,
+        cluster: &ClusterSettings,
+        webhook: &WebhookSettings,
+        tasks: &mut Tasks,
+        stop: &CancellationToken,
+    ) -> Arc<CertificateResolver> {
+        let (leadership, metrics) = (
+            self.controller.leadership(),
+            Arc::clone(&self.state.metrics),
+        );
+        let mut kept = KeptCertificates::new(
+            &self.client,
+            &cluster.own_namespace,
+            settings.clone(),
+            Around {
+                leads: Arc::new(move || leadership.leads()),
+                clock: Arc::clone(&self.state.clock),
+                repaired: Arc::new(move |why| metrics.certificate_repaired(why)),
+            },
+            self.timeout,
+        );
+        let resolver = kept.first(LOOK_EVERY).await;
+        let follow = kept.follow(Arc::clone(&resolver), webhook.tls_poll_interval);
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            stop.run_until_cancelled(follow).await;
+            ("certificates", Ok(()))
+        });
+        resolver
     }
 
     async fn register(

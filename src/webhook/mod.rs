@@ -1,8 +1,10 @@
 //! The admission side: what the API server calls before a write is persisted.
 //!
 //! `server` and `tls` serve HTTPS, [`routes`] takes the calls, [`sources`] (validating) and [`workloads`] (mutating)
-//! answer them by the pure core, [`registration`] tells an API server about us where no chart does.
+//! answer them by the pure core, [`registration`] tells an API server about us where no chart does, and [`certificates`] keeps
+//! certificates where nobody else does.
 
+pub mod certificates;
 pub mod registration;
 pub mod review;
 pub mod routes;

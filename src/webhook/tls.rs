@@ -13,19 +13,22 @@ mod resolver;
 mod self_made;
 
 use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig};
 
 pub use certificate::{CertificateError, ServingCertificate};
 pub use files::{CertificateFiles, CertificateFilesError, ReloadStats};
 pub use resolver::CertificateResolver;
-pub use self_made::{Authority, Issued, SelfMade, SelfMadeError};
+pub use self_made::{Authority, BACKDATED, Issued, SelfMade, SelfMadeError};
 
 /// The lowest TLS version that a client may speak. Written `1.2` and `1.3` in a flag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +69,42 @@ impl FromStr for TlsVersion {
 /// The cryptography that all TLS of the webhook uses.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// No client can be told by these authorities.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientsError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It holds no authority.
+    #[error("{} holds no certificate of an authority that can be used; expected PEM", .0.display())]
+    Unusable(PathBuf),
+}
+
+/// Who may call: clients with a certificate of the authorities in a PEM file.
+///
+/// # Errors
+/// When there are none in it.
+pub async fn clients_of(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, ClientsError> {
+    let pem = tokio::fs::read(path).await;
+    let pem = pem.map_err(|source| ClientsError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut roots = RootCertStore::empty();
+    let ders = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok);
+    roots.add_parsable_certificates(ders);
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    let verifier = verifier.build();
+    verifier
+        .map_err(|_| ClientsError::Unusable(path.to_owned()))
+        .map(|verifier| verifier as _)
 }
 
 /// What the listener of the webhook speaks: TLS from `lowest` up, HTTP/2 or HTTP/1.1 by ALPN.

@@ -31,6 +31,7 @@ use crate::{
     support::{Arena, Https, PATIENCE, Reroll, deployment, eventually, secret},
 };
 
+const LIFETIME: Duration = Duration::from_hours(365 * 24);
 const UID: &str = "6f0a4f0e-0000-4000-8000-000000000001";
 const PATHS: [&str; 2] = [SOURCES_PATH, WORKLOADS_PATH];
 
@@ -429,8 +430,8 @@ impl Volume {
 async fn a_certificate_from_files_is_replaced_while_running() {
     let arena = Arena::new("hostile-certificate").await;
     let now = system_clock()();
-    let authority = Authority::new(now).unwrap();
-    let issue = || authority.issue(&["127.0.0.1"], now).unwrap();
+    let authority = Authority::new(now, LIFETIME).unwrap();
+    let issue = || authority.issue(&["127.0.0.1"], now, LIFETIME).unwrap();
     let (first, second, third) = (issue(), issue(), issue());
     let volume = Volume::with(&first);
     let mut reroll = arena
@@ -446,7 +447,7 @@ async fn a_certificate_from_files_is_replaced_while_running() {
     let registration = Registration {
         name: arena.namespace.clone(),
         url: format!("https://{}", https.address),
-        authority: authority.pem(),
+        authority: authority.pem().to_owned(),
         namespaces: vec![arena.namespace.clone()],
         own_namespace: arena.own_namespace.clone(),
         own_user: "nobody".to_owned(),

@@ -22,6 +22,7 @@ mod support;
 
 mod alerts;
 mod canary;
+mod certificates;
 mod clock;
 mod crash;
 mod create;

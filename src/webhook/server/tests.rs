@@ -26,6 +26,7 @@ use crate::webhook::tls::{
 };
 
 /// Longer than anything here takes; only a failure waits for it.
+const LIFETIME: Duration = Duration::from_hours(365 * 24);
 const DEADLINE: Duration = Duration::from_secs(20);
 
 type Tls = TlsStream<TcpStream>;
@@ -310,9 +311,9 @@ async fn tls12_is_refused_unless_allowed() {
 #[tokio::test]
 async fn a_new_certificate_is_served_to_new_connections() {
     let directory = tempfile::tempdir().unwrap();
-    let authority = Authority::new(now()).unwrap();
+    let authority = Authority::new(now(), LIFETIME).unwrap();
     let swap = |generation: &str| {
-        let issued = authority.issue(&["127.0.0.1"], now()).unwrap();
+        let issued = authority.issue(&["127.0.0.1"], now(), LIFETIME).unwrap();
         std::fs::create_dir(directory.path().join(generation)).unwrap();
         std::fs::write(
             directory.path().join(generation).join("tls.crt"),
@@ -339,7 +340,7 @@ async fn a_new_certificate_is_served_to_new_connections() {
     let server = Server::serve(
         limits(),
         TlsVersion::V1_3,
-        authority.pem(),
+        authority.pem().to_owned(),
         files.resolver(),
     )
     .await;

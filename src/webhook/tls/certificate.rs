@@ -109,6 +109,11 @@ impl ServingCertificate {
         Arc::clone(&self.key)
     }
 
+    /// Whether it is the same chain.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.key.cert == other.key.cert
+    }
+
     /// From when the leaf is valid, in seconds since 1970.
     pub fn not_before(&self) -> i64 {
         self.not_before
@@ -152,11 +157,13 @@ mod tests {
     use super::super::{Authority, Issued};
     use super::*;
 
+    const YEAR: std::time::Duration = std::time::Duration::from_hours(365 * 24);
+
     fn issued() -> Issued {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        Authority::new(now)
+        Authority::new(now, YEAR)
             .unwrap()
-            .issue(&["reroll.reroll.svc"], now)
+            .issue(&["reroll.reroll.svc"], now, YEAR)
             .unwrap()
     }
 

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose,
 };
 
 use super::{CertificateError, ServingCertificate};
 
-/// How long an authority is valid.
+/// How long an authority is valid that is kept in memory only: it is made again at every start.
 const AUTHORITY_LIFETIME: Duration = Duration::from_hours(87600);
-/// How long a leaf is valid.
+/// How long its leaf is.
 const LEAF_LIFETIME: Duration = Duration::from_hours(8760);
 /// How far both reach back, so that an API server whose clock is behind takes them.
-const BACKDATED: Duration = Duration::from_hours(1);
+pub const BACKDATED: Duration = Duration::from_hours(1);
 
 /// A certificate could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -43,49 +43,69 @@ impl SelfMade {
     /// # Errors
     /// When `host` is neither.
     pub fn for_host(host: &str, now: Timestamp) -> Result<Self, SelfMadeError> {
-        let authority = Authority::new(now)?;
-        let certificate = authority.issue(&[host], now)?.serving()?;
+        let authority = Authority::new(now, AUTHORITY_LIFETIME)?;
+        let issued = authority.issue(&[host], now, LEAF_LIFETIME)?;
         Ok(Self {
-            ca_pem: authority.pem(),
-            certificate,
+            ca_pem: authority.pem().to_owned(),
+            certificate: issued.serving()?,
         })
     }
 }
 
-/// A certificate authority with its key.
+/// A certificate authority with its key. `Debug` shows no key.
 #[derive(Debug)]
 pub struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    /// A new authority, valid for ten years from `now`.
+    /// A new authority, valid for so long from `now`.
     ///
     /// # Errors
     /// When the cryptography fails.
-    pub fn new(now: Timestamp) -> Result<Self, SelfMadeError> {
-        let mut params = params(&[], "reroll webhook CA", now, AUTHORITY_LIFETIME)?;
+    pub fn new(now: Timestamp, lifetime: Duration) -> Result<Self, SelfMadeError> {
+        let mut params = params(&[], "reroll webhook CA", now, lifetime)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![
             KeyUsagePurpose::KeyCertSign,
             KeyUsagePurpose::DigitalSignature,
         ];
-        Ok(Self {
-            issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)?,
-        })
+        let key = KeyPair::generate()?;
+        let pem = params.self_signed(&key)?.pem();
+        Self::from_pem(pem, &key.serialize_pem())
+    }
+
+    /// One that was kept. Whether the key is its own is the caller's to judge: it shows by what is issued.
+    ///
+    /// # Errors
+    /// When either cannot be parsed.
+    pub fn from_pem(pem: String, key: &str) -> Result<Self, SelfMadeError> {
+        let issuer = Issuer::from_ca_cert_pem(&pem, KeyPair::from_pem(key)?)?;
+        Ok(Self { pem, issuer })
     }
 
     /// The authority's certificate in PEM.
-    pub fn pem(&self) -> String {
-        self.issuer.pem()
+    pub fn pem(&self) -> &str {
+        &self.pem
     }
 
-    /// Issues a leaf with a new key for `hosts` (IP addresses or DNS names), valid for a year from `now`.
+    /// Its key in PEM. Secret.
+    pub fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
+    /// Issues a leaf with a new key for `hosts` (IP addresses or DNS names), valid for so long from `now`.
     ///
     /// # Errors
     /// When one of `hosts` is neither.
-    pub fn issue(&self, hosts: &[&str], now: Timestamp) -> Result<Issued, SelfMadeError> {
-        let mut params = params(hosts, "reroll webhook", now, LEAF_LIFETIME)?;
+    pub fn issue(
+        &self,
+        hosts: &[&str],
+        now: Timestamp,
+        lifetime: Duration,
+    ) -> Result<Issued, SelfMadeError> {
+        let mut params = params(hosts, "reroll webhook", now, lifetime)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
@@ -106,6 +126,14 @@ pub struct Issued {
 }
 
 impl Issued {
+    /// One that was kept.
+    pub fn from_pem(certificate: &str, key: &str) -> Self {
+        Self {
+            certificate_pem: certificate.to_owned(),
+            key_pem: key.to_owned(),
+        }
+    }
+
     /// `tls.crt`.
     pub fn certificate_pem(&self) -> &str {
         &self.certificate_pem

@@ -35,12 +35,12 @@ impl Https {
         Self::new(reroll.webhook_address().await, &authority)
     }
 
-    /// To `address`, trusting this authority (PEM).
-    pub fn new(address: String, authority: &[u8]) -> Self {
+    /// To `address`, trusting these authorities (PEM).
+    pub fn new(address: String, authorities: &[u8]) -> Self {
         let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_slice(authority).unwrap())
-            .unwrap();
+        for authority in CertificateDer::pem_slice_iter(authorities) {
+            roots.add(authority.unwrap()).unwrap();
+        }
         Self { address, roots }
     }
 

@@ -8,6 +8,7 @@ use super::*;
 use crate::webhook::tls::{Authority, Issued};
 
 const YEAR: i64 = 365 * 24 * 3600;
+const LIFETIME: std::time::Duration = std::time::Duration::from_hours(365 * 24);
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -18,9 +19,9 @@ fn now() -> Timestamp {
 }
 
 fn issued(now: Timestamp) -> Issued {
-    Authority::new(now)
+    Authority::new(now, LIFETIME)
         .unwrap()
-        .issue(&["localhost"], now)
+        .issue(&["localhost"], now, LIFETIME)
         .unwrap()
 }
 

@@ -1,0 +1,268 @@
+//! Certificates that reroll keeps for itself, where nobody else does: an authority and a leaf in a Secret of its own
+//! namespace, renewed in time, and the authority in `caBundle` of the webhook configurations.
+//!
+//! Every replica serves the leaf that the Secret holds, and looks at it every now and then. The leader alone writes: the
+//! Secret by its resourceVersion, so that two that believe to lead cannot undo one another, and then `caBundle`. What is
+//! due when says [`due`]: who looks in time is never without a certificate that API servers trust. What was not planned (the
+//! Secret was deleted, or holds something else; a certificate expired) is put right at once and counted, to be alerted on;
+//! until API servers have taken it up they let requests pass unseen, for `failurePolicy` is `Ignore`.
+
+mod bundle;
+mod due;
+mod kept;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, PostParams},
+};
+use tokio::time::{sleep, timeout};
+
+pub use self::due::Lifetimes;
+use self::{
+    bundle::Configurations,
+    due::{Facts, Step, due},
+    kept::Kept,
+};
+use super::tls::{CertificateResolver, SelfMadeError};
+use crate::state::Clock;
+
+/// What is kept where, and for whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptSettings {
+    /// The Secret, in reroll's own namespace.
+    pub secret: String,
+    /// The DNS names that the webhook is called by.
+    pub hosts: Vec<String>,
+    /// The name of both webhook configurations.
+    pub configurations: String,
+    /// How long certificates are valid.
+    pub lifetimes: Lifetimes,
+}
+
+/// What looking after certificates needs of the rest of the program.
+#[derive(Clone)]
+pub struct Around {
+    /// Whether this replica leads.
+    pub leads: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// The time of day.
+    pub clock: Clock,
+    /// Is told why something was put right that was not planned.
+    pub repaired: Arc<dyn Fn(&'static str) + Send + Sync>,
+}
+
+/// Why certificates could not be looked after.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    /// No answer in time.
+    #[error("the API server did not answer in time")]
+    Timeout,
+    /// The API server refused. Never the answer itself: it may hold the key.
+    #[error(
+        "the API server refused it ({0}); reroll needs get, create and update on its Secret, and get and patch on the webhook configurations"
+    )]
+    Refused(u16),
+    /// Nothing can be made.
+    #[error(transparent)]
+    Make(#[from] SelfMadeError),
+    /// What was just made cannot be read.
+    #[error("the certificates that were made cannot be read: {0}")]
+    Unusable(#[from] kept::Unusable),
+}
+
+impl From<kube::Error> for KeepError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Refused(status.code),
+            _ => Self::Refused(0),
+        }
+    }
+}
+
+/// Looks after the certificates.
+pub struct KeptCertificates {
+    settings: KeptSettings,
+    secrets: Api<Secret>,
+    configurations: Configurations,
+    around: Around,
+    call: Duration,
+    /// What was last seen in the Secret, to be written again when that is deleted.
+    last: Option<BTreeMap<String, ByteString>>,
+}
+
+impl KeptCertificates {
+    /// `call`: how long one API call may take.
+    pub fn new(
+        client: &Client,
+        own_namespace: &str,
+        settings: KeptSettings,
+        around: Around,
+        call: Duration,
+    ) -> Self {
+        Self {
+            secrets: Api::namespaced(client.clone(), own_namespace),
+            configurations: Configurations::new(client, &settings.configurations),
+            settings,
+            around,
+            call,
+            last: None,
+        }
+    }
+
+    /// Waits for a certificate to serve: the leader makes it, the others see it. Gives what serves it.
+    pub async fn first(&mut self, look_every: Duration) -> Arc<CertificateResolver> {
+        loop {
+            match self.look().await {
+                Ok(Some(kept)) => {
+                    if let Some(serving) = kept.serving() {
+                        return Arc::new(CertificateResolver::new(serving.clone()));
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(secret = self.settings.secret, %error, "cannot make or read the webhook's certificates, trying again");
+                }
+            }
+            sleep(look_every).await;
+        }
+    }
+
+    /// Serves what the Secret holds, and, while it leads, keeps it up to date. For ever.
+    pub async fn follow(mut self, resolver: Arc<CertificateResolver>, look_every: Duration) {
+        let mut told = false;
+        loop {
+            sleep(look_every).await;
+            match self.look().await {
+                Ok(kept) => {
+                    told = false;
+                    let serving = kept.as_ref().and_then(Kept::serving);
+                    if let Some(serving) = serving.filter(|new| !new.same_as(&resolver.served())) {
+                        tracing::info!(
+                            not_after = serving.not_after(),
+                            "serving a new certificate"
+                        );
+                        resolver.replace(serving.clone());
+                    }
+                }
+                Err(error) => {
+                    if !told {
+                        tracing::warn!(secret = self.settings.secret, %error, "cannot look after the webhook's certificates, trying again");
+                    }
+                    told = true;
+                }
+            }
+        }
+    }
+
+    /// What the Secret holds, after this replica did what is due if it leads.
+    async fn look(&mut self) -> Result<Option<Kept>, KeepError> {
+        let found = self
+            .within(self.secrets.get_opt(&self.settings.secret))
+            .await?;
+        let data = found
+            .as_ref()
+            .map(|secret| secret.data.clone().unwrap_or_default());
+        let kept = data.as_ref().map(Kept::read);
+        if !(self.around.leads)() {
+            return Ok(kept.and_then(Result::ok));
+        }
+        let now = (self.around.clock)();
+        let hosts: Vec<_> = self.settings.hosts.iter().map(String::as_str).collect();
+        let (mut kept, mut why) = match (kept, &self.last) {
+            (Some(Ok(kept)), _) => (kept, None),
+            (Some(Err(error)), _) => {
+                tracing::warn!(secret = self.settings.secret, %error, "the webhook's certificates cannot be used: making new ones");
+                let made = Kept::begin(&hosts, now, self.settings.lifetimes)?;
+                (made, Some("unusable"))
+            }
+            (None, Some(last)) => (Kept::read(last)?, Some("deleted")),
+            (None, None) => {
+                let made = Kept::begin(&hosts, now, self.settings.lifetimes)?;
+                (made, Some("first"))
+            }
+        };
+        let published = self.publish(&kept).await?;
+        let facts = kept.facts(&hosts, published)?;
+        if let Some(step) = due(&facts, now.as_second(), self.settings.lifetimes) {
+            kept.act(step, &hosts, now, self.settings.lifetimes)?;
+            why = why.or(Some(reason(step, &facts)));
+        }
+        if let Some(why) = why {
+            self.write(found, &kept).await?;
+            self.tell(why);
+            self.publish(&kept).await?;
+        }
+        self.last = Some(kept.print());
+        Ok(Some(kept))
+    }
+
+    fn tell(&self, why: &'static str) {
+        let secret = &self.settings.secret;
+        if PLANNED.contains(&why) {
+            tracing::info!(secret, why, "wrote the webhook's certificates");
+        } else {
+            tracing::warn!(secret, why, "put the webhook's certificates right");
+            (self.around.repaired)(why);
+        }
+    }
+
+    /// Gives whether both configurations are there, and trust it.
+    async fn publish(&self, kept: &Kept) -> Result<bool, KeepError> {
+        let found = self
+            .within(self.configurations.publish(&kept.bundle()))
+            .await?;
+        if found.written > 0 {
+            let name = &self.settings.configurations;
+            tracing::info!(
+                name,
+                entries = found.written,
+                "wrote caBundle of the webhook configurations"
+            );
+        }
+        Ok(found.absent == 0)
+    }
+
+    async fn write(&self, found: Option<Secret>, kept: &Kept) -> Result<(), KeepError> {
+        let (name, params) = (&self.settings.secret, PostParams::default());
+        let data = Some(kept.print());
+        if let Some(found) = found {
+            let secret = Secret { data, ..found };
+            self.within(self.secrets.replace(name, &params, &secret))
+                .await?;
+        } else {
+            let labels = [("app.kubernetes.io/managed-by", "reroll")];
+            let secret = Secret {
+                metadata: ObjectMeta {
+                    name: Some(name.clone()),
+                    labels: Some(labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into()),
+                    ..ObjectMeta::default()
+                },
+                data,
+                ..Secret::default()
+            };
+            self.within(self.secrets.create(&params, &secret)).await?;
+        }
+        Ok(())
+    }
+
+    async fn within<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, KeepError> {
+        let answer = timeout(self.call, call).await;
+        Ok(answer.map_err(|_| KeepError::Timeout)??)
+    }
+}
+
+/// What is written without anything having gone wrong.
+const PLANNED: [&str; 4] = ["first", "authority", "leaf", "retired"];
+
+fn reason(step: Step, facts: &Facts) -> &'static str {
+    match step {
+        Step::Begin => "authority expired",
+        Step::AddAuthority => "authority",
+        Step::IssueLeaf { planned: true } => "leaf",
+        Step::IssueLeaf { planned: false } if facts.leaf.is_none() => "leaf unusable",
+        Step::IssueLeaf { planned: false } => "leaf expired",
+        Step::Retire => "retired",
+    }
+}

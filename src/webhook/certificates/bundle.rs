@@ -1,0 +1,112 @@
+//! `caBundle` of the webhook configurations that call this webhook.
+//!
+//! Only this field is written, by a patch that tests that the entry is the one that was read: others may write the rest of
+//! the object at the same time.
+
+use json_patch::Patch;
+use k8s_openapi::ByteString;
+use kube::{
+    Api, Client,
+    api::{self, PatchParams},
+    core::{ApiResource, DynamicObject, GroupVersionKind},
+};
+use serde_json::{Value, json};
+
+use crate::model::annotation::FIELD_MANAGER;
+
+/// The two configurations, which have one name.
+#[derive(Clone)]
+pub(super) struct Configurations {
+    name: String,
+    apis: [Api<DynamicObject>; 2],
+}
+
+/// How the configurations were found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// How many of both do not exist.
+    pub(super) absent: usize,
+    /// How many entries trusted something else, and were written.
+    pub(super) written: usize,
+}
+
+impl Configurations {
+    pub(super) fn new(client: &Client, name: &str) -> Self {
+        let api = |kind: &str| {
+            let gvk = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
+            Api::all_with(client.clone(), &ApiResource::from_gvk(&gvk))
+        };
+        Self {
+            name: name.to_owned(),
+            apis: [
+                "ValidatingWebhookConfiguration",
+                "MutatingWebhookConfiguration",
+            ]
+            .map(api),
+        }
+    }
+
+    /// Sees to it that every entry trusts these authorities (PEM).
+    pub(super) async fn publish(&self, bundle: &str) -> kube::Result<Found> {
+        let mut found = Found::default();
+        for api in &self.apis {
+            let Some(object) = api.get_opt(&self.name).await? else {
+                found.absent += 1;
+                continue;
+            };
+            let (patch, entries) = patch(&object.data, bundle);
+            if entries > 0 {
+                let params = PatchParams {
+                    field_manager: Some(FIELD_MANAGER.to_owned()),
+                    ..PatchParams::default()
+                };
+                let patch = api::Patch::<()>::Json(patch);
+                api.patch(&self.name, &params, &patch).await?;
+                found.written += entries;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The patch, and how many entries it writes.
+fn patch(configuration: &Value, bundle: &str) -> (Patch, usize) {
+    let bundle = json!(ByteString(bundle.as_bytes().to_vec()));
+    let entries = configuration["webhooks"].as_array().into_iter().flatten();
+    let outdated: Vec<_> = entries
+        .enumerate()
+        .filter(|(_, entry)| entry["clientConfig"]["caBundle"] != bundle)
+        .collect();
+    let operations = outdated.iter().flat_map(|(number, entry)| {
+        let at = format!("/webhooks/{number}");
+        [
+            json!({ "op": "test", "path": format!("{at}/name"), "value": entry["name"] }),
+            json!({ "op": "add", "path": format!("{at}/clientConfig/caBundle"), "value": bundle }),
+        ]
+    });
+    // What was just written as a patch reads as one.
+    let patch = serde_json::from_value(operations.collect()).unwrap_or_default();
+    (patch, outdated.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_is_written() {
+        let entry = |name: &str, bundle: Option<&str>| json!({ "name": name, "clientConfig": { "service": {}, "caBundle": bundle } });
+        let mut object = json!({ "webhooks": [
+            entry("none", None), entry("same", Some("Yg==")), entry("other", Some("YQ==")),
+        ] });
+        let (first, entries) = patch(&object, "b");
+        assert_eq!(entries, 2);
+        json_patch::patch(&mut object, &first).unwrap();
+        let bundles: Vec<_> = (0..3)
+            .map(|number| &object["webhooks"][number]["clientConfig"]["caBundle"])
+            .collect();
+        assert_eq!(bundles, ["Yg=="; 3]);
+        assert_eq!(patch(&object, "b").1, 0);
+        assert_eq!(patch(&json!({}), "b").1, 0);
+    }
+}

@@ -1,0 +1,271 @@
+//! What is to be done about the certificates that reroll keeps for itself, and when. Pure: times are unix seconds.
+//!
+//! An API server trusts what `caBundle` holds, and takes up a change of it some time later; replicas take up a leaf some
+//! time after it was written. So nothing that is served is ever signed by an authority which is not trusted yet, and no
+//! authority goes while something may be served that it signed:
+//! 1. when a third of an authority's life is left, another is made, and trusted beside it;
+//! 2. when that was published and a grace period has passed, the leaf is issued by it;
+//! 3. when another has passed, the old one is trusted no more.
+
+use std::time::Duration;
+
+/// How long certificates are valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// Authorities.
+    pub authority: Duration,
+    /// Leaves.
+    pub leaf: Duration,
+}
+
+impl Lifetimes {
+    /// How long a step waits for everybody to have seen the one before: ten minutes, unless leaves live for less than
+    /// a hundred.
+    pub fn grace(&self) -> Duration {
+        (self.leaf / 10).min(Duration::from_mins(10))
+    }
+}
+
+/// From when until when a certificate counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Validity {
+    /// When it was made.
+    pub(super) made: i64,
+    /// When it expires.
+    pub(super) until: i64,
+}
+
+impl Validity {
+    fn is_over(self, now: i64) -> bool {
+        now >= self.until
+    }
+
+    /// Less than a third of its life is left.
+    fn ages(self, now: i64) -> bool {
+        (self.until - now).saturating_mul(3) < self.until - self.made
+    }
+}
+
+/// The leaf, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Leaf {
+    /// How long it counts.
+    pub(super) validity: Validity,
+    /// It was issued by the newest authority.
+    pub(super) by_newest: bool,
+    /// It is for the names that are wanted.
+    pub(super) named: bool,
+}
+
+/// What is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// The authority that signs.
+    pub(super) newest: Validity,
+    /// How many others are trusted.
+    pub(super) others: usize,
+    /// What is served, if it can be.
+    pub(super) leaf: Option<Leaf>,
+    /// Every webhook configuration has what is trusted.
+    pub(super) published: bool,
+}
+
+/// What is to be done now. One step at a time: after each the facts are others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Everything anew: nothing that was trusted counts any more.
+    Begin,
+    /// Another authority, trusted beside those before.
+    AddAuthority,
+    /// A leaf by the newest authority.
+    IssueLeaf {
+        /// It is a renewal in time: nobody was without.
+        planned: bool,
+    },
+    /// The newest authority is the only one that is trusted from now on.
+    Retire,
+}
+
+/// What is to be done now, if anything.
+pub(super) fn due(facts: &Facts, now: i64, lifetimes: Lifetimes) -> Option<Step> {
+    let grace = i64::try_from(lifetimes.grace().as_secs()).unwrap_or(i64::MAX);
+    let since = |made: i64| now.saturating_sub(made);
+    if facts.newest.is_over(now) {
+        return Some(Step::Begin);
+    }
+    let Some(leaf) = facts.leaf.filter(|leaf| !leaf.validity.is_over(now)) else {
+        return Some(Step::IssueLeaf { planned: false });
+    };
+    if !leaf.named {
+        return Some(Step::IssueLeaf { planned: true });
+    }
+    if !leaf.by_newest {
+        let trusted = facts.published && since(facts.newest.made) >= grace;
+        let last_chance = leaf.validity.until - now < grace;
+        return (trusted || last_chance).then_some(Step::IssueLeaf { planned: trusted });
+    }
+    if leaf.validity.ages(now) {
+        return Some(Step::IssueLeaf { planned: true });
+    }
+    if facts.newest.ages(now) {
+        return Some(Step::AddAuthority);
+    }
+    (facts.others > 0 && since(leaf.validity.made) >= grace).then_some(Step::Retire)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIFETIMES: Lifetimes = Lifetimes {
+        authority: Duration::from_mins(150),
+        leaf: Duration::from_mins(15),
+    };
+    const GRACE: i64 = 90;
+
+    fn made(at: i64, lifetime: Duration) -> Validity {
+        Validity {
+            made: at,
+            until: at + i64::try_from(lifetime.as_secs()).unwrap(),
+        }
+    }
+
+    fn facts(authority: i64, leaf: i64) -> Facts {
+        Facts {
+            newest: made(authority, LIFETIMES.authority),
+            others: 0,
+            leaf: Some(Leaf {
+                validity: made(leaf, LIFETIMES.leaf),
+                by_newest: true,
+                named: true,
+            }),
+            published: true,
+        }
+    }
+
+    fn leaf(facts: &mut Facts) -> &mut Leaf {
+        facts.leaf.as_mut().unwrap()
+    }
+
+    #[test]
+    fn each_step_has_its_time() {
+        let now = |facts: &Facts, now| due(facts, now, LIFETIMES);
+        let planned = Some(Step::IssueLeaf { planned: true });
+        let unplanned = Some(Step::IssueLeaf { planned: false });
+        let usual = facts(0, 0);
+        assert_eq!(now(&usual, 0), None);
+        assert_eq!(now(&usual, 600), None);
+        assert_eq!(now(&usual, 601), planned, "a third is left");
+        assert_eq!(now(&usual, 900), unplanned, "expired");
+        assert_eq!(now(&usual, 9000), Some(Step::Begin));
+        assert_eq!(
+            now(
+                &Facts {
+                    leaf: None,
+                    ..usual
+                },
+                1
+            ),
+            unplanned
+        );
+        let mut renamed = usual;
+        leaf(&mut renamed).named = false;
+        assert_eq!(now(&renamed, 1), planned);
+
+        let aging = facts(0, 5900);
+        assert_eq!(now(&aging, 6000), None);
+        assert_eq!(now(&aging, 6001), Some(Step::AddAuthority));
+        // The new one is trusted beside the old one, and signs when everybody has seen that.
+        let mut added = Facts {
+            others: 1,
+            ..facts(6001, 5900)
+        };
+        leaf(&mut added).by_newest = false;
+        assert_eq!(now(&added, 6001 + GRACE - 1), None);
+        assert_eq!(now(&added, 6001 + GRACE), planned);
+        added.published = false;
+        assert_eq!(now(&added, 6001 + GRACE), None);
+        assert_eq!(now(&added, 6800 - GRACE), None);
+        assert_eq!(now(&added, 6800 - GRACE + 1), unplanned, "it would expire");
+        // The old one goes when everybody serves the new leaf.
+        let signed = Facts {
+            others: 1,
+            ..facts(6001, 6100)
+        };
+        assert_eq!(now(&signed, 6100 + GRACE - 1), None);
+        assert_eq!(now(&signed, 6100 + GRACE), Some(Step::Retire));
+    }
+
+    #[test]
+    fn the_grace_is_ten_minutes_at_most() {
+        let long = Lifetimes {
+            authority: Duration::from_hours(87600),
+            leaf: Duration::from_hours(2160),
+        };
+        assert_eq!(long.grace(), Duration::from_mins(10));
+    }
+
+    /// One authority, and which one issued the leaf, by number.
+    struct World {
+        facts: Facts,
+        trusted: Vec<(usize, Validity)>,
+        issuer: usize,
+        next: usize,
+    }
+
+    impl World {
+        fn act(&mut self, step: Step, now: i64) {
+            match step {
+                Step::Begin | Step::AddAuthority => {
+                    self.facts.newest = made(now, LIFETIMES.authority);
+                    if step == Step::Begin {
+                        self.trusted.clear();
+                    }
+                    self.trusted.insert(0, (self.next, self.facts.newest));
+                    self.next += 1;
+                }
+                Step::IssueLeaf { .. } => {
+                    self.issuer = self.trusted[0].0;
+                    self.facts.leaf = facts(0, now).leaf;
+                }
+                Step::Retire => self.trusted.truncate(1),
+            }
+            self.facts.others = self.trusted.len() - 1;
+            leaf(&mut self.facts).by_newest = self.issuer == self.trusted[0].0;
+        }
+    }
+
+    proptest! {
+        /// Whoever looks often enough always serves what is trusted, by an authority that everybody has known for a
+        /// grace period, and keeps trusting what was served a moment ago.
+        #[test]
+        fn whoever_looks_in_time_is_never_without(pauses in proptest::collection::vec(1..200i64, 400)) {
+            let mut world = World {
+                facts: facts(0, 0),
+                trusted: vec![(0, made(0, LIFETIMES.authority))],
+                issuer: 0,
+                next: 1,
+            };
+            let mut now = 0;
+            for pause in pauses {
+                now += pause;
+                let served = world.facts.leaf.unwrap();
+                prop_assert!(!served.validity.is_over(now), "expired at {now}");
+                let issuer = world.issuer;
+                if let Some(step) = due(&world.facts, now, LIFETIMES) {
+                    let late = matches!(step, Step::Begin | Step::IssueLeaf { planned: false });
+                    prop_assert!(!late, "{step:?} at {now}");
+                    world.act(step, now);
+                }
+                let find = |number| world.trusted.iter().find(|(known, _)| *known == number);
+                let (_, signs) = find(world.issuer).expect("what is served is trusted");
+                prop_assert!(now - signs.made >= GRACE || world.next == 1);
+                prop_assert!(find(issuer).is_some(), "so is what was served before");
+                prop_assert!(world.trusted.len() <= 2);
+            }
+            prop_assert!(world.next > 1 || now < 6000);
+        }
+    }
+}

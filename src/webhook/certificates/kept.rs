@@ -1,0 +1,331 @@
+//! What the Secret holds: the authorities that are trusted, the key of the newest, and the leaf with its key.
+//!
+//! `ca.crt` is what `caBundle` becomes, the newest authority first; `ca.key` signs; `tls.crt` and `tls.key` are served.
+//! No error quotes what was read.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate};
+
+use super::due::{Facts, Leaf, Lifetimes, Step, Validity};
+use crate::webhook::tls::{Authority, BACKDATED, Issued, SelfMadeError, ServingCertificate};
+
+const AUTHORITIES: &str = "ca.crt";
+const AUTHORITY_KEY: &str = "ca.key";
+const LEAF: &str = "tls.crt";
+const LEAF_KEY: &str = "tls.key";
+
+/// What the Secret holds cannot be gone on with.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unusable {
+    /// There is no authority in it.
+    #[error("it has no certificate in {AUTHORITIES}")]
+    NoAuthority,
+    /// Something in it is no text, or no certificate.
+    #[error("its {0} cannot be read")]
+    Unreadable(&'static str),
+    /// The authority cannot sign.
+    #[error("its {AUTHORITY_KEY} cannot be used: {0}")]
+    Authority(#[from] SelfMadeError),
+}
+
+/// What reroll keeps.
+pub(super) struct Kept {
+    newest: Authority,
+    /// PEM of the others that are trusted.
+    others: Vec<String>,
+    leaf: Option<(Issued, ServingCertificate)>,
+}
+
+impl Kept {
+    /// Makes everything.
+    ///
+    /// # Errors
+    /// When one of `hosts` is no DNS name, or the cryptography fails.
+    pub(super) fn begin(
+        hosts: &[&str],
+        now: Timestamp,
+        lifetimes: Lifetimes,
+    ) -> Result<Self, SelfMadeError> {
+        let mut kept = Self {
+            newest: Authority::new(now, lifetimes.authority)?,
+            others: Vec::new(),
+            leaf: None,
+        };
+        kept.issue(hosts, now, lifetimes)?;
+        Ok(kept)
+    }
+
+    /// Reads the Secret's data. A leaf that cannot be served is none.
+    ///
+    /// # Errors
+    /// When there is no authority to go on with.
+    pub(super) fn read(data: &BTreeMap<String, ByteString>) -> Result<Self, Unusable> {
+        let text = |field: &'static str| {
+            let bytes = data.get(field).map_or(&[][..], |value| &value.0);
+            std::str::from_utf8(bytes).map_err(|_| Unusable::Unreadable(field))
+        };
+        let mut authorities = blocks(text(AUTHORITIES)?)?.into_iter();
+        let newest = authorities.next().ok_or(Unusable::NoAuthority)?;
+        let newest = Authority::from_pem(newest, text(AUTHORITY_KEY)?)?;
+        let (chain, key) = (text(LEAF), text(LEAF_KEY));
+        let leaf = chain.ok().zip(key.ok()).and_then(|(chain, key)| {
+            let issued = Issued::from_pem(chain, key);
+            let serving = issued.serving().ok()?;
+            Some((issued, serving))
+        });
+        Ok(Self {
+            newest,
+            others: authorities.collect(),
+            leaf,
+        })
+    }
+
+    /// The Secret's data.
+    pub(super) fn print(&self) -> BTreeMap<String, ByteString> {
+        let mut data = BTreeMap::from([
+            (AUTHORITIES, self.bundle()),
+            (AUTHORITY_KEY, self.newest.key_pem()),
+        ]);
+        if let Some((issued, _)) = &self.leaf {
+            data.insert(LEAF, issued.certificate_pem().to_owned());
+            data.insert(LEAF_KEY, issued.key_pem().to_owned());
+        }
+        data.into_iter()
+            .map(|(field, text)| (field.to_owned(), ByteString(text.into_bytes())))
+            .collect()
+    }
+
+    /// What `caBundle` is to be, in PEM.
+    pub(super) fn bundle(&self) -> String {
+        let newest = self.newest.pem().to_owned();
+        [newest]
+            .into_iter()
+            .chain(self.others.iter().cloned())
+            .collect()
+    }
+
+    /// What is to be served.
+    pub(super) fn serving(&self) -> Option<&ServingCertificate> {
+        self.leaf.as_ref().map(|(_, serving)| serving)
+    }
+
+    /// What matters for what is to be done.
+    ///
+    /// # Errors
+    /// When the newest authority is no certificate.
+    pub(super) fn facts(&self, hosts: &[&str], published: bool) -> Result<Facts, Unusable> {
+        let unreadable = || Unusable::Unreadable(AUTHORITIES);
+        let newest = der(self.newest.pem()).ok_or_else(unreadable)?;
+        let (_, newest) = parse_x509_certificate(&newest).map_err(|_| unreadable())?;
+        let leaf = self.leaf.as_ref().and_then(|(issued, _)| {
+            let leaf = der(issued.certificate_pem())?;
+            let (_, leaf) = parse_x509_certificate(&leaf).ok()?;
+            Some(Leaf {
+                validity: validity(&leaf),
+                by_newest: leaf.verify_signature(Some(newest.public_key())).is_ok(),
+                named: names(&leaf) == sorted(hosts),
+            })
+        });
+        Ok(Facts {
+            newest: validity(&newest),
+            others: self.others.len(),
+            leaf,
+            published,
+        })
+    }
+
+    /// Does what is due.
+    ///
+    /// # Errors
+    /// When one of `hosts` is no DNS name, or the cryptography fails.
+    pub(super) fn act(
+        &mut self,
+        step: Step,
+        hosts: &[&str],
+        now: Timestamp,
+        lifetimes: Lifetimes,
+    ) -> Result<(), SelfMadeError> {
+        match step {
+            Step::Begin => *self = Self::begin(hosts, now, lifetimes)?,
+            Step::AddAuthority => {
+                let newest = Authority::new(now, lifetimes.authority)?;
+                let before = std::mem::replace(&mut self.newest, newest);
+                // One that is older still was to be retired long ago.
+                self.others = vec![before.pem().to_owned()];
+            }
+            Step::IssueLeaf { .. } => self.issue(hosts, now, lifetimes)?,
+            Step::Retire => self.others.clear(),
+        }
+        Ok(())
+    }
+
+    fn issue(
+        &mut self,
+        hosts: &[&str],
+        now: Timestamp,
+        lifetimes: Lifetimes,
+    ) -> Result<(), SelfMadeError> {
+        let issued = self.newest.issue(hosts, now, lifetimes.leaf)?;
+        let serving = issued.serving()?;
+        self.leaf = Some((issued, serving));
+        Ok(())
+    }
+}
+
+/// Each certificate of a bundle, in PEM of its own.
+fn blocks(text: &str) -> Result<Vec<String>, Unusable> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    let block = |rest: &str| {
+        let block = format!("{BEGIN}{}\n", rest.trim_end());
+        let readable = der(&block).is_some();
+        readable
+            .then_some(block)
+            .ok_or(Unusable::Unreadable(AUTHORITIES))
+    };
+    text.split(BEGIN).skip(1).map(block).collect()
+}
+
+fn der(pem: &str) -> Option<CertificateDer<'static>> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).ok()
+}
+
+fn validity(certificate: &X509Certificate<'_>) -> Validity {
+    let validity = certificate.validity();
+    let backdated = i64::try_from(BACKDATED.as_secs()).unwrap_or(0);
+    Validity {
+        made: validity.not_before.timestamp() + backdated,
+        until: validity.not_after.timestamp(),
+    }
+}
+
+fn names(leaf: &X509Certificate<'_>) -> Vec<String> {
+    let names = leaf.subject_alternative_name().ok().flatten();
+    let names = names
+        .into_iter()
+        .flat_map(|names| &names.value.general_names);
+    let names: Vec<_> = names
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            GeneralName::IPAddress(bytes) => address(bytes).map(|address| address.to_string()),
+            _ => None,
+        })
+        .collect();
+    sorted(&names)
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
+        .ok()
+}
+
+fn sorted(names: &[impl AsRef<str>]) -> Vec<String> {
+    let mut names: Vec<_> = names.iter().map(|name| name.as_ref().to_owned()).collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::webhook::certificates::due::due;
+
+    const LIFETIMES: Lifetimes = Lifetimes {
+        authority: Duration::from_mins(150),
+        leaf: Duration::from_mins(15),
+    };
+    const HOSTS: [&str; 3] = ["reroll.reroll.svc", "::1", "127.0.0.1"];
+    const START: i64 = 1_800_000_000;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(START + seconds).unwrap()
+    }
+
+    fn begun() -> Kept {
+        Kept::begin(&HOSTS, at(0), LIFETIMES).unwrap()
+    }
+
+    fn again(kept: &Kept) -> Kept {
+        Kept::read(&kept.print()).unwrap()
+    }
+
+    #[test]
+    fn what_is_kept_reads_as_it_was() {
+        let kept = begun();
+        let read = again(&kept);
+        assert_eq!(read.print(), kept.print());
+        let facts = read.facts(&HOSTS, true).unwrap();
+        assert_eq!(facts, kept.facts(&HOSTS, true).unwrap());
+        let leaf = facts.leaf.unwrap();
+        assert!(leaf.by_newest && leaf.named);
+        assert_eq!(facts.newest.made, START);
+        assert_eq!(leaf.validity.until, START + 900);
+        assert_eq!(due(&facts, START, LIFETIMES), None);
+        let others = read.facts(&["elsewhere"], true).unwrap();
+        assert!(!others.leaf.unwrap().named);
+    }
+
+    #[test]
+    fn an_authority_is_trusted_beside_the_next_one() {
+        let mut kept = begun();
+        let first = kept.bundle();
+        kept.act(Step::AddAuthority, &HOSTS, at(10), LIFETIMES)
+            .unwrap();
+        let mut kept = again(&kept);
+        assert!(kept.bundle().ends_with(&first));
+        let facts = kept.facts(&HOSTS, true).unwrap();
+        assert_eq!((facts.others, facts.leaf.unwrap().by_newest), (1, false));
+        let planned = Step::IssueLeaf { planned: true };
+        kept.act(planned, &HOSTS, at(20), LIFETIMES).unwrap();
+        assert!(
+            again(&kept)
+                .facts(&HOSTS, true)
+                .unwrap()
+                .leaf
+                .unwrap()
+                .by_newest
+        );
+        kept.act(Step::Retire, &HOSTS, at(30), LIFETIMES).unwrap();
+        let kept = again(&kept);
+        assert!(!kept.bundle().contains(&first));
+        assert!(kept.facts(&HOSTS, true).unwrap().leaf.unwrap().by_newest);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_said_and_never_quoted() {
+        let whole = begun().print();
+        let with = |field: &str, value: &str| {
+            let mut data = whole.clone();
+            data.insert(field.to_owned(), ByteString(value.as_bytes().to_vec()));
+            data
+        };
+        let secret = String::from_utf8(whole[AUTHORITY_KEY].0.clone()).unwrap();
+        for data in [
+            BTreeMap::new(),
+            with(AUTHORITIES, ""),
+            with(
+                AUTHORITIES,
+                "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----",
+            ),
+            with(AUTHORITY_KEY, ""),
+            with(AUTHORITY_KEY, &secret[..90]),
+        ] {
+            let error = Kept::read(&data).err().unwrap();
+            let said = format!("{error} {error:?}");
+            assert!(!said.contains(&secret[40..60]), "{said}");
+        }
+        // A leaf can be issued again.
+        for data in [with(LEAF, "x"), with(LEAF_KEY, &secret)] {
+            let facts = Kept::read(&data).unwrap().facts(&HOSTS, true).unwrap();
+            assert_eq!(facts.leaf, None);
+            let unplanned = Some(Step::IssueLeaf { planned: false });
+            assert_eq!(due(&facts, START, LIFETIMES), unplanned);
+        }
+    }
+}
