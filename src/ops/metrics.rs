@@ -20,7 +20,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
-use labels::{AlertOutcome, IntentOutcome, SourceEvent, SourceRead, Webhook};
+use labels::{AlertOutcome, CertificateRepair, IntentOutcome, SourceEvent, SourceRead, Webhook};
 
 /// A fixed number of labels: name and value.
 type Labels<const N: usize> = [(&'static str, &'static str); N];
@@ -154,6 +154,12 @@ impl Metrics {
         for outcome in AlertOutcome::ALL {
             drop(self.alerts.get_or_create(&[("outcome", outcome.as_str())]));
         }
+        for why in CertificateRepair::ALL {
+            drop(
+                self.certificate_repairs
+                    .get_or_create(&[("reason", why.as_str())]),
+            );
+        }
     }
 
     /// The metrics as text, views included.
@@ -213,10 +219,10 @@ impl Metrics {
             .inc();
     }
 
-    /// The webhook's certificates were put right, in one word or two.
-    pub fn certificate_repaired(&self, reason: &'static str) {
+    /// The webhook's certificates were put right.
+    pub fn certificate_repaired(&self, why: CertificateRepair) {
         self.certificate_repairs
-            .get_or_create(&[("reason", reason)])
+            .get_or_create(&[("reason", why.as_str())])
             .inc();
     }
 

@@ -27,7 +27,7 @@ use self::{
     kept::Kept,
 };
 use super::tls::{CertificateResolver, SelfMadeError};
-use crate::state::Clock;
+use crate::{ops::metrics::labels::CertificateRepair, state::Clock};
 
 /// What is kept where, and for whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub struct Around {
     /// The time of day.
     pub clock: Clock,
     /// Is told why something was put right that was not planned.
-    pub repaired: Arc<dyn Fn(&'static str) + Send + Sync>,
+    pub repaired: Arc<dyn Fn(CertificateRepair) + Send + Sync>,
 }
 
 /// Why certificates could not be looked after.
@@ -175,19 +175,22 @@ impl KeptCertificates {
             (Some(Err(error)), _) => {
                 tracing::warn!(secret = self.settings.secret, %error, "the webhook's certificates cannot be used: making new ones");
                 let made = Kept::begin(&hosts, now, self.settings.lifetimes)?;
-                (made, Some("unusable"))
+                (made, Some(Why::Repair(CertificateRepair::Unusable)))
             }
-            (None, Some(last)) => (Kept::read(last)?, Some("deleted")),
+            (None, Some(last)) => (
+                Kept::read(last)?,
+                Some(Why::Repair(CertificateRepair::Deleted)),
+            ),
             (None, None) => {
                 let made = Kept::begin(&hosts, now, self.settings.lifetimes)?;
-                (made, Some("first"))
+                (made, Some(Why::Planned("first")))
             }
         };
         let published = self.publish(&kept).await?;
         let facts = kept.facts(&hosts, published)?;
         if let Some(step) = due(&facts, now.as_second(), self.settings.lifetimes) {
             kept.act(step, &hosts, now, self.settings.lifetimes)?;
-            why = why.or(Some(reason(step, &facts)));
+            why = why.or(Some(Why::of(step, &facts)));
         }
         if let Some(why) = why {
             self.write(found, &kept).await?;
@@ -198,13 +201,15 @@ impl KeptCertificates {
         Ok(Some(kept))
     }
 
-    fn tell(&self, why: &'static str) {
+    fn tell(&self, why: Why) {
         let secret = &self.settings.secret;
-        if PLANNED.contains(&why) {
-            tracing::info!(secret, why, "wrote the webhook's certificates");
-        } else {
-            tracing::warn!(secret, why, "put the webhook's certificates right");
-            (self.around.repaired)(why);
+        match why {
+            Why::Planned(why) => tracing::info!(secret, why, "wrote the webhook's certificates"),
+            Why::Repair(why) => {
+                let reason = why.as_str();
+                tracing::warn!(secret, reason, "put the webhook's certificates right");
+                (self.around.repaired)(why);
+            }
         }
     }
 
@@ -253,16 +258,26 @@ impl KeptCertificates {
     }
 }
 
-/// What is written without anything having gone wrong.
-const PLANNED: [&str; 4] = ["first", "authority", "leaf", "retired"];
+/// Why certificates are written.
+#[derive(Clone, Copy, Debug)]
+enum Why {
+    /// Nothing went wrong.
+    Planned(&'static str),
+    /// Something did.
+    Repair(CertificateRepair),
+}
 
-fn reason(step: Step, facts: &Facts) -> &'static str {
-    match step {
-        Step::Begin => "authority expired",
-        Step::AddAuthority => "authority",
-        Step::IssueLeaf { planned: true } => "leaf",
-        Step::IssueLeaf { planned: false } if facts.leaf.is_none() => "leaf unusable",
-        Step::IssueLeaf { planned: false } => "leaf expired",
-        Step::Retire => "retired",
+impl Why {
+    fn of(step: Step, facts: &Facts) -> Self {
+        match step {
+            Step::Begin => Self::Repair(CertificateRepair::AuthorityExpired),
+            Step::AddAuthority => Self::Planned("another authority"),
+            Step::IssueLeaf { planned: true } => Self::Planned("another leaf"),
+            Step::IssueLeaf { planned: false } if facts.leaf.is_none() => {
+                Self::Repair(CertificateRepair::LeafUnusable)
+            }
+            Step::IssueLeaf { planned: false } => Self::Repair(CertificateRepair::LeafExpired),
+            Step::Retire => Self::Planned("an authority retires"),
+        }
     }
 }

@@ -122,8 +122,21 @@ cert-manager.io/inject-ca-from: {{ include "reroll.namespace" . }}/{{ include "r
 {{- end }}
 {{- end -}}
 
+{{/* The names that API servers call the webhook by. */}}
+{{- define "reroll.dnsNames" -}}
+- {{ include "reroll.fullname" . }}.{{ include "reroll.namespace" . }}.svc
+{{- with .Values.certificates.extraDnsNames }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Whether reroll keeps the certificates itself. */}}
+{{- define "reroll.selfManaged" -}}
+{{- and .Values.webhook.enabled (eq .Values.certificates.mode "selfManaged") | ternary "yes" "" -}}
+{{- end -}}
+
 {{- define "reroll.tlsSecret" -}}
-{{- if eq .Values.certificates.mode "certManager" -}}
+{{- if ne .Values.certificates.mode "existingSecret" -}}
 {{- include "reroll.named" (list . "webhook-tls") -}}
 {{- else -}}
 {{- required "certificates.existingSecret.name is the Secret with tls.crt and tls.key" .Values.certificates.existingSecret.name -}}

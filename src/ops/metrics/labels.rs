@@ -77,3 +77,19 @@ label! {
         Dropped = "dropped",
     }
 }
+
+label! {
+    /// Why certificates that reroll keeps itself were put right.
+    CertificateRepair {
+        /// Their Secret was gone.
+        Deleted = "deleted",
+        /// Their Secret held something else.
+        Unusable = "unusable",
+        /// The authority had expired.
+        AuthorityExpired = "authority_expired",
+        /// The leaf had expired, or was about to under an authority that nobody trusts yet.
+        LeafExpired = "leaf_expired",
+        /// The leaf was no certificate, or its key no key.
+        LeafUnusable = "leaf_unusable",
+    }
+}

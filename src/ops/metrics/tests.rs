@@ -43,6 +43,7 @@ fn record_one_of_each(metrics: &Metrics) {
     metrics.leading(true);
     metrics.event_dropped();
     metrics.alerts_ended(AlertOutcome::Failed, 3);
+    metrics.certificate_repaired(CertificateRepair::Deleted);
 }
 
 fn has(text: &str, line: &str) {
