@@ -64,6 +64,11 @@ fn version(generator: &mut Generator, source: &SourceName, resource_version: u64
             NAMESPACE,
             &serde_json::from_value::<Secret>(object).unwrap(),
         ),
+        SourceKind::SecretProviderClass => {
+            let meta = serde_json::from_value(object["metadata"].clone()).unwrap();
+            let pair = ("a", object["data"]["a"].as_str().unwrap());
+            Version::of_objects(&key(), NAMESPACE, &source.name, &meta, [pair].into_iter())
+        }
         SourceKind::ConfigMap => {
             let object = serde_json::from_value::<ConfigMap>(object).unwrap();
             Version::of_config_map(&key(), NAMESPACE, &object)

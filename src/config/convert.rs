@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use clap::ValueEnum;
+
 use super::args::{
     ClusterArgs, ConventionArgs, DeleteChoice, OpsArgs, OptionalKind, RecreateChoice, Resource,
     RestartArgs, RunArgs, WebhookArgs,
@@ -40,7 +42,7 @@ impl RunArgs {
             return Err(ConfigError::NamespacesAndIgnored);
         }
         let ignores = |resource| conventions.ignore_resources.contains(&resource);
-        if ignores(Resource::Secrets) && ignores(Resource::Configmaps) {
+        if Resource::value_variants().iter().all(|kind| ignores(*kind)) {
             return Err(ConfigError::EverythingIgnored);
         }
         let (settle, max) = (self.restarts.settle, self.restarts.settle_max);
@@ -151,6 +153,7 @@ impl From<ConventionArgs> for Conventions {
             ignored: IgnoredKinds {
                 secrets: ignores(Resource::Secrets),
                 config_maps: ignores(Resource::Configmaps),
+                classes: ignores(Resource::Secretproviderclasses),
             },
             ignored_namespaces: args
                 .ignore_namespaces

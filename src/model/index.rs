@@ -15,6 +15,7 @@ mod contents;
 mod judge;
 mod keys;
 mod namespace;
+mod provided;
 mod tracked;
 
 use std::{
@@ -25,6 +26,7 @@ use std::{
 use self::namespace::{Namespace, Source, candidates, remembered};
 pub use self::{
     judge::{Judged, Overlay, just_read, without_ignored},
+    provided::Changes,
     tracked::Tracked,
 };
 use super::{
@@ -46,6 +48,7 @@ pub const TOMBSTONE_SECONDS: i64 = 3600;
 pub struct Index {
     key: DigestKey,
     synced: BTreeSet<(SourceKind, Option<String>)>,
+    lists: provided::Lists,
     namespaces: HashMap<String, Namespace>,
     /// Ids of digest keys that are known to be out of use.
     retired: BTreeSet<String>,
@@ -81,6 +84,7 @@ impl Index {
         Self {
             key,
             synced: BTreeSet::new(),
+            lists: provided::Lists::default(),
             namespaces: HashMap::new(),
             retired: BTreeSet::new(),
             conventions: Arc::default(),
@@ -294,7 +298,7 @@ impl Index {
         {
             None => Lookup::Absent {
                 last: None,
-                since: 0,
+                since: u64::from(!source.kind.is_one_object() && self.lists.complete(namespace)),
             },
             Some(Source::Tombstone { last, since, .. }) => Lookup::Absent {
                 last: last.as_ref(),

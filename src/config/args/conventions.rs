@@ -41,7 +41,7 @@ pub(in crate::config) struct ConventionArgs {
     )]
     pub(in crate::config) ignore_namespaces: Vec<String>,
 
-    /// Secrets or ConfigMaps that count for nobody: they are not even read
+    /// Kinds of sources that count for nobody: they are not even read
     #[arg(
         long,
         alias = "resources-to-ignore",
@@ -114,4 +114,6 @@ pub(in crate::config) enum Resource {
     Secrets,
     /// `ConfigMap`s
     Configmaps,
+    /// What the Secrets Store CSI driver provides
+    Secretproviderclasses,
 }
