@@ -29,7 +29,7 @@ use tokio::{
 
 use super::{
     Controller,
-    watch::{Watch, Watched},
+    watch::{NOT_FOUND, Watch, Watched},
 };
 use crate::model::{
     Kind, WorkloadKey,
@@ -115,6 +115,7 @@ impl Controller {
                 Ok(None) => self.absent(kind, within.as_deref()),
                 Err(error) => {
                     tracing::debug!(%kind, %error, "cannot tell whether the API server serves a kind, asking again");
+                    self.absent(kind, within.as_deref());
                 }
             }
             sleep(interval).await;
@@ -261,7 +262,8 @@ impl Controller {
     ) -> Result<Option<T>, DiscoveryError> {
         match timeout(self.request_timeout, question).await {
             Err(_) => Err(DiscoveryError::Timeout),
-            Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Ok(None),
+            // A group that nothing ever served is answered by plain text, so only the code tells.
+            Ok(Err(kube::Error::Api(status))) if status.code == NOT_FOUND => Ok(None),
             Ok(answer) => Ok(Some(answer?)),
         }
     }

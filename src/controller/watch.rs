@@ -49,7 +49,7 @@ const CALM_AFTER: Duration = Duration::from_mins(2);
 /// RBAC does not allow it.
 const FORBIDDEN: u16 = 403;
 /// The API server does not serve the kind.
-const NOT_FOUND: u16 = 404;
+pub(super) const NOT_FOUND: u16 = 404;
 
 /// One thing that is watched, in one namespace or in all.
 pub struct Watch {

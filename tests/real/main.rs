@@ -25,6 +25,7 @@ mod canary;
 mod clock;
 mod crash;
 mod create;
+mod csi;
 mod digest_key;
 mod downtime;
 mod drain;

@@ -32,11 +32,6 @@ fn key(meta: &ObjectMeta) -> Key {
     (namespace, meta.name.clone().unwrap_or_default())
 }
 
-fn known(controller: &Controller, part: Part, within: Option<&str>) -> HashMap<Key, ()> {
-    let known = controller.state.index().known_parts(part, within);
-    known.into_iter().map(|key| (key, ())).collect()
-}
-
 impl StatusFeed<'_> {
     fn gone(&self, key: &Key) {
         let kind = SourceKind::SecretProviderClass.as_str();
@@ -56,7 +51,9 @@ impl Feed for StatusFeed<'_> {
     }
 
     fn known(&self, within: Option<&str>) -> HashMap<Key, ()> {
-        known(self.controller, Part::Statuses, within)
+        let index = self.controller.state.index();
+        let known = index.known_parts(Part::Statuses, within);
+        known.into_iter().map(|key| (key, ())).collect()
     }
 
     fn apply(&self, object: DynamicObject) {
@@ -95,7 +92,9 @@ impl Feed for ClassFeed<'_> {
     }
 
     fn known(&self, within: Option<&str>) -> HashMap<Key, ()> {
-        known(self.controller, Part::Classes, within)
+        let index = self.controller.state.index();
+        let known = index.known_parts(Part::Classes, within);
+        known.into_iter().map(|key| (key, ())).collect()
     }
 
     fn apply(&self, mut object: Self::Object) {

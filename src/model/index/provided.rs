@@ -178,7 +178,10 @@ impl Index {
                 namespace: namespace.to_owned(),
                 source: SourceName::secret_provider_class(&name),
             };
-            let change = if gone {
+            let change = if !complete && !gone {
+                // What is not all there shows nothing yet, not even that nobody has mounted it.
+                Change::default()
+            } else if gone {
                 space.provided.classes.remove(&name);
                 space.forget(&key.source);
                 Change::default()
