@@ -10,7 +10,8 @@
 mod generate;
 
 use generate::{
-    CONFIG_MAPS, Generator, KINDS, OBSERVED, RESTARTED_FOR, SECRETS, Shapes, bare, own, review,
+    CLASSES, CONFIG_MAPS, Generator, KINDS, OBSERVED, RESTARTED_FOR, SECRETS, Shapes, bare, own,
+    review,
 };
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use reroll::{
@@ -44,7 +45,9 @@ fn source_key(source: &SourceName) -> SourceKey {
 
 fn sources() -> impl Iterator<Item = SourceName> {
     let secrets = SECRETS.into_iter().map(SourceName::secret);
-    secrets.chain(CONFIG_MAPS.into_iter().map(SourceName::config_map))
+    let maps = CONFIG_MAPS.into_iter().map(SourceName::config_map);
+    let classes = CLASSES.into_iter().map(SourceName::secret_provider_class);
+    secrets.chain(maps).chain(classes)
 }
 
 /// Some version of a source: few uids and values, so that the same ones come again.

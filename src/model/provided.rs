@@ -16,7 +16,7 @@
 //! Invariants: the content never goes back to an older resourceVersion; a status that goes brings nothing back; a status
 //! that shows the same objects again (its labels changed) is no news; when there is none any more the content stays.
 //! After a restart of the process what was rewritten is told by `metadata.generation`, which counts the writes of more
-//! than metadata; and an older content than the one observed is no news ([`super::decide`]).
+//! than metadata; and an older content than the one observed is no news ([`super::decide()`]).
 
 use std::collections::BTreeMap;
 

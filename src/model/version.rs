@@ -6,22 +6,22 @@
 //! digested, so that nobody can compare guesses in a Secret of their own. Labels, annotations and `immutable` are not
 //! data.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    sync::Arc,
-};
+mod meta;
+mod objects;
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use hmac::{Hmac, KeyInit, Mac};
 use k8s_openapi::{
     ByteString,
     api::core::v1::{ConfigMap, Secret},
-    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use sha2::{Digest as _, Sha256};
 
+use self::meta::written;
+pub use self::{meta::counts, objects::Shows};
 use super::{
-    annotation,
     observed::FORMAT,
     source::{SourceKey, SourceKind, SourceName, Usage},
 };
@@ -207,17 +207,6 @@ fn update(mac: &mut Hmac<Sha256>, part: &[u8]) {
     mac.update(part);
 }
 
-/// What is known by a version. Only what [`super::provided`] puts together is ever other than [`Self::Data`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shows {
-    /// What the data is.
-    Data,
-    /// The same, and every pod that has it started with it: to have observed something else asks for no restart.
-    Started,
-    /// Nothing of the data: no pod has any, or pods differ.
-    Nothing,
-}
-
 /// What a source was at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
@@ -282,59 +271,6 @@ impl Version {
             map.immutable,
             data,
         )
-    }
-
-    /// What a pod's status shows of what the SecretProviderClass `class` provides: pairs of an object and its version, in
-    /// any order. Which object it is says nothing, so it has no uid, and nobody asks for a single object by name.
-    pub fn of_objects<'a>(
-        key: &DigestKey,
-        namespace: &str,
-        class: &str,
-        status: &ObjectMeta,
-        objects: impl Iterator<Item = (&'a str, &'a str)>,
-    ) -> Self {
-        let pairs: BTreeSet<String> = objects
-            // Strings can always be printed.
-            .map(|pair| serde_json::to_string(&pair).unwrap_or_default())
-            .collect();
-        let data = pairs.iter().map(|pair| (pair.as_str(), [].as_slice()));
-        let meta = ObjectMeta {
-            name: Some(class.to_owned()),
-            resource_version: status.resource_version.clone(),
-            ..ObjectMeta::default()
-        };
-        let kind = SourceKind::SecretProviderClass;
-        let mut version = Self::new(key, namespace, kind, &meta, None, data.collect());
-        let fields = status.managed_fields.iter().flatten();
-        let times = fields.filter_map(|entry| entry.time.as_ref());
-        version.written = times.map(|time| time.0.as_second()).max().unwrap_or(0);
-        version.without_keys()
-    }
-
-    /// A class of which nothing is known but what its annotations say.
-    pub fn unclear() -> Self {
-        Self {
-            uid: String::new(),
-            resource_version: 0,
-            written: 0,
-            immutable: false,
-            ignored: false,
-            matched: false,
-            shows: Shows::Nothing,
-            whole: Digest::CHANGED,
-            keys: Box::default(),
-            previous: None,
-        }
-    }
-
-    fn without_keys(self) -> Self {
-        Self {
-            keys: Box::default(),
-            previous: self
-                .previous
-                .map(|previous| Box::new(previous.without_keys())),
-            ..self
-        }
     }
 
     fn new(
@@ -425,39 +361,6 @@ pub fn used_keys(usage: &Usage) -> impl Iterator<Item = &str> {
         .then_some(WHOLE)
         .into_iter()
         .chain(usage.keys.keys().map(String::as_str))
-}
-
-/// What the annotations of a source say about who looks at it: whether it is ignored, and whether it asks to be found.
-pub fn counts(meta: &ObjectMeta) -> (bool, bool) {
-    let says = |asked: &str| {
-        let annotations = meta.annotations.as_ref();
-        annotations
-            .and_then(|all| all.get(asked))
-            .is_some_and(|text| text == "true")
-    };
-    let ignored = says(annotation::IGNORE) || says(annotation::reloader::IGNORE);
-    (ignored, says(annotation::reloader::MATCH))
-}
-
-fn written(meta: &ObjectMeta) -> i64 {
-    let created = meta
-        .creation_timestamp
-        .as_ref()
-        .map_or(0, |time| time.0.as_second());
-    let owns_data = |entry: &&ManagedFieldsEntry| {
-        entry.fields_v1.as_ref().is_some_and(|fields| {
-            ["f:data", "f:binaryData"]
-                .iter()
-                .any(|field| fields.0.get(field).is_some())
-        })
-    };
-    let managed = meta.managed_fields.iter().flatten().filter(owns_data);
-    managed
-        .filter_map(|entry| entry.time.as_ref())
-        .map(|time| time.0.as_second())
-        .max()
-        .unwrap_or(created)
-        .max(created)
 }
 
 /// Names a source of a namespace.

@@ -443,6 +443,11 @@ async fn what_was_rotated_while_it_was_down_restarts_once() {
     recorder.expect("Deployment", "web", 1);
 }
 
+const EXCLUDE: &str = "secretproviderclasses.exclude.reloader.stakater.com/reload";
+
+/// A name, annotations, and how often it is restarted.
+type Row = (&'static str, &'static [(&'static str, &'static str)], usize);
+
 #[tokio::test]
 async fn who_asks_for_it_and_who_does_not() {
     let arena = Arena::new("csi-asks").await;
@@ -464,8 +469,7 @@ async fn who_asks_for_it_and_who_does_not() {
     // Whose pods show what is provided.
     run(&arena, "Deployment", "vault", &[]).await;
     driver.store.mounted("vault", 2).await;
-    let exclude = "secretproviderclasses.exclude.reloader.stakater.com/reload";
-    let rows: [(&str, &[(&str, &str)], usize); 11] = [
+    let rows: [Row; 11] = [
         ("auto", &[(RESTART_ON, "auto")], 1),
         ("kind", &[(RESTART_ON, "secretproviderclasses")], 1),
         ("named", &[(RESTART_ON, "secretproviderclass/vault")], 1),
@@ -481,7 +485,7 @@ async fn who_asks_for_it_and_who_does_not() {
         ("search", &[("reloader.stakater.com/search", "true")], 1),
         (
             "exclude",
-            &[("reloader.stakater.com/auto", "true"), (exclude, "vault")],
+            &[("reloader.stakater.com/auto", "true"), (EXCLUDE, "vault")],
             0,
         ),
         (

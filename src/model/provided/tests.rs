@@ -282,7 +282,7 @@ enum Step {
     /// The watch breaks, and lists again.
     Relist,
     /// reroll ends, and starts again later.
-    Restart(Vec<Step>),
+    Restart(Vec<Self>),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
