@@ -290,21 +290,16 @@ fn quickly(reroll: RerollBuilder) -> RerollBuilder {
     reroll.flag("--discovery-interval", "200ms")
 }
 
-/// Starts it, and waits until it has looked for the driver's kinds.
+/// Starts it, and waits until it watches the driver's kinds.
 async fn start(reroll: RerollBuilder) -> Reroll {
-    let times = |reroll: &Reroll| {
-        let log = reroll.log();
-        let lines = log.lines().filter(|line| line.contains(GROUP));
-        lines
-            .filter(|line| line.contains("the API server serves this kind: "))
-            .count()
-    };
-    let reroll = quickly(reroll).spawn().await;
-    let before = times(&reroll) / 2;
-    let mut reroll = reroll;
-    reroll.ready().await;
+    let reroll = quickly(reroll).start().await;
     eventually("both kinds are watched", async || {
-        (times(&reroll) >= 2 && times(&reroll) >= before * 2).then_some(())
+        let log = reroll.log();
+        // Of this process, and not of one before it.
+        let (_, own) = log.rsplit_once("serving health and metrics")?;
+        let of_driver = own.lines().filter(|line| line.contains(GROUP));
+        let watched = of_driver.filter(|line| line.contains("the API server serves this kind: "));
+        (watched.count() == 2).then_some(())
     })
     .await;
     reroll
