@@ -206,7 +206,7 @@ pub enum ConfigError {
     )]
     NamespacesAndSelector,
     /// Nothing to look at.
-    #[error("--ignore-resources names both: nothing would ever restart")]
+    #[error("--ignore-resources names all: nothing would ever restart")]
     EverythingIgnored,
     /// A maximum below the minimum.
     #[error("--settle-max ({max:?}) is shorter than --settle ({settle:?})")]

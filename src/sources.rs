@@ -21,6 +21,9 @@ pub enum ReadError {
         "reroll may not read it: give its ServiceAccount get, list and watch on Secrets and ConfigMaps"
     )]
     Forbidden,
+    /// It stands in many objects.
+    #[error("it is not one object that could be read")]
+    NotOne,
     /// Any other failure.
     #[error("the API server answered with an error ({0})")]
     Failed(u16),
@@ -35,8 +38,12 @@ pub async fn read(
     timeout: Duration,
 ) -> Result<Option<Version>, ReadError> {
     let (namespace, name) = (key.namespace.as_str(), key.source.name.as_str());
+    if !key.source.kind.is_one_object() {
+        return Err(ReadError::NotOne);
+    }
     let read = async {
         match key.source.kind {
+            SourceKind::SecretProviderClass => Ok(None),
             SourceKind::Secret => {
                 let found = Api::<Secret>::namespaced(client.clone(), namespace)
                     .get_opt(name)

@@ -10,7 +10,8 @@
 mod generate;
 
 use generate::{
-    CONFIG_MAPS, Generator, KINDS, OBSERVED, RESTARTED_FOR, SECRETS, Shapes, bare, own, review,
+    CLASSES, CONFIG_MAPS, Generator, KINDS, OBSERVED, RESTARTED_FOR, SECRETS, Shapes, bare, own,
+    review,
 };
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use reroll::{
@@ -44,7 +45,9 @@ fn source_key(source: &SourceName) -> SourceKey {
 
 fn sources() -> impl Iterator<Item = SourceName> {
     let secrets = SECRETS.into_iter().map(SourceName::secret);
-    secrets.chain(CONFIG_MAPS.into_iter().map(SourceName::config_map))
+    let maps = CONFIG_MAPS.into_iter().map(SourceName::config_map);
+    let classes = CLASSES.into_iter().map(SourceName::secret_provider_class);
+    secrets.chain(maps).chain(classes)
 }
 
 /// Some version of a source: few uids and values, so that the same ones come again.
@@ -64,6 +67,11 @@ fn version(generator: &mut Generator, source: &SourceName, resource_version: u64
             NAMESPACE,
             &serde_json::from_value::<Secret>(object).unwrap(),
         ),
+        SourceKind::SecretProviderClass => {
+            let meta = serde_json::from_value(object["metadata"].clone()).unwrap();
+            let pair = ("a", object["data"]["a"].as_str().unwrap());
+            Version::of_objects(&key(), NAMESPACE, &source.name, &meta, [pair].into_iter())
+        }
         SourceKind::ConfigMap => {
             let object = serde_json::from_value::<ConfigMap>(object).unwrap();
             Version::of_config_map(&key(), NAMESPACE, &object)

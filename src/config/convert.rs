@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use clap::ValueEnum;
 use kube::core::Selector;
 
 use super::args::{
@@ -52,7 +53,7 @@ impl RunArgs {
             }
         }
         let ignores = |resource| conventions.ignore_resources.contains(&resource);
-        if ignores(Resource::Secrets) && ignores(Resource::Configmaps) {
+        if Resource::value_variants().iter().all(|kind| ignores(*kind)) {
             return Err(ConfigError::EverythingIgnored);
         }
         let (settle, max) = (self.restarts.settle, self.restarts.settle_max);
@@ -170,6 +171,7 @@ impl From<ConventionArgs> for Conventions {
             ignored: IgnoredKinds {
                 secrets: ignores(Resource::Secrets),
                 config_maps: ignores(Resource::Configmaps),
+                classes: ignores(Resource::Secretproviderclasses),
             },
             ignored_namespaces: args
                 .ignore_namespaces

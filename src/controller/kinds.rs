@@ -10,6 +10,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{Arc, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -28,12 +29,58 @@ use tokio::{
 
 use super::{
     Controller,
-    watch::{Watch, Watched},
+    watch::{NOT_FOUND, Watch, Watched},
 };
-use crate::model::{Kind, WorkloadKey, annotation::FIELD_MANAGER, patch, workload::Marks};
+use crate::model::{
+    Kind, WorkloadKey,
+    annotation::FIELD_MANAGER,
+    patch,
+    provided::{GROUP, Part, VERSION},
+    workload::Marks,
+};
+
+/// A kind that not every cluster has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sought {
+    /// Of workloads. One that every cluster has is never looked for.
+    Workloads(Kind),
+    /// Of the Secrets Store CSI driver.
+    Provided(Part),
+}
+
+impl Sought {
+    /// Its name, and the version that is looked for first.
+    fn gvk(self) -> GroupVersionKind {
+        match self {
+            Self::Workloads(kind) => GroupVersionKind::gvk(kind.group, kind.version, kind.kind),
+            Self::Provided(part) => GroupVersionKind::gvk(GROUP, VERSION, part.kind()),
+        }
+    }
+
+    fn plural(self) -> &'static str {
+        match self {
+            Self::Workloads(kind) => kind.plural,
+            Self::Provided(part) => part.plural(),
+        }
+    }
+
+    pub(super) fn watched(self) -> Watched {
+        match self {
+            Self::Workloads(kind) => Watched::Workloads(kind),
+            Self::Provided(part) => Watched::Provided(part),
+        }
+    }
+}
+
+impl fmt::Display for Sought {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gvk = self.gvk();
+        write!(f, "{}/{}", gvk.api_version(), gvk.kind)
+    }
+}
 
 /// What the API server calls the kinds that it serves, where it was asked.
-pub(super) type Served = BTreeMap<Kind, ApiResource>;
+pub(super) type Served = BTreeMap<Sought, ApiResource>;
 
 /// Discovery did not say whether a kind is served.
 #[derive(Debug, thiserror::Error)]
@@ -45,10 +92,10 @@ enum DiscoveryError {
 }
 
 impl Controller {
-    /// Looks for a kind every `interval`, and watches its workloads in one namespace, or in all, while it is served.
+    /// Looks for a kind every `interval`, and watches its objects in one namespace, or in all, while it is served.
     pub async fn follow_kind(
         self: Arc<Self>,
-        kind: Kind,
+        kind: Sought,
         within: Option<String>,
         interval: Duration,
     ) {
@@ -59,33 +106,43 @@ impl Controller {
                     self.appeared(kind, &resource);
                     let (listed, _nobody_waits) = oneshot::channel();
                     let watch = Watch {
-                        what: Watched::Workloads(kind),
+                        what: kind.watched(),
                         within: within.clone(),
                         listed,
                     };
                     watch.run(Arc::clone(&self), self.client.clone()).await;
                     self.vanished(kind, within.as_deref());
                 }
-                Ok(None) => {}
+                Ok(None) => self.absent(kind, within.as_deref()),
                 Err(error) => {
                     tracing::debug!(%kind, %error, "cannot tell whether the API server serves a kind, asking again");
+                    self.absent(kind, within.as_deref());
                 }
             }
             sleep(interval).await;
         }
     }
 
-    fn appeared(&self, kind: Kind, resource: &ApiResource) {
+    /// Workloads of a kind that is not there are none; what nobody provides nobody waits for.
+    fn absent(&self, kind: Sought, within: Option<&str>) {
+        if let Sought::Provided(part) = kind {
+            self.part_absent(part, within);
+        }
+    }
+
+    fn appeared(&self, kind: Sought, resource: &ApiResource) {
         let before = self.served().insert(kind, resource.clone());
         if before.as_ref() == Some(resource) {
             return;
         }
         let (version, plural) = (&resource.version, &resource.plural);
-        tracing::info!(%kind, version, plural, "the API server serves this kind: its workloads are watched");
-        if *version != kind.version {
+        tracing::info!(%kind, version, plural, "the API server serves this kind: it is watched");
+        if *version != kind.gvk().version {
             tracing::warn!(%kind, version, "the API server does not serve this version of the kind: another is used");
         }
-        if *plural != kind.plural {
+        if let Sought::Workloads(kind) = kind
+            && *plural != kind.plural
+        {
             tracing::warn!(
                 %kind,
                 plural,
@@ -96,28 +153,33 @@ impl Controller {
         }
     }
 
-    fn vanished(&self, kind: Kind, within: Option<&str>) {
+    fn vanished(&self, kind: Sought, within: Option<&str>) {
+        let objects = match kind {
+            Sought::Workloads(kind) => self.forget_workloads(kind, within),
+            Sought::Provided(part) => self.part_gone(part, within),
+        };
+        if self.served().remove(&kind).is_some() {
+            tracing::info!(%kind, objects, "the API server serves this kind no more: it is looked for");
+        }
+    }
+
+    fn forget_workloads(&self, kind: Kind, within: Option<&str>) -> usize {
         let gone = self.state.index().workloads(Some(kind), within);
         for key in &gone {
             self.workload_deleted(key);
         }
-        if self.served().remove(&kind).is_some() {
-            tracing::info!(%kind, workloads = gone.len(), "the API server serves this kind no more: it is looked for");
-        }
+        gone.len()
     }
 
     /// What a kind is called, as far as known.
-    pub(super) fn served_as(&self, kind: Kind) -> ApiResource {
+    pub(super) fn served_as(&self, kind: Sought) -> ApiResource {
         let served = self.served().get(&kind).cloned();
-        served.unwrap_or_else(|| {
-            let gvk = GroupVersionKind::gvk(kind.group, kind.version, kind.kind);
-            ApiResource::from_gvk_with_plural(&gvk, kind.plural)
-        })
+        served.unwrap_or_else(|| ApiResource::from_gvk_with_plural(&kind.gvk(), kind.plural()))
     }
 
     /// The API of a workload's kind in its namespace.
     pub(super) fn workloads(&self, key: &WorkloadKey) -> Api<DynamicObject> {
-        let resource = self.served_as(key.kind);
+        let resource = self.served_as(Sought::Workloads(key.kind));
         Api::namespaced_with(self.client.clone(), &key.namespace, &resource)
     }
 
@@ -148,8 +210,9 @@ impl Controller {
     }
 
     /// How the API server serves a kind: in the row's version if it does, or in another. `None`: not at all.
-    async fn discover(&self, kind: Kind) -> Result<Option<ApiResource>, DiscoveryError> {
-        let Some(group) = self.group(kind.group).await? else {
+    async fn discover(&self, kind: Sought) -> Result<Option<ApiResource>, DiscoveryError> {
+        let wanted = kind.gvk();
+        let Some(group) = self.group(&wanted.group).await? else {
             return Ok(None);
         };
         let preferred = group.preferred_version.map(|preferred| preferred.version);
@@ -159,10 +222,14 @@ impl Controller {
             .map(|served| served.version)
             .collect();
         // Others keep their order: the API server's is by age of the version.
-        versions
-            .sort_by_key(|version| (version != kind.version, preferred.as_ref() != Some(version)));
+        versions.sort_by_key(|version| {
+            (
+                *version != wanted.version,
+                preferred.as_ref() != Some(version),
+            )
+        });
         for version in versions {
-            let gvk = GroupVersionKind::gvk(kind.group, &version, kind.kind);
+            let gvk = GroupVersionKind::gvk(&wanted.group, &version, &wanted.kind);
             if let Some(plural) = self.plural(&gvk).await? {
                 return Ok(Some(ApiResource::from_gvk_with_plural(&gvk, &plural)));
             }
@@ -196,7 +263,8 @@ impl Controller {
     ) -> Result<Option<T>, DiscoveryError> {
         match timeout(self.request_timeout, question).await {
             Err(_) => Err(DiscoveryError::Timeout),
-            Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Ok(None),
+            // A group that nothing ever served is answered by plain text, so only the code tells.
+            Ok(Err(kube::Error::Api(status))) if status.code == NOT_FOUND => Ok(None),
             Ok(answer) => Ok(Some(answer?)),
         }
     }

@@ -13,6 +13,7 @@ pub mod intents;
 pub mod key_watch;
 pub mod kinds;
 pub mod lease;
+mod provided;
 pub mod pulse;
 pub mod reconcile;
 pub mod report;

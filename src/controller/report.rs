@@ -209,7 +209,9 @@ impl Controller {
             return;
         }
         tracing::info!(workload = %key, "a workload is no longer opted in");
-        let note = "reroll.dev/restart-on is gone: changes of its Secrets and ConfigMaps do not restart it any more".to_owned();
+        let note =
+            "reroll.dev/restart-on is gone: changes of what it uses do not restart it any more"
+                .to_owned();
         self.events.publish(
             self.reference(key),
             EventType::Warning,
@@ -269,14 +271,16 @@ impl Controller {
         source: &SourceName,
     ) -> ObjectReference {
         let (uid, resource_version) = match self.state.index().source(&key.namespace, source) {
-            Lookup::Present { version, .. } => (
+            Lookup::Present { version, .. } if source.kind.is_one_object() => (
                 Some(version.uid.clone()),
                 Some(version.resource_version.to_string()),
             ),
-            Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => (None, None),
+            Lookup::Present { .. } | Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => {
+                (None, None)
+            }
         };
         ObjectReference {
-            api_version: Some("v1".to_owned()),
+            api_version: Some(source.kind.api_version().to_owned()),
             kind: Some(source.kind.as_str().to_owned()),
             namespace: Some(key.namespace.clone()),
             name: Some(source.name.clone()),

@@ -13,9 +13,10 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::{
     Controller,
+    kinds::Sought,
     watch::{Watch, Watched},
 };
-use crate::model::annotation::RESTART_ON;
+use crate::model::{annotation::RESTART_ON, provided::Part};
 
 /// What is known of the selection.
 #[derive(Debug, Default)]
@@ -100,8 +101,13 @@ impl Controller {
                 self.selection.added.notified().await;
                 continue;
             };
-            let served = self.served().keys().copied().collect::<Vec<_>>();
-            let served = served.into_iter().map(Watched::Workloads);
+            let served: BTreeSet<_> = self.served().keys().copied().collect();
+            for part in Part::ALL {
+                if !served.contains(&Sought::Provided(part)) {
+                    self.part_absent(part, Some(&name));
+                }
+            }
+            let served = served.into_iter().map(Sought::watched);
             for what in always.iter().copied().chain(served) {
                 let (listed, complete) = oneshot::channel();
                 let watch = Watch {

@@ -4,6 +4,7 @@
 //! before it and is not in it was deleted meanwhile. Decode errors are not quoted: they could hold a Secret's data.
 
 mod feed;
+mod provided;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -16,7 +17,10 @@ use backon::ExponentialBuilder;
 use futures::{StreamExt, TryStreamExt};
 use kube::{
     Api, Client, Resource,
-    core::{DeserializeGuard, NamespaceResourceScope, ObjectMeta, error_boundary::InvalidObject},
+    core::{
+        ApiResource, DeserializeGuard, DynamicResourceScope, NamespaceResourceScope, ObjectMeta,
+        error_boundary::InvalidObject,
+    },
     runtime::{
         WatchStreamExt,
         utils::{Backoff, ResetTimerBackoff},
@@ -26,9 +30,12 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use self::feed::{Feed, NamespaceFeed, ReadVersion, SourceFeed, WorkloadFeed};
-use super::Controller;
-use crate::model::{Kind, SourceKind, Version};
+use self::{
+    feed::{Feed, NamespaceFeed, ReadVersion, SourceFeed, WorkloadFeed},
+    provided::{ClassFeed, StatusFeed},
+};
+use super::{Controller, kinds::Sought};
+use crate::model::{Kind, SourceKind, Version, provided::Part};
 
 /// Objects per page of a list. Small pages keep memory flat: a page of 300 Secrets of 1 MB would not.
 const PAGE: u32 = 50;
@@ -42,7 +49,7 @@ const CALM_AFTER: Duration = Duration::from_mins(2);
 /// RBAC does not allow it.
 const FORBIDDEN: u16 = 403;
 /// The API server does not serve the kind.
-const NOT_FOUND: u16 = 404;
+pub(super) const NOT_FOUND: u16 = 404;
 
 /// One thing that is watched, in one namespace or in all.
 pub struct Watch {
@@ -57,8 +64,12 @@ pub struct Watch {
 /// What is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watched {
-    /// Secrets or `ConfigMap`s.
-    Sources(SourceKind),
+    /// Secrets.
+    Secrets,
+    /// `ConfigMap`s.
+    ConfigMaps,
+    /// One of the kinds of the Secrets Store CSI driver.
+    Provided(Part),
     /// One kind of workload.
     Workloads(Kind),
     /// Namespaces, for their labels only.
@@ -69,8 +80,9 @@ impl Watched {
     /// For logs.
     pub fn plural(self) -> &'static str {
         match self {
-            Self::Sources(SourceKind::Secret) => "secrets",
-            Self::Sources(SourceKind::ConfigMap) => "configmaps",
+            Self::Secrets => "secrets",
+            Self::ConfigMaps => "configmaps",
+            Self::Provided(part) => part.plural(),
             Self::Workloads(kind) => kind.plural,
             Self::Namespaces => "namespaces",
         }
@@ -81,8 +93,10 @@ impl Watched {
     /// What readiness calls its first list.
     pub fn list_name(self) -> &'static str {
         match self {
-            Self::Sources(SourceKind::Secret) => "list of secrets",
-            Self::Sources(SourceKind::ConfigMap) => "list of configmaps",
+            Self::Secrets => "list of secrets",
+            Self::ConfigMaps => "list of configmaps",
+            // Nobody waits for it.
+            Self::Provided(part) => part.plural(),
             Self::Workloads(kind) => kind.list_name,
             Self::Namespaces => "list of namespaces",
         }
@@ -99,20 +113,28 @@ impl Watch {
         let within = self.within.clone();
         let within = within.as_deref();
         match self.what {
-            Watched::Sources(kind @ SourceKind::Secret) => {
+            Watched::Secrets => {
+                let kind = SourceKind::Secret;
                 self.follow_sources(&controller, client, kind, Version::of_secret)
                     .await;
             }
-            Watched::Sources(kind @ SourceKind::ConfigMap) => {
+            Watched::ConfigMaps => {
+                let kind = SourceKind::ConfigMap;
                 self.follow_sources(&controller, client, kind, Version::of_config_map)
                     .await;
             }
+            Watched::Provided(part @ Part::Statuses) => {
+                let api = api(&controller, client, Sought::Provided(part), within);
+                let controller = &controller;
+                self.follow(api, config, StatusFeed { controller }).await;
+            }
+            Watched::Provided(part @ Part::Classes) => {
+                let api = api(&controller, client, Sought::Provided(part), within);
+                let controller = &controller;
+                self.follow(api, config, ClassFeed { controller }).await;
+            }
             Watched::Workloads(kind) => {
-                let row = controller.served_as(kind);
-                let api = within.map_or_else(
-                    || Api::all_with(client.clone(), &row),
-                    |name| Api::namespaced_with(client.clone(), name, &row),
-                );
+                let api = api(&controller, client, Sought::Workloads(kind), within);
                 self.follow(
                     api,
                     config,
@@ -220,6 +242,7 @@ impl Watch {
                     }
                     if code == FORBIDDEN {
                         // The rest goes on without it; what depends on it is not decided.
+                        feed.refused(within);
                         let _ = listed.take().map(|listed| listed.send(()));
                     }
                 }
@@ -230,7 +253,11 @@ impl Watch {
 
 impl Watched {
     fn may_go(self) -> bool {
-        matches!(self, Self::Workloads(kind) if kind.optional)
+        match self {
+            Self::Workloads(kind) => kind.optional,
+            Self::Provided(_) => true,
+            Self::Secrets | Self::ConfigMaps | Self::Namespaces => false,
+        }
     }
 
     fn warn(self, namespace: Option<&str>, reason: &str, code: u16) {
@@ -263,6 +290,23 @@ impl Watched {
                 "an object cannot be read: its changes restart nothing"
             ),
         }
+    }
+}
+
+/// Where the objects are of what not every cluster serves.
+fn api<K>(
+    controller: &Controller,
+    client: Client,
+    what: Sought,
+    within: Option<&str>,
+) -> Api<DeserializeGuard<K>>
+where
+    K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+{
+    let row = controller.served_as(what);
+    match within {
+        None => Api::all_with(client, &row),
+        Some(name) => Api::namespaced_with(client, name, &row),
     }
 }
 

@@ -49,10 +49,14 @@ pub mod reloader {
     pub const CONFIG_MAP_AUTO: &str = "configmap.reloader.stakater.com/auto";
     /// Every Secret that is referenced.
     pub const SECRET_AUTO: &str = "secret.reloader.stakater.com/auto";
+    /// Every SecretProviderClass that is referenced.
+    pub const CLASS_AUTO: &str = "secretproviderclass.reloader.stakater.com/auto";
     /// ConfigMaps by name: regular expressions, by commas.
     pub const CONFIG_MAP_RELOAD: &str = "configmap.reloader.stakater.com/reload";
     /// Secrets by name: regular expressions, by commas.
     pub const SECRET_RELOAD: &str = "secret.reloader.stakater.com/reload";
+    /// SecretProviderClasses by name: regular expressions, by commas.
+    pub const CLASS_RELOAD: &str = "secretproviderclass.reloader.stakater.com/reload";
     /// Of what is referenced what has [`MATCH`].
     pub const SEARCH: &str = "reloader.stakater.com/search";
     /// On a source: found by [`SEARCH`].
@@ -63,18 +67,22 @@ pub mod reloader {
     pub const CONFIG_MAP_EXCLUDE: &str = "configmaps.exclude.reloader.stakater.com/reload";
     /// Secrets that never count: names, by commas.
     pub const SECRET_EXCLUDE: &str = "secrets.exclude.reloader.stakater.com/reload";
+    /// SecretProviderClasses that never count: names, by commas.
+    pub const CLASS_EXCLUDE: &str = "secretproviderclasses.exclude.reloader.stakater.com/reload";
     /// `rollout` or `restart`: how an Argo Rollout is restarted.
     pub const ROLLOUT_STRATEGY: &str = "reloader.stakater.com/rollout-strategy";
     /// How long a Deployment is paused after a restart, so that changes gather.
     pub const PAUSE_PERIOD: &str = "deployment.reloader.stakater.com/pause-period";
 
     /// Those that select, which count on the pod template where the workload has none of them.
-    pub const SELECTING: [&str; 6] = [
+    pub const SELECTING: [&str; 8] = [
         AUTO,
         CONFIG_MAP_AUTO,
         SECRET_AUTO,
+        CLASS_AUTO,
         CONFIG_MAP_RELOAD,
         SECRET_RELOAD,
+        CLASS_RELOAD,
         SEARCH,
     ];
 }

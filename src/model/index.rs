@@ -15,6 +15,7 @@ mod contents;
 mod judge;
 mod keys;
 mod namespace;
+mod provided;
 mod selected;
 mod tracked;
 
@@ -25,6 +26,7 @@ use std::{
 
 pub use self::{
     judge::{Judged, Overlay, just_read, without_ignored},
+    provided::Changes,
     tracked::Tracked,
 };
 use self::{
@@ -50,6 +52,7 @@ pub const TOMBSTONE_SECONDS: i64 = 3600;
 pub struct Index {
     key: DigestKey,
     synced: BTreeSet<(SourceKind, Option<String>)>,
+    lists: provided::Lists,
     namespaces: HashMap<String, Namespace>,
     selected: Selected,
     /// Ids of digest keys that are known to be out of use.
@@ -86,6 +89,7 @@ impl Index {
         Self {
             key,
             synced: BTreeSet::new(),
+            lists: provided::Lists::default(),
             namespaces: HashMap::new(),
             selected: Selected::default(),
             retired: BTreeSet::new(),
@@ -326,11 +330,13 @@ impl Index {
             .get(namespace)
             .and_then(|space| space.sources.get(source))
         {
-            None if self.conventions.sources.is_some() => Lookup::Unseen,
+            None if self.conventions.sources.is_some() && source.kind.is_one_object() => {
+                Lookup::Unseen
+            }
             Some(Source::Tombstone { sure: false, .. }) => Lookup::Unseen,
             None => Lookup::Absent {
                 last: None,
-                since: 0,
+                since: u64::from(!source.kind.is_one_object() && self.statuses_complete(namespace)),
             },
             Some(Source::Tombstone { last, since, .. }) => Lookup::Absent {
                 last: last.as_ref(),
@@ -355,14 +361,6 @@ impl Index {
             .into_iter()
             .flat_map(|sources| candidates(sources, memory));
         rules.select(references, candidates.chain(remembered(memory)))
-    }
-
-    /// The opted-in workloads that use a source.
-    pub fn users(&self, key: &SourceKey) -> Vec<WorkloadKey> {
-        self.namespaces
-            .get(&key.namespace)
-            .map(|space| space.users_of(&key.namespace, &key.source))
-            .unwrap_or_default()
     }
 
     /// Takes in whether a container that needs what is absent has ever started.

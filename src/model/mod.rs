@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`source`] (references), [`version`] (digests), [`observed`] (the annotation), [`policy`] (opt-in),
 //! [`workload`] (the table of kinds), [`mod@decide`] (the heart), [`stamp`] (the same heart at admission), [`patch`] (how
-//! a decision is written), [`index`] (what is known right now).
+//! a decision is written), [`provided`] (sources that many objects show), [`index`] (what is known right now).
 
 pub mod annotation;
 pub mod conventions;
@@ -16,6 +16,7 @@ pub mod index;
 pub mod observed;
 pub mod patch;
 pub mod policy;
+pub mod provided;
 pub mod rotation;
 pub mod source;
 pub mod stamp;

@@ -79,8 +79,12 @@ impl Entry {
         }
     }
 
-    /// Whether a fold would lose what it says: what is waited for, or was answered by a restart.
-    fn is_apart(&self) -> bool {
+    /// Whether a fold would lose what it says: what is waited for, was answered by a restart, or is no news while it is
+    /// older.
+    fn is_apart(&self, source: &SourceName) -> bool {
+        if !source.kind.is_one_object() {
+            return true;
+        }
         match self {
             Self::Waiting | Self::Deleted { .. } => true,
             Self::Seen { marks, .. } => marks.values().any(|mark| *mark == Mark::Waiting),
@@ -236,7 +240,7 @@ impl Observed {
         let all = std::mem::take(&mut self.entries);
         let (apart, folded) = all
             .into_iter()
-            .partition(|(source, entry)| entry.is_apart() || absent.contains(source));
+            .partition(|(source, entry)| entry.is_apart(source) || absent.contains(source));
         self.entries = apart;
         self.fold = Some(Fold::of(key, &folded, uses));
         if self.print(key).len() > LIMIT {
@@ -269,7 +273,7 @@ impl Observed {
             let (apart, taken): (BTreeMap<_, _>, BTreeMap<_, _>) =
                 std::mem::take(&mut self.entries)
                     .into_iter()
-                    .partition(|(_, entry)| keep_apart && entry.is_apart());
+                    .partition(|(source, entry)| keep_apart && entry.is_apart(source));
             self.entries = apart;
             joined.extend(taken);
             let mut all = Fold::of(key, &joined, uses);

@@ -99,8 +99,7 @@ impl fmt::Display for Complaint {
     }
 }
 
-const EXPECTED_RESTART_ON: &str =
-    "auto, secrets, configmaps, [!]secret/NAME, [!]configmap/NAME, env, volume or off";
+const EXPECTED_RESTART_ON: &str = "auto, secrets, configmaps, secretproviderclasses, [!]secret/NAME (or another kind), env, volume or off";
 
 /// What holds for a workload that says nothing else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,6 +123,8 @@ pub struct IgnoredKinds {
     pub secrets: bool,
     /// `ConfigMap`s.
     pub config_maps: bool,
+    /// `SecretProviderClass`es.
+    pub classes: bool,
 }
 
 impl IgnoredKinds {
@@ -132,6 +133,7 @@ impl IgnoredKinds {
         match kind {
             SourceKind::Secret => self.secrets,
             SourceKind::ConfigMap => self.config_maps,
+            SourceKind::SecretProviderClass => self.classes,
         }
     }
 }
@@ -231,9 +233,10 @@ impl Selection {
         for token in tokens.by_ref().take(MAX_ENTRIES) {
             match token {
                 "off" => return Self::Off,
-                "auto" => (rules.secrets, rules.config_maps) = (true, true),
+                "auto" => rules.take_all(),
                 "secrets" => rules.secrets = true,
                 "configmaps" => rules.config_maps = true,
+                "secretproviderclasses" => rules.classes = true,
                 "env" => rules.env = true,
                 "volume" => rules.volume = true,
                 _ => {
@@ -264,8 +267,8 @@ impl Selection {
             return Self::Unreadable;
         }
         // `env` alone, or an exclusion alone, can only mean: of all that is referenced.
-        if rules.named.is_empty() && !rules.secrets && !rules.config_maps {
-            (rules.secrets, rules.config_maps) = (true, true);
+        if rules.named.is_empty() && !rules.takes_kinds() {
+            rules.take_all();
         }
         Self::Some(rules)
     }

@@ -1,4 +1,4 @@
-//! Sources (Secrets and ConfigMaps) and how a pod template uses them.
+//! Sources (Secrets, ConfigMaps and SecretProviderClasses) and how a pod template uses them.
 //!
 //! [`references`] reads a pod template as JSON and is total: a field of an unexpected shape is no reference. The API
 //! server has decoded the object into its own types before anybody sees it, so nothing real is lost by that.
@@ -19,17 +19,37 @@ pub enum SourceKind {
     ConfigMap,
     /// `v1/Secret`
     Secret,
+    /// `secrets-store.csi.x-k8s.io/v1/SecretProviderClass`, see [`super::provided`]
+    SecretProviderClass,
 }
 
 impl SourceKind {
     /// Every kind, for loops over watches and metrics.
-    pub const ALL: [Self; 2] = [Self::ConfigMap, Self::Secret];
+    pub const ALL: [Self; 3] = [Self::ConfigMap, Self::Secret, Self::SecretProviderClass];
 
     /// Kubernetes' name of the kind.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ConfigMap => "ConfigMap",
             Self::Secret => "Secret",
+            Self::SecretProviderClass => "SecretProviderClass",
+        }
+    }
+
+    /// Kubernetes' `apiVersion` of the kind.
+    pub const fn api_version(self) -> &'static str {
+        match self {
+            Self::ConfigMap | Self::Secret => "v1",
+            Self::SecretProviderClass => "secrets-store.csi.x-k8s.io/v1",
+        }
+    }
+
+    /// Whether its data stands in one object, which can be read, and whose absence means something. What a
+    /// SecretProviderClass provides stands in the statuses of the pods that mount it.
+    pub const fn is_one_object(self) -> bool {
+        match self {
+            Self::ConfigMap | Self::Secret => true,
+            Self::SecretProviderClass => false,
         }
     }
 
@@ -38,6 +58,7 @@ impl SourceKind {
         match self {
             Self::ConfigMap => "configmap",
             Self::Secret => "secret",
+            Self::SecretProviderClass => "secretproviderclass",
         }
     }
 }
@@ -45,7 +66,7 @@ impl SourceKind {
 /// A source within a namespace that the context gives.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceName {
-    /// Secret or ConfigMap.
+    /// What it is.
     pub kind: SourceKind,
     /// `metadata.name`
     pub name: String,
@@ -68,6 +89,14 @@ impl SourceName {
         }
     }
 
+    /// A SecretProviderClass of this name.
+    pub fn secret_provider_class(name: impl Into<String>) -> Self {
+        Self {
+            kind: SourceKind::SecretProviderClass,
+            name: name.into(),
+        }
+    }
+
     /// As people write it: `Secret db`.
     pub fn spoken(&self) -> String {
         format!("{} {}", self.kind.as_str(), self.name)
@@ -80,9 +109,9 @@ impl fmt::Display for SourceName {
     }
 }
 
-/// `secret/NAME` or `configmap/NAME` was expected.
+/// `secret/NAME`, or the same of another kind, was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not secret/NAME or configmap/NAME")]
+#[error("\"{0}\" is not secret/NAME, configmap/NAME or secretproviderclass/NAME")]
 pub struct NotASource(pub String);
 
 impl FromStr for SourceName {
@@ -145,6 +174,9 @@ impl Need {
     }
 }
 
+/// The name of the Secrets Store CSI driver in volumes.
+const DRIVER: &str = "secrets-store.csi.k8s.io";
+
 /// How one pod template uses one source: all references to it, merged.
 #[expect(
     clippy::struct_excessive_bools,
@@ -194,8 +226,8 @@ impl Usage {
 /// What a pod template uses, by source.
 pub type References = BTreeMap<SourceName, Usage>;
 
-/// Every reference of a pod template (`.spec.template` of most kinds) to a Secret or ConfigMap: `env`, `envFrom`,
-/// `secret`, `configMap` and `projected` volumes, in containers and init containers.
+/// Every reference of a pod template (`.spec.template` of most kinds) to a source: `env`, `envFrom`, `secret`,
+/// `configMap` and `projected` volumes, and those of the Secrets Store CSI driver, in containers and init containers.
 ///
 /// Image pull secrets and the secrets of volume plugins are read by the kubelet, not by the pod: a workload that wants
 /// them names them in its opt-in.
@@ -226,6 +258,14 @@ pub fn references(template: &Value) -> References {
                 &projected["configMap"],
                 SourceKind::ConfigMap,
                 "name",
+                &mut found,
+            );
+        }
+        if volume["csi"]["driver"] == DRIVER {
+            volume_reference(
+                &volume["csi"]["volumeAttributes"],
+                SourceKind::SecretProviderClass,
+                "secretProviderClass",
                 &mut found,
             );
         }
@@ -382,6 +422,13 @@ mod tests {
         let volume = |body: Value| json!({ "volumes": [body] });
         let rows = [
             (
+                volume(
+                    json!({"csi": {"driver": DRIVER, "volumeAttributes": {"secretProviderClass": "s"}}}),
+                ),
+                &SourceName::secret_provider_class("s"),
+                whole(Required, false),
+            ),
+            (
                 container(
                     json!({"env": [{"valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}),
                 ),
@@ -475,6 +522,8 @@ mod tests {
             json!({"containers": null, "volumes": {}}),
             json!({"containers": [{"env": [{"value": "x"}], "envFrom": [{}]}, 3]}),
             json!({"volumes": [{"secret": {}}, {"configMap": {"name": ""}}, {"emptyDir": {}}]}),
+            json!({"volumes": [{"csi": {"driver": DRIVER}}]}),
+            json!({"volumes": [{"csi": {"driver": "other", "volumeAttributes": {"secretProviderClass": "s"}}}]}),
         ] {
             assert!(of(&spec).is_empty(), "{spec}");
         }
@@ -482,7 +531,7 @@ mod tests {
 
     #[test]
     fn names_read_back() {
-        for name in ["secret/db", "configmap/a.b-c"] {
+        for name in ["secret/db", "configmap/a.b-c", "secretproviderclass/vault"] {
             assert_eq!(name.parse::<SourceName>().unwrap().to_string(), name);
         }
         for bad in ["", "db", "secret/", "pod/x", "/x"] {

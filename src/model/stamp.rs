@@ -124,7 +124,11 @@ pub fn stamp_update<'a>(
 
 /// Whether everything that is used was read from the API server just now.
 fn all_read<'a>(subject: &Subject, live: &dyn Fn(&SourceName) -> Lookup<'a>) -> bool {
-    subject.uses.keys().all(|source| match live(source) {
+    let mut one = subject
+        .uses
+        .keys()
+        .filter(|source| source.kind.is_one_object());
+    one.all(|source| match live(source) {
         Lookup::Present { fresh, .. } => fresh,
         Lookup::Absent { since, .. } => since == u64::MAX,
         Lookup::Unsynced | Lookup::Unseen => false,
@@ -175,12 +179,13 @@ fn entries<'a, 'b>(
     let (mut entries, mut advanced, mut waiting) = (Entries::new(), false, Vec::new());
     for (source, usage) in subject.uses {
         let before = old(source);
-        let Some(now) = entry_now(usage, before, live(source)) else {
+        let Some(now) = entry_now(source, usage, before, live(source).of_data()) else {
             continue;
         };
         let same = before.is_none_or(|before| same_versions(before, &now));
         advanced |= !same;
-        if is_waiting(&now) {
+        // Nobody provides anything before pods mount it.
+        if is_waiting(&now) && source.kind.is_one_object() {
             waiting.push(source.clone());
         }
         let entry = match before {
@@ -193,11 +198,19 @@ fn entries<'a, 'b>(
 }
 
 /// The entry for pods that start now; `None` where nothing is known, so that it is adopted later.
-fn entry_now(usage: &Usage, before: Option<&Entry>, live: Lookup) -> Option<Entry> {
+fn entry_now(
+    source: &SourceName,
+    usage: &Usage,
+    before: Option<&Entry>,
+    live: Lookup,
+) -> Option<Entry> {
     let known_until = before.map_or(0, Entry::resource_version);
     match live {
         Lookup::Present { version, fresh } if fresh || version.resource_version >= known_until => {
             Some(Entry::of(version, usage))
+        }
+        Lookup::Absent { since, .. } if !source.kind.is_one_object() => {
+            before.cloned().or((since > 0).then_some(Entry::Waiting))
         }
         Lookup::Absent { since, .. } if since >= known_until => {
             Some(if usage.need == Need::Required {

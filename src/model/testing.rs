@@ -49,8 +49,13 @@ pub(crate) fn version_under(
         resource_version: Some(rv.to_string()),
         ..ObjectMeta::default()
     };
+    let objects = data;
     let data = data.iter().map(|(k, v)| ((*k).to_owned(), *v));
     match source.kind {
+        SourceKind::SecretProviderClass => {
+            let objects = objects.iter().copied();
+            Version::of_objects(key, NAMESPACE, &source.name, &metadata, objects)
+        }
         SourceKind::Secret => {
             let data = data.map(|(k, v)| (k, ByteString(v.as_bytes().to_vec())));
             let secret = Secret {

@@ -6,18 +6,22 @@
 //! digested, so that nobody can compare guesses in a Secret of their own. Labels, annotations and `immutable` are not
 //! data.
 
+mod meta;
+mod objects;
+
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use hmac::{Hmac, KeyInit, Mac};
 use k8s_openapi::{
     ByteString,
     api::core::v1::{ConfigMap, Secret},
-    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use sha2::{Digest as _, Sha256};
 
+use self::meta::written;
+pub use self::{meta::counts, objects::Shows};
 use super::{
-    annotation,
     observed::FORMAT,
     source::{SourceKey, SourceKind, SourceName, Usage},
 };
@@ -218,6 +222,8 @@ pub struct Version {
     pub ignored: bool,
     /// `reloader.stakater.com/match: "true"`
     pub matched: bool,
+    /// What is known by it.
+    pub shows: Shows,
     /// Digest of all keys and values together.
     pub whole: Digest,
     /// Digests by key, sorted.
@@ -302,12 +308,7 @@ impl Version {
             update(&mut whole, &digest.0);
             keys.push((Box::from(name), digest));
         }
-        let says = |asked: &str| {
-            let annotations = meta.annotations.as_ref();
-            annotations
-                .and_then(|all| all.get(asked))
-                .is_some_and(|text| text == "true")
-        };
+        let (ignored, matched) = counts(meta);
         Self {
             uid: meta.uid.clone().unwrap_or_default(),
             resource_version: meta
@@ -317,8 +318,9 @@ impl Version {
                 .unwrap_or(0),
             written: written(meta),
             immutable: immutable == Some(true),
-            ignored: says(annotation::IGNORE) || says(annotation::reloader::IGNORE),
-            matched: says(annotation::reloader::MATCH),
+            ignored,
+            matched,
+            shows: Shows::Data,
             whole: Digest::cut(&whole.finalize().into_bytes()),
             keys: keys.into_boxed_slice(),
             previous: previous.map(Box::new),
@@ -359,27 +361,6 @@ pub fn used_keys(usage: &Usage) -> impl Iterator<Item = &str> {
         .then_some(WHOLE)
         .into_iter()
         .chain(usage.keys.keys().map(String::as_str))
-}
-
-fn written(meta: &ObjectMeta) -> i64 {
-    let created = meta
-        .creation_timestamp
-        .as_ref()
-        .map_or(0, |time| time.0.as_second());
-    let owns_data = |entry: &&ManagedFieldsEntry| {
-        entry.fields_v1.as_ref().is_some_and(|fields| {
-            ["f:data", "f:binaryData"]
-                .iter()
-                .any(|field| fields.0.get(field).is_some())
-        })
-    };
-    let managed = meta.managed_fields.iter().flatten().filter(owns_data);
-    managed
-        .filter_map(|entry| entry.time.as_ref())
-        .map(|time| time.0.as_second())
-        .max()
-        .unwrap_or(created)
-        .max(created)
 }
 
 /// Names a source of a namespace.

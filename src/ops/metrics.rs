@@ -105,7 +105,7 @@ impl Metrics {
             Family::new_with_constructor(|| Histogram::new(ADMISSION_BUCKETS));
         let reaction = Histogram::new(REACTION_BUCKETS);
         let metrics = Self {
-            sources_seen: r.counter("sources_seen", "Secrets and ConfigMaps that a watch or list brought"),
+            sources_seen: r.counter("sources_seen", "Sources that a watch or list brought"),
             workloads_seen: r.counter("workloads_seen", "Workloads that a watch or list brought"),
             admission_requests: r.counter("admission_requests", "Admission reviews answered"),
             admission_duration: r.in_seconds("admission_duration", "Time to answer an admission review", admission_duration),

@@ -13,9 +13,10 @@ use crate::{
     controller::{
         Controller,
         digest_key::Store,
+        kinds::Sought,
         watch::{Watch, Watched},
     },
-    model::SourceKind,
+    model::{SourceKind, provided::Part},
     ops::{alerts, health::Readiness},
 };
 
@@ -30,10 +31,14 @@ pub(super) fn spawn_controller(
 ) -> Listed {
     let ignored = controller.conventions.ignored;
     let (optional, kinds): (Vec<_>, Vec<_>) = cluster.kinds.iter().partition(|kind| kind.optional);
-    let everywhere: Vec<_> = SourceKind::ALL
+    let sources = [
+        (SourceKind::ConfigMap, Watched::ConfigMaps),
+        (SourceKind::Secret, Watched::Secrets),
+    ];
+    let everywhere: Vec<_> = sources
         .into_iter()
-        .filter(|kind| !ignored.contains(*kind))
-        .map(Watched::Sources)
+        .filter(|(kind, _)| !ignored.contains(*kind))
+        .map(|(_, what)| what)
         .chain(kinds.into_iter().map(Watched::Workloads))
         .collect();
     let what = everywhere.iter().copied().chain([Watched::Namespaces]);
@@ -72,7 +77,10 @@ pub(super) fn spawn_controller(
         });
     }
     let listed = join_all(lists).map(drop).boxed();
-    for kind in optional {
+    let provided = !ignored.contains(SourceKind::SecretProviderClass);
+    let provided = Part::ALL.into_iter().filter(|_| provided);
+    let sought = optional.into_iter().map(Sought::Workloads);
+    for kind in sought.chain(provided.map(Sought::Provided)) {
         for within in &within {
             let follow = Arc::clone(controller).follow_kind(
                 kind,

@@ -90,6 +90,8 @@ fn decode(
                 Version::of_secret(key, namespace, &secret),
             )
         }
+        // The statuses of pods come by a watch: nobody waits at a prompt for what the driver writes.
+        SourceKind::SecretProviderClass => return None,
         SourceKind::ConfigMap => {
             let mut map: ConfigMap = serde_json::from_str(raw).ok()?;
             conventions.read_source(&mut map.metadata);

@@ -135,7 +135,8 @@ impl Write {
     /// The sources whose versions of right now are needed.
     pub fn to_read(&self) -> impl Iterator<Item = &SourceName> {
         let recorded = (self.template_changed || self.opts_in()) && self.is_ours();
-        self.uses.keys().filter(move |_| recorded)
+        let one = |source: &&SourceName| source.kind.is_one_object();
+        self.uses.keys().filter(one).filter(move |_| recorded)
     }
 
     /// The workload's namespace.

@@ -26,6 +26,7 @@ mod certificates;
 mod clock;
 mod crash;
 mod create;
+mod csi;
 mod defects;
 mod digest_key;
 mod downtime;

@@ -18,8 +18,9 @@ pub const KINDS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
 /// What generated workloads refer to. Those called `gone` never exist.
 pub const SECRETS: [&str; 4] = ["db", "tls", "late", "gone"];
 pub const CONFIG_MAPS: [&str; 3] = ["app", "more.conf", "gone"];
+pub const CLASSES: [&str; 2] = ["vault", "gone"];
 
-const OPT_INS: [&str; 16] = [
+const OPT_INS: [&str; 18] = [
     "auto",
     "auto",
     "auto",
@@ -32,6 +33,8 @@ const OPT_INS: [&str; 16] = [
     "secret/db",
     "secret/*",
     "configmap/m?re.conf,!secret/tls",
+    "secretproviderclasses",
+    "secrets,secretproviderclass/v*",
     "auto, !secret/t*",
     "off",
     "nonsense ✓",
@@ -331,13 +334,18 @@ impl Generator {
             let optional = self.optional();
             let name = format!("v{number}");
             let items = json!([{ "key": "a", "path": "p" }]);
-            volumes.push(match self.random.u8(0..4) {
+            let class = *self.pick(&CLASSES);
+            volumes.push(match self.random.u8(0..5) {
                 0 => json!({ "name": name, "secret": with(json!({ "secretName": secret }), optional) }),
                 1 => json!({ "name": name, "configMap": with(json!({ "name": map, "items": items }), optional) }),
                 2 => json!({ "name": name, "projected": { "sources": [
                     { "secret": with(json!({ "name": secret, "items": items }), optional) },
                     { "configMap": { "name": map } },
                 ] } }),
+                3 => json!({ "name": name, "csi": {
+                    "driver": "secrets-store.csi.k8s.io", "readOnly": true,
+                    "volumeAttributes": { "secretProviderClass": class },
+                } }),
                 _ => json!({ "name": name, "emptyDir": {} }),
             });
         }

@@ -23,6 +23,12 @@
 - apiGroups: [""]
   resources: [secrets, configmaps]
   verbs: [get, list, watch]
+{{- if not (has "secretproviderclasses" .Values.watch.ignoreResources) }}
+# What the Secrets Store CSI driver provides, as the statuses of pods show it. A cluster without the driver has neither.
+- apiGroups: [secrets-store.csi.x-k8s.io]
+  resources: [secretproviderclasses, secretproviderclasspodstatuses]
+  verbs: [list, watch]
+{{- end }}
 # Restarts, and reroll's own annotations, are patches.
 {{- range include "reroll.kinds" . | fromYamlArray }}
 - apiGroups: [{{ .group }}]

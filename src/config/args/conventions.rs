@@ -60,7 +60,7 @@ pub(in crate::config) struct ConventionArgs {
     )]
     pub(in crate::config) source_selector: Option<Selector>,
 
-    /// Secrets or ConfigMaps that count for nobody: they are not even read
+    /// Kinds of sources that count for nobody: they are not even read
     #[arg(
         long,
         alias = "resources-to-ignore",
@@ -133,4 +133,6 @@ pub(in crate::config) enum Resource {
     Secrets,
     /// `ConfigMap`s
     Configmaps,
+    /// What the Secrets Store CSI driver provides
+    Secretproviderclasses,
 }

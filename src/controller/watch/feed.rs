@@ -33,6 +33,8 @@ pub(super) trait Feed {
     fn vanished(&self, key: &Self::Key, state: Self::State);
     /// A list is complete.
     fn listed(&self, _within: Option<&str>) {}
+    /// RBAC does not allow to read it.
+    fn refused(&self, _within: Option<&str>) {}
 }
 
 /// Digests an object of a kind of source.

@@ -130,19 +130,22 @@ impl Found {
     ) -> Result<Self, (SourceName, Undecided)> {
         let mut found = Self::default();
         for (source, usage) in uses {
-            let (entry, as_if, lacking, watched) = match live(source) {
+            let (entry, as_if, lacking, watched) = match live(source).of_data() {
                 Lookup::Unsynced => return Err((source.clone(), Undecided::Unsynced)),
                 Lookup::Unseen => return Err((source.clone(), Undecided::Behind)),
                 Lookup::Present { version, fresh } => {
                     let entry = Entry::of(version, usage);
-                    let until = (!fresh).then_some(version.resource_version);
+                    let asks = !fresh && source.kind.is_one_object();
+                    let until = asks.then_some(version.resource_version);
                     (entry.clone(), entry, lacks(usage, version), until)
                 }
                 Lookup::Absent { last, since } => {
                     found.forgotten |= last.is_none();
                     let as_if = last.map_or(Entry::Unknown, |version| Entry::of(version, usage));
-                    let until = (since != u64::MAX).then_some(since);
-                    (Entry::Unknown, as_if, usage.need == Need::Required, until)
+                    let one = source.kind.is_one_object();
+                    let until = (since != u64::MAX && one).then_some(since);
+                    let lacking = usage.need == Need::Required && one;
+                    (Entry::Unknown, as_if, lacking, until)
                 }
             };
             if lacking {
@@ -165,6 +168,7 @@ impl Found {
             let folded_at = match source.kind {
                 SourceKind::ConfigMap => old.c,
                 SourceKind::Secret => old.s,
+                SourceKind::SecretProviderClass => 0,
             };
             self.reached.get(&source.kind).copied().unwrap_or(0) < folded_at
         };

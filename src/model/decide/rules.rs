@@ -10,7 +10,7 @@ use crate::model::{
     observed::{Entry, Mark},
     policy::{OnDelete, OnRecreate, Policy},
     source::{Need, SourceName, Usage},
-    version::{Version, WHOLE},
+    version::{Shows, Version, WHOLE},
 };
 
 /// What follows for one source.
@@ -41,6 +41,14 @@ impl Verdict {
             step: Step::Keep,
             rolled: Some(entry.clone()),
             kept: Some(entry),
+        }
+    }
+
+    fn nothing() -> Self {
+        Self {
+            step: Step::Keep,
+            kept: None,
+            rolled: None,
         }
     }
 
@@ -90,6 +98,11 @@ impl Rule<'_> {
         entry: Option<&Entry>,
         live: Lookup,
     ) -> Verdict {
+        if !source.kind.is_one_object()
+            && let Some(verdict) = self.judge_provided(source, usage, entry, live.of_data())
+        {
+            return verdict;
+        }
         match live {
             Lookup::Unsynced => Verdict::undecided(Undecided::Unsynced),
             Lookup::Unseen => Verdict::undecided(Undecided::Behind),
@@ -103,6 +116,49 @@ impl Rule<'_> {
                 self.judge_present(source, usage, entry, version, fresh)
             }
         }
+    }
+
+    /// What follows from what pods show of a class, where that is not judged like any other source. That no pod shows
+    /// anything says nothing: they are to come, or gone. It is no deletion, and holds nothing up. A status that is gone
+    /// may have been the newest, so an older one is no news.
+    fn judge_provided(
+        &self,
+        source: &SourceName,
+        usage: &Usage,
+        entry: Option<&Entry>,
+        live: Lookup,
+    ) -> Option<Verdict> {
+        let seen = entry.filter(|entry| matches!(entry, Entry::Seen { .. }) && self.comparable);
+        let standing = match (seen, live) {
+            (_, Lookup::Unsynced | Lookup::Unseen) => return None,
+            (Some(seen), Lookup::Absent { .. }) => seen.clone(),
+            (None, Lookup::Absent { since: 0, .. }) if entry != Some(&Entry::Waiting) => {
+                return Some(Verdict::nothing());
+            }
+            (None, Lookup::Absent { .. }) => Entry::Waiting,
+            (Some(seen), Lookup::Present { version, .. }) => {
+                let now = Entry::of(version, usage);
+                let older = version.resource_version < seen.resource_version();
+                match (
+                    same_marks(seen, &now) || older,
+                    version.shows == Shows::Started,
+                ) {
+                    (true, _) => seen.clone(),
+                    (false, true) => now,
+                    (false, false) => return None,
+                }
+            }
+            (None, Lookup::Present { version, .. }) => {
+                let now = Entry::of(version, usage);
+                if entry == Some(&Entry::Waiting) && version.shows == Shows::Data {
+                    // A pod came, and what it mounted was rewritten, before anybody saw it.
+                    let cause = Cause::plain(CauseKind::Updated, Some(source));
+                    return Some(Verdict::restart(Entry::Waiting, now, cause));
+                }
+                now
+            }
+        };
+        Some(Verdict::keep(standing))
     }
 
     fn judge_absent(
@@ -320,6 +376,10 @@ impl Rule<'_> {
             keys: named.cloned().collect(),
         })
     }
+}
+
+fn same_marks(a: &Entry, b: &Entry) -> bool {
+    matches!((a, b), (Entry::Seen { marks: a, .. }, Entry::Seen { marks: b, .. }) if a == b)
 }
 
 /// What a source last was, where that is later than what was observed of it.

@@ -4,7 +4,7 @@ use crate::model::{
     observed::{Observed, Reading},
     policy::Policy,
     source::References,
-    version::Version,
+    version::{Shows, Version},
 };
 
 /// A source as known right now.
@@ -18,7 +18,8 @@ pub enum Lookup<'a> {
     Absent {
         /// The version it last had, as far as remembered.
         last: Option<&'a Version>,
-        /// Known to be absent at this resourceVersion or later; `u64::MAX` where the API server was asked just now.
+        /// Known to be absent at this resourceVersion or later; `u64::MAX` where the API server was asked just now; 0
+        /// where no list was complete.
         since: u64,
     },
     /// It exists.
@@ -28,6 +29,20 @@ pub enum Lookup<'a> {
         /// Read from the API server after the workload was: not merely what a watch delivered so far.
         fresh: bool,
     },
+}
+
+impl Lookup<'_> {
+    /// The same, where what shows nothing of its data is absent: nobody knows of any.
+    #[must_use]
+    pub fn of_data(self) -> Self {
+        match self {
+            Self::Present { version, .. } if version.shows == Shows::Nothing => Self::Absent {
+                last: None,
+                since: 1,
+            },
+            other => other,
+        }
+    }
 }
 
 /// What is known of what was observed.

@@ -71,6 +71,14 @@ impl Index {
             .flat_map(|space| space.sources.keys())
     }
 
+    /// The opted-in workloads that use a source.
+    pub fn users(&self, key: &SourceKey) -> Vec<WorkloadKey> {
+        self.namespaces
+            .get(&key.namespace)
+            .map(|space| space.users_of(&key.namespace, &key.source))
+            .unwrap_or_default()
+    }
+
     /// The namespaces in which anything is known.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.namespaces.keys().map(String::as_str)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::Tracked;
+use super::{Tracked, provided::Provided};
 use crate::model::{
     observed::Reading,
     policy::{Defaults, Selection},
@@ -21,6 +21,8 @@ pub(super) struct Namespace {
     pub(super) users: HashMap<SourceName, BTreeSet<(Kind, String)>>,
     /// The workloads whose opt-in has a glob.
     pub(super) globbing: BTreeSet<(Kind, String)>,
+    /// Classes of the Secrets Store CSI driver, of which `sources` has the content.
+    pub(super) provided: Provided,
     /// The workloads that have the pod template of another.
     pub(super) borrowing: BTreeSet<(Kind, String)>,
 }
@@ -82,6 +84,16 @@ impl Namespace {
     /// Takes in that a source appeared or vanished.
     pub(super) fn put(&mut self, name: &SourceName, source: Source) {
         self.sources.insert(name.clone(), source);
+        self.reconnect_globs(name);
+    }
+
+    /// Takes in that nothing is known of a source any more, not even that it is gone.
+    pub(super) fn forget(&mut self, name: &SourceName) {
+        self.sources.remove(name);
+        self.reconnect_globs(name);
+    }
+
+    fn reconnect_globs(&mut self, name: &SourceName) {
         let takes = |slot: &&(Kind, String)| match self.workloads.get(*slot) {
             Some(Tracked { policy, .. }) => match &policy.selection {
                 Selection::Some(rules) => rules.names(name),
@@ -146,7 +158,10 @@ impl Namespace {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.default.is_none() && self.sources.is_empty() && self.workloads.is_empty()
+        self.default.is_none()
+            && self.sources.is_empty()
+            && self.workloads.is_empty()
+            && self.provided.is_empty()
     }
 }
 

@@ -77,6 +77,7 @@ impl Index {
         self.selected.0.remove(namespace)?;
         let workloads = self.workloads(None, Some(namespace));
         self.namespaces.remove(namespace);
+        self.lists.forget(namespace);
         Some(workloads)
     }
 }

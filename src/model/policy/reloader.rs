@@ -11,8 +11,9 @@ use jiff::SignedDuration;
 use super::{Complaint, Pattern, Rules, Selection, complaint};
 use crate::model::{
     annotation::reloader::{
-        AUTO, CONFIG_MAP_AUTO, CONFIG_MAP_EXCLUDE, CONFIG_MAP_RELOAD, IGNORE, PAUSE_PERIOD, SEARCH,
-        SECRET_AUTO, SECRET_EXCLUDE, SECRET_RELOAD, SELECTING,
+        AUTO, CLASS_AUTO, CLASS_EXCLUDE, CLASS_RELOAD, CONFIG_MAP_AUTO, CONFIG_MAP_EXCLUDE,
+        CONFIG_MAP_RELOAD, IGNORE, PAUSE_PERIOD, SEARCH, SECRET_AUTO, SECRET_EXCLUDE,
+        SECRET_RELOAD, SELECTING,
     },
     source::SourceKind,
 };
@@ -41,6 +42,7 @@ pub(super) fn read(
     let mut rules = Rules {
         secrets: kind(SECRET_AUTO),
         config_maps: kind(CONFIG_MAP_AUTO),
+        classes: kind(CLASS_AUTO),
         search: asks.get(SEARCH).is_some_and(|text| text == "true"),
         whole: true,
         ..Rules::default()
@@ -49,6 +51,7 @@ pub(super) fn read(
     for (key, kind) in [
         (SECRET_RELOAD, SourceKind::Secret),
         (CONFIG_MAP_RELOAD, SourceKind::ConfigMap),
+        (CLASS_RELOAD, SourceKind::SecretProviderClass),
     ] {
         for text in list(asks, key) {
             match Pattern::regex(kind, text) {
@@ -59,7 +62,7 @@ pub(super) fn read(
     }
     let unreadable = complaints.len() > before;
     rules.excluded = excluded(asks);
-    let nothing = !rules.secrets && !rules.config_maps && !rules.search && rules.named.is_empty();
+    let nothing = !rules.takes_kinds() && !rules.search && rules.named.is_empty();
     Some(match (nothing, unreadable) {
         (true, true) => Selection::Unreadable,
         (true, false) => Selection::Off,
@@ -72,6 +75,7 @@ pub(super) fn excluded(asks: &BTreeMap<String, String>) -> Vec<Pattern> {
     let of = |key, kind| list(asks, key).map(move |name| Pattern::exact(kind, name));
     of(SECRET_EXCLUDE, SourceKind::Secret)
         .chain(of(CONFIG_MAP_EXCLUDE, SourceKind::ConfigMap))
+        .chain(of(CLASS_EXCLUDE, SourceKind::SecretProviderClass))
         .collect()
 }
 
@@ -149,7 +153,9 @@ mod tests {
         references(&serde_json::json!({"spec": {"containers": [{
             "env": [{"valueFrom": {"secretKeyRef": {"name": "db", "key": "k"}}}],
             "envFrom": [{"configMapRef": {"name": "app"}}, {"secretRef": {"name": "tls"}}],
-        }]}}))
+        }], "volumes": [{"csi": {
+            "driver": "secrets-store.csi.k8s.io", "volumeAttributes": {"secretProviderClass": "vault"},
+        }}]}}))
     }
 
     fn selected(policy: &Policy) -> Vec<String> {
@@ -170,7 +176,8 @@ mod tests {
 
     #[test]
     fn what_each_annotation_takes() {
-        let all = vec!["configmap/app", "secret/db", "secret/tls"];
+        let class = "secretproviderclass/vault";
+        let all = vec!["configmap/app", "secret/db", "secret/tls", class];
         let rows: Vec<Row> = vec![
             (&[(AUTO, "true")], all.clone()),
             (&[(AUTO, "T")], all.clone()),
@@ -184,7 +191,12 @@ mod tests {
             ),
             (&[(AUTO, "true"), (SECRET_AUTO, "false")], all.clone()),
             (&[(SECRET_RELOAD, "db")], vec!["secret/db"]),
-            (&[(SECRET_RELOAD, "db")], vec!["secret/db"]),
+            (&[(CLASS_AUTO, "true")], vec![class]),
+            (&[(CLASS_RELOAD, "v.*")], vec![class]),
+            (
+                &[(AUTO, "true"), (CLASS_EXCLUDE, "vault")],
+                vec!["configmap/app", "secret/db", "secret/tls"],
+            ),
             (&[(AUTO, "false"), (SECRET_RELOAD, "db")], vec!["secret/db"]),
             (
                 &[(SECRET_RELOAD, " t.s ,extra-[0-9]+")],
@@ -195,18 +207,28 @@ mod tests {
             (&[(SECRET_RELOAD, "d|s")], vec!["secret/db", "secret/tls"]),
             (
                 &[(AUTO, "true"), (SECRET_EXCLUDE, "db, tls")],
-                vec!["configmap/app"],
+                vec!["configmap/app", class],
             ),
             (&[(SECRET_RELOAD, "db"), (SECRET_EXCLUDE, "db")], vec![]),
             (&[(CONFIG_MAP_EXCLUDE, "a.*"), (AUTO, "true")], all.clone()),
             (
                 &[(SEARCH, "true")],
-                vec!["configmap/app?", "secret/db?", "secret/tls?"],
+                vec![
+                    "configmap/app?",
+                    "secret/db?",
+                    "secret/tls?",
+                    "secretproviderclass/vault?",
+                ],
             ),
             (&[(SEARCH, "True")], vec![]),
             (
                 &[(SEARCH, "true"), (SECRET_AUTO, "true")],
-                vec!["configmap/app?", "secret/db", "secret/tls"],
+                vec![
+                    "configmap/app?",
+                    "secret/db",
+                    "secret/tls",
+                    "secretproviderclass/vault?",
+                ],
             ),
             (&[(AUTO, "true"), (IGNORE, "true")], vec![]),
             (&[(SECRET_EXCLUDE, "db")], vec![]),
@@ -235,18 +257,17 @@ mod tests {
             all: true,
             ..Defaults::default()
         };
+        let class = "secretproviderclass/vault";
+        let all = vec!["configmap/app", "secret/db", "secret/tls", class];
         let rows: Vec<Row> = vec![
-            (&[], vec!["configmap/app", "secret/db", "secret/tls"]),
+            (&[], all.clone()),
             (&[(AUTO, "false")], vec![]),
-            (&[(SECRET_AUTO, "false")], vec!["configmap/app"]),
-            (
-                &[(CONFIG_MAP_AUTO, "true")],
-                vec!["configmap/app", "secret/db", "secret/tls"],
-            ),
+            (&[(SECRET_AUTO, "false")], vec!["configmap/app", class]),
+            (&[(CONFIG_MAP_AUTO, "true")], all.clone()),
             (&[(IGNORE, "true")], vec![]),
             (
                 &[(SECRET_EXCLUDE, "db")],
-                vec!["configmap/app", "secret/tls"],
+                vec!["configmap/app", "secret/tls", class],
             ),
             (&[("reroll.dev/restart-on", "off")], vec![]),
             (
@@ -273,7 +294,15 @@ mod tests {
             ),
             (vec![(AUTO, "false")], vec![]),
             (vec![(SECRET_RELOAD, "tls")], vec!["secret/tls"]),
-            (vec![], vec!["configmap/app", "secret/db", "secret/tls"]),
+            (
+                vec![],
+                vec![
+                    "configmap/app",
+                    "secret/db",
+                    "secret/tls",
+                    "secretproviderclass/vault",
+                ],
+            ),
         ] {
             let (policy, _) = policy(&annotations, labelled);
             assert_eq!(selected(&policy), expected, "{annotations:?}");

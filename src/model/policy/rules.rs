@@ -18,6 +18,8 @@ pub struct Rules {
     pub secrets: bool,
     /// Referenced `ConfigMap`s.
     pub config_maps: bool,
+    /// Referenced `SecretProviderClass`es.
+    pub classes: bool,
     /// Of the referenced ones only those read into environment variables.
     pub env: bool,
     /// Of the referenced ones only those read into files.
@@ -48,6 +50,16 @@ enum Name {
 }
 
 impl Rules {
+    /// Whatever is referenced.
+    pub(super) fn take_all(&mut self) {
+        (self.secrets, self.config_maps, self.classes) = (true, true, true);
+    }
+
+    /// Whether it takes what is referenced, of any kind.
+    pub(super) fn takes_kinds(&self) -> bool {
+        self.secrets || self.config_maps || self.classes
+    }
+
     /// The references that count, and how they are used. `others` are the names of the namespace's sources that a glob
     /// may match.
     pub fn select<'a>(
@@ -89,6 +101,7 @@ impl Rules {
         let kind = match source.kind {
             SourceKind::Secret => self.secrets,
             SourceKind::ConfigMap => self.config_maps,
+            SourceKind::SecretProviderClass => self.classes,
         };
         let narrowed = self.env || self.volume;
         let way = !narrowed || (self.env && usage.env) || (self.volume && usage.volume);
@@ -207,11 +220,12 @@ impl fmt::Display for Pattern {
 /// As somebody would write it who knows it all: read again, it is the same.
 impl fmt::Display for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = self.secrets && self.config_maps;
+        let all = self.secrets && self.config_maps && self.classes;
         let words = [
             (all, "auto"),
             (self.secrets && !all, "secrets"),
             (self.config_maps && !all, "configmaps"),
+            (self.classes && !all, "secretproviderclasses"),
             (self.env, "env"),
             (self.volume, "volume"),
         ];

@@ -166,6 +166,7 @@ fn a_kind_that_is_ignored_counts_for_nobody() {
     let ignored = IgnoredKinds {
         secrets: true,
         config_maps: false,
+        classes: false,
     };
     let template = json!({"spec": {"containers": [{
         "envFrom": [{"configMapRef": {"name": "app"}}, {"secretRef": {"name": "db"}}],

@@ -1,8 +1,8 @@
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, Time};
 use proptest::prelude::*;
 
 use super::{super::testing::*, *};
-use crate::model::source::Need;
+use crate::model::{annotation, source::Need};
 
 type Data = BTreeMap<String, String>;
 

@@ -26,7 +26,7 @@ pub struct Pending {
 /// How much is in the index now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Indexed {
-    /// Secrets and ConfigMaps.
+    /// Sources.
     pub sources: u64,
     /// Workloads that opted in.
     pub workloads: u64,
@@ -65,7 +65,7 @@ impl Metrics {
         self.add_view(move |scrape| {
             let indexed = view();
             scrape
-                .gauge("sources_indexed", "Secrets and ConfigMaps in memory")?
+                .gauge("sources_indexed", "Sources in memory")?
                 .encode_gauge(&indexed.sources)?;
             scrape
                 .gauge("workloads_indexed", "Workloads that opted in")?
