@@ -30,6 +30,7 @@ use crate::{
     config::Settings,
     controller::{
         Controller, digest_key,
+        kept::Store,
         lease::{Election, LeaseSettings, Progress, Work},
         pulse::Pulses,
         restart::Probe,
@@ -249,6 +250,8 @@ impl Parts {
             leadership.clone(),
             health.liveness.heartbeat("restarts", STALLED),
         );
+        let controller =
+            controller.with_kept(Store::new(client.clone(), &cluster.own_namespace, wait));
         let controller = with_alerts(controller, settings.alerts.clone(), tasks, &stop.all)?;
         let controller = Arc::new(controller.with_probe(surroundings.probe));
         spawn_key_watch(&controller, store.clone(), tasks, &stop.all);
@@ -342,7 +345,8 @@ fn view(metrics: &Metrics, state: &Arc<State>, controller: &Arc<Controller>) {
     });
     let controller = Arc::clone(controller);
     metrics.view_pending(move || {
-        let (intents, oldest, held_back) = controller.intents().pending();
+        let (intents, oldest, mut held_back) = controller.intents().pending();
+        held_back.push(("recreating", controller.recreating() as u64));
         Pending {
             intents: intents as u64,
             oldest: oldest.map(|at| at.elapsed()),

@@ -23,7 +23,7 @@ use crate::{
         decide::{Lookup, restart_for},
         policy::OnAdopt,
         source::containers_using,
-        workload::{Kind, Revisions},
+        workload::{Kind, Means, Revisions},
     },
     ops::events::EventType,
 };
@@ -93,6 +93,10 @@ impl Controller {
         key: &WorkloadKey,
         missing: &[SourceName],
     ) -> Result<bool, ()> {
+        if key.kind.means == Means::Run {
+            // Runs that wait go on when it is there, and others begin with it.
+            return Ok(false);
+        }
         let Some(object) = self.object(key).await? else {
             return Ok(false);
         };

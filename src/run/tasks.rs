@@ -15,7 +15,7 @@ use crate::{
         digest_key::Store,
         watch::{Watch, Watched},
     },
-    model::SourceKind,
+    model::{SourceKind, workload::JOB},
     ops::{alerts, health::Readiness},
 };
 
@@ -81,6 +81,13 @@ pub(super) fn spawn_controller(
     }
     let restarts = Arc::clone(controller).restart_due(stop.leading.clone());
     let house = Arc::clone(controller).keep_house(stop.leading.clone());
+    if cluster.kinds.find(JOB.group, JOB.kind).is_some() {
+        let recreations = Arc::clone(controller).finish_recreations(stop.leading.clone());
+        tasks.spawn(async move {
+            recreations.await;
+            ("re-creation of Jobs", Ok(()))
+        });
+    }
     let sweep = Arc::clone(controller).sweep(stop.all.clone());
     let provisional = Arc::clone(controller).confirm_provisional(stop.all.clone());
     tasks.spawn(async move {
