@@ -9,6 +9,7 @@ use crate::model::{
 
 mod causes;
 mod fold;
+mod runs;
 mod stable;
 mod table;
 mod together;

@@ -192,3 +192,200 @@ fn set_mark(spec: &mut Value, mark: &str) {
     }
     *at = json!(mark);
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::workload::{KINDS, Workload};
+
+    fn object(value: Value) -> DynamicObject {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_run_is_named_after_its_cron_job_and_its_mark() {
+        let long = "x".repeat(52);
+        let dashed = format!("{}-y", "x".repeat(51));
+        let rows = [
+            ("backup", "a", "backup-"),
+            ("backup", "", "backup-"),
+            ("a.b.c", "a", "a-b-c-"),
+            (long.as_str(), "a", &format!("{long}-")),
+            (&format!("{long}yz"), "a", &format!("{long}-")),
+            (&dashed, "a", &format!("{}-", "x".repeat(51))),
+        ];
+        for (name, mark, start) in rows {
+            let run = run_name(name, mark);
+            assert_eq!(run, run_name(name, mark));
+            assert!(run.starts_with(start), "{run}");
+            assert_eq!(run.len(), start.len() + MARK_LENGTH, "{run}");
+        }
+        assert_ne!(run_name("backup", "a"), run_name("backup", "b"));
+        // A name that is made again after an upgrade must be the same.
+        assert_eq!(run_name("backup", "mark"), "backup-a4e26969ac");
+    }
+
+    proptest! {
+        #[test]
+        fn every_run_has_a_name_that_pods_can_carry(
+            name in "[a-z0-9]([-a-z0-9]{0,25}[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?){0,3}",
+            mark in ".*",
+        ) {
+            let run = run_name(&name, &mark);
+            let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+            prop_assert!(run.len() <= NAME_LENGTH);
+            prop_assert!(run.bytes().all(|byte| legal(byte) || byte == b'-'));
+            prop_assert!(run.starts_with(|first: char| legal(first as u8)) && !run.ends_with('-'));
+        }
+    }
+
+    #[test]
+    fn what_a_run_is_made_of() {
+        let cron_job = object(json!({
+            "apiVersion": "batch/v1", "kind": "CronJob",
+            "metadata": { "name": "backup", "namespace": "n", "uid": "u", "annotations": { "not": "taken" } },
+            "spec": {
+                "schedule": "0 0 * * *",
+                "jobTemplate": {
+                    "metadata": { "labels": { "l": "v" }, "annotations": { "a": "b" } },
+                    "spec": {
+                        "backoffLimit": 2,
+                        "template": {
+                            "metadata": { "annotations": { "c": "d" } },
+                            "spec": { "containers": [], "futureField": true },
+                        },
+                    },
+                },
+            },
+        }));
+        insta::assert_snapshot!(serde_json::to_string_pretty(&run(&cron_job, "mark")).unwrap());
+        let bare = json!({ "metadata": { "name": "b" }, "spec": { "jobTemplate": { "spec": { "template": { "metadata": null } } } } });
+        let template = &run(&object(bare), "mark").data["spec"]["template"];
+        assert_eq!(template["metadata"]["annotations"][RESTARTED_FOR], "mark");
+    }
+
+    /// As the API server shows it.
+    fn job(manual: bool) -> DynamicObject {
+        let labels = json!({
+            "app": "x", "controller-uid": "u", "batch.kubernetes.io/controller-uid": "u",
+            "job-name": "import", "batch.kubernetes.io/job-name": "import",
+        });
+        let mut job = json!({
+            "apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {
+                "name": "import", "namespace": "n", "uid": "u", "resourceVersion": "7", "generation": 2,
+                "creationTimestamp": "2026-01-01T00:00:00Z", "labels": labels,
+                "annotations": { OBSERVED: "{}", LAST_RESTART: "then", "reroll.dev/on-change": "recreate" },
+                "finalizers": ["foregroundDeletion", "example.com/mine"],
+                "ownerReferences": [{ "apiVersion": "v1", "kind": "App", "name": "a", "uid": "o" }],
+                "managedFields": [{ "manager": "kubectl" }],
+            },
+            "spec": {
+                "backoffLimit": 6, "suspend": false,
+                "selector": { "matchLabels": { "batch.kubernetes.io/controller-uid": "u" } },
+                "template": {
+                    "metadata": { "creationTimestamp": null, "labels": labels, "annotations": { RESTARTED_FOR: "before" } },
+                    "spec": { "containers": [], "futureField": true },
+                },
+            },
+            "status": { "active": 1, "uncountedTerminatedPods": {} },
+        });
+        if manual {
+            job["spec"]["manualSelector"] = json!(true);
+        }
+        object(job)
+    }
+
+    #[test]
+    fn what_takes_a_jobs_place() {
+        let next = replacement(&job(false), "mark", "now: why");
+        insta::assert_snapshot!(serde_json::to_string_pretty(&next).unwrap());
+        assert_eq!(
+            replacement(&next, "mark", "now: why"),
+            next,
+            "again is the same"
+        );
+        let next = replacement(&job(true), "mark", "now: why");
+        assert_eq!(
+            next.data["spec"]["selector"],
+            job(true).data["spec"]["selector"]
+        );
+        assert_eq!(next.metadata.labels, job(true).metadata.labels);
+    }
+
+    #[test]
+    fn whether_it_starts_pods() {
+        let of = |kind: Kind, spec: Value, conditions: Value| {
+            let object =
+                json!({ "metadata": {}, "spec": spec, "status": { "conditions": conditions } });
+            Standing::read(kind, &self::object(object))
+        };
+        let is = |what: &str, status: &str| json!([{ "type": "Other", "status": "True" }, { "type": what, "status": status }]);
+        let suspended = json!({ "suspend": true });
+        for ends in ENDS {
+            assert_eq!(
+                of(&JOB, json!({}), is(ends, "True")),
+                Standing::Over,
+                "{ends}"
+            );
+            assert_eq!(
+                of(&JOB, json!({}), is(ends, "False")),
+                Standing::Active,
+                "{ends}"
+            );
+            assert_eq!(
+                of(&JOB, suspended.clone(), is(ends, "True")),
+                Standing::Over
+            );
+            assert_eq!(of(&KINDS[0], json!({}), is(ends, "True")), Standing::Active);
+        }
+        for kind in [&CRON_JOB, &JOB] {
+            assert_eq!(of(kind, suspended.clone(), json!([])), Standing::Suspended);
+            assert_eq!(
+                of(kind, json!({ "suspend": false }), json!(null)),
+                Standing::Active
+            );
+        }
+        assert_eq!(of(&KINDS[0], suspended, json!(null)), Standing::Active);
+    }
+
+    #[test]
+    fn who_is_left_alone() {
+        let owner = |kind: &str| json!([{ "apiVersion": "v1", "kind": kind, "name": "x", "uid": "o", "controller": true }]);
+        let of = |kind: Kind, annotations: Value, owners: Value, status: Value| {
+            let object = json!({
+                "metadata": { "annotations": annotations, "ownerReferences": owners }, "spec": {}, "status": status,
+            });
+            Workload::read(kind, &self::object(object)).is_left_alone()
+        };
+        let over = json!({ "conditions": [{ "type": "Complete", "status": "True" }] });
+        let (asks, auto) = (
+            json!({ "reroll.dev/on-change": "x" }),
+            json!({ "reroll.dev/restart-on": "auto" }),
+        );
+        let (none, own) = (json!(null), json!({ OBSERVED: "{}" }));
+        let rows = [
+            (&JOB, &none, owner("App"), &none, true),
+            (&JOB, &auto, none.clone(), &none, true),
+            (&JOB, &asks, none.clone(), &none, false),
+            (&JOB, &own, none.clone(), &none, false),
+            (&JOB, &asks, owner("App"), &none, false),
+            (&JOB, &asks, owner("CronJob"), &none, true),
+            (&JOB, &asks, none.clone(), &over, true),
+            (&CRON_JOB, &auto, none.clone(), &none, true),
+            (&CRON_JOB, &asks, none.clone(), &none, false),
+            (&KINDS[0], &none, none.clone(), &none, false),
+            (&KINDS[0], &auto, owner("CronJob"), &over, false),
+        ];
+        for (kind, annotations, owners, status, expected) in rows {
+            let left = of(kind, annotations.clone(), owners.clone(), status.clone());
+            assert_eq!(
+                left, expected,
+                "{} {annotations} {owners} {status}",
+                kind.kind
+            );
+        }
+    }
+}
