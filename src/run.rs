@@ -24,13 +24,12 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     admission::{bind, check_api_server},
-    tasks::{spawn_controller, spawn_key_watch, with_alerts},
+    tasks::{equipped, spawn_controller, spawn_key_watch},
 };
 use crate::{
     config::Settings,
     controller::{
         Controller, digest_key,
-        kept::Store,
         lease::{Election, LeaseSettings, Progress, Work},
         pulse::Pulses,
         restart::Probe,
@@ -250,9 +249,7 @@ impl Parts {
             leadership.clone(),
             health.liveness.heartbeat("restarts", STALLED),
         );
-        let controller =
-            controller.with_kept(Store::new(client.clone(), &cluster.own_namespace, wait));
-        let controller = with_alerts(controller, settings.alerts.clone(), tasks, &stop.all)?;
+        let controller = equipped(controller, settings, &client, tasks, &stop.all)?;
         let controller = Arc::new(controller.with_probe(surroundings.probe));
         spawn_key_watch(&controller, store.clone(), tasks, &stop.all);
         let listed = spawn_controller(

@@ -79,8 +79,8 @@ pub(super) struct ClusterArgs {
 
     /// More kinds to restart, separated by commas; empty for none
     ///
-    /// rollouts (Argo) and deploymentconfigs (OpenShift) where the cluster has them; cronjobs and jobs where they ask for
-    /// it, which takes rights to create Jobs, and to delete them.
+    /// `rollouts` and `deploymentconfigs` where the cluster has them; `cronjobs` and `jobs` where they
+    /// ask for it, which takes rights to create Jobs, and to delete them.
     #[arg(
         long,
         value_name = "KINDS",

@@ -150,31 +150,26 @@ impl Controller {
         (self.probe)(Moment::Kept);
         let deleted = self.delete_old(&kept).await;
         (self.probe)(Moment::Deleted);
-        match deleted {
+        if let Err(
+            failure
+            @ (Failure::Conflict | Failure::Gone | Failure::Forbidden | Failure::Overloaded),
+        ) = deleted
+        {
             // It changed, or a person deleted it, or nobody may: this deleted nothing.
-            Err(
-                failure @ (Failure::Conflict
-                | Failure::Gone
-                | Failure::Forbidden
-                | Failure::Overloaded),
-            ) => {
-                store.drop(&kept.uid).await?;
-                self.read_workload(key).await;
-                Err(failure)
-            }
-            // Where nobody knows whether it is being deleted, that is found out by looking.
-            Ok(()) | Err(_) => {
-                let recreation = Recreation {
-                    told: Some((causes.to_vec(), intent.since)),
-                    attempts: 0,
-                    due: Instant::now(),
-                    kept,
-                };
-                self.recreations().all.insert(known.uid.clone(), recreation);
-                self.recreations_changed.notify_one();
-                Ok(())
-            }
+            store.drop(&kept.uid).await?;
+            self.read_workload(key).await;
+            return Err(failure);
         }
+        // Where nobody knows whether it is being deleted, that is found out by looking.
+        let recreation = Recreation {
+            told: Some((causes.to_vec(), intent.since)),
+            attempts: 0,
+            due: Instant::now(),
+            kept,
+        };
+        self.recreations().all.insert(known.uid.clone(), recreation);
+        self.recreations_changed.notify_one();
+        Ok(())
     }
 
     /// Goes on with every Job that is being re-created, until `stop`.
@@ -260,9 +255,6 @@ impl Controller {
             Ok(Step::Over { created }) => {
                 if created {
                     self.report_recreated(uid);
-                } else {
-                    // It may be the old one still.
-                    self.judge(&kept.key(), Occasion::Look);
                 }
                 store.drop(uid).await.map(|()| None)
             }
@@ -276,6 +268,9 @@ impl Controller {
         match step {
             Ok(None) => {
                 recreations.all.remove(uid);
+                drop(recreations);
+                // It may be the old one still, which nobody took on meanwhile.
+                self.judge(&kept.key(), Occasion::Look);
             }
             Ok(Some(again)) => one.due = Instant::now() + again,
             Err(failure) => {
@@ -421,7 +416,7 @@ impl Controller {
         let annotations = kept.manifest.metadata.annotations.unwrap_or_default();
         let last_restart = annotations.get(LAST_RESTART).cloned().unwrap_or_default();
         tracing::info!(workload = %key, causes = last_restart, "created a Job again");
-        self.intents().restarted(&key, Instant::now());
+        self.count_once(&key);
         let Some((causes, since)) = told else {
             return self.report_recreated_late(&key, last_restart);
         };

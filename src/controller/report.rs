@@ -164,10 +164,9 @@ impl Controller {
                 "NewerFormat",
                 "reroll.dev/observed was written by a newer reroll: nothing restarts".to_owned(),
             ),
-            // One of many at once, for a moment: the watch of the digest key says what is wrong, once for all.
-            Held::UnknownKey => return,
-            // Told when it was found.
-            Held::Running => return,
+            // One of many at once, for a moment: the watch of the digest key says what is wrong, once for all. A run that
+            // is active is told of when it is found.
+            Held::UnknownKey | Held::Running => return,
             Held::NoRoom => return self.report_no_room(key),
             Held::Dropped => return self.report_dropped(key),
             Held::Paused => ("NotRolling", "it was restarted, but it is paused: its pods roll when it is resumed".to_owned()),

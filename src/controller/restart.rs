@@ -297,12 +297,23 @@ impl Controller {
                 tracing::info!(workload = %key, what, causes = told, "restarted a workload");
                 let what = (known.restart_by == RestartBy::Run).then_some(what.as_str());
                 self.report_restart(key, causes, intent.attempts, what);
-                self.intents().restarted(key, Instant::now());
+                if known.restart_by == RestartBy::Run {
+                    self.count_once(key);
+                } else {
+                    self.intents().restarted(key, Instant::now());
+                }
                 self.intents().hold(key, None);
                 Finish::Over
             }
             Err(failure) => self.failed(intent, causes, failure),
         }
+    }
+
+    /// Counts a restart against the workload's own limit, of what has no rollout that one could wait for.
+    pub(super) fn count_once(&self, key: &WorkloadKey) {
+        let (mut intents, now) = (self.intents(), Instant::now());
+        intents.restarted(key, now);
+        intents.rolls(key, false, now);
     }
 
     fn failed(&self, intent: &Intent, causes: &[Cause], failure: Failure) -> Finish {

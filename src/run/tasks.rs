@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Listed, Stop, Tasks};
 use crate::{
-    config::{AlertSettings, ClusterSettings},
+    config::{ClusterSettings, Settings},
     controller::{
         Controller,
         digest_key::Store,
+        kept,
         watch::{Watch, Watched},
     },
     model::{SourceKind, workload::JOB},
@@ -109,14 +110,22 @@ pub(super) fn spawn_controller(
     listed
 }
 
-/// The controller with alerts, where they are wanted.
-pub(super) fn with_alerts(
-    controller: Controller,
-    settings: Option<AlertSettings>,
+/// The controller with what not everybody wants: re-creation of Jobs, and alerts.
+pub(super) fn equipped(
+    mut controller: Controller,
+    settings: &Settings,
+    client: &Client,
     tasks: &mut Tasks,
     stop: &CancellationToken,
 ) -> anyhow::Result<Controller> {
-    let Some(settings) = settings else {
+    if settings.cluster.kinds.find(JOB.group, JOB.kind).is_some() {
+        let (namespace, wait) = (
+            &settings.cluster.own_namespace,
+            settings.cluster.request_timeout,
+        );
+        controller = controller.with_kept(kept::Store::new(client.clone(), namespace, wait));
+    }
+    let Some(settings) = settings.alerts.clone() else {
         return Ok(controller);
     };
     let (sink, sender) = alerts::channel(settings, Arc::clone(&controller.state.metrics))?;

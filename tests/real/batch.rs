@@ -15,7 +15,7 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     support::{
@@ -55,7 +55,7 @@ fn lasting() -> Value {
 }
 
 /// One that is not on schedule while a test runs.
-fn cron_job(name: &str, annotations: &[(&str, &str)], job: Value) -> Value {
+fn cron_job(name: &str, annotations: &[(&str, &str)], job: &Value) -> Value {
     let annotations: BTreeMap<_, _> = annotations.iter().copied().collect();
     json!({
         "apiVersion": "batch/v1", "kind": "CronJob",
@@ -67,7 +67,7 @@ fn cron_job(name: &str, annotations: &[(&str, &str)], job: Value) -> Value {
     })
 }
 
-fn job(name: &str, annotations: &[(&str, &str)], spec: Value) -> Value {
+fn job(name: &str, annotations: &[(&str, &str)], spec: &Value) -> Value {
     let annotations: BTreeMap<_, _> = annotations.iter().copied().collect();
     json!({
         "apiVersion": "batch/v1", "kind": "Job",
@@ -87,6 +87,8 @@ struct Jobs {
 impl Jobs {
     async fn watch(arena: &Arena) -> Self {
         let (seen, listed): (Arc<Mutex<Vec<_>>>, Arc<Mutex<u64>>) = Default::default();
+        let complete = Arc::new(Notify::new());
+        let all = Arc::clone(&complete);
         let api = arena.api("Job");
         let (notes, until, watched) = (Arc::clone(&seen), Arc::clone(&listed), api.clone());
         let watch = tokio::spawn(async move {
@@ -94,6 +96,9 @@ impl Jobs {
                 .default_backoff()
                 .boxed();
             while let Some(event) = events.next().await {
+                if let Ok(watcher::Event::InitDone) = event {
+                    all.notify_one();
+                }
                 if let Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) = event
                 {
                     let one = (object.uid().unwrap(), object.name_any());
@@ -106,6 +111,7 @@ impl Jobs {
                 }
             }
         });
+        complete.notified().await;
         Self {
             seen,
             listed,
@@ -213,13 +219,13 @@ async fn a_cron_job_runs_for_a_change_only_where_it_asks_for_that() {
     for (way, reroll) in arena.both_ways() {
         let reroll = with(reroll).start().await;
         let name = |what: &str| format!("{what}.{way}");
-        let mut held = cron_job(&name("held"), &RUNS, job_spec());
+        let mut held = cron_job(&name("held"), &RUNS, &job_spec());
         held["spec"]["suspend"] = json!(true);
         let all = [
-            cron_job(&name("asks"), &RUNS, job_spec()),
-            cron_job(&name("auto"), &[(RESTART_ON, "auto")], job_spec()),
-            cron_job(&name("alone"), &[(ON_CHANGE, "run-now")], job_spec()),
-            cron_job(&name("wrong"), &RECREATES, job_spec()),
+            cron_job(&name("asks"), &RUNS, &job_spec()),
+            cron_job(&name("auto"), &[(RESTART_ON, "auto")], &job_spec()),
+            cron_job(&name("alone"), &[(ON_CHANGE, "run-now")], &job_spec()),
+            cron_job(&name("wrong"), &RECREATES, &job_spec()),
             held,
         ];
         for manifest in &all {
@@ -298,7 +304,7 @@ async fn a_crash_between_the_run_and_the_commit_is_one_run() {
     let arena = Arena::new("batch-cron-crash").await;
     let mut reroll = crashing(arena.reroll(), "before-patch").start().await;
     arena.secret("db", &[("k", "one")]).await;
-    arena.create(&cron_job("asks", &RUNS, job_spec())).await;
+    arena.create(&cron_job("asks", &RUNS, &job_spec())).await;
     arena.adopted("CronJob", "asks").await;
     let before = arena.annotation("CronJob", "asks", OBSERVED).await;
     let jobs = Jobs::watch(&arena).await;
@@ -338,7 +344,7 @@ async fn another_replica_that_takes_over_runs_it_once() {
         .replica(with(arena.reroll()).without_webhook(), "second")
         .await;
     arena.secret("db", &[("k", "one")]).await;
-    arena.create(&cron_job("asks", &RUNS, job_spec())).await;
+    arena.create(&cron_job("asks", &RUNS, &job_spec())).await;
     arena.adopted("CronJob", "asks").await;
     let jobs = Jobs::watch(&arena).await;
     arena.update_secret("db", &[("k", "two")]).await;
@@ -354,7 +360,7 @@ async fn nobody_makes_a_cron_job_run_by_its_annotations() {
     arena.secret("db", &[("k", "0")]).await;
     for (way, reroll) in arena.both_ways() {
         let reroll = with(reroll).start().await;
-        arena.create(&cron_job(way, &RUNS, job_spec())).await;
+        arena.create(&cron_job(way, &RUNS, &job_spec())).await;
         arena.adopted("CronJob", way).await;
         let recorder = arena.record().await;
         let jobs = Jobs::watch(&arena).await;
@@ -372,8 +378,8 @@ async fn nobody_makes_a_cron_job_run_by_its_annotations() {
             jobs.are(&arena, &recorder, way, 1).await;
         }
         eventually("observed is there again", async || {
-            let observed = arena.observed("CronJob", way).await?;
-            (observed.to_string() != old).then_some(())
+            let observed = arena.annotation("CronJob", way, OBSERVED).await?;
+            (observed != old).then_some(())
         })
         .await;
         // Nor by a change of what it runs.
@@ -393,7 +399,7 @@ async fn a_secret_and_a_cron_job_that_change_together_run_once() {
     let arena = Arena::new("batch-cron-together").await;
     let _reroll = with(arena.reroll()).start().await;
     arena.secret("db", &[("k", "one")]).await;
-    arena.create(&cron_job("asks", &RUNS, job_spec())).await;
+    arena.create(&cron_job("asks", &RUNS, &job_spec())).await;
     arena.adopted("CronJob", "asks").await;
     let recorder = arena.record().await;
     let jobs = Jobs::watch(&arena).await;
@@ -402,7 +408,7 @@ async fn a_secret_and_a_cron_job_that_change_together_run_once() {
     let both = format!(
         "{}\n---\n{}",
         secret("db", &[("k", "two")]),
-        cron_job("asks", &RUNS, job)
+        cron_job("asks", &RUNS, &job)
     );
     let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
     arena.kubectl_with(&apply, &both).await.ok();
@@ -420,7 +426,7 @@ async fn a_run_waits_for_another_where_only_one_may_be() {
     let _reroll = with(arena.reroll()).start().await;
     arena.secret("db", &[("k", "one")]).await;
     for (name, policy) in [("alone", "Forbid"), ("many", "Allow")] {
-        let mut manifest = cron_job(name, &RUNS, lasting());
+        let mut manifest = cron_job(name, &RUNS, &lasting());
         manifest["spec"]["concurrencyPolicy"] = json!(policy);
         arena.create(&manifest).await;
         arena.adopted("CronJob", name).await;
@@ -451,15 +457,15 @@ async fn whoever_asks_in_vain_is_told_at_the_prompt() {
             .ok()
             .err
     };
-    let said = create(job("job", &RUNS, lasting())).await;
+    let said = create(job("job", &RUNS, &lasting())).await;
     assert!(said.contains("\"run-now\" is not recreate"), "{said}");
-    let said = create(cron_job("cron-job", &RECREATES, job_spec())).await;
+    let said = create(cron_job("cron-job", &RECREATES, &job_spec())).await;
     assert!(said.contains("\"recreate\" is not run-now"), "{said}");
     let mut deployment = crate::support::deployment("web", "db", "k");
     deployment["metadata"]["annotations"][ON_CHANGE] = json!("recreate");
     let said = create(deployment).await;
     assert!(said.contains("is not for this kind"), "{said}");
-    let said = create(job("fine", &RECREATES, lasting())).await;
+    let said = create(job("fine", &RECREATES, &lasting())).await;
     assert!(!said.contains("reroll"), "{said}");
 }
 
@@ -510,10 +516,10 @@ async fn a_job_is_created_again_only_where_it_asks_for_that() {
         let mut asks = lasting();
         asks["template"]["metadata"] = json!({ "labels": { "mine": "x" } });
         let all = [
-            job(&name("asks"), &RECREATES, asks),
-            job(&name("auto"), &[(RESTART_ON, "auto")], lasting()),
-            job(&name("held"), &RECREATES, held),
-            job(&name("done"), &RECREATES, job_spec()),
+            job(&name("asks"), &RECREATES, &asks),
+            job(&name("auto"), &[(RESTART_ON, "auto")], &lasting()),
+            job(&name("held"), &RECREATES, &held),
+            job(&name("done"), &RECREATES, &job_spec()),
         ];
         for manifest in &all {
             arena.create(manifest).await;
@@ -577,7 +583,7 @@ async fn a_crash_at_any_step_loses_no_job_and_makes_no_second() {
         let arena = Arena::new(&format!("batch-job-crash-{moment}")).await;
         let mut reroll = crashing(arena.reroll(), moment).start().await;
         arena.secret("db", &[("k", "one")]).await;
-        arena.create(&job("asks", &RECREATES, lasting())).await;
+        arena.create(&job("asks", &RECREATES, &lasting())).await;
         arena.adopted("Job", "asks").await;
         let jobs = Jobs::watch(&arena).await;
         arena.update_secret("db", &[("k", "two")]).await;
@@ -602,7 +608,7 @@ async fn another_replica_brings_the_job_back() {
         .replica(with(arena.reroll()).without_webhook(), "second")
         .await;
     arena.secret("db", &[("k", "one")]).await;
-    arena.create(&job("asks", &RECREATES, lasting())).await;
+    arena.create(&job("asks", &RECREATES, &lasting())).await;
     arena.adopted("Job", "asks").await;
     let jobs = Jobs::watch(&arena).await;
     arena.update_secret("db", &[("k", "two")]).await;
@@ -618,7 +624,7 @@ async fn one_that_completes_before_it_is_deleted_stays() {
     let arena = Arena::new("batch-job-completes").await;
     let mut reroll = crashing(arena.reroll(), "kept").start().await;
     arena.secret("db", &[("k", "one")]).await;
-    arena.create(&job("asks", &RECREATES, lasting())).await;
+    arena.create(&job("asks", &RECREATES, &lasting())).await;
     arena.adopted("Job", "asks").await;
     let before = uid(&arena, "Job", "asks").await;
     arena.update_secret("db", &[("k", "two")]).await;
@@ -636,7 +642,7 @@ async fn one_whose_successor_is_refused_stays_until_it_is_not() {
     let arena = Arena::new("batch-job-refused").await;
     let _reroll = with(arena.reroll()).start().await;
     arena.secret("db", &[("k", "one")]).await;
-    let mut manifest = job("asks", &RECREATES, lasting());
+    let mut manifest = job("asks", &RECREATES, &lasting());
     manifest["metadata"]["labels"] = json!({ "refuse": "true" });
     arena.create(&manifest).await;
     arena.adopted("Job", "asks").await;
@@ -660,7 +666,7 @@ async fn one_that_cannot_be_created_any_more_is_kept_until_it_can() {
     let arena = Arena::new("batch-job-kept").await;
     let reroll = with(arena.reroll()).start().await;
     arena.secret("db", &[("k", "one")]).await;
-    let mut manifest = job("asks", &RECREATES, lasting());
+    let mut manifest = job("asks", &RECREATES, &lasting());
     manifest["metadata"]["labels"] = json!({ "refuse": "true" });
     manifest["metadata"]["finalizers"] = json!(["example.com/hold"]);
     arena.create(&manifest).await;

@@ -14,7 +14,7 @@ use kube::core::{DynamicObject, ObjectMeta, TypeMeta};
 use serde_json::{Value, json};
 
 use super::{
-    CRON_JOB, JOB, Kind, Means, WorkloadKind,
+    CRON_JOB, JOB, Kind, Means,
     annotation::{LAST_RESTART, OBSERVED, RESTARTED_FOR},
 };
 use crate::model::version::Digest;
@@ -52,10 +52,9 @@ impl Standing {
     /// Reads it off an object.
     pub(super) fn read(kind: Kind, object: &DynamicObject) -> Self {
         match kind.means {
-            Means::Template | Means::RestartAt => Self::Active,
             Means::Run | Means::Recreate if is_over(object) => Self::Over,
             Means::Run | Means::Recreate if is_suspended(object) => Self::Suspended,
-            Means::Run | Means::Recreate => Self::Active,
+            _ => Self::Active,
         }
     }
 }
@@ -113,7 +112,7 @@ pub fn run(cron_job: &DynamicObject, mark: &str) -> DynamicObject {
         serde_json::from_value(of_template("/metadata/annotations")).unwrap_or_default();
     annotations.insert(INSTANTIATE.0.to_owned(), INSTANTIATE.1.to_owned());
     DynamicObject {
-        types: types(),
+        types: Some(types()),
         metadata: ObjectMeta {
             name: Some(run_name(&name, mark)),
             namespace: cron_job.metadata.namespace.clone(),
@@ -159,7 +158,7 @@ pub fn replacement(job: &DynamicObject, mark: &str, last_restart: &str) -> Dynam
         all
     });
     DynamicObject {
-        types: types(),
+        types: Some(types()),
         metadata: ObjectMeta {
             name: job.metadata.name.clone(),
             namespace: job.metadata.namespace.clone(),
@@ -173,12 +172,11 @@ pub fn replacement(job: &DynamicObject, mark: &str, last_restart: &str) -> Dynam
     }
 }
 
-fn types() -> Option<TypeMeta> {
-    let row: &WorkloadKind = &JOB;
-    Some(TypeMeta {
-        api_version: row.api_version(),
-        kind: row.kind.to_owned(),
-    })
+fn types() -> TypeMeta {
+    TypeMeta {
+        api_version: JOB.api_version(),
+        kind: JOB.kind.to_owned(),
+    }
 }
 
 /// In the pod template of a Job's spec, whose maps may be missing or null.

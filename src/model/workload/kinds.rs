@@ -52,6 +52,8 @@ pub enum Revisions {
     ReplicaSets,
     /// `ControllerRevision`s
     ControllerRevisions,
+    /// It is its only one: its template cannot change.
+    Itself,
 }
 
 /// The kinds that every cluster has.
@@ -141,7 +143,7 @@ pub static JOB: WorkloadKind = WorkloadKind {
     template: TEMPLATE,
     optional: false,
     means: Means::Recreate,
-    revisions: None,
+    revisions: Some(Revisions::Itself),
 };
 
 /// Where nearly all kinds have it.
