@@ -10,9 +10,8 @@ use kube::{
     core::DynamicObject,
 };
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 
-use super::restart::Failure;
+use super::failure::{Failure, within};
 use crate::model::{WorkloadKey, workload::JOB};
 
 /// What marks such a Secret.
@@ -84,26 +83,24 @@ impl Store {
             ..Secret::default()
         };
         let params = PostParams::default();
-        done(timeout(self.timeout, self.api.create(&params, &secret)).await)
+        within(self.timeout, self.api.create(&params, &secret))
+            .await
+            .map(drop)
     }
 
     /// Keeps it no more.
     pub(super) async fn drop(&self, uid: &str) -> Result<(), Failure> {
         let (name, params) = (name(uid), DeleteParams::default());
-        match done(timeout(self.timeout, self.api.delete(&name, &params)).await) {
-            Err(Failure::Gone) => Ok(()),
-            answer => answer,
+        match within(self.timeout, self.api.delete(&name, &params)).await {
+            Ok(_) | Err(Failure::Gone) => Ok(()),
+            Err(failure) => Err(failure),
         }
     }
 
     /// All that are kept. What cannot be read is left where it is, and said.
     pub(super) async fn all(&self) -> Result<Vec<Kept>, Failure> {
         let params = ListParams::default().labels(&format!("{LABEL}={OF}"));
-        let list = match timeout(self.timeout, self.api.list(&params)).await {
-            Err(_) => return Err(Failure::Timeout),
-            Ok(Err(error)) => return Err(Failure::of(&error)),
-            Ok(Ok(list)) => list,
-        };
+        let list = within(self.timeout, self.api.list(&params)).await?;
         let read = |secret: Secret| {
             let json = secret.data.as_ref().and_then(|data| data.get(FIELD));
             // The error's own text might quote the manifest.
@@ -123,12 +120,4 @@ impl Store {
 
 fn name(uid: &str) -> String {
     format!("reroll-kept-job-{uid}")
-}
-
-fn done<T>(answer: Result<kube::Result<T>, tokio::time::error::Elapsed>) -> Result<(), Failure> {
-    match answer {
-        Err(_) => Err(Failure::Timeout),
-        Ok(Err(error)) => Err(Failure::of(&error)),
-        Ok(Ok(_)) => Ok(()),
-    }
 }

@@ -8,6 +8,7 @@
 pub mod adoption;
 mod confirm;
 pub mod digest_key;
+mod failure;
 pub mod housekeeping;
 pub mod intents;
 pub mod kept;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 
-use super::{Controller, Judged, intents::Held, restart::Failure};
+use super::{Controller, Judged, failure::Failure, intents::Held};
 use crate::{
     model::{Cause, Outcome, SourceName, WorkloadKey, decide::Lookup, policy::Complaint},
     ops::events::EventType,

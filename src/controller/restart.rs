@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Controller,
     confirm::Unconfirmed,
+    failure::Failure,
     intents::{Finish, Held, Intent},
     run_now::NotRun,
 };
@@ -64,49 +65,6 @@ const HANGS: Duration = Duration::from_mins(2);
 
 /// How often is looked whether a CronJob's active run has ended, at the least; its own runs show in its status sooner.
 const RUN_AGAIN: Duration = Duration::from_secs(10);
-
-/// Why a write of a workload failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// The workload does not exist any more.
-    Gone,
-    /// It is not as it was, or something refuses the patch: which of both cannot be told from the answer.
-    Conflict,
-    /// RBAC or an admission policy does not allow it.
-    Forbidden,
-    /// The API server is overloaded.
-    Overloaded,
-    /// No answer in time; the write may have been made.
-    Timeout,
-    /// Anything else.
-    Other,
-}
-
-impl Failure {
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Gone => "gone",
-            Self::Conflict => "conflict",
-            Self::Forbidden => "forbidden",
-            Self::Overloaded => "overloaded",
-            Self::Timeout => "timeout",
-            Self::Other => "other",
-        }
-    }
-
-    pub(super) fn of(error: &kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) => match status.code {
-                404 => Self::Gone,
-                409 | 422 => Self::Conflict,
-                401 | 403 => Self::Forbidden,
-                429 => Self::Overloaded,
-                _ => Self::Other,
-            },
-            _ => Self::Other,
-        }
-    }
-}
 
 /// A workload that failed is tried again after a time that grows to a minute.
 pub(super) fn backoff(attempts: u32) -> Duration {

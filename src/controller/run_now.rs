@@ -16,7 +16,10 @@ use kube::{
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{Controller, restart::Failure};
+use super::{
+    Controller,
+    failure::{Failure, within},
+};
 use crate::model::{
     WorkloadKey,
     annotation::{FIELD_MANAGER, OBSERVED},
@@ -90,14 +93,11 @@ impl Controller {
             return Ok(true);
         }
         let last = run_name(name, last);
-        match timeout(self.request_timeout, jobs.get_opt(&last)).await {
-            Err(_) => Err(Failure::Timeout),
-            Ok(Err(error)) => Err(Failure::of(&error)),
-            Ok(Ok(job)) => Ok(job.is_some_and(|job| {
-                job.metadata.deletion_timestamp.is_none()
-                    && Workload::read(&JOB, &job).standing != Standing::Over
-            })),
-        }
+        let job = within(self.request_timeout, jobs.get_opt(&last)).await?;
+        Ok(job.is_some_and(|job| {
+            job.metadata.deletion_timestamp.is_none()
+                && Workload::read(&JOB, &job).standing != Standing::Over
+        }))
     }
 
     fn last_mark(&self, key: &WorkloadKey) -> String {
@@ -113,14 +113,10 @@ impl Controller {
         known: &Workload,
     ) -> Result<DynamicObject, Failure> {
         let api = self.workloads(key);
-        let object = match timeout(self.request_timeout, api.get_opt(&key.name)).await {
-            Err(_) => return Err(Failure::Timeout),
-            Ok(Err(error)) => return Err(Failure::of(&error)),
-            Ok(Ok(None)) => {
-                self.workload_deleted(key);
-                return Err(Failure::Gone);
-            }
-            Ok(Ok(Some(object))) => object,
+        let found = within(self.request_timeout, api.get_opt(&key.name)).await?;
+        let Some(object) = found else {
+            self.workload_deleted(key);
+            return Err(Failure::Gone);
         };
         let annotations = object.metadata.annotations.as_ref();
         let same = object.metadata.uid.as_deref() == Some(&known.uid)

@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, Mutex},
 };
 
@@ -707,4 +708,99 @@ async fn one_that_cannot_be_created_any_more_is_kept_until_it_can() {
 async fn refuse(arena: &Arena) -> Policy {
     let expression = "!has(object.metadata.labels) || !('refuse' in object.metadata.labels)";
     Policy::enforce(arena, &["deployments", "jobs"], expression).await
+}
+
+// === both ===
+
+/// A kubeconfig of a ServiceAccount that has what the chart grants, for both kinds, in the arena's namespace.
+async fn with_rights_of_the_chart(arena: &Arena) -> PathBuf {
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/reroll");
+    let (name, own) = (&arena.namespace, &arena.own_namespace);
+    let set = format!(
+        "kinds.optional={{cronjobs,jobs}},watch.namespaces={{{name}}},namespaceOverride={own}"
+    );
+    let template = [
+        "template",
+        name,
+        chart,
+        "--set",
+        &set,
+        "--set",
+        "fullnameOverride=reroll",
+    ];
+    let only = [
+        "--show-only",
+        "templates/rbac.yaml",
+        "--show-only",
+        "templates/serviceaccount.yaml",
+    ];
+    let rendered = arena.helm(&[&template[..], &only].concat()).await.ok().out;
+    // Each test has a cluster role of its own.
+    let rendered = rendered.replace(
+        "kind: ClusterRole\nmetadata:\n  name: reroll",
+        &format!("kind: ClusterRole\nmetadata:\n  name: {name}"),
+    );
+    let rendered = rendered.replace(
+        "kind: ClusterRole\n  name: reroll",
+        &format!("kind: ClusterRole\n  name: {name}"),
+    );
+    let rendered = rendered.replace(
+        "kind: ClusterRoleBinding\nmetadata:\n  name: reroll",
+        &format!("kind: ClusterRoleBinding\nmetadata:\n  name: {name}"),
+    );
+    // Objects of two namespaces.
+    let mut apply = arena.cluster.kubectl();
+    let manifest = std::env::temp_dir().join(format!("{name}.yaml"));
+    std::fs::write(&manifest, rendered).unwrap();
+    let applied = apply.args(["apply", "-f"]).arg(&manifest).output().unwrap();
+    assert!(applied.status.success(), "{applied:?}");
+    std::fs::remove_file(&manifest).unwrap();
+    let said = arena
+        .kubectl(&["create", "token", "reroll", "--namespace", own])
+        .await
+        .ok();
+    let kubeconfig = std::env::temp_dir().join(format!("{name}.kubeconfig"));
+    std::fs::copy(arena.cluster.kubeconfig(), &kubeconfig).unwrap();
+    let token = format!("--token={}", said.out.trim());
+    let steps: [&[&str]; 2] = [
+        &["config", "set-credentials", "account", &token],
+        &["config", "set-context", "--current", "--user", "account"],
+    ];
+    for step in steps {
+        let mut kubectl = std::process::Command::new(arena.tool("kubectl"));
+        let kubectl = kubectl.arg("--kubeconfig").arg(&kubeconfig).args(step);
+        assert!(kubectl.output().unwrap().status.success());
+    }
+    kubeconfig
+}
+
+#[tokio::test]
+async fn the_rights_that_the_chart_grants_are_enough() {
+    let arena = Arena::new("batch-rights").await;
+    let kubeconfig = with_rights_of_the_chart(&arena).await;
+    let reroll = with(arena.reroll())
+        .kubeconfig(kubeconfig.clone())
+        .flag("--digest-key-secret", "reroll-digest-key")
+        .without_webhook();
+    let reroll = reroll.start().await;
+    arena.secret("db", &[("k", "one")]).await;
+    let mut alone = cron_job("alone", &RUNS, &lasting());
+    alone["spec"]["concurrencyPolicy"] = json!("Forbid");
+    arena.create(&alone).await;
+    arena.create(&job("asks", &RECREATES, &lasting())).await;
+    arena.adopted("CronJob", "alone").await;
+    arena.adopted("Job", "asks").await;
+    let recorder = arena.record().await;
+    let jobs = Jobs::watch(&arena).await;
+    arena.update_secret("db", &[("k", "two")]).await;
+    jobs.are(&arena, &recorder, "alone", 1).await;
+    jobs.are(&arena, &recorder, "asks", 2).await;
+    arena.update_secret("db", &[("k", "three")]).await;
+    arena.event("alone", "it runs again after that").await;
+    jobs.are(&arena, &recorder, "asks", 3).await;
+    nothing_is_kept(&arena).await;
+    let log = reroll.log();
+    assert!(!log.contains("forbidden") && !log.contains("403"), "{log}");
+    assert!(reroll.stop().await);
+    std::fs::remove_file(kubeconfig).unwrap();
 }

@@ -21,7 +21,7 @@ use crate::model::version::Digest;
 
 /// What a Job's name may have: pods carry it as the value of a label.
 const NAME_LENGTH: usize = 63;
-/// Hexadecimal digits of the mark in the name of a run.
+/// Letters and digits for the mark in the name of a run.
 const MARK_LENGTH: usize = 10;
 /// What `kubectl create job --from` says of the Jobs it makes.
 const INSTANTIATE: (&str, &str) = ("cronjob.kubernetes.io/instantiate", "manual");
@@ -88,8 +88,13 @@ pub fn runs_alone(cron_job: &DynamicObject) -> bool {
 
 /// The name of the run for a mark: a DNS label.
 pub fn run_name(cron_job: &str, mark: &str) -> String {
-    let mark = format!("{:x}", Digest::plain([mark.as_bytes()]));
-    let mark = &mark[..mark.len().min(MARK_LENGTH)];
+    let mark = Digest::plain([mark.as_bytes()]).to_string();
+    let legal = |letter: char| match letter {
+        '-' => '0',
+        '_' => '1',
+        letter => letter.to_ascii_lowercase(),
+    };
+    let mark: String = mark.chars().map(legal).take(MARK_LENGTH).collect();
     let name: String = cron_job
         .chars()
         .map(|letter| if letter == '.' { '-' } else { letter })
@@ -222,7 +227,7 @@ mod tests {
         }
         assert_ne!(run_name("backup", "a"), run_name("backup", "b"));
         // A name that is made again after an upgrade must be the same.
-        assert_eq!(run_name("backup", "mark"), "backup-a4e26969ac");
+        assert_eq!(run_name("backup", "mark"), "backup-pojpaawevl");
     }
 
     proptest! {
