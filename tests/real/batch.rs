@@ -712,7 +712,7 @@ async fn refuse(arena: &Arena) -> Policy {
 
 // === both ===
 
-/// A kubeconfig of a ServiceAccount that has what the chart grants, for both kinds, in the arena's namespace.
+/// A kubeconfig of an account that has what the chart grants, for both kinds, in the arena's namespace.
 async fn with_rights_of_the_chart(arena: &Arena) -> PathBuf {
     let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/reroll");
     let (name, own) = (&arena.namespace, &arena.own_namespace);
