@@ -215,7 +215,7 @@ impl Controller {
             return Finish::Over;
         }
         let mark = &next.restarted_for;
-        let mut what = "restarted".to_owned();
+        let mut run = None;
         if known.restart_by == RestartBy::Recreate {
             let begun = self
                 .recreate(intent, &known, causes, mark, &last_restart)
@@ -228,7 +228,7 @@ impl Controller {
         }
         if known.restart_by == RestartBy::Run {
             match self.run_now(key, &known, mark).await {
-                Ok(job) => what = format!("ran Job {job}"),
+                Ok(job) => run = Some(format!("ran Job {job}")),
                 Err(NotRun::Busy) => {
                     if self.intents().hold(key, Some(Held::Running)) {
                         self.report_running(key);
@@ -252,10 +252,9 @@ impl Controller {
                 }
                 self.state.metrics.intent_ended(IntentOutcome::Done);
                 self.state.metrics.reacted(intent.since.elapsed());
-                tracing::info!(workload = %key, what, causes = told, "restarted a workload");
-                let what = (known.restart_by == RestartBy::Run).then_some(what.as_str());
-                self.report_restart(key, causes, intent.attempts, what);
-                if known.restart_by == RestartBy::Run {
+                tracing::info!(workload = %key, run, causes = told, "restarted a workload");
+                self.report_restart(key, causes, intent.attempts, run.as_deref());
+                if run.is_some() {
                     self.count_once(key);
                 } else {
                     self.intents().restarted(key, Instant::now());
