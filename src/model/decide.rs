@@ -301,18 +301,15 @@ pub fn fresh(
     key: &DigestKey,
 ) -> String {
     let versions = Fold::of(key, &next.entries, subject.uses);
-    let mut parts = vec![
-        "restarted-for".to_owned(),
-        subject.uid.to_owned(),
-        before.map_or_else(String::new, |old| old.restarted_for.clone()),
-    ];
     let next_run = before.is_some() && subject.restarted_for.is_none();
+    let mut parts = vec!["restarted-for".to_owned(), subject.uid.to_owned()];
     if !next_run {
-        parts.extend([
-            subject.generation.to_string(),
-            subject.restarted_for.unwrap_or_default().to_owned(),
-            before.map_or(0, |old| old.sequence).to_string(),
-        ]);
+        parts.push(subject.generation.to_string());
+        parts.push(subject.restarted_for.unwrap_or_default().to_owned());
+    }
+    parts.push(before.map_or_else(String::new, |old| old.restarted_for.clone()));
+    if !next_run {
+        parts.push(before.map_or(0, |old| old.sequence).to_string());
     }
     for fold in [Some(&versions), next.fold.as_ref()].into_iter().flatten() {
         parts.extend([fold.names.clone(), fold.uids.clone(), fold.data.clone()]);
