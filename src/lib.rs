@@ -44,7 +44,8 @@
 //! 3. Each of them is judged ([`controller::Controller::judge`]): *restart: recreated*. An intent is filed
 //!    ([`controller::intents`]) and waits for the quiet period, so that several changes become one restart.
 //! 4. When it is due it is judged again and carried out by one patch ([`controller::restart`]). Deployments, `StatefulSet`s
-//!    and `DaemonSet`s roll by themselves from there.
+//!    and `DaemonSet`s roll by themselves from there. What cannot roll takes more than a patch: a CronJob's run is made first
+//!    (`controller::run_now`), and another Job takes a Job's place (`controller::recreate`).
 //! 5. The patch passes the webhook for workloads untouched. Everybody else's writes do not: [`webhook::workloads`] keeps
 //!    reroll's annotations as reroll wrote them, and where a write changes the pod template anyway it records the
 //!    versions of that moment, so that the workload is not restarted a second time ([`model::stamp`]).

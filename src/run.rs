@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     admission::{bind, check_api_server},
-    tasks::{spawn_controller, spawn_key_watch, with_alerts},
+    tasks::{Start, equipped, spawn_key_watch},
 };
 use crate::{
     config::Settings,
@@ -249,17 +249,17 @@ impl Parts {
             leadership.clone(),
             health.liveness.heartbeat("restarts", STALLED),
         );
-        let controller = with_alerts(controller, settings.alerts.clone(), tasks, &stop.all)?;
+        let controller = equipped(controller, settings, &client, tasks, &stop.all)?;
         let controller = Arc::new(controller.with_probe(surroundings.probe));
         spawn_key_watch(&controller, store.clone(), tasks, &stop.all);
-        let listed = spawn_controller(
-            &controller,
+        let start = Start {
+            controller: &controller,
             cluster,
-            &client,
-            &health.readiness,
+            client: &client,
             tasks,
             stop,
-        );
+        };
+        let listed = start.all(&health.readiness);
         view(&metrics, &state, &controller);
         let mut parts = Self {
             state,
@@ -342,7 +342,8 @@ fn view(metrics: &Metrics, state: &Arc<State>, controller: &Arc<Controller>) {
     });
     let controller = Arc::clone(controller);
     metrics.view_pending(move || {
-        let (intents, oldest, held_back) = controller.intents().pending();
+        let (intents, oldest, mut held_back) = controller.intents().pending();
+        held_back.push(("recreating", controller.recreating() as u64));
         Pending {
             intents: intents as u64,
             oldest: oldest.map(|at| at.elapsed()),

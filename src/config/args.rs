@@ -76,7 +76,10 @@ pub(super) struct ClusterArgs {
     )]
     pub(super) namespaces: Vec<String>,
 
-    /// Kinds of other projects to restart as well, where the cluster has them, separated by commas; empty for none
+    /// More kinds to restart, separated by commas; empty for none
+    ///
+    /// `rollouts` and `deploymentconfigs` where the cluster has them; `cronjobs` and `jobs` where they
+    /// ask for it, which takes rights to create Jobs, and to delete them.
     #[arg(
         long,
         value_name = "KINDS",
@@ -276,13 +279,17 @@ pub(super) struct OpsArgs {
     pub(super) drain_delay: Duration,
 }
 
-/// A kind that reroll knows, and not every cluster has.
+/// A kind that reroll knows, and not every cluster has or not everybody wants restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OptionalKind {
     /// Argo Rollouts.
     Rollouts,
     /// `OpenShift`'s.
     DeploymentConfigs,
+    /// Those with `reroll.dev/on-change: run-now`.
+    CronJobs,
+    /// Those with `reroll.dev/on-change: recreate`.
+    Jobs,
 }
 
 impl OptionalKind {
@@ -292,8 +299,10 @@ impl OptionalKind {
             "" => Ok(None),
             "rollouts" => Ok(Some(Self::Rollouts)),
             "deploymentconfigs" => Ok(Some(Self::DeploymentConfigs)),
+            "cronjobs" => Ok(Some(Self::CronJobs)),
+            "jobs" => Ok(Some(Self::Jobs)),
             _ => Err(
-                "expected rollouts or deploymentconfigs; --workload-kind is for all other kinds",
+                "expected rollouts, deploymentconfigs, cronjobs or jobs; --workload-kind is for all other kinds",
             ),
         }
     }

@@ -19,7 +19,7 @@ use crate::model::{
     annotation::reloader,
     conventions::Vocabulary,
     policy::{IgnoredKinds, OnDelete, OnRecreate},
-    workload::{DEPLOYMENT_CONFIG, KINDS, Kinds, ROLLOUT},
+    workload::{CRON_JOB, DEPLOYMENT_CONFIG, JOB, KINDS, Kinds, ROLLOUT},
 };
 
 impl RunArgs {
@@ -82,10 +82,16 @@ impl From<RunArgs> for Settings {
 impl ClusterArgs {
     /// The built-in kinds that are wanted.
     fn built_in(&self) -> impl Iterator<Item = Kind> {
-        let wants = |kind| self.optional_kinds.contains(&Some(kind));
-        let rollouts = wants(OptionalKind::Rollouts).then_some(&ROLLOUT);
-        let configs = wants(OptionalKind::DeploymentConfigs).then_some(&DEPLOYMENT_CONFIG);
-        KINDS.iter().chain(rollouts).chain(configs)
+        let known: [(_, Kind); 4] = [
+            (OptionalKind::Rollouts, &ROLLOUT),
+            (OptionalKind::DeploymentConfigs, &DEPLOYMENT_CONFIG),
+            (OptionalKind::CronJobs, &CRON_JOB),
+            (OptionalKind::Jobs, &JOB),
+        ];
+        let wanted = known
+            .into_iter()
+            .filter(|(kind, _)| self.optional_kinds.contains(&Some(*kind)));
+        KINDS.iter().chain(wanted.map(|(_, row)| row))
     }
 
     fn check_kinds(&self) -> Result<(), ConfigError> {

@@ -86,8 +86,8 @@ const REFUSED: &[(&[&str], &[&str])] = &[
         &["--workload-kind names a.b/App"],
     ),
     (
-        &["--no-webhook", "--optional-kinds=cronjobs"],
-        &["--optional-kinds <KINDS>", "rollouts or deploymentconfigs"],
+        &["--no-webhook", "--optional-kinds=replicasets"],
+        &["--optional-kinds <KINDS>", "cronjobs or jobs"],
     ),
     (&["--tls-cert=a"], &["--tls-cert needs --tls-key as well"]),
     (&["--tls-key=a"], &["--tls-key needs --tls-cert as well"]),
@@ -253,6 +253,15 @@ fn kinds_come_from_flags() {
         kinds(&["--optional-kinds=rollouts", "--workload-kind="]),
         "argoproj.io/v1alpha1/Rollout"
     );
+    let batch = parse(&["--no-webhook", "--optional-kinds=jobs,cronjobs"]).unwrap();
+    let batch: Vec<_> = batch
+        .cluster
+        .kinds
+        .iter()
+        .skip(3)
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(batch, ["batch/v1/CronJob", "batch/v1/Job"]);
     let more = kinds(&[
         "--workload-kind=a.b/v1/App,a.c/v1/App",
         "--workload-kind=a.b/v1/Bee",

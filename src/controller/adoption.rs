@@ -23,7 +23,7 @@ use crate::{
         decide::{Lookup, restart_for},
         policy::OnAdopt,
         source::containers_using,
-        workload::{Kind, Revisions},
+        workload::{Kind, Means, Revisions},
     },
     ops::events::EventType,
 };
@@ -93,6 +93,10 @@ impl Controller {
         key: &WorkloadKey,
         missing: &[SourceName],
     ) -> Result<bool, ()> {
+        if key.kind.means == Means::Run {
+            // Runs that wait go on when it is there, and others begin with it.
+            return Ok(false);
+        }
         let Some(object) = self.object(key).await? else {
             return Ok(false);
         };
@@ -129,15 +133,19 @@ impl Controller {
         let Some(revisions) = key.kind.revisions else {
             return Ok(None);
         };
-        let object = self.object(key).await?;
-        let found = object
-            .as_ref()
-            .and_then(|object| Some((object.uid()?, selector(key.kind, object)?)));
+        let Some(object) = self.object(key).await? else {
+            return Ok(None);
+        };
+        let found = object.uid().zip(selector(key.kind, &object));
         let Some((uid, selector)) = found else {
             return Ok(None);
         };
         let params = ListParams::default().labels_from(&selector);
         match revisions {
+            Revisions::Itself => {
+                let made = object.metadata.creation_timestamp.as_ref();
+                Ok(made.map(|time| time.0.as_second()))
+            }
             Revisions::ReplicaSets => self.newest_owned::<ReplicaSet>(key, &uid, &params).await,
             Revisions::ControllerRevisions => {
                 self.newest_owned::<ControllerRevision>(key, &uid, &params)

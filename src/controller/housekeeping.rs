@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Controller,
+    failure::Failure,
     intents::{Bounds, Finish, Held, Intent, Intents, Pacing},
-    restart::{Failure, backoff},
+    restart::backoff,
 };
 use crate::model::{WorkloadKey, patch, policy::OnAdopt};
 

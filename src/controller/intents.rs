@@ -264,7 +264,7 @@ impl Intents {
         self.settled(workload);
         self.held.remove(workload);
         self.complaints.remove(workload);
-        self.each.remove(workload);
+        // Its limit stays until it expires: a Job that is re-created has the same name.
         self.rolling.remove(workload);
     }
 

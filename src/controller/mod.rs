@@ -8,16 +8,20 @@
 pub mod adoption;
 mod confirm;
 pub mod digest_key;
+mod failure;
 pub mod housekeeping;
 pub mod intents;
+pub mod kept;
 pub mod key_watch;
 pub mod kinds;
 pub mod lease;
 mod provided;
 pub mod pulse;
 pub mod reconcile;
+mod recreate;
 pub mod report;
 pub mod restart;
+mod run_now;
 pub mod selection;
 pub mod watch;
 
@@ -35,8 +39,10 @@ use tokio::{sync::Notify, time::Instant};
 use self::{
     housekeeping::Housekeeping,
     intents::{Bounds, Held, Intents, Pacing},
+    kept::Store,
     kinds::Served,
     lease::Leadership,
+    recreate::Recreations,
     restart::Probe,
     selection::Selection,
 };
@@ -79,6 +85,10 @@ pub struct Controller {
     /// What the kinds that not every cluster has are called.
     served: Mutex<Served>,
     selection: Selection,
+    /// Where Jobs are kept that are being re-created, if any may be.
+    kept: Option<Store>,
+    recreations: Mutex<Recreations>,
+    recreations_changed: Notify,
     /// Shows that the restart loop is alive.
     heartbeat: Heartbeat,
     probe: Probe,
@@ -126,6 +136,9 @@ impl Controller {
             leadership,
             served: Mutex::default(),
             selection: Selection::default(),
+            kept: None,
+            recreations: Mutex::default(),
+            recreations_changed: Notify::new(),
             heartbeat,
             probe: Arc::new(|_| {}),
             listed: AtomicBool::new(false),
@@ -206,6 +219,9 @@ impl Controller {
     }
 
     fn take_in(&self, key: &WorkloadKey, workload: Workload) {
+        if workload.is_left_alone() {
+            return self.forget(key);
+        }
         let rolling = workload.rollout == Rollout::Rolling && !workload.restarted_for.is_empty();
         if self.intents().rolls(key, rolling, Instant::now()) {
             self.intents_changed.notify_one();
@@ -225,6 +241,11 @@ impl Controller {
 
     /// A workload is gone.
     pub fn workload_deleted(&self, key: &WorkloadKey) {
+        self.forget(key);
+        self.recreate_next(key);
+    }
+
+    fn forget(&self, key: &WorkloadKey) {
         self.state.index_mut().delete_workload(key);
         self.intents().forget(key);
         self.housekeeping().forget(key);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 
-use super::{Controller, Judged, intents::Held, restart::Failure};
+use super::{Controller, Judged, failure::Failure, intents::Held};
 use crate::{
     model::{Cause, Outcome, SourceName, WorkloadKey, decide::Lookup, policy::Complaint},
     ops::events::EventType,
@@ -16,8 +16,14 @@ use crate::{
 const MOST_COMPLAINTS: usize = 5;
 
 impl Controller {
-    /// A workload was restarted, after so many tries that failed.
-    pub(super) fn report_restart(&self, key: &WorkloadKey, causes: &[Cause], attempts: u32) {
+    /// A workload was restarted, after so many tries that failed. `what`: how, where that is no restart of itself.
+    pub(super) fn report_restart(
+        &self,
+        key: &WorkloadKey,
+        causes: &[Cause],
+        attempts: u32,
+        what: Option<&str>,
+    ) {
         self.alerts
             .restarted(key, causes, attempts + 1, (self.state.clock)());
         for cause in causes {
@@ -29,7 +35,7 @@ impl Controller {
                 self.reference(key),
                 EventType::Normal,
                 "Restarted",
-                cause.to_string(),
+                what.map_or_else(|| cause.to_string(), |what| format!("{what}: {cause}")),
                 secondary,
             );
         }
@@ -48,15 +54,7 @@ impl Controller {
             tracing::debug!(workload = %key, attempts, "a workload was written by somebody else, deciding again");
             return;
         }
-        let why = match failure {
-            Failure::Forbidden => "RBAC or an admission policy does not allow it",
-            Failure::Conflict => {
-                "the patch is refused, by an admission webhook, a policy or its schema"
-            }
-            Failure::Overloaded => "the API server is overloaded",
-            Failure::Timeout => "the API server did not answer in time",
-            Failure::Gone | Failure::Other => "the API server answered with an error",
-        };
+        let why = why(failure);
         tracing::warn!(workload = %key, failure = failure.as_str(), attempts, "could not restart a workload, trying again");
         self.alerts
             .failing(key, causes, attempts + 1, why, (self.state.clock)());
@@ -66,6 +64,54 @@ impl Controller {
             EventType::Warning,
             "RestartFailed",
             note,
+            None,
+        );
+    }
+
+    /// A Job was created again that an earlier process deleted: why is known only as it was written down.
+    pub(super) fn report_recreated_late(&self, key: &WorkloadKey, last_restart: String) {
+        self.events.publish(
+            self.reference(key),
+            EventType::Normal,
+            "Restarted",
+            last_restart,
+            None,
+        );
+    }
+
+    /// A Job that was deleted cannot be created again, after so many tries.
+    pub(super) fn report_not_recreated(
+        &self,
+        key: &WorkloadKey,
+        causes: &[Cause],
+        failure: Failure,
+        attempts: u32,
+    ) {
+        let why = why(failure);
+        tracing::warn!(workload = %key, failure = failure.as_str(), attempts, "could not create a Job again yet: it is kept, trying again");
+        self.alerts
+            .failing(key, causes, attempts, why, (self.state.clock)());
+        let note = format!(
+            "not created again yet, and kept in a Secret of reroll's namespace; trying again: {why}"
+        );
+        self.events.publish(
+            self.reference(key),
+            EventType::Warning,
+            "RestartFailed",
+            note,
+            None,
+        );
+    }
+
+    /// A CronJob lets only one run at a time, and there is one.
+    pub(super) fn report_running(&self, key: &WorkloadKey) {
+        tracing::info!(workload = %key, "a CronJob runs when its active run is over");
+        let note = "a run is active, and its concurrencyPolicy lets only one run at a time: it runs again after that";
+        self.events.publish(
+            self.reference(key),
+            EventType::Normal,
+            "RestartWaits",
+            note.to_owned(),
             None,
         );
     }
@@ -112,14 +158,15 @@ impl Controller {
             }
             Held::Unreadable => (
                 "OptInUnreadable",
-                "nothing of reroll.dev/restart-on can be read: nothing restarts".to_owned(),
+                "nothing of its opt-in can be read: nothing restarts".to_owned(),
             ),
             Held::NewerFormat => (
                 "NewerFormat",
                 "reroll.dev/observed was written by a newer reroll: nothing restarts".to_owned(),
             ),
-            // One of many at once, for a moment: the watch of the digest key says what is wrong, once for all.
-            Held::UnknownKey => return,
+            // One of many at once, for a moment: the watch of the digest key says what is wrong, once for all. A run that
+            // is active is told of when it is found.
+            Held::UnknownKey | Held::Running => return,
             Held::NoRoom => return self.report_no_room(key),
             Held::Dropped => return self.report_dropped(key),
             Held::Paused => ("NotRolling", "it was restarted, but it is paused: its pods roll when it is resumed".to_owned()),
@@ -231,7 +278,10 @@ impl Controller {
         let news = {
             let mut intents = self.intents();
             // Whether there is room by now, or a place, shows when it is written; until then it is no news.
-            let no_room = matches!(intents.held(key), Some(Held::NoRoom | Held::Dropped));
+            let no_room = matches!(
+                intents.held(key),
+                Some(Held::NoRoom | Held::Dropped | Held::Running)
+            );
             if held.is_none() && no_room && (restarts || judged.unwritten) {
                 false
             } else {
@@ -288,5 +338,18 @@ impl Controller {
             resource_version,
             ..ObjectReference::default()
         }
+    }
+}
+
+/// Why a write did not go through, for people.
+fn why(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Forbidden => "RBAC or an admission policy does not allow it",
+        Failure::Conflict => {
+            "the write is refused, by an admission webhook, a policy or its schema"
+        }
+        Failure::Overloaded => "the API server is overloaded",
+        Failure::Timeout => "the API server did not answer in time",
+        Failure::Gone | Failure::Other => "the API server answered with an error",
     }
 }

@@ -20,12 +20,16 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Controller,
     confirm::Unconfirmed,
+    failure::Failure,
     intents::{Finish, Held, Intent},
+    run_now::NotRun,
 };
 use crate::{
     model::{
-        Cause, Decision, Observed, Outcome, WorkloadKey, annotation::FIELD_MANAGER, patch,
-        workload::Workload,
+        Cause, Decision, Observed, Outcome, WorkloadKey,
+        annotation::FIELD_MANAGER,
+        patch,
+        workload::{RestartBy, Workload},
     },
     ops::metrics::labels::IntentOutcome,
 };
@@ -36,12 +40,18 @@ const LAST_RESTART_LENGTH: usize = 1024;
 /// A moment of a restart that tests end the process at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// Everything is decided, and nothing is sent yet.
+    /// Everything is decided, and nothing is sent yet; but for the run of a CronJob, which is made by then.
     BeforePatch,
     /// The API server has answered, and nobody has looked at the answer.
     AnswerUnread,
     /// The answer was taken over, and nothing more was done.
     AfterPatch,
+    /// The manifest of a Job that is to be re-created is kept.
+    Kept,
+    /// The API server has answered that the Job is being deleted, and nobody has looked at the answer.
+    Deleted,
+    /// The new Job is created, as far as the API server is concerned.
+    Created,
 }
 
 /// Is told of each [`Moment`].
@@ -53,48 +63,8 @@ pub(super) const BEAT: Duration = Duration::from_secs(1);
 /// When some restarts are under way and none has ended for this long, they hang: every call has a timeout of a fraction.
 const HANGS: Duration = Duration::from_mins(2);
 
-/// Why a write of a workload failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// The workload does not exist any more.
-    Gone,
-    /// It is not as it was, or something refuses the patch: which of both cannot be told from the answer.
-    Conflict,
-    /// RBAC or an admission policy does not allow it.
-    Forbidden,
-    /// The API server is overloaded.
-    Overloaded,
-    /// No answer in time; the write may have been made.
-    Timeout,
-    /// Anything else.
-    Other,
-}
-
-impl Failure {
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Gone => "gone",
-            Self::Conflict => "conflict",
-            Self::Forbidden => "forbidden",
-            Self::Overloaded => "overloaded",
-            Self::Timeout => "timeout",
-            Self::Other => "other",
-        }
-    }
-
-    fn of(error: &kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) => match status.code {
-                404 => Self::Gone,
-                409 | 422 => Self::Conflict,
-                401 | 403 => Self::Forbidden,
-                429 => Self::Overloaded,
-                _ => Self::Other,
-            },
-            _ => Self::Other,
-        }
-    }
-}
+/// How often is looked whether a CronJob's active run has ended, at the least; its own runs show in its status sooner.
+const RUN_AGAIN: Duration = Duration::from_secs(10);
 
 /// A workload that failed is tried again after a time that grows to a minute.
 pub(super) fn backoff(attempts: u32) -> Duration {
@@ -219,19 +189,20 @@ impl Controller {
                 .workload
                 .has_room(observed.len(), last_restart.len())
             {
-                Some(patch::restart(
+                let patch = patch::restart(
                     key.kind,
                     &tracked.workload,
                     &observed,
                     &next.restarted_for,
                     &last_restart,
                     (self.state.clock)(),
-                ))
+                );
+                Some((patch, tracked.workload.clone()))
             } else {
                 None
             }
         };
-        let Some(patch) = prepared else {
+        let Some((patch, known)) = prepared else {
             self.hold_without_room(key);
             self.intents().unused();
             return Finish::Over;
@@ -242,6 +213,31 @@ impl Controller {
             }
             self.intents().unused();
             return Finish::Over;
+        }
+        let mark = &next.restarted_for;
+        let mut run = None;
+        if known.restart_by == RestartBy::Recreate {
+            let begun = self
+                .recreate(intent, &known, causes, mark, &last_restart)
+                .await;
+            return match begun {
+                // The rest is done, and told, when the old Job is gone.
+                Ok(()) => Finish::Over,
+                Err(failure) => self.failed(intent, causes, failure),
+            };
+        }
+        if known.restart_by == RestartBy::Run {
+            match self.run_now(key, &known, mark).await {
+                Ok(job) => run = Some(format!("ran Job {job}")),
+                Err(NotRun::Busy) => {
+                    if self.intents().hold(key, Some(Held::Running)) {
+                        self.report_running(key);
+                    }
+                    self.intents().unused();
+                    return Finish::Retry(backoff(intent.attempts).min(RUN_AGAIN));
+                }
+                Err(NotRun::Failed(failure)) => return self.failed(intent, causes, failure),
+            }
         }
         (self.probe)(Moment::BeforePatch);
         let answer = self.send(key, patch).await;
@@ -256,24 +252,38 @@ impl Controller {
                 }
                 self.state.metrics.intent_ended(IntentOutcome::Done);
                 self.state.metrics.reacted(intent.since.elapsed());
-                tracing::info!(workload = %key, causes = told, "restarted a workload");
-                self.report_restart(key, causes, intent.attempts);
-                self.intents().restarted(key, Instant::now());
+                tracing::info!(workload = %key, run, causes = told, "restarted a workload");
+                self.report_restart(key, causes, intent.attempts, run.as_deref());
+                if run.is_some() {
+                    self.count_once(key);
+                } else {
+                    self.intents().restarted(key, Instant::now());
+                }
                 self.intents().hold(key, None);
                 Finish::Over
             }
-            Err(Failure::Gone) => {
-                self.state.metrics.intent_ended(IntentOutcome::Void);
-                Finish::Over
-            }
-            Err(failure) => {
-                self.state
-                    .metrics
-                    .restart_failed(key.kind.kind, failure.as_str());
-                self.report_failure(key, causes, failure, intent.attempts);
-                Finish::Retry(backoff(intent.attempts))
-            }
+            Err(failure) => self.failed(intent, causes, failure),
         }
+    }
+
+    /// Counts a restart against the workload's own limit, of what has no rollout that one could wait for.
+    pub(super) fn count_once(&self, key: &WorkloadKey) {
+        let (mut intents, now) = (self.intents(), Instant::now());
+        intents.restarted(key, now);
+        intents.rolls(key, false, now);
+    }
+
+    fn failed(&self, intent: &Intent, causes: &[Cause], failure: Failure) -> Finish {
+        let key = &intent.workload;
+        if failure == Failure::Gone {
+            self.state.metrics.intent_ended(IntentOutcome::Void);
+            return Finish::Over;
+        }
+        self.state
+            .metrics
+            .restart_failed(key.kind.kind, failure.as_str());
+        self.report_failure(key, causes, failure, intent.attempts);
+        Finish::Retry(backoff(intent.attempts))
     }
 
     /// Makes a guarded write of a workload and takes over what the API server answers; where it is refused, what is
@@ -314,7 +324,7 @@ impl Controller {
         }
     }
 
-    async fn read_workload(&self, key: &WorkloadKey) {
+    pub(super) async fn read_workload(&self, key: &WorkloadKey) {
         let api = self.workloads(key);
         match timeout(self.request_timeout, api.get_opt(&key.name)).await {
             Ok(Ok(Some(object))) => self.take_over(key, object),
@@ -324,7 +334,7 @@ impl Controller {
         }
     }
 
-    fn take_over(&self, key: &WorkloadKey, mut object: DynamicObject) {
+    pub(super) fn take_over(&self, key: &WorkloadKey, mut object: DynamicObject) {
         let vocabulary = &self.conventions.vocabulary;
         vocabulary.translate_workload(key.kind, &mut object);
         self.take_in(key, Workload::read(key.kind, &object));

@@ -15,6 +15,8 @@ pub const ON_ADOPT: &str = "reroll.dev/on-adopt";
 pub const SETTLE: &str = "reroll.dev/settle";
 /// `true`: report only; what is pending stays pending.
 pub const SUSPEND: &str = "reroll.dev/suspend";
+/// `run-now` on a CronJob, `recreate` on a Job: what a change does, which is nothing without it.
+pub const ON_CHANGE: &str = "reroll.dev/on-change";
 /// On a source: `true` takes it out of every workload's references.
 pub const IGNORE: &str = "reroll.dev/ignore";
 

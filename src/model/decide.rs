@@ -157,7 +157,7 @@ pub fn decide<'a>(
         }
         rolled.extend(judged.now);
     }
-    if before.is_some_and(|old| old.restarted_for != subject.restarted_for) {
+    if before.is_some_and(|old| subject.is_undone(old)) {
         let cause = Cause::plain(CauseKind::RolledBack, None);
         steps.push((Vec::new(), Step::Restart(cause)));
     }
@@ -231,13 +231,16 @@ fn combine(
         workload_uid: subject.uid.to_owned(),
         created_at: None,
         sequence: before.map_or(0, |old| old.sequence),
-        restarted_for: before
-            .map_or(subject.restarted_for, |old| &old.restarted_for)
-            .to_owned(),
+        restarted_for: match (before, subject.restarted_for) {
+            (Some(old), _) => old.restarted_for.clone(),
+            (None, Some(mark)) => mark.to_owned(),
+            (None, None) => String::new(),
+        },
         entries: if restart { rolled } else { kept },
         fold: None,
     };
-    if restart {
+    // What has no mark of its own begins a chain of marks here, for it may have had one before.
+    if restart || (before.is_none() && subject.restarted_for.is_none()) {
         next.restarted_for = fresh(subject, before, &next, key);
     }
     let next = match fold {
@@ -288,6 +291,9 @@ pub fn restart_for(
 
 /// A `restarted-for` that was never used before: a digest of the one it follows, of the one in the template, of the
 /// workload's generation and of the versions it is for. Replicas that decide from the same state get the same.
+///
+/// A run is made first, and the mark that names it is written afterwards. So whoever decides again in between must find
+/// the same, although the workload, or labels of a source, were written meanwhile: only what was observed, and data, count.
 pub fn fresh(
     subject: &Subject,
     before: Option<&Observed>,
@@ -295,22 +301,21 @@ pub fn fresh(
     key: &DigestKey,
 ) -> String {
     let versions = Fold::of(key, &next.entries, subject.uses);
-    let mut parts = vec![
-        "restarted-for".to_owned(),
-        subject.uid.to_owned(),
-        subject.generation.to_string(),
-        subject.restarted_for.to_owned(),
-        before.map_or_else(String::new, |old| old.restarted_for.clone()),
-        before.map_or(0, |old| old.sequence).to_string(),
-    ];
+    let next_run = before.is_some() && subject.restarted_for.is_none();
+    let mut parts = vec!["restarted-for".to_owned(), subject.uid.to_owned()];
+    if !next_run {
+        parts.push(subject.generation.to_string());
+        parts.push(subject.restarted_for.unwrap_or_default().to_owned());
+    }
+    parts.push(before.map_or_else(String::new, |old| old.restarted_for.clone()));
+    if !next_run {
+        parts.push(before.map_or(0, |old| old.sequence).to_string());
+    }
     for fold in [Some(&versions), next.fold.as_ref()].into_iter().flatten() {
-        parts.extend([
-            fold.names.clone(),
-            fold.uids.clone(),
-            fold.data.clone(),
-            fold.c.to_string(),
-            fold.s.to_string(),
-        ]);
+        parts.extend([fold.names.clone(), fold.uids.clone(), fold.data.clone()]);
+        if !next_run {
+            parts.extend([fold.c.to_string(), fold.s.to_string()]);
+        }
     }
     key.digest(parts.iter().map(String::as_bytes)).to_string()
 }

@@ -260,6 +260,7 @@ impl Index {
             adopted: untouched && matches!(tracked.memory, Some(Reading::Genuine(_))),
             lost_opt_in: opted_in
                 && !tracked.policy.opted_in()
+                && tracked.workload.mark().is_some()
                 && !tracked.workload.asks.contains_key(RESTART_ON),
         };
         space.workloads.insert(slot.clone(), tracked);

@@ -16,13 +16,13 @@ use serde_json::{Value, json};
 use super::{
     annotation::{LAST_RESTART, OBSERVED, RESTARTED_AT, RESTARTED_FOR},
     stamp::Own,
-    workload::{Kind, Shape, Workload},
+    workload::{Kind, RestartBy, Shape, Workload},
 };
 
 const ANNOTATIONS: [&str; 2] = ["metadata", "annotations"];
 
 /// Restarts, if the workload is still as it was: advances `observed` and sets a new mark in the template, or beside
-/// `spec.restartAt` where the workload is restarted by that ([`super::workload::RestartBy`]).
+/// `spec.restartAt` where the workload is restarted by that ([`RestartBy`]). A run, which was made before, is recorded.
 pub fn restart(
     kind: Kind,
     workload: &Workload,
@@ -37,6 +37,13 @@ pub fn restart(
         restarted_for: Some(mark.to_owned()),
         restarted_at: None,
     };
+    if workload.restart_by == RestartBy::Run {
+        let to = Own {
+            restarted_for: workload.marks.template.clone(),
+            ..own
+        };
+        return guarded(kind, workload, &to);
+    }
     let Some(at) = workload.restart_by.time(now) else {
         return guarded(kind, workload, &own);
     };

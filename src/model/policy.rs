@@ -11,8 +11,9 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 pub use self::rules::{Pattern, Rules};
 use super::{
-    annotation::{ON_ADOPT, ON_DELETE, ON_RECREATE, RESTART_ON, SETTLE, SUSPEND},
+    annotation::{ON_ADOPT, ON_CHANGE, ON_DELETE, ON_RECREATE, RESTART_ON, SETTLE, SUSPEND},
     source::SourceKind,
+    workload::{RestartBy, Standing, Workload},
 };
 
 /// The most entries an opt-in list has; the rest is not read.
@@ -213,6 +214,35 @@ impl Policy {
             gather,
             suspend: suspend == Some(true),
         };
+        (policy, complaints)
+    }
+
+    /// What a workload asks for. A CronJob or Job that does not say by `reroll.dev/on-change` what is to be done about a
+    /// change did not opt in, whatever else it says. Nor does one that is suspended, as long as it is: what it starts
+    /// afterwards reads the values of then, so it is adopted afresh.
+    pub fn of(workload: &Workload, defaults: Defaults<'_>) -> (Self, Vec<Complaint>) {
+        let (mut policy, mut complaints) = Self::read(&workload.asks, defaults);
+        let asked = workload.asks.get(ON_CHANGE).map(|asked| asked.trim());
+        let (word, expected) = match workload.restart_by {
+            RestartBy::Run => (Some("run-now"), "run-now, the only one for CronJobs"),
+            RestartBy::Recreate => (Some("recreate"), "recreate, the only one for Jobs"),
+            RestartBy::Template | RestartBy::RestartAt { .. } => {
+                (None, "for this kind: CronJobs know run-now, Jobs recreate")
+            }
+        };
+        let readable = asked.is_none() || asked == word;
+        if let Some(asked) = asked.filter(|_| !readable) {
+            complaints.push(complaint(ON_CHANGE, asked, expected));
+        }
+        if word.is_some() && policy.opted_in() {
+            let idle = workload.standing == Standing::Suspended;
+            policy.selection = match asked {
+                None => Selection::Off,
+                Some(_) if idle => Selection::Off,
+                Some(_) if !readable => Selection::Unreadable,
+                Some(_) => policy.selection,
+            };
+        }
         (policy, complaints)
     }
 

@@ -92,7 +92,7 @@ pub fn stamp_update<'a>(
         workload_uid: subject.uid.to_owned(),
         created_at: None,
         sequence: before.map_or(0, |observed| observed.sequence),
-        restarted_for: subject.restarted_for.to_owned(),
+        restarted_for: subject.restarted_for.unwrap_or_default().to_owned(),
         entries,
         fold: None,
     };
@@ -107,7 +107,7 @@ pub fn stamp_update<'a>(
         fitted
     };
     let refolded = old_fold.is_some() && fitted(&next).fold.as_ref() != old_fold;
-    let undone = before.is_some_and(|observed| observed.restarted_for != subject.restarted_for);
+    let undone = before.is_some_and(|observed| subject.is_undone(observed));
     if before.is_none() || advanced || refolded || undone {
         next.restarted_for = fresh(subject, before, &next, key);
     }
@@ -158,7 +158,7 @@ pub fn stamp_create<'a>(
         workload_uid: String::new(),
         created_at: Some(created_at),
         sequence: 0,
-        restarted_for: subject.restarted_for.to_owned(),
+        restarted_for: subject.restarted_for.unwrap_or_default().to_owned(),
         entries,
         fold: None,
     };

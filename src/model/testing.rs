@@ -195,7 +195,7 @@ impl World {
             uid: WORKLOAD,
             created: CREATED,
             generation: self.generation,
-            restarted_for: &self.restarted_for,
+            restarted_for: Some(&self.restarted_for),
             uses: &self.uses,
             policy: &self.policy,
             started: self.started,

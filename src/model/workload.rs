@@ -3,6 +3,7 @@
 //! Objects are read as JSON through a pointer to their pod template, so that a kind is a row of [`Kinds`] and nothing
 //! else, and so that fields which this release does not know are never touched.
 
+mod batch;
 mod kinds;
 mod marks;
 mod rollout;
@@ -13,15 +14,17 @@ use kube::core::DynamicObject;
 use serde_json::{Map, Value};
 
 pub use self::{
+    batch::{Standing, is_suspended, replacement, run, run_name, runs_alone},
     kinds::{
-        DEPLOYMENT_CONFIG, KINDS, Kind, KindTwice, Kinds, Means, ROLLOUT, Revisions, WorkloadKind,
+        CRON_JOB, DEPLOYMENT_CONFIG, JOB, KINDS, Kind, KindTwice, Kinds, Means, ROLLOUT, Revisions,
+        WorkloadKind,
     },
     marks::{Marks, RestartBy},
     rollout::{Rollout, Stays},
 };
 use super::{
     annotation::{
-        self, LAST_RESTART, OBSERVED, PREFIX, RESTARTED_AT, RESTARTED_FOR,
+        self, LAST_RESTART, OBSERVED, ON_CHANGE, PREFIX, RESTARTED_AT, RESTARTED_FOR,
         reloader::{DOMAIN, SELECTING},
     },
     source::{References, references},
@@ -129,6 +132,8 @@ pub struct Workload {
     pub marks: Marks,
     /// What a restart changes.
     pub restart_by: RestartBy,
+    /// Whether it starts pods, of a CronJob or Job.
+    pub standing: Standing,
     /// What the template uses; of one that is borrowed, what it last used.
     pub references: References,
     /// Whose template it has, where it has none of its own.
@@ -176,6 +181,7 @@ impl Workload {
             deleting: meta.deletion_timestamp.is_some(),
             controller: owner.map(|owner| format!("{} {}", owner.kind, owner.name)),
             restart_by: RestartBy::read(kind, &asks, object),
+            standing: Standing::read(kind, object),
             asks,
             observed: annotations.get(OBSERVED).cloned(),
             last_restart: annotations.contains_key(LAST_RESTART),
@@ -202,6 +208,26 @@ impl Workload {
                 .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
                 .sum(),
         }
+    }
+
+    /// The mark that must be the one of `observed`; `None` where restarts leave none on the workload.
+    pub fn mark(&self) -> Option<&str> {
+        (self.restart_by != RestartBy::Run).then_some(&self.restarted_for)
+    }
+
+    /// A CronJob or Job about which there is nothing to know: nobody asks for anything, nothing of reroll's is to be
+    /// removed from it, and most objects are such. A Job that is over stays as it is, whatever it asked for.
+    pub fn is_left_alone(&self) -> bool {
+        let by_annotation = matches!(self.restart_by, RestartBy::Run | RestartBy::Recreate);
+        let has_own = self.observed.is_some() || self.last_restart;
+        let of_cron_job = self
+            .controller
+            .as_ref()
+            .is_some_and(|owner| owner.starts_with("CronJob "));
+        by_annotation
+            && (self.standing == Standing::Over
+                || of_cron_job
+                || !(self.asks.contains_key(ON_CHANGE) || has_own))
     }
 
     /// Whether reroll's annotations of this size fit beside everybody else's, see [`annotation::RESERVE`].

@@ -9,130 +9,164 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Listed, Stop, Tasks};
 use crate::{
-    config::{AlertSettings, ClusterSettings},
+    config::{ClusterSettings, Settings},
     controller::{
         Controller,
         digest_key::Store,
+        kept,
         kinds::Sought,
         watch::{Watch, Watched},
     },
-    model::{SourceKind, provided::Part},
+    model::{SourceKind, provided::Part, workload::JOB},
     ops::{alerts, health::Readiness},
 };
 
-/// Starts them all. What it gives ends when every first list is complete.
-pub(super) fn spawn_controller(
-    controller: &Arc<Controller>,
-    cluster: &ClusterSettings,
-    client: &Client,
-    readiness: &Readiness,
-    tasks: &mut Tasks,
-    stop: &Stop,
-) -> Listed {
-    let ignored = controller.conventions.ignored;
-    let (optional, kinds): (Vec<_>, Vec<_>) = cluster.kinds.iter().partition(|kind| kind.optional);
-    let sources = [
-        (SourceKind::ConfigMap, Watched::ConfigMaps),
-        (SourceKind::Secret, Watched::Secrets),
-    ];
-    let everywhere: Vec<_> = sources
-        .into_iter()
-        .filter(|(kind, _)| !ignored.contains(*kind))
-        .map(|(_, what)| what)
-        .chain(kinds.into_iter().map(Watched::Workloads))
-        .collect();
-    let what = everywhere.iter().copied().chain([Watched::Namespaces]);
-    let within: Vec<Option<String>> = match cluster.namespaces.as_slice() {
-        [] => vec![None],
-        names => names.iter().cloned().map(Some).collect(),
-    };
-    let mut lists = Vec::new();
-    for what in what {
-        let mut of_one = Vec::new();
-        for within in &within {
+/// Starts the controller's tasks.
+pub(super) struct Start<'a> {
+    pub(super) controller: &'a Arc<Controller>,
+    pub(super) cluster: &'a ClusterSettings,
+    pub(super) client: &'a Client,
+    pub(super) tasks: &'a mut Tasks,
+    pub(super) stop: &'a Stop,
+}
+
+impl Start<'_> {
+    /// Starts them all. What it gives ends when every first list is complete.
+    pub(super) fn all(mut self, readiness: &Readiness) -> Listed {
+        let everywhere = self.everywhere();
+        let what = everywhere.iter().copied().chain([Watched::Namespaces]);
+        let lists: Vec<_> = what.map(|what| self.watch(what, readiness)).collect();
+        for kind in self.sought() {
+            self.follow(kind);
+        }
+        let controller = || Arc::clone(self.controller);
+        let (leading, all) = (self.stop.leading.clone(), self.stop.all.clone());
+        let restarts = controller().restart_due(leading.clone());
+        let house = controller().keep_house(leading.clone());
+        let recreations = controller().finish_recreations(leading);
+        let sweep = controller().sweep(all.clone());
+        let provisional = controller().confirm_provisional(all);
+        let selected = controller().list_selected(self.client.clone(), everywhere);
+        if controller().conventions.namespaces.is_some() {
+            self.until_stopped("selected namespaces", selected);
+        }
+        if self.cluster.kinds.find(JOB.group, JOB.kind).is_some() {
+            self.spawn("re-creation of Jobs", recreations);
+        }
+        self.spawn("restarts", restarts);
+        self.spawn("housekeeping", house);
+        self.spawn("sweep", sweep);
+        self.spawn("provisional intents", provisional);
+        join_all(lists).map(drop).boxed()
+    }
+
+    /// What every cluster has, but for namespaces.
+    fn everywhere(&self) -> Vec<Watched> {
+        let ignored = self.controller.conventions.ignored;
+        let sources = [
+            (SourceKind::ConfigMap, Watched::ConfigMaps),
+            (SourceKind::Secret, Watched::Secrets),
+        ];
+        let sources = sources
+            .into_iter()
+            .filter(|(kind, _)| !ignored.contains(*kind));
+        let kinds = self.cluster.kinds.iter().filter(|kind| !kind.optional);
+        sources
+            .map(|(_, what)| what)
+            .chain(kinds.map(Watched::Workloads))
+            .collect()
+    }
+
+    /// What not every cluster has.
+    fn sought(&self) -> Vec<Sought> {
+        let ignored = self.controller.conventions.ignored;
+        let provided = !ignored.contains(SourceKind::SecretProviderClass);
+        let provided = Part::ALL.into_iter().filter(|_| provided);
+        let kinds = self.cluster.kinds.iter().filter(|kind| kind.optional);
+        kinds
+            .map(Sought::Workloads)
+            .chain(provided.map(Sought::Provided))
+            .collect()
+    }
+
+    /// The namespaces to watch, each by itself; `None` for all.
+    fn within(&self) -> Vec<Option<String>> {
+        match self.cluster.namespaces.as_slice() {
+            [] => vec![None],
+            names => names.iter().cloned().map(Some).collect(),
+        }
+    }
+
+    /// Watches one thing. What it gives ends when its first list is complete.
+    fn watch(&mut self, what: Watched, readiness: &Readiness) -> Listed {
+        let mut lists = Vec::new();
+        for within in self.within() {
             let (listed, complete) = oneshot::channel();
-            of_one.push(complete);
+            lists.push(complete);
             let watch = Watch {
                 what,
-                within: within.clone(),
+                within,
                 listed,
             };
-            let (controller, client) = (Arc::clone(controller), client.clone());
-            let run = async move {
+            let (controller, client) = (Arc::clone(self.controller), self.client.clone());
+            self.until_stopped("a watch", async move {
                 if what != Watched::Namespaces {
                     controller.selection_known().await;
                 }
                 watch.run(controller, client).await;
-            };
-            let stop = stop.all.clone();
-            tasks.spawn(async move {
-                stop.run_until_cancelled(run).await;
-                ("a watch", Ok(()))
             });
         }
         let part = readiness.part(what.list_name());
-        lists.push(async move {
-            join_all(of_one).await;
+        let listed = async move {
+            join_all(lists).await;
             part.ready();
-        });
+        };
+        listed.boxed()
     }
-    let listed = join_all(lists).map(drop).boxed();
-    let provided = !ignored.contains(SourceKind::SecretProviderClass);
-    let provided = Part::ALL.into_iter().filter(|_| provided);
-    let sought = optional.into_iter().map(Sought::Workloads);
-    for kind in sought.chain(provided.map(Sought::Provided)) {
-        for within in &within {
-            let follow = Arc::clone(controller).follow_kind(
-                kind,
-                within.clone(),
-                cluster.discovery_interval,
-            );
-            let stop = stop.all.clone();
-            tasks.spawn(async move {
-                stop.run_until_cancelled(follow).await;
-                ("a kind that may be absent", Ok(()))
-            });
+
+    fn follow(&mut self, kind: Sought) {
+        for within in self.within() {
+            let controller = Arc::clone(self.controller);
+            let follow = controller.follow_kind(kind, within, self.cluster.discovery_interval);
+            self.until_stopped("a kind that may be absent", follow);
         }
     }
-    if controller.conventions.namespaces.is_some() {
-        let list = Arc::clone(controller).list_selected(client.clone(), everywhere);
-        let stop = stop.all.clone();
-        tasks.spawn(async move {
-            stop.run_until_cancelled(list).await;
-            ("selected namespaces", Ok(()))
+
+    fn until_stopped(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let stop = self.stop.all.clone();
+        self.spawn(name, async move {
+            stop.run_until_cancelled(task).await;
         });
     }
-    let restarts = Arc::clone(controller).restart_due(stop.leading.clone());
-    let house = Arc::clone(controller).keep_house(stop.leading.clone());
-    let sweep = Arc::clone(controller).sweep(stop.all.clone());
-    let provisional = Arc::clone(controller).confirm_provisional(stop.all.clone());
-    tasks.spawn(async move {
-        restarts.await;
-        ("restarts", Ok(()))
-    });
-    tasks.spawn(async move {
-        house.await;
-        ("housekeeping", Ok(()))
-    });
-    tasks.spawn(async move {
-        sweep.await;
-        ("sweep", Ok(()))
-    });
-    tasks.spawn(async move {
-        provisional.await;
-        ("provisional intents", Ok(()))
-    });
-    listed
+
+    fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(async move {
+            task.await;
+            (name, Ok(()))
+        });
+    }
 }
 
-/// The controller with alerts, where they are wanted.
-pub(super) fn with_alerts(
-    controller: Controller,
-    settings: Option<AlertSettings>,
+/// The controller with what not everybody wants: re-creation of Jobs, and alerts.
+pub(super) fn equipped(
+    mut controller: Controller,
+    settings: &Settings,
+    client: &Client,
     tasks: &mut Tasks,
     stop: &CancellationToken,
 ) -> anyhow::Result<Controller> {
-    let Some(settings) = settings else {
+    if settings.cluster.kinds.find(JOB.group, JOB.kind).is_some() {
+        let (namespace, wait) = (
+            &settings.cluster.own_namespace,
+            settings.cluster.request_timeout,
+        );
+        controller = controller.with_kept(kept::Store::new(client.clone(), namespace, wait));
+    }
+    let Some(settings) = settings.alerts.clone() else {
         return Ok(controller);
     };
     let (sink, sender) = alerts::channel(settings, Arc::clone(&controller.state.metrics))?;

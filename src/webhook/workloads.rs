@@ -18,7 +18,7 @@ use crate::model::{
     policy::{Complaint, Defaults, OnAdopt, Selection},
     source::References,
     stamp::{Own, Stamp, stamp_create, stamp_update},
-    workload::{Workload, bare_template},
+    workload::{Standing, Workload, bare_template},
 };
 
 /// Somebody's write of a workload.
@@ -95,6 +95,9 @@ impl Write {
             side
         };
         let new = side(&object);
+        if new.workload.is_left_alone() {
+            return None;
+        }
         let has_template = match &new.workload.borrows {
             Some(template) => template.known,
             None => new.workload.shape.template,
@@ -102,10 +105,12 @@ impl Write {
         if !has_metadata || !has_template {
             return None;
         }
+        // A change of what a run is made of starts none, so it records nothing.
+        let rolls = new.workload.mark().is_some();
         let template_changed = old
             .as_ref()
-            .is_none_or(|old| bare_template(kind, old) != bare_template(kind, &object));
-        let (policy, complaints) = Policy::read(&new.workload.asks, default);
+            .is_none_or(|old| rolls && bare_template(kind, old) != bare_template(kind, &object));
+        let (policy, complaints) = Policy::of(&new.workload, default);
         let name = object
             .metadata
             .name
@@ -177,6 +182,9 @@ impl Write {
     /// Not opted in (any more): reroll's metadata annotations go, the template's stays, for it would roll the pods.
     fn opted_out(&self, warnings: &mut Vec<String>) -> Own {
         let base = match &self.old {
+            Some(old) if old.opted_in && self.new.workload.standing == Standing::Suspended => {
+                &old.own
+            }
             Some(old) if old.opted_in => {
                 warnings.push(format!(
                     "reroll: {} is no longer opted in ({RESTART_ON}): changes do not restart it",
@@ -222,9 +230,11 @@ impl Write {
                 };
             }
             let mark = own.restarted_for.as_deref().unwrap_or_default();
+            let subject = self.subject(&self.new, &uses);
+            let mark = subject.restarted_for.map(|_| mark);
             let subject = Subject {
                 restarted_for: mark,
-                ..self.subject(&self.new, &uses)
+                ..subject
             };
             let stamp = stamp_create(&subject, present.as_ref(), &live, now, index.key());
             return self.stamped(&own, mark, Some(stamp), index, warnings);
@@ -271,7 +281,7 @@ impl Write {
             uid: &side.workload.uid,
             created: side.workload.created,
             generation: side.workload.generation,
-            restarted_for: &side.workload.restarted_for,
+            restarted_for: side.workload.mark(),
             uses,
             policy: &self.policy,
             started: None,
@@ -281,7 +291,7 @@ impl Write {
     fn stamped(
         &self,
         base: &Own,
-        mark: &str,
+        mark: Option<&str>,
         stamp: Option<Stamp>,
         index: &Index,
         warnings: &mut Vec<String>,
@@ -301,7 +311,7 @@ impl Write {
             // No room: an advance that cannot be recorded must not look like one.
             return own;
         }
-        if stamp.restarted_for == mark {
+        if mark.is_none_or(|mark| stamp.restarted_for == mark) {
             return own;
         }
         // Pods of this template see what changed, and no others: it bears the mark, see `model::workload::Marks`.
@@ -330,7 +340,7 @@ impl Write {
 impl Side {
     fn read(kind: Kind, object: &DynamicObject, default: Defaults<'_>) -> Self {
         let workload = Workload::read(kind, object);
-        let opted_in = Policy::read(&workload.asks, default).0.opted_in();
+        let opted_in = Policy::of(&workload, default).0.opted_in();
         Self {
             own: Own::read(kind, object),
             opted_in,

@@ -21,6 +21,7 @@ mod proxy;
 mod support;
 
 mod alerts;
+mod batch;
 mod canary;
 mod certificates;
 mod clock;

@@ -197,7 +197,7 @@ impl Policy {
             "spec": {
                 "failurePolicy": "Fail",
                 "matchConstraints": { "resourceRules": [{
-                    "apiGroups": ["", "apps"], "apiVersions": ["v1"], "resources": resources,
+                    "apiGroups": ["", "apps", "batch"], "apiVersions": ["v1"], "resources": resources,
                     "operations": ["CREATE", "UPDATE"],
                 }] },
                 "validations": [{ "expression": expression, "message": "not here" }],

@@ -12,6 +12,11 @@
 {{- if has "deploymentconfigs" .Values.kinds.optional }}
 - {group: apps.openshift.io, version: '"*"', resource: deploymentconfigs}
 {{- end }}
+{{- range list "cronjobs" "jobs" }}
+{{- if has . $.Values.kinds.optional }}
+- {group: batch, version: v1, resource: {{ . }}}
+{{- end }}
+{{- end }}
 {{- range .Values.kinds.custom }}
 - {group: {{ .group }}, version: '"*"', resource: {{ .resource }}}
 {{- end }}
@@ -34,6 +39,17 @@
 - apiGroups: [{{ .group }}]
   resources: [{{ .resource }}]
   verbs: [get, list, watch, patch]
+{{- end }}
+{{- if has "jobs" .Values.kinds.optional }}
+# A Job is created again by deleting it first; a CronJob runs by a Job.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [create, delete]
+{{- else if has "cronjobs" .Values.kinds.optional }}
+# A CronJob runs by a Job.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [create, get]
 {{- end }}
 # Has a container of a workload ever started without a source that it needs? And when was its current revision made?
 - apiGroups: [""]

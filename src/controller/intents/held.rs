@@ -19,6 +19,8 @@ pub enum Held {
     NoRoom,
     /// The schema of its kind drops what a restart sets.
     Dropped,
+    /// Another run of it is active, and must be the only one.
+    Running,
     /// It was restarted, and its Deployment is paused.
     Paused,
     /// It was restarted, and its pods are replaced when somebody deletes them.
@@ -29,7 +31,7 @@ pub enum Held {
 
 impl Held {
     /// Every reason, for metrics.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Missing,
         Self::Suspended,
         Self::Owned,
@@ -38,6 +40,7 @@ impl Held {
         Self::UnknownKey,
         Self::NoRoom,
         Self::Dropped,
+        Self::Running,
         Self::Paused,
         Self::OnDelete,
         Self::Partitioned,
@@ -54,6 +57,7 @@ impl Held {
             Self::UnknownKey => "unknown_key",
             Self::NoRoom => "no_room",
             Self::Dropped => "dropped",
+            Self::Running => "running",
             Self::Paused => "paused",
             Self::OnDelete => "on_delete",
             Self::Partitioned => "partitioned",

@@ -165,6 +165,8 @@ fn a_workload_has_a_limit_of_its_own_and_the_pending_one_is_kept() {
         let intent = intents.take(start).unwrap();
         intents.restarted(&workload("a"), start);
         intents.finish(intent, Finish::Over, start);
+        // A Job is gone in between.
+        intents.forget(&workload("a"));
     }
     intents.noticed(&workload("a"), start, Duration::ZERO);
     intents.noticed(&workload("b"), start, Duration::ZERO);

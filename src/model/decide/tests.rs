@@ -10,6 +10,7 @@ use crate::model::{
 mod causes;
 mod fold;
 mod provided;
+mod runs;
 mod stable;
 mod table;
 mod together;

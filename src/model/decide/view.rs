@@ -83,12 +83,21 @@ pub struct Subject<'a> {
     pub created: i64,
     /// `metadata.generation`: never seen twice, so it makes every `restarted-for` new.
     pub generation: i64,
-    /// The template's `restarted-for`, empty where it has none.
-    pub restarted_for: &'a str,
+    /// The mark on it, such as the template's `restarted-for`; empty where it has none. `None` where a restart leaves none
+    /// that anybody could take back.
+    pub restarted_for: Option<&'a str>,
     /// What counts of what it uses.
     pub uses: &'a References,
     /// What it asks for.
     pub policy: &'a Policy,
     /// Whether a container that needs what is absent has ever started; `None` where nobody looked yet.
     pub started: Option<bool>,
+}
+
+impl Subject<'_> {
+    /// Whether somebody took back what `observed` says of it.
+    pub fn is_undone(&self, observed: &Observed) -> bool {
+        self.restarted_for
+            .is_some_and(|mark| mark != observed.restarted_for)
+    }
 }

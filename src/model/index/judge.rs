@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{Index, namespace::remembered, tracked::supersedes};
 use crate::model::{
-    decide::{Decision, Known, Lookup, Outcome, Undecided, decide},
+    decide::{Decision, Known, Lookup, Outcome, Subject, Undecided, decide},
     observed::{Observed, Reading},
-    policy::{Complaint, Selection},
+    policy::{Complaint, Policy, Selection},
     source::{References, SourceKey, SourceName, Usage},
+    stamp::stamp_create,
     version::Version,
     workload::{Rollout, Stays, Workload, WorkloadKey},
 };
@@ -160,6 +161,32 @@ impl Index {
             }
             _ => reading,
         }
+    }
+
+    /// The `observed` of a workload that is created now, whose pods start after this; `None` where it did not opt in.
+    pub fn observed_of_new(
+        &self,
+        key: &WorkloadKey,
+        workload: &Workload,
+        now: i64,
+    ) -> Option<String> {
+        let (policy, _) = Policy::of(workload, self.defaults_of(&key.namespace));
+        let Selection::Some(rules) = &policy.selection else {
+            return None;
+        };
+        let live = |source: &SourceName| self.source(&key.namespace, source);
+        let uses = without_ignored(&self.select(key, rules, &workload.references), &live);
+        let subject = Subject {
+            uid: "",
+            created: now,
+            generation: 0,
+            restarted_for: workload.mark(),
+            uses: &uses,
+            policy: &policy,
+            started: None,
+        };
+        let stamp = stamp_create(&subject, None, &live, now, &self.key);
+        Some(stamp.observed.print(&self.key))
     }
 
     /// Takes over what a decision without a restart observed, at once; it is written later.

@@ -41,7 +41,7 @@ impl Tracked {
         key: &DigestKey,
     ) -> Self {
         let before = before.filter(|known| known.workload.uid == workload.uid);
-        let (policy, complaints) = Policy::read(&workload.asks, defaults);
+        let (policy, complaints) = Policy::of(&workload, defaults);
         let mut void = before.as_ref().and_then(|known| known.void.clone());
         if !policy.opted_in() {
             void = workload.observed.clone().or(void);
@@ -105,7 +105,7 @@ impl Tracked {
             uid: &self.workload.uid,
             created: self.workload.created,
             generation: self.workload.generation,
-            restarted_for: &self.workload.restarted_for,
+            restarted_for: self.workload.mark(),
             uses,
             policy: &self.policy,
             started: self.started,

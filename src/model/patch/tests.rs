@@ -4,7 +4,7 @@ use super::{
     super::{
         annotation::reloader::ROLLOUT_STRATEGY,
         testing::objects,
-        workload::{KINDS, ROLLOUT},
+        workload::{CRON_JOB, KINDS, ROLLOUT},
     },
     *,
 };
@@ -270,4 +270,26 @@ fn a_rollout_that_is_restarted_by_its_time() {
         text += &[name, "\n", &lines(&patch)].concat();
     }
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_run_is_recorded_and_changes_nothing_else() {
+    let object = serde_json::json!({
+        "metadata": { "uid": "u", "annotations": { OBSERVED: "old" } },
+        "spec": { "jobTemplate": { "spec": { "template": { "metadata": { "annotations": { RESTARTED_FOR: "theirs" } } } } } },
+    });
+    let workload = Workload::read(&CRON_JOB, &serde_json::from_value(object.clone()).unwrap());
+    let patch = restart(
+        &CRON_JOB,
+        &workload,
+        "new",
+        "mark",
+        "why",
+        Timestamp::UNIX_EPOCH,
+    );
+    let patched = apply(&object, &patch).unwrap();
+    let mut expected = object;
+    expected["metadata"]["annotations"] =
+        serde_json::json!({ OBSERVED: "new", LAST_RESTART: "why" });
+    assert_eq!(patched, expected);
 }

@@ -216,3 +216,72 @@ fn long_lists_are_bounded() {
     assert!(policy.opted_in());
     assert_eq!(complaints.len(), 1);
 }
+
+#[test]
+fn cron_jobs_and_jobs_opt_in_by_what_a_change_does() {
+    use crate::model::workload::{CRON_JOB, JOB, KINDS};
+    let of = |kind, annotations: &[(&str, &str)], suspend: bool| {
+        let annotations: BTreeMap<_, _> = annotations.iter().copied().collect();
+        let object =
+            json!({ "metadata": { "annotations": annotations }, "spec": { "suspend": suspend } });
+        let workload = Workload::read(kind, &serde_json::from_value(object).unwrap());
+        let (policy, complaints) = Policy::of(&workload, labelled("auto"));
+        let selection = match policy.selection {
+            Selection::Off => "off",
+            Selection::Unreadable => "unreadable",
+            Selection::Some(_) => "in",
+        };
+        let complaints: Vec<_> = complaints.iter().map(ToString::to_string).collect();
+        (selection, complaints.join("; "))
+    };
+    let wrong = |value: &str, expected: &str| format!("{ON_CHANGE}: \"{value}\" is not {expected}");
+    let (run, again) = (
+        "run-now, the only one for CronJobs",
+        "recreate, the only one for Jobs",
+    );
+    let other = "for this kind: CronJobs know run-now, Jobs recreate";
+    let asks = |value| vec![(ON_CHANGE, value)];
+    let rows = [
+        (&CRON_JOB, vec![], "off", String::new()),
+        (&CRON_JOB, asks(" run-now "), "in", String::new()),
+        (
+            &CRON_JOB,
+            asks("recreate"),
+            "unreadable",
+            wrong("recreate", run),
+        ),
+        (
+            &CRON_JOB,
+            vec![(ON_CHANGE, "run-now"), (RESTART_ON, "off")],
+            "off",
+            String::new(),
+        ),
+        (
+            &CRON_JOB,
+            vec![(ON_CHANGE, "now"), (RESTART_ON, "off")],
+            "off",
+            wrong("now", run),
+        ),
+        (&JOB, vec![], "off", String::new()),
+        (&JOB, asks("recreate"), "in", String::new()),
+        (&JOB, asks("run-now"), "unreadable", wrong("run-now", again)),
+        (&KINDS[0], vec![], "in", String::new()),
+        (&KINDS[0], asks("recreate"), "in", wrong("recreate", other)),
+    ];
+    for (kind, annotations, selection, complaints) in rows {
+        let read = of(kind, &annotations, false);
+        assert_eq!(
+            read,
+            (selection, complaints),
+            "{} {annotations:?}",
+            kind.kind
+        );
+        let suspended = of(kind, &annotations, true).0;
+        let expected = if kind == &KINDS[0] { selection } else { "off" };
+        assert_eq!(
+            suspended, expected,
+            "{} {annotations:?}, suspended",
+            kind.kind
+        );
+    }
+}

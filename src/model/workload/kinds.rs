@@ -39,6 +39,10 @@ pub enum Means {
     Template,
     /// The same; or by `spec.restartAt`, where they ask for that or have no template of their own.
     RestartAt,
+    /// By a Job that is made of it and runs now, where it asks for that.
+    Run,
+    /// By another object in its place, where it asks for that: its template cannot change.
+    Recreate,
 }
 
 /// The objects that a workload's controller makes for each of its templates, in time order.
@@ -48,6 +52,8 @@ pub enum Revisions {
     ReplicaSets,
     /// `ControllerRevision`s
     ControllerRevisions,
+    /// It is its only one: its template cannot change.
+    Itself,
 }
 
 /// The kinds that every cluster has.
@@ -112,6 +118,32 @@ pub static DEPLOYMENT_CONFIG: WorkloadKind = WorkloadKind {
     means: Means::Template,
     // ReplicationControllers; nobody is asked for rights on them for this.
     revisions: None,
+};
+
+/// Nothing of it has to be restarted: the next run reads the new values. Watched only where somebody names it.
+pub static CRON_JOB: WorkloadKind = WorkloadKind {
+    kind: "CronJob",
+    group: "batch",
+    version: "v1",
+    plural: "cronjobs",
+    list_name: "list of cronjobs",
+    template: "/spec/jobTemplate/spec/template",
+    optional: false,
+    means: Means::Run,
+    revisions: None,
+};
+
+/// Watched only where somebody names it.
+pub static JOB: WorkloadKind = WorkloadKind {
+    kind: "Job",
+    group: "batch",
+    version: "v1",
+    plural: "jobs",
+    list_name: "list of jobs",
+    template: TEMPLATE,
+    optional: false,
+    means: Means::Recreate,
+    revisions: Some(Revisions::Itself),
 };
 
 /// Where nearly all kinds have it.
@@ -210,6 +242,7 @@ mod tests {
         let kinds = Kinds::default();
         let kinds = kinds.with(&ROLLOUT).unwrap();
         let kinds = kinds.with(&DEPLOYMENT_CONFIG).unwrap();
+        let kinds = kinds.with(&CRON_JOB).unwrap().with(&JOB).unwrap();
         let app = |group: &str, plural: &str, template: Option<&str>| {
             let [group, version, kind] = [group, "v1beta2", "App"].map(ToOwned::to_owned);
             let template = template.map(ToOwned::to_owned);

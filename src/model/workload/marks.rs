@@ -21,6 +21,9 @@
 //! - the webhook keeps both marks as they were in everybody else's write;
 //! - who changes over from one way to the other restarts nothing: the mark stays where it is until the next restart.
 //!
+//! A run of a CronJob leaves no mark on it: nobody can take a run back. Its marks are a chain in `observed` alone, which
+//! names the Jobs ([`super::batch`]).
+//!
 //! `restartAt` counts in whole seconds, and a pod made in that very second is not replaced. So the time is rounded up;
 //! Argo waits for it. It does nothing for a time that is not after `status.restartedAt`, so the time is.
 
@@ -91,6 +94,10 @@ pub enum RestartBy {
         /// The last such restart that was carried out.
         after: Option<Timestamp>,
     },
+    /// Nothing: a Job is made of it.
+    Run,
+    /// Everything: another object takes its place.
+    Recreate,
 }
 
 impl RestartBy {
@@ -100,6 +107,11 @@ impl RestartBy {
         asks: &BTreeMap<String, String>,
         object: &DynamicObject,
     ) -> Self {
+        match kind.means {
+            Means::Run => return Self::Run,
+            Means::Recreate => return Self::Recreate,
+            Means::Template | Means::RestartAt => {}
+        }
         let asked = asks.get(ROLLOUT_STRATEGY).map(|asked| asked.trim()) == Some("restart");
         let borrows = object.data.pointer("/spec/workloadRef").is_some();
         if kind.means == Means::RestartAt && (asked || borrows) {

@@ -97,6 +97,8 @@ impl Arena {
             "DaemonSet" => ("apps", "daemonsets"),
             "ReplicaSet" => ("apps", "replicasets"),
             "ControllerRevision" => ("apps", "controllerrevisions"),
+            "CronJob" => ("batch", "cronjobs"),
+            "Job" => ("batch", "jobs"),
             "Secret" => ("", "secrets"),
             "ConfigMap" => ("", "configmaps"),
             "Pod" => ("", "pods"),
