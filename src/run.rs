@@ -17,6 +17,7 @@ use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::{Api, Client, api::PostParams, client::ClientBuilder};
 use tokio::{
     signal::unix::{SignalKind, signal},
+    sync::Mutex,
     task::JoinSet,
     time::{Instant, timeout},
 };
@@ -27,7 +28,7 @@ use self::{
     tasks::{Start, equipped, spawn_key_watch},
 };
 use crate::{
-    config::Settings,
+    config::{ClusterSettings, Settings},
     controller::{
         Controller, digest_key,
         lease::{Election, LeaseSettings, Progress, Work},
@@ -36,7 +37,7 @@ use crate::{
     },
     model::{DigestKey, Index, observed::FORMAT},
     ops::{
-        events,
+        events::{self, EventSink},
         health::{self, Health, Liveness, Readiness},
         metrics::{
             Metrics,
@@ -111,11 +112,8 @@ pub async fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Resu
     };
     let (parts, listed) = parts;
     let parts = Arc::new(parts);
-    let reconciled = Arc::clone(&parts).reconcile(began, listed, stop.all.clone());
-    tasks.spawn(async move {
-        reconciled.await;
-        ("start-up", Ok(()))
-    });
+    let started = Arc::clone(&parts).start_up(began, listed, stop.clone());
+    tasks.spawn(async move { ("start-up", started.await) });
 
     let failed = tokio::select! {
         _ = terminate.recv() => None,
@@ -169,6 +167,8 @@ struct Parts {
     readiness: Readiness,
     reconciled: health::ReadyPart,
     registration: Option<(Registration, health::ReadyPart)>,
+    /// Held while the registration is written or taken away.
+    registering: Mutex<()>,
     timeout: Duration,
 }
 
@@ -234,12 +234,7 @@ impl Parts {
             Arc::clone(&metrics),
             own_user,
         ));
-        let (sink, publisher) = events::channel(&cluster.instance, Arc::clone(&metrics));
-        let events = publisher.run(client.clone(), wait, stop.all.clone());
-        tasks.spawn(async move {
-            events.await;
-            ("event publisher", Ok(()))
-        });
+        let sink = spawn_events(cluster, &metrics, &client, tasks, &stop.all);
         let controller = Controller::new(
             Arc::clone(&state),
             client.clone(),
@@ -269,6 +264,7 @@ impl Parts {
             readiness: health.readiness.clone(),
             reconciled,
             registration: None,
+            registering: Mutex::default(),
             timeout: wait,
         };
         if let Some(webhook) = &settings.webhook {
@@ -280,7 +276,19 @@ impl Parts {
         Ok((parts, listed))
     }
 
-    async fn reconcile(self: Arc<Self>, began: Instant, listed: Listed, stop: CancellationToken) {
+    /// What is left to do when all tasks run: tells the API server of the webhook, and reconciles what was missed.
+    async fn start_up(
+        self: Arc<Self>,
+        began: Instant,
+        listed: Listed,
+        stop: Stop,
+    ) -> anyhow::Result<()> {
+        self.register(&stop.leading).await?;
+        self.reconcile(began, listed, stop.all).await;
+        Ok(())
+    }
+
+    async fn reconcile(&self, began: Instant, listed: Listed, stop: CancellationToken) {
         if stop.run_until_cancelled(listed).await.is_none() {
             return;
         }
@@ -306,6 +314,23 @@ fn index(settings: &Settings, key: DigestKey) -> Index {
     Index::new(key)
         .with_conventions(Arc::new(settings.conventions.clone()))
         .with_kinds(settings.cluster.kinds.clone())
+}
+
+/// Starts to publish Events.
+fn spawn_events(
+    cluster: &ClusterSettings,
+    metrics: &Arc<Metrics>,
+    client: &Client,
+    tasks: &mut Tasks,
+    stop: &CancellationToken,
+) -> EventSink {
+    let (sink, publisher) = events::channel(&cluster.instance, Arc::clone(metrics));
+    let publish = publisher.run(client.clone(), cluster.request_timeout, stop.clone());
+    tasks.spawn(async move {
+        publish.await;
+        ("event publisher", Ok(()))
+    });
+    sink
 }
 
 /// Whether this replica can lead. The pulse of watches is no part of liveness: a process that starts again would meet

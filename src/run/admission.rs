@@ -83,9 +83,7 @@ impl Parts {
             return Ok(None);
         };
         let part = self.readiness.part("webhook registration");
-        let registration = self
-            .register(local, cluster, authority, address.port())
-            .await?;
+        let registration = self.registration(local, cluster, authority, address.port())?;
         Ok(Some((registration, part)))
     }
 
@@ -162,7 +160,7 @@ impl Parts {
         resolver
     }
 
-    async fn register(
+    fn registration(
         &self,
         local: &LocalRegistration,
         cluster: &ClusterSettings,
@@ -175,7 +173,7 @@ impl Parts {
             .port_u16()
             .filter(|port| *port != 0)
             .unwrap_or(port);
-        let registration = Registration {
+        Ok(Registration {
             name: local.name.clone(),
             url: format!("https://{host}:{port}"),
             authority: authority.context(
@@ -186,14 +184,25 @@ impl Parts {
             own_user: self.state.own_user.clone(),
             kinds: self.state.index().kinds().clone(),
             conventions: Arc::clone(self.state.index().conventions()),
+        })
+    }
+
+    /// Tells the API server of the webhook, unless reroll is to stop.
+    pub(super) async fn register(&self, stop: &CancellationToken) -> anyhow::Result<()> {
+        let Some((registration, _)) = &self.registration else {
+            return Ok(());
         };
+        let _written = self.registering.lock().await;
+        if stop.is_cancelled() {
+            return Ok(());
+        }
         registration.apply(&self.client, self.timeout).await?;
         tracing::info!(
             name = registration.name,
             url = registration.url,
             "registered the webhooks"
         );
-        Ok(registration)
+        Ok(())
     }
 
     /// Waits until the API server calls the webhook.
@@ -217,6 +226,8 @@ impl Parts {
 
     pub(super) async fn unregister(&self, wait: Duration) {
         if let Some((registration, _)) = &self.registration {
+            // One that is being written is there before it is taken away.
+            let _written = self.registering.lock().await;
             match registration.remove(&self.client, wait).await {
                 Ok(()) => {
                     tracing::info!(

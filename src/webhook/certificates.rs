@@ -3,7 +3,7 @@
 //!
 //! Every replica serves the leaf that the Secret holds, and looks at it every now and then. The leader alone writes: the
 //! Secret by its resourceVersion, so that two that believe to lead cannot undo one another, and then `caBundle`. What is
-//! due when says [`due`]: who looks in time is never without a certificate that API servers trust. What was not planned (the
+//! due when says `due`: who looks in time is never without a certificate that API servers trust. What was not planned (the
 //! Secret was deleted, or holds something else; a certificate expired) is put right at once and counted, to be alerted on;
 //! until API servers have taken it up they let requests pass unseen, for `failurePolicy` is `Ignore`.
 

@@ -20,8 +20,8 @@ use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     support::{
-        Arena, LAST_RESTART, OBSERVED, RESTART_ON, RESTARTED_FOR, Recorder, RerollBuilder, env,
-        eventually, secret,
+        Arena, LAST_RESTART, OBSERVED, RESTART_ON, RESTARTED_FOR, Recorder, RerollBuilder,
+        deployment, env, eventually, secret,
     },
     unpersisted::Policy,
 };
@@ -503,6 +503,33 @@ fn written(job: &DynamicObject) -> Value {
         .retain(|key, _| !key.contains("controller-uid"));
     manifest.as_object_mut().unwrap().remove("status");
     manifest
+}
+
+/// Another workload of the same Secret that is refused again and again is no reason to run it again.
+#[tokio::test]
+async fn a_neighbour_that_is_refused_makes_it_run_no_second_time() {
+    let arena = Arena::new("batch-neighbour").await;
+    let reroll = with(arena.reroll()).start().await;
+    arena.secret("db", &[("k", "one")]).await;
+    arena.create(&cron_job("asks", &RUNS, &job_spec())).await;
+    let mut neighbour = deployment("neighbour", "db", "k");
+    neighbour["metadata"]["labels"] = json!({ "refuse": "true" });
+    arena.create(&neighbour).await;
+    arena.adopted("CronJob", "asks").await;
+    arena.adopted("Deployment", "neighbour").await;
+    let policy = refuse(&arena).await;
+    let recorder = arena.record().await;
+    let jobs = Jobs::watch(&arena).await;
+    arena.update_secret("db", &[("k", "two")]).await;
+    let refused = r#"reroll_restart_failures_total{kind="Deployment",reason="conflict"}"#;
+    eventually("it was refused many times", async || {
+        (reroll.count(refused).await > 6).then_some(())
+    })
+    .await;
+    jobs.are(&arena, &recorder, "asks", 1).await;
+    policy.lift(&arena).await;
+    recorder.reaches("Deployment", "neighbour", 1).await;
+    jobs.are(&arena, &recorder, "asks", 1).await;
 }
 
 #[tokio::test]
