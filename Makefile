@@ -1,6 +1,6 @@
 # The front door. `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt tools cluster
+.PHONY: help demo test check charts fmt tools cluster image
 CARGO ?= cargo
 # The tests on the cluster wait more than they compute.
 export RUST_TEST_THREADS ?= 6
@@ -12,7 +12,7 @@ demo: tools ## watch reroll at work in a cluster started for the purpose
 	@$(CARGO) build --locked --quiet --bin reroll
 	@$(CARGO) run --locked --quiet --example demo
 
-test: tools check ## everything that is checked before a merge
+test: tools check charts ## everything that is checked before a merge
 	$(CARGO) test --locked
 
 check: ## formatting, lints and documentation, without a cluster
@@ -20,6 +20,12 @@ check: ## formatting, lints and documentation, without a cluster
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 	@if [ -x scripts/style ]; then scripts/style; fi
+
+charts: ## lint and test the chart, its alerts and the manifests that are rendered from it
+	charts/check
+
+image: ## build the image without a container engine, into reroll-image.tar
+	scripts/image reroll-image.tar
 
 fmt: ## format the code
 	$(CARGO) fmt
