@@ -7,6 +7,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use axum::http::StatusCode;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, Client,
@@ -243,14 +244,15 @@ impl Store {
 /// How often somebody who may not make the key looks whether it is there.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// An error's reason without any part of the answer, which would quote the Secret. The message of a `Status` is one:
-/// kube puts whatever it cannot decode there (kube 5.0.0, `handle_api_errors`).
+/// An error's reason without any part of the answer, which would quote the Secret. Message and reason of a `Status` are
+/// parts: kube puts whatever it cannot decode there (kube 5.0.0, `handle_api_errors`).
 fn reason(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) if status.code != 0 => {
-            format!("{} {}", status.code, status.reason)
-        }
-        kube::Error::Api(_) | kube::Error::SerdeError(_) => "the answer cannot be read".to_owned(),
+        kube::Error::Api(status) => StatusCode::from_u16(status.code).map_or_else(
+            |_| "the answer cannot be read".to_owned(),
+            |code| code.to_string(),
+        ),
+        kube::Error::SerdeError(_) => "the answer cannot be read".to_owned(),
         other => other.to_string(),
     }
 }
@@ -278,5 +280,23 @@ fn secret(name: &str, key: &[u8]) -> Secret {
             ByteString(key.to_vec()),
         )])),
         ..Secret::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_failure_is_no_part_of_the_answer() {
+        let of = |code| {
+            let status = Status::failure("canary", "canary").with_code(code);
+            reason(&kube::Error::Api(Box::new(status)))
+        };
+        assert_eq!(of(500), "500 Internal Server Error");
+        assert_eq!(of(403), "403 Forbidden");
+        assert_eq!(of(0), "the answer cannot be read");
     }
 }
