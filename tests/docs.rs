@@ -129,6 +129,11 @@ fn reasons_that_are_named_exist_and_all_are_named() {
         count += 1;
     }
     assert!(count > 10, "{count} reasons");
+    let others = read("src/controller/intents.rs") + &read("src/run.rs");
+    for reason in ["limited", "rolling", "recreating"] {
+        assert!(others.contains(&format!("(\"{reason}\", ")), "{reason}");
+        assert!(table.contains(&format!("`{reason}`")), "no reason {reason}");
+    }
 
     let code = read("src/controller/report.rs") + &read("src/controller/adoption.rs");
     let published = |word: &str| code.contains(&format!("\"{word}\""));
