@@ -1,7 +1,8 @@
-//! What the documentation names exists: tests by `file::name`, and flags of `reroll run`.
+//! What the documentation names exists: tests by `file::name`, flags of `reroll run`, metrics, reasons of Events and of held
+//! restarts, values of the chart, and the pages and sections that it links to.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -79,6 +80,165 @@ fn flags_that_are_named_exist() {
     assert!(!named.is_empty());
     let unknown: Vec<_> = named.difference(&known).collect();
     assert!(unknown.is_empty(), "README.md names {unknown:?}");
+}
+
+#[test]
+fn metrics_that_are_named_exist() {
+    let snapshot = "src/ops/metrics/snapshots/reroll__ops__metrics__tests__names_types_and_help_are_stable.snap";
+    let snapshot = fs::read_to_string(root().join(snapshot)).unwrap();
+    let types = snapshot
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "));
+    let known: BTreeMap<_, _> = types.filter_map(|line| line.split_once(' ')).collect();
+    let exists = |named: &str| {
+        let (name, wants) = ["total", "info", "bucket", "sum", "count"]
+            .into_iter()
+            .find_map(|end| Some((named.strip_suffix(end)?.strip_suffix('_')?, end)))
+            .unwrap_or((named, ""));
+        match known.get(name) {
+            Some(&"counter") => wants == "total",
+            Some(&"info") => wants == "info",
+            Some(&"histogram") => wants != "total" && wants != "info",
+            Some(_) => wants.is_empty(),
+            None => false,
+        }
+    };
+    let mut count = 0;
+    for (page, text) in pages() {
+        let letters = |letter: char| letter.is_ascii_lowercase() || letter == '_';
+        let words = text.split(|letter| !letters(letter));
+        for named in words.filter(|word| word.starts_with("reroll_")) {
+            assert!(exists(named), "{}: no metric {named}", page.display());
+            count += 1;
+        }
+    }
+    assert!(count > 20, "{count} metrics are named");
+}
+
+#[test]
+fn reasons_that_are_named_exist_and_all_are_named() {
+    let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
+    let table = read("docs/troubleshooting.md");
+    let held = read("src/controller/intents/held.rs");
+    let reasons = held
+        .lines()
+        .filter_map(|line| line.split_once("=> \"")?.1.split_once('"'));
+    let mut count = 0;
+    for (reason, _) in reasons {
+        assert!(table.contains(&format!("`{reason}`")), "no reason {reason}");
+        count += 1;
+    }
+    assert!(count > 10, "{count} reasons");
+    let others = read("src/controller/intents.rs") + &read("src/run.rs");
+    for reason in ["limited", "rolling", "recreating"] {
+        assert!(others.contains(&format!("(\"{reason}\", ")), "{reason}");
+        assert!(table.contains(&format!("`{reason}`")), "no reason {reason}");
+    }
+
+    let code = read("src/controller/report.rs") + &read("src/controller/adoption.rs");
+    let published = |word: &str| code.contains(&format!("\"{word}\""));
+    let mut count = 0;
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let Some(event) = row.split('|').nth(2) else {
+            continue;
+        };
+        for word in quoted(event).filter(|word| word.bytes().all(|b| b.is_ascii_alphabetic())) {
+            let is_event = word.starts_with(|letter: char| letter.is_ascii_uppercase());
+            assert!(!is_event || published(word), "no Event {word}");
+            count += usize::from(is_event);
+        }
+    }
+    assert!(count > 10, "{count} Events are named");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut count = 0;
+    for (page, text) in pages() {
+        let folder = page.parent().unwrap();
+        for target in text.split("](").skip(1) {
+            let target = target.split(')').next().unwrap_or_default();
+            if target.contains("://") {
+                continue;
+            }
+            let (file, section) = target.split_once('#').unwrap_or((target, ""));
+            let path = if file.is_empty() {
+                page.clone()
+            } else {
+                folder.join(file)
+            };
+            assert!(path.exists(), "{}: no {target}", page.display());
+            count += 1;
+            if section.is_empty() {
+                continue;
+            }
+            let text = fs::read_to_string(&path).expect("sections are of pages");
+            let mut anchors = text
+                .lines()
+                .filter(|line| line.starts_with('#'))
+                .map(anchor);
+            assert!(
+                anchors.any(|anchor| anchor == section),
+                "{}: no section {target}",
+                page.display()
+            );
+        }
+    }
+    assert!(count > 40, "{count} links");
+}
+
+#[test]
+fn values_that_are_named_exist() {
+    let values = fs::read_to_string(root().join("charts/reroll/values.yaml")).unwrap();
+    let mut known = BTreeSet::new();
+    let mut above: Vec<(usize, String)> = Vec::new();
+    for line in values.lines() {
+        let key = line.trim_start();
+        let indent = line.len() - key.len();
+        let Some((key, _)) = key.split_once(':') else {
+            continue;
+        };
+        let key = key.trim_matches('"');
+        if key.is_empty() || !key.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            continue;
+        }
+        above.retain(|(outer, _)| *outer < indent);
+        above.push((indent, key.to_owned()));
+        let path: Vec<_> = above.iter().map(|(_, key)| key.as_str()).collect();
+        known.insert(path.join("."));
+    }
+    let tops: BTreeSet<_> = known
+        .iter()
+        .filter_map(|path| path.split('.').next())
+        .collect();
+    let mut count = 0;
+    for (page, text) in pages() {
+        for named in quoted(&text) {
+            let path = named.split([':', '=']).next().unwrap_or_default();
+            let simple = path.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
+            let Some((top, _)) = path.split_once('.').filter(|_| simple) else {
+                continue;
+            };
+            if !tops.contains(top) || path.ends_with("yaml") {
+                continue;
+            }
+            // `optIn.annotations.auto` and the like are in values.yaml as a comment.
+            let exists = known.contains(path) || path.starts_with("optIn.annotations.");
+            assert!(exists, "{}: no value {path}", page.display());
+            count += 1;
+        }
+    }
+    assert!(count > 40, "{count} values are named");
+}
+
+/// What a heading can be linked by.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text
+        .chars()
+        .filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+    kept.map(|letter| if letter == ' ' { '-' } else { letter })
+        .collect()
 }
 
 /// `--flag`
