@@ -102,6 +102,8 @@ pub struct Election {
     work: Work,
     leading: watch::Sender<Option<Instant>>,
     seen: Option<Seen>,
+    /// That it cannot be claimed was told.
+    told: bool,
     /// When the Lease was offered to the others, since the work was last good.
     offered: Option<Instant>,
 }
@@ -133,6 +135,7 @@ impl Election {
                 work,
                 leading,
                 seen: None,
+                told: false,
                 offered: None,
             },
             Leadership(told),
@@ -257,6 +260,7 @@ impl Election {
     }
 
     fn took(&mut self, lease: Lease) -> Claim {
+        self.told = false;
         self.seen = Some(Seen {
             lease,
             at: Instant::now(),
@@ -272,7 +276,9 @@ impl Election {
                 Claim::Others
             }
             error => {
-                tracing::debug!(%error, "could not claim the Lease");
+                if !std::mem::replace(&mut self.told, true) {
+                    tracing::warn!(lease = self.settings.name, %error, "cannot claim the Lease, trying again: nobody restarts anything without it");
+                }
                 Claim::Unknown
             }
         }

@@ -1,9 +1,10 @@
 //! Feels the pulse of the watches.
 //!
-//! The API server sends a bookmark before it ends a watch, and then the watch is started again: one that works brings
-//! something regularly, even where nothing changes. One that brings nothing has stalled: the connection hangs, or
-//! whoever takes its events does. Nothing above the connection shows that, so this is a layer of the client. An answer
-//! that refuses is a sign of life: another replica would be refused as well.
+//! The API server ends each watch after a while, and it is started again: one that works brings something regularly, or
+//! ends as it should. (A bookmark before the end cannot be counted on: where nothing at all changes there is none.) One
+//! that does neither has stalled: the connection hangs, or whoever takes its events does. Nothing above the connection
+//! shows that, so this is a layer of the client. An answer that refuses is a sign of life: another replica would be
+//! refused as well.
 
 use std::{
     collections::BTreeMap,
@@ -16,13 +17,17 @@ use axum::{
     body::{Body, Bytes, HttpBody},
     http::{Request, Response, StatusCode},
 };
-use futures::{StreamExt, TryFutureExt, future::BoxFuture};
+use futures::{
+    StreamExt, TryFutureExt, TryStreamExt,
+    future::{BoxFuture, ready},
+    stream,
+};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use super::watch::WATCH_SECONDS;
 
-/// When each watch, by its path, last brought something; or was first started.
+/// When each watch, by its path, last brought something or ended; or was first started.
 #[derive(Clone, Debug, Default)]
 pub struct Pulses(Arc<Mutex<BTreeMap<String, Instant>>>);
 
@@ -113,8 +118,13 @@ where
                 pulses.beat(&path);
             }
             response.map(|body| {
-                let brings = Body::new(body).into_data_stream();
-                Body::from_stream(brings.inspect(move |_| pulses.beat(&path)))
+                let ended = (pulses.clone(), path.clone());
+                let brings = Body::new(body)
+                    .into_data_stream()
+                    .inspect_ok(move |_| pulses.beat(&path));
+                // Polled when all was brought, and only then.
+                let end = stream::once(async move { ended.0.beat(&ended.1) });
+                Body::from_stream(brings.chain(end.filter_map(|()| ready(None))))
             })
         }))
     }
@@ -138,6 +148,10 @@ mod tests {
         /// Only a head, and no body follows.
         Head,
         Bring,
+        /// It ends without having brought anything.
+        End,
+        /// It breaks off.
+        Break,
         Refuse,
     }
 
@@ -147,6 +161,10 @@ mod tests {
                 Does::Nothing => return std::future::pending().await,
                 Does::Head => Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()),
                 Does::Bring | Does::Refuse => Body::from("{}"),
+                Does::End => Body::empty(),
+                Does::Break => Body::from_stream(stream::once(ready(Err::<Bytes, _>(
+                    std::io::Error::other("broken"),
+                )))),
             };
             let status = if matches!(does, Does::Refuse) {
                 403
@@ -167,12 +185,12 @@ mod tests {
     async fn a_watch_that_brings_something_regularly_is_alive() {
         let pulses = Pulses::default();
         let a_little_less = Duration::from_secs(u64::from(WATCH_SECONDS) + 18);
-        for does in [Does::Bring, Does::Refuse, Does::Bring] {
+        for does in [Does::Bring, Does::Refuse, Does::End, Does::Bring] {
             request(&pulses, WATCH, does).await;
             tokio::time::sleep(a_little_less).await;
             assert!(pulses.stalled().is_empty());
         }
-        for does in [Does::Nothing, Does::Head] {
+        for does in [Does::Nothing, Does::Head, Does::Break] {
             request(&pulses, WATCH, does).await;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -151,7 +151,7 @@ impl Parts {
             self.timeout,
         );
         let resolver = kept.first(LOOK_EVERY).await;
-        let follow = kept.follow(Arc::clone(&resolver), webhook.tls_poll_interval);
+        let follow = Box::pin(kept.follow(Arc::clone(&resolver), webhook.tls_poll_interval));
         let stop = stop.clone();
         tasks.spawn(async move {
             stop.run_until_cancelled(follow).await;

@@ -90,6 +90,8 @@ pub struct KeptCertificates {
     call: Duration,
     /// What was last seen in the Secret, to be written again when that is deleted.
     last: Option<BTreeMap<String, ByteString>>,
+    /// What every entry of the webhook configurations trusted when it was last looked at.
+    published: Option<String>,
 }
 
 impl KeptCertificates {
@@ -108,6 +110,7 @@ impl KeptCertificates {
             around,
             call,
             last: None,
+            published: None,
         }
     }
 
@@ -169,7 +172,8 @@ impl KeptCertificates {
             return Ok(kept.and_then(Result::ok));
         }
         let now = (self.around.clock)();
-        let hosts: Vec<_> = self.settings.hosts.iter().map(String::as_str).collect();
+        let settings = self.settings.clone();
+        let hosts: Vec<_> = settings.hosts.iter().map(String::as_str).collect();
         let (mut kept, mut why) = match (kept, &self.last) {
             (Some(Ok(kept)), _) => (kept, None),
             (Some(Err(error)), _) => {
@@ -214,10 +218,9 @@ impl KeptCertificates {
     }
 
     /// Gives whether both configurations are there, and trust it.
-    async fn publish(&self, kept: &Kept) -> Result<bool, KeepError> {
-        let found = self
-            .within(self.configurations.publish(&kept.bundle()))
-            .await?;
+    async fn publish(&mut self, kept: &Kept) -> Result<bool, KeepError> {
+        let bundle = kept.bundle();
+        let found = self.within(self.configurations.publish(&bundle)).await?;
         if found.written > 0 {
             let name = &self.settings.configurations;
             tracing::info!(
@@ -225,8 +228,13 @@ impl KeptCertificates {
                 entries = found.written,
                 "wrote caBundle of the webhook configurations"
             );
+            if self.published.as_ref() == Some(&bundle) {
+                self.tell(Why::Repair(CertificateRepair::CaBundle));
+            }
         }
-        Ok(found.absent == 0)
+        let published = found.absent == 0;
+        self.published = Some(bundle).filter(|_| published);
+        Ok(published)
     }
 
     async fn write(&self, found: Option<Secret>, kept: &Kept) -> Result<(), KeepError> {

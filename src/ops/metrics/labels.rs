@@ -85,6 +85,8 @@ label! {
         Deleted = "deleted",
         /// Their Secret held something else.
         Unusable = "unusable",
+        /// `caBundle` of a webhook configuration trusted somebody else.
+        CaBundle = "ca_bundle",
         /// The authority had expired.
         AuthorityExpired = "authority_expired",
         /// The leaf had expired, or was about to under an authority that nobody trusts yet.
