@@ -110,6 +110,11 @@ impl Node {
         std::fs::read_to_string(&self.shared.logs).unwrap_or_default()
     }
 
+    /// Where that is.
+    pub fn logs(&self) -> &std::path::Path {
+        &self.shared.logs
+    }
+
     /// No container ended by itself, was killed, or ended badly.
     #[track_caller]
     pub fn expect_no_mishap(&self) {

@@ -72,7 +72,13 @@ impl Release {
 
     /// Installs the chart, and waits as its notes say.
     pub async fn install(&self) {
-        let values = self.values_file(&json!({}));
+        self.helm_install(&json!({})).await;
+        self.rolled_out().await;
+    }
+
+    /// Installs the chart with these values besides.
+    pub async fn helm_install(&self, values: &Value) {
+        let values = self.values_file(values);
         let said = self
             .helm(&[
                 "install",
@@ -83,7 +89,6 @@ impl Release {
             ])
             .await;
         said.ok();
-        self.rolled_out().await;
     }
 
     /// Upgrades to these values besides, and waits.
@@ -179,7 +184,8 @@ impl Release {
         path
     }
 
-    async fn rolled_out(&self) {
+    /// Waits as the chart's notes say.
+    pub async fn rolled_out(&self) {
         let deployment = format!("deployment/{}", self.name);
         let arguments = ["rollout", "status", &deployment, "--timeout=4m"];
         let said = self.kubectl_own(&arguments).await;
