@@ -102,6 +102,8 @@ pub struct Election {
     work: Work,
     leading: watch::Sender<Option<Instant>>,
     seen: Option<Seen>,
+    /// Whether RBAC did not allow the last claim; that is said once.
+    refused: bool,
     /// When the Lease was offered to the others, since the work was last good.
     offered: Option<Instant>,
 }
@@ -133,6 +135,7 @@ impl Election {
                 work,
                 leading,
                 seen: None,
+                refused: false,
                 offered: None,
             },
             Leadership(told),
@@ -257,6 +260,7 @@ impl Election {
     }
 
     fn took(&mut self, lease: Lease) -> Claim {
+        self.refused = false;
         self.seen = Some(Seen {
             lease,
             at: Instant::now(),
@@ -270,6 +274,17 @@ impl Election {
         match error {
             kube::Error::Api(status) if status.is_conflict() || status.is_already_exists() => {
                 Claim::Others
+            }
+            kube::Error::Api(status) if status.is_forbidden() => {
+                if !std::mem::replace(&mut self.refused, true) {
+                    tracing::warn!(
+                        lease = self.settings.name,
+                        code = status.code,
+                        remedy = "give reroll's ServiceAccount get, list, watch, create and update on it",
+                        "may not claim the Lease: this replica restarts nothing"
+                    );
+                }
+                Claim::Unknown
             }
             error => {
                 tracing::debug!(%error, "could not claim the Lease");
