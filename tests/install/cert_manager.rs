@@ -67,7 +67,7 @@ impl CertManager {
     }
 }
 
-/// cert-manager's own CustomResourceDefinitions, once per cluster.
+/// cert-manager's own kinds, once per cluster.
 async fn apply_kinds(cluster: &'static Cluster) {
     static ONCE: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let apply = move || {
@@ -128,8 +128,8 @@ impl Work {
                 let authority = authority.unwrap();
                 let hosts = spec["dnsNames"].as_array().unwrap().iter();
                 let hosts: Vec<_> = hosts.map(|host| host.as_str().unwrap()).collect();
-                let issued = authority.issue(&hosts, now, LIFETIME).unwrap();
-                json!({ "ca.crt": authority.pem(), "tls.crt": issued.certificate_pem(), "tls.key": issued.key_pem() })
+                let leaf = authority.issue(&hosts, now, LIFETIME).unwrap();
+                json!({ "ca.crt": authority.pem(), "tls.crt": leaf.certificate_pem(), "tls.key": leaf.key_pem() })
             };
             let secret = json!({
                 "metadata": { "name": name, "annotations": { "cert-manager.io/certificate-name": certificate.name_any() } },

@@ -1,7 +1,7 @@
 //! The user's way: `helm install` of the chart into a real cluster, and everything after that as a person would do it.
 //!
 //! The chart is installed as it is. The pods that the Deployment controller makes of it are run by a [`node::Node`] of the
-//! test, as processes of reroll's own binary, with the arguments, variables, files and ServiceAccount token that the pod
+//! test, as processes of reroll's own binary, with the arguments, variables, files and account token that the pod
 //! says; nobody is an administrator but the person at `helm` and `kubectl`. API servers reach them by the chart's Service and
 //! the certificate for its name, through a [`service::KubeProxy`]. [`cert_manager::CertManager`] writes what cert-manager would.
 //!
@@ -35,6 +35,7 @@ mod volumes;
 mod clients;
 mod lives;
 mod modes;
+mod refusals;
 mod rights;
 mod rules;
 mod upgrades;

@@ -48,7 +48,7 @@ pub async fn live(shared: Arc<Shared>, pod: Pod, address: Ipv4Addr, stop: Cancel
         container,
         address,
     };
-    life.run(volumes, &folder, &stop).await;
+    Box::pin(life.run(volumes, &folder, &stop)).await;
     life.forget().await;
 }
 

@@ -4,7 +4,7 @@
 //! (one verb on one resource, by one rule), there must be a request that this right *alone* allows: without it the API
 //! server would have refused that very request. And no request was refused, so none is missing. Both together say that the
 //! rules are what is used: a rule more has no request and fails here, a rule less has its request refused and fails here.
-//! What a refusal looks like to people is shown for some, by taking them away.
+//! What a refusal looks like to people is shown for some in `refusals`, by taking them away.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ use crate::{
     support::{Arena, RESTART_ON, env, eventually, workload},
 };
 
-/// The kinds that come with a CustomResourceDefinition: group, version, kind, plural.
+/// The kinds that are defined by others: group, version, kind, plural.
 const FOREIGN: [[&str; 4]; 5] = [
     ["argoproj.io", "v1alpha1", "Rollout", "rollouts"],
     [
@@ -311,157 +311,6 @@ fn no_rule_writes_what_is_anothers(release: &Release, granted: &BTreeSet<Right>)
                 .any(|part| *part == "*"),
             "{right}"
         );
-    }
-}
-
-// === what a refusal looks like ===
-
-/// What people see where a right is missing.
-enum Seen {
-    /// The log says what is to be done.
-    Said(&'static str),
-    /// No replica becomes ready, and the log says why.
-    NotReady(&'static str),
-    /// Nothing rolls; an Event on the workload, or where there is none the log, says so.
-    NotRolled(&'static str),
-    /// It rolls, and the log says what could not be done.
-    Logged(&'static str),
-}
-
-#[tokio::test]
-async fn what_is_missing_is_seen() {
-    let cases = [
-        (
-            "secrets",
-            "watch",
-            Seen::Said("give reroll's ServiceAccount list and watch on them"),
-        ),
-        (
-            "secrets",
-            "create",
-            Seen::NotReady("reroll needs get and create on Secrets"),
-        ),
-        (
-            "leases",
-            "create",
-            Seen::NotReady("may not claim the Lease"),
-        ),
-        ("deployments", "patch", Seen::NotRolled("RestartFailed")),
-        ("events", "create", Seen::Logged("Event")),
-    ];
-    let cases = cases.into_iter().enumerate();
-    futures::future::join_all(cases.map(async |(number, (resource, verb, seen))| {
-        without(&format!("rights-without-{number}"), resource, verb, &seen).await;
-    }))
-    .await;
-}
-
-/// The rights come from somebody else, who has left one out.
-async fn without(name: &str, resource: &str, verb: &str, seen: &Seen) {
-    let arena = Arena::new(name).await;
-    let mut values = in_namespace(&arena);
-    merge(
-        &mut values,
-        &json!({ "replicas": 1, "restarts": { "settle": "100ms" } }),
-    );
-    let release = Release::new(arena, None, &values).await;
-    let arena = &release.arena;
-    let rendered = release.rendered(&json!({})).await;
-    let documents = rendered
-        .split("\n---\n")
-        .filter(|document| document.contains("rbac.authorization.k8s.io/v1"));
-    let mut taken = 0;
-    for document in documents.filter(|document| !document.contains("helm.sh/hook")) {
-        let dry = [
-            "create",
-            "--dry-run=client",
-            "--output=json",
-            "--filename=-",
-        ];
-        let said = arena
-            .kubectl_with(&[&["--namespace", ""], &dry[..]].concat(), document)
-            .await
-            .ok();
-        let mut object: Value = serde_json::from_str(&said.out).unwrap();
-        for rule in object["rules"].as_array_mut().into_iter().flatten() {
-            let of_it = rule["resources"]
-                .as_array()
-                .unwrap()
-                .contains(&json!(resource));
-            let verbs = rule["verbs"].as_array_mut().unwrap();
-            if of_it && verbs.contains(&json!(verb)) {
-                verbs.retain(|known| known != verb);
-                taken += 1;
-            }
-        }
-        if let Some(rules) = object["rules"].as_array_mut() {
-            rules.retain(|rule| rule["verbs"] != json!([]));
-        }
-        let namespace = object["metadata"]["namespace"]
-            .as_str()
-            .unwrap_or("")
-            .to_owned();
-        let apply = ["apply", "--filename=-", "--namespace", &namespace];
-        arena.kubectl_with(&apply, &object.to_string()).await.ok();
-    }
-    assert_eq!(taken, 1, "{verb} {resource}");
-    release.app("app").await;
-    match seen {
-        Seen::Said(words) | Seen::NotReady(words) => {
-            release
-                .helm_install(&json!({ "rbac": { "create": false } }))
-                .await;
-            eventually(
-                &format!("without {verb} {resource} the log says {words}"),
-                async || {
-                    let log = release.node.log();
-                    log.lines()
-                        .any(|line| {
-                            line.contains(words)
-                                && (line.contains("403") || line.contains("orbidden"))
-                        })
-                        .then_some(())
-                },
-            )
-            .await;
-            if matches!(seen, Seen::NotReady(_)) {
-                assert_eq!(release.node.ready().len(), 0);
-            }
-        }
-        Seen::NotRolled(words) | Seen::Logged(words) => {
-            release
-                .helm_install(&json!({ "rbac": { "create": false } }))
-                .await;
-            release.rolled_out().await;
-            let recorder = arena.record().await;
-            arena
-                .kubectl(&[
-                    "annotate",
-                    "deployment",
-                    "app",
-                    "reroll.dev/restart-on=auto",
-                ])
-                .await
-                .ok();
-            release.asked("app").await;
-            arena.update_secret("app", &[("key", "two")]).await;
-            if matches!(seen, Seen::NotRolled(_)) {
-                arena.event("app", words).await;
-                recorder.expect("Deployment", "app", 0);
-            } else {
-                recorder.reaches("Deployment", "app", 1).await;
-                eventually(
-                    &format!("without {verb} {resource} the log says {words}"),
-                    async || {
-                        let log = release.node.log();
-                        log.lines()
-                            .any(|line| line.contains("WARN") && line.contains(words))
-                            .then_some(())
-                    },
-                )
-                .await;
-            }
-        }
     }
 }
 

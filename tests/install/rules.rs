@@ -92,7 +92,7 @@ impl Right {
     }
 }
 
-/// All that reroll's account is granted by Roles and ClusterRoles, wherever they are.
+/// All that reroll's account is granted by roles, wherever they are.
 pub async fn granted(arena: &Arena, account: &str) -> BTreeSet<Right> {
     let all = ListParams::default();
     let mut granted = BTreeSet::new();
