@@ -31,7 +31,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const INJECT: &str = "cert-manager.io/inject-ca-from";
 
 /// It looks after one namespace, until it is dropped.
-pub struct CertManager {
+pub struct Certifier {
     _task: JoinSet<()>,
 }
 
@@ -40,7 +40,7 @@ struct Work {
     namespace: String,
 }
 
-impl CertManager {
+impl Certifier {
     /// Installs the kinds where they are not there yet, and begins to work.
     pub async fn start(arena: &Arena) -> Self {
         apply_kinds(arena.cluster).await;

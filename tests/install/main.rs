@@ -3,7 +3,7 @@
 //! The chart is installed as it is. The pods that the Deployment controller makes of it are run by a [`node::Node`] of the
 //! test, as processes of reroll's own binary, with the arguments, variables, files and account token that the pod
 //! says; nobody is an administrator but the person at `helm` and `kubectl`. API servers reach them by the chart's Service and
-//! the certificate for its name, through a [`service::KubeProxy`]. [`cert_manager::CertManager`] writes what cert-manager would.
+//! the certificate for its name, through a [`service::KubeProxy`]. [`cert_manager::Certifier`] writes what cert-manager would.
 //!
 //! What a container would have and a process has not is a file system and a network of its own: paths below a volume's
 //! mount point, and the address to listen on, are put right in the arguments; nothing else is.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::{
-    cert_manager::CertManager,
+    cert_manager::Certifier,
     node::{Node, get},
     service::KubeProxy,
     support::{Arena, RESTART_ON, Recorder, Said, eventually},
@@ -23,7 +23,7 @@ pub struct Release {
     values: Value,
     folder: tempfile::TempDir,
     _proxy: KubeProxy,
-    _cert_manager: Option<CertManager>,
+    _cert_manager: Option<Certifier>,
 }
 
 impl Release {
@@ -50,7 +50,7 @@ impl Release {
             folder: tempfile::tempdir().unwrap(),
             _proxy: KubeProxy::start(&arena),
             _cert_manager: if wanted {
-                Some(CertManager::start(&arena).await)
+                Some(Certifier::start(&arena).await)
             } else {
                 None
             },
