@@ -87,6 +87,9 @@ impl Default for Surroundings {
 struct Stop {
     /// What the leader does: restarts, writes, and leading itself. First, for another replica can go on at once.
     leading: CancellationToken,
+    /// Not yet the webhook, but who calls it is to call another replica: API servers are slow to hear that this one is
+    /// leaving, and those that have a connection do not ask.
+    leaving: CancellationToken,
     /// Everything.
     all: CancellationToken,
 }
@@ -123,6 +126,7 @@ pub async fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Resu
     tracing::info!("stopping");
     parts.readiness.drain();
     stop.leading.cancel();
+    stop.leaving.cancel();
     if failed.is_none() {
         tokio::time::sleep(settings.ops.drain_delay).await;
     }
@@ -268,9 +272,7 @@ impl Parts {
             timeout: wait,
         };
         if let Some(webhook) = &settings.webhook {
-            parts.registration = parts
-                .start_webhook(webhook, cluster, tasks, &stop.all)
-                .await?;
+            parts.registration = parts.start_webhook(webhook, cluster, tasks, stop).await?;
         }
         starting.ready();
         Ok((parts, listed))

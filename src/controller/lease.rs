@@ -102,7 +102,7 @@ pub struct Election {
     work: Work,
     leading: watch::Sender<Option<Instant>>,
     seen: Option<Seen>,
-    /// That it cannot be claimed was told.
+    /// Whether it was told that the Lease cannot be claimed.
     told: bool,
     /// When the Lease was offered to the others, since the work was last good.
     offered: Option<Instant>,
@@ -274,6 +274,17 @@ impl Election {
         match error {
             kube::Error::Api(status) if status.is_conflict() || status.is_already_exists() => {
                 Claim::Others
+            }
+            kube::Error::Api(status) if status.is_forbidden() => {
+                if !std::mem::replace(&mut self.told, true) {
+                    tracing::warn!(
+                        lease = self.settings.name,
+                        code = status.code,
+                        remedy = "give reroll's ServiceAccount get, list, watch, create and update on it",
+                        "may not claim the Lease: this replica restarts nothing"
+                    );
+                }
+                Claim::Unknown
             }
             error => {
                 if !std::mem::replace(&mut self.told, true) {

@@ -11,7 +11,7 @@ use axum::http::Uri;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{LOOK_EVERY, Parts, Tasks};
+use super::{LOOK_EVERY, Parts, Stop, Tasks};
 use crate::{
     config::{ClusterSettings, KeptSettings, LocalRegistration, WebhookSettings},
     ops::health,
@@ -19,7 +19,7 @@ use crate::{
         certificates::{Around, KeptCertificates},
         registration::{Registration, is_loopback},
         routes::{Admission, router},
-        server::{self, BodyLimits, BodyReader, ConnectionStats, Limits},
+        server::{self, BodyLimits, BodyReader, ConnectionStats, Ending, Limits},
         tls::{self, CertificateFiles, CertificateResolver, SelfMade},
     },
 };
@@ -36,11 +36,11 @@ impl Parts {
         webhook: &WebhookSettings,
         cluster: &ClusterSettings,
         tasks: &mut Tasks,
-        stop: &CancellationToken,
+        stop: &Stop,
     ) -> anyhow::Result<Option<(Registration, health::ReadyPart)>> {
         let listener = bind(webhook.listen, "--webhook-listen").await?;
         let address = listener.local_addr()?;
-        let (resolver, authority) = self.certificate(webhook, cluster, tasks, stop).await?;
+        let (resolver, authority) = self.certificate(webhook, cluster, tasks, &stop.all).await?;
         let expiry = Arc::clone(&resolver);
         self.state
             .metrics
@@ -65,18 +65,18 @@ impl Parts {
             get_budget: webhook.get_budget,
             bodies,
         };
-        let limits = Limits {
-            shutdown_delay: Duration::ZERO,
-            ..Limits::default()
+        let ending = Ending {
+            leaving: stop.leaving.clone(),
+            shutdown: stop.all.clone(),
         };
         tracing::info!(%address, "serving admission reviews");
         let serve = server::serve(
             listener,
             tls,
             router(admission),
-            limits,
+            Limits::default(),
             stats,
-            stop.clone(),
+            ending,
         );
         tasks.spawn(async move { ("webhook server", serve.await.map_err(Into::into)) });
         let Some(local) = &webhook.local else {

@@ -57,9 +57,7 @@ pub struct Limits {
     pub request: Duration,
     /// How often an HTTP/2 client is asked whether it is there, and how long it may take to answer.
     pub ping: (Duration, Duration),
-    /// How long to serve on after the shutdown signal, with `Connection: close`, while Endpoints still name us.
-    pub shutdown_delay: Duration,
-    /// How long requests in flight may take after that.
+    /// How long requests in flight may take after the shutdown.
     pub drain: Duration,
 }
 
@@ -73,7 +71,6 @@ impl Default for Limits {
             when_crowded: Duration::from_secs(1),
             request: Duration::from_secs(30),
             ping: (Duration::from_secs(20), Duration::from_secs(10)),
-            shutdown_delay: Duration::from_secs(5),
             drain: Duration::from_secs(15),
         }
     }
@@ -89,8 +86,18 @@ impl Limits {
     }
 }
 
-/// Serves `router` over TLS on `listener`, until `shutdown`; then for [`Limits::shutdown_delay`] as before, then what is
-/// in flight for at most [`Limits::drain`]. Dropping the future ends everything at once.
+/// When a server is to end, in two steps: a client whose connection closes between two requests may have sent the second.
+#[derive(Clone, Debug, Default)]
+pub struct Ending {
+    /// Other servers are there. From now on an answer over HTTP/1.1 says `Connection: close`, so that the client itself
+    /// takes its next request elsewhere; API servers speak it to webhooks behind a Service.
+    pub leaving: CancellationToken,
+    /// The end: no more connections, and those that are open are closed when nothing is in flight.
+    pub shutdown: CancellationToken,
+}
+
+/// Serves `router` over TLS on `listener` until the end, then what is in flight for at most [`Limits::drain`]. Dropping
+/// the future ends everything at once.
 ///
 /// # Errors
 /// When the listener can never accept again. Running out of file descriptors is waited out.
@@ -100,7 +107,7 @@ pub async fn serve(
     router: Router,
     limits: Limits,
     stats: Arc<ConnectionStats>,
-    shutdown: CancellationToken,
+    ending: Ending,
 ) -> io::Result<()> {
     let slots = Arc::new(Semaphore::new(limits.connections));
     let abort = CancellationToken::new();
@@ -114,7 +121,7 @@ pub async fn serve(
         stats: Arc::clone(&stats),
         slots: Arc::clone(&slots),
         tasks: tasks.clone(),
-        leaving: shutdown.clone(),
+        leaving: ending.leaving,
         drain: drain.clone(),
         abort: abort.clone(),
     });
@@ -126,13 +133,9 @@ pub async fn serve(
             tasks.spawn(abort.child_token().run_until_cancelled_owned(connection));
         }
     };
-    let leaving = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(limits.shutdown_delay).await;
-    };
     let accepted: io::Result<()> = tokio::select! {
         biased;
-        () = leaving => Ok(()),
+        () = ending.shutdown.cancelled() => Ok(()),
         failed = accepting => failed,
     };
     drop(listener);

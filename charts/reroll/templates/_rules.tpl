@@ -24,10 +24,18 @@
 
 {{/* Rights in each namespace that is worked in. Nothing here writes a Secret or a ConfigMap. */}}
 {{- define "reroll.rules" -}}
+{{- $sources := list }}
+{{- range list "secrets" "configmaps" }}
+{{- if not (has . $.Values.watch.ignoreResources) }}
+{{- $sources = append $sources . }}
+{{- end }}
+{{- end }}
+{{- with $sources -}}
 # Watched and read, digested, and forgotten.
 - apiGroups: [""]
-  resources: [secrets, configmaps]
+  resources: [{{ join ", " . }}]
   verbs: [get, list, watch]
+{{- end }}
 {{- if not (has "secretproviderclasses" .Values.watch.ignoreResources) }}
 # What the Secrets Store CSI driver provides, as the statuses of pods show it. A cluster without the driver has neither.
 - apiGroups: [secrets-store.csi.x-k8s.io]
@@ -62,6 +70,12 @@
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+{{- end -}}
+
+{{/* Whether those rights let it read the Secrets of its own namespace: then no rule there says so once more. */}}
+{{- define "reroll.readsOwnSecrets" -}}
+{{- $there := or (not .Values.watch.namespaces) (has (include "reroll.namespace" .) .Values.watch.namespaces) -}}
+{{- and $there (not (has "secrets" .Values.watch.ignoreResources)) | ternary "yes" "" -}}
 {{- end -}}
 
 {{/* Labels of namespaces are the default for the workloads in them. */}}

@@ -66,17 +66,13 @@ struct Server {
     address: SocketAddr,
     ca: String,
     stats: Arc<ConnectionStats>,
-    shutdown: CancellationToken,
+    ending: Ending,
     shared: Shared,
     serving: JoinHandle<io::Result<()>>,
 }
 
-/// Nothing waits on shutdown, and nothing is cut unless a test says so.
 fn limits() -> Limits {
-    Limits {
-        shutdown_delay: Duration::ZERO,
-        ..Limits::default()
-    }
+    Limits::default()
 }
 
 impl Server {
@@ -117,10 +113,7 @@ impl Server {
             .with_state(shared.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stats, shutdown) = (
-            Arc::new(ConnectionStats::default()),
-            CancellationToken::new(),
-        );
+        let (stats, ending) = (Arc::new(ConnectionStats::default()), Ending::default());
         let tls = server_config(certificates, lowest, None).unwrap();
         let serving = tokio::spawn(serve(
             listener,
@@ -128,13 +121,13 @@ impl Server {
             router,
             limits,
             Arc::clone(&stats),
-            shutdown.clone(),
+            ending.clone(),
         ));
         Self {
             address,
             ca,
             stats,
-            shutdown,
+            ending,
             shared,
             serving,
         }
@@ -187,7 +180,7 @@ impl Server {
     }
 
     async fn stop(self) {
-        self.shutdown.cancel();
+        self.ending.shutdown.cancel();
         self.end().await;
     }
 }
@@ -344,8 +337,11 @@ async fn a_new_certificate_is_served_to_new_connections() {
         files.resolver(),
     )
     .await;
-    let following =
-        tokio::spawn(files.follow(Duration::from_millis(10), now, server.shutdown.clone()));
+    let following = tokio::spawn(files.follow(
+        Duration::from_millis(10),
+        now,
+        server.ending.shutdown.clone(),
+    ));
 
     let leaf = async || {
         server
@@ -602,7 +598,8 @@ async fn draining_finishes_what_is_in_flight() {
     let in_flight = tokio::spawn(async move { client.get("/held").await.unwrap() });
     within(server.shared.held.0.notified()).await;
 
-    server.shutdown.cancel();
+    server.ending.leaving.cancel();
+    server.ending.shutdown.cancel();
     idle.closes().await;
     until(async || TcpStream::connect(server.address).await.is_err()).await;
     assert!(!server.serving.is_finished());
@@ -646,14 +643,10 @@ async fn draining_ends_at_its_deadline() {
 
 #[tokio::test]
 async fn connections_are_served_on_for_a_while_and_told_to_close() {
-    let server = Server::start(Limits {
-        shutdown_delay: DEADLINE,
-        ..limits()
-    })
-    .await;
+    let server = Server::start(limits()).await;
     let mut open = server.http1().await;
     assert_eq!(open.text("/").await, "here");
-    server.shutdown.cancel();
+    server.ending.leaving.cancel();
     let mut new = server.http1().await;
     for client in [&mut open, &mut new] {
         let response = client.get("/").await.unwrap();

@@ -9,7 +9,7 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use kube::Api;
 use rustls::{
     ClientConfig, RootCertStore, SupportedProtocolVersion,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
     version::TLS13,
 };
 use serde_json::Value;
@@ -22,7 +22,10 @@ use super::{Arena, PATIENCE, Reroll};
 #[derive(Clone)]
 pub struct Https {
     pub address: String,
+    host: String,
     roots: RootCertStore,
+    /// A certificate with its key, both PEM.
+    identity: Option<(String, String)>,
 }
 
 impl Https {
@@ -41,7 +44,28 @@ impl Https {
         for authority in CertificateDer::pem_slice_iter(authorities) {
             roots.add(authority.unwrap()).unwrap();
         }
-        Self { address, roots }
+        Self {
+            address,
+            host: "127.0.0.1".to_owned(),
+            roots,
+            identity: None,
+        }
+    }
+
+    /// Asks for another host than the address.
+    #[must_use]
+    #[allow(dead_code, reason = "not every program of tests needs it")]
+    pub fn host(mut self, host: &str) -> Self {
+        host.clone_into(&mut self.host);
+        self
+    }
+
+    /// Shows a certificate where it is asked for one.
+    #[must_use]
+    #[allow(dead_code, reason = "not every program of tests needs it")]
+    pub fn identity(mut self, certificate: &str, key: &str) -> Self {
+        self.identity = Some((certificate.to_owned(), key.to_owned()));
+        self
     }
 
     /// A connection after its handshake, with these versions of TLS.
@@ -50,14 +74,23 @@ impl Https {
         versions: &[&'static SupportedProtocolVersion],
     ) -> io::Result<TlsStream<TcpStream>> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .unwrap()
-            .with_root_certificates(self.roots.clone())
-            .with_no_client_auth();
+            .with_root_certificates(self.roots.clone());
+        let mut config = match &self.identity {
+            None => config.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+                config
+                    .with_client_auth_cert(vec![certificate], key)
+                    .unwrap()
+            }
+        };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let stream = TcpStream::connect(&self.address).await?;
-        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let name = ServerName::try_from(self.host.clone()).unwrap();
         let connect = TlsConnector::from(Arc::new(config)).connect(name, stream);
         tokio::time::timeout(PATIENCE, connect).await?
     }
@@ -71,8 +104,18 @@ impl Https {
 
     /// One request on a connection of its own: status and body of the answer.
     pub async fn request(&self, method: &str, path: &str, body: Body) -> (u16, String) {
-        let stream = TokioIo::new(self.connect(&[&TLS13]).await.unwrap());
-        let (mut send, connection) = http1::handshake(stream).await.unwrap();
+        self.try_request(method, path, body).await.unwrap()
+    }
+
+    /// The same, of one that may be refused: with TLS 1.3 the client hears of it after its own handshake.
+    pub async fn try_request(
+        &self,
+        method: &str,
+        path: &str,
+        body: Body,
+    ) -> io::Result<(u16, String)> {
+        let stream = TokioIo::new(self.connect(&[&TLS13]).await?);
+        let (mut send, connection) = http1::handshake(stream).await.map_err(io::Error::other)?;
         let connection = tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
@@ -82,12 +125,12 @@ impl Https {
             .body(body)
             .unwrap();
         let answer = tokio::time::timeout(PATIENCE, send.send_request(request));
-        let answer = answer.await.unwrap().unwrap();
+        let answer = answer.await.unwrap().map_err(io::Error::other)?;
         let status = answer.status().as_u16();
         let body = axum::body::to_bytes(Body::new(answer.into_body()), 1 << 20);
         let body = body.await.unwrap();
         connection.abort();
-        (status, String::from_utf8(body.to_vec()).unwrap())
+        Ok((status, String::from_utf8(body.to_vec()).unwrap()))
     }
 
     pub async fn post(&self, path: &str, body: impl Into<Body>) -> (u16, String) {

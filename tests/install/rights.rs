@@ -1,0 +1,354 @@
+//! RBAC is minimal: every right that the chart grants is needed, and nothing else is asked for.
+//!
+//! All requests of reroll go through a proxy that writes them down, while it does all that it is for. Then, of every right
+//! (one verb on one resource, by one rule), there must be a request that this right *alone* allows: without it the API
+//! server would have refused that very request. And no request was refused, so none is missing. Both together say that the
+//! rules are what is used: a rule more has no request and fails here, a rule less has its request refused and fails here.
+//! What a refusal looks like to people is shown for some in `refusals`, by taking them away.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api,
+    api::{DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    core::{ApiResource, GroupVersionKind},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    modes::{in_namespace, patient},
+    proxy::{Answer, Fault, FaultProxy, Matcher, Rule},
+    release::{Release, merge},
+    rules::{Right, granted},
+    support::{Arena, RESTART_ON, env, eventually, workload},
+};
+
+/// The kinds that are defined by others: group, version, kind, plural.
+const FOREIGN: [[&str; 4]; 5] = [
+    ["argoproj.io", "v1alpha1", "Rollout", "rollouts"],
+    [
+        "apps.openshift.io",
+        "v1",
+        "DeploymentConfig",
+        "deploymentconfigs",
+    ],
+    ["example.com", "v1", "App", "apps"],
+    [
+        "secrets-store.csi.x-k8s.io",
+        "v1",
+        "SecretProviderClass",
+        "secretproviderclasses",
+    ],
+    [
+        "secrets-store.csi.x-k8s.io",
+        "v1",
+        "SecretProviderClassPodStatus",
+        "secretproviderclasspodstatuses",
+    ],
+];
+/// Those of them that are rolled, and the others that are.
+const FOREIGN_WORKLOADS: usize = 3;
+const WORKLOADS: [[&str; 4]; 5] = [
+    ["apps", "v1", "Deployment", "deployments"],
+    ["apps", "v1", "StatefulSet", "statefulsets"],
+    ["apps", "v1", "DaemonSet", "daemonsets"],
+    ["batch", "v1", "CronJob", "cronjobs"],
+    ["batch", "v1", "Job", "jobs"],
+];
+/// How often everything is done again for what did not happen: an Event that repeats, a standby that takes over.
+const ROUNDS: u32 = 6;
+
+fn all_workloads() -> impl Iterator<Item = [&'static str; 4]> {
+    WORKLOADS
+        .into_iter()
+        .chain(FOREIGN.into_iter().take(FOREIGN_WORKLOADS))
+}
+
+fn api(arena: &Arena, [group, version, kind, plural]: [&str; 4]) -> Api<DynamicObject> {
+    let gvk = GroupVersionKind::gvk(group, version, kind);
+    let row = ApiResource::from_gvk_with_plural(&gvk, plural);
+    Api::namespaced_with(arena.client.clone(), &arena.namespace, &row)
+}
+
+/// Has the cluster serve the kinds of others; it may do so already.
+async fn serve_foreign(arena: &Arena) {
+    let gvk = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+    let definitions =
+        Api::<DynamicObject>::all_with(arena.client.clone(), &ApiResource::from_gvk(&gvk));
+    for row in FOREIGN {
+        let [group, version, kind, plural] = row;
+        let definition = json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": { "name": format!("{plural}.{group}") },
+            "spec": {
+                "group": group, "scope": "Namespaced",
+                "names": { "kind": kind, "listKind": format!("{kind}List"), "plural": plural, "singular": kind.to_lowercase() },
+                "versions": [{
+                    "name": version, "served": true, "storage": true,
+                    "schema": { "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } },
+                }],
+            },
+        });
+        let definition: DynamicObject = serde_json::from_value(definition).unwrap();
+        match definitions
+            .create(&PostParams::default(), &definition)
+            .await
+        {
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            made => drop(made.unwrap()),
+        }
+        let api = api(arena, row);
+        eventually(&format!("{plural} are served"), async || {
+            api.list(&ListParams::default()).await.ok()
+        })
+        .await;
+    }
+}
+
+/// One of each kind, which reads a Secret and a ConfigMap, and asks for whatever can be asked for. Another Deployment
+/// needs what is absent: only its pods tell whether it has started.
+async fn create_workloads(arena: &Arena) {
+    let mut pod = env("db", "k");
+    pod["containers"][0]["envFrom"] = json!([{ "configMapRef": { "name": "conf" } }]);
+    for row in all_workloads() {
+        let [group, version, kind, _] = row;
+        let opt_in = [
+            (RESTART_ON, "auto"),
+            (
+                "reroll.dev/on-change",
+                if kind == "Job" { "recreate" } else { "run-now" },
+            ),
+        ];
+        let opt_in = if group == "batch" {
+            &opt_in[..]
+        } else {
+            &opt_in[..1]
+        };
+        let built = if group == "apps" || group == "batch" {
+            kind
+        } else {
+            "Deployment"
+        };
+        let mut object = workload(built, "app", opt_in, pod.clone());
+        object["apiVersion"] = json!(format!("{group}/{version}"));
+        object["kind"] = json!(kind);
+        if group == "batch" {
+            let mut pod = object["spec"]["template"]["spec"].take();
+            pod["restartPolicy"] = json!("Never");
+            pod["nodeSelector"] = json!({ "no": "node" });
+            let job = json!({ "template": { "spec": pod } });
+            object["spec"] = match kind {
+                "Job" => job,
+                _ => {
+                    json!({ "schedule": "0 0 29 2 *", "concurrencyPolicy": "Allow", "jobTemplate": { "spec": job } })
+                }
+            };
+        }
+        let object = serde_json::from_value(object).unwrap();
+        api(arena, row)
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap();
+    }
+    arena
+        .create(&crate::support::deployment("waits", "absent", "k"))
+        .await;
+}
+
+async fn observes_all(arena: &Arena) {
+    for row in all_workloads() {
+        let api = api(arena, row);
+        eventually(&format!("{} is adopted", row[2]), async || {
+            let object = api.get("app").await.ok()?;
+            object
+                .metadata
+                .annotations?
+                .contains_key("reroll.dev/observed")
+                .then_some(())
+        })
+        .await;
+    }
+}
+
+/// The rights of which no request says that they are needed.
+fn unused(granted: &BTreeSet<Right>, asked: &BTreeSet<Right>) -> Vec<String> {
+    let alone = |right: &Right, asked: &Right| {
+        right.allows(asked) && granted.iter().filter(|other| other.allows(asked)).count() == 1
+    };
+    let unused = granted
+        .iter()
+        .filter(|right| !asked.iter().any(|asked| alone(right, asked)));
+    unused.map(ToString::to_string).collect()
+}
+
+fn asked(proxy: &FaultProxy) -> BTreeSet<Right> {
+    proxy.requests().iter().filter_map(Right::of).collect()
+}
+
+/// Everything that reroll is for, under the eyes of the proxy, until every right was used.
+async fn exercise(release: &Release, proxy: &FaultProxy, foreign: bool) {
+    let arena = &release.arena;
+    arena.secret("db", &[("k", "0")]).await;
+    arena.config_map("conf", &[("k", "0")]).await;
+    if foreign {
+        serve_foreign(arena).await;
+        create_workloads(arena).await;
+    } else {
+        for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+            let mut pod = env("db", "k");
+            pod["containers"][0]["envFrom"] = json!([{ "configMapRef": { "name": "conf" } }]);
+            arena
+                .create(&workload(kind, "app", &[(RESTART_ON, "auto")], pod))
+                .await;
+        }
+        arena
+            .create(&crate::support::deployment("waits", "absent", "k"))
+            .await;
+    }
+    release.install().await;
+    if foreign {
+        observes_all(arena).await;
+    }
+    let granted = granted(arena, &release.name).await;
+    let recorder = arena.record().await;
+    let mut left = Vec::new();
+    for round in 1..=ROUNDS {
+        // Each workload is patched by somebody else just then, once: it is read again.
+        for [_, _, _, plural] in all_workloads() {
+            let patches = Matcher::any()
+                .method("PATCH")
+                .path_contains(&format!("/{plural}/app"))
+                // A kind that may drop what is written is tried out first.
+                .when(|request| !request.query.contains("dryRun"));
+            let conflict = Answer::status(
+                422,
+                "Invalid",
+                "the server rejected our request due to an error in our request",
+            );
+            proxy.add(Rule::new(patches, Fault::Answer(conflict)).times(1));
+        }
+        arena
+            .update_secret("db", &[("k", &round.to_string())])
+            .await;
+        recorder.settle(arena).await;
+        // A change of the template: the webhook reads what it uses.
+        arena
+            .edit_container("Deployment", "app", "image", json!(format!("i:{round}")))
+            .await;
+        recorder.settle(arena).await;
+        spoil_certificates(release).await;
+        proxy.clear();
+        left = unused(&granted, &asked(proxy));
+        if left.is_empty() {
+            break;
+        }
+    }
+    let refused: Vec<_> = proxy
+        .requests()
+        .into_iter()
+        .filter(|line| matches!(line.status, Some(401 | 403)))
+        .collect();
+    assert!(refused.is_empty(), "{refused:#?}");
+    let none: Vec<_> = asked(proxy)
+        .into_iter()
+        .filter(|asked| !granted.iter().any(|right| right.allows(asked)))
+        .map(|right| right.to_string())
+        .collect();
+    assert_eq!(
+        none,
+        Vec::<String>::new(),
+        "asked for, and granted by no rule of the chart"
+    );
+    assert_eq!(left, Vec::<String>::new(), "granted, and needed by nothing");
+    no_rule_writes_what_is_anothers(release, &granted);
+}
+
+/// Certificates that reroll keeps itself are put right.
+async fn spoil_certificates(release: &Release) {
+    let api = Api::<Secret>::namespaced(release.arena.client.clone(), &release.arena.own_namespace);
+    let name = format!("{}-webhook-tls", release.name);
+    let kept = api.get(&name).await.unwrap().data.unwrap();
+    if kept.contains_key("ca.key") {
+        let spoilt = Patch::Merge(json!({ "stringData": { "tls.crt": "spoilt" } }));
+        api.patch(&name, &PatchParams::default(), &spoilt)
+            .await
+            .unwrap();
+        eventually("the certificate is put right", async || {
+            let now = api.get(&name).await.unwrap().data.unwrap();
+            (now["tls.crt"].0 != b"spoilt").then_some(())
+        })
+        .await;
+    }
+}
+
+/// Nothing but what reroll made itself is written, and of Secrets and ConfigMaps nothing at all that others read.
+fn no_rule_writes_what_is_anothers(release: &Release, granted: &BTreeSet<Right>) {
+    let own = &release.arena.own_namespace;
+    for right in granted {
+        let of_sources =
+            right.group.is_empty() && ["secrets", "configmaps"].contains(&right.resource.as_str());
+        let reads = ["get", "list", "watch"].contains(&right.verb.as_str());
+        if of_sources && !reads {
+            assert_eq!(
+                (&right.namespace, right.resource.as_str()),
+                (&Some(own.clone()), "secrets"),
+                "{right}"
+            );
+            let certificates = format!("{}-webhook-tls", release.name);
+            if !["create", "delete"].contains(&right.verb.as_str()) {
+                assert_eq!(
+                    (right.verb.as_str(), &right.name),
+                    ("update", &Some(certificates)),
+                    "{right}"
+                );
+            }
+        }
+        assert_ne!(right.verb, "deletecollection", "{right}");
+        assert!(
+            ![&right.group, &right.resource, &right.verb]
+                .iter()
+                .any(|part| *part == "*"),
+            "{right}"
+        );
+    }
+}
+
+async fn through_a_proxy(name: &str) -> (Arena, FaultProxy) {
+    let arena = Arena::new(name).await;
+    let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
+    (arena, proxy)
+}
+
+#[tokio::test]
+async fn every_right_in_the_cluster_is_needed() {
+    let (arena, proxy) = through_a_proxy("rights-cluster").await;
+    arena.label_namespace("team", &arena.namespace).await;
+    let mut values = patient();
+    let own = json!({
+        "certificates": { "mode": "selfManaged" }, "webhook": { "tlsPollInterval": "500ms" },
+        "watch": { "namespaceSelector": { "matchLabels": { "team": arena.namespace } } },
+        "kinds": {
+            "optional": ["rollouts", "deploymentconfigs", "cronjobs", "jobs"],
+            "custom": [{ "group": "example.com", "version": "v1", "kind": "App", "resource": "apps" }],
+            "discoveryInterval": "2s",
+        },
+        "restarts": { "settle": "100ms", "workloadInterval": "1s" },
+    });
+    merge(&mut values, &own);
+    let release = Release::new(arena, Some(proxy.url()), &values).await;
+    exercise(&release, &proxy, true).await;
+}
+
+#[tokio::test]
+async fn every_right_in_one_namespace_is_needed() {
+    let (arena, proxy) = through_a_proxy("rights-namespace").await;
+    let mut values = in_namespace(&arena);
+    let own = json!({
+        "watch": { "ignoreResources": ["secretproviderclasses"] },
+        "restarts": { "settle": "100ms", "workloadInterval": "1s" },
+    });
+    merge(&mut values, &own);
+    let release = Release::new(arena, Some(proxy.url()), &values).await;
+    exercise(&release, &proxy, false).await;
+}
