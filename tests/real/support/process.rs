@@ -243,6 +243,12 @@ impl Reroll {
         assert!(status.unwrap().success());
     }
 
+    /// Its process.
+    #[allow(dead_code, reason = "only benchmarks ask")]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// All that was logged by it and its predecessors in this arena.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.builder.log).unwrap()

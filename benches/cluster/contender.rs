@@ -1,0 +1,146 @@
+//! Who does the work: nobody but the benchmark itself (the floor), reroll, or another reloader.
+
+use std::{
+    fmt,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use crate::support::{Arena, Reroll, RerollBuilder, eventually};
+
+/// Who is measured.
+#[derive(Clone, Debug)]
+pub enum Contender {
+    /// The benchmark makes the writes itself.
+    Floor,
+    /// This project's binary.
+    Reroll,
+    /// Somebody else's.
+    Peer(Peer),
+}
+
+/// Another reloader.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// How it is started.
+    pub command: String,
+    /// What workloads are annotated with.
+    pub annotation: (String, String),
+}
+
+impl fmt::Display for Contender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Floor => "floor",
+            Self::Reroll => "reroll",
+            Self::Peer(_) => "peer",
+        })
+    }
+}
+
+/// A contender at work.
+pub enum Running {
+    Nobody,
+    Reroll(Reroll),
+    Peer(Child),
+}
+
+/// Megabytes and seconds of a process so far, as the kernel counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cost {
+    pub rss_mib: f64,
+    pub peak_mib: f64,
+    pub cpu_seconds: f64,
+}
+
+impl Contender {
+    /// What its workloads are annotated with.
+    pub fn annotation(&self) -> (&str, &str) {
+        match self {
+            Self::Floor | Self::Reroll => ("reroll.dev/restart-on", "auto"),
+            Self::Peer(peer) => (&peer.annotation.0, &peer.annotation.1),
+        }
+    }
+
+    /// Starts it for one namespace, as `adjust` says, and waits until it is ready.
+    pub async fn start(
+        &self,
+        arena: &Arena,
+        adjust: impl FnOnce(RerollBuilder) -> RerollBuilder,
+    ) -> Running {
+        match self {
+            Self::Floor => Running::Nobody,
+            Self::Reroll => {
+                let builder = arena.reroll().flag("--settle", "0s").flag("--log", "info");
+                Running::Reroll(adjust(builder).start().await)
+            }
+            Self::Peer(peer) => {
+                let child = Command::new("sh")
+                    .args(["-c", &format!("exec {}", peer.command)])
+                    .env("KUBECONFIG", arena.cluster.kubeconfig())
+                    .env("KUBERNETES_NAMESPACE", &arena.namespace)
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .expect("--peer can be started");
+                // It does not say when its watches are there.
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                Running::Peer(child)
+            }
+        }
+    }
+}
+
+impl Running {
+    /// Whether somebody else makes the restarts.
+    pub fn works(&self) -> bool {
+        !matches!(self, Self::Nobody)
+    }
+
+    /// What it has cost so far.
+    pub fn cost(&self) -> Cost {
+        match self {
+            Self::Nobody => Cost::default(),
+            Self::Reroll(reroll) => cost(reroll.pid()),
+            Self::Peer(child) => cost(child.id()),
+        }
+    }
+
+    /// Ends it.
+    pub async fn stop(self) {
+        match self {
+            Self::Nobody => {}
+            Self::Reroll(reroll) => drop(reroll.stop().await),
+            Self::Peer(mut child) => {
+                child.kill().expect("it runs");
+                child.wait().expect("it ends");
+            }
+        }
+    }
+}
+
+fn cost(pid: u32) -> Cost {
+    let read =
+        |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let status = read("status");
+    let mib = |field: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+        kib.unwrap_or(f64::NAN) / 1024.0
+    };
+    // After the command's name, which may hold spaces: user and system time are fields 14 and 15, in hundredths.
+    let stat = read("stat");
+    let fields = stat.rsplit(") ").next().unwrap_or_default();
+    let ticks: f64 = fields
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<f64>().ok())
+        .sum();
+    Cost {
+        rss_mib: mib("VmRSS:"),
+        peak_mib: mib("VmHWM:"),
+        cpu_seconds: ticks / 100.0,
+    }
+}

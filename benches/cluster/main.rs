@@ -1,0 +1,97 @@
+//! Benchmarks on a real control plane: each scenario beside its floor, the same writes made by a plain client in the same
+//! run, and beside another reloader where one is given. Ratios count; milliseconds are of this machine.
+//!
+//! Contenders take turns, so that what else the machine does meets all of them. Nothing here fails for a number.
+
+#![allow(
+    unreachable_pub,
+    dead_code,
+    unused_imports,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::missing_panics_doc,
+    reason = "a program for one's own machine, which uses a part of the tests' harness"
+)]
+
+#[path = "../../tests/support/cluster.rs"]
+mod cluster;
+#[path = "../../tests/support/proxy.rs"]
+mod proxy;
+#[path = "../../tests/real/support/mod.rs"]
+mod support;
+
+mod bed;
+mod contender;
+mod report;
+mod scenarios;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use self::{
+    contender::{Contender, Peer},
+    report::Report,
+    scenarios::Scenario,
+};
+
+/// Measures reroll on a real control plane
+#[derive(Parser)]
+#[command(name = "bench")]
+struct Args {
+    /// What to measure; everything where nothing is named
+    #[arg(value_enum)]
+    scenarios: Vec<Scenario>,
+    /// How often each contender does each scenario
+    #[arg(long, default_value_t = 5)]
+    repeats: usize,
+    /// The command of another reloader, which finds the API server by KUBECONFIG
+    #[arg(long, requires = "annotation")]
+    peer: Option<String>,
+    /// The annotation, as KEY=VALUE, that it wants on workloads
+    #[arg(long)]
+    annotation: Option<String>,
+    /// Where to write the results as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Cargo says so
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main]
+async fn main() {
+    let args = Args::parse();
+    let mut contenders = vec![Contender::Floor, Contender::Reroll];
+    if let Some((command, annotation)) = args.peer.zip(args.annotation) {
+        let (key, value) = annotation.split_once('=').expect("--annotation KEY=VALUE");
+        contenders.push(Contender::Peer(Peer {
+            command,
+            annotation: (key.to_owned(), value.to_owned()),
+        }));
+    }
+    let scenarios = if args.scenarios.is_empty() {
+        Scenario::all()
+    } else {
+        args.scenarios
+    };
+    let mut report = Report::default();
+    for scenario in scenarios {
+        for repeat in 0..args.repeats {
+            for contender in &contenders {
+                eprintln!(
+                    "{scenario}: {contender}, {} of {}",
+                    repeat + 1,
+                    args.repeats
+                );
+                let samples = scenario.run(contender, repeat).await;
+                report.add(scenario, contender, samples);
+            }
+        }
+        println!("{}", report.table(scenario));
+    }
+    if let Some(path) = args.json {
+        std::fs::write(&path, report.json()).expect("--json can be written");
+    }
+}

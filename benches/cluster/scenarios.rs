@@ -1,0 +1,64 @@
+//! What is measured.
+
+mod burst;
+mod downtime;
+mod fan_out;
+mod reaction;
+mod start;
+
+use std::fmt;
+
+use clap::ValueEnum;
+
+use crate::{contender::Contender, report::Samples};
+
+/// A scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// One Secret is written, one Deployment rolls; one after another.
+    Reaction,
+    /// A hundred Secrets are deleted and created again.
+    Burst,
+    /// One Secret, 500 Deployments.
+    FanOut500,
+    /// One Secret, 2,000 Deployments.
+    FanOut2000,
+    /// 300 Deployments: of their Secrets a hundred are changed and a hundred recreated while nobody looks.
+    Downtime,
+    /// A start with 20,000 Secrets of 2 KiB and 1,000 Deployments.
+    Start20k,
+    /// A start with 300 Secrets of 1 MB.
+    StartLarge,
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+impl Scenario {
+    /// All of them.
+    pub fn all() -> Vec<Self> {
+        Self::value_variants().to_vec()
+    }
+
+    /// Runs it once.
+    pub async fn run(self, contender: &Contender, repeat: usize) -> Samples {
+        match self {
+            Self::Reaction => reaction::run(contender).await,
+            Self::Burst => burst::run(contender).await,
+            Self::FanOut500 => fan_out::run(contender, 500).await,
+            Self::FanOut2000 => fan_out::run(contender, 2000).await,
+            Self::Downtime => downtime::run(contender).await,
+            Self::Start20k => start::run(contender, start::MANY, repeat).await,
+            Self::StartLarge => start::run(contender, start::LARGE, repeat).await,
+        }
+    }
+}
+
+/// Milliseconds.
+fn ms(duration: std::time::Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}

@@ -1,0 +1,54 @@
+//! Of 300 Secrets a hundred are changed and a hundred recreated while nobody looks: how long until all of their workloads
+//! have rolled, and whether any other did.
+
+use std::time::{Duration, Instant};
+
+use super::ms;
+use crate::{
+    bed::{Bed, each},
+    contender::Contender,
+    report::Samples,
+    support::numbered,
+};
+
+const ALL: usize = 300;
+
+pub(super) async fn run(contender: &Contender) -> Samples {
+    let pairs = numbered(ALL).map(|name| (name.clone(), name));
+    let bed = Bed::new("downtime", contender, numbered(ALL), pairs, 16).await;
+    let running = contender.start(&bed.arena, |builder| builder).await;
+    bed.adopted(contender).await;
+    running.stop().await;
+    each(
+        numbered(ALL).skip(ALL / 3).enumerate(),
+        async |(number, name): (usize, String)| {
+            if number % 2 == 0 {
+                bed.write(&name).await;
+            } else {
+                bed.recreate(&name).await;
+            }
+        },
+    )
+    .await;
+    let (before, missed) = (bed.count(), ALL - ALL / 3);
+    let began = Instant::now();
+    let running = contender.start(&bed.arena, |builder| builder).await;
+    if !running.works() {
+        each(numbered(ALL).skip(ALL / 3), async |name: String| {
+            bed.restart(&name).await;
+        })
+        .await;
+    }
+    let mut samples = Samples::default();
+    // One that forgets never gets there.
+    let all = tokio::time::timeout(Duration::from_mins(1), bed.reaches(before + missed)).await;
+    if let Ok(last) = all {
+        samples.add("start to last changed template, ms", ms(last - began));
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
+    let rolled = (bed.count() - before) as f64;
+    samples.add("rolled of 200", rolled);
+    running.stop().await;
+    samples
+}
