@@ -60,6 +60,35 @@ fn unpack(archive: &Path, into: &Path) {
     said(tar.arg("-xf").arg(archive).arg("-C").arg(into));
 }
 
+/// Cargo reads no manifest that names a file which is not there.
+#[test]
+fn the_build_has_all_that_the_manifest_names() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = Folder::new("context");
+    let dockerfile = fs::read_to_string(root.join("Dockerfile")).unwrap();
+    let ignore = fs::read_to_string(root.join(".dockerignore")).unwrap();
+    let copied: Vec<&str> = dockerfile
+        .lines()
+        .filter_map(|line| line.strip_prefix("COPY ")?.rsplit_once(' '))
+        .filter(|(sources, _)| !sources.starts_with("--from"))
+        .flat_map(|(sources, _)| sources.split(' '))
+        .collect();
+    assert!(copied.contains(&"src"), "{copied:?}");
+    for source in copied {
+        let kept = ignore.lines().any(|line| line == format!("!{source}"));
+        assert!(kept, ".dockerignore leaves {source} out");
+        let mut copy = Command::new("cp");
+        copy.args(["--recursive", "--parents", source]);
+        said(copy.arg(&folder.0).current_dir(root));
+    }
+    // What the manifest names is looked for when something is to be built, and before that is looked for.
+    let mut check = Command::new(env!("CARGO"));
+    check.args(["check", "--offline", "--locked", "--bin", "none-such"]);
+    let answer = check.current_dir(&folder.0).output().unwrap();
+    let error = String::from_utf8_lossy(&answer.stderr).into_owned();
+    assert!(error.contains("no bin target named `none-such`"), "{error}");
+}
+
 #[test]
 fn the_image_holds_one_program_and_runs_as_nobody() {
     let folder = Folder::new("whole");
