@@ -22,14 +22,11 @@ use kube::{
     api::{Patch, PatchParams},
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
-use tokio::{
-    sync::oneshot,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 
 use super::{
     Controller,
-    watch::{NOT_FOUND, Watch, Watched},
+    watch::{NOT_FOUND, Then, Watch, Watched},
 };
 use crate::model::{
     Kind, WorkloadKey,
@@ -104,11 +101,10 @@ impl Controller {
             match self.discover(kind).await {
                 Ok(Some(resource)) => {
                     self.appeared(kind, &resource);
-                    let (listed, _nobody_waits) = oneshot::channel();
                     let watch = Watch {
                         what: kind.watched(),
                         within: within.clone(),
-                        listed,
+                        then: Then::GoOn,
                     };
                     watch.run(Arc::clone(&self), self.client.clone()).await;
                     self.vanished(kind, within.as_deref());

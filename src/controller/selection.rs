@@ -9,12 +9,12 @@ use std::{
 };
 
 use kube::Client;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 
 use super::{
     Controller,
     kinds::Sought,
-    watch::{Watch, Watched},
+    watch::{Then, Watch, Watched},
 };
 use crate::model::{annotation::RESTART_ON, provided::Part};
 
@@ -109,17 +109,13 @@ impl Controller {
             }
             let served = served.into_iter().map(Sought::watched);
             for what in always.iter().copied().chain(served) {
-                let (listed, complete) = oneshot::channel();
                 let watch = Watch {
                     what,
                     within: Some(name.clone()),
-                    listed,
+                    // What changes from now on comes by the watch of everything.
+                    then: Then::End,
                 };
-                // Only its list: what changes from now on comes by the watch of everything.
-                tokio::select! {
-                    () = watch.run(Arc::clone(&self), client.clone()) => {}
-                    _ = complete => {}
-                }
+                watch.run(Arc::clone(&self), client.clone()).await;
             }
             tracing::info!(namespace = name, "listed a namespace that is selected now");
         }

@@ -57,8 +57,33 @@ pub struct Watch {
     pub what: Watched,
     /// Where; `None` for everywhere.
     pub within: Option<String>,
-    /// Told when the first list is complete.
-    pub listed: oneshot::Sender<()>,
+    /// What is done when the first list is complete, or refused.
+    pub then: Then,
+}
+
+/// What a watch does after its first list.
+pub enum Then {
+    /// It goes on.
+    GoOn,
+    /// It goes on, and tells that somebody who waits.
+    Tell(oneshot::Sender<()>),
+    /// It ends: only the list is wanted.
+    End,
+}
+
+impl Then {
+    /// The first list is there, or will not be. Gives whether the watch ends.
+    fn listed(&mut self) -> bool {
+        match std::mem::replace(self, Self::GoOn) {
+            Self::GoOn => false,
+            Self::Tell(waiting) => {
+                // Nobody waits any more when reroll is stopping.
+                let _ = waiting.send(());
+                false
+            }
+            Self::End => true,
+        }
+    }
 }
 
 /// What is watched.
@@ -115,12 +140,12 @@ impl Watch {
         match self.what {
             Watched::Secrets => {
                 let kind = SourceKind::Secret;
-                self.follow_sources(&controller, client, kind, Version::of_secret)
+                self.follow_sources(&controller, client, config, kind, Version::of_secret)
                     .await;
             }
             Watched::ConfigMaps => {
                 let kind = SourceKind::ConfigMap;
-                self.follow_sources(&controller, client, kind, Version::of_config_map)
+                self.follow_sources(&controller, client, config, kind, Version::of_config_map)
                     .await;
             }
             Watched::Provided(part @ Part::Statuses) => {
@@ -170,6 +195,7 @@ impl Watch {
         self,
         controller: &Controller,
         client: Client,
+        config: watcher::Config,
         kind: SourceKind,
         read: ReadVersion<K>,
     ) where
@@ -189,10 +215,6 @@ impl Watch {
             kind,
             read,
         };
-        let config = everywhere_but(
-            &controller.conventions.ignored_namespaces,
-            "metadata.namespace",
-        );
         let config = match &controller.conventions.sources {
             Some(selector) => config.labels_from(selector),
             None => config,
@@ -201,13 +223,12 @@ impl Watch {
     }
 
     async fn follow<F: Feed>(
-        self,
+        mut self,
         api: Api<DeserializeGuard<F::Object>>,
         config: watcher::Config,
         feed: F,
     ) {
         let within = self.within.as_deref();
-        let mut listed = Some(self.listed);
         let mut before: HashMap<F::Key, F::State> = HashMap::new();
         let config = config.page_size(PAGE).timeout(WATCH_SECONDS);
         let mut events = watcher(api, config).backoff(backoff()).boxed();
@@ -225,8 +246,9 @@ impl Watch {
                     }
                     feed.listed(within);
                     told = None;
-                    // Nobody listens any more when reroll is stopping.
-                    let _ = listed.take().map(|listed| listed.send(()));
+                    if self.then.listed() {
+                        return;
+                    }
                 }
                 Ok(Some(Event::Apply(DeserializeGuard(object)))) => self.what.apply(&feed, object),
                 Ok(Some(Event::Delete(DeserializeGuard(object)))) => feed.delete(meta(&object)),
@@ -243,7 +265,9 @@ impl Watch {
                     if code == FORBIDDEN {
                         // The rest goes on without it; what depends on it is not decided.
                         feed.refused(within);
-                        let _ = listed.take().map(|listed| listed.send(()));
+                        if self.then.listed() {
+                            return;
+                        }
                     }
                 }
             }

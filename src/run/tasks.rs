@@ -15,7 +15,7 @@ use crate::{
         digest_key::Store,
         kept,
         kinds::Sought,
-        watch::{Watch, Watched},
+        watch::{Then, Watch, Watched},
     },
     model::{SourceKind, provided::Part, workload::JOB},
     ops::{alerts, health::Readiness},
@@ -106,7 +106,7 @@ impl Start<'_> {
             let watch = Watch {
                 what,
                 within,
-                listed,
+                then: Then::Tell(listed),
             };
             let (controller, client) = (Arc::clone(self.controller), self.client.clone());
             self.until_stopped("a watch", async move {

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::{Arena, RESTART_ON, Recorder, deployment, env, eventually, workload};
+use crate::{
+    proxy::FaultProxy,
+    support::{Arena, RESTART_ON, Recorder, deployment, env, eventually, workload},
+};
 
 const ON_DELETE: &str = "reroll.dev/on-delete";
 
@@ -119,7 +122,9 @@ async fn namespaces_count_while_they_are_selected() {
     }
     arena.label_namespace(team, &arena.namespace).await;
     let selector = format!("{team}={}", arena.namespace);
+    let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
     let reroll = arena.reroll().without("--namespaces");
+    let reroll = reroll.kubeconfig(proxy.kubeconfig());
     let reroll = reroll.flag("--namespace-selector", &selector).start().await;
     arena.adopted("Deployment", "web").await;
     let (here, there) = (arena.record().await, late.record().await);
@@ -136,6 +141,17 @@ async fn namespaces_count_while_they_are_selected() {
     // It comes to be selected.
     late.label_namespace(team, &arena.namespace).await;
     late.adopted("Deployment", "web").await;
+    eventually("it is listed by itself", async || {
+        let listed = "listed a namespace that is selected now";
+        reroll.log().contains(listed).then_some(())
+    })
+    .await;
+    let by_itself = format!("/namespaces/{}/", late.namespace);
+    let watches = proxy.count(|line| line.is_watch() && line.path.contains(&by_itself));
+    assert_eq!(
+        watches, 0,
+        "what changes there comes by the watch of everything"
+    );
     late.recreate_secret("creds", &[("k", "one")]).await;
     settled(&there, &late, "web", 1).await;
 
