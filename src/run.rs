@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use futures::future::BoxFuture;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
-use kube::{Api, Client, api::PostParams, client::ClientBuilder};
+use kube::{Api, Client, api::PostParams};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::Mutex,
@@ -34,6 +34,7 @@ use crate::{
         lease::{Election, LeaseSettings, Progress, Work},
         pulse::Pulses,
         restart::Probe,
+        watch,
     },
     model::{DigestKey, Index, observed::FORMAT},
     ops::{
@@ -203,7 +204,7 @@ impl Parts {
         let api_server = config.cluster_url.clone();
         check_api_server(settings.webhook.as_ref(), &api_server)?;
         let pulses = Pulses::default();
-        let client = ClientBuilder::try_from(config)?.with_layer(&pulses).build();
+        let client = watch::client(config, &pulses)?;
         let own_user = own_user(&client, wait).await?;
         let lease = LeaseSettings {
             name: cluster.lease_name.clone(),

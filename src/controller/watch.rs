@@ -5,47 +5,30 @@
 
 mod feed;
 mod provided;
+mod stream;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    fmt::Debug,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, fmt::Debug, sync::Arc};
 
-use backon::ExponentialBuilder;
-use futures::{StreamExt, TryStreamExt};
 use kube::{
     Api, Client, Resource,
-    core::{
-        ApiResource, DeserializeGuard, DynamicResourceScope, NamespaceResourceScope, ObjectMeta,
-        error_boundary::InvalidObject,
-    },
-    runtime::{
-        WatchStreamExt,
-        utils::{Backoff, ResetTimerBackoff},
-        watcher::{self, Event, ExponentialBackoff, watcher},
-    },
+    core::{ApiResource, DynamicResourceScope, NamespaceResourceScope, ObjectMeta},
+    runtime::watcher::{self, Event},
 };
-use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
+pub use self::stream::{WATCH_SECONDS, client};
 use self::{
     feed::{Feed, NamespaceFeed, ReadVersion, SourceFeed, WorkloadFeed},
     provided::{ClassFeed, StatusFeed},
+    stream::{Stream, everywhere_but},
 };
 use super::{Controller, kinds::Sought};
-use crate::model::{Kind, SourceKind, Version, provided::Part};
+use crate::model::{
+    Kind, SourceKind, Version,
+    object::{FromObject, Guarded},
+    provided::Part,
+};
 
-/// Objects per page of a list. Small pages keep memory flat: a page of 300 Secrets of 1 MB would not.
-const PAGE: u32 = 50;
-/// How long the API server keeps a watch. One that is silent for longer has stalled, and is started again.
-pub const WATCH_SECONDS: u32 = 30;
-/// How long a watch that failed waits, first and at most (a random part of it is added): kube's and client-go's default
-/// of 30 s would, after an outage of minutes, have changes seen a minute late, or two where the next answer is a 410.
-const RETRY: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(10));
-/// A watch that did not fail for so long begins anew, though nothing came by it.
-const CALM_AFTER: Duration = Duration::from_mins(2);
 /// RBAC does not allow it.
 const FORBIDDEN: u16 = 403;
 /// The API server does not serve the kind.
@@ -202,7 +185,7 @@ impl Watch {
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
             + Debug
-            + DeserializeOwned
+            + FromObject
             + Send
             + 'static,
     {
@@ -224,19 +207,18 @@ impl Watch {
 
     async fn follow<F: Feed>(
         mut self,
-        api: Api<DeserializeGuard<F::Object>>,
+        api: Api<Guarded<F::Object>>,
         config: watcher::Config,
         feed: F,
     ) {
         let within = self.within.as_deref();
         let mut before: HashMap<F::Key, F::State> = HashMap::new();
-        let config = config.page_size(PAGE).timeout(WATCH_SECONDS);
-        let mut events = watcher(api, config).backoff(backoff()).boxed();
+        let mut stream = Stream::new(api, config);
         let mut told = None;
         loop {
-            match events.try_next().await {
+            match stream.next().await {
                 Ok(Some(Event::Init)) => before = feed.known(within),
-                Ok(Some(Event::InitApply(DeserializeGuard(object)))) => {
+                Ok(Some(Event::InitApply(Guarded(object)))) => {
                     before.remove(&feed.key(meta(&object)));
                     self.what.apply(&feed, object);
                 }
@@ -250,8 +232,8 @@ impl Watch {
                         return;
                     }
                 }
-                Ok(Some(Event::Apply(DeserializeGuard(object)))) => self.what.apply(&feed, object),
-                Ok(Some(Event::Delete(DeserializeGuard(object)))) => feed.delete(meta(&object)),
+                Ok(Some(Event::Apply(Guarded(object)))) => self.what.apply(&feed, object),
+                Ok(Some(Event::Delete(Guarded(object)))) => feed.delete(meta(&object)),
                 Ok(None) => return,
                 Err(error) => {
                     let (reason, code) = class(&error);
@@ -304,10 +286,10 @@ impl Watched {
     }
 
     /// One object that cannot be read is left out; it does not stop the others.
-    fn apply<F: Feed>(self, feed: &F, object: Result<F::Object, InvalidObject>) {
+    fn apply<F: Feed>(self, feed: &F, object: Result<F::Object, ObjectMeta>) {
         match object {
             Ok(object) => feed.apply(object),
-            Err(InvalidObject { metadata, .. }) => tracing::warn!(
+            Err(metadata) => tracing::warn!(
                 what = self.plural(),
                 namespace = metadata.namespace,
                 name = metadata.name,
@@ -323,7 +305,7 @@ fn api<K>(
     client: Client,
     what: Sought,
     within: Option<&str>,
-) -> Api<DeserializeGuard<K>>
+) -> Api<Guarded<K>>
 where
     K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
 {
@@ -334,34 +316,10 @@ where
     }
 }
 
-/// The API server itself leaves out what is in these namespaces.
-fn everywhere_but(ignored: &BTreeSet<String>, field: &str) -> watcher::Config {
-    let fields: Vec<_> = ignored
-        .iter()
-        .map(|name| format!("{field}!={name}"))
-        .collect();
-    let config = watcher::Config::default();
-    if fields.is_empty() {
-        config
-    } else {
-        config.fields(&fields.join(","))
-    }
-}
-
-fn backoff() -> impl Backoff {
-    let (first, longest) = RETRY;
-    let delays = ExponentialBuilder::default()
-        .with_min_delay(first)
-        .with_max_delay(longest)
-        .without_max_times()
-        .with_jitter();
-    ResetTimerBackoff::new(ExponentialBackoff::from(delays), CALM_AFTER)
-}
-
-fn meta<K: Resource>(object: &Result<K, InvalidObject>) -> &ObjectMeta {
+fn meta<K: Resource>(object: &Result<K, ObjectMeta>) -> &ObjectMeta {
     match object {
         Ok(object) => object.meta(),
-        Err(invalid) => &invalid.metadata,
+        Err(metadata) => metadata,
     }
 }
 

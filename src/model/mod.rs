@@ -4,7 +4,7 @@
 //! decision is a total function over values, so that it is tested by tables and properties, and so that the webhook,
 //! the controller and the command line cannot disagree. `tests/layers.rs` guards the boundary.
 //!
-//! Reading order: [`source`] (references), [`version`] (digests), [`observed`] (the annotation), [`policy`] (opt-in),
+//! Reading order: [`object`] (what is read of one), [`source`] (references), [`version`] (digests), [`observed`] (the annotation), [`policy`] (opt-in),
 //! [`workload`] (the table of kinds), [`mod@decide`] (the heart), [`stamp`] (the same heart at admission), [`patch`] (how
 //! a decision is written), [`provided`] (sources that many objects show), [`index`] (what is known right now).
 
@@ -13,6 +13,7 @@ pub mod conventions;
 pub mod decide;
 pub mod fold;
 pub mod index;
+pub mod object;
 pub mod observed;
 pub mod patch;
 pub mod policy;

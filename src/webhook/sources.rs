@@ -16,6 +16,7 @@ use crate::{
         conventions::Conventions,
         decide::{Lookup, Undecided},
         index::Overlay,
+        object::FromObject as _,
     },
     state::State,
 };
@@ -83,7 +84,7 @@ fn decode(
 ) -> Option<(String, Version)> {
     Some(match kind {
         SourceKind::Secret => {
-            let mut secret: Secret = serde_json::from_str(raw).ok()?;
+            let mut secret = Secret::from_object(raw).ok()?;
             conventions.read_source(&mut secret.metadata);
             (
                 secret.metadata.name.clone()?,
@@ -93,7 +94,7 @@ fn decode(
         // The statuses of pods come by a watch: nobody waits at a prompt for what the driver writes.
         SourceKind::SecretProviderClass => return None,
         SourceKind::ConfigMap => {
-            let mut map: ConfigMap = serde_json::from_str(raw).ok()?;
+            let mut map = ConfigMap::from_object(raw).ok()?;
             conventions.read_source(&mut map.metadata);
             (
                 map.metadata.name.clone()?,

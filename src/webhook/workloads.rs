@@ -14,6 +14,7 @@ use crate::model::{
     annotation::{FIELD_MANAGER, RESTART_ON},
     decide::{Known, Outcome, Subject, decide},
     index::{Overlay, without_ignored},
+    object::FromObject as _,
     patch,
     policy::{Complaint, Defaults, OnAdopt, Selection},
     source::References,
@@ -71,7 +72,7 @@ impl Write {
             return None;
         }
         let read = |raw: &RawValue| {
-            let mut object = serde_json::from_str(raw.get()).ok()?;
+            let mut object = DynamicObject::from_object(raw.get()).ok()?;
             let vocabulary = &index.conventions().vocabulary;
             vocabulary.translate_workload(kind, &mut object);
             Some(object)

@@ -7,20 +7,19 @@ use kube::{
     Resource, ResourceExt,
     core::{DynamicObject, ObjectMeta, PartialObjectMeta},
 };
-use serde::de::DeserializeOwned;
 
 use crate::{
     controller::Controller,
     model::{
         DigestKey, Kind, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
-        workload::Workload,
+        object::FromObject, workload::Workload,
     },
     ops::metrics::labels::SourceEvent,
 };
 
 /// What becomes of the objects of one watch.
 pub(super) trait Feed {
-    type Object: Resource + Clone + Debug + DeserializeOwned + Send + 'static;
+    type Object: Resource + Clone + Debug + FromObject + Send + 'static;
     type Key: Eq + Hash;
     type State;
 
@@ -49,7 +48,7 @@ pub(super) struct SourceFeed<'a, K> {
 
 impl<K> Feed for SourceFeed<'_, K>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    K: Resource<DynamicType = ()> + Clone + Debug + FromObject + Send + 'static,
 {
     type Object = K;
     type Key = SourceKey;

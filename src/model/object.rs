@@ -1,0 +1,259 @@
+//! Objects as they are read: without what nobody here looks at.
+//!
+//! `managedFields` are most of a small object's bytes, and the dearest to read, being trees; of them only the times and
+//! whether they hold data are kept. An object's fields are read once, straight into their types: the derived forms of
+//! objects of every kind make two trees of each.
+//!
+//! One object that is not as its kind should be must not stop the rest, so each is read by itself ([`Guarded`]).
+//! `kube::core::DeserializeGuard` does the same with a tree and a copy of it for each object, which costs several times as
+//! much as reading it.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt};
+
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{ConfigMap, Secret},
+    apimachinery::pkg::apis::meta::v1::{
+        FieldsV1, ManagedFieldsEntry, ObjectMeta, OwnerReference, Time,
+    },
+};
+use kube::core::{DynamicObject, PartialObjectMeta, Resource, TypeMeta};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::{Map, Value, json, value::RawValue};
+
+/// What is read from the JSON of one object.
+pub trait FromObject: Sized {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When it is not as its kind should be. The error may quote data of the object: it is not to be told.
+    fn from_object(json: &str) -> serde_json::Result<Self>;
+}
+
+/// An object of a list or watch, or of one that cannot be read its metadata. Only of JSON, and of a watch's event whose
+/// `type` comes first, as API servers write it.
+#[derive(Clone, Debug)]
+pub struct Guarded<K>(pub Result<K, ObjectMeta>);
+
+/// What of `metadata` anybody looks at.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Meta {
+    name: Option<String>,
+    generate_name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    generation: Option<i64>,
+    creation_timestamp: Option<Time>,
+    deletion_timestamp: Option<Time>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    owner_references: Option<Vec<OwnerReference>>,
+    managed_fields: Option<Vec<Manager>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Manager {
+    time: Option<Time>,
+    fields_v1: Option<Fields>,
+}
+
+#[derive(Deserialize)]
+struct Fields {
+    #[serde(rename = "f:data")]
+    data: Option<IgnoredAny>,
+    #[serde(rename = "f:binaryData")]
+    binary_data: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct OnlyMeta {
+    #[serde(default)]
+    metadata: Meta,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OfSource<T> {
+    #[serde(default)]
+    metadata: Meta,
+    data: Option<BTreeMap<String, T>>,
+    binary_data: Option<BTreeMap<String, ByteString>>,
+    immutable: Option<bool>,
+}
+
+/// An object of any kind.
+#[derive(Default)]
+struct OfAny {
+    api_version: Option<String>,
+    kind: Option<String>,
+    metadata: Meta,
+    data: Map<String, Value>,
+}
+
+// === impl Guarded ===
+
+impl<'de, K: FromObject> Deserialize<'de> for Guarded<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let object = K::from_object(raw.get());
+        Ok(Self(object.map_err(|_| meta_of(raw.get()))))
+    }
+}
+
+impl<K: Resource> Resource for Guarded<K> {
+    type DynamicType = K::DynamicType;
+    type Scope = K::Scope;
+
+    fn kind(dynamic: &K::DynamicType) -> Cow<'_, str> {
+        K::kind(dynamic)
+    }
+
+    fn group(dynamic: &K::DynamicType) -> Cow<'_, str> {
+        K::group(dynamic)
+    }
+
+    fn version(dynamic: &K::DynamicType) -> Cow<'_, str> {
+        K::version(dynamic)
+    }
+
+    fn plural(dynamic: &K::DynamicType) -> Cow<'_, str> {
+        K::plural(dynamic)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        self.0.as_ref().map_or_else(|meta| meta, K::meta)
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        self.0.as_mut().map_or_else(|meta| meta, K::meta_mut)
+    }
+}
+
+/// As much as there is: even an object whose metadata is wrong has a place in its list.
+fn meta_of(json: &str) -> ObjectMeta {
+    let read: serde_json::Result<OnlyMeta> = serde_json::from_str(json);
+    read.map(|object| object.metadata.into())
+        .unwrap_or_default()
+}
+
+// === impl FromObject ===
+
+impl FromObject for Secret {
+    fn from_object(json: &str) -> serde_json::Result<Self> {
+        let object: OfSource<ByteString> = serde_json::from_str(json)?;
+        Ok(Self {
+            metadata: object.metadata.into(),
+            data: object.data,
+            immutable: object.immutable,
+            ..Self::default()
+        })
+    }
+}
+
+impl FromObject for ConfigMap {
+    fn from_object(json: &str) -> serde_json::Result<Self> {
+        let object: OfSource<String> = serde_json::from_str(json)?;
+        Ok(Self {
+            metadata: object.metadata.into(),
+            data: object.data,
+            binary_data: object.binary_data,
+            immutable: object.immutable,
+        })
+    }
+}
+
+impl FromObject for DynamicObject {
+    fn from_object(json: &str) -> serde_json::Result<Self> {
+        let object: OfAny = serde_json::from_str(json)?;
+        let types = object.api_version.zip(object.kind);
+        Ok(Self {
+            types: types.map(|(api_version, kind)| TypeMeta { api_version, kind }),
+            metadata: object.metadata.into(),
+            data: object.data.into(),
+        })
+    }
+}
+
+impl<K> FromObject for PartialObjectMeta<K> {
+    fn from_object(json: &str) -> serde_json::Result<Self> {
+        let object: OnlyMeta = serde_json::from_str(json)?;
+        Ok(Self {
+            types: None,
+            metadata: object.metadata.into(),
+            _phantom: std::marker::PhantomData,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for OfAny {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(AnyVisitor)
+    }
+}
+
+struct AnyVisitor;
+
+impl<'de> Visitor<'de> for AnyVisitor {
+    type Value = OfAny;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("a Kubernetes object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<OfAny, A::Error> {
+        let mut object = OfAny::default();
+        while let Some(name) = fields.next_key::<String>()? {
+            match name.as_str() {
+                "apiVersion" => object.api_version = fields.next_value()?,
+                "kind" => object.kind = fields.next_value()?,
+                "metadata" => object.metadata = fields.next_value()?,
+                _ => drop(object.data.insert(name, fields.next_value()?)),
+            }
+        }
+        Ok(object)
+    }
+}
+
+impl From<Meta> for ObjectMeta {
+    fn from(meta: Meta) -> Self {
+        let managers = meta.managed_fields;
+        Self {
+            name: meta.name,
+            generate_name: meta.generate_name,
+            namespace: meta.namespace,
+            uid: meta.uid,
+            resource_version: meta.resource_version,
+            generation: meta.generation,
+            creation_timestamp: meta.creation_timestamp,
+            deletion_timestamp: meta.deletion_timestamp,
+            labels: meta.labels,
+            annotations: meta.annotations,
+            owner_references: meta.owner_references,
+            managed_fields: managers
+                .map(|managers| managers.into_iter().map(Manager::into).collect()),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<Manager> for ManagedFieldsEntry {
+    fn from(manager: Manager) -> Self {
+        let owns_data = manager
+            .fields_v1
+            .is_some_and(|fields| fields.data.is_some() || fields.binary_data.is_some());
+        Self {
+            time: manager.time,
+            fields_v1: owns_data.then(|| FieldsV1(json!({ "f:data": {} }))),
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
