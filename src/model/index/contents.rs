@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::{Index, Tracked, namespace::Source};
 use crate::model::{
     source::{SourceKey, SourceKind, SourceName},
+    version::key_of,
     workload::{Kind, WorkloadKey},
 };
 
@@ -15,11 +16,7 @@ impl Index {
         for (namespace, space) in self.spaces(within) {
             for (source, known) in &space.sources {
                 if let (Source::Present(version), true) = (known, source.kind == kind) {
-                    let key = SourceKey {
-                        namespace: namespace.clone(),
-                        source: source.clone(),
-                    };
-                    all.insert(key, version.resource_version);
+                    all.insert(key_of(namespace, source), version.resource_version);
                 }
             }
         }
