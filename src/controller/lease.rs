@@ -271,28 +271,26 @@ impl Election {
     /// A conflict says that somebody else wrote: look again. Anything else says nothing about who holds it.
     fn failed(&mut self, error: &kube::Error) -> Claim {
         self.seen = self.seen.take().filter(|seen| !self.is_ours(&seen.lease));
+        if let kube::Error::Api(status) = error
+            && (status.is_conflict() || status.is_already_exists())
+        {
+            return Claim::Others;
+        }
+        if std::mem::replace(&mut self.told, true) {
+            return Claim::Unknown;
+        }
         match error {
-            kube::Error::Api(status) if status.is_conflict() || status.is_already_exists() => {
-                Claim::Others
-            }
-            kube::Error::Api(status) if status.is_forbidden() => {
-                if !std::mem::replace(&mut self.told, true) {
-                    tracing::warn!(
-                        lease = self.settings.name,
-                        code = status.code,
-                        remedy = "give reroll's ServiceAccount get, list, watch, create and update on it",
-                        "may not claim the Lease: this replica restarts nothing"
-                    );
-                }
-                Claim::Unknown
-            }
+            kube::Error::Api(status) if status.is_forbidden() => tracing::warn!(
+                lease = self.settings.name,
+                code = status.code,
+                remedy = "give reroll's ServiceAccount get, list, watch, create and update on it",
+                "may not claim the Lease: this replica restarts nothing"
+            ),
             error => {
-                if !std::mem::replace(&mut self.told, true) {
-                    tracing::warn!(lease = self.settings.name, %error, "cannot claim the Lease, trying again: nobody restarts anything without it");
-                }
-                Claim::Unknown
+                tracing::warn!(lease = self.settings.name, %error, "cannot claim the Lease, trying again: nobody restarts anything without it");
             }
         }
+        Claim::Unknown
     }
 
     fn is_ours(&self, lease: &Lease) -> bool {

@@ -59,24 +59,12 @@ impl Controller {
         self.alerts
             .failing(key, causes, attempts + 1, why, (self.state.clock)());
         let note = format!("could not restart it, trying again: {why}");
-        self.events.publish(
-            self.reference(key),
-            EventType::Warning,
-            "RestartFailed",
-            note,
-            None,
-        );
+        self.tell(key, EventType::Warning, "RestartFailed", note);
     }
 
     /// A Job was created again that an earlier process deleted: why is known only as it was written down.
     pub(super) fn report_recreated_late(&self, key: &WorkloadKey, last_restart: String) {
-        self.events.publish(
-            self.reference(key),
-            EventType::Normal,
-            "Restarted",
-            last_restart,
-            None,
-        );
+        self.tell(key, EventType::Normal, "Restarted", last_restart);
     }
 
     /// A Job that was deleted cannot be created again, after so many tries.
@@ -94,26 +82,14 @@ impl Controller {
         let note = format!(
             "not created again yet, and kept in a Secret of reroll's namespace; trying again: {why}"
         );
-        self.events.publish(
-            self.reference(key),
-            EventType::Warning,
-            "RestartFailed",
-            note,
-            None,
-        );
+        self.tell(key, EventType::Warning, "RestartFailed", note);
     }
 
     /// A CronJob lets only one run at a time, and there is one.
     pub(super) fn report_running(&self, key: &WorkloadKey) {
         tracing::info!(workload = %key, "a CronJob runs when its active run is over");
         let note = "a run is active, and its concurrencyPolicy lets only one run at a time: it runs again after that";
-        self.events.publish(
-            self.reference(key),
-            EventType::Normal,
-            "RestartWaits",
-            note.to_owned(),
-            None,
-        );
+        self.tell(key, EventType::Normal, "RestartWaits", note.to_owned());
     }
 
     /// A workload is behind its sources, and no intent can help it.
@@ -180,8 +156,7 @@ impl Controller {
             ),
         };
         tracing::info!(workload = %key, reason = held.as_str(), "a workload is held");
-        self.events
-            .publish(self.reference(key), EventType::Warning, reason, note, None);
+        self.tell(key, EventType::Warning, reason, note);
     }
 
     /// Part of what a workload asks for cannot be read.
@@ -191,12 +166,11 @@ impl Controller {
         }
         tracing::info!(workload = %key, complaints = complaints.len(), "part of what a workload asks for cannot be read");
         for complaint in complaints.iter().take(MOST_COMPLAINTS) {
-            self.events.publish(
-                self.reference(key),
+            self.tell(
+                key,
                 EventType::Warning,
                 "SettingUnreadable",
                 complaint.to_string(),
-                None,
             );
         }
     }
@@ -211,25 +185,13 @@ impl Controller {
         let note = format!(
             "it was restarted too often in short order: the next restart waits {seconds} s; who keeps changing its sources?"
         );
-        self.events.publish(
-            self.reference(key),
-            EventType::Warning,
-            "RestartLimited",
-            note,
-            None,
-        );
+        self.tell(key, EventType::Warning, "RestartLimited", note);
     }
 
     pub(super) fn report_no_room(&self, key: &WorkloadKey) {
         tracing::warn!(workload = %key, "a workload's annotations leave no room for reroll.dev/observed: it is not restarted");
         let note = "its annotations leave no room for reroll.dev/observed: remove some to have it restarted".to_owned();
-        self.events.publish(
-            self.reference(key),
-            EventType::Warning,
-            "NoRoom",
-            note,
-            None,
-        );
+        self.tell(key, EventType::Warning, "NoRoom", note);
     }
 
     /// Restarting it again and again would not help.
@@ -241,13 +203,7 @@ impl Controller {
              say x-kubernetes-preserve-unknown-fields for metadata there",
             key.kind.kind
         );
-        self.events.publish(
-            self.reference(key),
-            EventType::Warning,
-            "NotRestarted",
-            note,
-            None,
-        );
+        self.tell(key, EventType::Warning, "NotRestarted", note);
     }
 
     /// A workload lost its opt-in, perhaps although somebody only meant to roll back.
@@ -259,13 +215,7 @@ impl Controller {
         let note =
             "reroll.dev/restart-on is gone: changes of what it uses do not restart it any more"
                 .to_owned();
-        self.events.publish(
-            self.reference(key),
-            EventType::Warning,
-            "OptedOut",
-            note,
-            None,
-        );
+        self.tell(key, EventType::Warning, "OptedOut", note);
     }
 
     /// What a new decision holds against the workload, after an intent was void.
@@ -297,6 +247,12 @@ impl Controller {
         if judged.unwritten {
             self.tidy_later(key);
         }
+    }
+
+    /// Queues an Event on a workload, without another object beside it.
+    fn tell(&self, key: &WorkloadKey, event_type: EventType, reason: &'static str, note: String) {
+        self.events
+            .publish(self.reference(key), event_type, reason, note, None);
     }
 
     pub(super) fn reference(&self, key: &WorkloadKey) -> ObjectReference {

@@ -302,22 +302,26 @@ pub fn fresh(
 ) -> String {
     let versions = Fold::of(key, &next.entries, subject.uses);
     let next_run = before.is_some() && subject.restarted_for.is_none();
-    let mut parts = vec!["restarted-for".to_owned(), subject.uid.to_owned()];
-    if !next_run {
-        parts.push(subject.generation.to_string());
-        parts.push(subject.restarted_for.unwrap_or_default().to_owned());
-    }
-    parts.push(before.map_or_else(String::new, |old| old.restarted_for.clone()));
-    if !next_run {
-        parts.push(before.map_or(0, |old| old.sequence).to_string());
-    }
+    let unless_run = |part: String| (!next_run).then_some(part);
+    let mut parts = vec![
+        Some("restarted-for".to_owned()),
+        Some(subject.uid.to_owned()),
+        unless_run(subject.generation.to_string()),
+        unless_run(subject.restarted_for.unwrap_or_default().to_owned()),
+        Some(before.map_or_else(String::new, |old| old.restarted_for.clone())),
+        unless_run(before.map_or(0, |old| old.sequence).to_string()),
+    ];
     for fold in [Some(&versions), next.fold.as_ref()].into_iter().flatten() {
-        parts.extend([fold.names.clone(), fold.uids.clone(), fold.data.clone()]);
-        if !next_run {
-            parts.extend([fold.c.to_string(), fold.s.to_string()]);
-        }
+        parts.extend([
+            Some(fold.names.clone()),
+            Some(fold.uids.clone()),
+            Some(fold.data.clone()),
+            unless_run(fold.c.to_string()),
+            unless_run(fold.s.to_string()),
+        ]);
     }
-    key.digest(parts.iter().map(String::as_bytes)).to_string()
+    let parts = parts.iter().flatten().map(String::as_bytes);
+    key.digest(parts).to_string()
 }
 
 #[cfg(test)]

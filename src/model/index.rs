@@ -173,19 +173,18 @@ impl Index {
             return Change::default();
         }
         let space = self.namespaces.entry(key.namespace.clone()).or_default();
-        let (since, at) = (resource_version, now);
         let sure = self.conventions.sources.is_none();
+        let tombstone = |last| Source::Tombstone {
+            last,
+            since: resource_version,
+            at: now,
+            sure,
+        };
         match space.sources.get_mut(&key.source) {
             Some(Source::Present(known)) if known.resource_version <= resource_version => {
                 let last = Some(known.clone());
                 let users = space.users_of(&key.namespace, &key.source);
-                let tombstone = Source::Tombstone {
-                    last,
-                    since,
-                    at,
-                    sure,
-                };
-                space.put(&key.source, tombstone);
+                space.put(&key.source, tombstone(last));
                 Change {
                     changed: true,
                     recreated: false,
@@ -199,13 +198,7 @@ impl Index {
             }
             // Nobody has seen it; an event about it that comes late must not bring it to life.
             None => {
-                let tombstone = Source::Tombstone {
-                    last: None,
-                    since,
-                    at,
-                    sure,
-                };
-                space.put(&key.source, tombstone);
+                space.put(&key.source, tombstone(None));
                 Change::default()
             }
         }
@@ -383,6 +376,13 @@ impl Index {
             });
         }
         self.namespaces.retain(|_, space| !space.is_empty());
+    }
+
+    /// The namespaces of which something is known. `within`: only that one.
+    fn spaces(&self, within: Option<&str>) -> impl Iterator<Item = (&String, &Namespace)> {
+        self.namespaces
+            .iter()
+            .filter(move |(name, _)| within.is_none_or(|within| within == name.as_str()))
     }
 
     fn tracked_mut(&mut self, key: &WorkloadKey) -> Option<&mut Tracked> {

@@ -28,7 +28,7 @@ use super::{
     workloads::Write,
 };
 use crate::{
-    model::{SourceKey, SourceName, Version, index::just_read},
+    model::{SourceName, Version, index::just_read, version::key_of},
     ops::metrics::labels::{SourceRead, Webhook},
     sources::read,
     state::State,
@@ -170,10 +170,7 @@ impl Admission {
         let mut pending: FuturesUnordered<_> = write
             .to_read()
             .map(|source| {
-                let key = SourceKey {
-                    namespace: write.namespace().to_owned(),
-                    source: source.clone(),
-                };
+                let key = key_of(write.namespace(), source);
                 let (digest_key, conventions) = (&digest_key, &*conventions);
                 async move {
                     let version =

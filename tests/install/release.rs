@@ -78,32 +78,12 @@ impl Release {
 
     /// Installs the chart with these values besides.
     pub async fn helm_install(&self, values: &Value) {
-        let values = self.values_file(values);
-        let said = self
-            .helm(&[
-                "install",
-                &self.name,
-                CHART,
-                "--values",
-                values.to_str().unwrap(),
-            ])
-            .await;
-        said.ok();
+        self.helm_chart("install", values).await;
     }
 
     /// Upgrades to these values besides, and waits.
     pub async fn upgrade(&self, values: &Value) {
-        let values = self.values_file(values);
-        let said = self
-            .helm(&[
-                "upgrade",
-                &self.name,
-                CHART,
-                "--values",
-                values.to_str().unwrap(),
-            ])
-            .await;
-        said.ok();
+        self.helm_chart("upgrade", values).await;
         self.rolled_out().await;
     }
 
@@ -160,17 +140,15 @@ impl Release {
 
     /// What the chart makes of the values, and these.
     pub async fn rendered(&self, values: &Value) -> String {
+        self.helm_chart("template", values).await.out
+    }
+
+    /// Has helm do this with the chart, as this release, with these values besides.
+    async fn helm_chart(&self, verb: &str, values: &Value) -> Said {
         let values = self.values_file(values);
-        let said = self
-            .helm(&[
-                "template",
-                &self.name,
-                CHART,
-                "--values",
-                values.to_str().unwrap(),
-            ])
-            .await;
-        said.ok().out
+        let values = values.to_str().unwrap();
+        let arguments = [verb, &self.name, CHART, "--values", values];
+        self.helm(&arguments).await.ok()
     }
 
     fn values_file(&self, more: &Value) -> PathBuf {

@@ -20,7 +20,7 @@ use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     support::{
-        Arena, LAST_RESTART, OBSERVED, RESTART_ON, RESTARTED_FOR, Recorder, RerollBuilder,
+        Arena, LAST_RESTART, OBSERVED, RESTART_ON, RESTARTED_FOR, Recorder, Reroll, RerollBuilder,
         deployment, env, eventually, secret,
     },
     unpersisted::Policy,
@@ -211,6 +211,23 @@ async fn uid(arena: &Arena, kind: &str, name: &str) -> String {
     arena.get(kind, name).await.uid().unwrap()
 }
 
+/// Two replicas, of which the first aborts at this moment of acting on a change of what `asks` uses. Gives the second.
+async fn taken_over(arena: &Arena, moment: &str, asks: &Value) -> (Reroll, Jobs) {
+    let first = crashing(arena.reroll(), moment);
+    let mut first = arena.replica(first, "first").await;
+    first.leads().await;
+    let second = with(arena.reroll()).without_webhook();
+    let second = arena.replica(second, "second").await;
+    arena.secret("db", &[("k", "one")]).await;
+    arena.create(asks).await;
+    let kind = asks["kind"].as_str().unwrap();
+    arena.adopted(kind, "asks").await;
+    let jobs = Jobs::watch(arena).await;
+    arena.update_secret("db", &[("k", "two")]).await;
+    assert!(!first.ended().await, "it aborts");
+    (second, jobs)
+}
+
 // === CronJobs ===
 
 #[tokio::test]
@@ -338,18 +355,8 @@ async fn a_crash_between_the_run_and_the_commit_is_one_run() {
 #[tokio::test]
 async fn another_replica_that_takes_over_runs_it_once() {
     let arena = Arena::new("batch-cron-two").await;
-    let first = crashing(arena.reroll(), "before-patch");
-    let mut first = arena.replica(first, "first").await;
-    first.leads().await;
-    let _second = arena
-        .replica(with(arena.reroll()).without_webhook(), "second")
-        .await;
-    arena.secret("db", &[("k", "one")]).await;
-    arena.create(&cron_job("asks", &RUNS, &job_spec())).await;
-    arena.adopted("CronJob", "asks").await;
-    let jobs = Jobs::watch(&arena).await;
-    arena.update_secret("db", &[("k", "two")]).await;
-    assert!(!first.ended().await, "it aborts");
+    let asks = cron_job("asks", &RUNS, &job_spec());
+    let (_second, jobs) = taken_over(&arena, "before-patch", &asks).await;
     let recorder = arena.record().await;
     jobs.are(&arena, &recorder, "asks", 1).await;
     arena.event("asks", "ran Job asks-").await;
@@ -629,18 +636,8 @@ async fn a_crash_at_any_step_loses_no_job_and_makes_no_second() {
 #[tokio::test]
 async fn another_replica_brings_the_job_back() {
     let arena = Arena::new("batch-job-two").await;
-    let first = crashing(arena.reroll(), "deleted");
-    let mut first = arena.replica(first, "first").await;
-    first.leads().await;
-    let _second = arena
-        .replica(with(arena.reroll()).without_webhook(), "second")
-        .await;
-    arena.secret("db", &[("k", "one")]).await;
-    arena.create(&job("asks", &RECREATES, &lasting())).await;
-    arena.adopted("Job", "asks").await;
-    let jobs = Jobs::watch(&arena).await;
-    arena.update_secret("db", &[("k", "two")]).await;
-    assert!(!first.ended().await, "it aborts");
+    let asks = job("asks", &RECREATES, &lasting());
+    let (_second, jobs) = taken_over(&arena, "deleted", &asks).await;
     let recorder = arena.record().await;
     jobs.are(&arena, &recorder, "asks", 2).await;
     nothing_is_kept(&arena).await;

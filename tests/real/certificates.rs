@@ -23,11 +23,7 @@ use kube::{
     Api,
     api::{DeleteParams, Patch, PatchParams},
 };
-use reroll::{
-    model::workload::Kinds,
-    state::system_clock,
-    webhook::{registration::Registration, tls::Authority},
-};
+use reroll::{state::system_clock, webhook::tls::Authority};
 use rustls::version::TLS13;
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -57,16 +53,8 @@ fn secrets(arena: &Arena) -> Api<Secret> {
 /// What a chart would create: configurations that trust nobody yet. They insist on an answer once they trust.
 async fn register(arena: &Arena, reroll: &mut Reroll) {
     let stranger = Authority::new(system_clock()(), Duration::from_hours(1)).unwrap();
-    let registration = Registration {
-        name: arena.namespace.clone(),
-        url: format!("https://{}", reroll.webhook_address().await),
-        authority: stranger.pem().to_owned(),
-        namespaces: vec![arena.namespace.clone()],
-        own_namespace: arena.own_namespace.clone(),
-        own_user: "nobody".to_owned(),
-        kinds: Kinds::default(),
-        conventions: Arc::default(),
-    };
+    let address = reroll.webhook_address().await;
+    let registration = arena.registration(&address, &stranger);
     registration.apply(&arena.client, PATIENCE).await.unwrap();
     let before = stranger.pem().as_bytes().to_vec();
     eventually("the configurations trust it", async || {

@@ -4,17 +4,14 @@
 use std::{
     os::unix::fs::symlink,
     path::Path,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use axum::body::{Body, Bytes};
 use futures::{StreamExt as _, future::join_all, stream};
 use reroll::{
-    model::workload::Kinds,
     state::system_clock,
     webhook::{
-        registration::Registration,
         routes::{SOURCES_PATH, WORKLOADS_PATH},
         tls::{Authority, Issued},
     },
@@ -444,16 +441,7 @@ async fn a_certificate_from_files_is_replaced_while_running() {
         .start()
         .await;
     let https = Https::new(reroll.webhook_address().await, authority.pem().as_bytes());
-    let registration = Registration {
-        name: arena.namespace.clone(),
-        url: format!("https://{}", https.address),
-        authority: authority.pem().to_owned(),
-        namespaces: vec![arena.namespace.clone()],
-        own_namespace: arena.own_namespace.clone(),
-        own_user: "nobody".to_owned(),
-        kinds: Kinds::default(),
-        conventions: Arc::default(),
-    };
+    let registration = arena.registration(&https.address, &authority);
     registration.apply(&arena.client, PATIENCE).await.unwrap();
     arena.secret("db", &[("k", "0")]).await;
     arena.create(&deployment("web", "db", "k")).await;

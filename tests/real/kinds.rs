@@ -521,16 +521,19 @@ async fn a_schema_that_drops_the_mark_is_said_and_not_tried_again_and_again() {
     own.uninstall(&arena).await;
 }
 
-/// Rollout `web`, which uses Secret `db`, asks to be restarted by its time and is adopted.
-async fn restarted_by_time(arena: &Arena) -> (Custom, Reroll) {
+/// Rollouts, in a cluster that serves them, and a reroll that follows them.
+async fn followed_rollouts(arena: &Arena) -> (Custom, Reroll) {
     let rollout = Custom::rollout();
     rollout.install(arena, anything()).await;
-    let reroll = arena
-        .reroll()
-        .flag("--discovery-interval", "200ms")
-        .start()
-        .await;
+    let reroll = arena.reroll().flag("--discovery-interval", "200ms");
+    let reroll = reroll.start().await;
     follows(&reroll, &rollout, 1).await;
+    (rollout, reroll)
+}
+
+/// Rollout `web`, which uses Secret `db`, asks to be restarted by its time and is adopted.
+async fn restarted_by_time(arena: &Arena) -> (Custom, Reroll) {
+    let (rollout, reroll) = followed_rollouts(arena).await;
     arena.secret("db", &[("k", "one")]).await;
     rollout.create(arena, "web", &[(STRATEGY, "restart")]).await;
     rollout.adopted(arena, "web").await;
@@ -633,14 +636,7 @@ async fn a_template_that_changes_with_its_secret_bears_the_mark_itself() {
 #[tokio::test]
 async fn a_rollout_that_borrows_a_template_is_restarted_by_its_time() {
     let arena = Arena::new("kinds-borrows").await;
-    let rollout = Custom::rollout();
-    rollout.install(&arena, anything()).await;
-    let reroll = arena
-        .reroll()
-        .flag("--discovery-interval", "200ms")
-        .start()
-        .await;
-    follows(&reroll, &rollout, 1).await;
+    let (rollout, _reroll) = followed_rollouts(&arena).await;
     arena.secret("db", &[("k", "one")]).await;
     let manifest = json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
@@ -692,14 +688,7 @@ async fn a_rollout_that_borrows_a_template_is_restarted_by_its_time() {
 #[tokio::test]
 async fn a_rollout_may_change_over_to_a_borrowed_template_and_back() {
     let arena = Arena::new("kinds-migrates").await;
-    let rollout = Custom::rollout();
-    rollout.install(&arena, anything()).await;
-    let reroll = arena
-        .reroll()
-        .flag("--discovery-interval", "200ms")
-        .start()
-        .await;
-    follows(&reroll, &rollout, 1).await;
+    let (rollout, _reroll) = followed_rollouts(&arena).await;
     arena.secret("db", &[("k", "one")]).await;
     arena
         .create(&workload("Deployment", "lender", &[], env("db", "k")))

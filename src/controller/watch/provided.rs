@@ -32,6 +32,15 @@ fn key(meta: &ObjectMeta) -> Key {
     (namespace, meta.name.clone().unwrap_or_default())
 }
 
+fn known(
+    controller: &Controller,
+    part: Part,
+    within: Option<&str>,
+) -> impl Iterator<Item = (Key, ())> {
+    let known = controller.state.index().known_parts(part, within);
+    known.into_iter().map(|key| (key, ()))
+}
+
 impl StatusFeed<'_> {
     fn gone(&self, key: &Key) {
         let kind = SourceKind::SecretProviderClass.as_str();
@@ -51,9 +60,7 @@ impl Feed for StatusFeed<'_> {
     }
 
     fn known(&self, within: Option<&str>) -> HashMap<Key, ()> {
-        let index = self.controller.state.index();
-        let known = index.known_parts(Part::Statuses, within);
-        known.into_iter().map(|key| (key, ())).collect()
+        known(self.controller, Part::Statuses, within).collect()
     }
 
     fn apply(&self, object: DynamicObject) {
@@ -92,9 +99,7 @@ impl Feed for ClassFeed<'_> {
     }
 
     fn known(&self, within: Option<&str>) -> HashMap<Key, ()> {
-        let index = self.controller.state.index();
-        let known = index.known_parts(Part::Classes, within);
-        known.into_iter().map(|key| (key, ())).collect()
+        known(self.controller, Part::Classes, within).collect()
     }
 
     fn apply(&self, mut object: Self::Object) {

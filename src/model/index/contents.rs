@@ -5,25 +5,18 @@ use std::collections::{BTreeSet, HashMap};
 use super::{Index, Tracked, namespace::Source};
 use crate::model::{
     source::{SourceKey, SourceKind, SourceName},
+    version::key_of,
     workload::{Kind, WorkloadKey},
 };
 
 impl Index {
     /// The sources of a kind, with their resourceVersions: what a new list is compared with. `within`: one namespace.
     pub fn sources(&self, kind: SourceKind, within: Option<&str>) -> HashMap<SourceKey, u64> {
-        let spaces = self
-            .namespaces
-            .iter()
-            .filter(|(name, _)| within.is_none_or(|within| within == name.as_str()));
         let mut all = HashMap::new();
-        for (namespace, space) in spaces {
+        for (namespace, space) in self.spaces(within) {
             for (source, known) in &space.sources {
                 if let (Source::Present(version), true) = (known, source.kind == kind) {
-                    let key = SourceKey {
-                        namespace: namespace.clone(),
-                        source: source.clone(),
-                    };
-                    all.insert(key, version.resource_version);
+                    all.insert(key_of(namespace, source), version.resource_version);
                 }
             }
         }
@@ -32,11 +25,7 @@ impl Index {
 
     /// The workloads of a kind: what a new list is compared with. `within`: one namespace.
     pub fn workloads(&self, kind: Option<Kind>, within: Option<&str>) -> Vec<WorkloadKey> {
-        let spaces = self
-            .namespaces
-            .iter()
-            .filter(|(name, _)| within.is_none_or(|within| within == name.as_str()));
-        spaces
+        self.spaces(within)
             .flat_map(|(namespace, space)| {
                 let of_kind = move |row: Kind| kind.is_none_or(|kind| kind == row);
                 space

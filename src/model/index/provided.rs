@@ -143,12 +143,8 @@ impl Index {
 
     /// The objects of one of the driver's kinds, by namespace and name: what a new list is compared with.
     pub fn known_parts(&self, part: Part, within: Option<&str>) -> Vec<(String, String)> {
-        let spaces = self
-            .namespaces
-            .iter()
-            .filter(|(name, _)| within.is_none_or(|within| within == name.as_str()));
         let mut known = Vec::new();
-        for (namespace, space) in spaces {
+        for (namespace, space) in self.spaces(within) {
             let provided = &space.provided;
             let names: Vec<_> = match part {
                 Part::Statuses => provided.statuses.keys().collect(),
@@ -167,12 +163,8 @@ impl Index {
     }
 
     fn known_classes(&self, within: Option<&str>) -> Vec<(String, BTreeSet<String>)> {
-        let spaces = self
-            .namespaces
-            .iter()
-            .filter(|(name, _)| within.is_none_or(|within| within == name.as_str()));
         let classes = |space: &Namespace| space.provided.classes.keys().cloned().collect();
-        spaces
+        self.spaces(within)
             .map(|(name, space)| (name.clone(), classes(space)))
             .collect()
     }

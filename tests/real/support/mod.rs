@@ -9,6 +9,7 @@ mod many;
 mod pods;
 mod process;
 mod recorder;
+mod registration;
 mod replica;
 
 pub use acts::{SOURCES, at_once};
