@@ -21,7 +21,8 @@ check: ## formatting, lints and documentation, without a cluster
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 	@if [ -x scripts/style ]; then scripts/style; fi
 
-# Scenarios and options by ARGS, as in: make bench ARGS="reaction burst --repeats 10"
+# Scenarios and options by ARGS, as in: make bench ARGS="reaction burst --repeats 10 --json results.json"
+# Plots, and tables, of results that are there: make bench ARGS="--from results.json --plots target/plots"
 bench: tools ## measure it on a real control plane, beside the same writes by a plain client
 	$(CARGO) bench --locked --bench cluster -- $(ARGS)
 
