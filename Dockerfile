@@ -40,6 +40,7 @@ COPY src src
 # Not built here, but Cargo.toml names them.
 COPY tests/support/under_test.rs tests/support/
 COPY benches/cluster/main.rs benches/cluster/
+COPY benches/micro/main.rs benches/micro/
 ARG SOURCE_DATE_EPOCH=0
 # The cache holds downloads only: with one for target/, cargo would go by modification times, and miss changes.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked <<END

@@ -1,6 +1,6 @@
 # The front door. `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check charts fmt tools cluster image
+.PHONY: help demo test bench micro check charts fmt tools cluster image
 CARGO ?= cargo
 # The tests on the cluster wait more than they compute.
 export RUST_TEST_THREADS ?= 6
@@ -21,9 +21,14 @@ check: ## formatting, lints and documentation, without a cluster
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 	@if [ -x scripts/style ]; then scripts/style; fi
 
-# Scenarios and options by ARGS, as in: make bench ARGS="reaction burst --repeats 10"
+# Scenarios and options by ARGS, as in: make bench ARGS="reaction burst --repeats 10 --json results.json"
+# Plots, and tables, of results that are there: make bench ARGS="--from results.json --plots target/plots"
 bench: tools ## measure it on a real control plane, beside the same writes by a plain client
 	$(CARGO) bench --locked --bench cluster -- $(ARGS)
+
+# A name, or a part of one, by ARGS, as in: make micro ARGS=digest
+micro: ## measure what is computed in memory, against the last time
+	$(CARGO) bench --locked --bench micro -- $(ARGS)
 
 charts: ## lint and test the chart, its alerts and the manifests that are rendered from it
 	charts/check

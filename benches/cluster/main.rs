@@ -23,12 +23,16 @@ mod support;
 
 mod bed;
 mod contender;
+mod plot;
 mod report;
 mod scenarios;
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use self::{
     contender::{Contender, Peer},
@@ -40,7 +44,7 @@ use self::{
 #[derive(Parser)]
 #[command(name = "bench")]
 struct Args {
-    /// What to measure; everything where nothing is named
+    /// What to measure; everything where nothing is named, or nothing where there is --from
     #[arg(value_enum)]
     scenarios: Vec<Scenario>,
     /// How often each contender does each scenario
@@ -55,6 +59,12 @@ struct Args {
     /// Where to write the results as JSON
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Results of an earlier --json to begin with; a scenario that a later one has, or that is measured, replaces its
+    #[arg(long)]
+    from: Vec<PathBuf>,
+    /// The folder to write plots to, as SVG
+    #[arg(long)]
+    plots: Option<PathBuf>,
     /// Cargo says so
     #[arg(long, hide = true)]
     bench: bool,
@@ -71,27 +81,54 @@ async fn main() {
             annotation: (key.to_owned(), value.to_owned()),
         }));
     }
-    let scenarios = if args.scenarios.is_empty() {
+    let scenarios = if args.scenarios.is_empty() && args.from.is_empty() {
         Scenario::all()
     } else {
         args.scenarios
     };
     let mut report = Report::default();
+    for path in &args.from {
+        report.replace(read(path));
+    }
     for scenario in scenarios {
-        for repeat in 0..args.repeats {
-            for contender in &contenders {
-                eprintln!(
-                    "{scenario}: {contender}, {} of {}",
-                    repeat + 1,
-                    args.repeats
-                );
-                let samples = scenario.run(contender, repeat).await;
-                report.add(scenario, contender, samples);
-            }
+        let measured = measure(scenario, &contenders, args.repeats).await;
+        eprintln!("{}", measured.tables());
+        report.replace(measured);
+        // After each, so that one which fails takes none with it.
+        if let Some(path) = &args.json {
+            fs::write(path, report.json()).expect("--json can be written");
         }
-        println!("{}", report.table(scenario));
     }
-    if let Some(path) = args.json {
-        std::fs::write(&path, report.json()).expect("--json can be written");
+    if let Some(path) = &args.json {
+        fs::write(path, report.json()).expect("--json can be written");
     }
+    if let Some(folder) = &args.plots {
+        plot::write(&report, folder, title).expect("--plots can be written");
+    }
+    println!("{}", report.tables());
+}
+
+async fn measure(scenario: Scenario, contenders: &[Contender], repeats: usize) -> Report {
+    let mut report = Report::default();
+    for repeat in 0..repeats {
+        for contender in contenders {
+            eprintln!("{scenario}: {contender}, {} of {repeats}", repeat + 1);
+            let samples = scenario.run(contender, repeat).await;
+            report.add(&scenario.to_string(), &contender.to_string(), samples);
+        }
+    }
+    report
+}
+
+fn read(path: &Path) -> Report {
+    let text = fs::read_to_string(path);
+    let text = text.unwrap_or_else(|error| panic!("--from {}: {error}", path.display()));
+    Report::parse(&text).unwrap_or_else(|error| panic!("--from {}: {error}", path.display()))
+}
+
+/// What `--help` says of a scenario.
+fn title(name: &str) -> Option<String> {
+    let scenario = Scenario::from_str(name, false).ok()?;
+    let value = scenario.to_possible_value()?;
+    value.get_help().map(ToString::to_string)
 }

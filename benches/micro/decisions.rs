@@ -1,0 +1,135 @@
+//! One workload that was adopted: what follows for it while nothing changed, and when one of its sources did. And what the
+//! webhook asks of memory while somebody waits: which workloads a Secret would restart.
+
+use std::{collections::BTreeMap, hint::black_box};
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use reroll::model::{
+    Index, Outcome, Policy, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
+    annotation::RESTART_ON,
+    decide::{Known, Lookup, Subject, decide},
+    policy::Defaults,
+    source::{References, references},
+    workload::{KINDS, Workload},
+};
+use serde_json::{Value, json};
+
+use crate::made::{NAMESPACE, key, read, secret, template};
+
+pub(crate) fn measure(criterion: &mut Criterion) {
+    decide_one(criterion);
+    preview_all(criterion);
+}
+
+fn decide_one(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("decide");
+    for count in [1, 10, 100] {
+        group.throughput(Throughput::Elements(count as u64));
+        let uses = references(&template(1, count));
+        assert_eq!(uses.len(), count);
+        let mut index = Index::new(key());
+        index.set_synced(SourceKind::Secret);
+        for source in uses.keys() {
+            apply(&mut index, source, "1000", "a");
+        }
+        let asks = [(RESTART_ON.to_owned(), "auto".to_owned())];
+        let (policy, _) = Policy::read(&asks.into(), Defaults::default());
+        let subject = subject(&uses, &policy);
+        let judge = |index: &Index, known: Known| {
+            let live = |source: &SourceName| index.source(NAMESPACE, source);
+            decide(&subject, known, &live, index.key())
+        };
+        let adopted = judge(&index, Known::Nothing).next.unwrap();
+        let known = Known::Observed(&adopted);
+
+        assert_eq!(judge(&index, known).outcome, Outcome::Keep);
+        group.bench_function(BenchmarkId::new("keep", count), |bencher| {
+            bencher.iter(|| judge(black_box(&index), known));
+        });
+        apply(&mut index, uses.keys().next_back().unwrap(), "1001", "b");
+        assert_eq!(judge(&index, known).outcome, Outcome::Restart);
+        group.bench_function(BenchmarkId::new("restart", count), |bencher| {
+            bencher.iter(|| judge(black_box(&index), known));
+        });
+    }
+    group.finish();
+}
+
+/// Workloads that use ten sources each, one of which all of them share.
+fn preview_all(criterion: &mut Criterion) {
+    const SOURCES: usize = 10;
+    let mut group = criterion.benchmark_group("preview");
+    for users in [1, 100, 2000] {
+        let mut index = Index::new(key());
+        index.set_synced(SourceKind::Secret);
+        let template = template(1, SOURCES);
+        let sources: Vec<_> = references(&template).into_keys().collect();
+        for source in &sources {
+            apply(&mut index, source, "1000", "a");
+        }
+        for number in 0..users {
+            adopt(&mut index, &format!("web-{number}"), &template);
+        }
+        let shared = named(&sources[0]);
+        let version = version(&sources[0], "1001", "b");
+        let becomes = Lookup::Present {
+            version: &version,
+            fresh: true,
+        };
+        assert_eq!(index.preview(&shared, becomes).len(), users);
+        group.throughput(Throughput::Elements(users as u64));
+        group.bench_function(BenchmarkId::from_parameter(users), |bencher| {
+            bencher.iter(|| black_box(&index).preview(&shared, becomes));
+        });
+    }
+    group.finish();
+}
+
+/// A watch shows a Deployment of this name.
+fn adopt(index: &mut Index, name: &str, template: &Value) {
+    let object = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "name": name, "namespace": NAMESPACE, "uid": name, "annotations": { RESTART_ON: "auto" } },
+        "spec": { "template": template },
+    });
+    let key = WorkloadKey {
+        kind: &KINDS[0],
+        namespace: NAMESPACE.to_owned(),
+        name: name.to_owned(),
+    };
+    let workload = Workload::read(key.kind, &serde_json::from_value(object).unwrap());
+    index.apply_workload(&key, workload);
+    drop(index.judge(&key, &BTreeMap::new()));
+}
+
+/// A watch shows this value of a source.
+fn apply(index: &mut Index, source: &SourceName, resource_version: &str, value: &str) {
+    index.apply_source(&named(source), version(source, resource_version, value));
+}
+
+fn named(source: &SourceName) -> SourceKey {
+    SourceKey {
+        namespace: NAMESPACE.to_owned(),
+        source: source.clone(),
+    }
+}
+
+fn version(source: &SourceName, resource_version: &str, value: &str) -> Version {
+    let mut secret = read(&secret(&source.name, 0, 0));
+    secret.metadata.resource_version = Some(resource_version.to_owned());
+    let value = k8s_openapi::ByteString(value.as_bytes().to_vec());
+    secret.data = Some([("k".to_owned(), value)].into());
+    Version::of_secret(&key(), NAMESPACE, &secret)
+}
+
+fn subject<'a>(uses: &'a References, policy: &'a Policy) -> Subject<'a> {
+    Subject {
+        uid: "0f4a1d0e-6f39-4c43-a1f5-3b3a0c6a9f11",
+        created: 1_795_000_000,
+        generation: 3,
+        restarted_for: Some(""),
+        uses,
+        policy,
+        started: None,
+    }
+}
