@@ -49,7 +49,7 @@ use crate::{
     webhook::{registration::Registration, server::Limits},
 };
 
-/// How often is looked whether the first lists are complete, or an API server has taken up the registration.
+/// How often is looked whether first lists are complete, or API servers have taken up the registration.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Ends when every first list is complete.
@@ -210,14 +210,13 @@ impl Parts {
             name: cluster.lease_name.clone(),
             duration: cluster.lease_duration,
         };
-        let work = work(health.clone(), pulses);
         let (election, leadership) = Election::new(
             client.clone(),
             &cluster.own_namespace,
             lease,
             cluster.instance.clone(),
             Arc::clone(&surroundings.clock),
-            work,
+            work(health.clone(), pulses),
         );
         let election = election.run(stop.leading.clone());
         tasks.spawn(async move {

@@ -213,7 +213,10 @@ impl Watch {
     ) {
         let within = self.within.as_deref();
         let mut before: HashMap<F::Key, F::State> = HashMap::new();
-        let mut stream = Stream::new(api, config);
+        let mut stream = match self.then {
+            Then::End => Stream::of_list(api, config),
+            Then::GoOn | Then::Tell(_) => Stream::new(api, config),
+        };
         let mut told = None;
         loop {
             match stream.next().await {

@@ -276,7 +276,6 @@ async fn stalled(arena: &Arena) -> (FaultProxy, Reroll) {
     let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
     let lists = Matcher::any()
         .method("GET")
-        .watch(false)
         .when(|request| request.path.ends_with("/secrets"));
     proxy.add(Rule::new(lists, Fault::Stall));
     let reroll = arena.reroll().kubeconfig(proxy.kubeconfig()).spawn().await;

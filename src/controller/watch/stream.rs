@@ -50,14 +50,23 @@ impl<K> Stream<K>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
+    /// A stream that goes on after its first list.
     pub(super) fn new(api: Api<K>, config: watcher::Config) -> Self {
-        let config = config.page_size(PAGE).timeout(WATCH_SECONDS);
-        let events = events(api.clone(), config.clone().streaming_lists());
+        let streaming = config.clone().streaming_lists();
         Self {
+            events: events(api.clone(), streaming),
+            streamed: true,
+            ..Self::of_list(api, config)
+        }
+    }
+
+    /// One of which only the first list is wanted: nothing is to be watched.
+    pub(super) fn of_list(api: Api<K>, config: watcher::Config) -> Self {
+        Self {
+            events: events(api.clone(), config.clone()),
             api,
             config,
-            events,
-            streamed: true,
+            streamed: false,
             listing: false,
         }
     }
@@ -86,6 +95,7 @@ fn events<K>(api: Api<K>, config: watcher::Config) -> BoxStream<'static, Item<K>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
+    let config = config.page_size(PAGE).timeout(WATCH_SECONDS);
     watcher(api, config).backoff(backoff()).boxed()
 }
 
