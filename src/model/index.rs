@@ -25,7 +25,7 @@ use std::{
 };
 
 pub use self::{
-    judge::{Judged, Overlay, just_read, without_ignored},
+    judge::{Judged, Overlay, PREVIEWED, Preview, just_read, without_ignored},
     provided::Changes,
     tracked::Tracked,
 };

@@ -8,13 +8,15 @@
 //! Invariants: printing what was read gives the same text; a format newer than [`FORMAT`] is never rewritten; the text
 //! is at most [`LIMIT`] bytes, for which entries are folded ([`super::fold`]).
 
+mod fitted;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     fold::Fold,
-    source::{Need, References, SourceName, Usage},
+    source::{Need, SourceName, Usage},
     version::{Digest, DigestKey, Version, used_keys},
 };
 
@@ -228,63 +230,6 @@ impl Observed {
         let mut wire = self.to_wire();
         wire.m = Some(wire.mac(key.by_id(&self.key_id).unwrap_or(key)));
         wire.text()
-    }
-
-    /// The same with as many entries folded as it takes to stay within [`LIMIT`]. What pods wait for, and what is
-    /// `absent`, stays apart as long as that fits: a fold cannot tell what it was.
-    #[must_use]
-    pub fn fitted(mut self, key: &DigestKey, uses: &References, absent: &[SourceName]) -> Self {
-        if self.print(key).len() <= LIMIT {
-            return self;
-        }
-        let all = std::mem::take(&mut self.entries);
-        let (apart, folded) = all
-            .into_iter()
-            .partition(|(source, entry)| entry.is_apart(source) || absent.contains(source));
-        self.entries = apart;
-        self.fold = Some(Fold::of(key, &folded, uses));
-        if self.print(key).len() > LIMIT {
-            let apart = std::mem::take(&mut self.entries);
-            let all = apart.into_iter().chain(folded).collect();
-            self.fold = Some(Fold::of(key, &all, uses));
-        }
-        self
-    }
-
-    /// The same with a fold that stays as it is beside the entries, as long as that fits. If it does not, the fold
-    /// takes them in: `now` are its own sources as they are. One that stands for other versions than those still
-    /// does afterwards.
-    #[must_use]
-    pub fn beside(
-        mut self,
-        fold: &Fold,
-        now: &BTreeMap<SourceName, Entry>,
-        key: &DigestKey,
-        uses: &References,
-    ) -> Self {
-        let mut joined = now.clone();
-        let before = Fold::of(key, &joined, uses);
-        let pending = before.uids != fold.uids || before.data != fold.data;
-        self.fold = Some(fold.clone());
-        for keep_apart in [true, false] {
-            if self.print(key).len() <= LIMIT {
-                break;
-            }
-            let (apart, taken): (BTreeMap<_, _>, BTreeMap<_, _>) =
-                std::mem::take(&mut self.entries)
-                    .into_iter()
-                    .partition(|(source, entry)| keep_apart && entry.is_apart(source));
-            self.entries = apart;
-            joined.extend(taken);
-            let mut all = Fold::of(key, &joined, uses);
-            if pending {
-                // Digests of fewer sources are never equal to those of more: what is pending stays so.
-                (all.uids, all.data) = (fold.uids.clone(), fold.data.clone());
-                (all.c, all.s) = (all.c.max(fold.c), all.s.max(fold.s));
-            }
-            self.fold = Some(all);
-        }
-        self
     }
 
     fn to_wire(&self) -> Wire {

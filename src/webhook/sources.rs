@@ -7,16 +7,14 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::core::PartialObjectMeta;
 use tokio::time::Instant;
 
 use super::review::{Answer, Operation, Request};
 use crate::{
     model::{
-        DigestKey, Outcome, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
-        conventions::Conventions,
-        decide::{Lookup, Undecided},
-        index::Overlay,
-        object::FromObject as _,
+        DigestKey, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
+        conventions::Conventions, decide::Lookup, object::FromObject as _,
     },
     state::State,
 };
@@ -50,21 +48,19 @@ pub fn answer(state: &State, request: &Request) -> (Answer, &'static str) {
     if !works {
         return ignored("ignored");
     }
-    let decoded = raw.and_then(|raw| {
-        decode(
-            kind,
-            &request.namespace,
-            raw.get(),
-            &digest_key,
-            &conventions,
-        )
-    });
-    let Some((name, version)) = decoded else {
+    let Some((raw, name)) = raw.and_then(|raw| Some((raw.get(), name_in(raw.get())?))) else {
         return ignored("undecodable");
     };
     let key = SourceKey {
         namespace: request.namespace.clone(),
         source: SourceName { kind, name },
+    };
+    if !state.index().is_used(&key) {
+        // There is nobody to tell of, and watches bring what is persisted: its data is not even read.
+        return ignored("allowed");
+    }
+    let Some(version) = decode(&key, raw, &digest_key, &conventions) else {
+        return ignored("undecodable");
     };
     let dry_run = request.dry_run == Some(true);
     let warnings = match request.operation {
@@ -75,33 +71,32 @@ pub fn answer(state: &State, request: &Request) -> (Answer, &'static str) {
     (Answer::allow(uid, warnings), "allowed")
 }
 
+fn name_in(raw: &str) -> Option<String> {
+    let object = PartialObjectMeta::<Secret>::from_object(raw).ok()?;
+    object.metadata.name
+}
+
 fn decode(
-    kind: SourceKind,
-    namespace: &str,
+    source: &SourceKey,
     raw: &str,
     key: &DigestKey,
     conventions: &Conventions,
-) -> Option<(String, Version)> {
-    Some(match kind {
+) -> Option<Version> {
+    let namespace = &source.namespace;
+    match source.source.kind {
         SourceKind::Secret => {
             let mut secret = Secret::from_object(raw).ok()?;
             conventions.read_source(&mut secret.metadata);
-            (
-                secret.metadata.name.clone()?,
-                Version::of_secret(key, namespace, &secret),
-            )
+            Some(Version::of_secret(key, namespace, &secret))
         }
         // The statuses of pods come by a watch: nobody waits at a prompt for what the driver writes.
-        SourceKind::SecretProviderClass => return None,
+        SourceKind::SecretProviderClass => None,
         SourceKind::ConfigMap => {
             let mut map = ConfigMap::from_object(raw).ok()?;
             conventions.read_source(&mut map.metadata);
-            (
-                map.metadata.name.clone()?,
-                Version::of_config_map(key, namespace, &map),
-            )
+            Some(Version::of_config_map(key, namespace, &map))
         }
-    })
+    }
 }
 
 fn written(state: &State, key: &SourceKey, mut version: Version, dry_run: bool) -> Vec<String> {
@@ -122,23 +117,21 @@ fn written(state: &State, key: &SourceKey, mut version: Version, dry_run: bool) 
         recreated |= deleted.is_some();
         state.provisional_added.notify_one();
     }
-    let restarts = index.preview(
-        key,
-        Lookup::Present {
-            version: &version,
-            fresh: true,
-        },
-    );
-    let mut warnings = Vec::new();
-    if !restarts.is_empty() {
-        let how = if recreated { "recreated " } else { "" };
-        warnings.push(format!(
-            "reroll: {how}{} restarts {}",
-            key.source.spoken(),
-            some(&restarts)
-        ));
+    let becomes = Lookup::Present {
+        version: &version,
+        fresh: true,
+    };
+    let preview = index.preview(key, becomes);
+    if preview.restarts.is_empty() {
+        return Vec::new();
     }
-    if recreated && version.immutable && !restarts.is_empty() {
+    let how = if recreated { "recreated " } else { "" };
+    let mut warnings = vec![format!(
+        "reroll: {how}{} restarts {}",
+        key.source.spoken(),
+        some(&preview.restarts, preview.incomplete)
+    )];
+    if recreated && version.immutable {
         warnings.push(format!(
             "reroll: immutable {} recreated: nodes where old pods hold it may serve the old data",
             key.source.spoken()
@@ -159,40 +152,28 @@ fn deleted(state: &State, key: &SourceKey, version: &Version, dry_run: bool) -> 
         last: Some(version),
         since: u64::MAX,
     };
-    let restarts = index.preview(key, gone);
-    if !restarts.is_empty() {
-        return vec![format!(
-            "reroll: deleting {} restarts {}",
-            key.source.spoken(),
-            some(&restarts)
-        )];
+    let preview = index.preview(key, gone);
+    let source = key.source.spoken();
+    let some = |workloads| some(workloads, preview.incomplete);
+    if !preview.restarts.is_empty() {
+        let restarts = some(&preview.restarts);
+        return vec![format!("reroll: deleting {source} restarts {restarts}")];
     }
-    let overlay = Overlay::from([(&key.source, gone)]);
-    let depends = |user: &WorkloadKey| {
-        let decision = index.assess(user, &overlay);
-        decision.is_some_and(|decision| {
-            matches!(
-                decision.outcome,
-                Outcome::Wait | Outcome::Undecided(Undecided::AskPods)
-            )
-        })
-    };
-    let users: Vec<_> = index.users(key).into_iter().filter(depends).collect();
-    if users.is_empty() {
+    if preview.waits.is_empty() {
         return Vec::new();
     }
+    let users = some(&preview.waits);
     vec![format!(
-        "reroll: {} is used by {}; they restart once it is back",
-        key.source.spoken(),
-        some(&users)
+        "reroll: {source} is used by {users}; they restart once it is back"
     )]
 }
 
-/// `Deployment web and 2 more`
-fn some(workloads: &[WorkloadKey]) -> String {
+/// `Deployment web and 2 more`; `incomplete`: there are others, which nobody looked at.
+fn some(workloads: &[WorkloadKey], incomplete: bool) -> String {
+    let most = if incomplete { "at least " } else { "" };
     match workloads {
         [] => String::new(),
-        [one] => one.spoken(),
-        [first, rest @ ..] => format!("{} and {} more", first.spoken(), rest.len()),
+        [one] if !incomplete => one.spoken(),
+        [first, rest @ ..] => format!("{} and {most}{} more", first.spoken(), rest.len()),
     }
 }

@@ -68,6 +68,15 @@ impl Index {
             .unwrap_or_default()
     }
 
+    /// Whether any opted-in workload uses a source.
+    pub fn is_used(&self, key: &SourceKey) -> bool {
+        let users = self
+            .namespaces
+            .get(&key.namespace)
+            .and_then(|space| space.users.get(&key.source));
+        users.is_some_and(|users| !users.is_empty())
+    }
+
     /// The namespaces in which anything is known.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.namespaces.keys().map(String::as_str)

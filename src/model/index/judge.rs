@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Index, namespace::remembered, tracked::supersedes};
+use super::{Index, Tracked, namespace::remembered, tracked::supersedes};
 use crate::model::{
     decide::{Decision, Known, Lookup, Outcome, Subject, Undecided, decide},
     observed::{Observed, Reading},
@@ -37,6 +37,20 @@ pub struct Judged {
 
 /// Sources as they would be, or as they were read just now, laid over the index.
 pub type Overlay<'a> = BTreeMap<&'a SourceName, Lookup<'a>>;
+
+/// Of so many users of a source is looked what would become of them.
+pub const PREVIEWED: usize = 100;
+
+/// What a change of a source would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preview {
+    /// The workloads that it would restart.
+    pub restarts: Vec<WorkloadKey>,
+    /// Those that would wait for it to be back.
+    pub waits: Vec<WorkloadKey>,
+    /// There are more users, which nobody looked at.
+    pub incomplete: bool,
+}
 
 impl Index {
     /// Decides for a workload, with `overlay` laid over what is known of sources.
@@ -120,18 +134,29 @@ impl Index {
         written.min()
     }
 
-    /// The workloads that a source's change to this state would restart.
-    pub fn preview(&self, key: &SourceKey, becomes: Lookup) -> Vec<WorkloadKey> {
+    /// What a source's change to this state would do to the workloads that use it: those that it would restart, and
+    /// those that would wait for it. Somebody waits for the answer, so of many users only the first are looked at.
+    pub fn preview(&self, key: &SourceKey, becomes: Lookup) -> Preview {
         let overlay = Overlay::from([(&key.source, becomes)]);
-        let restarts = |user: &WorkloadKey| {
-            !self
-                .workload(user)
-                .is_some_and(|tracked| tracked.policy.suspend)
-                && self
-                    .assess(user, &overlay)
-                    .is_some_and(|decision| decision.outcome == Outcome::Restart)
+        let mut users = self.users(key);
+        let mut preview = Preview {
+            incomplete: users.len() > PREVIEWED,
+            ..Preview::default()
         };
-        self.users(key).into_iter().filter(restarts).collect()
+        users.truncate(PREVIEWED);
+        for user in users {
+            let suspended = |tracked: &Tracked| tracked.policy.suspend;
+            match self.assess(&user, &overlay).map(|decided| decided.outcome) {
+                Some(Outcome::Restart) if !self.workload(&user).is_some_and(suspended) => {
+                    preview.restarts.push(user);
+                }
+                Some(Outcome::Wait | Outcome::Undecided(Undecided::AskPods)) => {
+                    preview.waits.push(user);
+                }
+                _ => {}
+            }
+        }
+        preview
     }
 
     /// What was observed of a workload that somebody shows: the annotation's content, or what is remembered and newer.

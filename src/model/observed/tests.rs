@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::{super::testing::*, *};
+use crate::model::source::References;
 
 fn digest() -> impl Strategy<Value = Digest> {
     any::<u64>().prop_map(|n| key().digest([n.to_be_bytes().as_slice()]))
@@ -71,7 +72,8 @@ proptest! {
         prop_assert_eq!(Observed::read(&text, &key()), Reading::Genuine(observed.clone()));
         let under_another = Observed::read(&text, &other_key());
         prop_assert_eq!(under_another, Reading::OtherKey(observed.clone()));
-        prop_assert_eq!(observed.print(&key()), text, "the same text for the same content");
+        prop_assert_eq!(observed.print(&key()), text.as_str(), "the same text for the same content");
+        prop_assert!(text.len() <= observed.length_at_most(), "{}", text);
     }
 
     #[test]

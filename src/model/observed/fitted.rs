@@ -1,0 +1,91 @@
+//! How long the annotation is, and what is folded so that it fits.
+
+use std::collections::BTreeMap;
+
+use super::{Entry, LIMIT, Observed};
+use crate::model::{
+    fold::Fold,
+    source::{References, SourceName},
+    version::{Digest, DigestKey},
+};
+
+impl Observed {
+    /// No fewer bytes than [`Self::print`] gives, at a fraction of its cost: nearly always that is enough to know.
+    pub(super) fn length_at_most(&self) -> usize {
+        // JSON writes a byte as six at most.
+        let text = |text: &str| 6 * text.len() + 8;
+        let entry = |entry: &Entry| match entry {
+            Entry::Seen { uid, marks, .. } => {
+                let marks = marks.keys().map(|key| text(key) + Digest::PRINTED + 8);
+                text(uid) + marks.sum::<usize>()
+            }
+            Entry::Deleted { uid, .. } => text(uid),
+            Entry::Waiting | Entry::Unknown => 0,
+        };
+        let entries = self.entries.iter();
+        let entries = entries.map(|(source, of)| text(&source.name) + entry(of) + 128);
+        let own = text(&self.key_id) + text(&self.workload_uid) + text(&self.restarted_for) + 256;
+        let fold = self.fold.as_ref();
+        own + entries.sum::<usize>()
+            + fold.map_or(0, |fold| {
+                text(&fold.names) + text(&fold.uids) + text(&fold.data) + 128
+            })
+    }
+
+    /// The same with as many entries folded as it takes to stay within [`LIMIT`]. What pods wait for, and what is
+    /// `absent`, stays apart as long as that fits: a fold cannot tell what it was.
+    #[must_use]
+    pub fn fitted(mut self, key: &DigestKey, uses: &References, absent: &[SourceName]) -> Self {
+        if self.length_at_most() <= LIMIT || self.print(key).len() <= LIMIT {
+            return self;
+        }
+        let all = std::mem::take(&mut self.entries);
+        let (apart, folded) = all
+            .into_iter()
+            .partition(|(source, entry)| entry.is_apart(source) || absent.contains(source));
+        self.entries = apart;
+        self.fold = Some(Fold::of(key, &folded, uses));
+        if self.print(key).len() > LIMIT {
+            let apart = std::mem::take(&mut self.entries);
+            let all = apart.into_iter().chain(folded).collect();
+            self.fold = Some(Fold::of(key, &all, uses));
+        }
+        self
+    }
+
+    /// The same with a fold that stays as it is beside the entries, as long as that fits. If it does not, the fold
+    /// takes them in: `now` are its own sources as they are. One that stands for other versions than those still
+    /// does afterwards.
+    #[must_use]
+    pub fn beside(
+        mut self,
+        fold: &Fold,
+        now: &BTreeMap<SourceName, Entry>,
+        key: &DigestKey,
+        uses: &References,
+    ) -> Self {
+        let mut joined = now.clone();
+        let before = Fold::of(key, &joined, uses);
+        let pending = before.uids != fold.uids || before.data != fold.data;
+        self.fold = Some(fold.clone());
+        for keep_apart in [true, false] {
+            if self.print(key).len() <= LIMIT {
+                break;
+            }
+            let (apart, taken): (BTreeMap<_, _>, BTreeMap<_, _>) =
+                std::mem::take(&mut self.entries)
+                    .into_iter()
+                    .partition(|(source, entry)| keep_apart && entry.is_apart(source));
+            self.entries = apart;
+            joined.extend(taken);
+            let mut all = Fold::of(key, &joined, uses);
+            if pending {
+                // Digests of fewer sources are never equal to those of more: what is pending stays so.
+                (all.uids, all.data) = (fold.uids.clone(), fold.data.clone());
+                (all.c, all.s) = (all.c.max(fold.c), all.s.max(fold.s));
+            }
+            self.fold = Some(all);
+        }
+        self
+    }
+}
