@@ -3,15 +3,14 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
-    core::DynamicObject,
+    core::{DynamicObject, PartialObjectMeta},
     runtime::watcher,
 };
 use serde_json::{Value, json};
@@ -22,7 +21,7 @@ use tokio::{
 
 use crate::{
     contender::Contender,
-    support::{Arena, eventually, secret, workload},
+    support::{Arena, OBSERVED, secret, workload},
 };
 
 /// Requests of the benchmark in flight at once; as many as reroll's restarts by default.
@@ -83,8 +82,21 @@ impl Bed {
 
     /// Waits until reroll has taken up all workloads; of others one cannot tell.
     pub async fn adopted(&self, contender: &Contender) {
-        if matches!(contender, Contender::Reroll) {
-            self.arena.all_adopted("Deployment").await;
+        if !matches!(contender, Contender::Reroll) {
+            return;
+        }
+        let api = self.arena.api("Deployment");
+        let behind = |object: &PartialObjectMeta<DynamicObject>| {
+            let observed = object.annotations().get(OBSERVED);
+            !observed.is_some_and(|text| text.contains(&object.uid().unwrap_or_default()))
+        };
+        loop {
+            let all = api.list_metadata(&ListParams::default()).await;
+            if !all.expect("they can be listed").items.iter().any(behind) {
+                return;
+            }
+            // To look is work for the API server as well.
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 
@@ -121,11 +133,39 @@ impl Bed {
             .await;
     }
 
+    /// The same, where it may be gone.
+    pub async fn try_write(&self, name: &str) {
+        let patch = json!({ "stringData": { "k": format!("{}", fastrand::u64(..)) } });
+        let (api, params) = (self.arena.api("Secret"), PatchParams::default());
+        expected(api.patch(name, &params, &Patch::Merge(patch)).await);
+    }
+
+    /// Creates an object that may be there.
+    pub async fn try_create(&self, manifest: &Value) {
+        let object: DynamicObject = serde_json::from_value(manifest.clone()).expect("an object");
+        let api = self.arena.api(manifest["kind"].as_str().expect("its kind"));
+        expected(api.create(&PostParams::default(), &object).await);
+    }
+
+    /// Deletes an object that may be gone.
+    pub async fn try_delete(&self, kind: &str, name: &str) {
+        let api = self.arena.api(kind);
+        expected(api.delete(name, &DeleteParams::default()).await);
+    }
+
     /// Restarts a Deployment as a plain client does.
     pub async fn restart(&self, name: &str) {
         let at = format!("{}", fastrand::u64(..));
         let patch = json!({ "spec": { "template": { "metadata": { "annotations": { "restarted": at } } } } });
         self.arena.patch("Deployment", name, patch).await;
+    }
+}
+
+/// That somebody else was faster is expected where many write at once, and nothing else is.
+fn expected<T>(answer: kube::Result<T>) {
+    match answer {
+        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {}
+        answer => drop(answer.expect("the API server answers")),
     }
 }
 

@@ -21,6 +21,7 @@ mod proxy;
 #[path = "../../tests/real/support/mod.rs"]
 mod support;
 
+mod allow;
 mod bed;
 mod contender;
 mod plot;
@@ -28,7 +29,7 @@ mod report;
 mod scenarios;
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
 };
 
@@ -72,6 +73,9 @@ struct Args {
 
 #[tokio::main]
 async fn main() {
+    if env::args().any(|argument| argument == allow::ONLY_ALLOW) {
+        return allow::serve_only_allowed().await;
+    }
     let args = Args::parse();
     let mut contenders = vec![Contender::Floor, Contender::Reroll];
     if let Some((command, annotation)) = args.peer.zip(args.annotation) {

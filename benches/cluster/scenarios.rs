@@ -1,9 +1,12 @@
 //! What is measured.
 
+mod admission;
 mod burst;
+mod changes;
 mod downtime;
 mod fan_out;
 mod reaction;
+mod soak;
 mod start;
 
 use std::fmt;
@@ -17,6 +20,8 @@ use crate::{contender::Contender, report::Samples};
 pub enum Scenario {
     /// One Secret is written, one Deployment rolls; one after another.
     Reaction,
+    /// The same with default settings, less the quiet period.
+    ReactionByDefault,
     /// A hundred Secrets are deleted and created again.
     Burst,
     /// One Secret, 500 Deployments.
@@ -27,8 +32,20 @@ pub enum Scenario {
     Downtime,
     /// A start with 20,000 Secrets of 2 KiB and 1,000 Deployments.
     Start20k,
+    /// A start with 50,000 Secrets of 2 KiB and 10,000 Deployments.
+    Start50k,
     /// A start with 300 Secrets of 1 MB.
     StartLarge,
+    /// Starts at several sizes.
+    Growth,
+    /// A minute in which nothing changes, with 20,000 Secrets and 1,000 Deployments.
+    Idle,
+    /// What a webhook adds to writes that come 200 a second; the floor is one that only says allowed.
+    Admission,
+    /// CPU time of 1,000 changes.
+    Changes,
+    /// Memory over minutes of churn.
+    Soak,
 }
 
 impl fmt::Display for Scenario {
@@ -48,12 +65,19 @@ impl Scenario {
     pub async fn run(self, contender: &Contender, repeat: usize) -> Samples {
         match self {
             Self::Reaction => reaction::run(contender).await,
+            Self::ReactionByDefault => reaction::run_by_default(contender).await,
             Self::Burst => burst::run(contender).await,
             Self::FanOut500 => fan_out::run(contender, 500).await,
             Self::FanOut2000 => fan_out::run(contender, 2000).await,
             Self::Downtime => downtime::run(contender).await,
             Self::Start20k => start::run(contender, start::MANY, repeat).await,
+            Self::Start50k => start::run(contender, start::HUGE, repeat).await,
             Self::StartLarge => start::run(contender, start::LARGE, repeat).await,
+            Self::Growth => start::grow(contender, repeat).await,
+            Self::Idle => start::idle(contender).await,
+            Self::Admission => admission::run(contender).await,
+            Self::Changes => changes::run(contender).await,
+            Self::Soak => soak::run(contender, repeat).await,
         }
     }
 }

@@ -1,19 +1,51 @@
 //! From the write of a Secret to the changed template, one after another.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::ms;
-use crate::{bed::Bed, contender::Contender, report::Samples};
+use crate::{bed::Bed, contender::Contender, report::Samples, support::RerollBuilder};
 
 const WRITES: usize = 30;
+/// As many as a workload may be restarted in a row with default settings.
+const WRITES_BY_DEFAULT: usize = 10;
+/// The quiet period with default settings.
+const SETTLE: Duration = Duration::from_secs(1);
 
+/// Without a quiet period.
 pub(super) async fn run(contender: &Contender) -> Samples {
+    measure(contender, WRITES, Duration::ZERO, |builder| builder).await
+}
+
+/// With default settings; the quiet period, which is what it says, is taken off.
+pub(super) async fn run_by_default(contender: &Contender) -> Samples {
+    let quiet = match contender {
+        Contender::Reroll => SETTLE,
+        Contender::Floor | Contender::Peer(_) => Duration::ZERO,
+    };
+    let defaults = |builder: RerollBuilder| {
+        let set = [
+            "--settle",
+            "--restart-rate",
+            "--adopt-rate",
+            "--workload-interval",
+        ];
+        set.into_iter().fold(builder, RerollBuilder::without)
+    };
+    measure(contender, WRITES_BY_DEFAULT, quiet, defaults).await
+}
+
+async fn measure(
+    contender: &Contender,
+    writes: usize,
+    quiet: Duration,
+    adjust: impl FnOnce(RerollBuilder) -> RerollBuilder,
+) -> Samples {
     let one = || "web".to_owned();
     let bed = Bed::new("reaction", contender, [one()], [(one(), one())], 16).await;
-    let running = contender.start(&bed.arena, |builder| builder).await;
+    let running = contender.start(&bed.arena, adjust).await;
     bed.adopted(contender).await;
     let mut samples = Samples::default();
-    for _ in 0..WRITES {
+    for _ in 0..writes {
         let count = bed.count();
         let began = Instant::now();
         bed.write("web").await;
@@ -21,7 +53,10 @@ pub(super) async fn run(contender: &Contender) -> Samples {
             bed.restart("web").await;
         }
         let changed = bed.reaches(count + 1).await;
-        samples.add("write to changed template, ms", ms(changed - began));
+        samples.add(
+            "write to changed template, ms",
+            ms(changed - began) - ms(quiet),
+        );
     }
     running.stop().await;
     samples

@@ -1,65 +1,109 @@
-//! A start in a namespace that is full: how long until it is ready, and what it costs.
+//! A start in a namespace that is full: how long until it is ready, what it costs, and what it costs when nothing
+//! happens.
 
-use std::time::Instant;
+use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ConfigMap, Secret},
 };
-use kube::{Api, Resource, api::ListParams, core::PartialObjectMeta};
-use serde::de::DeserializeOwned;
-use tokio::sync::OnceCell;
+use kube::{Api, Resource, api::ListParams};
+use tokio::sync::Mutex;
 
 use super::ms;
 use crate::{bed::Bed, contender::Contender, report::Samples, support::numbered};
 
 /// How full a namespace is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Size {
-    name: &'static str,
     secrets: usize,
     bytes: usize,
     workloads: usize,
 }
 
-pub(super) const MANY: Size = Size {
-    name: "start-many",
-    secrets: 20_000,
-    bytes: 2 << 10,
-    workloads: 1000,
-};
+impl Size {
+    const fn new(secrets: usize, bytes: usize, workloads: usize) -> Self {
+        Self {
+            secrets,
+            bytes,
+            workloads,
+        }
+    }
+}
 
-pub(super) const LARGE: Size = Size {
-    name: "start-large",
-    secrets: 300,
-    bytes: 1_000_000,
-    workloads: 100,
-};
+pub(super) const MANY: Size = Size::new(20_000, 2 << 10, 1000);
+pub(super) const HUGE: Size = Size::new(50_000, 2 << 10, 10_000);
+pub(super) const LARGE: Size = Size::new(300, 1_000_000, 100);
+
+/// What grows: the Secrets, and then the workloads.
+const GROWING: [Size; 5] = [
+    Size::new(1000, 2 << 10, 100),
+    Size::new(10_000, 2 << 10, 100),
+    Size::new(50_000, 2 << 10, 100),
+    Size::new(10_000, 2 << 10, 1000),
+    Size::new(10_000, 2 << 10, 10_000),
+];
+
+const IDLE: Duration = Duration::from_mins(1);
 
 /// Filled once for all who start there: it takes longer than what is measured.
-static MANY_BED: OnceCell<Bed> = OnceCell::const_new();
-static LARGE_BED: OnceCell<Bed> = OnceCell::const_new();
+static BEDS: Mutex<BTreeMap<Size, Arc<Bed>>> = Mutex::const_new(BTreeMap::new());
 
 pub(super) async fn run(contender: &Contender, size: Size, repeat: usize) -> Samples {
-    let cell = if size.name == MANY.name {
-        &MANY_BED
-    } else {
-        &LARGE_BED
-    };
-    let bed = cell
-        .get_or_init(|| async {
-            let users = numbered(size.workloads).map(|name| (name.clone(), name));
-            Bed::new(
-                size.name,
-                contender,
-                numbered(size.secrets),
-                users,
-                size.bytes,
-            )
-            .await
-        })
-        .await;
     let mut samples = Samples::default();
+    let started = start(contender, size, repeat).await;
+    for (what, value) in started {
+        samples.add(what, value);
+    }
+    samples
+}
+
+/// A start at each size.
+pub(super) async fn grow(contender: &Contender, repeat: usize) -> Samples {
+    let mut samples = Samples::default();
+    for size in GROWING {
+        for (what, value) in start(contender, size, repeat).await {
+            let at = format!("{} Secrets, {} workloads", size.secrets, size.workloads);
+            samples.add(&format!("{at}: {what}"), value);
+        }
+    }
+    samples
+}
+
+/// What a minute costs in which nothing changes.
+pub(super) async fn idle(contender: &Contender) -> Samples {
+    let mut samples = Samples::default();
+    if matches!(contender, Contender::Floor) {
+        return samples;
+    }
+    let bed = bed(contender, MANY).await;
+    let running = contender.start(&bed.arena, |builder| builder).await;
+    bed.adopted(contender).await;
+    tokio::time::sleep(IDLE / 6).await;
+    let (before, began) = (running.cost().cpu_seconds, Instant::now());
+    tokio::time::sleep(IDLE).await;
+    let cost = running.cost();
+    let share = (cost.cpu_seconds - before) / began.elapsed().as_secs_f64();
+    samples.add("CPU when nothing changes, % of a core", share * 100.0);
+    samples.add("RSS after a minute, MiB", cost.rss_mib);
+    running.stop().await;
+    samples
+}
+
+async fn bed(contender: &Contender, size: Size) -> Arc<Bed> {
+    let mut beds = BEDS.lock().await;
+    if let Some(bed) = beds.get(&size) {
+        return Arc::clone(bed);
+    }
+    let users = numbered(size.workloads).map(|name| (name.clone(), name));
+    let secrets = numbered(size.secrets);
+    let bed = Arc::new(Bed::new("start", contender, secrets, users, size.bytes).await);
+    beds.insert(size, Arc::clone(&bed));
+    bed
+}
+
+async fn start(contender: &Contender, size: Size, repeat: usize) -> Vec<(&'static str, f64)> {
+    let bed = bed(contender, size).await;
     if matches!(contender, Contender::Reroll) && repeat == 0 {
         // Adoption happens once, and is not what is measured.
         let running = contender.start(&bed.arena, |builder| builder).await;
@@ -70,23 +114,25 @@ pub(super) async fn run(contender: &Contender, size: Size, repeat: usize) -> Sam
     let running = contender.start(&bed.arena, |builder| builder).await;
     if matches!(contender, Contender::Floor) {
         tokio::join!(
-            list::<Secret>(bed),
-            list::<ConfigMap>(bed),
-            list::<Deployment>(bed)
+            list::<Secret>(&bed),
+            list::<ConfigMap>(&bed),
+            list::<Deployment>(&bed)
         );
     }
+    let took = ms(began.elapsed());
+    let mut all = Vec::new();
     // A peer does not say when it is ready.
     if !matches!(contender, Contender::Peer(_)) {
-        samples.add("until ready, ms", ms(began.elapsed()));
+        all.push(("until ready, ms", took));
     }
     if running.works() {
         let cost = running.cost();
-        samples.add("RSS when ready, MiB", cost.rss_mib);
-        samples.add("peak until ready, MiB", cost.peak_mib);
-        samples.add("CPU until ready, s", cost.cpu_seconds);
+        all.push(("RSS when ready, MiB", cost.rss_mib));
+        all.push(("peak until ready, MiB", cost.peak_mib));
+        all.push(("CPU until ready, s", cost.cpu_seconds));
     }
     running.stop().await;
-    samples
+    all
 }
 
 /// The bare list, page by page, as the API server gives it.
@@ -97,16 +143,10 @@ where
     let api = Api::<K>::namespaced(bed.arena.client.clone(), &bed.arena.namespace);
     let mut page = ListParams::default().limit(500);
     loop {
-        let url = api.resource_url();
-        let request = kube::core::Request::new(url)
-            .list(&page)
-            .expect("it is well-formed");
-        let text = bed
-            .arena
-            .client
-            .request_text(request)
-            .await
-            .expect("it can be listed");
+        let request = kube::core::Request::new(api.resource_url()).list(&page);
+        let request = request.expect("it is well-formed");
+        let text = bed.arena.client.request_text(request).await;
+        let text = text.expect("it can be listed");
         let token = text
             .get(..text.len().min(4096))
             .and_then(|head| head.split("\"continue\":\"").nth(1)?.split('"').next());
