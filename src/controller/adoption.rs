@@ -43,7 +43,7 @@ impl Controller {
             Lookup::Present { version, .. } => version.written > revision,
             Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => false,
         };
-        Ok(tracked.uses.keys().filter(newer).cloned().collect())
+        Ok(tracked.uses().keys().filter(newer).cloned().collect())
     }
 
     /// The restart for outdated sources, where the workload asks for one (`on-adopt: restart`).
@@ -63,7 +63,7 @@ impl Controller {
             .map(|source| Cause::plain(CauseKind::Outdated, Some(source)))
             .collect();
         Some(restart_for(
-            &tracked.subject(&tracked.uses),
+            &tracked.subject(tracked.uses()),
             observed,
             causes,
             index.key(),

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use kube::{
-    api::{Patch, PatchParams},
+    api::{Patch, PatchParams, ValidationDirective},
     core::DynamicObject,
 };
 use tokio::{
@@ -134,6 +134,7 @@ impl Controller {
     }
 
     async fn carry_out(&self, intent: Intent) {
+        let _first = self.events.first();
         let key = &intent.workload;
         let finish = match self.confirm(key).await {
             Err(Unconfirmed::NoAnswer) => Finish::Retry(backoff(intent.attempts)),
@@ -301,6 +302,8 @@ impl Controller {
         let api = self.workloads(key);
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
+            // Of what is not ours nothing is to be said, and to look for it costs the API server time.
+            field_validation: Some(ValidationDirective::Ignore),
             ..PatchParams::default()
         };
         let patch = Patch::<()>::Json(patch);

@@ -234,12 +234,12 @@ impl Index {
         }
         let space = self.namespaces.entry(key.namespace.clone()).or_default();
         let slot = (key.kind, key.name.clone());
-        let older = |known: &Tracked| known.workload.resource_version > workload.resource_version;
-        if space.workloads.get(&slot).is_some_and(older) {
+        let known = space.workloads.get(&slot);
+        if known.is_some_and(|known| known.workload.resource_version > workload.resource_version) {
             return Seen::default();
         }
         space.disconnect(&slot);
-        let before = space.workloads.remove(&slot);
+        let before = space.workloads.remove(&slot).map(|known| *known);
         space.borrow(&self.kinds, &slot, &mut workload, before.as_ref());
         let same = before
             .as_ref()
@@ -256,7 +256,7 @@ impl Index {
                 && tracked.workload.mark().is_some()
                 && !tracked.workload.asks.contains_key(RESTART_ON),
         };
-        space.workloads.insert(slot.clone(), tracked);
+        space.workloads.insert(slot.clone(), Box::new(tracked));
         space.connect(&slot);
         seen.borrowers = self.lend(key);
         seen
@@ -291,8 +291,8 @@ impl Index {
             if let Some(known) = space.workloads.remove(slot) {
                 let defaults = space.defaults(defaults);
                 let again =
-                    Tracked::follow(known.workload.clone(), Some(known), defaults, digest_key);
-                space.workloads.insert(slot.clone(), again);
+                    Tracked::follow(known.workload.clone(), Some(*known), defaults, digest_key);
+                space.workloads.insert(slot.clone(), Box::new(again));
                 space.connect(slot);
             }
         }
@@ -312,6 +312,7 @@ impl Index {
             .get(&key.namespace)?
             .workloads
             .get(&(key.kind, key.name.clone()))
+            .map(AsRef::as_ref)
     }
 
     /// What is known of a source. An ignored one is looked up like any other.
@@ -390,6 +391,7 @@ impl Index {
             .get_mut(&key.namespace)?
             .workloads
             .get_mut(&(key.kind, key.name.clone()))
+            .map(AsMut::as_mut)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! [`EventSink::publish`] returns at once: a bounded queue and one task ([`EventPublisher`]) stand between a restart
 //! and the API server. What cannot be published is dropped and counted (`reroll_events_dropped_total`), and the first of a
-//! row of drops is logged.
+//! row of drops is logged. Events of a storm come after its restarts ([`EventSink::first`]): each costs the API server as
+//! much as a restart does.
 //!
 //! The Events are `events.k8s.io/v1` objects written directly, and not by `kube::runtime::events::Recorder` (5.0.0):
 //! - its key for repeats leaves the note out and it keeps the *first* note, so of two failures of one restart within six
@@ -23,7 +24,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 pub use kube::runtime::events::EventType;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub use publisher::EventPublisher;
 
@@ -31,8 +32,8 @@ use super::metrics::Metrics;
 
 /// Who writes the Events, as shown in `kubectl describe` ("From").
 const CONTROLLER: &str = "reroll";
-/// Events that may wait. A burst of restarts is paced to far less than this in the time that the publisher needs.
-const QUEUE: usize = 1024;
+/// Events that may wait, of about a kilobyte: those of a storm, until its restarts are through.
+const QUEUE: usize = 4096;
 /// The API server's limits, in bytes (`pkg/apis/core/validation/events.go`).
 const MAX_NOTE: usize = 1024;
 const MAX_INSTANCE: usize = 128;
@@ -46,7 +47,13 @@ pub struct EventSink {
     instance: Arc<str>,
     sequence: Arc<AtomicU64>,
     drops: Drops,
+    /// How many go first.
+    first: watch::Sender<usize>,
 }
+
+/// Something that goes before Events, while this lives.
+#[derive(Debug)]
+pub struct First(watch::Sender<usize>);
 
 /// Counts drops, and logs the first of each row.
 #[derive(Clone, Debug)]
@@ -65,13 +72,21 @@ pub fn channel(instance: &str, metrics: Arc<Metrics>) -> (EventSink, EventPublis
         instance: truncate(instance, MAX_INSTANCE).into(),
         sequence: Arc::default(),
         drops: drops.clone(),
+        first: watch::Sender::new(0),
     };
-    (sink, EventPublisher::new(events, drops))
+    let publisher = EventPublisher::new(events, sink.first.subscribe(), drops);
+    (sink, publisher)
 }
 
 // === impl EventSink ===
 
 impl EventSink {
+    /// Events wait for what is done now, for a moment at the most and while few are queued.
+    pub fn first(&self) -> First {
+        self.first.send_modify(|first| *first += 1);
+        First(self.first.clone())
+    }
+
     /// Queues an Event about `regarding` (give it kind, apiVersion, namespace, name and uid). Never waits.
     ///
     /// `reason` is one word in `PascalCase` and also becomes the Event's action; `note` is for people, never holds data of a
@@ -134,6 +149,12 @@ impl EventSink {
             reporting_instance: Some(self.instance.to_string()),
             ..Event::default()
         }
+    }
+}
+
+impl Drop for First {
+    fn drop(&mut self) {
+        self.0.send_modify(|first| *first -= 1);
     }
 }
 

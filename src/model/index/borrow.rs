@@ -77,14 +77,14 @@ impl Index {
             }
             let mut workload = tracked.workload.clone();
             space.disconnect(&slot);
-            let known = space.workloads.remove(&slot);
+            let known = space.workloads.remove(&slot).map(|known| *known);
             space.borrow(&self.kinds, &slot, &mut workload, known.as_ref());
             let same = known
                 .as_ref()
                 .is_some_and(|known| known.workload == workload);
             let defaults = space.defaults(defaults);
             let again = Tracked::follow(workload, known, defaults, digest_key);
-            space.workloads.insert(slot.clone(), again);
+            space.workloads.insert(slot.clone(), Box::new(again));
             space.connect(&slot);
             if same {
                 continue;

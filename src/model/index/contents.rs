@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Index, Tracked, namespace::Source};
+use super::{Index, namespace::Source};
 use crate::model::{
     source::{SourceKey, SourceKind, SourceName},
     version::key_of,
@@ -90,11 +90,13 @@ impl Index {
             .values()
             .map(|space| space.sources.values().filter(present).count())
             .sum();
-        let opted_in = |tracked: &&Tracked| tracked.policy.opted_in();
         let workloads = self
             .namespaces
             .values()
-            .map(|space| space.workloads.values().filter(opted_in).count())
+            .map(|space| {
+                let all = space.workloads.values();
+                all.filter(|tracked| tracked.policy.opted_in()).count()
+            })
             .sum();
         (sources, workloads)
     }

@@ -77,7 +77,7 @@ impl Index {
                 .copied()
                 .unwrap_or_else(|| self.source(&key.namespace, source))
         };
-        let uses = without_ignored(&tracked.uses, &live);
+        let uses = without_ignored(tracked.uses(), &live);
         let known = match &tracked.memory {
             _ if self.is_doubted(tracked) => Known::UnknownKey,
             Some(Reading::OtherKey(observed)) if self.retired.contains(&observed.key_id) => {

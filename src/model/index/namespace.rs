@@ -6,7 +6,7 @@ use super::{Tracked, provided::Provided};
 use crate::model::{
     observed::Reading,
     policy::{Defaults, Selection},
-    source::SourceName,
+    source::{References, SourceName},
     version::Version,
     workload::{Kind, WorkloadKey},
 };
@@ -17,7 +17,7 @@ pub(super) struct Namespace {
     /// The default opt-in.
     pub(super) default: Option<String>,
     pub(super) sources: HashMap<SourceName, Source>,
-    pub(super) workloads: HashMap<(Kind, String), Tracked>,
+    pub(super) workloads: HashMap<(Kind, String), Box<Tracked>>,
     pub(super) users: HashMap<SourceName, BTreeSet<(Kind, String)>>,
     /// The workloads whose opt-in has a glob.
     pub(super) globbing: BTreeSet<(Kind, String)>,
@@ -58,11 +58,13 @@ impl Namespace {
         };
         let memory = tracked.memory.as_ref();
         let candidates = candidates(&self.sources, memory).chain(remembered(memory));
-        tracked.uses = rules.select(&tracked.workload.references, candidates);
-        if rules.has_globs() {
+        let uses = rules.select(&tracked.workload.references, candidates);
+        let globs = rules.has_globs();
+        tracked.set_uses(uses);
+        if globs {
             self.globbing.insert(slot.clone());
         }
-        for source in tracked.uses.keys() {
+        for source in tracked.uses().keys() {
             self.users
                 .entry(source.clone())
                 .or_default()
@@ -72,10 +74,11 @@ impl Namespace {
 
     pub(super) fn disconnect(&mut self, slot: &(Kind, String)) {
         self.globbing.remove(slot);
-        let uses = self
-            .workloads
-            .get_mut(slot)
-            .map(|tracked| std::mem::take(&mut tracked.uses));
+        let uses = self.workloads.get_mut(slot).map(|tracked| {
+            let uses = tracked.uses().clone();
+            tracked.set_uses(References::new());
+            uses
+        });
         for source in uses.unwrap_or_default().keys() {
             self.cut(slot, source);
         }
@@ -95,7 +98,7 @@ impl Namespace {
 
     fn reconnect_globs(&mut self, name: &SourceName) {
         let takes = |slot: &&(Kind, String)| match self.workloads.get(*slot) {
-            Some(Tracked { policy, .. }) => match &policy.selection {
+            Some(tracked) => match &tracked.policy.selection {
                 Selection::Some(rules) => rules.names(name),
                 _ => false,
             },
@@ -126,10 +129,17 @@ impl Namespace {
             .select(&tracked.workload.references, candidate)
             .remove(source);
         if let Some(usage) = selected {
-            tracked.uses.insert(source.clone(), usage);
-            let users = self.users.entry(source.clone()).or_default();
-            users.insert(slot.clone());
-        } else if tracked.uses.remove(source).is_some() {
+            let mut uses = tracked.uses().clone();
+            uses.insert(source.clone(), usage);
+            tracked.set_uses(uses);
+            self.users
+                .entry(source.clone())
+                .or_default()
+                .insert(slot.clone());
+        } else if tracked.uses().contains_key(source) {
+            let mut uses = tracked.uses().clone();
+            uses.remove(source);
+            tracked.set_uses(uses);
             self.cut(slot, source);
         }
     }

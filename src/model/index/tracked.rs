@@ -18,8 +18,9 @@ pub struct Tracked {
     pub policy: Policy,
     /// What of that cannot be read.
     pub complaints: Vec<Complaint>,
-    /// What counts of what it uses.
-    pub uses: References,
+    /// What counts of what it uses, where that is not just what its template refers to: most often it is, and there are
+    /// thousands of them.
+    uses: Option<References>,
     /// What was observed: the annotation's content, or what is newer than it.
     pub(super) memory: Option<Reading>,
     /// The id of a digest key that is not known here, where the annotation was written under one.
@@ -49,7 +50,7 @@ impl Tracked {
                 workload,
                 policy,
                 complaints,
-                uses: References::new(),
+                uses: Some(References::new()),
                 memory: None,
                 other_key: None,
                 written: 0,
@@ -90,13 +91,23 @@ impl Tracked {
             workload,
             policy,
             complaints,
-            uses: References::new(),
+            uses: Some(References::new()),
             memory,
             other_key,
             written,
             void,
             started,
         }
+    }
+
+    /// What counts of what it uses.
+    pub fn uses(&self) -> &References {
+        self.uses.as_ref().unwrap_or(&self.workload.references)
+    }
+
+    /// From now on this counts.
+    pub(super) fn set_uses(&mut self, uses: References) {
+        self.uses = (uses != self.workload.references).then_some(uses);
     }
 
     /// What [`decide`](crate::model::decide::decide) looks at; `uses` are [`Self::uses`] without ignored sources.

@@ -7,12 +7,15 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::Drops;
 use super::repeats::{Repeats, Repetition};
+use super::{Drops, QUEUE};
 
+/// How long an Event waits for a gap between restarts.
+const GAP: Duration = Duration::from_secs(1);
 /// How long what is queued may take to get out once reroll is told to stop.
 const LAST_EVENTS: Duration = Duration::from_secs(2);
 
@@ -20,6 +23,8 @@ const LAST_EVENTS: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct EventPublisher {
     events: mpsc::Receiver<Event>,
+    /// How many things go before Events.
+    first: watch::Receiver<usize>,
     repeats: Repeats,
     drops: Drops,
 }
@@ -50,10 +55,15 @@ struct ApiServer {
 // === impl EventPublisher ===
 
 impl EventPublisher {
-    pub(super) fn new(events: mpsc::Receiver<Event>, drops: Drops) -> Self {
+    pub(super) fn new(
+        events: mpsc::Receiver<Event>,
+        first: watch::Receiver<usize>,
+        drops: Drops,
+    ) -> Self {
         let repeats = Repeats::default();
         Self {
             events,
+            first,
             repeats,
             drops,
         }
@@ -73,6 +83,11 @@ impl EventPublisher {
         };
         tokio::pin!(deadline);
         while let Some(event) = self.next(&stop).await {
+            // A storm has no gap for as long as it takes; a few Events get out meanwhile.
+            if self.events.len() < QUEUE / 2 && !stop.is_cancelled() {
+                let gap = timeout(GAP, self.first.wait_for(|first| *first == 0));
+                let _ = stop.run_until_cancelled(gap).await;
+            }
             tokio::select! {
                 () = self.publish(api, &event) => {}
                 () = &mut deadline => {

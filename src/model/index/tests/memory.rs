@@ -247,7 +247,7 @@ fn a_write_by_the_webhook_counts_against_what_was_only_remembered() {
     let tracked = index.workload(&web.key()).unwrap();
     let live = |source: &SourceName| index.source(NAMESPACE, source);
     let stamp = stamp_update(
-        &tracked.subject(&tracked.uses),
+        &tracked.subject(tracked.uses()),
         Known::Nothing,
         &live,
         &key(),

@@ -93,7 +93,7 @@ fn view(index: &Index) -> String {
             .assess(&key, &Overlay::new())
             .map(|decision| decision.outcome);
         let rv = tracked.workload.resource_version;
-        lines.push(format!("{key} {rv} {:?} {decision:?}", tracked.uses));
+        lines.push(format!("{key} {rv} {:?} {decision:?}", tracked.uses()));
     }
     lines.join("\n")
 }
@@ -129,7 +129,7 @@ fn edges_from_scratch(index: &Index) -> Edges {
             &tracked.workload.references,
             present.iter().chain(&observed),
         );
-        assert_eq!(uses, tracked.uses);
+        assert_eq!(&uses, tracked.uses());
         edges.extend(uses.into_keys().map(|source| (source, key.clone())));
     }
     edges

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::client::Body;
 use serde_json::Value;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::*;
 use crate::ops::events::{EventSink, EventType, channel};
@@ -138,6 +139,37 @@ fn failed() -> Outcome {
 
 fn refused() -> Outcome {
     Outcome::Refused("403".to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_come_after_what_goes_first() {
+    let run = Run::begin([]);
+    let (one, other) = (run.sink.first(), run.sink.first());
+    run.publish("a", None);
+    drop(one);
+    tokio::time::sleep(GAP / 2).await;
+    assert!(run.script.calls.lock().unwrap().is_empty());
+    let before = Instant::now();
+    drop(other);
+    run.calls_reach(1).await;
+    assert!(before.elapsed() < GAP / 4);
+    run.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_without_a_gap_does_not_keep_events_back() {
+    let run = Run::begin([]);
+    let _first = run.sink.first();
+    run.publish("a", None);
+    run.calls_reach(1).await;
+    let before = Instant::now();
+    for number in 0..QUEUE {
+        run.publish(&number.to_string(), None);
+    }
+    run.calls_reach(QUEUE / 2).await;
+    assert!(before.elapsed() < 2 * GAP, "{:?}", before.elapsed());
+    let (_, dropped) = run.end().await;
+    assert_eq!(dropped, 0);
 }
 
 #[tokio::test(start_paused = true)]
