@@ -27,6 +27,9 @@ use crate::{
 /// Requests of the benchmark in flight at once; as many as reroll's restarts by default.
 pub const AT_ONCE: usize = 16;
 
+/// After so long without a sign of any Deployment nothing is going on.
+const QUIET: Duration = Duration::from_millis(1500);
+
 /// When each Deployment's template changed last, and how often.
 type Changes = HashMap<String, (Instant, usize)>;
 
@@ -35,6 +38,8 @@ pub struct Bed {
     pub arena: Arena,
     changes: Arc<Mutex<Changes>>,
     total: watch::Receiver<usize>,
+    /// When anything was last seen of any Deployment.
+    stirred: Arc<Mutex<Instant>>,
     observer: JoinHandle<()>,
 }
 
@@ -69,13 +74,21 @@ impl Bed {
         let (count, total) = watch::channel(0);
         let (listed, known) = oneshot::channel();
         let changes = Arc::<Mutex<Changes>>::default();
-        let observe = observe(arena.api("Deployment"), Arc::clone(&changes), count, listed);
+        let stirred = Arc::new(Mutex::new(Instant::now()));
+        let observe = observe(
+            arena.api("Deployment"),
+            Arc::clone(&changes),
+            Arc::clone(&stirred),
+            count,
+            listed,
+        );
         let observer = tokio::spawn(observe);
         known.await.expect("it observes");
         Self {
             arena,
             changes,
             total,
+            stirred,
             observer,
         }
     }
@@ -97,6 +110,14 @@ impl Bed {
             }
             // To look is work for the API server as well.
             tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Waits until nothing happens any more: what Deployments were created or adopted for keeps their controller, and so
+    /// the API server, busy for a while.
+    pub async fn quiet(&self) {
+        while self.stirred.lock().unwrap().elapsed() < QUIET {
+            tokio::time::sleep(QUIET / 4).await;
         }
     }
 
@@ -180,6 +201,7 @@ pub async fn each<T, F: Future<Output = ()>>(
 async fn observe(
     api: Api<DynamicObject>,
     changes: Arc<Mutex<Changes>>,
+    stirred: Arc<Mutex<Instant>>,
     count: watch::Sender<usize>,
     listed: oneshot::Sender<()>,
 ) {
@@ -196,6 +218,7 @@ async fn observe(
             _ => continue,
         };
         let (now, name) = (Instant::now(), object.name_any());
+        *stirred.lock().unwrap() = now;
         let template = object.data["spec"]["template"].clone();
         let before = templates.insert(name.clone(), template.clone());
         if before.is_some_and(|before| before != template) {

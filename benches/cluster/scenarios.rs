@@ -36,6 +36,8 @@ pub enum Scenario {
     Start50k,
     /// A start with 300 Secrets of 1 MB.
     StartLarge,
+    /// A start with 80 MB of Secrets that nobody uses: 2,000 of 40 kB.
+    StartUnreferenced,
     /// Starts at several sizes.
     Growth,
     /// A minute in which nothing changes, with 20,000 Secrets and 1,000 Deployments.
@@ -73,6 +75,7 @@ impl Scenario {
             Self::Start20k => start::run(contender, start::MANY, repeat).await,
             Self::Start50k => start::run(contender, start::HUGE, repeat).await,
             Self::StartLarge => start::run(contender, start::LARGE, repeat).await,
+            Self::StartUnreferenced => start::run(contender, start::UNREFERENCED, repeat).await,
             Self::Growth => start::grow(contender, repeat).await,
             Self::Idle => start::idle(contender).await,
             Self::Admission => admission::run(contender).await,

@@ -17,6 +17,7 @@ pub(super) async fn run(contender: &Contender) -> Samples {
     let bed = Bed::new("burst", contender, numbered(COUNT), pairs, 16).await;
     let running = contender.start(&bed.arena, |builder| builder).await;
     bed.adopted(contender).await;
+    bed.quiet().await;
     let count = bed.count();
     let began = Instant::now();
     each(numbered(COUNT), async |name: String| {

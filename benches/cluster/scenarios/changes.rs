@@ -23,6 +23,7 @@ pub(super) async fn run(contender: &Contender) -> Samples {
     let bed = Bed::new("changes", contender, secrets, pairs, 2 << 10).await;
     let running = contender.start(&bed.arena, |builder| builder).await;
     bed.adopted(contender).await;
+    bed.quiet().await;
     let before = running.cost().cpu_seconds;
     each(0..CHANGES, async |number| {
         bed.write(&unused(number % PAIRS)).await;

@@ -18,6 +18,7 @@ pub(super) async fn run(contender: &Contender) -> Samples {
     let bed = Bed::new("downtime", contender, numbered(ALL), pairs, 16).await;
     let running = contender.start(&bed.arena, |builder| builder).await;
     bed.adopted(contender).await;
+    bed.quiet().await;
     running.stop().await;
     each(
         numbered(ALL).skip(ALL / 3).enumerate(),
@@ -30,6 +31,7 @@ pub(super) async fn run(contender: &Contender) -> Samples {
         },
     )
     .await;
+    bed.quiet().await;
     let (before, missed) = (bed.count(), ALL - ALL / 3);
     let began = Instant::now();
     let running = contender.start(&bed.arena, |builder| builder).await;

@@ -15,6 +15,7 @@ pub(super) async fn run(contender: &Contender, count: usize) -> Samples {
     let bed = Bed::new("fan-out", contender, ["shared".to_owned()], users, 16).await;
     let running = contender.start(&bed.arena, |builder| builder).await;
     bed.adopted(contender).await;
+    bed.quiet().await;
     let before = bed.count();
     let cpu = running.cost().cpu_seconds;
     let began = Instant::now();

@@ -44,6 +44,7 @@ async fn measure(
     let bed = Bed::new("reaction", contender, [one()], [(one(), one())], 16).await;
     let running = contender.start(&bed.arena, adjust).await;
     bed.adopted(contender).await;
+    bed.quiet().await;
     let mut samples = Samples::default();
     for _ in 0..writes {
         let count = bed.count();

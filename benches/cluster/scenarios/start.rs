@@ -34,12 +34,12 @@ impl Size {
 pub(super) const MANY: Size = Size::new(20_000, 2 << 10, 1000);
 pub(super) const HUGE: Size = Size::new(50_000, 2 << 10, 10_000);
 pub(super) const LARGE: Size = Size::new(300, 1_000_000, 100);
+pub(super) const UNREFERENCED: Size = Size::new(2000, 40_000, 0);
 
 /// What grows: the Secrets, and then the workloads.
-const GROWING: [Size; 5] = [
+const GROWING: [Size; 4] = [
     Size::new(1000, 2 << 10, 100),
     Size::new(10_000, 2 << 10, 100),
-    Size::new(50_000, 2 << 10, 100),
     Size::new(10_000, 2 << 10, 1000),
     Size::new(10_000, 2 << 10, 10_000),
 ];
