@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use kube::{
-    api::{Patch, PatchParams, ValidationDirective},
+    api::{Patch, PatchParams},
     core::DynamicObject,
 };
 use tokio::{
@@ -302,8 +302,6 @@ impl Controller {
         let api = self.workloads(key);
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
-            // Of what is not ours nothing is to be said, and to look for it costs the API server time.
-            field_validation: Some(ValidationDirective::Ignore),
             ..PatchParams::default()
         };
         let patch = Patch::<()>::Json(patch);
