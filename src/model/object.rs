@@ -53,12 +53,12 @@ struct Meta {
     labels: Option<BTreeMap<String, String>>,
     annotations: Option<BTreeMap<String, String>>,
     owner_references: Option<Vec<OwnerReference>>,
-    managed_fields: Option<Vec<Manager>>,
+    managed_fields: Option<Vec<ManagedFields>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Manager {
+struct ManagedFields {
     time: Option<Time>,
     fields_v1: Option<Fields>,
 }
@@ -236,14 +236,14 @@ impl From<Meta> for ObjectMeta {
             annotations: meta.annotations,
             owner_references: meta.owner_references,
             managed_fields: managers
-                .map(|managers| managers.into_iter().map(Manager::into).collect()),
+                .map(|managers| managers.into_iter().map(ManagedFields::into).collect()),
             ..Self::default()
         }
     }
 }
 
-impl From<Manager> for ManagedFieldsEntry {
-    fn from(manager: Manager) -> Self {
+impl From<ManagedFields> for ManagedFieldsEntry {
+    fn from(manager: ManagedFields) -> Self {
         let owns_data = manager
             .fields_v1
             .is_some_and(|fields| fields.data.is_some() || fields.binary_data.is_some());

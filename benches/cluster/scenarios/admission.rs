@@ -65,7 +65,10 @@ pub(super) async fn run(contender: &Contender) -> Samples {
         with
     } else {
         // What is written is to be seen, not to be restarted for.
-        let quiet = |builder: crate::support::RerollBuilder| builder.flag("--settle", "10m");
+        let quiet = |builder: crate::support::RerollBuilder| {
+            let builder = builder.flag("--settle", "10m");
+            builder.flag("--settle-max", "10m")
+        };
         let running = contender.start(&bed.arena, quiet).await;
         bed.adopted(contender).await;
         let with = all(&bed).await;
