@@ -206,6 +206,10 @@ async fn exercise(release: &Release, proxy: &FaultProxy, foreign: bool) {
             .create(&crate::support::deployment("waits", "absent", "k"))
             .await;
     }
+    // Lists are asked for where the API server does not stream them.
+    let streamed = Matcher::any().when(|request| request.query.contains("sendInitialEvents=true"));
+    let refusal = Answer::status(422, "Invalid", "sendInitialEvents is forbidden");
+    proxy.add(Rule::new(streamed, Fault::Answer(refusal)));
     release.install().await;
     if foreign {
         observes_all(arena).await;
