@@ -6,7 +6,7 @@ use super::{Tracked, provided::Provided};
 use crate::model::{
     observed::Reading,
     policy::{Defaults, Selection},
-    source::{References, SourceName},
+    source::SourceName,
     version::Version,
     workload::{Kind, WorkloadKey},
 };
@@ -59,11 +59,10 @@ impl Namespace {
         let memory = tracked.memory.as_ref();
         let candidates = candidates(&self.sources, memory).chain(remembered(memory));
         let uses = rules.select(&tracked.workload.references, candidates);
-        let globs = rules.has_globs();
-        tracked.set_uses(uses);
-        if globs {
+        if rules.has_globs() {
             self.globbing.insert(slot.clone());
         }
+        tracked.set_uses(uses);
         for source in tracked.uses().keys() {
             self.users
                 .entry(source.clone())
@@ -74,11 +73,10 @@ impl Namespace {
 
     pub(super) fn disconnect(&mut self, slot: &(Kind, String)) {
         self.globbing.remove(slot);
-        let uses = self.workloads.get_mut(slot).map(|tracked| {
-            let uses = tracked.uses().clone();
-            tracked.set_uses(References::new());
-            uses
-        });
+        let uses = self
+            .workloads
+            .get_mut(slot)
+            .map(|tracked| tracked.take_uses());
         for source in uses.unwrap_or_default().keys() {
             self.cut(slot, source);
         }
@@ -129,7 +127,7 @@ impl Namespace {
             .select(&tracked.workload.references, candidate)
             .remove(source);
         if let Some(usage) = selected {
-            let mut uses = tracked.uses().clone();
+            let mut uses = tracked.take_uses();
             uses.insert(source.clone(), usage);
             tracked.set_uses(uses);
             self.users
@@ -137,7 +135,7 @@ impl Namespace {
                 .or_default()
                 .insert(slot.clone());
         } else if tracked.uses().contains_key(source) {
-            let mut uses = tracked.uses().clone();
+            let mut uses = tracked.take_uses();
             uses.remove(source);
             tracked.set_uses(uses);
             self.cut(slot, source);

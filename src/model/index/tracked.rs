@@ -110,6 +110,12 @@ impl Tracked {
         self.uses = (uses != self.workload.references).then_some(uses);
     }
 
+    /// From now on nothing counts; gives what did.
+    pub(super) fn take_uses(&mut self) -> References {
+        let uses = self.uses.replace(References::new());
+        uses.unwrap_or_else(|| self.workload.references.clone())
+    }
+
     /// What [`decide`](crate::model::decide::decide) looks at; `uses` are [`Self::uses`] without ignored sources.
     pub fn subject<'a>(&'a self, uses: &'a References) -> Subject<'a> {
         Subject {
