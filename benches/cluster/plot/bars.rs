@@ -2,7 +2,7 @@
 
 use plotters::{prelude::*, style::text_anchor::HPos};
 
-use super::{AXIS, Area, Colours, Drawn, FAINT, INK, LINE, number, text, tick};
+use super::{AXIS, Area, Colours, Drawn, INK, LINE, draw_axis, number, text, tick};
 use crate::report::{Measured, percentile};
 
 /// Pixels to the left of the axis, for who it is.
@@ -72,29 +72,19 @@ impl Panel {
             .set_label_area_size(LabelAreaPosition::Bottom, AXIS - 20)
             .margin_right(RIGHT)
             .build_cartesian_2d(0.0..most, 0.0..f64::from(count))?;
-        chart
-            .configure_mesh()
-            .disable_y_mesh()
-            .disable_y_axis()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(FAINT)
-            .axis_style(FAINT)
-            .x_labels(7)
-            .x_label_formatter(&|value| format!("{} {}", tick(*value), self.unit))
-            .x_label_style(text(12, HPos::Center))
-            .draw()?;
+        let label = |value: &f64| format!("{} {}", tick(*value), self.unit);
+        draw_axis(&mut chart, 7, &label)?;
         let plot = chart.plotting_area();
         let (mut y, width) = (f64::from(count), i32::try_from(area.dim_in_pixel().0)?);
         for line in &self.lines {
             let middle = y - 0.5;
-            let beside = |x: i32| EmptyElement::at((0.0, middle)) + Pixel::new((x, 0), TRANSPARENT);
+            let write = |what: String, at: (i32, i32), side: HPos| {
+                let text = Text::new(what, at, text(13, side));
+                plot.draw(&(EmptyElement::at((0.0, middle)) + text))
+            };
             match line {
                 Line::What(what) => {
-                    let style = text(13, HPos::Left);
-                    plot.draw(
-                        &(beside(0)
-                            + Text::new(what.clone(), (16 - i32::try_from(LEFT)?, 2), style)),
-                    )?;
+                    write(what.clone(), (16 - i32::try_from(LEFT)?, 2), HPos::Left)?;
                 }
                 Line::Bar(bar) => {
                     let colour = colours.of(&bar.who);
@@ -102,15 +92,13 @@ impl Panel {
                     plot.draw(&Rectangle::new(corners, colour.filled()))?;
                     let spread = [(bar.low, middle), (bar.high, middle)];
                     plot.draw(&PathElement::new(spread, INK.stroke_width(2)))?;
-                    let who = Text::new(bar.who.clone(), (-8, 0), text(13, HPos::Right));
-                    plot.draw(&(EmptyElement::at((0.0, middle)) + who))?;
+                    write(bar.who.clone(), (-8, 0), HPos::Right)?;
                     let ratio = bar
                         .ratio
                         .map_or_else(String::new, |ratio| format!("   × {ratio:.2}"));
                     let value = format!("{} {}{ratio}", number(bar.median), self.unit);
                     let at = (width - i32::try_from(LEFT + RIGHT)? + 10, 0);
-                    let value = Text::new(value, at, text(13, HPos::Left));
-                    plot.draw(&(EmptyElement::at((0.0, middle)) + value))?;
+                    write(value, at, HPos::Left)?;
                 }
             }
             y -= 1.0;

@@ -14,7 +14,7 @@ use std::{
 };
 
 use plotters::{
-    coord::Shift,
+    coord::{Shift, types::RangedCoordf64},
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
 };
@@ -22,6 +22,7 @@ use plotters::{
 use crate::report::{FLOOR, Report, unit};
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Drawn = Result<(), Box<dyn Error>>;
 
 /// A README's width.
@@ -145,6 +146,22 @@ fn picture(
         root.present()?;
     }
     Ok(svg)
+}
+
+/// The axis below bars, with about so many labels, and a faint line up from each.
+fn draw_axis(chart: &mut Chart, labels: usize, label: &dyn Fn(&f64) -> String) -> Drawn {
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .disable_y_axis()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(FAINT)
+        .axis_style(FAINT)
+        .x_labels(labels)
+        .x_label_formatter(&label)
+        .x_label_style(text(12, HPos::Center))
+        .draw()?;
+    Ok(())
 }
 
 /// Text of this height in pixels; the backend makes it smaller than it is told.

@@ -3,7 +3,7 @@
 
 use plotters::{prelude::*, style::text_anchor::HPos};
 
-use super::{AXIS, Area, Colours, Drawn, FAINT, INK, LINE, text, tick};
+use super::{AXIS, Area, Colours, Drawn, INK, LINE, draw_axis, text, tick};
 use crate::report::{FLOOR, Report};
 
 /// Pixels for what it is.
@@ -92,17 +92,8 @@ pub(super) fn draw(area: &Area, groups: &[Group], colours: &Colours) -> Drawn {
         .set_label_area_size(LabelAreaPosition::Bottom, AXIS - 20)
         .margin_right(RIGHT)
         .build_cartesian_2d(least..most, 0.0..count)?;
-    chart
-        .configure_mesh()
-        .disable_y_mesh()
-        .disable_y_axis()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(FAINT)
-        .axis_style(FAINT)
-        .x_labels(powers)
-        .x_label_formatter(&|power| format!("× {}", tick(power.exp2())))
-        .x_label_style(text(12, HPos::Center))
-        .draw()?;
+    let label = |power: &f64| format!("× {}", tick(power.exp2()));
+    draw_axis(&mut chart, powers, &label)?;
     let plot = chart.plotting_area();
     let beside = i32::try_from(area.dim_in_pixel().0 - LEFT - RIGHT)? + 10;
     let write = |middle: f64, x: i32, what: &str| {
