@@ -46,8 +46,8 @@ const GROWING: [Size; 4] = [
 
 const IDLE: Duration = Duration::from_mins(1);
 
-/// Filled once for all who start there: it takes longer than what is measured.
-static BEDS: Mutex<BTreeMap<Size, Arc<Bed>>> = Mutex::const_new(BTreeMap::new());
+/// Filled once for all who start there with the same annotation: it takes longer than what is measured.
+static BEDS: Mutex<BTreeMap<(Size, String), Arc<Bed>>> = Mutex::const_new(BTreeMap::new());
 
 pub(super) async fn run(contender: &Contender, size: Size, repeat: usize) -> Samples {
     let mut samples = Samples::default();
@@ -92,13 +92,14 @@ pub(super) async fn idle(contender: &Contender) -> Samples {
 
 async fn bed(contender: &Contender, size: Size) -> Arc<Bed> {
     let mut beds = BEDS.lock().await;
-    if let Some(bed) = beds.get(&size) {
+    let whose = (size, contender.annotation().0.to_owned());
+    if let Some(bed) = beds.get(&whose) {
         return Arc::clone(bed);
     }
     let users = numbered(size.workloads).map(|name| (name.clone(), name));
     let secrets = numbered(size.secrets);
     let bed = Arc::new(Bed::new("start", contender, secrets, users, size.bytes).await);
-    beds.insert(size, Arc::clone(&bed));
+    beds.insert(whose, Arc::clone(&bed));
     bed
 }
 
@@ -110,6 +111,7 @@ async fn start(contender: &Contender, size: Size, repeat: usize) -> Vec<(&'stati
         bed.adopted(contender).await;
         running.stop().await;
     }
+    bed.quiet().await;
     let began = Instant::now();
     let running = contender.start(&bed.arena, |builder| builder).await;
     if matches!(contender, Contender::Floor) {
