@@ -3,6 +3,7 @@
 //! Objects are read, digested and dropped at once. A new list after a watch broke brings no deletions; what was known
 //! before it and is not in it was deleted meanwhile. Decode errors are not quoted: they could hold a Secret's data.
 
+mod failing;
 mod feed;
 mod provided;
 mod stream;
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 
 pub use self::stream::{WATCH_SECONDS, client};
 use self::{
+    failing::{Failing, class},
     feed::{Feed, NamespaceFeed, ReadVersion, SourceFeed, WorkloadFeed},
     provided::{ClassFeed, StatusFeed},
     stream::{Stream, everywhere_but},
@@ -217,7 +219,7 @@ impl Watch {
             Then::End => Stream::of_list(api, config),
             Then::GoOn | Then::Tell(_) => Stream::new(api, config),
         };
-        let mut told = None;
+        let mut failing = Failing::default();
         loop {
             match stream.next().await {
                 Ok(Some(Event::Init)) => before = feed.known(within),
@@ -230,7 +232,7 @@ impl Watch {
                         feed.vanished(&key, state);
                     }
                     feed.listed(within);
-                    told = None;
+                    failing.works();
                     if self.then.listed() {
                         return;
                     }
@@ -243,8 +245,7 @@ impl Watch {
                     if code == NOT_FOUND && self.what.may_go() {
                         return;
                     }
-                    // What goes on failing in the same way is told once.
-                    if told.replace((reason, code)) != Some((reason, code)) {
+                    if failing.is_news((reason, code)) {
                         self.what.warn(within, reason, code);
                     }
                     if code == FORBIDDEN {
@@ -323,22 +324,5 @@ fn meta<K: Resource>(object: &Result<K, ObjectMeta>) -> &ObjectMeta {
     match object {
         Ok(object) => object.meta(),
         Err(metadata) => metadata,
-    }
-}
-
-/// The class of a failure, for the log: the error's own text may quote an object.
-fn class(error: &watcher::Error) -> (&'static str, u16) {
-    let (step, source) = match error {
-        watcher::Error::InitialListFailed(source) => ("list failed", source),
-        watcher::Error::WatchStartFailed(source) => ("watch refused", source),
-        watcher::Error::WatchFailed(source) => ("watch broke off", source),
-        watcher::Error::WatchError(status) => {
-            return ("watch ended by the API server", status.code);
-        }
-        watcher::Error::NoResourceVersion => return ("list without resourceVersion", 0),
-    };
-    match source {
-        kube::Error::Api(status) => (step, status.code),
-        _ => (step, 0),
     }
 }

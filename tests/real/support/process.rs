@@ -254,6 +254,18 @@ impl Reroll {
         std::fs::read_to_string(&self.builder.log).unwrap()
     }
 
+    /// What the log says of watches that failed. Where everything is slow, an API server that begins to serve a kind asks
+    /// for patience (429) for long: that is its business.
+    pub fn failed_watches(&self) -> Vec<String> {
+        let failed =
+            |line: &&str| line.contains("a watch failed") && !line.contains("\"code\":429");
+        self.log()
+            .lines()
+            .filter(failed)
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// The port of its webhook.
     pub async fn webhook_address(&mut self) -> String {
         if self.webhook.is_none() {
