@@ -34,7 +34,7 @@ fn decide_one(criterion: &mut Criterion) {
             apply(&mut index, source, "1000", "a");
         }
         let asks = [(RESTART_ON.to_owned(), "auto".to_owned())];
-        let (policy, _) = Policy::read(&asks.into(), Defaults::default());
+        let (policy, _) = Policy::read(&asks.into_iter().collect(), Defaults::default());
         let subject = subject(&uses, &policy);
         let judge = |index: &Index, known: Known| {
             let live = |source: &SourceName| index.source(NAMESPACE, source);
@@ -64,7 +64,7 @@ fn preview_all(criterion: &mut Criterion) {
         let mut index = Index::new(key());
         index.set_synced(SourceKind::Secret);
         let template = template(1, SOURCES);
-        let sources: Vec<_> = references(&template).into_keys().collect();
+        let sources: Vec<_> = references(&template).keys().cloned().collect();
         for source in &sources {
             apply(&mut index, source, "1000", "a");
         }

@@ -16,8 +16,6 @@ mod folded;
 mod rules;
 mod view;
 
-use std::collections::BTreeMap;
-
 use self::rules::{Rule, Step};
 pub use self::{
     cause::{Cause, CauseKind},
@@ -25,7 +23,7 @@ pub use self::{
 };
 use super::{
     fold::Fold,
-    observed::{Entry, Observed},
+    observed::{Entries, Observed},
     rotation,
     source::{References, SourceName},
     version::DigestKey,
@@ -134,7 +132,7 @@ pub fn decide<'a>(
         comparable,
     };
     let mut steps = Vec::new();
-    let (mut kept, mut rolled) = (BTreeMap::new(), BTreeMap::new());
+    let (mut kept, mut rolled) = (Entries::new(), Entries::new());
     let mut folded = References::new();
     for (source, usage) in subject.uses {
         let entry = before.and_then(|observed| observed.entries.get(source));
@@ -173,8 +171,6 @@ pub(super) fn belongs(observed: &Observed, subject: &Subject) -> bool {
         _ => observed.workload_uid == subject.uid,
     }
 }
-
-type Entries = BTreeMap<SourceName, Entry>;
 
 /// What becomes of the fold if nothing restarts.
 enum Fate {

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    observed::{Entry, Mark},
-    source::{References, SourceKind, SourceName},
+    observed::{Entries, Entry, Mark},
+    source::{References, SourceKind},
     version::{Digest, DigestKey, used_keys},
 };
 
@@ -33,7 +33,7 @@ pub struct Fold {
 
 impl Fold {
     /// Combines entries; `uses` tells which keys belong to a source that is absent.
-    pub fn of(key: &DigestKey, entries: &BTreeMap<SourceName, Entry>, uses: &References) -> Self {
+    pub fn of(key: &DigestKey, entries: &Entries, uses: &References) -> Self {
         let (mut names, mut uids, mut data) = (Vec::new(), Vec::new(), Vec::new());
         let mut newest = BTreeMap::new();
         for (source, entry) in entries {

@@ -146,13 +146,13 @@ impl Index {
                 recreated = known.uid != version.uid;
                 changed =
                     recreated || known.whole != version.whole || known.counts() != version.counts();
-                *known = version;
+                **known = version;
             }
             Some(Source::Tombstone { last, .. }) => {
                 recreated = last.as_ref().is_some_and(|last| last.uid != version.uid);
-                space.put(&key.source, Source::Present(version));
+                space.put(&key.source, Source::Present(Box::new(version)));
             }
-            None => space.put(&key.source, Source::Present(version)),
+            None => space.put(&key.source, Source::Present(Box::new(version))),
         }
         let users = if changed {
             space.users_of(&key.namespace, &key.source)
@@ -334,7 +334,7 @@ impl Index {
                 since: u64::from(!source.kind.is_one_object() && self.statuses_complete(namespace)),
             },
             Some(Source::Tombstone { last, since, .. }) => Lookup::Absent {
-                last: last.as_ref(),
+                last: last.as_deref(),
                 since: *since,
             },
             Some(Source::Present(version)) => Lookup::Present {

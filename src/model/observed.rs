@@ -12,6 +12,7 @@ mod fitted;
 
 use std::collections::BTreeMap;
 
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -24,6 +25,11 @@ use super::{
 pub const FORMAT: u64 = 1;
 /// The most bytes an `observed` annotation has.
 pub const LIMIT: usize = 16 * 1024;
+
+/// What is known of a source's keys, by name; `*` is the whole object.
+pub type KeyMarks = LiteMap<String, Mark>;
+/// What is known of a workload's sources.
+pub type Entries = LiteMap<SourceName, Entry>;
 
 /// What is known of one key of a source, or of the whole (`*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +52,7 @@ pub enum Entry {
         /// `metadata.resourceVersion`
         resource_version: u64,
         /// By used key; `*` is the whole object.
-        marks: BTreeMap<String, Mark>,
+        marks: KeyMarks,
     },
     /// Required and absent while no pod could start: the kubelet starts them once it appears.
     Waiting,
@@ -124,7 +130,7 @@ pub struct Observed {
     /// The template's `restarted-for` that it belongs to; empty where the template has none.
     pub restarted_for: String,
     /// By source.
-    pub entries: BTreeMap<SourceName, Entry>,
+    pub entries: Entries,
     /// What did not fit into `entries`, combined.
     pub fold: Option<Fold>,
 }
@@ -251,10 +257,10 @@ impl Observed {
     }
 
     fn from_wire(wire: Wire) -> Option<Self> {
-        let entries = wire
-            .s
-            .into_iter()
-            .map(|(name, entry)| Some((name.parse().ok()?, entry.into_entry()?)));
+        let mut entries = Entries::with_capacity(wire.s.len());
+        for (name, entry) in wire.s {
+            entries.insert(name.parse().ok()?, entry.into_entry()?);
+        }
         Some(Self {
             format: wire.v,
             key_id: wire.k,
@@ -262,7 +268,7 @@ impl Observed {
             created_at: wire.at,
             sequence: wire.n,
             restarted_for: wire.rf,
-            entries: entries.collect::<Option<_>>()?,
+            entries,
             fold: wire.f,
         })
     }
@@ -329,11 +335,14 @@ impl WireEntry {
                     UNKNOWN => Some(Mark::Unknown),
                     digest => Digest::parse(digest).map(Mark::Seen),
                 };
-                let marks = d.into_iter().map(|(key, text)| Some((key, mark(&text)?)));
+                let mut marks = KeyMarks::with_capacity(d.len());
+                for (key, text) in d {
+                    marks.insert(key, mark(&text)?);
+                }
                 Entry::Seen {
                     uid: u,
                     resource_version: r,
-                    marks: marks.collect::<Option<_>>()?,
+                    marks,
                 }
             }
         })

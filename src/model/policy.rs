@@ -7,13 +7,13 @@
 mod reloader;
 mod rules;
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 pub use self::rules::{Pattern, Rules};
 use super::{
     annotation::{ON_ADOPT, ON_CHANGE, ON_DELETE, ON_RECREATE, RESTART_ON, SETTLE, SUSPEND},
     source::SourceKind,
-    workload::{RestartBy, Standing, Workload},
+    workload::{Asks, RestartBy, Standing, Workload},
 };
 
 /// The most entries an opt-in list has; the rest is not read.
@@ -142,10 +142,7 @@ impl IgnoredKinds {
 impl Policy {
     /// Reads a workload's annotations. `reroll.dev/restart-on` decides where there is one, then Reloader's words, then the
     /// defaults.
-    pub fn read(
-        annotations: &BTreeMap<String, String>,
-        defaults: Defaults<'_>,
-    ) -> (Self, Vec<Complaint>) {
+    pub fn read(annotations: &Asks, defaults: Defaults<'_>) -> (Self, Vec<Complaint>) {
         let mut complaints = Vec::new();
         let selection = match annotations.get(RESTART_ON) {
             Some(text) => Selection::read(text, &mut complaints),

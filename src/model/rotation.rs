@@ -5,12 +5,10 @@
 //! changed since, and a digest that nothing has ([`Digest::CHANGED`]) says so from then on: the change is not lost,
 //! even where it is not restarted for until the key before is gone.
 
-use std::collections::BTreeMap;
-
 use super::{
     decide::Lookup,
     fold::Fold,
-    observed::{Entry, Mark, Observed},
+    observed::{Entries, Entry, KeyMarks, Mark, Observed},
     source::{References, SourceName},
     version::{Digest, DigestKey, Version},
 };
@@ -52,7 +50,7 @@ pub fn rekey<'a>(
     }
 }
 
-fn marks_of(marks: &BTreeMap<String, Mark>, live: Option<&Version>) -> BTreeMap<String, Mark> {
+fn marks_of(marks: &KeyMarks, live: Option<&Version>) -> KeyMarks {
     let rekeyed = |used: &String, mark: &Mark| match mark {
         Mark::Seen(digest) => {
             let same = live.and_then(|live| {
@@ -75,7 +73,7 @@ fn fold_of<'a>(
     live: &dyn Fn(&SourceName) -> Lookup<'a>,
     key: &DigestKey,
 ) -> Fold {
-    let (mut before, mut now) = (BTreeMap::new(), BTreeMap::new());
+    let (mut before, mut now) = (Entries::new(), Entries::new());
     for (source, usage) in uses {
         let last = last_known(live(source));
         let of = |version: Option<&Version>| {

@@ -4,12 +4,9 @@
 //! server has decoded the object into its own types before anybody sees it, so nothing real is lost by that.
 //! Volumes count whether or not a container mounts them: the kubelet needs them to start the pod either way.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    str::FromStr,
-};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
+use litemap::LiteMap;
 use serde_json::Value;
 
 /// The kinds of object that pods read at start.
@@ -189,7 +186,7 @@ pub struct Usage {
     /// All keys are read (`envFrom`, or a volume without `items`).
     pub whole: bool,
     /// Keys that are read by name.
-    pub keys: BTreeMap<String, Need>,
+    pub keys: LiteMap<String, Need>,
     /// Read into environment variables somewhere.
     pub env: bool,
     /// Read into files somewhere.
@@ -204,7 +201,7 @@ impl Usage {
         Self {
             need: Need::Optional,
             whole: true,
-            keys: BTreeMap::new(),
+            keys: LiteMap::new(),
             env: false,
             volume: false,
             if_matched: false,
@@ -224,7 +221,7 @@ impl Usage {
 }
 
 /// What a pod template uses, by source.
-pub type References = BTreeMap<SourceName, Usage>;
+pub type References = LiteMap<SourceName, Usage>;
 
 /// Every reference of a pod template (`.spec.template` of most kinds) to a source: `env`, `envFrom`, `secret`,
 /// `configMap` and `projected` volumes, and those of the Secrets Store CSI driver, in containers and init containers.
@@ -303,7 +300,7 @@ fn container_references(container: &Value, found: &mut References) {
             let reference = &from[field];
             if let Some(key) = reference["key"].as_str() {
                 let need = Need::of(reference.get("optional"));
-                let keys = BTreeMap::from([(key.to_owned(), need)]);
+                let keys = LiteMap::from_iter([(key.to_owned(), need)]);
                 add(
                     found,
                     kind,
@@ -330,7 +327,7 @@ fn container_references(container: &Value, found: &mut References) {
             let usage = Usage {
                 need,
                 whole: true,
-                keys: BTreeMap::new(),
+                keys: LiteMap::new(),
                 env: true,
                 volume: false,
                 if_matched: false,
@@ -342,7 +339,7 @@ fn container_references(container: &Value, found: &mut References) {
 
 fn volume_reference(volume: &Value, kind: SourceKind, name_field: &str, found: &mut References) {
     let need = Need::of(volume.get("optional"));
-    let keys: BTreeMap<_, _> = items(&volume["items"])
+    let keys: LiteMap<_, _> = items(&volume["items"])
         .filter_map(|item| item["key"].as_str())
         .map(|key| (key.to_owned(), need))
         .collect();
@@ -365,10 +362,10 @@ fn add(found: &mut References, kind: SourceKind, name: &Value, usage: Usage) {
         kind,
         name: name.to_owned(),
     };
-    match found.entry(source) {
-        std::collections::btree_map::Entry::Occupied(mut known) => known.get_mut().merge(usage),
-        std::collections::btree_map::Entry::Vacant(free) => {
-            free.insert(usage);
+    match found.get_mut(&source) {
+        Some(known) => known.merge(usage),
+        None => {
+            found.insert(source, usage);
         }
     }
 }
@@ -406,7 +403,7 @@ mod tests {
         Usage {
             need,
             whole: true,
-            keys: BTreeMap::new(),
+            keys: LiteMap::new(),
             env,
             volume: !env,
             if_matched: false,
@@ -492,7 +489,7 @@ mod tests {
         for (spec, source, usage) in rows {
             assert_eq!(
                 of(&spec),
-                BTreeMap::from([(source.clone(), usage)]),
+                References::from_iter([(source.clone(), usage)]),
                 "{spec}"
             );
         }
@@ -511,8 +508,8 @@ mod tests {
         let usage = &found[&SourceName::secret("s")];
         assert_eq!(usage.need, Need::Required);
         assert!(usage.whole && usage.env && usage.volume);
-        assert_eq!(usage.keys["a"], Need::Required);
-        assert_eq!(usage.keys["b"], Need::Optional);
+        assert_eq!(usage.keys.get("a"), Some(&Need::Required));
+        assert_eq!(usage.keys.get("b"), Some(&Need::Optional));
     }
 
     #[test]

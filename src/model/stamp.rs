@@ -9,14 +9,12 @@
 //! bring back pods that never restarted; entries never go backwards; what has not changed is not rewritten, so
 //! stamping twice is stamping once.
 
-use std::collections::BTreeMap;
-
 use kube::core::DynamicObject;
 
 use super::{
     annotation::{LAST_RESTART, OBSERVED},
     decide::{CREATE_WINDOW, Known, Lookup, Subject, belongs, fresh, numbered},
-    observed::{Entry, Mark, Observed, Reading},
+    observed::{Entries, Entry, Mark, Observed, Reading},
     rotation,
     source::{Need, SourceName, Usage},
     version::DigestKey,
@@ -168,8 +166,6 @@ pub fn stamp_create<'a>(
         waiting,
     }
 }
-
-type Entries = BTreeMap<SourceName, Entry>;
 
 fn entries<'a, 'b>(
     subject: &Subject,

@@ -8,6 +8,8 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
+use litemap::LiteMap;
+
 use super::{
     decide::{Decision, Known, Lookup, Subject, decide},
     observed::{Entry, Observed},
@@ -81,7 +83,7 @@ pub(crate) fn whole(need: Need) -> Usage {
     Usage {
         need,
         whole: true,
-        keys: BTreeMap::new(),
+        keys: LiteMap::new(),
         env: true,
         volume: false,
         if_matched: false,
@@ -159,7 +161,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let opt_in = BTreeMap::from([("reroll.dev/restart-on".to_owned(), "auto".to_owned())]);
+        let opt_in = LiteMap::from_iter([("reroll.dev/restart-on".to_owned(), "auto".to_owned())]);
         Self {
             uses: References::new(),
             live: BTreeMap::new(),

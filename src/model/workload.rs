@@ -11,6 +11,7 @@ mod rollout;
 use std::{collections::BTreeMap, fmt};
 
 use kube::core::DynamicObject;
+use litemap::LiteMap;
 use serde_json::{Map, Value};
 
 pub use self::{
@@ -105,6 +106,9 @@ impl Borrowed {
     }
 }
 
+/// Annotations by which people ask for something.
+pub type Asks = LiteMap<String, String>;
+
 /// What is read off a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
@@ -121,7 +125,7 @@ pub struct Workload {
     /// The owner that is its controller, as `Kind name`: what reroll wrote there would be reverted.
     pub controller: Option<String>,
     /// What people ask for: reroll's annotations but for those it writes itself.
-    pub asks: BTreeMap<String, String>,
+    pub asks: Asks,
     /// The text of `reroll.dev/observed`.
     pub observed: Option<String>,
     /// Whether `reroll.dev/last-restart` is there.
@@ -182,12 +186,12 @@ impl Workload {
             controller: owner.map(|owner| format!("{} {}", owner.kind, owner.name)),
             restart_by: RestartBy::read(kind, &asks, object),
             standing: Standing::read(kind, object),
-            asks,
+            asks: exact(asks),
             observed: annotations.get(OBSERVED).cloned(),
             last_restart: annotations.contains_key(LAST_RESTART),
             restarted_for: marks.current().to_owned(),
             marks,
-            references: references(template),
+            references: exact(references(template)),
             borrows: Borrowed::read(kind, object),
             rollout: Rollout::read(kind, meta.generation.unwrap_or(0), &object.data),
             shape: Shape {
@@ -241,15 +245,12 @@ impl Workload {
 
 /// What people ask for, in reroll's words and in Reloader's. Those of Reloader that select count on the template where
 /// the workload itself has none of them, as there.
-fn asks(
-    annotations: &BTreeMap<String, String>,
-    template: Option<&Map<String, Value>>,
-) -> BTreeMap<String, String> {
+fn asks(annotations: &BTreeMap<String, String>, template: Option<&Map<String, Value>>) -> Asks {
     let counts = |key: &str| {
         let written = [OBSERVED, LAST_RESTART, RESTARTED_AT].contains(&key);
         (key.starts_with(PREFIX) && !written) || reloader_key(key)
     };
-    let mut asks: BTreeMap<_, _> = annotations
+    let mut asks: Asks = annotations
         .iter()
         .filter(|(key, _)| counts(key))
         .map(|(key, value)| (key.clone(), value.clone()))
@@ -261,9 +262,18 @@ fn asks(
             .flatten()
             .filter(|(key, _)| selecting(key))
             .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
-        asks.extend(of_template);
+        for (key, value) in of_template {
+            asks.insert(key, value);
+        }
     }
     asks
+}
+
+/// The same without room for more: there are thousands of workloads, and most have one entry or two.
+fn exact<K, V>(map: LiteMap<K, V>) -> LiteMap<K, V> {
+    let mut entries = map.into_tuple_vec();
+    entries.shrink_to_fit();
+    LiteMap::from_sorted_store_unchecked(entries)
 }
 
 fn reloader_key(key: &str) -> bool {

@@ -8,10 +8,7 @@
     reason = "what does not hold, panics"
 )]
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, LazyLock},
-};
+use std::sync::{Arc, LazyLock};
 
 use k8s_openapi::api::core::v1::Secret;
 use reroll::{
@@ -22,7 +19,7 @@ use reroll::{
         index::just_read,
         observed::Reading,
         policy::{Defaults, Selection},
-        workload::{KINDS, Workload},
+        workload::{Asks, KINDS, Workload},
     },
     ops::metrics::Metrics,
     state::State,
@@ -119,7 +116,7 @@ pub fn annotations(data: &[u8]) {
         assert_eq!(source.to_string().parse(), Ok(source));
     }
     let read = |text: &str| {
-        let annotations = BTreeMap::from([(RESTART_ON.to_owned(), text.to_owned())]);
+        let annotations = Asks::from_iter([(RESTART_ON.to_owned(), text.to_owned())]);
         Policy::read(&annotations, Defaults::default())
     };
     let (policy, complaints) = read(text);
@@ -144,7 +141,7 @@ pub fn annotations(data: &[u8]) {
         "reroll.dev/on-adopt",
     ] {
         drop(Policy::read(
-            &BTreeMap::from([(name.to_owned(), text.to_owned())]),
+            &Asks::from_iter([(name.to_owned(), text.to_owned())]),
             Defaults {
                 namespace: Some(text),
                 ..Defaults::default()

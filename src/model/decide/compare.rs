@@ -1,9 +1,7 @@
 //! One source key by key.
 
-use std::collections::BTreeMap;
-
 use crate::model::{
-    observed::{Entry, Mark},
+    observed::{Entry, KeyMarks, Mark},
     source::{Need, Usage},
     version::Version,
 };
@@ -13,7 +11,7 @@ pub(super) struct Compared {
     /// Keys whose data is other than what was seen.
     pub(super) changed: Vec<String>,
     /// The marks if nothing restarts: old ones where there are, new ones where the key is new or was waited for.
-    pub(super) kept: BTreeMap<String, Mark>,
+    pub(super) kept: KeyMarks,
     /// Whether any of `kept` is a new one.
     pub(super) adopted: bool,
 }
@@ -21,15 +19,10 @@ pub(super) struct Compared {
 impl Compared {
     #[expect(clippy::match_same_arms, reason = "the rows of a table, in its order")]
     /// Compares the keys that both have; `comparable`: digests were made under the same key.
-    pub(super) fn of(
-        old: &BTreeMap<String, Mark>,
-        new: &BTreeMap<String, Mark>,
-        usage: &Usage,
-        comparable: bool,
-    ) -> Self {
+    pub(super) fn of(old: &KeyMarks, new: &KeyMarks, usage: &Usage, comparable: bool) -> Self {
         let mut compared = Self {
             changed: Vec::new(),
-            kept: BTreeMap::new(),
+            kept: KeyMarks::new(),
             adopted: false,
         };
         for (key, new_mark) in new {
@@ -69,10 +62,11 @@ pub(super) fn unknown_keys(entry: Entry) -> Entry {
             resource_version,
             mut marks,
         } => {
-            marks
-                .values_mut()
-                .filter(|mark| **mark == Mark::Waiting)
-                .for_each(|mark| *mark = Mark::Unknown);
+            for (_, mark) in &mut marks {
+                if *mark == Mark::Waiting {
+                    *mark = Mark::Unknown;
+                }
+            }
             Entry::Seen {
                 uid,
                 resource_version,

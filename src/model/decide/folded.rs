@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Cause, CauseKind, Entries, Lookup, Undecided,
+    Cause, CauseKind, Lookup, Undecided,
     compare::lacks,
     rules::{Rule, Step},
 };
 use crate::model::{
     fold::Fold,
-    observed::Entry,
+    observed::{Entries, Entry},
     policy::OnRecreate,
     source::{Need, References, SourceKind, SourceName},
     version::DigestKey,

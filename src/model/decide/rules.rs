@@ -1,13 +1,11 @@
 //! The decision table, one source at a time.
 
-use std::collections::BTreeMap;
-
 use super::{
     Cause, CauseKind, Lookup, Undecided,
     compare::{Compared, lacks, unknown_keys},
 };
 use crate::model::{
-    observed::{Entry, Mark},
+    observed::{Entry, KeyMarks, Mark},
     policy::{OnDelete, OnRecreate, Policy},
     source::{Need, SourceName, Usage},
     version::{Shows, Version, WHOLE},
@@ -303,12 +301,9 @@ impl Rule<'_> {
         if lacks && cause.is_some() {
             // Marks that are not used any more still tell that pods had started: without them the new ones would look as
             // if all of it had been waited for.
-            let unused = old
-                .marks
-                .iter()
-                .filter(|(key, _)| !marks.contains_key(*key));
-            let unused: Vec<_> = unused.map(|(key, mark)| (key.clone(), *mark)).collect();
-            marks.extend(unused);
+            for (key, mark) in old.marks {
+                marks.try_insert(key.clone(), *mark);
+            }
         }
         let same = Entry::Seen {
             uid: if taken_over { &version.uid } else { old.uid }.to_owned(),
@@ -391,5 +386,5 @@ fn later<'a>(entry: Option<&Entry>, last: Option<&'a Version>) -> Option<&'a Ver
 struct Seen<'a> {
     uid: &'a str,
     resource_version: u64,
-    marks: &'a BTreeMap<String, Mark>,
+    marks: &'a KeyMarks,
 }

@@ -2,6 +2,7 @@
 
 use super::{super::testing::*, compare::unknown_keys, *};
 use crate::model::{
+    observed::Entry,
     policy::{OnDelete, OnRecreate},
     source::{Need, Usage},
     version::Version,

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use litemap::LiteMap;
+
 use super::{Tracked, provided::Provided};
 use crate::model::{
     observed::Reading,
@@ -18,7 +20,7 @@ pub(super) struct Namespace {
     pub(super) default: Option<String>,
     pub(super) sources: HashMap<SourceName, Source>,
     pub(super) workloads: HashMap<(Kind, String), Box<Tracked>>,
-    pub(super) users: HashMap<SourceName, BTreeSet<(Kind, String)>>,
+    pub(super) users: HashMap<SourceName, Users>,
     /// The workloads whose opt-in has a glob.
     pub(super) globbing: BTreeSet<(Kind, String)>,
     /// Classes of the Secrets Store CSI driver, of which `sources` has the content.
@@ -27,12 +29,15 @@ pub(super) struct Namespace {
     pub(super) borrowing: BTreeSet<(Kind, String)>,
 }
 
+/// The workloads that use a source: one, most often, and a sorted vector has no room for eleven.
+type Users = LiteMap<(Kind, String), ()>;
+
 /// A source that exists, or that is known not to.
 #[derive(Debug)]
 pub(super) enum Source {
-    Present(Version),
+    Present(Box<Version>),
     Tombstone {
-        last: Option<Version>,
+        last: Option<Box<Version>>,
         since: u64,
         at: i64,
         /// Whether it is absent, and not merely selected no more.
@@ -67,7 +72,7 @@ impl Namespace {
             self.users
                 .entry(source.clone())
                 .or_default()
-                .insert(slot.clone());
+                .insert(slot.clone(), ());
         }
     }
 
@@ -133,7 +138,7 @@ impl Namespace {
             self.users
                 .entry(source.clone())
                 .or_default()
-                .insert(slot.clone());
+                .insert(slot.clone(), ());
         } else if tracked.uses().contains_key(source) {
             let mut uses = tracked.take_uses();
             uses.remove(source);
@@ -160,7 +165,7 @@ impl Namespace {
         self.users
             .get(source)
             .into_iter()
-            .flatten()
+            .flat_map(LiteMap::keys)
             .map(key)
             .collect()
     }

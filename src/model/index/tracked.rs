@@ -62,7 +62,12 @@ impl Tracked {
             .observed
             .as_ref()
             .filter(|text| void.as_ref() != Some(*text));
-        let reading = text.map(|text| Observed::read(text, key));
+        // Of most events it is not news, and to read it takes most of their time.
+        let known = before.as_ref().filter(|known| known.has_read(&workload));
+        let reading = match known {
+            Some(_) => None,
+            None => text.map(|text| Observed::read(text, key)),
+        };
         let mut written = before.as_ref().map_or(0, |known| known.written);
         if let Some(Reading::Genuine(read) | Reading::Previous(read)) = &reading
             && read.is_of(&workload.uid)
@@ -70,6 +75,7 @@ impl Tracked {
             written = written.max(read.sequence);
         }
         let other_key = match &reading {
+            None => known.and_then(|known| known.other_key.clone()),
             Some(Reading::OtherKey(read)) if read.is_of(&workload.uid) => Some(read.key_id.clone()),
             _ => None,
         };
@@ -98,6 +104,15 @@ impl Tracked {
             void,
             started,
         }
+    }
+
+    /// Whether this text was read before, and what it says, or something newer, is remembered.
+    fn has_read(&self, now: &Workload) -> bool {
+        let remembers = matches!(
+            self.memory,
+            Some(Reading::Genuine(_) | Reading::Previous(_))
+        );
+        remembers && self.workload.observed == now.observed
     }
 
     /// What counts of what it uses.

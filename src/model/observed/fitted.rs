@@ -1,8 +1,6 @@
 //! How long the annotation is, and what is folded so that it fits.
 
-use std::collections::BTreeMap;
-
-use super::{Entry, LIMIT, Observed};
+use super::{Entries, Entry, LIMIT, Observed};
 use crate::model::{
     fold::Fold,
     source::{References, SourceName},
@@ -40,9 +38,9 @@ impl Observed {
             return self;
         }
         let all = std::mem::take(&mut self.entries);
-        let (apart, folded) = all
-            .into_iter()
-            .partition(|(source, entry)| entry.is_apart(source) || absent.contains(source));
+        let (apart, folded) = parted(all, |source, entry| {
+            entry.is_apart(source) || absent.contains(source)
+        });
         self.entries = apart;
         self.fold = Some(Fold::of(key, &folded, uses));
         if self.print(key).len() > LIMIT {
@@ -60,7 +58,7 @@ impl Observed {
     pub fn beside(
         mut self,
         fold: &Fold,
-        now: &BTreeMap<SourceName, Entry>,
+        now: &Entries,
         key: &DigestKey,
         uses: &References,
     ) -> Self {
@@ -72,12 +70,12 @@ impl Observed {
             if self.print(key).len() <= LIMIT {
                 break;
             }
-            let (apart, taken): (BTreeMap<_, _>, BTreeMap<_, _>) =
-                std::mem::take(&mut self.entries)
-                    .into_iter()
-                    .partition(|(source, entry)| keep_apart && entry.is_apart(source));
+            let all = std::mem::take(&mut self.entries);
+            let (apart, taken) = parted(all, |source, entry| keep_apart && entry.is_apart(source));
             self.entries = apart;
-            joined.extend(taken);
+            for (source, entry) in taken {
+                joined.insert(source, entry);
+            }
             let mut all = Fold::of(key, &joined, uses);
             if pending {
                 // Digests of fewer sources are never equal to those of more: what is pending stays so.
@@ -88,4 +86,12 @@ impl Observed {
         }
         self
     }
+}
+
+/// Those entries of which it is true, and the others.
+fn parted(all: Entries, is_apart: impl Fn(&SourceName, &Entry) -> bool) -> (Entries, Entries) {
+    let (apart, others): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .partition(|(source, entry)| is_apart(source, entry));
+    (apart.into_iter().collect(), others.into_iter().collect())
 }

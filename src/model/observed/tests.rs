@@ -22,7 +22,7 @@ fn entry() -> impl Strategy<Value = Entry> {
             Entry::Seen {
                 uid,
                 resource_version,
-                marks,
+                marks: marks.into_iter().collect(),
             }
         }),
         Just(Entry::Waiting),
@@ -40,7 +40,8 @@ fn name() -> impl Strategy<Value = SourceName> {
 }
 
 fn observed() -> impl Strategy<Value = Observed> {
-    let entries = || proptest::collection::btree_map(name(), entry(), 0..5);
+    let entries =
+        || proptest::collection::btree_map(name(), entry(), 0..5).prop_map(Entries::from_iter);
     let fold = proptest::option::of(
         entries().prop_map(|entries| Fold::of(&key(), &entries, &References::new())),
     );

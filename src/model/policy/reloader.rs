@@ -4,7 +4,7 @@
 //! referenced and has `match`; `auto`, of all kinds or of one, takes what is referenced, and so does a default for all
 //! workloads where neither says anything.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use jiff::SignedDuration;
 
@@ -16,17 +16,14 @@ use crate::model::{
         SECRET_RELOAD, SELECTING,
     },
     source::SourceKind,
+    workload::Asks,
 };
 
 /// The longest that changes can be made to gather.
 const LONGEST: Duration = Duration::from_hours(24 * 7);
 
 /// What a workload asks for in these words; `None` where it says nothing. `all`: workloads that say nothing are opted in.
-pub(super) fn read(
-    asks: &BTreeMap<String, String>,
-    all: bool,
-    complaints: &mut Vec<Complaint>,
-) -> Option<Selection> {
+pub(super) fn read(asks: &Asks, all: bool, complaints: &mut Vec<Complaint>) -> Option<Selection> {
     if flag(asks, IGNORE, complaints) == Some(true) {
         return Some(Selection::Off);
     }
@@ -71,7 +68,7 @@ pub(super) fn read(
 }
 
 /// Sources that are excluded in these words, which hold for every opt-in.
-pub(super) fn excluded(asks: &BTreeMap<String, String>) -> Vec<Pattern> {
+pub(super) fn excluded(asks: &Asks) -> Vec<Pattern> {
     let of = |key, kind| list(asks, key).map(move |name| Pattern::exact(kind, name));
     of(SECRET_EXCLUDE, SourceKind::Secret)
         .chain(of(CONFIG_MAP_EXCLUDE, SourceKind::ConfigMap))
@@ -80,10 +77,7 @@ pub(super) fn excluded(asks: &BTreeMap<String, String>) -> Vec<Pattern> {
 }
 
 /// How long changes gather. Reloader pauses the Deployment for so long, and so its pods roll at the end of it.
-pub(super) fn gather(
-    asks: &BTreeMap<String, String>,
-    complaints: &mut Vec<Complaint>,
-) -> Option<Duration> {
+pub(super) fn gather(asks: &Asks, complaints: &mut Vec<Complaint>) -> Option<Duration> {
     let text = asks.get(PAUSE_PERIOD)?;
     let read: Option<SignedDuration> = text.trim().parse().ok();
     let period = read.and_then(|read| Duration::try_from(read).ok());
@@ -97,10 +91,7 @@ pub(super) fn gather(
     period.filter(|period| *period <= LONGEST)
 }
 
-fn list<'a>(
-    asks: &'a BTreeMap<String, String>,
-    key: &str,
-) -> impl Iterator<Item = &'a str> + use<'a> {
+fn list<'a>(asks: &'a Asks, key: &str) -> impl Iterator<Item = &'a str> + use<'a> {
     let text = asks.get(key).map_or("", String::as_str);
     text.split(',')
         .map(str::trim)
@@ -109,11 +100,7 @@ fn list<'a>(
 }
 
 /// A switch as Go's `strconv.ParseBool` reads it; what it cannot read does not count.
-fn flag(
-    asks: &BTreeMap<String, String>,
-    key: &'static str,
-    complaints: &mut Vec<Complaint>,
-) -> Option<bool> {
+fn flag(asks: &Asks, key: &'static str, complaints: &mut Vec<Complaint>) -> Option<bool> {
     let text = asks.get(key)?;
     match text.as_str() {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
@@ -136,7 +123,7 @@ mod tests {
     /// Annotations, and what they take.
     type Row = (&'static [(&'static str, &'static str)], Vec<&'static str>);
 
-    fn asks(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    fn asks(pairs: &[(&str, &str)]) -> Asks {
         pairs
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))

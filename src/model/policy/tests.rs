@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::*;
@@ -11,7 +13,7 @@ fn labelled(text: &str) -> Defaults<'_> {
 }
 
 fn read(text: &str) -> (Policy, Vec<String>) {
-    let annotations = BTreeMap::from([(RESTART_ON.to_owned(), text.to_owned())]);
+    let annotations = Asks::from_iter([(RESTART_ON.to_owned(), text.to_owned())]);
     let (policy, complaints) = Policy::read(&annotations, Defaults::default());
     (policy, complaints.iter().map(ToString::to_string).collect())
 }
@@ -119,13 +121,9 @@ fn bad_values_are_named() {
 
 #[test]
 fn the_namespace_is_the_default_and_the_workload_decides() {
-    let own = |text: &str| BTreeMap::from([(RESTART_ON.to_owned(), text.to_owned())]);
-    assert!(
-        Policy::read(&BTreeMap::new(), labelled("auto"))
-            .0
-            .opted_in()
-    );
-    assert!(!Policy::read(&BTreeMap::new(), labelled("off")).0.opted_in());
+    let own = |text: &str| Asks::from_iter([(RESTART_ON.to_owned(), text.to_owned())]);
+    assert!(Policy::read(&Asks::new(), labelled("auto")).0.opted_in());
+    assert!(!Policy::read(&Asks::new(), labelled("off")).0.opted_in());
     assert!(!Policy::read(&own("off"), labelled("auto")).0.opted_in());
     assert!(Policy::read(&own("secrets"), labelled("off")).0.opted_in());
 }
@@ -136,7 +134,7 @@ fn what_holds_for_everybody_can_be_said_once() {
         pairs
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect::<BTreeMap<_, _>>()
+            .collect::<Asks>()
     };
     let defaults = Defaults {
         on_recreate: OnRecreate::Content,
@@ -172,7 +170,7 @@ fn a_kind_that_is_ignored_counts_for_nobody() {
         "envFrom": [{"configMapRef": {"name": "app"}}, {"secretRef": {"name": "db"}}],
     }]}});
     for text in ["auto", "secret/db,configmap/app", "secret/*,configmap/*"] {
-        let asks = BTreeMap::from([(RESTART_ON.to_owned(), text.to_owned())]);
+        let asks = Asks::from_iter([(RESTART_ON.to_owned(), text.to_owned())]);
         let defaults = Defaults {
             ignored,
             ..Defaults::default()

@@ -27,14 +27,12 @@
 //! `restartAt` counts in whole seconds, and a pod made in that very second is not replaced. So the time is rounded up;
 //! Argo waits for it. It does nothing for a time that is not after `status.restartedAt`, so the time is.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use kube::core::DynamicObject;
 use serde_json::Value;
 
 use super::{
-    Kind, Means,
+    Asks, Kind, Means,
     annotation::{RESTARTED_AT, RESTARTED_FOR, reloader::ROLLOUT_STRATEGY},
 };
 
@@ -102,11 +100,7 @@ pub enum RestartBy {
 
 impl RestartBy {
     /// Reads it off an object that asks for this.
-    pub(super) fn read(
-        kind: Kind,
-        asks: &BTreeMap<String, String>,
-        object: &DynamicObject,
-    ) -> Self {
+    pub(super) fn read(kind: Kind, asks: &Asks, object: &DynamicObject) -> Self {
         match kind.means {
             Means::Run => return Self::Run,
             Means::Recreate => return Self::Recreate,

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use crate::model::{
+    observed::Entry,
     observed::LIMIT,
     policy::OnDelete,
     source::Need,

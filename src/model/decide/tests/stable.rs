@@ -1,7 +1,7 @@
 //! What holds after every decision, whatever happened before: it is stable, it never goes back, and it restarts exactly
 //! where pods run with something else than what exists.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -43,7 +43,8 @@ fn usage() -> impl Strategy<Value = Usage> {
     let need = || prop::sample::select(vec![Optional, Required]);
     let keys = proptest::collection::btree_map(prop::sample::select(vec!["k", "l"]), need(), 0..3);
     (need(), any::<bool>(), keys).prop_map(|(need, all, keys)| {
-        let keys: BTreeMap<_, _> = keys.into_iter().map(|(k, n)| (k.to_owned(), n)).collect();
+        let keys: litemap::LiteMap<_, _> =
+            keys.into_iter().map(|(k, n)| (k.to_owned(), n)).collect();
         Usage {
             need: keys.values().copied().max().unwrap_or(need).max(if all {
                 need

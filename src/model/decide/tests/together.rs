@@ -31,7 +31,7 @@ fn nothing_observed_is_adopted() {
         (Outcome::Record, vec![])
     );
     let next = decision.next.unwrap();
-    assert_eq!(next.entries, BTreeMap::from([seen("A", 10, X)]));
+    assert_eq!(next.entries, Entries::from_iter([seen("A", 10, X)]));
     assert_eq!(next.restarted_for, world.restarted_for);
     assert_eq!(
         (next.workload_uid.as_str(), next.created_at),
@@ -122,7 +122,7 @@ fn under_another_digest_key_uids_count_and_digests_are_adopted_again() {
     );
     let next = decision.next.unwrap();
     assert_eq!(next.key_id, key().id());
-    assert_eq!(next.entries, BTreeMap::from([seen("A", 12, Y)]));
+    assert_eq!(next.entries, Entries::from_iter([seen("A", 12, Y)]));
 
     for on_recreate in [OnRecreate::Restart, OnRecreate::Content] {
         // Whether the data is the same cannot be told, so another uid counts whatever the policy.
@@ -295,7 +295,7 @@ fn a_reference_that_is_gone_takes_its_entry_along() {
     assert_eq!(decision.outcome, Outcome::Record);
     assert_eq!(
         decision.next.unwrap().entries,
-        BTreeMap::from([seen("A", 10, X)])
+        Entries::from_iter([seen("A", 10, X)])
     );
 }
 

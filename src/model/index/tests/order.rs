@@ -130,7 +130,7 @@ fn edges_from_scratch(index: &Index) -> Edges {
             present.iter().chain(&observed),
         );
         assert_eq!(&uses, tracked.uses());
-        edges.extend(uses.into_keys().map(|source| (source, key.clone())));
+        edges.extend(uses.into_iter().map(|(source, _)| (source, key.clone())));
     }
     edges
 }
@@ -143,7 +143,7 @@ fn edges(index: &Index) -> Edges {
         .into_iter()
         .flat_map(|space| &space.users)
     {
-        for (kind, name) in slots {
+        for (kind, name) in slots.keys() {
             let key = WorkloadKey {
                 kind,
                 namespace: NAMESPACE.to_owned(),
