@@ -25,6 +25,7 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 pub use kube::runtime::events::EventType;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 pub use publisher::EventPublisher;
 
@@ -47,13 +48,21 @@ pub struct EventSink {
     instance: Arc<str>,
     sequence: Arc<AtomicU64>,
     drops: Drops,
-    /// How many go first.
-    first: watch::Sender<usize>,
+    first: watch::Sender<Ahead>,
 }
 
 /// Something that goes before Events, while this lives.
 #[derive(Debug)]
-pub struct First(watch::Sender<usize>);
+pub struct First(watch::Sender<Ahead>);
+
+/// What goes before Events.
+#[derive(Clone, Copy, Debug)]
+struct Ahead {
+    /// How much of it is going on.
+    count: usize,
+    /// When that changed last.
+    changed: Instant,
+}
 
 /// Counts drops, and logs the first of each row.
 #[derive(Clone, Debug)]
@@ -72,7 +81,10 @@ pub fn channel(instance: &str, metrics: Arc<Metrics>) -> (EventSink, EventPublis
         instance: truncate(instance, MAX_INSTANCE).into(),
         sequence: Arc::default(),
         drops: drops.clone(),
-        first: watch::Sender::new(0),
+        first: watch::Sender::new(Ahead {
+            count: 0,
+            changed: Instant::now(),
+        }),
     };
     let publisher = EventPublisher::new(events, sink.first.subscribe(), drops);
     (sink, publisher)
@@ -81,9 +93,9 @@ pub fn channel(instance: &str, metrics: Arc<Metrics>) -> (EventSink, EventPublis
 // === impl EventSink ===
 
 impl EventSink {
-    /// Events wait for what is done now, for a moment at the most and while few are queued.
+    /// Events wait for what is done now, and a little longer, but not for long, and only while few are queued.
     pub fn first(&self) -> First {
-        self.first.send_modify(|first| *first += 1);
+        self.first.send_modify(|ahead| ahead.moved(1));
         First(self.first.clone())
     }
 
@@ -152,9 +164,16 @@ impl EventSink {
     }
 }
 
+impl Ahead {
+    fn moved(&mut self, by: isize) {
+        self.count = self.count.saturating_add_signed(by);
+        self.changed = Instant::now();
+    }
+}
+
 impl Drop for First {
     fn drop(&mut self) {
-        self.0.send_modify(|first| *first -= 1);
+        self.0.send_modify(|ahead| ahead.moved(-1));
     }
 }
 

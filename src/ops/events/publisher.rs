@@ -8,14 +8,16 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::repeats::{Repeats, Repetition};
-use super::{Drops, QUEUE};
+use super::{Ahead, Drops, QUEUE};
 
+/// So long nothing is restarted in a gap: what changes one after the other leaves shorter ones all the time.
+const GAP: Duration = Duration::from_millis(100);
 /// How long an Event waits for a gap between restarts.
-const GAP: Duration = Duration::from_secs(1);
+const WAIT: Duration = Duration::from_secs(1);
 /// How long what is queued may take to get out once reroll is told to stop.
 const LAST_EVENTS: Duration = Duration::from_secs(2);
 
@@ -23,8 +25,7 @@ const LAST_EVENTS: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct EventPublisher {
     events: mpsc::Receiver<Event>,
-    /// How many things go before Events.
-    first: watch::Receiver<usize>,
+    first: watch::Receiver<Ahead>,
     repeats: Repeats,
     drops: Drops,
 }
@@ -57,7 +58,7 @@ struct ApiServer {
 impl EventPublisher {
     pub(super) fn new(
         events: mpsc::Receiver<Event>,
-        first: watch::Receiver<usize>,
+        first: watch::Receiver<Ahead>,
         drops: Drops,
     ) -> Self {
         let repeats = Repeats::default();
@@ -85,7 +86,7 @@ impl EventPublisher {
         while let Some(event) = self.next(&stop).await {
             // A storm has no gap for as long as it takes; a few Events get out meanwhile.
             if self.events.len() < QUEUE / 2 && !stop.is_cancelled() {
-                let gap = timeout(GAP, self.first.wait_for(|first| *first == 0));
+                let gap = timeout(WAIT, gap(&mut self.first));
                 let _ = stop.run_until_cancelled(gap).await;
             }
             tokio::select! {
@@ -128,6 +129,18 @@ impl EventPublisher {
             }
             Outcome::Gone => self.drops.dropped("the Event it repeats is gone"),
             Outcome::Failed(why) | Outcome::Refused(why) => self.drops.dropped(&why),
+        }
+    }
+}
+
+/// Waits for a gap; it may be there, and have lasted for long.
+async fn gap(first: &mut watch::Receiver<Ahead>) {
+    loop {
+        let ahead = *first.borrow_and_update();
+        let over = sleep_until(ahead.changed + GAP);
+        tokio::select! {
+            () = over, if ahead.count == 0 => return,
+            changed = first.changed() => if changed.is_err() { return },
         }
     }
 }
