@@ -16,6 +16,8 @@ use axum::{
     serve::{Listener, serve},
 };
 use jiff::Timestamp;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::{Api, Client, api::PostParams};
 use reroll::webhook::{
     registration::Registration,
     tls::{Authority, CertificateResolver, ServingCertificate, TlsVersion, server_config},
@@ -36,6 +38,7 @@ const TAKEN_UP: Duration = Duration::from_secs(3);
 
 /// The process, registered.
 pub struct OnlyAllows {
+    client: Client,
     child: Child,
     registration: Registration,
 }
@@ -60,23 +63,37 @@ impl OnlyAllows {
         drop(stdin);
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let address = stdout.lines().next().expect("it says where").expect("text");
-        let registration = arena.registration(&address, &authority);
+        let mut registration = arena.registration(&address, &authority);
+        // As with reroll, what the benchmark writes in its place is not asked about.
+        registration.own_user = user(&arena.client).await;
         let applied = registration.apply(&arena.client, TIMEOUT).await;
         applied.expect("it can be registered");
         tokio::time::sleep(TAKEN_UP).await;
         Self {
+            client: arena.client.clone(),
             child,
             registration,
         }
     }
 
     /// Takes it away.
-    pub async fn stop(mut self, arena: &Arena) {
-        let removed = self.registration.remove(&arena.client, TIMEOUT).await;
+    pub async fn stop(mut self) {
+        let removed = self.registration.remove(&self.client, TIMEOUT).await;
         removed.expect("it can be removed");
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
     }
+}
+
+/// Who the benchmark is.
+async fn user(client: &Client) -> String {
+    let api = Api::<SelfSubjectReview>::all(client.clone());
+    let review = api
+        .create(&PostParams::default(), &SelfSubjectReview::default())
+        .await;
+    let status = review.expect("everybody may ask").status;
+    let user = status.and_then(|status| status.user_info?.username);
+    user.expect("everybody has a name")
 }
 
 /// The process itself: reads its certificate and key, prints its address, and serves until it is killed.

@@ -21,6 +21,7 @@ use tokio::{
 
 use crate::{
     contender::Contender,
+    direct::Direct,
     support::{Arena, OBSERVED, secret, workload},
 };
 
@@ -36,6 +37,10 @@ type Changes = HashMap<String, (Instant, usize)>;
 /// A namespace under observation.
 pub struct Bed {
     pub arena: Arena,
+    /// The Deployments' names and their Secrets'.
+    pub users: Vec<(String, String)>,
+    /// Who makes the writes where nobody else does.
+    pub direct: Arc<Direct>,
     changes: Arc<Mutex<Changes>>,
     total: watch::Receiver<usize>,
     /// When anything was last seen of any Deployment.
@@ -64,7 +69,8 @@ impl Bed {
             arena.create(&secret(&name, &[("k", &value)])).await;
         })
         .await;
-        each(users, async |(name, secret): (String, String)| {
+        let users: Vec<_> = users.into_iter().collect();
+        each(users.clone(), async |(name, secret): (String, String)| {
             let pod =
                 json!({ "containers": [{ "envFrom": [{ "secretRef": { "name": secret } }] }] });
             let object = workload("Deployment", &name, &[contender.annotation()], pod);
@@ -85,7 +91,9 @@ impl Bed {
         let observer = tokio::spawn(observe);
         known.await.expect("it observes");
         Self {
+            direct: Arc::new(Direct::new(arena.api("Deployment"))),
             arena,
+            users,
             changes,
             total,
             stirred,
@@ -93,10 +101,17 @@ impl Bed {
         }
     }
 
-    /// Waits until reroll has taken up all workloads; of others one cannot tell.
+    /// Has all workloads taken up: as the floor at once, else when reroll has done it; of others one cannot tell.
     pub async fn adopted(&self, contender: &Contender) {
-        if !matches!(contender, Contender::Reroll) {
-            return;
+        match contender {
+            Contender::Floor | Contender::Plainest => {
+                return each(&self.users, async |(name, secret): &(String, String)| {
+                    self.direct.adopt(name, secret).await;
+                })
+                .await;
+            }
+            Contender::Reroll => {}
+            Contender::Peer(_) => return,
         }
         let api = self.arena.api("Deployment");
         let behind = |object: &PartialObjectMeta<DynamicObject>| {
@@ -174,11 +189,9 @@ impl Bed {
         expected(api.delete(name, &DeleteParams::default()).await);
     }
 
-    /// Restarts a Deployment as a plain client does.
+    /// Restarts a Deployment that was adopted, by the very write that reroll makes.
     pub async fn restart(&self, name: &str) {
-        let at = format!("{}", fastrand::u64(..));
-        let patch = json!({ "spec": { "template": { "metadata": { "annotations": { "restarted": at } } } } });
-        self.arena.patch("Deployment", name, patch).await;
+        self.direct.restart(name).await;
     }
 }
 

@@ -3,16 +3,26 @@
 use std::{
     fmt,
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
-use crate::support::{Arena, Reroll, RerollBuilder, eventually};
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use crate::{
+    allow::OnlyAllows,
+    bed::Bed,
+    support::{Arena, Reroll, RerollBuilder, eventually},
+};
 
 /// Who is measured.
 #[derive(Clone, Debug)]
 pub enum Contender {
     /// The benchmark makes the writes itself.
     Floor,
+    /// The plainest controller with a webhook: the webhook only says allowed, and what a watch shows to have changed is
+    /// answered by the floor's writes. No controller with a webhook does with less.
+    Plainest,
     /// This project's binary.
     Reroll,
     /// Somebody else's.
@@ -32,6 +42,7 @@ impl fmt::Display for Contender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Floor => "floor",
+            Self::Plainest => "plainest controller",
             Self::Reroll => "reroll",
             Self::Peer(_) => "peer",
         })
@@ -41,6 +52,7 @@ impl fmt::Display for Contender {
 /// A contender at work.
 pub enum Running {
     Nobody,
+    Plainest(OnlyAllows, JoinHandle<()>),
     Reroll(Reroll),
     Peer(Child),
 }
@@ -57,7 +69,7 @@ impl Contender {
     /// What its workloads are annotated with.
     pub fn annotation(&self) -> (&str, &str) {
         match self {
-            Self::Floor | Self::Reroll => ("reroll.dev/restart-on", "auto"),
+            Self::Floor | Self::Plainest | Self::Reroll => ("reroll.dev/restart-on", "auto"),
             Self::Peer(peer) => (&peer.annotation.0, &peer.annotation.1),
         }
     }
@@ -65,11 +77,21 @@ impl Contender {
     /// Starts it for one namespace, as `adjust` says, and waits until it is ready.
     pub async fn start(
         &self,
-        arena: &Arena,
+        bed: &Bed,
         adjust: impl FnOnce(RerollBuilder) -> RerollBuilder,
     ) -> Running {
+        let arena = &bed.arena;
         match self {
             Self::Floor => Running::Nobody,
+            Self::Plainest => {
+                let (listed, known) = oneshot::channel();
+                let follow =
+                    Arc::clone(&bed.direct).follow(arena.api("Secret"), bed.users.clone(), listed);
+                let follows = tokio::spawn(follow);
+                let only_allows = OnlyAllows::start(arena).await;
+                known.await.expect("it follows");
+                Running::Plainest(only_allows, follows)
+            }
             Self::Reroll => {
                 let builder = arena.reroll().flag("--settle", "0s").flag("--log", "info");
                 Running::Reroll(adjust(builder).start().await)
@@ -101,7 +123,7 @@ impl Running {
     /// What it has cost so far.
     pub fn cost(&self) -> Cost {
         match self {
-            Self::Nobody => Cost::default(),
+            Self::Nobody | Self::Plainest(..) => Cost::default(),
             Self::Reroll(reroll) => cost(reroll.pid()),
             Self::Peer(child) => cost(child.id()),
         }
@@ -111,6 +133,10 @@ impl Running {
     pub async fn stop(self) {
         match self {
             Self::Nobody => {}
+            Self::Plainest(only_allows, follows) => {
+                follows.abort();
+                only_allows.stop().await;
+            }
             Self::Reroll(reroll) => drop(reroll.stop().await),
             Self::Peer(mut child) => {
                 child.kill().expect("it runs");

@@ -24,6 +24,7 @@ mod support;
 mod allow;
 mod bed;
 mod contender;
+mod direct;
 mod plot;
 mod report;
 mod scenarios;
@@ -77,7 +78,7 @@ async fn main() {
         return allow::serve_only_allowed().await;
     }
     let args = Args::parse();
-    let mut contenders = vec![Contender::Floor, Contender::Reroll];
+    let mut contenders = vec![Contender::Floor, Contender::Plainest, Contender::Reroll];
     if let Some((command, annotation)) = args.peer.zip(args.annotation) {
         let (key, value) = annotation.split_once('=').expect("--annotation KEY=VALUE");
         contenders.push(Contender::Peer(Peer {
@@ -115,7 +116,7 @@ async fn main() {
 async fn measure(scenario: Scenario, contenders: &[Contender], repeats: usize) -> Report {
     let mut report = Report::default();
     for repeat in 0..repeats {
-        for contender in contenders {
+        for contender in scenario.contenders(contenders) {
             eprintln!("{scenario}: {contender}, {} of {repeats}", repeat + 1);
             let samples = scenario.run(contender, repeat).await;
             report.add(&scenario.to_string(), &contender.to_string(), samples);

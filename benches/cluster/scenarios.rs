@@ -63,6 +63,20 @@ impl Scenario {
         Self::value_variants().to_vec()
     }
 
+    /// Those who do it: the plainest controller only where reroll reacts.
+    pub fn contenders(self, all: &[Contender]) -> impl Iterator<Item = &Contender> {
+        let asks = matches!(
+            self,
+            Self::Reaction
+                | Self::ReactionByDefault
+                | Self::Burst
+                | Self::FanOut500
+                | Self::FanOut2000
+        );
+        all.iter()
+            .filter(move |contender| asks || !matches!(contender, Contender::Plainest))
+    }
+
     /// Runs it once.
     pub async fn run(self, contender: &Contender, repeat: usize) -> Samples {
         match self {

@@ -61,7 +61,7 @@ pub(super) async fn run(contender: &Contender) -> Samples {
     let with = if matches!(contender, Contender::Floor) {
         let only_allows = OnlyAllows::start(&bed.arena).await;
         let with = all(&bed).await;
-        only_allows.stop(&bed.arena).await;
+        only_allows.stop().await;
         with
     } else {
         // What is written is to be seen, not to be restarted for.
@@ -69,7 +69,7 @@ pub(super) async fn run(contender: &Contender) -> Samples {
             let builder = builder.flag("--settle", "10m");
             builder.flag("--settle-max", "10m")
         };
-        let running = contender.start(&bed.arena, quiet).await;
+        let running = contender.start(&bed, quiet).await;
         bed.adopted(contender).await;
         let with = all(&bed).await;
         running.stop().await;

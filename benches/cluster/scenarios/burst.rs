@@ -15,7 +15,7 @@ const COUNT: usize = 100;
 pub(super) async fn run(contender: &Contender) -> Samples {
     let pairs = numbered(COUNT).map(|name| (name.clone(), name));
     let bed = Bed::new("burst", contender, numbered(COUNT), pairs, 16).await;
-    let running = contender.start(&bed.arena, |builder| builder).await;
+    let running = contender.start(&bed, |builder| builder).await;
     bed.adopted(contender).await;
     bed.quiet().await;
     let count = bed.count();

@@ -21,7 +21,7 @@ pub(super) async fn run(contender: &Contender) -> Samples {
     let idle = (0..PAIRS).map(unused);
     let secrets = numbered(PAIRS).chain(idle);
     let bed = Bed::new("changes", contender, secrets, pairs, 2 << 10).await;
-    let running = contender.start(&bed.arena, |builder| builder).await;
+    let running = contender.start(&bed, |builder| builder).await;
     bed.adopted(contender).await;
     bed.quiet().await;
     let before = running.cost().cpu_seconds;

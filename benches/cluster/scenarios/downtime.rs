@@ -16,7 +16,7 @@ const ALL: usize = 300;
 pub(super) async fn run(contender: &Contender) -> Samples {
     let pairs = numbered(ALL).map(|name| (name.clone(), name));
     let bed = Bed::new("downtime", contender, numbered(ALL), pairs, 16).await;
-    let running = contender.start(&bed.arena, |builder| builder).await;
+    let running = contender.start(&bed, |builder| builder).await;
     bed.adopted(contender).await;
     bed.quiet().await;
     running.stop().await;
@@ -34,7 +34,7 @@ pub(super) async fn run(contender: &Contender) -> Samples {
     bed.quiet().await;
     let (before, missed) = (bed.count(), ALL - ALL / 3);
     let began = Instant::now();
-    let running = contender.start(&bed.arena, |builder| builder).await;
+    let running = contender.start(&bed, |builder| builder).await;
     if !running.works() {
         each(numbered(ALL).skip(ALL / 3), async |name: String| {
             bed.restart(&name).await;

@@ -13,7 +13,7 @@ use crate::{
 pub(super) async fn run(contender: &Contender, count: usize) -> Samples {
     let users = numbered(count).map(|name| (name, "shared".to_owned()));
     let bed = Bed::new("fan-out", contender, ["shared".to_owned()], users, 16).await;
-    let running = contender.start(&bed.arena, |builder| builder).await;
+    let running = contender.start(&bed, |builder| builder).await;
     bed.adopted(contender).await;
     bed.quiet().await;
     let before = bed.count();

@@ -20,7 +20,7 @@ pub(super) async fn run(contender: &Contender) -> Samples {
 pub(super) async fn run_by_default(contender: &Contender) -> Samples {
     let quiet = match contender {
         Contender::Reroll => SETTLE,
-        Contender::Floor | Contender::Peer(_) => Duration::ZERO,
+        Contender::Floor | Contender::Plainest | Contender::Peer(_) => Duration::ZERO,
     };
     let defaults = |builder: RerollBuilder| {
         let set = [
@@ -42,7 +42,7 @@ async fn measure(
 ) -> Samples {
     let one = || "web".to_owned();
     let bed = Bed::new("reaction", contender, [one()], [(one(), one())], 16).await;
-    let running = contender.start(&bed.arena, adjust).await;
+    let running = contender.start(&bed, adjust).await;
     bed.adopted(contender).await;
     bed.quiet().await;
     let mut samples = Samples::default();

@@ -26,7 +26,7 @@ pub(super) async fn run(contender: &Contender, repeat: usize) -> Samples {
     }
     let pairs = numbered(STANDING).map(|name| (name.clone(), name));
     let bed = Bed::new("soak", contender, numbered(STANDING), pairs, 2 << 10).await;
-    let running = contender.start(&bed.arena, |builder| builder).await;
+    let running = contender.start(&bed, |builder| builder).await;
     bed.adopted(contender).await;
     let (began, mut all, mut acts) = (Instant::now(), Vec::new(), 0_usize);
     while began.elapsed() < LASTS {

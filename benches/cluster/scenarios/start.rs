@@ -77,7 +77,7 @@ pub(super) async fn idle(contender: &Contender) -> Samples {
         return samples;
     }
     let bed = bed(contender, MANY).await;
-    let running = contender.start(&bed.arena, |builder| builder).await;
+    let running = contender.start(&bed, |builder| builder).await;
     bed.adopted(contender).await;
     tokio::time::sleep(IDLE / 6).await;
     let (before, began) = (running.cost().cpu_seconds, Instant::now());
@@ -107,13 +107,13 @@ async fn start(contender: &Contender, size: Size, repeat: usize) -> Vec<(&'stati
     let bed = bed(contender, size).await;
     if matches!(contender, Contender::Reroll) && repeat == 0 {
         // Adoption happens once, and is not what is measured.
-        let running = contender.start(&bed.arena, |builder| builder).await;
+        let running = contender.start(&bed, |builder| builder).await;
         bed.adopted(contender).await;
         running.stop().await;
     }
     bed.quiet().await;
     let began = Instant::now();
-    let running = contender.start(&bed.arena, |builder| builder).await;
+    let running = contender.start(&bed, |builder| builder).await;
     if matches!(contender, Contender::Floor) {
         tokio::join!(
             list::<Secret>(&bed),
