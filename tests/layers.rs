@@ -7,12 +7,13 @@ use std::{
 };
 
 /// What the core may name: no runtime, no client, no clock, no environment.
-const CORE: [&str; 14] = [
+const CORE: [&str; 15] = [
     "crate",
     "self",
     "super",
     "std",
     "serde",
+    "litemap",
     "serde_json",
     "k8s_openapi",
     "json_patch",

@@ -58,11 +58,20 @@ pub enum Running {
 }
 
 /// Megabytes and seconds of a process so far, as the kernel counts.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Cost {
     pub rss_mib: f64,
     pub peak_mib: f64,
     pub cpu_seconds: f64,
+}
+
+impl Cost {
+    /// Of no process of its own: no number, which no report takes in.
+    const NONE: Self = Self {
+        rss_mib: f64::NAN,
+        peak_mib: f64::NAN,
+        cpu_seconds: f64::NAN,
+    };
 }
 
 impl Contender {
@@ -123,7 +132,7 @@ impl Running {
     /// What it has cost so far.
     pub fn cost(&self) -> Cost {
         match self {
-            Self::Nobody | Self::Plainest(..) => Cost::default(),
+            Self::Nobody | Self::Plainest(..) => Cost::NONE,
             Self::Reroll(reroll) => cost(reroll.pid()),
             Self::Peer(child) => cost(child.id()),
         }

@@ -1,4 +1,4 @@
-//! What a webhook adds to writes that come 200 a second: reroll's, and one that only says allowed.
+//! What a webhook adds to writes that come at a steady rate: reroll's, and one that only says allowed.
 
 use std::{
     sync::{Arc, Mutex},
@@ -25,8 +25,11 @@ use crate::{
     support::{numbered, secret},
 };
 
-const OBJECTS: usize = 20;
+/// Each is written once a second or less: the API server tries writes again that meet at one object, and has all the more to do.
+const OBJECTS: usize = 200;
 const RATE: u32 = 200;
+/// 200 a second are more than two processors can take with any webhook: writes wait for each other, and say nothing else.
+const PATCH_RATE: u32 = 100;
 /// New templates make ReplicaSets, and that work is not what is measured.
 const TEMPLATES_RATE: u32 = 20;
 const LASTS: Duration = Duration::from_secs(4);
@@ -41,7 +44,7 @@ enum Write {
 
 const WRITES: [(Write, &str, u32); 3] = [
     (Write::Secret, "PUT Secret", RATE),
-    (Write::Label, "PATCH Deployment", RATE),
+    (Write::Label, "PATCH Deployment", PATCH_RATE),
     (
         Write::Template,
         "PATCH Deployment's template",
@@ -57,6 +60,7 @@ pub(super) async fn run(contender: &Contender) -> Samples {
     }
     let pairs = numbered(OBJECTS).map(|name| (name.clone(), name));
     let bed = Bed::new("admission", contender, numbered(OBJECTS), pairs, 2 << 10).await;
+    bed.quiet().await;
     let without = all(&bed).await;
     let with = if matches!(contender, Contender::Floor) {
         let only_allows = OnlyAllows::start(&bed.arena).await;
@@ -71,6 +75,7 @@ pub(super) async fn run(contender: &Contender) -> Samples {
         };
         let running = contender.start(&bed, quiet).await;
         bed.adopted(contender).await;
+        bed.quiet().await;
         let with = all(&bed).await;
         running.stop().await;
         with

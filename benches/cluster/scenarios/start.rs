@@ -36,12 +36,12 @@ pub(super) const HUGE: Size = Size::new(50_000, 2 << 10, 10_000);
 pub(super) const LARGE: Size = Size::new(300, 1_000_000, 100);
 pub(super) const UNREFERENCED: Size = Size::new(2000, 40_000, 0);
 
-/// What grows: the Secrets, and then the workloads.
+/// What grows: the Secrets, and then the workloads. [`HUGE`] is what comes next.
 const GROWING: [Size; 4] = [
     Size::new(1000, 2 << 10, 100),
     Size::new(10_000, 2 << 10, 100),
     Size::new(10_000, 2 << 10, 1000),
-    Size::new(10_000, 2 << 10, 10_000),
+    Size::new(50_000, 2 << 10, 1000),
 ];
 
 const IDLE: Duration = Duration::from_mins(1);

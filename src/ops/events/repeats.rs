@@ -1,6 +1,9 @@
 //! What has been published lately, so that an Event that repeats becomes a count on the first (`series`).
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -16,8 +19,10 @@ const MOST: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Repeats(HashMap<Key, Published>);
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Key([String; 9]);
+/// What makes an Event the same as another, hashed: thousands are remembered, and their texts are long. Two that are not the
+/// same and meet in one hash would be counted together, once in some 10¹² times that so many are remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key(u64);
 
 #[derive(Debug)]
 struct Published {
@@ -81,21 +86,26 @@ impl Key {
     /// The workload's resourceVersion stays out: it moves all the time while a warning stays the same. That of the
     /// changed object is in: it tells one change from the next.
     fn of(event: &Event) -> Self {
-        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        fn text(field: Option<&String>) -> &str {
+            field.map_or("", String::as_str)
+        }
         let none = ObjectReference::default();
         let regarding = event.regarding.as_ref().unwrap_or(&none);
         let related = event.related.as_ref().unwrap_or(&none);
-        Self([
-            text(&event.reason),
-            text(&event.note),
-            text(&regarding.kind),
-            text(&regarding.namespace),
-            text(&regarding.name),
-            text(&regarding.uid),
-            text(&related.kind),
-            text(&related.uid),
-            text(&related.resource_version),
-        ])
+        let same = [
+            text(event.reason.as_ref()),
+            text(event.note.as_ref()),
+            text(regarding.kind.as_ref()),
+            text(regarding.namespace.as_ref()),
+            text(regarding.name.as_ref()),
+            text(regarding.uid.as_ref()),
+            text(related.kind.as_ref()),
+            text(related.uid.as_ref()),
+            text(related.resource_version.as_ref()),
+        ];
+        let mut hasher = DefaultHasher::new();
+        same.hash(&mut hasher);
+        Self(hasher.finish())
     }
 }
 
