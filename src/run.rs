@@ -379,8 +379,8 @@ fn view(metrics: &Metrics, state: &Arc<State>, controller: &Arc<Controller>) {
     });
 }
 
-/// Who the API server takes us for.
-async fn own_user(client: &Client, wait: Duration) -> anyhow::Result<String> {
+/// Who the API server takes us for; an error where it does not say so within `wait`.
+pub async fn own_user(client: &Client, wait: Duration) -> anyhow::Result<String> {
     let api = Api::<SelfSubjectReview>::all(client.clone());
     let review = timeout(
         wait,

@@ -16,11 +16,13 @@ use axum::{
     serve::{Listener, serve},
 };
 use jiff::Timestamp;
-use k8s_openapi::api::authentication::v1::SelfSubjectReview;
-use kube::{Api, Client, api::PostParams};
-use reroll::webhook::{
-    registration::Registration,
-    tls::{Authority, CertificateResolver, ServingCertificate, TlsVersion, server_config},
+use kube::Client;
+use reroll::{
+    run::own_user,
+    webhook::{
+        registration::Registration,
+        tls::{Authority, CertificateResolver, ServingCertificate, TlsVersion, server_config},
+    },
 };
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -65,7 +67,8 @@ impl OnlyAllows {
         let address = stdout.lines().next().expect("it says where").expect("text");
         let mut registration = arena.registration(&address, &authority);
         // As with reroll, what the benchmark writes in its place is not asked about.
-        registration.own_user = user(&arena.client).await;
+        let user = own_user(&arena.client, TIMEOUT).await;
+        registration.own_user = user.expect("everybody may ask");
         let applied = registration.apply(&arena.client, TIMEOUT).await;
         applied.expect("it can be registered");
         tokio::time::sleep(TAKEN_UP).await;
@@ -83,17 +86,6 @@ impl OnlyAllows {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
     }
-}
-
-/// Who the benchmark is.
-async fn user(client: &Client) -> String {
-    let api = Api::<SelfSubjectReview>::all(client.clone());
-    let review = api
-        .create(&PostParams::default(), &SelfSubjectReview::default())
-        .await;
-    let status = review.expect("everybody may ask").status;
-    let user = status.and_then(|status| status.user_info?.username);
-    user.expect("everybody has a name")
 }
 
 /// The process itself: reads its certificate and key, prints its address, and serves until it is killed.
@@ -134,6 +126,8 @@ impl Listener for Tls {
     async fn accept(&mut self) -> (Self::Io, SocketAddr) {
         loop {
             let (stream, address) = Listener::accept(&mut self.listener).await;
+            // As reroll's: an answer that waits for an acknowledgement would be what is measured.
+            stream.set_nodelay(true).expect("it is connected");
             // Only API servers call, a few times: one after the other will do.
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, address);

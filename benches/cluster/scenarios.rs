@@ -65,7 +65,7 @@ impl Scenario {
 
     /// Those who do it: the plainest controller only where reroll reacts.
     pub fn contenders(self, all: &[Contender]) -> impl Iterator<Item = &Contender> {
-        let asks = matches!(
+        let reacts = matches!(
             self,
             Self::Reaction
                 | Self::ReactionByDefault
@@ -74,7 +74,7 @@ impl Scenario {
                 | Self::FanOut2000
         );
         all.iter()
-            .filter(move |contender| asks || !matches!(contender, Contender::Plainest))
+            .filter(move |contender| reacts || !matches!(contender, Contender::Plainest))
     }
 
     /// Runs it once.
