@@ -9,10 +9,10 @@ use reroll::{
     run::{Surroundings, run},
 };
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let Command::Run(args) = Cli::parse().command;
-    match start(*args).await {
+    match Box::pin(start(*args)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");

@@ -8,6 +8,7 @@
 
 mod admission;
 mod tasks;
+mod thread;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,8 +25,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    admission::{bind, check_api_server},
-    tasks::{Start, equipped, spawn_key_watch},
+    admission::check_api_server,
+    tasks::{Start, equipped, serve_health, spawn_key_watch},
 };
 use crate::{
     config::{ClusterSettings, Settings},
@@ -195,16 +196,13 @@ impl Parts {
             .readiness
             .part("connection to the API server and digest key");
         let reconciled = health.readiness.part("start-up reconciliation");
-        let listener = bind(settings.ops.http_listen, "--http-listen").await?;
-        tracing::info!(address = %listener.local_addr()?, "serving health and metrics");
-        let serve = health::serve(listener, health.clone(), stop.all.clone());
-        tasks.spawn(async move { ("health server", serve.await.map_err(Into::into)) });
+        serve_health(settings.ops.http_listen, &health, tasks, &stop.all).await?;
 
         let config = cluster.client_config().await?;
         let api_server = config.cluster_url.clone();
         check_api_server(settings.webhook.as_ref(), &api_server)?;
         let pulses = Pulses::default();
-        let client = watch::client(config, &pulses)?;
+        let client = watch::client(config.clone(), &pulses)?;
         let own_user = own_user(&client, wait).await?;
         let lease = LeaseSettings {
             name: cluster.lease_name.clone(),
@@ -272,7 +270,8 @@ impl Parts {
             timeout: wait,
         };
         if let Some(webhook) = &settings.webhook {
-            parts.registration = parts.start_webhook(webhook, cluster, tasks, stop).await?;
+            let webhook = parts.start_webhook(webhook, cluster, config, tasks, stop);
+            parts.registration = webhook.await?;
         }
         starting.ready();
         Ok((parts, listed))

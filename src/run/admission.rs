@@ -8,10 +8,11 @@ use std::{
 
 use anyhow::{Context, bail};
 use axum::http::Uri;
+use kube::Client;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{LOOK_EVERY, Parts, Stop, Tasks};
+use super::{LOOK_EVERY, Parts, Stop, Tasks, thread::on_own_thread};
 use crate::{
     config::{ClusterSettings, KeptSettings, LocalRegistration, WebhookSettings},
     ops::health,
@@ -35,6 +36,7 @@ impl Parts {
         &self,
         webhook: &WebhookSettings,
         cluster: &ClusterSettings,
+        config: kube::Config,
         tasks: &mut Tasks,
         stop: &Stop,
     ) -> anyhow::Result<Option<(Registration, health::ReadyPart)>> {
@@ -59,26 +61,29 @@ impl Parts {
             largest: webhook.max_body,
             ..BodyLimits::default()
         });
-        let admission = Admission {
-            state: Arc::clone(&self.state),
-            client: self.client.clone(),
-            get_budget: webhook.get_budget,
-            bodies,
-        };
+        let (shared, get_budget) = (Arc::clone(&self.state), webhook.get_budget);
         let ending = Ending {
             leaving: stop.leaving.clone(),
             shutdown: stop.all.clone(),
         };
         tracing::info!(%address, "serving admission reviews");
-        let serve = server::serve(
-            listener,
-            tls,
-            router(admission),
-            Limits::default(),
-            stats,
-            ending,
-        );
-        tasks.spawn(async move { ("webhook server", serve.await.map_err(Into::into)) });
+        let serve = async move |listener| {
+            // Connections of the controller's client would be the controller's thread's.
+            let admission = Admission {
+                state: shared,
+                client: Client::try_from(config)?,
+                get_budget,
+                bodies,
+            };
+            let (router, limits) = (router(admission), Limits::default());
+            Ok(server::serve(listener, tls, router, limits, stats, ending).await?)
+        };
+        tasks.spawn(async {
+            (
+                "webhook server",
+                on_own_thread("webhook", listener, serve).await,
+            )
+        });
         let Some(local) = &webhook.local else {
             return Ok(None);
         };

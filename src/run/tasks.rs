@@ -1,13 +1,13 @@
-//! The tasks of the controller: watches and loops.
+//! The tasks of the controller: watches and loops; and who answers for them.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use futures::{FutureExt, future::join_all};
 use kube::Client;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{Listed, Stop, Tasks};
+use super::{Listed, Stop, Tasks, admission::bind, thread::on_own_thread};
 use crate::{
     config::{ClusterSettings, Settings},
     controller::{
@@ -18,8 +18,27 @@ use crate::{
         watch::{Then, Watch, Watched},
     },
     model::{SourceKind, provided::Part, workload::JOB},
-    ops::{alerts, health::Readiness},
+    ops::{
+        alerts,
+        health::{self, Health, Readiness},
+    },
 };
+
+/// Answers probes, and who asks for metrics.
+pub(super) async fn serve_health(
+    address: SocketAddr,
+    health: &Health,
+    tasks: &mut Tasks,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let listener = bind(address, "--http-listen").await?;
+    tracing::info!(address = %listener.local_addr()?, "serving health and metrics");
+    let (health, stop) = (health.clone(), stop.clone());
+    let serve = async |listener| Ok(health::serve(listener, health, stop).await?);
+    let served = on_own_thread("health", listener, serve);
+    tasks.spawn(async { ("health server", served.await) });
+    Ok(())
+}
 
 /// Starts the controller's tasks.
 pub(super) struct Start<'a> {

@@ -31,7 +31,7 @@ use reroll::{
     state::{Clock, system_clock},
 };
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match start().await {
         Ok(()) => ExitCode::SUCCESS,

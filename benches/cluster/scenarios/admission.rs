@@ -5,10 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,
     api::{DynamicObject, Patch, PatchParams, PostParams},
+    runtime::watcher,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -22,17 +24,17 @@ use crate::{
     bed::Bed,
     contender::Contender,
     report::{Samples, percentile},
-    support::{numbered, secret},
+    support::{RerollBuilder, numbered, secret},
 };
 
 /// Each is written once a second or less: the API server tries writes again that meet at one object, and has all the more to do.
 const OBJECTS: usize = 200;
 const RATE: u32 = 200;
-/// 200 a second are more than two processors can take with any webhook: writes wait for each other, and say nothing else.
-const PATCH_RATE: u32 = 100;
+/// Half of it, where the whole is more than two processors can take.
+const HALF: u32 = RATE / 2;
 /// New templates make ReplicaSets, and that work is not what is measured.
 const TEMPLATES_RATE: u32 = 20;
-const LASTS: Duration = Duration::from_secs(4);
+const LASTS: Duration = Duration::from_secs(6);
 
 /// What is written.
 #[derive(Clone, Copy)]
@@ -42,14 +44,16 @@ enum Write {
     Template,
 }
 
-const WRITES: [(Write, &str, u32); 3] = [
-    (Write::Secret, "PUT Secret", RATE),
-    (Write::Label, "PATCH Deployment", PATCH_RATE),
+const WRITES: [(Write, &str, u32); 4] = [
+    (Write::Secret, "PUT Secret at 200/s", RATE),
     (
         Write::Template,
-        "PATCH Deployment's template",
+        "PATCH Deployment's template at 20/s",
         TEMPLATES_RATE,
     ),
+    (Write::Label, "PATCH Deployment at 100/s", HALF),
+    // The last, for it may leave work behind.
+    (Write::Label, "PATCH Deployment at 200/s", RATE),
 ];
 
 pub(super) async fn run(contender: &Contender) -> Samples {
@@ -59,46 +63,104 @@ pub(super) async fn run(contender: &Contender) -> Samples {
         return samples;
     }
     let pairs = numbered(OBJECTS).map(|name| (name.clone(), name));
-    let bed = Bed::new("admission", contender, numbered(OBJECTS), pairs, 2 << 10).await;
+    let mut bed = Bed::new("admission", contender, numbered(OBJECTS), pairs, 2 << 10).await;
     bed.quiet().await;
     let without = all(&bed).await;
-    let with = if matches!(contender, Contender::Floor) {
-        let only_allows = OnlyAllows::start(&bed.arena).await;
-        let with = all(&bed).await;
-        only_allows.stop().await;
-        with
-    } else {
-        // What is written is to be seen, not to be restarted for.
-        let quiet = |builder: crate::support::RerollBuilder| {
-            let builder = builder.flag("--settle", "10m");
-            builder.flag("--settle-max", "10m")
-        };
-        let running = contender.start(&bed, quiet).await;
-        bed.adopted(contender).await;
-        bed.quiet().await;
-        let with = all(&bed).await;
-        running.stop().await;
-        with
+    let with = match contender {
+        Contender::Floor => {
+            let only_allows = OnlyAllows::start(&bed.arena).await;
+            let with = all(&bed).await;
+            only_allows.stop().await;
+            with
+        }
+        Contender::Plainest => {
+            // It follows, and knows of nobody to restart.
+            bed.users.clear();
+            let running = contender.start(&bed, |builder| builder).await;
+            let deployments = tokio::spawn(follow(bed.arena.api("Deployment")));
+            let with = all(&bed).await;
+            deployments.abort();
+            running.stop().await;
+            with
+        }
+        Contender::Reroll | Contender::Peer(_) => {
+            // What is written is to be seen, not to be restarted for.
+            let quiet = |builder: RerollBuilder| {
+                let builder = builder.flag("--settle", "10m");
+                builder.flag("--settle-max", "10m")
+            };
+            let running = contender.start(&bed, quiet).await;
+            bed.adopted(contender).await;
+            bed.quiet().await;
+            let with = all(&bed).await;
+            running.stop().await;
+            with
+        }
     };
     for (((_, what, _), without), with) in WRITES.iter().zip(without).zip(with) {
         for (share, name) in [(0.5, "p50"), (0.99, "p99")] {
-            let (bare, asked) = (percentile(&without, share), percentile(&with, share));
-            samples.of("no webhook", &format!("{what} {name}, ms"), bare);
-            samples.add(&format!("{what} {name}, ms"), asked);
-            samples.add(&format!("added to {what} {name}, ms"), asked - bare);
+            let bare = percentile(&without.took, share);
+            let asked = percentile(&with.took, share);
+            let name = format!("{what}, {name}, ms");
+            samples.of("no webhook", &name, bare);
+            samples.add(&name, asked);
+            samples.add(&format!("added to {name}"), asked - bare);
         }
+        let busy = format!("processors busy with {what}, %");
+        samples.of("no webhook", &busy, without.busy);
+        samples.add(&busy, with.busy);
     }
     samples
 }
 
-async fn all(bed: &Bed) -> Vec<Vec<f64>> {
+/// What a controller with a webhook sees of workloads.
+async fn follow(deployments: Api<DynamicObject>) {
+    let events = watcher(deployments, watcher::Config::default());
+    events.for_each(async |event| drop(event)).await;
+}
+
+/// One load.
+struct Load {
+    /// Each write, in milliseconds.
+    took: Vec<f64>,
+    /// Of all processors together, until the last write was answered, in percent.
+    busy: f64,
+}
+
+async fn all(bed: &Bed) -> Vec<Load> {
     let mut all = Vec::new();
     for (write, _, rate) in WRITES {
         // The first make connections.
         load(bed, write, rate, LASTS / 8).await;
-        all.push(load(bed, write, rate, LASTS).await);
+        let before = Processors::now();
+        let took = load(bed, write, rate, LASTS).await;
+        let busy = Processors::now().busy_since(&before);
+        all.push(Load { took, busy });
     }
     all
+}
+
+/// Time that processors spent so far, in hundredths of a second.
+struct Processors {
+    idle: f64,
+    total: f64,
+}
+
+impl Processors {
+    /// `man 5 proc_stat`: after the name user, nice, system, idle, iowait, irq, softirq, steal.
+    fn now() -> Self {
+        let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+        let fields = stat.split_whitespace().skip(1).take(8);
+        let times: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
+        Self {
+            idle: times.iter().skip(3).take(2).sum(),
+            total: times.iter().sum(),
+        }
+    }
+
+    fn busy_since(&self, before: &Self) -> f64 {
+        100.0 * (1.0 - (self.idle - before.idle) / (self.total - before.total))
+    }
 }
 
 /// Writes at this rate, whether or not earlier ones were answered; gives how long each took, in milliseconds.
