@@ -21,7 +21,8 @@
 //!                ┌──────▼──────┐
 //!                │    model    │   pure: references, versions, observed, decide, stamp, patch, index
 //!                └─────────────┘
-//!     run wires all of it; config reads flags; ops has metrics, health, Events, alerts and logs
+//!     run wires all of it, each review on a thread that is not the controller's; config reads flags;
+//!     ops has metrics, health, Events, alerts and logs
 //! ```
 //!
 //! # Where the truth is

@@ -64,11 +64,7 @@ impl Bed {
         bytes: usize,
     ) -> Self {
         let arena = Arena::new(&format!("bench-{name}")).await;
-        let value = "x".repeat(bytes);
-        each(secrets, async |name: String| {
-            arena.create(&secret(&name, &[("k", &value)])).await;
-        })
-        .await;
+        fill(&arena, secrets, bytes).await;
         let users: Vec<_> = users.into_iter().collect();
         each(users.clone(), async |(name, secret): (String, String)| {
             let pod =
@@ -99,6 +95,11 @@ impl Bed {
             stirred,
             observer,
         }
+    }
+
+    /// Creates more Secrets.
+    pub async fn more(&self, secrets: impl IntoIterator<Item = String>, bytes: usize) {
+        fill(&self.arena, secrets, bytes).await;
     }
 
     /// Has all workloads taken up: as the floor at once, else when reroll has done it; of others one cannot tell.
@@ -209,6 +210,14 @@ pub async fn each<T, F: Future<Output = ()>>(
     act: impl Fn(T) -> F,
 ) {
     stream::iter(all).for_each_concurrent(AT_ONCE, act).await;
+}
+
+async fn fill(arena: &Arena, secrets: impl IntoIterator<Item = String>, bytes: usize) {
+    let value = "x".repeat(bytes);
+    each(secrets, async |name: String| {
+        arena.create(&secret(&name, &[("k", &value)])).await;
+    })
+    .await;
 }
 
 async fn observe(

@@ -38,7 +38,7 @@ pub enum Scenario {
     StartLarge,
     /// A start with 80 MB of Secrets that nobody uses: 2,000 of 40 kB.
     StartUnreferenced,
-    /// Starts at several sizes.
+    /// Starts with 1,000, 10,000 and 50,000 Secrets and 100, 1,000 and 10,000 Deployments.
     Growth,
     /// A minute in which nothing changes, with 20,000 Secrets and 1,000 Deployments.
     Idle,
@@ -91,7 +91,7 @@ impl Scenario {
             Self::Start50k => start::run(contender, start::HUGE, repeat).await,
             Self::StartLarge => start::run(contender, start::LARGE, repeat).await,
             Self::StartUnreferenced => start::run(contender, start::UNREFERENCED, repeat).await,
-            Self::Growth => start::grow(contender, repeat).await,
+            Self::Growth => start::grow(contender).await,
             Self::Idle => start::idle(contender).await,
             Self::Admission => admission::run(contender).await,
             Self::Changes => changes::run(contender).await,

@@ -14,7 +14,7 @@ use crate::{
 const STANDING: usize = 200;
 /// Names that come and go.
 const PASSING: usize = 500;
-const LASTS: Duration = Duration::from_mins(5);
+const LASTS: Duration = Duration::from_mins(10);
 /// Acts in a row between two looks at the memory.
 const ROUND: usize = 250;
 

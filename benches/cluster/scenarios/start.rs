@@ -31,18 +31,19 @@ impl Size {
     }
 }
 
-pub(super) const MANY: Size = Size::new(20_000, 2 << 10, 1000);
-pub(super) const HUGE: Size = Size::new(50_000, 2 << 10, 10_000);
+/// Of most Secrets.
+const BYTES: usize = 2 << 10;
+
+pub(super) const MANY: Size = Size::new(20_000, BYTES, 1000);
+pub(super) const HUGE: Size = Size::new(50_000, BYTES, 10_000);
 pub(super) const LARGE: Size = Size::new(300, 1_000_000, 100);
 pub(super) const UNREFERENCED: Size = Size::new(2000, 40_000, 0);
 
-/// What grows: the Secrets, and then the workloads. [`HUGE`] is what comes next.
-const GROWING: [Size; 4] = [
-    Size::new(1000, 2 << 10, 100),
-    Size::new(10_000, 2 << 10, 100),
-    Size::new(10_000, 2 << 10, 1000),
-    Size::new(50_000, 2 << 10, 1000),
-];
+/// What grows, in a namespace for each number of workloads: the Secrets.
+const SECRETS: [usize; 3] = [1000, 10_000, 50_000];
+const WORKLOADS: [usize; 3] = [100, 1000, 10_000];
+/// Starts at each size, the floor's and the contender's by turns.
+const STARTS: usize = 3;
 
 const IDLE: Duration = Duration::from_mins(1);
 
@@ -51,20 +52,41 @@ static BEDS: Mutex<BTreeMap<(Size, String), Arc<Bed>>> = Mutex::const_new(BTreeM
 
 pub(super) async fn run(contender: &Contender, size: Size, repeat: usize) -> Samples {
     let mut samples = Samples::default();
-    let started = start(contender, size, repeat).await;
-    for (what, value) in started {
+    let bed = bed(contender, size).await;
+    if matches!(contender, Contender::Reroll) && repeat == 0 {
+        adopt(contender, &bed).await;
+    }
+    for (what, value) in start(contender, &bed).await {
         samples.add(what, value);
     }
     samples
 }
 
-/// A start at each size.
-pub(super) async fn grow(contender: &Contender, repeat: usize) -> Samples {
+/// Starts at each size. The floor's are made in the same namespace, for there is nothing that it changes.
+pub(super) async fn grow(contender: &Contender) -> Samples {
     let mut samples = Samples::default();
-    for size in GROWING {
-        for (what, value) in start(contender, size, repeat).await {
-            let at = format!("{} Secrets, {} workloads", size.secrets, size.workloads);
-            samples.add(&format!("{at}: {what}"), value);
+    if matches!(contender, Contender::Floor) {
+        return samples;
+    }
+    for workloads in WORKLOADS {
+        let [fewest, ..] = SECRETS;
+        let users =
+            numbered(workloads).zip(numbered(fewest).collect::<Vec<_>>().into_iter().cycle());
+        let bed = Bed::new("growth", contender, numbered(fewest), users, BYTES).await;
+        adopt(contender, &bed).await;
+        let mut before = fewest;
+        for secrets in SECRETS {
+            bed.more(numbered(secrets).skip(before), BYTES).await;
+            before = secrets;
+            for _ in 0..STARTS {
+                let at = |what: &str| format!("{secrets} Secrets, {workloads} workloads: {what}");
+                for (what, value) in start(&Contender::Floor, &bed).await {
+                    samples.of("floor", &at(what), value);
+                }
+                for (what, value) in start(contender, &bed).await {
+                    samples.add(&at(what), value);
+                }
+            }
         }
     }
     samples
@@ -103,22 +125,22 @@ async fn bed(contender: &Contender, size: Size) -> Arc<Bed> {
     bed
 }
 
-async fn start(contender: &Contender, size: Size, repeat: usize) -> Vec<(&'static str, f64)> {
-    let bed = bed(contender, size).await;
-    if matches!(contender, Contender::Reroll) && repeat == 0 {
-        // Adoption happens once, and is not what is measured.
-        let running = contender.start(&bed, |builder| builder).await;
-        bed.adopted(contender).await;
-        running.stop().await;
-    }
+/// Adoption happens once, and is not what is measured.
+async fn adopt(contender: &Contender, bed: &Bed) {
+    let running = contender.start(bed, |builder| builder).await;
+    bed.adopted(contender).await;
+    running.stop().await;
+}
+
+async fn start(contender: &Contender, bed: &Bed) -> Vec<(&'static str, f64)> {
     bed.quiet().await;
     let began = Instant::now();
-    let running = contender.start(&bed, |builder| builder).await;
+    let running = contender.start(bed, |builder| builder).await;
     if matches!(contender, Contender::Floor) {
         tokio::join!(
-            list::<Secret>(&bed),
-            list::<ConfigMap>(&bed),
-            list::<Deployment>(&bed)
+            list::<Secret>(bed),
+            list::<ConfigMap>(bed),
+            list::<Deployment>(bed)
         );
     }
     let took = ms(began.elapsed());
