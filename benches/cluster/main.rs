@@ -115,8 +115,11 @@ async fn main() {
 
 async fn measure(scenario: Scenario, contenders: &[Contender], repeats: usize) -> Report {
     let mut report = Report::default();
+    let all: Vec<_> = scenario.contenders(contenders).collect();
     for repeat in 0..repeats {
-        for contender in scenario.contenders(contenders) {
+        // Each is the first in its turn: those before leave objects behind, which the API server bears.
+        let (before, first) = all.split_at(repeat % all.len());
+        for contender in first.iter().chain(before) {
             eprintln!("{scenario}: {contender}, {} of {repeats}", repeat + 1);
             let samples = scenario.run(contender, repeat).await;
             report.add(&scenario.to_string(), &contender.to_string(), samples);
