@@ -1,5 +1,6 @@
 //! All ratios on one axis: 1 is what they are held against, left of it is less. The scale is logarithmic, so that twice and
-//! half are as far from 1. Counts are left out: they say what was done, not what it cost.
+//! half are as far from 1. Counts and shares are left out, for they say what was done and not how long it took, and so is
+//! a time of which another row says what is added to it.
 
 use plotters::{prelude::*, style::text_anchor::HPos};
 
@@ -30,9 +31,12 @@ pub(super) fn groups(report: &Report) -> Vec<Group> {
     let mut groups = Vec::new();
     for (name, measured) in report.scenarios() {
         for (what, all) in &measured.values {
-            let Some((cost, _)) = what.rsplit_once(',') else {
+            let Some((cost, unit)) = what.rsplit_once(", ") else {
                 continue;
             };
+            if unit == "%" || measured.values.contains_key(&format!("added to {what}")) {
+                continue;
+            }
             let against = match measured.against.as_str() {
                 FLOOR => String::new(),
                 other => format!(" (against {other})"),
