@@ -44,11 +44,16 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::{
+        sync::mpsc::{self, RecvTimeoutError},
+        time::Duration,
+    };
 
     use anyhow::bail;
 
     use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
 
     async fn listener() -> TcpListener {
         TcpListener::bind("127.0.0.1:0").await.unwrap()
@@ -67,6 +72,7 @@ mod tests {
         assert!(futures::poll!(&mut served).is_pending());
         // This thread, and its runtime with it, is busy until the other has closed the connection.
         let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         std::io::Read::read(&mut stream, &mut [0]).unwrap();
         let served = served.await.unwrap_err();
         assert_eq!(served.to_string(), "accepted by Some(\"server\")");
@@ -89,6 +95,7 @@ mod tests {
         assert!(futures::poll!(&mut served).is_pending());
         drop(served);
         // What it held is let go of.
-        released.recv().unwrap_err();
+        let released = released.recv_timeout(PATIENCE);
+        assert_eq!(released, Err(RecvTimeoutError::Disconnected));
     }
 }
