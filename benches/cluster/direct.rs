@@ -21,7 +21,7 @@ use kube::{
 use reroll::model::{
     DigestKey, Observed, SourceName,
     annotation::FIELD_MANAGER,
-    observed::{Entries, Entry, FORMAT, KeyMarks, Mark},
+    observed::{Entries, Entry, FORMAT, Formers, KeyMarks, Mark},
     patch,
     version::Digest,
     workload::{KINDS, Workload},
@@ -69,6 +69,7 @@ impl Direct {
             restarted_for: String::new(),
             entries: Entries::from_iter([(SourceName::secret(secret), seen)]),
             fold: None,
+            formers: Formers::none(),
         };
         let patch = patch::record(&KINDS[0], &workload, &observed.print(&self.key));
         self.write(name, patch, observed).await;

@@ -7,11 +7,12 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use reroll::model::{
     Index, Outcome, Policy, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
     annotation::RESTART_ON,
-    decide::{Known, Lookup, Subject, decide},
+    decide::{Known, Lookup, Pods, Subject, decide},
     index::PREVIEWED,
+    observed::Templates,
     policy::Defaults,
     source::{References, references},
-    workload::{KINDS, Workload},
+    workload::{KINDS, OlderPods, Workload},
 };
 use serde_json::{Value, json};
 
@@ -132,6 +133,18 @@ fn subject<'a>(uses: &'a References, policy: &'a Policy) -> Subject<'a> {
         restarted_for: Some(""),
         uses,
         policy,
-        started: None,
+        templates: Templates {
+            now: uses,
+            before: None,
+        },
+        widened: None,
+        pods: Pods {
+            started: None,
+            ages: None,
+            older: OlderPods::Gone,
+            formers_gone: false,
+            outlive_marks: false,
+        },
+        sequence: 0,
     }
 }

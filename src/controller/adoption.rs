@@ -63,7 +63,7 @@ impl Controller {
             .map(|source| Cause::plain(CauseKind::Outdated, Some(source)))
             .collect();
         Some(restart_for(
-            &tracked.subject(tracked.uses()),
+            &tracked.subject(key.kind, tracked.uses()),
             observed,
             causes,
             index.key(),
@@ -177,7 +177,7 @@ impl Controller {
         Ok(made.map(|time| time.0.as_second()).max())
     }
 
-    async fn object(&self, key: &WorkloadKey) -> Result<Option<DynamicObject>, ()> {
+    pub(super) async fn object(&self, key: &WorkloadKey) -> Result<Option<DynamicObject>, ()> {
         let api = self.workloads(key);
         let answer: Result<_, _> = timeout(self.request_timeout, api.get_opt(&key.name)).await;
         answer.map_err(drop)?.map_err(drop)
@@ -186,7 +186,7 @@ impl Controller {
 
 /// What selects a workload's pods. Kinds that not every cluster has may mean something else by `spec.selector`, or
 /// write it otherwise; one that would select everything is none. Then it is the labels that the template gives.
-fn selector(kind: Kind, object: &DynamicObject) -> Option<Selector> {
+pub(super) fn selector(kind: Kind, object: &DynamicObject) -> Option<Selector> {
     let own = object.data.pointer("/spec/selector").and_then(|selector| {
         let selector: LabelSelector = serde_json::from_value(selector.clone()).ok()?;
         let selects = selector.match_labels.is_some() || selector.match_expressions.is_some();

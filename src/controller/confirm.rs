@@ -22,8 +22,9 @@ pub(super) enum Unconfirmed {
 impl Controller {
     /// Judges again, with the API server's own word where the watches are behind.
     pub(super) async fn confirm(&self, key: &WorkloadKey) -> Result<Judged, Unconfirmed> {
+        self.look_for_formers(key).await;
         let mut judged = self.state.index_mut().judge(key, &Overlay::new());
-        for _ in 0..2 {
+        for _ in 0..3 {
             let Some(decision) = &judged.decision else {
                 return Ok(judged);
             };
@@ -41,6 +42,13 @@ impl Controller {
                     let started = started.map_err(|()| Unconfirmed::NoAnswer)?;
                     let mut index = self.state.index_mut();
                     index.set_started(key, started);
+                    judged = index.judge(key, &Overlay::new());
+                }
+                Outcome::Undecided(Undecided::AskAges) => {
+                    let ages = self.ages(key, &decision.missing).await;
+                    let ages = ages.map_err(|()| Unconfirmed::NoAnswer)?;
+                    let mut index = self.state.index_mut();
+                    index.set_ages(key, ages);
                     judged = index.judge(key, &Overlay::new());
                 }
                 _ => return Ok(judged),

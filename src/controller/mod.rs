@@ -6,6 +6,7 @@
 //! leisure ([`housekeeping`]). At start-up, and every now and then, every workload is judged ([`reconcile`]).
 
 pub mod adoption;
+mod ages;
 mod confirm;
 pub mod digest_key;
 mod failure;
@@ -306,14 +307,17 @@ impl Controller {
         }
         let due = matches!(
             decision.outcome,
-            Outcome::Restart | Outcome::Undecided(Undecided::Behind | Undecided::AskPods)
+            Outcome::Restart
+                | Outcome::Undecided(Undecided::Behind | Undecided::AskPods | Undecided::AskAges)
         );
+        // What is suspended is looked at all the same, so that it is seen to be pending.
+        let asks = decision.outcome == Outcome::Undecided(Undecided::AskAges);
         if !due {
             // Data was put back, or another replica was faster.
             if self.intents().settled(key) {
                 self.state.metrics.intent_ended(IntentOutcome::Void);
             }
-        } else if !judged.suspended {
+        } else if asks || !judged.suspended {
             let (settle, longest) = self.quiet_period(judged);
             let now = Instant::now();
             match occasion {

@@ -13,17 +13,21 @@
 mod cause;
 mod compare;
 mod folded;
+mod gains;
 mod rules;
 mod view;
 
-use self::rules::{Rule, Step};
 pub use self::{
     cause::{Cause, CauseKind},
-    view::{Known, Lookup, Subject},
+    view::{Ages, Known, Lookup, Pods, Subject},
+};
+use self::{
+    gains::Gains,
+    rules::{Rule, Step},
 };
 use super::{
     fold::Fold,
-    observed::{Entries, Observed},
+    observed::{Entries, Formers, Observed},
     rotation,
     source::{References, SourceName},
     version::DigestKey,
@@ -45,6 +49,8 @@ pub enum Undecided {
     Behind,
     /// Whether its pods have ever started must be looked up first.
     AskPods,
+    /// How old the pods are that use what the template gained must be looked up first.
+    AskAges,
     /// The opt-in cannot be read.
     Unreadable,
 }
@@ -73,6 +79,7 @@ impl Outcome {
             Self::Undecided(Undecided::Unsynced) => "undecided_unsynced",
             Self::Undecided(Undecided::Behind) => "undecided_behind",
             Self::Undecided(Undecided::AskPods) => "undecided_ask_pods",
+            Self::Undecided(Undecided::AskAges) => "undecided_ask_ages",
             Self::Undecided(Undecided::Unreadable) => "undecided_unreadable",
             Self::Keep => "keep",
             Self::Record => "record",
@@ -91,7 +98,7 @@ pub struct Decision {
     pub causes: Vec<Cause>,
     /// What `observed` becomes; `None` where nothing was decided.
     pub next: Option<Observed>,
-    /// The sources that are absent, or known only in an older version.
+    /// The sources that are absent, or known only in an older version; or those whose pods must be looked at.
     pub missing: Vec<SourceName>,
 }
 
@@ -126,16 +133,21 @@ pub fn decide<'a>(
         Known::OtherKey(observed) if belongs(observed, subject) => (Some(observed), false),
         _ => (None, true),
     };
+    let none = Formers::none();
+    let formers = before.map_or(&none, |observed| subject.formers(observed));
     let rule = Rule {
         policy: subject.policy,
-        started: subject.started,
+        started: subject.pods.started,
         comparable,
+        gains: Gains::new(subject, before, formers),
     };
     let mut steps = Vec::new();
     let (mut kept, mut rolled) = (Entries::new(), Entries::new());
     let mut folded = References::new();
     for (source, usage) in subject.uses {
         let entry = before.and_then(|observed| observed.entries.get(source));
+        let regained = formers.regained(source, usage, entry);
+        let entry = regained.as_ref().or(entry);
         if entry.is_none() && before.is_some_and(|observed| observed.fold.is_some()) {
             folded.insert(source.clone(), usage.clone());
             continue;
@@ -146,9 +158,11 @@ pub fn decide<'a>(
         rolled.extend(verdict.rolled.map(|entry| (source.clone(), entry)));
     }
     let mut fold = Fate::None;
+    let mut refolds = false;
     if let Some(old) = before.and_then(|observed| observed.fold.as_ref()) {
         let judged = rule.judge_fold(old, &folded, live, key);
         steps.extend(judged.steps);
+        refolds = judged.other_names;
         match judged.kept {
             Some(standing) => fold = Fate::Kept(standing, judged.as_if),
             None => kept.extend(judged.as_if),
@@ -159,7 +173,13 @@ pub fn decide<'a>(
         let cause = Cause::plain(CauseKind::RolledBack, None);
         steps.push((Vec::new(), Step::Restart(cause)));
     }
-    combine(subject, before, steps, kept, rolled, fold, key)
+    let next = Next {
+        kept,
+        rolled,
+        fold,
+        refolds,
+    };
+    combine(subject, before, steps, next, key)
 }
 
 /// Whether an `observed` is this workload's own, and not a copy that came with another's manifest.
@@ -180,13 +200,38 @@ enum Fate {
     Kept(Fold, Entries),
 }
 
+/// What `observed` becomes, one way or the other.
+struct Next {
+    /// The entries if nothing restarts.
+    kept: Entries,
+    /// The entries with a restart.
+    rolled: Entries,
+    fold: Fate,
+    /// The fold holds other sources than before.
+    refolds: bool,
+}
+
+impl Next {
+    /// What is former afterwards.
+    fn formers(&self, subject: &Subject, before: Option<&Observed>, restart: bool) -> Formers {
+        let Some(before) = before.filter(|_| !subject.pods.older.are_gone()) else {
+            return Formers::none();
+        };
+        let formers = subject.formers_after(before, restart);
+        // What a fold lost cannot be told by name.
+        if self.refolds && !restart && subject.templates.before.is_none() {
+            formers.and_more()
+        } else {
+            formers
+        }
+    }
+}
+
 fn combine(
     subject: &Subject,
     before: Option<&Observed>,
     steps: Vec<(Vec<SourceName>, Step)>,
-    kept: Entries,
-    rolled: Entries,
-    fold: Fate,
+    parts: Next,
     key: &DigestKey,
 ) -> Decision {
     let (mut causes, mut missing, mut unsure) = (Vec::new(), Vec::new(), Vec::new());
@@ -221,29 +266,37 @@ fn combine(
     if restart && !unsure.is_empty() {
         return Decision::undecided(Undecided::Behind, unsure);
     }
+    let formers = parts.formers(subject, before, restart);
     let mut next = Observed {
         format: before.map_or(key.format(), |old| old.format),
         key_id: key.id().to_owned(),
         workload_uid: subject.uid.to_owned(),
         created_at: None,
-        sequence: before.map_or(0, |old| old.sequence),
+        sequence: before.map_or(subject.sequence, |old| old.sequence),
         restarted_for: match (before, subject.restarted_for) {
             (Some(old), _) => old.restarted_for.clone(),
             (None, Some(mark)) => mark.to_owned(),
             (None, None) => String::new(),
         },
-        entries: if restart { rolled } else { kept },
+        entries: if restart { parts.rolled } else { parts.kept },
         fold: None,
+        formers,
     };
     // What has no mark of its own begins a chain of marks here, for it may have had one before.
     if restart || (before.is_none() && subject.restarted_for.is_none()) {
         next.restarted_for = fresh(subject, before, &next, key);
     }
-    let next = match fold {
+    let next = match parts.fold {
         Fate::Kept(fold, now) if !restart => next.beside(&fold, &now, key, subject.uses),
         _ => next.fitted(key, subject.uses, &missing),
     };
-    let changed = before != Some(&next);
+    // That what was former is gone is written with the next write, not by one of its own.
+    let changed = match before {
+        Some(before) if *subject.formers(before) != before.formers => {
+            before.forgetting(subject) != next
+        }
+        before => before != Some(&next),
+    };
     let outcome = match (restart, waits, changed) {
         (true, ..) => Outcome::Restart,
         (_, true, _) => Outcome::Wait,
@@ -253,17 +306,20 @@ fn combine(
     Decision {
         outcome,
         causes,
-        next: Some(if changed { numbered(next, key) } else { next }),
+        next: Some(match before {
+            Some(before) if !changed => before.clone(),
+            _ => numbered(next, key),
+        }),
         missing,
     }
 }
 
-/// The same as the next in the sequence of this workload, in the format of this release.
+/// The same as the next in the sequence of this workload, in a format of this release.
 pub(super) fn numbered(observed: Observed, key: &DigestKey) -> Observed {
+    let sequence = observed.sequence.saturating_add(1);
     Observed {
-        format: key.format(),
-        sequence: observed.sequence.saturating_add(1),
-        ..observed
+        sequence,
+        ..observed.in_format(key.format())
     }
 }
 
@@ -277,6 +333,7 @@ pub fn restart_for(
 ) -> Decision {
     let mut next = observed.clone();
     next.restarted_for = fresh(subject, Some(observed), observed, key);
+    next.formers = subject.formers_after(observed, true);
     Decision {
         outcome: Outcome::Restart,
         causes,

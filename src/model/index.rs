@@ -36,7 +36,7 @@ use self::{
 use super::{
     annotation::RESTART_ON,
     conventions::Conventions,
-    decide::Lookup,
+    decide::{Ages, Lookup},
     observed::Reading,
     policy::{Defaults, Rules},
     source::{References, SourceKey, SourceKind, SourceName},
@@ -144,9 +144,12 @@ impl Index {
             }
             Some(Source::Present(known)) => {
                 recreated = known.uid != version.uid;
-                changed =
-                    recreated || known.whole != version.whole || known.counts() != version.counts();
-                **known = version;
+                let counts = known.counts() != version.counts();
+                changed = recreated || known.whole != version.whole || counts;
+                let before = std::mem::replace(&mut **known, version);
+                if counts {
+                    space.begin_to_count(&key.source, &before);
+                }
             }
             Some(Source::Tombstone { last, .. }) => {
                 recreated = last.as_ref().is_some_and(|last| last.uid != version.uid);
@@ -362,6 +365,20 @@ impl Index {
     pub fn set_started(&mut self, key: &WorkloadKey, started: bool) {
         if let Some(tracked) = self.tracked_mut(key) {
             tracked.started = Some(started);
+        }
+    }
+
+    /// Takes in how old the pods are that use what the template gained.
+    pub fn set_ages(&mut self, key: &WorkloadKey, ages: Ages) {
+        if let Some(tracked) = self.tracked_mut(key) {
+            tracked.ages = Some(Box::new(ages));
+        }
+    }
+
+    /// Takes in that no pod has what is former of a workload.
+    pub fn forget_formers(&mut self, key: &WorkloadKey) {
+        if let Some(tracked) = self.tracked_mut(key) {
+            tracked.forget_formers();
         }
     }
 

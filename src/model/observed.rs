@@ -5,23 +5,24 @@
 //! digest key and a sequence number: a forged one is told from ours, and an old one that was put back (`kubectl
 //! rollout undo` copies a `ReplicaSet`'s annotations) is told from the newest.
 //!
-//! Invariants: printing what was read gives the same text; a format newer than [`FORMAT`] is never rewritten; the text
-//! is at most [`LIMIT`] bytes, for which entries are folded ([`super::fold`]).
+//! Invariants: printing what was read gives the same text; a format that is not known is never rewritten; a new element
+//! raises the format, and only where it occurs; the MAC stands last and covers the text before it, in every format; the
+//! text is at most [`LIMIT`] bytes, for which entries are folded ([`super::fold`]).
 
 mod fitted;
-
-use std::collections::BTreeMap;
+mod former;
+mod wire;
 
 use litemap::LiteMap;
-use serde::{Deserialize, Serialize};
 
+pub use self::former::{FORMER_FORMAT, FORMER_LIMIT, Formers, Templates};
 use super::{
     fold::Fold,
     source::{Need, SourceName, Usage},
-    version::{Digest, DigestKey, Version, used_keys},
+    version::{Digest, Version, used_keys},
 };
 
-/// The format this release writes.
+/// The format this release writes where nothing asks for a newer one.
 pub const FORMAT: u64 = 1;
 /// The most bytes an `observed` annotation has.
 pub const LIMIT: usize = 16 * 1024;
@@ -133,6 +134,8 @@ pub struct Observed {
     pub entries: Entries,
     /// What did not fit into `entries`, combined.
     pub fold: Option<Fold>,
+    /// What the template used before, and pods of an older template may have.
+    pub formers: Formers,
 }
 
 /// What an annotation's text turned out to be.
@@ -142,210 +145,37 @@ pub enum Reading {
     Genuine(Observed),
     /// Written by reroll under the key before, whose digests can be compared too.
     Previous(Observed),
-    /// Written under another key: uids can be compared, digests cannot.
+    /// Written under another key: uids can be compared, digests cannot. Of a format that is not known there are neither.
     OtherKey(Observed),
-    /// Written by a newer release.
+    /// Written by a newer release, in this format.
     Newer(u64),
     /// Not written by reroll, or damaged.
     Foreign,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Wire {
-    v: u64,
-    k: String,
-    r#for: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    at: Option<i64>,
-    n: u64,
-    rf: String,
-    #[serde(default)]
-    s: BTreeMap<String, WireEntry>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    f: Option<Fold>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    m: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum WireEntry {
-    Absent(WireAbsent),
-    Seen {
-        u: String,
-        r: u64,
-        d: BTreeMap<String, String>,
-    },
-    Deleted {
-        x: String,
-        r: u64,
-    },
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum WireAbsent {
-    Waiting,
-    Unknown,
-}
-
-const WAITING: &str = "w";
-const UNKNOWN: &str = "u";
-
 impl Observed {
-    /// Reads the annotation's text.
-    pub fn read(text: &str, key: &DigestKey) -> Reading {
-        #[derive(Deserialize)]
-        struct Format {
-            v: u64,
-        }
-        match serde_json::from_str::<Format>(text) {
-            Ok(Format { v }) if v > key.format() => return Reading::Newer(v),
-            // There has been one format so far, so every older one reads like it.
-            Ok(Format { v: 1.. }) => {}
-            Ok(Format { v: 0 }) | Err(_) => return Reading::Foreign,
-        }
-        let Ok(mut wire) = serde_json::from_str::<Wire>(text) else {
-            return Reading::Foreign;
-        };
-        // Only what would be printed again exactly so: else a damaged field that has a default would read as absent.
-        if wire.text() != text {
-            return Reading::Foreign;
-        }
-        let mac = wire.m.take();
-        let made_with = key.by_id(&wire.k);
-        if made_with.is_some_and(|key| mac != Some(wire.mac(key))) {
-            return Reading::Foreign;
-        }
-        let current = wire.k == key.id();
-        match (Self::from_wire(wire), made_with) {
-            (Some(observed), Some(_)) if current => Reading::Genuine(observed),
-            (Some(observed), Some(_)) => Reading::Previous(observed),
-            (Some(observed), None) => Reading::OtherKey(observed),
-            (None, _) => Reading::Foreign,
-        }
-    }
-
     /// Whether it can be a workload's own, and not a copy of another's: it was made for its uid, or at a CREATE.
     pub fn is_of(&self, uid: &str) -> bool {
         self.workload_uid.is_empty() || self.workload_uid == uid
     }
 
-    /// The annotation's text, under the key whose digests it has.
-    pub fn print(&self, key: &DigestKey) -> String {
-        let mut wire = self.to_wire();
-        wire.m = Some(wire.mac(key.by_id(&self.key_id).unwrap_or(key)));
-        wire.text()
-    }
-
-    fn to_wire(&self) -> Wire {
-        Wire {
-            v: self.format,
-            k: self.key_id.clone(),
-            r#for: self.workload_uid.clone(),
-            at: self.created_at,
-            n: self.sequence,
-            rf: self.restarted_for.clone(),
-            s: self
-                .entries
-                .iter()
-                .map(|(name, entry)| (name.to_string(), WireEntry::of(entry)))
-                .collect(),
-            f: self.fold.clone(),
-            m: None,
+    /// The same without the former entries that do not count any more.
+    pub(super) fn forgetting(&self, subject: &super::decide::Subject) -> Self {
+        Self {
+            formers: subject.formers(self).clone(),
+            ..self.clone()
         }
     }
 
-    fn from_wire(wire: Wire) -> Option<Self> {
-        let mut entries = Entries::with_capacity(wire.s.len());
-        for (name, entry) in wire.s {
-            entries.insert(name.parse().ok()?, entry.into_entry()?);
-        }
-        Some(Self {
-            format: wire.v,
-            key_id: wire.k,
-            workload_uid: wire.r#for,
-            created_at: wire.at,
-            sequence: wire.n,
-            restarted_for: wire.rf,
-            entries,
-            fold: wire.f,
-        })
-    }
-}
-
-impl Wire {
-    fn text(&self) -> String {
-        // Only maps with keys that are no strings cannot be printed, and there are none.
-        serde_json::to_string(self).unwrap_or_default()
-    }
-
-    fn mac(&self, key: &DigestKey) -> String {
-        key.digest([b"observed".as_slice(), self.text().as_bytes()])
-            .to_string()
-    }
-}
-
-impl WireEntry {
-    fn of(entry: &Entry) -> Self {
-        match entry {
-            Entry::Waiting => Self::Absent(WireAbsent::Waiting),
-            Entry::Unknown => Self::Absent(WireAbsent::Unknown),
-            Entry::Deleted {
-                uid,
-                resource_version,
-            } => Self::Deleted {
-                x: uid.clone(),
-                r: *resource_version,
-            },
-            Entry::Seen {
-                uid,
-                resource_version,
-                marks,
-            } => {
-                let print = |mark: &Mark| match mark {
-                    Mark::Seen(digest) => digest.to_string(),
-                    Mark::Waiting => WAITING.to_owned(),
-                    Mark::Unknown => UNKNOWN.to_owned(),
-                };
-                let d = marks
-                    .iter()
-                    .map(|(key, mark)| (key.clone(), print(mark)))
-                    .collect();
-                Self::Seen {
-                    u: uid.clone(),
-                    r: *resource_version,
-                    d,
-                }
-            }
-        }
-    }
-
-    fn into_entry(self) -> Option<Entry> {
-        Some(match self {
-            Self::Absent(WireAbsent::Waiting) => Entry::Waiting,
-            Self::Absent(WireAbsent::Unknown) => Entry::Unknown,
-            Self::Deleted { x, r } => Entry::Deleted {
-                uid: x,
-                resource_version: r,
-            },
-            Self::Seen { u, r, d } => {
-                let mark = |text: &str| match text {
-                    WAITING => Some(Mark::Waiting),
-                    UNKNOWN => Some(Mark::Unknown),
-                    digest => Digest::parse(digest).map(Mark::Seen),
-                };
-                let mut marks = KeyMarks::with_capacity(d.len());
-                for (key, text) in d {
-                    marks.insert(key, mark(&text)?);
-                }
-                Entry::Seen {
-                    uid: u,
-                    resource_version: r,
-                    marks,
-                }
-            }
-        })
+    /// The same in the oldest format that can say it; `plain`: the format for what needs no newer one.
+    #[must_use]
+    pub(super) fn in_format(self, plain: u64) -> Self {
+        let format = if self.formers.is_empty() {
+            plain
+        } else {
+            plain.max(FORMER_FORMAT)
+        };
+        Self { format, ..self }
     }
 }
 

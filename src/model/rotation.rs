@@ -21,22 +21,22 @@ pub fn rekey<'a>(
     live: &dyn Fn(&SourceName) -> Lookup<'a>,
     key: &DigestKey,
 ) -> Observed {
-    let entries = observed.entries.iter().map(|(source, entry)| {
-        let entry = match entry {
-            Entry::Seen {
-                uid,
-                resource_version,
-                marks,
-            } => Entry::Seen {
-                uid: uid.clone(),
-                resource_version: *resource_version,
-                marks: marks_of(marks, last_known(live(source))),
-            },
-            other => other.clone(),
-        };
-        (source.clone(), entry)
-    });
-    let entries = entries.collect();
+    let rekeyed = |source: &SourceName, entry: &Entry| match entry {
+        Entry::Seen {
+            uid,
+            resource_version,
+            marks,
+        } => Entry::Seen {
+            uid: uid.clone(),
+            resource_version: *resource_version,
+            marks: marks_of(marks, last_known(live(source))),
+        },
+        other => other.clone(),
+    };
+    let entries = observed.entries.iter();
+    let entries = entries
+        .map(|(source, entry)| (source.clone(), rekeyed(source, entry)))
+        .collect();
     let folded = uses
         .iter()
         .filter(|(source, _)| !observed.entries.contains_key(*source))
@@ -45,6 +45,7 @@ pub fn rekey<'a>(
     let fold = observed.fold.as_ref();
     Observed {
         fold: fold.map(|fold| fold_of(fold, &folded, live, key)),
+        formers: observed.formers.map(&rekeyed),
         entries,
         ..observed.clone()
     }

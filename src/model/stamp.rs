@@ -14,10 +14,11 @@ use kube::core::DynamicObject;
 use super::{
     annotation::{LAST_RESTART, OBSERVED},
     decide::{CREATE_WINDOW, Known, Lookup, Subject, belongs, fresh, numbered},
-    observed::{Entries, Entry, Mark, Observed, Reading},
+    observed::{Entries, Entry, Formers, Mark, Observed, Reading},
+    policy::OnRecreate,
     rotation,
     source::{Need, SourceName, Usage},
-    version::DigestKey,
+    version::{DigestKey, used_keys},
     workload::{Kind, Marks},
 };
 
@@ -82,17 +83,31 @@ pub fn stamp_update<'a>(
         }
     };
     // Sources are judged one by one even where the old entries are folded: the fold then differs or not as a whole.
-    let old = |source: &SourceName| before.and_then(|observed| observed.entries.get(source));
-    let (entries, advanced, waiting) = entries(subject, &old, live);
+    let none = Formers::none();
+    let old = Old {
+        entries: before.map(|observed| &observed.entries),
+        formers: before.map_or(&none, |observed| subject.formers(observed)),
+        suspended: subject.policy.suspend,
+        content: subject.policy.on_recreate == OnRecreate::Content,
+    };
+    let Recorded {
+        entries,
+        advanced,
+        waiting,
+        pending,
+    } = entries(subject, &old, live);
     let mut next = Observed {
         format: before.map_or(key.format(), |observed| observed.format),
         key_id: key.id().to_owned(),
         workload_uid: subject.uid.to_owned(),
         created_at: None,
-        sequence: before.map_or(0, |observed| observed.sequence),
+        sequence: before.map_or(subject.sequence, |observed| observed.sequence),
         restarted_for: subject.restarted_for.unwrap_or_default().to_owned(),
         entries,
         fold: None,
+        formers: before.map_or(Formers::none(), |before| {
+            subject.formers_after(before, false)
+        }),
     };
     let old_fold = before.and_then(|observed| observed.fold.as_ref());
     let fitted = |next: &Observed| {
@@ -108,6 +123,10 @@ pub fn stamp_update<'a>(
     let undone = before.is_some_and(|observed| subject.is_undone(observed));
     if before.is_none() || advanced || refolded || undone {
         next.restarted_for = fresh(subject, before, &next, key);
+        next.formers = before.map_or(Formers::none(), |before| {
+            subject.formers_after(before, true)
+        });
+        next.entries.extend(pending);
     }
     let mut observed = fitted(&next);
     if before != Some(&observed) {
@@ -142,7 +161,10 @@ pub fn stamp_create<'a>(
     now: i64,
     key: &DigestKey,
 ) -> Stamp {
-    let (entries, _, waiting) = entries(subject, &|_| None, live);
+    let none = Formers::none();
+    let Recorded {
+        entries, waiting, ..
+    } = entries(subject, &Old::nothing(&none), live);
     let at = match present {
         Some(Reading::Genuine(observed)) if observed.workload_uid.is_empty() => observed.created_at,
         _ => None,
@@ -159,6 +181,7 @@ pub fn stamp_create<'a>(
         restarted_for: subject.restarted_for.unwrap_or_default().to_owned(),
         entries,
         fold: None,
+        formers: Formers::none(),
     };
     Stamp {
         restarted_for: observed.restarted_for.clone(),
@@ -167,30 +190,112 @@ pub fn stamp_create<'a>(
     }
 }
 
-fn entries<'a, 'b>(
-    subject: &Subject,
-    old: &dyn Fn(&SourceName) -> Option<&'b Entry>,
-    live: &dyn Fn(&SourceName) -> Lookup<'a>,
-) -> (Entries, bool, Vec<SourceName>) {
-    let (mut entries, mut advanced, mut waiting) = (Entries::new(), false, Vec::new());
+/// What the write starts from.
+struct Old<'a> {
+    entries: Option<&'a Entries>,
+    formers: &'a Formers,
+    /// Nothing is to roll: what changed stays pending.
+    suspended: bool,
+    /// Only other data is a change, whatever the uid.
+    content: bool,
+}
+
+impl<'a> Old<'a> {
+    fn nothing(formers: &'a Formers) -> Self {
+        Self {
+            entries: None,
+            formers,
+            suspended: false,
+            content: false,
+        }
+    }
+
+    fn entry(&self, source: &SourceName) -> Option<&'a Entry> {
+        self.entries?.get(source)
+    }
+
+    /// What the entry becomes of something that the template gains again.
+    fn regain(&self, former: &Entry, now: &Entry) -> Regained {
+        let same = same_versions(former, now) || (self.content && same_data(former, now));
+        if same {
+            Regained::Same(with_keys_of(former, now))
+        } else if self.suspended || matches!(now, Entry::Waiting | Entry::Unknown) {
+            Regained::Pending(with_new_keys_of(former, now))
+        } else {
+            Regained::Changed
+        }
+    }
+}
+
+/// What the template gained again. Pods of the old template may be back with it, and they have what they had.
+enum Regained {
+    /// That is what there is.
+    Same(Entry),
+    /// That is not what there is, and nothing is to roll for it now: it is absent, or the workload is suspended.
+    Pending(Entry),
+    /// That is not what there is.
+    Changed,
+}
+
+/// The entries that a write records.
+#[derive(Default)]
+struct Recorded {
+    entries: Entries,
+    /// Something is other than it was, so that a fresh mark is due.
+    advanced: bool,
+    /// Required and absent.
+    waiting: Vec<SourceName>,
+    /// What stays as pods of an older template have it, with what it is where new pods start after all.
+    pending: Vec<(SourceName, Entry)>,
+}
+
+fn entries<'a>(subject: &Subject, old: &Old, live: &dyn Fn(&SourceName) -> Lookup<'a>) -> Recorded {
+    let mut recorded = Recorded::default();
     for (source, usage) in subject.uses {
-        let before = old(source);
+        let entry = old.entry(source);
+        let regained = old.formers.regained(source, usage, entry);
+        let before = regained.as_ref().or(entry);
+        // Of what was dropped and is not remembered nobody knows what pods have.
+        recorded.advanced |= old.formers.is_incomplete() && lacks(before, usage);
         let Some(now) = entry_now(source, usage, before, live(source).of_data()) else {
             continue;
         };
+        if let Some(former) = &regained {
+            match old.regain(former, &now) {
+                Regained::Same(entry) => {
+                    recorded.entries.insert(source.clone(), entry);
+                    continue;
+                }
+                Regained::Pending(entry) => {
+                    recorded.entries.insert(source.clone(), entry);
+                    recorded.pending.push((source.clone(), now));
+                    continue;
+                }
+                Regained::Changed => {}
+            }
+        }
         let same = before.is_none_or(|before| same_versions(before, &now));
-        advanced |= !same;
+        recorded.advanced |= !same;
         // Nobody provides anything before pods mount it.
         if is_waiting(&now) && source.kind.is_one_object() {
-            waiting.push(source.clone());
+            recorded.waiting.push(source.clone());
         }
         let entry = match before {
             Some(before) if same => with_keys_of(before, &now),
             _ => now,
         };
-        entries.insert(source.clone(), entry);
+        recorded.entries.insert(source.clone(), entry);
     }
-    (entries, advanced, waiting)
+    recorded
+}
+
+/// Whether an entry has nothing of a key that is used.
+fn lacks(entry: Option<&Entry>, usage: &Usage) -> bool {
+    match entry {
+        None => true,
+        Some(Entry::Seen { marks, .. }) => used_keys(usage).any(|key| !marks.contains_key(key)),
+        Some(_) => false,
+    }
 }
 
 /// The entry for pods that start now; `None` where nothing is known, so that it is adopted later.
@@ -223,20 +328,20 @@ fn entry_now(
 
 fn same_versions(before: &Entry, now: &Entry) -> bool {
     match (before, now) {
-        (
-            Entry::Seen {
-                uid: a, marks: old, ..
-            },
-            Entry::Seen {
-                uid: b, marks: new, ..
-            },
-        ) => {
-            a == b
-                && new
-                    .iter()
-                    .all(|(key, mark)| old.get(key).is_none_or(|old| old == mark))
+        (Entry::Seen { uid: a, .. }, Entry::Seen { uid: b, .. }) => {
+            a == b && same_data(before, now)
         }
         _ => before == now,
+    }
+}
+
+/// Whether the data is the same, whatever the uid.
+fn same_data(before: &Entry, now: &Entry) -> bool {
+    match (before, now) {
+        (Entry::Seen { marks: old, .. }, Entry::Seen { marks: new, .. }) => new
+            .iter()
+            .all(|(key, mark)| old.get(key).is_none_or(|old| old == mark)),
+        _ => false,
     }
 }
 
@@ -269,6 +374,19 @@ fn with_keys_of(before: &Entry, now: &Entry) -> Entry {
         }
         _ => before.clone(),
     }
+}
+
+/// The old entry with exactly the keys that are used now: as they were, and the new ones as they are.
+fn with_new_keys_of(before: &Entry, now: &Entry) -> Entry {
+    let mut entry = with_keys_of(before, now);
+    if let (Entry::Seen { marks, .. }, Entry::Seen { marks: old, .. }) = (&mut entry, before) {
+        for (key, mark) in marks {
+            if let Some(old) = old.get(key) {
+                *mark = *old;
+            }
+        }
+    }
+    entry
 }
 
 fn is_waiting(entry: &Entry) -> bool {

@@ -1,6 +1,6 @@
 //! What the tests of the core share: sources in a line, and a workload with the world around it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     ByteString,
@@ -11,11 +11,12 @@ use k8s_openapi::{
 use litemap::LiteMap;
 
 use super::{
-    decide::{Decision, Known, Lookup, Subject, decide},
-    observed::{Entry, Observed},
+    decide::{Ages, Decision, Known, Lookup, Pods, Subject, decide},
+    observed::{Entry, Formers, Observed, Templates},
     policy::{Defaults, OnDelete, OnRecreate, Policy},
     source::{Need, References, SourceKind, SourceName, Usage},
     version::{DigestKey, Version},
+    workload::OlderPods,
 };
 
 /// The namespace of everything.
@@ -157,6 +158,13 @@ pub(crate) struct World {
     pub(crate) started: Option<bool>,
     pub(crate) restarted_for: String,
     pub(crate) generation: i64,
+    /// What the template refers to, where that is not what is used.
+    pub(crate) template: Option<References>,
+    pub(crate) template_before: Option<References>,
+    pub(crate) widened: Option<BTreeSet<SourceName>>,
+    /// By default somebody looked, and no pod uses anything that the template gained.
+    pub(crate) ages: Option<Ages>,
+    pub(crate) older: OlderPods,
 }
 
 impl World {
@@ -169,6 +177,11 @@ impl World {
             started: Some(true),
             restarted_for: "rf-0".to_owned(),
             generation: 1,
+            template: None,
+            template_before: None,
+            widened: None,
+            ages: Some(Ages::new()),
+            older: OlderPods::Gone,
         }
     }
 
@@ -200,7 +213,19 @@ impl World {
             restarted_for: Some(&self.restarted_for),
             uses: &self.uses,
             policy: &self.policy,
-            started: self.started,
+            templates: Templates {
+                now: self.template.as_ref().unwrap_or(&self.uses),
+                before: self.template_before.as_ref(),
+            },
+            widened: self.widened.as_ref(),
+            pods: Pods {
+                started: self.started,
+                ages: self.ages.as_ref(),
+                older: self.older,
+                formers_gone: false,
+                outlive_marks: false,
+            },
+            sequence: 0,
         }
     }
 
@@ -233,6 +258,7 @@ impl World {
             restarted_for: self.restarted_for.clone(),
             entries: entries.into_iter().collect(),
             fold: None,
+            formers: Formers::none(),
         }
     }
 

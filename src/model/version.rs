@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use self::meta::written;
 pub use self::{meta::counts, objects::Shows};
 use super::{
-    observed::FORMAT,
+    observed::{FORMAT, FORMER_FORMAT},
     source::{SourceKey, SourceKind, SourceName, Usage},
 };
 
@@ -163,9 +163,14 @@ impl DigestKey {
         self.previous.as_deref()
     }
 
-    /// The format of `observed` that is written.
+    /// The format of an `observed` that needs no newer one.
     pub fn format(&self) -> u64 {
         self.format
+    }
+
+    /// The newest format of `observed` that is read.
+    pub fn newest_format(&self) -> u64 {
+        self.format.max(FORMER_FORMAT)
     }
 
     /// This key or the one before, whichever has the id.
@@ -332,6 +337,11 @@ impl Version {
         (self.ignored, self.matched)
     }
 
+    /// Whether it counts for a workload that uses it so.
+    pub fn counts_for(&self, usage: &Usage) -> bool {
+        !self.ignored && (self.matched || !usage.if_matched)
+    }
+
     /// Digest of one key, `None` where the source does not have it.
     pub fn key(&self, name: &str) -> Option<Digest> {
         let found = self
@@ -361,6 +371,15 @@ pub fn used_keys(usage: &Usage) -> impl Iterator<Item = &str> {
         .then_some(WHOLE)
         .into_iter()
         .chain(usage.keys.keys().map(String::as_str))
+}
+
+/// Whether a usage is recorded under this key, see [`used_keys`].
+pub fn uses_key(usage: &Usage, key: &str) -> bool {
+    if key == WHOLE {
+        usage.whole
+    } else {
+        usage.keys.contains_key(key)
+    }
 }
 
 /// Names a source of a namespace.

@@ -17,11 +17,11 @@ use serde_json::{Map, Value};
 pub use self::{
     batch::{Standing, is_suspended, replacement, run, run_name, runs_alone},
     kinds::{
-        CRON_JOB, DEPLOYMENT_CONFIG, JOB, KINDS, Kind, KindTwice, Kinds, Means, ROLLOUT, Revisions,
-        WorkloadKind,
+        CRON_JOB, Counts, DEPLOYMENT_CONFIG, JOB, KINDS, Kind, KindTwice, Kinds, Means, ROLLOUT,
+        Revisions, WorkloadKind,
     },
     marks::{Marks, RestartBy},
-    rollout::{Rollout, Stays},
+    rollout::{OlderPods, Rollout, Stays},
 };
 use super::{
     annotation::{
@@ -144,6 +144,8 @@ pub struct Workload {
     pub borrows: Option<Borrowed>,
     /// Whether its pods are those of its template.
     pub rollout: Rollout,
+    /// Whether pods of an older template are left.
+    pub older_pods: OlderPods,
     /// Which maps exist.
     pub shape: Shape,
     /// Bytes of all annotations but reroll's own three.
@@ -194,6 +196,7 @@ impl Workload {
             references: exact(references(template)),
             borrows: Borrowed::read(kind, object),
             rollout: Rollout::read(kind, meta.generation.unwrap_or(0), &object.data),
+            older_pods: OlderPods::read(kind, meta.generation.unwrap_or(0), &object.data),
             shape: Shape {
                 annotations: meta.annotations.is_some(),
                 template: template.is_object(),

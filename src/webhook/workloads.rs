@@ -5,6 +5,8 @@
 //! [`Write::to_read`] names. Only a write that changes the template of an opted-in
 //! workload, or opts one in, reads any.
 
+use std::collections::BTreeSet;
+
 use kube::core::DynamicObject;
 use serde_json::value::RawValue;
 
@@ -15,6 +17,7 @@ use crate::model::{
     decide::{Known, Outcome, Subject, decide},
     index::{Overlay, without_ignored},
     object::FromObject as _,
+    observed::Templates,
     patch,
     policy::{Complaint, Defaults, OnAdopt, Selection},
     source::References,
@@ -31,6 +34,8 @@ pub struct Write {
     complaints: Vec<Complaint>,
     /// What counts of what the new template uses.
     uses: References,
+    /// What the opt-in selects newly, where it changed and the template did not.
+    widened: Option<BTreeSet<SourceName>>,
     template_changed: bool,
 }
 
@@ -122,11 +127,18 @@ impl Write {
             namespace: request.namespace.clone(),
             name,
         };
-        let uses = match &policy.selection {
-            Selection::Some(rules) => index.select(&key, rules, &new.workload.references),
+        let select = |policy: &Policy, workload: &Workload| match &policy.selection {
+            Selection::Some(rules) => index.select(&key, rules, &workload.references),
             Selection::Off | Selection::Unreadable => References::new(),
         };
+        let uses = select(&policy, &new.workload);
         let old = old.as_ref().map(side);
+        let widened = old.as_ref().filter(|_| !template_changed).and_then(|old| {
+            let (before, _) = Policy::of(&old.workload, default);
+            let selected = select(&before, &old.workload);
+            let new = uses.keys().filter(|source| !selected.contains_key(source));
+            (before.selection != policy.selection).then(|| new.cloned().collect())
+        });
         Some(Self {
             key,
             old,
@@ -134,6 +146,7 @@ impl Write {
             policy,
             complaints,
             uses,
+            widened,
             template_changed,
         })
     }
@@ -231,7 +244,7 @@ impl Write {
                 };
             }
             let mark = own.restarted_for.as_deref().unwrap_or_default();
-            let subject = self.subject(&self.new, &uses);
+            let subject = self.subject(&self.new, &uses, index);
             let mark = subject.restarted_for.map(|_| mark);
             let subject = Subject {
                 restarted_for: mark,
@@ -251,7 +264,7 @@ impl Write {
             index.effective(&self.key, &old.workload)
         };
         let known: Known = known.as_ref().into();
-        let subject = self.subject(old, &uses);
+        let subject = self.subject(old, &uses, index);
         if self.template_changed {
             let stamp = stamp_update(&subject, known, &live, index.key());
             return self.stamped(base, subject.restarted_for, stamp, index, warnings);
@@ -277,7 +290,8 @@ impl Write {
         }
     }
 
-    fn subject<'a>(&'a self, side: &'a Side, uses: &'a References) -> Subject<'a> {
+    fn subject<'a>(&'a self, side: &'a Side, uses: &'a References, index: &Index) -> Subject<'a> {
+        let old = self.old.as_ref().map(|old| &old.workload);
         Subject {
             uid: &side.workload.uid,
             created: side.workload.created,
@@ -285,7 +299,14 @@ impl Write {
             restarted_for: side.workload.mark(),
             uses,
             policy: &self.policy,
-            started: None,
+            templates: Templates {
+                now: &self.new.workload.references,
+                before: old.map(|old| &old.references),
+            },
+            widened: self.widened.as_ref(),
+            // What the old object's status says: pods of the new template there are none yet.
+            pods: index.pods_of(&self.key, &side.workload),
+            sequence: old.map_or(0, |old| index.sequence_of(&self.key, old)),
         }
     }
 

@@ -3,11 +3,11 @@
 use crate::support::{Arena, OBSERVED, Recorder, RerollBuilder, deployment, eventually};
 
 const OLD: &str = "{\"v\":1,";
-const NEW: &str = "{\"v\":2,";
+const NEW: &str = "{\"v\":3,";
 
 /// The release after this one.
 fn later(builder: RerollBuilder) -> RerollBuilder {
-    builder.surroundings("UNDER_TEST_FORMAT", "2")
+    builder.surroundings("UNDER_TEST_FORMAT", "3")
 }
 
 async fn format_is(arena: &Arena, name: &str, format: &str) {

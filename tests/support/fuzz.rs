@@ -152,7 +152,9 @@ pub fn annotations(data: &[u8]) {
 
 fn observed(text: &str) {
     let reading = Observed::read(text, &key());
-    if let Reading::Genuine(observed) | Reading::OtherKey(observed) = reading {
+    if let Reading::Genuine(observed) | Reading::OtherKey(observed) = reading
+        && observed.format <= key().newest_format()
+    {
         let ours = observed.key_id == key().id();
         let printed = observed.print(&key());
         if ours {

@@ -1,5 +1,6 @@
 //! One source key by key.
 
+use super::gains::Gain;
 use crate::model::{
     observed::{Entry, KeyMarks, Mark},
     source::{Need, Usage},
@@ -14,20 +15,42 @@ pub(super) struct Compared {
     pub(super) kept: KeyMarks,
     /// Whether any of `kept` is a new one.
     pub(super) adopted: bool,
+    /// Whether how old pods are must be looked up for a key that is new.
+    pub(super) asks: bool,
 }
 
 impl Compared {
     #[expect(clippy::match_same_arms, reason = "the rows of a table, in its order")]
-    /// Compares the keys that both have; `comparable`: digests were made under the same key.
-    pub(super) fn of(old: &KeyMarks, new: &KeyMarks, usage: &Usage, comparable: bool) -> Self {
+    /// Compares the keys that both have; `comparable`: digests were made under the same key; `gain` tells of a key that
+    /// is new.
+    pub(super) fn of(
+        old: &KeyMarks,
+        new: &KeyMarks,
+        usage: &Usage,
+        comparable: bool,
+        gain: impl Fn(&str) -> Gain,
+    ) -> Self {
         let mut compared = Self {
             changed: Vec::new(),
             kept: KeyMarks::new(),
             adopted: false,
+            asks: false,
         };
         for (key, new_mark) in new {
             let required = usage.keys.get(key) == Some(&Need::Required);
             let (kept, changed) = match (old.get(key), new_mark) {
+                (None, new @ Mark::Seen(_)) => match gain(key) {
+                    Gain::Adopt => (*new, false),
+                    Gain::Ask => {
+                        compared.asks = true;
+                        continue;
+                    }
+                    // It stays new until something restarts for it.
+                    Gain::Changed => {
+                        compared.changed.push(key.clone());
+                        continue;
+                    }
+                },
                 (None, new) => (*new, false),
                 (Some(Mark::Seen(_)), Mark::Seen(_)) if !comparable => (*new_mark, false),
                 (Some(old @ Mark::Seen(before)), Mark::Seen(after)) => (*old, before != after),

@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 use super::{
     Cause, CauseKind, Lookup, Undecided,
     compare::lacks,
+    gains::Gain,
     rules::{Rule, Step},
 };
 use crate::model::{
     fold::Fold,
     observed::{Entries, Entry},
-    policy::OnRecreate,
+    policy::{OnDelete, OnRecreate},
     source::{Need, References, SourceKind, SourceName},
-    version::DigestKey,
+    version::{DigestKey, used_keys},
 };
 
 /// What follows for all that was folded.
@@ -28,6 +29,8 @@ pub(super) struct FoldVerdict {
     pub(super) as_if: Entries,
     /// Its sources as they are now: their entries where pods restart.
     pub(super) now: Entries,
+    /// It holds other sources, or other keys of them, than before.
+    pub(super) other_names: bool,
 }
 
 /// The folded sources as looked up.
@@ -63,6 +66,7 @@ impl Rule<'_> {
                     kept: Some(old.clone()),
                     as_if: Entries::new(),
                     now: Entries::new(),
+                    other_names: false,
                 };
             }
         };
@@ -78,18 +82,36 @@ impl Rule<'_> {
             steps.push((found.missing.clone(), step));
         }
         let behind = found.behind(old);
-        let same = self.same(&now, old) || self.same(&as_if, old);
+        let other_names = now.names != old.names;
+        // Where a deletion restarts, what is absent is not what it last was.
+        let restarts = self.policy.on_delete == OnDelete::Restart;
+        let gone = self.same(&as_if, old) && !self.same(&now, old);
+        let same = self.same(&now, old) || (self.same(&as_if, old) && !restarts);
         let content = self.policy.on_recreate == OnRecreate::Content && self.comparable;
         let mut kept = Some(self.standing(old, &as_if));
-        if now.names != old.names {
+        if other_names {
             // Another set of sources or keys: the spec gained or lost some, and pods rolled for that.
-            kept = None;
+            match self.judge_refolded(uses, live) {
+                Gain::Adopt => kept = None,
+                Gain::Ask => {
+                    let asked = uses.keys().cloned().collect();
+                    steps.push((asked, Step::Undecided(Undecided::AskAges)));
+                }
+                Gain::Changed => {
+                    steps.push((
+                        Vec::new(),
+                        Step::Restart(Cause::plain(CauseKind::Updated, None)),
+                    ));
+                }
+            }
         } else if !same && !behind.is_empty() {
             steps.push((behind, Step::Undecided(Undecided::Behind)));
         } else if !same && content && now.data == old.data {
             kept = None;
         } else if !same && (found.missing.is_empty() || !found.forgotten) {
-            let kind = if as_if.uids == old.uids {
+            let kind = if gone {
+                CauseKind::Deleted
+            } else if as_if.uids == old.uids {
                 CauseKind::Updated
             } else {
                 CauseKind::Recreated
@@ -101,7 +123,35 @@ impl Rule<'_> {
             kept,
             as_if: found.as_if,
             now: found.now,
+            other_names,
         }
+    }
+
+    /// Whether any of the sources was written after pods were made that use it: which of them is new in the fold, nobody
+    /// can tell.
+    fn judge_refolded<'a>(
+        &self,
+        uses: &References,
+        live: &dyn Fn(&SourceName) -> Lookup<'a>,
+    ) -> Gain {
+        if self.gains.by_opt_in() {
+            return Gain::Adopt;
+        }
+        let gains = uses.iter().map(|(source, usage)| match live(source) {
+            Lookup::Present { version, .. } => {
+                self.gains.judge(source, used_keys(usage), version.written)
+            }
+            Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => Gain::Adopt,
+        });
+        let mut worst = Gain::Adopt;
+        for gain in gains {
+            match gain {
+                Gain::Changed => return Gain::Changed,
+                Gain::Ask => worst = Gain::Ask,
+                Gain::Adopt => {}
+            }
+        }
+        worst
     }
 
     /// The fold if nothing restarts. Under another digest key the data is adopted again; the uids stay, so that another

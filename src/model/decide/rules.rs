@@ -3,12 +3,13 @@
 use super::{
     Cause, CauseKind, Lookup, Undecided,
     compare::{Compared, lacks, unknown_keys},
+    gains::{Gain, Gains},
 };
 use crate::model::{
     observed::{Entry, KeyMarks, Mark},
     policy::{OnDelete, OnRecreate, Policy},
     source::{Need, SourceName, Usage},
-    version::{Shows, Version, WHOLE},
+    version::{Shows, Version, WHOLE, used_keys},
 };
 
 /// What follows for one source.
@@ -85,6 +86,8 @@ pub(super) struct Rule<'a> {
     pub(super) started: Option<bool>,
     /// Whether digests were made under the key at hand.
     pub(super) comparable: bool,
+    /// What is new in `observed`.
+    pub(super) gains: Gains<'a>,
 }
 
 impl Rule<'_> {
@@ -224,7 +227,6 @@ impl Rule<'_> {
         }
     }
 
-    #[expect(clippy::match_same_arms, reason = "the rows of a table, in its order")]
     fn judge_present(
         &self,
         source: &SourceName,
@@ -241,7 +243,7 @@ impl Rule<'_> {
                 Some(true) => Verdict::wait(unknown_keys(now), true),
                 Some(false) => Verdict::wait(now, true),
             },
-            None => Verdict::keep(now),
+            None => self.judge_gained(source, usage, version, now),
             Some(Entry::Waiting) if lacks => Verdict::wait(now, true),
             Some(Entry::Waiting) => Verdict::keep(now),
             Some(Entry::Deleted { uid, .. }) if *uid == version.uid && !fresh => {
@@ -276,6 +278,25 @@ impl Rule<'_> {
         }
     }
 
+    fn judge_gained(
+        &self,
+        source: &SourceName,
+        usage: &Usage,
+        version: &Version,
+        now: Entry,
+    ) -> Verdict {
+        match self.gains.judge(source, used_keys(usage), version.written) {
+            Gain::Adopt => Verdict::keep(now),
+            Gain::Ask => Verdict::undecided(Undecided::AskAges),
+            // It stays gained until something restarts for it.
+            Gain::Changed => Verdict {
+                step: Step::Restart(Cause::plain(CauseKind::Updated, Some(source))),
+                kept: None,
+                rolled: Some(now),
+            },
+        }
+    }
+
     fn judge_seen(
         &self,
         source: &SourceName,
@@ -291,7 +312,11 @@ impl Rule<'_> {
             return Verdict::keep(now);
         };
         let recreated = *old.uid != version.uid;
-        let compared = Compared::of(old.marks, new_marks, usage, self.comparable);
+        let gain = |key: &str| self.gains.judge(source, [key], version.written);
+        let compared = Compared::of(old.marks, new_marks, usage, self.comparable, gain);
+        if compared.asks {
+            return Verdict::undecided(Undecided::AskAges);
+        }
         let cause = self.cause(source, old, version, &compared);
         // What has not changed keeps its old entry, so that nothing is written for it. A mark, or a uid, that is taken
         // over must not be compared with anything older than the version it came from.

@@ -10,7 +10,9 @@ use crate::model::{
 
 mod causes;
 mod fold;
+mod formers;
 mod provided;
+mod rollouts;
 mod runs;
 mod stable;
 mod table;

@@ -1,10 +1,15 @@
 //! What a decision looks at: the workload, what was observed of it, and each of its sources as known right now.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use litemap::LiteMap;
+
 use crate::model::{
-    observed::{Observed, Reading},
+    observed::{Formers, Observed, Reading, Templates},
     policy::Policy,
-    source::References,
+    source::{References, SourceName},
     version::{Shows, Version},
+    workload::{Kind, Means, OlderPods, Workload},
 };
 
 /// A source as known right now.
@@ -90,11 +95,71 @@ pub struct Subject<'a> {
     pub uses: &'a References,
     /// What it asks for.
     pub policy: &'a Policy,
-    /// Whether a container that needs what is absent has ever started; `None` where nobody looked yet.
-    pub started: Option<bool>,
+    /// What its template refers to, now and before, whatever the opt-in selects.
+    pub templates: Templates<'a>,
+    /// Sources that the opt-in selects newly, where it changed while the template did not. To opt in is to adopt.
+    pub widened: Option<&'a BTreeSet<SourceName>>,
+    /// What is known of its pods.
+    pub pods: Pods<'a>,
+    /// What a first `observed` counts on from: no sequence number of this workload was ever higher.
+    pub sequence: u64,
 }
 
+/// What is known of a workload's pods.
+#[derive(Clone, Copy, Debug)]
+pub struct Pods<'a> {
+    /// Whether a container that needs what is absent has ever started; `None` where nobody looked yet.
+    pub started: Option<bool>,
+    /// How old those are that use what the template gained; `None` where nobody looked yet.
+    pub ages: Option<&'a Ages>,
+    /// Whether any of an older template is left.
+    pub older: OlderPods,
+    /// None of an older template was left at some time since the former entries were written.
+    pub formers_gone: bool,
+    /// Those of an older template can come back under a new mark: an Argo Rollout goes on serving with its stable ones.
+    pub outlive_marks: bool,
+}
+
+impl Pods<'_> {
+    /// What the workload itself tells of them.
+    pub fn of(kind: Kind, workload: &Workload) -> Self {
+        Self {
+            started: None,
+            ages: None,
+            older: workload.older_pods,
+            formers_gone: false,
+            outlive_marks: kind.means == Means::RestartAt,
+        }
+    }
+}
+
+/// By source and key (`*` for the whole), when the oldest pod was made that uses it, in unix seconds. What is missing is
+/// used by no pod.
+pub type Ages = BTreeMap<SourceName, LiteMap<String, i64>>;
+
+/// Nothing that counts.
+static NO_FORMERS: Formers = Formers::none();
+
 impl Subject<'_> {
+    /// The former entries that still count: those that pods of an older template may have.
+    pub(in crate::model) fn formers<'o>(&self, observed: &'o Observed) -> &'o Formers {
+        if self.pods.formers_gone || self.pods.older.are_gone() {
+            &NO_FORMERS
+        } else {
+            &observed.formers
+        }
+    }
+
+    /// The former entries after a decision or a write. `marked`: it sets a fresh mark, under which a template that comes
+    /// back is another one than it was, so that no pod of then comes back with it.
+    pub(in crate::model) fn formers_after(&self, before: &Observed, marked: bool) -> Formers {
+        let rolls = self.restarted_for.is_some();
+        if !rolls || (marked && !self.pods.outlive_marks) || self.pods.older == OlderPods::NoPods {
+            return Formers::default();
+        }
+        Formers::after(before, self.formers(before), self.uses, self.templates)
+    }
+
     /// Whether somebody took back what `observed` says of it.
     pub fn is_undone(&self, observed: &Observed) -> bool {
         self.restarted_for

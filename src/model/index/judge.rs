@@ -2,10 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Index, Tracked, namespace::remembered, tracked::supersedes};
+use super::{
+    Index, Tracked,
+    namespace::remembered,
+    tracked::{is_news, supersedes},
+};
 use crate::model::{
-    decide::{Decision, Known, Lookup, Outcome, Subject, Undecided, decide},
-    observed::{Observed, Reading},
+    decide::{Decision, Known, Lookup, Outcome, Pods, Subject, Undecided, decide},
+    observed::{Observed, Reading, Templates},
     policy::{Complaint, Policy, Selection},
     source::{References, SourceKey, SourceName, Usage},
     stamp::stamp_create,
@@ -55,6 +59,16 @@ pub struct Preview {
 impl Index {
     /// Decides for a workload, with `overlay` laid over what is known of sources.
     pub fn assess(&self, key: &WorkloadKey, overlay: &Overlay) -> Option<Decision> {
+        self.assess_from(key, overlay, None)
+    }
+
+    /// The same, where this was observed, and not what is remembered.
+    fn assess_from(
+        &self,
+        key: &WorkloadKey,
+        overlay: &Overlay,
+        observed: Option<&Observed>,
+    ) -> Option<Decision> {
         let tracked = self.workload(key)?;
         let workload = &tracked.workload;
         if !tracked.policy.opted_in() || workload.controller.is_some() || workload.deleting {
@@ -80,12 +94,20 @@ impl Index {
         let uses = without_ignored(tracked.uses(), &live);
         let known = match &tracked.memory {
             _ if self.is_doubted(tracked) => Known::UnknownKey,
+            Some(Reading::Genuine(_)) if observed.is_some() => {
+                observed.map_or(Known::Nothing, Known::Observed)
+            }
             Some(Reading::OtherKey(observed)) if self.retired.contains(&observed.key_id) => {
                 Known::OtherKey(observed)
             }
             memory => memory.as_ref().into(),
         };
-        Some(decide(&tracked.subject(&uses), known, &live, &self.key))
+        Some(decide(
+            &tracked.subject(key.kind, &uses),
+            known,
+            &live,
+            &self.key,
+        ))
     }
 
     /// Decides, and takes over at once what was observed without a restart; it is written later.
@@ -144,9 +166,20 @@ impl Index {
             ..Preview::default()
         };
         users.truncate(PREVIEWED);
+        let before = match self.source(&key.namespace, &key.source) {
+            Lookup::Present { version, .. } => Some(version),
+            Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => None,
+        };
         for user in users {
             let suspended = |tracked: &Tracked| tracked.policy.suspend;
-            match self.assess(&user, &overlay).map(|decided| decided.outcome) {
+            let adopting = match (self.workload(&user), before, becomes) {
+                (Some(tracked), Some(before), Lookup::Present { version, .. }) => {
+                    tracked.adopting(&key.source, before, version)
+                }
+                _ => None,
+            };
+            let decided = self.assess_from(&user, &overlay, adopting.as_ref());
+            match decided.map(|decided| decided.outcome) {
                 Some(Outcome::Restart) if !self.workload(&user).is_some_and(suspended) => {
                     preview.restarts.push(user);
                 }
@@ -180,12 +213,35 @@ impl Index {
         {
             return reading;
         }
+        let written = known.and_then(|known| known.written);
         match known.and_then(|known| known.memory.as_ref()) {
-            Some(remembered) if !supersedes(reading.as_ref(), remembered, &shown.uid) => {
+            Some(remembered) if !supersedes(reading.as_ref(), remembered, written, &shown.uid) => {
                 Some(remembered.clone())
             }
-            _ => reading,
+            Some(_) => reading,
+            None => reading.filter(|reading| is_news(reading, written)),
         }
+    }
+
+    /// What is known of the pods of a workload that somebody shows.
+    pub fn pods_of(&self, key: &WorkloadKey, shown: &Workload) -> Pods<'static> {
+        let known = self.workload(key).filter(|known| {
+            known.workload.uid == shown.uid && known.workload.observed == shown.observed
+        });
+        Pods {
+            formers_gone: known.is_some_and(Tracked::are_formers_gone),
+            ..Pods::of(key.kind, shown)
+        }
+    }
+
+    /// What a first `observed` of a workload that somebody shows counts on from.
+    pub fn sequence_of(&self, key: &WorkloadKey, shown: &Workload) -> u64 {
+        let known = self
+            .workload(key)
+            .filter(|known| known.workload.uid == shown.uid);
+        known
+            .map_or(0, Tracked::sequence)
+            .max(shown.resource_version)
     }
 
     /// The `observed` of a workload that is created now, whose pods start after this; `None` where it did not opt in.
@@ -208,7 +264,13 @@ impl Index {
             restarted_for: workload.mark(),
             uses: &uses,
             policy: &policy,
-            started: None,
+            templates: Templates {
+                now: &workload.references,
+                before: None,
+            },
+            widened: None,
+            pods: Pods::of(key.kind, workload),
+            sequence: 0,
         };
         let stamp = stamp_create(&subject, None, &live, now, &self.key);
         Some(stamp.observed.print(&self.key))
@@ -226,12 +288,14 @@ impl Index {
         let Some(tracked) = space.workloads.get_mut(&slot) else {
             return;
         };
-        observed.sequence = observed.sequence.min(tracked.written.saturating_add(1));
+        if let Some(ahead) = tracked.unwritten_sequence() {
+            observed.sequence = observed.sequence.min(ahead);
+        }
         let forgotten: Vec<_> = remembered(tracked.memory.as_ref())
             .filter(|source| !observed.entries.contains_key(source))
             .cloned()
             .collect();
-        tracked.memory = Some(Reading::Genuine(observed));
+        tracked.set_memory(observed);
         for source in &forgotten {
             space.reconnect(&slot, source);
         }
@@ -270,8 +334,7 @@ pub fn without_ignored<'a>(
             Lookup::Absent { last, .. } => last,
             Lookup::Unsynced | Lookup::Unseen => return true,
         };
-        let (ignored, matched) = version.map_or((false, false), Version::counts);
-        !ignored && (matched || !usage.if_matched)
+        version.map_or(!usage.if_matched, |version| version.counts_for(usage))
     };
     uses.iter()
         .filter(|(source, usage)| counts(source, usage))

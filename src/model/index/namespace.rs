@@ -78,13 +78,14 @@ impl Namespace {
 
     pub(super) fn disconnect(&mut self, slot: &(Kind, String)) {
         self.globbing.remove(slot);
-        let uses = self
-            .workloads
-            .get_mut(slot)
-            .map(|tracked| tracked.take_uses());
-        for source in uses.unwrap_or_default().keys() {
+        let Some(tracked) = self.workloads.remove(slot) else {
+            return;
+        };
+        for source in tracked.uses().keys() {
             self.cut(slot, source);
         }
+        // What comes next compares with it.
+        self.workloads.insert(slot.clone(), tracked);
     }
 
     /// Takes in that a source appeared or vanished.
@@ -152,6 +153,22 @@ impl Namespace {
             users.remove(slot);
             if users.is_empty() {
                 self.users.remove(source);
+            }
+        }
+    }
+
+    /// Takes in that a source may count from now on for workloads that it did not count for as it was `before`. Their pods
+    /// have what it was then: one write that makes it count and changes its data is a change.
+    pub(super) fn begin_to_count(&mut self, source: &SourceName, before: &Version) {
+        let Some(Source::Present(now)) = self.sources.get(source) else {
+            return;
+        };
+        for slot in self.users.get(source).into_iter().flat_map(LiteMap::keys) {
+            let Some(tracked) = self.workloads.get_mut(slot) else {
+                continue;
+            };
+            if let Some(observed) = tracked.adopting(source, before, now) {
+                tracked.set_memory(observed);
             }
         }
     }

@@ -1,12 +1,14 @@
 //! A workload as followed through its events.
 
+use std::collections::BTreeSet;
+
 use crate::model::{
-    decide::Subject,
-    observed::{Observed, Reading},
+    decide::{Ages, Pods, Subject},
+    observed::{Entry, Observed, Reading, Templates},
     policy::{Complaint, Defaults, Policy},
-    source::References,
-    version::DigestKey,
-    workload::Workload,
+    source::{References, SourceName},
+    version::{DigestKey, Version},
+    workload::{Kind, Workload},
 };
 
 /// A workload and what follows from its annotations.
@@ -25,12 +27,21 @@ pub struct Tracked {
     pub(super) memory: Option<Reading>,
     /// The id of a digest key that is not known here, where the annotation was written under one.
     pub(super) other_key: Option<String>,
-    /// The highest sequence that was read from the annotation.
-    pub(super) written: u64,
+    /// The highest sequence that was read from the annotation, over opt-outs too: what has none above it is an old text
+    /// that somebody put back.
+    pub(super) written: Option<u64>,
     /// An annotation text that must not count any more, because the workload opted out after it was written.
     pub(super) void: Option<String>,
     /// Whether a container that needs what is absent has ever started, once somebody looked.
     pub(super) started: Option<bool>,
+    /// How old the pods are that use what the template gained, once somebody looked.
+    pub(super) ages: Option<Box<Ages>>,
+    /// Sources that the opt-in selects newly, where it changed while the template did not.
+    pub(super) widened: Option<BTreeSet<SourceName>>,
+    /// What counted before the opt-in changed, until that is compared.
+    uses_before: Option<Box<References>>,
+    /// No pod of an older template was left at some time since the former entries were written.
+    formers_gone: bool,
 }
 
 impl Tracked {
@@ -53,9 +64,13 @@ impl Tracked {
                 uses: Some(References::new()),
                 memory: None,
                 other_key: None,
-                written: 0,
+                written: before.as_ref().and_then(|known| known.written),
                 void,
                 started: None,
+                ages: None,
+                widened: None,
+                uses_before: None,
+                formers_gone: false,
             };
         }
         let text = workload
@@ -68,31 +83,35 @@ impl Tracked {
             Some(_) => None,
             None => text.map(|text| Observed::read(text, key)),
         };
-        let mut written = before.as_ref().map_or(0, |known| known.written);
+        let before_that = before.as_ref().and_then(|known| known.written);
+        let mut written = before_that;
         if let Some(Reading::Genuine(read) | Reading::Previous(read)) = &reading
             && read.is_of(&workload.uid)
         {
-            written = written.max(read.sequence);
+            written = written.max(Some(read.sequence));
         }
         let other_key = match &reading {
             None => known.and_then(|known| known.other_key.clone()),
             Some(Reading::OtherKey(read)) if read.is_of(&workload.uid) => Some(read.key_id.clone()),
             _ => None,
         };
-        let same_uses = |known: &&Self| {
-            known.workload.references == workload.references
-                && known.policy.selection == policy.selection
-        };
-        let started = before
+        let same_template = before
             .as_ref()
-            .filter(same_uses)
-            .and_then(|known| known.started);
-        let memory = match before.and_then(|known| known.memory) {
-            Some(remembered) if !supersedes(reading.as_ref(), &remembered, &workload.uid) => {
-                Some(remembered)
-            }
-            _ => reading,
-        };
+            .filter(|known| known.workload.references == workload.references);
+        let same_uses = same_template.filter(|known| known.policy.selection == policy.selection);
+        let started = same_uses.and_then(|known| known.started);
+        let ages = same_uses
+            .filter(|known| known.workload.generation == workload.generation)
+            .and_then(|known| known.ages.clone());
+        let widened = same_uses.and_then(|known| known.widened.clone());
+        let uses_before = same_template
+            .filter(|known| same_uses.is_none() && known.policy.opted_in())
+            .map(|known| Box::new(known.uses().clone()));
+        let was_gone = before.as_ref().is_some_and(|known| known.formers_gone);
+        let remembered = before.and_then(|known| known.memory);
+        let memory = follow_memory(remembered, reading, before_that, &workload.uid);
+        let formers_gone = workload.older_pods.are_gone() || (was_gone && memory.is_remembered);
+        let memory = memory.reading;
         Self {
             workload,
             policy,
@@ -103,6 +122,10 @@ impl Tracked {
             written,
             void,
             started,
+            ages,
+            widened,
+            uses_before,
+            formers_gone,
         }
     }
 
@@ -122,6 +145,10 @@ impl Tracked {
 
     /// From now on this counts.
     pub(super) fn set_uses(&mut self, uses: References) {
+        if let Some(before) = self.uses_before.take() {
+            let new = uses.keys().filter(|source| !before.contains_key(source));
+            self.widened = Some(new.cloned().collect());
+        }
         self.uses = (uses != self.workload.references).then_some(uses);
     }
 
@@ -132,7 +159,7 @@ impl Tracked {
     }
 
     /// What [`decide`](crate::model::decide::decide) looks at; `uses` are [`Self::uses`] without ignored sources.
-    pub fn subject<'a>(&'a self, uses: &'a References) -> Subject<'a> {
+    pub fn subject<'a>(&'a self, kind: Kind, uses: &'a References) -> Subject<'a> {
         Subject {
             uid: &self.workload.uid,
             created: self.workload.created,
@@ -140,8 +167,71 @@ impl Tracked {
             restarted_for: self.workload.mark(),
             uses,
             policy: &self.policy,
-            started: self.started,
+            templates: Templates {
+                now: &self.workload.references,
+                before: None,
+            },
+            widened: self.widened.as_ref(),
+            pods: Pods {
+                started: self.started,
+                ages: self.ages.as_deref(),
+                formers_gone: self.formers_gone,
+                ..Pods::of(kind, &self.workload)
+            },
+            sequence: self.sequence(),
         }
+    }
+
+    /// Whether no pod of an older template was left at some time since the former entries were written.
+    pub(super) fn are_formers_gone(&self) -> bool {
+        self.formers_gone
+    }
+
+    /// From now on no pod has what is former.
+    pub(super) fn forget_formers(&mut self) {
+        self.formers_gone = true;
+    }
+
+    /// Remembers what was observed, ahead of the annotation.
+    pub(super) fn set_memory(&mut self, observed: Observed) {
+        let formers = self.observed().map(|before| &before.formers);
+        self.formers_gone &= formers == Some(&observed.formers);
+        self.memory = Some(Reading::Genuine(observed));
+    }
+
+    /// What was observed, with a source adopted as it was `before`, where it did not count then and does `now`. A fold does
+    /// not tell its sources apart, so there it is adopted as it is.
+    pub(super) fn adopting(
+        &self,
+        source: &SourceName,
+        before: &Version,
+        now: &Version,
+    ) -> Option<Observed> {
+        let usage = self.uses().get(source)?;
+        let begins = !before.counts_for(usage) && now.counts_for(usage);
+        let observed = self.observed().filter(|_| begins)?;
+        if observed.fold.is_some() || observed.entries.contains_key(source) {
+            return None;
+        }
+        let mut next = observed.clone();
+        next.entries
+            .insert(source.clone(), Entry::of(before, usage));
+        let ahead = observed.sequence.saturating_add(1);
+        next.sequence = self.unwritten_sequence().unwrap_or(ahead);
+        Some(next)
+    }
+
+    /// The sequence of what is remembered and not written yet.
+    pub(super) fn unwritten_sequence(&self) -> Option<u64> {
+        let sequence = self.observed()?.sequence;
+        (Some(sequence) > self.written).then_some(sequence)
+    }
+
+    /// No sequence number of this workload was ever higher: each write of its `observed` was a write of the cluster.
+    pub(super) fn sequence(&self) -> u64 {
+        self.written
+            .unwrap_or(0)
+            .max(self.workload.resource_version)
     }
 
     /// What was observed, where it is readable.
@@ -172,15 +262,53 @@ impl Tracked {
     }
 }
 
-/// Whether an annotation's content counts against what is remembered of the same workload.
+/// What is remembered after an event.
+struct Followed {
+    reading: Option<Reading>,
+    /// It is what was remembered before.
+    is_remembered: bool,
+}
+
+fn follow_memory(
+    remembered: Option<Reading>,
+    reading: Option<Reading>,
+    written: Option<u64>,
+    uid: &str,
+) -> Followed {
+    let counts = match &remembered {
+        Some(remembered) => supersedes(reading.as_ref(), remembered, written, uid),
+        None => reading.as_ref().is_some_and(|read| is_news(read, written)),
+    };
+    Followed {
+        is_remembered: !counts,
+        reading: if counts { reading } else { remembered },
+    }
+}
+
+/// Whether a text is newer than all that were read: one that somebody put back is not. Of two with one number the first
+/// stays.
+pub(super) fn is_news(reading: &Reading, written: Option<u64>) -> bool {
+    match reading {
+        Reading::Genuine(read) | Reading::Previous(read) => Some(read.sequence) > written,
+        Reading::OtherKey(_) | Reading::Newer(_) | Reading::Foreign => true,
+    }
+}
+
+/// Whether an annotation's content counts against what is remembered of the same workload; `written`: the highest
+/// sequence that was read before. What is remembered and not written yet yields to whatever was written since.
 #[expect(clippy::match_same_arms, reason = "the rows of a table, in its order")]
-pub(super) fn supersedes(reading: Option<&Reading>, remembered: &Reading, uid: &str) -> bool {
+pub(super) fn supersedes(
+    reading: Option<&Reading>,
+    remembered: &Reading,
+    written: Option<u64>,
+    uid: &str,
+) -> bool {
     match (reading, remembered) {
         (Some(Reading::Newer(_)), _) => true,
         (
-            Some(Reading::Genuine(read) | Reading::Previous(read)),
-            Reading::Genuine(known) | Reading::Previous(known),
-        ) => read.sequence >= known.sequence && read.is_of(uid),
+            Some(read @ (Reading::Genuine(of) | Reading::Previous(of))),
+            Reading::Genuine(_) | Reading::Previous(_),
+        ) => is_news(read, written) && of.is_of(uid),
         (
             Some(Reading::Genuine(_) | Reading::Previous(_) | Reading::OtherKey(_)),
             Reading::OtherKey(_) | Reading::Foreign | Reading::Newer(_),

@@ -1,6 +1,6 @@
 //! How long the annotation is, and what is folded so that it fits.
 
-use super::{Entries, Entry, LIMIT, Observed};
+use super::{Entries, Entry, FORMER_LIMIT, Formers, LIMIT, Observed, wire::NOTE};
 use crate::model::{
     fold::Fold,
     source::{References, SourceName},
@@ -24,17 +24,36 @@ impl Observed {
         let entries = entries.map(|(source, of)| text(&source.name) + entry(of) + 128);
         let own = text(&self.key_id) + text(&self.workload_uid) + text(&self.restarted_for) + 256;
         let fold = self.fold.as_ref();
+        let formers = self.formers.iter();
+        let formers = formers.map(|(source, of)| text(&source.name) + entry(of) + 128);
         own + entries.sum::<usize>()
+            + formers.sum::<usize>()
+            + super::wire::NOTE
             + fold.map_or(0, |fold| {
                 text(&fold.names) + text(&fold.uids) + text(&fold.data) + 128
             })
     }
 
     /// The same with as many entries folded as it takes to stay within [`LIMIT`]. What pods wait for, and what is
-    /// `absent`, stays apart as long as that fits: a fold cannot tell what it was.
+    /// `absent`, stays apart as long as that fits: a fold cannot tell what it was. Former entries get what room is left.
     #[must_use]
     pub fn fitted(mut self, key: &DigestKey, uses: &References, absent: &[SourceName]) -> Self {
-        if self.length_at_most() <= LIMIT || self.print(key).len() <= LIMIT {
+        if self.length_at_most() <= LIMIT && self.formers.is_empty() {
+            return self;
+        }
+        let formers = std::mem::take(&mut self.formers);
+        self.folded(key, uses, absent, LIMIT - room_for_note(&formers))
+            .with_formers(formers, key)
+    }
+
+    fn folded(
+        mut self,
+        key: &DigestKey,
+        uses: &References,
+        absent: &[SourceName],
+        limit: usize,
+    ) -> Self {
+        if self.print(key).len() <= limit {
             return self;
         }
         let all = std::mem::take(&mut self.entries);
@@ -43,10 +62,19 @@ impl Observed {
         });
         self.entries = apart;
         self.fold = Some(Fold::of(key, &folded, uses));
-        if self.print(key).len() > LIMIT {
+        if self.print(key).len() > limit {
             let apart = std::mem::take(&mut self.entries);
             let all = apart.into_iter().chain(folded).collect();
             self.fold = Some(Fold::of(key, &all, uses));
+        }
+        self
+    }
+
+    /// The same with as many of these as there is room for beside the entries.
+    fn with_formers(mut self, formers: Formers, key: &DigestKey) -> Self {
+        if !formers.is_empty() {
+            let room = LIMIT.saturating_sub(self.print(key).len());
+            self.formers = formers.fitted(room.min(FORMER_LIMIT));
         }
         self
     }
@@ -62,12 +90,14 @@ impl Observed {
         key: &DigestKey,
         uses: &References,
     ) -> Self {
+        let formers = std::mem::take(&mut self.formers);
+        let limit = LIMIT - room_for_note(&formers);
         let mut joined = now.clone();
         let before = Fold::of(key, &joined, uses);
         let pending = before.uids != fold.uids || before.data != fold.data;
         self.fold = Some(fold.clone());
         for keep_apart in [true, false] {
-            if self.print(key).len() <= LIMIT {
+            if self.print(key).len() <= limit {
                 break;
             }
             let all = std::mem::take(&mut self.entries);
@@ -84,8 +114,13 @@ impl Observed {
             }
             self.fold = Some(all);
         }
-        self
+        self.with_formers(formers, key)
     }
+}
+
+/// Where anything is former there is at least room to say that it did not fit.
+fn room_for_note(formers: &Formers) -> usize {
+    if formers.is_empty() { 0 } else { NOTE }
 }
 
 /// Those entries of which it is true, and the others.

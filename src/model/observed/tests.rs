@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::{super::testing::*, *};
-use crate::model::source::References;
+use crate::model::{source::References, version::DigestKey};
 
 fn digest() -> impl Strategy<Value = Digest> {
     any::<u64>().prop_map(|n| key().digest([n.to_be_bytes().as_slice()]))
@@ -52,16 +52,28 @@ fn observed() -> impl Strategy<Value = Observed> {
         // Whatever a person wrote into the template.
         ".{0,20}",
     );
-    (head, entries(), fold).prop_map(
-        |((workload_uid, created_at, sequence, restarted_for), entries, fold)| Observed {
-            format: FORMAT,
-            key_id: key().id().to_owned(),
-            workload_uid,
-            created_at,
-            sequence,
-            restarted_for,
+    let formers = (
+        proptest::collection::vec((name(), entry()), 0..3),
+        any::<bool>(),
+    )
+        .prop_map(|(entries, incomplete)| Formers {
             entries,
-            fold,
+            incomplete,
+        });
+    (head, entries(), fold, formers).prop_map(
+        |((workload_uid, created_at, sequence, restarted_for), entries, fold, formers)| {
+            let observed = Observed {
+                format: FORMAT,
+                key_id: key().id().to_owned(),
+                workload_uid,
+                created_at,
+                sequence,
+                restarted_for,
+                entries,
+                fold,
+                formers,
+            };
+            observed.in_format(FORMAT)
         },
     )
 }
@@ -115,15 +127,35 @@ fn forged_foreign_and_newer() {
     assert_eq!(Observed::read(&forged, &key()), Reading::Foreign);
     let no_mac = text[..text.find(",\"m\"").unwrap()].to_owned() + "}";
     assert_eq!(Observed::read(&no_mac, &key()), Reading::Foreign);
-    for newer in [
-        text.replace("\"v\":1", "\"v\":2"),
-        "{\"v\":99,\"x\":[]}".to_owned(),
-    ] {
-        assert!(
-            matches!(Observed::read(&newer, &key()), Reading::Newer(2 | 99)),
-            "{newer}"
-        );
-    }
+    // What a newer release wrote bears a code under a key that is known; what somebody made up does not.
+    let newer = |format: u64, key: &DigestKey| {
+        let observed = Observed {
+            format,
+            key_id: key.id().to_owned(),
+            ..observed.clone()
+        };
+        let text = observed.print(&key.clone().with_format(format));
+        // With a member that this release does not know.
+        let (covered, _) = text.rsplit_once(",\"m\":").unwrap();
+        let covered = format!("{covered},\"z\":[1]}}");
+        let code = key.digest([b"observed".as_slice(), covered.as_bytes()]);
+        covered.strip_suffix('}').unwrap().to_owned() + &format!(",\"m\":\"{code}\"}}")
+    };
+    assert_eq!(Observed::read(&newer(3, &key()), &key()), Reading::Newer(3));
+    let forged = newer(99, &key()).replacen("\"n\":5", "\"n\":6", 1);
+    assert_eq!(Observed::read(&forged, &key()), Reading::Foreign);
+    assert_eq!(Observed::read("{\"v\":99}", &key()), Reading::Foreign);
+    assert_eq!(
+        Observed::read("{\"v\":99,\"x\":[]}", &key()),
+        Reading::Foreign
+    );
+    let unknown = Observed::read(&newer(99, &other_key()), &key());
+    assert!(
+        matches!(&unknown, Reading::OtherKey(of) if of.is_of(WORKLOAD) && of.entries.is_empty()),
+        "{unknown:?}"
+    );
+    let keys = other_key().with_previous(Some(key()));
+    assert_eq!(Observed::read(&newer(3, &key()), &keys), Reading::Newer(3));
     for foreign in [
         "",
         "null",
@@ -208,12 +240,13 @@ proptest! {
 
     #[test]
     fn an_older_format_is_read_and_a_newer_one_is_not(observed in observed()) {
-        let newer = key().with_format(FORMAT + 1);
+        let later = FORMER_FORMAT + 1;
+        let newer = key().with_format(later);
         let text = observed.print(&key());
         prop_assert_eq!(Observed::read(&text, &newer), Reading::Genuine(observed.clone()));
         prop_assert_eq!(observed.print(&newer), text, "what has not changed is not rewritten");
-        let next = Observed { format: newer.format(), ..observed };
+        let next = Observed { format: later, ..observed };
         prop_assert_eq!(Observed::read(&next.print(&newer), &newer), Reading::Genuine(next.clone()));
-        prop_assert_eq!(Observed::read(&next.print(&newer), &key()), Reading::Newer(FORMAT + 1));
+        prop_assert_eq!(Observed::read(&next.print(&newer), &key()), Reading::Newer(later));
     }
 }

@@ -27,6 +27,8 @@ pub struct WorkloadKind {
     pub means: Means,
     /// What its revisions are, as far as anybody can tell.
     pub revisions: Option<Revisions>,
+    /// What its status counts, where that tells whether pods of an older template are left.
+    pub counts: Option<Counts>,
 }
 
 /// A row of the table.
@@ -56,6 +58,15 @@ pub enum Revisions {
     Itself,
 }
 
+/// What the status of a kind counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Counts {
+    /// `replicas`, and `updatedReplicas` of them.
+    Replicas,
+    /// `desiredNumberScheduled`, `updatedNumberScheduled` of them, and `numberMisscheduled` beside them.
+    Scheduled,
+}
+
 /// The kinds that every cluster has.
 pub static KINDS: [WorkloadKind; 3] = [
     WorkloadKind {
@@ -68,6 +79,7 @@ pub static KINDS: [WorkloadKind; 3] = [
         optional: false,
         means: Means::Template,
         revisions: Some(Revisions::ReplicaSets),
+        counts: Some(Counts::Replicas),
     },
     WorkloadKind {
         kind: "StatefulSet",
@@ -79,6 +91,7 @@ pub static KINDS: [WorkloadKind; 3] = [
         optional: false,
         means: Means::Template,
         revisions: Some(Revisions::ControllerRevisions),
+        counts: Some(Counts::Replicas),
     },
     WorkloadKind {
         kind: "DaemonSet",
@@ -90,6 +103,7 @@ pub static KINDS: [WorkloadKind; 3] = [
         optional: false,
         means: Means::Template,
         revisions: Some(Revisions::ControllerRevisions),
+        counts: Some(Counts::Scheduled),
     },
 ];
 
@@ -104,6 +118,7 @@ pub static ROLLOUT: WorkloadKind = WorkloadKind {
     optional: true,
     means: Means::RestartAt,
     revisions: Some(Revisions::ReplicaSets),
+    counts: Some(Counts::Replicas),
 };
 
 /// `OpenShift`.
@@ -118,6 +133,7 @@ pub static DEPLOYMENT_CONFIG: WorkloadKind = WorkloadKind {
     means: Means::Template,
     // ReplicationControllers; nobody is asked for rights on them for this.
     revisions: None,
+    counts: None,
 };
 
 /// Nothing of it has to be restarted: the next run reads the new values. Watched only where somebody names it.
@@ -131,6 +147,7 @@ pub static CRON_JOB: WorkloadKind = WorkloadKind {
     optional: false,
     means: Means::Run,
     revisions: None,
+    counts: None,
 };
 
 /// Watched only where somebody names it.
@@ -144,6 +161,7 @@ pub static JOB: WorkloadKind = WorkloadKind {
     optional: false,
     means: Means::Recreate,
     revisions: Some(Revisions::Itself),
+    counts: None,
 };
 
 /// Where nearly all kinds have it.
@@ -169,6 +187,7 @@ impl WorkloadKind {
             optional: true,
             means: Means::Template,
             revisions: None,
+            counts: None,
         }))
     }
 

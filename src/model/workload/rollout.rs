@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Kind;
+use super::{Kind, kinds::Counts};
 
 /// How far a workload's pods are those of its template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,69 @@ pub enum Stays {
     OnDelete,
     /// A rolling update with a partition.
     Partitioned,
+}
+
+/// Whether pods of an older template than a workload's own are left, by its status.
+///
+/// Such a pod can come back, ready or not: `kubectl rollout undo` scales its `ReplicaSet` up, a StatefulSet makes a pod
+/// below its partition again with the old template. So availability is not asked, and neither is kubectl's rule
+/// (`rollout_status.go`), which calls a partitioned rollout complete.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OlderPods {
+    /// Some may be.
+    #[default]
+    Left,
+    /// None are.
+    Gone,
+    /// There are none of any template, and none are wanted.
+    NoPods,
+    /// The status of this kind does not tell.
+    Untold,
+}
+
+impl OlderPods {
+    /// Whether none of an older template is left.
+    pub fn are_gone(self) -> bool {
+        matches!(self, Self::Gone | Self::NoPods)
+    }
+
+    /// Reads it off an object of this `metadata.generation`.
+    pub(super) fn read(kind: Kind, generation: i64, object: &Value) -> Self {
+        let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+        let Some(counts) = kind.counts else {
+            return Self::Untold;
+        };
+        // Argo Rollouts write theirs as a string.
+        let seen = object.pointer("/status/observedGeneration");
+        let seen = seen.and_then(|seen| match seen {
+            Value::String(text) => text.parse().ok(),
+            other => other.as_i64(),
+        });
+        if seen.is_none_or(|seen: i64| seen < generation) {
+            return Self::Left;
+        }
+        let (all, updated, stray) = match counts {
+            Counts::Replicas => (
+                number("/status/replicas"),
+                number("/status/updatedReplicas"),
+                0,
+            ),
+            Counts::Scheduled => (
+                number("/status/desiredNumberScheduled"),
+                number("/status/updatedNumberScheduled"),
+                number("/status/numberMisscheduled"),
+            ),
+        };
+        let wanted = object.pointer("/spec/replicas").and_then(Value::as_i64);
+        if counts == Counts::Replicas && all == 0 && wanted == Some(0) {
+            return Self::NoPods;
+        }
+        if all == updated && stray == 0 {
+            Self::Gone
+        } else {
+            Self::Left
+        }
+    }
 }
 
 impl Rollout {

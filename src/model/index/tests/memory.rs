@@ -1,6 +1,7 @@
 //! What was observed only goes forward, whatever the annotation says.
 
 use super::*;
+use crate::model::Observed;
 
 /// An index that knows a Secret and a workload that was adopted, and what the workload looks like then.
 fn adopted() -> (Index, Shown) {
@@ -86,7 +87,7 @@ fn vanished_forged_or_put_back_it_is_kept_from_memory_and_written_again() {
         None,
         Some(String::new()),
         Some("{}".to_owned()),
-        ours.as_ref().map(|text| text.replace("\"n\":2", "\"n\":3")),
+        ours.as_ref().map(|text| text.replace("\"n\":3", "\"n\":4")),
         ours.as_ref()
             .map(|text| text.replace(key().id(), "other-id")),
         first.observed.clone(),
@@ -129,12 +130,38 @@ fn vanished_forged_or_put_back_it_is_kept_from_memory_and_written_again() {
     }
 }
 
+/// The annotation of a workload, as a newer release writes it.
+fn by_newer_release(web: &Shown) -> String {
+    let Reading::Genuine(observed) = Observed::read(web.observed.as_ref().unwrap(), &key()) else {
+        panic!("{web:?}");
+    };
+    let format = key().newest_format() + 1;
+    Observed { format, ..observed }.print(&key())
+}
+
+#[test]
+fn what_only_says_that_it_is_newer_is_not_believed() {
+    let (mut index, web) = adopted();
+    let ours = web.observed.clone();
+    let newer = by_newer_release(&web);
+    for forged in ["{\"v\":99}".to_owned(), newer.replace("\"n\":2", "\"n\":3")] {
+        let forged = Shown {
+            rv: 3,
+            observed: Some(forged),
+            ..web.clone()
+        };
+        forged.apply(&mut index);
+        assert_eq!(judge(&mut index, &forged).outcome, Outcome::Keep);
+        assert_eq!(index.unwritten(&forged.key()), Some(ours.clone()));
+    }
+}
+
 #[test]
 fn a_newer_release_is_believed() {
     let (mut index, web) = adopted();
     let newer = Shown {
         rv: 3,
-        observed: Some("{\"v\":2}".to_owned()),
+        observed: Some(by_newer_release(&web)),
         ..web
     };
     newer.apply(&mut index);
@@ -150,7 +177,7 @@ fn what_a_newer_release_wrote_is_adopted_afresh_once_it_is_gone() {
     let (mut index, web) = adopted();
     let newer = Shown {
         rv: web.rv + 1,
-        observed: Some(r#"{"v":99}"#.to_owned()),
+        observed: Some(by_newer_release(&web)),
         ..web.clone()
     };
     newer.apply(&mut index);
@@ -247,7 +274,7 @@ fn a_write_by_the_webhook_counts_against_what_was_only_remembered() {
     let tracked = index.workload(&web.key()).unwrap();
     let live = |source: &SourceName| index.source(NAMESPACE, source);
     let stamp = stamp_update(
-        &tracked.subject(tracked.uses()),
+        &tracked.subject(&KINDS[0], tracked.uses()),
         Known::Nothing,
         &live,
         &key(),
@@ -467,6 +494,26 @@ fn an_ignored_source_does_not_count() {
     ignored.ignored = true;
     assert!(index.apply_source(&at("s"), ignored).changed);
     records_only(&judge(&mut index, &web));
-    index.apply_source(&at("s"), v("s", "A", 12, "z"));
+    // It counts again as it is.
+    index.apply_source(&at("s"), v("s", "A", 12, "y"));
+    assert_eq!(judge(&mut index, &web).outcome, Outcome::Keep);
+    index.apply_source(&at("s"), v("s", "A", 13, "z"));
+    assert_eq!(kinds(&judge(&mut index, &web)), [CauseKind::Updated]);
+}
+
+#[test]
+fn one_write_that_makes_a_source_count_and_changes_it_is_a_change() {
+    let (mut index, web) = adopted();
+    let mut ignored = v("s", "A", 11, "x");
+    ignored.ignored = true;
+    index.apply_source(&at("s"), ignored);
     records_only(&judge(&mut index, &web));
+    let next = v("s", "A", 12, "z");
+    let becomes = Lookup::Present {
+        version: &next,
+        fresh: true,
+    };
+    assert_eq!(index.preview(&at("s"), becomes).restarts, [web.key()]);
+    index.apply_source(&at("s"), next);
+    assert_eq!(kinds(&judge(&mut index, &web)), [CauseKind::Updated]);
 }

@@ -1,0 +1,98 @@
+//! What a workload uses and `observed` does not have: adopted, or changed already.
+//!
+//! The template gained it, and pods rolled for that. The webhook records what it was at that write. Where the webhook was
+//! away, pods may have started before the last write of the source: then they are behind. Its time against that of the
+//! oldest pod that uses it tells. Equal seconds are not later: Helm writes both within one, and a container reads some
+//! time after its pod was made.
+
+use super::view::{Ages, Subject};
+use crate::model::{
+    observed::{Formers, Observed},
+    source::SourceName,
+};
+
+/// What is to be done about something that was gained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gain {
+    /// Its pods have it as it is.
+    Adopt,
+    /// Some pods have it as it was before.
+    Changed,
+    /// How old its pods are must be looked up first.
+    Ask,
+}
+
+/// What of a workload's uses is new in `observed`.
+pub(super) struct Gains<'a> {
+    subject: &'a Subject<'a>,
+    /// Whether there was an `observed` before: without one everything is adopted.
+    observed: bool,
+    /// The template dropped more than is remembered.
+    incomplete: bool,
+}
+
+impl<'a> Gains<'a> {
+    pub(super) fn new(
+        subject: &'a Subject<'a>,
+        before: Option<&Observed>,
+        formers: &Formers,
+    ) -> Self {
+        Self {
+            subject,
+            observed: before.is_some() && subject.restarted_for.is_some(),
+            incomplete: formers.is_incomplete(),
+        }
+    }
+
+    /// What is to be done about keys of a source that `observed` lacks; `written`: when its data was last written, in unix
+    /// seconds.
+    pub(super) fn judge<'k>(
+        &self,
+        source: &SourceName,
+        keys: impl IntoIterator<Item = &'k str>,
+        written: i64,
+    ) -> Gain {
+        let templates = self.subject.templates;
+        let widened = self.subject.widened;
+        // What only the opt-in names is adopted when it appears, and so is what the opt-in selects newly.
+        if !self.observed
+            || !source.kind.is_one_object()
+            || widened.is_some_and(|all| all.contains(source))
+        {
+            return Gain::Adopt;
+        }
+        let by_template = keys.into_iter().filter(|key| templates.refers(source, key));
+        let mut gain = Gain::Adopt;
+        for key in by_template {
+            match self.age(source, key) {
+                _ if self.incomplete => return Gain::Changed,
+                Age::Unknown => gain = Gain::Ask,
+                Age::Oldest(made) if written > made => return Gain::Changed,
+                Age::Oldest(_) | Age::NoPod => {}
+            }
+        }
+        gain
+    }
+
+    /// Whether a change of the opt-in explains that it uses something else than before.
+    pub(super) fn by_opt_in(&self) -> bool {
+        self.subject.widened.is_some()
+    }
+
+    fn age(&self, source: &SourceName, key: &str) -> Age {
+        let Some(ages) = self.subject.pods.ages else {
+            return Age::Unknown;
+        };
+        oldest(ages, source, key).map_or(Age::NoPod, Age::Oldest)
+    }
+}
+
+enum Age {
+    Unknown,
+    NoPod,
+    Oldest(i64),
+}
+
+fn oldest(ages: &Ages, source: &SourceName, key: &str) -> Option<i64> {
+    ages.get(source)?.get(key).copied()
+}

@@ -1,0 +1,342 @@
+//! What a template drops and gains again, and what it gains while the webhook is away.
+
+use super::*;
+use crate::model::{
+    observed::{FORMAT, FORMER_FORMAT, FORMER_LIMIT, Formers, LIMIT, Reading},
+    workload::OlderPods,
+};
+use Need::Required;
+
+const X: &[(&str, &str)] = &[("k", "x"), ("l", "x")];
+const Y: &[(&str, &str)] = &[("k", "y"), ("l", "x")];
+
+fn t() -> SourceName {
+    SourceName::secret("t")
+}
+
+/// A workload that used `s` so, and whose rollout to a template that uses `t` hangs.
+fn dropped(usage: &Usage, live: Live) -> (World, Observed) {
+    let mut world = World::new().with(&s(), usage.clone(), live);
+    let before = world.decide(Known::Nothing).next.unwrap();
+    world.uses.clear();
+    world = world.with(
+        &t(),
+        whole(Required),
+        Live::Present(version(&t(), "T", 9, X)),
+    );
+    world.older = OlderPods::Left;
+    let decision = world.decide(Known::Observed(&before));
+    assert_eq!(decision.outcome, Outcome::Record);
+    (world, decision.next.unwrap())
+}
+
+/// What a row of a table changes in its world.
+type Given = fn(World) -> World;
+
+#[test]
+fn what_is_regained_is_compared_like_any_other() {
+    let usage = keyed(&[("k", Required)]);
+    let content = |world: World| world.on_recreate(OnRecreate::Content);
+    let as_it_is = |world: World| world;
+    let rows: [(&str, Live, Given, Outcome, Option<CauseKind>); 6] = [
+        (
+            "the same",
+            Live::Present(v("A", 10, X)),
+            as_it_is,
+            Outcome::Record,
+            None,
+        ),
+        (
+            "other data",
+            Live::Present(v("A", 11, Y)),
+            as_it_is,
+            Outcome::Restart,
+            Some(CauseKind::Updated),
+        ),
+        (
+            "another uid",
+            Live::Present(v("B", 11, X)),
+            as_it_is,
+            Outcome::Restart,
+            Some(CauseKind::Recreated),
+        ),
+        (
+            "another uid, the same data, content decides",
+            Live::Present(v("B", 11, X)),
+            content,
+            Outcome::Record,
+            None,
+        ),
+        ("absent", GONE, as_it_is, Outcome::Wait, None),
+        (
+            "older than it was",
+            Live::Present(v("A", 9, X)),
+            as_it_is,
+            Outcome::Undecided(Undecided::Behind),
+            None,
+        ),
+    ];
+    for (name, live, given, outcome, cause) in rows {
+        let (world, before) = dropped(&usage, Live::Present(v("A", 10, X)));
+        assert_eq!(before.format, FORMER_FORMAT, "{name}");
+        let world = given(world.with(&s(), usage.clone(), live));
+        let decision = world.decide(Known::Observed(&before));
+        let causes: Vec<_> = decision.causes.iter().map(|cause| cause.kind).collect();
+        assert_eq!(
+            (decision.outcome, causes),
+            (outcome, cause.into_iter().collect()),
+            "{name}"
+        );
+        if let Some(next) = decision.next {
+            assert!(next.formers.is_empty(), "{name}: {next:?}");
+            assert_eq!(next.format, FORMAT, "{name}");
+            assert!(next.entries.contains_key(&s()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_key_is_former_by_itself() {
+    let (k, l) = (keyed(&[("k", Required)]), keyed(&[("l", Required)]));
+    let mut world = World::new().with(&s(), k.clone(), Live::Present(v("A", 10, X)));
+    let before = world.decide(Known::Nothing).next.unwrap();
+    world.older = OlderPods::Left;
+    world = world.with(&s(), l.clone(), Live::Present(v("A", 10, X)));
+    let before = world.decide(Known::Observed(&before)).next.unwrap();
+    assert_eq!(before.formers.iter().count(), 1);
+    // What is dropped does not count while it is dropped.
+    world = world.with(&s(), l, Live::Present(v("A", 11, Y)));
+    assert_eq!(
+        world.decide(Known::Observed(&before)).outcome,
+        Outcome::Keep
+    );
+    world = world.with(&s(), k.clone(), Live::Present(v("A", 11, Y)));
+    let decision = world.decide(Known::Observed(&before));
+    assert_eq!(decision.causes[0].keys, ["k"]);
+    // Under another uid than the entry it is of an object that is gone.
+    let both = keyed(&[("k", Required), ("l", Required)]);
+    let now = Entry::of(&v("B", 12, X), &keyed(&[("l", Required)]));
+    let mixed = Observed {
+        entries: Entries::from_iter([(s(), now)]),
+        ..before
+    };
+    let world = world.with(&s(), both, Live::Present(v("B", 12, X)));
+    let decision = world.decide(Known::Observed(&mixed));
+    assert_eq!(decision.causes[0].keys, ["k"]);
+}
+
+#[test]
+fn absent_ones_are_former_too() {
+    for (started, entry, outcome) in [
+        (true, Entry::Unknown, Outcome::Restart),
+        (false, Entry::Waiting, Outcome::Record),
+    ] {
+        let mut world = World::new().with(&s(), whole(Required), GONE);
+        world.started = Some(started);
+        let before = world.decide(Known::Nothing).next.unwrap();
+        assert_eq!(before.entries.get(&s()), Some(&entry));
+        world.uses.clear();
+        world.older = OlderPods::Left;
+        let before = world.decide(Known::Observed(&before)).next.unwrap();
+        let world = world.with(&s(), whole(Required), Live::Present(v("A", 10, X)));
+        let decision = world.decide(Known::Observed(&before));
+        assert_eq!(decision.outcome, outcome, "{entry:?}");
+    }
+}
+
+#[test]
+fn what_makes_no_former() {
+    let usage = whole(Required);
+    let live = || Live::Present(v("A", 10, X));
+    let observed = || {
+        let world = World::new().with(&s(), usage.clone(), live());
+        world.decide(Known::Nothing).next.unwrap()
+    };
+    let after = |change: &dyn Fn(&mut World)| {
+        let mut world = World::new();
+        world.older = OlderPods::Left;
+        world.live.insert(s(), live());
+        change(&mut world);
+        let decision = world.decide(Known::Observed(&observed()));
+        decision.next.unwrap().formers
+    };
+    let refers = References::from_iter([(s(), usage.clone())]);
+    assert!(!after(&|_| {}).is_empty(), "the template dropped it");
+    let opt_in = after(&|world| world.template = Some(refers.clone()));
+    assert!(opt_in.is_empty(), "the opt-in dropped it: {opt_in:?}");
+    let named = after(&|world| world.template_before = Some(References::new()));
+    assert!(named.is_empty(), "only the opt-in named it: {named:?}");
+    for older in [OlderPods::Gone, OlderPods::NoPods] {
+        let gone = after(&|world| world.older = older);
+        assert!(gone.is_empty(), "no pod has it: {gone:?}");
+    }
+    let untold = after(&|world| world.older = OlderPods::Untold);
+    assert!(!untold.is_empty());
+}
+
+#[test]
+fn a_former_goes_with_the_next_write_and_by_none_of_its_own() {
+    let (mut world, before) = dropped(&whole(Required), Live::Present(v("A", 10, X)));
+    world.older = OlderPods::Gone;
+    let decision = world.decide(Known::Observed(&before));
+    assert_eq!(decision.outcome, Outcome::Keep);
+    assert_eq!(decision.next, Some(before.clone()), "nothing is written");
+    // It does not count any more.
+    let regained = world
+        .clone()
+        .with(&s(), whole(Required), Live::Present(v("A", 11, Y)));
+    let decision = regained.decide(Known::Observed(&before));
+    assert_eq!(decision.outcome, Outcome::Record);
+    assert!(decision.next.unwrap().formers.is_empty());
+    world.set(&t(), Live::Present(version(&t(), "T", 20, Y)));
+    let decision = world.decide(Known::Observed(&before));
+    assert_eq!(decision.outcome, Outcome::Restart);
+    let next = decision.next.unwrap();
+    assert!(next.formers.is_empty());
+    assert_eq!(next.format, FORMAT);
+}
+
+#[test]
+fn a_fresh_mark_ends_what_is_former() {
+    let (mut world, before) = dropped(&whole(Required), Live::Present(v("A", 10, X)));
+    world.set(&t(), Live::Present(version(&t(), "T", 20, Y)));
+    let decision = world.decide(Known::Observed(&before));
+    assert_eq!(decision.outcome, Outcome::Restart);
+    assert!(decision.next.unwrap().formers.is_empty());
+}
+
+#[test]
+fn what_is_gained_while_the_webhook_is_away_is_adopted_where_it_is_older_than_its_pods() {
+    let usage = keyed(&[("k", Required)]);
+    let mut live = v("A", 10, X);
+    live.written = 100;
+    let one = || {
+        let mut world = World::new().with(&s(), usage.clone(), Live::Present(live.clone()));
+        world.ages = None;
+        world
+    };
+    let ages = |made: &[(&str, i64)]| {
+        let made = made.iter().map(|(key, made)| ((*key).to_owned(), *made));
+        Some(Ages::from([(s(), made.collect())]))
+    };
+    let ask = Outcome::Undecided(Undecided::AskAges);
+    let with = |change: &dyn Fn(&mut World)| {
+        let mut world = one();
+        change(&mut world);
+        let before = world.observed([]);
+        let decision = world.decide(Known::Observed(&before));
+        if decision.outcome == Outcome::Restart {
+            assert_eq!(decision.causes[0].kind, CauseKind::Updated);
+        }
+        decision.outcome
+    };
+    assert_eq!(with(&|_| {}), ask);
+    assert_eq!(with(&|w| w.ages = ages(&[("k", 99)])), Outcome::Restart);
+    assert_eq!(with(&|w| w.ages = ages(&[("k", 100)])), Outcome::Record);
+    assert_eq!(
+        with(&|w| w.ages = ages(&[("l", 1)])),
+        Outcome::Record,
+        "of another key"
+    );
+    assert_eq!(
+        with(&|w| w.ages = Some(Ages::new())),
+        Outcome::Record,
+        "no pod"
+    );
+    assert_eq!(
+        with(&|w| w.template = Some(References::new())),
+        Outcome::Record,
+        "named by the opt-in"
+    );
+    assert_eq!(
+        with(&|w| w.widened = Some([s()].into())),
+        Outcome::Record,
+        "selected newly by the opt-in"
+    );
+    let nothing = one().decide(Known::Nothing);
+    assert_eq!(nothing.outcome, Outcome::Record, "everything is adopted");
+    // A key of what is used already.
+    let both = keyed(&[("k", Required), ("l", Required)]);
+    for (made, outcome) in [(99, Outcome::Restart), (100, Outcome::Record)] {
+        let mut world = World::new().with(&s(), both.clone(), Live::Present(live.clone()));
+        let before = world.observed([(s(), Entry::of(&live, &usage))]);
+        world.ages = None;
+        assert_eq!(world.decide(Known::Observed(&before)).outcome, ask);
+        world.ages = ages(&[("k", 1), ("l", made)]);
+        let decision = world.decide(Known::Observed(&before));
+        assert_eq!(decision.outcome, outcome);
+        if outcome == Outcome::Restart {
+            assert_eq!(decision.causes[0].keys, ["l"]);
+        }
+    }
+}
+
+#[test]
+fn under_a_note_whatever_is_gained_counts_as_changed() {
+    let mut world = World::new();
+    world.older = OlderPods::Left;
+    let mut before = world.observed([]);
+    before.formers = Formers::none().and_more();
+    let mut world = world.with(&s(), whole(Required), Live::Present(v("A", 10, X)));
+    let decision = world.decide(Known::Observed(&before));
+    assert_eq!(decision.outcome, Outcome::Restart);
+    let next = world.carry_out(&decision);
+    assert!(next.formers.is_empty());
+    let decision = world.decide(Known::Observed(&next));
+    assert_eq!(decision.outcome, Outcome::Keep);
+}
+
+/// A source as long names make it, of which one template after the other uses another.
+fn numbered_source(number: usize) -> SourceName {
+    SourceName::config_map(format!("settings-of-the-shop-{number:08}"))
+}
+
+#[test]
+fn two_hundred_deploys_keep_within_the_bounds_and_fold_nothing() {
+    let of = |number: usize| {
+        let source = numbered_source(number);
+        let uid = format!("0f4a1d0e-6f39-4c43-a1f5-{number:012}");
+        Live::Present(version(&source, &uid, 1000, X))
+    };
+    let mut world = World::new();
+    world.older = OlderPods::Left;
+    // As much that stays as fits without any former one.
+    for number in 0..85 {
+        let stays = SourceName::secret(format!("stays-{number:08}"));
+        let live = version(&stays, "0f4a1d0e-6f39-4c43-a1f5-123456789012", 1000, X);
+        world = world.with(&stays, whole(Required), Live::Present(live));
+    }
+    let mut observed = world.decide(Known::Nothing).next.unwrap();
+    let stays = observed.entries.clone();
+    assert_eq!((stays.len(), observed.fold.is_none()), (85, true));
+    for number in 0..200 {
+        if number > 0 {
+            world.uses.remove(&numbered_source(number - 1));
+        }
+        world = world.with(&numbered_source(number), whole(Required), of(number));
+        let decision = world.decide(Known::Observed(&observed));
+        // Under the note what is gained counts as changed, which ends what is former.
+        let noted = observed.formers.is_incomplete();
+        let expected = if noted {
+            Outcome::Restart
+        } else {
+            Outcome::Record
+        };
+        assert_eq!(decision.outcome, expected, "{number}");
+        observed = world.carry_out(&decision);
+        let text = observed.print(&key());
+        let mut without = observed.clone();
+        without.formers = Formers::none();
+        let formers = text.len() - without.print(&key()).len();
+        assert!(text.len() <= LIMIT, "{number}: {}", text.len());
+        assert!(formers <= FORMER_LIMIT, "{number}: {formers}");
+        assert!(observed.fold.is_none(), "{number}");
+        for (source, entry) in &stays {
+            assert_eq!(observed.entries.get(source), Some(entry), "{number}");
+        }
+        assert_eq!(
+            Observed::read(&text, &key()),
+            Reading::Genuine(observed.clone())
+        );
+    }
+}

@@ -1,0 +1,292 @@
+//! How the annotation's content is written as text: compact JSON, and the MAC.
+//!
+//! The MAC is the last member in every format, and covers the text before it. So a release tells what a newer one wrote
+//! from what somebody made up, although it cannot read it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Entries, Entry, FORMAT, Formers, KeyMarks, Mark, Observed, Reading};
+use crate::model::{
+    fold::Fold,
+    version::{Digest, DigestKey},
+};
+
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    v: u64,
+    k: String,
+    r#for: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<i64>,
+    n: u64,
+    rf: String,
+    #[serde(default)]
+    s: BTreeMap<String, WireEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    f: Option<Fold>,
+    /// Former entries, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    p: Vec<(String, WireEntry)>,
+    /// There were more.
+    #[serde(default, skip_serializing_if = "is_false")]
+    q: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    m: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WireEntry {
+    Absent(WireAbsent),
+    Seen {
+        u: String,
+        r: u64,
+        d: BTreeMap<String, String>,
+    },
+    Deleted {
+        x: String,
+        r: u64,
+    },
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WireAbsent {
+    Waiting,
+    Unknown,
+}
+
+const WAITING: &str = "w";
+const UNKNOWN: &str = "u";
+
+/// What stands between the text that the MAC covers and the MAC.
+const BEFORE_MAC: &str = ",\"m\":\"";
+
+impl Observed {
+    /// Reads the annotation's text.
+    pub fn read(text: &str, key: &DigestKey) -> Reading {
+        match serde_json::from_str::<Head>(text) {
+            Ok(head) if head.v > key.newest_format() => return newer(text, head, key),
+            // Each format so far has all that the one before has, so every older one reads like it.
+            Ok(head) if head.v >= FORMAT => {}
+            Ok(_) | Err(_) => return Reading::Foreign,
+        }
+        let Ok(mut wire) = serde_json::from_str::<Wire>(text) else {
+            return Reading::Foreign;
+        };
+        // Only what would be printed again exactly so: else a damaged field that has a default would read as absent.
+        if wire.text() != text {
+            return Reading::Foreign;
+        }
+        let mac = wire.m.take();
+        let made_with = key.by_id(&wire.k);
+        if made_with.is_some_and(|key| mac != Some(wire.mac(key))) {
+            return Reading::Foreign;
+        }
+        let current = wire.k == key.id();
+        match (Self::from_wire(wire), made_with) {
+            (Some(observed), Some(_)) if current => Reading::Genuine(observed),
+            (Some(observed), Some(_)) => Reading::Previous(observed),
+            (Some(observed), None) => Reading::OtherKey(observed),
+            (None, _) => Reading::Foreign,
+        }
+    }
+
+    /// The annotation's text, under the key whose digests it has.
+    pub fn print(&self, key: &DigestKey) -> String {
+        let mut wire = self.to_wire();
+        wire.m = Some(wire.mac(key.by_id(&self.key_id).unwrap_or(key)));
+        wire.text()
+    }
+
+    fn to_wire(&self) -> Wire {
+        Wire {
+            v: self.format,
+            k: self.key_id.clone(),
+            r#for: self.workload_uid.clone(),
+            at: self.created_at,
+            n: self.sequence,
+            rf: self.restarted_for.clone(),
+            s: self
+                .entries
+                .iter()
+                .map(|(name, entry)| (name.to_string(), WireEntry::of(entry)))
+                .collect(),
+            f: self.fold.clone(),
+            p: self
+                .formers
+                .iter()
+                .map(|(name, entry)| (name.to_string(), WireEntry::of(entry)))
+                .collect(),
+            q: self.formers.incomplete,
+            m: None,
+        }
+    }
+
+    fn from_wire(wire: Wire) -> Option<Self> {
+        let mut entries = Entries::with_capacity(wire.s.len());
+        for (name, entry) in wire.s {
+            entries.insert(name.parse().ok()?, entry.into_entry()?);
+        }
+        let mut former = Vec::with_capacity(wire.p.len());
+        for (name, entry) in wire.p {
+            former.push((name.parse().ok()?, entry.into_entry()?));
+        }
+        Some(Self {
+            format: wire.v,
+            key_id: wire.k,
+            workload_uid: wire.r#for,
+            created_at: wire.at,
+            sequence: wire.n,
+            restarted_for: wire.rf,
+            entries,
+            fold: wire.f,
+            formers: Formers {
+                entries: former,
+                incomplete: wire.q,
+            },
+        })
+    }
+}
+
+/// What can be read of every format.
+#[derive(Deserialize)]
+struct Head {
+    v: u64,
+    #[serde(default)]
+    k: String,
+    #[serde(default)]
+    r#for: String,
+}
+
+/// What a format that is not known is: a newer release's, or nobody's. Under a key that is not known nobody can tell
+/// which, so it is for the digest key to be found out.
+fn newer(text: &str, head: Head, key: &DigestKey) -> Reading {
+    let Some(made_with) = key.by_id(&head.k) else {
+        if head.k.is_empty() {
+            return Reading::Foreign;
+        }
+        return Reading::OtherKey(Observed {
+            format: head.v,
+            key_id: head.k,
+            workload_uid: head.r#for,
+            created_at: None,
+            sequence: 0,
+            restarted_for: String::new(),
+            entries: Entries::new(),
+            fold: None,
+            formers: Formers::default(),
+        });
+    };
+    let covered = text.rsplit_once(BEFORE_MAC).and_then(|(covered, mac)| {
+        let mac = mac.strip_suffix("\"}")?;
+        Some((format!("{covered}}}"), mac))
+    });
+    match covered {
+        Some((covered, mac)) if mac == mac_of(&covered, made_with) => Reading::Newer(head.v),
+        _ => Reading::Foreign,
+    }
+}
+
+/// The code of a text, which has none yet.
+fn mac_of(text: &str, key: &DigestKey) -> String {
+    key.digest([b"observed".as_slice(), text.as_bytes()])
+        .to_string()
+}
+
+/// How many bytes each of the former entries takes.
+pub(super) fn printed(formers: &Formers) -> Vec<usize> {
+    let entries = formers.iter();
+    entries
+        .map(|(name, entry)| {
+            let pair = (name.to_string(), WireEntry::of(entry));
+            serde_json::to_string(&pair).unwrap_or_default().len() + ",".len()
+        })
+        .collect()
+}
+
+/// How many bytes stand around former entries.
+pub(super) const AROUND: usize = ",\"p\":[]".len();
+/// How many bytes the note takes that there were more former entries.
+pub(super) const NOTE: usize = ",\"q\":true".len();
+
+impl Wire {
+    fn text(&self) -> String {
+        // Only maps with keys that are no strings cannot be printed, and there are none.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    fn mac(&self, key: &DigestKey) -> String {
+        mac_of(&self.text(), key)
+    }
+}
+
+impl WireEntry {
+    fn of(entry: &Entry) -> Self {
+        match entry {
+            Entry::Waiting => Self::Absent(WireAbsent::Waiting),
+            Entry::Unknown => Self::Absent(WireAbsent::Unknown),
+            Entry::Deleted {
+                uid,
+                resource_version,
+            } => Self::Deleted {
+                x: uid.clone(),
+                r: *resource_version,
+            },
+            Entry::Seen {
+                uid,
+                resource_version,
+                marks,
+            } => {
+                let print = |mark: &Mark| match mark {
+                    Mark::Seen(digest) => digest.to_string(),
+                    Mark::Waiting => WAITING.to_owned(),
+                    Mark::Unknown => UNKNOWN.to_owned(),
+                };
+                let d = marks
+                    .iter()
+                    .map(|(key, mark)| (key.clone(), print(mark)))
+                    .collect();
+                Self::Seen {
+                    u: uid.clone(),
+                    r: *resource_version,
+                    d,
+                }
+            }
+        }
+    }
+
+    fn into_entry(self) -> Option<Entry> {
+        Some(match self {
+            Self::Absent(WireAbsent::Waiting) => Entry::Waiting,
+            Self::Absent(WireAbsent::Unknown) => Entry::Unknown,
+            Self::Deleted { x, r } => Entry::Deleted {
+                uid: x,
+                resource_version: r,
+            },
+            Self::Seen { u, r, d } => {
+                let mark = |text: &str| match text {
+                    WAITING => Some(Mark::Waiting),
+                    UNKNOWN => Some(Mark::Unknown),
+                    digest => Digest::parse(digest).map(Mark::Seen),
+                };
+                let mut marks = KeyMarks::with_capacity(d.len());
+                for (key, text) in d {
+                    marks.insert(key, mark(&text)?);
+                }
+                Entry::Seen {
+                    uid: u,
+                    resource_version: r,
+                    marks,
+                }
+            }
+        })
+    }
+}
