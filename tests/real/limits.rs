@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Arena, OBSERVED, Pods, RESTART_ON, RerollBuilder, deployment, env, eventually, running,
+    workload,
 };
 
 /// Bytes of `observed`, and of all annotations together.
@@ -232,4 +233,40 @@ async fn an_almost_full_template_with_the_webhook() {
 async fn an_almost_full_template_without_webhook() {
     let arena = Arena::new("limits-template-bare").await;
     almost_full(&arena, arena.reroll().without_webhook(), "template", 2).await;
+}
+
+/// With `on-delete: restart` an optional Secret that is deleted restarts once, however many there are beside it, and once
+/// more when it is back.
+#[tokio::test]
+async fn a_deletion_restarts_once_also_among_three_hundred() {
+    let arena = Arena::new("limits-delete").await;
+    let _reroll = arena.reroll().start().await;
+    let names = many_secrets(&arena, 300).await;
+    let asks = [(RESTART_ON, "auto"), ("reroll.dev/on-delete", "restart")];
+    let create = async |name: &str, count: usize| {
+        let all: Vec<Value> = names[..count]
+            .iter()
+            .map(|name| json!({ "secretRef": { "name": name, "optional": true } }))
+            .collect();
+        let template = json!({ "containers": [{ "envFrom": all }] });
+        arena
+            .create(&workload("Deployment", name, &asks, template))
+            .await;
+        arena.adopted("Deployment", name).await;
+    };
+    create("few", 5).await;
+    create("many", 300).await;
+    let recorder = arena.record().await;
+    arena.delete("Secret", &names[3]).await;
+    recorder.settle(&arena).await;
+    recorder.expect("Deployment", "few", 1);
+    recorder.expect("Deployment", "many", 1);
+    arena.secret(&names[3], &[("k", "one")]).await;
+    recorder.settle(&arena).await;
+    recorder.expect("Deployment", "few", 2);
+    recorder.expect("Deployment", "many", 2);
+    let told = arena
+        .annotation("Deployment", "many", "reroll.dev/last-restart")
+        .await;
+    assert!(told.unwrap().contains("one of its many sources"));
 }

@@ -4,7 +4,15 @@
 //! Without a webhook a write that changes the template's `restarted-for` is a rollout of its own, and the restart that
 //! undoes it is the next: then pods may be of any age.
 
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use reroll::model::{
+    DigestKey,
+    observed::{Observed, Reading},
+};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -252,6 +260,11 @@ fn forgeries(now: &str, earlier: &str, of_another: &str) -> Vec<(&'static str, V
             edited(&|it| it["n"] = json!(1_000_000)),
         ),
         ("an older format", edited(&|it| it["v"] = json!(0))),
+        ("a newer format", json!("{\"v\":99}")),
+        (
+            "a newer format that says more",
+            edited(&|it| it["v"] = json!(99)),
+        ),
         ("an earlier one", json!(earlier)),
         ("one of another workload", json!(of_another)),
     ]
@@ -357,6 +370,13 @@ async fn forged_through_the_status_while_reroll_is_down() {
     }
 }
 
+/// The digest key of the arena's reroll.
+async fn digest_key(arena: &Arena) -> DigestKey {
+    let own = Api::<Secret>::namespaced(arena.client.clone(), &arena.own_namespace);
+    let key = own.get("reroll-digest-key").await.unwrap().data.unwrap();
+    DigestKey::new(&key["key"].0).unwrap()
+}
+
 /// A format that only a newer reroll writes is left alone, and said; when it goes, life goes on.
 #[tokio::test]
 async fn a_newer_format_through_the_status() {
@@ -364,16 +384,24 @@ async fn a_newer_format_through_the_status() {
     let _reroll = arena.reroll().start().await;
     workloads(&arena).await;
     let recorder = arena.record().await;
-    let newer = "{\"v\":99,\"what\":\"ever\"}";
+    let key = digest_key(&arena).await;
+    let mut newer = Vec::new();
     for kind in KINDS {
-        forge(&arena, kind, &json!(newer)).await;
+        let text = observed(&arena, kind).await;
+        let Reading::Genuine(observed) = Observed::read(&text, &key) else {
+            panic!("{text}");
+        };
+        let format = key.newest_format() + 1;
+        let text = Observed { format, ..observed }.print(&key);
+        forge(&arena, kind, &json!(text)).await;
         arena.event(&named(kind), "NewerFormat").await;
+        newer.push(text);
     }
     arena.update_secret("db", &[("k", "two")]).await;
     recorder.settle(&arena).await;
-    for kind in KINDS {
+    for (kind, newer) in KINDS.iter().zip(&newer) {
         recorder.expect(kind, &named(kind), 0);
-        assert_eq!(observed(&arena, kind).await, newer);
+        assert_eq!(observed(&arena, kind).await, *newer);
         forge(&arena, kind, &Value::Null).await;
         arena.adopted(kind, &named(kind)).await;
     }
@@ -386,6 +414,113 @@ async fn a_newer_format_through_the_status() {
     for kind in KINDS {
         recorder.expect(kind, &named(kind), 1);
     }
+}
+
+/// While an owner has the workload reroll leaves it alone; what somebody writes there meanwhile is not believed after.
+#[tokio::test]
+async fn forged_while_an_owner_comes_and_goes() {
+    let arena = Arena::new("tamper-owner").await;
+    let _reroll = arena.reroll().start().await;
+    workloads(&arena).await;
+    let owner = arena.config_map("owner", &[]).await;
+    let recorder = arena.record().await;
+    for forged in [json!("{\"v\":99}"), json!("{}"), Value::Null] {
+        let mut before = Vec::new();
+        for kind in KINDS {
+            before.push(observed(&arena, kind).await);
+            let owner = json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner.metadata.uid, "controller": true,
+            });
+            let patch = json!({ "metadata": { "ownerReferences": [owner] } });
+            arena.patch(kind, &named(kind), patch).await;
+            forge(&arena, kind, &forged).await;
+        }
+        for (kind, before) in KINDS.iter().zip(&before) {
+            let free = json!({ "metadata": { "ownerReferences": null } });
+            arena.patch(kind, &named(kind), free).await;
+            restored(&arena, kind, &named(kind), before, "the owner went").await;
+        }
+        recorder.settle(&arena).await;
+        for kind in KINDS {
+            recorder.expect(kind, &named(kind), 0);
+        }
+    }
+    arena.update_secret("db", &[("k", "two")]).await;
+    recorder.settle(&arena).await;
+    for kind in KINDS {
+        recorder.expect(kind, &named(kind), 1);
+    }
+}
+
+// === put back from before an opt-out ===
+
+/// An `observed` of an earlier opt-in is put back, at several times: it never counts again.
+async fn put_back_over_opt_outs(arena: &Arena, reroll: RerollBuilder) {
+    let _reroll = reroll.start().await;
+    workloads(arena).await;
+    let mut first = Vec::new();
+    for kind in KINDS {
+        first.push(json!(observed(arena, kind).await));
+    }
+    let recorder = arena.record().await;
+    let mut rollouts = 0;
+    for (round, while_out) in [false, true, false].into_iter().enumerate() {
+        for (kind, first) in KINDS.iter().zip(&first) {
+            arena
+                .annotate(kind, &named(kind), RESTART_ON, Some("off"))
+                .await;
+            eventually("reroll's annotations are gone", async || {
+                let now = arena.annotation(kind, &named(kind), OBSERVED).await;
+                now.is_none().then_some(())
+            })
+            .await;
+            if while_out {
+                forge(arena, kind, first).await;
+            }
+        }
+        let value = format!("out {round}");
+        arena.update_secret("db", &[("k", &value)]).await;
+        recorder.settle(arena).await;
+        for (kind, first) in KINDS.iter().zip(&first) {
+            arena
+                .annotate(kind, &named(kind), RESTART_ON, Some("auto"))
+                .await;
+            let ours = eventually("it is adopted afresh", async || {
+                let now = arena.annotation(kind, &named(kind), OBSERVED).await?;
+                (json!(now) != *first).then_some(now)
+            })
+            .await;
+            forge(arena, kind, first).await;
+            restored(arena, kind, &named(kind), &ours, "put back").await;
+        }
+        recorder.settle(arena).await;
+        for kind in KINDS {
+            recorder.expect(kind, &named(kind), rollouts);
+        }
+        // The change comes before what was observed is restored.
+        for (kind, first) in KINDS.iter().zip(&first) {
+            forge(arena, kind, first).await;
+        }
+        let value = format!("in {round}");
+        arena.update_secret("db", &[("k", &value)]).await;
+        recorder.settle(arena).await;
+        rollouts += 1;
+        for kind in KINDS {
+            recorder.expect(kind, &named(kind), rollouts);
+        }
+    }
+}
+
+#[tokio::test]
+async fn put_back_over_opt_outs_with_the_webhook() {
+    let arena = Arena::new("tamper-out").await;
+    put_back_over_opt_outs(&arena, arena.reroll()).await;
+}
+
+#[tokio::test]
+async fn put_back_over_opt_outs_without_webhook() {
+    let arena = Arena::new("tamper-out-bare").await;
+    put_back_over_opt_outs(&arena, arena.reroll().without_webhook()).await;
 }
 
 // === copied with a manifest ===
