@@ -148,7 +148,8 @@ impl Index {
                 changed = recreated || known.whole != version.whole || counts;
                 let before = std::mem::replace(&mut **known, version);
                 if counts {
-                    space.begin_to_count(&key.source, &before);
+                    let watched = self.conventions.sources.is_none();
+                    space.begin_to_count(&key.source, &before, watched);
                 }
             }
             Some(Source::Tombstone { last, .. }) => {

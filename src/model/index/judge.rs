@@ -174,7 +174,8 @@ impl Index {
             let suspended = |tracked: &Tracked| tracked.policy.suspend;
             let adopting = match (self.workload(&user), before, becomes) {
                 (Some(tracked), Some(before), Lookup::Present { version, .. }) => {
-                    tracked.adopting(&key.source, before, version)
+                    let watched = self.conventions.sources.is_none();
+                    tracked.adopting(&key.source, before, version, watched)
                 }
                 _ => None,
             };

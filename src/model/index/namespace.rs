@@ -158,8 +158,9 @@ impl Namespace {
     }
 
     /// Takes in that a source may count from now on for workloads that it did not count for as it was `before`. Their pods
-    /// have what it was then: one write that makes it count and changes its data is a change.
-    pub(super) fn begin_to_count(&mut self, source: &SourceName, before: &Version) {
+    /// have what it was then: one write that makes it count and changes its data is a change. Where it was not `watched`
+    /// nobody knows what it was right before that write, and it is adopted as it is.
+    pub(super) fn begin_to_count(&mut self, source: &SourceName, before: &Version, watched: bool) {
         let Some(Source::Present(now)) = self.sources.get(source) else {
             return;
         };
@@ -167,7 +168,7 @@ impl Namespace {
             let Some(tracked) = self.workloads.get_mut(slot) else {
                 continue;
             };
-            if let Some(observed) = tracked.adopting(source, before, now) {
+            if let Some(observed) = tracked.adopting(source, before, now, watched) {
                 tracked.set_memory(observed);
             }
         }

@@ -199,13 +199,14 @@ impl Tracked {
         self.memory = Some(Reading::Genuine(observed));
     }
 
-    /// What was observed, with a source adopted as it was `before`, where it did not count then and does `now`. A fold does
-    /// not tell its sources apart, so there it is adopted as it is.
+    /// What was observed, with a source adopted as it was `before`, where it did not count then and does `now`; as it is
+    /// `now`, where it was not `watched` before. A fold does not tell its sources apart, so there it is adopted as it is.
     pub(super) fn adopting(
         &self,
         source: &SourceName,
         before: &Version,
         now: &Version,
+        watched: bool,
     ) -> Option<Observed> {
         let usage = self.uses().get(source)?;
         let begins = !before.counts_for(usage) && now.counts_for(usage);
@@ -214,8 +215,10 @@ impl Tracked {
             return None;
         }
         let mut next = observed.clone();
-        next.entries
-            .insert(source.clone(), Entry::of(before, usage));
+        next.entries.insert(
+            source.clone(),
+            Entry::of(if watched { before } else { now }, usage),
+        );
         let ahead = observed.sequence.saturating_add(1);
         next.sequence = self.unwritten_sequence().unwrap_or(ahead);
         Some(next)
