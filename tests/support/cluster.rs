@@ -176,7 +176,7 @@ impl Cluster {
         let output = self
             .command("kwokctl")
             .env("KWOK_WORKDIR", work_dir)
-            .args(["--name", self.name(), "start", "cluster", "--wait", "60s"])
+            .args(["--name", self.name(), "start", "cluster", "--wait", "5m"])
             .output()?;
         ensure!(
             output.status.success(),

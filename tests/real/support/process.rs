@@ -287,9 +287,7 @@ impl Reroll {
             let (head, body) = answer.split_once("\r\n\r\n")?;
             Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
         };
-        tokio::time::timeout(Duration::from_secs(5), get)
-            .await
-            .ok()?
+        tokio::time::timeout(PATIENCE, get).await.ok()?
     }
 
     /// The value of a metric, with its labels as they are printed; 0 where it is not there.
