@@ -32,6 +32,7 @@ use crate::{
     config::{ClusterSettings, Settings},
     controller::{
         Controller, digest_key,
+        history::History,
         lease::{Election, LeaseSettings, Progress, Work},
         pulse::Pulses,
         restart::Probe,
@@ -216,6 +217,8 @@ impl Parts {
             Arc::clone(&surroundings.clock),
             work(health.clone(), pulses),
         );
+        let history = Arc::<History>::default();
+        let election = election.with_history(Arc::clone(&history));
         let election = election.run(stop.leading.clone());
         tasks.spawn(async move {
             election.await;
@@ -247,6 +250,7 @@ impl Parts {
             health.liveness.heartbeat("restarts", STALLED),
         );
         let controller = equipped(controller, settings, &client, tasks, &stop.all)?;
+        let controller = controller.with_history(history);
         let controller = Arc::new(controller.with_probe(surroundings.probe));
         spawn_key_watch(&controller, store.clone(), tasks, &stop.all);
         let start = Start {

@@ -7,7 +7,8 @@
 //! Invariants: another's claim is judged by how long *we* have seen it unchanged, never by comparing two machines'
 //! clocks; leadership ends at a deadline of the monotonic clock, whether or not a call returns; the holder renews only
 //! while its work goes on ([`Work`]), so that a replica that hangs is replaced; and one that could lead but sees less
-//! than it should offers the Lease to the others, once, and goes on where nobody wants it.
+//! than it should offers the Lease to the others, once, and goes on where nobody wants it; a Lease that is older than it was
+//! is looked at several times before it is written.
 //!
 //! None of the crates for this is used: those on this version of kube renew without a resourceVersion or have no
 //! timeouts of their own.
@@ -21,7 +22,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::MicroTime,
 };
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{ObjectMeta, PostParams},
     runtime::{WatchStreamExt, watcher},
 };
@@ -31,7 +32,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::watch::WATCH_SECONDS;
+use super::{
+    history::{History, LOOKS, PROOF, Versions},
+    watch::WATCH_SECONDS,
+};
 use crate::state::Clock;
 
 /// How the Lease is held.
@@ -106,6 +110,8 @@ pub struct Election {
     told: bool,
     /// When the Lease was offered to the others, since the work was last good.
     offered: Option<Instant>,
+    versions: Versions,
+    history: Arc<History>,
 }
 
 /// Somebody's claim, and since when we have seen it unchanged.
@@ -137,14 +143,23 @@ impl Election {
                 seen: None,
                 told: false,
                 offered: None,
+                versions: Versions::default(),
+                history: Arc::default(),
             },
             Leadership(told),
         )
     }
 
+    /// The same, telling of what the Lease's versions show.
+    #[must_use]
+    pub fn with_history(self, history: Arc<History>) -> Self {
+        Self { history, ..self }
+    }
+
     /// Takes part until `stop`, then releases the Lease where it is held.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut releases = releases(self.api.clone(), &self.settings.name);
+        let mut lists = self.history.lists();
         loop {
             let began = Instant::now();
             let held = self.take_part().await;
@@ -153,6 +168,9 @@ impl Election {
                 () = stop.cancelled() => break,
                 () = sleep(self.settings.retry()) => {}
                 Some(()) = releases.next() => {}
+                Ok(()) = lists.changed() => {
+                    releases = self::releases(self.api.clone(), &self.settings.name);
+                }
             }
         }
         let held = self.leading.send_replace(None).is_some();
@@ -216,6 +234,7 @@ impl Election {
         let lease = match known {
             Some(lease) => lease,
             None => match self.api.get_opt(&self.settings.name).await {
+                Ok(Some(lease)) if self.goes_back(&lease) => return Claim::Others,
                 Ok(Some(lease)) => lease,
                 Ok(None) => return self.create().await,
                 Err(error) => return self.failed(&error),
@@ -259,8 +278,20 @@ impl Election {
         }
     }
 
+    /// Whether the Lease is older than before, and to be looked at again before anybody writes it: every replica is to see
+    /// it so. A write makes it newer than it ever was, where the revision was bumped.
+    fn goes_back(&mut self, lease: &Lease) -> bool {
+        let version = lease.resource_version().and_then(|it| it.parse().ok());
+        let times = version.map_or(0, |version| self.versions.show(version));
+        if (1..=PROOF).contains(&times) {
+            self.history.shown_older();
+        }
+        (1..LOOKS).contains(&times)
+    }
+
     fn took(&mut self, lease: Lease) -> Claim {
         self.told = false;
+        self.goes_back(&lease);
         self.seen = Some(Seen {
             lease,
             at: Instant::now(),

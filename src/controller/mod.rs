@@ -9,6 +9,7 @@ pub mod adoption;
 mod confirm;
 pub mod digest_key;
 mod failure;
+pub mod history;
 pub mod housekeeping;
 pub mod intents;
 pub mod kept;
@@ -21,6 +22,7 @@ pub mod reconcile;
 mod recreate;
 pub mod report;
 pub mod restart;
+pub mod restored;
 mod run_now;
 pub mod selection;
 pub mod watch;
@@ -37,6 +39,7 @@ use kube::Client;
 use tokio::{sync::Notify, time::Instant};
 
 use self::{
+    history::History,
     housekeeping::Housekeeping,
     intents::{Bounds, Held, Intents, Pacing},
     kept::Store,
@@ -52,7 +55,7 @@ use crate::{
         Conventions, Decision, DigestKey, Outcome, SourceKey, SourceKind, SourceName, Version,
         WorkloadKey,
         decide::Undecided,
-        index::{Change, Overlay},
+        index::{By, Change, Overlay, Tick},
         workload::{Rollout, Stays, Workload},
     },
     ops::{
@@ -82,6 +85,7 @@ pub struct Controller {
     housekeeping: Mutex<Housekeeping>,
     housekeeping_changed: Notify,
     leadership: Leadership,
+    history: Arc<History>,
     /// What the kinds that not every cluster has are called.
     served: Mutex<Served>,
     selection: Selection,
@@ -134,6 +138,7 @@ impl Controller {
             housekeeping: Mutex::new(Housekeeping::new(settings.adopt_rate, Instant::now())),
             housekeeping_changed: Notify::new(),
             leadership,
+            history: Arc::default(),
             served: Mutex::default(),
             selection: Selection::default(),
             kept: None,
@@ -150,6 +155,12 @@ impl Controller {
     #[must_use]
     pub fn with_probe(self, probe: Probe) -> Self {
         Self { probe, ..self }
+    }
+
+    /// The same, sharing what is known of etcd's history.
+    #[must_use]
+    pub fn with_history(self, history: Arc<History>) -> Self {
+        Self { history, ..self }
     }
 
     /// The same, telling people outside of the cluster.
@@ -176,9 +187,21 @@ impl Controller {
 
     // === what the watches bring ===
 
+    /// The time, by what was taken in, for a read that is sent now.
+    pub fn tick(&self) -> Tick {
+        self.state.index().tick()
+    }
+
     /// A source exists in this version.
-    pub fn source_applied(&self, key: &SourceKey, version: Version) {
-        let change = self.state.index_mut().apply_source(key, version);
+    pub fn source_applied(&self, key: &SourceKey, version: Version, by: By) {
+        let change = self.state.index_mut().take_source(key, version, by);
+        self.source_changed(key, change);
+    }
+
+    /// A source that was asked for is not there.
+    pub fn source_missed(&self, key: &SourceKey, by: By) {
+        let now = self.state.now();
+        let change = self.state.index_mut().miss_source(key, by, now);
         self.source_changed(key, change);
     }
 
@@ -204,6 +227,9 @@ impl Controller {
     }
 
     fn source_changed(&self, key: &SourceKey, change: Change) {
+        if change.older {
+            self.history.shown_older();
+        }
         if change.changed {
             tracing::debug!(source = %key, recreated = change.recreated, users = change.users.len(), "a source changed");
         }
@@ -213,12 +239,12 @@ impl Controller {
     }
 
     /// A workload looks like this now.
-    pub fn workload_applied(&self, key: &WorkloadKey, workload: Workload) {
-        self.take_in(key, workload);
+    pub fn workload_applied(&self, key: &WorkloadKey, workload: Workload, by: By) {
+        self.take_in(key, workload, by);
         self.judge(key, Occasion::Look);
     }
 
-    fn take_in(&self, key: &WorkloadKey, workload: Workload) {
+    fn take_in(&self, key: &WorkloadKey, workload: Workload, by: By) {
         if workload.is_left_alone() {
             return self.forget(key);
         }
@@ -226,7 +252,10 @@ impl Controller {
         if self.intents().rolls(key, rolling, Instant::now()) {
             self.intents_changed.notify_one();
         }
-        let seen = self.state.index_mut().apply_workload(key, workload);
+        let seen = self.state.index_mut().take_workload(key, workload, by);
+        if seen.older {
+            self.history.shown_older();
+        }
         if seen.adopted && self.is_listed() {
             self.housekeeping().report(key, Instant::now());
             self.housekeeping_changed.notify_one();
@@ -243,6 +272,13 @@ impl Controller {
     pub fn workload_deleted(&self, key: &WorkloadKey) {
         self.forget(key);
         self.recreate_next(key);
+    }
+
+    /// A workload that was asked for is not there.
+    pub fn workload_missed(&self, key: &WorkloadKey, asked: Tick) {
+        if !self.state.index().came_meanwhile(key, asked) {
+            self.workload_deleted(key);
+        }
     }
 
     fn forget(&self, key: &WorkloadKey) {

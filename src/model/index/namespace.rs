@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use litemap::LiteMap;
 
-use super::{Tracked, provided::Provided};
+use super::{Tracked, asked::Told, provided::Provided};
 use crate::model::{
     observed::Reading,
     policy::{Defaults, Selection},
     source::SourceName,
-    version::Version,
+    version::{DigestKey, Version},
     workload::{Kind, WorkloadKey},
 };
 
@@ -18,7 +18,7 @@ use crate::model::{
 pub(super) struct Namespace {
     /// The default opt-in.
     pub(super) default: Option<String>,
-    pub(super) sources: HashMap<SourceName, Source>,
+    pub(super) sources: HashMap<SourceName, Stored>,
     pub(super) workloads: HashMap<(Kind, String), Box<Tracked>>,
     pub(super) users: HashMap<SourceName, Users>,
     /// The workloads whose opt-in has a glob.
@@ -32,6 +32,13 @@ pub(super) struct Namespace {
 /// The workloads that use a source: one, most often, and a sorted vector has no room for eleven.
 type Users = LiteMap<(Kind, String), ()>;
 
+/// A source as known.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) source: Source,
+    pub(super) told: Told,
+}
+
 /// A source that exists, or that is known not to.
 #[derive(Debug)]
 pub(super) enum Source {
@@ -43,6 +50,16 @@ pub(super) enum Source {
         /// Whether it is absent, and not merely selected no more.
         sure: bool,
     },
+}
+
+impl Stored {
+    /// The resourceVersion that it is known in, or gone since.
+    pub(super) fn number(&self) -> u64 {
+        match &self.source {
+            Source::Present(version) => version.resource_version,
+            Source::Tombstone { since, .. } => *since,
+        }
+    }
 }
 
 impl Namespace {
@@ -88,8 +105,8 @@ impl Namespace {
     }
 
     /// Takes in that a source appeared or vanished.
-    pub(super) fn put(&mut self, name: &SourceName, source: Source) {
-        self.sources.insert(name.clone(), source);
+    pub(super) fn put(&mut self, name: &SourceName, source: Source, told: Told) {
+        self.sources.insert(name.clone(), Stored { source, told });
         self.reconnect_globs(name);
     }
 
@@ -122,7 +139,7 @@ impl Namespace {
             return;
         };
         let memory = tracked.memory.as_ref();
-        let counts = match self.sources.get(source) {
+        let counts = match self.sources.get(source).map(|stored| &stored.source) {
             Some(Source::Present(_)) => true,
             Some(Source::Tombstone { .. }) if folds(memory) => true,
             _ => remembered(memory).any(|known| known == source),
@@ -144,6 +161,27 @@ impl Namespace {
             uses.remove(source);
             tracked.set_uses(uses);
             self.cut(slot, source);
+        }
+    }
+
+    /// Believes a workload's annotation again, where something else is remembered of what was observed.
+    pub(super) fn forget_unwritten(
+        &mut self,
+        slot: &(Kind, String),
+        defaults: Defaults<'_>,
+        key: &DigestKey,
+    ) {
+        let unwritten = |tracked: &Box<Tracked>| tracked.unwritten(key).is_some();
+        if !self.workloads.get(slot).is_some_and(unwritten) {
+            return;
+        }
+        self.disconnect(slot);
+        if let Some(mut known) = self.workloads.remove(slot) {
+            known.memory = None;
+            let (workload, defaults) = (known.workload.clone(), self.defaults(defaults));
+            let again = Tracked::follow(workload, Some(*known), defaults, key);
+            self.workloads.insert(slot.clone(), Box::new(again));
+            self.connect(slot);
         }
     }
 
@@ -181,13 +219,13 @@ impl Namespace {
 /// What a glob takes besides what was observed: the sources that exist. A fold does not know what it holds by name, so
 /// for it also those that existed not long ago.
 pub(super) fn candidates<'a>(
-    sources: &'a HashMap<SourceName, Source>,
+    sources: &'a HashMap<SourceName, Stored>,
     memory: Option<&Reading>,
 ) -> impl Iterator<Item = &'a SourceName> {
     let gone_too = folds(memory);
     sources
         .iter()
-        .filter(move |(_, source)| gone_too || matches!(source, Source::Present(_)))
+        .filter(move |(_, stored)| gone_too || matches!(stored.source, Source::Present(_)))
         .map(|(name, _)| name)
 }
 

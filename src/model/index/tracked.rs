@@ -1,5 +1,6 @@
 //! A workload as followed through its events.
 
+use super::asked::{Tick, Told};
 use crate::model::{
     decide::Subject,
     observed::{Observed, Reading},
@@ -31,6 +32,10 @@ pub struct Tracked {
     pub(super) void: Option<String>,
     /// Whether a container that needs what is absent has ever started, once somebody looked.
     pub(super) started: Option<bool>,
+    /// When it was learned.
+    pub(super) told: Told,
+    /// When its annotation became known as it is.
+    pub(super) read_at: Tick,
 }
 
 impl Tracked {
@@ -42,6 +47,7 @@ impl Tracked {
         key: &DigestKey,
     ) -> Self {
         let before = before.filter(|known| known.workload.uid == workload.uid);
+        let told = before.as_ref().map(|known| known.told).unwrap_or_default();
         let (policy, complaints) = Policy::of(&workload, defaults);
         let mut void = before.as_ref().and_then(|known| known.void.clone());
         if !policy.opted_in() {
@@ -56,6 +62,8 @@ impl Tracked {
                 written: 0,
                 void,
                 started: None,
+                told,
+                read_at: Tick::default(),
             };
         }
         let text = workload
@@ -83,6 +91,11 @@ impl Tracked {
             known.workload.references == workload.references
                 && known.policy.selection == policy.selection
         };
+        let same_text = |known: &&Self| known.workload.observed == workload.observed;
+        let read_at = before
+            .as_ref()
+            .filter(same_text)
+            .map_or_else(Tick::default, |known| known.read_at);
         let started = before
             .as_ref()
             .filter(same_uses)
@@ -103,7 +116,23 @@ impl Tracked {
             written,
             void,
             started,
+            told,
+            read_at,
         }
+    }
+
+    /// From now on it is known by this.
+    pub(super) fn told(mut self, told: Told) -> Self {
+        self.told = told;
+        if self.read_at == Tick::default() {
+            self.read_at = told.learned();
+        }
+        self
+    }
+
+    /// Forgets what was remembered of it besides what it shows: that was of a history that is no more.
+    pub(super) fn forget(&mut self) {
+        (self.memory, self.written, self.void, self.started) = (None, 0, None, None);
     }
 
     /// Whether this text was read before, and what it says, or something newer, is remembered.
