@@ -44,19 +44,24 @@ impl Pulse {
         list.metadata.resource_version?.parse().ok()
     }
 
-    /// Whether what is written now is newer than a list that was answered before. Nobody may be there to write.
+    /// Whether what is written next is newer than a list that was answered before. Nobody may be there to write; and an API
+    /// server that does not answer may be another one when it does.
     async fn passes(&self, list: u64) -> bool {
         let mut before = None;
         for _ in 0..LOOKS {
             let version = self.read().await.and_then(|lease| lease.resource_version());
-            let number = version.as_ref().and_then(|it| it.parse::<u64>().ok());
-            if number.is_some_and(|number| number > list) {
+            let Some(number) = version.and_then(|it| it.parse::<u64>().ok()) else {
+                return false;
+            };
+            if number > list {
                 return true;
             }
-            if number.is_some() && before.is_some() && version != before {
+            if before
+                .replace(number)
+                .is_some_and(|before| before != number)
+            {
                 return false;
             }
-            before = version.or(before);
             sleep(LOOK_EVERY).await;
         }
         false

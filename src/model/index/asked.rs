@@ -7,7 +7,7 @@
 //!
 //! Invariants:
 //! - a read replaces what was known when it was asked for, whatever the numbers are;
-//! - what came meanwhile stays where it was asked for later, or has the higher number;
+//! - between that and what came meanwhile the higher number decides: a list may show what no event after it brings;
 //! - an event of a watch never replaces a higher number: it may be late.
 
 /// A tick of an index's logical clock.
@@ -102,7 +102,6 @@ impl Clock {
         };
         let takes = match by.asked() {
             Some(asked) if told.learned <= asked => true,
-            Some(asked) if told.asked > asked => false,
             _ => number >= known,
         };
         if !takes {
