@@ -112,14 +112,13 @@ impl Controller {
             uid: lease.uid(),
             ..ObjectReference::default()
         };
-        let note = "etcd went back to an earlier state, as after a restore: reroll lists everything again. If this is said \
-                    every minute, an API server was not restarted together with etcd: restart it";
-        self.events.publish(
-            regarding,
-            EventType::Warning,
-            "HistoryWentBack",
-            note.to_owned(),
-            None,
+        // With the time in it no Event repeats another: that would take a right to patch Events.
+        let note = format!(
+            "{:.0}: etcd went back to an earlier state, as after a restore: reroll lists everything again. If this is said \
+             every minute, an API server was not restarted together with etcd: restart it",
+            (self.state.clock)()
         );
+        self.events
+            .publish(regarding, EventType::Warning, "HistoryWentBack", note, None);
     }
 }

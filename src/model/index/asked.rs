@@ -100,11 +100,8 @@ impl Clock {
         let Some((told, known)) = known else {
             return Some(self.take(Told::default(), false, by));
         };
-        let takes = match by.asked() {
-            Some(asked) if told.learned <= asked => true,
-            _ => number >= known,
-        };
-        if !takes {
+        let known_then = by.asked().is_some_and(|asked| told.learned <= asked);
+        if !known_then && number < known {
             return None;
         }
         // A deletion whose number could not be read says nothing.

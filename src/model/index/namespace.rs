@@ -171,8 +171,8 @@ impl Namespace {
         defaults: Defaults<'_>,
         key: &DigestKey,
     ) {
-        let unwritten = |tracked: &Box<Tracked>| tracked.unwritten(key).is_some();
-        if !self.workloads.get(slot).is_some_and(unwritten) {
+        let known = self.workloads.get(slot);
+        if known.is_none_or(|known| known.unwritten(key).is_none()) {
             return;
         }
         self.disconnect(slot);

@@ -10,6 +10,7 @@ use crate::model::{
     version::Version,
 };
 
+mod asked;
 mod edges;
 mod memory;
 mod order;
