@@ -152,8 +152,12 @@ impl Index {
         let space = self.namespaces.entry(key.namespace.clone()).or_default();
         let slot = (key.kind, key.name.clone());
         let known = space.workloads.get(&slot);
+        let same = known.is_some_and(|known| {
+            known.workload.uid == workload.uid && known.workload.observed == workload.observed
+        });
         let known = known.map(|known| (known.told, known.workload.resource_version));
-        let Some(taken) = self.clock.weigh(known, by, workload.resource_version) else {
+        let number = workload.resource_version;
+        let Some(taken) = self.clock.weigh(known, by, number, same) else {
             return Seen::default();
         };
         space.disconnect(&slot);
@@ -198,7 +202,7 @@ impl Index {
     /// Whether what is known of a workload came after something that says otherwise was asked for.
     pub fn came_meanwhile(&self, key: &WorkloadKey, asked: Tick) -> bool {
         let known = self.workload(key);
-        known.is_some_and(|known| known.told.learned() > asked)
+        known.is_some_and(|known| !known.told.was_known(asked))
     }
 
     /// The time for a read that is sent now.

@@ -6,7 +6,7 @@
 //! answered by etcd's quorum: it cannot show anything older than what was known when it was sent, unless history went back.
 //!
 //! Invariants:
-//! - a read replaces what was known when it was asked for, whatever the numbers are;
+//! - a read replaces what was known when it was asked for, and not confirmed by a later one, whatever the numbers are;
 //! - between that and what came meanwhile the higher number decides: a list may show what no event after it brings;
 //! - an event of a watch never replaces a higher number: it may be late.
 
@@ -56,6 +56,11 @@ impl Told {
         self.asked >= learned && learned > Tick::default()
     }
 
+    /// Whether it was known when something was asked for, and nothing that was asked for later has confirmed it.
+    pub(super) fn was_known(self, asked: Tick) -> bool {
+        self.learned.max(self.asked) <= asked
+    }
+
     /// When it came.
     pub(super) fn learned(self) -> Tick {
         self.learned
@@ -90,23 +95,25 @@ impl Clock {
         self.now
     }
 
-    /// Whether a state of this number takes the place of one that is known; `None`: it does not.
+    /// Whether a state of this number takes the place of one that is known; `None`: it does not. `same`: it is no other
+    /// than what is known, as far as can be told; after a restore numbers are used again.
     pub(super) fn weigh(
         &mut self,
         known: Option<(Told, u64)>,
         by: By,
         number: u64,
+        same: bool,
     ) -> Option<Taken> {
         let Some((told, known)) = known else {
             return Some(self.take(Told::default(), false, by));
         };
-        let known_then = by.asked().is_some_and(|asked| told.learned <= asked);
+        let known_then = by.asked().is_some_and(|asked| told.was_known(asked));
         if !known_then && number < known {
             return None;
         }
         // A deletion whose number could not be read says nothing.
         let older = number < known && known != u64::MAX;
-        let mut taken = self.take(told, number == known, by);
+        let mut taken = self.take(told, same && number == known, by);
         if let (true, Some(asked)) = (older, by.asked()) {
             taken.older = true;
             taken.sighting = told.learned > self.went_back && self.sighted < Some(asked);
@@ -126,7 +133,7 @@ impl Clock {
     ) -> Option<Told> {
         let (told, known) = known;
         let takes = match by.asked() {
-            Some(asked) => told.learned <= asked,
+            Some(asked) => told.was_known(asked),
             None => number >= known,
         };
         takes.then(|| self.take(told, false, by).told)

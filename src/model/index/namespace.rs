@@ -53,6 +53,11 @@ pub(super) enum Source {
 }
 
 impl Stored {
+    /// Whether it is known to exist, as this.
+    pub(super) fn is(&self, version: &Version) -> bool {
+        matches!(&self.source, Source::Present(known) if known.uid == version.uid && known.whole == version.whole)
+    }
+
     /// The resourceVersion that it is known in, or gone since.
     pub(super) fn number(&self) -> u64 {
         match &self.source {

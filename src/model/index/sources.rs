@@ -26,7 +26,9 @@ impl Index {
         let space = self.namespaces.entry(key.namespace.clone()).or_default();
         let known = space.sources.get_mut(&key.source);
         let before = known.as_ref().map(|known| (known.told, known.number()));
-        let Some(taken) = self.clock.weigh(before, by, version.resource_version) else {
+        let same = known.as_ref().is_some_and(|known| known.is(&version));
+        let number = version.resource_version;
+        let Some(taken) = self.clock.weigh(before, by, number, same) else {
             return Change::default();
         };
         let (mut changed, mut recreated) = (true, false);
@@ -95,7 +97,10 @@ impl Index {
                     at: now,
                     sure,
                 };
-                let told = self.clock.weigh(None, by, number).map(|taken| taken.told);
+                let told = self
+                    .clock
+                    .weigh(None, by, number, false)
+                    .map(|taken| taken.told);
                 space.put(&key.source, tombstone, told.unwrap_or_default());
             }
             return Change::default();
