@@ -58,11 +58,11 @@ impl Stored {
         matches!(&self.source, Source::Present(known) if known.uid == version.uid && known.whole == version.whole)
     }
 
-    /// The resourceVersion that it is known in, or gone since.
+    /// The lowest resourceVersion that is no older: that it is known in, or the next after it was gone.
     pub(super) fn number(&self) -> u64 {
         match &self.source {
             Source::Present(version) => version.resource_version,
-            Source::Tombstone { since, .. } => *since,
+            Source::Tombstone { since, .. } => since.saturating_add(1),
         }
     }
 }
