@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     admission::check_api_server,
-    tasks::{Start, equipped, serve_health, spawn_key_watch},
+    tasks::{Start, equipped, serve_health, spawn_election, spawn_key_watch},
 };
 use crate::{
     config::{ClusterSettings, Settings},
@@ -219,11 +219,7 @@ impl Parts {
         );
         let history = Arc::<History>::default();
         let election = election.with_history(Arc::clone(&history));
-        let election = election.run(stop.leading.clone());
-        tasks.spawn(async move {
-            election.await;
-            ("leader election", Ok(()))
-        });
+        spawn_election(election, tasks, &stop.leading);
         let store = digest_key::Store::new(
             client.clone(),
             &cluster.own_namespace,

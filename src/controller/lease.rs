@@ -13,9 +13,11 @@
 //! None of the crates for this is used: those on this version of kube renew without a resourceVersion or have no
 //! timeouts of their own.
 
+mod releases;
+
 use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream::BoxStream};
+use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
@@ -24,7 +26,6 @@ use k8s_openapi::{
 use kube::{
     Api, Client, ResourceExt,
     api::{ObjectMeta, PostParams},
-    runtime::{WatchStreamExt, watcher},
 };
 use tokio::{
     sync::watch,
@@ -32,10 +33,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    history::{History, LOOKS, PROOF, Versions},
-    watch::WATCH_SECONDS,
-};
+use self::releases::releases;
+use super::history::{History, LOOKS, PROOF, Versions};
 use crate::state::Clock;
 
 /// How the Lease is held.
@@ -158,7 +157,7 @@ impl Election {
 
     /// Takes part until `stop`, then releases the Lease where it is held.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut releases = releases(self.api.clone(), &self.settings.name);
+        let mut released = releases(self.api.clone(), &self.settings.name);
         let mut lists = self.history.lists();
         loop {
             let began = Instant::now();
@@ -167,9 +166,9 @@ impl Election {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = sleep(self.settings.retry()) => {}
-                Some(()) = releases.next() => {}
+                Some(()) = released.next() => {}
                 Ok(()) = lists.changed() => {
-                    releases = self::releases(self.api.clone(), &self.settings.name);
+                    released = releases(self.api.clone(), &self.settings.name);
                 }
             }
         }
@@ -383,25 +382,6 @@ impl Election {
             ..LeaseSpec::default()
         }
     }
-}
-
-/// Tells when somebody releases the Lease, so that nobody waits for the next look. Where the watch fails, looking now and
-/// then is all there is.
-fn releases(api: Api<Lease>, name: &str) -> BoxStream<'static, ()> {
-    let config = watcher::Config::default()
-        .fields(&format!("metadata.name={name}"))
-        .timeout(WATCH_SECONDS);
-    watcher(api, config)
-        .default_backoff()
-        .filter_map(async |event| match event {
-            Ok(watcher::Event::Apply(lease)) => spec(&lease)
-                .holder_identity
-                .as_ref()
-                .is_none_or(String::is_empty)
-                .then_some(()),
-            _ => None,
-        })
-        .boxed()
 }
 
 /// What a try for the Lease came to.

@@ -25,6 +25,7 @@ pub mod restart;
 pub mod restored;
 mod run_now;
 pub mod selection;
+mod sources;
 pub mod watch;
 
 use std::{
@@ -52,10 +53,9 @@ use self::{
 use crate::{
     config::RestartSettings,
     model::{
-        Conventions, Decision, DigestKey, Outcome, SourceKey, SourceKind, SourceName, Version,
-        WorkloadKey,
+        Conventions, Decision, DigestKey, Outcome, SourceName, WorkloadKey,
         decide::Undecided,
-        index::{By, Change, Overlay, Tick},
+        index::{By, Overlay, Tick},
         workload::{Rollout, Stays, Workload},
     },
     ops::{
@@ -190,52 +190,6 @@ impl Controller {
     /// The time, by what was taken in, for a read that is sent now.
     pub fn tick(&self) -> Tick {
         self.state.index().tick()
-    }
-
-    /// A source exists in this version.
-    pub fn source_applied(&self, key: &SourceKey, version: Version, by: By) {
-        let change = self.state.index_mut().take_source(key, version, by);
-        self.source_changed(key, change);
-    }
-
-    /// A source that was asked for is not there.
-    pub fn source_missed(&self, key: &SourceKey, by: By) {
-        let now = self.state.now();
-        let change = self.state.index_mut().miss_source(key, by, now);
-        self.source_changed(key, change);
-    }
-
-    /// A source is gone since this resourceVersion.
-    pub fn source_deleted(&self, key: &SourceKey, resource_version: u64) {
-        let now = self.state.now();
-        let change = self
-            .state
-            .index_mut()
-            .delete_source(key, resource_version, now);
-        self.source_changed(key, change);
-    }
-
-    /// A list of sources is complete: from now on absence means something there.
-    pub fn source_listed(&self, kind: SourceKind, within: Option<&str>) {
-        let news = match within {
-            None => self.state.index_mut().set_synced(kind),
-            Some(namespace) => self.state.index_mut().set_synced_in(kind, namespace),
-        };
-        if news && self.is_listed() {
-            self.judge_all();
-        }
-    }
-
-    fn source_changed(&self, key: &SourceKey, change: Change) {
-        if change.older {
-            self.history.shown_older();
-        }
-        if change.changed {
-            tracing::debug!(source = %key, recreated = change.recreated, users = change.users.len(), "a source changed");
-        }
-        for user in change.users {
-            self.judge(&user, Occasion::Change(&key.source));
-        }
     }
 
     /// A workload looks like this now.

@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! - nothing goes back to an older resourceVersion because of what comes late: only a read that was asked for when the newer
-//!   one was known shows an older one ([`asked`](self::asked));
+//!   one was known shows an older one (`asked.rs`);
 //! - `observed` of a workload whose uid is known only goes forward: one that vanished, was forged or was put back is
 //!   kept from memory, and written again by the controller;
 //! - an edge exists from every source that a workload's policy selects, whether the source exists or not.

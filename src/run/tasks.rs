@@ -15,6 +15,7 @@ use crate::{
         digest_key::Store,
         kept,
         kinds::Sought,
+        lease::Election,
         restored::Pulse,
         watch::{Then, Watch, Watched},
     },
@@ -206,6 +207,15 @@ pub(super) fn equipped(
         ("alerts", Ok(()))
     });
     Ok(controller.with_alerts(sink))
+}
+
+/// Starts to take part in the election of the leader.
+pub(super) fn spawn_election(election: Election, tasks: &mut Tasks, stop: &CancellationToken) {
+    let election = election.run(stop.clone());
+    tasks.spawn(async move {
+        election.await;
+        ("leader election", Ok(()))
+    });
 }
 
 /// Looks after the digest key; ends the process, to be started again, when somebody replaced it.
