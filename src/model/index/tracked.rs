@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::asked::{Tick, Told};
 use crate::model::{
     decide::{Ages, Pods, Subject},
     observed::{Entry, Observed, Reading, Templates},
@@ -42,6 +43,10 @@ pub struct Tracked {
     uses_before: Option<Box<References>>,
     /// No pod of an older template was left at some time since the former entries were written.
     formers_gone: bool,
+    /// When it was learned.
+    pub(super) told: Told,
+    /// When its annotation became known as it is.
+    pub(super) read_at: Tick,
 }
 
 impl Tracked {
@@ -53,6 +58,7 @@ impl Tracked {
         key: &DigestKey,
     ) -> Self {
         let before = before.filter(|known| known.workload.uid == workload.uid);
+        let told = before.as_ref().map(|known| known.told).unwrap_or_default();
         let (policy, complaints) = Policy::of(&workload, defaults);
         let mut void = before.as_ref().and_then(|known| known.void.clone());
         if !policy.opted_in() {
@@ -71,6 +77,8 @@ impl Tracked {
                 widened: None,
                 uses_before: None,
                 formers_gone: false,
+                told,
+                read_at: Tick::default(),
             };
         }
         let text = workload
@@ -95,6 +103,11 @@ impl Tracked {
             Some(Reading::OtherKey(read)) if read.is_of(&workload.uid) => Some(read.key_id.clone()),
             _ => None,
         };
+        let same_text = |known: &&Self| known.workload.observed == workload.observed;
+        let read_at = before
+            .as_ref()
+            .filter(same_text)
+            .map_or_else(Tick::default, |known| known.read_at);
         let same_template = before
             .as_ref()
             .filter(|known| known.workload.references == workload.references);
@@ -126,7 +139,24 @@ impl Tracked {
             widened,
             uses_before,
             formers_gone,
+            told,
+            read_at,
         }
+    }
+
+    /// From now on it is known by this.
+    pub(super) fn told(mut self, told: Told) -> Self {
+        self.told = told;
+        if self.read_at == Tick::default() {
+            self.read_at = told.learned();
+        }
+        self
+    }
+
+    /// Forgets what was remembered of it besides what it shows: that was of a history that is no more.
+    pub(super) fn forget(&mut self) {
+        (self.memory, self.written, self.void) = (None, None, None);
+        (self.started, self.ages, self.formers_gone) = (None, None, false);
     }
 
     /// Whether this text was read before, and what it says, or something newer, is remembered.
