@@ -133,5 +133,6 @@ fn subject<'a>(uses: &'a References, policy: &'a Policy) -> Subject<'a> {
         uses,
         policy,
         started: None,
+        examined: true,
     }
 }

@@ -15,6 +15,7 @@ mod contents;
 mod judge;
 mod keys;
 mod namespace;
+mod orphaned;
 mod provided;
 mod selected;
 mod tracked;
@@ -31,6 +32,7 @@ pub use self::{
 };
 use self::{
     namespace::{Namespace, Source, candidates, remembered},
+    orphaned::Orphaned,
     selected::Selected,
 };
 use super::{
@@ -55,6 +57,7 @@ pub struct Index {
     lists: provided::Lists,
     namespaces: HashMap<String, Namespace>,
     selected: Selected,
+    orphaned: Orphaned,
     /// Ids of digest keys that are known to be out of use.
     retired: BTreeSet<String>,
     conventions: Arc<Conventions>,
@@ -92,6 +95,7 @@ impl Index {
             lists: provided::Lists::default(),
             namespaces: HashMap::new(),
             selected: Selected::default(),
+            orphaned: Orphaned::default(),
             retired: BTreeSet::new(),
             conventions: Arc::default(),
             kinds: Kinds::default(),
@@ -262,17 +266,6 @@ impl Index {
         seen
     }
 
-    /// Takes in that a workload is gone.
-    pub fn delete_workload(&mut self, key: &WorkloadKey) {
-        if let Some(space) = self.namespaces.get_mut(&key.namespace) {
-            let slot = (key.kind, key.name.clone());
-            space.disconnect(&slot);
-            space.workloads.remove(&slot);
-            space.borrowing.remove(&slot);
-        }
-        self.lend(key);
-    }
-
     /// Takes in a namespace's default opt-in; gives the workloads for which that changes something.
     pub fn apply_namespace(&mut self, name: &str, default: Option<String>) -> Vec<WorkloadKey> {
         let unknown = !self.namespaces.contains_key(name);
@@ -367,6 +360,7 @@ impl Index {
 
     /// Forgets sources that were deleted long ago and are not used, and namespaces that are empty.
     pub fn expire(&mut self, now: i64) {
+        self.orphaned.expire(now);
         for space in self.namespaces.values_mut() {
             let Namespace { sources, users, .. } = space;
             sources.retain(|name, source| match source {

@@ -8,6 +8,7 @@
 //! [`workload`] (the table of kinds), [`mod@decide`] (the heart), [`stamp`] (the same heart at admission), [`patch`] (how
 //! a decision is written), [`provided`] (sources that many objects show), [`index`] (what is known right now).
 
+pub mod adopted;
 pub mod annotation;
 pub mod conventions;
 pub mod decide;

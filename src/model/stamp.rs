@@ -106,7 +106,8 @@ pub fn stamp_update<'a>(
     };
     let refolded = old_fold.is_some() && fitted(&next).fold.as_ref() != old_fold;
     let undone = before.is_some_and(|observed| subject.is_undone(observed));
-    if before.is_none() || advanced || refolded || undone {
+    let unexamined = before.is_some_and(Observed::is_unexamined);
+    if before.is_none() || advanced || refolded || undone || unexamined {
         next.restarted_for = fresh(subject, before, &next, key);
     }
     let mut observed = fitted(&next);
@@ -144,7 +145,7 @@ pub fn stamp_create<'a>(
 ) -> Stamp {
     let (entries, _, waiting) = entries(subject, &|_| None, live);
     let at = match present {
-        Some(Reading::Genuine(observed)) if observed.workload_uid.is_empty() => observed.created_at,
+        Some(Reading::Genuine(observed)) if observed.lacks_uid() => observed.created_at,
         _ => None,
     };
     let created_at = at

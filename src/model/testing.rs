@@ -201,6 +201,7 @@ impl World {
             uses: &self.uses,
             policy: &self.policy,
             started: self.started,
+            examined: true,
         }
     }
 

@@ -28,7 +28,8 @@ use super::{
     workloads::Write,
 };
 use crate::{
-    model::{SourceName, Version, index::just_read, version::key_of},
+    adoptable::{self, ONE_PAGE},
+    model::{SourceName, Version, adopted::Adoption, index::just_read, version::key_of},
     ops::metrics::labels::{SourceRead, Webhook},
     sources::read,
     state::State,
@@ -81,10 +82,14 @@ async fn admit_workload(Extract(admission): Extract<Admission>, body: Body) -> R
         let Some(write) = write else {
             return Ok((Answer::allow(uid, Vec::new()), operation, "ignored"));
         };
-        let reads = admission.read_sources(&write).await;
+        let (reads, adoption) = tokio::join!(
+            admission.read_sources(&write),
+            admission.find_adopted(&write)
+        );
         let admitted = write.answer(
             &admission.state.index(),
             &just_read(&reads),
+            &adoption,
             admission.state.now(),
         );
         let answer = Answer::allow(uid, admitted.warnings).with_patch(&admitted.patch);
@@ -160,6 +165,29 @@ fn refuse_body(error: &BodyError) -> (Response, Operation, &'static str) {
 }
 
 impl Admission {
+    /// Looks for the pods that a new workload adopts, within the same budget; what does not come is left to the
+    /// controller.
+    async fn find_adopted(&self, write: &Write) -> Adoption {
+        let Some(adopter) = write.adopter() else {
+            return Adoption::None;
+        };
+        let found = adoptable::find(&self.client, adopter, ONE_PAGE);
+        let why = match tokio::time::timeout(self.get_budget, found).await {
+            Ok(Ok(adopted)) if adopted.pods.is_empty() => return Adoption::None,
+            Ok(Ok(adopted)) => return Adoption::Pods(adopted),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        tracing::debug!(
+            why,
+            kind = adopter.kind.kind,
+            namespace = write.namespace(),
+            name = adopter.name,
+            "left to the controller which pods a new workload adopts"
+        );
+        Adoption::Unknown
+    }
+
     /// Reads the sources that a write needs, side by side; those that do not come within the budget are left to memory.
     async fn read_sources(&self, write: &Write) -> Vec<(SourceName, Option<Version>)> {
         let (digest_key, conventions) = {

@@ -5,12 +5,15 @@
 //! [`Write::to_read`] names. Only a write that changes the template of an opted-in
 //! workload, or opts one in, reads any.
 
+mod created;
+
 use kube::core::DynamicObject;
 use serde_json::value::RawValue;
 
 use super::review::{Operation, Request};
 use crate::model::{
     Index, Kind, Observed, Policy, SourceName, WorkloadKey,
+    adopted::{Adopter, Adoption},
     annotation::{FIELD_MANAGER, RESTART_ON},
     decide::{Known, Outcome, Subject, decide},
     index::{Overlay, without_ignored},
@@ -18,8 +21,8 @@ use crate::model::{
     patch,
     policy::{Complaint, Defaults, OnAdopt, Selection},
     source::References,
-    stamp::{Own, Stamp, stamp_create, stamp_update},
-    workload::{Standing, Workload, bare_template},
+    stamp::{Own, Stamp, stamp_update},
+    workload::{Standing, Workload, bare_template, selector},
 };
 
 /// Somebody's write of a workload.
@@ -32,6 +35,8 @@ pub struct Write {
     /// What counts of what the new template uses.
     uses: References,
     template_changed: bool,
+    /// What its pods are known by, where it is new and may adopt some.
+    adopter: Option<Adopter>,
 }
 
 /// One of the two objects of a write.
@@ -127,6 +132,15 @@ impl Write {
             Selection::Off | Selection::Unreadable => References::new(),
         };
         let old = old.as_ref().map(side);
+        let adopts = creates && kind.adopts_pods() && new.workload.shape.template;
+        let adopter = adopts.then(|| selector(kind, &object)).flatten();
+        let adopter = adopter.map(|selector| Adopter {
+            kind,
+            namespace: key.namespace.clone(),
+            name: object.metadata.name.clone(),
+            selector,
+            born: None,
+        });
         Some(Self {
             key,
             old,
@@ -135,7 +149,13 @@ impl Write {
             complaints,
             uses,
             template_changed,
+            adopter,
         })
+    }
+
+    /// Whose pods are to be looked for: a new workload may adopt some.
+    pub fn adopter(&self) -> Option<&Adopter> {
+        self.adopter.as_ref().filter(|_| self.is_ours())
     }
 
     /// The sources whose versions of right now are needed.
@@ -150,8 +170,15 @@ impl Write {
         &self.key.namespace
     }
 
-    /// The patch and the warnings. `overlay`: sources as they were read just now; `now`: unix seconds.
-    pub fn answer(&self, index: &Index, overlay: &Overlay, now: i64) -> Admission {
+    /// The patch and the warnings. `overlay`: sources as they were read just now; `adoption`: what was found of
+    /// [`Self::adopter`]; `now`: unix seconds.
+    pub fn answer(
+        &self,
+        index: &Index,
+        overlay: &Overlay,
+        adoption: &Adoption,
+        now: i64,
+    ) -> Admission {
         let mut warnings: Vec<_> = self.complaints.iter().map(ToString::to_string).collect();
         if let (Some(owner), true) = (&self.new.workload.controller, self.policy.opted_in()) {
             warnings.push(format!(
@@ -162,7 +189,7 @@ impl Write {
         let to = if self.new.workload.controller.is_some() {
             self.new.own.clone()
         } else if self.policy.opted_in() {
-            self.kept(index, overlay, now, &mut warnings)
+            self.kept(index, overlay, adoption, now, &mut warnings)
         } else {
             self.opted_out(&mut warnings)
         };
@@ -203,7 +230,14 @@ impl Write {
         }
     }
 
-    fn kept(&self, index: &Index, overlay: &Overlay, now: i64, warnings: &mut Vec<String>) -> Own {
+    fn kept(
+        &self,
+        index: &Index,
+        overlay: &Overlay,
+        adoption: &Adoption,
+        now: i64,
+        warnings: &mut Vec<String>,
+    ) -> Own {
         let live = |source: &SourceName| {
             overlay
                 .get(source)
@@ -212,33 +246,7 @@ impl Write {
         };
         let uses = without_ignored(&self.uses, &live);
         let Some(old) = &self.old else {
-            let present = self
-                .new
-                .own
-                .observed
-                .as_ref()
-                .map(|text| Observed::read(text, index.key()));
-            // A copy of another's manifest: its pods were never restarted.
-            let own = Own {
-                last_restart: None,
-                restarted_at: None,
-                ..self.new.own.clone()
-            };
-            if !self.is_ours() {
-                return Own {
-                    observed: None,
-                    ..own
-                };
-            }
-            let mark = own.restarted_for.as_deref().unwrap_or_default();
-            let subject = self.subject(&self.new, &uses);
-            let mark = subject.restarted_for.map(|_| mark);
-            let subject = Subject {
-                restarted_for: mark,
-                ..subject
-            };
-            let stamp = stamp_create(&subject, present.as_ref(), &live, now, index.key());
-            return self.stamped(&own, mark, Some(stamp), index, warnings);
+            return self.created(index, &uses, &live, adoption, now, warnings);
         };
         let base = &old.own;
         if !self.is_ours() {
@@ -251,7 +259,8 @@ impl Write {
             index.effective(&self.key, &old.workload)
         };
         let known: Known = known.as_ref().into();
-        let subject = self.subject(old, &uses);
+        let examined = self.opts_in() || index.is_examined(&self.key, &old.workload);
+        let subject = self.subject(old, &uses, examined);
         if self.template_changed {
             let stamp = stamp_update(&subject, known, &live, index.key());
             return self.stamped(base, subject.restarted_for, stamp, index, warnings);
@@ -267,17 +276,17 @@ impl Write {
         match (decision.outcome, decision.next, known) {
             (_, _, Known::Newer | Known::UnknownKey | Known::OtherKey(_)) => base.clone(),
             (Outcome::Keep | Outcome::Record | Outcome::Wait, Some(next), _) => {
-                self.with_observed(base, &next, index)
+                self.with_observed(base, &examined_or_not(&subject, &next), index)
             }
             // What is to be restarted for stays as it was observed; the controller restarts.
             (_, _, Known::Observed(observed) | Known::Previous(observed)) => {
-                self.with_observed(base, observed, index)
+                self.with_observed(base, &examined_or_not(&subject, observed), index)
             }
             (_, _, Known::Nothing) => base.clone(),
         }
     }
 
-    fn subject<'a>(&'a self, side: &'a Side, uses: &'a References) -> Subject<'a> {
+    fn subject<'a>(&'a self, side: &'a Side, uses: &'a References, examined: bool) -> Subject<'a> {
         Subject {
             uid: &side.workload.uid,
             created: side.workload.created,
@@ -286,6 +295,7 @@ impl Write {
             uses,
             policy: &self.policy,
             started: None,
+            examined,
         }
     }
 
@@ -317,7 +327,7 @@ impl Write {
         }
         // Pods of this template see what changed, and no others: it bears the mark, see `model::workload::Marks`.
         Own {
-            restarted_for: Some(stamp.restarted_for),
+            restarted_for: Some(stamp.restarted_for).filter(|mark| !mark.is_empty()),
             restarted_at: None,
             ..own
         }
@@ -336,6 +346,14 @@ impl Write {
             base.clone()
         }
     }
+}
+
+/// The same, saying so where nobody knows which pods the workload adopted.
+fn examined_or_not(subject: &Subject, observed: &Observed) -> Observed {
+    if subject.examined || observed.is_unexamined() {
+        return observed.clone();
+    }
+    observed.clone().unexamined(subject.created)
 }
 
 impl Side {

@@ -92,6 +92,8 @@ pub struct Subject<'a> {
     pub policy: &'a Policy,
     /// Whether a container that needs what is absent has ever started; `None` where nobody looked yet.
     pub started: Option<bool>,
+    /// Whether it is known which pods it adopted when it was created, and what they have.
+    pub examined: bool,
 }
 
 impl Subject<'_> {

@@ -209,6 +209,7 @@ impl Index {
             uses: &uses,
             policy: &policy,
             started: None,
+            examined: true,
         };
         let stamp = stamp_create(&subject, None, &live, now, &self.key);
         Some(stamp.observed.print(&self.key))

@@ -1,12 +1,12 @@
 //! A workload as followed through its events.
 
 use crate::model::{
-    decide::Subject,
+    decide::{Subject, is_own},
     observed::{Observed, Reading},
     policy::{Complaint, Defaults, Policy},
     source::References,
     version::DigestKey,
-    workload::Workload,
+    workload::{Kind, Workload},
 };
 
 /// A workload and what follows from its annotations.
@@ -31,6 +31,8 @@ pub struct Tracked {
     pub(super) void: Option<String>,
     /// Whether a container that needs what is absent has ever started, once somebody looked.
     pub(super) started: Option<bool>,
+    /// Whether it is known which pods it adopted when it was created: somebody looked, or `observed` says so.
+    pub(super) examined: bool,
 }
 
 impl Tracked {
@@ -56,6 +58,7 @@ impl Tracked {
                 written: 0,
                 void,
                 started: None,
+                examined: before.is_some_and(|known| known.examined),
             };
         }
         let text = workload
@@ -87,6 +90,16 @@ impl Tracked {
             .as_ref()
             .filter(same_uses)
             .and_then(|known| known.started);
+        // What opts in later is adopted afresh, whatever its pods are.
+        let opts_in = |known: &Self| {
+            !known.policy.opted_in() && known.workload.resource_version < workload.resource_version
+        };
+        let examined = before
+            .as_ref()
+            .is_some_and(|known| known.examined || opts_in(known))
+            || reading
+                .as_ref()
+                .is_some_and(|read| examined(read, &workload));
         let memory = match before.and_then(|known| known.memory) {
             Some(remembered) if !supersedes(reading.as_ref(), &remembered, &workload.uid) => {
                 Some(remembered)
@@ -103,7 +116,13 @@ impl Tracked {
             written,
             void,
             started,
+            examined,
         }
+    }
+
+    /// Whether it is known which pods it adopted when it was created, as far as its kind adopts any.
+    pub(super) fn is_examined(&self, kind: Kind) -> bool {
+        self.examined || !kind.adopts_pods() || !self.workload.shape.template
     }
 
     /// Whether this text was read before, and what it says, or something newer, is remembered.
@@ -141,6 +160,7 @@ impl Tracked {
             uses,
             policy: &self.policy,
             started: self.started,
+            examined: self.examined,
         }
     }
 
@@ -165,10 +185,24 @@ impl Tracked {
         match &self.memory {
             Some(Reading::Genuine(observed) | Reading::Previous(observed)) => {
                 let text = observed.print(key);
-                (self.workload.observed.as_ref() != Some(&text)).then_some(Some(text))
+                let differs = self.workload.observed.as_ref() != Some(&text);
+                // Once somebody has looked, another text is to be written.
+                let unexamined = observed.is_unexamined() && !self.examined;
+                (differs || unexamined).then_some(Some(text))
             }
             _ => None,
         }
+    }
+}
+
+/// Whether somebody knew which pods the workload adopted when this was written.
+pub(super) fn examined(reading: &Reading, workload: &Workload) -> bool {
+    match reading {
+        Reading::Genuine(read) | Reading::Previous(read) | Reading::OtherKey(read) => {
+            is_own(read, &workload.uid, workload.created) && !read.is_unexamined()
+        }
+        Reading::Newer(_) => true,
+        Reading::Foreign => false,
     }
 }
 
