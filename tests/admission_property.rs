@@ -153,7 +153,12 @@ impl Life {
                 }
                 some
             });
-            let admitted = write.answer(&self.index, &just_read(reads), self.now + round);
+            let admitted = write.answer(
+                &self.index,
+                &just_read(reads),
+                &Adoption::None,
+                self.now + round,
+            );
             let answer =
                 Answer::allow(request.uid.clone(), admitted.warnings).with_patch(&admitted.patch);
             let mut next = current.clone();

@@ -14,7 +14,7 @@ use crate::{
     adoptable::{self, ALL_PAGES, NotFound},
     model::{
         Decision, Index, Observed, Outcome, SourceName, WorkloadKey,
-        adopted::{self, Adopted, Adopter, Born, REVISION_HASH, REVISIONS, said_of},
+        adopted::{self, Adopted, Adopter, Judged, REVISION_HASH, REVISIONS},
         decide::{Lookup, Subject, Undecided},
         index::{Overlay, just_read, without_ignored},
         workload::{Revisions, Workload, selector},
@@ -52,14 +52,12 @@ impl Controller {
             }
             Ok(Some((workload, found, current))) => {
                 let template = workload.marks.template.as_deref().unwrap_or_default();
-                let stays = |pod: &adopted::Pod| pod.mark == template && pod.revision == current;
-                let pods = found.pods.into_iter().filter(stays).collect();
-                let adopted = Adopted { pods, ..found };
-                match adopted.oldest(template) {
-                    Some(oldest) => self.judge_adopted(key, &adopted, template, oldest).await,
+                let adopted = found.that_stay(template, Some(&current));
+                if adopted.pods.is_empty() {
                     // They are being replaced. Until they are, whoever takes the template back brings them back.
-                    None => Examined::Later,
+                    return Examined::Later;
                 }
+                self.judge_adopted(key, &adopted, template).await
             }
         }
     }
@@ -74,18 +72,8 @@ impl Controller {
             return Ok(None);
         };
         let workload = Workload::read(key.kind, &object);
-        let Some(selector) = selector(key.kind, &object) else {
+        let Some(adopter) = Adopter::read(key.kind, &key.namespace, &object) else {
             return Ok(None);
-        };
-        let adopter = Adopter {
-            kind: key.kind,
-            namespace: key.namespace.clone(),
-            name: Some(key.name.clone()),
-            selector,
-            born: Some(Born {
-                uid: workload.uid.clone(),
-                created: workload.created,
-            }),
         };
         let found = adoptable::find(&self.client, &adopter, ALL_PAGES);
         let found = match timeout(self.request_timeout, found).await {
@@ -135,8 +123,7 @@ impl Controller {
         &self,
         key: &WorkloadKey,
         adopted: &Adopted,
-        mark: &str,
-        oldest: i64,
+        template: &str,
     ) -> Examined {
         let names: Vec<_> = {
             let index = self.state.index();
@@ -153,7 +140,7 @@ impl Controller {
         };
         let overlay = just_read(&reads);
         for _ in 0..2 {
-            let judged = judge(&self.state.index(), key, adopted, mark, oldest, &overlay);
+            let judged = judge(&self.state.index(), key, adopted, template, &overlay);
             let Some((judged, suspended)) = judged else {
                 return Examined::Nothing;
             };
@@ -193,11 +180,12 @@ fn judge(
     index: &Index,
     key: &WorkloadKey,
     adopted: &Adopted,
-    mark: &str,
-    oldest: i64,
+    template: &str,
     overlay: &Overlay,
-) -> Option<(adopted::Judged, bool)> {
+) -> Option<(Judged, bool)> {
     let tracked = index.workload(key)?;
+    let remembered = index.left_behind(key, &tracked.workload.uid);
+    let (mark, oldest) = (adopted.mark(remembered)?, adopted.oldest()?);
     let live = |source: &SourceName| -> Lookup<'_> {
         let read = overlay.get(source).copied();
         read.unwrap_or_else(|| index.source(&key.namespace, source))
@@ -211,16 +199,20 @@ fn judge(
     let read = |text: &String| Observed::read(text, index.key());
     let copies: Vec<_> = adopted.copies.iter().map(read).collect();
     let own = tracked.workload.observed.as_ref().map(read);
-    let remembered = index.left_behind(key, &tracked.workload.uid);
-    let said = said_of(mark, remembered.into_iter().chain(&copies).chain(&own));
+    let said = adopted.said(mark, remembered.into_iter().chain(&copies).chain(&own));
     let mut judged = adopted::judge(&subject, oldest, said, &live, index.key());
+    let Judged { decision, before } = &mut judged;
+    if decision.outcome != Outcome::Restart
+        && let Some(next) = &mut decision.next
+    {
+        // Where a DaemonSet keeps pods whatever its template is, their mark is not the template's.
+        next.restarted_for = template.to_owned();
+    }
+    before.restarted_for = template.to_owned();
     // It goes on from what was written, whatever the workload before it had counted to.
-    let next = tracked
-        .observed()
-        .map_or(0, |known| known.sequence)
-        .saturating_add(1);
-    for observed in judged.decision.next.iter_mut().chain([&mut judged.before]) {
-        observed.sequence = next;
+    let written = tracked.observed().map_or(0, |known| known.sequence);
+    for observed in decision.next.iter_mut().chain([before]) {
+        observed.sequence = written.saturating_add(1);
     }
     Some((judged, tracked.policy.suspend))
 }

@@ -5,30 +5,29 @@
 //! neighbour's pods have one; so have those that the garbage collector still has to take (`kubectl replace --force`).
 //!
 //! They carry the mark of the template that they were made of. So what they have is what a genuine `observed` with that
-//! very mark says ([`said_of`]), whichever copy of it is left. Without one, times tell ([`judge`]): a source that was
+//! very mark says ([`Adopted::said`]), whichever copy of it is left. Without one, times tell ([`judge`]): a source that was
 //! written later than they were made is one that they have not read. A time shows a write and no removal of a key; equal
 //! seconds are not later, for a rollout that changes both is one second's work.
 //!
-//! Invariants: only pods that carry the mark which the template has, or is given, are judged, for Kubernetes replaces the
-//! others by itself; and what was not found out is said in `observed` ([`super::observed::UNEXAMINED`]), so that a crash
+//! Invariants: only pods that stay are judged ([`Adopted::that_stay`]), for Kubernetes replaces the others by itself; and what was not found out is said in `observed` ([`super::observed::UNEXAMINED`]), so that a crash
 //! does not make it true.
 
+mod judge;
 mod stamp;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
-use kube::core::Selector;
+use kube::core::{DynamicObject, Selector};
 
-pub use self::stamp::{Adoption, stamp_adopting};
+pub use self::{
+    judge::{Judged, judge},
+    stamp::{Adoption, stamp_adopting},
+};
 use super::{
     annotation::{OBSERVED, RESTARTED_FOR},
-    decide::{CauseKind, Decision, Known, Lookup, Subject, decide},
-    fold::Fold,
-    observed::{Entries, Entry, Mark, Observed, Reading},
-    source::{References, SourceName, Usage},
-    version::{Digest, DigestKey, Version},
-    workload::{Kind, Revisions},
+    observed::{Observed, Reading},
+    workload::{Kind, Revisions, selector},
 };
 
 /// The labels that tell the pods of a `ReplicaSet` from those of its neighbours: a Deployment's and a Rollout's.
@@ -41,6 +40,10 @@ pub const REVISIONS: [&str; 2] = [
 /// The label that names the revision of a pod of a `StatefulSet` or `DaemonSet`.
 pub const REVISION_HASH: &str = "controller-revision-hash";
 
+/// The annotation by which a `DaemonSet` counts its templates, and the label by which its pods carry the number.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+const POD_TEMPLATE_GENERATION: &str = "pod-template-generation";
+
 /// A workload, as far as it matters for what it adopts.
 #[derive(Clone, Debug)]
 pub struct Adopter {
@@ -52,17 +55,20 @@ pub struct Adopter {
     pub name: Option<String>,
     /// What selects its pods.
     pub selector: Selector,
+    /// Of a `DaemonSet`, which template since its creation it has. Its controller takes pods that carry this number for
+    /// those of the template, whatever they were made of, and numbers begin at 1 again.
+    template_generation: Option<String>,
     /// `None` while it is being created.
-    pub born: Option<Born>,
+    born: Option<Born>,
 }
 
 /// What a workload got when it was created.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Born {
+struct Born {
     /// `metadata.uid`
-    pub uid: String,
+    uid: String,
     /// `metadata.creationTimestamp`, unix seconds.
-    pub created: i64,
+    created: i64,
 }
 
 /// A pod that was there before the workload.
@@ -74,6 +80,8 @@ pub struct Pod {
     pub created: i64,
     /// The revision that it is of: its `ReplicaSet`'s number, or its own label.
     pub revision: String,
+    /// No change of the template that came with the creation replaces it.
+    pub stays: bool,
 }
 
 /// The pods that a workload adopts.
@@ -86,6 +94,30 @@ pub struct Adopted {
 }
 
 impl Adopter {
+    /// Reads an object: one that exists, or that is being created, which has no uid yet. `None` where nothing selects its
+    /// pods, or its kind adopts none.
+    pub fn read(kind: Kind, namespace: &str, object: &DynamicObject) -> Option<Self> {
+        let meta = &object.metadata;
+        let numbered = || {
+            let annotations = meta.annotations.as_ref();
+            let number = annotations.and_then(|all| all.get(TEMPLATE_GENERATION));
+            number.cloned().unwrap_or_else(|| "1".to_owned())
+        };
+        let born = |uid: &String| Born {
+            uid: uid.clone(),
+            created: created(meta),
+        };
+        let selector = selector(kind, object).filter(|_| kind.adopts_pods())?;
+        Some(Self {
+            kind,
+            namespace: namespace.to_owned(),
+            name: meta.name.clone(),
+            selector,
+            template_generation: (kind.kind == "DaemonSet").then(numbered),
+            born: meta.uid.as_ref().filter(|uid| !uid.is_empty()).map(born),
+        })
+    }
+
     /// What it adopts, of those that its selector selects. `sets`: `ReplicaSet`s, of kinds that have such.
     pub fn adopts(&self, sets: &[ObjectMeta], pods: &[ObjectMeta]) -> Adopted {
         if self.kind.revisions == Some(Revisions::ReplicaSets) {
@@ -118,7 +150,7 @@ impl Adopter {
         let pods = pods.iter().filter(|pod| self.is_older(pod));
         Adopted {
             pods: pods
-                .filter_map(|pod| Some(Pod::read(pod, revision(of_set(pod)?))))
+                .filter_map(|pod| Some(self.pod(pod, revision(of_set(pod)?))))
                 .collect(),
             copies: sets
                 .iter()
@@ -143,7 +175,7 @@ impl Adopter {
             pods: pods
                 .iter()
                 .filter(taken)
-                .map(|pod| Pod::read(pod, revision(pod)))
+                .map(|pod| self.pod(pod, revision(pod)))
                 .collect(),
             copies: Vec::new(),
         }
@@ -159,22 +191,27 @@ impl Adopter {
         may && self.is_older(object)
     }
 
+    fn pod(&self, pod: &ObjectMeta, revision: String) -> Pod {
+        let mark = pod
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(RESTARTED_FOR));
+        let generation = pod
+            .labels
+            .as_ref()
+            .and_then(|all| all.get(POD_TEMPLATE_GENERATION));
+        Pod {
+            mark: mark.cloned().unwrap_or_default(),
+            created: created(pod),
+            revision,
+            stays: generation.is_some() && generation == self.template_generation.as_ref(),
+        }
+    }
+
     fn is_older(&self, object: &ObjectMeta) -> bool {
         let born = self.born.as_ref();
         object.deletion_timestamp.is_none()
             && born.is_none_or(|born| created(object) < born.created)
-    }
-}
-
-impl Pod {
-    fn read(pod: &ObjectMeta, revision: String) -> Self {
-        let annotations = pod.annotations.as_ref();
-        let mark = annotations.and_then(|all| all.get(RESTARTED_FOR));
-        Self {
-            mark: mark.cloned().unwrap_or_default(),
-            created: created(pod),
-            revision,
-        }
     }
 }
 
@@ -189,10 +226,38 @@ impl Adopted {
         Some(&last.or_else(youngest)?.mark)
     }
 
-    /// When the oldest pod with this mark was made, in unix seconds; `None` where no pod carries it.
-    pub fn oldest(&self, mark: &str) -> Option<i64> {
-        let of_mark = self.pods.iter().filter(|pod| pod.mark == mark);
-        of_mark.map(|pod| pod.created).min()
+    /// Those that Kubernetes does not replace by itself, where the template has this mark and, as far as that is known,
+    /// is this revision.
+    #[must_use]
+    pub fn that_stay(self, mark: &str, revision: Option<&str>) -> Self {
+        let current =
+            |pod: &Pod| pod.mark == mark && revision.is_none_or(|current| pod.revision == current);
+        let stays = |pod: &Pod| pod.stays || current(pod);
+        Self {
+            pods: self.pods.into_iter().filter(stays).collect(),
+            ..self
+        }
+    }
+
+    /// When the oldest of them was made, in unix seconds; `None` where there is none.
+    pub fn oldest(&self) -> Option<i64> {
+        self.pods.iter().map(|pod| pod.created).min()
+    }
+
+    /// The first of several that says what the pods have, all of which carry this mark. Where some carry another,
+    /// nothing does.
+    pub fn said<'a>(
+        &self,
+        mark: &str,
+        readings: impl IntoIterator<Item = &'a Reading>,
+    ) -> Option<&'a Reading> {
+        if self.pods.iter().any(|pod| pod.mark != mark) {
+            return None;
+        }
+        let says =
+            |observed: &Observed| observed.restarted_for == mark && !observed.is_unexamined();
+        let mut readings = readings.into_iter();
+        readings.find(|reading| observed_in(reading).is_some_and(says))
     }
 }
 
@@ -216,150 +281,6 @@ fn observed_in(reading: &Reading) -> Option<&Observed> {
     match reading {
         Reading::Genuine(observed) | Reading::Previous(observed) => Some(observed),
         Reading::OtherKey(_) | Reading::Newer(_) | Reading::Foreign => None,
-    }
-}
-
-/// The first of several that says what the pods with this mark have.
-pub fn said_of<'a>(
-    mark: &str,
-    readings: impl IntoIterator<Item = &'a Reading>,
-) -> Option<&'a Reading> {
-    readings.into_iter().find(|reading| {
-        let says =
-            |observed: &Observed| observed.restarted_for == mark && !observed.is_unexamined();
-        observed_in(reading).is_some_and(says)
-    })
-}
-
-/// What follows for adopted pods.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judged {
-    /// As for any workload.
-    pub decision: Decision,
-    /// What the pods were started with, as far as known.
-    pub before: Observed,
-}
-
-/// Decides for adopted pods, the oldest of which was made then. The subject's mark is theirs; `said`: what is known of
-/// them ([`said_of`]). Without a uid, the subject is being created.
-pub fn judge<'a>(
-    subject: &Subject,
-    oldest: i64,
-    said: Option<&Reading>,
-    live: &dyn Fn(&SourceName) -> Lookup<'a>,
-    key: &DigestKey,
-) -> Judged {
-    let known = said.and_then(observed_in);
-    let mut before = Observed {
-        format: known.map_or(key.format(), |known| known.format),
-        key_id: known.map_or_else(|| key.id().to_owned(), |known| known.key_id.clone()),
-        workload_uid: subject.uid.to_owned(),
-        created_at: subject.uid.is_empty().then_some(subject.created),
-        sequence: 0,
-        restarted_for: subject.restarted_for.unwrap_or_default().to_owned(),
-        entries: Entries::new(),
-        fold: known.and_then(|known| fold_that_counts(known, subject.uses, oldest, live, key)),
-    };
-    let mut late = Vec::new();
-    for (source, usage) in subject.uses {
-        let entry = known.and_then(|known| known.entries.get(source));
-        let folded = entry.is_none() && before.fold.is_some();
-        let entry = match (entry, live(source)) {
-            (Some(entry), Lookup::Present { version, .. }) => {
-                entry_that_counts(entry, version, oldest)
-            }
-            (Some(entry), _) => Some(entry.clone()),
-            (None, Lookup::Present { version, .. })
-                if !folded && source.kind.is_one_object() && version.written > oldest =>
-            {
-                late.push(source.clone());
-                Some(unread(version, usage))
-            }
-            (None, _) => None,
-        };
-        before
-            .entries
-            .extend(entry.map(|entry| (source.clone(), entry)));
-    }
-    let known = match said {
-        Some(Reading::Previous(_)) => Known::Previous(&before),
-        _ => Known::Observed(&before),
-    };
-    let mut decision = decide(subject, known, live, key);
-    for cause in &mut decision.causes {
-        if cause
-            .source
-            .as_ref()
-            .is_some_and(|source| late.contains(source))
-        {
-            // Which keys were written, no time tells.
-            (cause.kind, cause.uids) = (CauseKind::Outdated, None);
-            cause.keys.clear();
-        }
-    }
-    Judged { decision, before }
-}
-
-/// The entry, if pods that were made then can have what it says: those that were made after the live source was cannot
-/// have read its predecessor. Another uid may come from another cluster, whose resourceVersions say nothing here.
-fn entry_that_counts(entry: &Entry, live: &Version, oldest: i64) -> Option<Entry> {
-    let other = |uid: &str| uid != live.uid;
-    let read = live.written <= oldest;
-    match entry {
-        Entry::Seen { uid, .. } | Entry::Deleted { uid, .. } if other(uid) && read => None,
-        Entry::Unknown | Entry::Waiting if read => None,
-        Entry::Seen { uid, marks, .. } if other(uid) => Some(Entry::Seen {
-            uid: uid.clone(),
-            resource_version: 0,
-            marks: marks.clone(),
-        }),
-        other => Some(other.clone()),
-    }
-}
-
-/// The same for entries that were folded: they count together, as a fold does.
-fn fold_that_counts<'a>(
-    known: &Observed,
-    uses: &References,
-    oldest: i64,
-    live: &dyn Fn(&SourceName) -> Lookup<'a>,
-    key: &DigestKey,
-) -> Option<Fold> {
-    let fold = known.fold.as_ref()?;
-    let (mut now, mut folded) = (Entries::new(), References::new());
-    let mut read = true;
-    for (source, usage) in uses {
-        if known.entries.contains_key(source) {
-            continue;
-        }
-        folded.insert(source.clone(), usage.clone());
-        if let Lookup::Present { version, .. } = live(source) {
-            read &= version.written <= oldest;
-            now.insert(source.clone(), Entry::of(version, usage));
-        }
-    }
-    let same_objects = Fold::of(key, &now, &folded).uids == fold.uids;
-    (same_objects || !read).then(|| fold.clone())
-}
-
-/// The entry of pods that were made before the source was written: its data is other than what they have read.
-fn unread(live: &Version, usage: &Usage) -> Entry {
-    match Entry::of(live, usage) {
-        Entry::Seen { uid, marks, .. } => {
-            let other = |mark: &Mark| match mark {
-                Mark::Seen(_) => Mark::Seen(Digest::CHANGED),
-                Mark::Waiting | Mark::Unknown => *mark,
-            };
-            Entry::Seen {
-                uid,
-                resource_version: 0,
-                marks: marks
-                    .iter()
-                    .map(|(key, mark)| (key.clone(), other(mark)))
-                    .collect(),
-            }
-        }
-        absent => absent,
     }
 }
 

@@ -22,7 +22,7 @@ use crate::model::{
     policy::{Complaint, Defaults, OnAdopt, Selection},
     source::References,
     stamp::{Own, Stamp, stamp_update},
-    workload::{Standing, Workload, bare_template, selector},
+    workload::{Standing, Workload, bare_template},
 };
 
 /// Somebody's write of a workload.
@@ -132,15 +132,8 @@ impl Write {
             Selection::Off | Selection::Unreadable => References::new(),
         };
         let old = old.as_ref().map(side);
-        let adopts = creates && kind.adopts_pods() && new.workload.shape.template;
-        let adopter = adopts.then(|| selector(kind, &object)).flatten();
-        let adopter = adopter.map(|selector| Adopter {
-            kind,
-            namespace: key.namespace.clone(),
-            name: object.metadata.name.clone(),
-            selector,
-            born: None,
-        });
+        let adopts = creates && new.workload.shape.template;
+        let adopter = adopts.then(|| Adopter::read(kind, &key.namespace, &object));
         Some(Self {
             key,
             old,
@@ -149,7 +142,7 @@ impl Write {
             complaints,
             uses,
             template_changed,
-            adopter,
+            adopter: adopter.flatten(),
         })
     }
 

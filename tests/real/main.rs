@@ -43,6 +43,7 @@ mod limits;
 mod loads;
 mod ops;
 mod opting;
+mod orphan;
 mod paused;
 mod pods;
 mod property;

@@ -1,6 +1,6 @@
 //! What admission writes into a workload that adopts pods.
 
-use super::{Adopted, judge, said_of};
+use super::{Adopted, judge};
 use crate::model::{
     Cause,
     decide::{CREATE_WINDOW, Lookup, Outcome, Subject},
@@ -53,26 +53,30 @@ pub fn stamp_adopting<'a>(
         Adoption::Pods(adopted) => adopted,
     };
     let own = subject.restarted_for.unwrap_or_default();
-    let Some((mark, oldest)) = adopted
-        .mark(remembered)
-        .and_then(|mark| Some((mark, adopted.oldest(mark)?)))
-        // It has a fresh mark from the first time that it was asked for in this request.
-        .filter(|_| adopted.oldest(own).is_some() || !is_stamped(present, own, now))
-    else {
+    // It may have a fresh mark from the first time that it was asked for in this request.
+    let fresh = is_stamped(present, own, now);
+    let found = adopted.mark(remembered).filter(|_| {
+        let stays = adopted.pods.iter().any(|pod| pod.mark == own || pod.stays);
+        stays || !fresh
+    });
+    let Some(mark) = found else {
         return (created(subject.restarted_for), Vec::new());
     };
+    let adopted = adopted.clone().that_stay(mark, None);
+    let oldest = adopted.oldest().unwrap_or(now);
     let copies: Vec<_> = adopted
         .copies
         .iter()
         .map(|text| Observed::read(text, key))
         .collect();
-    let said = said_of(mark, remembered.into_iter().chain(&copies).chain(present));
+    let said = adopted.said(mark, remembered.into_iter().chain(&copies).chain(present));
     let subject = Subject {
         uid: "",
         created: now,
         restarted_for: Some(mark),
         ..*subject
     };
+    let held = adopted.pods.iter().any(|pod| pod.stays);
     let judged = judge(&subject, oldest, said, live, key);
     let kept = |observed: Observed| {
         let stamp = created(Some(mark));
@@ -91,7 +95,10 @@ pub fn stamp_adopting<'a>(
     };
     match (judged.decision.outcome, judged.decision.next) {
         (Outcome::Undecided(_), _) | (_, None) => (unexamined(created(Some(mark))), Vec::new()),
-        (Outcome::Restart, Some(_)) if subject.policy.suspend => (kept(judged.before), Vec::new()),
+        // It stays pending; or it is left to the controller, whose restart comes after the creation.
+        (Outcome::Restart, Some(_)) if subject.policy.suspend || held => {
+            (kept(judged.before), Vec::new())
+        }
         (Outcome::Restart, Some(next)) => {
             (created(Some(&next.restarted_for)), judged.decision.causes)
         }
