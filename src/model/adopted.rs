@@ -57,7 +57,7 @@ pub struct Adopter {
     pub selector: Selector,
     /// Of a `DaemonSet`, which template since its creation it has. Its controller takes pods that carry this number for
     /// those of the template, whatever they were made of, and numbers begin at 1 again.
-    template_generation: Option<String>,
+    template_generation: Option<i64>,
     /// `None` while it is being created.
     born: Option<Born>,
 }
@@ -100,8 +100,9 @@ impl Adopter {
         let meta = &object.metadata;
         let numbered = || {
             let annotations = meta.annotations.as_ref();
-            let number = annotations.and_then(|all| all.get(TEMPLATE_GENERATION));
-            number.cloned().unwrap_or_else(|| "1".to_owned())
+            let number = annotations.and_then(|all| all.get(TEMPLATE_GENERATION)?.parse().ok());
+            // Admission sees a new one before it gets its number.
+            number.unwrap_or(1).max(1)
         };
         let born = |uid: &String| Born {
             uid: uid.clone(),
@@ -196,15 +197,13 @@ impl Adopter {
             .annotations
             .as_ref()
             .and_then(|all| all.get(RESTARTED_FOR));
-        let generation = pod
-            .labels
-            .as_ref()
-            .and_then(|all| all.get(POD_TEMPLATE_GENERATION));
+        let labels = pod.labels.as_ref();
+        let generation = labels.and_then(|all| all.get(POD_TEMPLATE_GENERATION)?.parse().ok());
         Pod {
             mark: mark.cloned().unwrap_or_default(),
             created: created(pod),
             revision,
-            stays: generation.is_some() && generation == self.template_generation.as_ref(),
+            stays: generation.is_some() && generation == self.template_generation,
         }
     }
 

@@ -41,6 +41,7 @@ mod keys;
 mod kinds;
 mod limits;
 mod loads;
+mod not_adopted;
 mod ops;
 mod opting;
 mod orphan;

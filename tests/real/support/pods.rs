@@ -24,8 +24,8 @@ const HOLD: &str = "hold";
 /// this is compared with the last write of a Secret exactly.
 pub struct Pods {
     born: Arc<Mutex<BTreeMap<String, u64>>>,
-    /// The `app` label of each.
-    apps: Arc<Mutex<BTreeMap<String, String>>>,
+    /// The `app` label of each, and what names its revision, but for those of Deployments.
+    apps: Arc<Mutex<BTreeMap<String, (String, String)>>>,
     _watch: JoinSet<()>,
 }
 
@@ -36,7 +36,7 @@ impl Pods {
         let listed = Arc::new(Mutex::new(false));
         let mut watch = JoinSet::new();
         let api = Api::<Pod>::namespaced(arena.client.clone(), &arena.namespace);
-        let apps: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
+        let apps: Arc<Mutex<BTreeMap<String, (String, String)>>> = Arc::default();
         let (all, done, labels) = (Arc::clone(&born), Arc::clone(&listed), Arc::clone(&apps));
         watch.spawn(async move {
             let mut events = watcher(api, watcher::Config::default())
@@ -58,7 +58,9 @@ impl Pods {
                 };
                 let uid = pod.uid().unwrap();
                 if let Some(app) = pod.labels().get("app") {
-                    labels.lock().unwrap().insert(uid.clone(), app.clone());
+                    let revision = pod.labels().get("controller-revision-hash");
+                    let made = (app.clone(), revision.cloned().unwrap_or_default());
+                    labels.lock().unwrap().insert(uid.clone(), made);
                 }
                 all.lock().unwrap().entry(uid).or_insert(first_seen);
             }
@@ -74,11 +76,12 @@ impl Pods {
         }
     }
 
-    /// How many pods with this `app` label there have ever been.
+    /// The revisions of all pods with this `app` label that there have ever been, one for each pod.
     #[allow(dead_code, reason = "only the tests of pods that are left behind ask")]
-    pub fn ever(&self, app: &str) -> usize {
+    pub fn ever(&self, app: &str) -> Vec<String> {
         let apps = self.apps.lock().unwrap();
-        apps.values().filter(|one| *one == app).count()
+        let own = apps.values().filter(|(one, _)| one == app);
+        own.map(|(_, revision)| revision.clone()).collect()
     }
 
     /// Waits until a workload's rollout is complete, and gives the resourceVersion at which its oldest pod was created.
