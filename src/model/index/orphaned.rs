@@ -73,13 +73,11 @@ impl Index {
     /// Whether it is known which pods a workload that somebody shows adopted when it was created.
     pub fn is_examined(&self, key: &WorkloadKey, shown: &Workload) -> bool {
         let known = self.workload(key);
-        match known.filter(|known| known.workload.uid == shown.uid) {
-            Some(known) => known.is_examined(key.kind),
-            None => {
-                let written = shown.observed.as_ref();
-                written.is_some_and(|text| examined(&Observed::read(text, &self.key), shown))
-            }
-        }
+        let known = known.filter(|known| known.workload.uid == shown.uid);
+        // The watch may not have shown yet what was written meanwhile.
+        let says = |text: &String| examined(&Observed::read(text, &self.key), shown);
+        known.is_some_and(|known| known.is_examined(key.kind))
+            || shown.observed.as_ref().is_some_and(says)
     }
 
     /// Whether nobody has looked yet which pods a workload adopted when it was created.

@@ -11,6 +11,7 @@ use crate::model::{
 mod edges;
 mod memory;
 mod order;
+mod orphaned;
 
 use super::super::{
     annotation::{LAST_RESTART, OBSERVED, RESTART_ON},
