@@ -16,6 +16,7 @@ mod judge;
 mod keys;
 mod namespace;
 mod provided;
+mod seen;
 mod selected;
 mod tracked;
 
@@ -27,6 +28,7 @@ use std::{
 pub use self::{
     judge::{Judged, Overlay, PREVIEWED, Preview, just_read, without_ignored},
     provided::Changes,
+    seen::{Bared, Seen},
     tracked::Tracked,
 };
 use self::{
@@ -70,17 +72,6 @@ pub struct Change {
     pub recreated: bool,
     /// The workloads that use the source.
     pub users: Vec<WorkloadKey>,
-}
-
-/// What taking in a workload showed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// It has become adopted by a write that is seen only now: by the webhook, or by another replica.
-    pub adopted: bool,
-    /// It was opted in, and what did that is gone from it. An `off` in its place is somebody's will and does not count.
-    pub lost_opt_in: bool,
-    /// Others that have its template, which uses something else now.
-    pub borrowers: Vec<WorkloadKey>,
 }
 
 impl Index {
@@ -246,10 +237,12 @@ impl Index {
             .filter(|known| known.workload.uid == workload.uid);
         let untouched = same.is_some_and(|known| known.memory.is_none());
         let opted_in = same.is_some_and(|known| known.policy.opted_in());
+        let was_bare = same.map(Tracked::is_bare);
         let defaults = space.defaults(defaults);
         let tracked = Tracked::follow(workload, before, defaults, digest_key);
         let mut seen = Seen {
             borrowers: Vec::new(),
+            bared: Bared::of(was_bare, opted_in, &tracked),
             adopted: untouched && matches!(tracked.memory, Some(Reading::Genuine(_))),
             lost_opt_in: opted_in
                 && !tracked.policy.opted_in()

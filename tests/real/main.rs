@@ -20,6 +20,7 @@ mod generate;
 mod proxy;
 mod support;
 
+mod adopting;
 mod alerts;
 mod batch;
 mod canary;
@@ -41,6 +42,7 @@ mod keys;
 mod kinds;
 mod limits;
 mod loads;
+mod lost;
 mod ops;
 mod opting;
 mod paused;

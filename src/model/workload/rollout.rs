@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Kind;
+use super::{Kind, Means};
 
 /// How far a workload's pods are those of its template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,14 @@ impl Rollout {
             Self::Rolling
         }
     }
+}
+
+/// `status.observedGeneration` of an object: a string, where it is an Argo Rollout. Until their controller comes to it, the
+/// kinds that every cluster has are at 0.
+pub(super) fn observed_generation(kind: Kind, object: &Value) -> Option<i64> {
+    let told = object.pointer("/status/observedGeneration");
+    let told = told.and_then(|told| told.as_i64().or_else(|| told.as_str()?.parse().ok()));
+    told.or((!kind.optional && kind.means == Means::Template).then_some(0))
 }
 
 #[cfg(test)]
