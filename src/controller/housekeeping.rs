@@ -2,7 +2,7 @@
 //!
 //! What was observed counts in memory at once, so these writes can wait, and they are not free: the deployment
 //! controller answers every annotation write with writes of its own. So each kind has a pace that follows from how its
-//! controller keeps up ([`pace`]), what changed last goes first ([`queue`]), and the webhook makes these writes for
+//! controller keeps up (`pace`), what changed last goes first (`queue`), and the webhook makes these writes for
 //! nothing wherever somebody writes the workload anyway.
 
 mod notice;
