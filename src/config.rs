@@ -86,7 +86,7 @@ pub struct RestartSettings {
     pub burst: u32,
     /// Restarts in flight at the same time; at least 1.
     pub concurrency: usize,
-    /// Writes per second that adopt workloads; `None` means no limit.
+    /// The most writes per second that adopt workloads; `None` means no limit but the pace of their controllers.
     pub adopt_rate: Option<f64>,
     /// How many workloads may be rolling at the same time; `None` is no limit.
     pub rolling: Option<usize>,

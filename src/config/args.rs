@@ -205,8 +205,8 @@ pub(super) struct RestartArgs {
     )]
     pub(super) restart_concurrency: u16,
 
-    /// Writes per second that adopt workloads (each costs the deployment controller two more); 0 means no limit
-    #[arg(long, value_name = "NUMBER", env = "REROLL_ADOPT_RATE", default_value = "10", allow_negative_numbers = true, value_parser = parse_rate)]
+    /// The most writes per second that adopt workloads; 0 means no limit but what the controllers of their kinds keep up with
+    #[arg(long, value_name = "NUMBER", env = "REROLL_ADOPT_RATE", default_value = "0", allow_negative_numbers = true, value_parser = parse_rate)]
     pub(super) adopt_rate: f64,
 
     /// How many workloads may be rolling at the same time; 0 is no limit

@@ -1,18 +1,20 @@
-//! What is looked up once for a workload: whether its pods have ever started, and when its revision was made.
+//! What is looked up once for a workload: whether its pods have ever started, when its revision was made, and whether it
+//! was ours before.
 
-use std::fmt::Debug;
+mod revisions;
 
 use k8s_openapi::api::{
     apps::v1::{ControllerRevision, ReplicaSet},
     core::v1::{ContainerState, ContainerStatus, Pod},
 };
 use kube::{
-    Api, Resource, ResourceExt,
+    Api, Resource,
     api::ListParams,
-    core::{DynamicObject, NamespaceResourceScope, PartialObjectMeta},
+    core::{DynamicObject, NamespaceResourceScope, Request, Selector},
 };
 use tokio::time::timeout;
 
+use self::revisions::{History, Revisions as Listed, Whose};
 use super::Controller;
 use crate::{
     model::{
@@ -20,42 +22,91 @@ use crate::{
         decide::{Lookup, restart_for},
         policy::OnAdopt,
         source::containers_using,
-        workload::{Means, Revisions, selector},
+        workload::{Means, Revisions, Workload, selector},
     },
     ops::events::EventType,
 };
 
+/// Why nobody could say how old a workload's pods are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// The API server refused to: no later try will do better.
+    Refused,
+    /// It did not answer.
+    NoAnswer,
+}
+
+/// The sources of a workload that is being adopted that were written after its current revision was made.
+#[derive(Debug, Default)]
+pub(super) struct Outdated {
+    /// All of them.
+    pub(super) sources: Vec<SourceName>,
+    /// Those that its pods are behind of, because reroll looked after them before.
+    pub(super) missed: Vec<SourceName>,
+}
+
 impl Controller {
-    /// The sources of a workload that is being adopted that were written after its current revision was made. `Err`:
-    /// nobody could say.
-    pub(super) async fn outdated(&self, key: &WorkloadKey) -> Result<Vec<SourceName>, ()> {
-        let Some(revision) = self.current_revision(key).await? else {
-            return Ok(Vec::new());
+    /// What is outdated of a workload that is being adopted. `found`: it was without `observed` when it was first seen,
+    /// so it may have been ours before.
+    pub(super) async fn outdated(
+        &self,
+        key: &WorkloadKey,
+        found: bool,
+    ) -> Result<Outdated, Unknown> {
+        let (history, behind) = self.history(key).await?;
+        if behind && (found || self.asks_at_adoption(key)) {
+            // Its newest revision may not be made yet.
+            return Err(Unknown::NoAnswer);
+        }
+        let Some(revision) = history.newest else {
+            return Ok(Outdated::default());
         };
         let index = self.state.index();
         let Some(tracked) = index.workload(key) else {
-            return Ok(Vec::new());
+            return Ok(Outdated::default());
         };
-        let newer = |source: &&SourceName| match index.source(&key.namespace, source) {
-            Lookup::Present { version, .. } => version.written > revision,
-            Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => false,
-        };
-        Ok(tracked.uses().keys().filter(newer).cloned().collect())
+        let mut outdated = Outdated::default();
+        for (source, usage) in tracked.uses() {
+            let Lookup::Present { version, .. } = index.source(&key.namespace, source) else {
+                continue;
+            };
+            if version.written <= revision {
+                continue;
+            }
+            if found && history.was_ours && !history.has(source, usage, version) {
+                outdated.missed.push(source.clone());
+            }
+            outdated.sources.push(source.clone());
+        }
+        Ok(outdated)
     }
 
-    /// The restart for outdated sources, where the workload asks for one (`on-adopt: restart`).
+    /// Whether a workload asks for a restart where something is outdated (`on-adopt: restart`).
+    pub(super) fn asks_at_adoption(&self, key: &WorkloadKey) -> bool {
+        let index = self.state.index();
+        let tracked = index.workload(key);
+        tracked.is_some_and(|tracked| tracked.policy.on_adopt == OnAdopt::Restart)
+    }
+
+    /// The restart for outdated sources: for those that were missed, or for all, where the workload asks for that. None
+    /// where its mark is not this one any more: it was restarted meanwhile.
     pub(super) fn restart_outdated(
         &self,
         key: &WorkloadKey,
-        outdated: &[SourceName],
+        mark: &str,
+        outdated: &Outdated,
     ) -> Option<Decision> {
         let index = self.state.index();
         let tracked = index.workload(key)?;
-        let restarts = tracked.policy.on_adopt == OnAdopt::Restart
-            && !tracked.policy.suspend
-            && !outdated.is_empty();
+        let sources = match tracked.policy.on_adopt {
+            OnAdopt::Restart => &outdated.sources,
+            OnAdopt::Report => &outdated.missed,
+        };
+        let restarts = !tracked.policy.suspend
+            && !sources.is_empty()
+            && tracked.workload.restarted_for == mark;
         let observed = tracked.observed().filter(|_| restarts)?;
-        let causes = outdated
+        let causes = sources
             .iter()
             .map(|source| Cause::plain(CauseKind::Outdated, Some(source)))
             .collect();
@@ -125,53 +176,46 @@ impl Controller {
         }))
     }
 
-    /// When the workload's current revision was made, in unix seconds; `None` where that cannot be told.
-    async fn current_revision(&self, key: &WorkloadKey) -> Result<Option<i64>, ()> {
+    /// What the workload's revisions tell, and whether its controller has yet to see how it is now.
+    async fn history(&self, key: &WorkloadKey) -> Result<(History, bool), Unknown> {
+        let nothing = (History::default(), false);
         let Some(revisions) = key.kind.revisions else {
-            return Ok(None);
+            return Ok(nothing);
         };
-        let Some(object) = self.object(key).await? else {
-            return Ok(None);
+        let object = self.object(key).await.map_err(|()| Unknown::NoAnswer)?;
+        let Some(object) = object else {
+            return Ok(nothing);
         };
-        let found = object.uid().zip(selector(key.kind, &object));
-        let Some((uid, selector)) = found else {
-            return Ok(None);
+        let Some(selector) = selector(key.kind, &object) else {
+            return Ok(nothing);
         };
-        let params = ListParams::default().labels_from(&selector);
-        match revisions {
-            Revisions::Itself => {
-                let made = object.metadata.creation_timestamp.as_ref();
-                Ok(made.map(|time| time.0.as_second()))
-            }
-            Revisions::ReplicaSets => self.newest_owned::<ReplicaSet>(key, &uid, &params).await,
+        let workload = Workload::read(key.kind, &object);
+        let listed = match revisions {
+            Revisions::Itself => return Ok((History::of_itself(workload.created), false)),
+            Revisions::ReplicaSets => self.revisions::<ReplicaSet>(key, &selector).await?,
             Revisions::ControllerRevisions => {
-                self.newest_owned::<ControllerRevision>(key, &uid, &params)
-                    .await
+                self.revisions::<ControllerRevision>(key, &selector).await?
             }
-        }
+        };
+        let history = History::of(&listed, Whose::of(&workload), &self.digest_key);
+        Ok((history, workload.is_behind()))
     }
 
-    /// When the newest object of a kind that this uid owns was made.
-    async fn newest_owned<K>(
-        &self,
-        key: &WorkloadKey,
-        uid: &str,
-        params: &ListParams,
-    ) -> Result<Option<i64>, ()>
+    /// The objects of a kind that a workload's pods have the labels of. They come at once, a dozen or so; a limit would
+    /// have the API server read all of the namespace's from etcd.
+    async fn revisions<K>(&self, key: &WorkloadKey, pods: &Selector) -> Result<Listed, Unknown>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
-        let api = Api::<PartialObjectMeta<K>>::namespaced(self.client.clone(), &key.namespace);
-        let list = timeout(self.request_timeout, api.list(params))
-            .await
-            .map_err(drop)?
-            .map_err(drop)?;
-        let owned = list.items.iter().map(|item| &item.metadata).filter(|meta| {
-            let mut owners = meta.owner_references.iter().flatten();
-            owners.any(|owner| owner.uid == uid)
-        });
-        let made = owned.filter_map(|meta| meta.creation_timestamp.as_ref());
-        Ok(made.map(|time| time.0.as_second()).max())
+        let params = ListParams::default().labels_from(pods);
+        let request = Request::new(K::url_path(&(), Some(&key.namespace)))
+            .list(&params)
+            .map_err(|_| Unknown::Refused)?;
+        match timeout(self.request_timeout, self.client.request(request)).await {
+            Ok(Ok(listed)) => Ok(listed),
+            Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => Err(Unknown::Refused),
+            Ok(Err(_)) | Err(_) => Err(Unknown::NoAnswer),
+        }
     }
 
     pub(super) async fn object(&self, key: &WorkloadKey) -> Result<Option<DynamicObject>, ()> {

@@ -20,7 +20,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use self::bucket::Bucket;
+pub(super) use self::bucket::Bucket;
 pub use self::{
     bucket::{Bounds, Pacing},
     held::Held,

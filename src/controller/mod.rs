@@ -57,7 +57,7 @@ use crate::{
     model::{
         Conventions, Decision, DigestKey, Outcome, SourceName, WorkloadKey,
         decide::Undecided,
-        index::{By, Overlay, Tick},
+        index::{Bared, By, Overlay, Tick},
         workload::{Rollout, Stays, Workload},
     },
     ops::{
@@ -212,10 +212,7 @@ impl Controller {
         if seen.older {
             self.history.shown_older();
         }
-        if seen.adopted && self.is_listed() {
-            self.housekeeping().report(key, Instant::now());
-            self.housekeeping_changed.notify_one();
-        }
+        self.look_after(key, &seen);
         if seen.lost_opt_in {
             self.report_lost_opt_in(key);
         }
@@ -240,19 +237,19 @@ impl Controller {
     fn forget(&self, key: &WorkloadKey) {
         self.state.index_mut().delete_workload(key);
         self.intents().forget(key);
-        self.housekeeping().forget(key);
+        if self.housekeeping().forget(key) {
+            self.housekeeping_changed.notify_one();
+        }
     }
 
     fn namespace_default(&self, name: &str, default: Option<String>) {
         let affected = self.state.index_mut().apply_namespace(name, default);
         for workload in affected {
+            if self.is_listed() && self.is_bare(&workload) {
+                self.housekeeping().bared(&workload, Bared::Afresh);
+            }
             self.judge(&workload, Occasion::Look);
         }
-    }
-
-    fn tidy_later(&self, key: &WorkloadKey) {
-        self.housekeeping().write(key, Instant::now());
-        self.housekeeping_changed.notify_one();
     }
 
     // === judging ===

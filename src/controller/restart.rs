@@ -263,6 +263,7 @@ impl Controller {
                     self.intents().restarted(key, Instant::now());
                 }
                 self.intents().hold(key, None);
+                self.housekeeping().told(key);
                 Finish::Over
             }
             Err(failure) => self.failed(intent, causes, failure),

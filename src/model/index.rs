@@ -19,6 +19,7 @@ mod keys;
 mod namespace;
 mod orphaned;
 mod provided;
+mod seen;
 mod selected;
 mod sources;
 mod tracked;
@@ -38,6 +39,7 @@ pub use self::{
     asked::{By, Tick},
     judge::{Judged, Overlay, PREVIEWED, Preview, just_read, without_ignored},
     provided::Changes,
+    seen::{Bared, Seen},
     tracked::Tracked,
 };
 use super::{
@@ -80,19 +82,6 @@ pub struct Change {
     /// The workloads that use the source.
     pub users: Vec<WorkloadKey>,
     /// A read showed it older than it was known to be when that was asked for; the first thing that this read shows so.
-    pub older: bool,
-}
-
-/// What taking in a workload showed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// It has become adopted by a write that is seen only now: by the webhook, or by another replica.
-    pub adopted: bool,
-    /// It was opted in, and what did that is gone from it. An `off` in its place is somebody's will and does not count.
-    pub lost_opt_in: bool,
-    /// Others that have its template, which uses something else now.
-    pub borrowers: Vec<WorkloadKey>,
-    /// As of [`Change::older`].
     pub older: bool,
 }
 
@@ -173,6 +162,7 @@ impl Index {
             .filter(|known| known.workload.uid == workload.uid);
         let untouched = same.is_some_and(|known| known.memory.is_none());
         let opted_in = same.is_some_and(|known| known.policy.opted_in());
+        let was_bare = same.map(Tracked::is_bare);
         if let (true, Some(before)) = (taken.older, &mut before) {
             before.forget();
         }
@@ -180,6 +170,7 @@ impl Index {
         let tracked = Tracked::follow(workload, before, defaults, digest_key).told(taken.told);
         let mut seen = Seen {
             borrowers: Vec::new(),
+            bared: Bared::of(was_bare, opted_in, &tracked),
             adopted: untouched && matches!(tracked.memory, Some(Reading::Genuine(_))),
             lost_opt_in: opted_in
                 && !tracked.policy.opted_in()

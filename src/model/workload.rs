@@ -123,6 +123,8 @@ pub struct Workload {
     pub resource_version: u64,
     /// `metadata.generation`
     pub generation: i64,
+    /// `status.observedGeneration`: up to which its controller has seen it. `None` where its kind may have none.
+    pub observed_generation: Option<i64>,
     /// `metadata.creationTimestamp` in unix seconds.
     pub created: i64,
     /// `metadata.deletionTimestamp` is set.
@@ -190,6 +192,7 @@ impl Workload {
                 .and_then(|rv| rv.parse().ok())
                 .unwrap_or(0),
             generation: meta.generation.unwrap_or(0),
+            observed_generation: rollout::observed_generation(kind, &object.data),
             created: seconds(meta.creation_timestamp.as_ref()),
             deleting: meta.deletion_timestamp.is_some(),
             orphans: meta.deletion_timestamp.is_some()
@@ -229,6 +232,12 @@ impl Workload {
     /// The mark that must be the one of `observed`; `None` where restarts leave none on the workload.
     pub fn mark(&self) -> Option<&str> {
         (self.restart_by != RestartBy::Run).then_some(&self.restarted_for)
+    }
+
+    /// Whether its controller has yet to see how it is now.
+    pub fn is_behind(&self) -> bool {
+        self.observed_generation
+            .is_some_and(|seen| seen < self.generation)
     }
 
     /// A CronJob or Job about which there is nothing to know: nobody asks for anything, nothing of reroll's is to be

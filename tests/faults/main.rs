@@ -23,6 +23,7 @@ mod support;
 mod fleet;
 mod watches;
 
+mod adoption;
 mod chaos;
 mod lag;
 mod model;

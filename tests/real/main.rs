@@ -20,6 +20,7 @@ mod generate;
 mod proxy;
 mod support;
 
+mod adopting;
 mod alerts;
 mod batch;
 mod canary;
@@ -43,6 +44,7 @@ mod keys;
 mod kinds;
 mod limits;
 mod loads;
+mod lost;
 mod not_adopted;
 mod ops;
 mod opting;

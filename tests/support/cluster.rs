@@ -50,9 +50,20 @@ impl Cluster {
     ///
     /// The first start on a machine builds the binaries, which takes minutes; progress goes to standard error.
     pub fn start() -> Result<Self> {
+        Self::serve(&[])
+    }
+
+    /// The same, with a controller-manager that makes no more calls than Kubernetes' defaults let it: 20 a second for each
+    /// controller, after 30 at once.
+    pub fn start_with_default_limits() -> Result<Self> {
+        Self::serve(&["default-limits"])
+    }
+
+    fn serve(arguments: &[&str]) -> Result<Self> {
         let up = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/up");
         let mut supervisor = Command::new(&up)
             .arg("serve")
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // Ctrl-C in a terminal goes to a whole process group; this one outlives us, to clean up.

@@ -26,6 +26,7 @@ pub struct Bounds {
 
 impl Bounds {
     /// Only a pace.
+    #[cfg(test)]
     pub fn paced(all: Pacing) -> Self {
         Self {
             all,
@@ -40,7 +41,7 @@ impl Bounds {
 
 /// A token bucket.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(in crate::controller) struct Bucket {
     pacing: Pacing,
     tokens: f64,
     at: Instant,
@@ -48,7 +49,7 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// Nothing was taken for long.
-    pub(super) fn full(pacing: Pacing, now: Instant) -> Self {
+    pub(in crate::controller) fn full(pacing: Pacing, now: Instant) -> Self {
         Self {
             pacing,
             tokens: f64::from(pacing.burst.max(1)),
@@ -57,7 +58,7 @@ impl Bucket {
     }
 
     /// Takes a token, if there is one.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
+    pub(in crate::controller) fn take(&mut self, now: Instant) -> bool {
         if self.pacing.rate.is_none() {
             return true;
         }
@@ -72,7 +73,7 @@ impl Bucket {
     }
 
     /// When there is one.
-    pub(super) fn ready(&self, now: Instant) -> Instant {
+    pub(in crate::controller) fn ready(&self, now: Instant) -> Instant {
         match self.pacing.rate {
             Some(rate) if self.tokens_at(now) < 1.0 - 1e-6 => {
                 self.at + Duration::from_secs_f64((1.0 - self.tokens) / rate)
@@ -82,12 +83,12 @@ impl Bucket {
     }
 
     /// Puts one back.
-    pub(super) fn give_back(&mut self) {
+    pub(in crate::controller) fn give_back(&mut self) {
         self.tokens = (self.tokens + 1.0).min(f64::from(self.pacing.burst.max(1)));
     }
 
     /// Whether nothing was taken for long.
-    pub(super) fn is_full(&self, now: Instant) -> bool {
+    pub(in crate::controller) fn is_full(&self, now: Instant) -> bool {
         self.tokens_at(now) >= f64::from(self.pacing.burst.max(1))
     }
 

@@ -184,6 +184,11 @@ impl Tracked {
         self.examined || !kind.adopts_pods() || !self.workload.shape.template
     }
 
+    /// Whether it is opted in and nobody has written `observed` on it.
+    pub fn is_bare(&self) -> bool {
+        self.policy.opted_in() && self.workload.observed.is_none()
+    }
+
     /// Whether this text was read before, and what it says, or something newer, is remembered.
     fn has_read(&self, now: &Workload) -> bool {
         let remembers = matches!(

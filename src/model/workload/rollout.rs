@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Kind, kinds::Counts};
+use super::{Kind, Means, kinds::Counts};
 
 /// How far a workload's pods are those of its template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,13 +56,7 @@ impl OlderPods {
         let Some(counts) = kind.counts else {
             return Self::Untold;
         };
-        // Argo Rollouts write theirs as a string.
-        let seen = object.pointer("/status/observedGeneration");
-        let seen = seen.and_then(|seen| match seen {
-            Value::String(text) => text.parse().ok(),
-            other => other.as_i64(),
-        });
-        if seen.is_none_or(|seen: i64| seen < generation) {
+        if observed_generation(kind, object).is_none_or(|seen| seen < generation) {
             return Self::Left;
         }
         let (all, updated, stray) = match counts {
@@ -129,6 +123,14 @@ impl Rollout {
             Self::Rolling
         }
     }
+}
+
+/// `status.observedGeneration` of an object: a string, where it is an Argo Rollout. Until their controller comes to it, the
+/// kinds that every cluster has are at 0.
+pub(super) fn observed_generation(kind: Kind, object: &Value) -> Option<i64> {
+    let told = object.pointer("/status/observedGeneration");
+    let told = told.and_then(|told| told.as_i64().or_else(|| told.as_str()?.parse().ok()));
+    told.or((!kind.optional && kind.means == Means::Template).then_some(0))
 }
 
 #[cfg(test)]

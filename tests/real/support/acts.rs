@@ -5,7 +5,7 @@ use std::future::Future;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
-    Api,
+    Api, ResourceExt as _,
     api::{ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
@@ -88,6 +88,21 @@ impl Arena {
         containers[0][field] = value;
         let patch = json!({ "spec": { "template": { "spec": { "containers": containers } } } });
         self.patch(kind, name, patch).await;
+    }
+
+    /// Waits until what is written has a later time, in seconds, than all that there is.
+    #[allow(dead_code, reason = "not every program of tests needs it")]
+    pub async fn later_second(&self) {
+        let time = async || {
+            let name = format!("marker-{}", fastrand::u64(..));
+            let marker = self.secret(&name, &[]).await;
+            marker.creation_timestamp()
+        };
+        let begun = time().await;
+        eventually("a later second", async || {
+            (time().await > begun).then_some(())
+        })
+        .await;
     }
 
     /// What a workload's `observed` holds.

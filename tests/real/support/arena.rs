@@ -51,7 +51,17 @@ impl Arena {
     /// In a cluster of its own, which the test may break. It lives until the process ends.
     #[allow(dead_code, reason = "only the tests of faults break clusters")]
     pub async fn on_own_cluster(name: &str) -> Self {
-        let start = tokio::task::spawn_blocking(|| Cluster::start().unwrap());
+        Self::on_new(Cluster::start, name).await
+    }
+
+    /// In a cluster of its own whose controller-manager has Kubernetes' default limits.
+    #[allow(dead_code, reason = "only the tests of faults have one")]
+    pub async fn on_limited_cluster(name: &str) -> Self {
+        Self::on_new(Cluster::start_with_default_limits, name).await
+    }
+
+    async fn on_new(start: fn() -> anyhow::Result<Cluster>, name: &str) -> Self {
+        let start = tokio::task::spawn_blocking(move || start().unwrap());
         let cluster = Box::leak(Box::new(start.await.unwrap()));
         Self::on(cluster, name).await
     }

@@ -1,0 +1,143 @@
+use std::collections::VecDeque;
+
+use super::*;
+use crate::model::workload::KINDS;
+
+fn key(number: usize) -> WorkloadKey {
+    WorkloadKey {
+        kind: &KINDS[0],
+        namespace: "n".to_owned(),
+        name: number.to_string(),
+    }
+}
+
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// What a kind's controller can do: so many calls at once after a quiet time, and so many a second.
+struct Controller {
+    burst: f64,
+    rate: f64,
+}
+
+/// Three calls for each write, and what they take where nothing limits them.
+const CALLS: f64 = 3.0;
+const WORK: Duration = ms(25);
+
+/// What became of writes to a controller, as fast as the pace lets them.
+struct Run {
+    /// When each was written, in seconds.
+    written: Vec<f64>,
+    /// How many calls were free at each moment, in tenths of a second.
+    free: Vec<f64>,
+    /// The most that were behind.
+    most: usize,
+}
+
+fn run(controller: &Controller, seconds: u64) -> Run {
+    let began = Instant::now();
+    let (mut pace, mut tokens) = (Pace::new(), controller.burst);
+    let (mut work, mut done) = (VecDeque::new(), None);
+    let mut run = Run {
+        written: Vec::new(),
+        free: Vec::new(),
+        most: 0,
+    };
+    for millisecond in 0..seconds * 1000 {
+        let now = began + ms(millisecond);
+        tokens = (tokens + controller.rate / 1000.0).min(controller.burst);
+        if done.is_some_and(|(_, at)| at <= now)
+            && let Some((number, _)) = done.take()
+        {
+            assert!(pace.seen(&key(number), 2, now));
+        }
+        if done.is_none()
+            && tokens >= CALLS
+            && let Some(number) = work.pop_front()
+        {
+            tokens -= CALLS;
+            done = Some((number, now + WORK));
+        }
+        if pace.opens(now) <= now {
+            let number = run.written.len();
+            pace.wrote(&key(number), 2, now, now);
+            work.push_back(number);
+            run.written.push(now.duration_since(began).as_secs_f64());
+        }
+        run.most = run.most.max(work.len() + usize::from(done.is_some()));
+        if millisecond % 100 == 0 {
+            run.free.push(tokens);
+        }
+    }
+    run
+}
+
+#[test]
+fn beside_default_limits_most_of_the_time_calls_are_free() {
+    let run = run(
+        &Controller {
+            burst: 30.0,
+            rate: 20.0,
+        },
+        200,
+    );
+    assert!(run.written.len() >= 4 * 200, "{}", run.written.len());
+    assert!(run.most <= FEW);
+    // Fifteen calls are a rollout of a few pods.
+    let short = run.free.iter().filter(|free| **free < 15.0).count();
+    assert!(
+        short * 5 < run.free.len(),
+        "too few were free in {short} of {} tenths",
+        run.free.len()
+    );
+}
+
+#[test]
+fn without_limits_it_goes_as_fast_as_they_are_seen() {
+    let run = run(
+        &Controller {
+            burst: 1000.0,
+            rate: 1000.0,
+        },
+        60,
+    );
+    assert!(run.written.len() >= 20 * 60, "{}", run.written.len());
+    assert!(run.most <= FEW);
+}
+
+#[test]
+fn a_controller_that_is_down_is_neither_flooded_nor_waited_for() {
+    let began = Instant::now();
+    let mut pace = Pace::new();
+    let mut written = 0;
+    for millisecond in 0..60_000 {
+        let now = began + ms(millisecond);
+        if pace.opens(now) <= now {
+            pace.wrote(&key(written), 2, now, now);
+            written += 1;
+        }
+        assert!(pace.behind.len() <= FEW);
+    }
+    assert_eq!(written, FEW * 6);
+}
+
+#[test]
+fn what_opens_says_is_when_it_opens() {
+    let began = Instant::now();
+    let mut pace = Pace::new();
+    assert_eq!(pace.opens(began), began);
+    for number in 0..FEW {
+        pace.wrote(&key(number), 7, began, began);
+    }
+    assert_eq!(pace.opens(began), began + GIVE_UP);
+    // Of an older generation, and of another workload: no news.
+    assert!(!pace.seen(&key(0), 6, began));
+    assert!(!pace.seen(&key(FEW), 7, began));
+    assert_eq!(pace.opens(began), began + GIVE_UP);
+    assert!(pace.seen(&key(0), 8, began + ms(1)));
+    assert!(!pace.seen(&key(0), 8, began + ms(1)));
+    assert_eq!(pace.opens(began), began + pace.interval);
+    assert!(pace.forget(&key(1)));
+    assert_eq!(pace.opens(began), began + pace.interval);
+}

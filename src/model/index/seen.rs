@@ -1,0 +1,42 @@
+//! What taking in a workload shows beside what it says: what is other than before.
+
+use super::Tracked;
+use crate::model::workload::WorkloadKey;
+
+/// What taking in a workload showed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// It has become adopted by a write that is seen only now: by the webhook, or by another replica.
+    pub adopted: bool,
+    /// It was opted in, and what did that is gone from it. An `off` in its place is somebody's will and does not count.
+    pub lost_opt_in: bool,
+    /// It is opted in and without `observed`, and was not so when it was seen before.
+    pub bared: Option<Bared>,
+    /// Others that have its template, which uses something else now.
+    pub borrowers: Vec<WorkloadKey>,
+    /// As of [`super::Change::older`].
+    pub older: bool,
+}
+
+/// How a workload that was known came to be without `observed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bared {
+    /// It opted in, or nothing is remembered that counts: it is adopted as it is.
+    Afresh,
+    /// Somebody took it away: what is remembered is written again.
+    Restored,
+}
+
+impl Bared {
+    /// Of a workload that is known; `was_bare` and `opted_in` say how it was seen before, under the same uid.
+    pub(super) fn of(was_bare: Option<bool>, opted_in: bool, now: &Tracked) -> Option<Self> {
+        let bared = was_bare == Some(false) && now.is_bare();
+        bared.then(|| {
+            if opted_in && now.observed().is_some() {
+                Self::Restored
+            } else {
+                Self::Afresh
+            }
+        })
+    }
+}
