@@ -133,7 +133,7 @@ impl Life {
             _ => {
                 let mut some = || Pod {
                     mark: (*self.generator.pick(&["", "other", "rf"])).to_owned(),
-                    created: *self.generator.pick(&[0, self.now]),
+                    created: *self.generator.pick(&[-1, self.now]),
                     revision: String::new(),
                     stays: self.generator.often(20),
                 };
@@ -178,12 +178,7 @@ impl Life {
                 }
                 some
             });
-            let admitted = write.answer(
-                &self.index,
-                &just_read(reads),
-                &Adoption::None,
-                self.now + round,
-            );
+            let admitted = write.answer(&self.index, &just_read(reads), adoption, self.now + round);
             let answer =
                 Answer::allow(request.uid.clone(), admitted.warnings).with_patch(&admitted.patch);
             let mut next = current.clone();

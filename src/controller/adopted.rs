@@ -207,9 +207,9 @@ fn judge(
         && let Some(next) = &mut decision.next
     {
         // Where a DaemonSet keeps pods whatever its template is, their mark is not the template's.
-        next.restarted_for = template.to_owned();
+        template.clone_into(&mut next.restarted_for);
     }
-    before.restarted_for = template.to_owned();
+    template.clone_into(&mut before.restarted_for);
     // It goes on from what was written, whatever the workload before it had counted to.
     let written = tracked
         .observed()

@@ -171,10 +171,10 @@ impl Admission {
         let Some(adopter) = write.adopter() else {
             return Adoption::None;
         };
-        let found = adoptable::find(&self.client, adopter, ONE_PAGE);
-        let why = match tokio::time::timeout(self.get_budget, found).await {
-            Ok(Ok(adopted)) if adopted.pods.is_empty() => return Adoption::None,
-            Ok(Ok(adopted)) => return Adoption::Pods(adopted),
+        let asked = adoptable::find(&self.client, adopter, ONE_PAGE);
+        let why = match tokio::time::timeout(self.get_budget, asked).await {
+            Ok(Ok(found)) if found.pods.is_empty() => return Adoption::None,
+            Ok(Ok(found)) => return Adoption::Pods(found),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };

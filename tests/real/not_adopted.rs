@@ -4,6 +4,7 @@
 use kube::{
     ResourceExt,
     api::{DeleteParams, DynamicObject, ListParams, PostParams},
+    core::TypeMeta,
 };
 use serde_json::{Value, json};
 
@@ -131,6 +132,15 @@ async fn all(arena: &Arena, kind: &str) -> Vec<DynamicObject> {
     list.items.into_iter().filter(own).collect()
 }
 
+/// What objects of a kind say that they are; those of a list do not.
+fn types(kind: &str) -> TypeMeta {
+    let core = ["Secret", "Pod"].contains(&kind);
+    TypeMeta {
+        api_version: if core { "v1" } else { "apps/v1" }.to_owned(),
+        kind: kind.to_owned(),
+    }
+}
+
 /// As a backup restores an object: nothing of its metadata but names, labels and annotations; a pod on any node.
 fn restorable(object: &DynamicObject) -> Value {
     let mut object = exported(serde_json::to_value(object).unwrap());
@@ -161,7 +171,7 @@ async fn restored(name: &str, webhook: bool) {
     for kind in ORDER {
         let objects = all(&arena, kind).await;
         for mut object in objects {
-            object.types = Some(arena.types(kind));
+            object.types = Some(types(kind));
             backup.push(restorable(&object));
         }
     }

@@ -2,7 +2,6 @@
 
 use super::{Adopted, judge};
 use crate::model::{
-    Cause,
     decide::{CREATE_WINDOW, Lookup, Outcome, Subject},
     observed::{Observed, Reading},
     source::SourceName,
@@ -22,7 +21,8 @@ pub enum Adoption {
     Pods(Adopted),
 }
 
-/// The stamp for a workload that is created and adopts what `adoption` says, and why its pods are replaced at once. Its
+/// The stamp for a workload that is created and adopts what `adoption` says, and whether those
+/// pods are replaced at once. Its
 /// mark becomes that of the pods, so that nothing rolls for its absence; or a fresh one where they are behind.
 ///
 /// `remembered`: what was last known of a workload of that name that was deleted and left its pods; `present`: what the
@@ -35,7 +35,7 @@ pub fn stamp_adopting<'a>(
     live: &dyn Fn(&SourceName) -> Lookup<'a>,
     now: i64,
     key: &DigestKey,
-) -> (Stamp, Vec<Cause>) {
+) -> (Stamp, bool) {
     let created = |mark: Option<&str>| {
         let subject = Subject {
             restarted_for: mark,
@@ -43,13 +43,16 @@ pub fn stamp_adopting<'a>(
         };
         stamp_create(&subject, present, live, now, key)
     };
-    let unexamined = |stamp: Stamp| Stamp {
-        observed: stamp.observed.unexamined(now),
-        ..stamp
+    let unexamined = |stamp: Stamp| {
+        let at = stamp.observed.created_at.unwrap_or(now);
+        Stamp {
+            observed: stamp.observed.unexamined(at),
+            ..stamp
+        }
     };
     let adopted = match adoption {
-        Adoption::None => return (created(subject.restarted_for), Vec::new()),
-        Adoption::Unknown => return (unexamined(created(subject.restarted_for)), Vec::new()),
+        Adoption::None => return (created(subject.restarted_for), false),
+        Adoption::Unknown => return (unexamined(created(subject.restarted_for)), false),
         Adoption::Pods(adopted) => adopted,
     };
     let own = subject.restarted_for.unwrap_or_default();
@@ -60,7 +63,7 @@ pub fn stamp_adopting<'a>(
         stays || !fresh
     });
     let Some(mark) = found else {
-        return (created(subject.restarted_for), Vec::new());
+        return (created(subject.restarted_for), fresh);
     };
     let adopted = adopted.clone().that_stay(mark, None);
     let oldest = adopted.oldest().unwrap_or(now);
@@ -94,15 +97,13 @@ pub fn stamp_adopting<'a>(
         }
     };
     match (judged.decision.outcome, judged.decision.next) {
-        (Outcome::Undecided(_), _) | (_, None) => (unexamined(created(Some(mark))), Vec::new()),
+        (Outcome::Undecided(_), _) | (_, None) => (unexamined(created(Some(mark))), false),
         // It stays pending; or it is left to the controller, whose restart comes after the creation.
         (Outcome::Restart, Some(_)) if subject.policy.suspend || held => {
-            (kept(judged.before), Vec::new())
+            (kept(judged.before), false)
         }
-        (Outcome::Restart, Some(next)) => {
-            (created(Some(&next.restarted_for)), judged.decision.causes)
-        }
-        (Outcome::Keep | Outcome::Record | Outcome::Wait, Some(next)) => (kept(next), Vec::new()),
+        (Outcome::Restart, Some(next)) => (created(Some(&next.restarted_for)), true),
+        (Outcome::Keep | Outcome::Record | Outcome::Wait, Some(next)) => (kept(next), false),
     }
 }
 

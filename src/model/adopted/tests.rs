@@ -25,7 +25,7 @@ fn meta(value: Value) -> ObjectMeta {
 }
 
 /// A pod or `ReplicaSet` of this name, with an owner of this uid or none, and these labels.
-fn object(name: &str, owner: Option<&str>, created: &str, labels: Value) -> ObjectMeta {
+fn object(name: &str, owner: Option<&str>, created: &str, labels: &Value) -> ObjectMeta {
     let owners = owner.map(|uid| {
         json!([{"apiVersion": "v1", "kind": "X", "name": "x", "uid": uid, "controller": true}])
     });
@@ -36,7 +36,7 @@ fn object(name: &str, owner: Option<&str>, created: &str, labels: Value) -> Obje
     }))
 }
 
-fn workload(uid: Option<&str>, annotations: Value) -> DynamicObject {
+fn workload(uid: Option<&str>, annotations: &Value) -> DynamicObject {
     serde_json::from_value(json!({
         "metadata": {"name": "web", "uid": uid, "creationTimestamp": uid.map(|_| THEN), "annotations": annotations},
         "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": {}},
@@ -45,7 +45,7 @@ fn workload(uid: Option<&str>, annotations: Value) -> DynamicObject {
 }
 
 fn adopter(kind: Kind, uid: Option<&str>) -> Adopter {
-    Adopter::read(kind, NAMESPACE, &workload(uid, json!({}))).unwrap()
+    Adopter::read(kind, NAMESPACE, &workload(uid, &json!({}))).unwrap()
 }
 
 fn marks(adopted: &Adopted) -> Vec<&str> {
@@ -55,15 +55,15 @@ fn marks(adopted: &Adopted) -> Vec<&str> {
 #[test]
 fn which_pods_are_adopted_through_replica_sets() {
     let hashed = |hash: &str| json!({"pod-template-hash": hash});
-    let mut deleted = object("deleted", None, BEFORE, hashed("d"));
+    let mut deleted = object("deleted", None, BEFORE, &hashed("d"));
     deleted.deletion_timestamp = Some(serde_json::from_value(json!(LATER)).unwrap());
     let sets = [
-        object("free", None, BEFORE, hashed("f")),
-        object("neighbours", Some("other"), BEFORE, hashed("n")),
+        object("free", None, BEFORE, &hashed("f")),
+        object("neighbours", Some("other"), BEFORE, &hashed("n")),
         // `kubectl replace --force`: the garbage collector has not come by yet.
-        object("collected", Some("before"), BEFORE, hashed("c")),
-        object("taken", Some("own"), BEFORE, hashed("t")),
-        object("made", Some("own"), LATER, hashed("m")),
+        object("collected", Some("before"), BEFORE, &hashed("c")),
+        object("taken", Some("own"), BEFORE, &hashed("t")),
+        object("made", Some("own"), LATER, &hashed("m")),
         deleted,
     ];
     let of = |set: &str, created: &str| {
@@ -71,7 +71,7 @@ fn which_pods_are_adopted_through_replica_sets() {
             &format!("of-{set}"),
             Some(&format!("uid-{set}")),
             created,
-            json!({}),
+            &json!({}),
         )
     };
     let pods = [
@@ -82,8 +82,8 @@ fn which_pods_are_adopted_through_replica_sets() {
         of("made", LATER),
         of("deleted", BEFORE),
         // Restored, before its ReplicaSet took it.
-        object("bare", None, BEFORE, hashed("f")),
-        object("stranger", None, BEFORE, json!({})),
+        object("bare", None, BEFORE, &hashed("f")),
+        object("stranger", None, BEFORE, &json!({})),
     ];
     let created = adopter(&KINDS[0], None).adopts(&sets, &pods);
     assert_eq!(marks(&created), ["mark-of-free", "mark-bare"]);
@@ -112,13 +112,13 @@ fn which_pods_are_adopted_directly() {
             "web-0",
             None,
             BEFORE,
-            json!({"controller-revision-hash": "r"}),
+            &json!({"controller-revision-hash": "r"}),
         ),
-        object("web-1", Some("other"), BEFORE, json!({})),
-        object("web-2", Some("own"), BEFORE, json!({})),
-        object("web-3", Some("own"), THEN, json!({})),
-        object("web-x", None, BEFORE, json!({})),
-        object("next-0", None, BEFORE, json!({})),
+        object("web-1", Some("other"), BEFORE, &json!({})),
+        object("web-2", Some("own"), BEFORE, &json!({})),
+        object("web-3", Some("own"), THEN, &json!({})),
+        object("web-x", None, BEFORE, &json!({})),
+        object("next-0", None, BEFORE, &json!({})),
     ];
     let rows: [(Kind, Option<&str>, &[&str]); 4] = [
         (&KINDS[1], None, &["mark-web-0"]),
@@ -140,7 +140,7 @@ fn which_pods_are_adopted_directly() {
         assert_eq!(found.pods[0].revision, "r");
     }
     for kind in [&DEPLOYMENT_CONFIG, &CRON_JOB, &JOB] {
-        assert!(Adopter::read(kind, NAMESPACE, &workload(None, json!({}))).is_none());
+        assert!(Adopter::read(kind, NAMESPACE, &workload(None, &json!({}))).is_none());
     }
 }
 
@@ -148,9 +148,9 @@ fn which_pods_are_adopted_directly() {
 fn a_daemon_set_keeps_pods_that_carry_its_number() {
     let numbered = |number: &str| json!({"pod-template-generation": number});
     let pods = [
-        object("a", None, BEFORE, numbered("1")),
-        object("b", None, BEFORE, numbered("2")),
-        object("c", None, BEFORE, json!({})),
+        object("a", None, BEFORE, &numbered("1")),
+        object("b", None, BEFORE, &numbered("2")),
+        object("c", None, BEFORE, &json!({})),
     ];
     for (generation, kept) in [
         (None, "mark-a"),
@@ -159,7 +159,7 @@ fn a_daemon_set_keeps_pods_that_carry_its_number() {
     ] {
         let annotations = json!({"deprecated.daemonset.template.generation": generation});
         let annotations = generation.map_or(json!({}), |_| annotations);
-        let object = workload(None, annotations);
+        let object = workload(None, &annotations);
         let adopter = Adopter::read(&KINDS[2], NAMESPACE, &object).unwrap();
         let stays = adopter.adopts(&[], &pods).that_stay("mark-c", None);
         assert_eq!(marks(&stays), [kept, "mark-c"], "{generation:?}");
@@ -175,6 +175,9 @@ fn pod(mark: &str, created: i64) -> Pod {
     }
 }
 
+/// The marks and times of pods, the mark that is remembered, and the one that comes of it.
+type Row<'a> = (&'a [(&'a str, i64)], Option<&'a str>, Option<&'a str>);
+
 #[test]
 fn which_mark_the_template_gets() {
     let adopted = |pods: &[(&str, i64)]| Adopted {
@@ -186,7 +189,7 @@ fn which_mark_the_template_gets() {
         world.restarted_for = mark.to_owned();
         Reading::Genuine(world.observed([]))
     };
-    let rows: [(&[(&str, i64)], Option<&str>, Option<&str>); 6] = [
+    let rows: [Row; 6] = [
         (&[], Some("a"), None),
         (&[("a", 1), ("b", 2)], None, Some("b")),
         (&[("a", 1), ("b", 2)], Some("a"), Some("a")),

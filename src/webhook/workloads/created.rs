@@ -43,7 +43,7 @@ impl Write {
             ..subject
         };
         let remembered = index.left_behind(&self.key, "");
-        let (stamp, behind) = stamp_adopting(
+        let (stamp, replaced) = stamp_adopting(
             &subject,
             adoption,
             remembered,
@@ -52,10 +52,10 @@ impl Write {
             now,
             index.key(),
         );
-        if let Some(cause) = behind.first() {
+        if replaced {
             let spoken = self.key.spoken();
             warnings.push(format!(
-                "reroll: {spoken} adopts pods that were started before: {cause}; they are replaced"
+                "reroll: {spoken} adopts pods that were started before a change: they are replaced"
             ));
         }
         self.stamped(&own, mark, Some(stamp), index, warnings)
