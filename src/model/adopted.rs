@@ -5,7 +5,7 @@
 //! neighbour's pods have one; so have those that the garbage collector still has to take (`kubectl replace --force`).
 //!
 //! They carry the mark of the template that they were made of. So what they have is what a genuine `observed` with that
-//! very mark says ([`Adopted::said`]), whichever copy of it is left. Without one, times tell ([`judge`]): a source that was
+//! very mark says ([`Adopted::said`]), whichever copy of it is left. Without one, times tell ([`judge()`]): a source that was
 //! written later than they were made is one that they have not read. A time shows a write and no removal of a key; equal
 //! seconds are not later, for a rollout that changes both is one second's work.
 //!

@@ -104,7 +104,6 @@ async fn side_by_side_each_does_its_part() {
 // === the release before, as it was built ===
 
 /// The binary of another release, which a person names.
-#[expect(clippy::disallowed_methods, reason = "a test has no command line")]
 fn before(builder: RerollBuilder) -> RerollBuilder {
     let path = std::env::var_os("REROLL_BEFORE").expect("REROLL_BEFORE names a binary of reroll");
     builder.program(PathBuf::from(path))
