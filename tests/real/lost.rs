@@ -195,6 +195,11 @@ async fn what_a_replace_took_while_down_was_ours() {
         }
     }
     let reroll = again.start().await;
+    for row in &ROWS {
+        for kind in KINDS {
+            arena.adopted(kind, &row.workload(kind)).await;
+        }
+    }
     recorder.settle(&arena).await;
     expect(true);
     for row in ROWS.iter().filter(|row| row.then == Then::Changed) {
