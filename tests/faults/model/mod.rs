@@ -22,8 +22,11 @@
 //!   to a workload whose source was absent when its template was last written is not looked at.
 
 mod act;
+mod chains;
+mod fates;
 mod history;
 mod manifest;
+mod pods;
 mod rounds;
 mod rules;
 mod steps;
@@ -94,7 +97,7 @@ async fn a_thousand_workloads_do_what_the_model_says() {
     create(&arena, &mut world, before).await;
     let mut reroll = rounds::start(&arena, arena.reroll()).await;
     create(&arena, &mut world, after).await;
-    rounds::expect(&arena, &world, &watches.recorder, "after creation").await;
+    rounds::expect(&arena, &mut world, &watches, "after creation").await;
     eprintln!("created after {:?}", began.elapsed());
     for number in 1..=usize::try_from(rounds).unwrap() {
         reroll = one_round(&arena, &mut world, &mut rng, &watches, reroll, number).await;
@@ -102,7 +105,7 @@ async fn a_thousand_workloads_do_what_the_model_says() {
         if number % UNTIL_A_STORM == 0 {
             let size = (number, 40, 3);
             reroll = storm(&arena, &mut world, &mut rng, &watches, reroll, size).await;
-            rounds::expect(&arena, &world, &watches.recorder, "after a storm").await;
+            rounds::expect(&arena, &mut world, &watches, "after a storm").await;
             eprintln!("storm {number} after {:?}", began.elapsed());
         }
     }
@@ -133,7 +136,7 @@ async fn one_round(
     };
     let reroll = rounds::round(arena, world, &mut draw, reroll, IN_A_ROUND).await;
     let what = format!("round {number}, {during:?}");
-    rounds::expect(arena, world, &watches.recorder, &what).await;
+    rounds::expect(arena, world, watches, &what).await;
     reroll
 }
 
@@ -187,6 +190,9 @@ fn draw_workloads(world: &World, rng: &mut Rng) -> Vec<Workload> {
             observed: None,
             rollouts: 0,
             saved: None,
+            text: None,
+            hung: None,
+            fate: None,
         }
     };
     (0..WORKLOADS).map(one).collect()

@@ -6,18 +6,17 @@ use fastrand::Rng;
 use futures::{StreamExt as _, stream};
 use kube::{ResourceExt as _, api::ListParams};
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::{sync::Notify, time::sleep};
 
 use super::{
     act::{Outcome, act},
-    manifest,
+    pods,
     rules::{Entry, Mark},
     steps::{self, Draw, During, Step},
-    world::{Opt, World, Write},
+    storm::Watches,
+    world::{World, Write},
 };
-use crate::support::{
-    Arena, KINDS, OBSERVED, Recorder, Reroll, RerollBuilder, SOURCES, eventually,
-};
+use crate::support::{Arena, KINDS, OBSERVED, Reroll, RerollBuilder, SOURCES, eventually};
 
 /// How many things are done at the same time.
 const AT_ONCE: usize = 16;
@@ -48,20 +47,30 @@ pub async fn round(
     count: usize,
 ) -> Reroll {
     let plan = steps::round(world, draw, count);
+    eprintln!("{}", steps::told(&plan));
     let before = draw.rng.u64(0..1500);
     let down = draw.rng.u64(0..800);
+    // Until all is done, or for a moment.
+    let away = draw.rng.bool();
+    let done = Notify::new();
     let during = draw.during;
-    let doing = stream::iter(plan)
-        .map(async |steps| {
-            let mut outcomes = Vec::new();
-            for step in steps {
-                let outcome = act(arena, world, &step).await;
-                outcomes.push((step, outcome));
-            }
-            outcomes
-        })
-        .buffer_unordered(AT_ONCE)
-        .collect::<Vec<_>>();
+    let known: &World = world;
+    let doing = async {
+        let outcomes = stream::iter(plan)
+            .map(async |steps| {
+                let mut outcomes = Vec::new();
+                for step in steps {
+                    let outcome = act(arena, known, &step).await;
+                    outcomes.push((step, outcome));
+                }
+                outcomes
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect::<Vec<_>>()
+            .await;
+        done.notify_one();
+        outcomes
+    };
     let running = async {
         if during == During::Quiet {
             return reroll;
@@ -69,11 +78,14 @@ pub async fn round(
         sleep(Duration::from_millis(before)).await;
         let builder = reroll.builder();
         reroll.kill();
+        if away {
+            done.notified().await;
+        }
         sleep(Duration::from_millis(down)).await;
         start(arena, builder).await
     };
-    let (done, reroll) = tokio::join!(doing, running);
-    for (step, outcome) in done.into_iter().flatten() {
+    let (outcomes, reroll) = tokio::join!(doing, running);
+    for (step, outcome) in outcomes.into_iter().flatten() {
         apply(world, &step, outcome);
     }
     reroll
@@ -98,8 +110,18 @@ pub fn apply(world: &mut World, step: &Step, outcome: Outcome) {
             world.workloads[*workload].saved = Some(manifest);
         }
         (Step::Pause(workload, paused), _) => world.workloads[*workload].paused = *paused,
+        (Step::Hang(workload, references), Outcome::Hangs(write, pods)) => {
+            world.hang(*workload, references.clone(), write, pods);
+        }
+        (Step::Back(workload, _), Outcome::Written(write)) => world.back(*workload, write),
+        (Step::Gain(workload, reference), Outcome::Written(write)) => {
+            world.gain(*workload, reference.clone(), write);
+        }
+        (Step::Later(source, key, value, workload), _) => {
+            world.later(*source, key, *value, *workload);
+        }
         (step, Outcome::Written(write)) => written(world, step, write),
-        (Step::Label(..) | Step::Undo(_), Outcome::Done) => {}
+        (Step::Label(..) | Step::Undo(_) | Step::PutBack(_), Outcome::Done) => {}
         (step, outcome) => unreachable!("{step:?} cannot end in {outcome:?}"),
     }
 }
@@ -110,8 +132,10 @@ fn written(world: &mut World, step: &Step, write: Write) {
     }
 }
 
-/// The counts are the model's, of all workloads, and what reroll recorded is complete: a kill loses nothing of it.
-pub async fn expect(arena: &Arena, world: &World, recorder: &Recorder, what: &str) {
+/// The counts are the model's, of all workloads, and what reroll recorded is complete: a kill loses nothing of it. Pods
+/// that matter are what they must be.
+pub async fn expect(arena: &Arena, world: &mut World, watches: &Watches, what: &str) {
+    let recorder = &watches.recorder;
     recorder.settle(arena).await;
     let wrong: Vec<_> = world
         .workloads
@@ -124,12 +148,16 @@ pub async fn expect(arena: &Arena, world: &World, recorder: &Recorder, what: &st
         })
         .collect();
     assert!(wrong.is_empty(), "{what}: {}", wrong.join("\n"));
-    recorded(arena, world, what).await;
+    let texts = recorded(arena, world, what).await;
+    for (workload, text) in world.workloads.iter_mut().zip(texts) {
+        workload.text = text;
+    }
+    pods::expect(arena, world, watches, what).await;
 }
 
 /// Waits until every workload's `observed` says what the model does, as far as both have it: there or not, which lives
-/// of sources, and what is waited for.
-async fn recorded(arena: &Arena, world: &World, what: &str) {
+/// of sources, and what is waited for. Gives them all.
+async fn recorded(arena: &Arena, world: &World, what: &str) -> Vec<Option<String>> {
     let uids = uids(arena).await;
     let mut wrong = String::new();
     let look = async || {
@@ -140,7 +168,8 @@ async fn recorded(arena: &Arena, world: &World, what: &str) {
                 objects.insert((kind, object.name_any()), object);
             }
         }
-        let differs = world.workloads.iter().find_map(|workload| {
+        let mut texts = Vec::new();
+        for workload in &world.workloads {
             let object = &objects[&(workload.kind, workload.name.clone())];
             let text = object.annotations().get(OBSERVED);
             let so = match &workload.observed {
@@ -149,18 +178,19 @@ async fn recorded(arena: &Arena, world: &World, what: &str) {
                     text.contains(&object.uid().unwrap()) && says(world, entries, &uids, text)
                 }),
             };
-            (!so).then(|| format!("{text:?} of {workload:?}"))
-        });
-        wrong = differs.unwrap_or_default();
-        if !wrong.is_empty() {
-            // Such a look is not cheap, and what it waits for is written one by one.
-            sleep(Duration::from_millis(300)).await;
+            if !so {
+                wrong = format!("{text:?} of {workload:?}");
+                // Such a look is not cheap, and what it waits for is written one by one.
+                sleep(Duration::from_millis(300)).await;
+                return None;
+            }
+            texts.push(text.cloned());
         }
-        wrong.is_empty().then_some(())
+        Some(texts)
     };
     let patience = Duration::from_secs(290);
     let ended = tokio::time::timeout(patience, eventually("it is recorded", look)).await;
-    assert!(ended.is_ok(), "{what}: not recorded: {wrong}");
+    ended.unwrap_or_else(|_| panic!("{what}: not recorded: {wrong}"))
 }
 
 fn says(

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::rules::{Data, Entry, Live, Mark, Part, Policy, Usage, Verdict, judge};
+use super::{
+    fates::{Fate, Hung},
+    rules::{Data, Entry, Live, Mark, Part, Policy, Usage, Verdict, judge},
+};
 
 /// A Secret or ConfigMap, or the place of one.
 #[derive(Clone, Debug)]
@@ -54,6 +57,12 @@ pub struct Workload {
     pub rollouts: usize,
     /// What `kubectl get -o yaml` gave once.
     pub saved: Option<Value>,
+    /// Its `observed` when the last round had come to rest.
+    pub text: Option<String>,
+    /// What its template was before the one that hangs.
+    pub hung: Option<Hung>,
+    /// What must be true of its pods when this round has come to rest.
+    pub fate: Option<Fate>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -82,7 +91,7 @@ impl Opt {
         }
     }
 
-    fn selects(self, kind: &str) -> bool {
+    pub fn selects(self, kind: &str) -> bool {
         match self {
             Self::Out => false,
             Self::All => true,
@@ -97,16 +106,23 @@ impl Opt {
     }
 }
 
-impl World {
-    /// How a workload uses each of its sources.
-    pub fn usages(&self, workload: usize) -> BTreeMap<usize, Usage> {
-        let mut usages: BTreeMap<usize, Usage> = BTreeMap::new();
-        for reference in &self.workloads[workload].references {
+impl Usage {
+    /// How each source is used by these references.
+    pub fn all(references: &[Reference]) -> BTreeMap<usize, Self> {
+        let mut usages: BTreeMap<usize, Self> = BTreeMap::new();
+        for reference in references {
             let usage = usages.entry(reference.source).or_default();
             usage.required |= !reference.optional;
             *usage.parts.entry(reference.part).or_default() |= !reference.optional;
         }
         usages
+    }
+}
+
+impl World {
+    /// How a workload uses each of its sources.
+    pub fn usages(&self, workload: usize) -> BTreeMap<usize, Usage> {
+        Usage::all(&self.workloads[workload].references)
     }
 
     /// How it uses those that its opt-in selects.
@@ -145,6 +161,8 @@ impl World {
         let number = self.workloads.len();
         workload.rollouts = 0;
         workload.saved = None;
+        workload.text = None;
+        workload.fate = None;
         self.workloads.push(workload);
         for source in self.usages(number).into_keys() {
             self.sources[source].users.push(number);
@@ -279,8 +297,9 @@ impl World {
         })
     }
 
-    /// Whether a user's change of the template comes to the same with the webhook and without.
-    pub fn edits_exactly_without_webhook(&self, workload: usize) -> bool {
+    /// Whether its pods have what pods that start now would have. Then a user's change of the template comes to the same
+    /// with the webhook and without.
+    pub fn is_up_to_date(&self, workload: usize) -> bool {
         self.workloads[workload].observed == self.fresh(workload)
     }
 }
