@@ -22,7 +22,7 @@ impl Draw<'_> {
             return Vec::new();
         }
         let users = &world.sources[source].users;
-        match self.rng.u8(0..3) {
+        match self.rng.u8(0..4) {
             // The person's rollout, and then one for the source.
             0 => vec![Step::Edit(workload, self.count), self.set(source, &live)],
             // Its new pods wait for the source, or run without it.
@@ -45,13 +45,20 @@ impl Draw<'_> {
     fn out_and_in(&mut self, world: &World, workload: usize, source: usize) -> Vec<Step> {
         let usage = &world.usages(workload)[&source];
         let used = KEYS.into_iter().find(|key| usage.uses(key));
+        let change = Step::Set(source, used.unwrap_or("a"), Some(self.count));
         let mut steps = vec![
             Step::Opt(workload, Some("off")),
-            Step::Set(source, used.unwrap_or("a"), Some(self.count)),
+            change,
             Step::Opt(workload, Some("auto")),
         ];
-        let known = world.workloads[workload].text.is_some();
-        steps.extend((known && self.rng.bool()).then_some(Step::PutBack(workload)));
+        if world.workloads[workload].text.is_some() {
+            // While it is out, or in again, or never.
+            let place = self.rng.usize(1..=4);
+            let put_back = Step::PutBack(workload);
+            if place < 4 {
+                steps.insert(place, put_back);
+            }
+        }
         steps
     }
 
