@@ -26,12 +26,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     admission::check_api_server,
-    tasks::{Start, equipped, serve_health, spawn_key_watch},
+    tasks::{Start, equipped, serve_health, spawn_election, spawn_key_watch},
 };
 use crate::{
     config::{ClusterSettings, Settings},
     controller::{
         Controller, digest_key,
+        history::History,
         lease::{Election, LeaseSettings, Progress, Work},
         pulse::Pulses,
         restart::Probe,
@@ -216,11 +217,9 @@ impl Parts {
             Arc::clone(&surroundings.clock),
             work(health.clone(), pulses),
         );
-        let election = election.run(stop.leading.clone());
-        tasks.spawn(async move {
-            election.await;
-            ("leader election", Ok(()))
-        });
+        let history = Arc::<History>::default();
+        let election = election.with_history(Arc::clone(&history));
+        spawn_election(election, tasks, &stop.leading);
         let store = digest_key::Store::new(
             client.clone(),
             &cluster.own_namespace,
@@ -247,6 +246,7 @@ impl Parts {
             health.liveness.heartbeat("restarts", STALLED),
         );
         let controller = equipped(controller, settings, &client, tasks, &stop.all)?;
+        let controller = controller.with_history(history);
         let controller = Arc::new(controller.with_probe(surroundings.probe));
         spawn_key_watch(&controller, store.clone(), tasks, &stop.all);
         let start = Start {

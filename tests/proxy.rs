@@ -35,7 +35,7 @@ use kube::{
 use proxy::{Answer, Fault, FaultProxy, Matcher, Rule};
 
 /// The deadline of whatever must happen.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_mins(5);
 
 /// How long a thing is watched that must not happen.
 const QUIET: Duration = Duration::from_millis(300);
@@ -295,7 +295,7 @@ async fn an_unreachable_api_server_cuts_the_client_and_is_noted() {
 
 #[tokio::test]
 async fn delayed_bodies_arrive_late_in_order_and_at_full_speed() {
-    const DELAY: Duration = Duration::from_millis(200);
+    const DELAY: Duration = Duration::from_secs(2);
     let bench = Bench::start().await;
     let mut watch = bench.watch().await;
     // The watch is in flight already.
@@ -311,7 +311,7 @@ async fn delayed_bodies_arrive_late_in_order_and_at_full_speed() {
         assert_eq!(&next(&mut watch).await, event);
         assert!(emitted.elapsed() >= DELAY);
     }
-    // A pause for each chunk would take 40 s.
+    // A pause for each chunk would take longer.
     assert!(emitted.elapsed() < DEADLINE);
 
     let asked = Instant::now();

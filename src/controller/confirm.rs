@@ -5,7 +5,7 @@ use crate::{
     model::{
         Outcome, SourceKey, SourceName, Version, WorkloadKey,
         decide::Undecided,
-        index::{Overlay, just_read},
+        index::{By, Overlay, Tick},
         version::key_of,
     },
     sources::{self, ReadError},
@@ -30,12 +30,13 @@ impl Controller {
             };
             match decision.outcome {
                 Outcome::Undecided(Undecided::Behind) => {
-                    let reads = self.read_sources(key, &decision.missing).await;
+                    let asked = self.tick();
+                    let reads = self.read_sources(key, &decision.missing, asked).await;
                     let reads = reads.map_err(|()| Unconfirmed::NoAnswer)?;
                     if self.intents().waits(key) {
                         return Err(Unconfirmed::News);
                     }
-                    judged = self.state.index_mut().judge(key, &just_read(&reads));
+                    judged = self.state.index_mut().judge_read(key, asked, &reads);
                 }
                 Outcome::Undecided(Undecided::AskPods) => {
                     let started = self.has_started(key, &decision.missing).await;
@@ -54,7 +55,11 @@ impl Controller {
                 _ => return Ok(judged),
             }
         }
-        Ok(judged)
+        match judged.decision.as_ref().map(|decision| decision.outcome) {
+            // Something newer came each time, and it was not all that is needed.
+            Some(Outcome::Undecided(Undecided::Behind)) => Err(Unconfirmed::NoAnswer),
+            _ => Ok(judged),
+        }
     }
 
     /// A source as the API server has it right now.
@@ -73,6 +78,7 @@ impl Controller {
         &self,
         key: &WorkloadKey,
         names: &[SourceName],
+        asked: Tick,
     ) -> Result<Vec<(SourceName, Option<Version>)>, ()> {
         let mut reads = Vec::with_capacity(names.len());
         for name in names {
@@ -88,10 +94,9 @@ impl Controller {
         for (name, version) in &reads {
             let source = key_of(&key.namespace, name);
             if let Some(version) = version {
-                self.source_applied(&source, version.clone());
+                self.source_applied(&source, version.clone(), By::Answer(asked));
             } else {
-                let now = self.state.now();
-                self.state.index_mut().confirm_absent(&source, now);
+                self.source_missed(&source, By::Answer(asked));
             }
         }
         Ok(reads)

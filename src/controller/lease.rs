@@ -7,23 +7,25 @@
 //! Invariants: another's claim is judged by how long *we* have seen it unchanged, never by comparing two machines'
 //! clocks; leadership ends at a deadline of the monotonic clock, whether or not a call returns; the holder renews only
 //! while its work goes on ([`Work`]), so that a replica that hangs is replaced; and one that could lead but sees less
-//! than it should offers the Lease to the others, once, and goes on where nobody wants it.
+//! than it should offers the Lease to the others, once, and goes on where nobody wants it; a Lease that is older than it was
+//! is looked at several times before it is written.
 //!
 //! None of the crates for this is used: those on this version of kube renew without a resourceVersion or have no
 //! timeouts of their own.
 
+mod releases;
+
 use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream::BoxStream};
+use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::MicroTime,
 };
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{ObjectMeta, PostParams},
-    runtime::{WatchStreamExt, watcher},
 };
 use tokio::{
     sync::watch,
@@ -31,7 +33,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::watch::WATCH_SECONDS;
+use self::releases::releases;
+use super::history::{History, LOOKS, PROOF, Versions};
 use crate::state::Clock;
 
 /// How the Lease is held.
@@ -106,6 +109,8 @@ pub struct Election {
     told: bool,
     /// When the Lease was offered to the others, since the work was last good.
     offered: Option<Instant>,
+    versions: Versions,
+    history: Arc<History>,
 }
 
 /// Somebody's claim, and since when we have seen it unchanged.
@@ -137,14 +142,23 @@ impl Election {
                 seen: None,
                 told: false,
                 offered: None,
+                versions: Versions::default(),
+                history: Arc::default(),
             },
             Leadership(told),
         )
     }
 
+    /// The same, telling of what the Lease's versions show.
+    #[must_use]
+    pub fn with_history(self, history: Arc<History>) -> Self {
+        Self { history, ..self }
+    }
+
     /// Takes part until `stop`, then releases the Lease where it is held.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut releases = releases(self.api.clone(), &self.settings.name);
+        let mut released = releases(self.api.clone(), &self.settings.name);
+        let mut lists = self.history.lists();
         loop {
             let began = Instant::now();
             let held = self.take_part().await;
@@ -152,7 +166,10 @@ impl Election {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = sleep(self.settings.retry()) => {}
-                Some(()) = releases.next() => {}
+                Some(()) = released.next() => {}
+                Ok(()) = lists.changed() => {
+                    released = releases(self.api.clone(), &self.settings.name);
+                }
             }
         }
         let held = self.leading.send_replace(None).is_some();
@@ -216,6 +233,7 @@ impl Election {
         let lease = match known {
             Some(lease) => lease,
             None => match self.api.get_opt(&self.settings.name).await {
+                Ok(Some(lease)) if self.goes_back(&lease) => return Claim::Others,
                 Ok(Some(lease)) => lease,
                 Ok(None) => return self.create().await,
                 Err(error) => return self.failed(&error),
@@ -259,8 +277,20 @@ impl Election {
         }
     }
 
+    /// Whether the Lease is older than before, and to be looked at again before anybody writes it: every replica is to see
+    /// it so. A write makes it newer than it ever was, where the revision was bumped.
+    fn goes_back(&mut self, lease: &Lease) -> bool {
+        let version = lease.resource_version().and_then(|it| it.parse().ok());
+        let times = version.map_or(0, |version| self.versions.show(version));
+        if (1..=PROOF).contains(&times) {
+            self.history.shown_older();
+        }
+        (1..LOOKS).contains(&times)
+    }
+
     fn took(&mut self, lease: Lease) -> Claim {
         self.told = false;
+        self.goes_back(&lease);
         self.seen = Some(Seen {
             lease,
             at: Instant::now(),
@@ -352,25 +382,6 @@ impl Election {
             ..LeaseSpec::default()
         }
     }
-}
-
-/// Tells when somebody releases the Lease, so that nobody waits for the next look. Where the watch fails, looking now and
-/// then is all there is.
-fn releases(api: Api<Lease>, name: &str) -> BoxStream<'static, ()> {
-    let config = watcher::Config::default()
-        .fields(&format!("metadata.name={name}"))
-        .timeout(WATCH_SECONDS);
-    watcher(api, config)
-        .default_backoff()
-        .filter_map(async |event| match event {
-            Ok(watcher::Event::Apply(lease)) => spec(&lease)
-                .holder_identity
-                .as_ref()
-                .is_none_or(String::is_empty)
-                .then_some(()),
-            _ => None,
-        })
-        .boxed()
 }
 
 /// What a try for the Lease came to.

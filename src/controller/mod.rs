@@ -10,6 +10,7 @@ mod ages;
 mod confirm;
 pub mod digest_key;
 mod failure;
+pub mod history;
 pub mod housekeeping;
 pub mod intents;
 pub mod kept;
@@ -22,8 +23,10 @@ pub mod reconcile;
 mod recreate;
 pub mod report;
 pub mod restart;
+pub mod restored;
 mod run_now;
 pub mod selection;
+mod sources;
 pub mod watch;
 
 use std::{
@@ -38,6 +41,7 @@ use kube::Client;
 use tokio::{sync::Notify, time::Instant};
 
 use self::{
+    history::History,
     housekeeping::Housekeeping,
     intents::{Bounds, Held, Intents, Pacing},
     kept::Store,
@@ -50,10 +54,9 @@ use self::{
 use crate::{
     config::RestartSettings,
     model::{
-        Conventions, Decision, DigestKey, Outcome, SourceKey, SourceKind, SourceName, Version,
-        WorkloadKey,
+        Conventions, Decision, DigestKey, Outcome, SourceName, WorkloadKey,
         decide::Undecided,
-        index::{Change, Overlay},
+        index::{By, Overlay, Tick},
         workload::{Rollout, Stays, Workload},
     },
     ops::{
@@ -83,6 +86,7 @@ pub struct Controller {
     housekeeping: Mutex<Housekeeping>,
     housekeeping_changed: Notify,
     leadership: Leadership,
+    history: Arc<History>,
     /// What the kinds that not every cluster has are called.
     served: Mutex<Served>,
     selection: Selection,
@@ -135,6 +139,7 @@ impl Controller {
             housekeeping: Mutex::new(Housekeeping::new(settings.adopt_rate, Instant::now())),
             housekeeping_changed: Notify::new(),
             leadership,
+            history: Arc::default(),
             served: Mutex::default(),
             selection: Selection::default(),
             kept: None,
@@ -151,6 +156,12 @@ impl Controller {
     #[must_use]
     pub fn with_probe(self, probe: Probe) -> Self {
         Self { probe, ..self }
+    }
+
+    /// The same, sharing what is known of etcd's history.
+    #[must_use]
+    pub fn with_history(self, history: Arc<History>) -> Self {
+        Self { history, ..self }
     }
 
     /// The same, telling people outside of the cluster.
@@ -177,49 +188,18 @@ impl Controller {
 
     // === what the watches bring ===
 
-    /// A source exists in this version.
-    pub fn source_applied(&self, key: &SourceKey, version: Version) {
-        let change = self.state.index_mut().apply_source(key, version);
-        self.source_changed(key, change);
-    }
-
-    /// A source is gone since this resourceVersion.
-    pub fn source_deleted(&self, key: &SourceKey, resource_version: u64) {
-        let now = self.state.now();
-        let change = self
-            .state
-            .index_mut()
-            .delete_source(key, resource_version, now);
-        self.source_changed(key, change);
-    }
-
-    /// A list of sources is complete: from now on absence means something there.
-    pub fn source_listed(&self, kind: SourceKind, within: Option<&str>) {
-        let news = match within {
-            None => self.state.index_mut().set_synced(kind),
-            Some(namespace) => self.state.index_mut().set_synced_in(kind, namespace),
-        };
-        if news && self.is_listed() {
-            self.judge_all();
-        }
-    }
-
-    fn source_changed(&self, key: &SourceKey, change: Change) {
-        if change.changed {
-            tracing::debug!(source = %key, recreated = change.recreated, users = change.users.len(), "a source changed");
-        }
-        for user in change.users {
-            self.judge(&user, Occasion::Change(&key.source));
-        }
+    /// The time, by what was taken in, for a read that is sent now.
+    pub fn tick(&self) -> Tick {
+        self.state.index().tick()
     }
 
     /// A workload looks like this now.
-    pub fn workload_applied(&self, key: &WorkloadKey, workload: Workload) {
-        self.take_in(key, workload);
+    pub fn workload_applied(&self, key: &WorkloadKey, workload: Workload, by: By) {
+        self.take_in(key, workload, by);
         self.judge(key, Occasion::Look);
     }
 
-    fn take_in(&self, key: &WorkloadKey, workload: Workload) {
+    fn take_in(&self, key: &WorkloadKey, workload: Workload, by: By) {
         if workload.is_left_alone() {
             return self.forget(key);
         }
@@ -227,7 +207,10 @@ impl Controller {
         if self.intents().rolls(key, rolling, Instant::now()) {
             self.intents_changed.notify_one();
         }
-        let seen = self.state.index_mut().apply_workload(key, workload);
+        let seen = self.state.index_mut().take_workload(key, workload, by);
+        if seen.older {
+            self.history.shown_older();
+        }
         if seen.adopted && self.is_listed() {
             self.housekeeping().report(key, Instant::now());
             self.housekeeping_changed.notify_one();
@@ -244,6 +227,13 @@ impl Controller {
     pub fn workload_deleted(&self, key: &WorkloadKey) {
         self.forget(key);
         self.recreate_next(key);
+    }
+
+    /// A workload that was asked for is not there.
+    pub fn workload_missed(&self, key: &WorkloadKey, asked: Tick) {
+        if !self.state.index().came_meanwhile(key, asked) {
+            self.workload_deleted(key);
+        }
     }
 
     fn forget(&self, key: &WorkloadKey) {

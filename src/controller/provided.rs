@@ -4,15 +4,15 @@ use kube::core::ObjectMeta;
 
 use super::Controller;
 use crate::model::{
-    index::Changes,
+    index::{By, Changes},
     provided::{Part, PodStatus},
 };
 
 impl Controller {
     /// The status of this name shows this; `None`: it is gone, or nothing is mounted.
-    pub fn pod_status_seen(&self, namespace: &str, name: &str, status: Option<PodStatus>) {
+    pub fn pod_status_seen(&self, namespace: &str, name: &str, status: Option<PodStatus>, by: By) {
         let mut index = self.state.index_mut();
-        let changes = index.apply_pod_status(namespace, name, status);
+        let changes = index.take_pod_status(namespace, name, status, by);
         drop(index);
         self.provided_changed(changes);
     }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Controller, Occasion};
 use crate::{
-    model::{Outcome, SourceKey, decide::Lookup},
+    model::{Outcome, SourceKey, decide::Lookup, index::By},
     ops::metrics::labels::IntentOutcome,
     state::Claim,
 };
@@ -82,9 +82,10 @@ impl Controller {
         if self.shows(key, claim) || self.state.index().users(key).is_empty() {
             return;
         }
+        let asked = By::Answer(self.tick());
         match self.read_source(key).await {
-            Ok(Some(version)) => self.source_applied(key, version),
-            Ok(None) => {}
+            Ok(Some(version)) => self.source_applied(key, version, asked),
+            Ok(None) => self.source_missed(key, asked),
             Err(error) => {
                 // The watch, or the list after it, brings every persisted change.
                 tracing::debug!(source = %key, %error, "could not confirm what admission saw");

@@ -71,9 +71,10 @@ impl Controller {
             // An earlier process may have begun it.
             None => return Err(Failure::Conflict),
         }
+        let asked = self.tick();
         let job = self.as_known(key, known).await?;
         if Workload::read(key.kind, &job).standing != Standing::Active {
-            return Err(self.changed(key, job));
+            return Err(self.changed(key, job, asked));
         }
         let kept = Kept {
             namespace: key.namespace.clone(),

@@ -28,6 +28,7 @@ use crate::{
     model::{
         Cause, Decision, Observed, Outcome, WorkloadKey,
         annotation::FIELD_MANAGER,
+        index::{self, By},
         patch,
         workload::{RestartBy, Workload},
     },
@@ -241,9 +242,10 @@ impl Controller {
             }
         }
         (self.probe)(Moment::BeforePatch);
+        let asked = self.tick();
         let answer = self.send(key, patch).await;
         (self.probe)(Moment::AnswerUnread);
-        match self.take_answer(key, answer).await {
+        match self.take_answer(key, answer, asked).await {
             Ok(()) => {
                 (self.probe)(Moment::AfterPatch);
                 for cause in causes {
@@ -294,8 +296,9 @@ impl Controller {
         key: &WorkloadKey,
         patch: patch::Patch,
     ) -> Result<(), Failure> {
+        let asked = self.tick();
         let answer = self.send(key, patch).await;
-        self.take_answer(key, answer).await
+        self.take_answer(key, answer, asked).await
     }
 
     async fn send(&self, key: &WorkloadKey, patch: patch::Patch) -> Answer {
@@ -308,11 +311,16 @@ impl Controller {
         timeout(self.request_timeout, api.patch(&key.name, &params, &patch)).await
     }
 
-    async fn take_answer(&self, key: &WorkloadKey, answer: Answer) -> Result<(), Failure> {
+    async fn take_answer(
+        &self,
+        key: &WorkloadKey,
+        answer: Answer,
+        asked: index::Tick,
+    ) -> Result<(), Failure> {
         match answer {
             Err(_) => Err(Failure::Timeout),
             Ok(Ok(object)) => {
-                self.take_over(key, object);
+                self.take_over(key, object, asked);
                 Ok(())
             }
             Ok(Err(error)) => {
@@ -326,19 +334,26 @@ impl Controller {
     }
 
     pub(super) async fn read_workload(&self, key: &WorkloadKey) {
-        let api = self.workloads(key);
+        let (api, asked) = (self.workloads(key), self.tick());
         match timeout(self.request_timeout, api.get_opt(&key.name)).await {
-            Ok(Ok(Some(object))) => self.take_over(key, object),
-            Ok(Ok(None)) => self.workload_deleted(key),
+            Ok(Ok(Some(object))) => self.take_over(key, object, asked),
+            Ok(Ok(None)) => self.workload_missed(key, asked),
             // The next try meets the same, and says it.
             Ok(Err(_)) | Err(_) => {}
         }
     }
 
-    pub(super) fn take_over(&self, key: &WorkloadKey, mut object: DynamicObject) {
+    /// Takes in a workload as the API server answered to what was sent at that moment.
+    pub(super) fn take_over(
+        &self,
+        key: &WorkloadKey,
+        mut object: DynamicObject,
+        asked: index::Tick,
+    ) {
         let vocabulary = &self.conventions.vocabulary;
         vocabulary.translate_workload(key.kind, &mut object);
-        self.take_in(key, Workload::read(key.kind, &object));
+        let workload = Workload::read(key.kind, &object);
+        self.take_in(key, workload, By::Answer(asked));
     }
 
     fn hold_without_room(&self, key: &WorkloadKey) {

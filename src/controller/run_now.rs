@@ -23,6 +23,7 @@ use super::{
 use crate::model::{
     WorkloadKey,
     annotation::{FIELD_MANAGER, OBSERVED},
+    index::Tick,
     workload::{JOB, Standing, Workload, is_suspended, run, run_name, runs_alone},
 };
 
@@ -49,9 +50,10 @@ impl Controller {
         known: &Workload,
         mark: &str,
     ) -> Result<String, NotRun> {
+        let asked = self.tick();
         let cron_job = self.as_known(key, known).await?;
         if is_suspended(&cron_job) {
-            return Err(self.changed(key, cron_job).into());
+            return Err(self.changed(key, cron_job, asked).into());
         }
         let jobs = self.jobs(&key.namespace);
         if runs_alone(&cron_job)
@@ -112,10 +114,10 @@ impl Controller {
         key: &WorkloadKey,
         known: &Workload,
     ) -> Result<DynamicObject, Failure> {
-        let api = self.workloads(key);
+        let (api, asked) = (self.workloads(key), self.tick());
         let found = within(self.request_timeout, api.get_opt(&key.name)).await?;
         let Some(object) = found else {
-            self.workload_deleted(key);
+            self.workload_missed(key, asked);
             return Err(Failure::Gone);
         };
         let annotations = object.metadata.annotations.as_ref();
@@ -125,13 +127,13 @@ impl Controller {
         if same {
             Ok(object)
         } else {
-            Err(self.changed(key, object))
+            Err(self.changed(key, object, asked))
         }
     }
 
     /// It is not what was decided about: the next try decides from what it is.
-    pub(super) fn changed(&self, key: &WorkloadKey, object: DynamicObject) -> Failure {
-        self.take_over(key, object);
+    pub(super) fn changed(&self, key: &WorkloadKey, object: DynamicObject, asked: Tick) -> Failure {
+        self.take_over(key, object, asked);
         Failure::Conflict
     }
 

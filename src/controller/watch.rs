@@ -1,14 +1,14 @@
 //! Watches: what the API server shows becomes the index, and what changed there becomes intents.
 //!
-//! Objects are read, digested and dropped at once. A new list after a watch broke brings no deletions; what was known
-//! before it and is not in it was deleted meanwhile. Decode errors are not quoted: they could hold a Secret's data.
+//! Objects are read, digested and dropped at once. A new list after a watch broke, or after history went back, brings no
+//! deletions; what was known when it was asked for and is not in it was deleted meanwhile. Decode errors are not quoted: they could hold a Secret's data.
 
 mod failing;
 mod feed;
 mod provided;
 mod stream;
 
-use std::{collections::HashMap, fmt::Debug, sync::Arc};
+use std::{collections::HashSet, fmt::Debug, sync::Arc};
 
 use kube::{
     Api, Client, Resource,
@@ -27,6 +27,7 @@ use self::{
 use super::{Controller, kinds::Sought};
 use crate::model::{
     Kind, SourceKind, Version,
+    index::By,
     object::{FromObject, Guarded},
     provided::Part,
 };
@@ -136,16 +137,19 @@ impl Watch {
             Watched::Provided(part @ Part::Statuses) => {
                 let api = api(&controller, client, Sought::Provided(part), within);
                 let controller = &controller;
-                self.follow(api, config, StatusFeed { controller }).await;
+                let feed = StatusFeed { controller };
+                self.follow(controller, api, config, feed).await;
             }
             Watched::Provided(part @ Part::Classes) => {
                 let api = api(&controller, client, Sought::Provided(part), within);
                 let controller = &controller;
-                self.follow(api, config, ClassFeed { controller }).await;
+                let feed = ClassFeed { controller };
+                self.follow(controller, api, config, feed).await;
             }
             Watched::Workloads(kind) => {
                 let api = api(&controller, client, Sought::Workloads(kind), within);
                 self.follow(
+                    &controller,
                     api,
                     config,
                     WorkloadFeed {
@@ -165,6 +169,7 @@ impl Watch {
                     config.fields(&fields)
                 };
                 self.follow(
+                    &controller,
                     Api::all(client),
                     config,
                     NamespaceFeed {
@@ -204,32 +209,45 @@ impl Watch {
             Some(selector) => config.labels_from(selector),
             None => config,
         };
-        self.follow(api, config, feed).await;
+        self.follow(controller, api, config, feed).await;
     }
 
     async fn follow<F: Feed>(
         mut self,
+        controller: &Controller,
         api: Api<Guarded<F::Object>>,
         config: watcher::Config,
         feed: F,
     ) {
         let within = self.within.as_deref();
-        let mut before: HashMap<F::Key, F::State> = HashMap::new();
+        let mut before: HashSet<F::Key> = HashSet::new();
+        let mut asked = controller.tick();
+        let mut history = controller.history.lists();
         let mut stream = match self.then {
             Then::End => Stream::of_list(api, config),
             Then::GoOn | Then::Tell(_) => Stream::new(api, config),
         };
         let mut failing = Failing::default();
         loop {
-            match stream.next().await {
-                Ok(Some(Event::Init)) => before = feed.known(within),
+            // If a list comes next, it is not asked for before.
+            let now = controller.tick();
+            let next = tokio::select! {
+                biased;
+                Ok(()) = history.changed() => {
+                    stream.begin_again();
+                    continue;
+                }
+                next = stream.next() => next,
+            };
+            match next {
+                Ok(Some(Event::Init)) => (before, asked) = (feed.known(within), now),
                 Ok(Some(Event::InitApply(Guarded(object)))) => {
                     before.remove(&feed.key(meta(&object)));
-                    self.what.apply(&feed, object);
+                    self.what.apply(&feed, object, By::List(asked));
                 }
                 Ok(Some(Event::InitDone)) => {
-                    for (key, state) in before.drain() {
-                        feed.vanished(&key, state);
+                    for key in before.drain() {
+                        feed.vanished(&key, asked);
                     }
                     feed.listed(within);
                     failing.works();
@@ -237,7 +255,9 @@ impl Watch {
                         return;
                     }
                 }
-                Ok(Some(Event::Apply(Guarded(object)))) => self.what.apply(&feed, object),
+                Ok(Some(Event::Apply(Guarded(object)))) => {
+                    self.what.apply(&feed, object, By::Event);
+                }
                 Ok(Some(Event::Delete(Guarded(object)))) => feed.delete(meta(&object)),
                 Ok(None) => return,
                 Err(error) => {
@@ -290,9 +310,9 @@ impl Watched {
     }
 
     /// One object that cannot be read is left out; it does not stop the others.
-    fn apply<F: Feed>(self, feed: &F, object: Result<F::Object, ObjectMeta>) {
+    fn apply<F: Feed>(self, feed: &F, object: Result<F::Object, ObjectMeta>, by: By) {
         match object {
-            Ok(object) => feed.apply(object),
+            Ok(object) => feed.apply(object, by),
             Err(metadata) => tracing::warn!(
                 what = self.plural(),
                 namespace = metadata.namespace,

@@ -27,10 +27,10 @@ use self::{
 };
 use super::{
     fold::Fold,
-    observed::{Entries, Formers, Observed},
+    observed::{Entries, Formers, Note, Observed},
     rotation,
     source::{References, SourceName},
-    version::DigestKey,
+    version::{DigestKey, used_keys},
 };
 
 /// How long after `creationTimestamp` the webhook's own time may lie for an `observed` made at CREATE, in seconds.
@@ -144,6 +144,7 @@ pub fn decide<'a>(
     let mut steps = Vec::new();
     let (mut kept, mut rolled) = (Entries::new(), Entries::new());
     let mut folded = References::new();
+    let mut gained = false;
     for (source, usage) in subject.uses {
         let entry = before.and_then(|observed| observed.entries.get(source));
         let regained = formers.regained(source, usage, entry);
@@ -152,6 +153,8 @@ pub fn decide<'a>(
             folded.insert(source.clone(), usage.clone());
             continue;
         }
+        let mut lacking = used_keys(usage).filter(|key| entry.is_none_or(|entry| entry.lacks(key)));
+        gained |= lacking.any(|key| rule.gains.by_template(source, key));
         let verdict = rule.judge(source, usage, entry, live(source));
         steps.push((vec![source.clone()], verdict.step));
         kept.extend(verdict.kept.map(|entry| (source.clone(), entry)));
@@ -178,6 +181,7 @@ pub fn decide<'a>(
         rolled,
         fold,
         refolds,
+        gained,
     };
     combine(subject, before, steps, next, key)
 }
@@ -209,6 +213,8 @@ struct Next {
     fold: Fate,
     /// The fold holds other sources than before.
     refolds: bool,
+    /// The template gained something while the webhook was away.
+    gained: bool,
 }
 
 impl Next {
@@ -217,10 +223,15 @@ impl Next {
         let Some(before) = before.filter(|_| !subject.pods.older.are_gone()) else {
             return Formers::none();
         };
-        let formers = subject.formers_after(before, restart);
-        // What a fold lost cannot be told by name.
-        if self.refolds && !restart && subject.templates.before.is_none() {
-            formers.and_more()
+        let formers = subject.formers_after(before, subject.formers(before), restart);
+        if restart || subject.templates.before.is_some() {
+            formers
+        } else if self.refolds {
+            // What a fold lost cannot be told by name.
+            formers.noting(Note::More)
+        } else if self.gained {
+            // There may have been other templates that nobody saw.
+            formers.noting(Note::Unseen)
         } else {
             formers
         }
@@ -333,7 +344,7 @@ pub fn restart_for(
 ) -> Decision {
     let mut next = observed.clone();
     next.restarted_for = fresh(subject, Some(observed), observed, key);
-    next.formers = subject.formers_after(observed, true);
+    next.formers = subject.formers_after(observed, subject.formers(observed), true);
     Decision {
         outcome: Outcome::Restart,
         causes,

@@ -5,11 +5,13 @@
 //! API server, and the truth about restarts stands in each workload's `observed` annotation.
 //!
 //! Invariants:
-//! - a source never goes back to an older resourceVersion, whoever brings it;
+//! - nothing goes back to an older resourceVersion because of what comes late: only a read that was asked for when the newer
+//!   one was known shows an older one (`asked.rs`);
 //! - `observed` of a workload whose uid is known only goes forward: one that vanished, was forged or was put back is
 //!   kept from memory, and written again by the controller;
 //! - an edge exists from every source that a workload's policy selects, whether the source exists or not.
 
+mod asked;
 mod borrow;
 mod contents;
 mod judge;
@@ -17,6 +19,7 @@ mod keys;
 mod namespace;
 mod provided;
 mod selected;
+mod sources;
 mod tracked;
 
 use std::{
@@ -24,23 +27,25 @@ use std::{
     sync::Arc,
 };
 
+use self::{
+    asked::Clock,
+    namespace::{Namespace, Source, candidates, remembered},
+    selected::Selected,
+};
 pub use self::{
+    asked::{By, Tick},
     judge::{Judged, Overlay, PREVIEWED, Preview, just_read, without_ignored},
     provided::Changes,
     tracked::Tracked,
 };
-use self::{
-    namespace::{Namespace, Source, candidates, remembered},
-    selected::Selected,
-};
 use super::{
     annotation::RESTART_ON,
     conventions::Conventions,
-    decide::{Ages, Lookup},
+    decide::Ages,
     observed::Reading,
     policy::{Defaults, Rules},
-    source::{References, SourceKey, SourceKind, SourceName},
-    version::{DigestKey, Version},
+    source::{References, SourceKind},
+    version::DigestKey,
     workload::{Kinds, Workload, WorkloadKey},
 };
 
@@ -59,6 +64,7 @@ pub struct Index {
     retired: BTreeSet<String>,
     conventions: Arc<Conventions>,
     kinds: Kinds,
+    clock: Clock,
 }
 
 /// What a source's event did.
@@ -70,6 +76,8 @@ pub struct Change {
     pub recreated: bool,
     /// The workloads that use the source.
     pub users: Vec<WorkloadKey>,
+    /// A read showed it older than it was known to be when that was asked for; the first thing that this read shows so.
+    pub older: bool,
 }
 
 /// What taking in a workload showed.
@@ -81,6 +89,8 @@ pub struct Seen {
     pub lost_opt_in: bool,
     /// Others that have its template, which uses something else now.
     pub borrowers: Vec<WorkloadKey>,
+    /// As of [`Change::older`].
+    pub older: bool,
 }
 
 impl Index {
@@ -95,6 +105,7 @@ impl Index {
             retired: BTreeSet::new(),
             conventions: Arc::default(),
             kinds: Kinds::default(),
+            clock: Clock::default(),
         }
     }
 
@@ -128,109 +139,13 @@ impl Index {
         &self.key
     }
 
-    /// Takes in a version that exists, or existed, in the API.
-    pub fn apply_source(&mut self, key: &SourceKey, version: Version) -> Change {
-        if !self.works_in(&key.namespace) {
-            return Change::default();
-        }
-        let space = self.namespaces.entry(key.namespace.clone()).or_default();
-        let (mut changed, mut recreated) = (true, false);
-        match space.sources.get_mut(&key.source) {
-            Some(Source::Present(known)) if known.resource_version > version.resource_version => {
-                return Change::default();
-            }
-            Some(Source::Tombstone { since, .. }) if *since > version.resource_version => {
-                return Change::default();
-            }
-            Some(Source::Present(known)) => {
-                recreated = known.uid != version.uid;
-                let counts = known.counts() != version.counts();
-                changed = recreated || known.whole != version.whole || counts;
-                let before = std::mem::replace(&mut **known, version);
-                if counts {
-                    space.begin_to_count(&key.source, &before);
-                }
-            }
-            Some(Source::Tombstone { last, .. }) => {
-                recreated = last.as_ref().is_some_and(|last| last.uid != version.uid);
-                space.put(&key.source, Source::Present(Box::new(version)));
-            }
-            None => space.put(&key.source, Source::Present(Box::new(version))),
-        }
-        let users = if changed {
-            space.users_of(&key.namespace, &key.source)
-        } else {
-            Vec::new()
-        };
-        Change {
-            changed,
-            recreated,
-            users,
-        }
+    /// Takes in a workload as an event shows it.
+    pub fn apply_workload(&mut self, key: &WorkloadKey, workload: Workload) -> Seen {
+        self.take_workload(key, workload, By::Event)
     }
 
-    /// Takes in that a source is gone: `resource_version` is that of the deletion, `now` is in unix seconds. Where only
-    /// selected ones are watched, it may as well be selected no more.
-    pub fn delete_source(&mut self, key: &SourceKey, resource_version: u64, now: i64) -> Change {
-        if !self.works_in(&key.namespace) {
-            return Change::default();
-        }
-        let space = self.namespaces.entry(key.namespace.clone()).or_default();
-        let sure = self.conventions.sources.is_none();
-        let tombstone = |last| Source::Tombstone {
-            last,
-            since: resource_version,
-            at: now,
-            sure,
-        };
-        match space.sources.get_mut(&key.source) {
-            Some(Source::Present(known)) if known.resource_version <= resource_version => {
-                let last = Some(known.clone());
-                let users = space.users_of(&key.namespace, &key.source);
-                space.put(&key.source, tombstone(last));
-                Change {
-                    changed: true,
-                    recreated: false,
-                    users,
-                }
-            }
-            Some(Source::Present(_)) => Change::default(),
-            Some(Source::Tombstone { since, .. }) => {
-                *since = resource_version.max(*since);
-                Change::default()
-            }
-            // Nobody has seen it; an event about it that comes late must not bring it to life.
-            None => {
-                space.put(&key.source, tombstone(None));
-                Change::default()
-            }
-        }
-    }
-
-    /// Takes in that the API server was asked for a source and has none. That is news only where absence cannot be told
-    /// from the watches.
-    pub fn confirm_absent(&mut self, key: &SourceKey, now: i64) {
-        if self.conventions.sources.is_none() || !self.works_in(&key.namespace) {
-            return;
-        }
-        let space = self.namespaces.entry(key.namespace.clone()).or_default();
-        match space.sources.get_mut(&key.source) {
-            Some(Source::Present(_)) => {}
-            Some(Source::Tombstone { sure, .. }) => *sure = true,
-            None => {
-                let tombstone = Source::Tombstone {
-                    last: None,
-                    since: 0,
-                    at: now,
-                    sure: true,
-                };
-                space.put(&key.source, tombstone);
-            }
-        }
-    }
-
-    /// Takes in a workload as it was read.
-    pub fn apply_workload(&mut self, key: &WorkloadKey, mut workload: Workload) -> Seen {
+    /// Takes in a workload, however it became known.
+    pub fn take_workload(&mut self, key: &WorkloadKey, mut workload: Workload, by: By) -> Seen {
         let (digest_key, defaults) = (&self.key, self.conventions.defaults());
         if !self.works_in(&key.namespace) {
             return Seen::default();
@@ -238,19 +153,27 @@ impl Index {
         let space = self.namespaces.entry(key.namespace.clone()).or_default();
         let slot = (key.kind, key.name.clone());
         let known = space.workloads.get(&slot);
-        if known.is_some_and(|known| known.workload.resource_version > workload.resource_version) {
+        let same = known.is_some_and(|known| {
+            known.workload.uid == workload.uid && known.workload.observed == workload.observed
+        });
+        let known = known.map(|known| (known.told, known.workload.resource_version));
+        let number = workload.resource_version;
+        let Some(taken) = self.clock.weigh(known, by, number, same) else {
             return Seen::default();
-        }
+        };
         space.disconnect(&slot);
-        let before = space.workloads.remove(&slot).map(|known| *known);
+        let mut before = space.workloads.remove(&slot).map(|known| *known);
         space.borrow(&self.kinds, &slot, &mut workload, before.as_ref());
         let same = before
             .as_ref()
             .filter(|known| known.workload.uid == workload.uid);
         let untouched = same.is_some_and(|known| known.memory.is_none());
         let opted_in = same.is_some_and(|known| known.policy.opted_in());
+        if let (true, Some(before)) = (taken.older, &mut before) {
+            before.forget();
+        }
         let defaults = space.defaults(defaults);
-        let tracked = Tracked::follow(workload, before, defaults, digest_key);
+        let tracked = Tracked::follow(workload, before, defaults, digest_key).told(taken.told);
         let mut seen = Seen {
             borrowers: Vec::new(),
             adopted: untouched && matches!(tracked.memory, Some(Reading::Genuine(_))),
@@ -258,6 +181,7 @@ impl Index {
                 && !tracked.policy.opted_in()
                 && tracked.workload.mark().is_some()
                 && !tracked.workload.asks.contains_key(RESTART_ON),
+            older: taken.sighting,
         };
         space.workloads.insert(slot.clone(), Box::new(tracked));
         space.connect(&slot);
@@ -274,6 +198,30 @@ impl Index {
             space.borrowing.remove(&slot);
         }
         self.lend(key);
+    }
+
+    /// Whether what is known of a workload came after something that says otherwise was asked for.
+    pub fn came_meanwhile(&self, key: &WorkloadKey, asked: Tick) -> bool {
+        let known = self.workload(key);
+        known.is_some_and(|known| !known.told.was_known(asked))
+    }
+
+    /// The time for a read that is sent now.
+    pub fn tick(&self) -> Tick {
+        self.clock.now()
+    }
+
+    /// History is known to have gone back: what is remembered of workloads besides what they show is forgotten, and etcd's
+    /// own word on sources is needed from now on before anything is written because of them.
+    pub fn history_went_back(&mut self) {
+        self.clock.went_back();
+        let (digest_key, defaults) = (&self.key, self.conventions.defaults());
+        for space in self.namespaces.values_mut() {
+            let slots: Vec<_> = space.workloads.keys().cloned().collect();
+            for slot in &slots {
+                space.forget_unwritten(slot, defaults, digest_key);
+            }
+        }
     }
 
     /// Takes in a namespace's default opt-in; gives the workloads for which that changes something.
@@ -318,35 +266,6 @@ impl Index {
             .map(AsRef::as_ref)
     }
 
-    /// What is known of a source. An ignored one is looked up like any other.
-    pub fn source(&self, namespace: &str, source: &SourceName) -> Lookup<'_> {
-        if !self.is_synced(source.kind, namespace) {
-            return Lookup::Unsynced;
-        }
-        match self
-            .namespaces
-            .get(namespace)
-            .and_then(|space| space.sources.get(source))
-        {
-            None if self.conventions.sources.is_some() && source.kind.is_one_object() => {
-                Lookup::Unseen
-            }
-            Some(Source::Tombstone { sure: false, .. }) => Lookup::Unseen,
-            None => Lookup::Absent {
-                last: None,
-                since: u64::from(!source.kind.is_one_object() && self.statuses_complete(namespace)),
-            },
-            Some(Source::Tombstone { last, since, .. }) => Lookup::Absent {
-                last: last.as_deref(),
-                since: *since,
-            },
-            Some(Source::Present(version)) => Lookup::Present {
-                version,
-                fresh: false,
-            },
-        }
-    }
-
     /// What counts of what a workload refers to, under these rules: a glob takes what exists, and what was observed of
     /// the workload although it is gone.
     pub fn select(&self, key: &WorkloadKey, rules: &Rules, references: &References) -> References {
@@ -386,7 +305,7 @@ impl Index {
     pub fn expire(&mut self, now: i64) {
         for space in self.namespaces.values_mut() {
             let Namespace { sources, users, .. } = space;
-            sources.retain(|name, source| match source {
+            sources.retain(|name, stored| match &stored.source {
                 Source::Present(_) => true,
                 Source::Tombstone { at, .. } => {
                     users.contains_key(name) || now - *at < TOMBSTONE_SECONDS

@@ -15,7 +15,7 @@ mod wire;
 
 use litemap::LiteMap;
 
-pub use self::former::{FORMER_FORMAT, FORMER_LIMIT, Formers, Templates};
+pub use self::former::{Before, FORMER_FORMAT, FORMER_LIMIT, Formers, Note, Templates};
 use super::{
     fold::Fold,
     source::{Need, SourceName, Usage},
@@ -86,6 +86,11 @@ impl Entry {
             resource_version: version.resource_version,
             marks: marks.collect(),
         }
+    }
+
+    /// Whether it says nothing of a key of a source that existed.
+    pub(super) fn lacks(&self, key: &str) -> bool {
+        matches!(self, Self::Seen { marks, .. } if !marks.contains_key(key))
     }
 
     /// Whether a fold would lose what it says: what is waited for, was answered by a restart, or is no news while it is

@@ -163,6 +163,16 @@ impl Class {
         self.pods.insert(name.to_owned(), pod);
     }
 
+    /// A list shows a status: where it is older than it was known to be, history went back, and with it what was drawn from
+    /// what is lost.
+    pub fn list(&mut self, name: &str, status: &PodStatus) {
+        let number = status.version.resource_version;
+        if self.pods.get(name).is_some_and(|known| number < known.seen) {
+            self.pods.remove(name);
+            self.content = None;
+        }
+    }
+
     /// Takes in that a status is gone.
     pub fn hide(&mut self, name: &str) {
         self.pods.remove(name);

@@ -14,7 +14,7 @@ use kube::core::DynamicObject;
 use super::{
     annotation::{LAST_RESTART, OBSERVED},
     decide::{CREATE_WINDOW, Known, Lookup, Subject, belongs, fresh, numbered},
-    observed::{Entries, Entry, Formers, Mark, Observed, Reading},
+    observed::{Entries, Entry, Formers, Mark, Note, Observed, Reading},
     policy::OnRecreate,
     rotation,
     source::{Need, SourceName, Usage},
@@ -82,11 +82,12 @@ pub fn stamp_update<'a>(
             Some(&rekeyed)
         }
     };
+    let held = before.map(|observed| subject.before_write(observed));
     // Sources are judged one by one even where the old entries are folded: the fold then differs or not as a whole.
     let none = Formers::none();
     let old = Old {
-        entries: before.map(|observed| &observed.entries),
-        formers: before.map_or(&none, |observed| subject.formers(observed)),
+        entries: held.as_ref().map(|held| &held.entries),
+        formers: held.as_ref().map_or(&none, |held| &held.formers),
         suspended: subject.policy.suspend,
         content: subject.policy.on_recreate == OnRecreate::Content,
     };
@@ -96,6 +97,11 @@ pub fn stamp_update<'a>(
         waiting,
         pending,
     } = entries(subject, &old, live);
+    let formers = |marked| {
+        held.as_ref().map_or(Formers::none(), |held| {
+            subject.formers_after(held, &held.formers, marked)
+        })
+    };
     let mut next = Observed {
         format: before.map_or(key.format(), |observed| observed.format),
         key_id: key.id().to_owned(),
@@ -105,9 +111,7 @@ pub fn stamp_update<'a>(
         restarted_for: subject.restarted_for.unwrap_or_default().to_owned(),
         entries,
         fold: None,
-        formers: before.map_or(Formers::none(), |before| {
-            subject.formers_after(before, false)
-        }),
+        formers: formers(false),
     };
     let old_fold = before.and_then(|observed| observed.fold.as_ref());
     let fitted = |next: &Observed| {
@@ -123,9 +127,7 @@ pub fn stamp_update<'a>(
     let undone = before.is_some_and(|observed| subject.is_undone(observed));
     if before.is_none() || advanced || refolded || undone {
         next.restarted_for = fresh(subject, before, &next, key);
-        next.formers = before.map_or(Formers::none(), |before| {
-            subject.formers_after(before, true)
-        });
+        next.formers = formers(true);
         next.entries.extend(pending);
     }
     let mut observed = fitted(&next);
@@ -256,7 +258,9 @@ fn entries<'a>(subject: &Subject, old: &Old, live: &dyn Fn(&SourceName) -> Looku
         let regained = old.formers.regained(source, usage, entry);
         let before = regained.as_ref().or(entry);
         // Of what was dropped and is not remembered nobody knows what pods have.
-        recorded.advanced |= old.formers.is_incomplete() && lacks(before, usage);
+        let noted = old.formers.note() != Note::Nothing;
+        let lacks = |key: &str| before.is_none_or(|entry| entry.lacks(key));
+        recorded.advanced |= noted && used_keys(usage).any(lacks);
         let Some(now) = entry_now(source, usage, before, live(source).of_data()) else {
             continue;
         };
@@ -287,15 +291,6 @@ fn entries<'a>(subject: &Subject, old: &Old, live: &dyn Fn(&SourceName) -> Looku
         recorded.entries.insert(source.clone(), entry);
     }
     recorded
-}
-
-/// Whether an entry has nothing of a key that is used.
-fn lacks(entry: Option<&Entry>, usage: &Usage) -> bool {
-    match entry {
-        None => true,
-        Some(Entry::Seen { marks, .. }) => used_keys(usage).any(|key| !marks.contains_key(key)),
-        Some(_) => false,
-    }
 }
 
 /// The entry for pods that start now; `None` where nothing is known, so that it is adopted later.

@@ -12,7 +12,7 @@ use litemap::LiteMap;
 
 use super::{
     decide::{Ages, Decision, Known, Lookup, Pods, Subject, decide},
-    observed::{Entry, Formers, Observed, Templates},
+    observed::{Before, Entry, Formers, Observed, Templates},
     policy::{Defaults, OnDelete, OnRecreate, Policy},
     source::{Need, References, SourceKind, SourceName, Usage},
     version::{DigestKey, Version},
@@ -161,6 +161,8 @@ pub(crate) struct World {
     /// What the template refers to, where that is not what is used.
     pub(crate) template: Option<References>,
     pub(crate) template_before: Option<References>,
+    /// What counted of that, where that is not all of it.
+    pub(crate) used_before: Option<References>,
     pub(crate) widened: Option<BTreeSet<SourceName>>,
     /// By default somebody looked, and no pod uses anything that the template gained.
     pub(crate) ages: Option<Ages>,
@@ -179,6 +181,7 @@ impl World {
             generation: 1,
             template: None,
             template_before: None,
+            used_before: None,
             widened: None,
             ages: Some(Ages::new()),
             older: OlderPods::Gone,
@@ -215,7 +218,10 @@ impl World {
             policy: &self.policy,
             templates: Templates {
                 now: self.template.as_ref().unwrap_or(&self.uses),
-                before: self.template_before.as_ref(),
+                before: self.template_before.as_ref().map(|refers| Before {
+                    refers,
+                    uses: self.used_before.as_ref().unwrap_or(refers),
+                }),
             },
             widened: self.widened.as_ref(),
             pods: Pods {

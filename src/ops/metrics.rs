@@ -59,6 +59,7 @@ pub struct Metrics {
     startup_reconciliation: Seconds,
     startup_missed_changes: Gauge,
     leader: Gauge,
+    history_went_back: Counter,
     events_dropped: Counter,
     alerts: Counters<1>,
     certificate_repairs: Counters<1>,
@@ -122,6 +123,7 @@ impl Metrics {
             startup_reconciliation: r.in_seconds("startup_reconciliation", "How long the last startup reconciliation took; 0 before it is done", Seconds::default()),
             startup_missed_changes: r.counter("startup_missed_changes", "Changes that the last startup reconciliation found, made while nobody looked"),
             leader: r.counter("leader", "1 while this replica holds the Lease, else 0"),
+            history_went_back: r.counter("history_went_back", "Times that etcd was found to have gone back to an earlier state, as after a restore, and everything was listed again"),
             events_dropped: r.counter("events_dropped", "Kubernetes Events that could not be published"),
             alerts: r.counter("alerts", "Alerts that a webhook took (sent), that it did not take (failed), or that could not wait for it (dropped)"),
             certificate_repairs: r.counter("certificate_repairs", "Certificates of the webhook that were put right although nothing was due"),
@@ -282,6 +284,11 @@ impl Metrics {
     /// This replica holds the Lease, or not.
     pub fn leading(&self, leads: bool) {
         self.leader.set(leads.into());
+    }
+
+    /// etcd went back to an earlier state, and everything is listed again.
+    pub fn history_went_back(&self) {
+        self.history_went_back.inc();
     }
 
     /// A Kubernetes Event could not be published.

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use futures::{FutureExt, future::join_all};
-use kube::Client;
+use kube::{Api, Client};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,8 @@ use crate::{
         digest_key::Store,
         kept,
         kinds::Sought,
+        lease::Election,
+        restored::Pulse,
         watch::{Then, Watch, Watched},
     },
     model::{SourceKind, provided::Part, workload::JOB},
@@ -65,6 +67,7 @@ impl Start<'_> {
         let recreations = controller().finish_recreations(leading);
         let sweep = controller().sweep(all.clone());
         let provisional = controller().confirm_provisional(all);
+        let history = controller().mind_history(self.pulse(), self.stop.all.clone());
         let selected = controller().list_selected(self.client.clone(), everywhere);
         if controller().conventions.namespaces.is_some() {
             self.until_stopped("selected namespaces", selected);
@@ -76,7 +79,16 @@ impl Start<'_> {
         self.spawn("housekeeping", house);
         self.spawn("sweep", sweep);
         self.spawn("provisional intents", provisional);
+        self.spawn("history", history);
         join_all(lists).map(drop).boxed()
+    }
+
+    fn pulse(&self) -> Pulse {
+        Pulse {
+            api: Api::namespaced(self.client.clone(), &self.cluster.own_namespace),
+            name: self.cluster.lease_name.clone(),
+            timeout: self.cluster.request_timeout,
+        }
     }
 
     /// What every cluster has, but for namespaces.
@@ -195,6 +207,15 @@ pub(super) fn equipped(
         ("alerts", Ok(()))
     });
     Ok(controller.with_alerts(sink))
+}
+
+/// Starts to take part in the election of the leader.
+pub(super) fn spawn_election(election: Election, tasks: &mut Tasks, stop: &CancellationToken) {
+    let election = election.run(stop.clone());
+    tasks.spawn(async move {
+        election.await;
+        ("leader election", Ok(()))
+    });
 }
 
 /// Looks after the digest key; ends the process, to be started again, when somebody replaced it.

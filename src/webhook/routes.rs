@@ -28,7 +28,7 @@ use super::{
     workloads::Write,
 };
 use crate::{
-    model::{SourceName, Version, index::just_read, version::key_of},
+    model::{SourceName, Version, version::key_of},
     ops::metrics::labels::{SourceRead, Webhook},
     sources::read,
     state::State,
@@ -81,12 +81,13 @@ async fn admit_workload(Extract(admission): Extract<Admission>, body: Body) -> R
         let Some(write) = write else {
             return Ok((Answer::allow(uid, Vec::new()), operation, "ignored"));
         };
+        let asked = admission.state.index().tick();
         let reads = admission.read_sources(&write).await;
-        let admitted = write.answer(
-            &admission.state.index(),
-            &just_read(&reads),
-            admission.state.now(),
-        );
+        let admitted = {
+            let index = admission.state.index();
+            let read = index.overlay(write.namespace(), asked, &reads);
+            write.answer(&index, &read, admission.state.now())
+        };
         let answer = Answer::allow(uid, admitted.warnings).with_patch(&admitted.patch);
         let outcome = if answer.patches() {
             "patched"

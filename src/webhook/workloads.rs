@@ -17,7 +17,7 @@ use crate::model::{
     decide::{Known, Outcome, Subject, decide},
     index::{Overlay, without_ignored},
     object::FromObject as _,
-    observed::Templates,
+    observed::{Before, Templates},
     patch,
     policy::{Complaint, Defaults, OnAdopt, Selection},
     source::References,
@@ -34,6 +34,8 @@ pub struct Write {
     complaints: Vec<Complaint>,
     /// What counts of what the new template uses.
     uses: References,
+    /// What counted of what the old one uses.
+    old_uses: References,
     /// What the opt-in selects newly, where it changed and the template did not.
     widened: Option<BTreeSet<SourceName>>,
     template_changed: bool,
@@ -133,12 +135,17 @@ impl Write {
         };
         let uses = select(&policy, &new.workload);
         let old = old.as_ref().map(side);
-        let widened = old.as_ref().filter(|_| !template_changed).and_then(|old| {
-            let (before, _) = Policy::of(&old.workload, default);
-            let selected = select(&before, &old.workload);
-            let new = uses.keys().filter(|source| !selected.contains_key(source));
-            (before.selection != policy.selection).then(|| new.cloned().collect())
-        });
+        let (old_uses, widened) = match &old {
+            Some(old) => {
+                let (before, _) = Policy::of(&old.workload, default);
+                let selected = select(&before, &old.workload);
+                let new = uses.keys().filter(|source| !selected.contains_key(source));
+                let changed = !template_changed && before.selection != policy.selection;
+                let widened = changed.then(|| new.cloned().collect());
+                (selected, widened)
+            }
+            None => (References::new(), None),
+        };
         Some(Self {
             key,
             old,
@@ -146,6 +153,7 @@ impl Write {
             policy,
             complaints,
             uses,
+            old_uses,
             widened,
             template_changed,
         })
@@ -224,6 +232,7 @@ impl Write {
                 .unwrap_or_else(|| index.source(&self.key.namespace, source))
         };
         let uses = without_ignored(&self.uses, &live);
+        let old_uses = without_ignored(&self.old_uses, &live);
         let Some(old) = &self.old else {
             let present = self
                 .new
@@ -244,7 +253,7 @@ impl Write {
                 };
             }
             let mark = own.restarted_for.as_deref().unwrap_or_default();
-            let subject = self.subject(&self.new, &uses, index);
+            let subject = self.subject(&self.new, &uses, &old_uses, index);
             let mark = subject.restarted_for.map(|_| mark);
             let subject = Subject {
                 restarted_for: mark,
@@ -264,7 +273,7 @@ impl Write {
             index.effective(&self.key, &old.workload)
         };
         let known: Known = known.as_ref().into();
-        let subject = self.subject(old, &uses, index);
+        let subject = self.subject(old, &uses, &old_uses, index);
         if self.template_changed {
             let stamp = stamp_update(&subject, known, &live, index.key());
             return self.stamped(base, subject.restarted_for, stamp, index, warnings);
@@ -290,7 +299,13 @@ impl Write {
         }
     }
 
-    fn subject<'a>(&'a self, side: &'a Side, uses: &'a References, index: &Index) -> Subject<'a> {
+    fn subject<'a>(
+        &'a self,
+        side: &'a Side,
+        uses: &'a References,
+        old_uses: &'a References,
+        index: &Index,
+    ) -> Subject<'a> {
         let old = self.old.as_ref().map(|old| &old.workload);
         Subject {
             uid: &side.workload.uid,
@@ -301,7 +316,10 @@ impl Write {
             policy: &self.policy,
             templates: Templates {
                 now: &self.new.workload.references,
-                before: old.map(|old| &old.references),
+                before: old.map(|old| Before {
+                    refers: &old.references,
+                    uses: old_uses,
+                }),
             },
             widened: self.widened.as_ref(),
             // What the old object's status says: pods of the new template there are none yet.

@@ -6,11 +6,10 @@ use crate::{
     MACHINE,
     fleet::Fleet,
     proxy::{Fault, FaultProxy, Matcher, Rule},
-    support::{Arena, LEADER, Reroll, RerollBuilder, eventually},
+    support::{Arena, LEADER, Reroll, RerollBuilder},
 };
 
 const WORKLOADS: usize = 12;
-const SETTLE: &str = "reroll.dev/settle";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Laggard {
@@ -24,7 +23,7 @@ async fn one_lags(name: &str, laggard: Laggard, fault: Fault) {
     let arena = Arena::new(name).await;
     let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
     // Long enough for a person to change a Secret and then what uses it.
-    let direct = arena.reroll().flag("--settle", "5s");
+    let direct = arena.reroll().flag("--settle", "8s");
     let slow = direct.clone().kubeconfig(proxy.kubeconfig());
     let with_webhook = async |builder: RerollBuilder, name: &str| {
         arena.patient(builder.flag("--instance", name)).await
@@ -44,9 +43,6 @@ async fn one_lags(name: &str, laggard: Laggard, fault: Fault) {
     };
     let fleet = Fleet::with_own_secrets(&arena, "w", WORKLOADS).await;
     let recorder = arena.record().await;
-    arena
-        .annotate("Deployment", "sentinel", SETTLE, Some("100ms"))
-        .await;
     let watches = Matcher::any().path_contains("/secrets").watch(true);
     let stalls = matches!(fault, Fault::Stall);
     let rule = proxy.add(Rule::new(watches, fault));
@@ -69,24 +65,14 @@ async fn one_lags(name: &str, laggard: Laggard, fault: Fault) {
     if stalls {
         proxy.remove(rule);
     }
-    none_pending(&leader).await;
-    recorder.settle(&arena).await;
+    recorder.settle_slowly(&arena, &leader).await;
     fleet.expect(&arena, &recorder, 3).await;
     // The Secret alone.
     fleet.update(&arena, "four").await;
     fleet.reaches(&recorder, 4).await;
-    none_pending(&leader).await;
-    recorder.settle(&arena).await;
+    recorder.settle_slowly(&arena, &leader).await;
     fleet.expect(&arena, &recorder, 4).await;
     assert_eq!(leader.count(LEADER).await, 1);
-}
-
-/// Nothing waits for its settle time, which is longer than the sentinel's.
-async fn none_pending(leader: &Reroll) {
-    eventually("no restart is pending", async || {
-        (leader.count("reroll_intents_pending").await == 0).then_some(())
-    })
-    .await;
 }
 
 fn lag() -> Fault {

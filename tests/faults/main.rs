@@ -30,6 +30,7 @@ mod outage;
 mod overload;
 mod passing;
 mod replicas;
+mod restore;
 mod stuck;
 
 /// A test that measures how long people wait has the machine to itself, after all others: it writes, they read.

@@ -8,7 +8,8 @@ use crate::{
     support::{Arena, RESTART_ON, env, eventually, workload},
 };
 
-const LATE: Duration = Duration::from_secs(2);
+/// Longer than a Secret's creation takes, also on a busy machine.
+const LATE: Duration = Duration::from_secs(8);
 
 #[tokio::test]
 async fn one_that_passes_by_is_restarted_for() {
@@ -16,6 +17,7 @@ async fn one_that_passes_by_is_restarted_for() {
     let arena = Arena::new("passing").await;
     let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
     let reroll = arena.reroll().without_webhook();
+    let reroll = reroll.flag("--request-timeout", "1m");
     let _reroll = reroll.kubeconfig(proxy.kubeconfig()).start().await;
     arena.secret("db", &[("k", "one")]).await;
     let annotations = [(RESTART_ON, "auto"), ("reroll.dev/on-delete", "restart")];

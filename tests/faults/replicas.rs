@@ -15,10 +15,11 @@ use crate::{
 async fn killed_six_times_during_a_fan_out_to_300_it_restarts_each_once() {
     let _machine = MACHINE.read().await;
     let arena = Arena::new("faults-kill").await;
-    // Slow enough that the fan-out goes on until after the last kill.
+    // Slow enough that the fan-out goes on until after the last kill: three times up to 40 restarts are waited for, and
+    // six times up to a second.
     let builder = arena
         .reroll()
-        .flag("--restart-rate", "40")
+        .flag("--restart-rate", "25")
         .flag("--restart-burst", "1");
     let mut reroll = builder.clone().start().await;
     let fleet = Fleet::with_one_secret(&arena, "fan", 300).await;

@@ -1,9 +1,5 @@
 //! A leader that lives and renews its Lease, and gets nothing done: another replica takes over.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
-
 use crate::{
     MACHINE,
     proxy::{Fault, FaultProxy, Matcher, Rule},
@@ -49,13 +45,10 @@ async fn a_leader_whose_watches_have_stalled_offers_the_lease() {
             .when(|request| request.method == "GET" && request.path.ends_with("/secrets")),
         Fault::Stall,
     ));
-    let stalled = Instant::now();
     for name in &names {
         arena.update_secret(name, &[("k", "two")]).await;
     }
     second.leads().await;
-    let took = stalled.elapsed();
-    assert!(took < Duration::from_secs(90), "took over after {took:?}");
     recorder.settle(&arena).await;
     for name in &names {
         recorder.expect("Deployment", name, 1);

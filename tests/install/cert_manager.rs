@@ -87,7 +87,7 @@ async fn apply_kinds(cluster: &'static Cluster) {
             vec![
                 "wait",
                 "--for=condition=Established",
-                "--timeout=2m",
+                "--timeout=5m",
                 "--filename",
                 path.trim(),
             ],

@@ -1,9 +1,6 @@
 //! Alerts: what a webhook gets from the whole program, and that one which hangs is in nobody's way.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::sync::{Arc, Mutex};
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use serde_json::{Value, json};
@@ -124,26 +121,20 @@ async fn a_webhook_that_hangs_is_in_nobodys_way() {
     arena.create(&deployment("web", "db", "k")).await;
     arena.adopted("Deployment", "web").await;
     let recorder = arena.record().await;
-    // It is asked, and hangs.
+    // It is asked, and hangs for an hour: what waited for it would not come in any test's time.
     let mut held = None;
     for number in 1..=3 {
-        let began = Instant::now();
         arena
             .update_secret("db", &[("k", &number.to_string())])
             .await;
         recorder.reaches("Deployment", "web", number).await;
-        let took = began.elapsed();
-        assert!(took < Duration::from_secs(30), "restarted after {took:?}");
         if held.is_none() {
             held = Some(hanging.accept().await.unwrap());
         }
     }
     recorder.settle(&arena).await;
     recorder.expect("Deployment", "web", 3);
-    let asked = Instant::now();
     assert!(reroll.stop().await);
-    let took = asked.elapsed();
-    assert!(took < Duration::from_secs(20), "ended after {took:?}");
 }
 
 #[tokio::test]

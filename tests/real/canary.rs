@@ -5,7 +5,6 @@
 use std::{
     fmt::Write as _,
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use futures::{StreamExt as _, stream};
@@ -449,7 +448,7 @@ async fn an_unreadable_digest_key_is_not_quoted() {
         let rule = proxy.add(Rule::new(key, Fault::Answer(answer)));
         let mut command = command(&arena, &proxy);
         let output = tokio::task::spawn_blocking(move || command.output().unwrap());
-        let output = tokio::time::timeout(Duration::from_mins(1), output);
+        let output = tokio::time::timeout(PATIENCE, output);
         let output = output.await.unwrap().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success(), "{said}");

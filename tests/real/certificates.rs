@@ -65,9 +65,14 @@ async fn register(arena: &Arena, reroll: &mut Reroll) {
         reroll_is_called(arena, reroll).await.then_some(())
     })
     .await;
-    let line = |number| json!({ "op": "replace", "path": format!("/webhooks/{number}/failurePolicy"), "value": "Fail" });
+    // A call that takes long on a busy machine is none that cannot be made.
+    let lines = |number| {
+        [("failurePolicy", json!("Fail")), ("timeoutSeconds", json!(30))].map(|(field, value)| {
+            json!({ "op": "replace", "path": format!("/webhooks/{number}/{field}"), "value": value })
+        })
+    };
     let fail = |count: usize| {
-        Patch::<()>::Json(serde_json::from_value((0..count).map(line).collect()).unwrap())
+        Patch::<()>::Json(serde_json::from_value((0..count).flat_map(lines).collect()).unwrap())
     };
     let params = PatchParams::default();
     validating(arena)
@@ -185,7 +190,8 @@ async fn both_are_renewed_without_a_failed_request() {
     // Until the first authority is trusted no more.
     let gone =
         |now: &[u8]| !String::from_utf8_lossy(now).contains(&*String::from_utf8_lossy(&first));
-    while !gone(bundles.last().unwrap()) {
+    let served_by_both = |leaves: &[Vec<Vec<u8>>; 2]| leaves[0].last() == leaves[1].last();
+    while !gone(bundles.last().unwrap()) || !served_by_both(&leaves) {
         assert!(began.elapsed() < PATIENCE, "the authority is never renewed");
         for (address, served) in addresses.iter().zip(&mut leaves) {
             let leaf = handshake(&arena, address).await;
@@ -205,7 +211,6 @@ async fn both_are_renewed_without_a_failed_request() {
     // One in time, and one by the new authority; each replica serves the same.
     assert!(leaves[0].len() >= 3, "{} leaves", leaves[0].len());
     assert_eq!(leaves[0].len(), leaves[1].len());
-    assert_eq!(leaves[0].last(), leaves[1].last());
     let (_, metrics) = reroll.http("/metrics").await.unwrap();
     let mut repairs = metrics
         .lines()

@@ -72,12 +72,11 @@ fn pod(source: &str, name: &str) -> Value {
 async fn what_begins_to_count_and_changes_in_one_write_restarts_once() {
     for webhook in [true, false] {
         let arena = Arena::new("counting").await;
-        let reroll = if webhook {
-            arena.reroll()
+        let _reroll = if webhook {
+            arena.patient(arena.reroll()).await
         } else {
-            arena.reroll().without_webhook()
+            arena.reroll().without_webhook().start().await
         };
-        let _reroll = reroll.start().await;
         let names = |way: &Way, source: &str, write: &str| {
             format!("{}-{}-{write}", way.name, source.to_lowercase())
         };

@@ -25,12 +25,14 @@ use crate::support::{Arena, deployment, eventually, secret};
 const WRITERS: usize = 8;
 /// Between the writes of each: not as fast as a machine can.
 const PAUSE: Duration = Duration::from_millis(50);
+/// For how long an API server waits for an answer, at most: a busy machine is no error.
+const LONGEST: u32 = 30;
 
-/// How every write went, and those that no webhook sees.
+/// How every write went.
 #[derive(Debug, Default)]
 struct Writes {
     errors: Vec<String>,
-    /// By kind.
+    /// By kind, of those that a webhook sees and those that none does.
     slowest: BTreeMap<&'static str, Duration>,
     count: usize,
 }
@@ -116,6 +118,19 @@ impl Writes {
         let slowest = self.slowest.entry(kind).or_default();
         *slowest = took.max(*slowest);
     }
+
+    /// Each kind of write is compared with itself: one that a webhook sees takes more of a busy machine than others. What
+    /// is rarest in hundreds of writes is not the same twice, hence three times.
+    fn waited_no_longer_than(&self, others: &Self) {
+        for (kind, took) in &self.slowest {
+            let usual = others.slowest[kind];
+            let most = 3 * usual + Duration::from_secs(1);
+            assert!(
+                *took < most,
+                "a write of a {kind}: {self:?}, and {others:?}"
+            );
+        }
+    }
 }
 
 /// Has the API server refuse what it cannot ask reroll about, so that every call that meets nobody is somebody's error;
@@ -155,20 +170,24 @@ async fn one_takes_over_from_another_and_no_write_fails_or_waits() {
     let arena = Arena::new("drain").await;
     let mut reroll = arena.reroll().flag("--settle", "2s").start().await;
     let builder = reroll.builder();
-    let crowd = Crowd::gather(&arena).await;
+    // The same people at the same time, with a reroll that nobody stops.
+    let calm = Arena::new("drain-calm").await;
+    let _stays = calm.reroll().flag("--settle", "2s").start().await;
+    must_be_asked(&calm, LONGEST).await;
+    let (crowd, beside) = (Crowd::gather(&arena).await, Crowd::gather(&calm).await);
     for _ in 0..3 {
-        must_be_asked(&arena, 10).await;
+        must_be_asked(&arena, LONGEST).await;
         crowd.writes(120).await;
         assert!(reroll.stop().await);
         reroll = builder.clone().start().await;
     }
-    must_be_asked(&arena, 10).await;
+    must_be_asked(&arena, LONGEST).await;
     crowd.writes(120).await;
-    let writes = crowd.go().await;
-    assert!(writes.errors.is_empty(), "{:#?}", writes.errors);
-    let free = writes.slowest["Pod"];
-    let slow = |took: &Duration| *took >= free + Duration::from_secs(1);
-    assert!(!writes.slowest.values().any(slow), "{writes:?}");
+    let (writes, beside) = tokio::join!(crowd.go(), beside.go());
+    for writes in [&writes, &beside] {
+        assert!(writes.errors.is_empty(), "{:#?}", writes.errors);
+    }
+    writes.waited_no_longer_than(&beside);
 
     // That it must be asked is no empty word.
     reroll.kill();
@@ -191,7 +210,9 @@ async fn one_takes_over_from_another_and_no_write_fails_or_waits() {
 /// meanwhile must not take those with them that came later, by the same connection, and can still be answered.
 #[tokio::test]
 async fn calls_that_were_given_up_cost_the_others_nothing() {
-    const SECONDS: u32 = 5;
+    // Those that come later have three quarters of this once the early ones were given up, which a busy machine does not
+    // do with all of them at the same time.
+    const SECONDS: u32 = 16;
     let arena = Arena::new("drain-still").await;
     let reroll = arena.reroll().start().await;
     must_be_asked(&arena, SECONDS).await;

@@ -9,9 +9,13 @@ use serde_json::{Value, json};
 use crate::support::{Arena, at_once, deployment, eventually, secret};
 
 /// So many Secrets, and Deployments that use them, in a namespace that ends.
-const SECRETS: usize = 60;
-/// How much longer a namespace may take to go than one without reroll.
-const SLACK: Duration = Duration::from_secs(5);
+const SECRETS: u32 = 60;
+/// How much longer a namespace may take to go than one without reroll: half of what it takes where each of its Secrets
+/// waits for a second, one after the other.
+const SLACK: Duration = Duration::from_secs(30);
+/// How often reroll was asked about a deletion.
+const ASKED: &str =
+    r#"reroll_admission_requests_total{webhook="sources",operation="DELETE",outcome="allowed"}"#;
 
 async fn filled(arena: &Arena) {
     at_once(0..SECRETS, async |number| {
@@ -51,6 +55,7 @@ async fn a_namespace_goes_while_reroll_is_up() {
     filled(&arena).await;
     arena.all_adopted("Deployment").await;
     end_beside_one_without(&arena).await;
+    assert_eq!(reroll.count(ASKED).await, 0);
     eventually("what is gone is forgotten", async || {
         let left = reroll.count("reroll_workloads_indexed").await
             + reroll.count("reroll_sources_indexed").await

@@ -1,6 +1,11 @@
 //! Two releases of reroll, the later one with another format of `observed`: side by side, up and down.
 
-use crate::support::{Arena, OBSERVED, Recorder, RerollBuilder, deployment, eventually};
+use std::path::PathBuf;
+
+use crate::support::{
+    Arena, KINDS, OBSERVED, RESTART_ON, Recorder, RerollBuilder, deployment, env, eventually,
+    workload,
+};
 
 const OLD: &str = "{\"v\":1,";
 const NEW: &str = "{\"v\":3,";
@@ -94,4 +99,109 @@ async fn side_by_side_each_does_its_part() {
     new.leads().await;
     // The rollout of b that somebody else made, and the restart.
     each(&arena, &recorder, [1, 2, 1]).await;
+}
+
+// === the release before, as it was built ===
+
+/// The binary of another release, which a person names.
+#[expect(clippy::disallowed_methods, reason = "a test has no command line")]
+fn before(builder: RerollBuilder) -> RerollBuilder {
+    let path = std::env::var_os("REROLL_BEFORE").expect("REROLL_BEFORE names a binary of reroll");
+    builder.program(PathBuf::from(path))
+}
+
+async fn texts(arena: &Arena) -> Vec<Option<String>> {
+    let mut texts = Vec::new();
+    for kind in KINDS {
+        for name in ["quiet", "restarted"] {
+            texts.push(arena.annotation(kind, &named(kind, name), OBSERVED).await);
+        }
+    }
+    texts
+}
+
+fn named(kind: &str, name: &str) -> String {
+    format!("{}-{name}", kind.to_lowercase())
+}
+
+/// After a change of releases nothing rolls, nothing is rewritten, and the next change rolls once.
+async fn goes_on(
+    arena: &Arena,
+    recorder: &Recorder,
+    texts_before: &[Option<String>],
+    rollouts: usize,
+) {
+    recorder.settle(arena).await;
+    for kind in KINDS {
+        recorder.expect(kind, &named(kind, "quiet"), 0);
+        recorder.expect(kind, &named(kind, "restarted"), rollouts - 1);
+    }
+    assert_eq!(texts(arena).await, texts_before, "rewritten");
+    arena
+        .update_secret("restarted", &[("k", &rollouts.to_string())])
+        .await;
+    recorder.settle(arena).await;
+    for kind in KINDS {
+        recorder.expect(kind, &named(kind, "quiet"), 0);
+        recorder.expect(kind, &named(kind, "restarted"), rollouts);
+    }
+}
+
+#[ignore = "needs the binary of another release: REROLL_BEFORE"]
+#[tokio::test]
+async fn the_release_before_up_down_and_side_by_side() {
+    let arena = Arena::new("formats-before").await;
+    let old = before(arena.reroll()).start().await;
+    for name in ["quiet", "restarted"] {
+        arena.secret(name, &[("k", "0")]).await;
+        for kind in KINDS {
+            let asks = [(RESTART_ON, "auto")];
+            let manifest = workload(kind, &named(kind, name), &asks, env(name, "k"));
+            arena.create(&manifest).await;
+        }
+    }
+    for kind in KINDS {
+        for name in ["quiet", "restarted"] {
+            arena.adopted(kind, &named(kind, name)).await;
+        }
+    }
+    let recorder = arena.record().await;
+    let mut rollouts = 1;
+    goes_on(&arena, &recorder, &texts(&arena).await, rollouts).await;
+
+    let known = texts(&arena).await;
+    assert!(old.stop().await);
+    let new = arena.reroll().start().await;
+    rollouts += 1;
+    goes_on(&arena, &recorder, &known, rollouts).await;
+
+    let known = texts(&arena).await;
+    assert!(new.stop().await);
+    let old = before(arena.reroll()).start().await;
+    rollouts += 1;
+    goes_on(&arena, &recorder, &known, rollouts).await;
+    assert!(old.stop().await);
+
+    // Side by side: either may lead, and either may have the webhook.
+    for old_leads in [true, false] {
+        let known = texts(&arena).await;
+        let old = || before(arena.reroll().flag("--instance", "old"));
+        let new = || arena.reroll().flag("--instance", "new");
+        let (first, second) = if old_leads {
+            (old().without_webhook(), new())
+        } else {
+            (new().without_webhook(), old())
+        };
+        let first = first.start().await;
+        first.leads().await;
+        let second = second.start().await;
+        rollouts += 1;
+        goes_on(&arena, &recorder, &known, rollouts).await;
+        let known = texts(&arena).await;
+        assert!(first.stop().await);
+        second.leads().await;
+        rollouts += 1;
+        goes_on(&arena, &recorder, &known, rollouts).await;
+        assert!(second.stop().await);
+    }
 }

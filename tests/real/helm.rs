@@ -72,14 +72,14 @@ struct Release {
     recorder: Recorder,
     chart: tempfile::TempDir,
     side: &'static str,
-    _reroll: Reroll,
+    reroll: Reroll,
 }
 
 impl Release {
     async fn new(name: &str, side: &'static str) -> Self {
         let arena = Arena::new(name).await;
         // Helm's writes of one release are within the settle time, also on a busy machine.
-        let reroll = arena.patient(arena.reroll().flag("--settle", "3s")).await;
+        let reroll = arena.patient(arena.reroll().flag("--settle", "8s")).await;
         let chart = tempfile::tempdir().unwrap();
         write_chart(chart.path());
         Self {
@@ -87,7 +87,7 @@ impl Release {
             arena,
             chart,
             side,
-            _reroll: reroll,
+            reroll,
         }
     }
 
@@ -115,7 +115,7 @@ impl Release {
     }
 
     async fn expect(&self, rollouts: usize, arguments: &[&str]) {
-        self.recorder.settle(&self.arena).await;
+        self.recorder.settle_slowly(&self.arena, &self.reroll).await;
         let made = self.recorder.rollouts("Deployment", "app");
         assert_eq!(
             made,

@@ -1,11 +1,7 @@
 //! The webhook's port is open to whoever reaches it: whatever comes gets the right answer, kills nothing, and is in
 //! nobody's way.
 
-use std::{
-    os::unix::fs::symlink,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{os::unix::fs::symlink, path::Path, time::Duration};
 
 use axum::body::{Body, Bytes};
 use futures::{StreamExt as _, future::join_all, stream};
@@ -274,7 +270,7 @@ async fn slow_and_silent_clients_are_cut_and_in_nobodys_way() {
     assert!(reroll.metric(answered).await > before);
     recorder.reaches("Deployment", "web", 1).await;
 
-    let began = Instant::now();
+    // Nothing else would ever end them.
     let mut answer = String::new();
     let read = slow_body.read_to_string(&mut answer);
     // The connection may be reset after the answer.
@@ -292,11 +288,6 @@ async fn slow_and_silent_clients_are_cut_and_in_nobodys_way() {
     for stream in &mut silent {
         ends(stream).await;
     }
-    assert!(
-        began.elapsed() < Duration::from_secs(30),
-        "{:?}",
-        began.elapsed()
-    );
 
     arena.update_secret("db", &[("k", "three")]).await;
     recorder.settle(&arena).await;

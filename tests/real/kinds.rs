@@ -393,7 +393,7 @@ async fn a_secret_and_a_template_that_change_together_roll_once() {
     let reroll = with(arena.reroll(), &own).start().await;
     follows(&reroll, &own, 1).await;
     arena.secret("db", &[("k", "one")]).await;
-    own.create(&arena, "web", &[("reroll.dev/settle", "5s")])
+    own.create(&arena, "web", &[("reroll.dev/settle", "8s")])
         .await;
     own.adopted(&arena, "web").await;
     let recorder = arena.record().await;
@@ -607,7 +607,7 @@ async fn a_template_that_changes_with_its_secret_bears_the_mark_itself() {
     arena.update_secret("db", &[("k", "two")]).await;
     marks.are(&arena, &recorder, 1).await;
 
-    let slow = json!({ "metadata": { "annotations": { "reroll.dev/settle": "5s" } } });
+    let slow = json!({ "metadata": { "annotations": { "reroll.dev/settle": "8s" } } });
     rollout.patch(&arena, "web", slow).await;
     arena.update_secret("db", &[("k", "three")]).await;
     let edited = rollout

@@ -63,7 +63,7 @@ async fn there_and_back_without_webhook() {
 async fn there_and_back_together_with_the_template() {
     let arena = Arena::new("paused-template").await;
     let pods = Pods::watch(&arena).await;
-    let _reroll = arena.reroll().flag("--settle", "1s").start().await;
+    let reroll = arena.patient(arena.reroll().flag("--settle", "8s")).await;
     arena.secret("db", &[("k", "A")]).await;
     let manifest = running("Deployment", "web", &[(RESTART_ON, "auto")], env("db", "k"));
     arena.create(&manifest).await;
@@ -81,7 +81,7 @@ async fn there_and_back_together_with_the_template() {
         arena.update_secret("db", &[("k", value)]).await;
         let change = json!({ "spec": { "template": { "metadata": { "annotations": { "note": settings } } } } });
         arena.patch("Deployment", "web", change).await;
-        recorder.settle(&arena).await;
+        recorder.settle_slowly(&arena, &reroll).await;
         recorder.expect("Deployment", "web", round + 1);
     }
     let version = arena.version("Secret", "db").await;
@@ -91,7 +91,7 @@ async fn there_and_back_together_with_the_template() {
         .ok();
     let oldest = pods.oldest(&arena, "Deployment", "web").await;
     assert!(oldest > version, "a pod of {oldest}, Secret of {version}");
-    recorder.settle(&arena).await;
+    recorder.settle_slowly(&arena, &reroll).await;
     recorder.expect("Deployment", "web", 2);
     let values = recorder.restarted_for("Deployment", "web");
     assert_eq!(

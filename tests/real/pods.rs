@@ -43,7 +43,7 @@ fn uids(pods: &[Pod]) -> BTreeSet<String> {
 async fn rolled_out(arena: &Arena, kind: &str, name: &str) -> Vec<Pod> {
     let workload = format!("{kind}/{name}");
     arena
-        .kubectl(&["rollout", "status", &workload, "--timeout=60s"])
+        .kubectl(&["rollout", "status", &workload, "--timeout=5m"])
         .await
         .ok();
     eventually(&format!("all pods of {name} are ready"), async || {

@@ -247,24 +247,34 @@ async fn a_pause_gathers_changes_and_survives_a_crash() {
     let arena = Arena::new("reloader-pause").await;
     let reroll = arena.reroll().start().await;
     arena.creds_and_app().await;
-    let pause = ("deployment.reloader.stakater.com/pause-period", "12s");
+    let pause = ("deployment.reloader.stakater.com/pause-period", "30s");
     let object = workload("Deployment", "web", &[(AUTO, "true"), pause], both());
     arena.create(&object).await;
-    arena.adopted("Deployment", "web").await;
+    arena
+        .create(&workload(
+            "Deployment",
+            "at-once",
+            &[(AUTO, "true")],
+            both(),
+        ))
+        .await;
+    for name in ["web", "at-once"] {
+        arena.adopted("Deployment", name).await;
+    }
     let recorder = arena.record().await;
     let began = Instant::now();
     arena.recreate_secret("creds", &[("k", "one")]).await;
     arena
         .patch("ConfigMap", "app", json!({ "data": { "k": "two" } }))
         .await;
-    recorder.settle(&arena).await;
+    recorder.reaches("Deployment", "at-once", 1).await;
     recorder.expect("Deployment", "web", 0);
     let again = reroll.builder();
     reroll.kill();
     let _again = again.start().await;
     recorder.reaches("Deployment", "web", 1).await;
     let waited = began.elapsed();
-    assert!(waited > Duration::from_secs(10), "only {waited:?}");
+    assert!(waited > Duration::from_secs(28), "only {waited:?}");
     recorder.settle(&arena).await;
     recorder.expect("Deployment", "web", 1);
     let web = arena.get("Deployment", "web").await;

@@ -1,18 +1,12 @@
 //! Several replicas: one restarts, another takes over, and no handover restarts twice or loses a change.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
-
-use crate::support::{Arena, LEADER, Recorder, Reroll, eventually, numbered};
+use crate::support::{Arena, LEADER, Recorder, Reroll, RerollBuilder, eventually, numbered};
 
 /// The one that leads and has the webhook, and one that stands by.
-async fn two(arena: &Arena) -> (Reroll, Reroll) {
-    let first = arena.replica(arena.reroll(), "first").await;
+async fn two(arena: &Arena, builder: RerollBuilder) -> (Reroll, Reroll) {
+    let first = arena.replica(builder.clone(), "first").await;
     first.leads().await;
-    let second = arena
-        .replica(arena.reroll().without_webhook(), "second")
-        .await;
+    let second = arena.replica(builder.without_webhook(), "second").await;
     (first, second)
 }
 
@@ -30,7 +24,7 @@ fn expect_each(recorder: &Recorder, names: &[String], rollouts: usize) {
 #[tokio::test]
 async fn one_leads_and_after_a_crash_another_does_what_was_left() {
     let arena = Arena::new("replicas-crash").await;
-    let (first, second) = two(&arena).await;
+    let (first, second) = two(&arena, arena.reroll()).await;
     assert_eq!(second.count(LEADER).await, 0);
     let names = arena.pairs(numbered(40)).await;
     let recorder = arena.record().await;
@@ -38,14 +32,8 @@ async fn one_leads_and_after_a_crash_another_does_what_was_left() {
         arena.update_secret(name, &[("k", "two")]).await;
     }
     recorder.reaches("Deployment", &names[0], 1).await;
-    let killed = Instant::now();
     first.kill();
     second.leads().await;
-    assert!(
-        killed.elapsed() < Duration::from_secs(10),
-        "took over after {:?}",
-        killed.elapsed()
-    );
     recorder.settle(&arena).await;
     expect_each(&recorder, &names, 1);
 }
@@ -53,17 +41,16 @@ async fn one_leads_and_after_a_crash_another_does_what_was_left() {
 #[tokio::test]
 async fn the_lease_is_released_at_sigterm() {
     let arena = Arena::new("replicas-term").await;
-    let (first, second) = two(&arena).await;
+    // One that is not released lasts longer than anybody waits here.
+    let lasting = arena.reroll().flag("--lease-duration", "1h");
+    let (first, second) = two(&arena, lasting).await;
     let names = arena.pairs(numbered(10)).await;
     let recorder = arena.record().await;
     for name in &names {
         arena.recreate_secret(name, &[("k", "one")]).await;
     }
-    let stopped = Instant::now();
     first.signal("TERM");
     second.leads().await;
-    let took = stopped.elapsed();
-    assert!(took < Duration::from_secs(1), "took over after {took:?}");
     assert!(first.stop().await);
     recorder.settle(&arena).await;
     expect_each(&recorder, &names, 1);

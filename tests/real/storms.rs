@@ -84,8 +84,9 @@ async fn five_hundred_behind_one_secret_are_paced_and_hold_up_nobody() {
             arena.update_secret("single", &[("k", "two")]).await;
             own.reaches("Deployment", "single", 1).await;
             let meanwhile = rolled(&recorder) - before;
-            // Within two seconds on a busy machine, of the 20 that the crowd takes.
-            assert!(meanwhile <= 2 * RATE, "after {meanwhile} of the crowd");
+            // Behind the crowd it would come after all that were left.
+            let left = CROWD - before;
+            assert!(meanwhile < left / 2, "after {meanwhile} of {left}");
         }
     };
     tokio::join!(paced, not_held_up);
@@ -111,7 +112,7 @@ async fn rolling(arena: &Arena) -> BTreeSet<String> {
     incomplete.map(|object| object.name_any()).collect()
 }
 
-/// Pods count a second after they are ready, so that every rollout takes some.
+/// Pods count two seconds after they are ready, so that every rollout is long enough to be seen.
 #[tokio::test]
 async fn no_more_than_two_roll_at_the_same_time() {
     const WORKLOADS: usize = 8;
@@ -122,7 +123,7 @@ async fn no_more_than_two_roll_at_the_same_time() {
     for name in &names {
         let asks = [(RESTART_ON, "auto")];
         let mut manifest = running("Deployment", name, &asks, env("shared", "k"));
-        manifest["spec"]["minReadySeconds"] = json!(1);
+        manifest["spec"]["minReadySeconds"] = json!(2);
         arena.create(&manifest).await;
     }
     for name in &names {
@@ -135,24 +136,22 @@ async fn no_more_than_two_roll_at_the_same_time() {
     let recorder = arena.record().await;
     arena.update_secret("shared", &[("k", "two")]).await;
     let mut most = 0;
-    let done = || {
-        names
-            .iter()
-            .all(|name| recorder.rollouts("Deployment", name) == 1)
-    };
-    while !done() {
+    eventually("all have rolled", async || {
         let now = rolling(&arena).await;
         assert!(now.len() <= 2, "{now:?}");
         most = most.max(now.len());
-        sleep(LOOK_EVERY).await;
-    }
+        let rolled = |name: &String| recorder.rollouts("Deployment", name) == 1;
+        names.iter().all(rolled).then_some(())
+    })
+    .await;
     assert_eq!(most, 2);
 }
 
 /// Two writers who fight over a Secret: three restarts at once, then one for every interval.
 #[tokio::test]
 async fn a_workload_restarted_too_often_waits_and_says_so() {
-    const INTERVAL: Duration = Duration::from_secs(5);
+    // Much longer than a change takes until it has rolled something, also on a busy machine.
+    const INTERVAL: Duration = Duration::from_secs(15);
     const AT_ONCE: usize = 3;
     let arena = Arena::new("storms-limit").await;
     let limited = |interval: &str| {

@@ -90,19 +90,19 @@ async fn up_to_date(arena: &Arena, reroll: Reroll, recorder: &Recorder) {
     assert!(reroll.stop().await);
     let reroll = builder.start().await;
     assert_eq!(reroll.count("reroll_startup_missed_changes").await, 0);
-    recorder.settle(arena).await;
+    recorder.settle_slowly(arena, &reroll).await;
     assert_eq!(counts(), before);
 }
 
 #[tokio::test]
 async fn two_secrets_changed_at_the_same_time_are_one_rollout() {
     let arena = Arena::new("timing-two").await;
-    let reroll = arena.reroll().flag("--settle", "1s").start().await;
+    let reroll = arena.reroll().flag("--settle", "8s").start().await;
     with_two(&arena).await;
     let recorder = arena.record().await;
     for rollouts in [1, 2] {
         change_both(&arena, &format!("{rollouts}")).await;
-        recorder.settle(&arena).await;
+        recorder.settle_slowly(&arena, &reroll).await;
         for number in 0..PAIRS {
             recorder.expect("Deployment", &name(number), rollouts);
         }

@@ -72,8 +72,8 @@ async fn running_workloads(arena: &Arena, pods: &Pods) {
 }
 
 /// Every workload has rolled this often, all its pods are newer than the Secret, and no `restarted-for` came twice.
-async fn expect(arena: &Arena, recorder: &Recorder, pods: &Pods, rollouts: usize) {
-    recorder.settle(arena).await;
+async fn expect(arena: &Arena, reroll: &Reroll, recorder: &Recorder, pods: &Pods, rollouts: usize) {
+    recorder.settle_slowly(arena, reroll).await;
     let version = arena.version("Secret", "db").await;
     for kind in KINDS {
         let oldest = pods.oldest(arena, kind, &named(kind)).await;
@@ -82,7 +82,7 @@ async fn expect(arena: &Arena, recorder: &Recorder, pods: &Pods, rollouts: usize
             "{kind}: a pod of {oldest}, Secret of {version}"
         );
     }
-    recorder.settle(arena).await;
+    recorder.settle_slowly(arena, reroll).await;
     for kind in KINDS {
         recorder.expect(kind, &named(kind), rollouts);
         let values = recorder.restarted_for(kind, &named(kind));
@@ -113,14 +113,14 @@ async fn undoes_a_restart(name: &str, webhook: Webhook, when: When, rollouts: us
             When::Afterwards => drop(pods.oldest(&arena, kind, &named(kind)).await),
         }
     }
-    let _reroll = undo_all(&arena, reroll, webhook).await;
+    let reroll = undo_all(&arena, reroll, webhook).await;
     if when == When::InTheMiddle {
         for kind in KINDS {
             recorder.reaches(kind, &named(kind), rollouts).await;
         }
         arena.release_rollouts().await;
     }
-    expect(&arena, &recorder, &pods, rollouts).await;
+    expect(&arena, &reroll, &recorder, &pods, rollouts).await;
 }
 
 async fn undo_all(arena: &Arena, reroll: Reroll, webhook: Webhook) -> Reroll {
@@ -178,7 +178,7 @@ async fn afterwards_while_reroll_is_down() {
 async fn undoes_a_change_that_was_recorded(name: &str, webhook: Webhook, rollouts: usize) {
     let arena = Arena::new(name).await;
     let pods = Pods::watch(&arena).await;
-    let reroll = arena.reroll().flag("--settle", "2s").start().await;
+    let reroll = arena.patient(arena.reroll().flag("--settle", "8s")).await;
     running_workloads(&arena, &pods).await;
     let recorder = arena.record().await;
     arena.hold_rollouts().await;
@@ -188,12 +188,12 @@ async fn undoes_a_change_that_was_recorded(name: &str, webhook: Webhook, rollout
         recorder.reaches(kind, &named(kind), 1).await;
         arena.in_the_middle(kind, &named(kind), 2).await;
     }
-    let _reroll = undo_all(&arena, reroll, webhook).await;
+    let reroll = undo_all(&arena, reroll, webhook).await;
     for kind in KINDS {
         recorder.reaches(kind, &named(kind), rollouts).await;
     }
     arena.release_rollouts().await;
-    expect(&arena, &recorder, &pods, rollouts).await;
+    expect(&arena, &reroll, &recorder, &pods, rollouts).await;
 }
 
 async fn change_image(arena: &Arena, kind: &str) {

@@ -119,7 +119,8 @@ async fn a_required_key_that_is_gone_is_waited_for() {
 #[tokio::test]
 async fn changes_within_the_quiet_period_share_one() {
     let arena = Arena::new("updates-settle").await;
-    let _reroll = arena.reroll().flag("--settle", "3s").start().await;
+    let reroll = arena.reroll().flag("--settle", "8s");
+    let reroll = reroll.flag("--settle-max", "1m").start().await;
     let names = ["five", "back", "recreated", "gone-and-back"];
     for name in names {
         arena.secret(name, &[("k", "A")]).await;
@@ -145,7 +146,7 @@ async fn changes_within_the_quiet_period_share_one() {
     arena.recreate_secret("recreated", &[("k", "A")]).await;
     arena.unset("Secret", "gone-and-back", "k").await;
     arena.update_secret("gone-and-back", &[("k", "A")]).await;
-    recorder.settle(&arena).await;
+    recorder.settle_slowly(&arena, &reroll).await;
     recorder.expect_each(
         "Deployment",
         [
@@ -159,7 +160,7 @@ async fn changes_within_the_quiet_period_share_one() {
     // Each of them is up to date with the last of it.
     arena.update_secret("five", &[("k", "4")]).await;
     arena.update_secret("back", &[("k", "C")]).await;
-    recorder.settle(&arena).await;
+    recorder.settle_slowly(&arena, &reroll).await;
     recorder.expect_each(
         "Deployment",
         [
@@ -375,7 +376,7 @@ async fn an_ignored_source_rolls_nothing() {
 #[tokio::test]
 async fn one_rollout_is_for_everything_that_changed() {
     let arena = Arena::new("updates-together").await;
-    let _reroll = arena.reroll().flag("--settle", "1s").start().await;
+    let reroll = arena.reroll().flag("--settle", "8s").start().await;
     arena.secret("db", &[("k", "one")]).await;
     arena.config_map("app", &[("k", "one")]).await;
     let pod = json!({ "containers": [{ "envFrom": [
@@ -390,7 +391,7 @@ async fn one_rollout_is_for_everything_that_changed() {
     let recorder = arena.record().await;
     arena.recreate_secret("db", &[("k", "two")]).await;
     arena.set("ConfigMap", "app", "k", "two").await;
-    recorder.settle(&arena).await;
+    recorder.settle_slowly(&arena, &reroll).await;
     for kind in KINDS {
         recorder.expect(kind, "web", 1);
         let why = eventually("the reason is there", async || {

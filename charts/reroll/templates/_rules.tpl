@@ -72,10 +72,14 @@
   verbs: [create, patch]
 {{- end -}}
 
+{{/* Whether it has those rights in its own namespace. */}}
+{{- define "reroll.worksInOwnNamespace" -}}
+{{- or (not .Values.watch.namespaces) (has (include "reroll.namespace" .) .Values.watch.namespaces) | ternary "yes" "" -}}
+{{- end -}}
+
 {{/* Whether those rights let it read the Secrets of its own namespace: then no rule there says so once more. */}}
 {{- define "reroll.readsOwnSecrets" -}}
-{{- $there := or (not .Values.watch.namespaces) (has (include "reroll.namespace" .) .Values.watch.namespaces) -}}
-{{- and $there (not (has "secrets" .Values.watch.ignoreResources)) | ternary "yes" "" -}}
+{{- and (eq (include "reroll.worksInOwnNamespace" .) "yes") (not (has "secrets" .Values.watch.ignoreResources)) | ternary "yes" "" -}}
 {{- end -}}
 
 {{/* Labels of namespaces are the default for the workloads in them. */}}

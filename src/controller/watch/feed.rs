@@ -1,6 +1,6 @@
 //! What the objects of each watch become: versions, workloads, defaults of namespaces.
 
-use std::{collections::HashMap, fmt::Debug, hash::Hash};
+use std::{collections::HashSet, fmt::Debug, hash::Hash};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -12,7 +12,9 @@ use crate::{
     controller::Controller,
     model::{
         DigestKey, Kind, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
-        object::FromObject, workload::Workload,
+        index::{By, Tick},
+        object::FromObject,
+        workload::Workload,
     },
     ops::metrics::labels::SourceEvent,
 };
@@ -21,15 +23,14 @@ use crate::{
 pub(super) trait Feed {
     type Object: Resource + Clone + Debug + FromObject + Send + 'static;
     type Key: Eq + Hash;
-    type State;
 
     fn key(&self, meta: &ObjectMeta) -> Self::Key;
     /// What is known before a new list.
-    fn known(&self, within: Option<&str>) -> HashMap<Self::Key, Self::State>;
-    fn apply(&self, object: Self::Object);
+    fn known(&self, within: Option<&str>) -> HashSet<Self::Key>;
+    fn apply(&self, object: Self::Object, by: By);
     fn delete(&self, meta: &ObjectMeta);
-    /// It was known before a new list and is not in it.
-    fn vanished(&self, key: &Self::Key, state: Self::State);
+    /// It was known before a new list, which was asked for at this moment, and is not in it.
+    fn vanished(&self, key: &Self::Key, asked: Tick);
     /// A list is complete.
     fn listed(&self, _within: Option<&str>) {}
     /// RBAC does not allow to read it.
@@ -52,7 +53,6 @@ where
 {
     type Object = K;
     type Key = SourceKey;
-    type State = u64;
 
     fn key(&self, meta: &ObjectMeta) -> SourceKey {
         let source = SourceName {
@@ -65,11 +65,12 @@ where
         }
     }
 
-    fn known(&self, within: Option<&str>) -> HashMap<SourceKey, u64> {
-        self.controller.state.index().sources(self.kind, within)
+    fn known(&self, within: Option<&str>) -> HashSet<SourceKey> {
+        let known = self.controller.state.index().sources(self.kind, within);
+        known.into_keys().collect()
     }
 
-    fn apply(&self, mut object: K) {
+    fn apply(&self, mut object: K, by: By) {
         let key = self.key(object.meta());
         if !self.controller.state.index().works_in(&key.namespace) {
             return;
@@ -80,7 +81,7 @@ where
             .state
             .metrics
             .source_seen(self.kind.as_str(), SourceEvent::Apply);
-        self.controller.source_applied(&key, version);
+        self.controller.source_applied(&key, version, by);
     }
 
     fn delete(&self, meta: &ObjectMeta) {
@@ -101,12 +102,12 @@ where
         self.controller.source_listed(self.kind, within);
     }
 
-    fn vanished(&self, key: &SourceKey, resource_version: u64) {
+    fn vanished(&self, key: &SourceKey, asked: Tick) {
         self.controller
             .state
             .metrics
             .source_seen(self.kind.as_str(), SourceEvent::Delete);
-        self.controller.source_deleted(key, resource_version);
+        self.controller.source_missed(key, By::List(asked));
     }
 }
 
@@ -119,7 +120,6 @@ pub(super) struct WorkloadFeed<'a> {
 impl Feed for WorkloadFeed<'_> {
     type Object = DynamicObject;
     type Key = WorkloadKey;
-    type State = ();
 
     fn key(&self, meta: &ObjectMeta) -> WorkloadKey {
         let namespace = meta.namespace.clone().unwrap_or_default();
@@ -130,16 +130,16 @@ impl Feed for WorkloadFeed<'_> {
         }
     }
 
-    fn known(&self, within: Option<&str>) -> HashMap<WorkloadKey, ()> {
+    fn known(&self, within: Option<&str>) -> HashSet<WorkloadKey> {
         let known = self
             .controller
             .state
             .index()
             .workloads(Some(self.kind), within);
-        known.into_iter().map(|key| (key, ())).collect()
+        known.into_iter().collect()
     }
 
-    fn apply(&self, mut object: DynamicObject) {
+    fn apply(&self, mut object: DynamicObject, by: By) {
         let key = self.key(&object.metadata);
         if !self.controller.state.index().works_in(&key.namespace) {
             return;
@@ -148,15 +148,15 @@ impl Feed for WorkloadFeed<'_> {
         vocabulary.translate_workload(self.kind, &mut object);
         self.controller.state.metrics.workload_seen(self.kind.kind);
         self.controller
-            .workload_applied(&key, Workload::read(self.kind, &object));
+            .workload_applied(&key, Workload::read(self.kind, &object), by);
     }
 
     fn delete(&self, meta: &ObjectMeta) {
         self.controller.workload_deleted(&self.key(meta));
     }
 
-    fn vanished(&self, key: &WorkloadKey, (): ()) {
-        self.controller.workload_deleted(key);
+    fn vanished(&self, key: &WorkloadKey, asked: Tick) {
+        self.controller.workload_missed(key, asked);
     }
 }
 
@@ -168,22 +168,20 @@ pub(super) struct NamespaceFeed<'a> {
 impl Feed for NamespaceFeed<'_> {
     type Object = PartialObjectMeta<Namespace>;
     type Key = String;
-    type State = ();
 
     fn key(&self, meta: &ObjectMeta) -> String {
         meta.name.clone().unwrap_or_default()
     }
 
-    fn known(&self, within: Option<&str>) -> HashMap<String, ()> {
+    fn known(&self, within: Option<&str>) -> HashSet<String> {
         let known = self.controller.state.index().known_namespaces();
         known
             .into_iter()
             .filter(|name| within.is_none_or(|within| within == name))
-            .map(|name| (name, ()))
             .collect()
     }
 
-    fn apply(&self, object: Self::Object) {
+    fn apply(&self, object: Self::Object, _by: By) {
         self.controller
             .namespace_applied(&object.name_any(), object.labels());
     }
@@ -192,7 +190,7 @@ impl Feed for NamespaceFeed<'_> {
         self.controller.namespace_deleted(&self.key(meta));
     }
 
-    fn vanished(&self, key: &String, (): ()) {
+    fn vanished(&self, key: &String, _asked: Tick) {
         self.controller.namespace_deleted(key);
     }
 

@@ -1,6 +1,6 @@
 //! The kinds of the Secrets Store CSI driver: what their objects become.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use kube::core::{DynamicObject, ObjectMeta, PartialObjectMeta};
 
@@ -9,6 +9,7 @@ use crate::{
     controller::Controller,
     model::{
         SourceKind,
+        index::{By, Tick},
         provided::{Part, PodStatus},
     },
     ops::metrics::labels::SourceEvent,
@@ -32,13 +33,9 @@ fn key(meta: &ObjectMeta) -> Key {
     (namespace, meta.name.clone().unwrap_or_default())
 }
 
-fn known(
-    controller: &Controller,
-    part: Part,
-    within: Option<&str>,
-) -> impl Iterator<Item = (Key, ())> {
+fn known(controller: &Controller, part: Part, within: Option<&str>) -> HashSet<Key> {
     let known = controller.state.index().known_parts(part, within);
-    known.into_iter().map(|key| (key, ()))
+    known.into_iter().collect()
 }
 
 impl StatusFeed<'_> {
@@ -46,37 +43,44 @@ impl StatusFeed<'_> {
         let kind = SourceKind::SecretProviderClass.as_str();
         let metrics = &self.controller.state.metrics;
         metrics.source_seen(kind, SourceEvent::Delete);
-        self.controller.pod_status_seen(&key.0, &key.1, None);
+        self.controller
+            .pod_status_seen(&key.0, &key.1, None, By::Event);
+    }
+}
+
+impl ClassFeed<'_> {
+    fn gone(&self, (namespace, name): &Key) {
+        self.controller.class_seen(namespace, name, None);
     }
 }
 
 impl Feed for StatusFeed<'_> {
     type Object = DynamicObject;
     type Key = Key;
-    type State = ();
 
     fn key(&self, meta: &ObjectMeta) -> Key {
         key(meta)
     }
 
-    fn known(&self, within: Option<&str>) -> HashMap<Key, ()> {
-        known(self.controller, Part::Statuses, within).collect()
+    fn known(&self, within: Option<&str>) -> HashSet<Key> {
+        known(self.controller, Part::Statuses, within)
     }
 
-    fn apply(&self, object: DynamicObject) {
+    fn apply(&self, object: DynamicObject, by: By) {
         let kind = SourceKind::SecretProviderClass.as_str();
         let metrics = &self.controller.state.metrics;
         metrics.source_seen(kind, SourceEvent::Apply);
         let (namespace, name) = key(&object.metadata);
         let status = PodStatus::read(&self.controller.digest_key, &object);
-        self.controller.pod_status_seen(&namespace, &name, status);
+        self.controller
+            .pod_status_seen(&namespace, &name, status, by);
     }
 
     fn delete(&self, meta: &ObjectMeta) {
         self.gone(&key(meta));
     }
 
-    fn vanished(&self, key: &Key, (): ()) {
+    fn vanished(&self, key: &Key, _asked: Tick) {
         self.gone(key);
     }
 
@@ -92,17 +96,16 @@ impl Feed for StatusFeed<'_> {
 impl Feed for ClassFeed<'_> {
     type Object = PartialObjectMeta<DynamicObject>;
     type Key = Key;
-    type State = ();
 
     fn key(&self, meta: &ObjectMeta) -> Key {
         key(meta)
     }
 
-    fn known(&self, within: Option<&str>) -> HashMap<Key, ()> {
-        known(self.controller, Part::Classes, within).collect()
+    fn known(&self, within: Option<&str>) -> HashSet<Key> {
+        known(self.controller, Part::Classes, within)
     }
 
-    fn apply(&self, mut object: Self::Object) {
+    fn apply(&self, mut object: Self::Object, _by: By) {
         let vocabulary = &self.controller.conventions.vocabulary;
         vocabulary.translate(&mut object.metadata);
         let (namespace, name) = key(&object.metadata);
@@ -111,11 +114,11 @@ impl Feed for ClassFeed<'_> {
     }
 
     fn delete(&self, meta: &ObjectMeta) {
-        self.vanished(&key(meta), ());
+        self.gone(&key(meta));
     }
 
-    fn vanished(&self, (namespace, name): &Key, (): ()) {
-        self.controller.class_seen(namespace, name, None);
+    fn vanished(&self, key: &Key, _asked: Tick) {
+        self.gone(key);
     }
 
     fn listed(&self, within: Option<&str>) {

@@ -71,6 +71,18 @@ where
         }
     }
 
+    /// Begins anew, with a list.
+    pub(super) fn begin_again(&mut self) {
+        let config = self.config.clone();
+        let config = if self.streamed {
+            config.streaming_lists()
+        } else {
+            config
+        };
+        self.events = events(self.api.clone(), config);
+        self.listing = false;
+    }
+
     /// What comes next. There is always something; after an error it waits before it tries again.
     pub(super) async fn next(&mut self) -> Result<Option<Event<K>>, watcher::Error> {
         loop {

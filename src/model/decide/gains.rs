@@ -7,7 +7,7 @@
 
 use super::view::{Ages, Subject};
 use crate::model::{
-    observed::{Formers, Observed},
+    observed::{Formers, Note, Observed},
     source::SourceName,
 };
 
@@ -28,7 +28,7 @@ pub(super) struct Gains<'a> {
     /// Whether there was an `observed` before: without one everything is adopted.
     observed: bool,
     /// The template dropped more than is remembered.
-    incomplete: bool,
+    more: bool,
 }
 
 impl<'a> Gains<'a> {
@@ -40,7 +40,7 @@ impl<'a> Gains<'a> {
         Self {
             subject,
             observed: before.is_some() && subject.restarted_for.is_some(),
-            incomplete: formers.is_incomplete(),
+            more: formers.note() == Note::More,
         }
     }
 
@@ -52,26 +52,29 @@ impl<'a> Gains<'a> {
         keys: impl IntoIterator<Item = &'k str>,
         written: i64,
     ) -> Gain {
-        let templates = self.subject.templates;
-        let widened = self.subject.widened;
-        // What only the opt-in names is adopted when it appears, and so is what the opt-in selects newly.
-        if !self.observed
-            || !source.kind.is_one_object()
-            || widened.is_some_and(|all| all.contains(source))
-        {
-            return Gain::Adopt;
-        }
-        let by_template = keys.into_iter().filter(|key| templates.refers(source, key));
         let mut gain = Gain::Adopt;
-        for key in by_template {
+        for key in keys {
+            if !self.by_template(source, key) {
+                continue;
+            }
             match self.age(source, key) {
-                _ if self.incomplete => return Gain::Changed,
+                _ if self.more => return Gain::Changed,
                 Age::Unknown => gain = Gain::Ask,
                 Age::Oldest(made) if written > made => return Gain::Changed,
                 Age::Oldest(_) | Age::NoPod => {}
             }
         }
         gain
+    }
+
+    /// Whether a template gained a key of a source that `observed` lacks, and the webhook did not see that. What only the
+    /// opt-in names is adopted when it appears, and so is what the opt-in selects newly.
+    pub(super) fn by_template(&self, source: &SourceName, key: &str) -> bool {
+        let widened = self.subject.widened;
+        self.observed
+            && source.kind.is_one_object()
+            && !widened.is_some_and(|all| all.contains(source))
+            && self.subject.templates.refers(source, key)
     }
 
     /// Whether a change of the opt-in explains that it uses something else than before.

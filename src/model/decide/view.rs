@@ -152,12 +152,22 @@ impl Subject<'_> {
 
     /// The former entries after a decision or a write. `marked`: it sets a fresh mark, under which a template that comes
     /// back is another one than it was, so that no pod of then comes back with it.
-    pub(in crate::model) fn formers_after(&self, before: &Observed, marked: bool) -> Formers {
+    pub(in crate::model) fn formers_after(
+        &self,
+        before: &Observed,
+        kept: &Formers,
+        marked: bool,
+    ) -> Formers {
         let rolls = self.restarted_for.is_some();
         if !rolls || (marked && !self.pods.outlive_marks) || self.pods.older == OlderPods::NoPods {
             return Formers::default();
         }
-        Formers::after(before, self.formers(before), self.uses, self.templates)
+        Formers::after(before, kept, self.uses, self.templates)
+    }
+
+    /// What pods have before a write of the template: what was observed, and what they gained without being recorded.
+    pub(in crate::model) fn before_write(&self, observed: &Observed) -> Observed {
+        observed.of_template(self.formers(observed), self.templates.before)
     }
 
     /// Whether somebody took back what `observed` says of it.

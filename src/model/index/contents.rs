@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Index, namespace::Source};
+use super::{
+    Index,
+    namespace::{Source, Stored},
+};
 use crate::model::{
     source::{SourceKey, SourceKind, SourceName},
     version::key_of,
@@ -14,8 +17,8 @@ impl Index {
     pub fn sources(&self, kind: SourceKind, within: Option<&str>) -> HashMap<SourceKey, u64> {
         let mut all = HashMap::new();
         for (namespace, space) in self.spaces(within) {
-            for (source, known) in &space.sources {
-                if let (Source::Present(version), true) = (known, source.kind == kind) {
+            for (source, stored) in &space.sources {
+                if let (Source::Present(version), true) = (&stored.source, source.kind == kind) {
                     all.insert(key_of(namespace, source), version.resource_version);
                 }
             }
@@ -84,7 +87,7 @@ impl Index {
 
     /// How many sources exist, and how many workloads opted in.
     pub fn size(&self) -> (usize, usize) {
-        let present = |source: &&Source| matches!(source, Source::Present(_));
+        let present = |stored: &&Stored| matches!(stored.source, Source::Present(_));
         let sources = self
             .namespaces
             .values()

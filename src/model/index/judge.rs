@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Index, Tracked,
-    namespace::remembered,
+    asked::Tick,
+    namespace::{Source, remembered},
     tracked::{is_news, supersedes},
 };
 use crate::model::{
@@ -89,7 +90,7 @@ impl Index {
             overlay
                 .get(source)
                 .copied()
-                .unwrap_or_else(|| self.source(&key.namespace, source))
+                .unwrap_or_else(|| self.look(&key.namespace, source, Some(tracked.read_at)))
         };
         let uses = without_ignored(tracked.uses(), &live);
         let known = match &tracked.memory {
@@ -102,17 +103,78 @@ impl Index {
             }
             memory => memory.as_ref().into(),
         };
-        Some(decide(
-            &tracked.subject(key.kind, &uses),
-            known,
-            &live,
-            &self.key,
-        ))
+        let decision = decide(&tracked.subject(key.kind, &uses), known, &live, &self.key);
+        let doubtful = match decision.outcome {
+            Outcome::Undecided(_) | Outcome::Keep => Vec::new(),
+            Outcome::Record | Outcome::Wait | Outcome::Restart => {
+                self.doubtful(&key.namespace, &uses, overlay)
+            }
+        };
+        if doubtful.is_empty() {
+            Some(decision)
+        } else {
+            Some(Decision::undecided(Undecided::Behind, doubtful))
+        }
+    }
+
+    /// The sources of which etcd has to be asked before anything is written because of them: history went back, and what
+    /// is known of them may be of one that is no more. A list does not prove them: an API server that outlived its etcd
+    /// has it from memory.
+    fn doubtful(&self, namespace: &str, uses: &References, overlay: &Overlay) -> Vec<SourceName> {
+        if !self.clock.doubts_any() {
+            return Vec::new();
+        }
+        let doubtful = |source: &&SourceName| {
+            let told = self.stored(namespace, source).map(|stored| stored.told);
+            source.kind.is_one_object() && !overlay.contains_key(source) && self.clock.doubts(told)
+        };
+        uses.keys().filter(doubtful).cloned().collect()
+    }
+
+    /// Sources as they were read, laid over what is known: but for those of which something newer came since they were
+    /// asked for.
+    pub fn overlay<'a>(
+        &self,
+        namespace: &str,
+        asked: Tick,
+        reads: &'a [(SourceName, Option<Version>)],
+    ) -> Overlay<'a> {
+        let mut overlay = just_read(reads);
+        for (source, read) in reads {
+            let Some(stored) = self.stored(namespace, source) else {
+                continue;
+            };
+            let newer = match (&stored.source, read) {
+                (_, Some(read)) => stored.number() > read.resource_version,
+                (Source::Present(_), None) => true,
+                (Source::Tombstone { .. }, None) => false,
+            };
+            if newer && stored.told.learned() > asked {
+                overlay.remove(source);
+            }
+        }
+        overlay
     }
 
     /// Decides, and takes over at once what was observed without a restart; it is written later.
     pub fn judge(&mut self, key: &WorkloadKey, overlay: &Overlay) -> Judged {
         let decision = self.assess(key, overlay);
+        self.judged(key, decision)
+    }
+
+    /// The same with sources as they were read, which were asked for at this moment.
+    pub fn judge_read(
+        &mut self,
+        key: &WorkloadKey,
+        asked: Tick,
+        reads: &[(SourceName, Option<Version>)],
+    ) -> Judged {
+        let overlay = self.overlay(&key.namespace, asked, reads);
+        let decision = self.assess(key, &overlay);
+        self.judged(key, decision)
+    }
+
+    fn judged(&mut self, key: &WorkloadKey, decision: Option<Decision>) -> Judged {
         if let Some(Decision {
             outcome: Outcome::Keep | Outcome::Record | Outcome::Wait,
             next: Some(next),
@@ -174,7 +236,8 @@ impl Index {
             let suspended = |tracked: &Tracked| tracked.policy.suspend;
             let adopting = match (self.workload(&user), before, becomes) {
                 (Some(tracked), Some(before), Lookup::Present { version, .. }) => {
-                    tracked.adopting(&key.source, before, version)
+                    let watched = self.conventions.sources.is_none();
+                    tracked.adopting(&key.source, before, version, watched)
                 }
                 _ => None,
             };
@@ -194,9 +257,13 @@ impl Index {
 
     /// What was observed of a workload that somebody shows: the annotation's content, or what is remembered and newer.
     pub fn effective(&self, key: &WorkloadKey, shown: &Workload) -> Option<Reading> {
-        let known = self
-            .workload(key)
-            .filter(|known| known.workload.uid == shown.uid);
+        // Where it is shown older than it is known, either history went back, and what is remembered is of none; or the API
+        // server looks at an old state, and will ask again.
+        let known = self.workload(key).filter(|known| {
+            let version = shown.resource_version;
+            known.workload.uid == shown.uid
+                && (version == 0 || known.workload.resource_version <= version)
+        });
         let void = known.and_then(|known| known.void.as_ref());
         let written = shown.observed.as_ref().filter(|text| void != Some(*text));
         let own = |reading: &Reading| match reading {

@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use litemap::LiteMap;
 
-use super::{Tracked, provided::Provided};
+use super::{Tracked, asked::Told, provided::Provided};
 use crate::model::{
     observed::Reading,
     policy::{Defaults, Selection},
     source::SourceName,
-    version::Version,
+    version::{DigestKey, Version},
     workload::{Kind, WorkloadKey},
 };
 
@@ -18,7 +18,7 @@ use crate::model::{
 pub(super) struct Namespace {
     /// The default opt-in.
     pub(super) default: Option<String>,
-    pub(super) sources: HashMap<SourceName, Source>,
+    pub(super) sources: HashMap<SourceName, Stored>,
     pub(super) workloads: HashMap<(Kind, String), Box<Tracked>>,
     pub(super) users: HashMap<SourceName, Users>,
     /// The workloads whose opt-in has a glob.
@@ -32,6 +32,13 @@ pub(super) struct Namespace {
 /// The workloads that use a source: one, most often, and a sorted vector has no room for eleven.
 type Users = LiteMap<(Kind, String), ()>;
 
+/// A source as known.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) source: Source,
+    pub(super) told: Told,
+}
+
 /// A source that exists, or that is known not to.
 #[derive(Debug)]
 pub(super) enum Source {
@@ -43,6 +50,21 @@ pub(super) enum Source {
         /// Whether it is absent, and not merely selected no more.
         sure: bool,
     },
+}
+
+impl Stored {
+    /// Whether it is known to exist, as this.
+    pub(super) fn is(&self, version: &Version) -> bool {
+        matches!(&self.source, Source::Present(known) if known.uid == version.uid && known.whole == version.whole)
+    }
+
+    /// The lowest resourceVersion that is no older: that it is known in, or the next after it was gone.
+    pub(super) fn number(&self) -> u64 {
+        match &self.source {
+            Source::Present(version) => version.resource_version,
+            Source::Tombstone { since, .. } => since.saturating_add(1),
+        }
+    }
 }
 
 impl Namespace {
@@ -89,8 +111,8 @@ impl Namespace {
     }
 
     /// Takes in that a source appeared or vanished.
-    pub(super) fn put(&mut self, name: &SourceName, source: Source) {
-        self.sources.insert(name.clone(), source);
+    pub(super) fn put(&mut self, name: &SourceName, source: Source, told: Told) {
+        self.sources.insert(name.clone(), Stored { source, told });
         self.reconnect_globs(name);
     }
 
@@ -123,7 +145,7 @@ impl Namespace {
             return;
         };
         let memory = tracked.memory.as_ref();
-        let counts = match self.sources.get(source) {
+        let counts = match self.sources.get(source).map(|stored| &stored.source) {
             Some(Source::Present(_)) => true,
             Some(Source::Tombstone { .. }) if folds(memory) => true,
             _ => remembered(memory).any(|known| known == source),
@@ -148,6 +170,27 @@ impl Namespace {
         }
     }
 
+    /// Believes a workload's annotation again, where something else is remembered of what was observed.
+    pub(super) fn forget_unwritten(
+        &mut self,
+        slot: &(Kind, String),
+        defaults: Defaults<'_>,
+        key: &DigestKey,
+    ) {
+        let known = self.workloads.get(slot);
+        if known.is_none_or(|known| known.unwritten(key).is_none()) {
+            return;
+        }
+        self.disconnect(slot);
+        if let Some(mut known) = self.workloads.remove(slot) {
+            known.memory = None;
+            let (workload, defaults) = (known.workload.clone(), self.defaults(defaults));
+            let again = Tracked::follow(workload, Some(*known), defaults, key);
+            self.workloads.insert(slot.clone(), Box::new(again));
+            self.connect(slot);
+        }
+    }
+
     pub(super) fn cut(&mut self, slot: &(Kind, String), source: &SourceName) {
         if let Some(users) = self.users.get_mut(source) {
             users.remove(slot);
@@ -158,16 +201,18 @@ impl Namespace {
     }
 
     /// Takes in that a source may count from now on for workloads that it did not count for as it was `before`. Their pods
-    /// have what it was then: one write that makes it count and changes its data is a change.
-    pub(super) fn begin_to_count(&mut self, source: &SourceName, before: &Version) {
-        let Some(Source::Present(now)) = self.sources.get(source) else {
+    /// have what it was then: one write that makes it count and changes its data is a change. Where it was not `watched`
+    /// nobody knows what it was right before that write, and it is adopted as it is.
+    pub(super) fn begin_to_count(&mut self, source: &SourceName, before: &Version, watched: bool) {
+        let stored = self.sources.get(source).map(|stored| &stored.source);
+        let Some(Source::Present(now)) = stored else {
             return;
         };
         for slot in self.users.get(source).into_iter().flat_map(LiteMap::keys) {
             let Some(tracked) = self.workloads.get_mut(slot) else {
                 continue;
             };
-            if let Some(observed) = tracked.adopting(source, before, now) {
+            if let Some(observed) = tracked.adopting(source, before, now, watched) {
                 tracked.set_memory(observed);
             }
         }
@@ -198,13 +243,13 @@ impl Namespace {
 /// What a glob takes besides what was observed: the sources that exist. A fold does not know what it holds by name, so
 /// for it also those that existed not long ago.
 pub(super) fn candidates<'a>(
-    sources: &'a HashMap<SourceName, Source>,
+    sources: &'a HashMap<SourceName, Stored>,
     memory: Option<&Reading>,
 ) -> impl Iterator<Item = &'a SourceName> {
     let gone_too = folds(memory);
     sources
         .iter()
-        .filter(move |(_, source)| gone_too || matches!(source, Source::Present(_)))
+        .filter(move |(_, stored)| gone_too || matches!(stored.source, Source::Present(_)))
         .map(|(name, _)| name)
 }
 

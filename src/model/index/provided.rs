@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kube::core::ObjectMeta;
 
-use super::{Change, Index, namespace::Namespace};
+use super::{Change, Index, asked::By, namespace::Namespace};
 use crate::model::{
     provided::{Class, Part, PodStatus},
     source::{SourceKey, SourceKind, SourceName},
@@ -51,12 +51,24 @@ impl Lists {
 pub type Changes = Vec<(SourceKey, Change)>;
 
 impl Index {
-    /// Takes in what a pod mounted, by the name of its status; `None`: nothing (any more).
+    /// Takes in an event: what a pod mounted, by the name of its status; `None`: nothing (any more).
     pub fn apply_pod_status(
         &mut self,
         namespace: &str,
         name: &str,
         status: Option<PodStatus>,
+    ) -> Changes {
+        self.take_pod_status(namespace, name, status, By::Event)
+    }
+
+    /// The same, however it became known. Statuses come by one watch, so whatever its list says is later than what it said
+    /// before.
+    pub fn take_pod_status(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        status: Option<PodStatus>,
+        by: By,
     ) -> Changes {
         if !self.works_in(namespace) {
             return Changes::new();
@@ -77,6 +89,9 @@ impl Index {
         if let Some(status) = status {
             affected.insert(status.class.clone());
             let known = provided.classes.entry(status.class.clone()).or_default();
+            if by != By::Event {
+                known.list(name, &status);
+            }
             known.show(name, status);
         }
         self.publish(namespace, affected)
@@ -194,7 +209,9 @@ impl Index {
                 space.forget(&key.source);
                 Change::default()
             } else {
-                self.apply_source(&key, version)
+                // It is drawn from what is known now.
+                let by = By::List(self.tick());
+                self.take_source(&key, version, by)
             };
             if change.changed {
                 changes.push((key, change));

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{super::testing::*, *};
 use crate::model::{
-    decide::{Decision, Known, Outcome, Undecided},
+    decide::{Decision, Known, Lookup, Outcome, Undecided},
     policy::Selection,
+    source::{SourceKey, SourceName},
+    version::Version,
 };
 
+mod asked;
 mod edges;
 mod memory;
 mod order;

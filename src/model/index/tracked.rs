@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::asked::{Tick, Told};
 use crate::model::{
     decide::{Ages, Pods, Subject},
     observed::{Entry, Observed, Reading, Templates},
@@ -42,6 +43,10 @@ pub struct Tracked {
     uses_before: Option<Box<References>>,
     /// No pod of an older template was left at some time since the former entries were written.
     formers_gone: bool,
+    /// When it was learned.
+    pub(super) told: Told,
+    /// When its annotation became known as it is.
+    pub(super) read_at: Tick,
 }
 
 impl Tracked {
@@ -53,6 +58,7 @@ impl Tracked {
         key: &DigestKey,
     ) -> Self {
         let before = before.filter(|known| known.workload.uid == workload.uid);
+        let told = before.as_ref().map(|known| known.told).unwrap_or_default();
         let (policy, complaints) = Policy::of(&workload, defaults);
         let mut void = before.as_ref().and_then(|known| known.void.clone());
         if !policy.opted_in() {
@@ -71,6 +77,8 @@ impl Tracked {
                 widened: None,
                 uses_before: None,
                 formers_gone: false,
+                told,
+                read_at: Tick::default(),
             };
         }
         let text = workload
@@ -95,6 +103,11 @@ impl Tracked {
             Some(Reading::OtherKey(read)) if read.is_of(&workload.uid) => Some(read.key_id.clone()),
             _ => None,
         };
+        let same_text = |known: &&Self| known.workload.observed == workload.observed;
+        let read_at = before
+            .as_ref()
+            .filter(same_text)
+            .map_or_else(Tick::default, |known| known.read_at);
         let same_template = before
             .as_ref()
             .filter(|known| known.workload.references == workload.references);
@@ -126,7 +139,24 @@ impl Tracked {
             widened,
             uses_before,
             formers_gone,
+            told,
+            read_at,
         }
+    }
+
+    /// From now on it is known by this.
+    pub(super) fn told(mut self, told: Told) -> Self {
+        self.told = told;
+        if self.read_at == Tick::default() {
+            self.read_at = told.learned();
+        }
+        self
+    }
+
+    /// Forgets what was remembered of it besides what it shows: that was of a history that is no more.
+    pub(super) fn forget(&mut self) {
+        (self.memory, self.written, self.void) = (None, None, None);
+        (self.started, self.ages, self.formers_gone) = (None, None, false);
     }
 
     /// Whether this text was read before, and what it says, or something newer, is remembered.
@@ -199,13 +229,14 @@ impl Tracked {
         self.memory = Some(Reading::Genuine(observed));
     }
 
-    /// What was observed, with a source adopted as it was `before`, where it did not count then and does `now`. A fold does
-    /// not tell its sources apart, so there it is adopted as it is.
+    /// What was observed, with a source adopted as it was `before`, where it did not count then and does `now`; as it is
+    /// `now`, where it was not `watched` before. A fold does not tell its sources apart, so there it is adopted as it is.
     pub(super) fn adopting(
         &self,
         source: &SourceName,
         before: &Version,
         now: &Version,
+        watched: bool,
     ) -> Option<Observed> {
         let usage = self.uses().get(source)?;
         let begins = !before.counts_for(usage) && now.counts_for(usage);
@@ -214,8 +245,10 @@ impl Tracked {
             return None;
         }
         let mut next = observed.clone();
-        next.entries
-            .insert(source.clone(), Entry::of(before, usage));
+        next.entries.insert(
+            source.clone(),
+            Entry::of(if watched { before } else { now }, usage),
+        );
         let ahead = observed.sequence.saturating_add(1);
         next.sequence = self.unwritten_sequence().unwrap_or(ahead);
         Some(next)

@@ -6,8 +6,8 @@
 //! template gains the reference again, the former entry is compared like any other.
 //!
 //! Invariants: no key of a source is used and former at once; formers take at most [`FORMER_LIMIT`] bytes and never
-//! make an entry fold. What does not fit leaves a note ([`Formers::is_incomplete`]), under which whatever the template
-//! gains counts as changed.
+//! make an entry fold. What is not remembered leaves a note ([`Note`]), under which what the template gains counts as
+//! changed.
 
 use super::{Entry, KeyMarks, Mark, Observed, wire};
 use crate::model::{
@@ -26,7 +26,20 @@ pub const FORMER_FORMAT: u64 = 2;
 pub struct Formers {
     /// Oldest first. A source has several where it lost keys under several uids.
     pub(super) entries: Vec<(SourceName, Entry)>,
-    pub(super) incomplete: bool,
+    pub(super) note: Note,
+}
+
+/// What pods of older templates may have beside the former entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Note {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What templates used that came and went while the webhook was away. The age of pods tells whether they have it as it
+    /// is; at admission nobody looks at pods, so there it counts as changed.
+    Unseen,
+    /// What did not fit. It counts as changed.
+    More,
 }
 
 /// Two templates of a workload: what a write, or a rollout, changed.
@@ -34,8 +47,17 @@ pub struct Formers {
 pub struct Templates<'a> {
     /// What the template of now refers to, whatever the opt-in selects.
     pub now: &'a References,
-    /// The same of the template before it; `None` where nobody saw that.
-    pub before: Option<&'a References>,
+    /// The template that a write changes; `None` where nobody saw that.
+    pub before: Option<Before<'a>>,
+}
+
+/// The template that a write changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Before<'a> {
+    /// What it refers to, whatever the opt-in selects.
+    pub refers: &'a References,
+    /// What counted of that, and what only the opt-in named.
+    pub uses: &'a References,
 }
 
 impl Templates<'_> {
@@ -47,7 +69,9 @@ impl Templates<'_> {
                 .get(source)
                 .is_some_and(|usage| key.is_none_or(|key| uses_key(usage, key)))
         };
-        !refers(self.now) && self.before.is_none_or(refers)
+        // What was used and not referred to was named by the opt-in; what was neither is of a template that nobody saw go.
+        let of_template = |before: Before| refers(before.refers) || !refers(before.uses);
+        !refers(self.now) && self.before.is_none_or(of_template)
     }
 
     /// Whether the template of now refers to a key of a source.
@@ -63,18 +87,18 @@ impl Formers {
     pub const fn none() -> Self {
         Self {
             entries: Vec::new(),
-            incomplete: false,
+            note: Note::Nothing,
         }
     }
 
     /// Whether there is nothing to remember.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && !self.incomplete
+        self.entries.is_empty() && self.note == Note::Nothing
     }
 
-    /// Whether something was dropped that did not fit: whatever the template gains counts as changed then.
-    pub fn is_incomplete(&self) -> bool {
-        self.incomplete
+    /// What else pods may have.
+    pub fn note(&self) -> Note {
+        self.note
     }
 
     /// The former entries, oldest first.
@@ -142,7 +166,7 @@ impl Formers {
         };
         Self {
             entries: self.entries.iter().filter_map(rest).collect(),
-            incomplete: self.incomplete,
+            note: self.note,
         }
     }
 
@@ -151,7 +175,7 @@ impl Formers {
         let is_there =
             |(former, old): &(SourceName, Entry)| former == source && overlap(old, &entry);
         if self.entries.iter().any(is_there) {
-            self.incomplete = true;
+            self.note = Note::More;
         }
         self.entries.push((source.clone(), entry));
     }
@@ -172,10 +196,16 @@ impl Formers {
             };
             if let Some(entry) = dropped {
                 next.add(source, entry);
+                // The webhook records what a write drops. Where it did not see one, there may have been others.
+                if templates.before.is_none() {
+                    next.note = next.note.max(Note::Unseen);
+                }
             }
         }
         // What a fold held cannot be told from it by name.
-        next.incomplete |= before.fold.is_some() && loses_folded(before, uses, templates);
+        if before.fold.is_some() && loses_folded(before, uses, templates) {
+            next.note = Note::More;
+        }
         next
     }
 
@@ -187,15 +217,15 @@ impl Formers {
             entries: entries
                 .map(|(source, entry)| (source.clone(), change(source, entry)))
                 .collect(),
-            incomplete: self.incomplete,
+            note: self.note,
         }
     }
 
-    /// The same with a note that more was dropped, which nobody knows by name.
+    /// The same with a note, where there is none that says more.
     #[must_use]
-    pub fn and_more(self) -> Self {
+    pub fn noting(self, note: Note) -> Self {
         Self {
-            incomplete: true,
+            note: self.note.max(note),
             ..self
         }
     }
@@ -211,8 +241,45 @@ impl Formers {
             left_out += 1;
         }
         self.entries.drain(..left_out);
-        self.incomplete |= left_out > 0;
-        self
+        let note = if left_out > 0 {
+            Note::More
+        } else {
+            Note::Nothing
+        };
+        self.noting(note)
+    }
+}
+
+impl Observed {
+    /// What pods of a template have that came without being recorded: somebody went back to it while the webhook was away,
+    /// and nobody looked since. Whatever it uses that is neither an entry nor a former one leaves the note.
+    #[must_use]
+    pub(in crate::model) fn of_template(&self, formers: &Formers, before: Option<Before>) -> Self {
+        let mut now = Self {
+            formers: formers.clone(),
+            ..self.clone()
+        };
+        let Some(before) = before else {
+            return now;
+        };
+        for (source, usage) in before.uses {
+            if let Some(entry) = formers.regained(source, usage, self.entries.get(source)) {
+                now.entries.insert(source.clone(), entry);
+            }
+            let entry = now.entries.get(source);
+            let is_unknown = |key: &str| match entry {
+                None => self.fold.is_none(),
+                Some(Entry::Seen { marks, .. }) => !marks.contains_key(key),
+                Some(_) => false,
+            };
+            let refers = before.refers.get(source);
+            let mut used = refers.into_iter().flat_map(used_keys);
+            if source.kind.is_one_object() && used.any(is_unknown) {
+                now.formers.note = now.formers.note.max(Note::Unseen);
+            }
+        }
+        now.formers = now.formers.without(before.uses);
+        now
     }
 }
 
@@ -221,7 +288,7 @@ fn loses_folded(before: &Observed, uses: &References, templates: Templates) -> b
     let Some(old) = templates.before else {
         return false;
     };
-    old.iter().any(|(source, usage)| {
+    old.refers.iter().any(|(source, usage)| {
         let now = uses.get(source);
         let is_lost = |key: &str| {
             !now.is_some_and(|now| uses_key(now, key)) && templates.dropped(source, Some(key))

@@ -52,14 +52,9 @@ fn observed() -> impl Strategy<Value = Observed> {
         // Whatever a person wrote into the template.
         ".{0,20}",
     );
-    let formers = (
-        proptest::collection::vec((name(), entry()), 0..3),
-        any::<bool>(),
-    )
-        .prop_map(|(entries, incomplete)| Formers {
-            entries,
-            incomplete,
-        });
+    let note = prop::sample::select(vec![Note::Nothing, Note::Unseen, Note::More]);
+    let formers = (proptest::collection::vec((name(), entry()), 0..3), note)
+        .prop_map(|(entries, note)| Formers { entries, note });
     (head, entries(), fold, formers).prop_map(
         |((workload_uid, created_at, sequence, restarted_for), entries, fold, formers)| {
             let observed = Observed {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entries, Entry, FORMAT, Formers, KeyMarks, Mark, Observed, Reading};
+use super::{Entries, Entry, FORMAT, Formers, KeyMarks, Mark, Note, Observed, Reading};
 use crate::model::{
     fold::Fold,
     version::{Digest, DigestKey},
@@ -29,16 +29,16 @@ struct Wire {
     /// Former entries, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     p: Vec<(String, WireEntry)>,
-    /// There were more.
-    #[serde(default, skip_serializing_if = "is_false")]
-    q: bool,
+    /// What else there may be: 1 unseen, 2 more.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    q: u8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     m: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]
-fn is_false(value: &bool) -> bool {
-    !value
+fn is_zero(value: &u8) -> bool {
+    *value == 0
 }
 
 #[derive(Serialize, Deserialize)]
@@ -125,7 +125,11 @@ impl Observed {
                 .iter()
                 .map(|(name, entry)| (name.to_string(), WireEntry::of(entry)))
                 .collect(),
-            q: self.formers.incomplete,
+            q: match self.formers.note {
+                Note::Nothing => 0,
+                Note::Unseen => 1,
+                Note::More => 2,
+            },
             m: None,
         }
     }
@@ -150,7 +154,12 @@ impl Observed {
             fold: wire.f,
             formers: Formers {
                 entries: former,
-                incomplete: wire.q,
+                note: match wire.q {
+                    0 => Note::Nothing,
+                    1 => Note::Unseen,
+                    2 => Note::More,
+                    _ => return None,
+                },
             },
         })
     }
@@ -214,8 +223,8 @@ pub(super) fn printed(formers: &Formers) -> Vec<usize> {
 
 /// How many bytes stand around former entries.
 pub(super) const AROUND: usize = ",\"p\":[]".len();
-/// How many bytes the note takes that there were more former entries.
-pub(super) const NOTE: usize = ",\"q\":true".len();
+/// How many bytes the note takes.
+pub(super) const NOTE: usize = ",\"q\":2".len();
 
 impl Wire {
     fn text(&self) -> String {

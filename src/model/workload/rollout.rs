@@ -215,4 +215,57 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn whether_older_pods_are_left() {
+        use crate::model::workload::{DEPLOYMENT_CONFIG, JOB, ROLLOUT};
+        let replicas = |seen: serde_json::Value, wanted: i64, all: i64, updated: i64| {
+            json!({
+                "spec": { "replicas": wanted },
+                "status": { "observedGeneration": seen, "replicas": all, "updatedReplicas": updated },
+            })
+        };
+        let daemons = |seen: i64, wanted: i64, updated: i64, stray: i64| {
+            json!({ "status": {
+                "observedGeneration": seen, "desiredNumberScheduled": wanted,
+                "updatedNumberScheduled": updated, "numberMisscheduled": stray,
+            } })
+        };
+        let (deployment, stateful_set, daemon_set) = (&KINDS[0], &KINDS[1], &KINDS[2]);
+        let rows = [
+            (deployment, replicas(json!(3), 2, 2, 2), OlderPods::Gone),
+            // One is to come, of this template.
+            (deployment, replicas(json!(3), 2, 1, 1), OlderPods::Gone),
+            (deployment, replicas(json!(3), 2, 3, 1), OlderPods::Left),
+            (deployment, replicas(json!(2), 2, 2, 2), OlderPods::Left),
+            (deployment, replicas(json!(3), 0, 0, 0), OlderPods::NoPods),
+            (deployment, replicas(json!(2), 0, 0, 0), OlderPods::Left),
+            (deployment, json!({}), OlderPods::Left),
+            // A partition, or OnDelete.
+            (stateful_set, replicas(json!(3), 3, 3, 1), OlderPods::Left),
+            (stateful_set, replicas(json!(3), 3, 3, 3), OlderPods::Gone),
+            (daemon_set, daemons(3, 2, 2, 0), OlderPods::Gone),
+            (daemon_set, daemons(3, 2, 1, 0), OlderPods::Left),
+            // On a node where it does not belong any more.
+            (daemon_set, daemons(3, 2, 2, 1), OlderPods::Left),
+            (daemon_set, daemons(3, 0, 0, 0), OlderPods::Gone),
+            (&ROLLOUT, replicas(json!("3"), 2, 2, 2), OlderPods::Gone),
+            (&ROLLOUT, replicas(json!("2"), 2, 2, 2), OlderPods::Left),
+            (&ROLLOUT, replicas(json!("3"), 2, 4, 2), OlderPods::Left),
+            (
+                &DEPLOYMENT_CONFIG,
+                replicas(json!(3), 2, 2, 2),
+                OlderPods::Untold,
+            ),
+            (&JOB, replicas(json!(3), 2, 2, 2), OlderPods::Untold),
+        ];
+        for (kind, object, expected) in rows {
+            assert_eq!(
+                OlderPods::read(kind, 3, &object),
+                expected,
+                "{} {object}",
+                kind.kind
+            );
+        }
+    }
 }

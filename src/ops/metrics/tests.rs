@@ -41,6 +41,7 @@ fn record_one_of_each(metrics: &Metrics) {
     metrics.startup_reconciled(Duration::from_millis(2500), 9);
     metrics.view_certificate_reload_failures(|| 1);
     metrics.leading(true);
+    metrics.history_went_back();
     metrics.event_dropped();
     metrics.alerts_ended(AlertOutcome::Failed, 3);
     metrics.certificate_repaired(CertificateRepair::Deleted);
@@ -86,6 +87,7 @@ fn every_recording_shows_under_its_labels() {
         "reroll_startup_missed_changes 9",
         "reroll_certificate_reload_failures_total 1",
         "reroll_leader 1",
+        "reroll_history_went_back_total 1",
         "reroll_events_dropped_total 1",
         concat!(
             r#"reroll_build_info{version=""#,

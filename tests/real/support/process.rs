@@ -14,6 +14,7 @@ use super::{Arena, PATIENCE, Said, eventually};
 pub struct RerollBuilder {
     flags: Vec<(String, Option<String>)>,
     surroundings: Vec<(String, String)>,
+    program: Option<PathBuf>,
     kubeconfig: PathBuf,
     log: PathBuf,
 }
@@ -33,6 +34,7 @@ impl RerollBuilder {
         let builder = Self {
             flags: Vec::new(),
             surroundings: Vec::new(),
+            program: None,
             kubeconfig: arena.cluster.kubeconfig().to_owned(),
             log: directory.join(format!("{}.log", arena.namespace)),
         };
@@ -81,6 +83,14 @@ impl RerollBuilder {
     #[allow(dead_code, reason = "not every program of tests needs them")]
     pub fn surroundings(mut self, name: &str, value: &str) -> Self {
         self.surroundings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Another release of it.
+    #[must_use]
+    #[allow(dead_code, reason = "not every program of tests needs it")]
+    pub fn program(mut self, path: PathBuf) -> Self {
+        self.program = Some(path);
         self
     }
 
@@ -143,10 +153,10 @@ impl RerollBuilder {
     }
 
     fn command(&self) -> Command {
-        let program = if self.surroundings.is_empty() {
-            env!("CARGO_BIN_EXE_reroll")
-        } else {
-            env!("CARGO_BIN_EXE_reroll-under-test")
+        let program = match &self.program {
+            Some(program) => program.as_os_str(),
+            None if self.surroundings.is_empty() => env!("CARGO_BIN_EXE_reroll").as_ref(),
+            None => env!("CARGO_BIN_EXE_reroll-under-test").as_ref(),
         };
         let mut command = Command::new(program);
         command
@@ -287,9 +297,7 @@ impl Reroll {
             let (head, body) = answer.split_once("\r\n\r\n")?;
             Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
         };
-        tokio::time::timeout(Duration::from_secs(5), get)
-            .await
-            .ok()?
+        tokio::time::timeout(PATIENCE, get).await.ok()?
     }
 
     /// The value of a metric, with its labels as they are printed; 0 where it is not there.

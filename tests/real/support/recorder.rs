@@ -14,7 +14,7 @@ use kube::{
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::{Arena, KINDS, OBSERVED, deployment, eventually};
+use super::{Arena, KINDS, OBSERVED, Reroll, deployment, eventually};
 
 /// The workload whose Secret is changed after the act.
 const SENTINEL: &str = "sentinel";
@@ -132,6 +132,21 @@ impl Recorder {
             rolled = now;
         }
         self.catch_up(arena).await;
+    }
+
+    /// [`Self::settle`] where the quiet period is so long that writes of a busy machine are within it: the sentinel has
+    /// a short one of its own, and what is pending when `leader` has seen everything is waited for.
+    pub async fn settle_slowly(&self, arena: &Arena, leader: &Reroll) {
+        let own = "reroll.dev/settle";
+        arena
+            .annotate("Deployment", SENTINEL, own, Some("100ms"))
+            .await;
+        self.settle(arena).await;
+        eventually("no restart is pending", async || {
+            (leader.count("reroll_intents_pending").await == 0).then_some(())
+        })
+        .await;
+        self.settle(arena).await;
     }
 
     /// A resourceVersion that is later than all that was done before the last [`Self::settle`].

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{
-    observed::{FORMAT, FORMER_FORMAT, FORMER_LIMIT, Formers, LIMIT, Reading},
+    observed::{FORMAT, FORMER_FORMAT, FORMER_LIMIT, Formers, LIMIT, Note, Reading},
     workload::OlderPods,
 };
 use Need::Required;
@@ -18,6 +18,7 @@ fn t() -> SourceName {
 fn dropped(usage: &Usage, live: Live) -> (World, Observed) {
     let mut world = World::new().with(&s(), usage.clone(), live);
     let before = world.decide(Known::Nothing).next.unwrap();
+    world.template_before = Some(world.uses.clone());
     world.uses.clear();
     world = world.with(
         &t(),
@@ -27,6 +28,7 @@ fn dropped(usage: &Usage, live: Live) -> (World, Observed) {
     world.older = OlderPods::Left;
     let decision = world.decide(Known::Observed(&before));
     assert_eq!(decision.outcome, Outcome::Record);
+    world.template_before = None;
     (world, decision.next.unwrap())
 }
 
@@ -164,7 +166,10 @@ fn what_makes_no_former() {
     assert!(!after(&|_| {}).is_empty(), "the template dropped it");
     let opt_in = after(&|world| world.template = Some(refers.clone()));
     assert!(opt_in.is_empty(), "the opt-in dropped it: {opt_in:?}");
-    let named = after(&|world| world.template_before = Some(References::new()));
+    let named = after(&|world| {
+        world.template_before = Some(References::new());
+        world.used_before = Some(refers.clone());
+    });
     assert!(named.is_empty(), "only the opt-in named it: {named:?}");
     for older in [OlderPods::Gone, OlderPods::NoPods] {
         let gone = after(&|world| world.older = older);
@@ -276,7 +281,7 @@ fn under_a_note_whatever_is_gained_counts_as_changed() {
     let mut world = World::new();
     world.older = OlderPods::Left;
     let mut before = world.observed([]);
-    before.formers = Formers::none().and_more();
+    before.formers = Formers::none().noting(Note::More);
     let mut world = world.with(&s(), whole(Required), Live::Present(v("A", 10, X)));
     let decision = world.decide(Known::Observed(&before));
     assert_eq!(decision.outcome, Outcome::Restart);
@@ -316,7 +321,7 @@ fn two_hundred_deploys_keep_within_the_bounds_and_fold_nothing() {
         world = world.with(&numbered_source(number), whole(Required), of(number));
         let decision = world.decide(Known::Observed(&observed));
         // Under the note what is gained counts as changed, which ends what is former.
-        let noted = observed.formers.is_incomplete();
+        let noted = observed.formers.note() == Note::More;
         let expected = if noted {
             Outcome::Restart
         } else {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{observed::Templates, stamp::stamp_update, workload::OlderPods};
+use crate::model::{stamp::stamp_update, workload::OlderPods};
 use Need::Required;
 
 #[derive(Clone, Debug)]
@@ -212,7 +212,6 @@ impl Cluster {
                     subject.templates.now,
                     &Self::references(&self.template.uses)
                 );
-                let _: Templates = subject.templates;
                 let stamp = stamp_update(&subject, known, &live, &key()).unwrap();
                 self.template.mark.clone_from(&stamp.restarted_for);
                 self.observed = Some(stamp.observed);

@@ -149,3 +149,31 @@ fn globs_and_annotations_of_the_class() {
         assert_eq!(restarts, counts, "{opt_in} {annotation}");
     }
 }
+
+#[test]
+fn when_history_went_back_the_content_does() {
+    let mut index = Index::new(key());
+    for part in Part::ALL {
+        index.set_listed(part, None);
+    }
+    let source = SourceName::secret_provider_class("vault");
+    let content = |index: &Index| match index.source(NAMESPACE, &source) {
+        Lookup::Present { version, .. } => version.resource_version,
+        _ => 0,
+    };
+    let list = |index: &mut Index, rv: u64, version: &str| {
+        let by = By::List(index.tick());
+        index.take_pod_status(NAMESPACE, "p", Some(status("p", rv, version)), by);
+    };
+    show(&mut index, "p", 5, "1");
+    show(&mut index, "p", 100, "2");
+    assert_eq!(content(&index), 100);
+    // A late event takes nothing back, and a list of the same nothing either.
+    show(&mut index, "p", 50, "1");
+    list(&mut index, 100, "2");
+    assert_eq!(content(&index), 100);
+    list(&mut index, 5, "1");
+    assert_eq!(content(&index), 5);
+    show(&mut index, "p", 60, "3");
+    assert_eq!(content(&index), 60, "rotated since");
+}

@@ -222,7 +222,8 @@ fn where_sources_are_selected_absence_is_asked_for() {
     // It leaves the watch: deleted, or selected no more.
     assert_eq!(index.delete_source(&at("s"), 13, 0).users, [web.key()]);
     assert_eq!(judge(&mut index, &web).outcome, behind);
-    index.confirm_absent(&at("s"), 0);
+    let now = By::Answer(index.tick());
+    index.miss_source(&at("s"), now, 0);
     assert_eq!(judge(&mut index, &web).outcome, Outcome::Wait);
 }
 
@@ -231,13 +232,14 @@ fn what_was_never_there_is_asked_for_once() {
     let mut index = selective();
     let web = shown(1);
     web.apply(&mut index);
-    index.confirm_absent(&at("s"), 0);
+    let asked = By::Answer(index.tick());
+    index.miss_source(&at("s"), asked, 0);
     assert!(matches!(
         index.source(NAMESPACE, &at("s").source),
         Lookup::Absent { last: None, .. }
     ));
     index.apply_source(&at("s"), v("s", "A", 10, "x"));
-    index.confirm_absent(&at("s"), 0);
+    index.miss_source(&at("s"), asked, 0);
     assert!(matches!(
         index.source(NAMESPACE, &at("s").source),
         Lookup::Present { .. }

@@ -517,3 +517,108 @@ fn one_write_that_makes_a_source_count_and_changes_it_is_a_change() {
     index.apply_source(&at("s"), next);
     assert_eq!(kinds(&judge(&mut index, &web)), [CauseKind::Updated]);
 }
+
+#[test]
+fn the_sequence_counts_on_over_opt_outs() {
+    let (mut index, first) = adopted();
+    let at = |rv: u64, restart_on, observed| Shown {
+        rv,
+        restart_on,
+        observed,
+        ..first.clone()
+    };
+    at(10, Some("off"), None).apply(&mut index);
+    index.apply_source(&super::at("s"), v("s", "A", 11, "y"));
+    // What was written before the opt-out is put back with the opt-in.
+    let back = at(12, Some("auto"), first.observed.clone());
+    back.apply(&mut index);
+    assert_eq!(index.effective(&back.key(), &back.read()), None);
+    records_only(&judge(&mut index, &back));
+    let second = back.written(&index, 13);
+    second.apply(&mut index);
+    assert_eq!(judge(&mut index, &second).outcome, Outcome::Keep);
+    // And again afterwards.
+    at(14, Some("auto"), first.observed.clone()).apply(&mut index);
+    assert_eq!(
+        index.unwritten(&second.key()),
+        Some(second.observed.clone())
+    );
+    // A start that finds only the old one has nothing better.
+    let mut again = synced();
+    again.apply_source(&super::at("s"), v("s", "A", 11, "y"));
+    at(14, Some("auto"), first.observed.clone()).apply(&mut again);
+    assert_eq!(kinds(&judge(&mut again, &first)), [CauseKind::Updated]);
+}
+
+#[test]
+fn a_write_beats_memory_and_the_first_of_two_stays() {
+    let (mut index, web) = adopted();
+    let Some(Reading::Genuine(observed)) = index.effective(&web.key(), &web.read()) else {
+        panic!("{web:?}");
+    };
+    let other = |sequence: u64, rf: &str| Shown {
+        observed: Some(
+            Observed {
+                sequence,
+                restarted_for: rf.to_owned(),
+                ..observed.clone()
+            }
+            .print(&key()),
+        ),
+        restarted_for: rf.to_owned(),
+        ..web.clone()
+    };
+    // What is only remembered yields to what was written, whatever its number.
+    index.remember(
+        &web.key(),
+        Observed {
+            sequence: observed.sequence + 1,
+            ..observed.clone()
+        },
+    );
+    let written = Shown {
+        rv: 5,
+        ..other(observed.sequence + 1, "theirs")
+    };
+    written.apply(&mut index);
+    assert_eq!(index.unwritten(&web.key()), None);
+    // Of two that were written with one number the first stays.
+    let twin = Shown {
+        rv: 6,
+        ..other(observed.sequence + 1, "another")
+    };
+    twin.apply(&mut index);
+    assert_eq!(index.unwritten(&web.key()), Some(written.observed));
+}
+
+#[test]
+fn what_the_opt_in_selects_newly_is_adopted_whatever_its_age() {
+    let mut index = synced();
+    index.apply_source(&at("s"), v("s", "A", 10, "x"));
+    let narrow = Shown {
+        restart_on: Some("configmaps"),
+        ..shown(1)
+    };
+    narrow.apply(&mut index);
+    records_only(&judge(&mut index, &narrow));
+    let wide = Shown {
+        rv: 2,
+        restart_on: Some("auto"),
+        ..narrow.written(&index, 2)
+    };
+    wide.apply(&mut index);
+    records_only(&judge(&mut index, &wide));
+    // The template gained it, and nobody saw that but a new process.
+    let mut again = synced();
+    again.apply_source(&at("s"), v("s", "A", 10, "x"));
+    wide.apply(&mut again);
+    let asks = Outcome::Undecided(Undecided::AskAges);
+    assert_eq!(judge(&mut again, &wide).outcome, asks);
+    let mut ages = Ages::new();
+    ages.insert(
+        SourceName::secret("s"),
+        [("*".to_owned(), -1)].into_iter().collect(),
+    );
+    again.set_ages(&wide.key(), ages);
+    assert_eq!(kinds(&judge(&mut again, &wide)), [CauseKind::Updated]);
+}

@@ -161,7 +161,7 @@ fn settings(url: &str) -> AlertSettings {
         on: vec![AlertKind::Restarted],
         prefix: String::new(),
         window: Duration::ZERO,
-        timeout: Duration::from_secs(20),
+        timeout: Duration::from_mins(5),
         proxy: Arc::new(Matcher::builder().build()),
         ca_file: None,
     }

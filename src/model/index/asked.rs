@@ -1,0 +1,178 @@
+//! What was asked for later counts.
+//!
+//! resourceVersions order what one history of etcd wrote. After a restore they do not: objects, or even whole lists, are
+//! older than what is known of them, and right. So each entry of the index knows when it was learned, by a clock that
+//! counts what the index took in, and each read takes the time when it is sent. A read without a resourceVersion is
+//! answered by etcd's quorum: it cannot show anything older than what was known when it was sent, unless history went back.
+//!
+//! Invariants:
+//! - a read replaces what was known when it was asked for, and not confirmed by a later one, whatever the numbers are;
+//! - between that and what came meanwhile the higher number decides: a list may show what no event after it brings;
+//! - an event of a watch never replaces a higher number: it may be late.
+
+/// A tick of an index's logical clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tick(u64);
+
+/// How something becomes known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// By an event of a watch.
+    Event,
+    /// By a complete list that was asked for at this tick. An API server that outlived its etcd may answer it from memory.
+    List(Tick),
+    /// By the answer to a GET or to a write that was sent at this tick: etcd's own word.
+    Answer(Tick),
+}
+
+impl By {
+    /// When it was asked for; an event was not.
+    fn asked(self) -> Option<Tick> {
+        match self {
+            Self::Event => None,
+            Self::List(asked) | Self::Answer(asked) => Some(asked),
+        }
+    }
+
+    pub(super) fn is_answer(self) -> bool {
+        matches!(self, Self::Answer(_))
+    }
+}
+
+/// When what is known of one object was learned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    /// When it came.
+    learned: Tick,
+    /// It is at least as new as what was there at this tick.
+    asked: Tick,
+    /// A GET that was sent at this tick showed this very state.
+    proved: Option<Tick>,
+}
+
+impl Told {
+    /// Whether it is at least as new as something that was learned at that tick.
+    pub(super) fn is_after(self, learned: Tick) -> bool {
+        self.asked >= learned && learned > Tick::default()
+    }
+
+    /// Whether it was known when something was asked for, and nothing that was asked for later has confirmed it.
+    pub(super) fn was_known(self, asked: Tick) -> bool {
+        self.learned.max(self.asked) <= asked
+    }
+
+    /// When it came.
+    pub(super) fn learned(self) -> Tick {
+        self.learned
+    }
+}
+
+/// Tells when something becomes known, and which of two states counts.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    now: Tick,
+    /// The newest read that showed something older than was known when it was asked for.
+    sighted: Option<Tick>,
+    /// What is not proved since then may be of a history that is no more.
+    doubted: Option<Tick>,
+    /// What was learned until then is known to be of a history that is no more, unless it was told anew.
+    went_back: Tick,
+}
+
+/// A state that takes the place of what was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) told: Told,
+    /// It is older than what was known when it was asked for.
+    pub(super) older: bool,
+    /// That is news: no read that was asked for then, or later, has shown it yet of anything.
+    pub(super) sighting: bool,
+}
+
+impl Clock {
+    /// The time for a read that is sent now.
+    pub(super) fn now(&self) -> Tick {
+        self.now
+    }
+
+    /// Whether a state of this number takes the place of one that is known; `None`: it does not. `same`: it is no other
+    /// than what is known, as far as can be told; after a restore numbers are used again.
+    pub(super) fn weigh(
+        &mut self,
+        known: Option<(Told, u64)>,
+        by: By,
+        number: u64,
+        same: bool,
+    ) -> Option<Taken> {
+        let Some((told, known)) = known else {
+            return Some(self.take(Told::default(), false, by));
+        };
+        let known_then = by.asked().is_some_and(|asked| told.was_known(asked));
+        if !known_then && number < known {
+            return None;
+        }
+        // A deletion whose number could not be read says nothing.
+        let older = number < known && known != u64::MAX;
+        let mut taken = self.take(told, same && number == known, by);
+        if let (true, Some(asked)) = (older, by.asked()) {
+            taken.older = true;
+            taken.sighting = told.learned > self.went_back && self.sighted < Some(asked);
+            self.sighted = self.sighted.max(Some(asked));
+            self.doubted = self.doubted.max(Some(asked));
+        }
+        Some(taken)
+    }
+
+    /// Whether an absence takes the place of what is known to exist in this version; `number`: of the deletion, where an
+    /// event tells it.
+    pub(super) fn weigh_absence(
+        &mut self,
+        known: (Told, u64),
+        by: By,
+        number: u64,
+    ) -> Option<Told> {
+        let (told, known) = known;
+        let takes = match by.asked() {
+            Some(asked) => told.was_known(asked),
+            None => number >= known,
+        };
+        takes.then(|| self.take(told, false, by).told)
+    }
+
+    fn take(&mut self, before: Told, same: bool, by: By) -> Taken {
+        self.now.0 += 1;
+        let asked = by.asked().unwrap_or_default();
+        let proved = match by {
+            By::Answer(asked) => Some(asked),
+            By::Event | By::List(_) => before.proved.filter(|_| same),
+        };
+        let told = Told {
+            learned: if same { before.learned } else { self.now },
+            asked: before.asked.max(asked),
+            proved,
+        };
+        Taken {
+            told,
+            older: false,
+            sighting: false,
+        }
+    }
+
+    /// History is known to have gone back: whatever is known may be of one that is no more.
+    pub(super) fn went_back(&mut self) {
+        self.now.0 += 1;
+        self.went_back = self.now;
+        self.doubted = Some(self.now);
+    }
+
+    /// Whether etcd itself has to be asked before anything is written because of this; never, as long as no read has shown
+    /// anything older than what was known.
+    pub(super) fn doubts(&self, told: Option<Told>) -> bool {
+        self.doubted.is_some() && told.and_then(|told| told.proved) < self.doubted
+    }
+
+    /// Whether history was ever seen to go back.
+    pub(super) fn doubts_any(&self) -> bool {
+        self.doubted.is_some()
+    }
+}
