@@ -54,20 +54,8 @@ pub async fn round(
     let away = draw.rng.bool();
     let done = Notify::new();
     let during = draw.during;
-    let known: &World = world;
     let doing = async {
-        let outcomes = stream::iter(plan)
-            .map(async |steps| {
-                let mut outcomes = Vec::new();
-                for step in steps {
-                    let outcome = act(arena, known, &step).await;
-                    outcomes.push((step, outcome));
-                }
-                outcomes
-            })
-            .buffer_unordered(AT_ONCE)
-            .collect::<Vec<_>>()
-            .await;
+        let outcomes = do_all(arena, world, plan).await;
         done.notify_one();
         outcomes
     };
@@ -85,10 +73,33 @@ pub async fn round(
         start(arena, builder).await
     };
     let (outcomes, reroll) = tokio::join!(doing, running);
-    for (step, outcome) in outcomes.into_iter().flatten() {
+    for (step, outcome) in outcomes {
         apply(world, &step, outcome);
     }
     reroll
+}
+
+/// Does all of it, as far as it is not one after another at the same time, and tells the model.
+pub async fn act_all(arena: &Arena, world: &mut World, plan: Vec<Vec<Step>>) {
+    for (step, outcome) in do_all(arena, world, plan).await {
+        apply(world, &step, outcome);
+    }
+}
+
+async fn do_all(arena: &Arena, world: &World, plan: Vec<Vec<Step>>) -> Vec<(Step, Outcome)> {
+    let outcomes = stream::iter(plan)
+        .map(async |steps| {
+            let mut outcomes = Vec::new();
+            for step in steps {
+                let outcome = act(arena, world, &step).await;
+                outcomes.push((step, outcome));
+            }
+            outcomes
+        })
+        .buffer_unordered(AT_ONCE)
+        .collect::<Vec<_>>()
+        .await;
+    outcomes.into_iter().flatten().collect()
 }
 
 /// Tells the model what was done.
