@@ -29,6 +29,8 @@ pub enum Outcome {
     Got(Value),
     /// It was written like this, and of its pods these run on.
     Hangs(Write, BTreeSet<String>),
+    /// It was made again with this opt-in, over these pods.
+    Adopts(Opt, BTreeSet<String>),
 }
 
 /// Does it.
@@ -135,6 +137,15 @@ async fn write_workload(arena: &Arena, world: &World, workload: &Workload, step:
             outcome
         }
         Step::Gain(_, reference) => pods::gain(arena, world, workload, reference).await,
+        Step::Orphan(_, manifest, between) => {
+            let between = async {
+                if let Some(step) = between {
+                    // It is done to a source.
+                    Box::pin(act(arena, world, step)).await;
+                }
+            };
+            pods::orphan(arena, workload, *manifest, between).await
+        }
         Step::PutBack(_) => {
             pods::put_back(arena, workload).await;
             Outcome::Done

@@ -3,7 +3,7 @@
 
 use super::{
     rules::Usage,
-    steps::{Back, Draw, During, KEYS, Step},
+    steps::{Back, Draw, During, KEYS, Manifest, Step},
     world::{Opt, Reference, World},
 };
 
@@ -73,6 +73,7 @@ impl Draw<'_> {
         let calm = !now.paused && !world.is_held(workload) && world.is_up_to_date(workload);
         let steps = match self.during {
             _ if now.opt == Opt::Out || !calm => None,
+            During::Quiet if self.rng.u8(0..3) == 0 => self.orphan_and_make_again(world, workload),
             During::Quiet => self.hang_and_go_back(world, workload),
             During::Kill => self.gain_and_write(world, workload),
             During::Storm => None,
@@ -117,6 +118,30 @@ impl Draw<'_> {
         steps.extend(change);
         steps.push(Step::Back(workload, back));
         Some(steps)
+    }
+
+    /// It is deleted without its pods, what it uses changes, or not, and it is made again.
+    fn orphan_and_make_again(&mut self, world: &World, workload: usize) -> Option<Vec<Step>> {
+        // What the pods of a DaemonSet are replaced for goes by how many templates old it is, too.
+        if world.workloads[workload].kind == "DaemonSet" {
+            return None;
+        }
+        let usages = world.selected(workload);
+        let sources: Vec<_> = usages.keys().copied().collect();
+        let source = self.rng.choice(sources)?;
+        world.live(source)?;
+        let key = KEYS.into_iter().find(|key| usages[&source].uses(key))?;
+        let between = match self.rng.u8(0..3) {
+            0 => None,
+            1 if world.recreates_exactly(source) => Some(Step::Recreate(source, self.data(10))),
+            _ => Some(Step::Set(source, key, Some(self.count))),
+        };
+        let manifest = self.rng.choice([Manifest::Own, Manifest::Export]).unwrap();
+        Some(vec![Step::Orphan(
+            workload,
+            manifest,
+            between.map(Box::new),
+        )])
     }
 
     /// A template that gains a reference; when its pods are up, what it gained is written.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     rules::{Entry, judge},
-    world::{Reference, World, Write},
+    world::{Opt, Reference, World, Write},
 };
 
 /// What a workload was before a template that hangs.
@@ -50,17 +50,38 @@ impl World {
     pub fn back(&mut self, workload: usize, write: Write) {
         let hung = self.workloads[workload].hung.take().unwrap();
         self.workloads[workload].references = hung.references;
+        self.workloads[workload].fate = Some(self.fate(workload, &hung.observed, hung.pods));
+        self.written(workload, write);
+    }
+
+    /// It was deleted without these pods and made again, and adopts them: where they have what there is they stay, else all
+    /// are replaced, by the write that made it.
+    pub fn adopts(&mut self, workload: usize, opt: Opt, pods: BTreeSet<String>) {
+        let observed = self.workloads[workload]
+            .observed
+            .clone()
+            .unwrap_or_default();
+        self.workloads[workload].fate = Some(self.fate(workload, &observed, pods));
+        self.renew(workload, opt);
+    }
+
+    /// What becomes of pods that were started with this.
+    fn fate(
+        &self,
+        workload: usize,
+        observed: &BTreeMap<usize, Entry>,
+        pods: BTreeSet<String>,
+    ) -> Fate {
         let policy = self.workloads[workload].policy;
         let mut changed = self.selected(workload);
         changed.retain(|source, usage| {
-            judge(policy, usage, &hung.observed[source], self.live(*source)).cause
+            judge(policy, usage, &observed[source], self.live(*source)).cause
         });
-        self.workloads[workload].fate = Some(if changed.is_empty() {
-            Fate::Kept(hung.pods)
+        if changed.is_empty() {
+            Fate::Kept(pods)
         } else {
             Fate::Newer(changed.into_keys().collect())
-        });
-        self.written(workload, write);
+        }
     }
 
     /// Its template gained a reference, and pods have it.

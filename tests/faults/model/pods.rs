@@ -14,6 +14,7 @@ use super::{
     act::Outcome,
     fates::Fate,
     manifest,
+    steps::Manifest,
     storm::Watches,
     world::{Reference, Workload, World, Write},
 };
@@ -119,6 +120,34 @@ pub async fn free(arena: &Arena, kind: &str, name: &str) {
         clean.then_some(())
     })
     .await;
+}
+
+/// Deletes a workload without its pods, as `kubectl delete --cascade=orphan` does, and creates it again over them.
+pub async fn orphan(
+    arena: &Arena,
+    workload: &Workload,
+    manifest: Manifest,
+    between: impl Future<Output = ()>,
+) -> Outcome {
+    let (kind, name) = (workload.kind, workload.name.as_str());
+    arena.complete(kind, name).await;
+    a_later_second(arena, name).await;
+    let left = uids(&arena.pods(name).await);
+    let before = arena.get(kind, name).await;
+    let api = arena.api(kind);
+    api.delete(name, &DeleteParams::orphan()).await.unwrap();
+    eventually(&format!("{kind} {name} is gone"), async || {
+        api.get_opt(name).await.unwrap().is_none().then_some(())
+    })
+    .await;
+    between.await;
+    let export = manifest::got(&before);
+    let made = match manifest {
+        Manifest::Own => manifest::without_rerolls(export),
+        Manifest::Export => export,
+    };
+    arena.create(&made).await;
+    Outcome::Adopts(manifest::opt(&before), left)
 }
 
 /// Adds a reference, and waits until pods have it.

@@ -73,16 +73,21 @@ pub async fn round(
         start(arena, builder).await
     };
     let (outcomes, reroll) = tokio::join!(doing, running);
-    for (step, outcome) in outcomes {
-        apply(world, &step, outcome);
-    }
+    tell(world, outcomes);
     reroll
 }
 
 /// Does all of it, as far as it is not one after another at the same time, and tells the model.
 pub async fn act_all(arena: &Arena, world: &mut World, plan: Vec<Vec<Step>>) {
-    for (step, outcome) in do_all(arena, world, plan).await {
+    let outcomes = do_all(arena, world, plan).await;
+    tell(world, outcomes);
+}
+
+fn tell(world: &mut World, outcomes: Vec<(Step, Outcome)>) {
+    world.done.clear();
+    for (step, outcome) in outcomes {
         apply(world, &step, outcome);
+        world.done.push(step);
     }
 }
 
@@ -124,6 +129,15 @@ pub fn apply(world: &mut World, step: &Step, outcome: Outcome) {
         (Step::Hang(workload, references), Outcome::Hangs(write, pods)) => {
             world.hang(*workload, references.clone(), write, pods);
         }
+        (Step::Orphan(workload, _, between), Outcome::Adopts(opt, pods)) => {
+            // It does not exist meanwhile.
+            let observed = world.workloads[*workload].observed.take();
+            if let Some(step) = between {
+                apply(world, step, Outcome::Done);
+            }
+            world.workloads[*workload].observed = observed;
+            world.adopts(*workload, opt, pods);
+        }
         (Step::Back(workload, _), Outcome::Written(write)) => world.back(*workload, write),
         (Step::Gain(workload, reference), Outcome::Written(write)) => {
             world.gain(*workload, reference.clone(), write);
@@ -151,10 +165,18 @@ pub async fn expect(arena: &Arena, world: &mut World, watches: &Watches, what: &
     let wrong: Vec<_> = world
         .workloads
         .iter()
-        .filter_map(|workload| {
-            let found = recorder.rollouts(workload.kind, &workload.name);
+        .enumerate()
+        .filter_map(|(number, workload)| {
+            let (kind, name) = (workload.kind, workload.name.as_str());
+            let found = recorder.rollouts(kind, name);
             let says = workload.rollouts;
-            let line = || format!("{found} instead of {says} rollouts of {workload:?}");
+            let line = || {
+                let done = world.done_to(number);
+                let observed = recorder.observed(kind, name);
+                format!(
+                    "{found} instead of {says} rollouts of {workload:?}; done to it: {done:?}; observed: {observed:?}"
+                )
+            };
             (found != says).then(line)
         })
         .collect();

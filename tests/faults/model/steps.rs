@@ -60,6 +60,8 @@ pub enum Step {
     Gain(usize, Reference),
     /// Sets a key in a later second than the pods of this workload were made.
     Later(usize, &'static str, u32, usize),
+    /// Deletes it without its pods, changes a source or not, and creates it again over them.
+    Orphan(usize, Manifest, Option<Box<Step>>),
     /// Puts back, through the status, what was observed before the round.
     PutBack(usize),
 }
@@ -70,6 +72,15 @@ pub enum Back {
     Undo,
     /// The old manifest is applied again.
     Apply,
+}
+
+/// What a workload is made of again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manifest {
+    /// A person's own, which knows nothing of what reroll wrote.
+    Own,
+    /// As it was in the cluster, with all annotations.
+    Export,
 }
 
 /// What may be done meanwhile.
@@ -118,8 +129,18 @@ impl Step {
             | Self::Hang(workload, _)
             | Self::Back(workload, _)
             | Self::Gain(workload, _)
+            | Self::Orphan(workload, ..)
             | Self::PutBack(workload) => Err(*workload),
         }
+    }
+
+    /// The same, with what is done to something else in between.
+    pub fn targets(&self) -> Vec<Result<usize, usize>> {
+        let between = match self {
+            Self::Orphan(.., Some(between)) => Some(between.target()),
+            _ => None,
+        };
+        [self.target()].into_iter().chain(between).collect()
     }
 
     /// Whether what reroll promises about it needs its webhook.
@@ -149,8 +170,8 @@ pub fn round(world: &World, draw: &mut Draw, count: usize) -> Vec<Vec<Step>> {
         };
         let mut users = HashSet::new();
         let mut places = HashSet::new();
-        for step in &steps {
-            match step.target() {
+        for target in steps.iter().flat_map(Step::targets) {
+            match target {
                 Ok(source) => {
                     users.extend(world.sources[source].users.iter().copied());
                     places.insert(source);

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     fates::{Fate, Hung},
     rules::{Data, Entry, Live, Mark, Part, Policy, Usage, Verdict, judge},
+    steps::Step,
 };
 
 /// A Secret or ConfigMap, or the place of one.
@@ -69,6 +70,8 @@ pub struct Workload {
 pub struct World {
     pub sources: Vec<Source>,
     pub workloads: Vec<Workload>,
+    /// What was done in the last round.
+    pub done: Vec<Step>,
 }
 
 /// A user's write of a workload, as it was before admission.
@@ -278,6 +281,17 @@ impl World {
     pub fn is_pending(&self, workload: usize) -> bool {
         let verdicts = self.verdicts(workload);
         verdicts.is_some_and(|all| all.values().any(|verdict| verdict.cause))
+    }
+
+    /// What was done to a workload and its sources in the last round.
+    pub fn done_to(&self, workload: usize) -> Vec<&Step> {
+        let usages = self.usages(workload);
+        let is_its = |target| match target {
+            Ok(source) => usages.contains_key(&source),
+            Err(number) => number == workload,
+        };
+        let touches = |step: &&Step| step.targets().into_iter().any(is_its);
+        self.done.iter().filter(touches).collect()
     }
 
     // === what can be told exactly ===
