@@ -49,7 +49,8 @@
 //!    (`controller::run_now`), and another Job takes a Job's place (`controller::recreate`).
 //! 5. The patch passes the webhook for workloads untouched. Everybody else's writes do not: [`webhook::workloads`] keeps
 //!    reroll's annotations as reroll wrote them, and where a write changes the pod template anyway it records the
-//!    versions of that moment, so that the workload is not restarted a second time ([`model::stamp`]).
+//!    versions of that moment, so that the workload is not restarted a second time ([`model::stamp`]). A new workload may
+//!    adopt pods of before ([`adoptable`]): then what those were started with counts ([`model::adopted`]).
 //! 6. An Event on the workload says what changed ([`controller::report`]), and so does an alert ([`ops::alerts`]).
 //!
 //! Of several replicas each does steps 1 to 3 and 5; the holder of a Lease ([`controller::lease`]) does step 4 and writes.
@@ -60,6 +61,7 @@
 //!
 //! [`model`] first, in the order that its page gives; then [`webhook::workloads`] and [`controller`]; then [`run`].
 
+pub mod adoptable;
 pub mod config;
 pub mod controller;
 pub mod model;

@@ -17,6 +17,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use reroll::{
     model::{
         DigestKey, Index, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
+        adopted::{Adopted, Adoption, Pod},
         index::just_read,
         workload::{KINDS as ROWS, Workload},
     },
@@ -124,10 +125,34 @@ impl Life {
         }
     }
 
+    /// What a new workload may adopt: pods with marks of its own, of others, and without.
+    fn adoption(&mut self) -> Adoption {
+        match *self.generator.pick(&[0, 1, 2, 2]) {
+            0 => Adoption::None,
+            1 => Adoption::Unknown,
+            _ => {
+                let mut some = || Pod {
+                    mark: (*self.generator.pick(&["", "other", "rf"])).to_owned(),
+                    created: *self.generator.pick(&[0, self.now]),
+                    revision: String::new(),
+                    stays: self.generator.often(20),
+                };
+                let pods = vec![some(), some()];
+                let copies = self.generator.genuine.0.clone();
+                Adoption::Pods(Adopted { pods, copies })
+            }
+        }
+    }
+
     /// Mutates once and once more; gives the object as it is persisted, and whether the patch did anything.
     fn admit(&mut self, operation: &str, object: &Value, old: &Value) -> (Value, bool) {
         let seed = self.seed;
         let mut reads: Option<Vec<(SourceName, Option<Version>)>> = None;
+        let adoption = if operation == "CREATE" {
+            &self.adoption()
+        } else {
+            &Adoption::None
+        };
         let mut results = Vec::new();
         let mut current = object.clone();
         for round in 0..2 {
@@ -153,7 +178,12 @@ impl Life {
                 }
                 some
             });
-            let admitted = write.answer(&self.index, &just_read(reads), self.now + round);
+            let admitted = write.answer(
+                &self.index,
+                &just_read(reads),
+                &Adoption::None,
+                self.now + round,
+            );
             let answer =
                 Answer::allow(request.uid.clone(), admitted.warnings).with_patch(&admitted.patch);
             let mut next = current.clone();

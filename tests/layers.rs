@@ -138,6 +138,7 @@ fn the_core_names_nothing_but_what_is_pure() {
             }
         }
         let elsewhere = [
+            "adoptable",
             "config",
             "controller",
             "ops",

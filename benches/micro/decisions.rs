@@ -143,8 +143,10 @@ fn subject<'a>(uses: &'a References, policy: &'a Policy) -> Subject<'a> {
             ages: None,
             older: OlderPods::Gone,
             formers_gone: false,
+            unseen: false,
             outlive_marks: false,
         },
         sequence: 0,
+        examined: true,
     }
 }

@@ -1,18 +1,15 @@
 //! What is looked up once for a workload: whether its pods have ever started, and when its revision was made.
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::fmt::Debug;
 
-use k8s_openapi::{
-    api::{
-        apps::v1::{ControllerRevision, ReplicaSet},
-        core::v1::{ContainerState, ContainerStatus, Pod},
-    },
-    apimachinery::pkg::apis::meta::v1::LabelSelector,
+use k8s_openapi::api::{
+    apps::v1::{ControllerRevision, ReplicaSet},
+    core::v1::{ContainerState, ContainerStatus, Pod},
 };
 use kube::{
     Api, Resource, ResourceExt,
     api::ListParams,
-    core::{DynamicObject, NamespaceResourceScope, PartialObjectMeta, Selector},
+    core::{DynamicObject, NamespaceResourceScope, PartialObjectMeta},
 };
 use tokio::time::timeout;
 
@@ -23,7 +20,7 @@ use crate::{
         decide::{Lookup, restart_for},
         policy::OnAdopt,
         source::containers_using,
-        workload::{Kind, Means, Revisions},
+        workload::{Means, Revisions, selector},
     },
     ops::events::EventType,
 };
@@ -181,67 +178,5 @@ impl Controller {
         let api = self.workloads(key);
         let answer: Result<_, _> = timeout(self.request_timeout, api.get_opt(&key.name)).await;
         answer.map_err(drop)?.map_err(drop)
-    }
-}
-
-/// What selects a workload's pods. Kinds that not every cluster has may mean something else by `spec.selector`, or
-/// write it otherwise; one that would select everything is none. Then it is the labels that the template gives.
-pub(super) fn selector(kind: Kind, object: &DynamicObject) -> Option<Selector> {
-    let own = object.data.pointer("/spec/selector").and_then(|selector| {
-        let selector: LabelSelector = serde_json::from_value(selector.clone()).ok()?;
-        let selects = selector.match_labels.is_some() || selector.match_expressions.is_some();
-        selects.then_some(selector)
-    });
-    let selector = own.or_else(|| {
-        let template = object.data.pointer(kind.template)?;
-        let labels = template.pointer("/metadata/labels")?.clone();
-        let labels: BTreeMap<_, _> = serde_json::from_value(labels).ok()?;
-        (!labels.is_empty()).then_some(LabelSelector {
-            match_labels: Some(labels),
-            match_expressions: None,
-        })
-    });
-    selector?.try_into().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::model::workload::{DEPLOYMENT_CONFIG, KINDS};
-
-    #[test]
-    fn what_selects_the_pods() {
-        let labels = json!({"metadata": {"labels": {"t": "1"}}});
-        let rows: [(Kind, Value, Value, Option<&str>); 6] = [
-            (
-                &KINDS[0],
-                json!({"matchLabels": {"a": "b"}}),
-                labels.clone(),
-                Some("a=b"),
-            ),
-            (
-                &DEPLOYMENT_CONFIG,
-                json!({"a": "b"}),
-                labels.clone(),
-                Some("t=1"),
-            ),
-            (&DEPLOYMENT_CONFIG, json!(null), labels.clone(), Some("t=1")),
-            (&DEPLOYMENT_CONFIG, json!("a=b"), labels, Some("t=1")),
-            (
-                &DEPLOYMENT_CONFIG,
-                json!({}),
-                json!({"metadata": {"labels": {}}}),
-                None,
-            ),
-            (&DEPLOYMENT_CONFIG, json!({}), json!({}), None),
-        ];
-        for (kind, own, template, expected) in rows {
-            let object = json!({"metadata": {}, "spec": {"selector": own, "template": template}});
-            let found = selector(kind, &serde_json::from_value(object).unwrap());
-            let found = found.map(|found| found.to_string());
-            assert_eq!(found.as_deref(), expected, "{own} {template}");
-        }
     }
 }

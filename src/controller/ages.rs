@@ -7,13 +7,14 @@ use kube::{Api, ResourceExt, api::ListParams};
 use litemap::LiteMap;
 use tokio::time::timeout;
 
-use super::{Controller, adoption::selector};
+use super::Controller;
 use crate::model::{
     SourceName, WorkloadKey,
     annotation::RESTARTED_FOR,
     decide::Ages,
     source::{References, references},
     version::used_keys,
+    workload::selector,
 };
 
 impl Controller {

@@ -74,7 +74,7 @@ impl Controller {
         .await
     }
 
-    async fn read_sources(
+    pub(super) async fn read_sources(
         &self,
         key: &WorkloadKey,
         names: &[SourceName],

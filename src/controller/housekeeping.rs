@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Controller,
+    adopted::Examined,
     failure::Failure,
     intents::{Bounds, Finish, Held, Intent, Intents, Pacing},
     restart::backoff,
@@ -90,6 +91,13 @@ impl Controller {
             return Finish::Retry(backoff(0));
         }
         let report = self.housekeeping().reports.remove(key);
+        let examined = self.examine(key).await;
+        if matches!(examined, Examined::Later) {
+            if report {
+                self.housekeeping().reports.insert(key.clone());
+            }
+            return Finish::Retry(backoff(attempts));
+        }
         let (text, adopts, patch) = {
             let index = self.state.index();
             let Some(tracked) = index.workload(key) else {
@@ -120,10 +128,15 @@ impl Controller {
         } else {
             Ok(Vec::new())
         };
-        let restart = outdated
-            .as_ref()
-            .ok()
-            .and_then(|outdated| self.restart_outdated(key, outdated));
+        let restart = match examined {
+            Examined::Behind(decision) => Some(*decision),
+            // What they have is known better than by times.
+            Examined::Stands | Examined::Later => None,
+            Examined::Nothing => outdated
+                .as_ref()
+                .ok()
+                .and_then(|outdated| self.restart_outdated(key, outdated)),
+        };
         let finish = match (restart, patch) {
             // A report that nobody can make holds nothing up; a restart that may be asked for does.
             _ if outdated.is_err() && self.restarts_at_adoption(key) => {

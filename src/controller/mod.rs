@@ -5,6 +5,7 @@
 //! are behind, and carried out by one compare-and-swap patch ([`restart`]). What is only to be recorded is written at
 //! leisure ([`housekeeping`]). At start-up, and every now and then, every workload is judged ([`reconcile`]).
 
+mod adopted;
 pub mod adoption;
 mod ages;
 mod confirm;

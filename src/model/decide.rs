@@ -188,11 +188,14 @@ pub fn decide<'a>(
 
 /// Whether an `observed` is this workload's own, and not a copy that came with another's manifest.
 pub(super) fn belongs(observed: &Observed, subject: &Subject) -> bool {
+    is_own(observed, subject.uid, subject.created)
+}
+
+/// The same, of a workload with this uid that was created then, in unix seconds.
+pub(super) fn is_own(observed: &Observed, uid: &str, created: i64) -> bool {
     match observed.created_at {
-        Some(at) if observed.workload_uid.is_empty() => {
-            at.abs_diff(subject.created) <= CREATE_WINDOW.unsigned_abs()
-        }
-        _ => observed.workload_uid == subject.uid,
+        Some(at) if observed.lacks_uid() => at.abs_diff(created) <= CREATE_WINDOW.unsigned_abs(),
+        _ => observed.workload_uid == uid,
     }
 }
 
@@ -278,6 +281,8 @@ fn combine(
         return Decision::undecided(Undecided::Behind, unsure);
     }
     let formers = parts.formers(subject, before, restart);
+    // A restart reaches all pods, whichever were adopted.
+    let unexamined = !restart && !subject.examined && before.is_some_and(Observed::is_unexamined);
     let mut next = Observed {
         format: before.map_or(key.format(), |old| old.format),
         key_id: key.id().to_owned(),
@@ -300,6 +305,12 @@ fn combine(
     let next = match parts.fold {
         Fate::Kept(fold, now) if !restart => next.beside(&fold, &now, key, subject.uses),
         _ => next.fitted(key, subject.uses, &missing),
+    };
+    let next = if unexamined {
+        let at = before.and_then(|old| old.created_at);
+        next.unexamined(at.unwrap_or(subject.created))
+    } else {
+        next
     };
     // That what was former is gone is written with the next write, not by one of its own.
     let changed = match before {
@@ -343,6 +354,7 @@ pub fn restart_for(
     key: &DigestKey,
 ) -> Decision {
     let mut next = observed.clone();
+    (next.workload_uid, next.created_at) = (subject.uid.to_owned(), None);
     next.restarted_for = fresh(subject, Some(observed), observed, key);
     next.formers = subject.formers_after(observed, subject.formers(observed), true);
     Decision {

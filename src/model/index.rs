@@ -17,6 +17,7 @@ mod contents;
 mod judge;
 mod keys;
 mod namespace;
+mod orphaned;
 mod provided;
 mod selected;
 mod sources;
@@ -30,6 +31,7 @@ use std::{
 use self::{
     asked::Clock,
     namespace::{Namespace, Source, candidates, remembered},
+    orphaned::Orphaned,
     selected::Selected,
 };
 pub use self::{
@@ -60,6 +62,7 @@ pub struct Index {
     lists: provided::Lists,
     namespaces: HashMap<String, Namespace>,
     selected: Selected,
+    orphaned: Orphaned,
     /// Ids of digest keys that are known to be out of use.
     retired: BTreeSet<String>,
     conventions: Arc<Conventions>,
@@ -102,6 +105,7 @@ impl Index {
             lists: provided::Lists::default(),
             namespaces: HashMap::new(),
             selected: Selected::default(),
+            orphaned: Orphaned::default(),
             retired: BTreeSet::new(),
             conventions: Arc::default(),
             kinds: Kinds::default(),
@@ -187,17 +191,6 @@ impl Index {
         space.connect(&slot);
         seen.borrowers = self.lend(key);
         seen
-    }
-
-    /// Takes in that a workload is gone.
-    pub fn delete_workload(&mut self, key: &WorkloadKey) {
-        if let Some(space) = self.namespaces.get_mut(&key.namespace) {
-            let slot = (key.kind, key.name.clone());
-            space.disconnect(&slot);
-            space.workloads.remove(&slot);
-            space.borrowing.remove(&slot);
-        }
-        self.lend(key);
     }
 
     /// Whether what is known of a workload came after something that says otherwise was asked for.
@@ -303,6 +296,7 @@ impl Index {
 
     /// Forgets sources that were deleted long ago and are not used, and namespaces that are empty.
     pub fn expire(&mut self, now: i64) {
+        self.orphaned.expire(now);
         for space in self.namespaces.values_mut() {
             let Namespace { sources, users, .. } = space;
             sources.retain(|name, stored| match &stored.source {

@@ -5,9 +5,10 @@
 //! the controller and the command line cannot disagree. `tests/layers.rs` guards the boundary.
 //!
 //! Reading order: [`object`] (what is read of one), [`source`] (references), [`version`] (digests), [`observed`] (the annotation), [`policy`] (opt-in),
-//! [`workload`] (the table of kinds), [`mod@decide`] (the heart), [`stamp`] (the same heart at admission), [`patch`] (how
+//! [`workload`] (the table of kinds), [`mod@decide`] (the heart), [`stamp`] (the same heart at admission), [`adopted`] (pods that were there before their workload), [`patch`] (how
 //! a decision is written), [`provided`] (sources that many objects show), [`index`] (what is known right now).
 
+pub mod adopted;
 pub mod annotation;
 pub mod conventions;
 pub mod decide;

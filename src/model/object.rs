@@ -53,6 +53,7 @@ struct Meta {
     labels: Option<BTreeMap<String, String>>,
     annotations: Option<BTreeMap<String, String>>,
     owner_references: Option<Vec<OwnerReference>>,
+    finalizers: Option<Vec<String>>,
     managed_fields: Option<Vec<ManagedFields>>,
 }
 
@@ -235,6 +236,7 @@ impl From<Meta> for ObjectMeta {
             labels: meta.labels,
             annotations: meta.annotations,
             owner_references: meta.owner_references,
+            finalizers: meta.finalizers,
             managed_fields: managers
                 .map(|managers| managers.into_iter().map(ManagedFields::into).collect()),
             ..Self::default()

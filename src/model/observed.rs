@@ -27,6 +27,10 @@ pub const FORMAT: u64 = 1;
 /// The most bytes an `observed` annotation has.
 pub const LIMIT: usize = 16 * 1024;
 
+/// In the place of the workload's uid: nobody has looked yet which pods it adopted ([`super::adopted`]). An older release
+/// takes it for another workload's.
+pub const UNEXAMINED: &str = "?";
+
 /// What is known of a source's keys, by name; `*` is the whole object.
 pub type KeyMarks = LiteMap<String, Mark>;
 /// What is known of a workload's sources.
@@ -127,9 +131,9 @@ pub struct Observed {
     pub format: u64,
     /// Which digest key the digests were made with.
     pub key_id: String,
-    /// `metadata.uid` of the workload; empty at CREATE, where it is not known yet.
+    /// `metadata.uid` of the workload; empty at CREATE, where it is not known yet; [`UNEXAMINED`].
     pub workload_uid: String,
-    /// When it was made at CREATE, in unix seconds; `None` as soon as `workload_uid` is filled in.
+    /// When the workload was created, in unix seconds; `None` as soon as `workload_uid` is filled in.
     pub created_at: Option<i64>,
     /// Counts the writes, so that an old one that was put back is told from the newest.
     pub sequence: u64,
@@ -161,7 +165,27 @@ pub enum Reading {
 impl Observed {
     /// Whether it can be a workload's own, and not a copy of another's: it was made for its uid, or at a CREATE.
     pub fn is_of(&self, uid: &str) -> bool {
-        self.workload_uid.is_empty() || self.workload_uid == uid
+        self.lacks_uid() || self.workload_uid == uid
+    }
+
+    /// Whether the workload's uid is to be filled in.
+    pub fn lacks_uid(&self) -> bool {
+        self.workload_uid.is_empty() || self.is_unexamined()
+    }
+
+    /// Whether nobody has looked yet which pods the workload adopted, so that it says nothing about them.
+    pub fn is_unexamined(&self) -> bool {
+        self.workload_uid == UNEXAMINED
+    }
+
+    /// The same, where nobody has looked yet which pods the workload adopted that was created then, in unix seconds.
+    #[must_use]
+    pub fn unexamined(self, created: i64) -> Self {
+        Self {
+            workload_uid: UNEXAMINED.to_owned(),
+            created_at: Some(created),
+            ..self
+        }
     }
 
     /// The same without the former entries that do not count any more.

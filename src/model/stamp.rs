@@ -125,7 +125,8 @@ pub fn stamp_update<'a>(
     };
     let refolded = old_fold.is_some() && fitted(&next).fold.as_ref() != old_fold;
     let undone = before.is_some_and(|observed| subject.is_undone(observed));
-    if before.is_none() || advanced || refolded || undone {
+    let unexamined = before.is_some_and(Observed::is_unexamined);
+    if before.is_none() || advanced || refolded || undone || unexamined {
         next.restarted_for = fresh(subject, before, &next, key);
         next.formers = formers(true);
         next.entries.extend(pending);
@@ -168,7 +169,7 @@ pub fn stamp_create<'a>(
         entries, waiting, ..
     } = entries(subject, &Old::nothing(&none), live);
     let at = match present {
-        Some(Reading::Genuine(observed)) if observed.workload_uid.is_empty() => observed.created_at,
+        Some(Reading::Genuine(observed)) if observed.lacks_uid() => observed.created_at,
         _ => None,
     };
     let created_at = at

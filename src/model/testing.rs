@@ -167,6 +167,7 @@ pub(crate) struct World {
     /// By default somebody looked, and no pod uses anything that the template gained.
     pub(crate) ages: Option<Ages>,
     pub(crate) older: OlderPods,
+    pub(crate) unseen: bool,
 }
 
 impl World {
@@ -185,6 +186,7 @@ impl World {
             widened: None,
             ages: Some(Ages::new()),
             older: OlderPods::Gone,
+            unseen: false,
         }
     }
 
@@ -229,9 +231,11 @@ impl World {
                 ages: self.ages.as_ref(),
                 older: self.older,
                 formers_gone: false,
+                unseen: self.unseen,
                 outlive_marks: false,
             },
             sequence: 0,
+            examined: true,
         }
     }
 

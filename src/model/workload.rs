@@ -7,6 +7,7 @@ mod batch;
 mod kinds;
 mod marks;
 mod rollout;
+mod selector;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -22,6 +23,7 @@ pub use self::{
     },
     marks::{Marks, RestartBy},
     rollout::{OlderPods, Rollout, Stays},
+    selector::selector,
 };
 use super::{
     annotation::{
@@ -106,6 +108,9 @@ impl Borrowed {
     }
 }
 
+/// The finalizer by which the garbage collector is asked to leave behind what an object owns.
+const ORPHAN: &str = "orphan";
+
 /// Annotations by which people ask for something.
 pub type Asks = LiteMap<String, String>;
 
@@ -122,6 +127,8 @@ pub struct Workload {
     pub created: i64,
     /// `metadata.deletionTimestamp` is set.
     pub deleting: bool,
+    /// It is being deleted, and what it owns stays behind (`kubectl delete --cascade=orphan`).
+    pub orphans: bool,
     /// The owner that is its controller, as `Kind name`: what reroll wrote there would be reverted.
     pub controller: Option<String>,
     /// What people ask for: reroll's annotations but for those it writes itself.
@@ -185,6 +192,8 @@ impl Workload {
             generation: meta.generation.unwrap_or(0),
             created: seconds(meta.creation_timestamp.as_ref()),
             deleting: meta.deletion_timestamp.is_some(),
+            orphans: meta.deletion_timestamp.is_some()
+                && meta.finalizers.iter().flatten().any(|one| one == ORPHAN),
             controller: owner.map(|owner| format!("{} {}", owner.kind, owner.name)),
             restart_by: RestartBy::read(kind, &asks, object),
             standing: Standing::read(kind, object),

@@ -28,7 +28,8 @@ use super::{
     workloads::Write,
 };
 use crate::{
-    model::{SourceName, Version, version::key_of},
+    adoptable::{self, ONE_PAGE},
+    model::{SourceName, Version, adopted::Adoption, version::key_of},
     ops::metrics::labels::{SourceRead, Webhook},
     sources::read,
     state::State,
@@ -82,11 +83,14 @@ async fn admit_workload(Extract(admission): Extract<Admission>, body: Body) -> R
             return Ok((Answer::allow(uid, Vec::new()), operation, "ignored"));
         };
         let asked = admission.state.index().tick();
-        let reads = admission.read_sources(&write).await;
+        let (reads, adoption) = tokio::join!(
+            admission.read_sources(&write),
+            admission.find_adopted(&write)
+        );
         let admitted = {
             let index = admission.state.index();
             let read = index.overlay(write.namespace(), asked, &reads);
-            write.answer(&index, &read, admission.state.now())
+            write.answer(&index, &read, &adoption, admission.state.now())
         };
         let answer = Answer::allow(uid, admitted.warnings).with_patch(&admitted.patch);
         let outcome = if answer.patches() {
@@ -161,6 +165,29 @@ fn refuse_body(error: &BodyError) -> (Response, Operation, &'static str) {
 }
 
 impl Admission {
+    /// Looks for the pods that a new workload adopts, within the same budget; what does not come is left to the
+    /// controller.
+    async fn find_adopted(&self, write: &Write) -> Adoption {
+        let Some(adopter) = write.adopter() else {
+            return Adoption::None;
+        };
+        let found = adoptable::find(&self.client, adopter, ONE_PAGE);
+        let why = match tokio::time::timeout(self.get_budget, found).await {
+            Ok(Ok(adopted)) if adopted.pods.is_empty() => return Adoption::None,
+            Ok(Ok(adopted)) => return Adoption::Pods(adopted),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        tracing::debug!(
+            why,
+            kind = adopter.kind.kind,
+            namespace = write.namespace(),
+            name = adopter.name,
+            "left to the controller which pods a new workload adopts"
+        );
+        Adoption::Unknown
+    }
+
     /// Reads the sources that a write needs, side by side; those that do not come within the budget are left to memory.
     async fn read_sources(&self, write: &Write) -> Vec<(SourceName, Option<Version>)> {
         let (digest_key, conventions) = {

@@ -5,6 +5,8 @@
 //! [`Write::to_read`] names. Only a write that changes the template of an opted-in
 //! workload, or opts one in, reads any.
 
+mod created;
+
 use std::collections::BTreeSet;
 
 use kube::core::DynamicObject;
@@ -13,6 +15,7 @@ use serde_json::value::RawValue;
 use super::review::{Operation, Request};
 use crate::model::{
     Index, Kind, Observed, Policy, SourceName, WorkloadKey,
+    adopted::{Adopter, Adoption},
     annotation::{FIELD_MANAGER, RESTART_ON},
     decide::{Known, Outcome, Subject, decide},
     index::{Overlay, without_ignored},
@@ -21,7 +24,7 @@ use crate::model::{
     patch,
     policy::{Complaint, Defaults, OnAdopt, Selection},
     source::References,
-    stamp::{Own, Stamp, stamp_create, stamp_update},
+    stamp::{Own, Stamp, stamp_update},
     workload::{Standing, Workload, bare_template},
 };
 
@@ -39,6 +42,8 @@ pub struct Write {
     /// What the opt-in selects newly, where it changed and the template did not.
     widened: Option<BTreeSet<SourceName>>,
     template_changed: bool,
+    /// What its pods are known by, where it is new and may adopt some.
+    adopter: Option<Adopter>,
 }
 
 /// One of the two objects of a write.
@@ -146,6 +151,8 @@ impl Write {
             }
             None => (References::new(), None),
         };
+        let adopts = creates && new.workload.shape.template;
+        let adopter = adopts.then(|| Adopter::read(kind, &key.namespace, &object));
         Some(Self {
             key,
             old,
@@ -156,7 +163,13 @@ impl Write {
             old_uses,
             widened,
             template_changed,
+            adopter: adopter.flatten(),
         })
+    }
+
+    /// Whose pods are to be looked for: a new workload may adopt some.
+    pub fn adopter(&self) -> Option<&Adopter> {
+        self.adopter.as_ref().filter(|_| self.is_ours())
     }
 
     /// The sources whose versions of right now are needed.
@@ -171,8 +184,15 @@ impl Write {
         &self.key.namespace
     }
 
-    /// The patch and the warnings. `overlay`: sources as they were read just now; `now`: unix seconds.
-    pub fn answer(&self, index: &Index, overlay: &Overlay, now: i64) -> Admission {
+    /// The patch and the warnings. `overlay`: sources as they were read just now; `adoption`: what was found of
+    /// [`Self::adopter`]; `now`: unix seconds.
+    pub fn answer(
+        &self,
+        index: &Index,
+        overlay: &Overlay,
+        adoption: &Adoption,
+        now: i64,
+    ) -> Admission {
         let mut warnings: Vec<_> = self.complaints.iter().map(ToString::to_string).collect();
         if let (Some(owner), true) = (&self.new.workload.controller, self.policy.opted_in()) {
             warnings.push(format!(
@@ -183,7 +203,7 @@ impl Write {
         let to = if self.new.workload.controller.is_some() {
             self.new.own.clone()
         } else if self.policy.opted_in() {
-            self.kept(index, overlay, now, &mut warnings)
+            self.kept(index, overlay, adoption, now, &mut warnings)
         } else {
             self.opted_out(&mut warnings)
         };
@@ -224,7 +244,14 @@ impl Write {
         }
     }
 
-    fn kept(&self, index: &Index, overlay: &Overlay, now: i64, warnings: &mut Vec<String>) -> Own {
+    fn kept(
+        &self,
+        index: &Index,
+        overlay: &Overlay,
+        adoption: &Adoption,
+        now: i64,
+        warnings: &mut Vec<String>,
+    ) -> Own {
         let live = |source: &SourceName| {
             overlay
                 .get(source)
@@ -234,33 +261,7 @@ impl Write {
         let uses = without_ignored(&self.uses, &live);
         let old_uses = without_ignored(&self.old_uses, &live);
         let Some(old) = &self.old else {
-            let present = self
-                .new
-                .own
-                .observed
-                .as_ref()
-                .map(|text| Observed::read(text, index.key()));
-            // A copy of another's manifest: its pods were never restarted.
-            let own = Own {
-                last_restart: None,
-                restarted_at: None,
-                ..self.new.own.clone()
-            };
-            if !self.is_ours() {
-                return Own {
-                    observed: None,
-                    ..own
-                };
-            }
-            let mark = own.restarted_for.as_deref().unwrap_or_default();
-            let subject = self.subject(&self.new, &uses, &old_uses, index);
-            let mark = subject.restarted_for.map(|_| mark);
-            let subject = Subject {
-                restarted_for: mark,
-                ..subject
-            };
-            let stamp = stamp_create(&subject, present.as_ref(), &live, now, index.key());
-            return self.stamped(&own, mark, Some(stamp), index, warnings);
+            return self.created(index, &uses, &live, adoption, now, warnings);
         };
         let base = &old.own;
         if !self.is_ours() {
@@ -273,7 +274,8 @@ impl Write {
             index.effective(&self.key, &old.workload)
         };
         let known: Known = known.as_ref().into();
-        let subject = self.subject(old, &uses, &old_uses, index);
+        let examined = self.opts_in() || index.is_examined(&self.key, &old.workload);
+        let subject = self.subject(old, &uses, &old_uses, index, examined);
         if self.template_changed {
             let stamp = stamp_update(&subject, known, &live, index.key());
             return self.stamped(base, subject.restarted_for, stamp, index, warnings);
@@ -289,11 +291,11 @@ impl Write {
         match (decision.outcome, decision.next, known) {
             (_, _, Known::Newer | Known::UnknownKey | Known::OtherKey(_)) => base.clone(),
             (Outcome::Keep | Outcome::Record | Outcome::Wait, Some(next), _) => {
-                self.with_observed(base, &next, index)
+                self.with_observed(base, &examined_or_not(&subject, &next), index)
             }
             // What is to be restarted for stays as it was observed; the controller restarts.
             (_, _, Known::Observed(observed) | Known::Previous(observed)) => {
-                self.with_observed(base, observed, index)
+                self.with_observed(base, &examined_or_not(&subject, observed), index)
             }
             (_, _, Known::Nothing) => base.clone(),
         }
@@ -305,6 +307,7 @@ impl Write {
         uses: &'a References,
         old_uses: &'a References,
         index: &Index,
+        examined: bool,
     ) -> Subject<'a> {
         let old = self.old.as_ref().map(|old| &old.workload);
         Subject {
@@ -325,6 +328,7 @@ impl Write {
             // What the old object's status says: pods of the new template there are none yet.
             pods: index.pods_of(&self.key, &side.workload),
             sequence: old.map_or(0, |old| index.sequence_of(&self.key, old)),
+            examined,
         }
     }
 
@@ -356,7 +360,7 @@ impl Write {
         }
         // Pods of this template see what changed, and no others: it bears the mark, see `model::workload::Marks`.
         Own {
-            restarted_for: Some(stamp.restarted_for),
+            restarted_for: Some(stamp.restarted_for).filter(|mark| !mark.is_empty()),
             restarted_at: None,
             ..own
         }
@@ -375,6 +379,14 @@ impl Write {
             base.clone()
         }
     }
+}
+
+/// The same, saying so where nobody knows which pods the workload adopted.
+fn examined_or_not(subject: &Subject, observed: &Observed) -> Observed {
+    if subject.examined || observed.is_unexamined() {
+        return observed.clone();
+    }
+    observed.clone().unexamined(subject.created)
 }
 
 impl Side {

@@ -10,6 +10,7 @@ use reroll::{
     model::{
         Conventions, DigestKey, Index, Observed, SourceKey, SourceKind, SourceName, Version,
         WorkloadKey,
+        adopted::Adoption,
         index::just_read,
         observed::Reading,
         policy::IgnoredKinds,
@@ -93,7 +94,7 @@ impl Known {
             })
             .collect();
         let now = reroll::state::system_clock()().as_second();
-        let admitted = write.answer(&index, &just_read(&reads), now);
+        let admitted = write.answer(&index, &just_read(&reads), &Adoption::None, now);
         let mut expected = object.clone();
         json_patch::patch(&mut expected, &admitted.patch).unwrap();
         expected

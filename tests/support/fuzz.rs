@@ -15,6 +15,7 @@ use reroll::{
     model::{
         DigestKey, Index, Observed, Policy, SourceKey, SourceKind, SourceName, Version,
         WorkloadKey,
+        adopted::Adoption,
         annotation::RESTART_ON,
         index::just_read,
         observed::Reading,
@@ -98,7 +99,7 @@ pub fn review(data: &[u8]) {
 fn mutate(request: &Request) -> Option<Value> {
     let index = STATE.index();
     let write = Write::read(request, &index, &STATE.own_user)?;
-    let admitted = write.answer(&index, &just_read(&[]), NOW);
+    let admitted = write.answer(&index, &just_read(&[]), &Adoption::None, NOW);
     let mut object: Value = serde_json::from_str(request.object?.get()).ok()?;
     if let Err(error) = json_patch::patch(&mut object, &admitted.patch) {
         panic!("{error}: {} on {object}", json!(admitted.patch));

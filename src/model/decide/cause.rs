@@ -17,7 +17,8 @@ pub enum CauseKind {
     Deleted,
     /// The pod template was taken back behind the webhook.
     RolledBack,
-    /// Written after the current revision was made, found at adoption with `on-adopt: restart`.
+    /// Written after the current revision was made, found at adoption with `on-adopt: restart`; or after pods were made
+    /// that the workload adopted.
     Outdated,
 }
 

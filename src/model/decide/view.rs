@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use litemap::LiteMap;
 
 use crate::model::{
-    observed::{Formers, Observed, Reading, Templates},
+    observed::{Formers, Note, Observed, Reading, Templates},
     policy::Policy,
     source::{References, SourceName},
     version::{Shows, Version},
@@ -103,6 +103,8 @@ pub struct Subject<'a> {
     pub pods: Pods<'a>,
     /// What a first `observed` counts on from: no sequence number of this workload was ever higher.
     pub sequence: u64,
+    /// Whether it is known which pods it adopted when it was created, and what they have.
+    pub examined: bool,
 }
 
 /// What is known of a workload's pods.
@@ -116,6 +118,9 @@ pub struct Pods<'a> {
     pub older: OlderPods,
     /// None of an older template was left at some time since the former entries were written.
     pub formers_gone: bool,
+    /// Some of an older template were left when this process first saw the workload, and are still: there may have been
+    /// templates that nobody saw.
+    pub unseen: bool,
     /// Those of an older template can come back under a new mark: an Argo Rollout goes on serving with its stable ones.
     pub outlive_marks: bool,
 }
@@ -128,6 +133,7 @@ impl Pods<'_> {
             ages: None,
             older: workload.older_pods,
             formers_gone: false,
+            unseen: false,
             outlive_marks: kind.means == Means::RestartAt,
         }
     }
@@ -167,7 +173,13 @@ impl Subject<'_> {
 
     /// What pods have before a write of the template: what was observed, and what they gained without being recorded.
     pub(in crate::model) fn before_write(&self, observed: &Observed) -> Observed {
-        observed.of_template(self.formers(observed), self.templates.before)
+        let held = observed.of_template(self.formers(observed), self.templates.before);
+        let unseen = self.pods.unseen && !self.pods.older.are_gone();
+        let note = if unseen { Note::Unseen } else { Note::Nothing };
+        Observed {
+            formers: held.formers.noting(note),
+            ..held
+        }
     }
 
     /// Whether somebody took back what `observed` says of it.

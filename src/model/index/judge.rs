@@ -292,11 +292,12 @@ impl Index {
 
     /// What is known of the pods of a workload that somebody shows.
     pub fn pods_of(&self, key: &WorkloadKey, shown: &Workload) -> Pods<'static> {
-        let known = self.workload(key).filter(|known| {
-            known.workload.uid == shown.uid && known.workload.observed == shown.observed
-        });
+        let known = self.workload(key);
+        let known = known.filter(|known| known.workload.uid == shown.uid);
+        let same_text = known.filter(|known| known.workload.observed == shown.observed);
         Pods {
-            formers_gone: known.is_some_and(Tracked::are_formers_gone),
+            formers_gone: same_text.is_some_and(Tracked::are_formers_gone),
+            unseen: known.is_some_and(Tracked::is_unseen),
             ..Pods::of(key.kind, shown)
         }
     }
@@ -338,6 +339,7 @@ impl Index {
             widened: None,
             pods: Pods::of(key.kind, workload),
             sequence: 0,
+            examined: true,
         };
         let stamp = stamp_create(&subject, None, &live, now, &self.key);
         Some(stamp.observed.print(&self.key))

@@ -14,6 +14,7 @@ mod asked;
 mod edges;
 mod memory;
 mod order;
+mod orphaned;
 
 use super::super::{
     annotation::{LAST_RESTART, OBSERVED, RESTART_ON},

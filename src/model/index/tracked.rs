@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::asked::{Tick, Told};
 use crate::model::{
-    decide::{Ages, Pods, Subject},
+    decide::{Ages, Pods, Subject, is_own},
     observed::{Entry, Observed, Reading, Templates},
     policy::{Complaint, Defaults, Policy},
     source::{References, SourceName},
@@ -43,10 +43,14 @@ pub struct Tracked {
     uses_before: Option<Box<References>>,
     /// No pod of an older template was left at some time since the former entries were written.
     formers_gone: bool,
+    /// As of [`Pods::unseen`].
+    unseen: bool,
     /// When it was learned.
     pub(super) told: Told,
     /// When its annotation became known as it is.
     pub(super) read_at: Tick,
+    /// Whether it is known which pods it adopted when it was created: somebody looked, or `observed` says so.
+    pub(super) examined: bool,
 }
 
 impl Tracked {
@@ -59,6 +63,8 @@ impl Tracked {
     ) -> Self {
         let before = before.filter(|known| known.workload.uid == workload.uid);
         let told = before.as_ref().map(|known| known.told).unwrap_or_default();
+        let older_are_left = !workload.older_pods.are_gone();
+        let unseen = older_are_left && before.as_ref().is_none_or(|known| known.unseen);
         let (policy, complaints) = Policy::of(&workload, defaults);
         let mut void = before.as_ref().and_then(|known| known.void.clone());
         if !policy.opted_in() {
@@ -77,8 +83,10 @@ impl Tracked {
                 widened: None,
                 uses_before: None,
                 formers_gone: false,
+                unseen,
                 told,
                 read_at: Tick::default(),
+                examined: before.is_some_and(|known| known.examined),
             };
         }
         let text = workload
@@ -120,6 +128,16 @@ impl Tracked {
         let uses_before = same_template
             .filter(|known| same_uses.is_none() && known.policy.opted_in())
             .map(|known| Box::new(known.uses().clone()));
+        // What opts in later is adopted afresh, whatever its pods are.
+        let opts_in = |known: &Self| {
+            !known.policy.opted_in() && known.workload.resource_version < workload.resource_version
+        };
+        let examined = before
+            .as_ref()
+            .is_some_and(|known| known.examined || opts_in(known))
+            || reading
+                .as_ref()
+                .is_some_and(|read| examined(read, &workload));
         let was_gone = before.as_ref().is_some_and(|known| known.formers_gone);
         let remembered = before.and_then(|known| known.memory);
         let memory = follow_memory(remembered, reading, before_that, &workload.uid);
@@ -139,8 +157,10 @@ impl Tracked {
             widened,
             uses_before,
             formers_gone,
+            unseen,
             told,
             read_at,
+            examined,
         }
     }
 
@@ -157,6 +177,11 @@ impl Tracked {
     pub(super) fn forget(&mut self) {
         (self.memory, self.written, self.void) = (None, None, None);
         (self.started, self.ages, self.formers_gone) = (None, None, false);
+    }
+
+    /// Whether it is known which pods it adopted when it was created, as far as its kind adopts any.
+    pub(super) fn is_examined(&self, kind: Kind) -> bool {
+        self.examined || !kind.adopts_pods() || !self.workload.shape.template
     }
 
     /// Whether this text was read before, and what it says, or something newer, is remembered.
@@ -206,10 +231,17 @@ impl Tracked {
                 started: self.started,
                 ages: self.ages.as_deref(),
                 formers_gone: self.formers_gone,
+                unseen: self.unseen,
                 ..Pods::of(kind, &self.workload)
             },
             sequence: self.sequence(),
+            examined: self.examined,
         }
+    }
+
+    /// Whether there may have been templates that nobody saw.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.unseen
     }
 
     /// Whether no pod of an older template was left at some time since the former entries were written.
@@ -261,7 +293,7 @@ impl Tracked {
     }
 
     /// No sequence number of this workload was ever higher: each write of its `observed` was a write of the cluster.
-    pub(super) fn sequence(&self) -> u64 {
+    pub fn sequence(&self) -> u64 {
         self.written
             .unwrap_or(0)
             .max(self.workload.resource_version)
@@ -288,10 +320,24 @@ impl Tracked {
         match &self.memory {
             Some(Reading::Genuine(observed) | Reading::Previous(observed)) => {
                 let text = observed.print(key);
-                (self.workload.observed.as_ref() != Some(&text)).then_some(Some(text))
+                let differs = self.workload.observed.as_ref() != Some(&text);
+                // Once somebody has looked, another text is to be written.
+                let unexamined = observed.is_unexamined() && !self.examined;
+                (differs || unexamined).then_some(Some(text))
             }
             _ => None,
         }
+    }
+}
+
+/// Whether somebody knew which pods the workload adopted when this was written.
+pub(super) fn examined(reading: &Reading, workload: &Workload) -> bool {
+    match reading {
+        Reading::Genuine(read) | Reading::Previous(read) | Reading::OtherKey(read) => {
+            is_own(read, &workload.uid, workload.created) && !read.is_unexamined()
+        }
+        Reading::Newer(_) => true,
+        Reading::Foreign => false,
     }
 }
 

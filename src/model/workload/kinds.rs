@@ -191,6 +191,13 @@ impl WorkloadKind {
         }))
     }
 
+    /// Whether its controller takes over pods that were there before it, as far as anybody can tell: those of kinds
+    /// whose revisions are not known cannot be told.
+    pub fn adopts_pods(&self) -> bool {
+        let revisions = [Revisions::ReplicaSets, Revisions::ControllerRevisions];
+        self.revisions.is_some_and(|own| revisions.contains(&own))
+    }
+
     /// `apps/v1`
     pub fn api_version(&self) -> String {
         if self.group.is_empty() {

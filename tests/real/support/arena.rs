@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Secret};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
-    core::{ApiResource, GroupVersionKind},
+    core::{ApiResource, GroupVersionKind, TypeMeta},
 };
 use serde_json::{Value, json};
 
@@ -108,6 +108,19 @@ impl Arena {
         let row =
             ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural);
         Api::namespaced_with(self.client.clone(), &self.namespace, &row)
+    }
+
+    /// What objects of a kind say that they are; those of a list do not.
+    pub fn types(&self, kind: &str) -> TypeMeta {
+        let api_version = match kind {
+            "Secret" | "ConfigMap" | "Pod" | "Node" => "v1",
+            "CronJob" | "Job" => "batch/v1",
+            _ => "apps/v1",
+        };
+        TypeMeta {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+        }
     }
 
     /// Creates any object from a manifest.

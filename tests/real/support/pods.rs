@@ -24,6 +24,8 @@ const HOLD: &str = "hold";
 /// this is compared with the last write of a Secret exactly.
 pub struct Pods {
     born: Arc<Mutex<BTreeMap<String, u64>>>,
+    /// The `app` label of each, and what names its revision, but for those of Deployments.
+    apps: Arc<Mutex<BTreeMap<String, (String, String)>>>,
     _watch: JoinSet<()>,
 }
 
@@ -34,7 +36,8 @@ impl Pods {
         let listed = Arc::new(Mutex::new(false));
         let mut watch = JoinSet::new();
         let api = Api::<Pod>::namespaced(arena.client.clone(), &arena.namespace);
-        let (all, done) = (Arc::clone(&born), Arc::clone(&listed));
+        let apps: Arc<Mutex<BTreeMap<String, (String, String)>>> = Arc::default();
+        let (all, done, labels) = (Arc::clone(&born), Arc::clone(&listed), Arc::clone(&apps));
         watch.spawn(async move {
             let mut events = watcher(api, watcher::Config::default())
                 .default_backoff()
@@ -54,6 +57,11 @@ impl Pods {
                     _ => continue,
                 };
                 let uid = pod.uid().unwrap();
+                if let Some(app) = pod.labels().get("app") {
+                    let revision = pod.labels().get("controller-revision-hash");
+                    let made = (app.clone(), revision.cloned().unwrap_or_default());
+                    labels.lock().unwrap().insert(uid.clone(), made);
+                }
                 all.lock().unwrap().entry(uid).or_insert(first_seen);
             }
         });
@@ -63,8 +71,17 @@ impl Pods {
         .await;
         Self {
             born,
+            apps,
             _watch: watch,
         }
+    }
+
+    /// The revisions of all pods with this `app` label that there have ever been, one for each pod.
+    #[allow(dead_code, reason = "only the tests of pods that are left behind ask")]
+    pub fn ever(&self, app: &str) -> Vec<String> {
+        let apps = self.apps.lock().unwrap();
+        let own = apps.values().filter(|(one, _)| one == app);
+        own.map(|(_, revision)| revision.clone()).collect()
     }
 
     /// Waits until a workload's rollout is complete, and gives the resourceVersion at which its oldest pod was created.

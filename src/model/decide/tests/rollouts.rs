@@ -63,6 +63,8 @@ struct Cluster {
     observed: Option<Observed>,
     generation: i64,
     webhook: bool,
+    /// There were older pods when reroll came back, and are still.
+    unseen: bool,
     restarts: usize,
     /// A source was written since the controller last looked, or the webhook was away.
     stirred: bool,
@@ -93,6 +95,7 @@ impl Cluster {
             observed: None,
             generation: 1,
             webhook: true,
+            unseen: false,
             restarts: 0,
             stirred: false,
         };
@@ -202,6 +205,8 @@ impl Cluster {
             self.template.mark.clone_from(&before.mark);
             let mut world = self.world();
             world.older = older;
+            self.unseen &= !older.are_gone();
+            world.unseen = self.unseen;
             world.template_before = Some(Self::references(&before.uses));
             if before.uses != self.template.uses {
                 let observed = self.observed.clone().unwrap();
@@ -224,6 +229,7 @@ impl Cluster {
 
     /// Gives whether anything was done.
     fn judge(&mut self) -> bool {
+        self.unseen &= !self.older().are_gone();
         let mut world = self.world();
         world.ages = Some(self.ages());
         let known = self.observed.clone();
@@ -273,6 +279,7 @@ impl Cluster {
             Event::Complete => self.complete(),
             Event::Judge => drop(self.judge()),
             Event::Webhook(up) => {
+                self.unseen |= *up && !self.webhook && !self.older().are_gone();
                 self.webhook = *up;
                 self.stirred = true;
             }

@@ -1,0 +1,287 @@
+//! What a workload that is created adopts: pods that were there before it (`kubectl delete --cascade=orphan` and made
+//! again; a restore).
+//!
+//! Those are pods that match its selector and have no controller, or whose `ReplicaSet` matches and has none. A
+//! neighbour's pods have one; so have those that the garbage collector still has to take (`kubectl replace --force`).
+//!
+//! They carry the mark of the template that they were made of. So what they have is what a genuine `observed` with that
+//! very mark says ([`Adopted::said`]), whichever copy of it is left. Without one, times tell ([`judge`]): a source that was
+//! written later than they were made is one that they have not read. A time shows a write and no removal of a key; equal
+//! seconds are not later, for a rollout that changes both is one second's work.
+//!
+//! Invariants: only pods that stay are judged ([`Adopted::that_stay`]), for Kubernetes replaces the others by itself; and what was not found out is said in `observed` ([`super::observed::UNEXAMINED`]), so that a crash
+//! does not make it true.
+
+mod judge;
+mod stamp;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use kube::core::{DynamicObject, Selector};
+
+pub use self::{
+    judge::{Judged, judge},
+    stamp::{Adoption, stamp_adopting},
+};
+use super::{
+    annotation::{OBSERVED, RESTARTED_FOR},
+    observed::{Observed, Reading},
+    workload::{Kind, Revisions, selector},
+};
+
+/// The labels that tell the pods of a `ReplicaSet` from those of its neighbours: a Deployment's and a Rollout's.
+const HASHES: [&str; 2] = ["pod-template-hash", "rollouts-pod-template-hash"];
+/// The annotations that number the `ReplicaSet`s of one workload: a Deployment's and a Rollout's.
+pub const REVISIONS: [&str; 2] = [
+    "deployment.kubernetes.io/revision",
+    "rollout.argoproj.io/revision",
+];
+/// The label that names the revision of a pod of a `StatefulSet` or `DaemonSet`.
+pub const REVISION_HASH: &str = "controller-revision-hash";
+
+/// The annotation by which a `DaemonSet` counts its templates, and the label by which its pods carry the number.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+const POD_TEMPLATE_GENERATION: &str = "pod-template-generation";
+
+/// A workload, as far as it matters for what it adopts.
+#[derive(Clone, Debug)]
+pub struct Adopter {
+    /// Its kind.
+    pub kind: Kind,
+    /// `metadata.namespace`
+    pub namespace: String,
+    /// `metadata.name`; `None` where the API server is to make one.
+    pub name: Option<String>,
+    /// What selects its pods.
+    pub selector: Selector,
+    /// Of a `DaemonSet`, which template since its creation it has. Its controller takes pods that carry this number for
+    /// those of the template, whatever they were made of, and numbers begin at 1 again.
+    template_generation: Option<i64>,
+    /// `None` while it is being created.
+    born: Option<Born>,
+}
+
+/// What a workload got when it was created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Born {
+    /// `metadata.uid`
+    uid: String,
+    /// `metadata.creationTimestamp`, unix seconds.
+    created: i64,
+}
+
+/// A pod that was there before the workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// The mark of the template that it was made of; empty for none.
+    pub mark: String,
+    /// `metadata.creationTimestamp`, unix seconds.
+    pub created: i64,
+    /// The revision that it is of: its `ReplicaSet`'s number, or its own label.
+    pub revision: String,
+    /// No change of the template that came with the creation replaces it.
+    pub stays: bool,
+}
+
+/// The pods that a workload adopts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Adopted {
+    /// Each of them.
+    pub pods: Vec<Pod>,
+    /// The texts of `observed` that their `ReplicaSet`s have copies of.
+    pub copies: Vec<String>,
+}
+
+impl Adopter {
+    /// Reads an object: one that exists, or that is being created, which has no uid yet. `None` where nothing selects its
+    /// pods, or its kind adopts none.
+    pub fn read(kind: Kind, namespace: &str, object: &DynamicObject) -> Option<Self> {
+        let meta = &object.metadata;
+        let numbered = || {
+            let annotations = meta.annotations.as_ref();
+            let number = annotations.and_then(|all| all.get(TEMPLATE_GENERATION)?.parse().ok());
+            // Admission sees a new one before it gets its number.
+            number.unwrap_or(1).max(1)
+        };
+        let born = |uid: &String| Born {
+            uid: uid.clone(),
+            created: created(meta),
+        };
+        let selector = selector(kind, object).filter(|_| kind.adopts_pods())?;
+        Some(Self {
+            kind,
+            namespace: namespace.to_owned(),
+            name: meta.name.clone(),
+            selector,
+            template_generation: (kind.kind == "DaemonSet").then(numbered),
+            born: meta.uid.as_ref().filter(|uid| !uid.is_empty()).map(born),
+        })
+    }
+
+    /// What it adopts, of those that its selector selects. `sets`: `ReplicaSet`s, of kinds that have such.
+    pub fn adopts(&self, sets: &[ObjectMeta], pods: &[ObjectMeta]) -> Adopted {
+        if self.kind.revisions == Some(Revisions::ReplicaSets) {
+            self.through(sets, pods)
+        } else {
+            self.directly(pods)
+        }
+    }
+
+    fn through(&self, sets: &[ObjectMeta], pods: &[ObjectMeta]) -> Adopted {
+        let sets: Vec<_> = sets.iter().filter(|set| self.takes(set)).collect();
+        let by_uid: BTreeMap<_, _> = sets
+            .iter()
+            .filter_map(|set| Some((set.uid.as_deref()?, *set)))
+            .collect();
+        let hashes: BTreeSet<_> = sets.iter().filter_map(|set| hash(set)).collect();
+        let of_set = |pod: &ObjectMeta| match controller(pod) {
+            Some(owner) => by_uid.get(owner.uid.as_str()).copied(),
+            // A restore makes pods before their ReplicaSets.
+            None => hash(pod)
+                .filter(|of_pod| hashes.contains(of_pod))
+                .and_then(|of_pod| sets.iter().find(|set| hash(set) == Some(of_pod)))
+                .copied(),
+        };
+        let revision = |set: &ObjectMeta| {
+            let all = set.annotations.as_ref();
+            let number = REVISIONS.iter().find_map(|key| all?.get(*key));
+            number.cloned().unwrap_or_default()
+        };
+        let pods = pods.iter().filter(|pod| self.is_older(pod));
+        Adopted {
+            pods: pods
+                .filter_map(|pod| Some(self.pod(pod, revision(of_set(pod)?))))
+                .collect(),
+            copies: sets
+                .iter()
+                .filter_map(|set| set.annotations.as_ref()?.get(OBSERVED).cloned())
+                .collect(),
+        }
+    }
+
+    fn directly(&self, pods: &[ObjectMeta]) -> Adopted {
+        let ordinal = |pod: &ObjectMeta| {
+            let name = pod.name.as_deref()?.rsplit_once('-')?;
+            (Some(name.0) == self.name.as_deref() && name.1.parse::<u32>().is_ok()).then_some(())
+        };
+        // A StatefulSet takes only pods that are called as its own are.
+        let named = |pod: &ObjectMeta| self.kind.kind != "StatefulSet" || ordinal(pod).is_some();
+        let revision = |pod: &ObjectMeta| {
+            let label = pod.labels.as_ref().and_then(|all| all.get(REVISION_HASH));
+            label.cloned().unwrap_or_default()
+        };
+        let taken = |pod: &&ObjectMeta| self.takes(pod) && named(pod);
+        Adopted {
+            pods: pods
+                .iter()
+                .filter(taken)
+                .map(|pod| self.pod(pod, revision(pod)))
+                .collect(),
+            copies: Vec::new(),
+        }
+    }
+
+    /// Whether it takes an object over, or took it over that was made before it.
+    pub fn takes(&self, object: &ObjectMeta) -> bool {
+        let may = match (controller(object), &self.born) {
+            (None, _) => true,
+            (Some(owner), Some(born)) => owner.uid == born.uid,
+            (Some(_), None) => false,
+        };
+        may && self.is_older(object)
+    }
+
+    fn pod(&self, pod: &ObjectMeta, revision: String) -> Pod {
+        let mark = pod
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(RESTARTED_FOR));
+        let labels = pod.labels.as_ref();
+        let generation = labels.and_then(|all| all.get(POD_TEMPLATE_GENERATION)?.parse().ok());
+        Pod {
+            mark: mark.cloned().unwrap_or_default(),
+            created: created(pod),
+            revision,
+            stays: generation.is_some() && generation == self.template_generation,
+        }
+    }
+
+    fn is_older(&self, object: &ObjectMeta) -> bool {
+        let born = self.born.as_ref();
+        object.deletion_timestamp.is_none()
+            && born.is_none_or(|born| created(object) < born.created)
+    }
+}
+
+impl Adopted {
+    /// The mark of the template that the pods were last made of: that of what is `remembered` of the workload before,
+    /// where a pod carries it, else the youngest pod's. `None` where there are no pods.
+    pub fn mark(&self, remembered: Option<&Reading>) -> Option<&str> {
+        let last = remembered.and_then(observed_in);
+        let last =
+            last.and_then(|last| self.pods.iter().find(|pod| pod.mark == last.restarted_for));
+        let youngest = || self.pods.iter().max_by_key(|pod| pod.created);
+        Some(&last.or_else(youngest)?.mark)
+    }
+
+    /// Those that Kubernetes does not replace by itself, where the template has this mark and, as far as that is known,
+    /// is this revision.
+    #[must_use]
+    pub fn that_stay(self, mark: &str, revision: Option<&str>) -> Self {
+        let current =
+            |pod: &Pod| pod.mark == mark && revision.is_none_or(|current| pod.revision == current);
+        let stays = |pod: &Pod| pod.stays || current(pod);
+        Self {
+            pods: self.pods.into_iter().filter(stays).collect(),
+            ..self
+        }
+    }
+
+    /// When the oldest of them was made, in unix seconds; `None` where there is none.
+    pub fn oldest(&self) -> Option<i64> {
+        self.pods.iter().map(|pod| pod.created).min()
+    }
+
+    /// The first of several that says what the pods have, all of which carry this mark. Where some carry another,
+    /// nothing does.
+    pub fn said<'a>(
+        &self,
+        mark: &str,
+        readings: impl IntoIterator<Item = &'a Reading>,
+    ) -> Option<&'a Reading> {
+        if self.pods.iter().any(|pod| pod.mark != mark) {
+            return None;
+        }
+        let says =
+            |observed: &Observed| observed.restarted_for == mark && !observed.is_unexamined();
+        let mut readings = readings.into_iter();
+        readings.find(|reading| observed_in(reading).is_some_and(says))
+    }
+}
+
+fn controller(object: &ObjectMeta) -> Option<&OwnerReference> {
+    let mut owners = object.owner_references.iter().flatten();
+    owners.find(|owner| owner.controller == Some(true))
+}
+
+fn created(object: &ObjectMeta) -> i64 {
+    let at: Option<&Time> = object.creation_timestamp.as_ref();
+    at.map_or(0, |at| at.0.as_second())
+}
+
+fn hash(object: &ObjectMeta) -> Option<&str> {
+    let labels = object.labels.as_ref()?;
+    let label = HASHES.iter().find_map(|key| labels.get(*key));
+    label.map(String::as_str)
+}
+
+fn observed_in(reading: &Reading) -> Option<&Observed> {
+    match reading {
+        Reading::Genuine(observed) | Reading::Previous(observed) => Some(observed),
+        Reading::OtherKey(_) | Reading::Newer(_) | Reading::Foreign => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

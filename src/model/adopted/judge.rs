@@ -1,0 +1,152 @@
+//! What follows for adopted pods: as for any workload, from what they were started with, as far as that is known.
+
+use super::observed_in;
+use crate::model::{
+    decide::{Ages, CauseKind, Decision, Known, Lookup, Pods, Subject, decide},
+    fold::Fold,
+    observed::{Entries, Entry, Formers, Mark, Observed, Reading},
+    source::{References, SourceName, Usage},
+    version::{Digest, DigestKey, Version},
+};
+
+/// What follows for adopted pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// As for any workload.
+    pub decision: Decision,
+    /// What the pods were started with, as far as known.
+    pub before: Observed,
+}
+
+/// Decides for adopted pods, the oldest of which was made then. The subject's mark is theirs; `said`: what is known of
+/// them ([`super::Adopted::said`]). Without a uid, the subject is being created.
+pub fn judge<'a>(
+    subject: &Subject,
+    oldest: i64,
+    said: Option<&Reading>,
+    live: &dyn Fn(&SourceName) -> Lookup<'a>,
+    key: &DigestKey,
+) -> Judged {
+    let known = said.and_then(observed_in);
+    let mut before = Observed {
+        format: known.map_or(key.format(), |known| known.format),
+        key_id: known.map_or_else(|| key.id().to_owned(), |known| known.key_id.clone()),
+        workload_uid: subject.uid.to_owned(),
+        created_at: subject.uid.is_empty().then_some(subject.created),
+        sequence: 0,
+        restarted_for: subject.restarted_for.unwrap_or_default().to_owned(),
+        entries: Entries::new(),
+        fold: known.and_then(|known| fold_that_counts(known, subject.uses, oldest, live, key)),
+        formers: Formers::none(),
+    };
+    let mut late = Vec::new();
+    for (source, usage) in subject.uses {
+        let entry = known.and_then(|known| known.entries.get(source));
+        let folded = entry.is_none() && before.fold.is_some();
+        let entry = match (entry, live(source)) {
+            (Some(entry), Lookup::Present { version, .. }) => {
+                entry_that_counts(entry, version, oldest)
+            }
+            (Some(entry), _) => Some(entry.clone()),
+            (None, Lookup::Present { version, .. })
+                if !folded && source.kind.is_one_object() && version.written > oldest =>
+            {
+                late.push(source.clone());
+                Some(unread(version, usage))
+            }
+            (None, _) => None,
+        };
+        before
+            .entries
+            .extend(entry.map(|entry| (source.clone(), entry)));
+    }
+    let known = match said {
+        Some(Reading::Previous(_)) => Known::Previous(&before),
+        _ => Known::Observed(&before),
+    };
+    // What nothing is said of was compared with the age of the pods here.
+    let nothing_new = Ages::new();
+    let subject = Subject {
+        pods: Pods {
+            ages: Some(&nothing_new),
+            ..subject.pods
+        },
+        ..*subject
+    };
+    let mut decision = decide(&subject, known, live, key);
+    for cause in &mut decision.causes {
+        if cause
+            .source
+            .as_ref()
+            .is_some_and(|source| late.contains(source))
+        {
+            // Which keys were written, no time tells.
+            (cause.kind, cause.uids) = (CauseKind::Outdated, None);
+            cause.keys.clear();
+        }
+    }
+    Judged { decision, before }
+}
+
+/// The entry, if pods that were made then can have what it says: those that were made after the live source was cannot
+/// have read its predecessor. Another uid may come from another cluster, whose resourceVersions say nothing here.
+fn entry_that_counts(entry: &Entry, live: &Version, oldest: i64) -> Option<Entry> {
+    let other = |uid: &str| uid != live.uid;
+    let read = live.written <= oldest;
+    match entry {
+        Entry::Seen { uid, .. } | Entry::Deleted { uid, .. } if other(uid) && read => None,
+        Entry::Unknown | Entry::Waiting if read => None,
+        Entry::Seen { uid, marks, .. } if other(uid) => Some(Entry::Seen {
+            uid: uid.clone(),
+            resource_version: 0,
+            marks: marks.clone(),
+        }),
+        other => Some(other.clone()),
+    }
+}
+
+/// The same for entries that were folded: they count together, as a fold does.
+fn fold_that_counts<'a>(
+    known: &Observed,
+    uses: &References,
+    oldest: i64,
+    live: &dyn Fn(&SourceName) -> Lookup<'a>,
+    key: &DigestKey,
+) -> Option<Fold> {
+    let fold = known.fold.as_ref()?;
+    let (mut now, mut folded) = (Entries::new(), References::new());
+    let mut read = true;
+    for (source, usage) in uses {
+        if known.entries.contains_key(source) {
+            continue;
+        }
+        folded.insert(source.clone(), usage.clone());
+        if let Lookup::Present { version, .. } = live(source) {
+            read &= version.written <= oldest;
+            now.insert(source.clone(), Entry::of(version, usage));
+        }
+    }
+    let same_objects = Fold::of(key, &now, &folded).uids == fold.uids;
+    (same_objects || !read).then(|| fold.clone())
+}
+
+/// The entry of pods that were made before the source was written: its data is other than what they have read.
+fn unread(live: &Version, usage: &Usage) -> Entry {
+    match Entry::of(live, usage) {
+        Entry::Seen { uid, marks, .. } => {
+            let other = |mark: &Mark| match mark {
+                Mark::Seen(_) => Mark::Seen(Digest::CHANGED),
+                Mark::Waiting | Mark::Unknown => *mark,
+            };
+            Entry::Seen {
+                uid,
+                resource_version: 0,
+                marks: marks
+                    .iter()
+                    .map(|(key, mark)| (key.clone(), other(mark)))
+                    .collect(),
+            }
+        }
+        absent => absent,
+    }
+}

@@ -1,0 +1,118 @@
+//! What admission writes into a workload that adopts pods.
+
+use super::{Adopted, judge};
+use crate::model::{
+    Cause,
+    decide::{CREATE_WINDOW, Lookup, Outcome, Subject},
+    observed::{Observed, Reading},
+    source::SourceName,
+    stamp::{Stamp, stamp_create},
+    version::DigestKey,
+};
+
+/// What is known of the pods that a new workload adopts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Adoption {
+    /// There are none.
+    #[default]
+    None,
+    /// Nobody could say in time: the controller finds out.
+    Unknown,
+    /// These.
+    Pods(Adopted),
+}
+
+/// The stamp for a workload that is created and adopts what `adoption` says, and why its pods are replaced at once. Its
+/// mark becomes that of the pods, so that nothing rolls for its absence; or a fresh one where they are behind.
+///
+/// `remembered`: what was last known of a workload of that name that was deleted and left its pods; `present`: what the
+/// request has, which the webhook may have stamped in the same request.
+pub fn stamp_adopting<'a>(
+    subject: &Subject,
+    adoption: &Adoption,
+    remembered: Option<&Reading>,
+    present: Option<&Reading>,
+    live: &dyn Fn(&SourceName) -> Lookup<'a>,
+    now: i64,
+    key: &DigestKey,
+) -> (Stamp, Vec<Cause>) {
+    let created = |mark: Option<&str>| {
+        let subject = Subject {
+            restarted_for: mark,
+            ..*subject
+        };
+        stamp_create(&subject, present, live, now, key)
+    };
+    let unexamined = |stamp: Stamp| Stamp {
+        observed: stamp.observed.unexamined(now),
+        ..stamp
+    };
+    let adopted = match adoption {
+        Adoption::None => return (created(subject.restarted_for), Vec::new()),
+        Adoption::Unknown => return (unexamined(created(subject.restarted_for)), Vec::new()),
+        Adoption::Pods(adopted) => adopted,
+    };
+    let own = subject.restarted_for.unwrap_or_default();
+    // It may have a fresh mark from the first time that it was asked for in this request.
+    let fresh = is_stamped(present, own, now);
+    let found = adopted.mark(remembered).filter(|_| {
+        let stays = adopted.pods.iter().any(|pod| pod.mark == own || pod.stays);
+        stays || !fresh
+    });
+    let Some(mark) = found else {
+        return (created(subject.restarted_for), Vec::new());
+    };
+    let adopted = adopted.clone().that_stay(mark, None);
+    let oldest = adopted.oldest().unwrap_or(now);
+    let copies: Vec<_> = adopted
+        .copies
+        .iter()
+        .map(|text| Observed::read(text, key))
+        .collect();
+    let said = adopted.said(mark, remembered.into_iter().chain(&copies).chain(present));
+    let subject = Subject {
+        uid: "",
+        created: now,
+        restarted_for: Some(mark),
+        ..*subject
+    };
+    let held = adopted.pods.iter().any(|pod| pod.stays);
+    let judged = judge(&subject, oldest, said, live, key);
+    let kept = |observed: Observed| {
+        let stamp = created(Some(mark));
+        let observed = Observed {
+            workload_uid: String::new(),
+            created_at: stamp.observed.created_at,
+            sequence: 0,
+            ..observed
+        };
+        let observed = observed.fitted(key, subject.uses, &judged.decision.missing);
+        Stamp {
+            observed,
+            restarted_for: mark.to_owned(),
+            waiting: judged.decision.missing.clone(),
+        }
+    };
+    match (judged.decision.outcome, judged.decision.next) {
+        (Outcome::Undecided(_), _) | (_, None) => (unexamined(created(Some(mark))), Vec::new()),
+        // It stays pending; or it is left to the controller, whose restart comes after the creation.
+        (Outcome::Restart, Some(_)) if subject.policy.suspend || held => {
+            (kept(judged.before), Vec::new())
+        }
+        (Outcome::Restart, Some(next)) => {
+            (created(Some(&next.restarted_for)), judged.decision.causes)
+        }
+        (Outcome::Keep | Outcome::Record | Outcome::Wait, Some(next)) => (kept(next), Vec::new()),
+    }
+}
+
+/// Whether the webhook has stamped it in this request, with this mark.
+fn is_stamped(present: Option<&Reading>, mark: &str, now: i64) -> bool {
+    let Some(Reading::Genuine(observed)) = present else {
+        return false;
+    };
+    let at = observed.created_at.filter(|_| observed.lacks_uid());
+    at.is_some_and(|at| at.abs_diff(now) <= CREATE_WINDOW.unsigned_abs())
+        && observed.restarted_for == mark
+        && !mark.is_empty()
+}

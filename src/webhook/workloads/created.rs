@@ -1,0 +1,63 @@
+//! What a workload that is created carries: the versions of this moment, or of the pods that it adopts.
+
+use super::Write;
+use crate::model::{
+    Index, Observed, SourceName,
+    adopted::{Adoption, stamp_adopting},
+    decide::{Lookup, Subject},
+    source::References,
+    stamp::Own,
+};
+
+impl Write {
+    /// What a new workload carries.
+    pub(super) fn created<'a>(
+        &self,
+        index: &Index,
+        uses: &References,
+        live: &dyn Fn(&SourceName) -> Lookup<'a>,
+        adoption: &Adoption,
+        now: i64,
+        warnings: &mut Vec<String>,
+    ) -> Own {
+        let present = self.new.own.observed.as_ref();
+        let present = present.map(|text| Observed::read(text, index.key()));
+        // A copy of another's manifest: its pods were never restarted.
+        let own = Own {
+            last_restart: None,
+            restarted_at: None,
+            ..self.new.own.clone()
+        };
+        if !self.is_ours() {
+            return Own {
+                observed: None,
+                ..own
+            };
+        }
+        let none = References::new();
+        let subject = self.subject(&self.new, uses, &none, index, true);
+        let mark = own.restarted_for.as_deref().unwrap_or_default();
+        let mark = subject.restarted_for.map(|_| mark);
+        let subject = Subject {
+            restarted_for: mark,
+            ..subject
+        };
+        let remembered = index.left_behind(&self.key, "");
+        let (stamp, behind) = stamp_adopting(
+            &subject,
+            adoption,
+            remembered,
+            present.as_ref(),
+            live,
+            now,
+            index.key(),
+        );
+        if let Some(cause) = behind.first() {
+            let spoken = self.key.spoken();
+            warnings.push(format!(
+                "reroll: {spoken} adopts pods that were started before: {cause}; they are replaced"
+            ));
+        }
+        self.stamped(&own, mark, Some(stamp), index, warnings)
+    }
+}

@@ -1,0 +1,464 @@
+//! Workloads that are made again over pods of before: `kubectl delete --cascade=orphan`, a restore.
+//!
+//! They adopt the pods. Where a Secret changed in between the pods are replaced, once; where nothing did, none is.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{ResourceExt, api::DeleteParams};
+use serde_json::{Value, json};
+
+use crate::{
+    proxy::{Fault, FaultProxy, Matcher, Rule},
+    support::{Arena, KINDS, Pods, RESTART_ON, Recorder, env, eventually, running},
+};
+
+/// Where the manifest comes from that a workload is made of again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Manifest {
+    /// As it was written first.
+    Git,
+    /// As it was in the cluster, with all annotations.
+    Export,
+}
+
+/// What happens to the Secret in between.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Change {
+    None,
+    Updated,
+    Recreated,
+    /// A label, by the one who wrote the data: a time that is later, of the same data.
+    Labelled,
+}
+
+/// One workload's story.
+#[derive(Clone, Copy)]
+struct Story {
+    name: &'static str,
+    manifest: Manifest,
+    change: Change,
+    /// reroll had restarted it before.
+    earlier: bool,
+    /// Its template is another when it is made again.
+    edited: bool,
+    annotations: &'static [(&'static str, &'static str)],
+}
+
+const AUTO: &[(&str, &str)] = &[(RESTART_ON, "auto")];
+const ON_ADOPT: &[(&str, &str)] = &[(RESTART_ON, "auto"), ("reroll.dev/on-adopt", "restart")];
+const SUSPENDED: &[(&str, &str)] = &[(RESTART_ON, "auto"), ("reroll.dev/suspend", "true")];
+
+const fn story(name: &'static str, manifest: Manifest, change: Change, earlier: bool) -> Story {
+    Story {
+        name,
+        manifest,
+        change,
+        earlier,
+        edited: false,
+        annotations: AUTO,
+    }
+}
+
+impl Story {
+    const fn edited(self) -> Self {
+        Self {
+            edited: true,
+            ..self
+        }
+    }
+
+    const fn asks(self, annotations: &'static [(&'static str, &'static str)]) -> Self {
+        Self {
+            annotations,
+            ..self
+        }
+    }
+
+    fn is_held(&self) -> bool {
+        self.annotations == SUSPENDED
+    }
+
+    fn named(&self, kind: &str) -> String {
+        format!("{}-{}", self.name, kind.to_lowercase())
+    }
+}
+
+use Change::{Labelled, None as Nothing, Recreated, Updated};
+use Manifest::{Export, Git};
+
+/// A story; how often the template of a Deployment or `StatefulSet` changes after the creation, and that of a `DaemonSet`;
+/// and how often the pods are replaced.
+///
+/// Where a `DaemonSet` is as many templates old as the pods say that they are, which begins at 1 again, Kubernetes keeps
+/// the pods whatever the template is. So what follows cannot be in the write that creates it.
+type Row = (Story, usize, usize, usize);
+
+/// The webhook looks, and puts what follows into the very write that creates the workload.
+const WITH_THE_WEBHOOK: [Row; 15] = [
+    (story("git", Git, Nothing, false), 0, 0, 0),
+    (story("git-upd", Git, Updated, false), 0, 1, 1),
+    (story("git-rec", Git, Recreated, false), 0, 1, 1),
+    (story("git-old", Git, Nothing, true), 0, 0, 0),
+    (story("git-old-upd", Git, Updated, true), 0, 0, 1),
+    (story("git-old-label", Git, Labelled, true), 0, 0, 0),
+    (story("exp", Export, Nothing, false), 0, 0, 0),
+    (story("exp-upd", Export, Updated, false), 0, 1, 1),
+    (story("exp-old", Export, Nothing, true), 0, 0, 0),
+    (story("exp-old-rec", Export, Recreated, true), 0, 1, 1),
+    (story("edit-upd", Git, Updated, false).edited(), 0, 1, 1),
+    (
+        story("adopt-old", Git, Nothing, true).asks(ON_ADOPT),
+        0,
+        0,
+        0,
+    ),
+    (
+        story("adopt-upd", Git, Updated, false).asks(ON_ADOPT),
+        0,
+        1,
+        1,
+    ),
+    (
+        story("held-upd", Git, Updated, false).asks(SUSPENDED),
+        0,
+        0,
+        0,
+    ),
+    (
+        story("held-old-rec", Git, Recreated, true).asks(SUSPENDED),
+        0,
+        0,
+        0,
+    ),
+];
+
+/// A mark that is lost has Kubernetes replace the pods; then there is nothing left to do. Else reroll restarts.
+const WITHOUT: [Row; 16] = [
+    (story("git", Git, Nothing, false), 0, 0, 0),
+    (story("git-upd", Git, Updated, false), 1, 1, 1),
+    (story("git-rec", Git, Recreated, false), 1, 1, 1),
+    (story("git-old", Git, Nothing, true), 0, 0, 1),
+    (story("git-old-upd", Git, Updated, true), 0, 0, 1),
+    (story("git-old-rec", Git, Recreated, true), 0, 0, 1),
+    (story("exp", Export, Nothing, false), 0, 0, 0),
+    (story("exp-upd", Export, Updated, false), 1, 1, 1),
+    (story("exp-old", Export, Nothing, true), 0, 0, 0),
+    (story("exp-old-label", Export, Labelled, true), 0, 0, 0),
+    (story("exp-old-rec", Export, Recreated, true), 1, 1, 1),
+    (story("edit-upd", Git, Updated, false).edited(), 0, 1, 1),
+    (story("edit-exp", Export, Updated, true).edited(), 0, 1, 1),
+    (
+        story("adopt-old", Git, Nothing, true).asks(ON_ADOPT),
+        0,
+        0,
+        1,
+    ),
+    (
+        story("adopt-upd", Git, Updated, false).asks(ON_ADOPT),
+        1,
+        1,
+        1,
+    ),
+    (
+        story("held-upd", Export, Updated, false).asks(SUSPENDED),
+        0,
+        0,
+        0,
+    ),
+];
+
+#[tokio::test]
+async fn with_the_webhook() {
+    let arena = Arena::new("orphan-webhook").await;
+    let reroll = arena.patient(arena.reroll()).await;
+    let pods = Pods::watch(&arena).await;
+    let (before, recorder) = arena.leave_pods(&WITH_THE_WEBHOOK, &pods).await;
+    arena.make_again(&WITH_THE_WEBHOOK, &before).await;
+    arena
+        .expect_rows(&WITH_THE_WEBHOOK, &before, &pods, &recorder)
+        .await;
+    drop(reroll);
+}
+
+#[tokio::test]
+async fn without_webhook() {
+    let arena = Arena::new("orphan-alone").await;
+    let reroll = arena.reroll().without_webhook().start().await;
+    let pods = Pods::watch(&arena).await;
+    let (before, recorder) = arena.leave_pods(&WITHOUT, &pods).await;
+    arena.make_again(&WITHOUT, &before).await;
+    arena.expect_rows(&WITHOUT, &before, &pods, &recorder).await;
+    drop(reroll);
+}
+
+#[tokio::test]
+async fn while_it_is_away() {
+    let arena = Arena::new("orphan-away").await;
+    // Its webhook's registration stays behind, as that of a chart would.
+    let reroll = arena.patient(arena.reroll()).await;
+    let pods = Pods::watch(&arena).await;
+    let before = arena.run_all(&WITHOUT, &pods).await;
+    let builder = reroll.builder();
+    reroll.kill();
+    arena.leave_all(&WITHOUT).await;
+    arena.make_again(&WITHOUT, &before).await;
+    let reroll = builder.start().await;
+    let recorder = arena.record().await;
+    arena.expect_rows(&WITHOUT, &before, &pods, &recorder).await;
+    drop(reroll);
+}
+
+/// The webhook has no answer in time, and leaves it to the controller; the template keeps what it came with.
+const TOO_LATE: [Row; 4] = [
+    (story("git", Git, Nothing, false), 0, 0, 0),
+    (story("git-upd", Git, Updated, false), 1, 1, 1),
+    (story("exp-old", Export, Nothing, true), 0, 0, 0),
+    (story("exp-old-upd", Export, Updated, true), 1, 1, 1),
+];
+
+#[tokio::test]
+async fn with_a_webhook_that_cannot_look_in_time() {
+    let arena = Arena::new("orphan-late").await;
+    let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
+    let builder = arena.reroll().kubeconfig(proxy.kubeconfig());
+    let reroll = builder.flag("--get-budget", "250ms").start().await;
+    let pods = Pods::watch(&arena).await;
+    let (before, recorder) = arena.leave_pods(&TOO_LATE, &pods).await;
+    for list in ["/pods", "/replicasets"] {
+        let slow = Fault::DelayRequest(Duration::from_secs(1));
+        proxy.add(Rule::new(Matcher::any().path_contains(list), slow));
+    }
+    arena.make_again(&TOO_LATE, &before).await;
+    arena
+        .expect_rows(&TOO_LATE, &before, &pods, &recorder)
+        .await;
+    drop(reroll);
+}
+
+impl Arena {
+    /// Every workload runs, and those that are to have been restarted before were. Gives the manifests to make them of
+    /// again.
+    async fn run_all(&self, rows: &[Row], pods: &Pods) -> Vec<Before> {
+        let all = || {
+            rows.iter()
+                .flat_map(|(story, ..)| KINDS.map(|kind| (story, kind)))
+        };
+        for (story, kind) in all() {
+            let name = story.named(kind);
+            self.secret(&name, &[("k", "one")]).await;
+            self.create(&manifest(kind, &name)).await;
+        }
+        let mut oldest = Vec::new();
+        for (story, kind) in all() {
+            let name = story.named(kind);
+            oldest.push(pods.oldest(self, kind, &name).await);
+            self.adopted(kind, &name).await;
+        }
+        self.a_second_passes().await;
+        for (story, kind) in all().filter(|(story, _)| story.earlier) {
+            self.update_secret(&story.named(kind), &[("k", "zero")])
+                .await;
+        }
+        let mut before = Vec::new();
+        for ((story, kind), oldest) in all().zip(oldest) {
+            let name = story.named(kind);
+            if story.earlier {
+                eventually(&format!("{kind} {name} has restarted"), async || {
+                    (pods.oldest(self, kind, &name).await > oldest).then_some(())
+                })
+                .await;
+            }
+            before.push(self.before(story, kind, pods).await);
+        }
+        self.a_second_passes().await;
+        before
+    }
+
+    async fn before(&self, story: &Story, kind: &str, pods: &Pods) -> Before {
+        let name = story.named(kind);
+        let mut again = match story.manifest {
+            Git => manifest(kind, &name),
+            Export => exported(serde_json::to_value(self.get(kind, &name).await).unwrap()),
+        };
+        for (key, value) in story.annotations {
+            again["metadata"]["annotations"][*key] = json!(value);
+        }
+        if story.edited {
+            again["spec"]["template"]["spec"]["containers"][0]["image"] =
+                json!("registry.example/app:2");
+        }
+        Before {
+            manifest: again,
+            uids: self.pod_uids(&name).await,
+            revisions: self.revisions(&name).await,
+            ever: pods.ever(&name),
+        }
+    }
+
+    /// [`Self::run_all`] and [`Self::leave_all`], with a recorder of what comes then.
+    async fn leave_pods(&self, rows: &[Row], pods: &Pods) -> (Vec<Before>, Recorder) {
+        let before = self.run_all(rows, pods).await;
+        self.leave_all(rows).await;
+        (before, self.record().await)
+    }
+
+    /// Every workload is deleted without its pods, and its Secret changes as its story tells.
+    async fn leave_all(&self, rows: &[Row]) {
+        for (story, ..) in rows {
+            for kind in KINDS {
+                self.orphan(kind, &story.named(kind)).await;
+            }
+        }
+        for (story, ..) in rows {
+            for name in KINDS.map(|kind| story.named(kind)) {
+                match story.change {
+                    Nothing => {}
+                    Updated => self.update_secret(&name, &[("k", "two")]).await,
+                    Recreated => self.recreate_secret(&name, &[("k", "one")]).await,
+                    Labelled => {
+                        let label = json!({ "metadata": { "labels": { "l": "1" } } });
+                        self.patch("Secret", &name, label).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn make_again(&self, rows: &[Row], before: &[Before]) {
+        let all = rows.iter().flat_map(|_| KINDS).zip(before);
+        join_all(all.map(|(_, before)| self.create(&before.manifest))).await;
+    }
+
+    /// Every row: its template has changed so often since it was made again, and its pods were replaced so often.
+    async fn expect_rows(&self, rows: &[Row], before: &[Before], pods: &Pods, recorder: &Recorder) {
+        let all = || rows.iter().flat_map(|row| KINDS.map(|kind| (row, kind)));
+        // What is held stays as the webhook wrote it, before there was a uid.
+        for ((story, ..), kind) in all().filter(|((story, ..), _)| !story.is_held()) {
+            self.adopted(kind, &story.named(kind)).await;
+        }
+        recorder.settle(self).await;
+        for ((story, ..), kind) in all() {
+            pods.oldest(self, kind, &story.named(kind)).await;
+        }
+        recorder.settle(self).await;
+        let mut wrong = Vec::new();
+        for (((story, others, of_daemon_set, rollouts), kind), before) in all().zip(before) {
+            let name = story.named(kind);
+            let templates = if kind == "DaemonSet" {
+                of_daemon_set
+            } else {
+                others
+            };
+            let found = (
+                recorder.rollouts(kind, &name),
+                self.replaced(kind, &name, before, pods).await,
+            );
+            if found != (*templates, Some(*rollouts)) {
+                wrong.push(format!(
+                    "{name}: (template, pods) {found:?}, not {templates} and {rollouts}"
+                ));
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    /// How often all pods were replaced; `None` where that is no number. By uid, each of them; but for `StatefulSet`s by
+    /// revision: a simulated node that is busy deletes a pod again when another has its name by then.
+    async fn replaced(
+        &self,
+        kind: &str,
+        name: &str,
+        before: &Before,
+        pods: &Pods,
+    ) -> Option<usize> {
+        let ever = pods.ever(name);
+        if kind == "StatefulSet" {
+            let new: BTreeSet<_> = ever
+                .iter()
+                .filter(|one| !before.ever.contains(*one))
+                .collect();
+            let now = self.revisions(name).await;
+            let another = now != before.revisions;
+            // A lost mark leads back to the first revision.
+            let once = now.len() == 1 && new.len() <= usize::from(another);
+            return once.then_some(usize::from(another));
+        }
+        let kept = self.pod_uids(name).await.intersection(&before.uids).count();
+        let (had, made) = (before.uids.len(), ever.len() - before.ever.len());
+        match (kept, made % had) {
+            (0, 0) if made > 0 => Some(made / had),
+            _ if kept == had && made == 0 => Some(0),
+            _ => None,
+        }
+    }
+
+    async fn revisions(&self, app: &str) -> BTreeSet<String> {
+        let pods = self.pods(app).await;
+        let revision = |pod: &Pod| pod.labels().get("controller-revision-hash").cloned();
+        pods.iter().filter_map(revision).collect()
+    }
+
+    pub async fn pod_uids(&self, app: &str) -> BTreeSet<String> {
+        let pods = self.pods(app).await;
+        pods.iter().filter_map(ResourceExt::uid).collect()
+    }
+
+    /// `kubectl delete --cascade=orphan`
+    async fn orphan(&self, kind: &str, name: &str) {
+        let api = self.api(kind);
+        api.delete(name, &DeleteParams::orphan()).await.unwrap();
+        eventually(&format!("{kind} {name} is gone"), async || {
+            api.get_opt(name).await.unwrap().is_none().then_some(())
+        })
+        .await;
+    }
+
+    /// Times are whole seconds: what is written from now on is later than all pods that there are.
+    pub async fn a_second_passes(&self) {
+        let name = "clock";
+        let written = async || {
+            let params = DeleteParams::default();
+            drop(self.api("ConfigMap").delete(name, &params).await);
+            let made = self.config_map(name, &[]).await;
+            made.metadata.creation_timestamp.unwrap().0.as_second()
+        };
+        let first = written().await;
+        eventually("a second has passed", async || {
+            (written().await > first).then_some(())
+        })
+        .await;
+    }
+}
+
+/// What a workload is made of again, and its pods until then.
+struct Before {
+    manifest: Value,
+    uids: BTreeSet<String>,
+    /// Their revisions, but for a Deployment's.
+    revisions: BTreeSet<String>,
+    /// The revisions of all pods that there had been by then.
+    ever: Vec<String>,
+}
+
+/// A workload that runs.
+fn manifest(kind: &str, name: &str) -> Value {
+    running(kind, name, AUTO, env(name, "k"))
+}
+
+/// As it is kept outside of the cluster.
+pub fn exported(mut object: Value) -> Value {
+    for field in [
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+        "generation",
+        "managedFields",
+        "ownerReferences",
+    ] {
+        object["metadata"].as_object_mut().unwrap().remove(field);
+    }
+    object.as_object_mut().unwrap().remove("status");
+    object
+}
