@@ -17,13 +17,13 @@ use crate::{
 };
 
 const LEASE: Duration = Duration::from_secs(3);
-const WENT_BACK: &str = "reroll_history_went_back_total";
+pub const WENT_BACK: &str = "reroll_history_went_back_total";
 
 /// Workloads of each fate: of each kind two.
 const EACH: usize = 6;
 
 /// All but etcd that keeps something of it in memory.
-const COMPONENTS: [&str; 4] = [
+pub const COMPONENTS: [&str; 4] = [
     "kube-apiserver",
     "kube-controller-manager",
     "kube-scheduler",
@@ -207,7 +207,7 @@ async fn all<'a, F: Future<Output = ()>>(subjects: &'a [Subject], act: impl Fn(&
 }
 
 /// A backup of etcd, as `etcdctl snapshot save` makes it.
-async fn backup(cluster: &'static Cluster) -> PathBuf {
+pub async fn backup(cluster: &'static Cluster) -> PathBuf {
     let url = cluster.etcd_url().unwrap().parse().unwrap();
     let etcd = Client::try_from(Config::new(url)).unwrap();
     let request = Request::post("/v3/maintenance/snapshot").body(b"{}".to_vec());
@@ -226,7 +226,7 @@ async fn backup(cluster: &'static Cluster) -> PathBuf {
 }
 
 /// Restores a backup; what else is named is restarted, too.
-async fn restore(cluster: &'static Cluster, backup: PathBuf, bumped: bool, others: &[&str]) {
+pub async fn restore(cluster: &'static Cluster, backup: PathBuf, bumped: bool, others: &[&str]) {
     for component in others.iter().copied().chain(["etcd"]) {
         cluster.kill_component(component).unwrap();
     }

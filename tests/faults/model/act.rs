@@ -1,5 +1,7 @@
 //! Does through the API what was drawn, as kubectl would.
 
+use std::collections::BTreeSet;
+
 use kube::{
     ResourceExt as _,
     api::{DynamicObject, ListParams, PostParams},
@@ -7,9 +9,9 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    manifest,
+    manifest, pods,
     rules::Data,
-    steps::Step,
+    steps::{Back, Step},
     world::{Opt, Workload, World, Write},
 };
 use crate::support::{Arena, RESTART_ON, eventually};
@@ -25,6 +27,10 @@ pub enum Outcome {
     Made(Opt),
     /// `kubectl get -o yaml` gave this.
     Got(Value),
+    /// It was written like this, and of its pods these run on.
+    Hangs(Write, BTreeSet<String>),
+    /// It was made again with this opt-in, over these pods.
+    Adopts(Opt, BTreeSet<String>),
 }
 
 /// Does it.
@@ -32,16 +38,19 @@ pub async fn act(arena: &Arena, world: &World, step: &Step) -> Outcome {
     match step.target() {
         Ok(source) => {
             let source = &world.sources[source];
+            if let Step::Later(.., workload) = step {
+                pods::a_later_second(arena, &world.workloads[*workload].name).await;
+            }
             write_source(arena, source.kind, &source.name, step).await;
             Outcome::Done
         }
-        Err(workload) => write_workload(arena, &world.workloads[workload], step).await,
+        Err(workload) => write_workload(arena, world, &world.workloads[workload], step).await,
     }
 }
 
 async fn write_source(arena: &Arena, kind: &str, name: &str, step: &Step) {
     match step {
-        Step::Set(_, key, Some(value)) => {
+        Step::Set(_, key, Some(value)) | Step::Later(_, key, value, _) => {
             arena.set(kind, name, key, &format!("{key}-{value}")).await;
         }
         Step::Set(_, key, None) => arena.unset(kind, name, key).await,
@@ -69,7 +78,7 @@ pub async fn create(arena: &Arena, kind: &str, name: &str, data: &Data) {
     arena.source(kind, name, &data).await;
 }
 
-async fn write_workload(arena: &Arena, workload: &Workload, step: &Step) -> Outcome {
+async fn write_workload(arena: &Arena, world: &World, workload: &Workload, step: &Step) -> Outcome {
     let (kind, name) = (workload.kind, workload.name.as_str());
     let patch = async |change: Value| {
         let before = arena.get(kind, name).await;
@@ -116,7 +125,31 @@ async fn write_workload(arena: &Arena, workload: &Workload, step: &Step) -> Outc
             arena.create(&made).await;
             Outcome::Made(manifest::opt(&original))
         }
-        Step::Undo(_) => undo(arena, name).await,
+        Step::Undo(_) => undo(arena, name, false).await,
+        Step::Hang(_, references) => pods::hang(arena, world, workload, references).await,
+        Step::Back(_, way) => {
+            let outcome = match (way, kind) {
+                (Back::Apply, _) => pods::apply_first(arena, world, workload).await,
+                (Back::Undo, "Deployment") => undo(arena, name, true).await,
+                (Back::Undo, _) => pods::undo_set(arena, name).await,
+            };
+            pods::free(arena, kind, name).await;
+            outcome
+        }
+        Step::Gain(_, reference) => pods::gain(arena, world, workload, reference).await,
+        Step::Orphan(_, manifest, between) => {
+            let between = async {
+                if let Some(step) = between {
+                    // It is done to a source.
+                    Box::pin(act(arena, world, step)).await;
+                }
+            };
+            pods::orphan(arena, workload, *manifest, between).await
+        }
+        Step::PutBack(_) => {
+            pods::put_back(arena, workload).await;
+            Outcome::Done
+        }
         other => unreachable!("{other:?} is done to a source"),
     }
 }
@@ -134,8 +167,9 @@ async fn replace(arena: &Arena, kind: &str, name: &str, manifest: &Value) {
     .await;
 }
 
-/// `kubectl rollout undo`. What it brings back is read off the same `ReplicaSet`.
-async fn undo(arena: &Arena, name: &str) -> Outcome {
+/// `kubectl rollout undo`. What it brings back is read off the same `ReplicaSet`. `other`: also where that is of other
+/// references.
+async fn undo(arena: &Arena, name: &str, other: bool) -> Outcome {
     let before = eventually(&format!("Deployment {name} is observed"), async || {
         let object = arena.get("Deployment", name).await;
         let observed = object.data["status"]["observedGeneration"].as_i64();
@@ -158,7 +192,8 @@ async fn undo(arena: &Arena, name: &str) -> Outcome {
     after["spec"]["template"] = previous.data["spec"]["template"].clone();
     after["metadata"]["annotations"] = json!(previous.annotations());
     let write = manifest::write(&before, &after);
-    if write.same {
+    let spec = |object: &Value| object["spec"]["template"]["spec"].clone();
+    if write.same || (!other && spec(&after) != spec(&before.data)) {
         return Outcome::Done;
     }
     let workload = format!("deployment/{name}");

@@ -64,7 +64,8 @@ pub fn first(world: &World, made: &Workload) -> Value {
     let with_pods_or_not = if made.running { running } else { workload };
     let mut manifest = with_pods_or_not(made.kind, &made.name, &annotations, pod);
     if made.running && made.kind != "DaemonSet" {
-        manifest["spec"]["replicas"] = json!(1);
+        // Of a StatefulSet whose rollout hangs one pod is left.
+        manifest["spec"]["replicas"] = json!(if made.kind == "StatefulSet" { 2 } else { 1 });
     }
     manifest
 }

@@ -22,8 +22,12 @@
 //!   to a workload whose source was absent when its template was last written is not looked at.
 
 mod act;
+mod chains;
+mod fates;
 mod history;
 mod manifest;
+mod pods;
+mod restored;
 mod rounds;
 mod rules;
 mod steps;
@@ -36,30 +40,36 @@ use fastrand::Rng;
 use futures::{StreamExt as _, stream};
 
 use self::{
-    history::History,
     rules::{Live, Policy},
     steps::{Draw, During, KEYS},
     storm::{Watches, storm},
     world::{Opt, Reference, Source, Workload, World},
 };
-use crate::{
-    MACHINE,
-    support::{Arena, Pods},
-    variable,
-};
+use crate::{MACHINE, support::Arena, variable};
 
-const WORKLOADS: usize = 1000;
-const SOURCES: usize = 300;
+/// How much there is of everything.
+#[derive(Clone, Copy)]
+struct Size {
+    workloads: usize,
+    sources: usize,
+    /// How many of the last workloads have pods.
+    running: usize,
+    /// How many things are done in a round.
+    in_a_round: usize,
+}
+
+const LARGE: Size = Size {
+    workloads: 1000,
+    sources: 300,
+    running: 45,
+    in_a_round: 100,
+};
 /// The first sources have many users.
 const SHARED: usize = 3;
-/// How many of the last workloads have pods.
-const RUNNING: usize = 45;
-/// How many things are done in a round.
-const IN_A_ROUND: usize = 100;
 /// How many rounds until a storm.
 const UNTIL_A_STORM: usize = 6;
 
-/// Says the seed when the test fails.
+/// Where everything comes from that is drawn. Says the seed when the test fails.
 struct Seed(u64);
 
 impl Drop for Seed {
@@ -70,39 +80,50 @@ impl Drop for Seed {
     }
 }
 
+impl Seed {
+    fn draw() -> Self {
+        let seed = Self(variable("REROLL_SEED").unwrap_or_else(|| fastrand::u32(..).into()));
+        eprintln!("REROLL_SEED={}", seed.0);
+        seed
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_workloads_do_what_the_model_says() {
-    let seed = Seed(variable("REROLL_SEED").unwrap_or_else(|| fastrand::u32(..).into()));
-    eprintln!("REROLL_SEED={}", seed.0);
+    let seed = Seed::draw();
     let rounds = variable("REROLL_MODEL_ROUNDS").unwrap_or(UNTIL_A_STORM as u64);
     let mut rng = Rng::with_seed(seed.0);
     let mut world = World::default();
-    draw_sources(&mut world, &mut rng);
-    let planned = draw_workloads(&world, &mut rng);
+    draw_sources(&mut world, &mut rng, LARGE);
+    let planned = draw_workloads(&world, &mut rng, LARGE);
 
     let _machine = MACHINE.read().await;
     let arena = Arena::new("model").await;
     let began = Instant::now();
-    let watches = Watches {
-        recorder: arena.record().await,
-        history: History::start(&arena),
-        pods: Pods::watch(&arena).await,
-    };
+    let watches = Watches::start(&arena).await;
     create_sources(&arena, &world).await;
     // Half of them are there before reroll is.
-    let (before, after) = planned.split_at(WORKLOADS / 2);
+    let (before, after) = planned.split_at(LARGE.workloads / 2);
     create(&arena, &mut world, before).await;
     let mut reroll = rounds::start(&arena, arena.reroll()).await;
     create(&arena, &mut world, after).await;
-    rounds::expect(&arena, &world, &watches.recorder, "after creation").await;
+    rounds::expect(&arena, &mut world, &watches, "after creation").await;
     eprintln!("created after {:?}", began.elapsed());
     for number in 1..=usize::try_from(rounds).unwrap() {
-        reroll = one_round(&arena, &mut world, &mut rng, &watches, reroll, number).await;
+        reroll = one_round(
+            &arena,
+            &mut world,
+            &mut rng,
+            &watches,
+            reroll,
+            (number, LARGE),
+        )
+        .await;
         eprintln!("round {number} after {:?}", began.elapsed());
         if number % UNTIL_A_STORM == 0 {
             let size = (number, 40, 3);
             reroll = storm(&arena, &mut world, &mut rng, &watches, reroll, size).await;
-            rounds::expect(&arena, &world, &watches.recorder, "after a storm").await;
+            rounds::expect(&arena, &mut world, &watches, "after a storm").await;
             eprintln!("storm {number} after {:?}", began.elapsed());
         }
     }
@@ -114,7 +135,7 @@ async fn one_round(
     rng: &mut Rng,
     watches: &Watches,
     reroll: crate::support::Reroll,
-    number: usize,
+    (number, size): (usize, Size),
 ) -> crate::support::Reroll {
     let during = if number.is_multiple_of(3) {
         During::Kill
@@ -131,14 +152,14 @@ async fn one_round(
         count: u32::try_from(number).unwrap() * 10_000,
         prefix: "copy".to_owned(),
     };
-    let reroll = rounds::round(arena, world, &mut draw, reroll, IN_A_ROUND).await;
+    let reroll = rounds::round(arena, world, &mut draw, reroll, size.in_a_round).await;
     let what = format!("round {number}, {during:?}");
-    rounds::expect(arena, world, &watches.recorder, &what).await;
+    rounds::expect(arena, world, watches, &what).await;
     reroll
 }
 
-fn draw_sources(world: &mut World, rng: &mut Rng) {
-    for number in 0..SOURCES {
+fn draw_sources(world: &mut World, rng: &mut Rng, size: Size) {
+    for number in 0..size.sources {
         let data = KEYS.into_iter().filter(|key| *key != "c" || rng.bool());
         let data = data.map(|key| (key, 0)).collect();
         let live = (rng.u8(0..12) > 0).then_some(Live { life: 1, data });
@@ -152,7 +173,7 @@ fn draw_sources(world: &mut World, rng: &mut Rng) {
     }
 }
 
-fn draw_workloads(world: &World, rng: &mut Rng) -> Vec<Workload> {
+fn draw_workloads(world: &World, rng: &mut Rng, size: Size) -> Vec<Workload> {
     let one = |number| {
         let kinds = [
             "Deployment",
@@ -182,14 +203,17 @@ fn draw_workloads(world: &World, rng: &mut Rng) -> Vec<Workload> {
             },
             opted,
             opt: Opt::read(opted),
-            running: number >= WORKLOADS - RUNNING,
+            running: number >= size.workloads - size.running,
             paused: false,
             observed: None,
             rollouts: 0,
             saved: None,
+            text: None,
+            hung: None,
+            fate: None,
         }
     };
-    (0..WORKLOADS).map(one).collect()
+    (0..size.workloads).map(one).collect()
 }
 
 fn draw_references(world: &World, rng: &mut Rng) -> Vec<Reference> {

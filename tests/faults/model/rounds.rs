@@ -6,18 +6,17 @@ use fastrand::Rng;
 use futures::{StreamExt as _, stream};
 use kube::{ResourceExt as _, api::ListParams};
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::{sync::Notify, time::sleep};
 
 use super::{
     act::{Outcome, act},
-    manifest,
+    pods,
     rules::{Entry, Mark},
     steps::{self, Draw, During, Step},
-    world::{Opt, World, Write},
+    storm::Watches,
+    world::{World, Write},
 };
-use crate::support::{
-    Arena, KINDS, OBSERVED, Recorder, Reroll, RerollBuilder, SOURCES, eventually,
-};
+use crate::support::{Arena, KINDS, OBSERVED, Reroll, RerollBuilder, SOURCES, eventually};
 
 /// How many things are done at the same time.
 const AT_ONCE: usize = 16;
@@ -48,10 +47,52 @@ pub async fn round(
     count: usize,
 ) -> Reroll {
     let plan = steps::round(world, draw, count);
+    eprintln!("{}", steps::told(&plan));
     let before = draw.rng.u64(0..1500);
     let down = draw.rng.u64(0..800);
+    // Until all is done, or for a moment.
+    let away = draw.rng.bool();
+    let done = Notify::new();
     let during = draw.during;
-    let doing = stream::iter(plan)
+    let doing = async {
+        let outcomes = do_all(arena, world, plan).await;
+        done.notify_one();
+        outcomes
+    };
+    let running = async {
+        if during == During::Quiet {
+            return reroll;
+        }
+        sleep(Duration::from_millis(before)).await;
+        let builder = reroll.builder();
+        reroll.kill();
+        if away {
+            done.notified().await;
+        }
+        sleep(Duration::from_millis(down)).await;
+        start(arena, builder).await
+    };
+    let (outcomes, reroll) = tokio::join!(doing, running);
+    tell(world, outcomes);
+    reroll
+}
+
+/// Does all of it, as far as it is not one after another at the same time, and tells the model.
+pub async fn act_all(arena: &Arena, world: &mut World, plan: Vec<Vec<Step>>) {
+    let outcomes = do_all(arena, world, plan).await;
+    tell(world, outcomes);
+}
+
+fn tell(world: &mut World, outcomes: Vec<(Step, Outcome)>) {
+    world.done.clear();
+    for (step, outcome) in outcomes {
+        apply(world, &step, outcome);
+        world.done.push(step);
+    }
+}
+
+async fn do_all(arena: &Arena, world: &World, plan: Vec<Vec<Step>>) -> Vec<(Step, Outcome)> {
+    let outcomes = stream::iter(plan)
         .map(async |steps| {
             let mut outcomes = Vec::new();
             for step in steps {
@@ -61,22 +102,9 @@ pub async fn round(
             outcomes
         })
         .buffer_unordered(AT_ONCE)
-        .collect::<Vec<_>>();
-    let running = async {
-        if during == During::Quiet {
-            return reroll;
-        }
-        sleep(Duration::from_millis(before)).await;
-        let builder = reroll.builder();
-        reroll.kill();
-        sleep(Duration::from_millis(down)).await;
-        start(arena, builder).await
-    };
-    let (done, reroll) = tokio::join!(doing, running);
-    for (step, outcome) in done.into_iter().flatten() {
-        apply(world, &step, outcome);
-    }
-    reroll
+        .collect::<Vec<_>>()
+        .await;
+    outcomes.into_iter().flatten().collect()
 }
 
 /// Tells the model what was done.
@@ -98,8 +126,27 @@ pub fn apply(world: &mut World, step: &Step, outcome: Outcome) {
             world.workloads[*workload].saved = Some(manifest);
         }
         (Step::Pause(workload, paused), _) => world.workloads[*workload].paused = *paused,
+        (Step::Hang(workload, references), Outcome::Hangs(write, pods)) => {
+            world.hang(*workload, references.clone(), write, pods);
+        }
+        (Step::Orphan(workload, _, between), Outcome::Adopts(opt, pods)) => {
+            // It does not exist meanwhile.
+            let observed = world.workloads[*workload].observed.take();
+            if let Some(step) = between {
+                apply(world, step, Outcome::Done);
+            }
+            world.workloads[*workload].observed = observed;
+            world.adopts(*workload, opt, pods);
+        }
+        (Step::Back(workload, _), Outcome::Written(write)) => world.back(*workload, write),
+        (Step::Gain(workload, reference), Outcome::Written(write)) => {
+            world.gain(*workload, reference.clone(), write);
+        }
+        (Step::Later(source, key, value, workload), _) => {
+            world.later(*source, key, *value, *workload);
+        }
         (step, Outcome::Written(write)) => written(world, step, write),
-        (Step::Label(..) | Step::Undo(_), Outcome::Done) => {}
+        (Step::Label(..) | Step::Undo(_) | Step::PutBack(_), Outcome::Done) => {}
         (step, outcome) => unreachable!("{step:?} cannot end in {outcome:?}"),
     }
 }
@@ -110,26 +157,40 @@ fn written(world: &mut World, step: &Step, write: Write) {
     }
 }
 
-/// The counts are the model's, of all workloads, and what reroll recorded is complete: a kill loses nothing of it.
-pub async fn expect(arena: &Arena, world: &World, recorder: &Recorder, what: &str) {
+/// The counts are the model's, of all workloads, and what reroll recorded is complete: a kill loses nothing of it. Pods
+/// that matter are what they must be.
+pub async fn expect(arena: &Arena, world: &mut World, watches: &Watches, what: &str) {
+    let recorder = &watches.recorder;
     recorder.settle(arena).await;
     let wrong: Vec<_> = world
         .workloads
         .iter()
-        .filter_map(|workload| {
-            let found = recorder.rollouts(workload.kind, &workload.name);
+        .enumerate()
+        .filter_map(|(number, workload)| {
+            let (kind, name) = (workload.kind, workload.name.as_str());
+            let found = recorder.rollouts(kind, name);
             let says = workload.rollouts;
-            let line = || format!("{found} instead of {says} rollouts of {workload:?}");
+            let line = || {
+                let done = world.done_to(number);
+                let observed = recorder.observed(kind, name);
+                format!(
+                    "{found} instead of {says} rollouts of {workload:?}; done to it: {done:?}; observed: {observed:?}"
+                )
+            };
             (found != says).then(line)
         })
         .collect();
     assert!(wrong.is_empty(), "{what}: {}", wrong.join("\n"));
-    recorded(arena, world, what).await;
+    let texts = recorded(arena, world, what).await;
+    for (workload, text) in world.workloads.iter_mut().zip(texts) {
+        workload.text = text;
+    }
+    pods::expect(arena, world, watches, what).await;
 }
 
 /// Waits until every workload's `observed` says what the model does, as far as both have it: there or not, which lives
-/// of sources, and what is waited for.
-async fn recorded(arena: &Arena, world: &World, what: &str) {
+/// of sources, and what is waited for. Gives them all.
+async fn recorded(arena: &Arena, world: &World, what: &str) -> Vec<Option<String>> {
     let uids = uids(arena).await;
     let mut wrong = String::new();
     let look = async || {
@@ -140,7 +201,8 @@ async fn recorded(arena: &Arena, world: &World, what: &str) {
                 objects.insert((kind, object.name_any()), object);
             }
         }
-        let differs = world.workloads.iter().find_map(|workload| {
+        let mut texts = Vec::new();
+        for workload in &world.workloads {
             let object = &objects[&(workload.kind, workload.name.clone())];
             let text = object.annotations().get(OBSERVED);
             let so = match &workload.observed {
@@ -149,18 +211,19 @@ async fn recorded(arena: &Arena, world: &World, what: &str) {
                     text.contains(&object.uid().unwrap()) && says(world, entries, &uids, text)
                 }),
             };
-            (!so).then(|| format!("{text:?} of {workload:?}"))
-        });
-        wrong = differs.unwrap_or_default();
-        if !wrong.is_empty() {
-            // Such a look is not cheap, and what it waits for is written one by one.
-            sleep(Duration::from_millis(300)).await;
+            if !so {
+                wrong = format!("{text:?} of {workload:?}");
+                // Such a look is not cheap, and what it waits for is written one by one.
+                sleep(Duration::from_millis(300)).await;
+                return None;
+            }
+            texts.push(text.cloned());
         }
-        wrong.is_empty().then_some(())
+        Some(texts)
     };
     let patience = Duration::from_secs(290);
     let ended = tokio::time::timeout(patience, eventually("it is recorded", look)).await;
-    assert!(ended.is_ok(), "{what}: not recorded: {wrong}");
+    ended.unwrap_or_else(|_| panic!("{what}: not recorded: {wrong}"))
 }
 
 fn says(

@@ -6,8 +6,11 @@ use fastrand::Rng;
 
 use super::{
     rules::{Data, Live},
-    world::{Opt, World},
+    world::{Reference, World},
 };
+
+/// How many things of a round are done to workloads that run, and to their pods.
+const WITH_PODS: usize = 6;
 
 pub const KEYS: [&str; 3] = ["a", "b", "c"];
 
@@ -49,6 +52,35 @@ pub enum Step {
     /// Creates another by this name from a manifest with all annotations.
     Copy(usize, String),
     Undo(usize),
+    /// Another template, of these references, whose pods cannot start.
+    Hang(usize, Vec<Reference>),
+    /// Goes back from there.
+    Back(usize, Back),
+    /// Adds a reference, and waits until pods have it.
+    Gain(usize, Reference),
+    /// Sets a key in a later second than the pods of this workload were made.
+    Later(usize, &'static str, u32, usize),
+    /// Deletes it without its pods, changes a source or not, and creates it again over them.
+    Orphan(usize, Manifest, Option<Box<Step>>),
+    /// Puts back, through the status, what was observed before the round.
+    PutBack(usize),
+}
+
+/// How somebody goes back to the template of before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Back {
+    Undo,
+    /// The old manifest is applied again.
+    Apply,
+}
+
+/// What a workload is made of again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manifest {
+    /// A person's own, which knows nothing of what reroll wrote.
+    Own,
+    /// As it was in the cluster, with all annotations.
+    Export,
 }
 
 /// What may be done meanwhile.
@@ -82,7 +114,8 @@ impl Step {
             | Self::Label(source, _)
             | Self::Delete(source)
             | Self::Create(source, _)
-            | Self::Recreate(source, _) => Ok(*source),
+            | Self::Recreate(source, _)
+            | Self::Later(source, ..) => Ok(*source),
             Self::Opt(workload, _)
             | Self::Edit(workload, _)
             | Self::Note(workload, _)
@@ -92,8 +125,22 @@ impl Step {
             | Self::Replace(workload, _)
             | Self::Renew(workload)
             | Self::Copy(workload, _)
-            | Self::Undo(workload) => Err(*workload),
+            | Self::Undo(workload)
+            | Self::Hang(workload, _)
+            | Self::Back(workload, _)
+            | Self::Gain(workload, _)
+            | Self::Orphan(workload, ..)
+            | Self::PutBack(workload) => Err(*workload),
         }
+    }
+
+    /// The same, with what is done to something else in between.
+    pub fn targets(&self) -> Vec<Result<usize, usize>> {
+        let between = match self {
+            Self::Orphan(.., Some(between)) => Some(between.target()),
+            _ => None,
+        };
+        [self.target()].into_iter().chain(between).collect()
     }
 
     /// Whether what reroll promises about it needs its webhook.
@@ -115,12 +162,16 @@ impl Step {
 pub fn round(world: &World, draw: &mut Draw, count: usize) -> Vec<Vec<Step>> {
     let (mut workloads, mut sources) = (HashSet::new(), HashSet::new());
     let (mut all, mut undone) = (Vec::new(), 0);
-    for _ in 0..count * 3 {
-        let steps = draw.steps(world);
+    for attempt in 0..count * 3 {
+        let steps = if all.len() < WITH_PODS && attempt < WITH_PODS * 10 {
+            draw.with_pods(world)
+        } else {
+            draw.steps(world)
+        };
         let mut users = HashSet::new();
         let mut places = HashSet::new();
-        for step in &steps {
-            match step.target() {
+        for target in steps.iter().flat_map(Step::targets) {
+            match target {
                 Ok(source) => {
                     users.extend(world.sources[source].users.iter().copied());
                     places.insert(source);
@@ -142,7 +193,23 @@ pub fn round(world: &World, draw: &mut Draw, count: usize) -> Vec<Vec<Step>> {
             break;
         }
     }
+    draw.rng.shuffle(&mut all);
     all
+}
+
+/// How often each thing is done in a round, by name.
+pub fn told(plan: &[Vec<Step>]) -> String {
+    let mut counts = BTreeMap::new();
+    for step in plan.iter().flatten() {
+        let text = format!("{step:?}");
+        let name = text.split('(').next().unwrap_or_default().to_owned();
+        *counts.entry(name).or_insert(0) += 1;
+    }
+    let lines: Vec<_> = counts
+        .iter()
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    lines.join(", ")
 }
 
 impl Draw<'_> {
@@ -177,7 +244,7 @@ impl Draw<'_> {
         })
     }
 
-    fn set(&mut self, source: usize, live: &Live) -> Step {
+    pub fn set(&mut self, source: usize, live: &Live) -> Step {
         let key = self.rng.choice(KEYS).unwrap();
         let value = self.rng.u32(0..4);
         let remove = live.data.contains_key(key) && self.rng.u8(0..5) == 0;
@@ -185,7 +252,7 @@ impl Draw<'_> {
     }
 
     /// Data with these chances of ten that a key which may be required is there.
-    fn data(&mut self, chance: u8) -> Data {
+    pub fn data(&mut self, chance: u8) -> Data {
         let mut data = Data::new();
         for (key, chance) in KEYS.into_iter().zip([chance, chance, 5]) {
             if self.rng.u8(0..10) < chance {
@@ -217,7 +284,7 @@ impl Draw<'_> {
             (_, Step::Note(..) | Step::Save(_) | Step::Pause(..)) => true,
             // Whether pods that are there wait cannot be told while they come and go.
             _ if !calm => false,
-            (During::Kill, Step::Edit(..)) => world.edits_exactly_without_webhook(workload),
+            (During::Kill, Step::Edit(..)) => world.is_up_to_date(workload),
             (During::Kill, Step::Opt(..)) => true,
             (During::Kill, _) => false,
             // Without the webhook nobody knows that its new pods started without a source, and `on-recreate: content`
@@ -226,43 +293,5 @@ impl Draw<'_> {
             _ => true,
         };
         possible.then_some(step)
-    }
-
-    /// Several things that have to do with each other, of which the count is known whatever their pace.
-    fn chain(&mut self, world: &World, workload: usize) -> Vec<Step> {
-        let usages: BTreeMap<_, _> = world.selected(workload);
-        let source = usages.keys().copied().nth(self.rng.usize(0..3));
-        let Some((source, live)) =
-            source.and_then(|source| Some((source, world.live(source)?.clone())))
-        else {
-            return Vec::new();
-        };
-        let now = &world.workloads[workload];
-        if now.running && world.is_held(workload) {
-            return Vec::new();
-        }
-        let users = &world.sources[source].users;
-        match self.rng.u8(0..3) {
-            // The person's rollout, and then one for the source.
-            0 => vec![Step::Edit(workload, self.count), self.set(source, &live)],
-            // Its new pods wait for the source, or run without it.
-            1 if users
-                .iter()
-                .all(|user| !world.workloads[*user].policy.on_delete) =>
-            {
-                vec![
-                    Step::Delete(source),
-                    Step::Edit(workload, self.count),
-                    Step::Create(source, self.data(10)),
-                ]
-            }
-            // What changes meanwhile is none of reroll's business.
-            _ if now.opt != Opt::Out => vec![
-                Step::Opt(workload, Some("off")),
-                self.set(source, &live),
-                Step::Opt(workload, Some("auto")),
-            ],
-            _ => Vec::new(),
-        }
     }
 }

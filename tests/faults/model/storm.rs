@@ -31,6 +31,16 @@ pub struct Watches {
     pub pods: Pods,
 }
 
+impl Watches {
+    pub async fn start(arena: &Arena) -> Self {
+        Self {
+            recorder: arena.record().await,
+            history: History::start(arena),
+            pods: Pods::watch(arena).await,
+        }
+    }
+}
+
 /// How everything stood before the storm, when reroll had come to rest.
 struct Before {
     counts: Vec<usize>,

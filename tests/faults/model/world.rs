@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::rules::{Data, Entry, Live, Mark, Part, Policy, Usage, Verdict, judge};
+use super::{
+    fates::{Fate, Hung},
+    rules::{Data, Entry, Live, Mark, Part, Policy, Usage, Verdict, judge},
+    steps::Step,
+};
 
 /// A Secret or ConfigMap, or the place of one.
 #[derive(Clone, Debug)]
@@ -54,12 +58,20 @@ pub struct Workload {
     pub rollouts: usize,
     /// What `kubectl get -o yaml` gave once.
     pub saved: Option<Value>,
+    /// Its `observed` when the last round had come to rest.
+    pub text: Option<String>,
+    /// What its template was before the one that hangs.
+    pub hung: Option<Hung>,
+    /// What must be true of its pods when this round has come to rest.
+    pub fate: Option<Fate>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct World {
     pub sources: Vec<Source>,
     pub workloads: Vec<Workload>,
+    /// What was done in the last round.
+    pub done: Vec<Step>,
 }
 
 /// A user's write of a workload, as it was before admission.
@@ -82,7 +94,7 @@ impl Opt {
         }
     }
 
-    fn selects(self, kind: &str) -> bool {
+    pub fn selects(self, kind: &str) -> bool {
         match self {
             Self::Out => false,
             Self::All => true,
@@ -97,16 +109,23 @@ impl Opt {
     }
 }
 
-impl World {
-    /// How a workload uses each of its sources.
-    pub fn usages(&self, workload: usize) -> BTreeMap<usize, Usage> {
-        let mut usages: BTreeMap<usize, Usage> = BTreeMap::new();
-        for reference in &self.workloads[workload].references {
+impl Usage {
+    /// How each source is used by these references.
+    pub fn all(references: &[Reference]) -> BTreeMap<usize, Self> {
+        let mut usages: BTreeMap<usize, Self> = BTreeMap::new();
+        for reference in references {
             let usage = usages.entry(reference.source).or_default();
             usage.required |= !reference.optional;
             *usage.parts.entry(reference.part).or_default() |= !reference.optional;
         }
         usages
+    }
+}
+
+impl World {
+    /// How a workload uses each of its sources.
+    pub fn usages(&self, workload: usize) -> BTreeMap<usize, Usage> {
+        Usage::all(&self.workloads[workload].references)
     }
 
     /// How it uses those that its opt-in selects.
@@ -145,6 +164,8 @@ impl World {
         let number = self.workloads.len();
         workload.rollouts = 0;
         workload.saved = None;
+        workload.text = None;
+        workload.fate = None;
         self.workloads.push(workload);
         for source in self.usages(number).into_keys() {
             self.sources[source].users.push(number);
@@ -262,6 +283,17 @@ impl World {
         verdicts.is_some_and(|all| all.values().any(|verdict| verdict.cause))
     }
 
+    /// What was done to a workload and its sources in the last round.
+    pub fn done_to(&self, workload: usize) -> Vec<&Step> {
+        let usages = self.usages(workload);
+        let is_its = |target| match target {
+            Ok(source) => usages.contains_key(&source),
+            Err(number) => number == workload,
+        };
+        let touches = |step: &&Step| step.targets().into_iter().any(is_its);
+        self.done.iter().filter(touches).collect()
+    }
+
     // === what can be told exactly ===
 
     /// Whether deleting and creating a source at once gives one count, however far apart reroll sees the two.
@@ -279,8 +311,9 @@ impl World {
         })
     }
 
-    /// Whether a user's change of the template comes to the same with the webhook and without.
-    pub fn edits_exactly_without_webhook(&self, workload: usize) -> bool {
+    /// Whether its pods have what pods that start now would have. Then a user's change of the template comes to the same
+    /// with the webhook and without.
+    pub fn is_up_to_date(&self, workload: usize) -> bool {
         self.workloads[workload].observed == self.fresh(workload)
     }
 }

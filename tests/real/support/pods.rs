@@ -145,6 +145,16 @@ pub fn running(kind: &str, name: &str, annotations: &[(&str, &str)], pod: Value)
 }
 
 impl Arena {
+    /// Waits until a workload's rollout is complete.
+    #[allow(dead_code, reason = "only the tests of faults wait without a watch")]
+    pub async fn complete(&self, kind: &str, name: &str) {
+        eventually(&format!("{kind} {name} has rolled out"), async || {
+            let wanted = rolled_out(self, kind, name).await?;
+            (alive(self, name).await.len() == wanted).then_some(())
+        })
+        .await;
+    }
+
     /// The resourceVersion of an object.
     pub async fn version(&self, kind: &str, name: &str) -> u64 {
         let object = self.get(kind, name).await;

@@ -1,0 +1,102 @@
+//! etcd is restored in the middle: a round is lost, and the model is that of before it.
+
+use fastrand::Rng;
+
+use super::{
+    Seed, Size, create, create_sources, draw_sources, draw_workloads, one_round, rounds,
+    steps::{KEYS, Step},
+    storm::Watches,
+    world::World,
+};
+use crate::{
+    MACHINE, restore,
+    support::{Arena, eventually},
+};
+
+const SMALL: Size = Size {
+    workloads: 100,
+    sources: 120,
+    running: 12,
+    in_a_round: 25,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_workloads_do_what_the_model_says_over_a_restored_etcd() {
+    let seed = Seed::draw();
+    let mut rng = Rng::with_seed(seed.0);
+    let mut world = World::default();
+    draw_sources(&mut world, &mut rng, SMALL);
+    let planned = draw_workloads(&world, &mut rng, SMALL);
+
+    let _machine = MACHINE.read().await;
+    let arena = Arena::on_own_cluster("model-restored").await;
+    let watches = Watches::start(&arena).await;
+    create_sources(&arena, &world).await;
+    create(&arena, &mut world, &planned).await;
+    let mut reroll = rounds::start(&arena, arena.reroll()).await;
+    rounds::expect(&arena, &mut world, &watches, "after creation").await;
+    let one = (1, SMALL);
+    reroll = one_round(&arena, &mut world, &mut rng, &watches, reroll, one).await;
+
+    let backup = restore::backup(arena.cluster).await;
+    let mut saved = world.clone();
+    let lost = (2, SMALL);
+    reroll = one_round(&arena, &mut world, &mut rng, &watches, reroll, lost).await;
+    drop(watches);
+    let bumped = rng.bool();
+    eprintln!("etcd is restored, bumped: {bumped}");
+    restore::restore(arena.cluster, backup, bumped, &restore::COMPONENTS).await;
+    let watches = Watches::start(&arena).await;
+    // It counts from now on.
+    for workload in &mut saved.workloads {
+        workload.rollouts = 0;
+    }
+    for (number, steps) in every_source_once(&saved, &world, &mut rng)
+        .into_iter()
+        .enumerate()
+    {
+        rounds::act_all(&arena, &mut saved, steps).await;
+        eventually("it knows that etcd went back", async || {
+            (reroll.count(restore::WENT_BACK).await > 0).then_some(())
+        })
+        .await;
+        let what = format!("sources {number} after etcd was restored, bumped: {bumped}");
+        rounds::expect(&arena, &mut saved, &watches, &what).await;
+    }
+    let last = (4, SMALL);
+    one_round(&arena, &mut saved, &mut rng, &watches, reroll, last).await;
+}
+
+/// Changes every source once, those at the same time that no workload uses together. Some become what they were in what
+/// is lost.
+fn every_source_once(world: &World, lost: &World, rng: &mut Rng) -> Vec<Vec<Vec<Step>>> {
+    let mut left: Vec<_> = (0..world.sources.len()).collect();
+    let mut all = Vec::new();
+    while !left.is_empty() {
+        let mut users = Vec::new();
+        let (now, later) = left.into_iter().partition::<Vec<_>, _>(|source| {
+            let own = &world.sources[*source].users;
+            let free = own.iter().all(|user| !users.contains(user));
+            users.extend(own.iter().filter(|_| free).copied());
+            free
+        });
+        let change = |source| vec![change(world, lost, rng, source)];
+        all.push(now.into_iter().map(change).collect());
+        left = later;
+    }
+    all
+}
+
+fn change(world: &World, lost: &World, rng: &mut Rng, source: usize) -> Step {
+    let value = 3_000_000;
+    let Some(live) = world.live(source) else {
+        return Step::Create(source, [("a", value), ("b", value)].into());
+    };
+    let before = lost.live(source).map(|live| &live.data);
+    let again = KEYS.into_iter().find_map(|key| {
+        let before = *before?.get(key)?;
+        (live.data.get(key) != Some(&before)).then_some(Step::Set(source, key, Some(before)))
+    });
+    let key = rng.choice(KEYS).unwrap();
+    again.unwrap_or(Step::Set(source, key, Some(value)))
+}
