@@ -16,8 +16,10 @@ mod borrow;
 mod contents;
 mod judge;
 mod keys;
+mod memory;
 mod namespace;
 mod orphaned;
+mod preview;
 mod provided;
 mod seen;
 mod selected;
@@ -37,7 +39,8 @@ use self::{
 };
 pub use self::{
     asked::{By, Tick},
-    judge::{Judged, Overlay, PREVIEWED, Preview, just_read, without_ignored},
+    judge::{Judged, Overlay, just_read, without_ignored},
+    preview::{PREVIEWED, Preview},
     provided::Changes,
     seen::{Bared, Seen},
     tracked::Tracked,

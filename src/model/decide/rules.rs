@@ -9,7 +9,7 @@ use crate::model::{
     observed::{Entry, KeyMarks, Mark},
     policy::{OnDelete, OnRecreate, Policy},
     source::{Need, SourceName, Usage},
-    version::{Shows, Version, WHOLE, used_keys},
+    version::{Version, WHOLE, used_keys},
 };
 
 /// What follows for one source.
@@ -35,7 +35,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    fn keep(entry: Entry) -> Self {
+    pub(super) fn keep(entry: Entry) -> Self {
         Self {
             step: Step::Keep,
             rolled: Some(entry.clone()),
@@ -43,7 +43,7 @@ impl Verdict {
         }
     }
 
-    fn nothing() -> Self {
+    pub(super) fn nothing() -> Self {
         Self {
             step: Step::Keep,
             kept: None,
@@ -63,7 +63,7 @@ impl Verdict {
         }
     }
 
-    fn restart(kept: Entry, rolled: Entry, cause: Cause) -> Self {
+    pub(super) fn restart(kept: Entry, rolled: Entry, cause: Cause) -> Self {
         Self {
             step: Step::Restart(cause),
             kept: Some(kept),
@@ -117,49 +117,6 @@ impl Rule<'_> {
                 self.judge_present(source, usage, entry, version, fresh)
             }
         }
-    }
-
-    /// What follows from what pods show of a class, where that is not judged like any other source. That no pod shows
-    /// anything says nothing: they are to come, or gone. It is no deletion, and holds nothing up. A status that is gone
-    /// may have been the newest, so an older one is no news.
-    fn judge_provided(
-        &self,
-        source: &SourceName,
-        usage: &Usage,
-        entry: Option<&Entry>,
-        live: Lookup,
-    ) -> Option<Verdict> {
-        let seen = entry.filter(|entry| matches!(entry, Entry::Seen { .. }) && self.comparable);
-        let standing = match (seen, live) {
-            (_, Lookup::Unsynced | Lookup::Unseen) => return None,
-            (Some(seen), Lookup::Absent { .. }) => seen.clone(),
-            (None, Lookup::Absent { since: 0, .. }) if entry != Some(&Entry::Waiting) => {
-                return Some(Verdict::nothing());
-            }
-            (None, Lookup::Absent { .. }) => Entry::Waiting,
-            (Some(seen), Lookup::Present { version, .. }) => {
-                let now = Entry::of(version, usage);
-                let older = version.resource_version < seen.resource_version();
-                match (
-                    same_marks(seen, &now) || older,
-                    version.shows == Shows::Started,
-                ) {
-                    (true, _) => seen.clone(),
-                    (false, true) => now,
-                    (false, false) => return None,
-                }
-            }
-            (None, Lookup::Present { version, .. }) => {
-                let now = Entry::of(version, usage);
-                if entry == Some(&Entry::Waiting) && version.shows == Shows::Data {
-                    // A pod came, and what it mounted was rewritten, before anybody saw it.
-                    let cause = Cause::plain(CauseKind::Updated, Some(source));
-                    return Some(Verdict::restart(Entry::Waiting, now, cause));
-                }
-                now
-            }
-        };
-        Some(Verdict::keep(standing))
     }
 
     fn judge_absent(
@@ -396,10 +353,6 @@ impl Rule<'_> {
             keys: named.cloned().collect(),
         })
     }
-}
-
-fn same_marks(a: &Entry, b: &Entry) -> bool {
-    matches!((a, b), (Entry::Seen { marks: a, .. }, Entry::Seen { marks: b, .. }) if a == b)
 }
 
 /// What a source last was, where that is later than what was observed of it.

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     Index, Tracked,
     asked::Tick,
+    memory::{is_news, supersedes},
     namespace::{Source, remembered},
-    tracked::{is_news, supersedes},
 };
 use crate::model::{
     decide::{Decision, Known, Lookup, Outcome, Pods, Subject, Undecided, decide},
     observed::{Observed, Reading, Templates},
     policy::{Complaint, Policy, Selection},
-    source::{References, SourceKey, SourceName, Usage},
+    source::{References, SourceName, Usage},
     stamp::stamp_create,
     version::Version,
     workload::{Rollout, Stays, Workload, WorkloadKey},
@@ -43,20 +43,6 @@ pub struct Judged {
 /// Sources as they would be, or as they were read just now, laid over the index.
 pub type Overlay<'a> = BTreeMap<&'a SourceName, Lookup<'a>>;
 
-/// Of so many users of a source is looked what would become of them.
-pub const PREVIEWED: usize = 100;
-
-/// What a change of a source would do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Preview {
-    /// The workloads that it would restart.
-    pub restarts: Vec<WorkloadKey>,
-    /// Those that would wait for it to be back.
-    pub waits: Vec<WorkloadKey>,
-    /// There are more users, which nobody looked at.
-    pub incomplete: bool,
-}
-
 impl Index {
     /// Decides for a workload, with `overlay` laid over what is known of sources.
     pub fn assess(&self, key: &WorkloadKey, overlay: &Overlay) -> Option<Decision> {
@@ -64,7 +50,7 @@ impl Index {
     }
 
     /// The same, where this was observed, and not what is remembered.
-    fn assess_from(
+    pub(super) fn assess_from(
         &self,
         key: &WorkloadKey,
         overlay: &Overlay,
@@ -216,43 +202,6 @@ impl Index {
                 Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => None,
             });
         written.min()
-    }
-
-    /// What a source's change to this state would do to the workloads that use it: those that it would restart, and
-    /// those that would wait for it. Somebody waits for the answer, so of many users only the first are looked at.
-    pub fn preview(&self, key: &SourceKey, becomes: Lookup) -> Preview {
-        let overlay = Overlay::from([(&key.source, becomes)]);
-        let mut users = self.users(key);
-        let mut preview = Preview {
-            incomplete: users.len() > PREVIEWED,
-            ..Preview::default()
-        };
-        users.truncate(PREVIEWED);
-        let before = match self.source(&key.namespace, &key.source) {
-            Lookup::Present { version, .. } => Some(version),
-            Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => None,
-        };
-        for user in users {
-            let suspended = |tracked: &Tracked| tracked.policy.suspend;
-            let adopting = match (self.workload(&user), before, becomes) {
-                (Some(tracked), Some(before), Lookup::Present { version, .. }) => {
-                    let watched = self.conventions.sources.is_none();
-                    tracked.adopting(&key.source, before, version, watched)
-                }
-                _ => None,
-            };
-            let decided = self.assess_from(&user, &overlay, adopting.as_ref());
-            match decided.map(|decided| decided.outcome) {
-                Some(Outcome::Restart) if !self.workload(&user).is_some_and(suspended) => {
-                    preview.restarts.push(user);
-                }
-                Some(Outcome::Wait | Outcome::Undecided(Undecided::AskPods)) => {
-                    preview.waits.push(user);
-                }
-                _ => {}
-            }
-        }
-        preview
     }
 
     /// What was observed of a workload that somebody shows: the annotation's content, or what is remembered and newer.

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::{Index, TOMBSTONE_SECONDS, Tracked, tracked::examined};
+use super::{Index, TOMBSTONE_SECONDS, Tracked, memory::examined};
 use crate::model::{
     observed::{Observed, Reading},
     workload::{Workload, WorkloadKey},

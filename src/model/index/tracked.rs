@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::asked::{Tick, Told};
+use super::{
+    asked::{Tick, Told},
+    memory::{examined, follow_memory},
+};
 use crate::model::{
-    decide::{Ages, Pods, Subject, is_own},
+    decide::{Ages, Pods, Subject},
     observed::{Entry, Observed, Reading, Templates},
     policy::{Complaint, Defaults, Policy},
     source::{References, SourceName},
@@ -332,73 +335,5 @@ impl Tracked {
             }
             _ => None,
         }
-    }
-}
-
-/// Whether somebody knew which pods the workload adopted when this was written.
-pub(super) fn examined(reading: &Reading, workload: &Workload) -> bool {
-    match reading {
-        Reading::Genuine(read) | Reading::Previous(read) | Reading::OtherKey(read) => {
-            is_own(read, &workload.uid, workload.created) && !read.is_unexamined()
-        }
-        Reading::Newer(_) => true,
-        Reading::Foreign => false,
-    }
-}
-
-/// What is remembered after an event.
-struct Followed {
-    reading: Option<Reading>,
-    /// It is what was remembered before.
-    is_remembered: bool,
-}
-
-fn follow_memory(
-    remembered: Option<Reading>,
-    reading: Option<Reading>,
-    written: Option<u64>,
-    uid: &str,
-) -> Followed {
-    let counts = match &remembered {
-        Some(remembered) => supersedes(reading.as_ref(), remembered, written, uid),
-        None => reading.as_ref().is_some_and(|read| is_news(read, written)),
-    };
-    Followed {
-        is_remembered: !counts,
-        reading: if counts { reading } else { remembered },
-    }
-}
-
-/// Whether a text is newer than all that were read: one that somebody put back is not. Of two with one number the first
-/// stays.
-pub(super) fn is_news(reading: &Reading, written: Option<u64>) -> bool {
-    match reading {
-        Reading::Genuine(read) | Reading::Previous(read) => Some(read.sequence) > written,
-        Reading::OtherKey(_) | Reading::Newer(_) | Reading::Foreign => true,
-    }
-}
-
-/// Whether an annotation's content counts against what is remembered of the same workload; `written`: the highest
-/// sequence that was read before. What is remembered and not written yet yields to whatever was written since.
-#[expect(clippy::match_same_arms, reason = "the rows of a table, in its order")]
-pub(super) fn supersedes(
-    reading: Option<&Reading>,
-    remembered: &Reading,
-    written: Option<u64>,
-    uid: &str,
-) -> bool {
-    match (reading, remembered) {
-        (Some(Reading::Newer(_)), _) => true,
-        (
-            Some(read @ (Reading::Genuine(of) | Reading::Previous(of))),
-            Reading::Genuine(_) | Reading::Previous(_),
-        ) => is_news(read, written) && of.is_of(uid),
-        (
-            Some(Reading::Genuine(_) | Reading::Previous(_) | Reading::OtherKey(_)),
-            Reading::OtherKey(_) | Reading::Foreign | Reading::Newer(_),
-        ) => true,
-        // Nothing is remembered of what a newer release wrote, so when that is gone the workload is adopted afresh.
-        (_, Reading::Foreign) | (None, Reading::Newer(_)) => true,
-        _ => false,
     }
 }

@@ -1,0 +1,71 @@
+//! Which of two counts: what is remembered of a workload, or what its annotation says.
+
+use crate::model::{decide::is_own, observed::Reading, workload::Workload};
+
+/// What is remembered after an event.
+pub(super) struct Followed {
+    pub(super) reading: Option<Reading>,
+    /// It is what was remembered before.
+    pub(super) is_remembered: bool,
+}
+
+pub(super) fn follow_memory(
+    remembered: Option<Reading>,
+    reading: Option<Reading>,
+    written: Option<u64>,
+    uid: &str,
+) -> Followed {
+    let counts = match &remembered {
+        Some(remembered) => supersedes(reading.as_ref(), remembered, written, uid),
+        None => reading.as_ref().is_some_and(|read| is_news(read, written)),
+    };
+    Followed {
+        is_remembered: !counts,
+        reading: if counts { reading } else { remembered },
+    }
+}
+
+/// Whether a text is newer than all that were read: one that somebody put back is not. Of two with one number the first
+/// stays.
+pub(super) fn is_news(reading: &Reading, written: Option<u64>) -> bool {
+    match reading {
+        Reading::Genuine(read) | Reading::Previous(read) => Some(read.sequence) > written,
+        Reading::OtherKey(_) | Reading::Newer(_) | Reading::Foreign => true,
+    }
+}
+
+/// Whether an annotation's content counts against what is remembered of the same workload; `written`: the highest
+/// sequence that was read before. What is remembered and not written yet yields to whatever was written since.
+#[expect(clippy::match_same_arms, reason = "the rows of a table, in its order")]
+pub(super) fn supersedes(
+    reading: Option<&Reading>,
+    remembered: &Reading,
+    written: Option<u64>,
+    uid: &str,
+) -> bool {
+    match (reading, remembered) {
+        (Some(Reading::Newer(_)), _) => true,
+        (
+            Some(read @ (Reading::Genuine(of) | Reading::Previous(of))),
+            Reading::Genuine(_) | Reading::Previous(_),
+        ) => is_news(read, written) && of.is_of(uid),
+        (
+            Some(Reading::Genuine(_) | Reading::Previous(_) | Reading::OtherKey(_)),
+            Reading::OtherKey(_) | Reading::Foreign | Reading::Newer(_),
+        ) => true,
+        // Nothing is remembered of what a newer release wrote, so when that is gone the workload is adopted afresh.
+        (_, Reading::Foreign) | (None, Reading::Newer(_)) => true,
+        _ => false,
+    }
+}
+
+/// Whether somebody knew which pods the workload adopted when this was written.
+pub(super) fn examined(reading: &Reading, workload: &Workload) -> bool {
+    match reading {
+        Reading::Genuine(read) | Reading::Previous(read) | Reading::OtherKey(read) => {
+            is_own(read, &workload.uid, workload.created) && !read.is_unexamined()
+        }
+        Reading::Newer(_) => true,
+        Reading::Foreign => false,
+    }
+}

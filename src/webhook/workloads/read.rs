@@ -1,0 +1,142 @@
+//! Reads a review of a workload: both objects of the write, and what it changes.
+
+use kube::core::DynamicObject;
+use serde_json::value::RawValue;
+
+use super::{Side, Write};
+use crate::{
+    model::{
+        Index, Kind, Policy, WorkloadKey,
+        adopted::Adopter,
+        annotation::FIELD_MANAGER,
+        object::FromObject as _,
+        policy::{Defaults, Selection},
+        source::References,
+        stamp::Own,
+        workload::{Workload, bare_template},
+    },
+    webhook::review::{Operation, Request},
+};
+
+impl Write {
+    /// Reads a review; `None` where it is none of reroll's business: another kind, a subresource, a
+    /// namespace that is left alone, reroll's own write.
+    pub fn read(request: &Request, index: &Index, own_user: &str) -> Option<Self> {
+        let kind = index
+            .kinds()
+            .find(&request.kind.group, &request.kind.kind)?;
+        let creates = match request.operation {
+            Operation::Create => true,
+            Operation::Update => false,
+            Operation::Delete | Operation::Other => return None,
+        };
+        let manager = request
+            .options
+            .as_ref()
+            .and_then(|options| options.field_manager.as_deref());
+        let own_write = request.user_info.username == own_user && manager == Some(FIELD_MANAGER);
+        let nowhere = request.namespace.is_empty() || !index.works_in(&request.namespace);
+        if !request.sub_resource.is_empty() || nowhere || own_write {
+            return None;
+        }
+        let read = |raw: &RawValue| {
+            let mut object = DynamicObject::from_object(raw.get()).ok()?;
+            let vocabulary = &index.conventions().vocabulary;
+            vocabulary.translate_workload(kind, &mut object);
+            Some(object)
+        };
+        let object: DynamicObject = read(request.object?)?;
+        let old: Option<DynamicObject> = match request.old_object {
+            Some(raw) if !creates => Some(read(raw)?),
+            _ => None,
+        };
+        if !creates && old.is_none() {
+            return None;
+        }
+        // API servers always send both. Without them the patch would have nowhere to go, and one that does not apply
+        // fails the user's request.
+        let meta = &object.metadata;
+        let has_metadata = meta.name.is_some() || meta.generate_name.is_some();
+        let default = index.defaults_of(&request.namespace);
+        let side = |object: &DynamicObject| {
+            let mut side = Side::read(kind, object, default);
+            index.borrow(&request.namespace, &mut side.workload);
+            side
+        };
+        let new = side(&object);
+        if new.workload.is_left_alone() {
+            return None;
+        }
+        let has_template = match &new.workload.borrows {
+            Some(template) => template.known,
+            None => new.workload.shape.template,
+        };
+        if !has_metadata || !has_template {
+            return None;
+        }
+        // A change of what a run is made of starts none, so it records nothing.
+        let rolls = new.workload.mark().is_some();
+        let template_changed = old
+            .as_ref()
+            .is_none_or(|old| rolls && bare_template(kind, old) != bare_template(kind, &object));
+        let (policy, complaints) = Policy::of(&new.workload, default);
+        let name = object
+            .metadata
+            .name
+            .clone()
+            .unwrap_or_else(|| request.name.clone());
+        let key = WorkloadKey {
+            kind,
+            namespace: request.namespace.clone(),
+            name,
+        };
+        let select = |policy: &Policy, workload: &Workload| match &policy.selection {
+            Selection::Some(rules) => index.select(&key, rules, &workload.references),
+            Selection::Off | Selection::Unreadable => References::new(),
+        };
+        let uses = select(&policy, &new.workload);
+        let old = old.as_ref().map(side);
+        let (old_uses, widened) = match &old {
+            Some(old) => {
+                let (before, _) = Policy::of(&old.workload, default);
+                let selected = select(&before, &old.workload);
+                let new = uses.keys().filter(|source| !selected.contains_key(source));
+                let changed = !template_changed && before.selection != policy.selection;
+                let widened = changed.then(|| new.cloned().collect());
+                (selected, widened)
+            }
+            None => (References::new(), None),
+        };
+        let adopts = creates && new.workload.shape.template;
+        let adopter = adopts.then(|| Adopter::read(kind, &key.namespace, &object));
+        Some(Self {
+            key,
+            old,
+            new,
+            policy,
+            complaints,
+            uses,
+            old_uses,
+            widened,
+            template_changed,
+            adopter: adopter.flatten(),
+        })
+    }
+
+    /// Whose pods are to be looked for: a new workload may adopt some.
+    pub fn adopter(&self) -> Option<&Adopter> {
+        self.adopter.as_ref().filter(|_| self.is_ours())
+    }
+}
+
+impl Side {
+    fn read(kind: Kind, object: &DynamicObject, default: Defaults<'_>) -> Self {
+        let workload = Workload::read(kind, object);
+        let opted_in = Policy::of(&workload, default).0.opted_in();
+        Self {
+            own: Own::read(kind, object),
+            opted_in,
+            workload,
+        }
+    }
+}
