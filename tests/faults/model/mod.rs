@@ -14,6 +14,8 @@
 //! - In a storm, what needs the webhook (undo, replace, a copied manifest, an opt-in) waits while reroll is down. What
 //!   dropped reroll's annotations then would be adopted afresh, and what a write of the template starts without would
 //!   not be known.
+//! - When an opt-in is widened while reroll is away, what it selects newly looks like what the template gained: a running
+//!   workload restarts for it where it was written since its pods were made.
 //! - Whether running pods wait for something required cannot be told while they come and go: their workloads are not
 //!   written then.
 //! - With `on-delete: restart`, deleting and creating at once is one rollout or two, whatever reroll sees in between:

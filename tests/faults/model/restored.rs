@@ -1,6 +1,11 @@
 //! etcd is restored in the middle: a round is lost, and the model is that of before it.
 
 use fastrand::Rng;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams},
+};
 
 use super::{
     Seed, Size, create, create_sources, draw_sources, draw_workloads, one_round, rounds,
@@ -46,6 +51,7 @@ async fn a_hundred_workloads_do_what_the_model_says_over_a_restored_etcd() {
     let bumped = rng.bool();
     eprintln!("etcd is restored, bumped: {bumped}");
     restore::restore(arena.cluster, backup, bumped, &restore::COMPONENTS).await;
+    take_nodes_over(&arena).await;
     let watches = Watches::start(&arena).await;
     // It counts from now on.
     for workload in &mut saved.workloads {
@@ -65,6 +71,18 @@ async fn a_hundred_workloads_do_what_the_model_says_over_a_restored_etcd() {
     }
     let last = (4, SMALL);
     one_round(&arena, &mut saved, &mut rng, &watches, reroll, last).await;
+}
+
+/// The simulated nodes belong to the kwok of before for 200 s, whose Leases are restored, too: so long no pod of theirs
+/// starts or ends.
+async fn take_nodes_over(arena: &Arena) {
+    let cluster = arena.cluster;
+    cluster.kill_component("kwok-controller").unwrap();
+    let leases = Api::<Lease>::namespaced(arena.client.clone(), "kube-node-lease");
+    let (one, all) = (DeleteParams::default(), ListParams::default());
+    leases.delete_collection(&one, &all).await.unwrap();
+    let start = || cluster.start_components().unwrap();
+    tokio::task::spawn_blocking(start).await.unwrap();
 }
 
 /// Changes every source once, those at the same time that no workload uses together. Some become what they were in what

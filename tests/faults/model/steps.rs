@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 use super::{
     rules::{Data, Live},
-    world::{Reference, World},
+    world::{Opt, Reference, World},
 };
 
 /// How many things of a round are done to workloads that run, and to their pods.
@@ -285,7 +285,11 @@ impl Draw<'_> {
             // Whether pods that are there wait cannot be told while they come and go.
             _ if !calm => false,
             (During::Kill, Step::Edit(..)) => world.is_up_to_date(workload),
-            (During::Kill, Step::Opt(..)) => true,
+            // Without the webhook nobody knows why a running workload uses what it did not.
+            (During::Kill, Step::Opt(_, to)) => {
+                let to = Opt::read(*to);
+                !now.running || now.opt == Opt::Out || to.within(now.opt)
+            }
             (During::Kill, _) => false,
             // Without the webhook nobody knows that its new pods started without a source, and `on-recreate: content`
             // makes nothing of a new uid.
