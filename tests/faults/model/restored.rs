@@ -45,8 +45,8 @@ async fn a_hundred_workloads_do_what_the_model_says_over_a_restored_etcd() {
 
     let backup = restore::backup(arena.cluster).await;
     let mut saved = world.clone();
-    let lost = (2, SMALL);
-    reroll = one_round(&arena, &mut world, &mut rng, &watches, reroll, lost).await;
+    let not_kept = (2, SMALL);
+    reroll = one_round(&arena, &mut world, &mut rng, &watches, reroll, not_kept).await;
     drop(watches);
     let bumped = rng.bool();
     eprintln!("etcd is restored, bumped: {bumped}");
