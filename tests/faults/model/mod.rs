@@ -211,6 +211,7 @@ fn draw_workloads(world: &World, rng: &mut Rng, size: Size) -> Vec<Workload> {
             rollouts: 0,
             saved: None,
             text: None,
+            earlier: None,
             hung: None,
             fate: None,
         }
