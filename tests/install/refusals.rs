@@ -160,5 +160,7 @@ async fn grant_all_but(release: &Release, resource: &str, verb: &str) {
         let apply = ["apply", "--filename=-", "--namespace", &namespace];
         arena.kubectl_with(&apply, &object.to_string()).await.ok();
     }
-    assert_eq!(taken, 1, "{verb} {resource}");
+    // Events are also written on the Lease, which is in reroll's own namespace.
+    let granted = if resource == "events" { 2 } else { 1 };
+    assert_eq!(taken, granted, "{verb} {resource}");
 }

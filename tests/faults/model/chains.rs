@@ -41,25 +41,45 @@ impl Draw<'_> {
         }
     }
 
-    /// What changes while it is opted out is none of reroll's business, and what was observed before counts never again.
-    fn out_and_in(&mut self, world: &World, workload: usize, source: usize) -> Vec<Step> {
-        let usage = &world.usages(workload)[&source];
-        let used = KEYS.into_iter().find(|key| usage.uses(key));
-        let change = Step::Set(source, used.unwrap_or("a"), Some(self.count));
-        let mut steps = vec![
+    /// What changes while it is opted out is none of reroll's business.
+    fn out_and_in(&self, world: &World, workload: usize, source: usize) -> Vec<Step> {
+        vec![
             Step::Opt(workload, Some("off")),
-            change,
+            self.set_used(world, workload, source),
             Step::Opt(workload, Some("auto")),
-        ];
-        if world.workloads[workload].text.is_some() {
-            // While it is out, or in again, or never.
-            let place = self.rng.usize(1..=4);
-            let put_back = Step::PutBack(workload);
-            if place < 4 {
-                steps.insert(place, put_back);
-            }
+        ]
+    }
+
+    /// What was observed before an opt-out never counts again, whether it is opted in or out by now. Not right after the
+    /// opt-out: a restart that was decided before it would find the very text that it expects.
+    pub fn put_back(&mut self, world: &World) -> Vec<Step> {
+        let known = |number: &&usize| world.workloads[**number].earlier.is_some();
+        let known: Vec<_> = self.workloads.iter().filter(known).copied().collect();
+        let Some(workload) = self.rng.choice(known) else {
+            return Vec::new();
+        };
+        let now = &world.workloads[workload];
+        let sources: Vec<_> = world.usages(workload).into_keys().collect();
+        let source = self.rng.choice(sources).unwrap();
+        if world.live(source).is_none() || (now.running && world.is_held(workload)) {
+            return Vec::new();
+        }
+        let mut steps = vec![Step::PutBack(workload)];
+        let set = self.set_used(world, workload, source);
+        if now.opt == Opt::Out {
+            steps.insert(self.rng.usize(0..2), set);
+            steps.push(Step::Opt(workload, Some("auto")));
+        } else if self.rng.bool() {
+            steps.push(set);
         }
         steps
+    }
+
+    /// Sets a key that it uses to what was never there.
+    fn set_used(&self, world: &World, workload: usize, source: usize) -> Step {
+        let usage = &world.usages(workload)[&source];
+        let used = KEYS.into_iter().find(|key| usage.uses(key));
+        Step::Set(source, used.unwrap_or("a"), Some(self.count))
     }
 
     /// A chain for a workload that runs, in which its pods matter.

@@ -185,7 +185,7 @@ pub async fn a_later_second(arena: &Arena, name: &str) {
 
 /// Puts an `observed` in place, past every webhook.
 pub async fn put_back(arena: &Arena, workload: &Workload) {
-    let patch = json!({ "metadata": { "annotations": { OBSERVED: workload.text } } });
+    let patch = json!({ "metadata": { "annotations": { OBSERVED: workload.earlier } } });
     let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
     let api = arena.api(workload.kind);
     api.patch_status(&workload.name, &params, &patch)

@@ -8,7 +8,7 @@ use kube::{
 };
 
 use super::{
-    Seed, Size, create, create_sources, draw_sources, draw_workloads, one_round, rounds,
+    Seed, Size, begin, draw_sources, draw_workloads, one_round, rounds,
     steps::{KEYS, Step},
     storm::Watches,
     world::World,
@@ -36,10 +36,7 @@ async fn a_hundred_workloads_do_what_the_model_says_over_a_restored_etcd() {
     let _machine = MACHINE.read().await;
     let arena = Arena::on_own_cluster("model-restored").await;
     let watches = Watches::start(&arena).await;
-    create_sources(&arena, &world).await;
-    create(&arena, &mut world, &planned).await;
-    let mut reroll = rounds::start(&arena, arena.reroll()).await;
-    rounds::expect(&arena, &mut world, &watches, "after creation").await;
+    let mut reroll = begin(&arena, &mut world, &watches, &planned).await;
     let one = (1, SMALL);
     reroll = one_round(&arena, &mut world, &mut rng, &watches, reroll, one).await;
 

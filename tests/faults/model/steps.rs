@@ -62,7 +62,7 @@ pub enum Step {
     Later(usize, &'static str, u32, usize),
     /// Deletes it without its pods, changes a source or not, and creates it again over them.
     Orphan(usize, Manifest, Option<Box<Self>>),
-    /// Puts back, through the status, what was observed before the round.
+    /// Puts back, through the status, what was observed before an opt-out.
     PutBack(usize),
 }
 
@@ -220,6 +220,7 @@ impl Draw<'_> {
         match (self.during, self.rng.u8(0..100)) {
             (_, 0..50) => self.source(world).into_iter().collect(),
             (During::Quiet, 50..65) => self.chain(world, workload),
+            (During::Quiet, 65..72) => self.put_back(world),
             _ => self.workload(world, workload).into_iter().collect(),
         }
     }

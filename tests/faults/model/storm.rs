@@ -126,6 +126,7 @@ pub async fn storm(
         world.start_pods(number);
         let workload = &mut world.workloads[number];
         workload.rollouts = watches.recorder.rollouts(workload.kind, &workload.name);
+        workload.earlier = None;
     }
     reroll
 }

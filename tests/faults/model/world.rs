@@ -60,6 +60,8 @@ pub struct Workload {
     pub saved: Option<Value>,
     /// Its `observed` when the last round had come to rest.
     pub text: Option<String>,
+    /// What that was before it was opted out.
+    pub earlier: Option<String>,
     /// What its template was before the one that hangs.
     pub hung: Option<Hung>,
     /// What must be true of its pods when this round has come to rest.
@@ -165,6 +167,7 @@ impl World {
         workload.rollouts = 0;
         workload.saved = None;
         workload.text = None;
+        workload.earlier = None;
         workload.fate = None;
         self.workloads.push(workload);
         for source in self.usages(number).into_keys() {
@@ -177,6 +180,7 @@ impl World {
     pub fn renew(&mut self, workload: usize, opt: Opt) {
         self.workloads[workload].opt = opt;
         self.workloads[workload].rollouts = 0;
+        self.workloads[workload].earlier = None;
         self.start_pods(workload);
     }
 
@@ -216,6 +220,9 @@ impl World {
             !write.same
         };
         self.workloads[workload].opt = write.opt;
+        if before != Opt::Out && write.opt == Opt::Out {
+            self.workloads[workload].earlier = self.workloads[workload].text.clone();
+        }
         self.workloads[workload].rollouts += usize::from(changed);
         if changed {
             self.start_pods(workload);
