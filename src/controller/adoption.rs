@@ -5,10 +5,10 @@ mod revisions;
 
 use k8s_openapi::api::{
     apps::v1::{ControllerRevision, ReplicaSet},
-    core::v1::{ContainerState, ContainerStatus, Pod},
+    core::v1::{ContainerState, ContainerStatus},
 };
 use kube::{
-    Api, Resource,
+    Resource,
     api::ListParams,
     core::{DynamicObject, NamespaceResourceScope, Request, Selector},
 };
@@ -145,18 +145,9 @@ impl Controller {
             // Runs that wait go on when it is there, and others begin with it.
             return Ok(false);
         }
-        let Some(object) = self.object(key).await? else {
-            return Ok(false);
-        };
-        let Some(selector) = selector(key.kind, &object) else {
+        let Some(pods) = self.pods_of(key).await? else {
             return Ok(true);
         };
-        let pods = Api::<Pod>::namespaced(self.client.clone(), &key.namespace);
-        let params = ListParams::default().labels_from(&selector);
-        let pods = timeout(self.request_timeout, pods.list(&params))
-            .await
-            .map_err(drop)?
-            .map_err(drop)?;
         let state = |state: Option<&ContainerState>| {
             state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
         };
@@ -164,7 +155,7 @@ impl Controller {
             state(status.state.as_ref()) || state(status.last_state.as_ref())
         };
         // By each pod's own spec: pods of an earlier revision may have had no need of what is missing.
-        Ok(pods.items.iter().any(|pod| {
+        Ok(pods.iter().any(|pod| {
             let template = serde_json::json!({ "spec": pod.spec });
             let names = containers_using(&template, missing);
             let status = pod.status.iter();

@@ -72,7 +72,7 @@ impl Controller {
     }
 
     /// The pods that a workload selects; `None` where nothing selects them.
-    async fn pods_of(&self, key: &WorkloadKey) -> Result<Option<Vec<Pod>>, ()> {
+    pub(super) async fn pods_of(&self, key: &WorkloadKey) -> Result<Option<Vec<Pod>>, ()> {
         let Some(object) = self.object(key).await? else {
             return Ok(Some(Vec::new()));
         };
