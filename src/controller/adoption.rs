@@ -65,6 +65,9 @@ impl Controller {
         let Some(tracked) = index.workload(key) else {
             return Ok(Outdated::default());
         };
+        // One that was made again may go back to a revision that is older than itself. Pods of before are looked at apart
+        // (`adopted.rs`); those that it makes are no older than it is.
+        let revision = revision.max(tracked.workload.created);
         let mut outdated = Outdated::default();
         for (source, usage) in tracked.uses() {
             let Lookup::Present { version, .. } = index.source(&key.namespace, source) else {
