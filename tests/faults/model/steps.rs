@@ -61,7 +61,7 @@ pub enum Step {
     /// Sets a key in a later second than the pods of this workload were made.
     Later(usize, &'static str, u32, usize),
     /// Deletes it without its pods, changes a source or not, and creates it again over them.
-    Orphan(usize, Manifest, Option<Box<Step>>),
+    Orphan(usize, Manifest, Option<Box<Self>>),
     /// Puts back, through the status, what was observed before an opt-out.
     PutBack(usize),
 }
