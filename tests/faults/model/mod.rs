@@ -5,15 +5,20 @@
 //!
 //! Two ways take turns. In *rounds* ([`rounds`]) many things that have nothing to do with each other are done at the
 //! same time, then reroll comes to rest, and the rollouts of every workload are the model's, exactly ([`world`],
-//! [`rules`]). In every third round reroll is killed and started again at any moment, while only such things are done
+//! [`rules`]). Where a count would not tell pods that stayed from pods that were replaced, the pods are looked at, too
+//! ([`fates`]). In every third round reroll is killed and started again at any moment, while only such things are done
 //! that come to the same whether its webhook sees them or not. In a *storm* ([`storm`]) nobody waits for anybody, and
 //! what must hold in the end are invariants: no template and no pod is older than what it uses, no more rollouts than
 //! changes, none without a change. `REROLL_MODEL_ROUNDS` sets how many rounds (6 by default); a storm follows every six.
+//!
+//! A smaller test of the same kind loses a round to a restored etcd ([`restored`]).
 //!
 //! What the contract leaves open, or takes from a workload, is left out, and here is why:
 //! - In a storm, what needs the webhook (undo, replace, a copied manifest, an opt-in) waits while reroll is down. What
 //!   dropped reroll's annotations then would be adopted afresh, and what a write of the template starts without would
 //!   not be known.
+//! - What is put back through the status right after an opt-out may be just the text that a restart expects which was
+//!   decided before it. So it is put back when reroll has come to rest since.
 //! - When an opt-in is widened while reroll is away, what it selects newly looks like what the template gained: a running
 //!   workload restarts for it where it was written since its pods were made.
 //! - Whether running pods wait for something required cannot be told while they come and go: their workloads are not

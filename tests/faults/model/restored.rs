@@ -66,8 +66,8 @@ async fn a_hundred_workloads_do_what_the_model_says_over_a_restored_etcd() {
         let what = format!("sources {number} after etcd was restored, bumped: {bumped}");
         rounds::expect(&arena, &mut saved, &watches, &what).await;
     }
-    let last = (4, SMALL);
-    one_round(&arena, &mut saved, &mut rng, &watches, reroll, last).await;
+    let after = (4, SMALL);
+    one_round(&arena, &mut saved, &mut rng, &watches, reroll, after).await;
 }
 
 /// The simulated nodes belong to the kwok of before for 200 s, whose Leases are restored, too: so long no pod of theirs
