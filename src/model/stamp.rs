@@ -222,7 +222,7 @@ impl<'a> Old<'a> {
         let same = same_versions(former, now) || (self.content && same_data(former, now));
         if same {
             Regained::Same(with_keys_of(former, now))
-        } else if self.suspended || matches!(now, Entry::Waiting | Entry::Unknown) {
+        } else if self.suspended || is_away(former, now) {
             Regained::Pending(with_new_keys_of(former, now))
         } else {
             Regained::Changed
@@ -383,6 +383,19 @@ fn with_new_keys_of(before: &Entry, now: &Entry) -> Entry {
         }
     }
     entry
+}
+
+/// Whether what pods have is absent, all of it or a required key: new pods could not start without.
+fn is_away(former: &Entry, now: &Entry) -> bool {
+    match (former, now) {
+        (_, Entry::Waiting | Entry::Unknown) => true,
+        (Entry::Seen { marks: old, .. }, Entry::Seen { marks, .. }) => {
+            let has = |key| matches!(old.get(key), Some(Mark::Seen(_)));
+            let mut waiting = marks.iter().filter(|(_, mark)| **mark == Mark::Waiting);
+            waiting.any(|(key, _)| has(key))
+        }
+        _ => false,
+    }
 }
 
 fn is_waiting(entry: &Entry) -> bool {
