@@ -7,7 +7,7 @@ use super::{
         patch,
         testing::*,
         version::Version,
-        workload::{KINDS, Workload, bare_template},
+        workload::{KINDS, OlderPods, Workload, bare_template},
     },
     *,
 };
@@ -201,6 +201,27 @@ fn a_missing_required_key_is_waited_for() {
     assert_eq!(marks.get("k"), Some(&Mark::Waiting));
     assert_eq!(marks.get("l"), Some(&Mark::Unknown));
     assert_eq!(stamp.waiting, [s()]);
+}
+
+/// Else going back would be a rollout whose pods cannot start, and not an instant one to pods that run.
+#[test]
+fn a_required_key_that_is_gained_again_while_it_is_away_stays_as_pods_have_it() {
+    let (k, l) = (keyed(&[("k", Required)]), keyed(&[("l", Required)]));
+    let both = Live::Present(v("A", 10, &[("k", "x"), ("l", "x")]));
+    let mut world = one(k.clone(), both.clone());
+    world.older = OlderPods::Left;
+    let first = world.stamp(Known::Nothing).unwrap().observed;
+    world.restarted_for.clone_from(&first.restarted_for);
+    let world = world.with(&s(), l, both);
+    let hung = world.stamp(Known::Observed(&first)).unwrap().observed;
+    assert_eq!(hung.restarted_for, first.restarted_for);
+    for uid in ["A", "B"] {
+        let without = Live::Present(v(uid, 11, &[("l", "x")]));
+        let world = world.clone().with(&s(), k.clone(), without);
+        let stamp = world.stamp(Known::Observed(&hung)).unwrap();
+        assert_eq!(stamp.restarted_for, hung.restarted_for, "{uid}");
+        assert_eq!(stamp.observed.entries[&s()], first.entries[&s()], "{uid}");
+    }
 }
 
 #[test]
