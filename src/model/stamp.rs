@@ -9,8 +9,11 @@
 //! bring back pods that never restarted; entries never go backwards; what has not changed is not rewritten, so
 //! stamping twice is stamping once.
 
+mod compare;
+
 use kube::core::DynamicObject;
 
+use self::compare::{is_away, same_data, same_versions, with_keys_of, with_new_keys_of};
 use super::{
     annotation::{LAST_RESTART, OBSERVED},
     decide::{CREATE_WINDOW, Known, Lookup, Subject, belongs, fresh, numbered},
@@ -319,82 +322,6 @@ fn entry_now(
         Lookup::Unsynced | Lookup::Unseen | Lookup::Present { .. } | Lookup::Absent { .. } => {
             before.cloned()
         }
-    }
-}
-
-fn same_versions(before: &Entry, now: &Entry) -> bool {
-    match (before, now) {
-        (Entry::Seen { uid: a, .. }, Entry::Seen { uid: b, .. }) => {
-            a == b && same_data(before, now)
-        }
-        _ => before == now,
-    }
-}
-
-/// Whether the data is the same, whatever the uid.
-fn same_data(before: &Entry, now: &Entry) -> bool {
-    match (before, now) {
-        (Entry::Seen { marks: old, .. }, Entry::Seen { marks: new, .. }) => new
-            .iter()
-            .all(|(key, mark)| old.get(key).is_none_or(|old| old == mark)),
-        _ => false,
-    }
-}
-
-/// The old entry with exactly the keys that are used now, so that nothing is written where nothing changed.
-fn with_keys_of(before: &Entry, now: &Entry) -> Entry {
-    match (before, now) {
-        (
-            Entry::Seen {
-                uid,
-                resource_version,
-                marks: old,
-            },
-            Entry::Seen {
-                marks,
-                resource_version: live,
-                ..
-            },
-        ) => {
-            // A key that is used newly must not be compared with anything older than the version it was seen in.
-            let newly = marks.keys().any(|key| !old.contains_key(key));
-            Entry::Seen {
-                uid: uid.clone(),
-                resource_version: if newly {
-                    *resource_version.max(live)
-                } else {
-                    *resource_version
-                },
-                marks: marks.clone(),
-            }
-        }
-        _ => before.clone(),
-    }
-}
-
-/// The old entry with exactly the keys that are used now: as they were, and the new ones as they are.
-fn with_new_keys_of(before: &Entry, now: &Entry) -> Entry {
-    let mut entry = with_keys_of(before, now);
-    if let (Entry::Seen { marks, .. }, Entry::Seen { marks: old, .. }) = (&mut entry, before) {
-        for (key, mark) in marks {
-            if let Some(old) = old.get(key) {
-                *mark = *old;
-            }
-        }
-    }
-    entry
-}
-
-/// Whether what pods have is absent, all of it or a required key: new pods could not start without.
-fn is_away(former: &Entry, now: &Entry) -> bool {
-    match (former, now) {
-        (_, Entry::Waiting | Entry::Unknown) => true,
-        (Entry::Seen { marks: old, .. }, Entry::Seen { marks, .. }) => {
-            let has = |key| matches!(old.get(key), Some(Mark::Seen(_)));
-            let mut waiting = marks.iter().filter(|(_, mark)| **mark == Mark::Waiting);
-            waiting.any(|(key, _)| has(key))
-        }
-        _ => false,
     }
 }
 

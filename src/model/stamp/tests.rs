@@ -217,10 +217,8 @@ fn a_required_key_that_is_gained_again_while_it_is_away_stays_as_pods_have_it() 
     assert_eq!(hung.restarted_for, first.restarted_for);
     for uid in ["A", "B"] {
         let without = Live::Present(v(uid, 11, &[("l", "x")]));
-        let mut back = one(k.clone(), without);
-        back.older = OlderPods::Left;
-        back.restarted_for.clone_from(&hung.restarted_for);
-        let stamp = back.stamp(Known::Observed(&hung)).unwrap();
+        let world = world.clone().with(&s(), k.clone(), without);
+        let stamp = world.stamp(Known::Observed(&hung)).unwrap();
         assert_eq!(stamp.restarted_for, hung.restarted_for, "{uid}");
         assert_eq!(stamp.observed.entries[&s()], first.entries[&s()], "{uid}");
     }
