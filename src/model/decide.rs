@@ -148,9 +148,16 @@ struct Next {
 impl Next {
     /// What is former afterwards.
     fn formers(&self, subject: &Subject, before: Option<&Observed>, restart: bool) -> Formers {
-        let Some(before) = before.filter(|_| !subject.pods.older.are_gone()) else {
+        let Some(before) = before else {
             return Formers::none();
         };
+        if subject.pods.older.are_gone() {
+            return if restart {
+                Formers::none()
+            } else {
+                subject.formers_left(before)
+            };
+        }
         let formers = subject.formers_after(before, subject.formers(before), restart);
         if restart || subject.templates.before.is_some() {
             formers

@@ -191,7 +191,7 @@ impl Observed {
     /// The same without the former entries that do not count any more.
     pub(super) fn forgetting(&self, subject: &super::decide::Subject) -> Self {
         Self {
-            formers: subject.formers(self).clone(),
+            formers: subject.formers_left(self),
             ..self.clone()
         }
     }

@@ -303,6 +303,139 @@ async fn going_back_while_suspended_rolls_nothing_until_it_is_resumed() {
     assert!(pods.oldest(&arena, case.kind, case.name).await > written);
 }
 
+/// How a workload comes to be opted in while its rollout hangs.
+#[derive(Clone, Copy)]
+enum OptsIn {
+    First,
+    Again,
+    ByNamespace,
+}
+
+/// Opted in while its rollout hangs: what only the old template uses is recorded by nobody, and changes from then on count.
+async fn opted_in_while_it_hangs(name: &str, webhook: bool) {
+    for how in [OptsIn::First, OptsIn::Again, OptsIn::ByNamespace] {
+        let arena = Arena::new(name).await;
+        let pods = Pods::watch(&arena).await;
+        let (mode, restarts) = if webhook {
+            (Mode::Webhook, 0)
+        } else {
+            (Mode::Alone, 1)
+        };
+        let _reroll = mode.start(&arena).await;
+        let case = &CASES[0];
+        for secret in [case.dropped(), format!("{}-b", case.name)] {
+            arena.secret(&secret, &[("k", "one")]).await;
+        }
+        let asks = match how {
+            OptsIn::Again => AUTO.as_slice(),
+            OptsIn::First | OptsIn::ByNamespace => &[],
+        };
+        let manifest = running(case.kind, case.name, asks, env(&case.dropped(), "k"));
+        arena.create(&manifest).await;
+        pods.oldest(&arena, case.kind, case.name).await;
+        let recorder = arena.record().await;
+        arena.hold_rollouts().await;
+        case.deploy(&arena, &recorder).await;
+        let opt = async |value| {
+            arena
+                .annotate(case.kind, case.name, RESTART_ON, Some(value))
+                .await;
+        };
+        match how {
+            OptsIn::First => opt("auto").await,
+            OptsIn::Again => {
+                opt("off").await;
+                recorder.settle(&arena).await;
+                opt("auto").await;
+            }
+            OptsIn::ByNamespace => arena.label_namespace(RESTART_ON, "auto").await,
+        }
+        arena.adopted(case.kind, case.name).await;
+        recorder.settle(&arena).await;
+        written_later(&arena, case.name, &case.dropped(), "k").await;
+        // The old manifest: kubectl's undo would take the opt-in along.
+        arena
+            .edit_container(case.kind, case.name, "env", case.env(false))
+            .await;
+        recorder.reaches(case.kind, case.name, 2 + restarts).await;
+        arena.release_rollouts().await;
+        let written = arena.version("Secret", &case.dropped()).await;
+        assert!(pods.oldest(&arena, case.kind, case.name).await > written);
+        recorder.settle(&arena).await;
+        recorder.expect(case.kind, case.name, 2 + restarts);
+    }
+}
+
+#[tokio::test]
+async fn what_opts_in_while_its_rollout_hangs_is_followed_with_the_webhook() {
+    opted_in_while_it_hangs("formers-opt", true).await;
+}
+
+#[tokio::test]
+async fn what_opts_in_while_its_rollout_hangs_is_followed_without_webhook() {
+    opted_in_while_it_hangs("formers-opt-bare", false).await;
+}
+
+/// The new template narrows the opt-in as well; the template alone comes back, and the opt-in later.
+async fn narrowed_with_the_template(name: &str, mode: Mode) {
+    for changes in [true, false] {
+        let arena = Arena::new(name).await;
+        let pods = Pods::watch(&arena).await;
+        let _reroll = mode.start(&arena).await;
+        let case = &CASES[0];
+        case.create(&arena, &pods).await;
+        let recorder = arena.record().await;
+        let first = arena.uids(case.name).await;
+        arena.hold_rollouts().await;
+        let mut containers = arena.get(case.kind, case.name).await.data["spec"]["template"]["spec"]
+            ["containers"]
+            .clone();
+        containers[0]["env"] = case.env(true);
+        let narrowed = json!({
+            "metadata": { "annotations": { RESTART_ON: format!("secret/{}-b", case.name) } },
+            "spec": { "template": { "spec": { "containers": containers } } },
+        });
+        arena.patch(case.kind, case.name, narrowed).await;
+        recorder.reaches(case.kind, case.name, 1).await;
+        arena.in_the_middle(case.kind, case.name, 2).await;
+        recorder.settle(&arena).await;
+        if changes {
+            written_later(&arena, case.name, &case.dropped(), "k").await;
+        }
+        arena
+            .edit_container(case.kind, case.name, "env", case.env(false))
+            .await;
+        arena.release_rollouts().await;
+        pods.oldest(&arena, case.kind, case.name).await;
+        recorder.settle(&arena).await;
+        recorder.expect(case.kind, case.name, 2);
+        assert_eq!(arena.uids(case.name).await, first);
+        arena
+            .annotate(case.kind, case.name, RESTART_ON, Some("auto"))
+            .await;
+        let restarts = usize::from(changes);
+        recorder.reaches(case.kind, case.name, 2 + restarts).await;
+        let oldest = pods.oldest(&arena, case.kind, case.name).await;
+        recorder.settle(&arena).await;
+        recorder.expect(case.kind, case.name, 2 + restarts);
+        if changes {
+            assert!(oldest > arena.version("Secret", &case.dropped()).await);
+        } else {
+            assert_eq!(arena.uids(case.name).await, first);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_opt_in_that_was_narrowed_with_the_template_with_the_webhook() {
+    narrowed_with_the_template("formers-narrow", Mode::Webhook).await;
+}
+
+#[tokio::test]
+async fn an_opt_in_that_was_narrowed_with_the_template_without_webhook() {
+    narrowed_with_the_template("formers-narrow-bare", Mode::Alone).await;
+}
+
 // === gained while reroll is away ===
 
 /// What a deploy adds.
@@ -361,19 +494,24 @@ impl Gain {
     /// Writes what was added, in a later second than the pods were made.
     async fn write(&self, arena: &Arena) {
         let (secret, key) = self.added();
-        let made = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
-        let pods = arena.pods(self.name).await;
-        let youngest = pods.iter().filter_map(made).max().unwrap();
-        eventually("the Secret is written later than the pods", async || {
-            let value = fastrand::u64(..).to_string();
-            arena.update_secret(&secret, &[(key, &value)]).await;
-            let secret = arena.get("Secret", &secret).await;
-            let times = secret.managed_fields().iter();
-            let written: Option<&Time> = times.filter_map(|entry| entry.time.as_ref()).max();
-            (written?.0.as_second() > youngest.as_second()).then_some(())
-        })
-        .await;
+        written_later(arena, self.name, &secret, key).await;
     }
+}
+
+/// Writes a key of a Secret in a later second than the pods with this `app` label were made.
+async fn written_later(arena: &Arena, app: &str, secret: &str, key: &str) {
+    let made = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let pods = arena.pods(app).await;
+    let youngest = pods.iter().filter_map(made).max().unwrap();
+    eventually("the Secret is written later than the pods", async || {
+        let value = fastrand::u64(..).to_string();
+        arena.update_secret(secret, &[(key, &value)]).await;
+        let secret = arena.get("Secret", secret).await;
+        let times = secret.managed_fields().iter();
+        let written: Option<&Time> = times.filter_map(|entry| entry.time.as_ref()).max();
+        (written?.0.as_second() > youngest.as_second()).then_some(())
+    })
+    .await;
 }
 
 async fn gains(name: &str, webhook: bool) {

@@ -29,18 +29,21 @@ pub(super) struct Gains<'a> {
     observed: bool,
     /// The template dropped more than is remembered.
     more: bool,
+    /// What is remembered of what it dropped, whether that counts any more or not.
+    formers: Option<&'a Formers>,
 }
 
 impl<'a> Gains<'a> {
     pub(super) fn new(
         subject: &'a Subject<'a>,
-        before: Option<&Observed>,
+        before: Option<&'a Observed>,
         formers: &Formers,
     ) -> Self {
         Self {
             subject,
             observed: before.is_some() && subject.restarted_for.is_some(),
             more: formers.note() == Note::More,
+            formers: before.map(|before| &before.formers),
         }
     }
 
@@ -71,9 +74,11 @@ impl<'a> Gains<'a> {
     /// opt-in names is adopted when it appears, and so is what the opt-in selects newly.
     pub(super) fn by_template(&self, source: &SourceName, key: &str) -> bool {
         let widened = self.subject.widened;
+        // What was dropped by the template as well was not only left out by the opt-in: pods may have it as it was.
+        let former = self.formers.is_some_and(|formers| formers.names(source));
         self.observed
             && source.kind.is_one_object()
-            && !widened.is_some_and(|all| all.contains(source))
+            && (former || !widened.is_some_and(|all| all.contains(source)))
             && self.subject.templates.refers(source, key)
     }
 

@@ -118,8 +118,8 @@ pub struct Pods<'a> {
     pub older: OlderPods,
     /// None of an older template was left at some time since the former entries were written.
     pub formers_gone: bool,
-    /// Some of an older template were left when this process first saw the workload, and are still: there may have been
-    /// templates that nobody saw.
+    /// Some of an older template were left when this process first saw the workload, or when it opted in, and are still:
+    /// there may have been templates that nobody recorded.
     pub unseen: bool,
     /// Those of an older template can come back under a new mark: an Argo Rollout goes on serving with its stable ones.
     pub outlive_marks: bool,
@@ -149,11 +149,24 @@ static NO_FORMERS: Formers = Formers::none();
 impl Subject<'_> {
     /// The former entries that still count: those that pods of an older template may have.
     pub(in crate::model) fn formers<'o>(&self, observed: &'o Observed) -> &'o Formers {
-        if self.pods.formers_gone || self.pods.older.are_gone() {
+        if self.are_formers_gone() {
             &NO_FORMERS
         } else {
             &observed.formers
         }
+    }
+
+    /// What stays of them in the annotation: those that count, or what the opt-in leaves out.
+    pub(in crate::model) fn formers_left(&self, observed: &Observed) -> Formers {
+        if self.are_formers_gone() {
+            observed.formers.left_out(self.templates.now, self.uses)
+        } else {
+            observed.formers.clone()
+        }
+    }
+
+    fn are_formers_gone(&self) -> bool {
+        self.pods.formers_gone || self.pods.older.are_gone()
     }
 
     /// The former entries after a decision or a write. `marked`: it sets a fresh mark, under which a template that comes

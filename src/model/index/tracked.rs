@@ -66,8 +66,7 @@ impl Tracked {
     ) -> Self {
         let before = before.filter(|known| known.workload.uid == workload.uid);
         let told = before.as_ref().map(|known| known.told).unwrap_or_default();
-        let older_are_left = !workload.older_pods.are_gone();
-        let unseen = older_are_left && before.as_ref().is_none_or(|known| known.unseen);
+        let unseen = may_be_unseen(&workload, before.as_ref());
         let (policy, complaints) = Policy::of(&workload, defaults);
         let mut void = before.as_ref().and_then(|known| known.void.clone());
         if !policy.opted_in() {
@@ -336,4 +335,11 @@ impl Tracked {
             _ => None,
         }
     }
+}
+
+/// Whether older pods are left of templates that may have come and gone unrecorded: nobody followed the workload before it
+/// was first seen, or opted in.
+fn may_be_unseen(workload: &Workload, before: Option<&Tracked>) -> bool {
+    let followed = before.is_some_and(|known| !known.unseen && known.policy.opted_in());
+    !followed && !workload.older_pods.are_gone()
 }

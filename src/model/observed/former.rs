@@ -221,6 +221,27 @@ impl Formers {
         }
     }
 
+    /// Whether any former entry is of this source.
+    pub fn names(&self, source: &SourceName) -> bool {
+        self.entries.iter().any(|(former, _)| former == source)
+    }
+
+    /// What stays when no pod of an older template is left: what the template refers to again while the opt-in leaves it
+    /// out. Pods of now may have it as it was; how old they are tells, when the opt-in takes it in again.
+    #[must_use]
+    pub fn left_out(&self, refers: &References, uses: &References) -> Self {
+        let entries = self.entries.iter();
+        let left_out =
+            |source: &SourceName| refers.contains_key(source) && !uses.contains_key(source);
+        Self {
+            entries: entries
+                .filter(|(source, _)| left_out(source))
+                .cloned()
+                .collect(),
+            note: Note::Nothing,
+        }
+    }
+
     /// The same with a note, where there is none that says more.
     #[must_use]
     pub fn noting(self, note: Note) -> Self {

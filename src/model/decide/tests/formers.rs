@@ -345,3 +345,33 @@ fn two_hundred_deploys_keep_within_the_bounds_and_fold_nothing() {
         );
     }
 }
+
+#[test]
+fn what_the_opt_in_leaves_out_stays_former_and_is_judged_by_the_age_of_pods() {
+    let (mut world, before) = dropped(&whole(Required), Live::Present(v("A", 10, X)));
+    // The old template is back, and the opt-in that went with the new one is not.
+    let uses = world.uses.clone();
+    let mut both = uses.clone();
+    both.insert(s(), whole(Required));
+    world.template = Some(both.clone());
+    world.older = OlderPods::Gone;
+    let decision = world.decide(Known::Observed(&before));
+    assert_eq!(decision.outcome, Outcome::Keep);
+    assert_eq!(decision.next, Some(before.clone()));
+    // It comes back, too.
+    let mut now = v("A", 11, Y);
+    now.written = 100;
+    let mut world = world.with(&s(), whole(Required), Live::Present(now));
+    world.widened = Some([s()].into());
+    for (made, outcome) in [
+        (None, Outcome::Undecided(Undecided::AskAges)),
+        (Some(99), Outcome::Restart),
+        (Some(100), Outcome::Record),
+    ] {
+        let ages = |made| Ages::from([(s(), [("*".to_owned(), made)].into_iter().collect())]);
+        world.ages = made.map(ages);
+        let decision = world.decide(Known::Observed(&before));
+        assert_eq!(decision.outcome, outcome, "{made:?}");
+        assert!(decision.next.is_none_or(|next| next.formers.is_empty()));
+    }
+}
