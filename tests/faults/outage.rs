@@ -193,11 +193,12 @@ async fn forgets(cluster: &'static Cluster, subjects: &[Subject]) {
             assert!(log.contains("\"code\":410"), "no watch was answered 410");
             eventually("what is gone is forgotten", async || {
                 let workloads = replica.count("reroll_workloads_indexed").await;
+                // The sentinel has rolled before whoever patched it has the answer, and before a standby sees it.
+                let pending = replica.count("reroll_intents_pending").await;
                 // And one of those that left, and the sentinel.
-                (workloads == 4 * EACH as u64 + 2).then_some(())
+                (workloads == 4 * EACH as u64 + 2 && pending == 0).then_some(())
             })
             .await;
-            assert_eq!(replica.count("reroll_intents_pending").await, 0);
         }
         let secret = subject.leaving.secret(LEAVING - 1);
         arena.update_secret(&secret, &[("k", "two")]).await;

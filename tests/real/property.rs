@@ -24,7 +24,7 @@ use crate::{
     generate::{
         Generator, KINDS, LAST_RESTART, OBSERVED, RESTARTED_FOR, Shapes, bare, own, review,
     },
-    support::Arena,
+    support::{Arena, eventually},
 };
 
 /// Workloads that are created; each is then updated several times.
@@ -191,7 +191,13 @@ async fn live(arena: &Arena, known: &Known, genuine: &Value, seed: u64) -> (usiz
                 // The controller fills in the uid; from then on nothing but the user changes it.
                 arena.adopted(kind, &name).await;
             }
-            let old = arena.get(kind, &name).await;
+            // Until the kind's controller has seen it there may be pods of a template that only who followed it knows of.
+            let old = eventually(&format!("{kind} {name} is seen"), async || {
+                let old = arena.get(kind, &name).await;
+                let observed = old.data["status"]["observedGeneration"].as_i64();
+                (observed == old.metadata.generation).then_some(old)
+            })
+            .await;
             let old = serde_json::to_value(old).unwrap();
             let mut again = Generator::new(generator.random.clone().u64(..), Shapes::Valid);
             again.genuine = generator.genuine.clone();
