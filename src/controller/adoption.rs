@@ -18,8 +18,8 @@ use self::revisions::{History, Revisions as Listed, Whose};
 use super::Controller;
 use crate::{
     model::{
-        Cause, CauseKind, Decision, SourceName, WorkloadKey,
-        decide::{Lookup, restart_for},
+        Cause, CauseKind, SourceName, WorkloadKey,
+        decide::{Lookup, Restart, restart_for},
         policy::OnAdopt,
         source::containers_using,
         workload::{Means, Revisions, Workload, selector},
@@ -98,7 +98,7 @@ impl Controller {
         key: &WorkloadKey,
         mark: &str,
         outdated: &Outdated,
-    ) -> Option<Decision> {
+    ) -> Option<Restart> {
         let index = self.state.index();
         let tracked = index.workload(key)?;
         let sources = match tracked.policy.on_adopt {

@@ -3,8 +3,8 @@
 use super::{Controller, Judged};
 use crate::{
     model::{
-        Outcome, SourceKey, SourceName, Version, WorkloadKey,
-        decide::Undecided,
+        Decision, SourceKey, SourceName, Version, WorkloadKey,
+        decide::Doubt,
         index::{By, Overlay, Tick},
         version::key_of,
     },
@@ -28,25 +28,25 @@ impl Controller {
             let Some(decision) = &judged.decision else {
                 return Ok(judged);
             };
-            match decision.outcome {
-                Outcome::Undecided(Undecided::Behind) => {
+            match decision.doubt() {
+                Some((Doubt::Behind, sources)) => {
                     let asked = self.tick();
-                    let reads = self.read_sources(key, &decision.missing, asked).await;
+                    let reads = self.read_sources(key, sources, asked).await;
                     let reads = reads.map_err(|()| Unconfirmed::NoAnswer)?;
                     if self.intents().waits(key) {
                         return Err(Unconfirmed::News);
                     }
                     judged = self.state.index_mut().judge_read(key, asked, &reads);
                 }
-                Outcome::Undecided(Undecided::AskPods) => {
-                    let started = self.has_started(key, &decision.missing).await;
+                Some((Doubt::AskPods, sources)) => {
+                    let started = self.has_started(key, sources).await;
                     let started = started.map_err(|()| Unconfirmed::NoAnswer)?;
                     let mut index = self.state.index_mut();
                     index.set_started(key, started);
                     judged = index.judge(key, &Overlay::new());
                 }
-                Outcome::Undecided(Undecided::AskAges) => {
-                    let ages = self.ages(key, &decision.missing).await;
+                Some((Doubt::AskAges, sources)) => {
+                    let ages = self.ages(key, sources).await;
                     let ages = ages.map_err(|()| Unconfirmed::NoAnswer)?;
                     let mut index = self.state.index_mut();
                     index.set_ages(key, ages);
@@ -55,9 +55,9 @@ impl Controller {
                 _ => return Ok(judged),
             }
         }
-        match judged.decision.as_ref().map(|decision| decision.outcome) {
+        match judged.decision.as_ref().and_then(Decision::doubt) {
             // Something newer came each time, and it was not all that is needed.
-            Some(Outcome::Undecided(Undecided::Behind)) => Err(Unconfirmed::NoAnswer),
+            Some((Doubt::Behind, _)) => Err(Unconfirmed::NoAnswer),
             _ => Ok(judged),
         }
     }

@@ -206,7 +206,7 @@ impl Controller {
             Ok(Outdated::default())
         };
         let restart = match examined {
-            Examined::Behind(decision) => Some(*decision),
+            Examined::Behind(restart) => Some(*restart),
             // What they have is known better than by times.
             Examined::Stands | Examined::Later => None,
             Examined::Nothing => outdated
@@ -220,10 +220,10 @@ impl Controller {
             _ if self.must_know(key, outdated.as_ref().err(), found) => {
                 Finish::Retry(backoff(attempts))
             }
-            (Some(decision), _) => {
+            (Some(restart), _) => {
                 let mut intent = Intent::now(key, Instant::now());
                 intent.attempts = attempts;
-                self.restart_adopted(&intent, &decision).await
+                self.restart_adopted(&intent, &restart).await
             }
             (None, Some(patch)) => self.tidy_up(key, patch, attempts).await,
             (None, None) => Finish::Over,

@@ -55,8 +55,8 @@ use self::{
 use crate::{
     config::RestartSettings,
     model::{
-        Conventions, Decision, DigestKey, Outcome, SourceName, WorkloadKey,
-        decide::Undecided,
+        Conventions, Decision, DigestKey, SourceName, WorkloadKey,
+        decide::{Doubt, Undecided},
         index::{Bared, By, Overlay, Tick},
         workload::{Rollout, Stays, Workload},
     },
@@ -260,14 +260,14 @@ impl Controller {
 
     /// Decides for a workload with what is known, and files what follows: an intent, a write of `observed`, or the
     /// reason why it is held. Gives the decision.
-    pub fn judge(&self, key: &WorkloadKey, occasion: Occasion<'_>) -> Option<Outcome> {
+    pub fn judge(&self, key: &WorkloadKey, occasion: Occasion<'_>) -> Option<Decision> {
         if !self.is_listed() {
             return None;
         }
         let _filed = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
         let judged = self.state.index_mut().judge(key, &Overlay::new());
         self.file(key, &judged, occasion);
-        judged.decision.map(|decision| decision.outcome)
+        judged.decision
     }
 
     /// How long a restart waits for further changes, and how long they can put it off.
@@ -289,17 +289,15 @@ impl Controller {
         let Some(decision) = &judged.decision else {
             return;
         };
-        self.state.metrics.decided(decision.outcome.as_str());
-        if decision.outcome == Outcome::Undecided(Undecided::UnknownKey) {
+        self.state.metrics.decided(decision.as_str());
+        if matches!(decision, Decision::Undecided(Undecided::UnknownKey)) {
             self.state.key_doubted.notify_one();
         }
-        let due = matches!(
-            decision.outcome,
-            Outcome::Restart
-                | Outcome::Undecided(Undecided::Behind | Undecided::AskPods | Undecided::AskAges)
-        );
+        let doubt = decision.doubt().map(|(doubt, _)| doubt);
+        let due = matches!(decision, Decision::Restart(_))
+            || matches!(doubt, Some(Doubt::Behind | Doubt::AskPods | Doubt::AskAges));
         // What is suspended is looked at all the same, so that it is seen to be pending.
-        let asks = decision.outcome == Outcome::Undecided(Undecided::AskAges);
+        let asks = doubt == Some(Doubt::AskAges);
         if !due {
             // Data was put back, or another replica was faster.
             if self.intents().settled(key) {
@@ -339,31 +337,12 @@ fn held(judged: &Judged) -> Option<Held> {
         return judged.owner.is_some().then_some(Held::Owned);
     };
     match decision {
-        Decision {
-            outcome: Outcome::Undecided(Undecided::Unreadable),
-            ..
-        } => Some(Held::Unreadable),
-        Decision {
-            outcome: Outcome::Undecided(Undecided::NewerFormat),
-            ..
-        } => Some(Held::NewerFormat),
-        Decision {
-            outcome: Outcome::Undecided(Undecided::UnknownKey),
-            ..
-        } => Some(Held::UnknownKey),
-        Decision {
-            outcome: Outcome::Restart,
-            ..
-        } if judged.suspended => Some(Held::Suspended),
-        Decision {
-            outcome: Outcome::Wait,
-            causes,
-            ..
-        } if !causes.is_empty() => Some(Held::Missing),
-        Decision {
-            outcome: Outcome::Keep | Outcome::Record,
-            ..
-        } => judged.stays.map(|stays| match stays {
+        Decision::Undecided(Undecided::Unreadable) => Some(Held::Unreadable),
+        Decision::Undecided(Undecided::NewerFormat) => Some(Held::NewerFormat),
+        Decision::Undecided(Undecided::UnknownKey) => Some(Held::UnknownKey),
+        Decision::Restart(_) if judged.suspended => Some(Held::Suspended),
+        Decision::Wait { causes, .. } if !causes.is_empty() => Some(Held::Missing),
+        Decision::Keep(_) | Decision::Record(_) => judged.stays.map(|stays| match stays {
             Stays::Paused => Held::Paused,
             Stays::OnDelete => Held::OnDelete,
             Stays::Partitioned => Held::Partitioned,

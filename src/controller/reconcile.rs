@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Controller, Occasion};
 use crate::{
-    model::{Outcome, SourceKey, decide::Lookup, index::By},
+    model::{Decision, SourceKey, decide::Lookup, index::By},
     ops::metrics::labels::IntentOutcome,
     state::Claim,
 };
@@ -48,9 +48,10 @@ impl Controller {
 
     pub(super) fn judge_all(&self) -> u64 {
         let all = self.state.index().workloads(None, None);
-        let restarts = all
-            .iter()
-            .filter(|key| self.judge(key, Occasion::Look) == Some(Outcome::Restart));
+        let restarts = all.iter().filter(|key| {
+            let decision = self.judge(key, Occasion::Look);
+            matches!(decision, Some(Decision::Restart(_)))
+        });
         restarts.count() as u64
     }
 

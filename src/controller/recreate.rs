@@ -28,7 +28,7 @@ use super::{
     restart::Moment,
 };
 use crate::model::{
-    Cause, Outcome,
+    Cause, Decision,
     annotation::{FIELD_MANAGER, OBSERVED},
     index::Overlay,
     workload::{JOB, Standing, Workload, replacement},
@@ -135,7 +135,7 @@ impl Controller {
         let judged = self.state.index_mut().judge(&key, &Overlay::new());
         let restarts = judged
             .decision
-            .is_some_and(|decision| decision.outcome == Outcome::Restart);
+            .is_some_and(|decision| matches!(decision, Decision::Restart(_)));
         if restarts && !judged.suspended {
             return match self.delete_old(kept).await {
                 Ok(()) | Err(Failure::Conflict | Failure::Gone) => Ok(Step::Waits),

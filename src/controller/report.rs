@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 
 use super::{Controller, Judged, failure::Failure, intents::Held};
 use crate::{
-    model::{Cause, Outcome, SourceName, WorkloadKey, decide::Lookup, policy::Complaint},
+    model::{Cause, Decision, SourceName, WorkloadKey, decide::Lookup, policy::Complaint},
     ops::events::EventType,
 };
 
@@ -100,20 +100,18 @@ impl Controller {
         let decision = judged.decision.as_ref();
         let causes = decision.map(|decision| {
             decision
-                .causes
+                .causes()
                 .iter()
                 .map(ToString::to_string)
                 .collect::<Vec<_>>()
         });
         let causes = causes.unwrap_or_default().join("; ");
-        let missing = decision.map(|decision| {
-            decision
-                .missing
-                .iter()
-                .map(SourceName::spoken)
-                .collect::<Vec<_>>()
-        });
-        let missing = missing.unwrap_or_default().join(", ");
+        let missing = match decision {
+            Some(Decision::Wait { missing, .. }) => missing.as_slice(),
+            _ => &[],
+        };
+        let missing: Vec<_> = missing.iter().map(SourceName::spoken).collect();
+        let missing = missing.join(", ");
         let (reason, note) = match held {
             Held::Missing => (
                 "RestartWaits",
@@ -224,7 +222,7 @@ impl Controller {
         let restarts = judged
             .decision
             .as_ref()
-            .is_some_and(|decision| decision.outcome == Outcome::Restart);
+            .is_some_and(|decision| matches!(decision, Decision::Restart(_)));
         let news = {
             let mut intents = self.intents();
             // Whether there is room by now, or a place, shows when it is written; until then it is no news.

@@ -26,8 +26,9 @@ use super::{
 };
 use crate::{
     model::{
-        Cause, Decision, Observed, Outcome, WorkloadKey,
+        Cause, Decision, Observed, WorkloadKey,
         annotation::FIELD_MANAGER,
+        decide::Restart,
         index::{self, By},
         patch,
         workload::{RestartBy, Workload},
@@ -144,12 +145,9 @@ impl Controller {
                 Finish::Over
             }
             Ok(judged) => match &judged.decision {
-                Some(Decision {
-                    outcome: Outcome::Restart,
-                    causes,
-                    next: Some(next),
-                    ..
-                }) if !judged.suspended => self.restart(&intent, causes, next).await,
+                Some(Decision::Restart(restart)) if !judged.suspended => {
+                    self.restart(&intent, &restart.causes, &restart.next).await
+                }
                 _ => {
                     self.state.metrics.intent_ended(IntentOutcome::Void);
                     self.intents().unused();
@@ -163,11 +161,8 @@ impl Controller {
     }
 
     /// Restarts a workload that was found behind when it is adopted: the same write adopts it.
-    pub(super) async fn restart_adopted(&self, intent: &Intent, decision: &Decision) -> Finish {
-        match &decision.next {
-            Some(next) => self.restart(intent, &decision.causes, next).await,
-            None => Finish::Over,
-        }
+    pub(super) async fn restart_adopted(&self, intent: &Intent, restart: &Restart) -> Finish {
+        self.restart(intent, &restart.causes, &restart.next).await
     }
 
     async fn restart(&self, intent: &Intent, causes: &[Cause], next: &Observed) -> Finish {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Cause, CauseKind, Lookup, Undecided,
+    Cause, CauseKind, Doubt, Lookup,
     compare::lacks,
     gains::Gain,
     rules::{Rule, Step},
@@ -59,8 +59,8 @@ impl Rule<'_> {
     ) -> FoldVerdict {
         let found = match Found::look(uses, live) {
             Ok(found) => found,
-            Err((source, why)) => {
-                let steps = vec![(vec![source], Step::Undecided(why))];
+            Err((source, doubt)) => {
+                let steps = vec![(vec![source], Step::Doubt(doubt))];
                 return FoldVerdict {
                     steps,
                     kept: Some(old.clone()),
@@ -95,7 +95,7 @@ impl Rule<'_> {
                 Gain::Adopt => kept = None,
                 Gain::Ask => {
                     let asked = uses.keys().cloned().collect();
-                    steps.push((asked, Step::Undecided(Undecided::AskAges)));
+                    steps.push((asked, Step::Doubt(Doubt::AskAges)));
                 }
                 Gain::Changed => {
                     steps.push((
@@ -105,7 +105,7 @@ impl Rule<'_> {
                 }
             }
         } else if !same && !behind.is_empty() {
-            steps.push((behind, Step::Undecided(Undecided::Behind)));
+            steps.push((behind, Step::Doubt(Doubt::Behind)));
         } else if !same && content && now.data == old.data {
             kept = None;
         } else if !same && (found.missing.is_empty() || !found.forgotten) {
@@ -177,12 +177,12 @@ impl Found {
     fn look<'a>(
         uses: &References,
         live: &dyn Fn(&SourceName) -> Lookup<'a>,
-    ) -> Result<Self, (SourceName, Undecided)> {
+    ) -> Result<Self, (SourceName, Doubt)> {
         let mut found = Self::default();
         for (source, usage) in uses {
             let (entry, as_if, lacking, watched) = match live(source).of_data() {
-                Lookup::Unsynced => return Err((source.clone(), Undecided::Unsynced)),
-                Lookup::Unseen => return Err((source.clone(), Undecided::Behind)),
+                Lookup::Unsynced => return Err((source.clone(), Doubt::Unsynced)),
+                Lookup::Unseen => return Err((source.clone(), Doubt::Behind)),
                 Lookup::Present { version, fresh } => {
                     let entry = Entry::of(version, usage);
                     let asks = !fresh && source.kind.is_one_object();

@@ -41,7 +41,7 @@ fn what_follows() {
         (
             None,
             Live::Unsynced,
-            Outcome::Undecided(Undecided::Unsynced),
+            Outcome::Undecided(Doubt::Unsynced),
             None,
         ),
         // No list, as where the kind is not served.
@@ -112,14 +112,14 @@ fn what_follows() {
             let observed = world.observed(entry.clone().map(|entry| (class(), entry)));
             let decision = world.decide(Known::Observed(&observed));
             let what = format!("{entry:?} {live:?}");
-            assert_eq!(decision.outcome, *outcome, "{what}");
+            assert_eq!(decision.outcome(), *outcome, "{what}");
             let found = decision
-                .next
+                .next()
                 .map(|next| next.entries.get(&class()).cloned());
             assert_eq!(found.flatten(), *next, "{what}");
             assert!(
-                decision.missing.len()
-                    <= usize::from(*outcome == Outcome::Undecided(Undecided::Unsynced))
+                decision.missing().len()
+                    <= usize::from(*outcome == Outcome::Undecided(Doubt::Unsynced))
             );
         }
     }
@@ -142,8 +142,11 @@ fn it_holds_nobody_else_up() {
         );
         let observed = world.observed([(secret.clone(), old), (class(), seen(5, "x"))]);
         let decision = world.decide(Known::Observed(&observed));
-        assert_eq!(decision.outcome, Outcome::Restart);
-        assert_eq!(decision.next.unwrap().entries[&class()], seen(5, "x"));
+        assert_eq!(decision.outcome(), Outcome::Restart);
+        assert_eq!(
+            decision.next().cloned().unwrap().entries[&class()],
+            seen(5, "x")
+        );
     }
 }
 
@@ -155,19 +158,19 @@ fn it_stays_apart_from_many() {
         let live = version(&secret, "A", 7, &[("k", "v")]);
         world = world.with(&secret, whole(Need::Required), Live::Present(live));
     }
-    let adopted = world.decide(Known::Nothing).next.unwrap();
+    let adopted = world.decide(Known::Nothing).next().cloned().unwrap();
     assert!(adopted.fold.is_some() && adopted.print(&key()).len() <= LIMIT);
     assert_eq!(adopted.entries.keys().collect::<Vec<_>>(), [&class()]);
     world.set(&class(), Live::Present(Version::unclear()));
     assert_eq!(
-        world.decide(Known::Observed(&adopted)).outcome,
+        world.decide(Known::Observed(&adopted)).outcome(),
         Outcome::Keep
     );
     world.set(&class(), Live::Present(shown(9, "y")));
     let decision = world.decide(Known::Observed(&adopted));
-    assert_eq!(decision.outcome, Outcome::Restart);
+    assert_eq!(decision.outcome(), Outcome::Restart);
     assert_eq!(
-        decision.causes[0].to_string(),
+        decision.causes()[0].to_string(),
         "SecretProviderClass vault was updated"
     );
 }
@@ -181,6 +184,9 @@ fn another_digest_key_restarts_nothing() {
     );
     let observed = world.observed([(class(), seen(5, "other"))]);
     let decision = world.decide(Known::OtherKey(&observed));
-    assert_eq!(decision.outcome, Outcome::Record);
-    assert_eq!(decision.next.unwrap().entries[&class()], seen(9, "x"));
+    assert_eq!(decision.outcome(), Outcome::Record);
+    assert_eq!(
+        decision.next().cloned().unwrap().entries[&class()],
+        seen(9, "x")
+    );
 }
