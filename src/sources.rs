@@ -38,7 +38,7 @@ pub async fn read(
     timeout: Duration,
 ) -> Result<Option<Version>, ReadError> {
     let (namespace, name) = (key.namespace.as_str(), key.source.name.as_str());
-    if !key.source.kind.is_one_object() {
+    if !key.source.kind.is_readable() {
         return Err(ReadError::NotOne);
     }
     let read = async {

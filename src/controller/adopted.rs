@@ -131,7 +131,7 @@ impl Controller {
                 .workload(key)
                 .into_iter()
                 .flat_map(|known| known.uses().keys());
-            uses.filter(|name| name.kind.is_one_object())
+            uses.filter(|name| name.kind.is_readable())
                 .cloned()
                 .collect()
         };

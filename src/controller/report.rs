@@ -275,7 +275,7 @@ impl Controller {
         source: &SourceName,
     ) -> ObjectReference {
         let (uid, resource_version) = match self.state.index().source(&key.namespace, source) {
-            Lookup::Present { version, .. } if source.kind.is_one_object() => (
+            Lookup::Present { version, .. } if source.kind.is_readable() => (
                 Some(version.uid.clone()),
                 Some(version.resource_version.to_string()),
             ),

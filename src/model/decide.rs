@@ -326,9 +326,9 @@ pub fn fresh(
             Some(fold.names.clone()),
             Some(fold.uids.clone()),
             Some(fold.data.clone()),
-            unless_run(fold.c.to_string()),
-            unless_run(fold.s.to_string()),
         ]);
+        let newest = fold.newest.numbers();
+        parts.extend(newest.map(|number| unless_run(number.to_string())));
     }
     let parts = parts.iter().flatten().map(String::as_bytes);
     key.digest(parts).to_string()

@@ -62,7 +62,7 @@ impl Write {
     /// The sources whose versions of right now are needed.
     pub fn to_read(&self) -> impl Iterator<Item = &SourceName> {
         let recorded = (self.template_changed || self.opts_in()) && self.is_ours();
-        let one = |source: &&SourceName| source.kind.is_one_object();
+        let one = |source: &&SourceName| source.kind.is_readable();
         self.uses.keys().filter(one).filter(move |_| recorded)
     }
 

@@ -49,7 +49,7 @@ pub fn judge<'a>(
             }
             (Some(entry), _) => Some(entry.clone()),
             (None, Lookup::Present { version, .. })
-                if !folded && source.kind.is_one_object() && version.written > oldest =>
+                if !folded && source.kind.is_readable() && version.written > oldest =>
             {
                 late.push(source.clone());
                 Some(unread(version, usage))

@@ -162,8 +162,7 @@ impl Rule<'_> {
         }
         Fold {
             uids: old.uids.clone(),
-            c: old.c.max(as_if.c),
-            s: old.s.max(as_if.s),
+            newest: old.newest.max(&as_if.newest),
             ..as_if.clone()
         }
     }
@@ -185,14 +184,14 @@ impl Found {
                 Lookup::Unseen => return Err((source.clone(), Doubt::Behind)),
                 Lookup::Present { version, fresh } => {
                     let entry = Entry::of(version, usage);
-                    let asks = !fresh && source.kind.is_one_object();
+                    let asks = !fresh && source.kind.is_readable();
                     let until = asks.then_some(version.resource_version);
                     (entry.clone(), entry, lacks(usage, version), until)
                 }
                 Lookup::Absent { last, since } => {
                     found.forgotten |= last.is_none();
                     let as_if = last.map_or(Entry::Unknown, |version| Entry::of(version, usage));
-                    let one = source.kind.is_one_object();
+                    let one = source.kind.is_readable();
                     let until = (since != u64::MAX && one).then_some(since);
                     let lacking = usage.need == Need::Required && one;
                     (Entry::Unknown, as_if, lacking, until)
@@ -215,12 +214,7 @@ impl Found {
     /// The sources to be asked for, because their watch has not come as far as the fold.
     fn behind(&self, old: &Fold) -> Vec<SourceName> {
         let behind = |source: &&SourceName| {
-            let folded_at = match source.kind {
-                SourceKind::ConfigMap => old.c,
-                SourceKind::Secret => old.s,
-                SourceKind::SecretProviderClass => 0,
-            };
-            self.reached.get(&source.kind).copied().unwrap_or(0) < folded_at
+            self.reached.get(&source.kind).copied().unwrap_or(0) < old.newest.of(source.kind)
         };
         self.watched.iter().filter(behind).cloned().collect()
     }

@@ -99,7 +99,7 @@ impl Rule<'_> {
         entry: Option<&Entry>,
         live: Lookup,
     ) -> Verdict {
-        if !source.kind.is_one_object()
+        if !source.kind.is_readable()
             && let Some(verdict) = self.judge_provided(source, usage, entry, live.of_data())
         {
             return verdict;

@@ -112,7 +112,7 @@ impl Index {
         }
         let doubtful = |source: &&SourceName| {
             let told = self.stored(namespace, source).map(|stored| stored.told);
-            source.kind.is_one_object() && !overlay.contains_key(source) && self.clock.doubts(told)
+            source.kind.is_readable() && !overlay.contains_key(source) && self.clock.doubts(told)
         };
         uses.keys().filter(doubtful).cloned().collect()
     }
