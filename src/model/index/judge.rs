@@ -178,7 +178,7 @@ impl Index {
             suspended: tracked.is_some_and(|tracked| tracked.policy.suspend),
             settle: tracked.and_then(|tracked| tracked.policy.settle),
             gather: tracked
-                .filter(|_| key.kind.kind == "Deployment")
+                .filter(|_| key.kind.gathers)
                 .and_then(|tracked| tracked.policy.gather)
                 .map(|period| (period, self.first_written(key, decision.as_ref()))),
             owner: tracked
