@@ -38,7 +38,7 @@ use crate::{
         restart::Probe,
         watch,
     },
-    model::{DigestKey, Index, observed::FORMAT},
+    model::{DigestKey, Index, format::FORMAT},
     ops::{
         events::{self, EventSink},
         health::{self, Health, Liveness, Readiness},

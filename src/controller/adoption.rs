@@ -22,7 +22,7 @@ use crate::{
         decide::{Lookup, Restart, restart_for},
         policy::OnAdopt,
         source::containers_using,
-        workload::{Means, Revisions, Workload, selector},
+        workload::{RestartMeans, Revisions, Workload, selector},
     },
     ops::events::EventType,
 };
@@ -144,7 +144,7 @@ impl Controller {
         key: &WorkloadKey,
         missing: &[SourceName],
     ) -> Result<bool, ()> {
-        if key.kind.means == Means::Run {
+        if key.kind.means == RestartMeans::Run {
             // Runs that wait go on when it is there, and others begin with it.
             return Ok(false);
         }

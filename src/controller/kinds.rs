@@ -31,9 +31,9 @@ use super::{
 use crate::model::{
     Kind, WorkloadKey,
     annotation::FIELD_MANAGER,
+    csi::{GROUP, Part, VERSION},
     patch,
-    provided::{GROUP, Part, VERSION},
-    workload::Marks,
+    workload::RestartMarks,
 };
 
 /// A kind that not every cluster has.
@@ -198,7 +198,7 @@ impl Controller {
         let Ok(Ok(object)) = answer else {
             return false;
         };
-        Marks::read(key.kind, &object).current() != mark
+        RestartMarks::read(key.kind, &object).current() != mark
     }
 
     pub(super) fn served(&self) -> MutexGuard<'_, Served> {

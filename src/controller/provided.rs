@@ -4,8 +4,8 @@ use kube::core::ObjectMeta;
 
 use super::Controller;
 use crate::model::{
+    csi::{Part, PodStatus},
     index::{By, Changes},
-    provided::{Part, PodStatus},
 };
 
 impl Controller {

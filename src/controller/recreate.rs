@@ -31,7 +31,7 @@ use crate::model::{
     Cause, Decision,
     annotation::{FIELD_MANAGER, OBSERVED},
     index::Overlay,
-    workload::{JOB, Standing, Workload, replacement},
+    workload::{JOB, JobPhase, Workload, replacement},
 };
 
 /// No request that was sent so long ago, in seconds, can still be carried out.
@@ -73,7 +73,7 @@ impl Controller {
         }
         let asked = self.tick();
         let job = self.as_known(key, known).await?;
-        if Workload::read(key.kind, &job).standing != Standing::Active {
+        if Workload::read(key.kind, &job).phase != JobPhase::Active {
             return Err(self.changed(key, job, asked));
         }
         let kept = Kept {

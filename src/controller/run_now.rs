@@ -24,7 +24,7 @@ use crate::model::{
     WorkloadKey,
     annotation::{FIELD_MANAGER, OBSERVED},
     index::Tick,
-    workload::{JOB, Standing, Workload, is_suspended, run, run_name, runs_alone},
+    workload::{JOB, JobPhase, Workload, is_suspended, run, run_name, runs_alone},
 };
 
 /// Why a CronJob was not run.
@@ -98,7 +98,7 @@ impl Controller {
         let job = within(self.request_timeout, jobs.get_opt(&last)).await?;
         Ok(job.is_some_and(|job| {
             job.metadata.deletion_timestamp.is_none()
-                && Workload::read(&JOB, &job).standing != Standing::Over
+                && Workload::read(&JOB, &job).phase != JobPhase::Over
         }))
     }
 

@@ -16,7 +16,7 @@ use super::{
     kinds::Sought,
     watch::{Then, Watch, Watched},
 };
-use crate::model::{annotation::RESTART_ON, provided::Part};
+use crate::model::{annotation::RESTART_ON, csi::Part};
 
 /// What is known of the selection.
 #[derive(Debug, Default)]

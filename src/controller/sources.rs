@@ -3,7 +3,7 @@
 use super::{Controller, Occasion};
 use crate::model::{
     SourceKey, SourceKind, Version,
-    index::{By, Change},
+    index::{By, SourceChange},
 };
 
 impl Controller {
@@ -41,7 +41,7 @@ impl Controller {
         }
     }
 
-    pub(super) fn source_changed(&self, key: &SourceKey, change: Change) {
+    pub(super) fn source_changed(&self, key: &SourceKey, change: SourceChange) {
         if change.older {
             self.history.shown_older();
         }

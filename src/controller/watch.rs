@@ -27,9 +27,9 @@ use self::{
 use super::{Controller, kinds::Sought};
 use crate::model::{
     Kind, SourceKind, Version,
+    csi::Part,
     index::By,
     object::{FromObject, Guarded},
-    provided::Part,
 };
 
 /// RBAC does not allow it.

@@ -19,7 +19,7 @@ use crate::{
         restored::Pulse,
         watch::{Then, Watch, Watched},
     },
-    model::{SourceKind, provided::Part, workload::JOB},
+    model::{SourceKind, csi::Part, workload::JOB},
     ops::{
         alerts,
         health::{self, Health, Readiness},

@@ -20,8 +20,8 @@ use crate::model::{
     patch,
     policy::{Complaint, OnAdopt, Selection},
     source::References,
-    stamp::{Own, Stamp, stamp_update},
-    workload::{Standing, Workload},
+    stamp::{OwnAnnotations, Stamp, stamp_update},
+    workload::{JobPhase, Workload},
 };
 
 /// Somebody's write of a workload.
@@ -45,7 +45,7 @@ pub struct Write {
 /// One of the two objects of a write.
 struct Side {
     workload: Workload,
-    own: Own,
+    own: OwnAnnotations,
     opted_in: bool,
 }
 
@@ -109,11 +109,9 @@ impl Write {
     }
 
     /// Not opted in (any more): reroll's metadata annotations go, the template's stays, for it would roll the pods.
-    fn opted_out(&self, warnings: &mut Vec<String>) -> Own {
+    fn opted_out(&self, warnings: &mut Vec<String>) -> OwnAnnotations {
         let base = match &self.old {
-            Some(old) if old.opted_in && self.new.workload.standing == Standing::Suspended => {
-                &old.own
-            }
+            Some(old) if old.opted_in && self.new.workload.phase == JobPhase::Suspended => &old.own,
             Some(old) if old.opted_in => {
                 warnings.push(format!(
                     "reroll: {} is no longer opted in ({RESTART_ON}): changes do not restart it",
@@ -123,7 +121,7 @@ impl Write {
             }
             _ => &self.new.own,
         };
-        Own {
+        OwnAnnotations {
             observed: None,
             last_restart: None,
             restarted_for: base.restarted_for.clone(),
@@ -138,7 +136,7 @@ impl Write {
         adoption: &Adoption,
         now: i64,
         warnings: &mut Vec<String>,
-    ) -> Own {
+    ) -> OwnAnnotations {
         let live = |source: &SourceName| {
             overlay
                 .get(source)
@@ -169,7 +167,7 @@ impl Write {
         }
         if self.opts_in() && self.policy.on_adopt == OnAdopt::Restart {
             // Whether it is restarted for that is looked up first, and then one write does both.
-            return Own {
+            return OwnAnnotations {
                 observed: None,
                 ..base.clone()
             };
@@ -221,12 +219,12 @@ impl Write {
 
     fn stamped(
         &self,
-        base: &Own,
+        base: &OwnAnnotations,
         mark: Option<&str>,
         stamp: Option<Stamp>,
         index: &Index,
         warnings: &mut Vec<String>,
-    ) -> Own {
+    ) -> OwnAnnotations {
         let Some(stamp) = stamp else {
             return base.clone();
         };
@@ -245,8 +243,8 @@ impl Write {
         if mark.is_none_or(|mark| stamp.restarted_for == mark) {
             return own;
         }
-        // Pods of this template see what changed, and no others: it bears the mark, see `model::workload::Marks`.
-        Own {
+        // Pods of this template see what changed, and no others: it bears the mark, see `model::workload::RestartMarks`.
+        OwnAnnotations {
             restarted_for: Some(stamp.restarted_for).filter(|mark| !mark.is_empty()),
             restarted_at: None,
             ..own
@@ -254,11 +252,16 @@ impl Write {
     }
 
     /// With another `observed`, where that fits beside everybody else's annotations.
-    fn with_observed(&self, base: &Own, observed: &Observed, index: &Index) -> Own {
+    fn with_observed(
+        &self,
+        base: &OwnAnnotations,
+        observed: &Observed,
+        index: &Index,
+    ) -> OwnAnnotations {
         let text = observed.print(index.key());
         let last_restart = base.last_restart.as_ref().map_or(0, String::len);
         if self.new.workload.has_room(text.len(), last_restart) {
-            Own {
+            OwnAnnotations {
                 observed: Some(text),
                 ..base.clone()
             }

@@ -18,9 +18,9 @@ use crate::model::{
     Version,
     annotation::RESTARTED_FOR,
     decide::CREATE_WINDOW,
+    digest::DigestKey,
     observed::{Entry, Observed, Reading},
     source::{SourceName, Usage},
-    version::DigestKey,
     workload::Workload,
 };
 
@@ -184,10 +184,14 @@ impl History {
         match (known, Entry::of(version, usage)) {
             (
                 Some(Entry::Seen {
-                    uid: a, marks: old, ..
+                    uid: a,
+                    states: old,
+                    ..
                 }),
                 Entry::Seen {
-                    uid: b, marks: new, ..
+                    uid: b,
+                    states: new,
+                    ..
                 },
             ) => *a == b && new.iter().all(|(key, mark)| old.get(key) == Some(mark)),
             _ => false,

@@ -8,7 +8,7 @@ use crate::{
     model::{
         WorkloadKey,
         decide::Lookup,
-        index::{Bared, Seen, Tracked},
+        index::{Bared, Tracked, WorkloadChange},
     },
 };
 
@@ -20,7 +20,7 @@ impl Controller {
     }
 
     /// What follows for housekeeping from how a workload looks now.
-    pub(in crate::controller) fn look_after(&self, key: &WorkloadKey, seen: &Seen) {
+    pub(in crate::controller) fn look_after(&self, key: &WorkloadKey, seen: &WorkloadChange) {
         let written = seen.adopted.then(|| self.last_written(key));
         let mut housekeeping = self.housekeeping();
         let (bare, mut news) = {

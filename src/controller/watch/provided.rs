@@ -9,8 +9,8 @@ use crate::{
     controller::Controller,
     model::{
         SourceKind,
+        csi::{Part, PodStatus},
         index::{By, Tick},
-        provided::{Part, PodStatus},
     },
     ops::metrics::labels::SourceEvent,
 };

@@ -9,9 +9,9 @@ use crate::model::{
 };
 
 mod causes;
+mod csi;
 mod fold;
 mod formers;
-mod provided;
 mod rollouts;
 mod runs;
 mod stable;
