@@ -20,10 +20,13 @@ use axum::http::Uri;
 use clap::{CommandFactory as _, FromArgMatches as _};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use crate::model::{Conventions, workload::Kinds};
 pub use crate::webhook::{
     certificates::{KeptSettings, Lifetimes},
     tls::TlsVersion,
+};
+use crate::{
+    judge,
+    model::{Conventions, workload::Kinds},
 };
 pub use alerts::{AlertKind, AlertSettings, AlertSinkKind, AlertTarget, AlertUrl, AlertUrlError};
 pub use args::{Cli, Command, LogFormat, RunArgs};
@@ -73,36 +76,13 @@ pub struct ClusterSettings {
     pub instance: String,
 }
 
-/// How restarts are gathered and paced.
+/// How workloads are decided about and restarted.
 #[derive(Clone, Debug)]
 pub struct RestartSettings {
-    /// The quiet period after a change before its restart.
-    pub settle: Duration,
-    /// The longest that further changes can put a restart off; at least `settle`.
-    pub settle_max: Duration,
-    /// Restarts per second over all workloads; `None` means no limit.
-    pub rate: Option<f64>,
-    /// Restarts that may be made at once before `rate` holds; at least 1.
-    pub burst: u32,
+    /// How restarts are gathered and paced.
+    pub judge: judge::Settings,
     /// Restarts in flight at the same time; at least 1.
     pub concurrency: usize,
-    /// The most writes per second that adopt workloads; `None` means no limit but the pace of their controllers.
-    pub adopt_rate: Option<f64>,
-    /// How many workloads may be rolling at the same time; `None` is no limit.
-    pub rolling: Option<usize>,
-    /// How often one workload may be restarted at once, after a quiet time.
-    pub workload_burst: u32,
-    /// How long it waits between restarts after that; zero is no limit.
-    pub workload_interval: Duration,
-    /// The time between two sweeps over all workloads.
-    pub sweep_interval: Duration,
-}
-
-impl RestartSettings {
-    /// What `workload_interval` is as a rate per second.
-    pub fn workload_rate(&self) -> Option<f64> {
-        (!self.workload_interval.is_zero()).then(|| self.workload_interval.as_secs_f64().recip())
-    }
 }
 
 /// The admission webhook.

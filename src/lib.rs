@@ -61,12 +61,13 @@
 //!
 //! [`model`] first, in the order that its page gives; then [`webhook::workloads`] and [`controller`]; then [`run`].
 
-pub mod adoptable;
+pub mod cluster;
 pub mod config;
-pub mod controller;
+pub mod judge;
 pub mod model;
 pub mod ops;
+pub mod restart;
 pub mod run;
-pub mod sources;
 pub mod state;
+pub mod watch;
 pub mod webhook;

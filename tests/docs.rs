@@ -119,7 +119,7 @@ fn metrics_that_are_named_exist() {
 fn reasons_that_are_named_exist_and_all_are_named() {
     let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
     let table = read("docs/troubleshooting.md");
-    let held = read("src/controller/intents/held.rs");
+    let held = read("src/model/held.rs");
     let reasons = held
         .lines()
         .filter_map(|line| line.split_once("=> \"")?.1.split_once('"'));
@@ -129,13 +129,13 @@ fn reasons_that_are_named_exist_and_all_are_named() {
         count += 1;
     }
     assert!(count > 10, "{count} reasons");
-    let others = read("src/controller/intents.rs") + &read("src/run.rs");
+    let others = read("src/judge/docket.rs") + &read("src/run.rs");
     for reason in ["limited", "rolling", "recreating"] {
         assert!(others.contains(&format!("(\"{reason}\", ")), "{reason}");
         assert!(table.contains(&format!("`{reason}`")), "no reason {reason}");
     }
 
-    let code = read("src/controller/report.rs") + &read("src/controller/adoption.rs");
+    let code = read("src/ops/teller.rs");
     let published = |word: &str| code.contains(&format!("\"{word}\""));
     let mut count = 0;
     for row in table.lines().filter(|line| line.starts_with("| `")) {

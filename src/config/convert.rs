@@ -14,6 +14,10 @@ use super::{
     CertificateFiles, ClusterSettings, ConfigError, KeptSettings, Lifetimes, LocalRegistration,
     OpsSettings, RestartSettings, Settings, WebhookSettings,
 };
+use crate::judge::{
+    self,
+    bucket::{Bounds, Pacing},
+};
 use crate::model::{
     Conventions, Kind,
     annotation::reloader,
@@ -209,17 +213,27 @@ impl From<DeleteChoice> for OnDelete {
 impl From<RestartArgs> for RestartSettings {
     fn from(args: RestartArgs) -> Self {
         let limit = |rate: f64| (rate > 0.0).then_some(rate);
-        Self {
-            settle: args.settle,
-            settle_max: args.settle_max,
-            rate: limit(args.restart_rate),
-            burst: args.restart_burst,
-            concurrency: args.restart_concurrency.into(),
+        let interval = args.workload_interval;
+        let bounds = Bounds {
+            all: Pacing {
+                rate: limit(args.restart_rate),
+                burst: args.restart_burst,
+            },
+            each: Pacing {
+                rate: (!interval.is_zero()).then(|| interval.as_secs_f64().recip()),
+                burst: args.workload_burst,
+            },
             rolling: (args.rolling_limit > 0).then_some(args.rolling_limit as usize),
-            workload_burst: args.workload_burst,
-            workload_interval: args.workload_interval,
-            adopt_rate: limit(args.adopt_rate),
-            sweep_interval: args.sweep_interval,
+        };
+        Self {
+            judge: judge::Settings {
+                settle: args.settle,
+                settle_max: args.settle_max,
+                bounds,
+                adopt_rate: limit(args.adopt_rate),
+                sweep_interval: args.sweep_interval,
+            },
+            concurrency: args.restart_concurrency.into(),
         }
     }
 }

@@ -225,9 +225,9 @@ fn values_arrive_in_settings() {
     let webhook = settings.webhook.unwrap();
     assert_eq!(settings.cluster.namespaces, ["a", "b"]);
     assert_eq!(settings.cluster.instance, "reroll-0");
-    assert_eq!(settings.restarts.rate, None);
-    assert_eq!(settings.restarts.adopt_rate, Some(0.5));
-    assert_eq!(settings.restarts.settle, Duration::ZERO);
+    assert_eq!(settings.restarts.judge.bounds.all.rate, None);
+    assert_eq!(settings.restarts.judge.adopt_rate, Some(0.5));
+    assert_eq!(settings.restarts.judge.settle, Duration::ZERO);
     assert_eq!(
         webhook.certificate.unwrap().key,
         PathBuf::from("/tls/tls.key")
@@ -309,7 +309,7 @@ fn an_empty_namespace_list_means_all() {
 fn defaults_are_those_of_the_help() {
     let settings = Settings::default();
     assert_eq!(settings.cluster.own_namespace, "reroll");
-    assert_eq!(settings.restarts.rate, Some(20.0));
+    assert_eq!(settings.restarts.judge.bounds.all.rate, Some(20.0));
     assert_eq!(settings.webhook.unwrap().max_body, 17 << 20);
     assert_eq!(settings.ops.log, "info");
 }

@@ -13,6 +13,7 @@ pub mod annotation;
 pub mod conventions;
 pub mod decide;
 pub mod fold;
+pub mod held;
 pub mod index;
 pub mod object;
 pub mod observed;

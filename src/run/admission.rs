@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{LOOK_EVERY, Parts, Stop, Tasks, thread::on_own_thread};
 use crate::{
+    cluster::Cluster,
     config::{ClusterSettings, KeptSettings, LocalRegistration, WebhookSettings},
     ops::health,
     webhook::{
@@ -44,8 +45,7 @@ impl Parts {
         let address = listener.local_addr()?;
         let (resolver, authority) = self.certificate(webhook, cluster, tasks, &stop.all).await?;
         let expiry = Arc::clone(&resolver);
-        self.state
-            .metrics
+        self.metrics
             .view_certificate(move || Some(expiry.not_after()));
         let clients = match &webhook.client_ca {
             Some(file) => Some(tls::clients_of(file).await.context("--client-ca")?),
@@ -54,14 +54,14 @@ impl Parts {
         let tls = tls::server_config(resolver, webhook.tls_min_version, clients)?;
         let stats = Arc::new(ConnectionStats::default());
         let failures = Arc::clone(&stats);
-        self.state
-            .metrics
+        self.metrics
             .view_handshake_failures(move || failures.counts().handshake_failed);
         let bodies = BodyReader::new(BodyLimits {
             largest: webhook.max_body,
             ..BodyLimits::default()
         });
-        let (shared, get_budget) = (Arc::clone(&self.state), webhook.get_budget);
+        let (shared, metrics) = (Arc::clone(&self.state), Arc::clone(&self.metrics));
+        let get_budget = webhook.get_budget;
         let ending = Ending {
             leaving: stop.leaving.clone(),
             shutdown: stop.all.clone(),
@@ -71,7 +71,8 @@ impl Parts {
             // Connections of the controller's client would be the controller's thread's.
             let admission = Admission {
                 state: shared,
-                client: Client::try_from(config)?,
+                metrics,
+                cluster: Cluster::new(Client::try_from(config)?, get_budget),
                 get_budget,
                 bodies,
             };
@@ -100,7 +101,7 @@ impl Parts {
         tasks: &mut Tasks,
         stop: &CancellationToken,
     ) -> anyhow::Result<(Arc<CertificateResolver>, Option<String>)> {
-        let now = (self.state.clock)();
+        let now = (self.state.setup.clock)();
         if let Some(kept) = &webhook.kept {
             let resolver = self.kept(kept, cluster, webhook, tasks, stop).await;
             return Ok((resolver, None));
@@ -111,10 +112,9 @@ impl Parts {
                 let (resolver, stats, clock) = (
                     files.resolver(),
                     files.stats(),
-                    Arc::clone(&self.state.clock),
+                    Arc::clone(&self.state.setup.clock),
                 );
-                self.state
-                    .metrics
+                self.metrics
                     .view_certificate_reload_failures(move || stats.rejected());
                 let follow = files.follow(webhook.tls_poll_interval, move || clock(), stop.clone());
                 tasks.spawn(async move {
@@ -140,20 +140,17 @@ impl Parts {
         tasks: &mut Tasks,
         stop: &CancellationToken,
     ) -> Arc<CertificateResolver> {
-        let (leadership, metrics) = (
-            self.controller.leadership(),
-            Arc::clone(&self.state.metrics),
-        );
+        let (leadership, metrics) = (self.leadership.clone(), Arc::clone(&self.metrics));
         let mut kept = KeptCertificates::new(
-            &self.client,
+            &self.cluster.client(),
             &cluster.own_namespace,
             settings.clone(),
             Around {
                 leads: Arc::new(move || leadership.leads()),
-                clock: Arc::clone(&self.state.clock),
+                clock: Arc::clone(&self.state.setup.clock),
                 repaired: Arc::new(move |why| metrics.certificate_repaired(why)),
             },
-            self.timeout,
+            self.cluster.deadline(),
         );
         let resolver = kept.first(LOOK_EVERY).await;
         let follow = Box::pin(kept.follow(Arc::clone(&resolver), webhook.tls_poll_interval));
@@ -186,9 +183,9 @@ impl Parts {
             )?,
             namespaces: cluster.namespaces.clone(),
             own_namespace: cluster.own_namespace.clone(),
-            own_user: self.state.own_user.clone(),
-            kinds: self.state.index().kinds().clone(),
-            conventions: Arc::clone(self.state.index().conventions()),
+            own_user: self.state.setup.own_user.clone(),
+            kinds: self.state.setup.kinds.clone(),
+            conventions: Arc::clone(&self.state.setup.conventions),
         })
     }
 
@@ -201,7 +198,9 @@ impl Parts {
         if stop.is_cancelled() {
             return Ok(());
         }
-        registration.apply(&self.client, self.timeout).await?;
+        registration
+            .apply(&self.cluster.client(), self.cluster.deadline())
+            .await?;
         tracing::info!(
             name = registration.name,
             url = registration.url,
@@ -220,7 +219,7 @@ impl Parts {
         let before = seen();
         while seen() == before {
             if let Err(error) = registration
-                .probe(&self.client, &namespace, self.timeout)
+                .probe(&self.cluster.client(), &namespace, self.cluster.deadline())
                 .await
             {
                 tracing::debug!(%error, "could not probe the webhook");
@@ -233,7 +232,7 @@ impl Parts {
         if let Some((registration, _)) = &self.registration {
             // One that is being written is there before it is taken away.
             let _written = self.registering.lock().await;
-            match registration.remove(&self.client, wait).await {
+            match registration.remove(&self.cluster.client(), wait).await {
                 Ok(()) => {
                     tracing::info!(
                         name = registration.name,
@@ -258,10 +257,11 @@ impl Parts {
             return;
         };
         let still = async {
+            let client = self.cluster.client();
             let mut quiet = 0;
             while quiet < QUIET_PROBES {
                 let before = seen();
-                let probe = registration.probe(&self.client, &namespace, self.timeout);
+                let probe = registration.probe(&client, &namespace, self.cluster.deadline());
                 if probe.await.is_err() {
                     return;
                 }

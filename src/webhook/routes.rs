@@ -18,7 +18,6 @@ use axum::{
     routing::post,
 };
 use futures::{StreamExt, stream::FuturesUnordered};
-use kube::Client;
 use tokio::time::Instant;
 
 use super::{
@@ -28,10 +27,16 @@ use super::{
     workloads::Write,
 };
 use crate::{
-    adoptable::{self, ONE_PAGE},
+    cluster::{
+        Cluster,
+        adoptable::{self, ONE_PAGE},
+        sources as reads,
+    },
     model::{SourceName, Version, adopted::Adoption, version::key_of},
-    ops::metrics::labels::{SourceRead, Webhook},
-    sources::read,
+    ops::metrics::{
+        Metrics,
+        labels::{SourceRead, Webhook},
+    },
     state::State,
 };
 
@@ -45,8 +50,10 @@ pub const WORKLOADS_PATH: &str = "/admit/workloads";
 pub struct Admission {
     /// The index, shared with the controller.
     pub state: Arc<State>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// For reads of sources.
-    pub client: Client,
+    pub cluster: Cluster,
     /// How long those reads may take together.
     pub get_budget: Duration,
     /// Reads bodies, a bounded number of bytes at once.
@@ -77,7 +84,7 @@ async fn admit_workload(Extract(admission): Extract<Admission>, body: Body) -> R
         let write = Write::read(
             &request,
             &admission.state.index(),
-            &admission.state.own_user,
+            &admission.state.setup.own_user,
         );
         let Some(write) = write else {
             return Ok((Answer::allow(uid, Vec::new()), operation, "ignored"));
@@ -128,12 +135,9 @@ async fn handle(
             }
         },
     };
-    admission.state.metrics.admission_answered(
-        webhook,
-        operation.as_str(),
-        outcome,
-        began.elapsed(),
-    );
+    admission
+        .metrics
+        .admission_answered(webhook, operation.as_str(), outcome, began.elapsed());
     response
 }
 
@@ -171,7 +175,7 @@ impl Admission {
         let Some(adopter) = write.adopter() else {
             return Adoption::None;
         };
-        let asked = adoptable::find(&self.client, adopter, ONE_PAGE);
+        let asked = adoptable::find(&self.cluster, adopter, ONE_PAGE);
         let why = match tokio::time::timeout(self.get_budget, asked).await {
             Ok(Ok(found)) if found.pods.is_empty() => return Adoption::None,
             Ok(Ok(found)) => return Adoption::Pods(found),
@@ -190,19 +194,13 @@ impl Admission {
 
     /// Reads the sources that a write needs, side by side; those that do not come within the budget are left to memory.
     async fn read_sources(&self, write: &Write) -> Vec<(SourceName, Option<Version>)> {
-        let (digest_key, conventions) = {
-            let index = self.state.index();
-            (index.key().clone(), Arc::clone(index.conventions()))
-        };
         let deadline = Instant::now() + self.get_budget;
         let mut pending: FuturesUnordered<_> = write
             .to_read()
             .map(|source| {
                 let key = key_of(write.namespace(), source);
-                let (digest_key, conventions) = (&digest_key, &*conventions);
                 async move {
-                    let version =
-                        read(&self.client, digest_key, conventions, &key, self.get_budget);
+                    let version = reads::read(&self.cluster, &self.state.setup, &key);
                     (version.await, key.source)
                 }
             })
@@ -213,21 +211,17 @@ impl Admission {
         {
             match result {
                 Ok(version) => {
-                    self.state.metrics.admission_source_read(SourceRead::Read);
+                    self.metrics.admission_source_read(SourceRead::Read);
                     reads.push((source, version));
                 }
                 Err(error) => {
-                    self.state
-                        .metrics
-                        .admission_source_read(SourceRead::Timeout);
+                    self.metrics.admission_source_read(SourceRead::Timeout);
                     tracing::debug!(%error, %source, namespace = write.namespace(), "read no source at admission");
                 }
             }
         }
         for _ in 0..pending.len() {
-            self.state
-                .metrics
-                .admission_source_read(SourceRead::Timeout);
+            self.metrics.admission_source_read(SourceRead::Timeout);
         }
         reads
     }

@@ -22,7 +22,6 @@ use reroll::{
         policy::{Defaults, Selection},
         workload::{Asks, KINDS, Workload},
     },
-    ops::metrics::Metrics,
     state::State,
     webhook::{review::Request, sources, workloads::Write},
 };
@@ -65,12 +64,7 @@ static STATE: LazyLock<State> = LazyLock::new(|| {
     index.apply_workload(&web, Workload::read(&KINDS[0], &object));
     drop(index.judge(&web, &just_read(&[])));
     let clock = Arc::new(|| jiff::Timestamp::from_second(NOW).unwrap());
-    State::new(
-        index,
-        clock,
-        Arc::new(Metrics::new()),
-        "system:reroll".to_owned(),
-    )
+    State::new(index, clock, "system:reroll".to_owned())
 });
 
 fn key() -> DigestKey {

@@ -25,15 +25,15 @@ use clap::Parser as _;
 use jiff::SignedDuration;
 use reroll::{
     config::{Cli, Command, Settings},
-    controller::restart::Moment,
     ops::logging,
+    restart::moment::Moment,
     run::{Surroundings, run},
     state::{Clock, system_clock},
 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match start().await {
+    match Box::pin(start()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("under test: {error:#}");
