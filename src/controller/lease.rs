@@ -317,7 +317,7 @@ impl Election {
                 "may not claim the Lease: this replica restarts nothing"
             ),
             error => {
-                tracing::warn!(lease = self.settings.name, %error, "cannot claim the Lease, trying again: nobody restarts anything without it");
+                tracing::warn!(lease = self.settings.name, %error, "cannot claim the Lease, trying again: no replica restarts anything without it");
             }
         }
         Claim::Unknown
