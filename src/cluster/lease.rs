@@ -314,7 +314,7 @@ impl Election {
                 "may not claim the Lease: this replica restarts nothing"
             );
         } else {
-            tracing::warn!(lease, %failure, "cannot claim the Lease, trying again: nobody restarts anything without it");
+            tracing::warn!(lease, %failure, "cannot claim the Lease, trying again: no replica restarts anything without it");
         }
         Claim::Unknown
     }

@@ -22,7 +22,7 @@ impl Judge {
             workloads,
             missed_changes = missed,
             took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            "reconciled what changed while nobody looked"
+            "reconciled what changed while reroll was away"
         );
     }
 

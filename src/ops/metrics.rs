@@ -101,32 +101,32 @@ impl Metrics {
     pub fn new() -> Self {
         let mut r = Registrar(Registry::with_prefix("reroll"));
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        r.0.register("build", "Which reroll this is", build);
+        r.0.register("build", "The version of reroll", build);
         let admission_duration: Histograms<1> =
             Family::new_with_constructor(|| Histogram::new(ADMISSION_BUCKETS));
         let reaction = Histogram::new(REACTION_BUCKETS);
         let metrics = Self {
-            sources_seen: r.counter("sources_seen", "Sources that a watch or list brought"),
-            workloads_seen: r.counter("workloads_seen", "Workloads that a watch or list brought"),
+            sources_seen: r.counter("sources_seen", "Sources received from lists and watches"),
+            workloads_seen: r.counter("workloads_seen", "Workloads received from lists and watches"),
             admission_requests: r.counter("admission_requests", "Admission reviews answered"),
             admission_duration: r.in_seconds("admission_duration", "Time to answer an admission review", admission_duration),
-            admission_source_reads: r.counter("admission_source_reads", "Where the workload webhook got a source's version from"),
-            intents: r.counter("intents", "Intents that ended: restarted or settled (done), no longer true (void), or never confirmed (expired)"),
-            provisional_expired: r.counter("provisional_intents_expired", "Changes seen by the webhook that the API never confirmed"),
-            decisions: r.counter("decisions", "Decisions made about workloads"),
-            restarts: r.counter("restarts", "Restarts made, once for each cause"),
-            restart_failures: r.counter("restart_failures", "Restart patches that failed, before any retry"),
-            reaction: r.in_seconds("reaction", "Time from a source's change being seen to the restart patch being made", reaction),
+            admission_source_reads: r.counter("admission_source_reads", "Versions of sources that the workload webhook needed, by where it got them"),
+            intents: r.counter("intents", "Intents (planned restarts) that ended: carried out (done), no longer needed (void), or never confirmed by the API server (expired)"),
+            provisional_expired: r.counter("provisional_intents_expired", "Changes that the webhook saw and the API server never confirmed"),
+            decisions: r.counter("decisions", "Decisions about workloads"),
+            restarts: r.counter("restarts", "Restarts, counted once for each cause"),
+            restart_failures: r.counter("restart_failures", "Restart patches that failed; reroll retries them"),
+            reaction: r.in_seconds("reaction", "Time from seeing a source's change to making the restart patch", reaction),
             adoptions: r.counter("adoptions", "Workloads adopted"),
-            adopted_outdated: r.counter("adopted_outdated_sources", "Sources found at adoption to be written after the workload's current revision was made"),
+            adopted_outdated: r.counter("adopted_outdated_sources", "Sources that were written after the current revision of a workload, found at its adoption"),
             housekeeping_writes: r.counter("housekeeping_writes", "Writes of reroll's own annotations that restart nothing"),
-            startup_reconciliation: r.in_seconds("startup_reconciliation", "How long the last startup reconciliation took; 0 before it is done", Seconds::default()),
-            startup_missed_changes: r.counter("startup_missed_changes", "Changes that the last startup reconciliation found, made while nobody looked"),
-            leader: r.counter("leader", "1 while this replica holds the Lease, else 0"),
-            history_went_back: r.counter("history_went_back", "Times that etcd was found to have gone back to an earlier state, as after a restore, and everything was listed again"),
-            events_dropped: r.counter("events_dropped", "Kubernetes Events that could not be published"),
-            alerts: r.counter("alerts", "Alerts that a webhook took (sent), that it did not take (failed), or that could not wait for it (dropped)"),
-            certificate_repairs: r.counter("certificate_repairs", "Certificates of the webhook that were put right although nothing was due"),
+            startup_reconciliation: r.in_seconds("startup_reconciliation", "Duration of the last startup reconciliation; 0 until it is done", Seconds::default()),
+            startup_missed_changes: r.counter("startup_missed_changes", "Changes made while reroll was away, found by the last startup reconciliation"),
+            leader: r.counter("leader", "1 while this replica holds the Lease, otherwise 0"),
+            history_went_back: r.counter("history_went_back", "Times that etcd went back to an earlier state, as after a restore, and reroll listed everything again"),
+            events_dropped: r.counter("events_dropped", "Kubernetes Events that reroll could not publish"),
+            alerts: r.counter("alerts", "Alerts that the webhook took (sent), that it did not take (failed), or that reroll discarded from its queue (dropped)"),
+            certificate_repairs: r.counter("certificate_repairs", "Repairs of the webhook's certificates when no renewal was due"),
             registry: Mutex::default(),
         };
         metrics.begin_at_zero();

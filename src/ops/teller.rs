@@ -129,7 +129,7 @@ impl Teller {
     /// A CronJob lets only one run at a time, and there is one.
     pub fn running(&self, key: &WorkloadKey) {
         tracing::info!(workload = %key, "a CronJob runs when its active run is over");
-        let note = "a run is active, and its concurrencyPolicy lets only one run at a time: it runs again after that";
+        let note = "a run is active, and concurrencyPolicy allows only one at a time: the CronJob runs again when that run ends";
         self.tell(key, EventType::Normal, "RestartWaits", note.to_owned());
     }
 
@@ -158,7 +158,7 @@ impl Teller {
         let (reason, note) = match held {
             Held::Missing => (
                 "RestartWaits",
-                format!("{causes}; it is restarted when {missing} is there with all required keys"),
+                format!("{causes}; reroll restarts it when {missing} exists with all required keys"),
             ),
             Held::Suspended => (
                 "RestartSuspended",
@@ -175,11 +175,11 @@ impl Teller {
             }
             Held::Unreadable => (
                 "OptInUnreadable",
-                "nothing of its opt-in can be read: nothing restarts".to_owned(),
+                "reroll cannot read its opt-in, and restarts nothing".to_owned(),
             ),
             Held::NewerFormat => (
                 "NewerFormat",
-                "reroll.dev/observed was written by a newer reroll: nothing restarts".to_owned(),
+                "a newer reroll wrote reroll.dev/observed: this one restarts nothing".to_owned(),
             ),
             // One of many at once, for a moment: the watch of the digest key says what is wrong, once for all. A run that
             // is active is told of when it is found.
@@ -224,7 +224,7 @@ impl Teller {
         let seconds = wait.as_secs().max(1);
         tracing::warn!(workload = %key, seconds, "a workload is restarted so often that its next restart waits");
         let note = format!(
-            "it was restarted too often in short order: the next restart waits {seconds} s; who keeps changing its sources?"
+            "too many restarts in a short time: the next one waits {seconds} s. Find out what keeps changing its sources"
         );
         self.tell(key, EventType::Warning, "RestartLimited", note);
     }
@@ -255,8 +255,7 @@ impl Teller {
         }
         tracing::info!(workload = %key, "a workload is no longer opted in");
         let note =
-            "reroll.dev/restart-on is gone: changes of what it uses do not restart it any more"
-                .to_owned();
+            "reroll.dev/restart-on is gone: changes of its sources no longer restart it".to_owned();
         self.tell(key, EventType::Warning, "OptedOut", note);
     }
 

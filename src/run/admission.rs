@@ -212,7 +212,7 @@ impl Parts {
     /// Waits until the API server calls the webhook.
     pub(super) async fn probe(&self, registration: &Registration) {
         let Some(namespace) = registration.probed_namespace(&self.state.index()) else {
-            tracing::info!("no namespace is worked in yet, so that the webhook cannot be tried");
+            tracing::info!("no namespace is selected yet, so the webhook cannot be tested");
             return;
         };
         let seen = || self.state.reviews.load(Ordering::Relaxed);
@@ -234,14 +234,11 @@ impl Parts {
             let _written = self.registering.lock().await;
             match registration.remove(&self.cluster.client(), wait).await {
                 Ok(()) => {
-                    tracing::info!(
-                        name = registration.name,
-                        "took the webhook registration away"
-                    );
+                    tracing::info!(name = registration.name, "removed the webhook registration");
                     self.outlast(registration).await;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the webhook registration is left behind; the next start takes it over");
+                    tracing::warn!(%error, "could not remove the webhook registration; the next start takes it over");
                 }
             }
         }
@@ -270,7 +267,7 @@ impl Parts {
             }
         };
         if timeout(OUTLAST_AT_MOST, still).await.is_err() {
-            tracing::warn!("the API server still calls the webhook, which ends now");
+            tracing::warn!("the API server still calls the webhook, although it ends now");
         }
     }
 }

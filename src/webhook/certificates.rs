@@ -151,7 +151,7 @@ impl KeptCertificates {
                 }
                 Err(error) => {
                     if !told {
-                        tracing::warn!(secret = self.settings.secret, %error, "cannot look after the webhook's certificates, trying again");
+                        tracing::warn!(secret = self.settings.secret, %error, "cannot check the webhook's certificates, trying again");
                     }
                     told = true;
                 }
@@ -211,7 +211,7 @@ impl KeptCertificates {
             Why::Planned(why) => tracing::info!(secret, why, "wrote the webhook's certificates"),
             Why::Repair(why) => {
                 let reason = why.as_str();
-                tracing::warn!(secret, reason, "put the webhook's certificates right");
+                tracing::warn!(secret, reason, "repaired the webhook's certificates");
                 (self.around.repaired)(why);
             }
         }

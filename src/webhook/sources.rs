@@ -133,7 +133,7 @@ fn written(state: &State, key: &SourceKey, mut version: Version, dry_run: bool) 
     )];
     if recreated && version.immutable {
         warnings.push(format!(
-            "reroll: immutable {} recreated: nodes where old pods hold it may serve the old data",
+            "reroll: nodes with pods that use the old immutable {} may serve its old data to new pods",
             key.source.spoken()
         ));
     }
@@ -163,8 +163,14 @@ fn deleted(state: &State, key: &SourceKey, version: &Version, dry_run: bool) -> 
         return Vec::new();
     }
     let users = some(&preview.waits);
+    let who = if preview.waits.len() == 1 && !preview.incomplete {
+        "it restarts"
+    } else {
+        "they restart"
+    };
+    let kind = key.source.kind.as_str();
     vec![format!(
-        "reroll: {source} is used by {users}; they restart once it is back"
+        "reroll: {source} is used by {users}; {who} when the {kind} is back"
     )]
 }
 

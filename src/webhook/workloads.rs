@@ -83,7 +83,7 @@ impl Write {
         let mut warnings: Vec<_> = self.complaints.iter().map(ToString::to_string).collect();
         if let (Some(owner), true) = (&self.new.workload.controller, self.policy.opted_in()) {
             warnings.push(format!(
-                "reroll: {} belongs to {owner}: it is not restarted",
+                "reroll: {} belongs to {owner}: reroll does not restart it",
                 self.key.spoken()
             ));
         }
@@ -232,7 +232,7 @@ impl Write {
         };
         for source in &stamp.waiting {
             warnings.push(format!(
-                "reroll: {} needs {}, which is not there",
+                "reroll: {} needs {}, which is absent or lacks a key",
                 self.key.spoken(),
                 source.spoken()
             ));

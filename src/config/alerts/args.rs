@@ -15,7 +15,7 @@ use crate::config::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Alerts")]
 pub(in crate::config) struct AlertArgs {
-    /// The webhook to post to after a restart and about one that keeps failing; never shown [default: no alerts]
+    /// The webhook to post to after a restart, and when one keeps failing; never shown [default: no alerts]
     #[arg(
         long,
         value_name = "URL",
@@ -24,15 +24,15 @@ pub(in crate::config) struct AlertArgs {
     )]
     alert_url: Option<Unshown>,
 
-    /// The same from a file, such as a mounted Secret's; read for every message
+    /// A file with that URL, such as a mounted Secret's; reroll reads it for every message
     #[arg(long, value_name = "FILE", env = "REROLL_ALERT_URL_FILE")]
     alert_url_file: Option<PathBuf>,
 
-    /// The form of messages that the webhook takes
+    /// The message format that the webhook takes
     #[arg(long, value_name = "SINK", env = "REROLL_ALERT_SINK")]
     alert_sink: Option<AlertSinkKind>,
 
-    /// What to tell, separated by commas
+    /// What to post, separated by commas
     #[arg(
         long,
         value_name = "KINDS",
@@ -42,11 +42,11 @@ pub(in crate::config) struct AlertArgs {
     )]
     alert_on: Vec<AlertKind>,
 
-    /// Put before every message, such as the name of the cluster
+    /// Text before every message, such as the name of the cluster
     #[arg(long, value_name = "TEXT", env = "REROLL_ALERT_PREFIX")]
     alert_prefix: Option<String>,
 
-    /// How long to gather alerts for one message; with 0s each is a message
+    /// How long to gather alerts into one message; with 0s each alert is a message
     #[arg(
         long,
         value_name = "DURATION",
@@ -56,7 +56,7 @@ pub(in crate::config) struct AlertArgs {
     )]
     alert_window: Duration,
 
-    /// The longest that one try to post may take
+    /// The timeout of one try to post
     #[arg(
         long,
         value_name = "DURATION",
@@ -68,14 +68,14 @@ pub(in crate::config) struct AlertArgs {
 
     #[arg(
         long,
-        help = "The HTTP proxy to post through [default: by HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY]",
+        help = "The HTTP proxy to post through [default: from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY]",
         value_name = "URL",
         env = "REROLL_ALERT_PROXY",
         hide_env_values = true
     )]
     alert_proxy: Option<Unshown>,
 
-    /// Authorities to trust besides the system's, as PEM; read for every message
+    /// Authorities to trust besides the system's, as PEM; reroll reads them for every message
     #[arg(long, value_name = "FILE", env = "REROLL_ALERT_CA_FILE")]
     alert_ca_file: Option<PathBuf>,
 

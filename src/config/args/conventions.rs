@@ -13,11 +13,13 @@ use crate::config::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What is rolled")]
 pub(in crate::config) struct ConventionArgs {
-    /// Workloads that say nothing, nor does their namespace, are opted in for all that they refer to
+    /// Opt in every workload that says nothing, and whose namespace says nothing, for all that it refers to
     #[arg(long, alias = "auto-reload-all", env = "REROLL_AUTO_ALL", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(in crate::config) auto_all: bool,
 
-    /// What a Secret or ConfigMap does that was recreated with the same data, unless a workload says otherwise
+    /// Whether recreating a Secret or ConfigMap with identical data restarts its workloads
+    ///
+    /// The annotation reroll.dev/on-recreate of a workload wins.
     #[arg(
         long,
         value_name = "CHOICE",
@@ -26,7 +28,9 @@ pub(in crate::config) struct ConventionArgs {
     )]
     pub(in crate::config) on_recreate: RecreateChoice,
 
-    /// What a Secret or ConfigMap does that was deleted, unless a workload says otherwise
+    /// Whether deleting a Secret or ConfigMap restarts its workloads
+    ///
+    /// The annotation reroll.dev/on-delete of a workload wins.
     #[arg(
         long,
         value_name = "CHOICE",
@@ -35,7 +39,7 @@ pub(in crate::config) struct ConventionArgs {
     )]
     pub(in crate::config) on_delete: DeleteChoice,
 
-    /// Namespaces that are left alone, separated by commas: nothing of them is even read
+    /// Namespaces to leave alone, separated by commas; reroll reads nothing in them
     #[arg(
         long,
         alias = "namespaces-to-ignore",
@@ -46,11 +50,11 @@ pub(in crate::config) struct ConventionArgs {
     )]
     pub(in crate::config) ignore_namespaces: Vec<String>,
 
-    /// A label selector of namespaces [default: all]: what is in others is forgotten as soon as it is seen
+    /// A label selector of the namespaces to work in [default: all]; reroll forgets at once what it sees in others
     #[arg(long, value_name = "SELECTOR", env = "REROLL_NAMESPACE_SELECTOR", value_parser = parse_selector)]
     pub(in crate::config) namespace_selector: Option<Selector>,
 
-    /// A label selector of Secrets and ConfigMaps [default: all]: others count for nobody, and are not even read
+    /// A label selector of the Secrets and ConfigMaps that count [default: all]; reroll does not read others
     #[arg(
         long,
         alias = "resource-label-selector",
@@ -60,7 +64,7 @@ pub(in crate::config) struct ConventionArgs {
     )]
     pub(in crate::config) source_selector: Option<Selector>,
 
-    /// Kinds of sources that count for nobody: they are not even read
+    /// Kinds of sources that do not count; reroll does not read them
     #[arg(
         long,
         alias = "resources-to-ignore",
@@ -71,39 +75,39 @@ pub(in crate::config) struct ConventionArgs {
     )]
     pub(in crate::config) ignore_resources: Vec<Resource>,
 
-    /// The annotation to use for reloader.stakater.com/auto
+    /// The annotation to use instead of reloader.stakater.com/auto
     #[arg(long, value_name = "KEY", env = "REROLL_AUTO_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) auto_annotation: Option<String>,
 
-    /// The annotation to use for configmap.reloader.stakater.com/auto
+    /// The annotation to use instead of configmap.reloader.stakater.com/auto
     #[arg(long, value_name = "KEY", env = "REROLL_CONFIGMAP_AUTO_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) configmap_auto_annotation: Option<String>,
 
-    /// The annotation to use for secret.reloader.stakater.com/auto
+    /// The annotation to use instead of secret.reloader.stakater.com/auto
     #[arg(long, value_name = "KEY", env = "REROLL_SECRET_AUTO_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) secret_auto_annotation: Option<String>,
 
-    /// The annotation to use for configmap.reloader.stakater.com/reload
+    /// The annotation to use instead of configmap.reloader.stakater.com/reload
     #[arg(long, value_name = "KEY", env = "REROLL_CONFIGMAP_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) configmap_annotation: Option<String>,
 
-    /// The annotation to use for secret.reloader.stakater.com/reload
+    /// The annotation to use instead of secret.reloader.stakater.com/reload
     #[arg(long, value_name = "KEY", env = "REROLL_SECRET_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) secret_annotation: Option<String>,
 
-    /// The annotation to use for reloader.stakater.com/search
+    /// The annotation to use instead of reloader.stakater.com/search
     #[arg(long, value_name = "KEY", env = "REROLL_AUTO_SEARCH_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) auto_search_annotation: Option<String>,
 
-    /// The annotation to use for reloader.stakater.com/match
+    /// The annotation to use instead of reloader.stakater.com/match
     #[arg(long, value_name = "KEY", env = "REROLL_SEARCH_MATCH_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) search_match_annotation: Option<String>,
 
-    /// The annotation to use for reloader.stakater.com/ignore
+    /// The annotation to use instead of reloader.stakater.com/ignore
     #[arg(long, value_name = "KEY", env = "REROLL_IGNORE_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) ignore_annotation: Option<String>,
 
-    /// The annotation to use for deployment.reloader.stakater.com/pause-period
+    /// The annotation to use instead of deployment.reloader.stakater.com/pause-period
     #[arg(long, value_name = "KEY", env = "REROLL_PAUSE_DEPLOYMENT_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) pause_deployment_annotation: Option<String>,
 }
@@ -111,18 +115,18 @@ pub(in crate::config) struct ConventionArgs {
 /// `--on-recreate`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::config) enum RecreateChoice {
-    /// It is a change: workloads are restarted.
+    /// It does: another uid is a change.
     Restart,
-    /// Only other data is a change.
+    /// It does not: only other data is a change.
     Content,
 }
 
 /// `--on-delete`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::config) enum DeleteChoice {
-    /// Nothing happens until it is back.
+    /// It does not: nothing happens until the source is back.
     Wait,
-    /// Workloads are restarted once, without it.
+    /// It does, once: the new pods start without the source.
     Restart,
 }
 

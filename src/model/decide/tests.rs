@@ -9,6 +9,7 @@ use crate::model::{
 };
 
 mod causes;
+mod document;
 mod fold;
 mod formers;
 mod provided;
@@ -17,6 +18,7 @@ mod runs;
 mod stable;
 mod table;
 mod together;
+mod whole;
 
 fn s() -> SourceName {
     SourceName::secret("s")

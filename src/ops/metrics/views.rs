@@ -41,7 +41,10 @@ impl Metrics {
             let pending = view();
             let oldest = pending.oldest.unwrap_or_default().as_secs_f64();
             scrape
-                .gauge("intents_pending", "Intents that have not ended")?
+                .gauge(
+                    "intents_pending",
+                    "Intents (planned restarts) that have not ended",
+                )?
                 .encode_gauge(&pending.intents)?;
             scrape
                 .seconds(
@@ -70,7 +73,7 @@ impl Metrics {
             scrape
                 .gauge("workloads_indexed", "Workloads that opted in")?
                 .encode_gauge(&indexed.workloads)?;
-            let help = "Workloads whose annotation is still under the digest key before";
+            let help = "Workloads whose annotation is still under the previous digest key";
             scrape
                 .gauge("workloads_under_previous_key", help)?
                 .encode_gauge(&indexed.under_previous_key)
@@ -86,7 +89,7 @@ impl Metrics {
             scrape
                 .seconds(
                     "certificate_not_after_timestamp",
-                    "When the serving certificate ends",
+                    "When the serving certificate expires",
                 )?
                 .encode_gauge(&seconds)
         });
@@ -113,7 +116,7 @@ impl Metrics {
             scrape
                 .counter(
                     "certificate_reload_failures",
-                    "Changed certificate files that could not be used; the old certificate stays",
+                    "Changed certificate files that reroll could not use; it keeps the old certificate",
                 )?
                 .encode_counter::<NoLabelSet, u64, f64>(&failures(), None)
         });

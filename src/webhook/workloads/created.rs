@@ -55,7 +55,7 @@ impl Write {
         if replaced {
             let spoken = self.key.spoken();
             warnings.push(format!(
-                "reroll: {spoken} adopts pods that were started before a change: they are replaced"
+                "reroll: {spoken} adopts pods that started before a change: they are replaced"
             ));
         }
         self.stamped(&own, mark, Some(stamp), index, warnings)
