@@ -5,6 +5,20 @@
 //!
 //! # Layers
 //!
+//! Each uses only what is below it; those in braces do not use each other. `main.rs` stands on top of all.
+//! `tests/layers` reads this list and checks every path in the code against it.
+//!
+//! ```text
+//! run                             wires all of it, each review on a thread that is not the controller's
+//! config                          reads flags
+//! {webhook, controller}           what asks reroll, and what reroll asks
+//! ops                             metrics, health, Events, alerts and logs
+//! {adoptable, sources, state}     what both sides share
+//! model                           the pure core
+//! ```
+//!
+//! # How they meet
+//!
 //! ```text
 //!              kube-apiserver
 //!    reviews │            ▲ │ watches
@@ -21,8 +35,6 @@
 //!                ┌──────▼──────┐
 //!                │    model    │   pure: references, versions, observed, decide, stamp, patch, index
 //!                └─────────────┘
-//!     run wires all of it, each review on a thread that is not the controller's; config reads flags;
-//!     ops has metrics, health, Events, alerts and logs
 //! ```
 //!
 //! # Where the truth is
