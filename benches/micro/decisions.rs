@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, hint::black_box};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use reroll::model::{
-    Index, Outcome, Policy, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
+    Decision, Index, Policy, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
     annotation::RESTART_ON,
     decide::{Known, Lookup, Pods, Subject, decide},
     index::PREVIEWED,
@@ -41,15 +41,15 @@ fn decide_one(criterion: &mut Criterion) {
             let live = |source: &SourceName| index.source(NAMESPACE, source);
             decide(&subject, known, &live, index.key())
         };
-        let adopted = judge(&index, Known::Nothing).next.unwrap();
+        let adopted = judge(&index, Known::Nothing).next().cloned().unwrap();
         let known = Known::Observed(&adopted);
 
-        assert_eq!(judge(&index, known).outcome, Outcome::Keep);
+        assert!(matches!(judge(&index, known), Decision::Keep(_)));
         group.bench_function(BenchmarkId::new("keep", count), |bencher| {
             bencher.iter(|| judge(black_box(&index), known));
         });
         apply(&mut index, uses.keys().next_back().unwrap(), "1001", "b");
-        assert_eq!(judge(&index, known).outcome, Outcome::Restart);
+        assert!(matches!(judge(&index, known), Decision::Restart(_)));
         group.bench_function(BenchmarkId::new("restart", count), |bencher| {
             bencher.iter(|| judge(black_box(&index), known));
         });

@@ -3,7 +3,7 @@
 mod conventions;
 mod webhook;
 
-pub(super) use self::conventions::{ConventionArgs, DeleteChoice, RecreateChoice, Resource};
+pub(super) use self::conventions::{ConventionArgs, DeleteChoice, RecreateChoice};
 pub(super) use self::webhook::WebhookArgs;
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use clap::ValueEnum;
 use kube::core::Selector;
 
 use super::args::{
-    ClusterArgs, ConventionArgs, DeleteChoice, OpsArgs, OptionalKind, RecreateChoice, Resource,
-    RestartArgs, RunArgs, WebhookArgs,
+    ClusterArgs, ConventionArgs, DeleteChoice, OpsArgs, OptionalKind, RecreateChoice, RestartArgs,
+    RunArgs, WebhookArgs,
 };
 use super::kinds::KindSpec;
 use super::{
@@ -22,7 +21,8 @@ use crate::model::{
     Conventions, Kind,
     annotation::reloader,
     conventions::Vocabulary,
-    policy::{IgnoredKinds, OnDelete, OnRecreate},
+    policy::{OnDelete, OnRecreate},
+    source::{ReloaderKeys, SourceKind},
     workload::{CRON_JOB, DEPLOYMENT_CONFIG, JOB, KINDS, Kinds, ROLLOUT},
 };
 
@@ -57,7 +57,7 @@ impl RunArgs {
             }
         }
         let ignores = |resource| conventions.ignore_resources.contains(&resource);
-        if Resource::value_variants().iter().all(|kind| ignores(*kind)) {
+        if SourceKind::ALL.into_iter().all(ignores) {
             return Err(ConfigError::EverythingIgnored);
         }
         let (settle, max) = (self.restarts.settle, self.restarts.settle_max);
@@ -152,14 +152,17 @@ fn selects(selector: Option<&Selector>) -> bool {
     selector.is_some_and(|selector| !selector.selects_all())
 }
 
+const SECRET: &ReloaderKeys = SourceKind::Secret.reloader();
+const CONFIG_MAP: &ReloaderKeys = SourceKind::ConfigMap.reloader();
+
 impl From<ConventionArgs> for Conventions {
     fn from(args: ConventionArgs) -> Self {
         let names = [
             (reloader::AUTO, args.auto_annotation),
-            (reloader::CONFIG_MAP_AUTO, args.configmap_auto_annotation),
-            (reloader::SECRET_AUTO, args.secret_auto_annotation),
-            (reloader::CONFIG_MAP_RELOAD, args.configmap_annotation),
-            (reloader::SECRET_RELOAD, args.secret_annotation),
+            (CONFIG_MAP.auto, args.configmap_auto_annotation),
+            (SECRET.auto, args.secret_auto_annotation),
+            (CONFIG_MAP.reload, args.configmap_annotation),
+            (SECRET.reload, args.secret_annotation),
             (reloader::SEARCH, args.auto_search_annotation),
             (reloader::MATCH, args.search_match_annotation),
             (reloader::IGNORE, args.ignore_annotation),
@@ -168,7 +171,6 @@ impl From<ConventionArgs> for Conventions {
         let given = names
             .into_iter()
             .filter_map(|(meant, name)| Some((meant, name?)));
-        let ignores = |resource| args.ignore_resources.contains(&resource);
         Self {
             vocabulary: given.fold(Vocabulary::default(), |all, (meant, name)| {
                 all.with(meant, name)
@@ -178,11 +180,7 @@ impl From<ConventionArgs> for Conventions {
             sources: args.source_selector.filter(|s| selects(Some(s))),
             on_recreate: args.on_recreate.into(),
             on_delete: args.on_delete.into(),
-            ignored: IgnoredKinds {
-                secrets: ignores(Resource::Secrets),
-                config_maps: ignores(Resource::Configmaps),
-                classes: ignores(Resource::Secretproviderclasses),
-            },
+            ignored: args.ignore_resources.into_iter().collect(),
             ignored_namespaces: args
                 .ignore_namespaces
                 .into_iter()

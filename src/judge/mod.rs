@@ -32,8 +32,8 @@ use self::{bucket::Bounds, docket::Docket};
 use crate::{
     cluster::history::History,
     model::{
-        Decision, Outcome, SourceName, Version, WorkloadKey,
-        decide::Undecided,
+        Decision, SourceName, Version, WorkloadKey,
+        decide::{Doubt, Undecided},
         held::Held,
         index::{Judged, Overlay, Tick},
         workload::Stays,
@@ -119,14 +119,14 @@ impl Judge {
     }
 
     /// Decides for a workload with what is known, and files what follows. Returns the decision.
-    pub fn judge(&self, key: &WorkloadKey, occasion: Occasion<'_>) -> Option<Outcome> {
+    pub fn judge(&self, key: &WorkloadKey, occasion: Occasion<'_>) -> Option<Decision> {
         if !self.is_listed() {
             return None;
         }
         let mut docket = self.docket();
         let judged = self.state.index_mut().judge(key, &Overlay::new());
         self.file(&mut docket, key, &judged, occasion);
-        judged.decision.map(|decision| decision.outcome)
+        judged.decision
     }
 
     /// Decides once more for a workload whose intent was taken: files everything but an intent.
@@ -161,17 +161,15 @@ impl Judge {
         let Some(decision) = &judged.decision else {
             return;
         };
-        self.teller.metrics.decided(decision.outcome.as_str());
-        if decision.outcome == Outcome::Undecided(Undecided::UnknownKey) {
+        self.teller.metrics.decided(decision.as_str());
+        if matches!(decision, Decision::Undecided(Undecided::UnknownKey)) {
             self.state.key_doubted.notify_one();
         }
-        let due = matches!(
-            decision.outcome,
-            Outcome::Restart
-                | Outcome::Undecided(Undecided::Behind | Undecided::AskPods | Undecided::AskAges)
-        );
+        let doubt = decision.doubt().map(|(doubt, _)| doubt);
+        let due = matches!(decision, Decision::Restart(_))
+            || matches!(doubt, Some(Doubt::Behind | Doubt::AskPods | Doubt::AskAges));
         // What is suspended is looked at all the same, so that it is seen to be pending.
-        let asks = decision.outcome == Outcome::Undecided(Undecided::AskAges);
+        let asks = doubt == Some(Doubt::AskAges);
         if !due {
             // Data was restored, or another replica was faster.
             if docket.intents.settled(key) {
@@ -221,7 +219,7 @@ impl Judge {
         let restarts = judged
             .decision
             .as_ref()
-            .is_some_and(|decision| decision.outcome == Outcome::Restart);
+            .is_some_and(|decision| matches!(decision, Decision::Restart(_)));
         // Whether there is room by now, or a place, shows when it is written; until then it is no news.
         let stays = held.is_none()
             && (restarts || judged.unwritten)
@@ -245,31 +243,12 @@ fn held_by(judged: &Judged) -> Option<Held> {
         return judged.owner.is_some().then_some(Held::Owned);
     };
     match decision {
-        Decision {
-            outcome: Outcome::Undecided(Undecided::Unreadable),
-            ..
-        } => Some(Held::Unreadable),
-        Decision {
-            outcome: Outcome::Undecided(Undecided::NewerFormat),
-            ..
-        } => Some(Held::NewerFormat),
-        Decision {
-            outcome: Outcome::Undecided(Undecided::UnknownKey),
-            ..
-        } => Some(Held::UnknownKey),
-        Decision {
-            outcome: Outcome::Restart,
-            ..
-        } if judged.suspended => Some(Held::Suspended),
-        Decision {
-            outcome: Outcome::Wait,
-            causes,
-            ..
-        } if !causes.is_empty() => Some(Held::Missing),
-        Decision {
-            outcome: Outcome::Keep | Outcome::Record,
-            ..
-        } => judged.stays.map(|stays| match stays {
+        Decision::Undecided(Undecided::Unreadable) => Some(Held::Unreadable),
+        Decision::Undecided(Undecided::NewerFormat) => Some(Held::NewerFormat),
+        Decision::Undecided(Undecided::UnknownKey) => Some(Held::UnknownKey),
+        Decision::Restart(_) if judged.suspended => Some(Held::Suspended),
+        Decision::Wait { causes, .. } if !causes.is_empty() => Some(Held::Missing),
+        Decision::Keep(_) | Decision::Record(_) => judged.stays.map(|stays| match stays {
             Stays::Paused => Held::Paused,
             Stays::OnDelete => Held::OnDelete,
             Stays::Partitioned => Held::Partitioned,

@@ -6,7 +6,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::{Judge, Occasion};
-use crate::model::Outcome;
+use crate::model::Decision;
 
 impl Judge {
     /// All first lists are complete: decides for every workload, restarts what changed while nobody looked, and nothing
@@ -42,9 +42,10 @@ impl Judge {
     /// Judges every workload. Returns how many are to be restarted.
     pub fn judge_all(&self) -> u64 {
         let all = self.state.index().workloads(None, None);
-        let restarts = all
-            .iter()
-            .filter(|key| self.judge(key, Occasion::Look) == Some(Outcome::Restart));
+        let restarts = all.iter().filter(|key| {
+            let decision = self.judge(key, Occasion::Look);
+            matches!(decision, Some(Decision::Restart(_)))
+        });
         restarts.count() as u64
     }
 }

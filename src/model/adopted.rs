@@ -114,7 +114,7 @@ impl Adopter {
             namespace: namespace.to_owned(),
             name: meta.name.clone(),
             selector,
-            template_generation: (kind.kind == "DaemonSet").then(numbered),
+            template_generation: kind.numbers_templates.then(numbered),
             born: meta.uid.as_ref().filter(|uid| !uid.is_empty()).map(born),
         })
     }
@@ -166,7 +166,7 @@ impl Adopter {
             (Some(name.0) == self.name.as_deref() && name.1.parse::<u32>().is_ok()).then_some(())
         };
         // A StatefulSet takes only pods that are called as its own are.
-        let named = |pod: &ObjectMeta| self.kind.kind != "StatefulSet" || ordinal(pod).is_some();
+        let named = |pod: &ObjectMeta| !self.kind.ordinals || ordinal(pod).is_some();
         let revision = |pod: &ObjectMeta| {
             let label = pod.labels.as_ref().and_then(|all| all.get(REVISION_HASH));
             label.cloned().unwrap_or_default()

@@ -40,51 +40,33 @@ pub const TOTAL_LIMIT: usize = 262_144;
 /// What reroll leaves free below [`TOTAL_LIMIT`]: controllers copy annotations to `ReplicaSet`s and add their own.
 pub const RESERVE: usize = 8 * 1024;
 
-/// The annotations of Stakater Reloader, which mean here what they mean there (`docs/reloader.md` has the table).
+/// The annotations of Stakater Reloader, which mean here what they mean there (`docs/reloader.md` has the table). Those
+/// about one kind of source stand in its row ([`SourceKind::reloader`]).
+///
+/// [`SourceKind::reloader`]: crate::model::source::SourceKind::reloader
 pub mod reloader {
+    use crate::model::source::SourceKind;
+
     /// What all of them end with, before the slash.
     pub const DOMAIN: &str = "reloader.stakater.com/";
 
     /// Every source that is referenced.
     pub const AUTO: &str = "reloader.stakater.com/auto";
-    /// Every ConfigMap that is referenced.
-    pub const CONFIG_MAP_AUTO: &str = "configmap.reloader.stakater.com/auto";
-    /// Every Secret that is referenced.
-    pub const SECRET_AUTO: &str = "secret.reloader.stakater.com/auto";
-    /// Every SecretProviderClass that is referenced.
-    pub const CLASS_AUTO: &str = "secretproviderclass.reloader.stakater.com/auto";
-    /// ConfigMaps by name: regular expressions, by commas.
-    pub const CONFIG_MAP_RELOAD: &str = "configmap.reloader.stakater.com/reload";
-    /// Secrets by name: regular expressions, by commas.
-    pub const SECRET_RELOAD: &str = "secret.reloader.stakater.com/reload";
-    /// SecretProviderClasses by name: regular expressions, by commas.
-    pub const CLASS_RELOAD: &str = "secretproviderclass.reloader.stakater.com/reload";
     /// Of what is referenced what has [`MATCH`].
     pub const SEARCH: &str = "reloader.stakater.com/search";
     /// On a source: found by [`SEARCH`].
     pub const MATCH: &str = "reloader.stakater.com/match";
     /// On a source, and on a workload: leave it alone.
     pub const IGNORE: &str = "reloader.stakater.com/ignore";
-    /// ConfigMaps that never count: names, by commas.
-    pub const CONFIG_MAP_EXCLUDE: &str = "configmaps.exclude.reloader.stakater.com/reload";
-    /// Secrets that never count: names, by commas.
-    pub const SECRET_EXCLUDE: &str = "secrets.exclude.reloader.stakater.com/reload";
-    /// SecretProviderClasses that never count: names, by commas.
-    pub const CLASS_EXCLUDE: &str = "secretproviderclasses.exclude.reloader.stakater.com/reload";
     /// `rollout` or `restart`: how an Argo Rollout is restarted.
     pub const ROLLOUT_STRATEGY: &str = "reloader.stakater.com/rollout-strategy";
     /// How long a Deployment is paused after a restart, so that changes gather.
     pub const PAUSE_PERIOD: &str = "deployment.reloader.stakater.com/pause-period";
 
-    /// Those that select, which count on the pod template where the workload has none of them.
-    pub const SELECTING: [&str; 8] = [
-        AUTO,
-        CONFIG_MAP_AUTO,
-        SECRET_AUTO,
-        CLASS_AUTO,
-        CONFIG_MAP_RELOAD,
-        SECRET_RELOAD,
-        CLASS_RELOAD,
-        SEARCH,
-    ];
+    /// Returns those that select, which count on the pod template where the workload has none of them.
+    pub fn selecting() -> impl Iterator<Item = &'static str> {
+        let own = SourceKind::ALL.into_iter().map(SourceKind::reloader);
+        own.flat_map(|keys| [keys.auto, keys.reload])
+            .chain([AUTO, SEARCH])
+    }
 }

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::{
     annotation::IGNORE,
-    policy::{Defaults, IgnoredKinds, OnDelete, OnRecreate},
+    policy::{Defaults, OnDelete, OnRecreate},
+    source::KindSet,
     workload::Kind,
 };
 
@@ -24,7 +25,7 @@ pub struct Conventions {
     /// For deleted sources.
     pub on_delete: OnDelete,
     /// Kinds of sources that count for nobody.
-    pub ignored: IgnoredKinds,
+    pub ignored: KindSet,
     /// Namespaces that are left alone.
     pub ignored_namespaces: BTreeSet<String>,
     /// The labels of namespaces that are worked in; `None` for all.

@@ -5,7 +5,7 @@
 //!
 //! Invariants:
 //! - versions never go backwards: a live version older than the observed one is *behind*, which is no decision;
-//! - `observed` advances over a change only together with a fresh `restarted-for` ([`Outcome::Restart`]), except where
+//! - `observed` advances over a change only together with a fresh `restarted-for` ([`Decision::Restart`]), except where
 //!   the change needs no restart (pods that wait for the source, `on-recreate: content`);
 //! - when several sources ask for a restart, one restart carries all causes;
 //! - while something that pods require is absent nothing restarts: new pods could not start.
@@ -21,7 +21,7 @@ mod view;
 
 pub use self::{
     cause::{Cause, CauseKind},
-    decision::{Decision, Outcome, Undecided},
+    decision::{Decision, Doubt, Restart, Undecided},
     view::{Ages, Known, Lookup, Pods, Subject},
 };
 use self::{
@@ -48,8 +48,8 @@ pub fn decide<'a>(
 ) -> Decision {
     let rekeyed;
     let (before, comparable) = match known {
-        Known::Newer => return Decision::undecided(Undecided::NewerFormat, Vec::new()),
-        Known::UnknownKey => return Decision::undecided(Undecided::UnknownKey, Vec::new()),
+        Known::Newer => return Decision::Undecided(Undecided::NewerFormat),
+        Known::UnknownKey => return Decision::Undecided(Undecided::UnknownKey),
         Known::Observed(observed) if belongs(observed, subject) => (Some(observed), true),
         Known::Previous(observed) if belongs(observed, subject) => {
             rekeyed = rotation::rekey(observed, subject.uses, live, key);
@@ -182,7 +182,7 @@ fn combine(
 ) -> Decision {
     let (mut causes, mut missing, mut unsure) = (Vec::new(), Vec::new(), Vec::new());
     let (mut holds, mut waits) = (false, false);
-    let mut undecided: Option<(Undecided, Vec<SourceName>)> = None;
+    let mut undecided: Option<(Doubt, Vec<SourceName>)> = None;
     for (sources, step) in steps {
         match step {
             Step::Keep => {}
@@ -199,18 +199,18 @@ fn combine(
                 }
                 missing.extend(sources);
             }
-            Step::Undecided(why) => {
-                let (_, all) = undecided.get_or_insert((why, Vec::new()));
+            Step::Doubt(doubt) => {
+                let (_, all) = undecided.get_or_insert((doubt, Vec::new()));
                 all.extend(sources);
             }
         }
     }
-    if let Some((why, sources)) = undecided {
-        return Decision::undecided(why, sources);
+    if let Some((doubt, sources)) = undecided {
+        return Decision::doubted(doubt, sources);
     }
     let restart = !causes.is_empty() && !holds;
     if restart && !unsure.is_empty() {
-        return Decision::undecided(Undecided::Behind, unsure);
+        return Decision::doubted(Doubt::Behind, unsure);
     }
     let formers = parts.formers(subject, before, restart);
     // A restart reaches all pods, whichever were adopted.
@@ -251,20 +251,23 @@ fn combine(
         }
         before => before != Some(&next),
     };
-    let outcome = match (restart, waits, changed) {
-        (true, ..) => Outcome::Restart,
-        (_, true, _) => Outcome::Wait,
-        (.., true) => Outcome::Record,
-        _ => Outcome::Keep,
+    let next = match before {
+        Some(before) if !changed => before.clone(),
+        _ => numbered(next, key),
     };
-    Decision {
-        outcome,
-        causes,
-        next: Some(match before {
-            Some(before) if !changed => before.clone(),
-            _ => numbered(next, key),
+    match (restart, waits, changed) {
+        (true, ..) => Decision::Restart(Restart {
+            next,
+            causes,
+            missing,
         }),
-        missing,
+        (_, true, _) => Decision::Wait {
+            next,
+            causes,
+            missing,
+        },
+        (.., true) => Decision::Record(next),
+        _ => Decision::Keep(next),
     }
 }
 
@@ -284,15 +287,14 @@ pub fn restart_for(
     observed: &Observed,
     causes: Vec<Cause>,
     key: &DigestKey,
-) -> Decision {
+) -> Restart {
     let mut next = observed.clone();
     (next.workload_uid, next.created_at) = (subject.uid.to_owned(), None);
     next.restarted_for = fresh(subject, Some(observed), observed, key);
     next.formers = subject.formers_after(observed, subject.formers(observed), true);
-    Decision {
-        outcome: Outcome::Restart,
+    Restart {
+        next: numbered(next, key),
         causes,
-        next: Some(numbered(next, key)),
         missing: Vec::new(),
     }
 }
@@ -324,9 +326,9 @@ pub fn fresh(
             Some(fold.names.clone()),
             Some(fold.uids.clone()),
             Some(fold.data.clone()),
-            unless_run(fold.c.to_string()),
-            unless_run(fold.s.to_string()),
         ]);
+        let newest = fold.newest.numbers();
+        parts.extend(newest.map(|number| unless_run(number.to_string())));
     }
     let parts = parts.iter().flatten().map(String::as_bytes);
     key.digest(parts).to_string()

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     observed::{Entries, Entry, Mark},
@@ -25,21 +25,86 @@ pub struct Fold {
     pub uids: String,
     /// Digest of their data, as far as used.
     pub data: String,
-    /// The newest resourceVersion among the `ConfigMap`s.
-    pub c: u64,
-    /// The newest resourceVersion among the Secrets.
-    pub s: u64,
+    /// The newest resourceVersion of each kind.
+    #[serde(flatten)]
+    pub newest: Newest,
+}
+
+/// The newest resourceVersion of each kind of source whose numbers can be compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Newest(BTreeMap<SourceKind, u64>);
+
+impl Newest {
+    /// Returns the newest of a kind; 0 where there is none.
+    pub fn of(&self, kind: SourceKind) -> u64 {
+        self.0.get(&kind).copied().unwrap_or(0)
+    }
+
+    /// Takes in a resourceVersion of a kind.
+    pub fn see(&mut self, kind: SourceKind, resource_version: u64) {
+        if kind.newest().is_some() && resource_version > 0 {
+            let newest = self.0.entry(kind).or_insert(0);
+            *newest = resource_version.max(*newest);
+        }
+    }
+
+    /// Returns the newer of both for each kind.
+    #[must_use]
+    pub fn max(&self, other: &Self) -> Self {
+        let mut newest = self.clone();
+        for (kind, resource_version) in &other.0 {
+            newest.see(*kind, *resource_version);
+        }
+        newest
+    }
+
+    /// Returns all of them, in an order that does not change.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.members().map(|(_, number)| number)
+    }
+
+    fn is_behind(&self, other: &Self) -> bool {
+        SourceKind::ALL
+            .into_iter()
+            .any(|kind| self.of(kind) < other.of(kind))
+    }
+
+    fn members(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let mut kinds = SourceKind::ALL;
+        kinds.sort_unstable();
+        kinds
+            .into_iter()
+            .filter_map(|kind| Some((kind.newest()?, self.of(kind))))
+    }
+}
+
+impl Serialize for Newest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.members())
+    }
+}
+
+impl<'de> Deserialize<'de> for Newest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let members = BTreeMap::<String, u64>::deserialize(deserializer)?;
+        let number = |kind: SourceKind| Some((kind, *members.get(kind.newest()?)?));
+        let newest = SourceKind::ALL.into_iter().filter_map(number);
+        let mut all = Self::default();
+        for (kind, number) in newest {
+            all.see(kind, number);
+        }
+        Ok(all)
+    }
 }
 
 impl Fold {
     /// Combines entries; `uses` tells which keys belong to a source that is absent.
     pub fn of(key: &DigestKey, entries: &Entries, uses: &References) -> Self {
         let (mut names, mut uids, mut data) = (Vec::new(), Vec::new(), Vec::new());
-        let mut newest = BTreeMap::new();
+        let mut newest = Newest::default();
         for (source, entry) in entries {
             let name = source.to_string();
-            let known = newest.entry(source.kind).or_insert(0);
-            *known = entry.resource_version().max(*known);
+            newest.see(source.kind, entry.resource_version());
             names.push(name.clone());
             names.extend(
                 uses.get(source)
@@ -65,8 +130,7 @@ impl Fold {
             names: plain(&names),
             uids: plain(&uids),
             data: key.digest(data.iter().map(String::as_bytes)).to_string(),
-            c: newest.get(&SourceKind::ConfigMap).copied().unwrap_or(0),
-            s: newest.get(&SourceKind::Secret).copied().unwrap_or(0),
+            newest,
         }
     }
 
@@ -77,6 +141,6 @@ impl Fold {
 
     /// Whether it was made of an older view of the same sources.
     pub fn behind(&self, other: &Self) -> bool {
-        self.names == other.names && (self.c < other.c || self.s < other.s)
+        self.names == other.names && self.newest.is_behind(&other.newest)
     }
 }

@@ -29,7 +29,7 @@ pub mod version;
 pub mod workload;
 
 pub use conventions::Conventions;
-pub use decide::{Cause, CauseKind, Decision, Outcome, decide};
+pub use decide::{Cause, CauseKind, Decision, decide};
 pub use index::Index;
 pub use observed::Observed;
 pub use policy::Policy;

@@ -100,7 +100,7 @@ impl Entry {
     /// Whether a fold would lose what it says: what is waited for, was answered by a restart, or is no news while it is
     /// older.
     fn is_apart(&self, source: &SourceName) -> bool {
-        if !source.kind.is_one_object() {
+        if !source.kind.is_readable() {
             return true;
         }
         match self {

@@ -7,12 +7,12 @@
 mod reloader;
 mod rules;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::LazyLock, time::Duration};
 
 pub use self::rules::{Pattern, Rules};
 use super::{
     annotation::{ON_ADOPT, ON_CHANGE, ON_DELETE, ON_RECREATE, RESTART_ON, SETTLE, SUSPEND},
-    source::SourceKind,
+    source::{KindSet, SourceKind},
     workload::{Asks, RestartBy, Standing, Workload},
 };
 
@@ -100,7 +100,10 @@ impl fmt::Display for Complaint {
     }
 }
 
-const EXPECTED_RESTART_ON: &str = "auto, secrets, configmaps, secretproviderclasses, [!]secret/NAME (or another kind), env, volume or off";
+static EXPECTED_RESTART_ON: LazyLock<String> = LazyLock::new(|| {
+    let kinds = SourceKind::ALL.map(SourceKind::plural).join(", ");
+    format!("auto, {kinds}, [!]secret/NAME (or another kind), env, volume or off")
+});
 
 /// What holds for a workload that says nothing else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,29 +117,7 @@ pub struct Defaults<'a> {
     /// For deleted sources.
     pub on_delete: OnDelete,
     /// Kinds of sources that count for nobody.
-    pub ignored: IgnoredKinds,
-}
-
-/// Kinds of sources that count for nobody.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct IgnoredKinds {
-    /// Secrets.
-    pub secrets: bool,
-    /// `ConfigMap`s.
-    pub config_maps: bool,
-    /// `SecretProviderClass`es.
-    pub classes: bool,
-}
-
-impl IgnoredKinds {
-    /// Whether a kind is one of them.
-    pub fn contains(self, kind: SourceKind) -> bool {
-        match kind {
-            SourceKind::Secret => self.secrets,
-            SourceKind::ConfigMap => self.config_maps,
-            SourceKind::SecretProviderClass => self.classes,
-        }
-    }
+    pub ignored: KindSet,
 }
 
 impl Policy {
@@ -161,9 +142,7 @@ impl Policy {
         };
         let mut selection = selection;
         if let Selection::Some(rules) = &mut selection {
-            let ignored = SourceKind::ALL
-                .into_iter()
-                .filter(|kind| defaults.ignored.contains(*kind));
+            let ignored = defaults.ignored.iter();
             rules.excluded.extend(ignored.map(Pattern::all));
         }
         let mut choice = |key, options: &'static str, first: &str, second: &str| {
@@ -258,22 +237,25 @@ impl Selection {
             .map(str::trim)
             .filter(|token| !token.is_empty());
         let mut read = 0;
+        let kind = |word: &str| {
+            SourceKind::ALL
+                .into_iter()
+                .find(|kind| kind.plural() == word)
+        };
         for token in tokens.by_ref().take(MAX_ENTRIES) {
             match token {
                 "off" => return Self::Off,
-                "auto" => rules.take_all(),
-                "secrets" => rules.secrets = true,
-                "configmaps" => rules.config_maps = true,
-                "secretproviderclasses" => rules.classes = true,
+                "auto" => rules.kinds = KindSet::all(),
                 "env" => rules.env = true,
                 "volume" => rules.volume = true,
+                word if let Some(kind) = kind(word) => rules.kinds.insert(kind),
                 _ => {
                     let (list, name) = match token.strip_prefix('!') {
                         Some(name) => (&mut rules.excluded, name),
                         None => (&mut rules.named, token),
                     };
                     let Some(pattern) = Pattern::read(name) else {
-                        complaints.push(complaint(RESTART_ON, token, EXPECTED_RESTART_ON));
+                        complaints.push(complaint(RESTART_ON, token, &EXPECTED_RESTART_ON));
                         continue;
                     };
                     list.push(pattern);
@@ -290,13 +272,13 @@ impl Selection {
         }
         if read == 0 {
             if complaints.is_empty() {
-                complaints.push(complaint(RESTART_ON, text, EXPECTED_RESTART_ON));
+                complaints.push(complaint(RESTART_ON, text, &EXPECTED_RESTART_ON));
             }
             return Self::Unreadable;
         }
         // `env` alone, or an exclusion alone, can only mean: of all that is referenced.
-        if rules.named.is_empty() && !rules.takes_kinds() {
-            rules.take_all();
+        if rules.named.is_empty() && rules.kinds.is_empty() {
+            rules.kinds = KindSet::all();
         }
         Self::Some(rules)
     }

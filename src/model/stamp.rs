@@ -150,7 +150,7 @@ fn all_read<'a>(subject: &Subject, live: &dyn Fn(&SourceName) -> Lookup<'a>) -> 
     let mut one = subject
         .uses
         .keys()
-        .filter(|source| source.kind.is_one_object());
+        .filter(|source| source.kind.is_readable());
     one.all(|source| match live(source) {
         Lookup::Present { fresh, .. } => fresh,
         Lookup::Absent { since, .. } => since == u64::MAX,
@@ -285,7 +285,7 @@ fn entries<'a>(subject: &Subject, old: &Old, live: &dyn Fn(&SourceName) -> Looku
         let same = before.is_none_or(|before| same_versions(before, &now));
         recorded.advanced |= !same;
         // Nobody provides anything before pods mount it.
-        if is_waiting(&now) && source.kind.is_one_object() {
+        if is_waiting(&now) && source.kind.is_readable() {
             recorded.waiting.push(source.clone());
         }
         let entry = match before {
@@ -309,7 +309,7 @@ fn entry_now(
         Lookup::Present { version, fresh } if fresh || version.resource_version >= known_until => {
             Some(Entry::of(version, usage))
         }
-        Lookup::Absent { since, .. } if !source.kind.is_one_object() => {
+        Lookup::Absent { since, .. } if !source.kind.is_readable() => {
             before.cloned().or((since > 0).then_some(Entry::Waiting))
         }
         Lookup::Absent { since, .. } if since >= known_until => {

@@ -28,7 +28,7 @@ pub use self::{
 use super::{
     annotation::{
         self, LAST_RESTART, OBSERVED, ON_CHANGE, PREFIX, RESTARTED_AT, RESTARTED_FOR,
-        reloader::{DOMAIN, SELECTING},
+        reloader::{DOMAIN, selecting},
     },
     source::{References, references},
 };
@@ -276,8 +276,8 @@ fn asks(annotations: &BTreeMap<String, String>, template: Option<&Map<String, Va
         .filter(|(key, _)| counts(key))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    if !SELECTING.iter().any(|key| asks.contains_key(*key)) {
-        let selecting = |key: &str| SELECTING.contains(&key);
+    if !selecting().any(|key| asks.contains_key(key)) {
+        let selecting = |key: &str| selecting().any(|known| known == key);
         let of_template = template
             .into_iter()
             .flatten()

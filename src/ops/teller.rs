@@ -15,8 +15,8 @@ use super::{
 use crate::{
     cluster::{Failure, lease::Leadership},
     model::{
-        Cause, CauseKind, SourceName, WorkloadKey, decide::Lookup, held::Held, index::Judged,
-        policy::Complaint,
+        Cause, CauseKind, Decision, SourceName, WorkloadKey, decide::Lookup, held::Held,
+        index::Judged, policy::Complaint,
     },
     state::State,
 };
@@ -141,20 +141,18 @@ impl Teller {
         let decision = judged.decision.as_ref();
         let causes = decision.map(|decision| {
             decision
-                .causes
+                .causes()
                 .iter()
                 .map(ToString::to_string)
                 .collect::<Vec<_>>()
         });
         let causes = causes.unwrap_or_default().join("; ");
-        let missing = decision.map(|decision| {
-            decision
-                .missing
-                .iter()
-                .map(SourceName::spoken)
-                .collect::<Vec<_>>()
-        });
-        let missing = missing.unwrap_or_default().join(", ");
+        let missing = match decision {
+            Some(Decision::Wait { missing, .. }) => missing.as_slice(),
+            _ => &[],
+        };
+        let missing: Vec<_> = missing.iter().map(SourceName::spoken).collect();
+        let missing = missing.join(", ");
         let (reason, note) = match held {
             Held::Missing => (
                 "RestartWaits",
@@ -319,7 +317,7 @@ impl Teller {
 
     fn source_reference(&self, key: &WorkloadKey, source: &SourceName) -> ObjectReference {
         let (uid, resource_version) = match self.state.index().source(&key.namespace, source) {
-            Lookup::Present { version, .. } if source.kind.is_one_object() => (
+            Lookup::Present { version, .. } if source.kind.is_readable() => (
                 Some(version.uid.clone()),
                 Some(version.resource_version.to_string()),
             ),

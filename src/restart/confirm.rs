@@ -3,7 +3,7 @@
 use super::pods::{ages, have_started, look_for_formers};
 use crate::{
     judge::live::Live,
-    model::{Outcome, WorkloadKey, decide::Undecided, index::Judged},
+    model::{Decision, WorkloadKey, decide::Doubt, index::Judged},
 };
 
 /// Why nothing can be said about an intent now.
@@ -23,24 +23,24 @@ pub(super) async fn confirm(live: &Live, key: &WorkloadKey) -> Result<Judged, Un
         let Some(decision) = &judged.decision else {
             return Ok(judged);
         };
-        match decision.outcome {
-            Outcome::Undecided(Undecided::Behind) => {
+        match decision.doubt() {
+            Some((Doubt::Behind, sources)) => {
                 let asked = judge.tick();
-                let reads = live.sources(key, &decision.missing, asked).await;
+                let reads = live.sources(key, sources, asked).await;
                 let reads = reads.map_err(|_| Unconfirmed::NoAnswer)?;
                 if judge.docket().intents.waits(key) {
                     return Err(Unconfirmed::News);
                 }
                 judged = judge.judge_read(key, asked, &reads);
             }
-            Outcome::Undecided(Undecided::AskPods) => {
-                let started = have_started(live, key, &decision.missing).await;
+            Some((Doubt::AskPods, sources)) => {
+                let started = have_started(live, key, sources).await;
                 let started = started.map_err(|_| Unconfirmed::NoAnswer)?;
                 judge.state.index_mut().set_started(key, started);
                 judged = judge.judge_taken(key);
             }
-            Outcome::Undecided(Undecided::AskAges) => {
-                let ages = ages(live, key, &decision.missing).await;
+            Some((Doubt::AskAges, sources)) => {
+                let ages = ages(live, key, sources).await;
                 let ages = ages.map_err(|_| Unconfirmed::NoAnswer)?;
                 judge.state.index_mut().set_ages(key, ages);
                 judged = judge.judge_taken(key);
@@ -48,9 +48,9 @@ pub(super) async fn confirm(live: &Live, key: &WorkloadKey) -> Result<Judged, Un
             _ => return Ok(judged),
         }
     }
-    match judged.decision.as_ref().map(|decision| decision.outcome) {
+    match judged.decision.as_ref().and_then(Decision::doubt) {
         // Something newer came each time, and it was not all that is needed.
-        Some(Outcome::Undecided(Undecided::Behind)) => Err(Unconfirmed::NoAnswer),
+        Some((Doubt::Behind, _)) => Err(Unconfirmed::NoAnswer),
         _ => Ok(judged),
     }
 }

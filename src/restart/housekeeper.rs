@@ -117,7 +117,7 @@ impl Housekeeper {
             Ok(Some(Outdated::default()))
         };
         let restart = match examined {
-            Examined::Behind(decision) => Some(*decision),
+            Examined::Behind(restart) => Some(*restart),
             // What they have is known better than by times.
             Examined::Stands | Examined::Later => None,
             Examined::Nothing => {
@@ -129,10 +129,11 @@ impl Housekeeper {
             // A report that nobody can make holds nothing up; a restart that may be asked for does, and so does one that
             // may have been missed.
             _ if self.must_know(key, &outdated, found) => Finish::Retry(backoff(attempts)),
-            (Some(decision), _) => {
+            (Some(restart), _) => {
                 let mut intent = Intent::now(key, Instant::now());
                 intent.attempts = attempts;
-                self.restarter.restart_adopted(&intent, &decision).await
+                // The same write adopts it.
+                self.restarter.restart(&intent, &restart).await
             }
             (None, Some(patch)) => self.tidy_up(key, &patch, attempts).await,
             (None, None) => Finish::Over,

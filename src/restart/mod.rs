@@ -38,7 +38,8 @@ use crate::{
         live::Live,
     },
     model::{
-        Cause, Decision, Observed, Outcome, WorkloadKey,
+        Cause, Decision, WorkloadKey,
+        decide::Restart,
         held::Held,
         patch,
         workload::{Marks, RestartBy, Workload},
@@ -161,12 +162,9 @@ impl Restarter {
                 Finish::Over
             }
             Ok(judged) => match &judged.decision {
-                Some(Decision {
-                    outcome: Outcome::Restart,
-                    causes,
-                    next: Some(next),
-                    ..
-                }) if !judged.suspended => self.restart(&intent, causes, next).await,
+                Some(Decision::Restart(restart)) if !judged.suspended => {
+                    self.restart(&intent, restart).await
+                }
                 _ => {
                     judge.teller.metrics.intent_ended(IntentOutcome::Void);
                     judge.docket().intents.unused();
@@ -181,17 +179,9 @@ impl Restarter {
         judge.intents_changed.notify_one();
     }
 
-    /// Restarts a workload that was found behind when it is adopted: the same write adopts it.
-    async fn restart_adopted(&self, intent: &Intent, decision: &Decision) -> Finish {
-        match &decision.next {
-            Some(next) => self.restart(intent, &decision.causes, next).await,
-            None => Finish::Over,
-        }
-    }
-
-    async fn restart(&self, intent: &Intent, causes: &[Cause], next: &Observed) -> Finish {
+    async fn restart(&self, intent: &Intent, restart: &Restart) -> Finish {
         let key = &intent.workload;
-        let order = match self.order(intent, causes, next) {
+        let order = match self.order(intent, restart) {
             Ok(order) => order,
             Err(None) => return Finish::Over,
             Err(Some(held)) => return self.hold(key, held),
@@ -241,9 +231,9 @@ impl Restarter {
     fn order<'a>(
         &self,
         intent: &'a Intent,
-        causes: &'a [Cause],
-        next: &'a Observed,
+        restart: &'a Restart,
     ) -> Result<Order<'a>, Option<Held>> {
+        let Restart { causes, next, .. } = restart;
         let state = &self.live.judge.state;
         let now = state.time();
         let told = causes

@@ -14,7 +14,7 @@ use crate::model::{
     Index, Observed, Policy, SourceName, WorkloadKey,
     adopted::{Adopter, Adoption},
     annotation::RESTART_ON,
-    decide::{Known, Outcome, Subject, decide},
+    decide::{Decision, Known, Subject, decide},
     index::{Overlay, without_ignored},
     observed::{Before, Templates},
     patch,
@@ -62,7 +62,7 @@ impl Write {
     /// The sources whose versions of right now are needed.
     pub fn to_read(&self) -> impl Iterator<Item = &SourceName> {
         let recorded = (self.template_changed || self.opts_in()) && self.is_ours();
-        let one = |source: &&SourceName| source.kind.is_one_object();
+        let one = |source: &&SourceName| source.kind.is_readable();
         self.uses.keys().filter(one).filter(move |_| recorded)
     }
 
@@ -175,16 +175,16 @@ impl Write {
             };
         }
         let decision = decide(&subject, known, &live, index.key());
-        match (decision.outcome, decision.next, known) {
-            (_, _, Known::Newer | Known::UnknownKey | Known::OtherKey(_)) => base.clone(),
-            (Outcome::Keep | Outcome::Record | Outcome::Wait, Some(next), _) => {
+        match (decision, known) {
+            (_, Known::Newer | Known::UnknownKey | Known::OtherKey(_)) => base.clone(),
+            (Decision::Keep(next) | Decision::Record(next) | Decision::Wait { next, .. }, _) => {
                 self.with_observed(base, &examined_or_not(&subject, &next), index)
             }
             // What is to be restarted for stays as it was observed; the controller restarts.
-            (_, _, Known::Observed(observed) | Known::Previous(observed)) => {
+            (_, Known::Observed(observed) | Known::Previous(observed)) => {
                 self.with_observed(base, &examined_or_not(&subject, observed), index)
             }
-            (_, _, Known::Nothing) => base.clone(),
+            (_, Known::Nothing) => base.clone(),
         }
     }
 

@@ -13,7 +13,7 @@ use reroll::{
         adopted::Adoption,
         index::just_read,
         observed::Reading,
-        policy::IgnoredKinds,
+        source::KindSet,
         workload::{KINDS as ROWS, Workload},
     },
     webhook::{review::Request, workloads::Write},
@@ -116,10 +116,7 @@ impl Known {
 /// What the process is told.
 fn conventions() -> Conventions {
     Conventions {
-        ignored: IgnoredKinds {
-            classes: true,
-            ..IgnoredKinds::default()
-        },
+        ignored: KindSet::from_iter([SourceKind::SecretProviderClass]),
         ..Conventions::default()
     }
 }

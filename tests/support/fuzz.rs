@@ -92,7 +92,7 @@ pub fn review(data: &[u8]) {
 /// The object as the patch makes it; `None` where it is left alone.
 fn mutate(request: &Request) -> Option<Value> {
     let index = STATE.index();
-    let write = Write::read(request, &index, &STATE.own_user)?;
+    let write = Write::read(request, &index, &STATE.setup.own_user)?;
     let admitted = write.answer(&index, &just_read(&[]), &Adoption::None, NOW);
     let mut object: Value = serde_json::from_str(request.object?.get()).ok()?;
     if let Err(error) = json_patch::patch(&mut object, &admitted.patch) {

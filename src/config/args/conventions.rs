@@ -1,13 +1,19 @@
 //! What holds where a workload says nothing, and what annotations are called. The names that Reloader has for a flag
 //! work as well.
 
-use clap::{ArgAction, Args, ValueEnum, builder::BoolishValueParser};
+use clap::{
+    ArgAction, Args, ValueEnum,
+    builder::{BoolishValueParser, PossibleValue},
+};
 
 use kube::core::Selector;
 
-use crate::config::{
-    selector::parse_selector,
-    values::{parse_annotation, parse_namespace},
+use crate::{
+    config::{
+        selector::parse_selector,
+        values::{parse_annotation, parse_namespace},
+    },
+    model::SourceKind,
 };
 
 #[derive(Debug, Args)]
@@ -73,7 +79,7 @@ pub(in crate::config) struct ConventionArgs {
         value_delimiter = ',',
         ignore_case = true
     )]
-    pub(in crate::config) ignore_resources: Vec<Resource>,
+    pub(in crate::config) ignore_resources: Vec<SourceKind>,
 
     /// The annotation to use instead of reloader.stakater.com/auto
     #[arg(long, value_name = "KEY", env = "REROLL_AUTO_ANNOTATION", value_parser = parse_annotation)]
@@ -130,13 +136,12 @@ pub(in crate::config) enum DeleteChoice {
     Restart,
 }
 
-/// `--ignore-resources`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(in crate::config) enum Resource {
-    /// Secrets
-    Secrets,
-    /// `ConfigMap`s
-    Configmaps,
-    /// What the Secrets Store CSI driver provides
-    Secretproviderclasses,
+impl ValueEnum for SourceKind {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.plural()).help(self.help()))
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::observed_in;
 use crate::model::{
-    decide::{Ages, CauseKind, Decision, Known, Lookup, Pods, Subject, decide},
+    decide::{Ages, CauseKind, Decision, Known, Lookup, Pods, Restart, Subject, decide},
     fold::Fold,
     observed::{Entries, Entry, Formers, Mark, Observed, Reading},
     source::{References, SourceName, Usage},
@@ -49,7 +49,7 @@ pub fn judge<'a>(
             }
             (Some(entry), _) => Some(entry.clone()),
             (None, Lookup::Present { version, .. })
-                if !folded && source.kind.is_one_object() && version.written > oldest =>
+                if !folded && source.kind.is_readable() && version.written > oldest =>
             {
                 late.push(source.clone());
                 Some(unread(version, usage))
@@ -74,7 +74,11 @@ pub fn judge<'a>(
         ..*subject
     };
     let mut decision = decide(&subject, known, live, key);
-    for cause in &mut decision.causes {
+    let causes = match &mut decision {
+        Decision::Restart(Restart { causes, .. }) | Decision::Wait { causes, .. } => causes,
+        Decision::Undecided(_) | Decision::Keep(_) | Decision::Record(_) => &mut Vec::new(),
+    };
+    for cause in causes {
         if cause
             .source
             .as_ref()

@@ -2,7 +2,7 @@
 
 use super::{Adopted, judge};
 use crate::model::{
-    decide::{CREATE_WINDOW, Lookup, Outcome, Subject},
+    decide::{CREATE_WINDOW, Decision, Lookup, Restart, Subject},
     observed::{Observed, Reading},
     source::SourceName,
     stamp::{Stamp, stamp_create},
@@ -81,7 +81,7 @@ pub fn stamp_adopting<'a>(
     };
     let held = adopted.pods.iter().any(|pod| pod.stays);
     let judged = judge(&subject, oldest, said, live, key);
-    let kept = |observed: Observed| {
+    let kept = |observed: Observed, missing: Vec<SourceName>| {
         let stamp = created(Some(mark));
         let observed = Observed {
             workload_uid: String::new(),
@@ -89,21 +89,22 @@ pub fn stamp_adopting<'a>(
             sequence: 0,
             ..observed
         };
-        let observed = observed.fitted(key, subject.uses, &judged.decision.missing);
+        let observed = observed.fitted(key, subject.uses, &missing);
         Stamp {
             observed,
             restarted_for: mark.to_owned(),
-            waiting: judged.decision.missing.clone(),
+            waiting: missing,
         }
     };
-    match (judged.decision.outcome, judged.decision.next) {
-        (Outcome::Undecided(_), _) | (_, None) => (unexamined(created(Some(mark))), false),
+    match judged.decision {
+        Decision::Undecided(_) => (unexamined(created(Some(mark))), false),
         // It stays pending; or it is left to the controller, whose restart comes after the creation.
-        (Outcome::Restart, Some(_)) if subject.policy.suspend || held => {
-            (kept(judged.before), false)
+        Decision::Restart(Restart { missing, .. }) if subject.policy.suspend || held => {
+            (kept(judged.before, missing), false)
         }
-        (Outcome::Restart, Some(next)) => (created(Some(&next.restarted_for)), true),
-        (Outcome::Keep | Outcome::Record | Outcome::Wait, Some(next)) => (kept(next), false),
+        Decision::Restart(Restart { next, .. }) => (created(Some(&next.restarted_for)), true),
+        Decision::Keep(next) | Decision::Record(next) => (kept(next, Vec::new()), false),
+        Decision::Wait { next, missing, .. } => (kept(next, missing), false),
     }
 }
 

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::{
-    CauseKind, Outcome,
+    CauseKind,
     decide::{Lookup, Subject},
     observed::Entry,
     policy::OnRecreate,
@@ -297,16 +297,16 @@ fn what_adopted_pods_need() {
         let judged = decided(&world, entry);
         let kinds: Vec<_> = judged
             .decision
-            .causes
+            .causes()
             .iter()
             .map(|cause| cause.kind)
             .collect();
         assert_eq!(kinds, cause.into_iter().collect::<Vec<_>>(), "{name}");
-        let restart = judged.decision.outcome == Outcome::Restart;
+        let restart = judged.decision.outcome() == Outcome::Restart;
         assert_eq!(restart, cause.is_some(), "{name}");
         // What is held stays pending.
         let again = world.decide(crate::model::decide::Known::Observed(&judged.before));
-        assert_eq!(again.outcome == Outcome::Restart, restart, "{name}");
+        assert_eq!(again.outcome() == Outcome::Restart, restart, "{name}");
     }
 }
 
@@ -314,8 +314,8 @@ fn what_adopted_pods_need() {
 fn what_is_gone_is_waited_for() {
     let world = World::new().with(&s(), whole(Need::Required), GONE);
     let judged = decided(&world, Some(seen("A", "x")));
-    assert_eq!(judged.decision.outcome, Outcome::Wait);
-    let next = judged.decision.next.unwrap();
+    assert_eq!(judged.decision.outcome(), Outcome::Wait);
+    let next = judged.decision.next().cloned().unwrap();
     assert_eq!(next.entries.get(&s()), Some(&seen("A", "x")));
 }
 
@@ -326,7 +326,7 @@ fn content_decides_where_that_is_asked_for() {
         .with(&s(), whole(Need::Required), live)
         .on_recreate(OnRecreate::Content);
     let judged = decided(&world, Some(seen("A", "x")));
-    assert_ne!(judged.decision.outcome, Outcome::Restart);
+    assert_ne!(judged.decision.outcome(), Outcome::Restart);
 }
 
 #[test]
@@ -359,11 +359,12 @@ fn a_fold_counts_unless_all_of_it_was_read() {
         let world = world(uid, written);
         let lookup = |source: &SourceName| world.lookup(source);
         let judged = judge(&world.subject(), AT, Some(&said), &lookup, &key());
-        let restart = judged.decision.outcome == Outcome::Restart;
+        let restart = judged.decision.outcome() == Outcome::Restart;
         assert_eq!(
-            restart, restarts,
+            restart,
+            restarts,
             "{uid} {written}: {:?}",
-            judged.decision.causes
+            judged.decision.causes()
         );
     }
 }

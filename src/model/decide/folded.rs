@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Cause, CauseKind, Lookup, Undecided,
+    Cause, CauseKind, Doubt, Lookup,
     compare::lacks,
     gains::Gain,
     rules::{Rule, Step},
@@ -59,8 +59,8 @@ impl Rule<'_> {
     ) -> FoldVerdict {
         let found = match Found::look(uses, live) {
             Ok(found) => found,
-            Err((source, why)) => {
-                let steps = vec![(vec![source], Step::Undecided(why))];
+            Err((source, doubt)) => {
+                let steps = vec![(vec![source], Step::Doubt(doubt))];
                 return FoldVerdict {
                     steps,
                     kept: Some(old.clone()),
@@ -95,7 +95,7 @@ impl Rule<'_> {
                 Gain::Adopt => kept = None,
                 Gain::Ask => {
                     let asked = uses.keys().cloned().collect();
-                    steps.push((asked, Step::Undecided(Undecided::AskAges)));
+                    steps.push((asked, Step::Doubt(Doubt::AskAges)));
                 }
                 Gain::Changed => {
                     steps.push((
@@ -105,7 +105,7 @@ impl Rule<'_> {
                 }
             }
         } else if !same && !behind.is_empty() {
-            steps.push((behind, Step::Undecided(Undecided::Behind)));
+            steps.push((behind, Step::Doubt(Doubt::Behind)));
         } else if !same && content && now.data == old.data {
             kept = None;
         } else if !same && (found.missing.is_empty() || !found.forgotten) {
@@ -162,8 +162,7 @@ impl Rule<'_> {
         }
         Fold {
             uids: old.uids.clone(),
-            c: old.c.max(as_if.c),
-            s: old.s.max(as_if.s),
+            newest: old.newest.max(&as_if.newest),
             ..as_if.clone()
         }
     }
@@ -177,22 +176,22 @@ impl Found {
     fn look<'a>(
         uses: &References,
         live: &dyn Fn(&SourceName) -> Lookup<'a>,
-    ) -> Result<Self, (SourceName, Undecided)> {
+    ) -> Result<Self, (SourceName, Doubt)> {
         let mut found = Self::default();
         for (source, usage) in uses {
             let (entry, as_if, lacking, watched) = match live(source).of_data() {
-                Lookup::Unsynced => return Err((source.clone(), Undecided::Unsynced)),
-                Lookup::Unseen => return Err((source.clone(), Undecided::Behind)),
+                Lookup::Unsynced => return Err((source.clone(), Doubt::Unsynced)),
+                Lookup::Unseen => return Err((source.clone(), Doubt::Behind)),
                 Lookup::Present { version, fresh } => {
                     let entry = Entry::of(version, usage);
-                    let asks = !fresh && source.kind.is_one_object();
+                    let asks = !fresh && source.kind.is_readable();
                     let until = asks.then_some(version.resource_version);
                     (entry.clone(), entry, lacks(usage, version), until)
                 }
                 Lookup::Absent { last, since } => {
                     found.forgotten |= last.is_none();
                     let as_if = last.map_or(Entry::Unknown, |version| Entry::of(version, usage));
-                    let one = source.kind.is_one_object();
+                    let one = source.kind.is_readable();
                     let until = (since != u64::MAX && one).then_some(since);
                     let lacking = usage.need == Need::Required && one;
                     (Entry::Unknown, as_if, lacking, until)
@@ -215,12 +214,7 @@ impl Found {
     /// The sources to be asked for, because their watch has not come as far as the fold.
     fn behind(&self, old: &Fold) -> Vec<SourceName> {
         let behind = |source: &&SourceName| {
-            let folded_at = match source.kind {
-                SourceKind::ConfigMap => old.c,
-                SourceKind::Secret => old.s,
-                SourceKind::SecretProviderClass => 0,
-            };
-            self.reached.get(&source.kind).copied().unwrap_or(0) < folded_at
+            self.reached.get(&source.kind).copied().unwrap_or(0) < old.newest.of(source.kind)
         };
         self.watched.iter().filter(behind).cloned().collect()
     }

@@ -77,7 +77,7 @@ impl<'a> Gains<'a> {
         // What was dropped by the template as well was not only left out by the opt-in: pods may have it as it was.
         let former = self.formers.is_some_and(|formers| formers.names(source));
         self.observed
-            && source.kind.is_one_object()
+            && source.kind.is_readable()
             && (former || !widened.is_some_and(|all| all.contains(source)))
             && self.subject.templates.refers(source, key)
     }

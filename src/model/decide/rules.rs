@@ -1,7 +1,7 @@
 //! The decision table, one source at a time.
 
 use super::{
-    Cause, CauseKind, Lookup, Undecided,
+    Cause, CauseKind, Doubt, Lookup,
     compare::{Compared, lacks, unknown_keys},
     gains::{Gain, Gains},
 };
@@ -24,7 +24,7 @@ pub(super) enum Step {
         pending: Option<Cause>,
     },
     Restart(Cause),
-    Undecided(Undecided),
+    Doubt(Doubt),
 }
 
 /// One source's step, and the entry without and with a restart (`None`: no entry).
@@ -71,9 +71,9 @@ impl Verdict {
         }
     }
 
-    fn undecided(why: Undecided) -> Self {
+    fn doubt(doubt: Doubt) -> Self {
         Self {
-            step: Step::Undecided(why),
+            step: Step::Doubt(doubt),
             kept: None,
             rolled: None,
         }
@@ -99,20 +99,20 @@ impl Rule<'_> {
         entry: Option<&Entry>,
         live: Lookup,
     ) -> Verdict {
-        if !source.kind.is_one_object()
+        if !source.kind.is_readable()
             && let Some(verdict) = self.judge_provided(source, usage, entry, live.of_data())
         {
             return verdict;
         }
         match live {
-            Lookup::Unsynced => Verdict::undecided(Undecided::Unsynced),
-            Lookup::Unseen => Verdict::undecided(Undecided::Behind),
+            Lookup::Unsynced => Verdict::doubt(Doubt::Unsynced),
+            Lookup::Unseen => Verdict::doubt(Doubt::Behind),
             Lookup::Absent { last, since } => self.judge_absent(source, usage, entry, last, since),
             Lookup::Present { version, fresh } => {
                 let behind =
                     entry.is_some_and(|entry| version.resource_version < entry.resource_version());
                 if behind && !fresh {
-                    return Verdict::undecided(Undecided::Behind);
+                    return Verdict::doubt(Doubt::Behind);
                 }
                 self.judge_present(source, usage, entry, version, fresh)
             }
@@ -139,7 +139,7 @@ impl Rule<'_> {
         match entry {
             None => match (required, self.started) {
                 (false, _) => Verdict::keep(Entry::Unknown),
-                (true, None) => Verdict::undecided(Undecided::AskPods),
+                (true, None) => Verdict::doubt(Doubt::AskPods),
                 (true, Some(true)) => Verdict::wait(Entry::Unknown, true),
                 (true, Some(false)) => Verdict::wait(Entry::Waiting, true),
             },
@@ -151,7 +151,7 @@ impl Rule<'_> {
                 },
             ) if self.policy.on_delete == OnDelete::Restart => {
                 if since < *resource_version {
-                    return Verdict::undecided(Undecided::Behind);
+                    return Verdict::doubt(Doubt::Behind);
                 }
                 // Of several that came and went it answers for the last.
                 let later = later(entry, last);
@@ -196,7 +196,7 @@ impl Rule<'_> {
         let lacks = lacks(usage, version);
         match entry {
             None if lacks => match self.started {
-                None => Verdict::undecided(Undecided::AskPods),
+                None => Verdict::doubt(Doubt::AskPods),
                 Some(true) => Verdict::wait(unknown_keys(now), true),
                 Some(false) => Verdict::wait(now, true),
             },
@@ -204,7 +204,7 @@ impl Rule<'_> {
             Some(Entry::Waiting) if lacks => Verdict::wait(now, true),
             Some(Entry::Waiting) => Verdict::keep(now),
             Some(Entry::Deleted { uid, .. }) if *uid == version.uid && !fresh => {
-                Verdict::undecided(Undecided::Behind)
+                Verdict::doubt(Doubt::Behind)
             }
             Some(Entry::Deleted { .. }) if usage.need == Need::Required && lacks => {
                 Verdict::wait(now, true)
@@ -244,7 +244,7 @@ impl Rule<'_> {
     ) -> Verdict {
         match self.gains.judge(source, used_keys(usage), version.written) {
             Gain::Adopt => Verdict::keep(now),
-            Gain::Ask => Verdict::undecided(Undecided::AskAges),
+            Gain::Ask => Verdict::doubt(Doubt::AskAges),
             // It stays gained until something restarts for it.
             Gain::Changed => Verdict {
                 step: Step::Restart(Cause::plain(CauseKind::Updated, Some(source))),
@@ -272,7 +272,7 @@ impl Rule<'_> {
         let gain = |key: &str| self.gains.judge(source, [key], version.written);
         let compared = Compared::of(old.marks, new_marks, usage, self.comparable, gain);
         if compared.asks {
-            return Verdict::undecided(Undecided::AskAges);
+            return Verdict::doubt(Doubt::AskAges);
         }
         let cause = self.cause(source, old, version, &compared);
         // What has not changed keeps its old entry, so that nothing is written for it. A mark, or a uid, that is taken

@@ -9,7 +9,7 @@ use super::{
     namespace::{Source, remembered},
 };
 use crate::model::{
-    decide::{Decision, Known, Lookup, Outcome, Pods, Subject, Undecided, decide},
+    decide::{Decision, Doubt, Known, Lookup, Pods, Subject, Undecided, decide},
     observed::{Observed, Reading, Templates},
     policy::{Complaint, Policy, Selection},
     source::{References, SourceName, Usage},
@@ -70,7 +70,7 @@ impl Index {
             return None;
         }
         if tracked.policy.selection == Selection::Unreadable {
-            return Some(Decision::undecided(Undecided::Unreadable, Vec::new()));
+            return Some(Decision::Undecided(Undecided::Unreadable));
         }
         let live = |source: &SourceName| {
             overlay
@@ -90,16 +90,16 @@ impl Index {
             memory => memory.as_ref().into(),
         };
         let decision = decide(&tracked.subject(key.kind, &uses), known, &live, &self.key);
-        let doubtful = match decision.outcome {
-            Outcome::Undecided(_) | Outcome::Keep => Vec::new(),
-            Outcome::Record | Outcome::Wait | Outcome::Restart => {
+        let doubtful = match &decision {
+            Decision::Undecided(_) | Decision::Keep(_) => Vec::new(),
+            Decision::Record(_) | Decision::Wait { .. } | Decision::Restart(_) => {
                 self.doubtful(&key.namespace, &uses, overlay)
             }
         };
         if doubtful.is_empty() {
             Some(decision)
         } else {
-            Some(Decision::undecided(Undecided::Behind, doubtful))
+            Some(Decision::doubted(Doubt::Behind, doubtful))
         }
     }
 
@@ -112,7 +112,7 @@ impl Index {
         }
         let doubtful = |source: &&SourceName| {
             let told = self.stored(namespace, source).map(|stored| stored.told);
-            source.kind.is_one_object() && !overlay.contains_key(source) && self.clock.doubts(told)
+            source.kind.is_readable() && !overlay.contains_key(source) && self.clock.doubts(told)
         };
         uses.keys().filter(doubtful).cloned().collect()
     }
@@ -161,11 +161,8 @@ impl Index {
     }
 
     fn judged(&mut self, key: &WorkloadKey, decision: Option<Decision>) -> Judged {
-        if let Some(Decision {
-            outcome: Outcome::Keep | Outcome::Record | Outcome::Wait,
-            next: Some(next),
-            ..
-        }) = &decision
+        if let Some(Decision::Keep(next) | Decision::Record(next) | Decision::Wait { next, .. }) =
+            &decision
         {
             self.remember(key, next.clone());
         }
@@ -181,7 +178,7 @@ impl Index {
             suspended: tracked.is_some_and(|tracked| tracked.policy.suspend),
             settle: tracked.and_then(|tracked| tracked.policy.settle),
             gather: tracked
-                .filter(|_| key.kind.kind == "Deployment")
+                .filter(|_| key.kind.gathers)
                 .and_then(|tracked| tracked.policy.gather)
                 .map(|period| (period, self.first_written(key, decision.as_ref()))),
             owner: tracked
@@ -194,7 +191,7 @@ impl Index {
 
     /// When the first of the sources was written that a decision is about.
     fn first_written(&self, key: &WorkloadKey, decision: Option<&Decision>) -> Option<i64> {
-        let causes = decision.into_iter().flat_map(|decision| &decision.causes);
+        let causes = decision.into_iter().flat_map(Decision::causes);
         let written = causes
             .filter_map(|cause| cause.source.as_ref())
             .filter_map(|source| match self.source(&key.namespace, source) {

@@ -2,7 +2,7 @@
 
 use super::{Index, Overlay, Tracked};
 use crate::model::{
-    decide::{Lookup, Outcome, Undecided},
+    decide::{Decision, Doubt, Lookup},
     source::SourceKey,
     workload::WorkloadKey,
 };
@@ -46,11 +46,12 @@ impl Index {
                 _ => None,
             };
             let decided = self.assess_from(&user, &overlay, adopting.as_ref());
-            match decided.map(|decided| decided.outcome) {
-                Some(Outcome::Restart) if !self.workload(&user).is_some_and(suspended) => {
+            match &decided {
+                Some(Decision::Restart(_)) if !self.workload(&user).is_some_and(suspended) => {
                     preview.restarts.push(user);
                 }
-                Some(Outcome::Wait | Outcome::Undecided(Undecided::AskPods)) => {
+                Some(Decision::Wait { .. }) => preview.waits.push(user),
+                Some(decided) if matches!(decided.doubt(), Some((Doubt::AskPods, _))) => {
                     preview.waits.push(user);
                 }
                 _ => {}

@@ -5,14 +5,17 @@
 //! in it. One that is selected no more is forgotten; what happens in it meanwhile is found, as after a start, when it is
 //! selected again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::Index;
-use crate::model::{source::SourceKind, workload::WorkloadKey};
+use crate::model::{
+    source::{KindSet, SourceKind},
+    workload::WorkloadKey,
+};
 
 /// The namespaces that are selected, each with the kinds of sources that have not been listed there.
 #[derive(Debug, Default)]
-pub(super) struct Selected(HashMap<String, BTreeSet<SourceKind>>);
+pub(super) struct Selected(HashMap<String, KindSet>);
 
 impl Selected {
     pub(super) fn names(&self) -> impl Iterator<Item = &String> {
@@ -21,13 +24,13 @@ impl Selected {
 
     pub(super) fn is_unlisted(&self, kind: SourceKind, namespace: &str) -> bool {
         let unlisted = self.0.get(namespace);
-        unlisted.is_some_and(|kinds| kinds.contains(&kind))
+        unlisted.is_some_and(|kinds| kinds.contains(kind))
     }
 
     /// Gives whether that is news.
     pub(super) fn listed(&mut self, kind: SourceKind, namespace: &str) -> bool {
         let unlisted = self.0.get_mut(namespace);
-        unlisted.is_some_and(|kinds| kinds.remove(&kind))
+        unlisted.is_some_and(|kinds| kinds.remove(kind))
     }
 }
 
@@ -65,7 +68,8 @@ impl Index {
         if self.selected.0.contains_key(namespace) {
             return false;
         }
-        let counts = |kind: &SourceKind| late && !self.conventions.ignored.contains(*kind);
+        let ignored = self.conventions.ignored;
+        let counts = |kind: &SourceKind| late && !ignored.contains(*kind);
         let unlisted = SourceKind::ALL.into_iter().filter(counts).collect();
         self.selected.0.insert(namespace.to_owned(), unlisted);
         true

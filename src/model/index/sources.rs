@@ -164,13 +164,13 @@ impl Index {
         let stored = self.stored(namespace, source);
         let asked_since = |told: Told| since.is_some_and(|since| told.is_after(since));
         match stored.map(|stored| (&stored.source, stored.told)) {
-            None if self.conventions.sources.is_some() && source.kind.is_one_object() => {
+            None if self.conventions.sources.is_some() && source.kind.is_readable() => {
                 Lookup::Unseen
             }
             Some((Source::Tombstone { sure: false, .. }, _)) => Lookup::Unseen,
             None => Lookup::Absent {
                 last: None,
-                since: u64::from(!source.kind.is_one_object() && self.statuses_complete(namespace)),
+                since: u64::from(!source.kind.is_readable() && self.statuses_complete(namespace)),
             },
             Some((Source::Tombstone { last, since, .. }, told)) => Lookup::Absent {
                 last: last.as_deref(),

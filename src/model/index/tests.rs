@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{super::testing::*, *};
 use crate::model::{
-    decide::{Decision, Known, Lookup, Outcome, Undecided},
+    decide::{Decision, Doubt, Known, Lookup},
     policy::Selection,
     source::{SourceKey, SourceName},
     version::Version,
@@ -128,5 +128,5 @@ fn judge(index: &mut Index, shown: &Shown) -> Decision {
 }
 
 fn kinds(decision: &Decision) -> Vec<CauseKind> {
-    decision.causes.iter().map(|cause| cause.kind).collect()
+    decision.causes().iter().map(|cause| cause.kind).collect()
 }

@@ -110,7 +110,7 @@ impl Observed {
             if pending {
                 // Digests of fewer sources are never equal to those of more: what is pending stays so.
                 (all.uids, all.data) = (fold.uids.clone(), fold.data.clone());
-                (all.c, all.s) = (all.c.max(fold.c), all.s.max(fold.s));
+                all.newest = all.newest.max(&fold.newest);
             }
             self.fold = Some(all);
         }

@@ -295,7 +295,7 @@ impl Observed {
             };
             let refers = before.refers.get(source);
             let mut used = refers.into_iter().flat_map(used_keys);
-            if source.kind.is_one_object() && used.any(is_unknown) {
+            if source.kind.is_readable() && used.any(is_unknown) {
                 now.formers.note = now.formers.note.max(Note::Unseen);
             }
         }

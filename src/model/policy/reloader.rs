@@ -10,11 +10,7 @@ use jiff::SignedDuration;
 
 use super::{Complaint, Pattern, Rules, Selection, complaint};
 use crate::model::{
-    annotation::reloader::{
-        AUTO, CLASS_AUTO, CLASS_EXCLUDE, CLASS_RELOAD, CONFIG_MAP_AUTO, CONFIG_MAP_EXCLUDE,
-        CONFIG_MAP_RELOAD, IGNORE, PAUSE_PERIOD, SEARCH, SECRET_AUTO, SECRET_EXCLUDE,
-        SECRET_RELOAD, SELECTING,
-    },
+    annotation::reloader::{AUTO, IGNORE, PAUSE_PERIOD, SEARCH, selecting},
     source::SourceKind,
     workload::Asks,
 };
@@ -27,29 +23,27 @@ pub(super) fn read(asks: &Asks, all: bool, complaints: &mut Vec<Complaint>) -> O
     if flag(asks, IGNORE, complaints) == Some(true) {
         return Some(Selection::Off);
     }
-    if !SELECTING.iter().any(|key| asks.contains_key(*key)) {
+    if !selecting().any(|key| asks.contains_key(key)) {
         return None;
     }
     let auto = flag(asks, AUTO, complaints);
-    let mut kind = |key| {
-        let own = flag(asks, key, complaints);
+    let mut takes = |kind: &SourceKind| {
+        let own = flag(asks, kind.reloader().auto, complaints);
         let unsaid = auto.is_none() && own.is_none();
         auto == Some(true) || own == Some(true) || (all && unsaid)
     };
     let mut rules = Rules {
-        secrets: kind(SECRET_AUTO),
-        config_maps: kind(CONFIG_MAP_AUTO),
-        classes: kind(CLASS_AUTO),
+        kinds: SourceKind::ALL
+            .into_iter()
+            .filter(|kind| takes(kind))
+            .collect(),
         search: asks.get(SEARCH).is_some_and(|text| text == "true"),
         whole: true,
         ..Rules::default()
     };
     let before = complaints.len();
-    for (key, kind) in [
-        (SECRET_RELOAD, SourceKind::Secret),
-        (CONFIG_MAP_RELOAD, SourceKind::ConfigMap),
-        (CLASS_RELOAD, SourceKind::SecretProviderClass),
-    ] {
+    for kind in SourceKind::ALL {
+        let key = kind.reloader().reload;
         for text in list(asks, key) {
             match Pattern::regex(kind, text) {
                 Some(pattern) => rules.named.push(pattern),
@@ -59,7 +53,7 @@ pub(super) fn read(asks: &Asks, all: bool, complaints: &mut Vec<Complaint>) -> O
     }
     let unreadable = complaints.len() > before;
     rules.excluded = excluded(asks);
-    let nothing = !rules.takes_kinds() && !rules.search && rules.named.is_empty();
+    let nothing = rules.kinds.is_empty() && !rules.search && rules.named.is_empty();
     Some(match (nothing, unreadable) {
         (true, true) => Selection::Unreadable,
         (true, false) => Selection::Off,
@@ -69,11 +63,11 @@ pub(super) fn read(asks: &Asks, all: bool, complaints: &mut Vec<Complaint>) -> O
 
 /// Sources that are excluded in these words, which hold for every opt-in.
 pub(super) fn excluded(asks: &Asks) -> Vec<Pattern> {
-    let of = |key, kind| list(asks, key).map(move |name| Pattern::exact(kind, name));
-    of(SECRET_EXCLUDE, SourceKind::Secret)
-        .chain(of(CONFIG_MAP_EXCLUDE, SourceKind::ConfigMap))
-        .chain(of(CLASS_EXCLUDE, SourceKind::SecretProviderClass))
-        .collect()
+    let of = |kind: SourceKind| {
+        let names = list(asks, kind.reloader().exclude);
+        names.map(move |name| Pattern::exact(kind, name))
+    };
+    SourceKind::ALL.into_iter().flat_map(of).collect()
 }
 
 /// How long changes gather. Reloader pauses the Deployment for so long, and so its pods roll at the end of it.
@@ -119,6 +113,16 @@ mod tests {
         policy::{Defaults, Policy},
         source::{References, SourceName, references},
     };
+
+    const SECRET_AUTO: &str = SourceKind::Secret.reloader().auto;
+    const CONFIG_MAP_AUTO: &str = SourceKind::ConfigMap.reloader().auto;
+    const CLASS_AUTO: &str = SourceKind::SecretProviderClass.reloader().auto;
+    const SECRET_RELOAD: &str = SourceKind::Secret.reloader().reload;
+    const CONFIG_MAP_RELOAD: &str = SourceKind::ConfigMap.reloader().reload;
+    const CLASS_RELOAD: &str = SourceKind::SecretProviderClass.reloader().reload;
+    const SECRET_EXCLUDE: &str = SourceKind::Secret.reloader().exclude;
+    const CONFIG_MAP_EXCLUDE: &str = SourceKind::ConfigMap.reloader().exclude;
+    const CLASS_EXCLUDE: &str = SourceKind::SecretProviderClass.reloader().exclude;
 
     /// Annotations, and what they take.
     type Row = (&'static [(&'static str, &'static str)], Vec<&'static str>);

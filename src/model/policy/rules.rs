@@ -5,7 +5,7 @@ use std::fmt;
 use regex::{Regex, RegexBuilder};
 use wildmatch::WildMatch;
 
-use crate::model::source::{References, SourceKind, SourceName, Usage};
+use crate::model::source::{KindSet, References, SourceKind, SourceName, Usage};
 
 /// A readable opt-in.
 #[expect(
@@ -14,12 +14,8 @@ use crate::model::source::{References, SourceKind, SourceName, Usage};
 )]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
-    /// Referenced Secrets.
-    pub secrets: bool,
-    /// Referenced `ConfigMap`s.
-    pub config_maps: bool,
-    /// Referenced `SecretProviderClass`es.
-    pub classes: bool,
+    /// Whatever is referenced of these kinds.
+    pub kinds: KindSet,
     /// Of the referenced ones only those read into environment variables.
     pub env: bool,
     /// Of the referenced ones only those read into files.
@@ -50,16 +46,6 @@ enum Name {
 }
 
 impl Rules {
-    /// Whatever is referenced.
-    pub(super) fn take_all(&mut self) {
-        (self.secrets, self.config_maps, self.classes) = (true, true, true);
-    }
-
-    /// Whether it takes what is referenced, of any kind.
-    pub(super) fn takes_kinds(&self) -> bool {
-        self.secrets || self.config_maps || self.classes
-    }
-
     /// The references that count, and how they are used. `others` are the names of the namespace's sources that a glob
     /// may match.
     pub fn select<'a>(
@@ -98,11 +84,7 @@ impl Rules {
 
     /// How a reference counts, if it does.
     fn take(&self, source: &SourceName, usage: &Usage) -> Option<Usage> {
-        let kind = match source.kind {
-            SourceKind::Secret => self.secrets,
-            SourceKind::ConfigMap => self.config_maps,
-            SourceKind::SecretProviderClass => self.classes,
-        };
+        let kind = self.kinds.contains(source.kind);
         let narrowed = self.env || self.volume;
         let way = !narrowed || (self.env && usage.env) || (self.volume && usage.volume);
         let named = self.names(source);
@@ -220,19 +202,15 @@ impl fmt::Display for Pattern {
 /// As somebody would write it who knows it all: read again, it is the same.
 impl fmt::Display for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = self.secrets && self.config_maps && self.classes;
-        let words = [
-            (all, "auto"),
-            (self.secrets && !all, "secrets"),
-            (self.config_maps && !all, "configmaps"),
-            (self.classes && !all, "secretproviderclasses"),
-            (self.env, "env"),
-            (self.volume, "volume"),
-        ];
-        let words = words
-            .into_iter()
-            .filter(|(said, _)| *said)
-            .map(|(_, word)| word.to_owned());
+        let kinds: Vec<_> = if self.kinds == KindSet::all() {
+            vec!["auto"]
+        } else {
+            self.kinds.iter().map(SourceKind::plural).collect()
+        };
+        let ways = [(self.env, "env"), (self.volume, "volume")];
+        let ways = ways.into_iter().filter(|(said, _)| *said);
+        let words = kinds.into_iter().chain(ways.map(|(_, word)| word));
+        let words = words.map(ToOwned::to_owned);
         let named = self.named.iter().map(ToString::to_string);
         let excluded = self.excluded.iter().map(|pattern| format!("!{pattern}"));
         let all: Vec<_> = words.chain(named).chain(excluded).collect();

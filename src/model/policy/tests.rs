@@ -83,7 +83,8 @@ fn bad_values_are_named() {
     assert_eq!(
         complaints,
         [format!(
-            "reroll.dev/restart-on: \"nonsense\" is not {EXPECTED_RESTART_ON}"
+            "reroll.dev/restart-on: \"nonsense\" is not {}",
+            *EXPECTED_RESTART_ON
         )]
     );
     for text in ["", " , ", "secret/", "secret/UPPER", "pod/x"] {
@@ -161,11 +162,7 @@ fn what_holds_for_everybody_can_be_said_once() {
 
 #[test]
 fn a_kind_that_is_ignored_counts_for_nobody() {
-    let ignored = IgnoredKinds {
-        secrets: true,
-        config_maps: false,
-        classes: false,
-    };
+    let ignored = KindSet::from_iter([SourceKind::Secret]);
     let template = json!({"spec": {"containers": [{
         "envFrom": [{"configMapRef": {"name": "app"}}, {"secretRef": {"name": "db"}}],
     }]}});

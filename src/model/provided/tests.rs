@@ -5,11 +5,11 @@ use serde_json::json;
 
 use super::*;
 use crate::model::{
-    Decision, Outcome, SourceName,
+    Decision, SourceName,
     decide::Known,
     observed::Observed,
     source::Need,
-    testing::{Live, NEVER, World, key, whole},
+    testing::{Live, NEVER, Outcome, World, key, whole},
 };
 
 const CLASS: &str = "vault";
@@ -469,13 +469,13 @@ impl Cluster {
         let decision: Decision = self.world.decide(known);
         assert!(
             matches!(
-                decision.outcome,
+                decision.outcome(),
                 Outcome::Keep | Outcome::Record | Outcome::Restart
             ),
             "nothing waits for what nobody provides yet: {decision:?}"
         );
         self.observed = Some(self.world.carry_out(&decision));
-        if decision.outcome == Outcome::Restart {
+        if decision.outcome() == Outcome::Restart {
             self.restarts += 1;
             // Pods start anew, and that must be no news.
             let before = self.restarts;

@@ -4,13 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    decide::{CauseKind, Decision, Known, Outcome, decide},
+    decide::{CauseKind, Decision, Known, decide},
     policy::OnRecreate,
     source::{
         Need::{self, Optional, Required},
         Usage,
     },
-    testing::{GONE, Live, World, key, keyed, other_key, version_under, whole},
+    testing::{GONE, Live, Outcome, World, key, keyed, other_key, version_under, whole},
 };
 
 /// The key after the rotation, with the one before.
@@ -40,7 +40,7 @@ fn decided(world: &World, observed: &Observed) -> Decision {
 }
 
 fn kinds(decision: &Decision) -> Vec<CauseKind> {
-    decision.causes.iter().map(|cause| cause.kind).collect()
+    decision.causes().iter().map(|cause| cause.kind).collect()
 }
 
 /// A Secret that was seen with `a` and `b` under the key before, and is like this now.
@@ -56,8 +56,8 @@ fn one(live: Live) -> (World, Observed) {
 fn the_same_data_is_recorded_under_the_new_key() {
     let (world, observed) = one(Live::Present(v(&s(), "A", 11, &[("a", "1"), ("b", "2")])));
     let decision = decided(&world, &observed);
-    assert_eq!(decision.outcome, Outcome::Record);
-    let next = decision.next.unwrap();
+    assert_eq!(decision.outcome(), Outcome::Record);
+    let next = decision.next().cloned().unwrap();
     assert_eq!(next.key_id, other_key().id());
     assert_eq!(next.restarted_for, observed.restarted_for);
     let again = decide(
@@ -67,7 +67,7 @@ fn the_same_data_is_recorded_under_the_new_key() {
         &other_key(),
     );
     assert_eq!(
-        again.outcome,
+        again.outcome(),
         Outcome::Keep,
         "also when the key before is gone"
     );
@@ -83,10 +83,10 @@ fn what_changed_meanwhile_is_restarted_for() {
         let (world, observed) = one(Live::Present(v(&s(), uid, 11, &data)));
         let decision = decided(&world, &observed);
         assert_eq!(
-            (decision.outcome, kinds(&decision)),
+            (decision.outcome(), kinds(&decision)),
             (Outcome::Restart, vec![kind])
         );
-        assert_eq!(decision.next.unwrap().key_id, other_key().id());
+        assert_eq!(decision.next().cloned().unwrap().key_id, other_key().id());
     }
 }
 
@@ -97,10 +97,10 @@ fn a_change_that_is_held_survives_the_key_before() {
     world = world.with(&t, whole(Required), GONE);
     let decision = decided(&world, &observed);
     assert_eq!(
-        (decision.outcome, kinds(&decision)),
+        (decision.outcome(), kinds(&decision)),
         (Outcome::Wait, vec![CauseKind::Updated])
     );
-    let next = decision.next.unwrap();
+    let next = decision.next().cloned().unwrap();
     world.set(&t, Live::Fresh(v(&t, "T", 12, &[("k", "v")])));
     let decision = decide(
         &world.subject(),
@@ -109,7 +109,7 @@ fn a_change_that_is_held_survives_the_key_before() {
         &other_key(),
     );
     assert!(
-        decision.outcome == Outcome::Restart && kinds(&decision).contains(&CauseKind::Updated),
+        decision.outcome() == Outcome::Restart && kinds(&decision).contains(&CauseKind::Updated),
         "{decision:?}"
     );
 }
@@ -119,7 +119,7 @@ fn a_recreation_with_the_same_content_is_known_by_it() {
     let data = [("a", "1"), ("b", "2")];
     let (world, observed) = one(Live::Present(v(&s(), "B", 11, &data)));
     let decision = decided(&world.on_recreate(OnRecreate::Content), &observed);
-    assert_eq!(decision.outcome, Outcome::Record);
+    assert_eq!(decision.outcome(), Outcome::Record);
 }
 
 #[test]
@@ -144,8 +144,8 @@ fn a_fold_is_compared_as_a_whole() {
     let observed = world.observed(entries).fitted(&key(), &world.uses, &[]);
     assert!(observed.fold.is_some());
     let decision = decided(&world, &observed);
-    assert_eq!(decision.outcome, Outcome::Record);
-    assert_eq!(decision.next.unwrap().key_id, other_key().id());
+    assert_eq!(decision.outcome(), Outcome::Record);
+    assert_eq!(decision.next().cloned().unwrap().key_id, other_key().id());
     world.set(&names[7], Live::Present(v(&names[7], "A", 12, &data("y"))));
     assert_eq!(
         kinds(&decided(&world, &observed)),
@@ -185,7 +185,7 @@ proptest! {
         let observed = plain.observed([(s(), entry)]);
         let without = plain.decide(Known::Observed(&observed));
         let with = decided(&world(v(&s(), uid, 11, &texts(&new))), &observed);
-        prop_assert_eq!(without.outcome == Outcome::Restart, with.outcome == Outcome::Restart);
-        prop_assert_eq!(without.causes, with.causes);
+        prop_assert_eq!(without.outcome() == Outcome::Restart, with.outcome() == Outcome::Restart);
+        prop_assert_eq!(without.causes(), with.causes());
     }
 }

@@ -3,7 +3,6 @@ use serde_json::Value;
 
 use super::{
     super::{
-        decide::Outcome,
         patch,
         testing::*,
         version::Version,
@@ -314,7 +313,7 @@ fn made_at_create() {
     // The controller fills in the uid and restarts nothing.
     let decision = world.decide(Known::Observed(&first.observed));
     assert_eq!(
-        (decision.outcome, decision.causes.len()),
+        (decision.outcome(), decision.causes().len()),
         (Outcome::Record, 0)
     );
 }
@@ -333,7 +332,7 @@ fn many(rv: u64, change: &str) -> World {
 #[test]
 fn a_fold_that_is_the_same_is_not_written_and_another_is_an_advance() {
     let world = many(10, "x");
-    let before = world.decide(Known::Nothing).next.unwrap();
+    let before = world.decide(Known::Nothing).next().cloned().unwrap();
     assert!(before.fold.is_some());
     let same = world.stamp(Known::Observed(&before)).unwrap();
     assert_eq!(
@@ -345,14 +344,18 @@ fn a_fold_that_is_the_same_is_not_written_and_another_is_an_advance() {
     let other = many(12, "y").stamp(Known::Observed(&before)).unwrap();
     assert_ne!(other.restarted_for, before.restarted_for);
     assert_eq!(
-        many(12, "y").decide(Known::Observed(&before)).outcome,
+        many(12, "y").decide(Known::Observed(&before)).outcome(),
         Outcome::Restart
     );
 }
 
 #[test]
 fn a_fold_does_not_go_back() {
-    let before = many(10, "y").decide(Known::Nothing).next.unwrap();
+    let before = many(10, "y")
+        .decide(Known::Nothing)
+        .next()
+        .cloned()
+        .unwrap();
     let stamp = many(8, "x").stamp(Known::Observed(&before)).unwrap();
     assert_eq!(stamp.observed, before);
 }
@@ -454,7 +457,7 @@ proptest! {
             world.generation += 1;
             // What was stamped needs nothing from the controller, as far as it can see.
             let decision = world.decide(Known::Observed(&stamp.observed));
-            prop_assert!(decision.causes.is_empty(), "{decision:?}");
+            prop_assert!(decision.causes().is_empty(), "{decision:?}");
             before = Some(stamp.observed);
         }
     }

@@ -4,10 +4,19 @@
 //! leaked once, at start ([`WorkloadKind::configured`]). What differs between kinds stands in the row, so that no code
 //! elsewhere asks for a kind by its name.
 
-use std::fmt;
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+};
 
-/// A kind of workload: an object with a pod template.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A kind of workload: an object with a pod template. Two rows are the same where group and kind are: there is one row for
+/// each of them in [`Kinds`].
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about a kind"
+)]
 pub struct WorkloadKind {
     /// Kubernetes' name of the kind.
     pub kind: &'static str,
@@ -29,13 +38,21 @@ pub struct WorkloadKind {
     pub revisions: Option<Revisions>,
     /// What its status counts, where that tells whether pods of an older template are left.
     pub counts: Option<Counts>,
+    /// Its rollout makes new pods before old ones go: it is not over while there are more than the new ones.
+    pub surges: bool,
+    /// Its pods are called NAME-0, NAME-1 and so on, and it adopts no others.
+    pub ordinals: bool,
+    /// It counts its templates, and its pods carry the number.
+    pub numbers_templates: bool,
+    /// Reloader's pause period makes its changes gather.
+    pub gathers: bool,
 }
 
 /// A row of the table.
 pub type Kind = &'static WorkloadKind;
 
 /// How workloads of a kind are restarted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Means {
     /// By a change of the pod template, which their controller rolls out.
     Template,
@@ -48,7 +65,7 @@ pub enum Means {
 }
 
 /// The objects that a workload's controller makes for each of its templates, in time order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revisions {
     /// `ReplicaSet`s
     ReplicaSets,
@@ -59,7 +76,7 @@ pub enum Revisions {
 }
 
 /// What the status of a kind counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counts {
     /// `replicas`, and `updatedReplicas` of them.
     Replicas,
@@ -80,6 +97,10 @@ pub static KINDS: [WorkloadKind; 3] = [
         means: Means::Template,
         revisions: Some(Revisions::ReplicaSets),
         counts: Some(Counts::Replicas),
+        surges: true,
+        ordinals: false,
+        numbers_templates: false,
+        gathers: true,
     },
     WorkloadKind {
         kind: "StatefulSet",
@@ -92,6 +113,10 @@ pub static KINDS: [WorkloadKind; 3] = [
         means: Means::Template,
         revisions: Some(Revisions::ControllerRevisions),
         counts: Some(Counts::Replicas),
+        surges: false,
+        ordinals: true,
+        numbers_templates: false,
+        gathers: false,
     },
     WorkloadKind {
         kind: "DaemonSet",
@@ -104,6 +129,10 @@ pub static KINDS: [WorkloadKind; 3] = [
         means: Means::Template,
         revisions: Some(Revisions::ControllerRevisions),
         counts: Some(Counts::Scheduled),
+        surges: false,
+        ordinals: false,
+        numbers_templates: true,
+        gathers: false,
     },
 ];
 
@@ -119,6 +148,10 @@ pub static ROLLOUT: WorkloadKind = WorkloadKind {
     means: Means::RestartAt,
     revisions: Some(Revisions::ReplicaSets),
     counts: Some(Counts::Replicas),
+    surges: false,
+    ordinals: false,
+    numbers_templates: false,
+    gathers: false,
 };
 
 /// `OpenShift`.
@@ -134,6 +167,10 @@ pub static DEPLOYMENT_CONFIG: WorkloadKind = WorkloadKind {
     // ReplicationControllers; nobody is asked for rights on them for this.
     revisions: None,
     counts: None,
+    surges: false,
+    ordinals: false,
+    numbers_templates: false,
+    gathers: false,
 };
 
 /// Nothing of it has to be restarted: the next run reads the new values. Watched only where somebody names it.
@@ -148,6 +185,10 @@ pub static CRON_JOB: WorkloadKind = WorkloadKind {
     means: Means::Run,
     revisions: None,
     counts: None,
+    surges: false,
+    ordinals: false,
+    numbers_templates: false,
+    gathers: false,
 };
 
 /// Watched only where somebody names it.
@@ -162,6 +203,10 @@ pub static JOB: WorkloadKind = WorkloadKind {
     means: Means::Recreate,
     revisions: Some(Revisions::Itself),
     counts: None,
+    surges: false,
+    ordinals: false,
+    numbers_templates: false,
+    gathers: false,
 };
 
 /// Where nearly all kinds have it.
@@ -188,6 +233,10 @@ impl WorkloadKind {
             means: Means::Template,
             revisions: None,
             counts: None,
+            surges: false,
+            ordinals: false,
+            numbers_templates: false,
+            gathers: false,
         }))
     }
 
@@ -205,6 +254,32 @@ impl WorkloadKind {
         } else {
             format!("{}/{}", self.group, self.version)
         }
+    }
+}
+
+impl PartialEq for WorkloadKind {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other) || (self.kind == other.kind && self.group == other.group)
+    }
+}
+
+impl Eq for WorkloadKind {}
+
+impl PartialOrd for WorkloadKind {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for WorkloadKind {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.kind, self.group).cmp(&(other.kind, other.group))
+    }
+}
+
+impl Hash for WorkloadKind {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.kind, self.group).hash(state);
     }
 }
 
@@ -261,6 +336,8 @@ impl Kinds {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
     use super::*;
 
     #[test]
@@ -290,7 +367,27 @@ mod tests {
         let again = ["argoproj.io", "v2", "Rollout", "rollouts"].map(ToOwned::to_owned);
         let [group, version, kind, plural] = again;
         let again = WorkloadKind::configured(group, version, kind, plural, None);
-        assert_eq!(kinds.clone().with(again), Err(KindTwice(&ROLLOUT)));
-        assert_eq!(kinds.with(&KINDS[0]), Err(KindTwice(&KINDS[0])));
+        for (row, known) in [(again, &ROLLOUT), (&KINDS[0], &KINDS[0])] {
+            let KindTwice(told) = kinds.clone().with(row).unwrap_err();
+            assert!(std::ptr::eq(told, known), "the row that is there is told");
+        }
+    }
+
+    #[test]
+    fn a_kind_is_the_same_in_another_version_and_not_in_another_group() {
+        let row = |group: &str, version: &str| {
+            let [group, version, kind] = [group, version, "Rollout"].map(ToOwned::to_owned);
+            let plural = "rollouts".to_owned();
+            WorkloadKind::configured(group, version, kind, plural, None)
+        };
+        let hash = |row: Kind| BuildHasherDefault::<DefaultHasher>::default().hash_one(row);
+        let (same, other) = (row("argoproj.io", "v2"), row("example.com", "v1alpha1"));
+        assert_eq!((same, hash(same)), (&ROLLOUT, hash(&ROLLOUT)));
+        assert_eq!(same.cmp(&ROLLOUT), Ordering::Equal);
+        assert_ne!(other, &ROLLOUT);
+        assert_ne!(
+            (other.cmp(&ROLLOUT), hash(other)),
+            (Ordering::Equal, hash(&ROLLOUT))
+        );
     }
 }

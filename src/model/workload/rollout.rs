@@ -90,19 +90,18 @@ impl Rollout {
         if kind.optional {
             return Self::Complete;
         }
-        let (wanted, updated) = match kind.kind {
-            "DaemonSet" => (
+        let (wanted, updated) = match kind.counts {
+            Some(Counts::Scheduled) => (
                 number("/status/desiredNumberScheduled"),
                 number("/status/updatedNumberScheduled"),
             ),
-            "Deployment" | "StatefulSet" => (
+            Some(Counts::Replicas) => (
                 number("/spec/replicas").or(Some(1)),
                 number("/status/updatedReplicas"),
             ),
-            _ => return Self::Complete,
+            None => return Self::Complete,
         };
-        let old = kind.kind == "Deployment"
-            && number("/status/replicas") > number("/status/updatedReplicas");
+        let old = kind.surges && number("/status/replicas") > number("/status/updatedReplicas");
         // Right after a restart the status still tells of the template before.
         let stale = number("/status/observedGeneration").unwrap_or(0) < generation;
         if updated.unwrap_or(0) >= wanted.unwrap_or(0) && !old && !stale {

@@ -15,9 +15,9 @@ use crate::{
     },
     judge::live::Live,
     model::{
-        Decision, Index, Observed, Outcome, SourceName, WorkloadKey,
+        Decision, Index, Observed, SourceName, WorkloadKey,
         adopted::{self, Adopted, Adopter, Judged, REVISION_HASH, REVISIONS},
-        decide::{Lookup, Subject, Undecided},
+        decide::{Doubt, Lookup, Restart, Subject, Undecided},
         index::{Overlay, just_read, without_ignored},
         workload::{Revisions, Workload, selector},
     },
@@ -32,7 +32,7 @@ pub(in crate::restart) enum Examined {
     /// It adopted some, and what is remembered is what they have.
     Stands,
     /// It adopted some that are behind.
-    Behind(Box<Decision>),
+    Behind(Box<Restart>),
     /// Nobody can say yet.
     Later,
 }
@@ -139,7 +139,7 @@ async fn judge_adopted(
             .workload(key)
             .into_iter()
             .flat_map(|known| known.uses().keys());
-        uses.filter(|name| name.kind.is_one_object())
+        uses.filter(|name| name.kind.is_readable())
             .cloned()
             .collect()
     };
@@ -153,22 +153,18 @@ async fn judge_adopted(
         let Some((judged, suspended)) = judged else {
             return Examined::Nothing;
         };
-        let missing = &judged.decision.missing;
-        match judged.decision.outcome {
-            Outcome::Undecided(Undecided::AskPods) => {
-                let Ok(started) = have_started(live, key, missing).await else {
+        match judged.decision {
+            Decision::Undecided(Undecided::Doubt(Doubt::AskPods, sources)) => {
+                let Ok(started) = have_started(live, key, &sources).await else {
                     return Examined::Later;
                 };
                 state.index_mut().set_started(key, started);
                 continue;
             }
-            Outcome::Undecided(_) => return Examined::Later,
-            Outcome::Restart if suspended => stands(state, key, judged.before),
-            Outcome::Restart => return Examined::Behind(Box::new(judged.decision)),
-            Outcome::Keep | Outcome::Record | Outcome::Wait => {
-                let Some(next) = judged.decision.next else {
-                    return Examined::Later;
-                };
+            Decision::Undecided(_) => return Examined::Later,
+            Decision::Restart(_) if suspended => stands(state, key, judged.before),
+            Decision::Restart(restart) => return Examined::Behind(Box::new(restart)),
+            Decision::Keep(next) | Decision::Record(next) | Decision::Wait { next, .. } => {
                 stands(state, key, next);
             }
         }
@@ -210,18 +206,21 @@ fn judge(
     let said = adopted.said(mark, remembered.into_iter().chain(&copies).chain(&own));
     let mut judged = adopted::judge(&subject, oldest, said, &live, index.key());
     let Judged { decision, before } = &mut judged;
-    if decision.outcome != Outcome::Restart
-        && let Some(next) = &mut decision.next
-    {
-        // Where a DaemonSet keeps pods whatever its template is, their mark is not the template's.
-        template.clone_into(&mut next.restarted_for);
-    }
+    let next = match decision {
+        Decision::Undecided(_) => None,
+        Decision::Restart(Restart { next, .. }) => Some(next),
+        Decision::Keep(next) | Decision::Record(next) | Decision::Wait { next, .. } => {
+            // Where a DaemonSet keeps pods whatever its template is, their mark is not the template's.
+            template.clone_into(&mut next.restarted_for);
+            Some(next)
+        }
+    };
     template.clone_into(&mut before.restarted_for);
     // It goes on from what was written, whatever the workload before it had counted to.
     let written = tracked
         .observed()
         .map_or(tracked.sequence(), |known| known.sequence);
-    for observed in decision.next.iter_mut().chain([before]) {
+    for observed in next.into_iter().chain([before]) {
         observed.sequence = written.saturating_add(1);
     }
     Some((judged, tracked.policy.suspend))

@@ -6,8 +6,8 @@ use crate::{
     cluster::{Failure, revisions},
     judge::live::Live,
     model::{
-        Cause, CauseKind, Decision, SourceName, WorkloadKey,
-        decide::{Lookup, restart_for},
+        Cause, CauseKind, SourceName, WorkloadKey,
+        decide::{Lookup, Restart, restart_for},
         policy::OnAdopt,
     },
     state::State,
@@ -78,7 +78,7 @@ pub(super) fn restart_outdated(
     key: &WorkloadKey,
     mark: &str,
     outdated: &Outdated,
-) -> Option<Decision> {
+) -> Option<Restart> {
     let index = state.index();
     let tracked = index.workload(key)?;
     let sources = match tracked.policy.on_adopt {

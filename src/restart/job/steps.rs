@@ -10,7 +10,7 @@ use crate::{
     cluster::{Cluster, Failure, Write, own::stored_jobs::StoredJob},
     judge::live::Live,
     model::{
-        Outcome,
+        Decision,
         annotation::OBSERVED,
         workload::{JOB, Workload},
     },
@@ -59,7 +59,7 @@ pub(super) async fn carry_on(
     let judged = live.judge.judge_taken(&stored.key());
     let restarts = judged
         .decision
-        .is_some_and(|decision| decision.outcome == Outcome::Restart);
+        .is_some_and(|decision| matches!(decision, Decision::Restart(_)));
     if restarts && !judged.suspended {
         return match delete_old(&live.cluster, stored).await {
             Ok(()) | Err(Failure::Conflict | Failure::Gone) => Ok(Step::Waits),

@@ -38,26 +38,40 @@ fn read_well() {
 #[test]
 fn words_for_metrics_are_told_apart() {
     use std::collections::BTreeSet;
-    let why = [
+    let doubts = [
+        Doubt::Unsynced,
+        Doubt::Behind,
+        Doubt::AskPods,
+        Doubt::AskAges,
+    ];
+    let undecided = [
         Undecided::NewerFormat,
-        Undecided::Unsynced,
-        Undecided::Behind,
-        Undecided::AskPods,
+        Undecided::UnknownKey,
         Undecided::Unreadable,
     ];
-    let outcomes = [
-        Outcome::Keep,
-        Outcome::Record,
-        Outcome::Wait,
-        Outcome::Restart,
+    let observed = World::new().observed([]);
+    let decided = [
+        Decision::Keep(observed.clone()),
+        Decision::Record(observed.clone()),
+        Decision::Wait {
+            next: observed.clone(),
+            causes: Vec::new(),
+            missing: Vec::new(),
+        },
+        Decision::Restart(Restart {
+            next: observed,
+            causes: Vec::new(),
+            missing: Vec::new(),
+        }),
     ];
-    let words: BTreeSet<_> = why
-        .map(Outcome::Undecided)
+    let words: BTreeSet<_> = doubts
+        .map(|doubt| Decision::doubted(doubt, Vec::new()))
         .into_iter()
-        .chain(outcomes)
-        .map(Outcome::as_str)
+        .chain(undecided.map(Decision::Undecided))
+        .chain(decided)
+        .map(|decision| decision.as_str())
         .collect();
-    assert_eq!(words.len(), 9);
+    assert_eq!(words.len(), 11);
 }
 
 #[test]
@@ -70,7 +84,7 @@ fn a_changed_key_is_named_and_the_whole_is_not() {
     let before = world.observed([(s(), Entry::of(&v("A", 1, &[("k", "x")]), &both))]);
     let decision = world.decide(Known::Observed(&before));
     assert_eq!(
-        decision.causes[0].to_string(),
+        decision.causes()[0].to_string(),
         "Secret s was updated (key k)"
     );
 }
@@ -93,9 +107,9 @@ fn what_changed_beside_a_key_that_is_gone_is_told_while_it_waits() {
         let world = World::new().with(&s(), two.clone(), Live::Present(now));
         let before = world.observed([(s(), Entry::of(&before, &two))]);
         let decision = world.decide(Known::Observed(&before));
-        assert_eq!(decision.outcome, Outcome::Wait);
-        assert_eq!(decision.next, Some(before));
-        let causes: Vec<_> = decision.causes.iter().map(ToString::to_string).collect();
+        assert_eq!(decision.outcome(), Outcome::Wait);
+        assert_eq!(decision.next(), Some(&before));
+        let causes: Vec<_> = decision.causes().iter().map(ToString::to_string).collect();
         assert_eq!(causes, Vec::from_iter(told));
     }
 }

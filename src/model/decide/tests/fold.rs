@@ -27,7 +27,7 @@ fn many(usage: &Usage) -> (World, Observed) {
     }
     let decision = world.decide(Known::Nothing);
     assert_eq!(
-        (decision.outcome, decision.causes.len()),
+        (decision.outcome(), decision.causes().len()),
         (Outcome::Record, 0)
     );
     let observed = world.carry_out(&decision);
@@ -40,16 +40,16 @@ fn settled(world: &World, observed: &Observed) {
     assert!(observed.print(&key()).len() <= LIMIT);
     let decision = world.decide(Known::Observed(observed));
     assert_eq!(
-        (decision.outcome, decision.causes.as_slice()),
+        (decision.outcome(), decision.causes()),
         (Outcome::Keep, [].as_slice())
     );
-    assert_eq!(decision.next.as_ref(), Some(observed));
+    assert_eq!(decision.next(), Some(observed));
 }
 
 fn restarts(world: &mut World, observed: &Observed, kind: CauseKind) -> Observed {
     let decision = world.decide(Known::Observed(observed));
-    let kinds: Vec<_> = decision.causes.iter().map(|cause| cause.kind).collect();
-    assert_eq!((decision.outcome, kinds), (Outcome::Restart, vec![kind]));
+    let kinds: Vec<_> = decision.causes().iter().map(|cause| cause.kind).collect();
+    assert_eq!((decision.outcome(), kinds), (Outcome::Restart, vec![kind]));
     let next = world.carry_out(&decision);
     settled(world, &next);
     next
@@ -91,9 +91,12 @@ fn a_required_one_is_waited_for() {
         let (mut world, observed) = many(&whole(Required));
         world.set(&name(7), absent);
         let decision = world.decide(Known::Observed(&observed));
-        assert_eq!((decision.outcome, decision.causes), (Outcome::Wait, vec![]));
-        assert_eq!(decision.next.as_ref(), Some(&observed));
-        assert_eq!(decision.missing, [name(7)]);
+        assert_eq!(
+            (decision.outcome(), decision.causes()),
+            (Outcome::Wait, &[][..])
+        );
+        assert_eq!(decision.next(), Some(&observed));
+        assert_eq!(decision.missing(), [name(7)]);
         world.set(&name(7), Live::Present(at(7, "B", 102, "x")));
         restarts(&mut world, &observed, CauseKind::Recreated);
     }
@@ -105,12 +108,12 @@ fn a_change_waits_for_what_is_absent_and_is_said() {
     world.set(&name(7), tombstone(7, 101));
     world.set(&name(8), Live::Present(at(8, "A8", 102, "y")));
     let decision = world.decide(Known::Observed(&observed));
-    let kinds: Vec<_> = decision.causes.iter().map(|cause| cause.kind).collect();
+    let kinds: Vec<_> = decision.causes().iter().map(|cause| cause.kind).collect();
     assert_eq!(
-        (decision.outcome, kinds),
+        (decision.outcome(), kinds),
         (Outcome::Wait, vec![CauseKind::Updated])
     );
-    assert_eq!(decision.next.as_ref(), Some(&observed));
+    assert_eq!(decision.next(), Some(&observed));
     world.set(&name(7), Live::Present(at(7, "B", 103, "x")));
     restarts(&mut world, &observed, CauseKind::Recreated);
 }
@@ -122,7 +125,7 @@ fn a_recreation_with_the_same_content_is_recorded_where_that_is_asked_for() {
     world.set(&name(7), Live::Present(at(7, "B", 102, "x")));
     let decision = world.decide(Known::Observed(&observed));
     assert_eq!(
-        (decision.outcome, decision.causes.len()),
+        (decision.outcome(), decision.causes().len()),
         (Outcome::Record, 0)
     );
     let next = world.carry_out(&decision);
@@ -138,14 +141,14 @@ fn an_older_view_is_no_decision_and_says_what_to_ask_for() {
         world.set(&name(number), Live::Present(at(number, "0", 50, "w")));
     }
     let decision = world.decide(Known::Observed(&observed));
-    assert_eq!(decision.outcome, Outcome::Undecided(Undecided::Behind));
-    assert_eq!(decision.missing.len(), MANY);
+    assert_eq!(decision.outcome(), Outcome::Undecided(Doubt::Behind));
+    assert_eq!(decision.missing().len(), MANY);
     // Asked just now, it is so: etcd was restored.
     for number in 0..MANY {
         world.set(&name(number), Live::Fresh(at(number, "0", 50, "w")));
     }
     let decision = world.decide(Known::Observed(&observed));
-    assert_eq!(decision.outcome, Outcome::Restart);
+    assert_eq!(decision.outcome(), Outcome::Restart);
 }
 
 #[test]
@@ -163,7 +166,7 @@ fn the_newest_may_be_gone_without_the_rest_being_behind() {
     settled(&world, &observed);
     world.set(&name(1), Live::Present(at(1, "A1", 202, "y")));
     let decision = world.decide(Known::Observed(&observed));
-    assert_eq!(decision.outcome, Outcome::Restart);
+    assert_eq!(decision.outcome(), Outcome::Restart);
 }
 
 #[test]
@@ -172,7 +175,7 @@ fn another_set_of_sources_is_adopted_and_few_are_no_longer_folded() {
     world.uses.remove(&name(3));
     let decision = world.decide(Known::Observed(&observed));
     assert_eq!(
-        (decision.outcome, decision.causes.len()),
+        (decision.outcome(), decision.causes().len()),
         (Outcome::Record, 0)
     );
     let next = world.carry_out(&decision);
@@ -184,7 +187,7 @@ fn another_set_of_sources_is_adopted_and_few_are_no_longer_folded() {
     assert_eq!(next.fold, None);
     world.set(&name(9), Live::Present(at(9, "A9", 101, "y")));
     let decision = world.decide(Known::Observed(&next));
-    assert_eq!(decision.causes[0].source, Some(name(9)));
+    assert_eq!(decision.causes()[0].source, Some(name(9)));
 }
 
 #[test]
@@ -194,8 +197,8 @@ fn a_required_one_that_is_absent_holds_also_when_the_set_is_another() {
     world.set(&name(7), tombstone(7, 101));
     world.restarted_for = "older".to_owned();
     let decision = world.decide(Known::Observed(&observed));
-    assert_eq!(decision.outcome, Outcome::Wait);
-    assert_eq!(decision.missing, [name(7)]);
+    assert_eq!(decision.outcome(), Outcome::Wait);
+    assert_eq!(decision.missing(), [name(7)]);
 }
 
 #[test]
@@ -218,7 +221,7 @@ fn under_another_digest_key_the_uids_still_count() {
             &|source: &SourceName| world.lookup(source),
             &other_key(),
         );
-        let observed = known.next.unwrap();
+        let observed = known.next().cloned().unwrap();
         for number in 0..MANY {
             world.set(
                 &name(number),
@@ -233,7 +236,7 @@ fn under_another_digest_key_the_uids_still_count() {
     let (mut world, observed) = folded(None);
     let decision = world.decide(Known::OtherKey(&observed));
     assert_eq!(
-        (decision.outcome, decision.causes.len()),
+        (decision.outcome(), decision.causes().len()),
         (Outcome::Record, 0)
     );
     let next = world.carry_out(&decision);
@@ -242,7 +245,7 @@ fn under_another_digest_key_the_uids_still_count() {
     let (mut world, observed) = folded(None);
     world.set(&name(7), Live::Present(at(7, "B", 103, "x")));
     let decision = world.decide(Known::OtherKey(&observed));
-    assert_eq!(decision.outcome, Outcome::Restart);
+    assert_eq!(decision.outcome(), Outcome::Restart);
     let next = world.carry_out(&decision);
     settled(&world, &next);
 
@@ -250,7 +253,7 @@ fn under_another_digest_key_the_uids_still_count() {
     let (mut world, observed) = folded(Some(8));
     world.set(&name(7), Live::Present(at(7, "B", 103, "x")));
     let decision = world.decide(Known::OtherKey(&observed));
-    assert_eq!(decision.outcome, Outcome::Wait);
+    assert_eq!(decision.outcome(), Outcome::Wait);
     let next = world.carry_out(&decision);
     world.set(&name(8), Live::Present(at(8, "A8", 104, "y")));
     restarts(&mut world, &next, CauseKind::Recreated);
@@ -287,7 +290,7 @@ fn what_was_waited_for_beside_a_fold_is_taken_in_when_it_grows() {
             restarts(&mut world, &observed, CauseKind::Updated);
         } else {
             assert_eq!(
-                (decision.outcome, decision.causes.len()),
+                (decision.outcome(), decision.causes().len()),
                 (Outcome::Record, 0)
             );
             let next = world.carry_out(&decision);
@@ -318,12 +321,12 @@ fn what_is_pending_stays_so_when_the_fold_grows() {
     }
     world.set(&name(1), Live::Present(at(1, "A1", 102, "y")));
     let decision = world.decide(Known::Observed(&observed));
-    assert_eq!(decision.outcome, Outcome::Wait);
+    assert_eq!(decision.outcome(), Outcome::Wait);
     let next = world.carry_out(&decision);
     assert!(next.print(&key()).len() <= LIMIT);
     world.set(&name(0), Live::Present(at(0, "B", 103, "x")));
     let decision = world.decide(Known::Observed(&next));
-    assert_eq!(decision.outcome, Outcome::Restart);
+    assert_eq!(decision.outcome(), Outcome::Restart);
     let next = world.carry_out(&decision);
     settled(&world, &next);
 }

@@ -17,7 +17,7 @@ fn t() -> SourceName {
 /// A workload that used `s` so, and whose rollout to a template that uses `t` hangs.
 fn dropped(usage: &Usage, live: Live) -> (World, Observed) {
     let mut world = World::new().with(&s(), usage.clone(), live);
-    let before = world.decide(Known::Nothing).next.unwrap();
+    let before = world.decide(Known::Nothing).next().cloned().unwrap();
     world.template_before = Some(world.uses.clone());
     world.uses.clear();
     world = world.with(
@@ -27,9 +27,9 @@ fn dropped(usage: &Usage, live: Live) -> (World, Observed) {
     );
     world.older = OlderPods::Left;
     let decision = world.decide(Known::Observed(&before));
-    assert_eq!(decision.outcome, Outcome::Record);
+    assert_eq!(decision.outcome(), Outcome::Record);
     world.template_before = None;
-    (world, decision.next.unwrap())
+    (world, decision.next().cloned().unwrap())
 }
 
 /// What a row of a table changes in its world.
@@ -40,7 +40,7 @@ fn regained() -> [(&'static str, Live, Given, Outcome, Option<CauseKind>); 6] {
     let content = |world: World| world.on_recreate(OnRecreate::Content);
     let as_it_is = |world: World| world;
     let present = |uid, rv, data| Live::Present(v(uid, rv, data));
-    let behind = Outcome::Undecided(Undecided::Behind);
+    let behind = Outcome::Undecided(Doubt::Behind);
     let (updated, recreated) = (Some(CauseKind::Updated), Some(CauseKind::Recreated));
     let (record, restart) = (Outcome::Record, Outcome::Restart);
     [
@@ -92,13 +92,13 @@ fn what_is_regained_is_compared_like_any_other() {
         assert_eq!(before.format, FORMER_FORMAT, "{name}");
         let world = given(world.with(&s(), usage.clone(), live));
         let decision = world.decide(Known::Observed(&before));
-        let causes: Vec<_> = decision.causes.iter().map(|cause| cause.kind).collect();
+        let causes: Vec<_> = decision.causes().iter().map(|cause| cause.kind).collect();
         assert_eq!(
-            (decision.outcome, causes),
+            (decision.outcome(), causes),
             (outcome, cause.into_iter().collect()),
             "{name}"
         );
-        if let Some(next) = decision.next {
+        if let Some(next) = decision.next() {
             assert!(next.formers.is_empty(), "{name}: {next:?}");
             assert_eq!(next.format, FORMAT, "{name}");
             assert!(next.entries.contains_key(&s()), "{name}");
@@ -110,20 +110,20 @@ fn what_is_regained_is_compared_like_any_other() {
 fn a_key_is_former_by_itself() {
     let (k, l) = (keyed(&[("k", Required)]), keyed(&[("l", Required)]));
     let mut world = World::new().with(&s(), k.clone(), Live::Present(v("A", 10, X)));
-    let before = world.decide(Known::Nothing).next.unwrap();
+    let before = world.decide(Known::Nothing).next().cloned().unwrap();
     world.older = OlderPods::Left;
     world = world.with(&s(), l.clone(), Live::Present(v("A", 10, X)));
-    let before = world.decide(Known::Observed(&before)).next.unwrap();
+    let before = world.decide(Known::Observed(&before)).next().cloned().unwrap();
     assert_eq!(before.formers.iter().count(), 1);
     // What is dropped does not count while it is dropped.
     world = world.with(&s(), l, Live::Present(v("A", 11, Y)));
     assert_eq!(
-        world.decide(Known::Observed(&before)).outcome,
+        world.decide(Known::Observed(&before)).outcome(),
         Outcome::Keep
     );
     world = world.with(&s(), k.clone(), Live::Present(v("A", 11, Y)));
     let decision = world.decide(Known::Observed(&before));
-    assert_eq!(decision.causes[0].keys, ["k"]);
+    assert_eq!(decision.causes()[0].keys, ["k"]);
     // Under another uid than the entry it is of an object that is gone.
     let both = keyed(&[("k", Required), ("l", Required)]);
     let now = Entry::of(&v("B", 12, X), &keyed(&[("l", Required)]));
@@ -133,7 +133,7 @@ fn a_key_is_former_by_itself() {
     };
     let world = world.with(&s(), both, Live::Present(v("B", 12, X)));
     let decision = world.decide(Known::Observed(&mixed));
-    assert_eq!(decision.causes[0].keys, ["k"]);
+    assert_eq!(decision.causes()[0].keys, ["k"]);
 }
 
 #[test]
@@ -144,14 +144,14 @@ fn absent_ones_are_former_too() {
     ] {
         let mut world = World::new().with(&s(), whole(Required), GONE);
         world.started = Some(started);
-        let before = world.decide(Known::Nothing).next.unwrap();
+        let before = world.decide(Known::Nothing).next().cloned().unwrap();
         assert_eq!(before.entries.get(&s()), Some(&entry));
         world.uses.clear();
         world.older = OlderPods::Left;
-        let before = world.decide(Known::Observed(&before)).next.unwrap();
+        let before = world.decide(Known::Observed(&before)).next().cloned().unwrap();
         let world = world.with(&s(), whole(Required), Live::Present(v("A", 10, X)));
         let decision = world.decide(Known::Observed(&before));
-        assert_eq!(decision.outcome, outcome, "{entry:?}");
+        assert_eq!(decision.outcome(), outcome, "{entry:?}");
     }
 }
 
@@ -161,7 +161,7 @@ fn what_makes_no_former() {
     let live = || Live::Present(v("A", 10, X));
     let observed = || {
         let world = World::new().with(&s(), usage.clone(), live());
-        world.decide(Known::Nothing).next.unwrap()
+        world.decide(Known::Nothing).next().cloned().unwrap()
     };
     let after = |change: &dyn Fn(&mut World)| {
         let mut world = World::new();
@@ -169,7 +169,7 @@ fn what_makes_no_former() {
         world.live.insert(s(), live());
         change(&mut world);
         let decision = world.decide(Known::Observed(&observed()));
-        decision.next.unwrap().formers
+        decision.next().cloned().unwrap().formers
     };
     let refers = References::from_iter([(s(), usage.clone())]);
     assert!(!after(&|_| {}).is_empty(), "the template dropped it");
@@ -193,19 +193,19 @@ fn a_former_goes_with_the_next_write_and_by_none_of_its_own() {
     let (mut world, before) = dropped(&whole(Required), Live::Present(v("A", 10, X)));
     world.older = OlderPods::Gone;
     let decision = world.decide(Known::Observed(&before));
-    assert_eq!(decision.outcome, Outcome::Keep);
-    assert_eq!(decision.next, Some(before.clone()), "nothing is written");
+    assert_eq!(decision.outcome(), Outcome::Keep);
+    assert_eq!(decision.next(), Some(&before), "nothing is written");
     // It does not count any more.
     let regained = world
         .clone()
         .with(&s(), whole(Required), Live::Present(v("A", 11, Y)));
     let decision = regained.decide(Known::Observed(&before));
-    assert_eq!(decision.outcome, Outcome::Record);
-    assert!(decision.next.unwrap().formers.is_empty());
+    assert_eq!(decision.outcome(), Outcome::Record);
+    assert!(decision.next().cloned().unwrap().formers.is_empty());
     world.set(&t(), Live::Present(version(&t(), "T", 20, Y)));
     let decision = world.decide(Known::Observed(&before));
-    assert_eq!(decision.outcome, Outcome::Restart);
-    let next = decision.next.unwrap();
+    assert_eq!(decision.outcome(), Outcome::Restart);
+    let next = decision.next().unwrap();
     assert!(next.formers.is_empty());
     assert_eq!(next.format, FORMAT);
 }
@@ -215,8 +215,8 @@ fn a_fresh_mark_ends_what_is_former() {
     let (mut world, before) = dropped(&whole(Required), Live::Present(v("A", 10, X)));
     world.set(&t(), Live::Present(version(&t(), "T", 20, Y)));
     let decision = world.decide(Known::Observed(&before));
-    assert_eq!(decision.outcome, Outcome::Restart);
-    assert!(decision.next.unwrap().formers.is_empty());
+    assert_eq!(decision.outcome(), Outcome::Restart);
+    assert!(decision.next().cloned().unwrap().formers.is_empty());
 }
 
 /// When the oldest pod was made that uses these keys of `s`.
@@ -233,7 +233,7 @@ const GAINED: [Gained; 7] = [
     (
         "gained-pods-not-known",
         |_| {},
-        Outcome::Undecided(Undecided::AskAges),
+        Outcome::Undecided(Doubt::AskAges),
     ),
     (
         "gained-written-after-oldest-pod",
@@ -289,28 +289,28 @@ fn what_is_gained_while_the_webhook_is_away_is_adopted_where_it_is_older_than_it
         given(&mut world);
         let before = world.observed([]);
         let decision = world.decide(Known::Observed(&before));
-        let cause = decision.causes.first().map(|cause| cause.kind);
+        let cause = decision.causes().first().map(|cause| cause.kind);
         assert_eq!(
-            said(decision.outcome, cause),
+            said(decision.outcome(), cause),
             gained_said(outcome),
             "{name}"
         );
     }
     let nothing = one().decide(Known::Nothing);
-    assert_eq!(nothing.outcome, Outcome::Record, "everything is adopted");
+    assert_eq!(nothing.outcome(), Outcome::Record, "everything is adopted");
     // A key of what is used already.
     let both = keyed(&[("k", Required), ("l", Required)]);
     for (made, outcome) in [(99, Outcome::Restart), (100, Outcome::Record)] {
         let mut world = World::new().with(&s(), both.clone(), Live::Present(live.clone()));
         let before = world.observed([(s(), Entry::of(&live, &usage))]);
         world.ages = None;
-        let ask = Outcome::Undecided(Undecided::AskAges);
-        assert_eq!(world.decide(Known::Observed(&before)).outcome, ask);
+        let ask = Outcome::Undecided(Doubt::AskAges);
+        assert_eq!(world.decide(Known::Observed(&before)).outcome(), ask);
         world.ages = Some(ages(&[("k", 1), ("l", made)]));
         let decision = world.decide(Known::Observed(&before));
-        assert_eq!(decision.outcome, outcome);
+        assert_eq!(decision.outcome(), outcome);
         if outcome == Outcome::Restart {
-            assert_eq!(decision.causes[0].keys, ["l"]);
+            assert_eq!(decision.causes()[0].keys, ["l"]);
         }
     }
 }
@@ -323,11 +323,11 @@ fn under_a_note_whatever_is_gained_counts_as_changed() {
     before.formers = Formers::none().noting(Note::More);
     let mut world = world.with(&s(), whole(Required), Live::Present(v("A", 10, X)));
     let decision = world.decide(Known::Observed(&before));
-    assert_eq!(decision.outcome, Outcome::Restart);
+    assert_eq!(decision.outcome(), Outcome::Restart);
     let next = world.carry_out(&decision);
     assert!(next.formers.is_empty());
     let decision = world.decide(Known::Observed(&next));
-    assert_eq!(decision.outcome, Outcome::Keep);
+    assert_eq!(decision.outcome(), Outcome::Keep);
 }
 
 /// A source as long names make it, of which one template after the other uses another.
@@ -350,7 +350,7 @@ fn two_hundred_deploys_keep_within_the_bounds_and_fold_nothing() {
         let live = version(&stays, "0f4a1d0e-6f39-4c43-a1f5-123456789012", 1000, X);
         world = world.with(&stays, whole(Required), Live::Present(live));
     }
-    let mut observed = world.decide(Known::Nothing).next.unwrap();
+    let mut observed = world.decide(Known::Nothing).next().cloned().unwrap();
     let stays = observed.entries.clone();
     assert_eq!((stays.len(), observed.fold.is_none()), (85, true));
     for number in 0..200 {
@@ -366,7 +366,7 @@ fn two_hundred_deploys_keep_within_the_bounds_and_fold_nothing() {
         } else {
             Outcome::Record
         };
-        assert_eq!(decision.outcome, expected, "{number}");
+        assert_eq!(decision.outcome(), expected, "{number}");
         observed = world.carry_out(&decision);
         let text = observed.print(&key());
         let mut without = observed.clone();
@@ -395,22 +395,22 @@ fn what_the_opt_in_leaves_out_stays_former_and_is_judged_by_the_age_of_pods() {
     world.template = Some(both.clone());
     world.older = OlderPods::Gone;
     let decision = world.decide(Known::Observed(&before));
-    assert_eq!(decision.outcome, Outcome::Keep);
-    assert_eq!(decision.next, Some(before.clone()));
+    assert_eq!(decision.outcome(), Outcome::Keep);
+    assert_eq!(decision.next(), Some(&before));
     // It comes back, too.
     let mut now = v("A", 11, Y);
     now.written = 100;
     let mut world = world.with(&s(), whole(Required), Live::Present(now));
     world.widened = Some([s()].into());
     for (made, outcome) in [
-        (None, Outcome::Undecided(Undecided::AskAges)),
+        (None, Outcome::Undecided(Doubt::AskAges)),
         (Some(99), Outcome::Restart),
         (Some(100), Outcome::Record),
     ] {
         let ages = |made| Ages::from([(s(), [("*".to_owned(), made)].into_iter().collect())]);
         world.ages = made.map(ages);
         let decision = world.decide(Known::Observed(&before));
-        assert_eq!(decision.outcome, outcome, "{made:?}");
-        assert!(decision.next.is_none_or(|next| next.formers.is_empty()));
+        assert_eq!(decision.outcome(), outcome, "{made:?}");
+        assert!(decision.next().is_none_or(|next| next.formers.is_empty()));
     }
 }

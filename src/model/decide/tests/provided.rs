@@ -37,7 +37,7 @@ fn rows() -> [Row; 17] {
     let waiting = || Some(Entry::Waiting);
     let rotated = |rv, object| Live::Present(shown(rv, object));
     let unshown = || Live::Present(Version::unclear());
-    let unsynced = Outcome::Undecided(Undecided::Unsynced);
+    let unsynced = Outcome::Undecided(Doubt::Unsynced);
     [
         // Whether the cluster has any is not known yet.
         ("class-unsynced", None, Live::Unsynced, unsynced, None),
@@ -125,15 +125,15 @@ fn what_follows() {
             let world = world.on_delete(on_delete);
             let observed = world.observed(entry.map(|entry| (class(), entry)));
             let decision = world.decide(Known::Observed(&observed));
-            assert_eq!(decision.outcome, outcome, "{name}");
-            let causes: Vec<_> = decision.causes.iter().map(|cause| cause.kind).collect();
+            assert_eq!(decision.outcome(), outcome, "{name}");
+            let causes: Vec<_> = decision.causes().iter().map(|cause| cause.kind).collect();
             assert_eq!(causes, Vec::from_iter(cause(outcome)), "{name}");
             let found = decision
-                .next
+                .next()
                 .map(|next| next.entries.get(&class()).cloned());
             assert_eq!(found.flatten(), next, "{name}");
-            let unsynced = outcome == Outcome::Undecided(Undecided::Unsynced);
-            assert!(decision.missing.len() <= usize::from(unsynced), "{name}");
+            let unsynced = outcome == Outcome::Undecided(Doubt::Unsynced);
+            assert!(decision.missing().len() <= usize::from(unsynced), "{name}");
         }
     }
 }
@@ -155,8 +155,11 @@ fn it_holds_nobody_else_up() {
         );
         let observed = world.observed([(secret.clone(), old), (class(), seen(5, "x"))]);
         let decision = world.decide(Known::Observed(&observed));
-        assert_eq!(decision.outcome, Outcome::Restart);
-        assert_eq!(decision.next.unwrap().entries[&class()], seen(5, "x"));
+        assert_eq!(decision.outcome(), Outcome::Restart);
+        assert_eq!(
+            decision.next().cloned().unwrap().entries[&class()],
+            seen(5, "x")
+        );
     }
 }
 
@@ -168,19 +171,19 @@ fn it_stays_apart_from_many() {
         let live = version(&secret, "A", 7, &[("k", "v")]);
         world = world.with(&secret, whole(Need::Required), Live::Present(live));
     }
-    let adopted = world.decide(Known::Nothing).next.unwrap();
+    let adopted = world.decide(Known::Nothing).next().cloned().unwrap();
     assert!(adopted.fold.is_some() && adopted.print(&key()).len() <= LIMIT);
     assert_eq!(adopted.entries.keys().collect::<Vec<_>>(), [&class()]);
     world.set(&class(), Live::Present(Version::unclear()));
     assert_eq!(
-        world.decide(Known::Observed(&adopted)).outcome,
+        world.decide(Known::Observed(&adopted)).outcome(),
         Outcome::Keep
     );
     world.set(&class(), Live::Present(shown(9, "y")));
     let decision = world.decide(Known::Observed(&adopted));
-    assert_eq!(decision.outcome, Outcome::Restart);
+    assert_eq!(decision.outcome(), Outcome::Restart);
     assert_eq!(
-        decision.causes[0].to_string(),
+        decision.causes()[0].to_string(),
         "SecretProviderClass vault was updated"
     );
 }
@@ -194,6 +197,9 @@ fn another_digest_key_restarts_nothing() {
     );
     let observed = world.observed([(class(), seen(5, "other"))]);
     let decision = world.decide(Known::OtherKey(&observed));
-    assert_eq!(decision.outcome, Outcome::Record);
-    assert_eq!(decision.next.unwrap().entries[&class()], seen(9, "x"));
+    assert_eq!(decision.outcome(), Outcome::Record);
+    assert_eq!(
+        decision.next().cloned().unwrap().entries[&class()],
+        seen(9, "x")
+    );
 }

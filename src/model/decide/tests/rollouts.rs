@@ -234,9 +234,13 @@ impl Cluster {
         world.ages = Some(self.ages());
         let known = self.observed.clone();
         let decision = world.decide(known.as_ref().map_or(Known::Nothing, Known::Observed));
-        let next = decision.next.clone().unwrap();
-        if decision.outcome == Outcome::Restart {
-            assert!(self.stirred, "restarted for nothing: {:?}", decision.causes);
+        let next = decision.next().cloned().unwrap();
+        if decision.outcome() == Outcome::Restart {
+            assert!(
+                self.stirred,
+                "restarted for nothing: {:?}",
+                decision.causes()
+            );
             self.restarts += 1;
             self.generation += 1;
             self.template.mark.clone_from(&next.restarted_for);

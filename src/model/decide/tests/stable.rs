@@ -180,25 +180,25 @@ proptest! {
         for event in events {
             cluster.happen(event);
             let decision = cluster.world.decide(Known::Observed(&observed));
-            prop_assert!(!matches!(decision.outcome, Outcome::Undecided(_)), "{decision:?}");
+            prop_assert!(!matches!(decision.outcome(), Outcome::Undecided(_)), "{decision:?}");
             let next = cluster.world.carry_out(&decision);
             forward(&observed, &next);
-            let restarted = decision.outcome == Outcome::Restart;
+            let restarted = decision.outcome() == Outcome::Restart;
             prop_assert_eq!(restarted, next.restarted_for != observed.restarted_for);
             prop_assert!(!restarted || used.insert(next.restarted_for.clone()), "never used before");
-            prop_assert!(!restarted || !decision.causes.is_empty());
+            prop_assert!(!restarted || !decision.causes().is_empty());
 
             let again = cluster.world.decide(Known::Observed(&next));
-            prop_assert_eq!(again.next.as_ref(), Some(&next), "nothing changes the second time");
-            match decision.outcome {
-                Outcome::Keep | Outcome::Record => prop_assert_eq!(again.outcome, Outcome::Keep),
+            prop_assert_eq!(again.next(), Some(&next), "nothing changes the second time");
+            match decision.outcome() {
+                Outcome::Keep | Outcome::Record => prop_assert_eq!(again.outcome(), Outcome::Keep),
                 Outcome::Wait => {
-                    prop_assert_eq!(again.outcome, Outcome::Wait);
-                    prop_assert_eq!(again.causes, decision.causes);
+                    prop_assert_eq!(again.outcome(), Outcome::Wait);
+                    prop_assert_eq!(again.causes(), decision.causes());
                 }
                 _ => {
-                    prop_assert!(matches!(again.outcome, Outcome::Keep | Outcome::Wait), "{again:?}");
-                    prop_assert_eq!(again.causes, vec![]);
+                    prop_assert!(matches!(again.outcome(), Outcome::Keep | Outcome::Wait), "{again:?}");
+                    prop_assert_eq!(again.causes().to_vec(), vec![]);
                 }
             }
             observed = next;
@@ -253,9 +253,9 @@ proptest! {
                 (false, true) => &[Outcome::Restart],
                 (false, false) => &[Outcome::Keep, Outcome::Record, Outcome::Wait],
             };
-            prop_assert!(expected.contains(&decision.outcome), "{:?} {:?}", expected, decision);
+            prop_assert!(expected.contains(&decision.outcome()), "{:?} {:?}", expected, decision);
             observed = cluster.world.carry_out(&decision);
-            if decision.outcome == Outcome::Restart {
+            if decision.outcome() == Outcome::Restart {
                 running.clone_from(&cluster.exists);
             }
         }

@@ -10,7 +10,7 @@ enum Expect {
     Record(Entry),
     Wait(Entry),
     Restart(CauseKind, Entry),
-    Undecided(Undecided),
+    Undecided(Doubt),
 }
 
 struct Row {
@@ -62,43 +62,42 @@ impl Row {
         let before = world.observed(self.entry.map(|entry| (s(), entry)));
         let decision = world.decide(Known::Observed(&before));
         let entry = decision
-            .next
-            .as_ref()
+            .next()
             .and_then(|next| next.entries.get(&s()).cloned());
-        let kinds: Vec<_> = decision.causes.iter().map(|cause| cause.kind).collect();
+        let kinds: Vec<_> = decision.causes().iter().map(|cause| cause.kind).collect();
         let name = self.name;
         match self.expect {
             Expect::Keep => {
-                assert_eq!(decision.outcome, Outcome::Keep, "{name}");
-                assert_eq!(decision.next.as_ref(), Some(&before), "{name}");
+                assert_eq!(decision.outcome(), Outcome::Keep, "{name}");
+                assert_eq!(decision.next(), Some(&before), "{name}");
             }
             Expect::Record(after) => {
-                assert_eq!(decision.outcome, Outcome::Record, "{name}");
+                assert_eq!(decision.outcome(), Outcome::Record, "{name}");
                 assert_eq!(entry, Some(after), "{name}");
             }
             Expect::Wait(after) => {
-                assert_eq!(decision.outcome, Outcome::Wait, "{name}");
+                assert_eq!(decision.outcome(), Outcome::Wait, "{name}");
                 assert_eq!(entry, Some(after), "{name}");
-                assert_eq!(decision.missing, [s()], "{name}");
+                assert_eq!(decision.missing(), [s()], "{name}");
             }
             Expect::Restart(kind, after) => {
-                assert_eq!(decision.outcome, Outcome::Restart, "{name}");
+                assert_eq!(decision.outcome(), Outcome::Restart, "{name}");
                 assert_eq!(
                     (kinds.as_slice(), entry),
                     ([kind].as_slice(), Some(after)),
                     "{name}"
                 );
-                let next = decision.next.as_ref().unwrap();
+                let next = decision.next().unwrap();
                 assert_ne!(next.restarted_for, before.restarted_for, "{name}");
             }
             Expect::Undecided(why) => {
-                assert_eq!(decision.outcome, Outcome::Undecided(why), "{name}");
-                assert_eq!(decision.next, None, "{name}");
-                assert_eq!(decision.missing, [s()], "{name}");
+                assert_eq!(decision.outcome(), Outcome::Undecided(why), "{name}");
+                assert_eq!(decision.next(), None, "{name}");
+                assert_eq!(decision.missing(), [s()], "{name}");
             }
         }
-        if let Some(next) = &decision.next {
-            let restarts = decision.outcome == Outcome::Restart;
+        if let Some(next) = decision.next() {
+            let restarts = decision.outcome() == Outcome::Restart;
             let fresh = next.restarted_for != before.restarted_for;
             assert_eq!(restarts, fresh, "{name}: only a restart sets restarted-for");
             let changed = *next != before;
@@ -437,7 +436,7 @@ fn absent() -> Vec<Row> {
                 usage.clone(),
                 a_x(),
                 NEVER,
-                Expect::Undecided(Undecided::Behind),
+                Expect::Undecided(Doubt::Behind),
             )
             .given(|world| world.policy.on_delete = OnDelete::Restart),
             row(
@@ -573,7 +572,7 @@ fn back_again() -> Vec<Row> {
             optional.clone(),
             deleted(),
             present("A", 10, X),
-            Expect::Undecided(Undecided::Behind),
+            Expect::Undecided(Doubt::Behind),
         ),
         row(
             "deleted-same-uid-confirmed",
@@ -658,7 +657,7 @@ fn no_entry_yet() -> Vec<Row> {
             whole(Required),
             None,
             NEVER,
-            Expect::Undecided(Undecided::AskPods),
+            Expect::Undecided(Doubt::AskPods),
         )
         .given(|world| world.started = None),
         row(
@@ -681,7 +680,7 @@ fn no_entry_yet() -> Vec<Row> {
             required.clone(),
             None,
             present("A", 10, none),
-            Expect::Undecided(Undecided::AskPods),
+            Expect::Undecided(Doubt::AskPods),
         )
         .given(|world| world.started = None),
     ]);
@@ -705,14 +704,14 @@ fn nothing_is_said_about_what_is_not_seen() -> Vec<Row> {
                 usage.clone(),
                 before.clone(),
                 Live::Unsynced,
-                Expect::Undecided(Undecided::Unsynced),
+                Expect::Undecided(Doubt::Unsynced),
             ),
             row(
                 "unseen",
                 usage.clone(),
                 before,
                 Live::Unseen,
-                Expect::Undecided(Undecided::Behind),
+                Expect::Undecided(Doubt::Behind),
             ),
         ]);
     }
@@ -722,14 +721,14 @@ fn nothing_is_said_about_what_is_not_seen() -> Vec<Row> {
             usage.clone(),
             a_x(),
             present("A", 9, Y),
-            Expect::Undecided(Undecided::Behind),
+            Expect::Undecided(Doubt::Behind),
         ),
         row(
             "older-uid",
             usage.clone(),
             a_x(),
             present("0", 9, X),
-            Expect::Undecided(Undecided::Behind),
+            Expect::Undecided(Doubt::Behind),
         ),
         row(
             "older-same-data-confirmed",

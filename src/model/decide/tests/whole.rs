@@ -95,14 +95,14 @@ const ROWS: [Row; 16] = [
         "newer-format",
         updated,
         |_| Known::Newer,
-        Outcome::Undecided(Undecided::NewerFormat),
+        Outcome::NewerFormat,
         None,
     ),
     row(
         "digest-key-not-known",
         updated,
         |_| Known::UnknownKey,
-        Outcome::Undecided(Undecided::UnknownKey),
+        Outcome::UnknownKey,
         None,
     ),
     row(
@@ -196,7 +196,7 @@ const ROWS: [Row; 16] = [
             world.set(&t(), Live::Present(version(&t(), "T", 8, X)));
         },
         genuine,
-        Outcome::Undecided(Undecided::Behind),
+        Outcome::Undecided(Doubt::Behind),
         None,
     ),
     row(
@@ -221,9 +221,9 @@ fn every_row_decides_as_it_says() {
         let mut observed = world.observed([(s(), entry)]);
         (row.given)(&mut world, &mut observed);
         let decision = world.decide((row.known)(&observed));
-        let causes: Vec<_> = decision.causes.iter().map(|cause| cause.kind).collect();
+        let causes: Vec<_> = decision.causes().iter().map(|cause| cause.kind).collect();
         let name = row.name;
-        assert_eq!(decision.outcome, row.outcome, "{name}");
+        assert_eq!(decision.outcome(), row.outcome, "{name}");
         assert_eq!(causes, Vec::from_iter(row.cause), "{name}");
     }
 }

@@ -2,10 +2,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::{
-    Outcome, WorkloadKey,
+    WorkloadKey,
     decide::Lookup,
     index::Overlay,
-    testing::{NAMESPACE, key},
+    testing::{NAMESPACE, Outcome, key},
     workload::{KINDS, Workload},
 };
 
@@ -47,7 +47,7 @@ fn show(index: &mut Index, pod: &str, rv: u64, version: &str) -> usize {
 
 fn outcome(index: &mut Index) -> Outcome {
     let judged = index.judge(&web(), &Overlay::new());
-    judged.decision.unwrap().outcome
+    judged.decision.unwrap().outcome()
 }
 
 fn meta(annotation: &str) -> ObjectMeta {

@@ -167,7 +167,7 @@ fn observing(index: &mut Index, rv: u64, value: &str) -> Shown {
 }
 
 fn records_it(decision: &Decision) {
-    assert_eq!(decision.outcome, Outcome::Record, "{decision:?}");
+    assert_eq!(decision.outcome(), Outcome::Record, "{decision:?}");
 }
 
 #[test]
@@ -180,27 +180,27 @@ fn an_entry_that_is_newer_than_a_list_is_behind_until_one_is_asked_for() {
         let early = list(index.tick());
         web.apply(&mut index);
         index.take_source(&at("s"), present("A", 50, value), early);
-        let behind = Outcome::Undecided(Undecided::Behind);
-        assert_eq!(judge(&mut index, &web).outcome, behind);
+        let behind = Outcome::Undecided(Doubt::Behind);
+        assert_eq!(judge(&mut index, &web).outcome(), behind);
         let later = list(index.tick());
         index.take_source(&at("s"), present("A", 50, value), later);
-        assert_eq!(judge(&mut index, &web).outcome, outcome);
+        assert_eq!(judge(&mut index, &web).outcome(), outcome);
         // What is built on it is no older.
         index.apply_source(&at("s"), present("A", 51, "y"));
-        assert_eq!(judge(&mut index, &web).outcome, Outcome::Restart);
+        assert_eq!(judge(&mut index, &web).outcome(), Outcome::Restart);
     }
 }
 
 #[test]
 fn when_history_went_back_nothing_is_written_that_etcd_did_not_say() {
-    let behind = Outcome::Undecided(Undecided::Behind);
+    let behind = Outcome::Undecided(Doubt::Behind);
     let mut index = synced();
     let before = observing(&mut index, 10, "x");
     // In what is lost the Secret changed, and the workload was restarted for it.
     index.apply_source(&at("s"), present("A", 100, "y"));
     let restart = judge(&mut index, &before);
-    assert_eq!(restart.outcome, Outcome::Restart);
-    let next = restart.next.unwrap();
+    assert_eq!(restart.outcome(), Outcome::Restart);
+    let next = restart.next().cloned().unwrap();
     let lost = Shown {
         rv: 101,
         observed: Some(next.print(index.key())),
@@ -217,19 +217,19 @@ fn when_history_went_back_nothing_is_written_that_etcd_did_not_say() {
         None,
         "of what is lost nothing is written"
     );
-    assert_eq!(judge(&mut index, &before).outcome, behind);
+    assert_eq!(judge(&mut index, &before).outcome(), behind);
     // Nor what an API server lists that outlived its etcd.
     let asked = list(index.tick());
     index.take_source(&at("s"), present("A", 100, "y"), asked);
-    assert_eq!(judge(&mut index, &before).outcome, behind);
+    assert_eq!(judge(&mut index, &before).outcome(), behind);
     // etcd's own word does.
     let asked = index.tick();
     let change = index.take_source(&at("s"), present("A", 9, "x"), By::Answer(asked));
     assert!(change.changed && change.older);
-    assert_eq!(judge(&mut index, &before).outcome, Outcome::Keep);
+    assert_eq!(judge(&mut index, &before).outcome(), Outcome::Keep);
     let asked = index.tick();
     index.take_source(&at("s"), present("A", 60, "z"), By::Answer(asked));
-    assert_eq!(judge(&mut index, &before).outcome, Outcome::Restart);
+    assert_eq!(judge(&mut index, &before).outcome(), Outcome::Restart);
 }
 
 #[test]

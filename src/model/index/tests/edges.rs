@@ -12,7 +12,7 @@ fn named(restart_on: &'static str) -> Shown {
 
 fn records_only(decision: &Decision) {
     assert_eq!(
-        (decision.outcome, kinds(decision)),
+        (decision.outcome(), kinds(decision)),
         (Outcome::Record, vec![])
     );
 }
@@ -207,8 +207,8 @@ fn where_sources_are_selected_absence_is_asked_for() {
     let mut index = selective();
     let web = shown(1);
     web.apply(&mut index);
-    let behind = Outcome::Undecided(Undecided::Behind);
-    assert_eq!(judge(&mut index, &web).outcome, behind);
+    let behind = Outcome::Undecided(Doubt::Behind);
+    assert_eq!(judge(&mut index, &web).outcome(), behind);
     // It exists, and is not selected.
     let mut other = v("s", "A", 10, "x");
     other.ignored = true;
@@ -216,15 +216,15 @@ fn where_sources_are_selected_absence_is_asked_for() {
     records_only(&judge(&mut index, &web));
     // It comes to be selected, as it was.
     index.apply_source(&at("s"), v("s", "A", 11, "x"));
-    assert_eq!(judge(&mut index, &web).outcome, Outcome::Keep);
+    assert_eq!(judge(&mut index, &web).outcome(), Outcome::Keep);
     index.apply_source(&at("s"), v("s", "A", 12, "y"));
     assert_eq!(kinds(&judge(&mut index, &web)), [CauseKind::Updated]);
     // It leaves the watch: deleted, or selected no more.
     assert_eq!(index.delete_source(&at("s"), 13, 0).users, [web.key()]);
-    assert_eq!(judge(&mut index, &web).outcome, behind);
+    assert_eq!(judge(&mut index, &web).outcome(), behind);
     let now = By::Answer(index.tick());
     index.miss_source(&at("s"), now, 0);
-    assert_eq!(judge(&mut index, &web).outcome, Outcome::Wait);
+    assert_eq!(judge(&mut index, &web).outcome(), Outcome::Wait);
 }
 
 #[test]
@@ -268,8 +268,8 @@ fn a_namespace_counts_while_it_is_selected() {
     assert!(index.select_namespace(NAMESPACE, true));
     assert!(!index.select_namespace(NAMESPACE, true), "no news");
     assert_eq!(fill(&mut index), (1, 1));
-    let unsynced = Outcome::Undecided(Undecided::Unsynced);
-    assert_eq!(judge(&mut index, &web).outcome, unsynced);
+    let unsynced = Outcome::Undecided(Doubt::Unsynced);
+    assert_eq!(judge(&mut index, &web).outcome(), unsynced);
     for kind in SourceKind::ALL {
         assert!(index.set_synced_in(kind, NAMESPACE));
         assert!(!index.set_synced_in(kind, NAMESPACE), "no news");

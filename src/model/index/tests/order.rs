@@ -91,7 +91,7 @@ fn view(index: &Index) -> String {
         let tracked = index.workload(&key).unwrap();
         let decision = index
             .assess(&key, &Overlay::new())
-            .map(|decision| decision.outcome);
+            .map(|decision| decision.outcome());
         let rv = tracked.workload.resource_version;
         lines.push(format!("{key} {rv} {:?} {decision:?}", tracked.uses()));
     }

@@ -104,15 +104,15 @@ fn what_nobody_examined_stays_so_until_somebody_does_or_it_restarts() {
     let mut index = synced();
     index.apply_source(&at("s"), v("s", "A", 10, "x"));
     made.apply(&mut index);
-    assert_eq!(judge(&mut index, &made).outcome, Outcome::Keep);
+    assert_eq!(judge(&mut index, &made).outcome(), Outcome::Keep);
     assert!(index.is_unexamined(&web.key()));
     // There is something to do, although nothing else is to be written.
     assert!(index.unwritten(&web.key()).is_some());
     // A change restarts all pods, whichever were adopted.
     index.apply_source(&at("s"), v("s", "A", 11, "y"));
     let restart = judge(&mut index, &made);
-    assert_eq!(restart.outcome, Outcome::Restart);
-    assert_eq!(restart.next.unwrap().workload_uid, WORKLOAD);
+    assert_eq!(restart.outcome(), Outcome::Restart);
+    assert_eq!(restart.next().cloned().unwrap().workload_uid, WORKLOAD);
     index.apply_source(&at("s"), v("s", "A", 12, "x"));
     index.set_examined(&web.key());
     judge(&mut index, &made);
