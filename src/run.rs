@@ -13,20 +13,20 @@ mod thread;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use futures::future::BoxFuture;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::Api;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::Mutex,
-    task::JoinSet,
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use self::{
     admission::check_api_server,
-    tasks::{Start, serve_health, spawn_election, spawn_events, spawn_key_watch},
+    tasks::{
+        Listed, Start, Stop, Tasks, serve_health, spawn_election, spawn_events, spawn_key_watch,
+    },
 };
 use crate::{
     cluster::{
@@ -55,14 +55,8 @@ use crate::{
 /// How often is looked whether first lists are complete, or API servers have taken up the registration.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Ends when every first list is complete.
-type Listed = BoxFuture<'static, ()>;
-
 /// After this long without a sign of life a loop counts as hanging.
 const STALLED: Duration = Duration::from_secs(10);
-
-/// All tasks of the process, by name.
-type Tasks = JoinSet<(&'static str, anyhow::Result<()>)>;
 
 /// What is given to the program from outside, so that tests can give something else.
 #[derive(Clone)]
@@ -84,18 +78,6 @@ impl Default for Surroundings {
             format: FORMAT,
         }
     }
-}
-
-/// When what is to end.
-#[derive(Clone, Default)]
-struct Stop {
-    /// What the leader does: restarts, writes, and leading itself. First, for another replica can go on at once.
-    leading: CancellationToken,
-    /// Not yet the webhook, but who calls it is to call another replica: API servers are slow to hear that this one is
-    /// leaving, and those that have a connection do not ask.
-    leaving: CancellationToken,
-    /// Everything.
-    all: CancellationToken,
 }
 
 /// Runs until SIGTERM or SIGINT.

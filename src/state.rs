@@ -10,19 +10,8 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::{sync::Notify, time::Instant};
 
+pub use crate::clock::{Clock, system_clock};
 use crate::model::{Conventions, Digest, DigestKey, Index, SourceKey, workload::Kinds};
-
-/// Tells the time of day; injected, so that tests can make it jump.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// The system's clock.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is where the clock is injected"
-)]
-pub fn system_clock() -> Clock {
-    Arc::new(Timestamp::now)
-}
 
 /// What was agreed on before anything was read. It never changes and needs no lock.
 pub struct Setup {

@@ -35,7 +35,7 @@ use super::{
     Cluster, Failure, Write,
     history::{History, LOOKS, PROOF, Versions},
 };
-use crate::state::Clock;
+use crate::clock::Clock;
 
 /// How the Lease is held.
 #[derive(Clone, Debug, PartialEq, Eq)]

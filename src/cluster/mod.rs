@@ -12,6 +12,7 @@ pub mod lease;
 pub mod own;
 pub mod pods;
 pub mod revisions;
+pub mod served;
 pub mod sources;
 mod workloads;
 
@@ -25,8 +26,8 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
-use self::discovery::Served;
-pub use self::{discovery::DiscoveredKind, failure::Failure};
+use self::served::Served;
+pub use self::{failure::Failure, served::DiscoveredKind};
 use crate::model::annotation::FIELD_MANAGER;
 
 /// How long the API server keeps a watch, in seconds. One that is silent for longer has stalled, and is started again.

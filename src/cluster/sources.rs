@@ -7,10 +7,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 
 use super::{Cluster, Failure};
-use crate::{
-    model::{SourceKey, SourceKind, Version},
-    state::Setup,
-};
+use crate::model::{Conventions, DigestKey, SourceKey, SourceKind, Version};
 
 /// Reads the version of a source right now; `None` where it does not exist. What the Secrets Store CSI driver provides
 /// stands in many objects and is not read.
@@ -19,7 +16,8 @@ use crate::{
 /// When the API server refuses, or does not answer in time. The error never quotes the answer.
 pub async fn read(
     cluster: &Cluster,
-    setup: &Setup,
+    digest_key: &DigestKey,
+    conventions: &Conventions,
     key: &SourceKey,
 ) -> Result<Option<Version>, Failure> {
     let (namespace, name) = (key.namespace.as_str(), key.source.name.as_str());
@@ -29,16 +27,16 @@ pub async fn read(
             let api = Api::<Secret>::namespaced(cluster.client(), namespace);
             let found = cluster.get(&api, name).await?;
             Ok(found.map(|mut secret| {
-                setup.conventions.read_source(&mut secret.metadata);
-                Version::of_secret(&setup.key, namespace, &secret)
+                conventions.read_source(&mut secret.metadata);
+                Version::of_secret(digest_key, namespace, &secret)
             }))
         }
         SourceKind::ConfigMap => {
             let api = Api::<ConfigMap>::namespaced(cluster.client(), namespace);
             let found = cluster.get(&api, name).await?;
             Ok(found.map(|mut map| {
-                setup.conventions.read_source(&mut map.metadata);
-                Version::of_config_map(&setup.key, namespace, &map)
+                conventions.read_source(&mut map.metadata);
+                Version::of_config_map(digest_key, namespace, &map)
             }))
         }
     }

@@ -39,7 +39,7 @@ impl Live {
     /// When the API server refuses, or does not answer in time.
     pub async fn source(&self, key: &SourceKey) -> Result<(), Failure> {
         let asked = By::Answer(self.judge.tick());
-        let version = sources::read(&self.cluster, &self.judge.state.setup, key).await?;
+        let version = self.read(key).await?;
         self.tell_source(key, version.as_ref(), asked);
         Ok(())
     }
@@ -57,8 +57,7 @@ impl Live {
         let mut reads = Vec::with_capacity(names.len());
         for name in names {
             let source = key_of(&key.namespace, name);
-            let read = sources::read(&self.cluster, &self.judge.state.setup, &source).await;
-            let version = read.inspect_err(|failure| {
+            let version = self.read(&source).await.inspect_err(|failure| {
                 tracing::warn!(%source, workload = %key, %failure, "cannot read a source to decide about a workload, trying again");
             })?;
             reads.push((name.clone(), version));
@@ -68,6 +67,11 @@ impl Live {
             self.tell_source(&source, version.as_ref(), By::Answer(asked));
         }
         Ok(reads)
+    }
+
+    async fn read(&self, key: &SourceKey) -> Result<Option<Version>, Failure> {
+        let setup = &self.judge.state.setup;
+        sources::read(&self.cluster, &setup.key, &setup.conventions, key).await
     }
 
     fn tell_source(&self, key: &SourceKey, version: Option<&Version>, by: By) {

@@ -1,7 +1,6 @@
 //! Starts the webhook server, and registers it where no chart does.
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -9,10 +8,14 @@ use std::{
 use anyhow::{Context, bail};
 use axum::http::Uri;
 use kube::Client;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{LOOK_EVERY, Parts, Stop, Tasks, thread::on_own_thread};
+use super::{
+    LOOK_EVERY, Parts,
+    tasks::{Stop, Tasks},
+    thread::{bind, on_own_thread},
+};
 use crate::{
     cluster::Cluster,
     config::{ClusterSettings, KeptSettings, LocalRegistration, WebhookSettings},
@@ -270,13 +273,6 @@ impl Parts {
             tracing::warn!("the API server still calls the webhook, although it ends now");
         }
     }
-}
-
-/// Listens, or says by which flag another address is given.
-pub(super) async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address} ({flag})"))
 }
 
 /// Refuses to register a webhook on this machine with an API server on another, unless told to.

@@ -2,11 +2,14 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use futures::{FutureExt, future::join_all};
-use tokio::sync::oneshot;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
+use tokio::{sync::oneshot, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Listed, Stop, Tasks, admission::bind, thread::on_own_thread};
+use super::thread::{bind, on_own_thread};
 use crate::{
     cluster::{
         Cluster, DiscoveredKind,
@@ -25,6 +28,24 @@ use crate::{
     restart::{Restarter, housekeeper::Housekeeper, job::Jobs, moment::Probe},
     watch::{Then, Watch, Watched, Watches, digest_key::KeyWatch, discovery, restored, selected},
 };
+
+/// Ends when every first list is complete.
+pub(super) type Listed = BoxFuture<'static, ()>;
+
+/// All tasks of the process, by name.
+pub(super) type Tasks = JoinSet<(&'static str, anyhow::Result<()>)>;
+
+/// When what is to end.
+#[derive(Clone, Default)]
+pub(super) struct Stop {
+    /// What the leader does: restarts, writes, and leading itself. First, for another replica can go on at once.
+    pub(super) leading: CancellationToken,
+    /// Not yet the webhook, but who calls it is to call another replica: API servers are slow to hear that this one is
+    /// leaving, and those that have a connection do not ask.
+    pub(super) leaving: CancellationToken,
+    /// Everything.
+    pub(super) all: CancellationToken,
+}
 
 /// Answers probes, and who asks for metrics.
 pub(super) async fn serve_health(

@@ -199,8 +199,10 @@ impl Admission {
             .to_read()
             .map(|source| {
                 let key = key_of(write.namespace(), source);
+                let setup = &self.state.setup;
                 async move {
-                    let version = reads::read(&self.cluster, &self.state.setup, &key);
+                    let (digest_key, conventions) = (&setup.key, &setup.conventions);
+                    let version = reads::read(&self.cluster, digest_key, conventions, &key);
                     (version.await, key.source)
                 }
             })

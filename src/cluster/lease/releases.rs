@@ -7,7 +7,6 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 
-use super::spec;
 use crate::cluster::WATCH_SECONDS;
 
 /// Tells when somebody releases the Lease, so that nobody waits for the next look. Where the watch fails, looking now and
@@ -19,11 +18,10 @@ pub(super) fn releases(api: Api<Lease>, name: &str) -> BoxStream<'static, ()> {
     watcher(api, config)
         .default_backoff()
         .filter_map(async |event| match event {
-            Ok(watcher::Event::Apply(lease)) => spec(&lease)
-                .holder_identity
-                .as_ref()
-                .is_none_or(String::is_empty)
-                .then_some(()),
+            Ok(watcher::Event::Apply(lease)) => {
+                let holder = lease.spec.and_then(|spec| spec.holder_identity);
+                holder.is_none_or(|holder| holder.is_empty()).then_some(())
+            }
             _ => None,
         })
         .boxed()

@@ -113,7 +113,11 @@ fn a_key_is_former_by_itself() {
     let before = world.decide(Known::Nothing).next().cloned().unwrap();
     world.older = OlderPods::Left;
     world = world.with(&s(), l.clone(), Live::Present(v("A", 10, X)));
-    let before = world.decide(Known::Observed(&before)).next().cloned().unwrap();
+    let before = world
+        .decide(Known::Observed(&before))
+        .next()
+        .cloned()
+        .unwrap();
     assert_eq!(before.formers.iter().count(), 1);
     // What is dropped does not count while it is dropped.
     world = world.with(&s(), l, Live::Present(v("A", 11, Y)));
@@ -148,7 +152,11 @@ fn absent_ones_are_former_too() {
         assert_eq!(before.entries.get(&s()), Some(&entry));
         world.uses.clear();
         world.older = OlderPods::Left;
-        let before = world.decide(Known::Observed(&before)).next().cloned().unwrap();
+        let before = world
+            .decide(Known::Observed(&before))
+            .next()
+            .cloned()
+            .unwrap();
         let world = world.with(&s(), whole(Required), Live::Present(v("A", 10, X)));
         let decision = world.decide(Known::Observed(&before));
         assert_eq!(decision.outcome(), outcome, "{entry:?}");
