@@ -62,6 +62,7 @@
 //! [`model`] first, in the order that its page gives; then [`webhook::workloads`] and [`controller`]; then [`run`].
 
 pub mod adoptable;
+pub mod cluster;
 pub mod config;
 pub mod controller;
 pub mod model;

@@ -133,11 +133,13 @@ pub async fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Resu
     if failed.is_none() {
         tokio::time::sleep(settings.ops.drain_delay).await;
     }
-    parts.unregister(settings.cluster.request_timeout).await;
+    parts
+        .unregister(settings.cluster.connection.request_timeout)
+        .await;
     stop.all.cancel();
     let end = async { while tasks.join_next().await.is_some() {} };
     if timeout(
-        settings.cluster.request_timeout + Limits::default().drain,
+        settings.cluster.connection.request_timeout + Limits::default().drain,
         end,
     )
     .await
@@ -186,7 +188,10 @@ impl Parts {
         tasks: &mut Tasks,
         stop: &Stop,
     ) -> anyhow::Result<(Self, Listed)> {
-        let (cluster, wait) = (&settings.cluster, settings.cluster.request_timeout);
+        let (cluster, wait) = (
+            &settings.cluster,
+            settings.cluster.connection.request_timeout,
+        );
         let metrics = Arc::new(Metrics::new());
         let health = Health {
             readiness: Readiness::new(),
@@ -199,7 +204,7 @@ impl Parts {
         let reconciled = health.readiness.part("start-up reconciliation");
         serve_health(settings.ops.http_listen, &health, tasks, &stop.all).await?;
 
-        let config = cluster.client_config().await?;
+        let config = cluster.connection.client_config().await?;
         let api_server = config.cluster_url.clone();
         check_api_server(settings.webhook.as_ref(), &api_server)?;
         let pulses = Pulses::default();
@@ -326,7 +331,11 @@ fn spawn_events(
     stop: &CancellationToken,
 ) -> EventSink {
     let (sink, publisher) = events::channel(&cluster.instance, Arc::clone(metrics));
-    let publish = publisher.run(client.clone(), cluster.request_timeout, stop.clone());
+    let publish = publisher.run(
+        client.clone(),
+        cluster.connection.request_timeout,
+        stop.clone(),
+    );
     tasks.spawn(async move {
         publish.await;
         ("event publisher", Ok(()))

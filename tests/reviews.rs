@@ -109,9 +109,11 @@ impl Webhook {
         drop(index.judge(&deployment, &std::collections::BTreeMap::new()));
         let clock = Arc::new(|| NOW.parse().unwrap());
         let metrics = Arc::new(Metrics::new());
-        let state = Arc::new(State::new(index, clock, metrics, OWN_USER.to_owned()));
+        let own_user = OWN_USER.to_owned();
+        let state = Arc::new(State::new(index, clock, Arc::clone(&metrics), own_user));
         let router = router(Admission {
             state: Arc::clone(&state),
+            metrics,
             client: Client::new(tower::service_fn(api_server), NAMESPACE),
             get_budget: Duration::from_secs(5),
             bodies: BodyReader::new(BodyLimits::default()),

@@ -113,7 +113,13 @@ fn webhook() -> Router {
     let metrics = Arc::new(Metrics::new());
     let own_user = "system:serviceaccount:reroll:reroll".to_owned();
     router(Admission {
-        state: Arc::new(State::new(index, system_clock(), metrics, own_user)),
+        state: Arc::new(State::new(
+            index,
+            system_clock(),
+            Arc::clone(&metrics),
+            own_user,
+        )),
+        metrics,
         client: Client::new(tower::service_fn(nobody), NAMESPACE),
         get_budget: Duration::from_millis(250),
         bodies: BodyReader::new(BodyLimits::default()),

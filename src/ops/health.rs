@@ -1,21 +1,20 @@
 //! `/readyz`, `/livez` and `/metrics`, as plain HTTP.
 //!
 //! *Ready* means: fit to serve. Every part that must come up first registers itself by name and says when it has; the
-//! answer names those that have not. *Live* means: not stuck. It asks only what a new process would cure, so an API
-//! server that is away must not show here.
+//! answer names those that have not. *Live* means: not stuck. A liveness check asks only what a new process would cure: an
+//! API server that is away must not show here.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use tokio::net::TcpListener;
-use tokio::time::Instant;
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use parking_lot::Mutex;
+use tokio::{net::TcpListener, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
@@ -26,9 +25,9 @@ const LAST_REQUESTS: Duration = Duration::from_secs(2);
 /// Everything that the health server answers from.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// Who is ready.
+    /// Which parts are ready.
     pub readiness: Readiness,
-    /// Who is alive.
+    /// Which loops are alive.
     pub liveness: Liveness,
     /// What is counted.
     pub metrics: Arc<Metrics>,
@@ -45,7 +44,7 @@ struct ReadinessState {
     parts: BTreeMap<&'static str, Option<&'static str>>,
 }
 
-/// One part's say in readiness; see [`Readiness::part`].
+/// What one part says of its readiness, see [`Readiness::part`].
 #[derive(Debug)]
 pub struct ReadyPart {
     name: &'static str,
@@ -65,26 +64,26 @@ pub struct Heartbeat(Arc<Mutex<Instant>>);
 // === impl Readiness ===
 
 impl Readiness {
-    /// Nobody has registered yet, which counts as ready: register all parts before serving.
+    /// Returns readiness without parts, which counts as ready: register all parts before serving.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Registers a part, by a name for people; it is not ready until it says so. One name is one part.
     pub fn part(&self, name: &'static str) -> ReadyPart {
-        lock(&self.0).parts.insert(name, Some("starting"));
+        self.0.lock().parts.insert(name, Some("starting"));
         let readiness = self.clone();
         ReadyPart { name, readiness }
     }
 
-    /// From now on not ready, for good: reroll is shutting down.
+    /// Makes reroll unready for good: it is shutting down.
     pub fn drain(&self) {
-        lock(&self.0).draining = true;
+        self.0.lock().draining = true;
     }
 
-    /// What is not ready, as one line each; empty when all is.
+    /// Returns what is not ready, one line each; nothing when all is.
     pub fn missing(&self) -> Vec<String> {
-        let state = lock(&self.0);
+        let state = self.0.lock();
         if state.draining {
             return vec!["shutting down".to_owned()];
         }
@@ -94,32 +93,32 @@ impl Readiness {
             .collect()
     }
 
-    /// All parts are ready, and nobody is shutting down.
+    /// Returns whether all parts are ready, and reroll is not shutting down.
     pub fn is_ready(&self) -> bool {
         self.missing().is_empty()
     }
 }
 
 impl ReadyPart {
-    /// The part can do its work.
+    /// Says that the part can do its work.
     pub fn ready(&self) {
         self.set(None);
     }
 
-    /// The part cannot do its work; `why` is for people.
+    /// Says that the part cannot do its work; `why` is for people.
     pub fn not_ready(&self, why: &'static str) {
         self.set(Some(why));
     }
 
     fn set(&self, why: Option<&'static str>) {
-        lock(&self.readiness.0).parts.insert(self.name, why);
+        self.readiness.0.lock().parts.insert(self.name, why);
     }
 }
 
 // === impl Liveness ===
 
 impl Liveness {
-    /// No checks: alive.
+    /// Returns liveness without checks: alive.
     pub fn new() -> Self {
         Self::default()
     }
@@ -130,7 +129,7 @@ impl Liveness {
         name: &'static str,
         check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
     ) {
-        lock(&self.0).push((name, Check(Box::new(check))));
+        self.0.lock().push((name, Check(Box::new(check))));
     }
 
     /// Registers a loop that promises to beat at least once in `max_age`, beginning now.
@@ -144,9 +143,9 @@ impl Liveness {
         heart
     }
 
-    /// What is wrong, as one line each; empty when nothing is.
+    /// Returns what is wrong, one line each.
     pub fn failures(&self) -> Vec<String> {
-        let checks = lock(&self.0);
+        let checks = self.0.lock();
         let failure = |(name, check): &(&str, Check)| Some(format!("{name}: {}", check.0().err()?));
         checks.iter().filter_map(failure).collect()
     }
@@ -155,12 +154,12 @@ impl Liveness {
 impl Heartbeat {
     /// Says that the loop has turned.
     pub fn beat(&self) {
-        *lock(&self.0) = Instant::now();
+        *self.0.lock() = Instant::now();
     }
 
-    /// The time since the last beat.
+    /// Returns the time since the last beat.
     pub fn age(&self) -> Duration {
-        lock(&self.0).elapsed()
+        self.0.lock().elapsed()
     }
 }
 
@@ -170,15 +169,10 @@ impl std::fmt::Debug for Check {
     }
 }
 
-/// A panic elsewhere must not take the health server along: what these locks guard is never half written.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 // === the server ===
 
-/// The routes; public for tests.
-pub fn router(health: Health) -> Router {
+/// Returns the routes.
+fn router(health: Health) -> Router {
     Router::new()
         .route(
             "/readyz",
@@ -195,7 +189,7 @@ pub fn router(health: Health) -> Router {
         .with_state(health)
 }
 
-/// Serves until `stop`, then lets requests in flight finish for two seconds at most.
+/// Serves until `stop`, then lets requests in flight end for two seconds at most.
 ///
 /// # Errors
 /// When the listener cannot be used.

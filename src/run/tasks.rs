@@ -87,7 +87,7 @@ impl Start<'_> {
         Pulse {
             api: Api::namespaced(self.client.clone(), &self.cluster.own_namespace),
             name: self.cluster.lease_name.clone(),
-            timeout: self.cluster.request_timeout,
+            timeout: self.cluster.connection.request_timeout,
         }
     }
 
@@ -193,7 +193,7 @@ pub(super) fn equipped(
     if settings.cluster.kinds.find(JOB.group, JOB.kind).is_some() {
         let (namespace, wait) = (
             &settings.cluster.own_namespace,
-            settings.cluster.request_timeout,
+            settings.cluster.connection.request_timeout,
         );
         controller = controller.with_kept(kept::Store::new(client.clone(), namespace, wait));
     }

@@ -1,13 +1,19 @@
 //! What holds where a workload says nothing, and what annotations are called. The names that Reloader has for a flag
 //! work as well.
 
-use clap::{ArgAction, Args, ValueEnum, builder::BoolishValueParser};
-
+use clap::{ArgAction, Args, builder::BoolishValueParser};
 use kube::core::Selector;
 
-use crate::config::{
-    selector::parse_selector,
-    values::{parse_annotation, parse_namespace},
+use crate::{
+    config::{
+        choice::one_of,
+        selector::parse_selector,
+        values::{parse_annotation, parse_namespace},
+    },
+    model::{
+        SourceKind,
+        policy::{OnDelete, OnRecreate},
+    },
 };
 
 #[derive(Debug, Args)]
@@ -22,18 +28,20 @@ pub(in crate::config) struct ConventionArgs {
         long,
         value_name = "CHOICE",
         env = "REROLL_ON_RECREATE",
-        default_value = "restart"
+        default_value = "restart",
+        value_parser = one_of(&RECREATED, recreated)
     )]
-    pub(in crate::config) on_recreate: RecreateChoice,
+    pub(in crate::config) on_recreate: OnRecreate,
 
     /// What a Secret or ConfigMap does that was deleted, unless a workload says otherwise
     #[arg(
         long,
         value_name = "CHOICE",
         env = "REROLL_ON_DELETE",
-        default_value = "wait"
+        default_value = "wait",
+        value_parser = one_of(&DELETED, deleted)
     )]
-    pub(in crate::config) on_delete: DeleteChoice,
+    pub(in crate::config) on_delete: OnDelete,
 
     /// Namespaces that are left alone, separated by commas: nothing of them is even read
     #[arg(
@@ -67,9 +75,10 @@ pub(in crate::config) struct ConventionArgs {
         value_name = "KIND",
         env = "REROLL_IGNORE_RESOURCES",
         value_delimiter = ',',
-        ignore_case = true
+        ignore_case = true,
+        value_parser = one_of(&SOURCES, resource)
     )]
-    pub(in crate::config) ignore_resources: Vec<Resource>,
+    pub(in crate::config) ignore_resources: Vec<SourceKind>,
 
     /// The annotation to use for reloader.stakater.com/auto
     #[arg(long, value_name = "KEY", env = "REROLL_AUTO_ANNOTATION", value_parser = parse_annotation)]
@@ -109,30 +118,87 @@ pub(in crate::config) struct ConventionArgs {
 }
 
 /// `--on-recreate`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(in crate::config) enum RecreateChoice {
-    /// It is a change: workloads are restarted.
-    Restart,
-    /// Only other data is a change.
-    Content,
-}
+const RECREATED: [(OnRecreate, &str); 2] = [
+    (
+        OnRecreate::Restart,
+        "It is a change: workloads are restarted",
+    ),
+    (OnRecreate::Content, "Only other data is a change"),
+];
 
 /// `--on-delete`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(in crate::config) enum DeleteChoice {
-    /// Nothing happens until it is back.
-    Wait,
-    /// Workloads are restarted once, without it.
-    Restart,
-}
+const DELETED: [(OnDelete, &str); 2] = [
+    (OnDelete::Wait, "Nothing happens until it is back"),
+    (
+        OnDelete::Restart,
+        "Workloads are restarted once, without it",
+    ),
+];
 
 /// `--ignore-resources`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(in crate::config) enum Resource {
-    /// Secrets
-    Secrets,
-    /// `ConfigMap`s
-    Configmaps,
-    /// What the Secrets Store CSI driver provides
-    Secretproviderclasses,
+const SOURCES: [(SourceKind, &str); 3] = [
+    (SourceKind::Secret, "Secrets"),
+    (SourceKind::ConfigMap, "`ConfigMap`s"),
+    (
+        SourceKind::SecretProviderClass,
+        "What the Secrets Store CSI driver provides",
+    ),
+];
+
+/// Returns the word that the annotation has, too.
+fn recreated(choice: OnRecreate) -> &'static str {
+    match choice {
+        OnRecreate::Restart => "restart",
+        OnRecreate::Content => "content",
+    }
+}
+
+/// Returns the word that the annotation has, too.
+fn deleted(choice: OnDelete) -> &'static str {
+    match choice {
+        OnDelete::Wait => "wait",
+        OnDelete::Restart => "restart",
+    }
+}
+
+/// Returns the kind's name in paths.
+fn resource(kind: SourceKind) -> &'static str {
+    match kind {
+        SourceKind::Secret => "secrets",
+        SourceKind::ConfigMap => "configmaps",
+        SourceKind::SecretProviderClass => "secretproviderclasses",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        annotation::{ON_DELETE, ON_RECREATE},
+        policy::{Defaults, Policy},
+    };
+
+    fn policy(annotation: &str, word: &str) -> Policy {
+        let asks = [(annotation.to_owned(), word.to_owned())];
+        let asks = asks.into_iter().collect();
+        let (policy, complaints) = Policy::read(&asks, Defaults::default());
+        assert!(complaints.is_empty(), "{complaints:?}");
+        policy
+    }
+
+    #[test]
+    fn flags_and_annotations_have_the_same_words() {
+        for (choice, _) in RECREATED {
+            assert_eq!(policy(ON_RECREATE, recreated(choice)).on_recreate, choice);
+        }
+        for (choice, _) in DELETED {
+            assert_eq!(policy(ON_DELETE, deleted(choice)).on_delete, choice);
+        }
+    }
+
+    #[test]
+    fn every_kind_of_source_can_be_ignored() {
+        let listed = SOURCES.map(|(kind, _)| kind);
+        assert!(SourceKind::ALL.iter().all(|kind| listed.contains(kind)));
+    }
 }

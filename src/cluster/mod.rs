@@ -1,0 +1,3 @@
+//! The door to the API server.
+
+pub mod connection;
