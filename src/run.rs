@@ -133,18 +133,11 @@ pub async fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Resu
     if failed.is_none() {
         tokio::time::sleep(settings.ops.drain_delay).await;
     }
-    parts
-        .unregister(settings.cluster.connection.request_timeout)
-        .await;
+    let wait = settings.cluster.connection.request_timeout;
+    parts.unregister(wait).await;
     stop.all.cancel();
     let end = async { while tasks.join_next().await.is_some() {} };
-    if timeout(
-        settings.cluster.connection.request_timeout + Limits::default().drain,
-        end,
-    )
-    .await
-    .is_err()
-    {
+    if timeout(wait + Limits::default().drain, end).await.is_err() {
         tracing::warn!("tasks did not end in time");
     }
     match failed {
@@ -188,10 +181,8 @@ impl Parts {
         tasks: &mut Tasks,
         stop: &Stop,
     ) -> anyhow::Result<(Self, Listed)> {
-        let (cluster, wait) = (
-            &settings.cluster,
-            settings.cluster.connection.request_timeout,
-        );
+        let cluster = &settings.cluster;
+        let wait = cluster.connection.request_timeout;
         let metrics = Arc::new(Metrics::new());
         let health = Health {
             readiness: Readiness::new(),
@@ -331,11 +322,8 @@ fn spawn_events(
     stop: &CancellationToken,
 ) -> EventSink {
     let (sink, publisher) = events::channel(&cluster.instance, Arc::clone(metrics));
-    let publish = publisher.run(
-        client.clone(),
-        cluster.connection.request_timeout,
-        stop.clone(),
-    );
+    let wait = cluster.connection.request_timeout;
+    let publish = publisher.run(client.clone(), wait, stop.clone());
     tasks.spawn(async move {
         publish.await;
         ("event publisher", Ok(()))

@@ -128,7 +128,8 @@ impl TryFrom<ConventionArgs> for Conventions {
         let vocabulary = given.fold(Vocabulary::default(), |all, (meant, name)| {
             all.with(meant, name)
         });
-        let named = |name: &String| !name.is_empty();
+        let ignored_namespaces = args.ignore_namespaces.into_iter();
+        let ignored_namespaces = ignored_namespaces.filter(|name| !name.is_empty());
         Ok(Self {
             vocabulary,
             all: args.auto_all,
@@ -141,7 +142,7 @@ impl TryFrom<ConventionArgs> for Conventions {
             sources: selective(args.source_selector),
             on_recreate: args.on_recreate,
             on_delete: args.on_delete,
-            ignored_namespaces: args.ignore_namespaces.into_iter().filter(named).collect(),
+            ignored_namespaces: ignored_namespaces.collect(),
         })
     }
 }

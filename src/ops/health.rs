@@ -40,8 +40,8 @@ pub struct Readiness(Arc<Mutex<ReadinessState>>);
 #[derive(Debug, Default)]
 struct ReadinessState {
     draining: bool,
-    /// Each part's name, and why it is not ready.
-    parts: BTreeMap<&'static str, Option<&'static str>>,
+    /// The name of each part, and whether it is ready.
+    parts: BTreeMap<&'static str, bool>,
 }
 
 /// What one part says of its readiness, see [`Readiness::part`].
@@ -71,7 +71,7 @@ impl Readiness {
 
     /// Registers a part, by a name for people; it is not ready until it says so. One name is one part.
     pub fn part(&self, name: &'static str) -> ReadyPart {
-        self.0.lock().parts.insert(name, Some("starting"));
+        self.0.lock().parts.insert(name, false);
         let readiness = self.clone();
         ReadyPart { name, readiness }
     }
@@ -87,9 +87,9 @@ impl Readiness {
         if state.draining {
             return vec!["shutting down".to_owned()];
         }
-        let parts = state.parts.iter();
-        parts
-            .filter_map(|(name, why)| Some(format!("{name}: {}", (*why)?)))
+        let missing = state.parts.iter().filter(|(_, ready)| !**ready);
+        missing
+            .map(|(name, _)| format!("{name}: starting"))
             .collect()
     }
 
@@ -102,16 +102,7 @@ impl Readiness {
 impl ReadyPart {
     /// Says that the part can do its work.
     pub fn ready(&self) {
-        self.set(None);
-    }
-
-    /// Says that the part cannot do its work; `why` is for people.
-    pub fn not_ready(&self, why: &'static str) {
-        self.set(Some(why));
-    }
-
-    fn set(&self, why: Option<&'static str>) {
-        self.readiness.0.lock().parts.insert(self.name, why);
+        self.readiness.0.lock().parts.insert(self.name, true);
     }
 }
 
@@ -270,25 +261,23 @@ mod tests {
     async fn readiness_names_who_is_missing() {
         let health = health();
         let secrets = health.readiness.part("watch secrets");
-        let lease = health.readiness.part("digest key");
-        lease.not_ready("another replica makes it");
-        let expected = "digest key: another replica makes it\nwatch secrets: starting\n";
+        let digest_key = health.readiness.part("digest key");
+        let expected = "digest key: starting\nwatch secrets: starting\n";
         assert_eq!(
             status_and_body(&health, "/readyz").await,
             (503, expected.to_owned())
         );
 
+        digest_key.ready();
+        assert_eq!(
+            status_and_body(&health, "/readyz").await,
+            (503, "watch secrets: starting\n".to_owned())
+        );
+
         secrets.ready();
-        lease.ready();
         assert_eq!(
             status_and_body(&health, "/readyz").await,
             (200, "ok\n".to_owned())
-        );
-
-        secrets.not_ready("watch lost");
-        assert_eq!(
-            status_and_body(&health, "/readyz").await,
-            (503, "watch secrets: watch lost\n".to_owned())
         );
     }
 

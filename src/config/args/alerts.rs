@@ -272,3 +272,6 @@ impl fmt::Debug for Unshown {
         f.write_str("(not shown)")
     }
 }
+
+#[cfg(test)]
+mod tests;
