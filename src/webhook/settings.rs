@@ -28,7 +28,7 @@ pub struct WebhookSettings {
 /// Where the certificate comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateSource {
-    /// Two PEM files, which somebody else renews.
+    /// Two PEM files, which cert-manager or an administrator renews.
     Files {
         /// The certificate chain, leaf first.
         cert: PathBuf,

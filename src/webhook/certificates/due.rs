@@ -177,7 +177,7 @@ mod tests {
         let aging = facts(0, 5900);
         assert_eq!(now(&aging, 6000), None);
         assert_eq!(now(&aging, 6001), Some(Step::AddAuthority));
-        // The new one is trusted beside the old one, and signs when everybody has seen that.
+        // The new one is trusted beside the old one, and signs when API servers have seen that.
         let mut added = Facts {
             others: 1,
             ..facts(6001, 5900)
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(now(&added, 6001 + GRACE), None);
         assert_eq!(now(&added, 6800 - GRACE), None);
         assert_eq!(now(&added, 6800 - GRACE + 1), unplanned, "it would expire");
-        // The old one goes when everybody serves the new leaf.
+        // The old one goes when every replica serves the new leaf.
         let signed = Facts {
             others: 1,
             ..facts(6001, 6100)
@@ -238,7 +238,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever looks often enough always serves what is trusted, by an authority that everybody has known for a
+        /// A leader that looks often enough always serves what is trusted, by an authority that API servers have known for a
         /// grace period, and keeps trusting what was served a moment ago.
         #[test]
         fn whoever_looks_in_time_is_never_without(pauses in proptest::collection::vec(1..200i64, 400)) {
