@@ -116,16 +116,11 @@ pub async fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Resu
     if failed.is_none() {
         tokio::time::sleep(settings.ops.drain_delay).await;
     }
-    parts.unregister(settings.cluster.request_timeout).await;
+    let wait = settings.cluster.connection.request_timeout;
+    parts.unregister(wait).await;
     stop.all.cancel();
     let end = async { while tasks.join_next().await.is_some() {} };
-    if timeout(
-        settings.cluster.request_timeout + Limits::default().drain,
-        end,
-    )
-    .await
-    .is_err()
-    {
+    if timeout(wait + Limits::default().drain, end).await.is_err() {
         tracing::warn!("tasks did not end in time");
     }
     match failed {
@@ -170,7 +165,8 @@ impl Parts {
         tasks: &mut Tasks,
         stop: &Stop,
     ) -> anyhow::Result<(Self, Listed)> {
-        let (own, wait) = (&settings.cluster, settings.cluster.request_timeout);
+        let own = &settings.cluster;
+        let wait = own.connection.request_timeout;
         let metrics = Arc::new(Metrics::new());
         let health = Health {
             readiness: Readiness::new(),
@@ -183,7 +179,7 @@ impl Parts {
         let reconciled = health.readiness.part("start-up reconciliation");
         serve_health(settings.ops.http_listen, &health, tasks, &stop.all).await?;
 
-        let config = own.client_config().await?;
+        let config = own.connection.client_config().await?;
         let api_server = config.cluster_url.clone();
         check_api_server(settings.webhook.as_ref(), &api_server)?;
         let liveness = Liveness::default();

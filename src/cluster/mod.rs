@@ -5,6 +5,7 @@
 //! what revisions tell.
 
 pub mod adoptable;
+pub mod connection;
 pub mod discovery;
 pub mod failure;
 pub mod history;

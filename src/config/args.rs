@@ -1,22 +1,25 @@
 //! What a person types: the command line and the environment variables.
+//!
+//! The doc comments of flags are what `--help` prints.
 
-mod conventions;
-mod webhook;
+pub(super) mod alerts;
+pub(super) mod conventions;
+pub(super) mod webhook;
 
-pub(super) use self::conventions::{ConventionArgs, DeleteChoice, RecreateChoice};
-pub(super) use self::webhook::WebhookArgs;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
-use super::alerts::AlertArgs;
-use super::kinds::{KindSpec, parse_workload_kind};
-use super::values::{
-    parse_duration, parse_log_filter, parse_namespace, parse_object_name, parse_one_namespace,
-    parse_positive_duration, parse_rate,
+use self::{alerts::AlertArgs, conventions::ConventionArgs, webhook::WebhookArgs};
+use super::{
+    choice::one_of,
+    kinds::{KindSpec, parse_optional_kind, parse_workload_kind},
+    values::{
+        parse_duration, parse_log_filter, parse_namespace, parse_object_name, parse_one_namespace,
+        parse_positive_duration, parse_rate,
+    },
 };
+use crate::{model::Kind, ops::logging::LogFormat};
 
 /// Rolls Kubernetes workloads when a Secret or ConfigMap they use changes or is recreated: once, and only then.
 #[derive(Debug, Parser)]
@@ -86,9 +89,9 @@ pub(super) struct ClusterArgs {
         env = "REROLL_OPTIONAL_KINDS",
         default_value = "rollouts,deploymentconfigs",
         value_delimiter = ',',
-        value_parser = OptionalKind::parse
+        value_parser = parse_optional_kind
     )]
-    pub(super) optional_kinds: Vec<Option<OptionalKind>>,
+    pub(super) optional_kinds: Vec<Option<Kind>>,
 
     /// Another kind with a pod template: GROUP/VERSION/KIND[=PLURAL][:POINTER]; repeatable
     #[allow(
@@ -266,7 +269,8 @@ pub(super) struct OpsArgs {
         long,
         value_name = "FORMAT",
         env = "REROLL_LOG_FORMAT",
-        default_value = "auto"
+        default_value = "auto",
+        value_parser = one_of(&LOG_FORMATS, LogFormat::as_str)
     )]
     pub(super) log_format: LogFormat,
 
@@ -279,42 +283,9 @@ pub(super) struct OpsArgs {
     pub(super) drain_delay: Duration,
 }
 
-/// A kind that reroll knows, and not every cluster has or not everybody wants restarted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OptionalKind {
-    /// Argo Rollouts.
-    Rollouts,
-    /// `OpenShift`'s.
-    DeploymentConfigs,
-    /// Those with `reroll.dev/on-change: run-now`.
-    CronJobs,
-    /// Those with `reroll.dev/on-change: recreate`.
-    Jobs,
-}
-
-impl OptionalKind {
-    /// The empty string passes, as no kind.
-    fn parse(value: &str) -> Result<Option<Self>, &'static str> {
-        match value.trim() {
-            "" => Ok(None),
-            "rollouts" => Ok(Some(Self::Rollouts)),
-            "deploymentconfigs" => Ok(Some(Self::DeploymentConfigs)),
-            "cronjobs" => Ok(Some(Self::CronJobs)),
-            "jobs" => Ok(Some(Self::Jobs)),
-            _ => Err(
-                "expected rollouts, deploymentconfigs, cronjobs or jobs; --workload-kind is for all other kinds",
-            ),
-        }
-    }
-}
-
-/// The form of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// `human` on a terminal, else `json`
-    Auto,
-    /// One line for a person
-    Human,
-    /// One JSON object per line
-    Json,
-}
+/// `--log-format`
+const LOG_FORMATS: [(LogFormat, &str); 3] = [
+    (LogFormat::Auto, "`human` on a terminal, else `json`"),
+    (LogFormat::Human, "One line for a person"),
+    (LogFormat::Json, "One JSON object per line"),
+];

@@ -18,13 +18,14 @@ use super::{
 };
 use crate::{
     cluster::Cluster,
-    config::{ClusterSettings, KeptSettings, LocalRegistration, WebhookSettings},
+    config::ClusterSettings,
     ops::health,
     webhook::{
-        certificates::{Around, KeptCertificates},
+        certificates::{Hooks, KeptCertificates, KeptSettings},
         registration::{Registration, is_loopback},
         routes::{Admission, router},
-        server::{self, BodyLimits, BodyReader, ConnectionStats, Ending, Limits},
+        server::{self, BodyLimits, BodyReader, Ending, Limits},
+        settings::{CertificateSource, LocalRegistration, WebhookSettings},
         tls::{self, CertificateFiles, CertificateResolver, SelfMade},
     },
 };
@@ -55,10 +56,6 @@ impl Parts {
             None => None,
         };
         let tls = tls::server_config(resolver, webhook.tls_min_version, clients)?;
-        let stats = Arc::new(ConnectionStats::default());
-        let failures = Arc::clone(&stats);
-        self.metrics
-            .view_handshake_failures(move || failures.counts().handshake_failed);
         let bodies = BodyReader::new(BodyLimits {
             largest: webhook.max_body,
             ..BodyLimits::default()
@@ -74,13 +71,13 @@ impl Parts {
             // Connections of the controller's client would be the controller's thread's.
             let admission = Admission {
                 state: shared,
-                metrics,
+                metrics: Arc::clone(&metrics),
                 cluster: Cluster::new(Client::try_from(config)?, get_budget),
                 get_budget,
                 bodies,
             };
             let (router, limits) = (router(admission), Limits::default());
-            Ok(server::serve(listener, tls, router, limits, stats, ending).await?)
+            Ok(server::serve(listener, tls, router, limits, metrics, ending).await?)
         };
         tasks.spawn(async {
             (
@@ -88,11 +85,11 @@ impl Parts {
                 on_own_thread("webhook", listener, serve).await,
             )
         });
-        let Some(local) = &webhook.local else {
+        let Some((local, authority)) = webhook.local().zip(authority) else {
             return Ok(None);
         };
         let part = self.readiness.part("webhook registration");
-        let registration = self.registration(local, cluster, authority, address.port())?;
+        let registration = self.registration(local, cluster, authority, address.port());
         Ok(Some((registration, part)))
     }
 
@@ -104,21 +101,16 @@ impl Parts {
         tasks: &mut Tasks,
         stop: &CancellationToken,
     ) -> anyhow::Result<(Arc<CertificateResolver>, Option<String>)> {
-        let now = (self.state.setup.clock)();
-        if let Some(kept) = &webhook.kept {
-            let resolver = self.kept(kept, cluster, webhook, tasks, stop).await;
-            return Ok((resolver, None));
-        }
-        match (&webhook.certificate, &webhook.local) {
-            (Some(files), _) => {
-                let files = CertificateFiles::load(&files.cert, &files.key, now).await?;
-                let (resolver, stats, clock) = (
-                    files.resolver(),
-                    files.stats(),
-                    Arc::clone(&self.state.setup.clock),
-                );
-                self.metrics
-                    .view_certificate_reload_failures(move || stats.rejected());
+        let now = self.state.time();
+        match &webhook.certificate {
+            CertificateSource::Kept(kept) => {
+                let resolver = self.kept(kept, cluster, webhook, tasks, stop).await;
+                Ok((resolver, None))
+            }
+            CertificateSource::Files { cert, key } => {
+                let metrics = Arc::clone(&self.metrics);
+                let files = CertificateFiles::load(cert, key, metrics, now).await?;
+                let (resolver, clock) = (files.resolver(), Arc::clone(&self.state.setup.clock));
                 let follow = files.follow(webhook.tls_poll_interval, move || clock(), stop.clone());
                 tasks.spawn(async move {
                     follow.await;
@@ -126,12 +118,11 @@ impl Parts {
                 });
                 Ok((resolver, None))
             }
-            (None, Some(local)) => {
+            CertificateSource::MadeFor(local) => {
                 let made = SelfMade::for_host(local.url.host().unwrap_or("127.0.0.1"), now)?;
                 let resolver = CertificateResolver::new(made.certificate);
                 Ok((Arc::new(resolver), Some(made.ca_pem)))
             }
-            (None, None) => bail!("the webhook has no certificate: give --tls-cert and --tls-key"),
         }
     }
 
@@ -148,7 +139,7 @@ impl Parts {
             &self.cluster.client(),
             &cluster.own_namespace,
             settings.clone(),
-            Around {
+            Hooks {
                 leads: Arc::new(move || leadership.leads()),
                 clock: Arc::clone(&self.state.setup.clock),
                 repaired: Arc::new(move |why| metrics.certificate_repaired(why)),
@@ -169,27 +160,25 @@ impl Parts {
         &self,
         local: &LocalRegistration,
         cluster: &ClusterSettings,
-        authority: Option<String>,
+        authority: String,
         port: u16,
-    ) -> anyhow::Result<Registration> {
+    ) -> Registration {
         let host = local.url.host().unwrap_or("127.0.0.1");
         let port = local
             .url
             .port_u16()
             .filter(|port| *port != 0)
             .unwrap_or(port);
-        Ok(Registration {
+        Registration {
             name: local.name.clone(),
             url: format!("https://{host}:{port}"),
-            authority: authority.context(
-                "--webhook-url makes its own certificate: leave --tls-cert and --tls-key out",
-            )?,
+            authority,
             namespaces: cluster.namespaces.clone(),
             own_namespace: cluster.own_namespace.clone(),
             own_user: self.state.setup.own_user.clone(),
             kinds: self.state.setup.kinds.clone(),
             conventions: Arc::clone(&self.state.setup.conventions),
-        })
+        }
     }
 
     /// Tells the API server of the webhook, unless reroll is to stop.
@@ -280,7 +269,7 @@ pub(super) fn check_api_server(
     webhook: Option<&WebhookSettings>,
     api_server: &Uri,
 ) -> anyhow::Result<()> {
-    let local = webhook.and_then(|webhook| webhook.local.as_ref());
+    let local = webhook.and_then(WebhookSettings::local);
     if local.is_some_and(|local| !local.allow_remote_api_server) && !is_loopback(api_server) {
         bail!(
             "--webhook-url would register a webhook on this machine with the API server {api_server}, which is not on \

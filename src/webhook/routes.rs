@@ -1,8 +1,8 @@
 //! The two paths that the API server calls.
 //!
-//! A handler reads a bounded body, answers from memory (and, for a workload whose template changes, from a few reads
-//! within a budget) and never fails the user's request: what it does not understand it allows. Only what is no
-//! review at all, and could not be answered as one, is refused, which the API server takes for a failed call.
+//! A handler reads a bounded body, and answers from memory. For a workload whose template changes, it also reads a few
+//! sources, within a budget. It never fails the user's request: it allows what it does not understand. It refuses only what
+//! is no review at all and could not be answered as one, which the API server takes for a failed call.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -40,9 +40,9 @@ use crate::{
     state::State,
 };
 
-/// Path of the validating webhook for Secrets and ConfigMaps.
+/// The path of the validating webhook for Secrets and ConfigMaps.
 pub const SOURCES_PATH: &str = "/admit/sources";
-/// Path of the mutating webhook for workloads.
+/// The path of the mutating webhook for workloads.
 pub const WORKLOADS_PATH: &str = "/admit/workloads";
 
 /// What the handlers need.
@@ -56,11 +56,11 @@ pub struct Admission {
     pub cluster: Cluster,
     /// How long those reads may take together.
     pub get_budget: Duration,
-    /// Reads bodies, a bounded number of bytes at once.
+    /// Reads bodies, of a bounded number of bytes at once.
     pub bodies: BodyReader,
 }
 
-/// The webhook's routes.
+/// Returns the webhook's routes.
 pub fn router(admission: Admission) -> Router {
     Router::new()
         .route(SOURCES_PATH, post(admit_source))
@@ -135,9 +135,10 @@ async fn handle(
             }
         },
     };
+    let took = began.elapsed();
     admission
         .metrics
-        .admission_answered(webhook, operation.as_str(), outcome, began.elapsed());
+        .admission_answered(webhook, operation.as_str(), outcome, took);
     response
 }
 
@@ -146,8 +147,8 @@ fn allow_unread(uid: String) -> Response {
     Json(Answer::allow(uid, vec![warning])).into_response()
 }
 
-/// A body that was not read has no uid to answer with, unless it shows one at its start: the API server takes this for
-/// a failed call, which `failurePolicy: Ignore` allows.
+/// Answers a request whose body was not read. Its start may show the uid of the review; then it is allowed. Otherwise the
+/// API server takes the answer for a failed call, and `failurePolicy: Ignore` allows the request.
 fn refuse_body(error: &BodyError) -> (Response, Operation, &'static str) {
     tracing::debug!(%error, "a request's body was not read");
     if let BodyError::TooLarge { start, .. } = error
@@ -169,8 +170,8 @@ fn refuse_body(error: &BodyError) -> (Response, Operation, &'static str) {
 }
 
 impl Admission {
-    /// Looks for the pods that a new workload adopts, within the same budget; what does not come is left to the
-    /// controller.
+    /// Looks for the pods that a new workload adopts, within the same budget. Leaves to the controller what does not come in
+    /// time.
     async fn find_adopted(&self, write: &Write) -> Adoption {
         let Some(adopter) = write.adopter() else {
             return Adoption::None;
@@ -192,7 +193,7 @@ impl Admission {
         Adoption::Unknown
     }
 
-    /// Reads the sources that a write needs, side by side; those that do not come within the budget are left to memory.
+    /// Reads the sources that a write needs, side by side. Leaves to memory those that do not come within the budget.
     async fn read_sources(&self, write: &Write) -> Vec<(SourceName, Option<Version>)> {
         let deadline = Instant::now() + self.get_budget;
         let mut pending: FuturesUnordered<_> = write

@@ -44,8 +44,8 @@ async fn main() -> ExitCode {
 
 async fn start() -> anyhow::Result<()> {
     let Command::Run(args) = Cli::parse().command;
-    let settings = Settings::new(*args)?;
-    logging::init(&settings.ops)?;
+    let settings = Settings::try_from(*args)?;
+    logging::init(&settings.ops.log)?;
     let mut surroundings = Surroundings::default();
     if let Ok(path) = env::var("UNDER_TEST_CLOCK") {
         surroundings.clock = clock(path);

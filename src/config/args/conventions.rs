@@ -1,19 +1,19 @@
 //! What holds where a workload says nothing, and what annotations are called. The names that Reloader has for a flag
 //! work as well.
 
-use clap::{
-    ArgAction, Args, ValueEnum,
-    builder::{BoolishValueParser, PossibleValue},
-};
-
+use clap::{ArgAction, Args, builder::BoolishValueParser};
 use kube::core::Selector;
 
 use crate::{
     config::{
+        choice::one_of,
         selector::parse_selector,
         values::{parse_annotation, parse_namespace},
     },
-    model::SourceKind,
+    model::{
+        SourceKind,
+        policy::{OnDelete, OnRecreate},
+    },
 };
 
 #[derive(Debug, Args)]
@@ -30,9 +30,10 @@ pub(in crate::config) struct ConventionArgs {
         long,
         value_name = "CHOICE",
         env = "REROLL_ON_RECREATE",
-        default_value = "restart"
+        default_value = "restart",
+        value_parser = one_of(&RECREATED, recreated)
     )]
-    pub(in crate::config) on_recreate: RecreateChoice,
+    pub(in crate::config) on_recreate: OnRecreate,
 
     /// Whether deleting a Secret or ConfigMap restarts its workloads
     ///
@@ -41,9 +42,10 @@ pub(in crate::config) struct ConventionArgs {
         long,
         value_name = "CHOICE",
         env = "REROLL_ON_DELETE",
-        default_value = "wait"
+        default_value = "wait",
+        value_parser = one_of(&DELETED, deleted)
     )]
-    pub(in crate::config) on_delete: DeleteChoice,
+    pub(in crate::config) on_delete: OnDelete,
 
     /// Namespaces to leave alone, separated by commas; reroll reads nothing in them
     #[arg(
@@ -77,7 +79,8 @@ pub(in crate::config) struct ConventionArgs {
         value_name = "KIND",
         env = "REROLL_IGNORE_RESOURCES",
         value_delimiter = ',',
-        ignore_case = true
+        ignore_case = true,
+        value_parser = one_of(&SOURCES, SourceKind::plural)
     )]
     pub(in crate::config) ignore_resources: Vec<SourceKind>,
 
@@ -119,29 +122,77 @@ pub(in crate::config) struct ConventionArgs {
 }
 
 /// `--on-recreate`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(in crate::config) enum RecreateChoice {
-    /// It does: another uid is a change.
-    Restart,
-    /// It does not: only other data is a change.
-    Content,
-}
+const RECREATED: [(OnRecreate, &str); 2] = [
+    (OnRecreate::Restart, "It does: another uid is a change"),
+    (
+        OnRecreate::Content,
+        "It does not: only other data is a change",
+    ),
+];
 
 /// `--on-delete`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(in crate::config) enum DeleteChoice {
-    /// It does not: nothing happens until the source is back.
-    Wait,
-    /// It does, once: the new pods start without the source.
-    Restart,
+const DELETED: [(OnDelete, &str); 2] = [
+    (
+        OnDelete::Wait,
+        "It does not: nothing happens until the source is back",
+    ),
+    (
+        OnDelete::Restart,
+        "It does, once: the new pods start without the source",
+    ),
+];
+
+/// `--ignore-resources`
+const SOURCES: [(SourceKind, &str); SourceKind::ALL.len()] = {
+    let mut rows = [(SourceKind::Secret, ""); SourceKind::ALL.len()];
+    let mut row = 0;
+    while row < rows.len() {
+        let kind = SourceKind::ALL[row];
+        rows[row] = (kind, kind.help());
+        row += 1;
+    }
+    rows
+};
+
+/// Returns the word that the annotation has, too.
+fn recreated(choice: OnRecreate) -> &'static str {
+    match choice {
+        OnRecreate::Restart => "restart",
+        OnRecreate::Content => "content",
+    }
 }
 
-impl ValueEnum for SourceKind {
-    fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
+/// Returns the word that the annotation has, too.
+fn deleted(choice: OnDelete) -> &'static str {
+    match choice {
+        OnDelete::Wait => "wait",
+        OnDelete::Restart => "restart",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        annotation::{ON_DELETE, ON_RECREATE},
+        policy::{Defaults, Policy},
+    };
+
+    fn policy(annotation: &str, word: &str) -> Policy {
+        let asks = [(annotation.to_owned(), word.to_owned())];
+        let asks = asks.into_iter().collect();
+        let (policy, complaints) = Policy::read(&asks, Defaults::default());
+        assert!(complaints.is_empty(), "{complaints:?}");
+        policy
     }
 
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.plural()).help(self.help()))
+    #[test]
+    fn flags_and_annotations_have_the_same_words() {
+        for (choice, _) in RECREATED {
+            assert_eq!(policy(ON_RECREATE, recreated(choice)).on_recreate, choice);
+        }
+        for (choice, _) in DELETED {
+            assert_eq!(policy(ON_DELETE, deleted(choice)).on_delete, choice);
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::model::{
 };
 
 impl Write {
-    /// What a new workload carries.
+    /// Returns the annotations that a new workload carries.
     pub(super) fn created<'a>(
         &self,
         index: &Index,
@@ -22,7 +22,7 @@ impl Write {
     ) -> Own {
         let present = self.new.own.observed.as_ref();
         let present = present.map(|text| Observed::read(text, index.key()));
-        // A copy of another's manifest: its pods were never restarted.
+        // It may be a copy of another workload's manifest. Its own pods were never restarted.
         let own = Own {
             last_restart: None,
             restarted_at: None,

@@ -1,4 +1,7 @@
 //! What a person types about alerts, and what Reloader's users have set already.
+//!
+//! The URL of a webhook is a secret, and so is a proxy's password. clap prints a value that it refuses, so it does not
+//! parse these. Neither shows in the help, in `Debug` or in an error.
 
 use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
@@ -6,10 +9,13 @@ use axum::http::Uri;
 use clap::Args;
 use hyper_util::client::proxy::matcher::Matcher;
 
-use super::{AlertKind, AlertSettings, AlertSinkKind, AlertTarget, AlertUrlError};
-use crate::config::{
-    ConfigError,
-    values::{parse_duration, parse_positive_duration},
+use crate::{
+    config::{
+        choice::one_of,
+        error::ConfigError,
+        values::{parse_duration, parse_positive_duration},
+    },
+    ops::alerts::settings::{AlertKind, AlertSettings, AlertSinkKind, AlertTarget, AlertUrlError},
 };
 
 #[derive(Debug, Args)]
@@ -29,7 +35,12 @@ pub(in crate::config) struct AlertArgs {
     alert_url_file: Option<PathBuf>,
 
     /// The message format that the webhook takes
-    #[arg(long, value_name = "SINK", env = "REROLL_ALERT_SINK")]
+    #[arg(
+        long,
+        value_name = "SINK",
+        env = "REROLL_ALERT_SINK",
+        value_parser = one_of(&SINKS, AlertSinkKind::as_str)
+    )]
     alert_sink: Option<AlertSinkKind>,
 
     /// What to post, separated by commas
@@ -38,7 +49,8 @@ pub(in crate::config) struct AlertArgs {
         value_name = "KINDS",
         env = "REROLL_ALERT_ON",
         default_value = "restarted,failing",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = one_of(&KINDS, AlertKind::as_str)
     )]
     alert_on: Vec<AlertKind>,
 
@@ -83,6 +95,27 @@ pub(in crate::config) struct AlertArgs {
     reloader: ReloaderAlertArgs,
 }
 
+/// `--alert-sink`
+const SINKS: [(AlertSinkKind, &str); 5] = [
+    (
+        AlertSinkKind::Slack,
+        "An incoming webhook of Slack, or of what understands those",
+    ),
+    (
+        AlertSinkKind::Teams,
+        "A webhook of Microsoft Teams' Workflows",
+    ),
+    (AlertSinkKind::Gchat, "A webhook of a Google Chat space"),
+    (AlertSinkKind::Json, "reroll's own JSON"),
+    (AlertSinkKind::Text, "Plain text"),
+];
+
+/// `--alert-on`
+const KINDS: [(AlertKind, &str); 2] = [
+    (AlertKind::Restarted, "A workload was restarted"),
+    (AlertKind::Failing, "A restart keeps failing"),
+];
+
 /// The variables that Reloader's users have set. They count where `ALERT_ON_RELOAD` is `true`, and reroll's own win.
 #[derive(Debug, Args)]
 #[expect(
@@ -102,16 +135,16 @@ struct ReloaderAlertArgs {
     reloader_alert_webhook_proxy: Option<Unshown>,
 }
 
-/// A value that nobody prints.
+/// A value that is never printed.
 #[derive(Clone)]
 struct Unshown(String);
 
-/// A setting of alerts that cannot be read.
+/// Returns the error about a setting of alerts.
 fn refuse<T>(flag: &'static str, problem: &'static str) -> Result<T, ConfigError> {
     Err(ConfigError::Alerts { flag, problem })
 }
 
-/// What is given: a variable that is set to nothing is not.
+/// Returns what is given. A variable that is set to nothing is not.
 fn given(value: Option<&Unshown>) -> Option<&str> {
     value
         .map(|Unshown(text)| text.trim())
@@ -125,7 +158,7 @@ fn path(value: Option<&PathBuf>) -> Option<PathBuf> {
 // === impl AlertArgs ===
 
 impl AlertArgs {
-    /// The settings; `None` where no alerts are wanted.
+    /// Returns the settings; `None` where the user wants no alerts.
     pub(in crate::config) fn settings(&self) -> Result<Option<AlertSettings>, ConfigError> {
         let fallback = self.reloader.wanted();
         let Some(target) = self.target(fallback)? else {
@@ -213,7 +246,7 @@ impl ReloaderAlertArgs {
             .then_some(self)
     }
 
-    /// What is not known was plain text there.
+    /// Returns the form of messages. Reloader sends plain text to a sink that it does not know.
     fn sink(&self) -> AlertSinkKind {
         match self.reloader_alert_sink.as_deref().map(str::trim) {
             Some("slack") => AlertSinkKind::Slack,
@@ -239,3 +272,6 @@ impl fmt::Debug for Unshown {
         f.write_str("(not shown)")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,6 @@
 use clap::Parser;
 
 use super::*;
-use crate::config::ConfigError;
 
 const URL: &str = "https://hooks.example/services/T0/B0/hush";
 

@@ -1,30 +1,24 @@
-//! Alerts: the flags, and the settings that they come to.
+//! What people ask of alerts.
 //!
-//! A webhook's URL is a secret: whoever knows it can post. So is a proxy's password. Neither is parsed by clap, which
-//! prints a value that it refuses, and neither shows in the help, in `Debug` or in an error.
-
-mod args;
+//! A webhook's URL is a secret: whoever knows it can post. `Debug` and errors show its scheme and host only.
 
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use axum::http::Uri;
-use clap::ValueEnum;
 use hyper_util::client::proxy::matcher::Matcher;
 
-pub(super) use args::AlertArgs;
-
-/// What is told to people outside of the cluster, and how.
+/// What to tell people outside of the cluster, and how.
 #[derive(Clone, Debug)]
 pub struct AlertSettings {
-    /// Whose form of message.
+    /// The form of messages.
     pub sink: AlertSinkKind,
-    /// Where to.
+    /// Where to post them.
     pub target: AlertTarget,
-    /// What about.
+    /// What to tell.
     pub on: Vec<AlertKind>,
-    /// Put before every message; may be empty.
+    /// A text before every message; may be empty.
     pub prefix: String,
-    /// What comes within this time is one message; zero: each alert is.
+    /// How long alerts are gathered for one message. Zero makes each alert a message.
     pub window: Duration,
     /// The longest that one try may take.
     pub timeout: Duration,
@@ -39,56 +33,57 @@ pub struct AlertSettings {
 pub enum AlertTarget {
     /// This URL.
     Url(AlertUrl),
-    /// What this file holds at the time.
+    /// The URL that this file holds at the time.
     File(PathBuf),
 }
 
-/// The URL of a webhook. Shows its scheme and host only: the rest lets everybody post.
+/// The URL of a webhook. `Debug` shows its scheme and host only, because whoever knows the rest can post.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AlertUrl(Uri);
 
-/// Whose form of message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// The form of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AlertSinkKind {
-    /// An incoming webhook of Slack, or of what understands those
+    /// An incoming webhook of Slack, or of a chat that understands those.
     Slack,
-    /// A webhook of Microsoft Teams' Workflows
+    /// A webhook of Microsoft Teams' Workflows.
     Teams,
-    /// A webhook of a Google Chat space
+    /// A webhook of a Google Chat space.
     Gchat,
-    /// reroll's own JSON
+    /// reroll's own JSON.
     Json,
-    /// Plain text
+    /// Plain text.
     Text,
 }
 
 /// What an alert is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AlertKind {
-    /// A workload was restarted
+    /// reroll restarted a workload.
     Restarted,
-    /// A restart keeps failing
+    /// A restart keeps failing.
     Failing,
 }
 
-// === impl AlertUrl ===
-
-/// A text is no URL that alerts could be posted to. Says what is expected, and not what was found.
+/// A text is no URL that alerts could be posted to. Says what is expected, and never what was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", AlertUrlError::FORM)]
 pub struct AlertUrlError;
 
+// === impl AlertUrl ===
+
 impl AlertUrlError {
-    const FORM: &str = "expected a URL such as https://hooks.example/services/…, by http or https, without a user name (what was given is a secret, and not shown)";
+    /// What is expected.
+    pub const FORM: &str = "expected a URL such as https://hooks.example/services/…, by http or https, without a user name (what was given is a secret, and not shown)";
 }
 
 impl AlertUrl {
-    /// The whole of it.
+    /// Returns the whole URL.
     pub fn secret(&self) -> &Uri {
         &self.0
     }
 
-    /// The host, for logs.
+    /// Returns the host, for logs.
     pub fn host(&self) -> &str {
         self.0.host().unwrap_or_default()
     }
@@ -122,5 +117,29 @@ impl fmt::Debug for AlertUrl {
     }
 }
 
-#[cfg(test)]
-mod tests;
+// === impl AlertSinkKind ===
+
+impl AlertSinkKind {
+    /// Returns the word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Slack => "slack",
+            Self::Teams => "teams",
+            Self::Gchat => "gchat",
+            Self::Json => "json",
+            Self::Text => "text",
+        }
+    }
+}
+
+// === impl AlertKind ===
+
+impl AlertKind {
+    /// Returns the word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Restarted => "restarted",
+            Self::Failing => "failing",
+        }
+    }
+}
