@@ -28,6 +28,7 @@ deny: ## check what is depended on: bans, licences, sources
 	  "$$cargo_deny" --offline --locked --workspace check -D warnings bans licenses sources
 
 # Scenarios and options by ARGS, as in: make bench ARGS="reaction burst --repeats 10 --json results.json"
+# Beside another binary of reroll, such as that of before: make bench ARGS="reaction start20k --beside PATH"
 # Plots, and tables, of results that are there: make bench ARGS="--from results.json --plots target/plots"
 bench: tools ## measure it on a real control plane, beside the same writes by a plain client
 	$(CARGO) bench --locked --bench cluster -- $(ARGS)
