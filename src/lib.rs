@@ -64,7 +64,7 @@
 //!    the prompt what will restart, and leaves a provisional claim in [`state`].
 //! 2. The watch of Secrets ([`watch`]) shows the new Secret. It is digested and dropped; [`model::index`] says which
 //!    workloads use it (what the Secrets Store CSI driver provides is put together there from the statuses of pods,
-//!    [`model::provided`]). If no watch shows it soon, it is read ([`judge::claims`]).
+//!    [`model::csi`]). If no watch shows it soon, it is read ([`judge::claims`]).
 //! 3. Each of them is judged ([`judge::Judge::judge`]): *restart: recreated*. An intent is filed ([`judge::intents`]) and
 //!    waits for the quiet period, so that several changes become one restart.
 //! 4. When it is due it is judged again and carried out by one patch ([`restart`]). Deployments, `StatefulSet`s and

@@ -37,7 +37,7 @@ use crate::{
     },
     config::Settings,
     judge::{Judge, live::Live},
-    model::{DigestKey, Index, observed::FORMAT},
+    model::{DigestKey, Index, format::FORMAT},
     ops::{
         health::{self, Health, Liveness as Beats, Readiness},
         metrics::{

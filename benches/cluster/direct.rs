@@ -21,9 +21,10 @@ use kube::{
 use reroll::model::{
     DigestKey, Observed, SourceName,
     annotation::FIELD_MANAGER,
-    observed::{Entries, Entry, FORMAT, Formers, KeyMarks, Mark},
+    digest::Digest,
+    format::FORMAT,
+    observed::{Entries, Entry, Formers, KeyState, KeyStates},
     patch,
-    version::Digest,
     workload::{KINDS, Workload},
 };
 use tokio::{
@@ -58,7 +59,7 @@ impl Direct {
             // As long as any.
             uid: workload.uid.clone(),
             resource_version: workload.resource_version,
-            marks: KeyMarks::from_iter([("*".to_owned(), Mark::Seen(Digest::CHANGED))]),
+            states: KeyStates::from_iter([("*".to_owned(), KeyState::Seen(Digest::CHANGED))]),
         };
         let observed = Observed {
             format: FORMAT,

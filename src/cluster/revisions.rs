@@ -27,9 +27,9 @@ use crate::model::{
     Version, WorkloadKey,
     annotation::RESTARTED_FOR,
     decide::CREATE_WINDOW,
+    digest::DigestKey,
     observed::{Entry, Observed, Reading},
     source::{SourceName, Usage},
-    version::DigestKey,
     workload::{Revisions as RevisionKind, Workload, selector},
 };
 
@@ -193,10 +193,14 @@ impl Past {
         match (known, Entry::of(version, usage)) {
             (
                 Some(Entry::Seen {
-                    uid: a, marks: old, ..
+                    uid: a,
+                    states: old,
+                    ..
                 }),
                 Entry::Seen {
-                    uid: b, marks: new, ..
+                    uid: b,
+                    states: new,
+                    ..
                 },
             ) => *a == b && new.iter().all(|(key, mark)| old.get(key) == Some(mark)),
             _ => false,

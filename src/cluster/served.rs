@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::model::{
     Kind,
-    provided::{GROUP, Part, VERSION},
+    csi::{GROUP, Part, VERSION},
 };
 
 /// A kind that not every cluster has.

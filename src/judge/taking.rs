@@ -6,10 +6,10 @@ use tokio::time::Instant;
 use super::{Judge, Occasion, docket::Docket};
 use crate::model::{
     SourceKey, SourceKind, Version, WorkloadKey,
+    csi::{Part, PodStatus},
     decide::Lookup,
-    index::{Bared, By, Change, Changes, Seen, Tick, Tracked},
-    provided::{Part, PodStatus},
-    workload::{Means, Rollout, Workload},
+    index::{Bared, By, Changes, SourceChange, Tick, Tracked, WorkloadChange},
+    workload::{RestartMeans, Rollout, Workload},
 };
 
 impl Judge {
@@ -51,7 +51,7 @@ impl Judge {
     /// A workload is gone.
     pub fn workload_deleted(&self, key: &WorkloadKey) {
         self.forget(key);
-        if key.kind.means == Means::Recreate {
+        if key.kind.means == RestartMeans::Recreate {
             self.replaceable_gone.notify_one();
         }
     }
@@ -78,7 +78,7 @@ impl Judge {
     }
 
     /// Files what is to be written of a workload, by how it looks now.
-    fn look_after(&self, key: &WorkloadKey, seen: &Seen) {
+    fn look_after(&self, key: &WorkloadKey, seen: &WorkloadChange) {
         let mut docket = self.docket();
         let written = seen.adopted.then(|| self.last_written(key));
         let (bare, mut news) = {
@@ -169,7 +169,7 @@ impl Judge {
         self.judge_all_on(news);
     }
 
-    fn source_changed(&self, key: &SourceKey, change: Change) {
+    fn source_changed(&self, key: &SourceKey, change: SourceChange) {
         if change.older {
             self.history.shown_older();
         }

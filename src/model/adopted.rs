@@ -21,7 +21,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference,
 use kube::core::{DynamicObject, Selector};
 
 pub use self::{
-    judge::{Judged, judge},
+    judge::{Assessment, judge},
     stamp::{Adoption, stamp_adopting},
 };
 use super::{

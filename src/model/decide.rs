@@ -12,10 +12,11 @@
 
 mod cause;
 mod compare;
+mod csi;
 mod decision;
 mod folded;
 mod gains;
-mod provided;
+pub(super) mod rotation;
 mod rules;
 mod view;
 
@@ -26,14 +27,13 @@ pub use self::{
 };
 use self::{
     gains::Gains,
-    rules::{Rule, Step},
+    rules::{Rule, Ruling},
 };
 use super::{
-    fold::Fold,
-    observed::{Entries, Formers, Note, Observed},
-    rotation,
+    digest::DigestKey,
+    observed::{Entries, Fold, Formers, Observed, Unrecorded},
     source::{References, SourceName},
-    version::{DigestKey, used_keys},
+    version::used_keys,
 };
 
 /// How long after `creationTimestamp` the webhook's own time may lie for an `observed` made at CREATE, in seconds.
@@ -66,7 +66,7 @@ pub fn decide<'a>(
         comparable,
         gains: Gains::new(subject, before, formers),
     };
-    let mut steps = Vec::new();
+    let mut rulings = Vec::new();
     let (mut kept, mut rolled) = (Entries::new(), Entries::new());
     let mut folded = References::new();
     let mut gained = false;
@@ -81,7 +81,7 @@ pub fn decide<'a>(
         let mut lacking = used_keys(usage).filter(|key| entry.is_none_or(|entry| entry.lacks(key)));
         gained |= lacking.any(|key| rule.gains.by_template(source, key));
         let verdict = rule.judge(source, usage, entry, live(source));
-        steps.push((vec![source.clone()], verdict.step));
+        rulings.push((vec![source.clone()], verdict.ruling));
         kept.extend(verdict.kept.map(|entry| (source.clone(), entry)));
         rolled.extend(verdict.rolled.map(|entry| (source.clone(), entry)));
     }
@@ -89,7 +89,7 @@ pub fn decide<'a>(
     let mut refolds = false;
     if let Some(old) = before.and_then(|observed| observed.fold.as_ref()) {
         let judged = rule.judge_fold(old, &folded, live, key);
-        steps.extend(judged.steps);
+        rulings.extend(judged.rulings);
         refolds = judged.other_names;
         match judged.kept {
             Some(standing) => fold = Fate::Kept(standing, judged.as_if),
@@ -99,7 +99,7 @@ pub fn decide<'a>(
     }
     if before.is_some_and(|old| subject.is_undone(old)) {
         let cause = Cause::plain(CauseKind::RolledBack, None);
-        steps.push((Vec::new(), Step::Restart(cause)));
+        rulings.push((Vec::new(), Ruling::Restart(cause)));
     }
     let next = Next {
         kept,
@@ -108,7 +108,7 @@ pub fn decide<'a>(
         refolds,
         gained,
     };
-    combine(subject, before, steps, next, key)
+    combine(subject, before, rulings, next, key)
 }
 
 /// Whether an `observed` is this workload's own, and not a copy that came with another's manifest.
@@ -163,10 +163,10 @@ impl Next {
             formers
         } else if self.refolds {
             // What a fold lost cannot be told by name.
-            formers.noting(Note::More)
+            formers.noting(Unrecorded::More)
         } else if self.gained {
             // There may have been other templates that nobody saw.
-            formers.noting(Note::Unseen)
+            formers.noting(Unrecorded::Unseen)
         } else {
             formers
         }
@@ -176,18 +176,18 @@ impl Next {
 fn combine(
     subject: &Subject,
     before: Option<&Observed>,
-    steps: Vec<(Vec<SourceName>, Step)>,
+    rulings: Vec<(Vec<SourceName>, Ruling)>,
     parts: Next,
     key: &DigestKey,
 ) -> Decision {
     let (mut causes, mut missing, mut unsure) = (Vec::new(), Vec::new(), Vec::new());
     let (mut holds, mut waits) = (false, false);
     let mut undecided: Option<(Doubt, Vec<SourceName>)> = None;
-    for (sources, step) in steps {
-        match step {
-            Step::Keep => {}
-            Step::Restart(cause) => causes.push(cause),
-            Step::Wait {
+    for (sources, ruling) in rulings {
+        match ruling {
+            Ruling::Keep => {}
+            Ruling::Restart(cause) => causes.push(cause),
+            Ruling::Wait {
                 holds: held,
                 unsure: doubtful,
                 pending,
@@ -199,7 +199,7 @@ fn combine(
                 }
                 missing.extend(sources);
             }
-            Step::Doubt(doubt) => {
+            Ruling::Doubt(doubt) => {
                 let (_, all) = undecided.get_or_insert((doubt, Vec::new()));
                 all.extend(sources);
             }
@@ -247,7 +247,11 @@ fn combine(
     // That what was former is gone is written with the next write, not by one of its own.
     let changed = match before {
         Some(before) if *subject.formers(before) != before.formers => {
-            before.forgetting(subject) != next
+            let left = Observed {
+                formers: subject.formers_left(before),
+                ..before.clone()
+            };
+            left != next
         }
         before => before != Some(&next),
     };

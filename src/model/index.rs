@@ -13,15 +13,15 @@
 
 mod asked;
 mod borrow;
+mod changes;
 mod contents;
+mod csi;
 mod judge;
 mod keys;
 mod memory;
 mod namespace;
 mod orphaned;
 mod preview;
-mod provided;
-mod seen;
 mod selected;
 mod sources;
 mod tracked;
@@ -39,20 +39,20 @@ use self::{
 };
 pub use self::{
     asked::{By, Tick},
+    changes::{Bared, SourceChange, WorkloadChange},
+    csi::Changes,
     judge::{Judged, Overlay, just_read, without_ignored},
     preview::{PREVIEWED, Preview},
-    provided::Changes,
-    seen::{Bared, Seen},
     tracked::Tracked,
 };
 use super::{
     annotation::RESTART_ON,
     conventions::Conventions,
     decide::Ages,
+    digest::DigestKey,
     observed::Reading,
     policy::{Defaults, Rules},
     source::{References, SourceKind},
-    version::DigestKey,
     workload::{Kinds, Workload, WorkloadKey},
 };
 
@@ -64,7 +64,7 @@ pub const TOMBSTONE_SECONDS: i64 = 3600;
 pub struct Index {
     key: DigestKey,
     synced: BTreeSet<(SourceKind, Option<String>)>,
-    lists: provided::Lists,
+    lists: csi::Lists,
     namespaces: HashMap<String, Namespace>,
     selected: Selected,
     orphaned: Orphaned,
@@ -75,26 +75,13 @@ pub struct Index {
     clock: Clock,
 }
 
-/// What a source's event did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Change {
-    /// Whether something that counts as data, or the uid, is other than before.
-    pub changed: bool,
-    /// Whether the uid is other than that of the version known before, deleted or not.
-    pub recreated: bool,
-    /// The workloads that use the source.
-    pub users: Vec<WorkloadKey>,
-    /// A read showed it older than it was known to be when that was asked for; the first thing that this read shows so.
-    pub older: bool,
-}
-
 impl Index {
     /// Knows nothing yet.
     pub fn new(key: DigestKey) -> Self {
         Self {
             key,
             synced: BTreeSet::new(),
-            lists: provided::Lists::default(),
+            lists: csi::Lists::default(),
             namespaces: HashMap::new(),
             selected: Selected::default(),
             orphaned: Orphaned::default(),
@@ -136,15 +123,20 @@ impl Index {
     }
 
     /// Takes in a workload as an event shows it.
-    pub fn apply_workload(&mut self, key: &WorkloadKey, workload: Workload) -> Seen {
+    pub fn apply_workload(&mut self, key: &WorkloadKey, workload: Workload) -> WorkloadChange {
         self.take_workload(key, workload, By::Event)
     }
 
     /// Takes in a workload, however it became known.
-    pub fn take_workload(&mut self, key: &WorkloadKey, mut workload: Workload, by: By) -> Seen {
+    pub fn take_workload(
+        &mut self,
+        key: &WorkloadKey,
+        mut workload: Workload,
+        by: By,
+    ) -> WorkloadChange {
         let (digest_key, defaults) = (&self.key, self.conventions.defaults());
         if !self.works_in(&key.namespace) {
-            return Seen::default();
+            return WorkloadChange::default();
         }
         let space = self.namespaces.entry(key.namespace.clone()).or_default();
         let slot = (key.kind, key.name.clone());
@@ -155,7 +147,7 @@ impl Index {
         let known = known.map(|known| (known.told, known.workload.resource_version));
         let number = workload.resource_version;
         let Some(taken) = self.clock.weigh(known, by, number, same) else {
-            return Seen::default();
+            return WorkloadChange::default();
         };
         space.disconnect(&slot);
         let mut before = space.workloads.remove(&slot).map(|known| *known);
@@ -171,7 +163,7 @@ impl Index {
         }
         let defaults = space.defaults(defaults);
         let tracked = Tracked::follow(workload, before, defaults, digest_key).told(taken.told);
-        let mut seen = Seen {
+        let mut seen = WorkloadChange {
             borrowers: Vec::new(),
             bared: Bared::of(was_bare, opted_in, &tracked),
             adopted: untouched && matches!(tracked.memory, Some(Reading::Genuine(_))),

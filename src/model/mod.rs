@@ -6,21 +6,21 @@
 //!
 //! Reading order: [`object`] (what is read of one), [`source`] (references), [`version`] (digests), [`observed`] (the annotation), [`policy`] (opt-in),
 //! [`workload`] (the table of kinds), [`mod@decide`] (the heart), [`stamp`] (the same heart at admission), [`adopted`] (pods that were there before their workload), [`patch`] (how
-//! a decision is written), [`provided`] (sources that many objects show), [`index`] (what is known right now).
+//! a decision is written), [`csi`] (sources that many objects show), [`index`] (what is known right now).
 
 pub mod adopted;
 pub mod annotation;
 pub mod conventions;
+pub mod csi;
 pub mod decide;
-pub mod fold;
+pub mod digest;
+pub mod format;
 pub mod held;
 pub mod index;
 pub mod object;
 pub mod observed;
 pub mod patch;
 pub mod policy;
-pub mod provided;
-pub mod rotation;
 pub mod source;
 pub mod stamp;
 #[cfg(test)]
@@ -30,9 +30,10 @@ pub mod workload;
 
 pub use conventions::Conventions;
 pub use decide::{Cause, CauseKind, Decision, decide};
+pub use digest::{Digest, DigestKey};
 pub use index::Index;
 pub use observed::Observed;
 pub use policy::Policy;
 pub use source::{SourceKey, SourceKind, SourceName};
-pub use version::{Digest, DigestKey, Version};
+pub use version::Version;
 pub use workload::{Kind, WorkloadKey};

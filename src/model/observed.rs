@@ -7,122 +7,28 @@
 //!
 //! Invariants: printing what was read gives the same text; a format that is not known is never rewritten; a new element
 //! raises the format, and only where it occurs; the MAC stands last and covers the text before it, in every format; the
-//! text is at most [`LIMIT`] bytes, for which entries are folded ([`super::fold`]).
+//! text is at most [`LIMIT`] bytes, for which entries are folded ([`Fold`]).
 
+mod entry;
 mod fitted;
+mod fold;
 mod former;
 mod wire;
+mod wire_entry;
 
-use litemap::LiteMap;
-
-pub use self::former::{Before, FORMER_FORMAT, FORMER_LIMIT, Formers, Note, Templates};
-use super::{
-    fold::Fold,
-    source::{Need, SourceName, Usage},
-    version::{Digest, Version, used_keys},
+pub use self::{
+    entry::{Entries, Entry, KeyState, KeyStates},
+    fold::{Fold, Newest},
+    former::{Before, FORMER_LIMIT, Formers, Templates, Unrecorded},
 };
+use super::{format::FORMER_FORMAT, version::used_keys};
 
-/// The format this release writes where nothing asks for a newer one.
-pub const FORMAT: u64 = 1;
 /// The most bytes an `observed` annotation has.
 pub const LIMIT: usize = 16 * 1024;
 
 /// In the place of the workload's uid: nobody has looked yet which pods it adopted ([`super::adopted`]). An older release
 /// takes it for another workload's.
 pub const UNEXAMINED: &str = "?";
-
-/// What is known of a source's keys, by name; `*` is the whole object.
-pub type KeyMarks = LiteMap<String, Mark>;
-/// What is known of a workload's sources.
-pub type Entries = LiteMap<SourceName, Entry>;
-
-/// What is known of one key of a source, or of the whole (`*`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
-    /// Its data had this digest.
-    Seen(Digest),
-    /// Required and absent: the kubelet starts the pods once it appears.
-    Waiting,
-    /// Absent, and pods may run without it.
-    Unknown,
-}
-
-/// What is known of one source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// It existed.
-    Seen {
-        /// `metadata.uid`
-        uid: String,
-        /// `metadata.resourceVersion`
-        resource_version: u64,
-        /// By used key; `*` is the whole object.
-        marks: KeyMarks,
-    },
-    /// Required and absent while no pod could start: the kubelet starts them once it appears.
-    Waiting,
-    /// Absent otherwise.
-    Unknown,
-    /// Its deletion was answered by a restart.
-    Deleted {
-        /// The uid it had.
-        uid: String,
-        /// The resourceVersion it was last seen with.
-        resource_version: u64,
-    },
-}
-
-impl Entry {
-    /// The entry for a source that exists. Required keys that it lacks are *waiting*, optional ones *unknown*.
-    pub fn of(version: &Version, usage: &Usage) -> Self {
-        let marks = used_keys(usage).map(|key| {
-            let absent = || match usage.keys.get(key) {
-                Some(Need::Required) => Mark::Waiting,
-                _ => Mark::Unknown,
-            };
-            (
-                key.to_owned(),
-                version.used(key).map_or_else(absent, Mark::Seen),
-            )
-        });
-        Self::Seen {
-            uid: version.uid.clone(),
-            resource_version: version.resource_version,
-            marks: marks.collect(),
-        }
-    }
-
-    /// Whether it says nothing of a key of a source that existed.
-    pub(super) fn lacks(&self, key: &str) -> bool {
-        matches!(self, Self::Seen { marks, .. } if !marks.contains_key(key))
-    }
-
-    /// Whether a fold would lose what it says: what is waited for, was answered by a restart, or is no news while it is
-    /// older.
-    fn is_apart(&self, source: &SourceName) -> bool {
-        if !source.kind.is_readable() {
-            return true;
-        }
-        match self {
-            Self::Waiting | Self::Deleted { .. } => true,
-            Self::Seen { marks, .. } => marks.values().any(|mark| *mark == Mark::Waiting),
-            Self::Unknown => false,
-        }
-    }
-
-    /// The resourceVersion that a live version must not be older than.
-    pub fn resource_version(&self) -> u64 {
-        match self {
-            Self::Seen {
-                resource_version, ..
-            }
-            | Self::Deleted {
-                resource_version, ..
-            } => *resource_version,
-            Self::Waiting | Self::Unknown => 0,
-        }
-    }
-}
 
 /// The annotation's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,14 +94,6 @@ impl Observed {
         }
     }
 
-    /// The same without the former entries that do not count any more.
-    pub(super) fn forgetting(&self, subject: &super::decide::Subject) -> Self {
-        Self {
-            formers: subject.formers_left(self),
-            ..self.clone()
-        }
-    }
-
     /// The same in the oldest format that can say it; `plain`: the format for what needs no newer one.
     #[must_use]
     pub(super) fn in_format(self, plain: u64) -> Self {
@@ -205,6 +103,37 @@ impl Observed {
             plain.max(FORMER_FORMAT)
         };
         Self { format, ..self }
+    }
+
+    /// What pods of a template have that came without being recorded: somebody went back to it while the webhook was away,
+    /// and nobody looked since. Whatever it uses that is neither an entry nor a former one leaves the note.
+    #[must_use]
+    pub(in crate::model) fn of_template(&self, formers: &Formers, before: Option<Before>) -> Self {
+        let mut now = Self {
+            formers: formers.clone(),
+            ..self.clone()
+        };
+        let Some(before) = before else {
+            return now;
+        };
+        for (source, usage) in before.uses {
+            if let Some(entry) = formers.regained(source, usage, self.entries.get(source)) {
+                now.entries.insert(source.clone(), entry);
+            }
+            let entry = now.entries.get(source);
+            let is_unknown = |key: &str| match entry {
+                None => self.fold.is_none(),
+                Some(Entry::Seen { states, .. }) => !states.contains_key(key),
+                Some(_) => false,
+            };
+            let refers = before.refers.get(source);
+            let mut used = refers.into_iter().flat_map(used_keys);
+            if source.kind.is_readable() && used.any(is_unknown) {
+                now.formers = now.formers.noting(Unrecorded::Unseen);
+            }
+        }
+        now.formers = now.formers.without(before.uses);
+        now
     }
 }
 

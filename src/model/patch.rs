@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     annotation::{LAST_RESTART, OBSERVED, RESTARTED_AT, RESTARTED_FOR},
-    stamp::Own,
+    stamp::OwnAnnotations,
     workload::{Kind, RestartBy, Shape, Workload},
 };
 
@@ -31,14 +31,14 @@ pub fn restart(
     last_restart: &str,
     now: Timestamp,
 ) -> Patch {
-    let own = Own {
+    let own = OwnAnnotations {
         observed: Some(observed.to_owned()),
         last_restart: Some(last_restart.to_owned()),
         restarted_for: Some(mark.to_owned()),
         restarted_at: None,
     };
     if workload.restart_by == RestartBy::Run {
-        let to = Own {
+        let to = OwnAnnotations {
             restarted_for: workload.marks.template.clone(),
             ..own
         };
@@ -47,7 +47,7 @@ pub fn restart(
     let Some(at) = workload.restart_by.time(now) else {
         return guarded(kind, workload, &own);
     };
-    let to = Own {
+    let to = OwnAnnotations {
         restarted_for: workload.marks.template.clone(),
         restarted_at: Some(format!("{mark}@{at}")),
         ..own
@@ -62,7 +62,7 @@ pub fn restart(
 
 /// Writes `observed` without a restart, if the workload is still as it was.
 pub fn record(kind: Kind, workload: &Workload, observed: &str) -> Patch {
-    let to = Own {
+    let to = OwnAnnotations {
         observed: Some(observed.to_owned()),
         ..current(workload)
     };
@@ -71,7 +71,7 @@ pub fn record(kind: Kind, workload: &Workload, observed: &str) -> Patch {
 
 /// Removes reroll's metadata annotations, never the template's: that would roll the pods.
 pub fn forget(kind: Kind, workload: &Workload) -> Patch {
-    let to = Own {
+    let to = OwnAnnotations {
         observed: None,
         last_restart: None,
         restarted_at: None,
@@ -81,13 +81,13 @@ pub fn forget(kind: Kind, workload: &Workload) -> Patch {
 }
 
 /// What the webhook answers: from what the object carries to what it shall carry.
-pub fn admit(kind: Kind, shape: Shape, from: &Own, to: &Own) -> Patch {
+pub fn admit(kind: Kind, shape: Shape, from: &OwnAnnotations, to: &OwnAnnotations) -> Patch {
     let mut operations = Vec::new();
     write(kind, shape, from, to, false, &mut operations);
     Patch(operations)
 }
 
-fn guarded(kind: Kind, workload: &Workload, to: &Own) -> Patch {
+fn guarded(kind: Kind, workload: &Workload, to: &OwnAnnotations) -> Patch {
     let from = current(workload);
     let mut operations = vec![test(pointer(&["metadata", "uid"]), json!(workload.uid))];
     if workload.shape.annotations {
@@ -102,8 +102,8 @@ fn guarded(kind: Kind, workload: &Workload, to: &Own) -> Patch {
     Patch(operations)
 }
 
-fn current(workload: &Workload) -> Own {
-    Own {
+fn current(workload: &Workload) -> OwnAnnotations {
+    OwnAnnotations {
         observed: workload.observed.clone(),
         // Only that it is there matters: it is overwritten or removed, never tested.
         last_restart: workload.last_restart.then(String::new),
@@ -115,8 +115,8 @@ fn current(workload: &Workload) -> Own {
 fn write(
     kind: Kind,
     shape: Shape,
-    from: &Own,
-    to: &Own,
+    from: &OwnAnnotations,
+    to: &OwnAnnotations,
     guard: bool,
     operations: &mut Vec<PatchOperation>,
 ) {

@@ -4,20 +4,24 @@
 //! warning at the prompt and the Event, and the rest is honoured. An opt-in of which nothing can be read neither
 //! restarts nor forgets anything ([`Selection::Unreadable`]): a typo must not erase what was observed.
 
+mod complaint;
 mod reloader;
 mod rules;
+mod selection;
 
-use std::{fmt, sync::LazyLock, time::Duration};
+use std::time::Duration;
 
-pub use self::rules::{Pattern, Rules};
+use self::complaint::complaint;
+pub use self::{
+    complaint::Complaint,
+    rules::{Pattern, Rules},
+    selection::{MAX_ENTRIES, Selection},
+};
 use super::{
     annotation::{ON_ADOPT, ON_CHANGE, ON_DELETE, ON_RECREATE, RESTART_ON, SETTLE, SUSPEND},
-    source::{KindSet, SourceKind},
-    workload::{Asks, RestartBy, Standing, Workload},
+    source::KindSet,
+    workload::{Asks, JobPhase, RestartBy, Workload},
 };
-
-/// The most entries an opt-in list has; the rest is not read.
-pub const MAX_ENTRIES: usize = 1024;
 
 /// What a workload asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,17 +40,6 @@ pub struct Policy {
     pub gather: Option<Duration>,
     /// Report only.
     pub suspend: bool,
-}
-
-/// Which sources count for a workload.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Selection {
-    /// The workload did not opt in.
-    Off,
-    /// It did, in words that cannot be read: nothing is decided until somebody corrects them.
-    Unreadable,
-    /// It did.
-    Some(Rules),
 }
 
 /// `reroll.dev/on-recreate`
@@ -78,32 +71,6 @@ pub enum OnAdopt {
     /// Restart for it.
     Restart,
 }
-
-/// A value that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
-    /// The annotation's or label's key.
-    pub key: &'static str,
-    /// The part that cannot be read, shortened.
-    pub value: String,
-    /// What can stand there.
-    pub expected: &'static str,
-}
-
-impl fmt::Display for Complaint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: \"{}\" is not {}",
-            self.key, self.value, self.expected
-        )
-    }
-}
-
-static EXPECTED_RESTART_ON: LazyLock<String> = LazyLock::new(|| {
-    let kinds = SourceKind::ALL.map(SourceKind::plural).join(", ");
-    format!("auto, {kinds}, [!]secret/NAME (or another kind), env, volume or off")
-});
 
 /// What holds for a workload that says nothing else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -212,7 +179,7 @@ impl Policy {
             complaints.push(complaint(ON_CHANGE, asked, expected));
         }
         if word.is_some() && policy.opted_in() {
-            let idle = workload.standing == Standing::Suspended;
+            let idle = workload.phase == JobPhase::Suspended;
             policy.selection = match asked {
                 None => Selection::Off,
                 Some(_) if idle => Selection::Off,
@@ -229,61 +196,6 @@ impl Policy {
     }
 }
 
-impl Selection {
-    fn read(text: &str, complaints: &mut Vec<Complaint>) -> Self {
-        let mut rules = Rules::default();
-        let mut tokens = text
-            .split(',')
-            .map(str::trim)
-            .filter(|token| !token.is_empty());
-        let mut read = 0;
-        let kind = |word: &str| {
-            SourceKind::ALL
-                .into_iter()
-                .find(|kind| kind.plural() == word)
-        };
-        for token in tokens.by_ref().take(MAX_ENTRIES) {
-            match token {
-                "off" => return Self::Off,
-                "auto" => rules.kinds = KindSet::all(),
-                "env" => rules.env = true,
-                "volume" => rules.volume = true,
-                word if let Some(kind) = kind(word) => rules.kinds.insert(kind),
-                _ => {
-                    let (list, name) = match token.strip_prefix('!') {
-                        Some(name) => (&mut rules.excluded, name),
-                        None => (&mut rules.named, token),
-                    };
-                    let Some(pattern) = Pattern::read(name) else {
-                        complaints.push(complaint(RESTART_ON, token, &EXPECTED_RESTART_ON));
-                        continue;
-                    };
-                    list.push(pattern);
-                }
-            }
-            read += 1;
-        }
-        if tokens.next().is_some() {
-            complaints.push(complaint(
-                RESTART_ON,
-                "…",
-                "among the first 1024 entries, which are all that reroll reads",
-            ));
-        }
-        if read == 0 {
-            if complaints.is_empty() {
-                complaints.push(complaint(RESTART_ON, text, &EXPECTED_RESTART_ON));
-            }
-            return Self::Unreadable;
-        }
-        // `env` alone, or an exclusion alone, can only mean: of all that is referenced.
-        if rules.named.is_empty() && rules.kinds.is_empty() {
-            rules.kinds = KindSet::all();
-        }
-        Self::Some(rules)
-    }
-}
-
 /// The longest quiet period an annotation can ask for.
 const MAX_SETTLE: Duration = Duration::from_hours(1);
 
@@ -292,22 +204,6 @@ fn parse_duration(text: &str) -> Option<Duration> {
     Duration::try_from(parsed)
         .ok()
         .filter(|settle| *settle <= MAX_SETTLE)
-}
-
-fn complaint(key: &'static str, value: &str, expected: &'static str) -> Complaint {
-    let mut value: String = value
-        .chars()
-        .filter(|letter| !letter.is_control())
-        .take(33)
-        .collect();
-    if value.chars().count() > 32 {
-        value = value.chars().take(31).chain(['…']).collect();
-    }
-    Complaint {
-        key,
-        value,
-        expected,
-    }
 }
 
 #[cfg(test)]

@@ -16,18 +16,18 @@ use kube::core::DynamicObject;
 use self::compare::{is_away, same_data, same_versions, with_keys_of, with_new_keys_of};
 use super::{
     annotation::{LAST_RESTART, OBSERVED},
-    decide::{CREATE_WINDOW, Known, Lookup, Subject, belongs, fresh, numbered},
-    observed::{Entries, Entry, Formers, Mark, Note, Observed, Reading},
+    decide::{CREATE_WINDOW, Known, Lookup, Subject, belongs, fresh, numbered, rotation},
+    digest::DigestKey,
+    observed::{Entries, Entry, Formers, KeyState, Observed, Reading, Unrecorded},
     policy::OnRecreate,
-    rotation,
     source::{Need, SourceName, Usage},
-    version::{DigestKey, used_keys},
-    workload::{Kind, Marks},
+    version::used_keys,
+    workload::{Kind, RestartMarks},
 };
 
 /// The values of reroll's annotations on one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Own {
+pub struct OwnAnnotations {
     /// `reroll.dev/observed`
     pub observed: Option<String>,
     /// `reroll.dev/last-restart`
@@ -38,11 +38,11 @@ pub struct Own {
     pub restarted_at: Option<String>,
 }
 
-impl Own {
+impl OwnAnnotations {
     /// Reads them off an object.
     pub fn read(kind: Kind, object: &DynamicObject) -> Self {
         let own = |key: &str| object.metadata.annotations.as_ref()?.get(key).cloned();
-        let marks = Marks::read(kind, object);
+        let marks = RestartMarks::read(kind, object);
         Self {
             observed: own(OBSERVED),
             last_restart: own(LAST_RESTART),
@@ -262,7 +262,7 @@ fn entries<'a>(subject: &Subject, old: &Old, live: &dyn Fn(&SourceName) -> Looku
         let regained = old.formers.regained(source, usage, entry);
         let before = regained.as_ref().or(entry);
         // Of what was dropped and is not remembered nobody knows what pods have.
-        let noted = old.formers.note() != Note::Nothing;
+        let noted = old.formers.unrecorded() != Unrecorded::Nothing;
         let lacks = |key: &str| before.is_none_or(|entry| entry.lacks(key));
         recorded.advanced |= noted && used_keys(usage).any(lacks);
         let Some(now) = entry_now(source, usage, before, live(source).of_data()) else {
@@ -328,7 +328,7 @@ fn entry_now(
 fn is_waiting(entry: &Entry) -> bool {
     match entry {
         Entry::Waiting => true,
-        Entry::Seen { marks, .. } => marks.values().any(|mark| *mark == Mark::Waiting),
+        Entry::Seen { states, .. } => states.values().any(|state| *state == KeyState::Waiting),
         Entry::Unknown | Entry::Deleted { .. } => false,
     }
 }

@@ -12,10 +12,11 @@ use litemap::LiteMap;
 
 use super::{
     decide::{Ages, Decision, Doubt, Known, Lookup, Pods, Restart, Subject, Undecided, decide},
+    digest::DigestKey,
     observed::{Before, Entry, Formers, Observed, Templates},
     policy::{Defaults, OnDelete, OnRecreate, Policy},
     source::{Need, References, SourceKind, SourceName, Usage},
-    version::{DigestKey, Version},
+    version::Version,
     workload::OlderPods,
 };
 

@@ -3,6 +3,7 @@
 //! Objects are read as JSON through a pointer to their pod template, so that a kind is a row of [`Kinds`] and nothing
 //! else, and so that fields which this release does not know are never touched.
 
+mod asks;
 mod batch;
 mod kinds;
 mod marks;
@@ -13,23 +14,22 @@ use std::{collections::BTreeMap, fmt};
 
 use kube::core::DynamicObject;
 use litemap::LiteMap;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use self::asks::asks;
 pub use self::{
-    batch::{Standing, is_suspended, replacement, run, run_name, runs_alone},
+    asks::Asks,
+    batch::{JobPhase, is_suspended, replacement, run, run_name, runs_alone},
     kinds::{
-        CRON_JOB, Counts, DEPLOYMENT_CONFIG, JOB, KINDS, Kind, KindTwice, Kinds, Means, ROLLOUT,
-        Revisions, WorkloadKind,
+        CRON_JOB, Counts, DEPLOYMENT_CONFIG, JOB, KINDS, Kind, KindTwice, Kinds, ROLLOUT,
+        RestartMeans, Revisions, WorkloadKind,
     },
-    marks::{Marks, RestartBy},
+    marks::{RestartBy, RestartMarks},
     rollout::{OlderPods, Rollout, Stays},
     selector::selector,
 };
 use super::{
-    annotation::{
-        self, LAST_RESTART, OBSERVED, ON_CHANGE, PREFIX, RESTARTED_AT, RESTARTED_FOR,
-        reloader::{DOMAIN, selecting},
-    },
+    annotation::{self, LAST_RESTART, OBSERVED, ON_CHANGE, RESTARTED_FOR},
     source::{References, references},
 };
 
@@ -99,7 +99,7 @@ impl Borrowed {
         let group = text("apiVersion")
             .split_once('/')
             .map_or("", |(group, _)| group);
-        (kind.means == Means::RestartAt).then(|| Self {
+        (kind.means == RestartMeans::RestartAt).then(|| Self {
             group: group.to_owned(),
             kind: text("kind").to_owned(),
             name: text("name").to_owned(),
@@ -110,9 +110,6 @@ impl Borrowed {
 
 /// The finalizer by which the garbage collector is asked to leave behind what an object owns.
 const ORPHAN: &str = "orphan";
-
-/// Annotations by which people ask for something.
-pub type Asks = LiteMap<String, String>;
 
 /// What is read off a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,11 +139,11 @@ pub struct Workload {
     /// The mark that `observed` belongs to; empty where there is none.
     pub restarted_for: String,
     /// The marks it is one of.
-    pub marks: Marks,
+    pub marks: RestartMarks,
     /// What a restart changes.
     pub restart_by: RestartBy,
     /// Whether it starts pods, of a CronJob or Job.
-    pub standing: Standing,
+    pub phase: JobPhase,
     /// What the template uses; of one that is borrowed, what it last used.
     pub references: References,
     /// Whose template it has, where it has none of its own.
@@ -182,7 +179,7 @@ impl Workload {
         let seconds = |time: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
             time.map_or(0, |t| t.0.as_second())
         };
-        let marks = Marks::read(kind, object);
+        let marks = RestartMarks::read(kind, object);
         let asks = asks(annotations, template_annotations);
         Self {
             uid: meta.uid.clone().unwrap_or_default(),
@@ -199,7 +196,7 @@ impl Workload {
                 && meta.finalizers.iter().flatten().any(|one| one == ORPHAN),
             controller: owner.map(|owner| format!("{} {}", owner.kind, owner.name)),
             restart_by: RestartBy::read(kind, &asks, object),
-            standing: Standing::read(kind, object),
+            phase: JobPhase::read(kind, object),
             asks: exact(asks),
             observed: annotations.get(OBSERVED).cloned(),
             last_restart: annotations.contains_key(LAST_RESTART),
@@ -250,7 +247,7 @@ impl Workload {
             .as_ref()
             .is_some_and(|owner| owner.starts_with("CronJob "));
         by_annotation
-            && (self.standing == Standing::Over
+            && (self.phase == JobPhase::Over
                 || of_cron_job
                 || !(self.asks.contains_key(ON_CHANGE) || has_own))
     }
@@ -264,42 +261,11 @@ impl Workload {
     }
 }
 
-/// What people ask for, in reroll's words and in Reloader's. Those of Reloader that select count on the template where
-/// the workload itself has none of them, as there.
-fn asks(annotations: &BTreeMap<String, String>, template: Option<&Map<String, Value>>) -> Asks {
-    let counts = |key: &str| {
-        let written = [OBSERVED, LAST_RESTART, RESTARTED_AT].contains(&key);
-        (key.starts_with(PREFIX) && !written) || reloader_key(key)
-    };
-    let mut asks: Asks = annotations
-        .iter()
-        .filter(|(key, _)| counts(key))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    if !selecting().any(|key| asks.contains_key(key)) {
-        let selecting = |key: &str| selecting().any(|known| known == key);
-        let of_template = template
-            .into_iter()
-            .flatten()
-            .filter(|(key, _)| selecting(key))
-            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
-        for (key, value) in of_template {
-            asks.insert(key, value);
-        }
-    }
-    asks
-}
-
 /// The same without room for more: there are thousands of workloads, and most have one entry or two.
 fn exact<K, V>(map: LiteMap<K, V>) -> LiteMap<K, V> {
     let mut entries = map.into_tuple_vec();
     entries.shrink_to_fit();
     LiteMap::from_sorted_store_unchecked(entries)
-}
-
-fn reloader_key(key: &str) -> bool {
-    key.split_once(DOMAIN)
-        .is_some_and(|(before, _)| before.is_empty() || before.ends_with('.'))
 }
 
 /// The pod template without reroll's own annotation: what decides whether somebody else changed it.

@@ -16,7 +16,7 @@ use crate::{
     judge::live::Live,
     model::{
         WorkloadKey,
-        workload::{JOB, Standing, Workload, is_suspended, run as run_of, run_name, runs_alone},
+        workload::{JOB, JobPhase, Workload, is_suspended, run as run_of, run_name, runs_alone},
     },
     state::State,
 };
@@ -84,7 +84,7 @@ async fn is_busy(
     let job = cluster.get(jobs, &run_name(name, last)).await?;
     Ok(job.is_some_and(|job| {
         job.metadata.deletion_timestamp.is_none()
-            && Workload::read(&JOB, &job).standing != Standing::Over
+            && Workload::read(&JOB, &job).phase != JobPhase::Over
     }))
 }
 

@@ -42,7 +42,7 @@ use crate::{
         decide::Restart,
         held::Held,
         patch,
-        workload::{Marks, RestartBy, Workload},
+        workload::{RestartBy, RestartMarks, Workload},
     },
     ops::{health::Heartbeat, metrics::labels::IntentOutcome},
 };
@@ -289,7 +289,7 @@ impl Restarter {
             .cluster
             .patch(key, &order.patch, Write::DryRun)
             .await;
-        tried.is_ok_and(|object| Marks::read(key.kind, &object).current() != order.mark)
+        tried.is_ok_and(|object| RestartMarks::read(key.kind, &object).current() != order.mark)
     }
 
     /// No try will help: notes and tells why. Its token goes back.

@@ -8,7 +8,7 @@ use crate::{
     judge::live::Live,
     model::{
         SourceName, WorkloadKey, annotation::RESTARTED_FOR, decide::Ages, source::References,
-        workload::Means,
+        workload::RestartMeans,
     },
     state::State,
 };
@@ -22,7 +22,7 @@ pub(super) async fn have_started(
     key: &WorkloadKey,
     missing: &[SourceName],
 ) -> Result<bool, Failure> {
-    if key.kind.means == Means::Run {
+    if key.kind.means == RestartMeans::Run {
         // Runs that wait go on when it is there, and others begin with it.
         return Ok(false);
     }

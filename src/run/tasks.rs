@@ -18,7 +18,7 @@ use crate::{
     },
     config::Settings,
     judge::{claims, live::Live},
-    model::{SourceKind, provided::Part, workload::JOB},
+    model::{SourceKind, csi::Part, workload::JOB},
     ops::{
         alerts::{self, AlertSink},
         events::{self, EventSink},

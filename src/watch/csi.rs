@@ -9,8 +9,8 @@ use crate::{
     judge::Judge,
     model::{
         SourceKind,
+        csi::{Part, PodStatus},
         index::{By, Tick},
-        provided::{Part, PodStatus},
     },
     ops::metrics::labels::SourceEvent,
 };

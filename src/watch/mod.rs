@@ -35,9 +35,9 @@ use crate::{
     judge::Judge,
     model::{
         Kind, SourceKind, Version,
+        csi::Part,
         index::By,
         object::{FromObject, Guarded},
-        provided::Part,
     },
 };
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Then, Watch, Watched, Watches};
-use crate::{cluster::DiscoveredKind, model::provided::Part};
+use crate::{cluster::DiscoveredKind, model::csi::Part};
 
 /// Lists them, for ever. `always`: what every cluster has.
 pub async fn list(watches: Arc<Watches>, always: Vec<Watched>) {

@@ -19,8 +19,8 @@ use crate::model::{
     patch,
     policy::{Complaint, OnAdopt, Selection},
     source::References,
-    stamp::{Own, Stamp, stamp_update},
-    workload::{Standing, Workload},
+    stamp::{OwnAnnotations, Stamp, stamp_update},
+    workload::{JobPhase, Workload},
 };
 
 /// A user's write of a workload.
@@ -44,7 +44,7 @@ pub struct Write {
 /// One of the two objects of a write.
 struct Side {
     workload: Workload,
-    own: Own,
+    own: OwnAnnotations,
     opted_in: bool,
 }
 
@@ -110,11 +110,9 @@ impl Write {
 
     /// Returns the annotations of a workload that is not opted in, or no more. reroll's annotations on the metadata go. That of
     /// the template stays: removing it would roll the pods.
-    fn opted_out(&self, warnings: &mut Vec<String>) -> Own {
+    fn opted_out(&self, warnings: &mut Vec<String>) -> OwnAnnotations {
         let base = match &self.old {
-            Some(old) if old.opted_in && self.new.workload.standing == Standing::Suspended => {
-                &old.own
-            }
+            Some(old) if old.opted_in && self.new.workload.phase == JobPhase::Suspended => &old.own,
             Some(old) if old.opted_in => {
                 warnings.push(format!(
                     "reroll: {} is no longer opted in ({RESTART_ON}): changes do not restart it",
@@ -124,7 +122,7 @@ impl Write {
             }
             _ => &self.new.own,
         };
-        Own {
+        OwnAnnotations {
             observed: None,
             last_restart: None,
             restarted_for: base.restarted_for.clone(),
@@ -139,7 +137,7 @@ impl Write {
         adoption: &Adoption,
         now: i64,
         warnings: &mut Vec<String>,
-    ) -> Own {
+    ) -> OwnAnnotations {
         let live = |source: &SourceName| {
             overlay
                 .get(source)
@@ -170,7 +168,7 @@ impl Write {
         }
         if self.opts_in() && self.policy.on_adopt == OnAdopt::Restart {
             // The controller looks first whether to restart for it, and then one write does both.
-            return Own {
+            return OwnAnnotations {
                 observed: None,
                 ..base.clone()
             };
@@ -222,12 +220,12 @@ impl Write {
 
     fn stamped(
         &self,
-        base: &Own,
+        base: &OwnAnnotations,
         mark: Option<&str>,
         stamp: Option<Stamp>,
         index: &Index,
         warnings: &mut Vec<String>,
-    ) -> Own {
+    ) -> OwnAnnotations {
         let Some(stamp) = stamp else {
             return base.clone();
         };
@@ -246,8 +244,8 @@ impl Write {
         if mark.is_none_or(|mark| stamp.restarted_for == mark) {
             return own;
         }
-        // Only pods of this template see what changed, so the template bears the mark, see `model::workload::Marks`.
-        Own {
+        // Only pods of this template see what changed, so the template bears the mark, see `model::workload::RestartMarks`.
+        OwnAnnotations {
             restarted_for: Some(stamp.restarted_for).filter(|mark| !mark.is_empty()),
             restarted_at: None,
             ..own
@@ -255,11 +253,16 @@ impl Write {
     }
 
     /// Returns `base` with another `observed`, where that fits beside the annotations of others.
-    fn with_observed(&self, base: &Own, observed: &Observed, index: &Index) -> Own {
+    fn with_observed(
+        &self,
+        base: &OwnAnnotations,
+        observed: &Observed,
+        index: &Index,
+    ) -> OwnAnnotations {
         let text = observed.print(index.key());
         let last_restart = base.last_restart.as_ref().map_or(0, String::len);
         if self.new.workload.has_room(text.len(), last_restart) {
-            Own {
+            OwnAnnotations {
                 observed: Some(text),
                 ..base.clone()
             }

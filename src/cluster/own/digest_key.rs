@@ -13,7 +13,7 @@ use rustls::crypto::aws_lc_rs;
 use tokio::time::sleep;
 
 use crate::cluster::{Cluster, Failure, Write, lease::Leadership};
-use crate::model::{DigestKey, version::BadKey};
+use crate::model::{DigestKey, digest::BadKey};
 
 /// Where the key stands in the Secret's data.
 const DATA_KEY: &str = "key";

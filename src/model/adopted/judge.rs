@@ -3,15 +3,15 @@
 use super::observed_in;
 use crate::model::{
     decide::{Ages, CauseKind, Decision, Known, Lookup, Pods, Restart, Subject, decide},
-    fold::Fold,
-    observed::{Entries, Entry, Formers, Mark, Observed, Reading},
+    digest::{Digest, DigestKey},
+    observed::{Entries, Entry, Fold, Formers, KeyState, Observed, Reading},
     source::{References, SourceName, Usage},
-    version::{Digest, DigestKey, Version},
+    version::Version,
 };
 
 /// What follows for adopted pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judged {
+pub struct Assessment {
     /// As for any workload.
     pub decision: Decision,
     /// What the pods were started with, as far as known.
@@ -26,7 +26,7 @@ pub fn judge<'a>(
     said: Option<&Reading>,
     live: &dyn Fn(&SourceName) -> Lookup<'a>,
     key: &DigestKey,
-) -> Judged {
+) -> Assessment {
     let known = said.and_then(observed_in);
     let mut before = Observed {
         format: known.map_or(key.format(), |known| known.format),
@@ -89,7 +89,7 @@ pub fn judge<'a>(
             cause.keys.clear();
         }
     }
-    Judged { decision, before }
+    Assessment { decision, before }
 }
 
 /// The entry, if pods that were made then can have what it says: those that were made after the live source was cannot
@@ -100,10 +100,10 @@ fn entry_that_counts(entry: &Entry, live: &Version, oldest: i64) -> Option<Entry
     match entry {
         Entry::Seen { uid, .. } | Entry::Deleted { uid, .. } if other(uid) && read => None,
         Entry::Unknown | Entry::Waiting if read => None,
-        Entry::Seen { uid, marks, .. } if other(uid) => Some(Entry::Seen {
+        Entry::Seen { uid, states, .. } if other(uid) => Some(Entry::Seen {
             uid: uid.clone(),
             resource_version: 0,
-            marks: marks.clone(),
+            states: states.clone(),
         }),
         other => Some(other.clone()),
     }
@@ -137,17 +137,17 @@ fn fold_that_counts<'a>(
 /// The entry of pods that were made before the source was written: its data is other than what they have read.
 fn unread(live: &Version, usage: &Usage) -> Entry {
     match Entry::of(live, usage) {
-        Entry::Seen { uid, marks, .. } => {
-            let other = |mark: &Mark| match mark {
-                Mark::Seen(_) => Mark::Seen(Digest::CHANGED),
-                Mark::Waiting | Mark::Unknown => *mark,
+        Entry::Seen { uid, states, .. } => {
+            let other = |state: &KeyState| match state {
+                KeyState::Seen(_) => KeyState::Seen(Digest::CHANGED),
+                KeyState::Waiting | KeyState::Unknown => *state,
             };
             Entry::Seen {
                 uid,
                 resource_version: 0,
-                marks: marks
+                states: states
                     .iter()
-                    .map(|(key, mark)| (key.clone(), other(mark)))
+                    .map(|(key, state)| (key.clone(), other(state)))
                     .collect(),
             }
         }

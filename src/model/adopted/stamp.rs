@@ -3,10 +3,10 @@
 use super::{Adopted, judge};
 use crate::model::{
     decide::{CREATE_WINDOW, Decision, Lookup, Restart, Subject},
+    digest::DigestKey,
     observed::{Observed, Reading},
     source::SourceName,
     stamp::{Stamp, stamp_create},
-    version::DigestKey,
 };
 
 /// What is known of the pods that a new workload adopts.

@@ -48,7 +48,7 @@ fn adopter(kind: Kind, uid: Option<&str>) -> Adopter {
     Adopter::read(kind, NAMESPACE, &workload(uid, &json!({}))).unwrap()
 }
 
-fn marks(adopted: &Adopted) -> Vec<&str> {
+fn states(adopted: &Adopted) -> Vec<&str> {
     adopted.pods.iter().map(|pod| pod.mark.as_str()).collect()
 }
 
@@ -86,14 +86,14 @@ fn which_pods_are_adopted_through_replica_sets() {
         object("stranger", None, BEFORE, &json!({})),
     ];
     let created = adopter(&KINDS[0], None).adopts(&sets, &pods);
-    assert_eq!(marks(&created), ["mark-of-free", "mark-bare"]);
+    assert_eq!(states(&created), ["mark-of-free", "mark-bare"]);
     assert_eq!(
         (created.pods[0].revision.as_str(), created.copies.len()),
         ("7", 1)
     );
     let afterwards = adopter(&KINDS[0], Some("own")).adopts(&sets, &pods);
     assert_eq!(
-        marks(&afterwards),
+        states(&afterwards),
         ["mark-of-free", "mark-of-taken", "mark-bare"]
     );
     // What a ReplicaSet that was taken over makes later is no pod of before.
@@ -136,7 +136,7 @@ fn which_pods_are_adopted_directly() {
     ];
     for (kind, uid, expected) in rows {
         let found = adopter(kind, uid).adopts(&[], &pods);
-        assert_eq!(marks(&found), expected, "{kind} {uid:?}");
+        assert_eq!(states(&found), expected, "{kind} {uid:?}");
         assert_eq!(found.pods[0].revision, "r");
     }
     for kind in [&DEPLOYMENT_CONFIG, &CRON_JOB, &JOB] {
@@ -162,7 +162,7 @@ fn a_daemon_set_keeps_pods_that_carry_its_number() {
         let object = workload(None, &annotations);
         let adopter = Adopter::read(&KINDS[2], NAMESPACE, &object).unwrap();
         let stays = adopter.adopts(&[], &pods).that_stay("mark-c", None);
-        assert_eq!(marks(&stays), [kept, "mark-c"], "{generation:?}");
+        assert_eq!(states(&stays), [kept, "mark-c"], "{generation:?}");
     }
 }
 
@@ -175,7 +175,7 @@ fn pod(mark: &str, created: i64) -> Pod {
     }
 }
 
-/// The marks and times of pods, the mark that is remembered, and the one that comes of it.
+/// The states and times of pods, the mark that is remembered, and the one that comes of it.
 type Row<'a> = (&'a [(&'a str, i64)], Option<&'a str>, Option<&'a str>);
 
 #[test]
@@ -225,7 +225,7 @@ fn seen(uid: &str, value: &str) -> Entry {
 }
 
 /// What becomes of one adopted pod, made at [`AT`], that had `entry`.
-fn decided(world: &World, entry: Option<Entry>) -> Judged {
+fn decided(world: &World, entry: Option<Entry>) -> Assessment {
     let said = entry.map(|entry| Reading::Genuine(world.observed([(s(), entry)])));
     let lookup = |source: &SourceName| world.lookup(source);
     judge(&world.subject(), AT, said.as_ref(), &lookup, &key())

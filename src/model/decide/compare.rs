@@ -2,17 +2,17 @@
 
 use super::gains::Gain;
 use crate::model::{
-    observed::{Entry, KeyMarks, Mark},
+    observed::{Entry, KeyState, KeyStates},
     source::{Need, Usage},
     version::Version,
 };
 
-/// One source's marks, old beside new, on the keys that are used now.
+/// One source's states, old beside new, on the keys that are used now.
 pub(super) struct Compared {
     /// Keys whose data is other than what was seen.
     pub(super) changed: Vec<String>,
-    /// The marks if nothing restarts: old ones where there are, new ones where the key is new or was waited for.
-    pub(super) kept: KeyMarks,
+    /// The states if nothing restarts: old ones where there are, new ones where the key is new or was waited for.
+    pub(super) kept: KeyStates,
     /// Whether any of `kept` is a new one.
     pub(super) adopted: bool,
     /// Whether how old pods are must be looked up for a key that is new.
@@ -24,22 +24,22 @@ impl Compared {
     /// Compares the keys that both have; `comparable`: digests were made under the same key; `gain` tells of a key that
     /// is new.
     pub(super) fn of(
-        old: &KeyMarks,
-        new: &KeyMarks,
+        old: &KeyStates,
+        new: &KeyStates,
         usage: &Usage,
         comparable: bool,
         gain: impl Fn(&str) -> Gain,
     ) -> Self {
         let mut compared = Self {
             changed: Vec::new(),
-            kept: KeyMarks::new(),
+            kept: KeyStates::new(),
             adopted: false,
             asks: false,
         };
-        for (key, new_mark) in new {
+        for (key, new_state) in new {
             let required = usage.keys.get(key) == Some(&Need::Required);
-            let (kept, changed) = match (old.get(key), new_mark) {
-                (None, new @ Mark::Seen(_)) => match gain(key) {
+            let (kept, changed) = match (old.get(key), new_state) {
+                (None, new @ KeyState::Seen(_)) => match gain(key) {
                     Gain::Adopt => (*new, false),
                     Gain::Ask => {
                         compared.asks = true;
@@ -52,12 +52,18 @@ impl Compared {
                     }
                 },
                 (None, new) => (*new, false),
-                (Some(Mark::Seen(_)), Mark::Seen(_)) if !comparable => (*new_mark, false),
-                (Some(old @ Mark::Seen(before)), Mark::Seen(after)) => (*old, before != after),
-                (Some(old @ Mark::Seen(_)), Mark::Waiting | Mark::Unknown) => (*old, !required),
-                (Some(Mark::Waiting), new) => (*new, false),
-                (Some(old @ Mark::Unknown), Mark::Seen(_)) => (*old, true),
-                (Some(old @ Mark::Unknown), Mark::Waiting | Mark::Unknown) => (*old, false),
+                (Some(KeyState::Seen(_)), KeyState::Seen(_)) if !comparable => (*new_state, false),
+                (Some(old @ KeyState::Seen(before)), KeyState::Seen(after)) => {
+                    (*old, before != after)
+                }
+                (Some(old @ KeyState::Seen(_)), KeyState::Waiting | KeyState::Unknown) => {
+                    (*old, !required)
+                }
+                (Some(KeyState::Waiting), new) => (*new, false),
+                (Some(old @ KeyState::Unknown), KeyState::Seen(_)) => (*old, true),
+                (Some(old @ KeyState::Unknown), KeyState::Waiting | KeyState::Unknown) => {
+                    (*old, false)
+                }
             };
             compared.adopted |= old.get(key) != Some(&kept);
             compared.kept.insert(key.clone(), kept);
@@ -83,17 +89,17 @@ pub(super) fn unknown_keys(entry: Entry) -> Entry {
         Entry::Seen {
             uid,
             resource_version,
-            mut marks,
+            mut states,
         } => {
-            for (_, mark) in &mut marks {
-                if *mark == Mark::Waiting {
-                    *mark = Mark::Unknown;
+            for (_, state) in &mut states {
+                if *state == KeyState::Waiting {
+                    *state = KeyState::Unknown;
                 }
             }
             Entry::Seen {
                 uid,
                 resource_version,
-                marks,
+                states,
             }
         }
         other => other,

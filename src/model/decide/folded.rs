@@ -9,20 +9,20 @@ use super::{
     Cause, CauseKind, Doubt, Lookup,
     compare::lacks,
     gains::Gain,
-    rules::{Rule, Step},
+    rules::{Rule, Ruling},
 };
 use crate::model::{
-    fold::Fold,
-    observed::{Entries, Entry},
+    digest::DigestKey,
+    observed::{Entries, Entry, Fold},
     policy::{OnDelete, OnRecreate},
     source::{Need, References, SourceKind, SourceName},
-    version::{DigestKey, used_keys},
+    version::used_keys,
 };
 
 /// What follows for all that was folded.
 pub(super) struct FoldVerdict {
-    /// With the sources that each step is about.
-    pub(super) steps: Vec<(Vec<SourceName>, Step)>,
+    /// With the sources that each ruling is about.
+    pub(super) rulings: Vec<(Vec<SourceName>, Ruling)>,
     /// The fold if nothing restarts; `None` where its sources are taken over as they are now.
     pub(super) kept: Option<Fold>,
     /// Its sources with what is absent as it last was: their entries where there is no fold any more.
@@ -60,9 +60,9 @@ impl Rule<'_> {
         let found = match Found::look(uses, live) {
             Ok(found) => found,
             Err((source, doubt)) => {
-                let steps = vec![(vec![source], Step::Doubt(doubt))];
+                let rulings = vec![(vec![source], Ruling::Doubt(doubt))];
                 return FoldVerdict {
-                    steps,
+                    rulings,
                     kept: Some(old.clone()),
                     as_if: Entries::new(),
                     now: Entries::new(),
@@ -72,14 +72,14 @@ impl Rule<'_> {
         };
         let now = Fold::of(key, &found.now, uses);
         let as_if = Fold::of(key, &found.as_if, uses);
-        let mut steps = Vec::new();
+        let mut rulings = Vec::new();
         if !found.missing.is_empty() {
-            let step = Step::Wait {
+            let ruling = Ruling::Wait {
                 holds: true,
                 unsure: false,
                 pending: None,
             };
-            steps.push((found.missing.clone(), step));
+            rulings.push((found.missing.clone(), ruling));
         }
         let behind = found.behind(old);
         let other_names = now.names != old.names;
@@ -95,17 +95,17 @@ impl Rule<'_> {
                 Gain::Adopt => kept = None,
                 Gain::Ask => {
                     let asked = uses.keys().cloned().collect();
-                    steps.push((asked, Step::Doubt(Doubt::AskAges)));
+                    rulings.push((asked, Ruling::Doubt(Doubt::AskAges)));
                 }
                 Gain::Changed => {
-                    steps.push((
+                    rulings.push((
                         Vec::new(),
-                        Step::Restart(Cause::plain(CauseKind::Updated, None)),
+                        Ruling::Restart(Cause::plain(CauseKind::Updated, None)),
                     ));
                 }
             }
         } else if !same && !behind.is_empty() {
-            steps.push((behind, Step::Doubt(Doubt::Behind)));
+            rulings.push((behind, Ruling::Doubt(Doubt::Behind)));
         } else if !same && content && now.data == old.data {
             kept = None;
         } else if !same && (found.missing.is_empty() || !found.forgotten) {
@@ -116,10 +116,10 @@ impl Rule<'_> {
             } else {
                 CauseKind::Recreated
             };
-            steps.push((Vec::new(), Step::Restart(Cause::plain(kind, None))));
+            rulings.push((Vec::new(), Ruling::Restart(Cause::plain(kind, None))));
         }
         FoldVerdict {
-            steps,
+            rulings,
             kept,
             as_if: found.as_if,
             now: found.now,

@@ -7,7 +7,7 @@
 
 use super::view::{Ages, Subject};
 use crate::model::{
-    observed::{Formers, Note, Observed},
+    observed::{Formers, Observed, Unrecorded},
     source::SourceName,
 };
 
@@ -42,7 +42,7 @@ impl<'a> Gains<'a> {
         Self {
             subject,
             observed: before.is_some() && subject.restarted_for.is_some(),
-            more: formers.note() == Note::More,
+            more: formers.unrecorded() == Unrecorded::More,
             formers: before.map(|before| &before.formers),
         }
     }

@@ -6,7 +6,7 @@ use super::{
     gains::{Gain, Gains},
 };
 use crate::model::{
-    observed::{Entry, KeyMarks, Mark},
+    observed::{Entry, KeyState, KeyStates},
     policy::{OnDelete, OnRecreate, Policy},
     source::{Need, SourceName, Usage},
     version::{Version, WHOLE, used_keys},
@@ -14,7 +14,7 @@ use crate::model::{
 
 /// What follows for one source.
 #[derive(Clone, Debug)]
-pub(super) enum Step {
+pub(super) enum Ruling {
     Keep,
     /// `holds`: nothing restarts meanwhile. `unsure`: a restart must know first that it is really absent. `pending`:
     /// what is restarted for when it is back.
@@ -27,9 +27,9 @@ pub(super) enum Step {
     Doubt(Doubt),
 }
 
-/// One source's step, and the entry without and with a restart (`None`: no entry).
+/// One source's ruling, and the entry without and with a restart (`None`: no entry).
 pub(super) struct Verdict {
-    pub(super) step: Step,
+    pub(super) ruling: Ruling,
     pub(super) kept: Option<Entry>,
     pub(super) rolled: Option<Entry>,
 }
@@ -37,7 +37,7 @@ pub(super) struct Verdict {
 impl Verdict {
     pub(super) fn keep(entry: Entry) -> Self {
         Self {
-            step: Step::Keep,
+            ruling: Ruling::Keep,
             rolled: Some(entry.clone()),
             kept: Some(entry),
         }
@@ -45,7 +45,7 @@ impl Verdict {
 
     pub(super) fn nothing() -> Self {
         Self {
-            step: Step::Keep,
+            ruling: Ruling::Keep,
             kept: None,
             rolled: None,
         }
@@ -53,7 +53,7 @@ impl Verdict {
 
     fn wait(entry: Entry, holds: bool) -> Self {
         Self {
-            step: Step::Wait {
+            ruling: Ruling::Wait {
                 holds,
                 unsure: false,
                 pending: None,
@@ -65,7 +65,7 @@ impl Verdict {
 
     pub(super) fn restart(kept: Entry, rolled: Entry, cause: Cause) -> Self {
         Self {
-            step: Step::Restart(cause),
+            ruling: Ruling::Restart(cause),
             kept: Some(kept),
             rolled: Some(rolled),
         }
@@ -73,7 +73,7 @@ impl Verdict {
 
     fn doubt(doubt: Doubt) -> Self {
         Self {
-            step: Step::Doubt(doubt),
+            ruling: Ruling::Doubt(doubt),
             kept: None,
             rolled: None,
         }
@@ -169,7 +169,7 @@ impl Rule<'_> {
             Some(Entry::Seen {
                 resource_version, ..
             }) if !required && self.policy.on_recreate == OnRecreate::Content => Verdict {
-                step: Step::Wait {
+                ruling: Ruling::Wait {
                     holds: false,
                     unsure: since < *resource_version,
                     pending: None,
@@ -223,12 +223,12 @@ impl Rule<'_> {
             Some(Entry::Seen {
                 uid,
                 resource_version,
-                marks,
+                states,
             }) => {
-                let seen = Seen {
+                let seen = SeenEntry {
                     uid,
                     resource_version: *resource_version,
-                    marks,
+                    states,
                 };
                 self.judge_seen(source, usage, &seen, version, now)
             }
@@ -247,7 +247,7 @@ impl Rule<'_> {
             Gain::Ask => Verdict::doubt(Doubt::AskAges),
             // It stays gained until something restarts for it.
             Gain::Changed => Verdict {
-                step: Step::Restart(Cause::plain(CauseKind::Updated, Some(source))),
+                ruling: Ruling::Restart(Cause::plain(CauseKind::Updated, Some(source))),
                 kept: None,
                 rolled: Some(now),
             },
@@ -258,19 +258,19 @@ impl Rule<'_> {
         &self,
         source: &SourceName,
         usage: &Usage,
-        old: &Seen,
+        old: &SeenEntry,
         version: &Version,
         now: Entry,
     ) -> Verdict {
         let Entry::Seen {
-            marks: new_marks, ..
+            states: new_states, ..
         } = &now
         else {
             return Verdict::keep(now);
         };
         let recreated = *old.uid != version.uid;
         let gain = |key: &str| self.gains.judge(source, [key], version.written);
-        let compared = Compared::of(old.marks, new_marks, usage, self.comparable, gain);
+        let compared = Compared::of(old.states, new_states, usage, self.comparable, gain);
         if compared.asks {
             return Verdict::doubt(Doubt::AskAges);
         }
@@ -279,12 +279,12 @@ impl Rule<'_> {
         // over must not be compared with anything older than the version it came from.
         let taken_over = recreated && cause.is_none();
         let lacks = lacks(usage, version);
-        let mut marks = compared.kept.clone();
+        let mut states = compared.kept.clone();
         if lacks && cause.is_some() {
-            // Marks that are not used any more still tell that pods had started: without them the new ones would look as
+            // RestartMarks that are not used any more still tell that pods had started: without them the new ones would look as
             // if all of it had been waited for.
-            for (key, mark) in old.marks {
-                marks.try_insert(key.clone(), *mark);
+            for (key, mark) in old.states {
+                states.try_insert(key.clone(), *mark);
             }
         }
         let same = Entry::Seen {
@@ -294,16 +294,16 @@ impl Rule<'_> {
             } else {
                 old.resource_version
             },
-            marks,
+            states,
         };
         if lacks {
-            let step = Step::Wait {
+            let ruling = Ruling::Wait {
                 holds: true,
                 unsure: false,
                 pending: cause,
             };
             return Verdict {
-                step,
+                ruling,
                 rolled: Some(same.clone()),
                 kept: Some(same),
             };
@@ -312,7 +312,7 @@ impl Rule<'_> {
             Some(cause) => Verdict::restart(same, now, cause),
             None if recreated => Verdict::keep(now),
             None => Verdict {
-                step: Step::Keep,
+                ruling: Ruling::Keep,
                 kept: Some(same),
                 rolled: Some(now),
             },
@@ -323,12 +323,12 @@ impl Rule<'_> {
     fn cause(
         &self,
         source: &SourceName,
-        old: &Seen,
+        old: &SeenEntry,
         version: &Version,
         compared: &Compared,
     ) -> Option<Cause> {
         let all_waited =
-            !old.marks.is_empty() && old.marks.values().all(|mark| *mark == Mark::Waiting);
+            !old.states.is_empty() && old.states.values().all(|mark| *mark == KeyState::Waiting);
         if *old.uid != version.uid && !all_waited {
             // Under another digest key nobody can tell whether the content is the same.
             let same_content = self.comparable && compared.changed.is_empty();
@@ -361,8 +361,8 @@ fn later<'a>(entry: Option<&Entry>, last: Option<&'a Version>) -> Option<&'a Ver
     last.filter(|last| last.resource_version > known_until)
 }
 
-struct Seen<'a> {
+struct SeenEntry<'a> {
     uid: &'a str,
     resource_version: u64,
-    marks: &'a KeyMarks,
+    states: &'a KeyStates,
 }

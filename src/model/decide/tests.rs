@@ -9,10 +9,10 @@ use crate::model::{
 };
 
 mod causes;
+mod csi;
 mod document;
 mod fold;
 mod formers;
-mod provided;
 mod rollouts;
 mod runs;
 mod stable;

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use litemap::LiteMap;
 
 use crate::model::{
-    observed::{Formers, Note, Observed, Reading, Templates},
+    observed::{Formers, Observed, Reading, Templates, Unrecorded},
     policy::Policy,
     source::{References, SourceName},
     version::{Shows, Version},
-    workload::{Kind, Means, OlderPods, Workload},
+    workload::{Kind, OlderPods, RestartMeans, Workload},
 };
 
 /// A source as known right now.
@@ -134,7 +134,7 @@ impl Pods<'_> {
             older: workload.older_pods,
             formers_gone: false,
             unseen: false,
-            outlive_marks: kind.means == Means::RestartAt,
+            outlive_marks: kind.means == RestartMeans::RestartAt,
         }
     }
 }
@@ -181,14 +181,24 @@ impl Subject<'_> {
         if !rolls || (marked && !self.pods.outlive_marks) || self.pods.older == OlderPods::NoPods {
             return Formers::default();
         }
-        Formers::after(before, kept, self.uses, self.templates)
+        Formers::after(
+            &before.entries,
+            before.fold.is_some(),
+            kept,
+            self.uses,
+            self.templates,
+        )
     }
 
     /// What pods have before a write of the template: what was observed, and what they gained without being recorded.
     pub(in crate::model) fn before_write(&self, observed: &Observed) -> Observed {
         let held = observed.of_template(self.formers(observed), self.templates.before);
         let unseen = self.pods.unseen && !self.pods.older.are_gone();
-        let note = if unseen { Note::Unseen } else { Note::Nothing };
+        let note = if unseen {
+            Unrecorded::Unseen
+        } else {
+            Unrecorded::Nothing
+        };
         Observed {
             formers: held.formers.noting(note),
             ..held

@@ -4,12 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use litemap::LiteMap;
 
-use super::{Tracked, asked::Told, provided::Provided};
+use super::{Tracked, asked::Told, csi::Provided};
 use crate::model::{
+    digest::DigestKey,
     observed::Reading,
     policy::{Defaults, Selection},
     source::SourceName,
-    version::{DigestKey, Version},
+    version::Version,
     workload::{Kind, WorkloadKey},
 };
 

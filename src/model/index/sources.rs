@@ -1,7 +1,7 @@
 //! Sources: how versions and absences are taken in, and looked up.
 
 use super::{
-    Change, Index,
+    Index, SourceChange,
     asked::{By, Tick, Told},
     namespace::{Source, Stored},
 };
@@ -13,14 +13,14 @@ use crate::model::{
 
 impl Index {
     /// Takes in an event: a version that exists, or existed, in the API.
-    pub fn apply_source(&mut self, key: &SourceKey, version: Version) -> Change {
+    pub fn apply_source(&mut self, key: &SourceKey, version: Version) -> SourceChange {
         self.take_source(key, version, By::Event)
     }
 
     /// Takes in a version, however it became known.
-    pub fn take_source(&mut self, key: &SourceKey, version: Version, by: By) -> Change {
+    pub fn take_source(&mut self, key: &SourceKey, version: Version, by: By) -> SourceChange {
         if !self.works_in(&key.namespace) {
-            return Change::default();
+            return SourceChange::default();
         }
         let (digest_key, defaults) = (&self.key, self.conventions.defaults());
         let space = self.namespaces.entry(key.namespace.clone()).or_default();
@@ -29,7 +29,7 @@ impl Index {
         let same = known.as_ref().is_some_and(|known| known.is(&version));
         let number = version.resource_version;
         let Some(taken) = self.clock.weigh(before, by, number, same) else {
-            return Change::default();
+            return SourceChange::default();
         };
         let (mut changed, mut recreated) = (true, false);
         match known {
@@ -65,7 +65,7 @@ impl Index {
                 space.forget_unwritten(&slot, defaults, digest_key);
             }
         }
-        Change {
+        SourceChange {
             changed,
             recreated,
             users,
@@ -75,18 +75,23 @@ impl Index {
 
     /// Takes in the event that a source is gone: `resource_version` is that of the deletion, `now` is in unix seconds. Where
     /// only selected ones are watched, it may as well be selected no more.
-    pub fn delete_source(&mut self, key: &SourceKey, resource_version: u64, now: i64) -> Change {
+    pub fn delete_source(
+        &mut self,
+        key: &SourceKey,
+        resource_version: u64,
+        now: i64,
+    ) -> SourceChange {
         self.take_absence(key, By::Event, resource_version, now)
     }
 
     /// Takes in that a source that was asked for is not there; `now` is in unix seconds.
-    pub fn miss_source(&mut self, key: &SourceKey, by: By, now: i64) -> Change {
+    pub fn miss_source(&mut self, key: &SourceKey, by: By, now: i64) -> SourceChange {
         self.take_absence(key, by, 0, now)
     }
 
-    fn take_absence(&mut self, key: &SourceKey, by: By, number: u64, now: i64) -> Change {
+    fn take_absence(&mut self, key: &SourceKey, by: By, number: u64, now: i64) -> SourceChange {
         if !self.works_in(&key.namespace) {
-            return Change::default();
+            return SourceChange::default();
         }
         let space = self.namespaces.entry(key.namespace.clone()).or_default();
         // Whoever looks at selected ones only cannot tell one that is gone from one that is selected no more.
@@ -107,13 +112,13 @@ impl Index {
                     .map(|taken| taken.told);
                 space.put(&key.source, tombstone, told.unwrap_or_default());
             }
-            return Change::default();
+            return SourceChange::default();
         };
         let before = (known.told, known.number());
         match &mut known.source {
             Source::Present(version) => {
                 let Some(told) = self.clock.weigh_absence(before, by, number) else {
-                    return Change::default();
+                    return SourceChange::default();
                 };
                 let tombstone = Source::Tombstone {
                     since: number.max(version.resource_version),
@@ -123,10 +128,10 @@ impl Index {
                 };
                 let users = space.users_of(&key.namespace, &key.source);
                 space.put(&key.source, tombstone, told);
-                Change {
+                SourceChange {
                     changed: true,
                     users,
-                    ..Change::default()
+                    ..SourceChange::default()
                 }
             }
             Source::Tombstone {
@@ -141,7 +146,7 @@ impl Index {
                     *known_sure |= sure;
                     known.told = told;
                 }
-                Change::default()
+                SourceChange::default()
             }
         }
     }

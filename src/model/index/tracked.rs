@@ -8,10 +8,11 @@ use super::{
 };
 use crate::model::{
     decide::{Ages, Pods, Subject},
+    digest::DigestKey,
     observed::{Entry, Observed, Reading, Templates},
     policy::{Complaint, Defaults, Policy},
     source::{References, SourceName},
-    version::{DigestKey, Version},
+    version::Version,
     workload::{Kind, Workload},
 };
 

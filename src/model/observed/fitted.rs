@@ -1,10 +1,15 @@
 //! How long the annotation is, and what is folded so that it fits.
 
-use super::{Entries, Entry, FORMER_LIMIT, Formers, LIMIT, Observed, wire::NOTE};
-use crate::model::{
+use super::{
+    LIMIT, Observed,
+    entry::{Entries, Entry},
     fold::Fold,
+    former::{FORMER_LIMIT, Formers},
+    wire_entry::NOTE,
+};
+use crate::model::{
+    digest::{Digest, DigestKey},
     source::{References, SourceName},
-    version::{Digest, DigestKey},
 };
 
 impl Observed {
@@ -13,9 +18,9 @@ impl Observed {
         // JSON writes a byte as six at most.
         let text = |text: &str| 6 * text.len() + 8;
         let entry = |entry: &Entry| match entry {
-            Entry::Seen { uid, marks, .. } => {
-                let marks = marks.keys().map(|key| text(key) + Digest::PRINTED + 8);
-                text(uid) + marks.sum::<usize>()
+            Entry::Seen { uid, states, .. } => {
+                let states = states.keys().map(|key| text(key) + Digest::PRINTED + 8);
+                text(uid) + states.sum::<usize>()
             }
             Entry::Deleted { uid, .. } => text(uid),
             Entry::Waiting | Entry::Unknown => 0,
@@ -28,7 +33,7 @@ impl Observed {
         let formers = formers.map(|(source, of)| text(&source.name) + entry(of) + 128);
         own + entries.sum::<usize>()
             + formers.sum::<usize>()
-            + super::wire::NOTE
+            + NOTE
             + fold.map_or(0, |fold| {
                 text(&fold.names) + text(&fold.uids) + text(&fold.data) + 128
             })

@@ -6,32 +6,33 @@
 //! template gains the reference again, the former entry is compared like any other.
 //!
 //! Invariants: no key of a source is used and former at once; formers take at most [`FORMER_LIMIT`] bytes and never
-//! make an entry fold. What is not remembered leaves a note ([`Note`]), under which what the template gains counts as
+//! make an entry fold. What is not remembered leaves a note ([`Unrecorded`]), under which what the template gains counts as
 //! changed.
 
-use super::{Entry, KeyMarks, Mark, Observed, wire};
+use super::{
+    entry::{Entries, Entry, KeyState, KeyStates},
+    wire_entry::{self, AROUND, NOTE},
+};
 use crate::model::{
+    digest::Digest,
     source::{References, SourceName, Usage},
-    version::{Digest, used_keys, uses_key},
+    version::{used_keys, uses_key},
 };
 
 /// The most bytes that former entries take in an `observed` annotation.
 pub const FORMER_LIMIT: usize = 4 * 1024;
-/// The format of an `observed` that has former entries. One without is written in the format before, so that an older
-/// release still reads it.
-pub const FORMER_FORMAT: u64 = 2;
 
 /// What pods of older templates may have that the template of now does not use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Formers {
     /// Oldest first. A source has several where it lost keys under several uids.
     pub(super) entries: Vec<(SourceName, Entry)>,
-    pub(super) note: Note,
+    pub(super) unrecorded: Unrecorded,
 }
 
 /// What pods of older templates may have beside the former entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Note {
+pub enum Unrecorded {
     /// Nothing.
     #[default]
     Nothing,
@@ -87,18 +88,18 @@ impl Formers {
     pub const fn none() -> Self {
         Self {
             entries: Vec::new(),
-            note: Note::Nothing,
+            unrecorded: Unrecorded::Nothing,
         }
     }
 
     /// Whether there is nothing to remember.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.note == Note::Nothing
+        self.entries.is_empty() && self.unrecorded == Unrecorded::Nothing
     }
 
     /// What else pods may have.
-    pub fn note(&self) -> Note {
-        self.note
+    pub fn unrecorded(&self) -> Unrecorded {
+        self.unrecorded
     }
 
     /// The former entries, oldest first.
@@ -128,26 +129,26 @@ impl Formers {
         let mut regains = entry.is_none();
         for former in of_source {
             let (
-                Entry::Seen { uid, marks, .. },
+                Entry::Seen { uid, states, .. },
                 Entry::Seen {
                     uid: other,
-                    marks: gone,
+                    states: gone,
                     ..
                 },
             ) = (&mut whole, former)
             else {
                 continue;
             };
-            for (key, mark) in gone {
-                if !uses_key(usage, key) || marks.contains_key(key) {
+            for (key, state) in gone {
+                if !uses_key(usage, key) || states.contains_key(key) {
                     continue;
                 }
-                let mark = if uid == other {
-                    *mark
+                let state = if uid == other {
+                    *state
                 } else {
-                    Mark::Seen(Digest::CHANGED)
+                    KeyState::Seen(Digest::CHANGED)
                 };
-                marks.insert(key.clone(), mark);
+                states.insert(key.clone(), state);
                 regains = true;
             }
         }
@@ -156,17 +157,17 @@ impl Formers {
 
     /// Those that stay former when the template uses this: what it regained is an entry again.
     #[must_use]
-    fn without(&self, uses: &References) -> Self {
+    pub(super) fn without(&self, uses: &References) -> Self {
         let rest = |(source, entry): &(SourceName, Entry)| {
             let Some(usage) = uses.get(source) else {
                 return Some((source.clone(), entry.clone()));
             };
-            let rest = with_marks(entry, |key| !uses_key(usage, key))?;
+            let rest = with_states(entry, |key| !uses_key(usage, key))?;
             Some((source.clone(), rest))
         };
         Self {
             entries: self.entries.iter().filter_map(rest).collect(),
-            note: self.note,
+            unrecorded: self.unrecorded,
         }
     }
 
@@ -175,19 +176,26 @@ impl Formers {
         let is_there =
             |(former, old): &(SourceName, Entry)| former == source && overlap(old, &entry);
         if self.entries.iter().any(is_there) {
-            self.note = Note::More;
+            self.unrecorded = Unrecorded::More;
         }
         self.entries.push((source.clone(), entry));
     }
 
-    /// What is former after a change from `before` to these uses. `kept`: the former ones of before that still count.
+    /// What is former after a change from the entries of `before`, beside a fold or not, to these uses. `still`: the former
+    /// ones of before that still count.
     #[must_use]
-    pub fn after(before: &Observed, kept: &Self, uses: &References, templates: Templates) -> Self {
-        let mut next = kept.without(uses);
-        for (source, entry) in &before.entries {
+    pub fn after(
+        before: &Entries,
+        has_fold: bool,
+        still: &Self,
+        uses: &References,
+        templates: Templates,
+    ) -> Self {
+        let mut next = still.without(uses);
+        for (source, entry) in before {
             let usage = uses.get(source);
             let dropped = match (entry, usage) {
-                (Entry::Seen { .. }, _) => with_marks(entry, |key| {
+                (Entry::Seen { .. }, _) => with_states(entry, |key| {
                     let still = usage.is_some_and(|usage| uses_key(usage, key));
                     !still && templates.dropped(source, Some(key))
                 }),
@@ -198,13 +206,13 @@ impl Formers {
                 next.add(source, entry);
                 // The webhook records what a write drops. Where it did not see one, there may have been others.
                 if templates.before.is_none() {
-                    next.note = next.note.max(Note::Unseen);
+                    next.unrecorded = next.unrecorded.max(Unrecorded::Unseen);
                 }
             }
         }
         // What a fold held cannot be told from it by name.
-        if before.fold.is_some() && loses_folded(before, uses, templates) {
-            next.note = Note::More;
+        if has_fold && loses_folded(before, uses, templates) {
+            next.unrecorded = Unrecorded::More;
         }
         next
     }
@@ -217,7 +225,7 @@ impl Formers {
             entries: entries
                 .map(|(source, entry)| (source.clone(), change(source, entry)))
                 .collect(),
-            note: self.note,
+            unrecorded: self.unrecorded,
         }
     }
 
@@ -238,15 +246,15 @@ impl Formers {
                 .filter(|(source, _)| left_out(source))
                 .cloned()
                 .collect(),
-            note: Note::Nothing,
+            unrecorded: Unrecorded::Nothing,
         }
     }
 
     /// The same with a note, where there is none that says more.
     #[must_use]
-    pub fn noting(self, note: Note) -> Self {
+    pub fn noting(self, unrecorded: Unrecorded) -> Self {
         Self {
-            note: self.note.max(note),
+            unrecorded: self.unrecorded.max(unrecorded),
             ..self
         }
     }
@@ -254,58 +262,27 @@ impl Formers {
     /// The newest of them that take no more than so many bytes, and a note where some do not.
     #[must_use]
     pub(super) fn fitted(mut self, bytes: usize) -> Self {
-        let lengths = wire::printed(&self);
-        let mut total = wire::AROUND + lengths.iter().sum::<usize>();
+        let lengths = self
+            .iter()
+            .map(|(source, entry)| wire_entry::length(source, entry));
+        let lengths: Vec<_> = lengths.collect();
+        let mut total = AROUND + lengths.iter().sum::<usize>();
         let mut left_out = 0;
-        while left_out < lengths.len() && total + wire::NOTE > bytes {
+        while left_out < lengths.len() && total + NOTE > bytes {
             total -= lengths[left_out];
             left_out += 1;
         }
         self.entries.drain(..left_out);
-        let note = if left_out > 0 {
-            Note::More
+        self.noting(if left_out > 0 {
+            Unrecorded::More
         } else {
-            Note::Nothing
-        };
-        self.noting(note)
-    }
-}
-
-impl Observed {
-    /// What pods of a template have that came without being recorded: somebody went back to it while the webhook was away,
-    /// and nobody looked since. Whatever it uses that is neither an entry nor a former one leaves the note.
-    #[must_use]
-    pub(in crate::model) fn of_template(&self, formers: &Formers, before: Option<Before>) -> Self {
-        let mut now = Self {
-            formers: formers.clone(),
-            ..self.clone()
-        };
-        let Some(before) = before else {
-            return now;
-        };
-        for (source, usage) in before.uses {
-            if let Some(entry) = formers.regained(source, usage, self.entries.get(source)) {
-                now.entries.insert(source.clone(), entry);
-            }
-            let entry = now.entries.get(source);
-            let is_unknown = |key: &str| match entry {
-                None => self.fold.is_none(),
-                Some(Entry::Seen { marks, .. }) => !marks.contains_key(key),
-                Some(_) => false,
-            };
-            let refers = before.refers.get(source);
-            let mut used = refers.into_iter().flat_map(used_keys);
-            if source.kind.is_readable() && used.any(is_unknown) {
-                now.formers.note = now.formers.note.max(Note::Unseen);
-            }
-        }
-        now.formers = now.formers.without(before.uses);
-        now
+            Unrecorded::Nothing
+        })
     }
 }
 
 /// Whether a write of the template drops what a fold holds.
-fn loses_folded(before: &Observed, uses: &References, templates: Templates) -> bool {
+fn loses_folded(before: &Entries, uses: &References, templates: Templates) -> bool {
     let Some(old) = templates.before else {
         return false;
     };
@@ -314,35 +291,35 @@ fn loses_folded(before: &Observed, uses: &References, templates: Templates) -> b
         let is_lost = |key: &str| {
             !now.is_some_and(|now| uses_key(now, key)) && templates.dropped(source, Some(key))
         };
-        !before.entries.contains_key(source) && used_keys(usage).any(is_lost)
+        !before.contains_key(source) && used_keys(usage).any(is_lost)
     })
 }
 
-/// The entry with those marks of its that are asked for; `None` where it has none of them.
-fn with_marks(entry: &Entry, keep: impl Fn(&str) -> bool) -> Option<Entry> {
+/// The entry with those states of its that are asked for; `None` where it has none of them.
+fn with_states(entry: &Entry, keep: impl Fn(&str) -> bool) -> Option<Entry> {
     let Entry::Seen {
         uid,
         resource_version,
-        marks,
+        states,
     } = entry
     else {
         return None;
     };
-    let marks: KeyMarks = marks
+    let states: KeyStates = states
         .iter()
         .filter(|(key, _)| keep(key))
-        .map(|(key, mark)| (key.clone(), *mark))
+        .map(|(key, state)| (key.clone(), *state))
         .collect();
-    (!marks.is_empty()).then(|| Entry::Seen {
+    (!states.is_empty()).then(|| Entry::Seen {
         uid: uid.clone(),
         resource_version: *resource_version,
-        marks,
+        states,
     })
 }
 
 fn overlap(a: &Entry, b: &Entry) -> bool {
     match (a, b) {
-        (Entry::Seen { marks: a, .. }, Entry::Seen { marks: b, .. }) => {
+        (Entry::Seen { states: a, .. }, Entry::Seen { states: b, .. }) => {
             a.keys().any(|key| b.contains_key(key))
         }
         (_, _) => true,

@@ -1,28 +1,32 @@
 use proptest::prelude::*;
 
 use super::{super::testing::*, *};
-use crate::model::{source::References, version::DigestKey};
+use crate::model::{
+    digest::{Digest, DigestKey},
+    format::FORMAT,
+    source::{References, SourceName, Usage},
+};
 
 fn digest() -> impl Strategy<Value = Digest> {
     any::<u64>().prop_map(|n| key().digest([n.to_be_bytes().as_slice()]))
 }
 
-fn mark() -> impl Strategy<Value = Mark> {
+fn state() -> impl Strategy<Value = KeyState> {
     prop_oneof![
-        digest().prop_map(Mark::Seen),
-        Just(Mark::Waiting),
-        Just(Mark::Unknown)
+        digest().prop_map(KeyState::Seen),
+        Just(KeyState::Waiting),
+        Just(KeyState::Unknown)
     ]
 }
 
 fn entry() -> impl Strategy<Value = Entry> {
-    let marks = proptest::collection::btree_map("[-._a-zA-Z0-9]{1,12}|\\*", mark(), 0..4);
+    let states = proptest::collection::btree_map("[-._a-zA-Z0-9]{1,12}|\\*", state(), 0..4);
     prop_oneof![
-        ("[a-f0-9-]{0,36}", any::<u64>(), marks).prop_map(|(uid, resource_version, marks)| {
+        ("[a-f0-9-]{0,36}", any::<u64>(), states).prop_map(|(uid, resource_version, states)| {
             Entry::Seen {
                 uid,
                 resource_version,
-                marks: marks.into_iter().collect(),
+                states: states.into_iter().collect(),
             }
         }),
         Just(Entry::Waiting),
@@ -52,9 +56,19 @@ fn observed() -> impl Strategy<Value = Observed> {
         // Whatever a person wrote into the template.
         ".{0,20}",
     );
-    let note = prop::sample::select(vec![Note::Nothing, Note::Unseen, Note::More]);
-    let formers = (proptest::collection::vec((name(), entry()), 0..3), note)
-        .prop_map(|(entries, note)| Formers { entries, note });
+    let unrecorded = prop::sample::select(vec![
+        Unrecorded::Nothing,
+        Unrecorded::Unseen,
+        Unrecorded::More,
+    ]);
+    let formers = (
+        proptest::collection::vec((name(), entry()), 0..3),
+        unrecorded,
+    )
+        .prop_map(|(entries, unrecorded)| Formers {
+            entries,
+            unrecorded,
+        });
     (head, entries(), fold, formers).prop_map(
         |((workload_uid, created_at, sequence, restarted_for), entries, fold, formers)| {
             let observed = Observed {

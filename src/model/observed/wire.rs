@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entries, Entry, FORMAT, Formers, KeyMarks, Mark, Note, Observed, Reading};
-use crate::model::{
+use super::{
+    Observed, Reading,
+    entry::Entries,
     fold::Fold,
-    version::{Digest, DigestKey},
+    former::{Formers, Unrecorded},
+    wire_entry::WireEntry,
 };
+use crate::model::{digest::DigestKey, format::FORMAT};
 
 #[derive(Serialize, Deserialize)]
 struct Wire {
@@ -40,31 +43,6 @@ struct Wire {
 fn is_zero(value: &u8) -> bool {
     *value == 0
 }
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum WireEntry {
-    Absent(WireAbsent),
-    Seen {
-        u: String,
-        r: u64,
-        d: BTreeMap<String, String>,
-    },
-    Deleted {
-        x: String,
-        r: u64,
-    },
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum WireAbsent {
-    Waiting,
-    Unknown,
-}
-
-const WAITING: &str = "w";
-const UNKNOWN: &str = "u";
 
 /// What stands between the text that the MAC covers and the MAC.
 const BEFORE_MAC: &str = ",\"m\":\"";
@@ -125,10 +103,10 @@ impl Observed {
                 .iter()
                 .map(|(name, entry)| (name.to_string(), WireEntry::of(entry)))
                 .collect(),
-            q: match self.formers.note {
-                Note::Nothing => 0,
-                Note::Unseen => 1,
-                Note::More => 2,
+            q: match self.formers.unrecorded {
+                Unrecorded::Nothing => 0,
+                Unrecorded::Unseen => 1,
+                Unrecorded::More => 2,
             },
             m: None,
         }
@@ -154,10 +132,10 @@ impl Observed {
             fold: wire.f,
             formers: Formers {
                 entries: former,
-                note: match wire.q {
-                    0 => Note::Nothing,
-                    1 => Note::Unseen,
-                    2 => Note::More,
+                unrecorded: match wire.q {
+                    0 => Unrecorded::Nothing,
+                    1 => Unrecorded::Unseen,
+                    2 => Unrecorded::More,
                     _ => return None,
                 },
             },
@@ -210,22 +188,6 @@ fn mac_of(text: &str, key: &DigestKey) -> String {
         .to_string()
 }
 
-/// How many bytes each of the former entries takes.
-pub(super) fn printed(formers: &Formers) -> Vec<usize> {
-    let entries = formers.iter();
-    entries
-        .map(|(name, entry)| {
-            let pair = (name.to_string(), WireEntry::of(entry));
-            serde_json::to_string(&pair).unwrap_or_default().len() + ",".len()
-        })
-        .collect()
-}
-
-/// How many bytes stand around former entries.
-pub(super) const AROUND: usize = ",\"p\":[]".len();
-/// How many bytes the note takes.
-pub(super) const NOTE: usize = ",\"q\":2".len();
-
 impl Wire {
     fn text(&self) -> String {
         // Only maps with keys that are no strings cannot be printed, and there are none.
@@ -234,68 +196,5 @@ impl Wire {
 
     fn mac(&self, key: &DigestKey) -> String {
         mac_of(&self.text(), key)
-    }
-}
-
-impl WireEntry {
-    fn of(entry: &Entry) -> Self {
-        match entry {
-            Entry::Waiting => Self::Absent(WireAbsent::Waiting),
-            Entry::Unknown => Self::Absent(WireAbsent::Unknown),
-            Entry::Deleted {
-                uid,
-                resource_version,
-            } => Self::Deleted {
-                x: uid.clone(),
-                r: *resource_version,
-            },
-            Entry::Seen {
-                uid,
-                resource_version,
-                marks,
-            } => {
-                let print = |mark: &Mark| match mark {
-                    Mark::Seen(digest) => digest.to_string(),
-                    Mark::Waiting => WAITING.to_owned(),
-                    Mark::Unknown => UNKNOWN.to_owned(),
-                };
-                let d = marks
-                    .iter()
-                    .map(|(key, mark)| (key.clone(), print(mark)))
-                    .collect();
-                Self::Seen {
-                    u: uid.clone(),
-                    r: *resource_version,
-                    d,
-                }
-            }
-        }
-    }
-
-    fn into_entry(self) -> Option<Entry> {
-        Some(match self {
-            Self::Absent(WireAbsent::Waiting) => Entry::Waiting,
-            Self::Absent(WireAbsent::Unknown) => Entry::Unknown,
-            Self::Deleted { x, r } => Entry::Deleted {
-                uid: x,
-                resource_version: r,
-            },
-            Self::Seen { u, r, d } => {
-                let mark = |text: &str| match text {
-                    WAITING => Some(Mark::Waiting),
-                    UNKNOWN => Some(Mark::Unknown),
-                    digest => Digest::parse(digest).map(Mark::Seen),
-                };
-                let mut marks = KeyMarks::with_capacity(d.len());
-                for (key, text) in d {
-                    marks.insert(key, mark(&text)?);
-                }
-                Entry::Seen {
-                    uid: u,
-                    resource_version: r,
-                    marks,
-                }
-            }
-        })
     }
 }

@@ -31,9 +31,9 @@ fn apply(object: &Value, patch: &Patch) -> Result<Value, json_patch::PatchError>
     Ok(object)
 }
 
-fn own() -> impl Strategy<Value = Own> {
+fn own() -> impl Strategy<Value = OwnAnnotations> {
     let text = || proptest::option::of("[x-z]{1,3}");
-    (text(), text(), text()).prop_map(|(observed, last_restart, restarted_for)| Own {
+    (text(), text(), text()).prop_map(|(observed, last_restart, restarted_for)| OwnAnnotations {
         observed,
         last_restart,
         restarted_for,
@@ -41,9 +41,12 @@ fn own() -> impl Strategy<Value = Own> {
     })
 }
 
-fn read(object: &Value) -> (Workload, Own) {
+fn read(object: &Value) -> (Workload, OwnAnnotations) {
     let object = objects::read(object);
-    (Workload::read(KIND, &object), Own::read(KIND, &object))
+    (
+        Workload::read(KIND, &object),
+        OwnAnnotations::read(KIND, &object),
+    )
 }
 
 proptest! {
@@ -71,7 +74,7 @@ proptest! {
         for (patch, wanted) in [
             (
                 restart(KIND, &workload, &recorded, &mark, "then", Timestamp::UNIX_EPOCH),
-                Own {
+                OwnAnnotations {
                     observed: Some(recorded.clone()),
                     last_restart: Some("then".to_owned()),
                     restarted_for: Some(mark),
@@ -80,11 +83,11 @@ proptest! {
             ),
             (
                 record(KIND, &workload, &recorded),
-                Own { observed: Some(recorded.clone()), ..from.clone() },
+                OwnAnnotations { observed: Some(recorded.clone()), ..from.clone() },
             ),
             (
                 forget(KIND, &workload),
-                Own { observed: None, last_restart: None, ..from.clone() },
+                OwnAnnotations { observed: None, last_restart: None, ..from.clone() },
             ),
         ] {
             let patched = apply(&object, &patch).unwrap();
@@ -179,7 +182,7 @@ fn every_shape() {
             json!({"metadata": {"annotations": {RESTARTED_FOR: "rf"}}}),
         ),
     ];
-    let next = Own {
+    let next = OwnAnnotations {
         observed: Some("new".to_owned()),
         last_restart: None,
         restarted_for: Some("fresh".to_owned()),
@@ -209,7 +212,7 @@ fn every_shape() {
             ("admit", admit(KIND, workload.shape, &from, &next)),
             (
                 "admit none",
-                admit(KIND, workload.shape, &from, &Own::default()),
+                admit(KIND, workload.shape, &from, &OwnAnnotations::default()),
             ),
         ];
         for (what, patch) in all {

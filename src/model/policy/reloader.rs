@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::{Complaint, Pattern, Rules, Selection, complaint};
+use super::{
+    complaint::{Complaint, complaint},
+    rules::{Pattern, Rules},
+    selection::{MAX_ENTRIES, Selection},
+};
 use crate::model::{
     annotation::reloader::{AUTO, IGNORE, PAUSE_PERIOD, SEARCH, selecting},
     source::SourceKind,
@@ -90,7 +94,7 @@ fn list<'a>(asks: &'a Asks, key: &str) -> impl Iterator<Item = &'a str> + use<'a
     text.split(',')
         .map(str::trim)
         .filter(|item| !item.is_empty())
-        .take(super::MAX_ENTRIES)
+        .take(MAX_ENTRIES)
 }
 
 /// A switch as Go's `strconv.ParseBool` reads it; what it cannot read does not count.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
-use crate::model::source::{SourceName, references};
+use crate::model::source::{SourceKind, SourceName, references};
 
 fn labelled(text: &str) -> Defaults<'_> {
     Defaults {
@@ -84,7 +84,7 @@ fn bad_values_are_named() {
         complaints,
         [format!(
             "reroll.dev/restart-on: \"nonsense\" is not {}",
-            *EXPECTED_RESTART_ON
+            *super::selection::EXPECTED_RESTART_ON
         )]
     );
     for text in ["", " , ", "secret/", "secret/UPPER", "pod/x"] {

@@ -1,6 +1,6 @@
 //! What an entry has against what there is now, and what becomes of its keys.
 
-use crate::model::observed::{Entry, Mark};
+use crate::model::observed::{Entry, KeyState};
 
 /// Whether nothing changed that pods have.
 pub(super) fn same_versions(before: &Entry, now: &Entry) -> bool {
@@ -15,9 +15,9 @@ pub(super) fn same_versions(before: &Entry, now: &Entry) -> bool {
 /// Whether the data is the same, whatever the uid.
 pub(super) fn same_data(before: &Entry, now: &Entry) -> bool {
     match (before, now) {
-        (Entry::Seen { marks: old, .. }, Entry::Seen { marks: new, .. }) => new
+        (Entry::Seen { states: old, .. }, Entry::Seen { states: new, .. }) => new
             .iter()
-            .all(|(key, mark)| old.get(key).is_none_or(|old| old == mark)),
+            .all(|(key, state)| old.get(key).is_none_or(|old| old == state)),
         _ => false,
     }
 }
@@ -29,16 +29,16 @@ pub(super) fn with_keys_of(before: &Entry, now: &Entry) -> Entry {
             Entry::Seen {
                 uid,
                 resource_version,
-                marks: old,
+                states: old,
             },
             Entry::Seen {
-                marks,
+                states,
                 resource_version: live,
                 ..
             },
         ) => {
             // A key that is used newly must not be compared with anything older than the version it was seen in.
-            let newly = marks.keys().any(|key| !old.contains_key(key));
+            let newly = states.keys().any(|key| !old.contains_key(key));
             Entry::Seen {
                 uid: uid.clone(),
                 resource_version: if newly {
@@ -46,7 +46,7 @@ pub(super) fn with_keys_of(before: &Entry, now: &Entry) -> Entry {
                 } else {
                     *resource_version
                 },
-                marks: marks.clone(),
+                states: states.clone(),
             }
         }
         _ => before.clone(),
@@ -56,10 +56,10 @@ pub(super) fn with_keys_of(before: &Entry, now: &Entry) -> Entry {
 /// The old entry with exactly the keys that are used now: as they were, and the new ones as they are.
 pub(super) fn with_new_keys_of(before: &Entry, now: &Entry) -> Entry {
     let mut entry = with_keys_of(before, now);
-    if let (Entry::Seen { marks, .. }, Entry::Seen { marks: old, .. }) = (&mut entry, before) {
-        for (key, mark) in marks {
+    if let (Entry::Seen { states, .. }, Entry::Seen { states: old, .. }) = (&mut entry, before) {
+        for (key, state) in states {
             if let Some(old) = old.get(key) {
-                *mark = *old;
+                *state = *old;
             }
         }
     }
@@ -70,9 +70,11 @@ pub(super) fn with_new_keys_of(before: &Entry, now: &Entry) -> Entry {
 pub(super) fn is_away(former: &Entry, now: &Entry) -> bool {
     match (former, now) {
         (_, Entry::Waiting | Entry::Unknown) => true,
-        (Entry::Seen { marks: old, .. }, Entry::Seen { marks, .. }) => {
-            let has = |key| matches!(old.get(key), Some(Mark::Seen(_)));
-            let mut waiting = marks.iter().filter(|(_, mark)| **mark == Mark::Waiting);
+        (Entry::Seen { states: old, .. }, Entry::Seen { states, .. }) => {
+            let has = |key| matches!(old.get(key), Some(KeyState::Seen(_)));
+            let mut waiting = states
+                .iter()
+                .filter(|(_, state)| **state == KeyState::Waiting);
             waiting.any(|(key, _)| has(key))
         }
         _ => false,

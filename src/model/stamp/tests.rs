@@ -194,11 +194,11 @@ fn a_missing_required_key_is_waited_for() {
         Live::Present(v("A", 10, &[])),
     );
     let stamp = world.stamp(Known::Nothing).unwrap();
-    let Entry::Seen { marks, .. } = &stamp.observed.entries[&s()] else {
+    let Entry::Seen { states, .. } = &stamp.observed.entries[&s()] else {
         panic!("{stamp:?}");
     };
-    assert_eq!(marks.get("k"), Some(&Mark::Waiting));
-    assert_eq!(marks.get("l"), Some(&Mark::Unknown));
+    assert_eq!(states.get("k"), Some(&KeyState::Waiting));
+    assert_eq!(states.get("l"), Some(&KeyState::Unknown));
     assert_eq!(stamp.waiting, [s()]);
 }
 
@@ -363,7 +363,7 @@ fn a_fold_does_not_go_back() {
 /// The webhook's mutation of an UPDATE, by the parts that this core gives it.
 fn mutate(old: &Value, new: &Value, world: &World, known: Option<&Observed>) -> Value {
     let (before, after) = (objects::read(old), objects::read(new));
-    let base = Own::read(KIND, &before);
+    let base = OwnAnnotations::read(KIND, &before);
     let workload = Workload::read(KIND, &after);
     let mut world = world.clone();
     world.restarted_for = base.restarted_for.clone().unwrap_or_default();
@@ -372,14 +372,19 @@ fn mutate(old: &Value, new: &Value, world: &World, known: Option<&Observed>) -> 
     let stamped =
         (bare_template(KIND, &before) != bare_template(KIND, &after)).then(|| world.stamp(known));
     let to = match stamped.flatten() {
-        Some(stamp) => Own {
+        Some(stamp) => OwnAnnotations {
             observed: Some(stamp.observed.print(&key())),
             restarted_for: Some(stamp.restarted_for).filter(|text| !text.is_empty()),
             ..base
         },
         None => base,
     };
-    let patch = patch::admit(KIND, workload.shape, &Own::read(KIND, &after), &to);
+    let patch = patch::admit(
+        KIND,
+        workload.shape,
+        &OwnAnnotations::read(KIND, &after),
+        &to,
+    );
     let mut mutated = new.clone();
     json_patch::patch(&mut mutated, &patch).unwrap();
     mutated
@@ -416,7 +421,7 @@ proptest! {
         let template = |object: &Value| bare_template(KIND, &objects::read(object));
         prop_assert_eq!(template(&once), template(&new), "our own is no change of the template");
         if template(&old) == template(&new) {
-            let own = |object: &Value| Own::read(KIND, &objects::read(object));
+            let own = |object: &Value| OwnAnnotations::read(KIND, &objects::read(object));
             prop_assert_eq!(own(&once), own(&old), "only reroll changes its keys");
         }
     }

@@ -1,4 +1,4 @@
-//! Versions of what many objects show together, see [`crate::model::provided`].
+//! Versions of what many objects show together, see [`crate::model::csi`].
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::{Digest, DigestKey, Version};
 use crate::model::source::SourceKind;
 
-/// What is known by a version. Only what [`crate::model::provided`] puts together is ever other than [`Self::Data`].
+/// What is known by a version. Only what [`crate::model::csi`] puts together is ever other than [`Self::Data`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shows {
     /// What the data is.

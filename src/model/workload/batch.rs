@@ -14,10 +14,10 @@ use kube::core::{DynamicObject, ObjectMeta, TypeMeta};
 use serde_json::{Value, json};
 
 use super::{
-    CRON_JOB, JOB, Kind, Means,
+    CRON_JOB, JOB, Kind, RestartMeans,
     annotation::{LAST_RESTART, OBSERVED, RESTARTED_FOR},
 };
-use crate::model::version::Digest;
+use crate::model::digest::Digest;
 
 /// What a Job's name may have: pods carry it as the value of a label.
 const NAME_LENGTH: usize = 63;
@@ -39,7 +39,7 @@ const ENDS: [&str; 4] = ["Complete", "Failed", "SuccessCriteriaMet", "FailureTar
 
 /// Whether a CronJob or Job starts pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum JobPhase {
     /// It does, or is of another kind.
     Active,
     /// Not until somebody resumes it.
@@ -48,12 +48,12 @@ pub enum Standing {
     Over,
 }
 
-impl Standing {
+impl JobPhase {
     /// Reads it off an object.
     pub(super) fn read(kind: Kind, object: &DynamicObject) -> Self {
         match kind.means {
-            Means::Run | Means::Recreate if is_over(object) => Self::Over,
-            Means::Run | Means::Recreate if is_suspended(object) => Self::Suspended,
+            RestartMeans::Run | RestartMeans::Recreate if is_over(object) => Self::Over,
+            RestartMeans::Run | RestartMeans::Recreate if is_suspended(object) => Self::Suspended,
             _ => Self::Active,
         }
     }
@@ -323,35 +323,35 @@ mod tests {
         let of = |kind: Kind, spec: Value, conditions: Value| {
             let object =
                 json!({ "metadata": {}, "spec": spec, "status": { "conditions": conditions } });
-            Standing::read(kind, &self::object(object))
+            JobPhase::read(kind, &self::object(object))
         };
         let is = |what: &str, status: &str| json!([{ "type": "Other", "status": "True" }, { "type": what, "status": status }]);
         let suspended = json!({ "suspend": true });
         for ends in ENDS {
             assert_eq!(
                 of(&JOB, json!({}), is(ends, "True")),
-                Standing::Over,
+                JobPhase::Over,
                 "{ends}"
             );
             assert_eq!(
                 of(&JOB, json!({}), is(ends, "False")),
-                Standing::Active,
+                JobPhase::Active,
                 "{ends}"
             );
             assert_eq!(
                 of(&JOB, suspended.clone(), is(ends, "True")),
-                Standing::Over
+                JobPhase::Over
             );
-            assert_eq!(of(&KINDS[0], json!({}), is(ends, "True")), Standing::Active);
+            assert_eq!(of(&KINDS[0], json!({}), is(ends, "True")), JobPhase::Active);
         }
         for kind in [&CRON_JOB, &JOB] {
-            assert_eq!(of(kind, suspended.clone(), json!([])), Standing::Suspended);
+            assert_eq!(of(kind, suspended.clone(), json!([])), JobPhase::Suspended);
             assert_eq!(
                 of(kind, json!({ "suspend": false }), json!(null)),
-                Standing::Active
+                JobPhase::Active
             );
         }
-        assert_eq!(of(&KINDS[0], suspended, json!(null)), Standing::Active);
+        assert_eq!(of(&KINDS[0], suspended, json!(null)), JobPhase::Active);
     }
 
     #[test]

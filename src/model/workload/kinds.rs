@@ -33,7 +33,7 @@ pub struct WorkloadKind {
     /// Not every cluster has it: it comes with a `CustomResourceDefinition`, and may go.
     pub optional: bool,
     /// How it is restarted.
-    pub means: Means,
+    pub means: RestartMeans,
     /// What its revisions are, as far as anybody can tell.
     pub revisions: Option<Revisions>,
     /// What its status counts, where that tells whether pods of an older template are left.
@@ -53,7 +53,7 @@ pub type Kind = &'static WorkloadKind;
 
 /// How workloads of a kind are restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Means {
+pub enum RestartMeans {
     /// By a change of the pod template, which their controller rolls out.
     Template,
     /// The same; or by `spec.restartAt`, where they ask for that or have no template of their own.
@@ -94,7 +94,7 @@ pub static KINDS: [WorkloadKind; 3] = [
         list_name: "list of deployments",
         template: TEMPLATE,
         optional: false,
-        means: Means::Template,
+        means: RestartMeans::Template,
         revisions: Some(Revisions::ReplicaSets),
         counts: Some(Counts::Replicas),
         surges: true,
@@ -110,7 +110,7 @@ pub static KINDS: [WorkloadKind; 3] = [
         list_name: "list of statefulsets",
         template: TEMPLATE,
         optional: false,
-        means: Means::Template,
+        means: RestartMeans::Template,
         revisions: Some(Revisions::ControllerRevisions),
         counts: Some(Counts::Replicas),
         surges: false,
@@ -126,7 +126,7 @@ pub static KINDS: [WorkloadKind; 3] = [
         list_name: "list of daemonsets",
         template: TEMPLATE,
         optional: false,
-        means: Means::Template,
+        means: RestartMeans::Template,
         revisions: Some(Revisions::ControllerRevisions),
         counts: Some(Counts::Scheduled),
         surges: false,
@@ -145,7 +145,7 @@ pub static ROLLOUT: WorkloadKind = WorkloadKind {
     list_name: "list of rollouts",
     template: TEMPLATE,
     optional: true,
-    means: Means::RestartAt,
+    means: RestartMeans::RestartAt,
     revisions: Some(Revisions::ReplicaSets),
     counts: Some(Counts::Replicas),
     surges: false,
@@ -163,7 +163,7 @@ pub static DEPLOYMENT_CONFIG: WorkloadKind = WorkloadKind {
     list_name: "list of deploymentconfigs",
     template: TEMPLATE,
     optional: true,
-    means: Means::Template,
+    means: RestartMeans::Template,
     // ReplicationControllers; nobody is asked for rights on them for this.
     revisions: None,
     counts: None,
@@ -182,7 +182,7 @@ pub static CRON_JOB: WorkloadKind = WorkloadKind {
     list_name: "list of cronjobs",
     template: "/spec/jobTemplate/spec/template",
     optional: false,
-    means: Means::Run,
+    means: RestartMeans::Run,
     revisions: None,
     counts: None,
     surges: false,
@@ -200,7 +200,7 @@ pub static JOB: WorkloadKind = WorkloadKind {
     list_name: "list of jobs",
     template: TEMPLATE,
     optional: false,
-    means: Means::Recreate,
+    means: RestartMeans::Recreate,
     revisions: Some(Revisions::Itself),
     counts: None,
     surges: false,
@@ -230,7 +230,7 @@ impl WorkloadKind {
             list_name: list_name.leak(),
             template: template.map_or(TEMPLATE, |pointer| pointer.leak()),
             optional: true,
-            means: Means::Template,
+            means: RestartMeans::Template,
             revisions: None,
             counts: None,
             surges: false,

@@ -32,13 +32,13 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 
 use super::{
-    Asks, Kind, Means,
+    Asks, Kind, RestartMeans,
     annotation::{RESTARTED_AT, RESTARTED_FOR, reloader::ROLLOUT_STRATEGY},
 };
 
 /// The marks on one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
+pub struct RestartMarks {
     /// The template's `reroll.dev/restarted-for`.
     pub template: Option<String>,
     /// The text of `reroll.dev/restarted-at`, of kinds that know it.
@@ -47,7 +47,7 @@ pub struct Marks {
     standing: Option<String>,
 }
 
-impl Marks {
+impl RestartMarks {
     /// Reads them off an object.
     pub fn read(kind: Kind, object: &DynamicObject) -> Self {
         let template = object
@@ -59,7 +59,7 @@ impl Marks {
             .map(ToOwned::to_owned);
         let annotations = object.metadata.annotations.as_ref();
         let at = annotations
-            .filter(|_| kind.means == Means::RestartAt)
+            .filter(|_| kind.means == RestartMeans::RestartAt)
             .and_then(|all| all.get(RESTARTED_AT).cloned());
         let stands = |text: &String| {
             let (mark, at) = text.split_once('@')?;
@@ -102,13 +102,13 @@ impl RestartBy {
     /// Reads it off an object that asks for this.
     pub(super) fn read(kind: Kind, asks: &Asks, object: &DynamicObject) -> Self {
         match kind.means {
-            Means::Run => return Self::Run,
-            Means::Recreate => return Self::Recreate,
-            Means::Template | Means::RestartAt => {}
+            RestartMeans::Run => return Self::Run,
+            RestartMeans::Recreate => return Self::Recreate,
+            RestartMeans::Template | RestartMeans::RestartAt => {}
         }
         let asked = asks.get(ROLLOUT_STRATEGY).map(|asked| asked.trim()) == Some("restart");
         let borrows = object.data.pointer("/spec/workloadRef").is_some();
-        if kind.means == Means::RestartAt && (asked || borrows) {
+        if kind.means == RestartMeans::RestartAt && (asked || borrows) {
             let after = time(object, RESTARTED);
             Self::RestartAt { after }
         } else {

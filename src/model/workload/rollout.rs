@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Kind, Means, kinds::Counts};
+use super::{Kind, RestartMeans, kinds::Counts};
 
 /// How far a workload's pods are those of its template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl Rollout {
 pub(super) fn observed_generation(kind: Kind, object: &Value) -> Option<i64> {
     let told = object.pointer("/status/observedGeneration");
     let told = told.and_then(|told| told.as_i64().or_else(|| told.as_str()?.parse().ok()));
-    told.or((!kind.optional && kind.means == Means::Template).then_some(0))
+    told.or((!kind.optional && kind.means == RestartMeans::Template).then_some(0))
 }
 
 #[cfg(test)]

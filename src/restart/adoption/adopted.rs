@@ -16,7 +16,7 @@ use crate::{
     judge::live::Live,
     model::{
         Decision, Index, Observed, SourceName, WorkloadKey,
-        adopted::{self, Adopted, Adopter, Judged, REVISION_HASH, REVISIONS},
+        adopted::{self, Adopted, Adopter, Assessment, REVISION_HASH, REVISIONS},
         decide::{Doubt, Lookup, Restart, Subject, Undecided},
         index::{Overlay, just_read, without_ignored},
         workload::{Revisions, Workload, selector},
@@ -186,7 +186,7 @@ fn judge(
     adopted: &Adopted,
     template: &str,
     overlay: &Overlay,
-) -> Option<(Judged, bool)> {
+) -> Option<(Assessment, bool)> {
     let tracked = index.workload(key)?;
     let remembered = index.left_behind(key, &tracked.workload.uid);
     let (mark, oldest) = (adopted.mark(remembered)?, adopted.oldest()?);
@@ -205,7 +205,7 @@ fn judge(
     let own = tracked.workload.observed.as_ref().map(read);
     let said = adopted.said(mark, remembered.into_iter().chain(&copies).chain(&own));
     let mut judged = adopted::judge(&subject, oldest, said, &live, index.key());
-    let Judged { decision, before } = &mut judged;
+    let Assessment { decision, before } = &mut judged;
     let next = match decision {
         Decision::Undecided(_) => None,
         Decision::Restart(Restart { next, .. }) => Some(next),

@@ -40,7 +40,7 @@ use crate::{
     model::{
         Cause, WorkloadKey,
         annotation::LAST_RESTART,
-        workload::{JOB, Standing, Workload, replacement},
+        workload::{JOB, JobPhase, Workload, replacement},
     },
     ops::metrics::labels::IntentOutcome,
 };
@@ -91,7 +91,7 @@ impl Jobs {
         }
         let asked = self.live.judge.tick();
         let job = self.live.as_known(key, known).await?;
-        if Workload::read(key.kind, &job).standing != Standing::Active {
+        if Workload::read(key.kind, &job).phase != JobPhase::Active {
             return Err(self.live.changed(key, job, asked));
         }
         let stored = StoredJob {

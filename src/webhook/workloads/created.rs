@@ -6,7 +6,7 @@ use crate::model::{
     adopted::{Adoption, stamp_adopting},
     decide::{Lookup, Subject},
     source::References,
-    stamp::Own,
+    stamp::OwnAnnotations,
 };
 
 impl Write {
@@ -19,17 +19,17 @@ impl Write {
         adoption: &Adoption,
         now: i64,
         warnings: &mut Vec<String>,
-    ) -> Own {
+    ) -> OwnAnnotations {
         let present = self.new.own.observed.as_ref();
         let present = present.map(|text| Observed::read(text, index.key()));
         // It may be a copy of another workload's manifest. Its own pods were never restarted.
-        let own = Own {
+        let own = OwnAnnotations {
             last_restart: None,
             restarted_at: None,
             ..self.new.own.clone()
         };
         if !self.is_ours() {
-            return Own {
+            return OwnAnnotations {
                 observed: None,
                 ..own
             };

@@ -12,7 +12,7 @@ use crate::{
         object::FromObject as _,
         policy::{Defaults, Selection},
         source::References,
-        stamp::Own,
+        stamp::OwnAnnotations,
         workload::{Workload, bare_template},
     },
     webhook::review::{Operation, Request},
@@ -134,7 +134,7 @@ impl Side {
         let workload = Workload::read(kind, object);
         let opted_in = Policy::of(&workload, default).0.opted_in();
         Self {
-            own: Own::read(kind, object),
+            own: OwnAnnotations::read(kind, object),
             opted_in,
             workload,
         }

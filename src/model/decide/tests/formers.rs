@@ -2,7 +2,8 @@
 
 use super::{document::said, *};
 use crate::model::{
-    observed::{FORMAT, FORMER_FORMAT, FORMER_LIMIT, Formers, LIMIT, Note, Reading},
+    format::{FORMAT, FORMER_FORMAT},
+    observed::{FORMER_LIMIT, Formers, LIMIT, Reading, Unrecorded},
     workload::OlderPods,
 };
 use Need::Required;
@@ -328,7 +329,7 @@ fn under_a_note_whatever_is_gained_counts_as_changed() {
     let mut world = World::new();
     world.older = OlderPods::Left;
     let mut before = world.observed([]);
-    before.formers = Formers::none().noting(Note::More);
+    before.formers = Formers::none().noting(Unrecorded::More);
     let mut world = world.with(&s(), whole(Required), Live::Present(v("A", 10, X)));
     let decision = world.decide(Known::Observed(&before));
     assert_eq!(decision.outcome(), Outcome::Restart);
@@ -368,7 +369,7 @@ fn two_hundred_deploys_keep_within_the_bounds_and_fold_nothing() {
         world = world.with(&numbered_source(number), whole(Required), of(number));
         let decision = world.decide(Known::Observed(&observed));
         // Under the note what is gained counts as changed, which ends what is former.
-        let noted = observed.formers.note() == Note::More;
+        let noted = observed.formers.unrecorded() == Unrecorded::More;
         let expected = if noted {
             Outcome::Restart
         } else {

@@ -337,13 +337,14 @@ fn the_spec_gained_or_lost_a_key() -> Vec<Row> {
     let two = keyed(&[("a", Required), ("b", Required)]);
     let data = &[("a", "1"), ("b", "2")];
     let with_old_a = |rv| {
-        let Entry::Seen { uid, marks, .. } = entry("A", rv, &two, &[("a", "0"), ("b", "2")]) else {
+        let Entry::Seen { uid, states, .. } = entry("A", rv, &two, &[("a", "0"), ("b", "2")])
+        else {
             unreachable!()
         };
         Entry::Seen {
             uid,
             resource_version: rv,
-            marks,
+            states,
         }
     };
     rows.extend([

@@ -33,7 +33,7 @@ impl Rule<'_> {
                 let now = Entry::of(version, usage);
                 let older = version.resource_version < seen.resource_version();
                 match (
-                    same_marks(seen, &now) || older,
+                    same_states(seen, &now) || older,
                     version.shows == Shows::Started,
                 ) {
                     (true, _) => seen.clone(),
@@ -55,6 +55,6 @@ impl Rule<'_> {
     }
 }
 
-fn same_marks(a: &Entry, b: &Entry) -> bool {
-    matches!((a, b), (Entry::Seen { marks: a, .. }, Entry::Seen { marks: b, .. }) if a == b)
+fn same_states(a: &Entry, b: &Entry) -> bool {
+    matches!((a, b), (Entry::Seen { states: a, .. }, Entry::Seen { states: b, .. }) if a == b)
 }

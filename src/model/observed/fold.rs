@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{
-    observed::{Entries, Entry, Mark},
+use super::entry::{Entries, Entry, KeyState};
+use crate::model::{
+    digest::{Digest, DigestKey},
     source::{References, SourceKind},
-    version::{Digest, DigestKey, used_keys},
+    version::used_keys,
 };
 
 /// Entries, combined.
@@ -112,13 +113,13 @@ impl Fold {
                     .flat_map(used_keys)
                     .map(|used| format!("/{used}")),
             );
-            if let Entry::Seen { uid, marks, .. } = entry {
+            if let Entry::Seen { uid, states, .. } = entry {
                 uids.extend([name.clone(), uid.clone()]);
-                for (used, mark) in marks {
+                for (used, state) in states {
                     data.extend([name.clone(), used.clone()]);
-                    data.push(match mark {
-                        Mark::Seen(digest) => digest.to_string(),
-                        Mark::Waiting | Mark::Unknown => String::new(),
+                    data.push(match state {
+                        KeyState::Seen(digest) => digest.to_string(),
+                        KeyState::Waiting | KeyState::Unknown => String::new(),
                     });
                 }
             }

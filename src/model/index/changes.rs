@@ -1,11 +1,24 @@
-//! What taking in a workload shows beside what it says: what is other than before.
+//! What is other than before when the index took something in.
 
-use super::Tracked;
+use super::tracked::Tracked;
 use crate::model::workload::WorkloadKey;
+
+/// What a source's event did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceChange {
+    /// Whether something that counts as data, or the uid, is other than before.
+    pub changed: bool,
+    /// Whether the uid is other than that of the version known before, deleted or not.
+    pub recreated: bool,
+    /// The workloads that use the source.
+    pub users: Vec<WorkloadKey>,
+    /// A read showed it older than it was known to be when that was asked for; the first thing that this read shows so.
+    pub older: bool,
+}
 
 /// What taking in a workload showed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct WorkloadChange {
     /// It has become adopted by a write that is seen only now: by the webhook, or by another replica.
     pub adopted: bool,
     /// It was opted in, and what did that is gone from it. An `off` in its place is somebody's will and does not count.
@@ -14,7 +27,7 @@ pub struct Seen {
     pub bared: Option<Bared>,
     /// Others that have its template, which uses something else now.
     pub borrowers: Vec<WorkloadKey>,
-    /// As of [`super::Change::older`].
+    /// As of [`SourceChange::older`].
     pub older: bool,
 }
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kube::core::ObjectMeta;
 
-use super::{Change, Index, asked::By, namespace::Namespace};
+use super::{Index, asked::By, changes::SourceChange, namespace::Namespace};
 use crate::model::{
-    provided::{Class, Part, PodStatus},
+    csi::{Class, Part, PodStatus},
     source::{SourceKey, SourceKind, SourceName},
 };
 
@@ -48,7 +48,7 @@ impl Lists {
 }
 
 /// Sources that are other than they were.
-pub type Changes = Vec<(SourceKey, Change)>;
+pub type Changes = Vec<(SourceKey, SourceChange)>;
 
 impl Index {
     /// Takes in an event: what a pod mounted, by the name of its status; `None`: nothing (any more).
@@ -203,11 +203,11 @@ impl Index {
             };
             let change = if !complete && !gone {
                 // What is not all there shows nothing yet, not even that nobody has mounted it.
-                Change::default()
+                SourceChange::default()
             } else if gone {
                 space.provided.classes.remove(&name);
                 space.forget(&key.source);
-                Change::default()
+                SourceChange::default()
             } else {
                 // It is drawn from what is known now.
                 let by = By::List(self.tick());

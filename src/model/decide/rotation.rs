@@ -5,17 +5,17 @@
 //! changed since, and a digest that nothing has ([`Digest::CHANGED`]) says so from then on: the change is not lost,
 //! even where it is not restarted for until the key before is gone.
 
-use super::{
-    decide::Lookup,
-    fold::Fold,
-    observed::{Entries, Entry, KeyMarks, Mark, Observed},
+use super::view::Lookup;
+use crate::model::{
+    digest::{Digest, DigestKey},
+    observed::{Entries, Entry, Fold, KeyState, KeyStates, Observed},
     source::{References, SourceName},
-    version::{Digest, DigestKey, Version},
+    version::Version,
 };
 
 /// The same with the new key's digests. `observed` was made under [`DigestKey::previous`], whose id it keeps: what
 /// follows from it differs from it, and so is written.
-pub fn rekey<'a>(
+pub(in crate::model) fn rekey<'a>(
     observed: &Observed,
     uses: &References,
     live: &dyn Fn(&SourceName) -> Lookup<'a>,
@@ -25,11 +25,11 @@ pub fn rekey<'a>(
         Entry::Seen {
             uid,
             resource_version,
-            marks,
+            states,
         } => Entry::Seen {
             uid: uid.clone(),
             resource_version: *resource_version,
-            marks: marks_of(marks, last_known(live(source))),
+            states: states_of(states, last_known(live(source))),
         },
         other => other.clone(),
     };
@@ -51,20 +51,20 @@ pub fn rekey<'a>(
     }
 }
 
-fn marks_of(marks: &KeyMarks, live: Option<&Version>) -> KeyMarks {
-    let rekeyed = |used: &String, mark: &Mark| match mark {
-        Mark::Seen(digest) => {
+fn states_of(states: &KeyStates, live: Option<&Version>) -> KeyStates {
+    let rekeyed = |used: &String, state: &KeyState| match state {
+        KeyState::Seen(digest) => {
             let same = live.and_then(|live| {
                 let before = live.previous.as_ref()?.used(used)?;
                 (before == *digest).then(|| live.used(used)).flatten()
             });
-            Mark::Seen(same.unwrap_or(Digest::CHANGED))
+            KeyState::Seen(same.unwrap_or(Digest::CHANGED))
         }
-        Mark::Waiting | Mark::Unknown => *mark,
+        KeyState::Waiting | KeyState::Unknown => *state,
     };
-    marks
+    states
         .iter()
-        .map(|(used, mark)| (used.clone(), rekeyed(used, mark)))
+        .map(|(used, state)| (used.clone(), rekeyed(used, state)))
         .collect()
 }
 

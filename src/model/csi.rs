@@ -23,7 +23,10 @@ use std::collections::BTreeMap;
 use kube::core::{DynamicObject, ObjectMeta};
 use serde_json::Value;
 
-use super::version::{DigestKey, Shows, Version};
+use super::{
+    digest::DigestKey,
+    version::{Shows, Version},
+};
 
 /// The API group of [`Part`].
 pub const GROUP: &str = "secrets-store.csi.x-k8s.io";

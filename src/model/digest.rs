@@ -1,0 +1,218 @@
+//! Digests, and the key that they are made with.
+//!
+//! Digests are HMAC-SHA-256 under a key of reroll's own. They end up in annotations, and a plain hash there would be a
+//! guessing oracle for everyone who may read Deployments.
+
+use std::{fmt, sync::Arc};
+
+use base64::{Engine as _, display::Base64Display, prelude::BASE64_URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest as _, Sha256};
+
+use super::format::{FORMAT, FORMER_FORMAT};
+
+/// A digest, cut to 96 bits: long enough that nobody meets a collision, short enough for an annotation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 12]);
+
+impl Digest {
+    /// What no data has: stands for data that is known to be other than the live one, and nothing else about it.
+    pub const CHANGED: Self = Self([0; 12]);
+    /// Length of the printed form.
+    pub const PRINTED: usize = 16;
+
+    fn cut(full: &[u8]) -> Self {
+        let mut short = [0; 12];
+        short.copy_from_slice(&full[..12]);
+        Self(short)
+    }
+
+    /// Digest of parts that are no secret, under no key, so that it can be compared whatever the key is. Each part has
+    /// its length before it.
+    pub(super) fn plain<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Self::cut(&hash.finalize())
+    }
+
+    pub(super) const fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Reads the printed form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 12];
+        let read = BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+        (read == bytes.len()).then_some(Self(bytes))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Base64Display::new(&self.0, &BASE64_URL_SAFE_NO_PAD), f)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The secret key of all digests. It lives in a Secret of reroll's namespace and never leaves this type.
+#[derive(Clone)]
+pub struct DigestKey {
+    key: Vec<u8>,
+    id: String,
+    previous: Option<Arc<Self>>,
+    format: u64,
+}
+
+impl fmt::Debug for DigestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DigestKey({})", self.id)
+    }
+}
+
+/// The bytes in the Secret are no usable key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a digest key has 32 bytes, this one has {0}")]
+pub struct BadKey(pub usize);
+
+impl DigestKey {
+    /// Length in bytes.
+    pub const LENGTH: usize = 32;
+
+    /// Takes over key bytes.
+    ///
+    /// # Errors
+    /// When they are not [`Self::LENGTH`] bytes.
+    pub fn new(key: &[u8]) -> Result<Self, BadKey> {
+        if key.len() != Self::LENGTH {
+            return Err(BadKey(key.len()));
+        }
+        let id = Digest::cut(
+            &Sha256::new()
+                .chain_update(b"reroll-key-id")
+                .chain_update(key)
+                .finalize(),
+        );
+        Ok(Self {
+            key: key.to_vec(),
+            id: id.to_string()[..8].to_owned(),
+            previous: None,
+            format: FORMAT,
+        })
+    }
+
+    /// With the key that was used before, so that what was digested with it can still be compared.
+    #[must_use]
+    pub fn with_previous(self, previous: Option<Self>) -> Self {
+        let previous = previous.filter(|previous| previous.id != self.id);
+        Self {
+            previous: previous.map(Arc::new),
+            ..self
+        }
+    }
+
+    /// As a release with this format of `observed` would use it. The product has one, [`FORMAT`]; tests have two side
+    /// by side.
+    #[must_use]
+    pub fn with_format(self, format: u64) -> Self {
+        Self { format, ..self }
+    }
+
+    /// The key before, while a rotation lasts.
+    pub fn previous(&self) -> Option<&Self> {
+        self.previous.as_deref()
+    }
+
+    /// The format of an `observed` that needs no newer one.
+    pub fn format(&self) -> u64 {
+        self.format
+    }
+
+    /// The newest format of `observed` that is read.
+    pub fn newest_format(&self) -> u64 {
+        self.format.max(FORMER_FORMAT)
+    }
+
+    /// This key or the one before, whichever has the id.
+    pub fn by_id(&self, id: &str) -> Option<&Self> {
+        [Some(self), self.previous()]
+            .into_iter()
+            .flatten()
+            .find(|key| key.id == id)
+    }
+
+    /// The key itself, to be written where it is kept and nowhere else.
+    pub fn bytes(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// Says which key it is without telling the key.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Digest of parts, each with its length before it, so that no two lists of parts read the same.
+    pub fn digest<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
+        // HMAC takes keys of every length: this cannot fail, and an empty key would only fail to match.
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key)
+            .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()));
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        Digest::cut(&mac.finalize().into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::testing::{key, other_key};
+
+    proptest! {
+        #[test]
+        fn a_digest_reads_back(bytes in any::<[u8; 12]>()) {
+            let digest = Digest(bytes);
+            let text = digest.to_string();
+            prop_assert_eq!(text.len(), Digest::PRINTED);
+            prop_assert_eq!(Digest::parse(&text), Some(digest));
+        }
+
+        #[test]
+        fn whatever_is_read_as_a_digest_is_how_it_is_printed(text in "[-_A-Za-z0-9]{14,18}|.{16}") {
+            if let Some(digest) = Digest::parse(&text) {
+                prop_assert_eq!(digest.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn parts_are_told_apart_by_their_lengths(a in proptest::collection::vec(".{0,3}", 0..4), b in proptest::collection::vec(".{0,3}", 0..4)) {
+            let digest = |parts: &[String]| key().digest(parts.iter().map(String::as_bytes));
+            let plain = |parts: &[String]| Digest::plain(parts.iter().map(String::as_bytes));
+            prop_assert_eq!(digest(&a) == digest(&b), a == b);
+            prop_assert_eq!(plain(&a) == plain(&b), a == b);
+        }
+    }
+
+    #[test]
+    fn keys_of_the_wrong_length_are_refused() {
+        assert_eq!(DigestKey::new(&[0; 31]).unwrap_err(), BadKey(31));
+        assert_eq!(DigestKey::new(&[]).unwrap_err(), BadKey(0));
+        assert_ne!(key().id(), other_key().id());
+        let said = format!("{:?}", key());
+        assert_eq!(
+            said,
+            format!("DigestKey({})", key().id()),
+            "never the key itself"
+        );
+    }
+}

@@ -1,0 +1,7 @@
+//! The formats of `observed`.
+
+/// The format this release writes where nothing asks for a newer one.
+pub const FORMAT: u64 = 1;
+/// The format of an `observed` that has former entries. One without is written in the format before, so that an older
+/// release still reads it.
+pub const FORMER_FORMAT: u64 = 2;

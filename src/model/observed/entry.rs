@@ -1,0 +1,102 @@
+//! What is known of one source: an entry of `observed`.
+
+use litemap::LiteMap;
+
+use crate::model::{
+    digest::Digest,
+    source::{Need, SourceName, Usage},
+    version::{Version, used_keys},
+};
+
+/// What is known of a source's keys, by name; `*` is the whole object.
+pub type KeyStates = LiteMap<String, KeyState>;
+/// What is known of a workload's sources.
+pub type Entries = LiteMap<SourceName, Entry>;
+
+/// What is known of one key of a source, or of the whole (`*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// Its data had this digest.
+    Seen(Digest),
+    /// Required and absent: the kubelet starts the pods once it appears.
+    Waiting,
+    /// Absent, and pods may run without it.
+    Unknown,
+}
+
+/// What is known of one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// It existed.
+    Seen {
+        /// `metadata.uid`
+        uid: String,
+        /// `metadata.resourceVersion`
+        resource_version: u64,
+        /// By used key; `*` is the whole object.
+        states: KeyStates,
+    },
+    /// Required and absent while no pod could start: the kubelet starts them once it appears.
+    Waiting,
+    /// Absent otherwise.
+    Unknown,
+    /// Its deletion was answered by a restart.
+    Deleted {
+        /// The uid it had.
+        uid: String,
+        /// The resourceVersion it was last seen with.
+        resource_version: u64,
+    },
+}
+
+impl Entry {
+    /// The entry for a source that exists. Required keys that it lacks are *waiting*, optional ones *unknown*.
+    pub fn of(version: &Version, usage: &Usage) -> Self {
+        let states = used_keys(usage).map(|key| {
+            let absent = || match usage.keys.get(key) {
+                Some(Need::Required) => KeyState::Waiting,
+                _ => KeyState::Unknown,
+            };
+            (
+                key.to_owned(),
+                version.used(key).map_or_else(absent, KeyState::Seen),
+            )
+        });
+        Self::Seen {
+            uid: version.uid.clone(),
+            resource_version: version.resource_version,
+            states: states.collect(),
+        }
+    }
+
+    /// Whether it says nothing of a key of a source that existed.
+    pub(in crate::model) fn lacks(&self, key: &str) -> bool {
+        matches!(self, Self::Seen { states, .. } if !states.contains_key(key))
+    }
+
+    /// Whether a fold would lose what it says: what is waited for, was answered by a restart, or is no news while it is
+    /// older.
+    pub(super) fn is_apart(&self, source: &SourceName) -> bool {
+        if !source.kind.is_readable() {
+            return true;
+        }
+        match self {
+            Self::Waiting | Self::Deleted { .. } => true,
+            Self::Seen { states, .. } => states.values().any(|state| *state == KeyState::Waiting),
+            Self::Unknown => false,
+        }
+    }
+
+    /// The resourceVersion that a live version must not be older than.
+    pub fn resource_version(&self) -> u64 {
+        match self {
+            Self::Seen {
+                resource_version, ..
+            }
+            | Self::Deleted {
+                resource_version, ..
+            } => *resource_version,
+            Self::Waiting | Self::Unknown => 0,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Which sources an opt-in selects, in reroll's own words.
+
+use std::sync::LazyLock;
+
+use super::{
+    complaint::{Complaint, complaint},
+    rules::{Pattern, Rules},
+};
+use crate::model::{
+    annotation::RESTART_ON,
+    source::{KindSet, SourceKind},
+};
+
+/// The most entries an opt-in list has; the rest is not read.
+pub const MAX_ENTRIES: usize = 1024;
+
+pub(super) static EXPECTED_RESTART_ON: LazyLock<String> = LazyLock::new(|| {
+    let kinds = SourceKind::ALL.map(SourceKind::plural).join(", ");
+    format!("auto, {kinds}, [!]secret/NAME (or another kind), env, volume or off")
+});
+
+/// Which sources count for a workload.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Selection {
+    /// The workload did not opt in.
+    Off,
+    /// It did, in words that cannot be read: nothing is decided until somebody corrects them.
+    Unreadable,
+    /// It did.
+    Some(Rules),
+}
+
+impl Selection {
+    pub(super) fn read(text: &str, complaints: &mut Vec<Complaint>) -> Self {
+        let mut rules = Rules::default();
+        let mut tokens = text
+            .split(',')
+            .map(str::trim)
+            .filter(|token| !token.is_empty());
+        let mut read = 0;
+        let kind = |word: &str| {
+            SourceKind::ALL
+                .into_iter()
+                .find(|kind| kind.plural() == word)
+        };
+        for token in tokens.by_ref().take(MAX_ENTRIES) {
+            match token {
+                "off" => return Self::Off,
+                "auto" => rules.kinds = KindSet::all(),
+                "env" => rules.env = true,
+                "volume" => rules.volume = true,
+                word if let Some(kind) = kind(word) => rules.kinds.insert(kind),
+                _ => {
+                    let (list, name) = match token.strip_prefix('!') {
+                        Some(name) => (&mut rules.excluded, name),
+                        None => (&mut rules.named, token),
+                    };
+                    let Some(pattern) = Pattern::read(name) else {
+                        complaints.push(complaint(RESTART_ON, token, &EXPECTED_RESTART_ON));
+                        continue;
+                    };
+                    list.push(pattern);
+                }
+            }
+            read += 1;
+        }
+        if tokens.next().is_some() {
+            complaints.push(complaint(
+                RESTART_ON,
+                "…",
+                "among the first 1024 entries, which are all that reroll reads",
+            ));
+        }
+        if read == 0 {
+            if complaints.is_empty() {
+                complaints.push(complaint(RESTART_ON, text, &EXPECTED_RESTART_ON));
+            }
+            return Self::Unreadable;
+        }
+        // `env` alone, or an exclusion alone, can only mean: of all that is referenced.
+        if rules.named.is_empty() && rules.kinds.is_empty() {
+            rules.kinds = KindSet::all();
+        }
+        Self::Some(rules)
+    }
+}

@@ -1,0 +1,48 @@
+//! What people ask for by annotations.
+
+use std::collections::BTreeMap;
+
+use litemap::LiteMap;
+use serde_json::{Map, Value};
+
+use crate::model::annotation::{
+    LAST_RESTART, OBSERVED, PREFIX, RESTARTED_AT,
+    reloader::{DOMAIN, selecting},
+};
+
+/// Annotations by which people ask for something.
+pub type Asks = LiteMap<String, String>;
+
+/// What people ask for, in reroll's words and in Reloader's. Those of Reloader that select count on the template where
+/// the workload itself has none of them, as there.
+pub(super) fn asks(
+    annotations: &BTreeMap<String, String>,
+    template: Option<&Map<String, Value>>,
+) -> Asks {
+    let counts = |key: &str| {
+        let written = [OBSERVED, LAST_RESTART, RESTARTED_AT].contains(&key);
+        (key.starts_with(PREFIX) && !written) || reloader_key(key)
+    };
+    let mut asks: Asks = annotations
+        .iter()
+        .filter(|(key, _)| counts(key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    if !selecting().any(|key| asks.contains_key(key)) {
+        let selecting = |key: &str| selecting().any(|known| known == key);
+        let of_template = template
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| selecting(key))
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+        for (key, value) in of_template {
+            asks.insert(key, value);
+        }
+    }
+    asks
+}
+
+fn reloader_key(key: &str) -> bool {
+    key.split_once(DOMAIN)
+        .is_some_and(|(before, _)| before.is_empty() || before.ends_with('.'))
+}
