@@ -5,7 +5,7 @@
 #
 # The same sources give the same image, whoever builds it: dependencies by Cargo.lock, base images by digest where a
 # release pins them (RUST_IMAGE, RUNTIME_IMAGE), no paths of the builder in the binary, no times but the commit's.
-ARG RUST_IMAGE=docker.io/library/rust:1.95-slim-trixie
+ARG RUST_IMAGE=docker.io/library/rust:1.95.0-slim-trixie
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian13:nonroot
 
 # Compiles on the builder's own platform for the target's, which is minutes where emulation is an hour.

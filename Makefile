@@ -1,6 +1,6 @@
 # The front door. `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench micro check charts fmt tools cluster image
+.PHONY: help demo test bench micro check deny charts fmt tools cluster image
 CARGO ?= cargo
 # The tests on the cluster wait more than they compute.
 export RUST_TEST_THREADS ?= 6
@@ -15,13 +15,20 @@ demo: tools ## watch reroll at work in a cluster started for the purpose
 test: tools check charts ## everything that is checked before a merge
 	$(CARGO) test --locked
 
-check: ## formatting, lints and documentation, without a cluster
+check: deny ## formatting, lints, documentation and dependencies, without a cluster
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 	@if [ -x scripts/style ]; then scripts/style; fi
 
+# An offline look at what clippy downloads too, but for another platform than deny.toml's.
+deny: ## check what is depended on: bans, licences, sources
+	@$(CARGO) fetch --locked --quiet --target x86_64-unknown-linux-gnu
+	@cargo_deny=$$(tests/cluster/up path cargo-deny) && \
+	  "$$cargo_deny" --offline --locked --workspace check -D warnings bans licenses sources
+
 # Scenarios and options by ARGS, as in: make bench ARGS="reaction burst --repeats 10 --json results.json"
+# Beside another binary of reroll, such as that of before: make bench ARGS="reaction start20k --beside PATH"
 # Plots, and tables, of results that are there: make bench ARGS="--from results.json --plots target/plots"
 bench: tools ## measure it on a real control plane, beside the same writes by a plain client
 	$(CARGO) bench --locked --bench cluster -- $(ARGS)

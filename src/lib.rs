@@ -5,25 +5,48 @@
 //!
 //! # Layers
 //!
+//! Each uses only what is below it; those in braces do not use each other. `main.rs` stands on top of all.
+//! `tests/layers` reads this list and checks every path in the code against it.
+//!
 //! ```text
-//!              kube-apiserver
-//!    reviews │            ▲ │ watches
-//!            ▼    patches │ ▼
-//!   ┌────────────────┐  ┌─────────────────────┐
-//!   │ webhook        │  │ controller          │   never import each other
-//!   │ tls, server    │  │ watch, intents,     │
-//!   │ routes         │  │ restart, reconcile, │
-//!   │ sources        │  │ housekeeping,       │
-//!   │ workloads      │  │ report              │
-//!   └───────┬────────┘  └──────────┬──────────┘
-//!           └───────► state ◄──────┘               the shared index, behind a lock that is never held across an await
-//!                       │
-//!                ┌──────▼──────┐
-//!                │    model    │   pure: references, versions, observed, decide, stamp, patch, index
-//!                └─────────────┘
-//!     run wires all of it, each review on a thread that is not the controller's; config reads flags;
-//!     ops has metrics, health, Events, alerts and logs
+//! run                         wires all of it, each review on a thread that is not the controller's
+//! config                      flags and environment, made into each room's own settings
+//! {webhook, watch, restart}   what asks reroll; what the API server shows; what is due, done
+//! judge                       decisions, and one docket of what is to be done
+//! ops                         metrics, health, Events, alerts, logs, and who tells people
+//! {cluster, state}            the door to the API server; the setup and the index
+//! {clock, model}              the time of day; what is pure: references, versions, observed, decide, stamp, patch, index
 //! ```
+//!
+//! # How they meet
+//!
+//! ```text
+//!                       kube-apiserver
+//!    reviews │       watches │          ▲ patches
+//!            ▼               ▼          │
+//!      ┌─────────┐       ┌───────┐  ┌─────────┐
+//!      │ webhook │       │ watch │  │ restart │      ──► cluster: one deadline, one vocabulary of failures
+//!      └────┬────┘       └───┬───┘  └────▲────┘
+//!           │ claims         │ tells     │ takes
+//!           │            ┌───▼───────────┴───┐
+//!           │            │       judge       │      ──► ops: told as Event, alert and log line, and counted
+//!           │            └─────────┬─────────┘
+//!           └─────► state ◄────────┘                  the shared index, behind a lock that is never held across an await
+//!                     │
+//!                  ┌──▼──┐
+//!                  │model│
+//!                  └─────┘
+//! ```
+//!
+//! | type | owns |
+//! |---|---|
+//! | [`cluster::Cluster`] | the client, the deadline of a call, which kinds are served |
+//! | [`state::State`] | the [`state::Setup`], which never changes, and the index |
+//! | [`judge::Judge`] | the [`judge::docket::Docket`]: intents, what is held, what is to be written |
+//! | [`judge::live::Live`] | nothing: it asks the API server and tells the judge |
+//! | [`restart::Restarter`], [`restart::job::Jobs`], [`restart::housekeeper::Housekeeper`] | restarts, re-creations and writes under way |
+//! | [`watch::Watches`] | which namespaces are selected, and are to be listed by themselves |
+//! | [`ops::teller::Teller`] | the queues of Events and alerts, and the metrics |
 //!
 //! # Where the truth is
 //!
@@ -39,34 +62,36 @@
 //! 1. Somebody deletes Secret `db` and creates it again. The API server asks [`webhook::sources`] about both writes
 //!    before they are persisted: it remembers the deletion, recognises the recreation by its uid, tells the person at
 //!    the prompt what will restart, and leaves a provisional claim in [`state`].
-//! 2. The watch of Secrets ([`controller::watch`]) shows the new Secret. It is digested and dropped;
-//!    [`model::index`] says which workloads use it (what the Secrets Store CSI driver provides is put together there from
-//!    the statuses of pods, [`model::csi`]). If no watch shows it soon, it is read ([`controller::reconcile`]).
-//! 3. Each of them is judged ([`controller::Controller::judge`]): *restart: recreated*. An intent is filed
-//!    ([`controller::intents`]) and waits for the quiet period, so that several changes become one restart.
-//! 4. When it is due it is judged again and carried out by one patch ([`controller::restart`]). Deployments, `StatefulSet`s
-//!    and `DaemonSet`s roll by themselves from there. What cannot roll takes more than a patch: a CronJob's run is made first
-//!    (`controller::run_now`), and another Job takes a Job's place (`controller::recreate`).
-//! 5. The patch passes the webhook for workloads untouched. Everybody else's writes do not: [`webhook::workloads`] keeps
+//! 2. The watch of Secrets ([`watch`]) shows the new Secret. It is digested and dropped; [`model::index`] says which
+//!    workloads use it (what the Secrets Store CSI driver provides is put together there from the statuses of pods,
+//!    [`model::csi`]). If no watch shows it soon, it is read ([`judge::claims`]).
+//! 3. Each of them is judged ([`judge::Judge::judge`]): *restart: recreated*. An intent is filed ([`judge::intents`]) and
+//!    waits for the quiet period, so that several changes become one restart.
+//! 4. When it is due it is judged again and carried out by one patch ([`restart`]). Deployments, `StatefulSet`s and
+//!    `DaemonSet`s roll by themselves from there. What cannot roll takes more than a patch: a CronJob's run is made first
+//!    (`restart::cron_job`), and another Job takes a Job's place ([`restart::job`]).
+//! 5. The patch passes the webhook for workloads untouched. All other writes do not: [`webhook::workloads`] keeps
 //!    reroll's annotations as reroll wrote them, and where a write changes the pod template anyway it records the
 //!    versions of that moment, so that the workload is not restarted a second time ([`model::stamp`]). A new workload may
-//!    adopt pods of before ([`adoptable`]): then what those were started with counts ([`model::adopted`]).
-//! 6. An Event on the workload says what changed ([`controller::report`]), and so does an alert ([`ops::alerts`]).
+//!    adopt pods of before ([`cluster::adoptable`]): then what those were started with counts ([`model::adopted`]).
+//! 6. An Event on the workload says what changed ([`ops::teller`]), and so does an alert ([`ops::alerts`]).
 //!
-//! Of several replicas each does steps 1 to 3 and 5; the holder of a Lease ([`controller::lease`]) does step 4 and writes.
-//! After a crash or an upgrade step 3 is done for every workload ([`controller::reconcile`]): what changed meanwhile is
-//! restarted for, once, and nothing else is.
+//! Of several replicas each does steps 1 to 3 and 5; the holder of a Lease ([`cluster::lease`]) does step 4 and writes.
+//! After a crash or an upgrade step 3 is done for every workload ([`judge::Judge::reconcile_start`]): what changed
+//! meanwhile is restarted for, once, and nothing else is.
 //!
 //! # Reading order
 //!
-//! [`model`] first, in the order that its page gives; then [`webhook::workloads`] and [`controller`]; then [`run`].
+//! [`model`] first, in the order that its page gives; then [`webhook::workloads`], [`judge`] and [`restart`]; then [`run`].
 
-pub mod adoptable;
+pub mod clock;
+pub mod cluster;
 pub mod config;
-pub mod controller;
+pub mod judge;
 pub mod model;
 pub mod ops;
+pub mod restart;
 pub mod run;
-pub mod sources;
 pub mod state;
+pub mod watch;
 pub mod webhook;

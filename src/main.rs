@@ -23,7 +23,7 @@ async fn main() -> ExitCode {
 }
 
 async fn start(args: reroll::config::RunArgs) -> anyhow::Result<()> {
-    let settings = Settings::new(args)?;
-    logging::init(&settings.ops)?;
+    let settings = Settings::try_from(args)?;
+    logging::init(&settings.ops.log)?;
     run(settings, Surroundings::default()).await
 }

@@ -13,55 +13,50 @@ mod thread;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use futures::future::BoxFuture;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
-use kube::{Api, Client, api::PostParams};
+use kube::Api;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::Mutex,
-    task::JoinSet,
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use self::{
     admission::check_api_server,
-    tasks::{Start, equipped, serve_health, spawn_election, spawn_key_watch},
+    tasks::{
+        Listed, Start, Stop, Tasks, serve_health, spawn_election, spawn_events, spawn_key_watch,
+    },
 };
 use crate::{
-    config::{ClusterSettings, Settings},
-    controller::{
-        Controller, digest_key,
+    cluster::{
+        Cluster, Write,
         history::History,
-        lease::{Election, LeaseSettings, Progress, Work},
-        pulse::Pulses,
-        restart::Probe,
-        watch,
+        lease::{Election, Leadership, LeaseSettings, Progress, Work},
+        own::digest_key,
     },
+    config::Settings,
+    judge::{Judge, live::Live},
     model::{DigestKey, Index, format::FORMAT},
     ops::{
-        events::{self, EventSink},
-        health::{self, Health, Liveness, Readiness},
+        health::{self, Health, Liveness as Beats, Readiness},
         metrics::{
             Metrics,
             views::{Indexed, Pending},
         },
+        teller::Teller,
     },
+    restart::{job::Jobs, moment::Probe},
     state::{Clock, State, system_clock},
+    watch::{digest_key::KeyWatch, liveness::Liveness, stream},
     webhook::{registration::Registration, server::Limits},
 };
 
 /// How often is looked whether first lists are complete, or API servers have taken up the registration.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Ends when every first list is complete.
-type Listed = BoxFuture<'static, ()>;
-
 /// After this long without a sign of life a loop counts as hanging.
 const STALLED: Duration = Duration::from_secs(10);
-
-/// All tasks of the process, by name.
-type Tasks = JoinSet<(&'static str, anyhow::Result<()>)>;
 
 /// What is given to the program from outside, so that tests can give something else.
 #[derive(Clone)]
@@ -83,18 +78,6 @@ impl Default for Surroundings {
             format: FORMAT,
         }
     }
-}
-
-/// When what is to end.
-#[derive(Clone, Default)]
-struct Stop {
-    /// What the leader does: restarts, writes, and leading itself. First, for another replica can go on at once.
-    leading: CancellationToken,
-    /// Not yet the webhook, but who calls it is to call another replica: API servers are slow to hear that this one is
-    /// leaving, and those that have a connection do not ask.
-    leaving: CancellationToken,
-    /// Everything.
-    all: CancellationToken,
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -133,16 +116,11 @@ pub async fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Resu
     if failed.is_none() {
         tokio::time::sleep(settings.ops.drain_delay).await;
     }
-    parts.unregister(settings.cluster.request_timeout).await;
+    let wait = settings.cluster.connection.request_timeout;
+    parts.unregister(wait).await;
     stop.all.cancel();
     let end = async { while tasks.join_next().await.is_some() {} };
-    if timeout(
-        settings.cluster.request_timeout + Limits::default().drain,
-        end,
-    )
-    .await
-    .is_err()
-    {
+    if timeout(wait + Limits::default().drain, end).await.is_err() {
         tracing::warn!("tasks did not end in time");
     }
     match failed {
@@ -168,15 +146,16 @@ async fn first_failure(tasks: &mut Tasks) -> anyhow::Error {
 /// What is needed after the start.
 struct Parts {
     state: Arc<State>,
-    controller: Arc<Controller>,
-    digest_key: digest_key::Store,
-    client: Client,
+    metrics: Arc<Metrics>,
+    judge: Arc<Judge>,
+    leadership: Leadership,
+    key_watch: KeyWatch,
+    cluster: Cluster,
     readiness: Readiness,
     reconciled: health::ReadyPart,
     registration: Option<(Registration, health::ReadyPart)>,
     /// Held while the registration is written or taken away.
     registering: Mutex<()>,
-    timeout: Duration,
 }
 
 impl Parts {
@@ -186,11 +165,12 @@ impl Parts {
         tasks: &mut Tasks,
         stop: &Stop,
     ) -> anyhow::Result<(Self, Listed)> {
-        let (cluster, wait) = (&settings.cluster, settings.cluster.request_timeout);
+        let own = &settings.cluster;
+        let wait = own.connection.request_timeout;
         let metrics = Arc::new(Metrics::new());
         let health = Health {
             readiness: Readiness::new(),
-            liveness: Liveness::new(),
+            liveness: Beats::new(),
             metrics: Arc::clone(&metrics),
         };
         let starting = health
@@ -199,78 +179,81 @@ impl Parts {
         let reconciled = health.readiness.part("start-up reconciliation");
         serve_health(settings.ops.http_listen, &health, tasks, &stop.all).await?;
 
-        let config = cluster.client_config().await?;
+        let config = own.connection.client_config().await?;
         let api_server = config.cluster_url.clone();
         check_api_server(settings.webhook.as_ref(), &api_server)?;
-        let pulses = Pulses::default();
-        let client = watch::client(config.clone(), &pulses)?;
-        let own_user = own_user(&client, wait).await?;
-        let lease = LeaseSettings {
-            name: cluster.lease_name.clone(),
-            duration: cluster.lease_duration,
-        };
-        let (election, leadership) = Election::new(
-            client.clone(),
-            &cluster.own_namespace,
-            lease,
-            cluster.instance.clone(),
-            Arc::clone(&surroundings.clock),
-            work(health.clone(), pulses),
-        );
+        let liveness = Liveness::default();
+        let cluster = Cluster::new(stream::client(config.clone(), &liveness)?, wait);
+        let own_user = own_user(&cluster).await?;
         let history = Arc::<History>::default();
+        let (election, leadership) = Election::new(
+            &cluster,
+            &own.own_namespace,
+            LeaseSettings {
+                name: own.lease_name.clone(),
+                duration: own.lease_duration,
+            },
+            own.instance.clone(),
+            Arc::clone(&surroundings.clock),
+            work(health.clone(), liveness),
+        );
         let election = election.with_history(Arc::clone(&history));
         spawn_election(election, tasks, &stop.leading);
-        let store = digest_key::Store::new(
-            client.clone(),
-            &cluster.own_namespace,
-            &cluster.digest_key_secret,
-            wait,
-        );
+        let store =
+            digest_key::Store::new(cluster.clone(), &own.own_namespace, &own.digest_key_secret);
         let key = store.load_or_create(leadership.clone()).await?;
         let key = key.with_format(surroundings.format);
         tracing::info!(%api_server, user = own_user, digest_key = key.id(), "connected");
-        let state = Arc::new(State::new(
-            index(settings, key),
-            surroundings.clock,
+        let index = index(settings, key);
+        let state = Arc::new(State::new(index, surroundings.clock, own_user));
+        let (events, alerts) = spawn_events(settings, &metrics, &cluster, tasks, &stop.all)?;
+        let teller = Teller::new(
             Arc::clone(&metrics),
-            own_user,
-        ));
-        let sink = spawn_events(cluster, &metrics, &client, tasks, &stop.all);
-        let controller = Controller::new(
-            Arc::clone(&state),
-            client.clone(),
-            settings.restarts.clone(),
-            wait,
-            sink,
+            events,
+            alerts,
             leadership.clone(),
-            health.liveness.heartbeat("restarts", STALLED),
+            Arc::clone(&state),
         );
-        let controller = equipped(controller, settings, &client, tasks, &stop.all)?;
-        let controller = controller.with_history(history);
-        let controller = Arc::new(controller.with_probe(surroundings.probe));
-        spawn_key_watch(&controller, store.clone(), tasks, &stop.all);
+        let judge = Judge::new(
+            Arc::clone(&state),
+            teller,
+            history,
+            settings.restarts.judge.clone(),
+        );
+        let judge = Arc::new(judge);
+        let key_watch = KeyWatch {
+            judge: Arc::clone(&judge),
+            store,
+        };
+        spawn_key_watch(key_watch.clone(), tasks, &stop.all);
+        let live = Live {
+            judge: Arc::clone(&judge),
+            cluster: cluster.clone(),
+        };
         let start = Start {
-            controller: &controller,
-            cluster,
-            client: &client,
+            live,
+            leadership: leadership.clone(),
+            settings,
             tasks,
             stop,
         };
-        let listed = start.all(&health.readiness);
-        view(&metrics, &state, &controller);
+        let heartbeat = health.liveness.heartbeat("restarts", STALLED);
+        let (jobs, listed) = start.all(&health.readiness, heartbeat, surroundings.probe);
+        view(&metrics, &state, &judge, jobs);
         let mut parts = Self {
             state,
-            controller,
-            digest_key: store,
-            client,
+            metrics,
+            judge,
+            leadership,
+            key_watch,
+            cluster,
             readiness: health.readiness.clone(),
             reconciled,
             registration: None,
             registering: Mutex::default(),
-            timeout: wait,
         };
         if let Some(webhook) = &settings.webhook {
-            let webhook = parts.start_webhook(webhook, cluster, config, tasks, stop);
+            let webhook = parts.start_webhook(webhook, own, config, tasks, stop);
             parts.registration = webhook.await?;
         }
         starting.ready();
@@ -293,8 +276,8 @@ impl Parts {
         if stop.run_until_cancelled(listed).await.is_none() {
             return;
         }
-        self.controller.settle_key(&self.digest_key).await;
-        self.controller.reconcile_start(began);
+        self.key_watch.settle().await;
+        self.judge.reconcile_start(began);
         self.reconciled.ready();
         if let Some((registration, part)) = &self.registration
             && stop
@@ -317,34 +300,17 @@ fn index(settings: &Settings, key: DigestKey) -> Index {
         .with_kinds(settings.cluster.kinds.clone())
 }
 
-/// Starts to publish Events.
-fn spawn_events(
-    cluster: &ClusterSettings,
-    metrics: &Arc<Metrics>,
-    client: &Client,
-    tasks: &mut Tasks,
-    stop: &CancellationToken,
-) -> EventSink {
-    let (sink, publisher) = events::channel(&cluster.instance, Arc::clone(metrics));
-    let publish = publisher.run(client.clone(), cluster.request_timeout, stop.clone());
-    tasks.spawn(async move {
-        publish.await;
-        ("event publisher", Ok(()))
-    });
-    sink
-}
-
-/// Whether this replica can lead. The pulse of watches is no part of liveness: a process that starts again would meet
+/// Whether this replica can lead. Whether watches are alive is no part of liveness: a process that starts again would meet
 /// the same API server.
-fn work(health: Health, pulses: Pulses) -> Work {
+fn work(health: Health, watches: Liveness) -> Work {
     let began = Instant::now();
     Arc::new(move || {
         let hanging = health.liveness.failures();
         if !hanging.is_empty() {
             return Progress::None(hanging);
         }
-        let mut why = pulses.stalled();
-        if began.elapsed() > Pulses::STALLED {
+        let mut why = watches.stalled();
+        if began.elapsed() > Liveness::STALLED {
             why.extend(health.readiness.missing());
         }
         if why.is_empty() {
@@ -355,7 +321,7 @@ fn work(health: Health, pulses: Pulses) -> Work {
     })
 }
 
-fn view(metrics: &Metrics, state: &Arc<State>, controller: &Arc<Controller>) {
+fn view(metrics: &Metrics, state: &Arc<State>, judge: &Arc<Judge>, jobs: Option<Arc<Jobs>>) {
     let index = Arc::clone(state);
     metrics.view_indexed(move || {
         let index = index.index();
@@ -366,29 +332,29 @@ fn view(metrics: &Metrics, state: &Arc<State>, controller: &Arc<Controller>) {
             under_previous_key: index.under_previous_key() as u64,
         }
     });
-    let controller = Arc::clone(controller);
+    let judge = Arc::clone(judge);
     metrics.view_pending(move || {
-        let (intents, oldest, mut held_back) = controller.intents().pending();
-        held_back.push(("recreating", controller.recreating() as u64));
+        let pending = judge.docket().pending();
+        let recreating = jobs.as_ref().map_or(0, |jobs| jobs.under_way());
+        let mut held_back = pending.held_back;
+        held_back.push(("recreating", recreating as u64));
         Pending {
-            intents: intents as u64,
-            oldest: oldest.map(|at| at.elapsed()),
+            intents: pending.intents as u64,
+            oldest: pending.oldest.map(|at| at.elapsed()),
             held_back,
         }
     });
 }
 
-/// Who the API server takes us for; an error where it does not say so within `wait`.
-pub async fn own_user(client: &Client, wait: Duration) -> anyhow::Result<String> {
-    let api = Api::<SelfSubjectReview>::all(client.clone());
-    let review = timeout(
-        wait,
-        api.create(&PostParams::default(), &SelfSubjectReview::default()),
-    )
-    .await;
-    let review = review
-        .context("the API server did not answer in time")?
-        .context("cannot reach the API server")?;
+/// Asks who the API server takes us for.
+///
+/// # Errors
+/// Where it does not say so in time.
+pub async fn own_user(cluster: &Cluster) -> anyhow::Result<String> {
+    let api = Api::<SelfSubjectReview>::all(cluster.client());
+    let review = SelfSubjectReview::default();
+    let review = cluster.create(&api, &review, Write::Real).await;
+    let review = review.context("cannot reach the API server")?;
     let user = review
         .status
         .and_then(|status| status.user_info)

@@ -2,86 +2,87 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::AtomicU64,
-    },
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{
-    model::{Digest, Index, SourceKey},
-    ops::metrics::Metrics,
-};
+pub use crate::clock::{Clock, system_clock};
+use crate::model::{Conventions, Digest, DigestKey, Index, SourceKey, workload::Kinds};
 
-/// Tells the time of day; injected, so that tests can make it jump.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// The system's clock.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is where the clock is injected"
-)]
-pub fn system_clock() -> Clock {
-    Arc::new(Timestamp::now)
+/// What was agreed on before anything was read. It never changes and needs no lock.
+pub struct Setup {
+    /// Digests are made with it; it also knows the format of `observed` that is written.
+    pub key: DigestKey,
+    /// What holds where nothing is said, and what annotations are called.
+    pub conventions: Arc<Conventions>,
+    /// The kinds of workloads.
+    pub kinds: Kinds,
+    /// The time of day.
+    pub clock: Clock,
+    /// The user that the API server knows us as.
+    pub own_user: String,
 }
 
 /// Shared by all tasks of one process. No lock in it is held across an await.
 pub struct State {
+    /// Read without a lock.
+    pub setup: Setup,
     index: RwLock<Index>,
     provisional: Mutex<Provisional>,
     /// Rung when something was added to [`Provisional`].
     pub provisional_added: Notify,
     /// Rung when something was observed under a digest key that may be right instead of ours.
     pub key_doubted: Notify,
-    /// The time of day.
-    pub clock: Clock,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
     /// How many admission reviews were answered.
     pub reviews: AtomicU64,
-    /// The user that the API server knows us as.
-    pub own_user: String,
 }
 
 impl State {
     /// Around an index.
-    pub fn new(index: Index, clock: Clock, metrics: Arc<Metrics>, own_user: String) -> Self {
+    pub fn new(index: Index, clock: Clock, own_user: String) -> Self {
         Self {
+            setup: Setup {
+                key: index.key().clone(),
+                conventions: Arc::clone(index.conventions()),
+                kinds: index.kinds().clone(),
+                clock,
+                own_user,
+            },
             index: RwLock::new(index),
             provisional: Mutex::default(),
             provisional_added: Notify::new(),
             key_doubted: Notify::new(),
-            clock,
-            metrics,
             reviews: AtomicU64::new(0),
-            own_user,
         }
     }
 
     /// Reads the index.
     pub fn index(&self) -> RwLockReadGuard<'_, Index> {
-        self.index.read().unwrap_or_else(PoisonError::into_inner)
+        self.index.read()
     }
 
     /// Changes the index.
     pub fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
-        self.index.write().unwrap_or_else(PoisonError::into_inner)
+        self.index.write()
     }
 
     /// What admission has seen and the API has not shown yet.
     pub fn provisional(&self) -> MutexGuard<'_, Provisional> {
-        self.provisional
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.provisional.lock()
+    }
+
+    /// The time of day.
+    pub fn time(&self) -> Timestamp {
+        (self.setup.clock)()
     }
 
     /// Unix seconds.
     pub fn now(&self) -> i64 {
-        (self.clock)().as_second()
+        self.time().as_second()
     }
 }
 

@@ -10,11 +10,14 @@
 mod plot;
 #[path = "../benches/cluster/report/mod.rs"]
 mod report;
+#[path = "../benches/cluster/turns.rs"]
+mod turns;
 
 use std::fs;
 
 use report::{Report, Samples, percentile, unit};
 use serde_json::{Value, json};
+use turns::turns;
 
 /// One run of one contender, with these values.
 fn run(report: &mut Report, scenario: &str, who: &str, values: &[f64]) {
@@ -65,14 +68,14 @@ fn runs_add_up_and_are_held_against_the_floor() {
         rows[0],
         json!({
             "scenario": "start", "what": "until ready, ms", "who": "floor", "against": "floor", "values": [10.0, 20.0, 40.0],
-            "median": 20.0, "p99": 40.0, "timesFloor": 1.0, "p99TimesFloor": 1.0,
+            "median": 20.0, "p5": 10.0, "p95": 40.0, "p99": 40.0, "ratio": 1.0, "p99Ratio": 1.0,
         })
     );
     assert_eq!(
         rows[1],
         json!({
             "scenario": "start", "what": "until ready, ms", "who": "reroll", "against": "floor", "values": [30.0],
-            "median": 30.0, "p99": 30.0, "timesFloor": 1.5, "p99TimesFloor": 0.75,
+            "median": 30.0, "p5": 30.0, "p95": 30.0, "p99": 30.0, "ratio": 1.5, "p99Ratio": 0.75,
         })
     );
     let row = "| until ready, ms | reroll | 30.00 | 30.00 … 30.00 | 30.00 | 1.50 | 0.75 | 1 |";
@@ -94,10 +97,49 @@ fn a_scenario_may_name_its_own_rows_and_what_they_are_held_against() {
         rows.find(|row| row["who"] == who && row["what"] == what)
             .expect("there is one")
     };
-    assert_eq!(of("reroll", "write, ms")["timesFloor"], json!(1.25));
+    assert_eq!(of("reroll", "write, ms")["ratio"], json!(1.25));
     assert_eq!(of("reroll", "write, ms")["against"], json!("no webhook"));
     // Nobody measured that without a webhook.
-    assert_eq!(of("floor", "until ready, ms")["timesFloor"], json!(null));
+    assert_eq!(of("floor", "until ready, ms")["ratio"], json!(null));
+}
+
+#[test]
+fn two_binaries_are_held_against_each_other() {
+    let mut report = Report::default();
+    for (who, values) in [
+        ("beside", [10.0, 30.0, 20.0]),
+        ("reroll", [19.0, 21.0, 17.0]),
+    ] {
+        for value in values {
+            let mut samples = Samples::default();
+            samples.add("until ready, ms", value);
+            // A scenario that says otherwise is told that there is no floor.
+            samples.against("floor");
+            samples.against("beside");
+            report.add("start", who, samples);
+        }
+    }
+    let tables = report.tables();
+    for row in [
+        "| what | who | median | 5 % … 95 % | 99 % | × beside | 99 %: × beside | runs |",
+        "| until ready, ms | beside | 20.00 | 10.00 … 30.00 | 30.00 | 1.00 | 1.00 | 3 |",
+        "| until ready, ms | reroll | 19.00 | 17.00 … 21.00 | 21.00 | 0.95 | 0.70 | 3 |",
+    ] {
+        assert!(tables.contains(row), "{tables}");
+    }
+    let read = Report::parse(&report.json()).unwrap();
+    assert_eq!(read.tables(), tables);
+}
+
+#[test]
+fn everybody_goes_first_as_often_as_others() {
+    let order = |all: &[u8], repeat| turns(all, repeat).copied().collect::<Vec<_>>();
+    assert_eq!(order(&[1, 2], 0), [1, 2]);
+    assert_eq!(order(&[1, 2], 1), [2, 1]);
+    assert_eq!(order(&[1, 2], 2), [1, 2]);
+    assert_eq!(order(&[1, 2, 3], 1), [2, 3, 1]);
+    assert_eq!(order(&[1, 2, 3], 5), [3, 1, 2]);
+    assert_eq!(order(&[], 1), [0; 0]);
 }
 
 #[test]
@@ -105,7 +147,7 @@ fn nothing_is_a_multiple_of_zero() {
     let mut report = Report::default();
     run(&mut report, "start", "floor", &[0.0]);
     run(&mut report, "start", "reroll", &[30.0]);
-    assert!(rows(&report).iter().all(|row| row["timesFloor"].is_null()));
+    assert!(rows(&report).iter().all(|row| row["ratio"].is_null()));
 }
 
 #[test]

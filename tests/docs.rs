@@ -69,17 +69,56 @@ fn flags_that_are_named_exist() {
     let help = String::from_utf8(help.stdout).unwrap();
     let known: BTreeSet<_> = words(&help).collect();
     assert!(known.len() > 30, "{known:?}");
-    let readme = root().join("README.md");
-    let text = fs::read_to_string(&readme).unwrap();
+    let page = root().join("docs/settings.md");
+    let text = fs::read_to_string(&page).unwrap();
     let rows = text.lines().filter(|line| line.starts_with("| `--"));
     let mut named: BTreeSet<&str> = BTreeSet::new();
     for row in rows {
         let first = row.split('|').nth(1).unwrap_or_default();
         named.extend(words(first));
     }
-    assert!(!named.is_empty());
+    assert!(named.len() > 30, "{named:?}");
     let unknown: Vec<_> = named.difference(&known).collect();
-    assert!(unknown.is_empty(), "README.md names {unknown:?}");
+    assert!(unknown.is_empty(), "docs/settings.md names {unknown:?}");
+}
+
+#[test]
+fn the_readme_is_short_and_its_commands_exist() {
+    let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
+    let (readme, makefile) = (read("README.md"), read("Makefile"));
+    let words = readme.split_whitespace().count();
+    assert!(words <= 1650, "README.md has {words} words");
+    let shown = readme.lines().map(str::trim).chain(quoted(&readme));
+    let shown = shown.filter_map(|command| command.strip_prefix("make "));
+    let targets: BTreeSet<_> = shown
+        .filter_map(|rest| rest.split_whitespace().next())
+        .collect();
+    assert!(targets.contains("demo") && targets.contains("test"));
+    for target in targets {
+        assert!(makefile.contains(&format!("\n{target}:")), "make {target}");
+    }
+}
+
+/// Annotations and labels that the documentation names, and those that the code knows.
+#[test]
+fn annotations_that_are_named_exist_and_all_are_named() {
+    let code = fs::read_to_string(root().join("src/model/annotation.rs")).unwrap();
+    let known: BTreeSet<_> = annotations(&code).collect();
+    assert!(known.len() > 10, "{known:?}");
+    let page = fs::read_to_string(root().join("docs/annotations.md")).unwrap();
+    let named: BTreeSet<_> = annotations(&page).collect();
+    assert_eq!(named, known, "docs/annotations.md");
+}
+
+/// What begins with `reroll.dev/`.
+fn annotations(text: &str) -> impl Iterator<Item = &str> {
+    let names = text.split("reroll.dev/").skip(1);
+    names
+        .filter_map(|rest| {
+            rest.split(|letter: char| !letter.is_ascii_lowercase() && letter != '-')
+                .next()
+        })
+        .filter(|name| !name.is_empty())
 }
 
 #[test]
@@ -119,7 +158,7 @@ fn metrics_that_are_named_exist() {
 fn reasons_that_are_named_exist_and_all_are_named() {
     let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
     let table = read("docs/troubleshooting.md");
-    let held = read("src/controller/intents/held.rs");
+    let held = read("src/model/held.rs");
     let reasons = held
         .lines()
         .filter_map(|line| line.split_once("=> \"")?.1.split_once('"'));
@@ -129,13 +168,13 @@ fn reasons_that_are_named_exist_and_all_are_named() {
         count += 1;
     }
     assert!(count > 10, "{count} reasons");
-    let others = read("src/controller/intents.rs") + &read("src/run.rs");
+    let others = read("src/judge/docket.rs") + &read("src/run.rs");
     for reason in ["limited", "rolling", "recreating"] {
         assert!(others.contains(&format!("(\"{reason}\", ")), "{reason}");
         assert!(table.contains(&format!("`{reason}`")), "no reason {reason}");
     }
 
-    let code = read("src/controller/report.rs") + &read("src/controller/adoption.rs");
+    let code = read("src/ops/teller.rs");
     let published = |word: &str| code.contains(&format!("\"{word}\""));
     let mut count = 0;
     for row in table.lines().filter(|line| line.starts_with("| `")) {

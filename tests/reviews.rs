@@ -17,6 +17,7 @@ use axum::{
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use reroll::{
+    cluster::Cluster,
     model::{
         DigestKey, Index, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
         annotation::FIELD_MANAGER,
@@ -108,11 +109,14 @@ impl Webhook {
         // Adopted, as it is as soon as a watch brings it.
         drop(index.judge(&deployment, &std::collections::BTreeMap::new()));
         let clock = Arc::new(|| NOW.parse().unwrap());
-        let metrics = Arc::new(Metrics::new());
-        let state = Arc::new(State::new(index, clock, metrics, OWN_USER.to_owned()));
+        let state = Arc::new(State::new(index, clock, OWN_USER.to_owned()));
         let router = router(Admission {
             state: Arc::clone(&state),
-            client: Client::new(tower::service_fn(api_server), NAMESPACE),
+            metrics: Arc::new(Metrics::new()),
+            cluster: Cluster::new(
+                Client::new(tower::service_fn(api_server), NAMESPACE),
+                Duration::from_secs(5),
+            ),
             get_budget: Duration::from_secs(5),
             bodies: BodyReader::new(BodyLimits::default()),
         });

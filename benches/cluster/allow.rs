@@ -18,6 +18,7 @@ use axum::{
 use jiff::Timestamp;
 use kube::Client;
 use reroll::{
+    cluster::Cluster,
     run::own_user,
     webhook::{
         registration::Registration,
@@ -67,7 +68,7 @@ impl OnlyAllows {
         let address = stdout.lines().next().expect("it says where").expect("text");
         let mut registration = arena.registration(&address, &authority);
         // As with reroll, what the benchmark writes in its place is not asked about.
-        let user = own_user(&arena.client, TIMEOUT).await;
+        let user = own_user(&Cluster::new(arena.client.clone(), TIMEOUT)).await;
         registration.own_user = user.expect("everybody may ask");
         let applied = registration.apply(&arena.client, TIMEOUT).await;
         applied.expect("it can be registered");

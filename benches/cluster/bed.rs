@@ -64,6 +64,9 @@ impl Bed {
         bytes: usize,
     ) -> Self {
         let arena = Arena::new(&format!("bench-{name}")).await;
+        if let Contender::Reroll(binary) = contender {
+            binary.understands(&arena).await;
+        }
         fill(&arena, secrets, bytes).await;
         let users: Vec<_> = users.into_iter().collect();
         each(users.clone(), async |(name, secret): (String, String)| {
@@ -111,7 +114,7 @@ impl Bed {
                 })
                 .await;
             }
-            Contender::Reroll => {}
+            Contender::Reroll(_) => {}
             Contender::Peer(_) => return,
         }
         let api = self.arena.api("Deployment");

@@ -1,7 +1,8 @@
-//! Who does the work: nobody but the benchmark itself (the floor), reroll, or another reloader.
+//! Who does the work: nobody but the benchmark itself (the floor), a binary of reroll, or another reloader.
 
 use std::{
     fmt,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Arc,
     time::Duration,
@@ -23,10 +24,19 @@ pub enum Contender {
     /// The plainest controller with a webhook: the webhook only says allowed, and what a watch shows to have changed is
     /// answered by the floor's writes. No controller with a webhook does with less.
     Plainest,
-    /// This project's binary.
-    Reroll,
+    /// A binary of this project.
+    Reroll(Binary),
     /// Somebody else's.
     Peer(Peer),
+}
+
+/// A binary of this project.
+#[derive(Clone, Debug)]
+pub struct Binary {
+    /// What reports call it.
+    pub name: &'static str,
+    /// Where it is; the one that was built for this run where nothing is said.
+    pub path: Option<PathBuf>,
 }
 
 /// Another reloader.
@@ -43,7 +53,7 @@ impl fmt::Display for Contender {
         f.write_str(match self {
             Self::Floor => "floor",
             Self::Plainest => "plainest controller",
-            Self::Reroll => "reroll",
+            Self::Reroll(binary) => binary.name,
             Self::Peer(_) => "peer",
         })
     }
@@ -74,11 +84,35 @@ impl Cost {
     };
 }
 
+impl Binary {
+    fn builder(&self, arena: &Arena) -> RerollBuilder {
+        let builder = arena.reroll().flag("--settle", "0s").flag("--log", "info");
+        match &self.path {
+            Some(path) => builder.program(path.clone()),
+            None => builder,
+        }
+    }
+
+    /// Ends the benchmarks at once, and says why, where an older release does not know a flag that they use. It would end
+    /// itself, and be waited for.
+    pub async fn understands(&self, arena: &Arena) {
+        // Flags before --help must be known for it to help.
+        let builder = self.builder(arena).flag("--settle-max", "10m");
+        let said = builder.switch("--help").end().await;
+        let (name, path) = (self.name, &self.path);
+        assert!(
+            said.ok,
+            "{name} ({path:?}) cannot be measured:\n{}",
+            said.err
+        );
+    }
+}
+
 impl Contender {
     /// What its workloads are annotated with.
     pub fn annotation(&self) -> (&str, &str) {
         match self {
-            Self::Floor | Self::Plainest | Self::Reroll => ("reroll.dev/restart-on", "auto"),
+            Self::Floor | Self::Plainest | Self::Reroll(_) => ("reroll.dev/restart-on", "auto"),
             Self::Peer(peer) => (&peer.annotation.0, &peer.annotation.1),
         }
     }
@@ -101,10 +135,7 @@ impl Contender {
                 known.await.expect("it follows");
                 Running::Plainest(only_allows, follows)
             }
-            Self::Reroll => {
-                let builder = arena.reroll().flag("--settle", "0s").flag("--log", "info");
-                Running::Reroll(adjust(builder).start().await)
-            }
+            Self::Reroll(binary) => Running::Reroll(adjust(binary.builder(arena)).start().await),
             Self::Peer(peer) => {
                 let child = Command::new("sh")
                     .args(["-c", &format!("exec {}", peer.command)])

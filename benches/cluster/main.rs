@@ -28,6 +28,7 @@ mod direct;
 mod plot;
 mod report;
 mod scenarios;
+mod turns;
 
 use std::{
     env, fs,
@@ -37,10 +38,14 @@ use std::{
 use clap::{Parser, ValueEnum};
 
 use self::{
-    contender::{Contender, Peer},
+    contender::{Binary, Contender, Peer},
     report::Report,
     scenarios::Scenario,
+    turns::turns,
 };
+
+/// What reports call the binary of --beside.
+const BESIDE: &str = "beside";
 
 /// Measures reroll on a real control plane
 #[derive(Parser)]
@@ -52,6 +57,12 @@ struct Args {
     /// How often each contender does each scenario
     #[arg(long, default_value_t = 5)]
     repeats: usize,
+    /// The binary of reroll to measure, instead of the one that is built for it
+    #[arg(long, value_name = "PATH", value_parser = program)]
+    binary: Option<PathBuf>,
+    /// Another binary of reroll, such as an older one: only the two are measured, by turns, and ratios are to this one
+    #[arg(long, value_name = "PATH", value_parser = program, conflicts_with = "peer")]
+    beside: Option<PathBuf>,
     /// The command of another reloader, which finds the API server by KUBECONFIG
     #[arg(long, requires = "annotation")]
     peer: Option<String>,
@@ -78,14 +89,7 @@ async fn main() {
         return allow::serve_only_allowed().await;
     }
     let args = Args::parse();
-    let mut contenders = vec![Contender::Floor, Contender::Plainest, Contender::Reroll];
-    if let Some((command, annotation)) = args.peer.zip(args.annotation) {
-        let (key, value) = annotation.split_once('=').expect("--annotation KEY=VALUE");
-        contenders.push(Contender::Peer(Peer {
-            command,
-            annotation: (key.to_owned(), value.to_owned()),
-        }));
-    }
+    let contenders = args.contenders();
     let scenarios = if args.scenarios.is_empty() && args.from.is_empty() {
         Scenario::all()
     } else {
@@ -113,15 +117,49 @@ async fn main() {
     println!("{}", report.tables());
 }
 
+impl Args {
+    fn contenders(&self) -> Vec<Contender> {
+        let of = |name, path: &Option<PathBuf>| {
+            let path = path.clone();
+            Contender::Reroll(Binary { name, path })
+        };
+        let reroll = of("reroll", &self.binary);
+        if self.beside.is_some() {
+            return vec![of(BESIDE, &self.beside), reroll];
+        }
+        let mut contenders = vec![Contender::Floor, Contender::Plainest, reroll];
+        if let Some((command, annotation)) = self.peer.as_ref().zip(self.annotation.as_ref()) {
+            let (key, value) = annotation.split_once('=').expect("--annotation KEY=VALUE");
+            contenders.push(Contender::Peer(Peer {
+                command: command.clone(),
+                annotation: (key.to_owned(), value.to_owned()),
+            }));
+        }
+        contenders
+    }
+}
+
+/// A file, by a path that holds wherever it is started.
+fn program(path: &str) -> Result<PathBuf, String> {
+    let path = fs::canonicalize(path).map_err(|error| error.to_string())?;
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err("it is no file".to_owned())
+    }
+}
+
 async fn measure(scenario: Scenario, contenders: &[Contender], repeats: usize) -> Report {
     let mut report = Report::default();
     let all: Vec<_> = scenario.contenders(contenders).collect();
+    let two = all.iter().any(|contender| contender.to_string() == BESIDE);
     for repeat in 0..repeats {
-        // Each is the first in its turn: those before leave objects behind, which the API server bears.
-        let (before, first) = all.split_at(repeat % all.len());
-        for contender in first.iter().chain(before) {
+        for contender in turns(&all, repeat) {
             eprintln!("{scenario}: {contender}, {} of {repeats}", repeat + 1);
-            let samples = scenario.run(contender, repeat).await;
+            let mut samples = scenario.run(contender, repeat).await;
+            if two {
+                samples.against(BESIDE);
+            }
             report.add(&scenario.to_string(), &contender.to_string(), samples);
         }
     }

@@ -12,6 +12,7 @@ use axum::{
 use criterion::{BenchmarkId, Criterion, Throughput};
 use kube::Client;
 use reroll::{
+    cluster::Cluster,
     model::{
         Index, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
         workload::{KINDS, Workload},
@@ -113,8 +114,12 @@ fn webhook() -> Router {
     let metrics = Arc::new(Metrics::new());
     let own_user = "system:serviceaccount:reroll:reroll".to_owned();
     router(Admission {
-        state: Arc::new(State::new(index, system_clock(), metrics, own_user)),
-        client: Client::new(tower::service_fn(nobody), NAMESPACE),
+        state: Arc::new(State::new(index, system_clock(), own_user)),
+        metrics,
+        cluster: Cluster::new(
+            Client::new(tower::service_fn(nobody), NAMESPACE),
+            Duration::from_millis(250),
+        ),
         get_budget: Duration::from_millis(250),
         bodies: BodyReader::new(BodyLimits::default()),
     })

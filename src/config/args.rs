@@ -1,22 +1,25 @@
 //! What a person types: the command line and the environment variables.
+//!
+//! The doc comments of flags are what `--help` prints.
 
-mod conventions;
-mod webhook;
+pub(super) mod alerts;
+pub(super) mod conventions;
+pub(super) mod webhook;
 
-pub(super) use self::conventions::{ConventionArgs, DeleteChoice, RecreateChoice};
-pub(super) use self::webhook::WebhookArgs;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
-use super::alerts::AlertArgs;
-use super::kinds::{KindSpec, parse_workload_kind};
-use super::values::{
-    parse_duration, parse_log_filter, parse_namespace, parse_object_name, parse_one_namespace,
-    parse_positive_duration, parse_rate,
+use self::{alerts::AlertArgs, conventions::ConventionArgs, webhook::WebhookArgs};
+use super::{
+    choice::one_of,
+    kinds::{KindSpec, parse_optional_kind, parse_workload_kind},
+    values::{
+        parse_duration, parse_log_filter, parse_namespace, parse_object_name, parse_one_namespace,
+        parse_positive_duration, parse_rate,
+    },
 };
+use crate::{model::Kind, ops::logging::LogFormat};
 
 /// Rolls Kubernetes workloads when a Secret or ConfigMap they use changes or is recreated: once, and only then.
 #[derive(Debug, Parser)]
@@ -32,8 +35,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the admission webhook and the restart controller
     ///
-    /// Durations are written as 500ms, 5s, 2m or 1h30m. Every flag can be given as the environment variable that is
-    /// named with it; the flag wins.
+    /// Durations are written as 500ms, 5s, 2m or 1h30m. Every flag has an environment variable, which is shown with it;
+    /// the flag wins.
     Run(Box<RunArgs>),
 }
 
@@ -78,26 +81,26 @@ pub(super) struct ClusterArgs {
 
     /// More kinds to restart, separated by commas; empty for none
     ///
-    /// `rollouts` and `deploymentconfigs` where the cluster has them; `cronjobs` and `jobs` where they
-    /// ask for it, which takes rights to create Jobs, and to delete them.
+    /// `rollouts` and `deploymentconfigs` count where the cluster has them. `cronjobs` and `jobs` count with the
+    /// annotation reroll.dev/on-change, and need the right to create Jobs, and for `jobs` to delete them.
     #[arg(
         long,
         value_name = "KINDS",
         env = "REROLL_OPTIONAL_KINDS",
         default_value = "rollouts,deploymentconfigs",
         value_delimiter = ',',
-        value_parser = OptionalKind::parse
+        value_parser = parse_optional_kind
     )]
-    pub(super) optional_kinds: Vec<Option<OptionalKind>>,
+    pub(super) optional_kinds: Vec<Option<Kind>>,
 
-    /// Another kind with a pod template: GROUP/VERSION/KIND[=PLURAL][:POINTER]; may be given more than once
+    /// Another kind with a pod template: GROUP/VERSION/KIND[=PLURAL][:POINTER]; repeatable
     #[allow(
         rustdoc::broken_intra_doc_links,
         reason = "no link: it is shown in the help as it stands"
     )]
     ///
-    /// POINTER is the JSON pointer to the pod template, if that is not /spec/template; PLURAL is what the kind is called
-    /// in paths, if that is unusual. Where the cluster has no such kind, it is looked for until it has.
+    /// POINTER is the JSON pointer to the pod template, if that is not /spec/template. PLURAL is the kind's name in API
+    /// paths, if that is unusual. If the cluster has no such kind, reroll keeps looking for it.
     #[arg(
         long,
         value_name = "KIND",
@@ -107,7 +110,7 @@ pub(super) struct ClusterArgs {
     )]
     pub(super) workload_kind: Vec<Option<KindSpec>>,
 
-    /// How often to look whether the cluster has kinds now that it did not have
+    /// How often to look for kinds that the cluster did not have before
     #[arg(
         long,
         value_name = "DURATION",
@@ -117,7 +120,7 @@ pub(super) struct ClusterArgs {
     )]
     pub(super) discovery_interval: Duration,
 
-    /// The namespace that reroll lives in: its Lease and the digest key's Secret are there
+    /// The namespace that reroll runs in; it holds the Lease and the digest key's Secret
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "reroll", value_parser = parse_one_namespace)]
     pub(super) own_namespace: String,
 
@@ -131,7 +134,7 @@ pub(super) struct ClusterArgs {
     )]
     pub(super) lease_name: String,
 
-    /// How long the Lease counts without being renewed: another replica takes over that long after a crash
+    /// How long the Lease is valid without renewal; that long after a crash another replica takes over
     #[arg(
         long,
         value_name = "DURATION",
@@ -141,7 +144,7 @@ pub(super) struct ClusterArgs {
     )]
     pub(super) lease_duration: Duration,
 
-    /// The Secret that holds the key for the digests of sources; created when absent
+    /// The Secret with the key for digests of sources; reroll creates it if it is absent
     #[arg(
         long,
         value_name = "NAME",
@@ -151,7 +154,7 @@ pub(super) struct ClusterArgs {
     )]
     pub(super) digest_key_secret: String,
 
-    /// The longest that one call to the API server may take
+    /// The timeout of one call to the API server
     #[arg(
         long,
         value_name = "DURATION",
@@ -161,7 +164,7 @@ pub(super) struct ClusterArgs {
     )]
     pub(super) request_timeout: Duration,
 
-    /// Who this replica is, in Events and in the Lease [default: host name and process id]
+    /// The name of this replica in Events and in the Lease [default: host name and process id]
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
     pub(super) instance: Option<String>,
 
@@ -173,19 +176,19 @@ pub(super) struct ClusterArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Restarts")]
 pub(super) struct RestartArgs {
-    /// The quiet period after a change, before the restart: changes within it share one
+    /// The quiet period after a change; changes within it share one restart
     #[arg(long, value_name = "DURATION", env = "REROLL_SETTLE", default_value = "1s", value_parser = parse_duration)]
     pub(super) settle: Duration,
 
-    /// The longest that further changes can put a restart off
+    /// The longest that further changes can delay a restart
     #[arg(long, value_name = "DURATION", env = "REROLL_SETTLE_MAX", default_value = "10s", value_parser = parse_duration)]
     pub(super) settle_max: Duration,
 
-    /// Restarts per second, over all workloads; 0 means no limit
+    /// The most restarts per second, over all workloads; 0 means no limit
     #[arg(long, value_name = "NUMBER", env = "REROLL_RESTART_RATE", default_value = "20", allow_negative_numbers = true, value_parser = parse_rate)]
     pub(super) restart_rate: f64,
 
-    /// Restarts that may be made at once before the rate holds
+    /// How many restarts may be made at once before the rate applies
     #[arg(
         long,
         value_name = "NUMBER",
@@ -195,7 +198,7 @@ pub(super) struct RestartArgs {
     )]
     pub(super) restart_burst: u32,
 
-    /// Restarts in flight at the same time
+    /// How many restarts may be in flight at the same time
     #[arg(
         long,
         value_name = "NUMBER",
@@ -205,11 +208,11 @@ pub(super) struct RestartArgs {
     )]
     pub(super) restart_concurrency: u16,
 
-    /// The most writes per second that adopt workloads; 0 means no limit but what the controllers of their kinds keep up with
+    /// The most adoptions written per second; 0 means as many as the controllers of these kinds keep up with
     #[arg(long, value_name = "NUMBER", env = "REROLL_ADOPT_RATE", default_value = "0", allow_negative_numbers = true, value_parser = parse_rate)]
     pub(super) adopt_rate: f64,
 
-    /// How many workloads may be rolling at the same time; 0 is no limit
+    /// How many workloads may be rolling at the same time; 0 means no limit
     #[arg(
         long,
         value_name = "N",
@@ -218,7 +221,7 @@ pub(super) struct RestartArgs {
     )]
     pub(super) rolling_limit: u32,
 
-    /// How often one workload may be restarted at once, after a quiet time
+    /// How many restarts one workload may have at once, after a quiet time
     #[arg(
         long,
         value_name = "N",
@@ -228,7 +231,7 @@ pub(super) struct RestartArgs {
     )]
     pub(super) workload_burst: u32,
 
-    /// How long one workload waits between restarts after that; 0s is no limit
+    /// How long one workload waits between restarts after that; 0s means no limit
     #[arg(
         long,
         value_name = "DURATION",
@@ -238,7 +241,7 @@ pub(super) struct RestartArgs {
     )]
     pub(super) workload_interval: Duration,
 
-    /// The time between two sweeps over all workloads
+    /// How often reroll checks all workloads again
     #[arg(
         long,
         value_name = "DURATION",
@@ -252,7 +255,7 @@ pub(super) struct RestartArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Operations")]
 pub(super) struct OpsArgs {
-    /// The address to serve /livez, /readyz and /metrics on, as plain HTTP
+    /// The address for /livez, /readyz and /metrics, as plain HTTP
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -261,12 +264,13 @@ pub(super) struct OpsArgs {
     )]
     pub(super) http_listen: SocketAddr,
 
-    /// The format of the log, which goes to stderr
+    /// The format of the log, on stderr
     #[arg(
         long,
         value_name = "FORMAT",
         env = "REROLL_LOG_FORMAT",
-        default_value = "auto"
+        default_value = "auto",
+        value_parser = one_of(&LOG_FORMATS, LogFormat::as_str)
     )]
     pub(super) log_format: LogFormat,
 
@@ -274,47 +278,14 @@ pub(super) struct OpsArgs {
     #[arg(long, value_name = "FILTER", env = "REROLL_LOG", default_value = "info", value_parser = parse_log_filter)]
     pub(super) log: String,
 
-    /// How long to keep serving after readiness went away, for load balancers that lag
+    /// How long to keep serving after readiness is gone, for load balancers that lag
     #[arg(long, value_name = "DURATION", env = "REROLL_DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]
     pub(super) drain_delay: Duration,
 }
 
-/// A kind that reroll knows, and not every cluster has or not everybody wants restarted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OptionalKind {
-    /// Argo Rollouts.
-    Rollouts,
-    /// `OpenShift`'s.
-    DeploymentConfigs,
-    /// Those with `reroll.dev/on-change: run-now`.
-    CronJobs,
-    /// Those with `reroll.dev/on-change: recreate`.
-    Jobs,
-}
-
-impl OptionalKind {
-    /// The empty string passes, as no kind.
-    fn parse(value: &str) -> Result<Option<Self>, &'static str> {
-        match value.trim() {
-            "" => Ok(None),
-            "rollouts" => Ok(Some(Self::Rollouts)),
-            "deploymentconfigs" => Ok(Some(Self::DeploymentConfigs)),
-            "cronjobs" => Ok(Some(Self::CronJobs)),
-            "jobs" => Ok(Some(Self::Jobs)),
-            _ => Err(
-                "expected rollouts, deploymentconfigs, cronjobs or jobs; --workload-kind is for all other kinds",
-            ),
-        }
-    }
-}
-
-/// The form of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// `human` on a terminal, else `json`
-    Auto,
-    /// One line for a person
-    Human,
-    /// One JSON object per line
-    Json,
-}
+/// `--log-format`
+const LOG_FORMATS: [(LogFormat, &str); 3] = [
+    (LogFormat::Auto, "`human` on a terminal, else `json`"),
+    (LogFormat::Human, "One line for a person"),
+    (LogFormat::Json, "One JSON object per line"),
+];

@@ -1,29 +1,45 @@
-//! The language of `--workload-kind`.
+//! The languages of `--optional-kinds` and `--workload-kind`.
 
 use kube::core::{ApiResource, GroupVersionKind};
 
 use super::values::{ValueError, parse_object_name, refuse};
-use crate::model::{Kind, workload::WorkloadKind};
+use crate::model::{
+    Kind,
+    workload::{CRON_JOB, DEPLOYMENT_CONFIG, JOB, ROLLOUT, WorkloadKind},
+};
 
-/// A kind that somebody configured: `GROUP/VERSION/KIND[=PLURAL][:POINTER]`.
+/// The kinds that reroll knows and restarts where the user names them: not every cluster has them, or not every user
+/// wants them restarted.
+pub(super) const OPTIONAL: [Kind; 4] = [&ROLLOUT, &DEPLOYMENT_CONFIG, &CRON_JOB, &JOB];
+
+/// Reads one of [`OPTIONAL`] by its plural. The empty string is no kind: an environment variable that is set to nothing.
+pub(super) fn parse_optional_kind(value: &str) -> Result<Option<Kind>, ValueError> {
+    let value = value.trim();
+    if value.is_empty() {
+        return Ok(None);
+    }
+    match OPTIONAL.into_iter().find(|kind| kind.plural == value) {
+        Some(kind) => Ok(Some(kind)),
+        None => refuse(
+            "expected rollouts, deploymentconfigs, cronjobs or jobs; --workload-kind is for all other kinds",
+        ),
+    }
+}
+
+/// A kind that the user configured: `GROUP/VERSION/KIND[=PLURAL][:POINTER]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KindSpec {
     group: String,
     version: String,
     kind: String,
-    /// Where it is not given: the usual one. Discovery corrects it.
+    /// The usual one where the user gave none. Discovery corrects it.
     plural: String,
-    /// Where it is not given: `/spec/template`.
+    /// `None` for `/spec/template`.
     template: Option<String>,
 }
 
 impl KindSpec {
-    /// Its group and name: what makes it another kind.
-    pub(super) fn name(&self) -> (&str, &str) {
-        (&self.group, &self.kind)
-    }
-
-    /// The row for it, which lives as long as the process.
+    /// Returns the row for it, which lives as long as the process.
     pub(super) fn row(self) -> Kind {
         WorkloadKind::configured(
             self.group,
@@ -35,7 +51,7 @@ impl KindSpec {
     }
 }
 
-/// Reads a kind. The empty string passes, as no kind: an environment variable that is set to nothing.
+/// Reads a kind. The empty string is no kind: an environment variable that is set to nothing.
 pub(super) fn parse_workload_kind(value: &str) -> Result<Option<KindSpec>, ValueError> {
     const FORM: &str = "expected GROUP/VERSION/KIND, KIND=PLURAL where the plural is unusual, and after a colon the JSON \
                         pointer to its pod template where that is not /spec/template, such as \

@@ -1,7 +1,7 @@
 //! The language of label selectors, as `kubectl --selector` has it: `app=web,tier in (a, b),!canary`.
 //!
-//! kube knows what a selector means and how it is sent, but reads none. Reloader's older way to write equality, `key:value`,
-//! and presence, `key:*`, are read as well.
+//! kube matches selectors and sends them, but reads none. Reloader has an older way to write equality, `key:value`, and
+//! presence, `key:*`; both are read as well.
 
 use kube::core::{Expression, Selector};
 
@@ -15,7 +15,7 @@ pub(super) fn parse_selector(value: &str) -> Result<Selector, ValueError> {
     split(value).map(parse_requirement).collect()
 }
 
-/// At the commas that are not between parentheses.
+/// Splits at the commas that are not between parentheses.
 fn split(value: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0;
     value.split(move |letter| {
@@ -59,7 +59,7 @@ fn parse_requirement(text: &str) -> Result<Expression, ValueError> {
     Ok(Expression::Exists(key(text)?))
 }
 
-/// `KEY OPERATOR (VALUES)`
+/// Takes `KEY OPERATOR (VALUES)` apart.
 fn set(text: &str) -> Option<(&str, &str, &str)> {
     let (left, values) = text.strip_suffix(')')?.split_once('(')?;
     let (name, operator) = left.trim().split_once(char::is_whitespace)?;

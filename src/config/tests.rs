@@ -1,8 +1,11 @@
 //! Tests of flags and environment.
 
-use clap::{CommandFactory as _, Parser as _};
+use std::{path::PathBuf, time::Duration};
 
-use super::*;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser as _};
+
+use super::{values::parse_duration, *};
+use crate::webhook::settings::CertificateSource;
 
 fn parse(flags: &[&str]) -> Result<Settings, String> {
     let command = Cli::command().mut_subcommand("run", without_env);
@@ -12,7 +15,7 @@ fn parse(flags: &[&str]) -> Result<Settings, String> {
     let Command::Run(args) = Cli::from_arg_matches(&matches)
         .map_err(|error| error.to_string())?
         .command;
-    Settings::new(*args).map_err(|error| error.to_string())
+    Settings::try_from(*args).map_err(|error| error.to_string())
 }
 
 fn without_env(command: clap::Command) -> clap::Command {
@@ -91,6 +94,31 @@ const REFUSED: &[(&[&str], &[&str])] = &[
     ),
     (&["--tls-cert=a"], &["--tls-cert needs --tls-key as well"]),
     (&["--tls-key=a"], &["--tls-key needs --tls-cert as well"]),
+    (
+        &[
+            "--tls-cert=a",
+            "--tls-key=b",
+            "--webhook-url=https://[::1]:0",
+        ],
+        &["--webhook-url makes its own certificate"],
+    ),
+    (
+        &["--certificates-secret=a"],
+        &["--certificates-secret needs --webhook-hosts as well"],
+    ),
+    (
+        &["--certificates-secret=a", "--webhook-hosts=a.b.svc"],
+        &["--certificates-secret needs --webhook-configurations as well"],
+    ),
+    (
+        &[
+            "--certificates-secret=a",
+            "--webhook-hosts=a.b.svc",
+            "--webhook-configurations=a",
+            "--webhook-url=https://[::1]:0",
+        ],
+        &["--certificates-secret and --webhook-url exclude each other"],
+    ),
     (
         &["--no-webhook", "--webhook-url=https://[::1]:0"],
         &["--no-webhook and --webhook-url exclude each other"],
@@ -225,15 +253,18 @@ fn values_arrive_in_settings() {
     let webhook = settings.webhook.unwrap();
     assert_eq!(settings.cluster.namespaces, ["a", "b"]);
     assert_eq!(settings.cluster.instance, "reroll-0");
-    assert_eq!(settings.restarts.rate, None);
-    assert_eq!(settings.restarts.adopt_rate, Some(0.5));
-    assert_eq!(settings.restarts.settle, Duration::ZERO);
+    assert_eq!(settings.restarts.judge.bounds.all.rate, None);
+    assert_eq!(settings.restarts.judge.adopt_rate, Some(0.5));
+    assert_eq!(settings.restarts.judge.settle, Duration::ZERO);
     assert_eq!(
-        webhook.certificate.unwrap().key,
-        PathBuf::from("/tls/tls.key")
+        webhook.certificate,
+        CertificateSource::Files {
+            cert: PathBuf::from("/tls/tls.crt"),
+            key: PathBuf::from("/tls/tls.key"),
+        }
     );
     assert_eq!(webhook.max_body, 512 * 1024);
-    assert!(webhook.local.is_none());
+    assert!(webhook.local().is_none());
 }
 
 #[test]
@@ -280,8 +311,7 @@ fn kinds_come_from_flags() {
 fn local_registration_needs_no_certificate() {
     let settings = parse(&["--webhook-url=https://127.0.0.1:0"]).unwrap();
     let webhook = settings.webhook.unwrap();
-    let local = webhook.local.unwrap();
-    assert_eq!(webhook.certificate, None);
+    let local = webhook.local().unwrap();
     assert_eq!(
         (local.url.port_u16(), local.name.as_str()),
         (Some(0), "reroll-local")
@@ -307,11 +337,11 @@ fn an_empty_namespace_list_means_all() {
 
 #[test]
 fn defaults_are_those_of_the_help() {
-    let settings = Settings::default();
+    let settings = parse(&["--tls-cert=a", "--tls-key=b"]).unwrap();
     assert_eq!(settings.cluster.own_namespace, "reroll");
-    assert_eq!(settings.restarts.rate, Some(20.0));
+    assert_eq!(settings.restarts.judge.bounds.all.rate, Some(20.0));
     assert_eq!(settings.webhook.unwrap().max_body, 17 << 20);
-    assert_eq!(settings.ops.log, "info");
+    assert_eq!(settings.ops.log.filter, "info");
 }
 
 #[test]

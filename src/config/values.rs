@@ -6,10 +6,10 @@ use axum::http::Uri;
 use jiff::fmt::friendly::SpanParser;
 use tracing_subscriber::EnvFilter;
 
-/// A value that cannot be read; the message says what would be accepted. The caller names the flag or annotation.
+/// A value cannot be read. The message says what would be accepted; clap adds the flag's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct ValueError(String);
+pub(super) struct ValueError(String);
 
 pub(super) fn refuse<T>(message: impl Into<String>) -> Result<T, ValueError> {
     Err(ValueError(message.into()))
@@ -17,12 +17,8 @@ pub(super) fn refuse<T>(message: impl Into<String>) -> Result<T, ValueError> {
 
 /// Reads a duration as people write it: `500ms`, `5s`, `2m`, `1h30m`, `0s`.
 ///
-/// Days and longer are refused (they are not always 24 hours), and so are negative durations. Used for flags and for
-/// annotations alike.
-///
-/// # Errors
-/// When the value is not such a duration; the message shows the form that is expected.
-pub fn parse_duration(value: &str) -> Result<Duration, ValueError> {
+/// Days and longer are refused, because a day is not always 24 hours. Negative durations are refused as well.
+pub(super) fn parse_duration(value: &str) -> Result<Duration, ValueError> {
     const FORM: &str = "expected a duration such as 500ms, 5s, 2m or 1h30m";
     let Ok(duration) = SpanParser::new().parse_duration(value.trim()) else {
         return refuse(FORM);
@@ -31,7 +27,7 @@ pub fn parse_duration(value: &str) -> Result<Duration, ValueError> {
         .or_else(|_| refuse(format!("a duration cannot be negative; {FORM}")))
 }
 
-/// Like [`parse_duration`], for intervals and timeouts, which zero would turn into a busy loop or a refusal.
+/// Reads a duration that is not zero. Zero would make an interval a busy loop, and a timeout a refusal.
 pub(super) fn parse_positive_duration(value: &str) -> Result<Duration, ValueError> {
     match parse_duration(value)? {
         Duration::ZERO => refuse("must be longer than 0"),
@@ -40,10 +36,7 @@ pub(super) fn parse_positive_duration(value: &str) -> Result<Duration, ValueErro
 }
 
 /// Reads a size in bytes: `1048576`, `512KiB`, `17MiB`, at least 1 and at most 1 GiB.
-///
-/// # Errors
-/// When the value is not such a size; the message shows the form that is expected.
-pub fn parse_size(value: &str) -> Result<usize, ValueError> {
+pub(super) fn parse_size(value: &str) -> Result<usize, ValueError> {
     const UNITS: [(&str, usize); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
     let value = value.trim();
     let (number, unit) = UNITS
@@ -69,8 +62,8 @@ pub(super) fn parse_rate(value: &str) -> Result<f64, ValueError> {
     }
 }
 
-/// Reads the name of a namespace (a DNS label, RFC 1123). The empty string passes: an environment variable that is set
-/// to nothing means "all namespaces".
+/// Reads the name of a namespace (a DNS label, RFC 1123). The empty string is allowed: an environment variable that is
+/// set to nothing means "all namespaces".
 pub(super) fn parse_namespace(value: &str) -> Result<String, ValueError> {
     let value = value.trim();
     if value.is_empty() || is_dns_label(value) {
@@ -81,7 +74,7 @@ pub(super) fn parse_namespace(value: &str) -> Result<String, ValueError> {
     )
 }
 
-/// Like [`parse_namespace`], where a namespace must be named.
+/// Reads the name of a namespace that the user must name.
 pub(super) fn parse_one_namespace(value: &str) -> Result<String, ValueError> {
     match parse_namespace(value)? {
         name if name.is_empty() => refuse("a namespace's name cannot be empty"),
@@ -148,7 +141,7 @@ pub(super) fn parse_webhook_url(value: &str) -> Result<Uri, ValueError> {
     Ok(url)
 }
 
-/// Checks log filter directives, and keeps them as they are: the filter itself is built where logging begins.
+/// Checks log filter directives, and returns them as they are. The filter itself is built where logging begins.
 pub(super) fn parse_log_filter(value: &str) -> Result<String, ValueError> {
     match EnvFilter::builder().parse(value) {
         Ok(_) => Ok(value.to_owned()),

@@ -5,6 +5,7 @@
 
 use std::{fmt, sync::Arc};
 
+use base64::{Engine as _, display::Base64Display, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256};
 
@@ -43,34 +44,15 @@ impl Digest {
 
     /// Reads the printed form.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != Self::PRINTED {
-            return None;
-        }
         let mut bytes = [0; 12];
-        for (chunk, out) in text.as_bytes().chunks(4).zip(bytes.chunks_mut(3)) {
-            let mut word = 0u32;
-            for byte in chunk {
-                let digit = ALPHABET.iter().position(|letter| letter == byte)?;
-                word = word << 6 | u32::try_from(digit).ok()?;
-            }
-            out.copy_from_slice(&word.to_be_bytes()[1..]);
-        }
-        Some(Self(bytes))
+        let read = BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+        (read == bytes.len()).then_some(Self(bytes))
     }
 }
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write as _;
-        for chunk in self.0.chunks(3) {
-            let word = u32::from_be_bytes([0, chunk[0], chunk[1], chunk[2]]);
-            for shift in [18, 12, 6, 0] {
-                f.write_char(char::from(ALPHABET[(word >> shift & 63) as usize]))?;
-            }
-        }
-        Ok(())
+        fmt::Display::fmt(&Base64Display::new(&self.0, &BASE64_URL_SAFE_NO_PAD), f)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows tokio, a client, a clock or the environment; `now` and the digest key are arguments. Every
 //! decision is a total function over values, so that it is tested by tables and properties, and so that the webhook,
-//! the controller and the command line cannot disagree. `tests/layers.rs` guards the boundary.
+//! the controller and the command line cannot disagree. `tests/layers` guards the boundary.
 //!
 //! Reading order: [`object`] (what is read of one), [`source`] (references), [`version`] (digests), [`observed`] (the annotation), [`policy`] (opt-in),
 //! [`workload`] (the table of kinds), [`mod@decide`] (the heart), [`stamp`] (the same heart at admission), [`adopted`] (pods that were there before their workload), [`patch`] (how
@@ -15,6 +15,7 @@ pub mod csi;
 pub mod decide;
 pub mod digest;
 pub mod format;
+pub mod held;
 pub mod index;
 pub mod object;
 pub mod observed;

@@ -167,11 +167,12 @@ impl Policy {
         let (mut policy, mut complaints) = Self::read(&workload.asks, defaults);
         let asked = workload.asks.get(ON_CHANGE).map(|asked| asked.trim());
         let (word, expected) = match workload.restart_by {
-            RestartBy::Run => (Some("run-now"), "run-now, the only one for CronJobs"),
-            RestartBy::Recreate => (Some("recreate"), "recreate, the only one for Jobs"),
-            RestartBy::Template | RestartBy::RestartAt { .. } => {
-                (None, "for this kind: CronJobs know run-now, Jobs recreate")
-            }
+            RestartBy::Run => (Some("run-now"), "run-now, the only value for CronJobs"),
+            RestartBy::Recreate => (Some("recreate"), "recreate, the only value for Jobs"),
+            RestartBy::Template | RestartBy::RestartAt { .. } => (
+                None,
+                "known for this kind (CronJobs: run-now; Jobs: recreate)",
+            ),
         };
         let readable = asked.is_none() || asked == word;
         if let Some(asked) = asked.filter(|_| !readable) {

@@ -40,9 +40,28 @@ pub(crate) enum Outcome {
     Restart,
 }
 
+impl Outcome {
+    /// The decision's own word, as [`Decision::outcome`] checks.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::NewerFormat => "undecided_newer_format",
+            Self::UnknownKey => "undecided_unknown_key",
+            Self::Unreadable => "undecided_unreadable",
+            Self::Undecided(Doubt::Unsynced) => "undecided_unsynced",
+            Self::Undecided(Doubt::Behind) => "undecided_behind",
+            Self::Undecided(Doubt::AskPods) => "undecided_ask_pods",
+            Self::Undecided(Doubt::AskAges) => "undecided_ask_ages",
+            Self::Keep => "keep",
+            Self::Record => "record",
+            Self::Wait => "wait",
+            Self::Restart => "restart",
+        }
+    }
+}
+
 impl Decision {
     pub(crate) fn outcome(&self) -> Outcome {
-        match self {
+        let outcome = match self {
             Self::Undecided(Undecided::NewerFormat) => Outcome::NewerFormat,
             Self::Undecided(Undecided::UnknownKey) => Outcome::UnknownKey,
             Self::Undecided(Undecided::Unreadable) => Outcome::Unreadable,
@@ -51,7 +70,9 @@ impl Decision {
             Self::Record(_) => Outcome::Record,
             Self::Wait { .. } => Outcome::Wait,
             Self::Restart(_) => Outcome::Restart,
-        }
+        };
+        assert_eq!(outcome.as_str(), self.as_str());
+        outcome
     }
 
     /// The sources that it is about because they are absent, or in doubt.

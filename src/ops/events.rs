@@ -1,47 +1,53 @@
 //! Kubernetes Events on workloads: what a person reads in `kubectl describe` and `kubectl events`.
 //!
-//! [`EventSink::publish`] returns at once: a bounded queue and one task ([`EventPublisher`]) stand between a restart
-//! and the API server. What cannot be published is dropped and counted (`reroll_events_dropped_total`), and the first of a
-//! row of drops is logged. Events of a storm come after its restarts ([`EventSink::first`]): each costs the API server as
+//! [`EventSink::publish`] returns at once. A bounded queue and one task ([`EventPublisher`]) stand between a restart and the
+//! API server. An Event that cannot be published is dropped and counted (`reroll_events_dropped_total`); the log has the first
+//! of a row of drops. Events of a storm come after its restarts ([`EventSink::first`]), because each costs the API server as
 //! much as a restart does.
 //!
-//! The Events are `events.k8s.io/v1` objects written directly, and not by `kube::runtime::events::Recorder` (5.0.0):
-//! - its key for repeats leaves the note out and it keeps the *first* note, so of two failures of one restart within six
+//! The publisher writes `events.k8s.io/v1` objects itself. `kube::runtime::events::Recorder` (5.0.0) does not fit:
+//! - Its key for repeats leaves the note out, and it keeps the *first* note. Of two failures of one restart within six
 //!   minutes, or two changes of one Secret, a person would read one. Here the note and the version of the changed object
-//!   belong to the key (`repeats.rs`);
-//! - each of its calls makes a new name, so a retry after a timeout may publish twice. Here a retry has the same name,
-//!   and `AlreadyExists` says that the first try went through;
-//! - a publisher of its own can be tested without a cluster.
+//!   belong to the key (`repeats.rs`).
+//! - Each of its calls makes a new name, so that a retry after a timeout may publish twice. Here a retry has the same name,
+//!   and `AlreadyExists` says that the first try went through.
+//! - A publisher of our own can be tested without a cluster.
 
+mod ahead;
+mod drops;
 mod publisher;
 mod repeats;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::{
+    api::{core::v1::ObjectReference, events::v1::Event},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
 pub use kube::runtime::events::EventType;
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 
+pub use ahead::First;
 pub use publisher::EventPublisher;
 
+use self::{ahead::Ahead, drops::Drops};
 use super::metrics::Metrics;
 
-/// Who writes the Events, as shown in `kubectl describe` ("From").
+/// The writer of the Events, as `kubectl describe` shows it ("From").
 const CONTROLLER: &str = "reroll";
-/// Events that may wait, of about a kilobyte: those of a storm, until its restarts are through.
+/// How many Events may wait, of about a kilobyte: those of a storm, until its restarts are through.
 const QUEUE: usize = 4096;
 /// The API server's limits, in bytes (`pkg/apis/core/validation/events.go`).
 const MAX_NOTE: usize = 1024;
 const MAX_INSTANCE: usize = 128;
-/// What is left of a name of 253 bytes after the suffix.
+/// What the suffix leaves of a name of 253 bytes.
 const MAX_NAME_STEM: usize = 220;
 
-/// Where Events go in; cheap to clone.
+/// Takes Events in; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EventSink {
     queue: mpsc::Sender<Event>,
@@ -51,40 +57,16 @@ pub struct EventSink {
     first: watch::Sender<Ahead>,
 }
 
-/// Something that goes before Events, while this lives.
-#[derive(Debug)]
-pub struct First(watch::Sender<Ahead>);
-
-/// What goes before Events.
-#[derive(Clone, Copy, Debug)]
-struct Ahead {
-    /// How much of it is going on.
-    count: usize,
-    /// When that changed last.
-    changed: Instant,
-}
-
-/// Counts drops, and logs the first of each row.
-#[derive(Clone, Debug)]
-struct Drops {
-    metrics: Arc<Metrics>,
-    in_a_row: Arc<AtomicBool>,
-}
-
-/// A sink, and the publisher that somebody has to [run](EventPublisher::run). `instance` names this replica.
+/// Returns a sink, and the publisher that the caller has to [run](EventPublisher::run). `instance` names this replica.
 pub fn channel(instance: &str, metrics: Arc<Metrics>) -> (EventSink, EventPublisher) {
     let (queue, events) = mpsc::channel(QUEUE);
-    let in_a_row = Arc::default();
-    let drops = Drops { metrics, in_a_row };
+    let drops = Drops::new(metrics);
     let sink = EventSink {
         queue,
         instance: truncate(instance, MAX_INSTANCE).into(),
         sequence: Arc::default(),
         drops: drops.clone(),
-        first: watch::Sender::new(Ahead {
-            count: 0,
-            changed: Instant::now(),
-        }),
+        first: Ahead::none(),
     };
     let publisher = EventPublisher::new(events, sink.first.subscribe(), drops);
     (sink, publisher)
@@ -93,17 +75,17 @@ pub fn channel(instance: &str, metrics: Arc<Metrics>) -> (EventSink, EventPublis
 // === impl EventSink ===
 
 impl EventSink {
-    /// Events wait for what is done now, and a little longer, but not for long, and only while few are queued.
+    /// Lets what the caller does now go before Events: they wait until the answer is dropped, and a little longer. They do
+    /// not wait for long, and only while few are queued.
     pub fn first(&self) -> First {
-        self.first.send_modify(|ahead| ahead.moved(1));
-        First(self.first.clone())
+        First::new(self.first.clone())
     }
 
     /// Queues an Event about `regarding` (give it kind, apiVersion, namespace, name and uid). Never waits.
     ///
-    /// `reason` is one word in `PascalCase` and also becomes the Event's action; `note` is for people, never holds data of a
-    /// source, and is cut at 1 kB. `secondary` is the object that caused it: with its resourceVersion, each change of it
-    /// gets an Event of its own, and what repeats exactly within six minutes becomes a count on the first.
+    /// `reason` is one word in `PascalCase` and also becomes the Event's action. `note` is for people: it never holds data of
+    /// a source, and is cut at 1 kB. `secondary` is the object that caused it. With its resourceVersion, each change of it
+    /// gets an Event of its own; what repeats exactly within six minutes becomes a count on the first.
     pub fn publish(
         &self,
         regarding: ObjectReference,
@@ -133,7 +115,7 @@ impl EventSink {
         note: String,
         secondary: Option<ObjectReference>,
     ) -> Event {
-        // The API server demands that an Event about an object without a namespace is in `default`.
+        // The API server wants an Event about an object without a namespace in `default`.
         let namespace = regarding
             .namespace
             .clone()
@@ -161,37 +143,6 @@ impl EventSink {
             reporting_instance: Some(self.instance.to_string()),
             ..Event::default()
         }
-    }
-}
-
-impl Ahead {
-    fn moved(&mut self, by: isize) {
-        self.count = self.count.saturating_add_signed(by);
-        self.changed = Instant::now();
-    }
-}
-
-impl Drop for First {
-    fn drop(&mut self) {
-        self.0.send_modify(|ahead| ahead.moved(-1));
-    }
-}
-
-impl Drops {
-    fn dropped(&self, why: &str) {
-        self.metrics.event_dropped();
-        if self.in_a_row.swap(true, Ordering::Relaxed) {
-            tracing::debug!(why, "dropped a Kubernetes Event");
-        } else {
-            tracing::warn!(
-                why,
-                "dropped a Kubernetes Event; further drops are only counted until one gets through"
-            );
-        }
-    }
-
-    fn published(&self) {
-        self.in_a_row.store(false, Ordering::Relaxed);
     }
 }
 

@@ -1,21 +1,20 @@
 //! `/readyz`, `/livez` and `/metrics`, as plain HTTP.
 //!
 //! *Ready* means: fit to serve. Every part that must come up first registers itself by name and says when it has; the
-//! answer names those that have not. *Live* means: not stuck. It asks only what a new process would cure, so an API
-//! server that is away must not show here.
+//! answer names those that have not. *Live* means: not stuck. A liveness check asks only what a new process would cure: an
+//! API server that is away must not show here.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use tokio::net::TcpListener;
-use tokio::time::Instant;
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use parking_lot::Mutex;
+use tokio::{net::TcpListener, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
@@ -26,9 +25,9 @@ const LAST_REQUESTS: Duration = Duration::from_secs(2);
 /// Everything that the health server answers from.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// Who is ready.
+    /// Which parts are ready.
     pub readiness: Readiness,
-    /// Who is alive.
+    /// Which loops are alive.
     pub liveness: Liveness,
     /// What is counted.
     pub metrics: Arc<Metrics>,
@@ -41,11 +40,11 @@ pub struct Readiness(Arc<Mutex<ReadinessState>>);
 #[derive(Debug, Default)]
 struct ReadinessState {
     draining: bool,
-    /// Each part's name, and why it is not ready.
-    parts: BTreeMap<&'static str, Option<&'static str>>,
+    /// The name of each part, and whether it is ready.
+    parts: BTreeMap<&'static str, bool>,
 }
 
-/// One part's say in readiness; see [`Readiness::part`].
+/// What one part says of its readiness, see [`Readiness::part`].
 #[derive(Debug)]
 pub struct ReadyPart {
     name: &'static str,
@@ -65,61 +64,52 @@ pub struct Heartbeat(Arc<Mutex<Instant>>);
 // === impl Readiness ===
 
 impl Readiness {
-    /// Nobody has registered yet, which counts as ready: register all parts before serving.
+    /// Returns readiness without parts, which counts as ready: register all parts before serving.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Registers a part, by a name for people; it is not ready until it says so. One name is one part.
     pub fn part(&self, name: &'static str) -> ReadyPart {
-        lock(&self.0).parts.insert(name, Some("starting"));
+        self.0.lock().parts.insert(name, false);
         let readiness = self.clone();
         ReadyPart { name, readiness }
     }
 
-    /// From now on not ready, for good: reroll is shutting down.
+    /// Makes reroll unready for good: it is shutting down.
     pub fn drain(&self) {
-        lock(&self.0).draining = true;
+        self.0.lock().draining = true;
     }
 
-    /// What is not ready, as one line each; empty when all is.
+    /// Returns what is not ready, one line each; nothing when all is.
     pub fn missing(&self) -> Vec<String> {
-        let state = lock(&self.0);
+        let state = self.0.lock();
         if state.draining {
             return vec!["shutting down".to_owned()];
         }
-        let parts = state.parts.iter();
-        parts
-            .filter_map(|(name, why)| Some(format!("{name}: {}", (*why)?)))
+        let missing = state.parts.iter().filter(|(_, ready)| !**ready);
+        missing
+            .map(|(name, _)| format!("{name}: starting"))
             .collect()
     }
 
-    /// All parts are ready, and nobody is shutting down.
+    /// Returns whether all parts are ready, and reroll is not shutting down.
     pub fn is_ready(&self) -> bool {
         self.missing().is_empty()
     }
 }
 
 impl ReadyPart {
-    /// The part can do its work.
+    /// Says that the part can do its work.
     pub fn ready(&self) {
-        self.set(None);
-    }
-
-    /// The part cannot do its work; `why` is for people.
-    pub fn not_ready(&self, why: &'static str) {
-        self.set(Some(why));
-    }
-
-    fn set(&self, why: Option<&'static str>) {
-        lock(&self.readiness.0).parts.insert(self.name, why);
+        self.readiness.0.lock().parts.insert(self.name, true);
     }
 }
 
 // === impl Liveness ===
 
 impl Liveness {
-    /// No checks: alive.
+    /// Returns liveness without checks: alive.
     pub fn new() -> Self {
         Self::default()
     }
@@ -130,7 +120,7 @@ impl Liveness {
         name: &'static str,
         check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
     ) {
-        lock(&self.0).push((name, Check(Box::new(check))));
+        self.0.lock().push((name, Check(Box::new(check))));
     }
 
     /// Registers a loop that promises to beat at least once in `max_age`, beginning now.
@@ -144,9 +134,9 @@ impl Liveness {
         heart
     }
 
-    /// What is wrong, as one line each; empty when nothing is.
+    /// Returns what is wrong, one line each.
     pub fn failures(&self) -> Vec<String> {
-        let checks = lock(&self.0);
+        let checks = self.0.lock();
         let failure = |(name, check): &(&str, Check)| Some(format!("{name}: {}", check.0().err()?));
         checks.iter().filter_map(failure).collect()
     }
@@ -155,12 +145,12 @@ impl Liveness {
 impl Heartbeat {
     /// Says that the loop has turned.
     pub fn beat(&self) {
-        *lock(&self.0) = Instant::now();
+        *self.0.lock() = Instant::now();
     }
 
-    /// The time since the last beat.
+    /// Returns the time since the last beat.
     pub fn age(&self) -> Duration {
-        lock(&self.0).elapsed()
+        self.0.lock().elapsed()
     }
 }
 
@@ -170,15 +160,10 @@ impl std::fmt::Debug for Check {
     }
 }
 
-/// A panic elsewhere must not take the health server along: what these locks guard is never half written.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 // === the server ===
 
-/// The routes; public for tests.
-pub fn router(health: Health) -> Router {
+/// Returns the routes.
+fn router(health: Health) -> Router {
     Router::new()
         .route(
             "/readyz",
@@ -195,7 +180,7 @@ pub fn router(health: Health) -> Router {
         .with_state(health)
 }
 
-/// Serves until `stop`, then lets requests in flight finish for two seconds at most.
+/// Serves until `stop`, then lets requests in flight end for two seconds at most.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -276,25 +261,23 @@ mod tests {
     async fn readiness_names_who_is_missing() {
         let health = health();
         let secrets = health.readiness.part("watch secrets");
-        let lease = health.readiness.part("digest key");
-        lease.not_ready("another replica makes it");
-        let expected = "digest key: another replica makes it\nwatch secrets: starting\n";
+        let digest_key = health.readiness.part("digest key");
+        let expected = "digest key: starting\nwatch secrets: starting\n";
         assert_eq!(
             status_and_body(&health, "/readyz").await,
             (503, expected.to_owned())
         );
 
+        digest_key.ready();
+        assert_eq!(
+            status_and_body(&health, "/readyz").await,
+            (503, "watch secrets: starting\n".to_owned())
+        );
+
         secrets.ready();
-        lease.ready();
         assert_eq!(
             status_and_body(&health, "/readyz").await,
             (200, "ok\n".to_owned())
-        );
-
-        secrets.not_ready("watch lost");
-        assert_eq!(
-            status_and_body(&health, "/readyz").await,
-            (503, "watch secrets: watch lost\n".to_owned())
         );
     }
 

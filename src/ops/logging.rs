@@ -1,23 +1,42 @@
 //! Logs, on stderr.
 //!
-//! Two rules keep the data of Secrets out, whatever filter a person asks for:
-//! - kube's client writes the whole response that it cannot decode at `warn` (a page of a Secret list may be one), and
-//!   bodies of errors at `debug`; its watcher prints decoding errors, which quote values, at `debug`, and the bodies of
-//!   403s at `warn`. See `may_print`.
-//! - the message of a panic may hold anything, so only its place is logged.
+//! Two rules keep the data of Secrets out, whatever filter the user asks for:
+//! - What kube prints of an API server's answers is left out, see `may_print`. At `warn`, its client prints a whole response
+//!   that it cannot decode (a page of a Secret list may be one), and its watcher the bodies of 403s. At `debug`, they print
+//!   bodies of errors, and decoding errors, which quote values.
+//! - Of a panic only the place is logged: its message may hold anything.
 //!
 //! Spans are left out of the output: an event carries the fields that it needs.
 
-use std::io::IsTerminal as _;
-use std::panic::PanicHookInfo;
+use std::{io::IsTerminal as _, panic::PanicHookInfo};
 
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::{EnvFilter, filter_fn};
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
-use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{
+    filter::{EnvFilter, filter_fn},
+    fmt::MakeWriter,
+    layer::{Layer as _, SubscriberExt as _},
+    util::SubscriberInitExt as _,
+};
 
-use crate::config::{LogFormat, OpsSettings};
+/// What to log, and how.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// The form of lines.
+    pub format: LogFormat,
+    /// The filter directives.
+    pub filter: String,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// [`Human`](Self::Human) on a terminal, else [`Json`](Self::Json).
+    Auto,
+    /// One line for a person.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
 
 /// Logging cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -26,28 +45,39 @@ pub enum LoggingError {
     /// The filter directives cannot be read.
     #[error("--log cannot be used: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// Somebody else has set a subscriber.
+    /// The process has a subscriber already.
     #[error("logging was set up twice: {0}")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
+}
+
+impl LogFormat {
+    /// Returns the word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Human => "human",
+            Self::Json => "json",
+        }
+    }
 }
 
 /// Begins to log to stderr, for the whole process, and has panics logged as well.
 ///
 /// # Errors
-/// When the filter cannot be read (settings have been checked for that), or logging has begun already.
-pub fn init(settings: &OpsSettings) -> Result<(), LoggingError> {
-    let format = match settings.log_format {
+/// When the filter cannot be read, for which settings have been checked; or when logging has begun already.
+pub fn init(settings: &LogSettings) -> Result<(), LoggingError> {
+    let format = match settings.format {
         LogFormat::Auto if std::io::stderr().is_terminal() => LogFormat::Human,
         LogFormat::Auto => LogFormat::Json,
         format => format,
     };
-    let filter = EnvFilter::builder().parse(&settings.log)?;
+    let filter = EnvFilter::builder().parse(&settings.filter)?;
     subscriber(format, filter, std::io::stderr).try_init()?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
 }
 
-/// Logs where a panic happened, and not what it said: the message may quote what was being worked on.
+/// Logs where a panic happened, but not its message, which may quote what was being worked on.
 fn log_panic(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string);
     tracing::error!(
@@ -80,8 +110,8 @@ where
     Box::new(tracing_subscriber::registry().with(layer))
 }
 
-/// Keeps out spans, and what kube prints of an API server's answers (kube 5.0.0: `client/mod.rs` lines 291 and 331 for
-/// whole bodies at `warn`, `watcher.rs` for errors at `debug` and `warn`). What goes wrong there comes to us as an error as well.
+/// Keeps out spans, and what kube prints of an API server's answers (kube 5.0.0: `client/mod.rs` lines 291 and 331 for whole
+/// bodies at `warn`, `watcher.rs` for errors at `debug` and `warn`). reroll gets what goes wrong there as an error as well.
 fn may_print(metadata: &Metadata<'_>) -> bool {
     let most = match metadata.target().split("::").next() {
         Some("kube_client" | "kube_runtime") => Level::ERROR,

@@ -1,26 +1,26 @@
 //! Metrics, in the `OpenMetrics` text format, without globals.
 //!
-//! Labels are fixed sets: enums of [`labels`], or `&'static str` from an enum of the caller. Never a name of an object, never
-//! the text of an error: both would grow without bound, and a metric may not quote a Secret.
+//! Labels are fixed sets: enums of [`labels`], or `&'static str` from an enum of the caller. A label is never a name of an
+//! object and never the text of an error: both would grow without bound, and a metric may not quote a Secret.
 //!
-//! What can be counted when somebody asks is not counted all the time: a [view](views) is a closure that is called at
-//! each scrape. It must answer at once and must not wait for a lock that is held across an API call.
+//! What can be read at a scrape is not counted all the time: a [view](views) is a closure that each scrape calls. It must
+//! answer at once and must not wait for a lock that is held across an API call.
 
 pub mod labels;
 pub mod views;
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::{sync::atomic::AtomicU64, time::Duration};
 
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Metric, Registry, Unit};
+use parking_lot::Mutex;
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::{Metric, Registry, Unit},
+};
 
-use labels::{AlertOutcome, CertificateRepair, IntentOutcome, SourceEvent, SourceRead, Webhook};
+use self::labels::{
+    AlertOutcome, CertificateRepair, IntentOutcome, RequestFailure, SourceEvent, SourceRead,
+    Webhook,
+};
 
 /// A fixed number of labels: name and value.
 type Labels<const N: usize> = [(&'static str, &'static str); N];
@@ -32,15 +32,15 @@ type Seconds = Gauge<f64, AtomicU64>;
 const ADMISSION_BUCKETS: [f64; 11] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 ];
-/// From a change to its restart there is at least the settle time, and pacing may add to it.
+/// A restart comes at least the settle time after its change, and pacing may add to that.
 const REACTION_BUCKETS: [f64; 13] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 
-/// Everything that reroll counts. One per process, shared by an `Arc`.
+/// Everything that reroll counts. A process has one, shared by an `Arc`.
 #[derive(Debug)]
 pub struct Metrics {
-    /// Behind a lock because views are added as their owners come up.
+    /// Behind a lock, because owners add their views as they come up.
     registry: Mutex<Registry>,
     sources_seen: Counters<2>,
     workloads_seen: Counters<1>,
@@ -63,7 +63,17 @@ pub struct Metrics {
     events_dropped: Counter,
     alerts: Counters<1>,
     certificate_repairs: Counters<1>,
+    certificate_reload_failures: Counter,
+    certificate_out_of_date: Gauge,
+    webhook_connections: Gauge,
+    webhook_accept_failures: Counter,
+    webhook_request_failures: Counters<1>,
+    tls_handshake_failures: Counter,
 }
+
+/// A connection to the webhook that is open.
+#[derive(Debug)]
+pub struct OpenConnection(Gauge);
 
 // === construction ===
 
@@ -73,7 +83,7 @@ impl Default for Metrics {
     }
 }
 
-/// Registers one metric and hands it back.
+/// Registers metrics, and returns each.
 struct Registrar(Registry);
 
 impl Registrar {
@@ -97,36 +107,42 @@ impl Metrics {
     /// The content type of [`encode`](Self::encode)'s text.
     pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-    /// All metrics at zero, and no views yet.
+    /// Returns all metrics at zero, and no views yet.
     pub fn new() -> Self {
         let mut r = Registrar(Registry::with_prefix("reroll"));
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        r.0.register("build", "Which reroll this is", build);
+        r.0.register("build", "The version of reroll", build);
         let admission_duration: Histograms<1> =
             Family::new_with_constructor(|| Histogram::new(ADMISSION_BUCKETS));
         let reaction = Histogram::new(REACTION_BUCKETS);
         let metrics = Self {
-            sources_seen: r.counter("sources_seen", "Sources that a watch or list brought"),
-            workloads_seen: r.counter("workloads_seen", "Workloads that a watch or list brought"),
+            sources_seen: r.counter("sources_seen", "Sources received from lists and watches"),
+            workloads_seen: r.counter("workloads_seen", "Workloads received from lists and watches"),
             admission_requests: r.counter("admission_requests", "Admission reviews answered"),
             admission_duration: r.in_seconds("admission_duration", "Time to answer an admission review", admission_duration),
-            admission_source_reads: r.counter("admission_source_reads", "Where the workload webhook got a source's version from"),
-            intents: r.counter("intents", "Intents that ended: restarted or settled (done), no longer true (void), or never confirmed (expired)"),
-            provisional_expired: r.counter("provisional_intents_expired", "Changes seen by the webhook that the API never confirmed"),
-            decisions: r.counter("decisions", "Decisions made about workloads"),
-            restarts: r.counter("restarts", "Restarts made, once for each cause"),
-            restart_failures: r.counter("restart_failures", "Restart patches that failed, before any retry"),
-            reaction: r.in_seconds("reaction", "Time from a source's change being seen to the restart patch being made", reaction),
+            admission_source_reads: r.counter("admission_source_reads", "Versions of sources that the workload webhook needed, by where it got them"),
+            intents: r.counter("intents", "Intents (planned restarts) that ended: carried out (done), no longer needed (void), or never confirmed by the API server (expired)"),
+            provisional_expired: r.counter("provisional_intents_expired", "Changes that the webhook saw and the API server never confirmed"),
+            decisions: r.counter("decisions", "Decisions about workloads"),
+            restarts: r.counter("restarts", "Restarts, counted once for each cause"),
+            restart_failures: r.counter("restart_failures", "Restart patches that failed; reroll retries them"),
+            reaction: r.in_seconds("reaction", "Time from seeing a source's change to making the restart patch", reaction),
             adoptions: r.counter("adoptions", "Workloads adopted"),
-            adopted_outdated: r.counter("adopted_outdated_sources", "Sources found at adoption to be written after the workload's current revision was made"),
+            adopted_outdated: r.counter("adopted_outdated_sources", "Sources that were written after the current revision of a workload, found at its adoption"),
             housekeeping_writes: r.counter("housekeeping_writes", "Writes of reroll's own annotations that restart nothing"),
-            startup_reconciliation: r.in_seconds("startup_reconciliation", "How long the last startup reconciliation took; 0 before it is done", Seconds::default()),
-            startup_missed_changes: r.counter("startup_missed_changes", "Changes that the last startup reconciliation found, made while nobody looked"),
-            leader: r.counter("leader", "1 while this replica holds the Lease, else 0"),
-            history_went_back: r.counter("history_went_back", "Times that etcd was found to have gone back to an earlier state, as after a restore, and everything was listed again"),
-            events_dropped: r.counter("events_dropped", "Kubernetes Events that could not be published"),
-            alerts: r.counter("alerts", "Alerts that a webhook took (sent), that it did not take (failed), or that could not wait for it (dropped)"),
-            certificate_repairs: r.counter("certificate_repairs", "Certificates of the webhook that were put right although nothing was due"),
+            startup_reconciliation: r.in_seconds("startup_reconciliation", "Duration of the last startup reconciliation; 0 until it is done", Seconds::default()),
+            startup_missed_changes: r.counter("startup_missed_changes", "Changes made while reroll was away, found by the last startup reconciliation"),
+            leader: r.counter("leader", "1 while this replica holds the Lease, otherwise 0"),
+            history_went_back: r.counter("history_went_back", "Times that etcd went back to an earlier state, as after a restore, and reroll listed everything again"),
+            events_dropped: r.counter("events_dropped", "Kubernetes Events that reroll could not publish"),
+            alerts: r.counter("alerts", "Alerts that the webhook took (sent), that it did not take (failed), or that reroll discarded from its queue (dropped)"),
+            certificate_repairs: r.counter("certificate_repairs", "Repairs of the webhook's certificates when no renewal was due"),
+            certificate_reload_failures: r.counter("certificate_reload_failures", "Changed certificate files that reroll could not use; it keeps the old certificate"),
+            certificate_out_of_date: r.counter("certificate_out_of_date", "1 while reroll cannot use the certificate files and serves an older certificate, otherwise 0"),
+            webhook_connections: r.counter("webhook_connections", "Open connections to the webhook, their TLS handshake included"),
+            webhook_accept_failures: r.counter("webhook_accept_failures", "Times that the system did not accept a connection to the webhook, for lack of file descriptors or memory"),
+            webhook_request_failures: r.counter("webhook_request_failures", "Requests that the webhook answered with an error: they took too long (timeout), or broke a handler (panic)"),
+            tls_handshake_failures: r.counter("tls_handshake_failures", "TLS handshakes that failed or took too long"),
             registry: Mutex::default(),
         };
         metrics.begin_at_zero();
@@ -136,7 +152,7 @@ impl Metrics {
         }
     }
 
-    /// Label sets that are known beforehand exist from the start: `rate()` misses the first increment of others.
+    /// Makes the label sets that are known beforehand: `rate()` misses the first increment of others.
     fn begin_at_zero(&self) {
         for webhook in Webhook::ALL {
             drop(
@@ -162,16 +178,21 @@ impl Metrics {
                     .get_or_create(&[("reason", why.as_str())]),
             );
         }
+        for why in RequestFailure::ALL {
+            drop(
+                self.webhook_request_failures
+                    .get_or_create(&[("reason", why.as_str())]),
+            );
+        }
     }
 
-    /// The metrics as text, views included.
+    /// Returns the metrics as text, views included.
     ///
     /// # Errors
     /// When a view cannot be formatted.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        prometheus_client::encoding::text::encode(&mut text, &registry)?;
+        prometheus_client::encoding::text::encode(&mut text, &self.registry.lock())?;
         Ok(text)
     }
 }
@@ -179,19 +200,19 @@ impl Metrics {
 // === recording ===
 
 impl Metrics {
-    /// A watch or list brought a source of `kind` (`Secret`, `ConfigMap`).
+    /// Counts that a watch or list brought a source of `kind` (`Secret`, `ConfigMap`).
     pub fn source_seen(&self, kind: &'static str, event: SourceEvent) {
         let labels = [("kind", kind), ("event", event.as_str())];
         self.sources_seen.get_or_create(&labels).inc();
     }
 
-    /// A watch or list brought a workload of `kind`.
+    /// Counts that a watch or list brought a workload of `kind`.
     pub fn workload_seen(&self, kind: &'static str) {
         self.workloads_seen.get_or_create(&[("kind", kind)]).inc();
     }
 
-    /// An admission review was answered. `operation` is `CREATE`, `UPDATE`, `DELETE`, … or `unknown`; `outcome` says
-    /// how, in one word: `allowed`, `patched`, `ignored`, `undecodable`, `too_large`, …
+    /// Counts an admission review that was answered. `operation` is `CREATE`, `UPDATE`, `DELETE`, … or `unknown`. `outcome`
+    /// says how, in one word: `allowed`, `patched`, `ignored`, `undecodable`, `too_large`, …
     pub fn admission_answered(
         &self,
         webhook: Webhook,
@@ -207,100 +228,140 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// The workload webhook got the version of one source.
+    /// Counts how the workload webhook got the version of one source.
     pub fn admission_source_read(&self, result: SourceRead) {
         self.admission_source_reads
             .get_or_create(&[("result", result.as_str())])
             .inc();
     }
 
-    /// An intent ended.
+    /// Counts an intent that ended.
     pub fn intent_ended(&self, outcome: IntentOutcome) {
         self.intents
             .get_or_create(&[("outcome", outcome.as_str())])
             .inc();
     }
 
-    /// The webhook's certificates were put right.
+    /// Counts a repair of the webhook's certificates.
     pub fn certificate_repaired(&self, why: CertificateRepair) {
         self.certificate_repairs
             .get_or_create(&[("reason", why.as_str())])
             .inc();
     }
 
-    /// A provisional intent was never confirmed by the API.
+    /// Counts a provisional intent that the API never confirmed.
     pub fn provisional_intent_expired(&self) {
         self.provisional_expired.inc();
     }
 
-    /// A decision was made about a workload.
+    /// Counts a decision about a workload.
     pub fn decided(&self, decision: &'static str) {
         self.decisions
             .get_or_create(&[("decision", decision)])
             .inc();
     }
 
-    /// A workload of `kind` was restarted; call it once for each cause (`updated`, `recreated`, …).
+    /// Counts a restart of a workload of `kind`. Call it once for each cause (`updated`, `recreated`, …).
     pub fn restarted(&self, kind: &'static str, cause: &'static str) {
         self.restarts
             .get_or_create(&[("kind", kind), ("cause", cause)])
             .inc();
     }
 
-    /// A restart patch failed; `reason` is a class (`conflict`, `forbidden`, `timeout`, …), never the error's text.
+    /// Counts a restart patch that failed. `reason` is a class (`conflict`, `forbidden`, `timeout`, …), never the error's
+    /// text.
     pub fn restart_failed(&self, kind: &'static str, reason: &'static str) {
         self.restart_failures
             .get_or_create(&[("kind", kind), ("reason", reason)])
             .inc();
     }
 
-    /// A restart was made `took` after the change was seen.
+    /// Records a restart that was made `took` after the change was seen.
     pub fn reacted(&self, took: Duration) {
         self.reaction.observe(took.as_secs_f64());
     }
 
-    /// A workload was adopted.
+    /// Counts an adopted workload.
     pub fn adopted(&self) {
         self.adoptions.inc();
     }
 
-    /// At an adoption, so many sources were newer than the workload's current revision.
+    /// Counts the sources that were newer, at an adoption, than the workload's current revision.
     pub fn adopted_outdated(&self, sources: u64) {
         self.adopted_outdated.inc_by(sources);
     }
 
-    /// Annotations were written without a restart.
+    /// Counts a write of annotations that restarts nothing.
     pub fn housekeeping_written(&self) {
         self.housekeeping_writes.inc();
     }
 
-    /// Startup reconciliation took `took` and found `missed` changes.
+    /// Records that startup reconciliation took `took` and found `missed` changes.
     pub fn startup_reconciled(&self, took: Duration, missed: u64) {
         self.startup_reconciliation.set(took.as_secs_f64());
         self.startup_missed_changes
             .set(i64::try_from(missed).unwrap_or(i64::MAX));
     }
 
-    /// This replica holds the Lease, or not.
+    /// Records whether this replica holds the Lease.
     pub fn leading(&self, leads: bool) {
         self.leader.set(leads.into());
     }
 
-    /// etcd went back to an earlier state, and everything is listed again.
+    /// Counts that etcd went back to an earlier state, and everything is listed again.
     pub fn history_went_back(&self) {
         self.history_went_back.inc();
     }
 
-    /// A Kubernetes Event could not be published.
+    /// Counts a Kubernetes Event that could not be published.
     pub fn event_dropped(&self) {
         self.events_dropped.inc();
     }
 
-    /// So many alerts ended like this.
+    /// Counts alerts that ended.
     pub fn alerts_ended(&self, outcome: AlertOutcome, count: u64) {
         self.alerts
             .get_or_create(&[("outcome", outcome.as_str())])
             .inc_by(count);
+    }
+
+    /// Counts changed certificate files that cannot be used.
+    pub fn certificate_not_reloaded(&self) {
+        self.certificate_reload_failures.inc();
+    }
+
+    /// Records whether the certificate files hold what cannot be used, so that an older certificate is served.
+    pub fn certificate_out_of_date(&self, out_of_date: bool) {
+        self.certificate_out_of_date.set(out_of_date.into());
+    }
+
+    /// Counts a connection to the webhook as open until the answer is dropped.
+    pub fn connection_open(&self) -> OpenConnection {
+        self.webhook_connections.inc();
+        OpenConnection(self.webhook_connections.clone())
+    }
+
+    /// Counts that the system would not accept a connection to the webhook.
+    pub fn accept_failed(&self) {
+        self.webhook_accept_failures.inc();
+    }
+
+    /// Counts a TLS handshake that failed or took too long.
+    pub fn handshake_failed(&self) {
+        self.tls_handshake_failures.inc();
+    }
+
+    /// Counts a request to the webhook that got an error for an answer.
+    pub fn request_failed(&self, why: RequestFailure) {
+        self.webhook_request_failures
+            .get_or_create(&[("reason", why.as_str())])
+            .inc();
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

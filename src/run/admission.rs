@@ -1,7 +1,6 @@
 //! Starts the webhook server, and registers it where no chart does.
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -9,18 +8,24 @@ use std::{
 use anyhow::{Context, bail};
 use axum::http::Uri;
 use kube::Client;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{LOOK_EVERY, Parts, Stop, Tasks, thread::on_own_thread};
+use super::{
+    LOOK_EVERY, Parts,
+    tasks::{Stop, Tasks},
+    thread::{bind, on_own_thread},
+};
 use crate::{
-    config::{ClusterSettings, KeptSettings, LocalRegistration, WebhookSettings},
+    cluster::Cluster,
+    config::ClusterSettings,
     ops::health,
     webhook::{
-        certificates::{Around, KeptCertificates},
+        certificates::{Hooks, KeptCertificates, KeptSettings},
         registration::{Registration, is_loopback},
         routes::{Admission, router},
-        server::{self, BodyLimits, BodyReader, ConnectionStats, Ending, Limits},
+        server::{self, BodyLimits, BodyReader, Ending, Limits},
+        settings::{CertificateSource, LocalRegistration, WebhookSettings},
         tls::{self, CertificateFiles, CertificateResolver, SelfMade},
     },
 };
@@ -44,24 +49,19 @@ impl Parts {
         let address = listener.local_addr()?;
         let (resolver, authority) = self.certificate(webhook, cluster, tasks, &stop.all).await?;
         let expiry = Arc::clone(&resolver);
-        self.state
-            .metrics
+        self.metrics
             .view_certificate(move || Some(expiry.not_after()));
         let clients = match &webhook.client_ca {
             Some(file) => Some(tls::clients_of(file).await.context("--client-ca")?),
             None => None,
         };
         let tls = tls::server_config(resolver, webhook.tls_min_version, clients)?;
-        let stats = Arc::new(ConnectionStats::default());
-        let failures = Arc::clone(&stats);
-        self.state
-            .metrics
-            .view_handshake_failures(move || failures.counts().handshake_failed);
         let bodies = BodyReader::new(BodyLimits {
             largest: webhook.max_body,
             ..BodyLimits::default()
         });
-        let (shared, get_budget) = (Arc::clone(&self.state), webhook.get_budget);
+        let (shared, metrics) = (Arc::clone(&self.state), Arc::clone(&self.metrics));
+        let get_budget = webhook.get_budget;
         let ending = Ending {
             leaving: stop.leaving.clone(),
             shutdown: stop.all.clone(),
@@ -71,12 +71,13 @@ impl Parts {
             // Connections of the controller's client would be the controller's thread's.
             let admission = Admission {
                 state: shared,
-                client: Client::try_from(config)?,
+                metrics: Arc::clone(&metrics),
+                cluster: Cluster::new(Client::try_from(config)?, get_budget),
                 get_budget,
                 bodies,
             };
             let (router, limits) = (router(admission), Limits::default());
-            Ok(server::serve(listener, tls, router, limits, stats, ending).await?)
+            Ok(server::serve(listener, tls, router, limits, metrics, ending).await?)
         };
         tasks.spawn(async {
             (
@@ -84,11 +85,11 @@ impl Parts {
                 on_own_thread("webhook", listener, serve).await,
             )
         });
-        let Some(local) = &webhook.local else {
+        let Some((local, authority)) = webhook.local().zip(authority) else {
             return Ok(None);
         };
         let part = self.readiness.part("webhook registration");
-        let registration = self.registration(local, cluster, authority, address.port())?;
+        let registration = self.registration(local, cluster, authority, address.port());
         Ok(Some((registration, part)))
     }
 
@@ -100,22 +101,16 @@ impl Parts {
         tasks: &mut Tasks,
         stop: &CancellationToken,
     ) -> anyhow::Result<(Arc<CertificateResolver>, Option<String>)> {
-        let now = (self.state.clock)();
-        if let Some(kept) = &webhook.kept {
-            let resolver = self.kept(kept, cluster, webhook, tasks, stop).await;
-            return Ok((resolver, None));
-        }
-        match (&webhook.certificate, &webhook.local) {
-            (Some(files), _) => {
-                let files = CertificateFiles::load(&files.cert, &files.key, now).await?;
-                let (resolver, stats, clock) = (
-                    files.resolver(),
-                    files.stats(),
-                    Arc::clone(&self.state.clock),
-                );
-                self.state
-                    .metrics
-                    .view_certificate_reload_failures(move || stats.rejected());
+        let now = self.state.time();
+        match &webhook.certificate {
+            CertificateSource::Kept(kept) => {
+                let resolver = self.kept(kept, cluster, webhook, tasks, stop).await;
+                Ok((resolver, None))
+            }
+            CertificateSource::Files { cert, key } => {
+                let metrics = Arc::clone(&self.metrics);
+                let files = CertificateFiles::load(cert, key, metrics, now).await?;
+                let (resolver, clock) = (files.resolver(), Arc::clone(&self.state.setup.clock));
                 let follow = files.follow(webhook.tls_poll_interval, move || clock(), stop.clone());
                 tasks.spawn(async move {
                     follow.await;
@@ -123,12 +118,11 @@ impl Parts {
                 });
                 Ok((resolver, None))
             }
-            (None, Some(local)) => {
+            CertificateSource::MadeFor(local) => {
                 let made = SelfMade::for_host(local.url.host().unwrap_or("127.0.0.1"), now)?;
                 let resolver = CertificateResolver::new(made.certificate);
                 Ok((Arc::new(resolver), Some(made.ca_pem)))
             }
-            (None, None) => bail!("the webhook has no certificate: give --tls-cert and --tls-key"),
         }
     }
 
@@ -140,20 +134,17 @@ impl Parts {
         tasks: &mut Tasks,
         stop: &CancellationToken,
     ) -> Arc<CertificateResolver> {
-        let (leadership, metrics) = (
-            self.controller.leadership(),
-            Arc::clone(&self.state.metrics),
-        );
+        let (leadership, metrics) = (self.leadership.clone(), Arc::clone(&self.metrics));
         let mut kept = KeptCertificates::new(
-            &self.client,
+            &self.cluster.client(),
             &cluster.own_namespace,
             settings.clone(),
-            Around {
+            Hooks {
                 leads: Arc::new(move || leadership.leads()),
-                clock: Arc::clone(&self.state.clock),
+                clock: Arc::clone(&self.state.setup.clock),
                 repaired: Arc::new(move |why| metrics.certificate_repaired(why)),
             },
-            self.timeout,
+            self.cluster.deadline(),
         );
         let resolver = kept.first(LOOK_EVERY).await;
         let follow = Box::pin(kept.follow(Arc::clone(&resolver), webhook.tls_poll_interval));
@@ -169,27 +160,25 @@ impl Parts {
         &self,
         local: &LocalRegistration,
         cluster: &ClusterSettings,
-        authority: Option<String>,
+        authority: String,
         port: u16,
-    ) -> anyhow::Result<Registration> {
+    ) -> Registration {
         let host = local.url.host().unwrap_or("127.0.0.1");
         let port = local
             .url
             .port_u16()
             .filter(|port| *port != 0)
             .unwrap_or(port);
-        Ok(Registration {
+        Registration {
             name: local.name.clone(),
             url: format!("https://{host}:{port}"),
-            authority: authority.context(
-                "--webhook-url makes its own certificate: leave --tls-cert and --tls-key out",
-            )?,
+            authority,
             namespaces: cluster.namespaces.clone(),
             own_namespace: cluster.own_namespace.clone(),
-            own_user: self.state.own_user.clone(),
-            kinds: self.state.index().kinds().clone(),
-            conventions: Arc::clone(self.state.index().conventions()),
-        })
+            own_user: self.state.setup.own_user.clone(),
+            kinds: self.state.setup.kinds.clone(),
+            conventions: Arc::clone(&self.state.setup.conventions),
+        }
     }
 
     /// Tells the API server of the webhook, unless reroll is to stop.
@@ -201,7 +190,9 @@ impl Parts {
         if stop.is_cancelled() {
             return Ok(());
         }
-        registration.apply(&self.client, self.timeout).await?;
+        registration
+            .apply(&self.cluster.client(), self.cluster.deadline())
+            .await?;
         tracing::info!(
             name = registration.name,
             url = registration.url,
@@ -213,14 +204,14 @@ impl Parts {
     /// Waits until the API server calls the webhook.
     pub(super) async fn probe(&self, registration: &Registration) {
         let Some(namespace) = registration.probed_namespace(&self.state.index()) else {
-            tracing::info!("no namespace is worked in yet, so that the webhook cannot be tried");
+            tracing::info!("no namespace is selected yet, so the webhook cannot be tested");
             return;
         };
         let seen = || self.state.reviews.load(Ordering::Relaxed);
         let before = seen();
         while seen() == before {
             if let Err(error) = registration
-                .probe(&self.client, &namespace, self.timeout)
+                .probe(&self.cluster.client(), &namespace, self.cluster.deadline())
                 .await
             {
                 tracing::debug!(%error, "could not probe the webhook");
@@ -233,16 +224,13 @@ impl Parts {
         if let Some((registration, _)) = &self.registration {
             // One that is being written is there before it is taken away.
             let _written = self.registering.lock().await;
-            match registration.remove(&self.client, wait).await {
+            match registration.remove(&self.cluster.client(), wait).await {
                 Ok(()) => {
-                    tracing::info!(
-                        name = registration.name,
-                        "took the webhook registration away"
-                    );
+                    tracing::info!(name = registration.name, "removed the webhook registration");
                     self.outlast(registration).await;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the webhook registration is left behind; the next start takes it over");
+                    tracing::warn!(%error, "could not remove the webhook registration; the next start takes it over");
                 }
             }
         }
@@ -258,10 +246,11 @@ impl Parts {
             return;
         };
         let still = async {
+            let client = self.cluster.client();
             let mut quiet = 0;
             while quiet < QUIET_PROBES {
                 let before = seen();
-                let probe = registration.probe(&self.client, &namespace, self.timeout);
+                let probe = registration.probe(&client, &namespace, self.cluster.deadline());
                 if probe.await.is_err() {
                     return;
                 }
@@ -270,16 +259,9 @@ impl Parts {
             }
         };
         if timeout(OUTLAST_AT_MOST, still).await.is_err() {
-            tracing::warn!("the API server still calls the webhook, which ends now");
+            tracing::warn!("the API server still calls the webhook, although it ends now");
         }
     }
-}
-
-/// Listens, or says by which flag another address is given.
-pub(super) async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address} ({flag})"))
 }
 
 /// Refuses to register a webhook on this machine with an API server on another, unless told to.
@@ -287,7 +269,7 @@ pub(super) fn check_api_server(
     webhook: Option<&WebhookSettings>,
     api_server: &Uri,
 ) -> anyhow::Result<()> {
-    let local = webhook.and_then(|webhook| webhook.local.as_ref());
+    let local = webhook.and_then(WebhookSettings::local);
     if local.is_some_and(|local| !local.allow_remote_api_server) && !is_loopback(api_server) {
         bail!(
             "--webhook-url would register a webhook on this machine with the API server {api_server}, which is not on \

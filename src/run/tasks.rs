@@ -1,30 +1,51 @@
-//! The tasks of the controller: watches and loops; and who answers for them.
+//! The tasks of the process: watches and loops; and who answers for them.
 
 use std::{net::SocketAddr, sync::Arc};
 
-use futures::{FutureExt, future::join_all};
-use kube::{Api, Client};
-use tokio::sync::oneshot;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
+use tokio::{sync::oneshot, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Listed, Stop, Tasks, admission::bind, thread::on_own_thread};
+use super::thread::{bind, on_own_thread};
 use crate::{
-    config::{ClusterSettings, Settings},
-    controller::{
-        Controller,
-        digest_key::Store,
-        kept,
-        kinds::Sought,
-        lease::Election,
-        restored::Pulse,
-        watch::{Then, Watch, Watched},
+    cluster::{
+        Cluster, DiscoveredKind,
+        lease::{Election, Leadership},
+        own::stored_jobs,
     },
+    config::Settings,
+    judge::{claims, live::Live},
     model::{SourceKind, csi::Part, workload::JOB},
     ops::{
-        alerts,
-        health::{self, Health, Readiness},
+        alerts::{self, AlertSink},
+        events::{self, EventSink},
+        health::{self, Health, Heartbeat, Readiness},
+        metrics::Metrics,
     },
+    restart::{Restarter, housekeeper::Housekeeper, job::Jobs, moment::Probe},
+    watch::{Then, Watch, Watched, Watches, digest_key::KeyWatch, discovery, restored, selected},
 };
+
+/// Ends when every first list is complete.
+pub(super) type Listed = BoxFuture<'static, ()>;
+
+/// All tasks of the process, by name.
+pub(super) type Tasks = JoinSet<(&'static str, anyhow::Result<()>)>;
+
+/// When what is to end.
+#[derive(Clone, Default)]
+pub(super) struct Stop {
+    /// What the leader does: restarts, writes, and leading itself. First, for another replica can go on at once.
+    pub(super) leading: CancellationToken,
+    /// Not yet the webhook, but who calls it is to call another replica: API servers are slow to hear that this one is
+    /// leaving, and those that have a connection do not ask.
+    pub(super) leaving: CancellationToken,
+    /// Everything.
+    pub(super) all: CancellationToken,
+}
 
 /// Answers probes, and who asks for metrics.
 pub(super) async fn serve_health(
@@ -42,58 +63,91 @@ pub(super) async fn serve_health(
     Ok(())
 }
 
-/// Starts the controller's tasks.
+/// Starts what watches, decides and restarts.
 pub(super) struct Start<'a> {
-    pub(super) controller: &'a Arc<Controller>,
-    pub(super) cluster: &'a ClusterSettings,
-    pub(super) client: &'a Client,
+    pub(super) live: Live,
+    pub(super) leadership: Leadership,
+    pub(super) settings: &'a Settings,
     pub(super) tasks: &'a mut Tasks,
     pub(super) stop: &'a Stop,
 }
 
 impl Start<'_> {
-    /// Starts them all. What it gives ends when every first list is complete.
-    pub(super) fn all(mut self, readiness: &Readiness) -> Listed {
-        let everywhere = self.everywhere();
-        let what = everywhere.iter().copied().chain([Watched::Namespaces]);
-        let lists: Vec<_> = what.map(|what| self.watch(what, readiness)).collect();
-        for kind in self.sought() {
-            self.follow(kind);
-        }
-        let controller = || Arc::clone(self.controller);
-        let (leading, all) = (self.stop.leading.clone(), self.stop.all.clone());
-        let restarts = controller().restart_due(leading.clone());
-        let house = controller().keep_house(leading.clone());
-        let recreations = controller().finish_recreations(leading);
-        let sweep = controller().sweep(all.clone());
-        let provisional = controller().confirm_provisional(all);
-        let history = controller().mind_history(self.pulse(), self.stop.all.clone());
-        let selected = controller().list_selected(self.client.clone(), everywhere);
-        if controller().conventions.namespaces.is_some() {
-            self.until_stopped("selected namespaces", selected);
-        }
-        if self.cluster.kinds.find(JOB.group, JOB.kind).is_some() {
-            self.spawn("re-creation of Jobs", recreations);
-        }
-        self.spawn("restarts", restarts);
-        self.spawn("housekeeping", house);
+    /// Starts them all. Returns who re-creates Jobs, where somebody does, and what ends when every first list is complete.
+    pub(super) fn all(
+        mut self,
+        readiness: &Readiness,
+        heartbeat: Heartbeat,
+        probe: Probe,
+    ) -> (Option<Arc<Jobs>>, Listed) {
+        let jobs = self.restart(heartbeat, probe);
+        let judge = Arc::clone(&self.live.judge);
+        let (namespace, lease) = (
+            &self.settings.cluster.own_namespace,
+            &self.settings.cluster.lease_name,
+        );
+        let history = restored::Pulse::new(self.live.clone(), namespace, lease);
+        let stop = || self.stop.all.clone();
+        let (sweep, claims, history) = (
+            Arc::clone(&judge).sweep(stop()),
+            claims::confirm(self.live.clone(), stop()),
+            history.mind(stop()),
+        );
         self.spawn("sweep", sweep);
-        self.spawn("provisional intents", provisional);
+        self.spawn("provisional intents", claims);
         self.spawn("history", history);
-        join_all(lists).map(drop).boxed()
+        let watches = Arc::new(Watches::new(judge, self.live.cluster.clone()));
+        (jobs, self.watch_all(&watches, readiness))
     }
 
-    fn pulse(&self) -> Pulse {
-        Pulse {
-            api: Api::namespaced(self.client.clone(), &self.cluster.own_namespace),
-            name: self.cluster.lease_name.clone(),
-            timeout: self.cluster.request_timeout,
+    fn restart(&mut self, heartbeat: Heartbeat, probe: Probe) -> Option<Arc<Jobs>> {
+        let (live, leadership) = (&self.live, &self.leadership);
+        let jobs = self.settings.cluster.kinds.find(JOB.group, JOB.kind);
+        let jobs = jobs.map(|_| {
+            let namespace = &self.settings.cluster.own_namespace;
+            let store = stored_jobs::Store::new(live.cluster.clone(), namespace);
+            let probe = Arc::clone(&probe);
+            Arc::new(Jobs::new(live.clone(), leadership.clone(), store, probe))
+        });
+        let restarter = Arc::new(Restarter::new(
+            live.clone(),
+            leadership.clone(),
+            jobs.clone(),
+            self.settings.restarts.concurrency,
+            heartbeat,
+            probe,
+        ));
+        let housekeeper =
+            Housekeeper::new(live.clone(), leadership.clone(), Arc::clone(&restarter));
+        let stop = self.stop.leading.clone();
+        if let Some(jobs) = &jobs {
+            self.spawn("re-creation of Jobs", Arc::clone(jobs).run(stop.clone()));
         }
+        self.spawn("restarts", restarter.run(stop.clone()));
+        self.spawn("housekeeping", housekeeper.run(stop));
+        jobs
+    }
+
+    /// Starts all watches. What it returns ends when every first list is complete.
+    fn watch_all(&mut self, watches: &Arc<Watches>, readiness: &Readiness) -> Listed {
+        let everywhere = self.everywhere();
+        let what = everywhere.iter().copied().chain([Watched::Namespaces]);
+        let lists: Vec<_> = what
+            .map(|what| self.watch(watches, what, readiness))
+            .collect();
+        for kind in self.discovered() {
+            self.follow(watches, kind);
+        }
+        if self.settings.conventions.namespaces.is_some() {
+            let selected = selected::list(Arc::clone(watches), everywhere);
+            self.until_stopped("selected namespaces", selected);
+        }
+        join_all(lists).map(drop).boxed()
     }
 
     /// What every cluster has, but for namespaces.
     fn everywhere(&self) -> Vec<Watched> {
-        let ignored = self.controller.conventions.ignored;
+        let ignored = self.settings.conventions.ignored;
         let sources = [
             (SourceKind::ConfigMap, Watched::ConfigMaps),
             (SourceKind::Secret, Watched::Secrets),
@@ -101,7 +155,12 @@ impl Start<'_> {
         let sources = sources
             .into_iter()
             .filter(|(kind, _)| !ignored.contains(*kind));
-        let kinds = self.cluster.kinds.iter().filter(|kind| !kind.optional);
+        let kinds = self
+            .settings
+            .cluster
+            .kinds
+            .iter()
+            .filter(|kind| !kind.optional);
         sources
             .map(|(_, what)| what)
             .chain(kinds.map(Watched::Workloads))
@@ -109,27 +168,32 @@ impl Start<'_> {
     }
 
     /// What not every cluster has.
-    fn sought(&self) -> Vec<Sought> {
-        let ignored = self.controller.conventions.ignored;
+    fn discovered(&self) -> Vec<DiscoveredKind> {
+        let ignored = self.settings.conventions.ignored;
         let provided = !ignored.contains(SourceKind::SecretProviderClass);
         let provided = Part::ALL.into_iter().filter(|_| provided);
-        let kinds = self.cluster.kinds.iter().filter(|kind| kind.optional);
+        let kinds = self
+            .settings
+            .cluster
+            .kinds
+            .iter()
+            .filter(|kind| kind.optional);
         kinds
-            .map(Sought::Workloads)
-            .chain(provided.map(Sought::Provided))
+            .map(DiscoveredKind::Workload)
+            .chain(provided.map(DiscoveredKind::Csi))
             .collect()
     }
 
     /// The namespaces to watch, each by itself; `None` for all.
     fn within(&self) -> Vec<Option<String>> {
-        match self.cluster.namespaces.as_slice() {
+        match self.settings.cluster.namespaces.as_slice() {
             [] => vec![None],
             names => names.iter().cloned().map(Some).collect(),
         }
     }
 
     /// Watches one thing. What it gives ends when its first list is complete.
-    fn watch(&mut self, what: Watched, readiness: &Readiness) -> Listed {
+    fn watch(&mut self, watches: &Arc<Watches>, what: Watched, readiness: &Readiness) -> Listed {
         let mut lists = Vec::new();
         for within in self.within() {
             let (listed, complete) = oneshot::channel();
@@ -139,12 +203,12 @@ impl Start<'_> {
                 within,
                 then: Then::Tell(listed),
             };
-            let (controller, client) = (Arc::clone(self.controller), self.client.clone());
+            let watches = Arc::clone(watches);
             self.until_stopped("a watch", async move {
                 if what != Watched::Namespaces {
-                    controller.selection_known().await;
+                    watches.namespaces.selection_known().await;
                 }
-                watch.run(controller, client).await;
+                watch.run(watches).await;
             });
         }
         let part = readiness.part(what.list_name());
@@ -155,10 +219,10 @@ impl Start<'_> {
         listed.boxed()
     }
 
-    fn follow(&mut self, kind: Sought) {
+    fn follow(&mut self, watches: &Arc<Watches>, kind: DiscoveredKind) {
+        let interval = self.settings.cluster.discovery_interval;
         for within in self.within() {
-            let controller = Arc::clone(self.controller);
-            let follow = controller.follow_kind(kind, within, self.cluster.discovery_interval);
+            let follow = discovery::follow(Arc::clone(watches), kind, within, interval);
             self.until_stopped("a kind that may be absent", follow);
         }
     }
@@ -182,31 +246,30 @@ impl Start<'_> {
     }
 }
 
-/// The controller with what not everybody wants: re-creation of Jobs, and alerts.
-pub(super) fn equipped(
-    mut controller: Controller,
+/// Starts to publish Events, and to send alerts where somebody asked for them.
+pub(super) fn spawn_events(
     settings: &Settings,
-    client: &Client,
+    metrics: &Arc<Metrics>,
+    cluster: &Cluster,
     tasks: &mut Tasks,
     stop: &CancellationToken,
-) -> anyhow::Result<Controller> {
-    if settings.cluster.kinds.find(JOB.group, JOB.kind).is_some() {
-        let (namespace, wait) = (
-            &settings.cluster.own_namespace,
-            settings.cluster.request_timeout,
-        );
-        controller = controller.with_kept(kept::Store::new(client.clone(), namespace, wait));
-    }
+) -> anyhow::Result<(EventSink, AlertSink)> {
+    let (events, publisher) = events::channel(&settings.cluster.instance, Arc::clone(metrics));
+    let publish = publisher.run(cluster.client(), cluster.deadline(), stop.clone());
+    tasks.spawn(async move {
+        publish.await;
+        ("event publisher", Ok(()))
+    });
     let Some(settings) = settings.alerts.clone() else {
-        return Ok(controller);
+        return Ok((events, AlertSink::default()));
     };
-    let (sink, sender) = alerts::channel(settings, Arc::clone(&controller.state.metrics))?;
+    let (alerts, sender) = alerts::channel(settings, Arc::clone(metrics))?;
     let send = sender.run(stop.clone());
     tasks.spawn(async move {
         send.await;
         ("alerts", Ok(()))
     });
-    Ok(controller.with_alerts(sink))
+    Ok((events, alerts))
 }
 
 /// Starts to take part in the election of the leader.
@@ -219,15 +282,10 @@ pub(super) fn spawn_election(election: Election, tasks: &mut Tasks, stop: &Cance
 }
 
 /// Looks after the digest key; ends the process, to be started again, when somebody replaced it.
-pub(super) fn spawn_key_watch(
-    controller: &Arc<Controller>,
-    store: Store,
-    tasks: &mut Tasks,
-    stop: &CancellationToken,
-) {
-    let (controller, stop) = (Arc::clone(controller), stop.clone());
+pub(super) fn spawn_key_watch(watch: KeyWatch, tasks: &mut Tasks, stop: &CancellationToken) {
+    let stop = stop.clone();
     tasks.spawn(async move {
-        let watch = stop.run_until_cancelled(controller.watch_key(store)).await;
+        let watch = stop.run_until_cancelled(watch.run()).await;
         let ended = watch.map_or(Ok(()), |replaced| Err(replaced.into()));
         ("digest key", ended)
     });

@@ -4,7 +4,7 @@
 //! a fifth of the processor time of a start. So reviews, which somebody's write waits for, and probes, by which a
 //! kubelet judges, are answered on others, each with a runtime and connections of its own.
 
-use std::thread;
+use std::{net::SocketAddr, thread};
 
 use anyhow::Context as _;
 use tokio::{net::TcpListener, runtime::Builder, sync::oneshot};
@@ -40,6 +40,13 @@ where
     let thread = thread::Builder::new().name(name.to_owned());
     thread.spawn(work).context("cannot start a thread")?;
     end.await.context("a thread broke down")?
+}
+
+/// Listens, or says by which flag another address is given.
+pub(super) async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} ({flag})"))
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
-//! Certificates that reroll keeps for itself, where nobody else does: an authority and a leaf in a Secret of its own
+//! Certificates that reroll keeps for itself, where no cert-manager does: an authority and a leaf in a Secret of its own
 //! namespace, renewed in time, and the authority in `caBundle` of the webhook configurations.
 //!
-//! Every replica serves the leaf that the Secret holds, and looks at it every now and then. The leader alone writes: the
-//! Secret by its resourceVersion, so that two that believe to lead cannot undo one another, and then `caBundle`. What is
-//! due when says `due`: who looks in time is never without a certificate that API servers trust. What was not planned (the
-//! Secret was deleted, or holds something else; a certificate expired) is put right at once and counted, to be alerted on;
-//! until API servers have taken it up they let requests pass unseen, for `failurePolicy` is `Ignore`.
+//! Every replica serves the leaf that the Secret holds, and looks at the Secret every now and then. The leader alone writes.
+//! It writes the Secret by its resourceVersion, so that two replicas that believe to lead cannot undo one another; then it
+//! writes `caBundle`. `due` says what is due when: a leader that looks in time always has a certificate that API servers
+//! trust.
+//!
+//! What was not planned is repaired at once, and counted for an alert: the Secret was deleted, or holds something else, or a
+//! certificate expired. Until API servers have taken up the repair they skip the webhook, because `failurePolicy` is
+//! `Ignore`.
 
 mod bundle;
 mod due;
@@ -29,12 +32,12 @@ use self::{
 use super::tls::{CertificateResolver, SelfMadeError};
 use crate::{ops::metrics::labels::CertificateRepair, state::Clock};
 
-/// What is kept where, and for whom.
+/// What to keep, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptSettings {
-    /// The Secret, in reroll's own namespace.
+    /// The name of the Secret, in reroll's own namespace.
     pub secret: String,
-    /// The DNS names that the webhook is called by.
+    /// The DNS names that API servers call the webhook by.
     pub hosts: Vec<String>,
     /// The name of both webhook configurations.
     pub configurations: String,
@@ -44,30 +47,30 @@ pub struct KeptSettings {
 
 /// What looking after certificates needs of the rest of the program.
 #[derive(Clone)]
-pub struct Around {
-    /// Whether this replica leads.
+pub struct Hooks {
+    /// Returns whether this replica leads.
     pub leads: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// The time of day.
+    /// Tells the time of day.
     pub clock: Clock,
-    /// Is told why something was put right that was not planned.
+    /// Hears why a repair was needed.
     pub repaired: Arc<dyn Fn(CertificateRepair) + Send + Sync>,
 }
 
 /// Why certificates could not be looked after.
 #[derive(Debug, thiserror::Error)]
 enum KeepError {
-    /// No answer in time.
+    /// The API server did not answer in time.
     #[error("the API server did not answer in time")]
     Timeout,
-    /// The API server refused. Never the answer itself: it may hold the key.
+    /// The API server refused. The error never has the answer itself, which may hold the key.
     #[error(
         "the API server refused it ({0}); reroll needs get, create and update on its Secret, and get and patch on the webhook configurations"
     )]
     Refused(u16),
-    /// Nothing can be made.
+    /// Certificates cannot be made.
     #[error(transparent)]
     Make(#[from] SelfMadeError),
-    /// What was just made cannot be read.
+    /// The certificates that were just made cannot be read.
     #[error("the certificates that were made cannot be read: {0}")]
     Unusable(#[from] kept::Unusable),
 }
@@ -86,35 +89,35 @@ pub struct KeptCertificates {
     settings: KeptSettings,
     secrets: Api<Secret>,
     configurations: Configurations,
-    around: Around,
+    hooks: Hooks,
     call: Duration,
-    /// What was last seen in the Secret, to be written again when that is deleted.
+    /// What the Secret last held, to be written again when it is deleted.
     last: Option<BTreeMap<String, ByteString>>,
-    /// What every entry of the webhook configurations trusted when it was last looked at.
+    /// What every entry of the webhook configurations trusted at the last look.
     published: Option<String>,
 }
 
 impl KeptCertificates {
-    /// `call`: how long one API call may take.
+    /// `call` is how long one API call may take.
     pub fn new(
         client: &Client,
         own_namespace: &str,
         settings: KeptSettings,
-        around: Around,
+        hooks: Hooks,
         call: Duration,
     ) -> Self {
         Self {
             secrets: Api::namespaced(client.clone(), own_namespace),
             configurations: Configurations::new(client, &settings.configurations),
             settings,
-            around,
+            hooks,
             call,
             last: None,
             published: None,
         }
     }
 
-    /// Waits for a certificate to serve: the leader makes it, the others see it. Gives what serves it.
+    /// Waits for a certificate to serve, which the leader makes and the others see. Returns what serves it.
     pub async fn first(&mut self, look_every: Duration) -> Arc<CertificateResolver> {
         loop {
             match self.look().await {
@@ -132,7 +135,7 @@ impl KeptCertificates {
         }
     }
 
-    /// Serves what the Secret holds, and, while it leads, keeps it up to date. For ever.
+    /// Serves what the Secret holds, and keeps it up to date while this replica leads. Never ends.
     pub async fn follow(mut self, resolver: Arc<CertificateResolver>, look_every: Duration) {
         let mut told = false;
         loop {
@@ -151,7 +154,7 @@ impl KeptCertificates {
                 }
                 Err(error) => {
                     if !told {
-                        tracing::warn!(secret = self.settings.secret, %error, "cannot look after the webhook's certificates, trying again");
+                        tracing::warn!(secret = self.settings.secret, %error, "cannot check the webhook's certificates, trying again");
                     }
                     told = true;
                 }
@@ -159,7 +162,7 @@ impl KeptCertificates {
         }
     }
 
-    /// What the Secret holds, after this replica did what is due if it leads.
+    /// Does what is due if this replica leads. Returns what the Secret holds then.
     async fn look(&mut self) -> Result<Option<Kept>, KeepError> {
         let found = self
             .within(self.secrets.get_opt(&self.settings.secret))
@@ -168,10 +171,10 @@ impl KeptCertificates {
             .as_ref()
             .map(|secret| secret.data.clone().unwrap_or_default());
         let kept = data.as_ref().map(Kept::read);
-        if !(self.around.leads)() {
+        if !(self.hooks.leads)() {
             return Ok(kept.and_then(Result::ok));
         }
-        let now = (self.around.clock)();
+        let now = (self.hooks.clock)();
         let settings = self.settings.clone();
         let hosts: Vec<_> = settings.hosts.iter().map(String::as_str).collect();
         let (mut kept, mut why) = match (kept, &self.last) {
@@ -211,13 +214,13 @@ impl KeptCertificates {
             Why::Planned(why) => tracing::info!(secret, why, "wrote the webhook's certificates"),
             Why::Repair(why) => {
                 let reason = why.as_str();
-                tracing::warn!(secret, reason, "put the webhook's certificates right");
-                (self.around.repaired)(why);
+                tracing::warn!(secret, reason, "repaired the webhook's certificates");
+                (self.hooks.repaired)(why);
             }
         }
     }
 
-    /// Gives whether both configurations are there, and trust it.
+    /// Writes `caBundle` where it differs. Returns whether both configurations are there, and trust it.
     async fn publish(&mut self, kept: &Kept) -> Result<bool, KeepError> {
         let bundle = kept.bundle();
         let found = self.within(self.configurations.publish(&bundle)).await?;
@@ -269,9 +272,9 @@ impl KeptCertificates {
 /// Why certificates are written.
 #[derive(Clone, Copy, Debug)]
 enum Why {
-    /// Nothing went wrong.
+    /// It was time to.
     Planned(&'static str),
-    /// Something did.
+    /// Something went wrong.
     Repair(CertificateRepair),
 }
 

@@ -1,14 +1,15 @@
 //! The admission side: what the API server calls before a write is persisted.
 //!
-//! `server` and `tls` serve HTTPS, [`routes`] takes the calls, [`sources`] (validating) and [`workloads`] (mutating)
-//! answer them by the pure core, [`registration`] tells an API server about us where no chart does, and [`certificates`] keeps
-//! certificates where nobody else does.
+//! [`server`] and [`tls`] serve HTTPS. [`routes`] takes the calls. [`sources`] (validating) and [`workloads`] (mutating)
+//! answer them by the pure core. [`registration`] tells an API server about the webhook where no chart does, and
+//! [`certificates`] keeps certificates where no cert-manager does.
 
 pub mod certificates;
 pub mod registration;
 pub mod review;
 pub mod routes;
 pub mod server;
+pub mod settings;
 pub mod sources;
 pub mod tls;
 pub mod workloads;

@@ -1,7 +1,7 @@
-//! `AdmissionReview`: what the API server asks and what it is answered.
+//! `AdmissionReview`: what the API server asks, and what reroll answers.
 //!
-//! Objects are left undecoded until a handler knows what they are: a Secret's data is then read straight into what is
-//! digested. Answers carry the patch as base64, as `encoding/json` writes it.
+//! Objects stay undecoded until a handler knows what they are. A Secret's data is then read straight into what is digested.
+//! Answers carry the patch as base64, as Go's `encoding/json` writes it.
 
 use std::fmt;
 
@@ -20,13 +20,13 @@ const MAX_WARNINGS: usize = 4;
 /// The most characters that one warning has (Kubernetes cuts longer ones).
 const WARNING_LENGTH: usize = 120;
 
-/// The review cannot be answered at all; the API server follows the `failurePolicy`.
+/// The review cannot be answered at all. The API server follows the `failurePolicy`.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAReview {
-    /// Not JSON, or not of this shape.
+    /// The body is not JSON, or not of this shape.
     #[error("the body is no {API_VERSION} AdmissionReview")]
     Shape,
-    /// Without the uid the answer would not be recognised.
+    /// The review has no uid, by which the API server would recognise the answer.
     #[error("the AdmissionReview has no request.uid")]
     NoUid,
 }
@@ -46,10 +46,10 @@ struct Review<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request<'a> {
-    /// Echoed in the answer.
+    /// What the answer repeats.
     #[serde(default)]
     pub uid: String,
-    /// Of the object, as the webhook's rules name it.
+    /// The object's kind, as the webhook's rules name it.
     pub kind: GroupKind,
     /// Empty for the object itself.
     #[serde(default)]
@@ -63,7 +63,7 @@ pub struct Request<'a> {
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
     #[serde(default)]
     pub operation: Operation,
-    /// Who asks.
+    /// The user who asks.
     #[serde(default)]
     pub user_info: UserInfo,
     /// Absent on DELETE.
@@ -72,7 +72,7 @@ pub struct Request<'a> {
     /// Absent on CREATE.
     #[serde(borrow)]
     pub old_object: Option<&'a RawValue>,
-    /// Nothing is persisted.
+    /// Whether nothing is to be persisted.
     #[serde(default)]
     pub dry_run: Option<bool>,
     /// `CreateOptions`, `UpdateOptions`, `PatchOptions` or `DeleteOptions`.
@@ -91,7 +91,7 @@ pub struct GroupKind {
     pub kind: String,
 }
 
-/// Who asks.
+/// The user who asks.
 #[derive(Debug, Default, Deserialize)]
 pub struct UserInfo {
     /// `system:serviceaccount:NAMESPACE:NAME` for pods.
@@ -103,12 +103,12 @@ pub struct UserInfo {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Options {
-    /// Whose fields the write makes.
+    /// The manager of the fields that are written.
     #[serde(default)]
     pub field_manager: Option<String>,
 }
 
-/// What is done to the object.
+/// What the request does to the object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Operation {
@@ -125,7 +125,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// For metrics.
+    /// Returns the word for metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Create => "CREATE",
@@ -137,7 +137,7 @@ impl Operation {
 }
 
 impl<'a> Request<'a> {
-    /// Reads a body. `Err(Ok(uid))`: the rest of it cannot be read, or is of another version, but it can be answered.
+    /// Reads a body. `Err(Ok(uid))`: the rest of it cannot be read, or is of another version, but the review can be answered.
     pub fn parse(body: &'a [u8]) -> Result<Self, Result<String, NotAReview>> {
         let unread = match serde_json::from_slice(body) {
             Ok(Review {
@@ -159,20 +159,20 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The uid of a review, read from as much of its body as there is. API servers write it in the first hundred bytes, so
-/// that what is too large to be read, or breaks off, can still be answered.
+/// Reads the uid of a review from as much of its body as there is. API servers write it in the first hundred bytes. So a
+/// review that is too large to be read, or breaks off, can still be answered.
 pub fn uid_in(start: &[u8]) -> Option<String> {
     let mut found = None;
     let at = Path {
         rest: &["request", "uid"],
         found: &mut found,
     };
-    // An error is the end of the body, or of the search.
+    // The error is the end of the body, or of the search.
     let _ = at.deserialize(&mut serde_json::Deserializer::from_slice(start));
     found.filter(|uid| !uid.is_empty())
 }
 
-/// Goes down an object's fields and ends, with an error, as soon as the string at their end is found.
+/// Goes down an object's fields, and ends with an error as soon as it has the string at their end.
 struct Path<'a> {
     rest: &'a [&'static str],
     found: &'a mut Option<String>,
@@ -265,13 +265,13 @@ impl Answer {
         self
     }
 
-    /// Whether it changes the object.
+    /// Returns whether it changes the object.
     pub fn patches(&self) -> bool {
         self.response.patch.is_some()
     }
 }
 
-/// Kubernetes drops a warning with control characters and cuts a long one.
+/// Makes a warning one that Kubernetes shows: it drops one with control characters, and cuts a long one.
 fn fit(text: &str) -> String {
     let clean = text.chars().filter(|letter| !letter.is_control());
     let mut fitted: String = clean.clone().take(WARNING_LENGTH).collect();

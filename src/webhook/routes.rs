@@ -1,8 +1,8 @@
 //! The two paths that the API server calls.
 //!
-//! A handler reads a bounded body, answers from memory (and, for a workload whose template changes, from a few reads
-//! within a budget) and never fails the user's request: what it does not understand it allows. Only what is no
-//! review at all, and could not be answered as one, is refused, which the API server takes for a failed call.
+//! A handler reads a bounded body, and answers from memory. For a workload whose template changes, it also reads a few
+//! sources, within a budget. It never fails the user's request: it allows what it does not understand. It refuses only what
+//! is no review at all and could not be answered as one, which the API server takes for a failed call.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -18,7 +18,6 @@ use axum::{
     routing::post,
 };
 use futures::{StreamExt, stream::FuturesUnordered};
-use kube::Client;
 use tokio::time::Instant;
 
 use super::{
@@ -28,16 +27,22 @@ use super::{
     workloads::Write,
 };
 use crate::{
-    adoptable::{self, ONE_PAGE},
+    cluster::{
+        Cluster,
+        adoptable::{self, ONE_PAGE},
+        sources as reads,
+    },
     model::{SourceName, Version, adopted::Adoption, version::key_of},
-    ops::metrics::labels::{SourceRead, Webhook},
-    sources::read,
+    ops::metrics::{
+        Metrics,
+        labels::{SourceRead, Webhook},
+    },
     state::State,
 };
 
-/// Path of the validating webhook for Secrets and ConfigMaps.
+/// The path of the validating webhook for Secrets and ConfigMaps.
 pub const SOURCES_PATH: &str = "/admit/sources";
-/// Path of the mutating webhook for workloads.
+/// The path of the mutating webhook for workloads.
 pub const WORKLOADS_PATH: &str = "/admit/workloads";
 
 /// What the handlers need.
@@ -45,15 +50,17 @@ pub const WORKLOADS_PATH: &str = "/admit/workloads";
 pub struct Admission {
     /// The index, shared with the controller.
     pub state: Arc<State>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// For reads of sources.
-    pub client: Client,
+    pub cluster: Cluster,
     /// How long those reads may take together.
     pub get_budget: Duration,
-    /// Reads bodies, a bounded number of bytes at once.
+    /// Reads bodies, of a bounded number of bytes at once.
     pub bodies: BodyReader,
 }
 
-/// The webhook's routes.
+/// Returns the webhook's routes.
 pub fn router(admission: Admission) -> Router {
     Router::new()
         .route(SOURCES_PATH, post(admit_source))
@@ -77,7 +84,7 @@ async fn admit_workload(Extract(admission): Extract<Admission>, body: Body) -> R
         let write = Write::read(
             &request,
             &admission.state.index(),
-            &admission.state.own_user,
+            &admission.state.setup.own_user,
         );
         let Some(write) = write else {
             return Ok((Answer::allow(uid, Vec::new()), operation, "ignored"));
@@ -128,12 +135,10 @@ async fn handle(
             }
         },
     };
-    admission.state.metrics.admission_answered(
-        webhook,
-        operation.as_str(),
-        outcome,
-        began.elapsed(),
-    );
+    let took = began.elapsed();
+    admission
+        .metrics
+        .admission_answered(webhook, operation.as_str(), outcome, took);
     response
 }
 
@@ -142,8 +147,8 @@ fn allow_unread(uid: String) -> Response {
     Json(Answer::allow(uid, vec![warning])).into_response()
 }
 
-/// A body that was not read has no uid to answer with, unless it shows one at its start: the API server takes this for
-/// a failed call, which `failurePolicy: Ignore` allows.
+/// Answers a request whose body was not read. Its start may show the uid of the review; then it is allowed. Otherwise the
+/// API server takes the answer for a failed call, and `failurePolicy: Ignore` allows the request.
 fn refuse_body(error: &BodyError) -> (Response, Operation, &'static str) {
     tracing::debug!(%error, "a request's body was not read");
     if let BodyError::TooLarge { start, .. } = error
@@ -165,13 +170,13 @@ fn refuse_body(error: &BodyError) -> (Response, Operation, &'static str) {
 }
 
 impl Admission {
-    /// Looks for the pods that a new workload adopts, within the same budget; what does not come is left to the
-    /// controller.
+    /// Looks for the pods that a new workload adopts, within the same budget. Leaves to the controller what does not come in
+    /// time.
     async fn find_adopted(&self, write: &Write) -> Adoption {
         let Some(adopter) = write.adopter() else {
             return Adoption::None;
         };
-        let asked = adoptable::find(&self.client, adopter, ONE_PAGE);
+        let asked = adoptable::find(&self.cluster, adopter, ONE_PAGE);
         let why = match tokio::time::timeout(self.get_budget, asked).await {
             Ok(Ok(found)) if found.pods.is_empty() => return Adoption::None,
             Ok(Ok(found)) => return Adoption::Pods(found),
@@ -188,21 +193,17 @@ impl Admission {
         Adoption::Unknown
     }
 
-    /// Reads the sources that a write needs, side by side; those that do not come within the budget are left to memory.
+    /// Reads the sources that a write needs, side by side. Leaves to memory those that do not come within the budget.
     async fn read_sources(&self, write: &Write) -> Vec<(SourceName, Option<Version>)> {
-        let (digest_key, conventions) = {
-            let index = self.state.index();
-            (index.key().clone(), Arc::clone(index.conventions()))
-        };
         let deadline = Instant::now() + self.get_budget;
         let mut pending: FuturesUnordered<_> = write
             .to_read()
             .map(|source| {
                 let key = key_of(write.namespace(), source);
-                let (digest_key, conventions) = (&digest_key, &*conventions);
+                let setup = &self.state.setup;
                 async move {
-                    let version =
-                        read(&self.client, digest_key, conventions, &key, self.get_budget);
+                    let (digest_key, conventions) = (&setup.key, &setup.conventions);
+                    let version = reads::read(&self.cluster, digest_key, conventions, &key);
                     (version.await, key.source)
                 }
             })
@@ -213,21 +214,17 @@ impl Admission {
         {
             match result {
                 Ok(version) => {
-                    self.state.metrics.admission_source_read(SourceRead::Read);
+                    self.metrics.admission_source_read(SourceRead::Read);
                     reads.push((source, version));
                 }
                 Err(error) => {
-                    self.state
-                        .metrics
-                        .admission_source_read(SourceRead::Timeout);
+                    self.metrics.admission_source_read(SourceRead::Timeout);
                     tracing::debug!(%error, %source, namespace = write.namespace(), "read no source at admission");
                 }
             }
         }
         for _ in 0..pending.len() {
-            self.state
-                .metrics
-                .admission_source_read(SourceRead::Timeout);
+            self.metrics.admission_source_read(SourceRead::Timeout);
         }
         reads
     }

@@ -1,112 +1,65 @@
 //! The HTTPS server that API servers dial.
 //!
-//! Anybody who can reach the port can open connections, so whatever a connection may hold is bounded: how many there
+//! Every client that reaches the port can open connections. So whatever a connection may hold is bounded: how many there
 //! are, how long one may take for its handshake and for its first request, how long it may stay idle, and (in
 //! [`BodyReader`]) the memory of what it sends. When connections run out, idle ones make room.
 //!
 //! Two numbers come from the client. API servers keep idle connections for 90 s (Go's `http.Transport`, to which
-//! client-go defaults), and do not repeat a POST that met a closing connection: the call fails, and the object passes
-//! without us. So [`Limits::idle`] is longer than that, and hyper's own timeout for headers, which also runs between
-//! two requests, is off. The `activity` of a connection has the deadlines instead.
+//! client-go defaults). They do not repeat a POST that met a closing connection: the call fails, and the API server goes on
+//! without the webhook. So [`Limits::idle`] is longer than that. hyper's own timeout for headers also runs between two
+//! requests, so it is off; the `activity` of a connection has the deadlines instead.
 //!
 //! Invariant: no task outlives [`serve`].
 
 mod activity;
 mod body;
 mod connection;
+mod limits;
 mod requests;
-mod stats;
 
-use std::io;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{io, sync::Arc, time::Duration};
 
 use axum::Router;
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 pub use body::{BodyError, BodyLimits, BodyReader, HeldBody};
-pub use stats::{ConnectionCounts, ConnectionStats};
+pub use limits::Limits;
 
-use connection::Connections;
+use self::connection::Connections;
+use crate::ops::metrics::Metrics;
 
-/// How long to wait before accepting again when the system would not (it is out of file descriptors or memory).
+/// How long to wait before accepting again when the system would not: it is out of file descriptors or memory.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(500);
 
-/// What connections may take.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// How many may be open at once. More wait in the listener's backlog. Three API servers with 200 mutating requests
-    /// in flight each (their default) open 600.
-    pub connections: usize,
-    /// How long the TLS handshake may take.
-    pub handshake: Duration,
-    /// How long until the header of the first request is complete, and until a connection that was asked to close does.
-    pub header: Duration,
-    /// How long a connection may be without a request. Longer than the client's own limit (90 s), see above.
-    pub idle: Duration,
-    /// The most that each of the three above is when fewer than an eighth of `connections` is left, so that silent
-    /// connections cannot keep everybody out. Also how often a connection is looked at.
-    pub when_crowded: Duration,
-    /// How long a request may take in all. An API server waits 30 s at most.
-    pub request: Duration,
-    /// How often an HTTP/2 client is asked whether it is there, and how long it may take to answer.
-    pub ping: (Duration, Duration),
-    /// How long requests in flight may take after the shutdown.
-    pub drain: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 1024,
-            handshake: Duration::from_secs(5),
-            header: Duration::from_secs(5),
-            idle: Duration::from_mins(2),
-            when_crowded: Duration::from_secs(1),
-            request: Duration::from_secs(30),
-            ping: (Duration::from_secs(20), Duration::from_secs(10)),
-            drain: Duration::from_secs(15),
-        }
-    }
-}
-
-impl Limits {
-    fn in_a_crowd(&self, limit: Duration, crowded: bool) -> Duration {
-        if crowded {
-            limit.min(self.when_crowded)
-        } else {
-            limit
-        }
-    }
-}
-
-/// When a server is to end, in two steps: a client whose connection closes between two requests may have sent the second.
+/// When a server is to end, in two steps: when a connection closes between two requests, its client may have sent the
+/// second.
 #[derive(Clone, Debug, Default)]
 pub struct Ending {
     /// Other servers are there. From now on an answer over HTTP/1.1 says `Connection: close`, so that the client itself
-    /// takes its next request elsewhere; API servers speak it to webhooks behind a Service.
+    /// takes its next request elsewhere. API servers speak HTTP/1.1 to webhooks behind a Service.
     pub leaving: CancellationToken,
-    /// The end: no more connections, and those that are open are closed when nothing is in flight.
+    /// The end. The server takes no more connections, and closes each when nothing is in flight on it.
     pub shutdown: CancellationToken,
 }
 
-/// Serves `router` over TLS on `listener` until the end, then what is in flight for at most [`Limits::drain`]. Dropping
-/// the future ends everything at once.
+/// Serves `router` over TLS on `listener` until the end; then, for at most [`Limits::drain`], what is in flight. Dropping the
+/// future ends everything at once.
 ///
 /// # Errors
-/// When the listener can never accept again. Running out of file descriptors is waited out.
+/// When the listener can never accept again. When the system runs out of file descriptors, the server waits.
 pub async fn serve(
     listener: TcpListener,
     tls: Arc<ServerConfig>,
     router: Router,
     limits: Limits,
-    stats: Arc<ConnectionStats>,
+    metrics: Arc<Metrics>,
     ending: Ending,
 ) -> io::Result<()> {
     let slots = Arc::new(Semaphore::new(limits.connections));
@@ -118,7 +71,7 @@ pub async fn serve(
         tls: TlsAcceptor::from(tls),
         router,
         limits: limits.clone(),
-        stats: Arc::clone(&stats),
+        metrics: Arc::clone(&metrics),
         slots: Arc::clone(&slots),
         tasks: tasks.clone(),
         leaving: ending.leaving,
@@ -128,7 +81,7 @@ pub async fn serve(
 
     let accepting = async {
         loop {
-            let (stream, slot) = next_connection(&listener, &slots, &stats).await?;
+            let (stream, slot) = next_connection(&listener, &slots, &metrics).await?;
             let connection = Arc::clone(&connections).serve(stream, slot);
             tasks.spawn(abort.child_token().run_until_cancelled_owned(connection));
         }
@@ -157,11 +110,11 @@ pub async fn serve(
     accepted
 }
 
-/// A slot first, so that what finds no slot waits in the backlog and costs nothing here.
+/// Waits for a slot, then for a connection. A connection that finds no slot waits in the backlog and costs nothing here.
 async fn next_connection(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-    stats: &ConnectionStats,
+    metrics: &Metrics,
 ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots)
         .acquire_owned()
@@ -177,7 +130,7 @@ async fn next_connection(
             AcceptFailure::OfOneConnection => {}
             AcceptFailure::Permanent => return Err(error),
             AcceptFailure::OfTheSystem => {
-                stats.accept_failed();
+                metrics.accept_failed();
                 if !failing {
                     warn!(%error, "cannot accept connections; is the limit of open files too low?");
                 }
@@ -191,9 +144,9 @@ async fn next_connection(
 /// What a failed `accept` says about the next one.
 #[derive(Debug, PartialEq, Eq)]
 enum AcceptFailure {
-    /// That client is gone; the next one may be there already.
+    /// That client is gone. The next one may be there already.
     OfOneConnection,
-    /// Out of file descriptors or memory: to try again at once would spin.
+    /// The system is out of file descriptors or memory. To try again at once would spin.
     OfTheSystem,
     /// The socket does not listen.
     Permanent,

@@ -1,8 +1,8 @@
-//! The validating webhook for Secrets and ConfigMaps: sees every write before it is persisted, and always allows it.
+//! The validating webhook for Secrets and ConfigMaps: it sees every write before it is persisted, and always allows it.
 //!
-//! Validating, because a new object gets its uid only after the mutating phase. A DELETE is remembered, so that the
-//! CREATE that follows is known as a recreation in the request itself, before any watch shows it. All of that is
-//! provisional: the write may still be refused, and a dry run changes nothing at all.
+//! It is validating, because a new object gets its uid only after the mutating phase. It remembers a DELETE, so that it
+//! knows the CREATE that follows for a recreation in the request itself, before any watch shows it. All of that is
+//! provisional: the API server may still refuse the write, and a dry run changes nothing at all.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::{
     state::State,
 };
 
-/// Answers one review. The word says how, for the metric.
+/// Answers one review. The word says how, for metrics.
 pub fn answer(state: &State, request: &Request) -> (Answer, &'static str) {
     let uid = request.uid.clone();
     let ignored = |why| (Answer::allow(request.uid.clone(), Vec::new()), why);
@@ -56,7 +56,7 @@ pub fn answer(state: &State, request: &Request) -> (Answer, &'static str) {
         source: SourceName { kind, name },
     };
     if !state.index().is_used(&key) {
-        // There is nobody to tell of, and watches bring what is persisted: its data is not even read.
+        // No workload uses it, so there is nothing to warn of, and watches bring what is persisted. Its data is not even read.
         return ignored("allowed");
     }
     let Some(version) = decode(&key, raw, &digest_key, &conventions) else {
@@ -89,7 +89,7 @@ fn decode(
             conventions.read_source(&mut secret.metadata);
             Some(Version::of_secret(key, namespace, &secret))
         }
-        // The statuses of pods come by a watch: nobody waits at a prompt for what the driver writes.
+        // No user waits at a prompt for what the driver writes. A watch brings the statuses of pods.
         SourceKind::SecretProviderClass => None,
         SourceKind::ConfigMap => {
             let mut map = ConfigMap::from_object(raw).ok()?;
@@ -133,7 +133,7 @@ fn written(state: &State, key: &SourceKey, mut version: Version, dry_run: bool) 
     )];
     if recreated && version.immutable {
         warnings.push(format!(
-            "reroll: immutable {} recreated: nodes where old pods hold it may serve the old data",
+            "reroll: nodes with pods that use the old immutable {} may serve its old data to new pods",
             key.source.spoken()
         ));
     }
@@ -163,12 +163,18 @@ fn deleted(state: &State, key: &SourceKey, version: &Version, dry_run: bool) -> 
         return Vec::new();
     }
     let users = some(&preview.waits);
+    let who = if preview.waits.len() == 1 && !preview.incomplete {
+        "it restarts"
+    } else {
+        "they restart"
+    };
+    let kind = key.source.kind.as_str();
     vec![format!(
-        "reroll: {source} is used by {users}; they restart once it is back"
+        "reroll: {source} is used by {users}; {who} when the {kind} is back"
     )]
 }
 
-/// `Deployment web and 2 more`; `incomplete`: there are others, which nobody looked at.
+/// Names workloads: `Deployment web and 2 more`. `incomplete`: there are others, at which the preview did not look.
 fn some(workloads: &[WorkloadKey], incomplete: bool) -> String {
     let most = if incomplete { "at least " } else { "" };
     match workloads {

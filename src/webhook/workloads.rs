@@ -1,9 +1,8 @@
-//! The mutating webhook for workloads: keeps reroll's annotations as reroll wrote them, and records the versions that
-//! new pods start with, so that a workload which is created or changed anyway is not restarted a second time.
+//! The mutating webhook for workloads. It keeps reroll's annotations as reroll wrote them. It records the versions that new
+//! pods start with, so that a workload that is created or changed anyway is not restarted a second time.
 //!
-//! [`Write::read`] and [`Write::answer`] are pure; between them the caller reads the sources that
-//! [`Write::to_read`] names. Only a write that changes the template of an opted-in
-//! workload, or opts one in, reads any.
+//! [`Write::read`] and [`Write::answer`] are pure; between them the caller reads the sources that [`Write::to_read`] names.
+//! Only a write that changes the template of an opted-in workload, or opts one in, reads any.
 
 mod created;
 mod read;
@@ -24,21 +23,21 @@ use crate::model::{
     workload::{JobPhase, Workload},
 };
 
-/// Somebody's write of a workload.
+/// A user's write of a workload.
 pub struct Write {
     key: WorkloadKey,
     old: Option<Side>,
     new: Side,
     policy: Policy,
     complaints: Vec<Complaint>,
-    /// What counts of what the new template uses.
+    /// The sources of the new template that count.
     uses: References,
-    /// What counted of what the old one uses.
+    /// The sources of the old template that counted.
     old_uses: References,
-    /// What the opt-in selects newly, where it changed and the template did not.
+    /// The sources that the opt-in selects newly, where it changed and the template did not.
     widened: Option<BTreeSet<SourceName>>,
     template_changed: bool,
-    /// What its pods are known by, where it is new and may adopt some.
+    /// How to find the pods that it adopts, where it is new and may adopt some.
     adopter: Option<Adopter>,
 }
 
@@ -49,9 +48,9 @@ struct Side {
     opted_in: bool,
 }
 
-/// What is answered.
+/// How reroll changes a write, and what it says of it.
 #[derive(Debug, Default)]
-pub struct Admission {
+pub struct Mutation {
     /// Empty where nothing changes.
     pub patch: patch::Patch,
     /// For the person at the prompt.
@@ -59,31 +58,31 @@ pub struct Admission {
 }
 
 impl Write {
-    /// The sources whose versions of right now are needed.
+    /// Returns the sources whose versions of right now the answer needs.
     pub fn to_read(&self) -> impl Iterator<Item = &SourceName> {
         let recorded = (self.template_changed || self.opts_in()) && self.is_ours();
         let one = |source: &&SourceName| source.kind.is_readable();
         self.uses.keys().filter(one).filter(move |_| recorded)
     }
 
-    /// The workload's namespace.
+    /// Returns the workload's namespace.
     pub fn namespace(&self) -> &str {
         &self.key.namespace
     }
 
-    /// The patch and the warnings. `overlay`: sources as they were read just now; `adoption`: what was found of
-    /// [`Self::adopter`]; `now`: unix seconds.
+    /// Returns the patch and the warnings. `overlay` has the sources as they were read just now, `adoption` what
+    /// [`Self::adopter`] found, `now` is in unix seconds.
     pub fn answer(
         &self,
         index: &Index,
         overlay: &Overlay,
         adoption: &Adoption,
         now: i64,
-    ) -> Admission {
+    ) -> Mutation {
         let mut warnings: Vec<_> = self.complaints.iter().map(ToString::to_string).collect();
         if let (Some(owner), true) = (&self.new.workload.controller, self.policy.opted_in()) {
             warnings.push(format!(
-                "reroll: {} belongs to {owner}: it is not restarted",
+                "reroll: {} belongs to {owner}: reroll does not restart it",
                 self.key.spoken()
             ));
         }
@@ -95,10 +94,11 @@ impl Write {
             self.opted_out(&mut warnings)
         };
         let patch = patch::admit(self.key.kind, self.new.workload.shape, &self.new.own, &to);
-        Admission { patch, warnings }
+        Mutation { patch, warnings }
     }
 
-    /// What changed before an opt-in is adopted with it: a watch that has not shown it yet would restart for it.
+    /// Returns whether the write opts in. What changed before an opt-in is adopted with it; otherwise a watch that shows the
+    /// change later would restart for it.
     fn opts_in(&self) -> bool {
         self.old.as_ref().is_some_and(|old| !old.opted_in)
     }
@@ -108,7 +108,8 @@ impl Write {
             && matches!(self.policy.selection, Selection::Some(_))
     }
 
-    /// Not opted in (any more): reroll's metadata annotations go, the template's stays, for it would roll the pods.
+    /// Returns the annotations of a workload that is not opted in, or no more. reroll's annotations on the metadata go. That of
+    /// the template stays: removing it would roll the pods.
     fn opted_out(&self, warnings: &mut Vec<String>) -> OwnAnnotations {
         let base = match &self.old {
             Some(old) if old.opted_in && self.new.workload.phase == JobPhase::Suspended => &old.own,
@@ -152,7 +153,7 @@ impl Write {
         if !self.is_ours() {
             return base.clone();
         }
-        // An opt-in starts afresh, whatever an earlier one left behind.
+        // An opt-in begins anew, whatever an earlier one left behind.
         let known = if self.opts_in() {
             None
         } else {
@@ -166,7 +167,7 @@ impl Write {
             return self.stamped(base, subject.restarted_for, stamp, index, warnings);
         }
         if self.opts_in() && self.policy.on_adopt == OnAdopt::Restart {
-            // Whether it is restarted for that is looked up first, and then one write does both.
+            // The controller looks first whether to restart for it, and then one write does both.
             return OwnAnnotations {
                 observed: None,
                 ..base.clone()
@@ -178,7 +179,7 @@ impl Write {
             (Decision::Keep(next) | Decision::Record(next) | Decision::Wait { next, .. }, _) => {
                 self.with_observed(base, &examined_or_not(&subject, &next), index)
             }
-            // What is to be restarted for stays as it was observed; the controller restarts.
+            // `observed` stays as it was, for the controller to restart.
             (_, Known::Observed(observed) | Known::Previous(observed)) => {
                 self.with_observed(base, &examined_or_not(&subject, observed), index)
             }
@@ -210,7 +211,7 @@ impl Write {
                 }),
             },
             widened: self.widened.as_ref(),
-            // What the old object's status says: pods of the new template there are none yet.
+            // What the old object's status says. There are no pods of the new template yet.
             pods: index.pods_of(&self.key, &side.workload),
             sequence: old.map_or(0, |old| index.sequence_of(&self.key, old)),
             examined,
@@ -230,20 +231,20 @@ impl Write {
         };
         for source in &stamp.waiting {
             warnings.push(format!(
-                "reroll: {} needs {}, which is not there",
+                "reroll: {} needs {}, which is absent or lacks a key",
                 self.key.spoken(),
                 source.spoken()
             ));
         }
         let own = self.with_observed(base, &stamp.observed, index);
         if own.observed.as_deref() != Some(&stamp.observed.print(index.key())) {
-            // No room: an advance that cannot be recorded must not look like one.
+            // There is no room. An advance that cannot be recorded must not look like one.
             return own;
         }
         if mark.is_none_or(|mark| stamp.restarted_for == mark) {
             return own;
         }
-        // Pods of this template see what changed, and no others: it bears the mark, see `model::workload::RestartMarks`.
+        // Only pods of this template see what changed, so the template bears the mark, see `model::workload::RestartMarks`.
         OwnAnnotations {
             restarted_for: Some(stamp.restarted_for).filter(|mark| !mark.is_empty()),
             restarted_at: None,
@@ -251,7 +252,7 @@ impl Write {
         }
     }
 
-    /// With another `observed`, where that fits beside everybody else's annotations.
+    /// Returns `base` with another `observed`, where that fits beside the annotations of others.
     fn with_observed(
         &self,
         base: &OwnAnnotations,
@@ -271,7 +272,7 @@ impl Write {
     }
 }
 
-/// The same, saying so where nobody knows which pods the workload adopted.
+/// Returns the same, marked where it is not known which pods the workload adopted.
 fn examined_or_not(subject: &Subject, observed: &Observed) -> Observed {
     if subject.examined || observed.is_unexamined() {
         return observed.clone();

@@ -394,7 +394,7 @@ async fn no_secret_data_comes_out_anywhere() {
     reroll.signal("TERM");
     let log = eventually("it ends", async || {
         let log = reroll.log();
-        log.contains("took the webhook registration away")
+        log.contains("removed the webhook registration")
             .then_some(log)
     })
     .await;

@@ -75,7 +75,7 @@ async fn an_immutable_secret_rolls_once_with_a_warning() {
     assert!(
         created
             .err
-            .contains("Warning: reroll: immutable Secret db recreated"),
+            .contains("use the old immutable Secret db may serve its old data"),
         "{}",
         created.err
     );

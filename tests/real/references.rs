@@ -343,7 +343,7 @@ async fn a_workload_that_a_controller_owns_is_left_to_it_and_told() {
             .ok();
         assert!(
             said.err
-                .contains("belongs to ConfigMap boss: it is not restarted"),
+                .contains("belongs to ConfigMap boss: reroll does not restart it"),
             "{}",
             said.err
         );

@@ -58,7 +58,8 @@ async fn what_new_pods_wait_for_rolls_nothing_when_it_appears() {
                 .kubectl_with(&["create", "-f", "-"], &manifest)
                 .await
                 .ok();
-            let warning = format!("reroll: {kind} {name} needs {missing}, which is not there");
+            let warning =
+                format!("reroll: {kind} {name} needs {missing}, which is absent or lacks a key");
             assert!(said.err.contains(&warning), "{}", said.err);
         }
     }

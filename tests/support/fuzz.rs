@@ -22,7 +22,6 @@ use reroll::{
         policy::{Defaults, Selection},
         workload::{Asks, KINDS, Workload},
     },
-    ops::metrics::Metrics,
     state::State,
     webhook::{review::Request, sources, workloads::Write},
 };
@@ -65,12 +64,7 @@ static STATE: LazyLock<State> = LazyLock::new(|| {
     index.apply_workload(&web, Workload::read(&KINDS[0], &object));
     drop(index.judge(&web, &just_read(&[])));
     let clock = Arc::new(|| jiff::Timestamp::from_second(NOW).unwrap());
-    State::new(
-        index,
-        clock,
-        Arc::new(Metrics::new()),
-        "system:reroll".to_owned(),
-    )
+    State::new(index, clock, "system:reroll".to_owned())
 });
 
 fn key() -> DigestKey {
@@ -98,7 +92,7 @@ pub fn review(data: &[u8]) {
 /// The object as the patch makes it; `None` where it is left alone.
 fn mutate(request: &Request) -> Option<Value> {
     let index = STATE.index();
-    let write = Write::read(request, &index, &STATE.own_user)?;
+    let write = Write::read(request, &index, &STATE.setup.own_user)?;
     let admitted = write.answer(&index, &just_read(&[]), &Adoption::None, NOW);
     let mut object: Value = serde_json::from_str(request.object?.get()).ok()?;
     if let Err(error) = json_patch::patch(&mut object, &admitted.patch) {

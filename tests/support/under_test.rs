@@ -25,15 +25,15 @@ use clap::Parser as _;
 use jiff::SignedDuration;
 use reroll::{
     config::{Cli, Command, Settings},
-    controller::restart::Moment,
     ops::logging,
+    restart::moment::Moment,
     run::{Surroundings, run},
     state::{Clock, system_clock},
 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match start().await {
+    match Box::pin(start()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("under test: {error:#}");
@@ -44,8 +44,8 @@ async fn main() -> ExitCode {
 
 async fn start() -> anyhow::Result<()> {
     let Command::Run(args) = Cli::parse().command;
-    let settings = Settings::new(*args)?;
-    logging::init(&settings.ops)?;
+    let settings = Settings::try_from(*args)?;
+    logging::init(&settings.ops.log)?;
     let mut surroundings = Surroundings::default();
     if let Ok(path) = env::var("UNDER_TEST_CLOCK") {
         surroundings.clock = clock(path);

@@ -65,9 +65,12 @@ struct Row {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     curves: Vec<Curve>,
     median: Option<f64>,
+    p5: Option<f64>,
+    p95: Option<f64>,
     p99: Option<f64>,
-    times_floor: Option<f64>,
-    p99_times_floor: Option<f64>,
+    /// Of the medians, to whom it is held against.
+    ratio: Option<f64>,
+    p99_ratio: Option<f64>,
 }
 
 impl Report {
@@ -115,9 +118,11 @@ impl Report {
                 rows.extend(all.iter().map(|(who, values)| Row {
                     values: values.clone(),
                     median: Some(percentile(values, 0.5)),
+                    p5: Some(percentile(values, 0.05)),
+                    p95: Some(percentile(values, 0.95)),
                     p99: Some(percentile(values, 0.99)),
-                    times_floor: measured.ratio(what, who, 0.5),
-                    p99_times_floor: measured.ratio(what, who, 0.99),
+                    ratio: measured.ratio(what, who, 0.5),
+                    p99_ratio: measured.ratio(what, who, 0.99),
                     ..row(what, who)
                 }));
             }

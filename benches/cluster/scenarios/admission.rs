@@ -83,7 +83,7 @@ pub(super) async fn run(contender: &Contender) -> Samples {
             running.stop().await;
             with
         }
-        Contender::Reroll | Contender::Peer(_) => {
+        Contender::Reroll(_) | Contender::Peer(_) => {
             // What is written is to be seen, not to be restarted for.
             let quiet = |builder: RerollBuilder| {
                 let builder = builder.flag("--settle", "10m");

@@ -19,7 +19,7 @@ pub(super) async fn run(contender: &Contender) -> Samples {
 /// With default settings; the quiet period, which is what it says, is taken off.
 pub(super) async fn run_by_default(contender: &Contender) -> Samples {
     let quiet = match contender {
-        Contender::Reroll => SETTLE,
+        Contender::Reroll(_) => SETTLE,
         Contender::Floor | Contender::Plainest | Contender::Peer(_) => Duration::ZERO,
     };
     let defaults = |builder: RerollBuilder| {

@@ -53,7 +53,7 @@ static BEDS: Mutex<BTreeMap<(Size, String), Arc<Bed>>> = Mutex::const_new(BTreeM
 pub(super) async fn run(contender: &Contender, size: Size, repeat: usize) -> Samples {
     let mut samples = Samples::default();
     let bed = bed(contender, size).await;
-    if matches!(contender, Contender::Reroll) && repeat == 0 {
+    if matches!(contender, Contender::Reroll(_)) && repeat == 0 {
         adopt(contender, &bed).await;
     }
     for (what, value) in start(contender, &bed).await {

@@ -1,47 +1,53 @@
 //! What holds where a workload says nothing, and what annotations are called. The names that Reloader has for a flag
 //! work as well.
 
-use clap::{
-    ArgAction, Args, ValueEnum,
-    builder::{BoolishValueParser, PossibleValue},
-};
-
+use clap::{ArgAction, Args, builder::BoolishValueParser};
 use kube::core::Selector;
 
 use crate::{
     config::{
+        choice::one_of,
         selector::parse_selector,
         values::{parse_annotation, parse_namespace},
     },
-    model::SourceKind,
+    model::{
+        SourceKind,
+        policy::{OnDelete, OnRecreate},
+    },
 };
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What is rolled")]
 pub(in crate::config) struct ConventionArgs {
-    /// Workloads that say nothing, nor does their namespace, are opted in for all that they refer to
+    /// Opt in every workload that says nothing, and whose namespace says nothing, for all that it refers to
     #[arg(long, alias = "auto-reload-all", env = "REROLL_AUTO_ALL", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(in crate::config) auto_all: bool,
 
-    /// What a Secret or ConfigMap does that was recreated with the same data, unless a workload says otherwise
+    /// Whether recreating a Secret or ConfigMap with identical data restarts its workloads
+    ///
+    /// The annotation reroll.dev/on-recreate of a workload wins.
     #[arg(
         long,
         value_name = "CHOICE",
         env = "REROLL_ON_RECREATE",
-        default_value = "restart"
+        default_value = "restart",
+        value_parser = one_of(&RECREATED, recreated)
     )]
-    pub(in crate::config) on_recreate: RecreateChoice,
+    pub(in crate::config) on_recreate: OnRecreate,
 
-    /// What a Secret or ConfigMap does that was deleted, unless a workload says otherwise
+    /// Whether deleting a Secret or ConfigMap restarts its workloads
+    ///
+    /// The annotation reroll.dev/on-delete of a workload wins.
     #[arg(
         long,
         value_name = "CHOICE",
         env = "REROLL_ON_DELETE",
-        default_value = "wait"
+        default_value = "wait",
+        value_parser = one_of(&DELETED, deleted)
     )]
-    pub(in crate::config) on_delete: DeleteChoice,
+    pub(in crate::config) on_delete: OnDelete,
 
-    /// Namespaces that are left alone, separated by commas: nothing of them is even read
+    /// Namespaces to leave alone, separated by commas; reroll reads nothing in them
     #[arg(
         long,
         alias = "namespaces-to-ignore",
@@ -52,11 +58,11 @@ pub(in crate::config) struct ConventionArgs {
     )]
     pub(in crate::config) ignore_namespaces: Vec<String>,
 
-    /// A label selector of namespaces [default: all]: what is in others is forgotten as soon as it is seen
+    /// A label selector of the namespaces to work in [default: all]; reroll forgets at once what it sees in others
     #[arg(long, value_name = "SELECTOR", env = "REROLL_NAMESPACE_SELECTOR", value_parser = parse_selector)]
     pub(in crate::config) namespace_selector: Option<Selector>,
 
-    /// A label selector of Secrets and ConfigMaps [default: all]: others count for nobody, and are not even read
+    /// A label selector of the Secrets and ConfigMaps that count [default: all]; reroll does not read others
     #[arg(
         long,
         alias = "resource-label-selector",
@@ -66,78 +72,127 @@ pub(in crate::config) struct ConventionArgs {
     )]
     pub(in crate::config) source_selector: Option<Selector>,
 
-    /// Kinds of sources that count for nobody: they are not even read
+    /// Kinds of sources that do not count; reroll does not read them
     #[arg(
         long,
         alias = "resources-to-ignore",
         value_name = "KIND",
         env = "REROLL_IGNORE_RESOURCES",
         value_delimiter = ',',
-        ignore_case = true
+        ignore_case = true,
+        value_parser = one_of(&SOURCES, SourceKind::plural)
     )]
     pub(in crate::config) ignore_resources: Vec<SourceKind>,
 
-    /// The annotation to use for reloader.stakater.com/auto
+    /// The annotation to use instead of reloader.stakater.com/auto
     #[arg(long, value_name = "KEY", env = "REROLL_AUTO_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) auto_annotation: Option<String>,
 
-    /// The annotation to use for configmap.reloader.stakater.com/auto
+    /// The annotation to use instead of configmap.reloader.stakater.com/auto
     #[arg(long, value_name = "KEY", env = "REROLL_CONFIGMAP_AUTO_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) configmap_auto_annotation: Option<String>,
 
-    /// The annotation to use for secret.reloader.stakater.com/auto
+    /// The annotation to use instead of secret.reloader.stakater.com/auto
     #[arg(long, value_name = "KEY", env = "REROLL_SECRET_AUTO_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) secret_auto_annotation: Option<String>,
 
-    /// The annotation to use for configmap.reloader.stakater.com/reload
+    /// The annotation to use instead of configmap.reloader.stakater.com/reload
     #[arg(long, value_name = "KEY", env = "REROLL_CONFIGMAP_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) configmap_annotation: Option<String>,
 
-    /// The annotation to use for secret.reloader.stakater.com/reload
+    /// The annotation to use instead of secret.reloader.stakater.com/reload
     #[arg(long, value_name = "KEY", env = "REROLL_SECRET_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) secret_annotation: Option<String>,
 
-    /// The annotation to use for reloader.stakater.com/search
+    /// The annotation to use instead of reloader.stakater.com/search
     #[arg(long, value_name = "KEY", env = "REROLL_AUTO_SEARCH_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) auto_search_annotation: Option<String>,
 
-    /// The annotation to use for reloader.stakater.com/match
+    /// The annotation to use instead of reloader.stakater.com/match
     #[arg(long, value_name = "KEY", env = "REROLL_SEARCH_MATCH_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) search_match_annotation: Option<String>,
 
-    /// The annotation to use for reloader.stakater.com/ignore
+    /// The annotation to use instead of reloader.stakater.com/ignore
     #[arg(long, value_name = "KEY", env = "REROLL_IGNORE_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) ignore_annotation: Option<String>,
 
-    /// The annotation to use for deployment.reloader.stakater.com/pause-period
+    /// The annotation to use instead of deployment.reloader.stakater.com/pause-period
     #[arg(long, value_name = "KEY", env = "REROLL_PAUSE_DEPLOYMENT_ANNOTATION", value_parser = parse_annotation)]
     pub(in crate::config) pause_deployment_annotation: Option<String>,
 }
 
 /// `--on-recreate`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(in crate::config) enum RecreateChoice {
-    /// It is a change: workloads are restarted.
-    Restart,
-    /// Only other data is a change.
-    Content,
-}
+const RECREATED: [(OnRecreate, &str); 2] = [
+    (OnRecreate::Restart, "It does: another uid is a change"),
+    (
+        OnRecreate::Content,
+        "It does not: only other data is a change",
+    ),
+];
 
 /// `--on-delete`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(in crate::config) enum DeleteChoice {
-    /// Nothing happens until it is back.
-    Wait,
-    /// Workloads are restarted once, without it.
-    Restart,
+const DELETED: [(OnDelete, &str); 2] = [
+    (
+        OnDelete::Wait,
+        "It does not: nothing happens until the source is back",
+    ),
+    (
+        OnDelete::Restart,
+        "It does, once: the new pods start without the source",
+    ),
+];
+
+/// `--ignore-resources`
+const SOURCES: [(SourceKind, &str); SourceKind::ALL.len()] = {
+    let mut rows = [(SourceKind::Secret, ""); SourceKind::ALL.len()];
+    let mut row = 0;
+    while row < rows.len() {
+        let kind = SourceKind::ALL[row];
+        rows[row] = (kind, kind.help());
+        row += 1;
+    }
+    rows
+};
+
+/// Returns the word that the annotation has, too.
+fn recreated(choice: OnRecreate) -> &'static str {
+    match choice {
+        OnRecreate::Restart => "restart",
+        OnRecreate::Content => "content",
+    }
 }
 
-impl ValueEnum for SourceKind {
-    fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
+/// Returns the word that the annotation has, too.
+fn deleted(choice: OnDelete) -> &'static str {
+    match choice {
+        OnDelete::Wait => "wait",
+        OnDelete::Restart => "restart",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        annotation::{ON_DELETE, ON_RECREATE},
+        policy::{Defaults, Policy},
+    };
+
+    fn policy(annotation: &str, word: &str) -> Policy {
+        let asks = [(annotation.to_owned(), word.to_owned())];
+        let asks = asks.into_iter().collect();
+        let (policy, complaints) = Policy::read(&asks, Defaults::default());
+        assert!(complaints.is_empty(), "{complaints:?}");
+        policy
     }
 
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.plural()).help(self.help()))
+    #[test]
+    fn flags_and_annotations_have_the_same_words() {
+        for (choice, _) in RECREATED {
+            assert_eq!(policy(ON_RECREATE, recreated(choice)).on_recreate, choice);
+        }
+        for (choice, _) in DELETED {
+            assert_eq!(policy(ON_DELETE, deleted(choice)).on_delete, choice);
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Webhook")]
 pub(in crate::config) struct WebhookArgs {
-    /// The address to serve admission reviews on
+    /// The address for admission reviews
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -24,29 +24,29 @@ pub(in crate::config) struct WebhookArgs {
     )]
     pub(in crate::config) webhook_listen: SocketAddr,
 
-    /// The certificate chain to serve with, as PEM; read again when it changes
+    /// The certificate chain to serve, as PEM; reroll reads it again when it changes
     #[arg(long, value_name = "FILE", env = "REROLL_TLS_CERT")]
     pub(in crate::config) tls_cert: Option<PathBuf>,
 
-    /// The certificate's private key, as PEM; read again when it changes
+    /// The certificate's private key, as PEM; reroll reads it again when it changes
     #[arg(long, value_name = "FILE", env = "REROLL_TLS_KEY")]
     pub(in crate::config) tls_key: Option<PathBuf>,
 
-    /// Keep certificates in this Secret of --own-namespace, made and renewed by reroll itself
+    /// Keep certificates in this Secret of --own-namespace; reroll makes and renews them
     ///
     /// The leader makes them, and writes the authority into the webhook configurations that --webhook-configurations names.
     #[arg(long, value_name = "NAME", env = "REROLL_CERTIFICATES_SECRET", value_parser = parse_object_name)]
     pub(in crate::config) certificates_secret: Option<String>,
 
-    /// The DNS names that API servers call the webhook by, separated by commas; for --certificates-secret
+    /// The DNS names by which API servers call the webhook, separated by commas; for --certificates-secret
     #[arg(long, value_name = "NAMES", env = "REROLL_WEBHOOK_HOSTS", value_delimiter = ',', value_parser = parse_object_name)]
     pub(in crate::config) webhook_hosts: Vec<String>,
 
-    /// The name of the webhook configurations whose caBundle is kept up to date; for --certificates-secret
+    /// The name of the webhook configurations whose caBundle reroll keeps up to date; for --certificates-secret
     #[arg(long, value_name = "NAME", env = "REROLL_WEBHOOK_CONFIGURATIONS", value_parser = parse_object_name)]
     pub(in crate::config) webhook_configurations: Option<String>,
 
-    /// How long an authority of --certificates-secret is valid; another is made when a third of that is left
+    /// How long an authority of --certificates-secret is valid; reroll makes the next when a third of that is left
     #[arg(
         long,
         value_name = "DURATION",
@@ -56,7 +56,7 @@ pub(in crate::config) struct WebhookArgs {
     )]
     pub(in crate::config) authority_lifetime: Duration,
 
-    /// How long a serving certificate of --certificates-secret is valid; another is made when a third of that is left
+    /// How long a serving certificate of --certificates-secret is valid; reroll makes the next when a third of that is left
     #[arg(
         long,
         value_name = "DURATION",
@@ -66,9 +66,9 @@ pub(in crate::config) struct WebhookArgs {
     )]
     pub(in crate::config) certificate_lifetime: Duration,
 
-    /// Take calls only from clients with a certificate of these authorities, as PEM
+    /// Accept only clients with a certificate of these authorities, as PEM
     ///
-    /// API servers have one for webhooks only where their admission configuration says so.
+    /// API servers present a certificate to webhooks only if their admission configuration says so.
     #[arg(long, value_name = "FILE", env = "REROLL_CLIENT_CA")]
     pub(in crate::config) client_ca: Option<PathBuf>,
 
@@ -81,7 +81,7 @@ pub(in crate::config) struct WebhookArgs {
     )]
     pub(in crate::config) tls_min_version: TlsVersion,
 
-    /// How often to look whether the certificate has changed
+    /// How often to check whether the certificate has changed
     #[arg(
         long,
         value_name = "DURATION",
@@ -91,18 +91,18 @@ pub(in crate::config) struct WebhookArgs {
     )]
     pub(in crate::config) tls_poll_interval: Duration,
 
-    /// Run the restart controller alone
+    /// Run only the restart controller
     #[arg(long, env = "REROLL_NO_WEBHOOK", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(in crate::config) no_webhook: bool,
 
-    /// Register the webhook at the API server from here, under this URL, until reroll exits
+    /// Register the webhook at the API server under this URL, until reroll exits
     ///
-    /// For development and for a reroll outside the cluster: the API server must be able to reach the URL. Port 0
-    /// stands for the port that is listened on. Without --tls-cert a certificate is made on the spot.
+    /// For development, and for a reroll outside the cluster. The API server must be able to reach the URL. Port 0
+    /// stands for the port that reroll listens on. Without --tls-cert, reroll makes a certificate.
     #[arg(long, value_name = "URL", env = "REROLL_WEBHOOK_URL", value_parser = parse_webhook_url)]
     pub(in crate::config) webhook_url: Option<Uri>,
 
-    /// The name of the webhook configurations that --webhook-url makes
+    /// The name of the webhook configurations that --webhook-url creates
     #[arg(
         long,
         value_name = "NAME",
@@ -121,11 +121,11 @@ pub(in crate::config) struct WebhookArgs {
     )]
     pub(in crate::config) allow_remote_api_server: bool,
 
-    /// The largest admission review to read
+    /// The largest admission review to accept
     #[arg(long, value_name = "SIZE", env = "REROLL_MAX_BODY", default_value = "17MiB", value_parser = parse_size)]
     pub(in crate::config) max_body: usize,
 
-    /// The time the workload webhook may spend reading referenced sources; then it answers from memory
+    /// How long the workload webhook may read referenced sources before it answers from memory
     #[arg(long, value_name = "DURATION", env = "REROLL_GET_BUDGET", default_value = "250ms", value_parser = parse_duration)]
     pub(in crate::config) get_budget: Duration,
 }

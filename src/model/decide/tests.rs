@@ -10,6 +10,7 @@ use crate::model::{
 
 mod causes;
 mod csi;
+mod document;
 mod fold;
 mod formers;
 mod rollouts;
@@ -17,6 +18,7 @@ mod runs;
 mod stable;
 mod table;
 mod together;
+mod whole;
 
 fn s() -> SourceName {
     SourceName::secret("s")

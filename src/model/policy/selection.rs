@@ -68,7 +68,7 @@ impl Selection {
             complaints.push(complaint(
                 RESTART_ON,
                 "…",
-                "a list of at most 1024 entries: the rest is not read",
+                "among the first 1024 entries, which are all that reroll reads",
             ));
         }
         if read == 0 {

@@ -231,10 +231,10 @@ fn cron_jobs_and_jobs_opt_in_by_what_a_change_does() {
     };
     let wrong = |value: &str, expected: &str| format!("{ON_CHANGE}: \"{value}\" is not {expected}");
     let (run, again) = (
-        "run-now, the only one for CronJobs",
-        "recreate, the only one for Jobs",
+        "run-now, the only value for CronJobs",
+        "recreate, the only value for Jobs",
     );
-    let other = "for this kind: CronJobs know run-now, Jobs recreate";
+    let other = "known for this kind (CronJobs: run-now; Jobs: recreate)";
     let asks = |value| vec![(ON_CHANGE, value)];
     let rows = [
         (&CRON_JOB, vec![], "off", String::new()),

@@ -8,18 +8,19 @@ use axum::http::{
 };
 use jiff::fmt::rfc2822;
 
-use super::sender::Outcome;
+use super::delivery::Delivery;
 
-pub(super) fn outcome(status: StatusCode, headers: &HeaderMap) -> Outcome {
+/// Returns whether the webhook took the message, and whether another try may help.
+pub(super) fn delivery(status: StatusCode, headers: &HeaderMap) -> Delivery {
     match status.as_u16() {
-        200..=299 => Outcome::Taken,
-        300..=399 => Outcome::Refused(format!("answered {status}; redirects are not followed")),
-        429 | 500..=599 => Outcome::Failed(format!("answered {status}"), asked_to_wait(headers)),
-        _ => Outcome::Refused(format!("answered {status}")),
+        200..=299 => Delivery::Taken,
+        300..=399 => Delivery::Refused(format!("answered {status}; redirects are not followed")),
+        429 | 500..=599 => Delivery::Failed(format!("answered {status}"), asked_to_wait(headers)),
+        _ => Delivery::Refused(format!("answered {status}")),
     }
 }
 
-/// `Retry-After` (RFC 9110, 10.2.3): seconds, or a time, which is compared with the server's own clock.
+/// Reads `Retry-After` (RFC 9110, 10.2.3): seconds, or a time, which is compared with the server's own clock.
 fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
     let text = |value: &HeaderValue| value.to_str().ok().map(|text| text.trim().to_owned());
     let after = headers.get(RETRY_AFTER).and_then(text)?;
@@ -39,32 +40,32 @@ fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn answered(status: u16, headers: &[(&'static str, &'static str)]) -> Outcome {
+    fn answered(status: u16, headers: &[(&'static str, &'static str)]) -> Delivery {
         let pair = |(name, value): &(&'static str, &'static str)| {
             let name = axum::http::HeaderName::from_static(name);
             (name, HeaderValue::from_static(value))
         };
         let headers = headers.iter().map(pair).collect();
-        outcome(StatusCode::from_u16(status).unwrap(), &headers)
+        delivery(StatusCode::from_u16(status).unwrap(), &headers)
     }
 
     #[test]
     fn what_may_pass_is_tried_again_and_nothing_else() {
         for status in [200, 202, 204] {
-            assert_eq!(answered(status, &[]), Outcome::Taken);
+            assert_eq!(answered(status, &[]), Delivery::Taken);
         }
         for status in [429, 500, 502, 503, 599] {
-            assert!(matches!(answered(status, &[]), Outcome::Failed(_, None)));
+            assert!(matches!(answered(status, &[]), Delivery::Failed(_, None)));
         }
         for status in [301, 302, 307, 308, 400, 401, 403, 404, 407, 410, 413] {
-            assert!(matches!(answered(status, &[]), Outcome::Refused(_)));
+            assert!(matches!(answered(status, &[]), Delivery::Refused(_)));
         }
     }
 
     #[test]
     fn retry_after_is_seconds_or_a_time() {
         let asked = |headers: &[_]| match answered(429, headers) {
-            Outcome::Failed(_, asked) => asked.map(|asked| asked.as_secs()),
+            Delivery::Failed(_, asked) => asked.map(|asked| asked.as_secs()),
             other => panic!("{other:?}"),
         };
         let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");

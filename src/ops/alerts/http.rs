@@ -1,8 +1,8 @@
 //! One POST to a webhook: through a proxy where there is one, over TLS by the product's own cryptography.
 //!
-//! Each try has a connection of its own. Alerts are rare, and a connection that was kept would have gone stale; and so a
-//! URL, or an authority, that was renewed in its file counts at once. Redirects are not followed: a message is not
-//! carried to where nobody sent it.
+//! Each try has a connection of its own. Alerts are rare, and a connection that was kept would have gone stale. So a URL or
+//! an authority that was renewed in its file counts at once. Redirects are not followed: the user chose where messages go,
+//! and a server must not choose another place.
 
 use std::{error::Error, fmt::Write as _, io, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
@@ -28,17 +28,17 @@ use rustls::{
 use tower::{Service, ServiceExt as _};
 
 use super::{
-    answer::outcome,
+    answer::delivery,
+    delivery::{Delivery, Webhook},
     payload::Content,
-    sender::{Outcome, Webhook},
+    settings::{AlertSettings, AlertTarget, AlertUrl, AlertUrlError},
 };
-use crate::config::{AlertSettings, AlertTarget, AlertUrl, AlertUrlError};
 
 /// A file that settings of alerts name cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AlertError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{flag}: cannot read {}: {source}", path.display())]
     Read {
         /// Which setting names it.
@@ -48,7 +48,7 @@ pub enum AlertError {
         /// What the system said.
         source: io::Error,
     },
-    /// No URL is in it.
+    /// The file holds no URL.
     #[error("--alert-url-file: {}: {source}", path.display())]
     Url {
         /// The file.
@@ -56,13 +56,13 @@ pub enum AlertError {
         /// What is expected.
         source: AlertUrlError,
     },
-    /// No certificate is in it.
+    /// The file holds no certificate.
     #[error("--alert-ca-file: {} holds no certificate that can be read (PEM)", path.display())]
     Authority {
         /// The file.
         path: PathBuf,
     },
-    /// The cryptography does not do what it should.
+    /// The cryptography refuses its own defaults.
     #[error("cannot prepare TLS: {0}")]
     Tls(#[from] rustls::Error),
 }
@@ -78,7 +78,7 @@ pub(super) struct Http {
 }
 
 impl Http {
-    /// Reads every file once, so that what is wrong with it shows at the start.
+    /// Reads every file once, so that an unusable one shows at the start.
     pub(super) fn new(settings: &AlertSettings) -> Result<Self, AlertError> {
         let mut system = RootCertStore::empty();
         let found = rustls_native_certs::load_native_certs();
@@ -162,11 +162,11 @@ impl Http {
 }
 
 impl Webhook for Http {
-    async fn post(&self, content: &Content) -> Outcome {
+    async fn post(&self, content: &Content) -> Delivery {
         match tokio::time::timeout(self.timeout, self.try_once(content)).await {
-            Err(_) => Outcome::Failed(format!("no answer within {:?}", self.timeout), None),
-            Ok(Err(why)) => Outcome::Failed(why, None),
-            Ok(Ok(response)) => outcome(response.status(), response.headers()),
+            Err(_) => Delivery::Failed(format!("no answer within {:?}", self.timeout), None),
+            Ok(Err(why)) => Delivery::Failed(why, None),
+            Ok(Ok(response)) => delivery(response.status(), response.headers()),
         }
     }
 
@@ -177,7 +177,7 @@ impl Webhook for Http {
 }
 
 fn read(flag: &'static str, path: &PathBuf) -> Result<String, AlertError> {
-    // Small files that are mounted: nothing worth a thread.
+    // Mounted files are small, so that reading them is not worth a thread.
     std::fs::read_to_string(path).map_err(|source| AlertError::Read {
         flag,
         path: path.clone(),
@@ -209,7 +209,7 @@ fn request(to: &Uri, absolute: bool, content: &Content) -> Result<Request<String
         .map_err(|_| "the URL cannot be asked for".to_owned())
 }
 
-/// Connects, sends and waits for the head of the answer; its body is of no use.
+/// Connects, sends and waits for the head of the answer. Its body is of no use.
 async fn exchange<C>(
     connector: C,
     to: Uri,
@@ -226,13 +226,13 @@ where
     let answer = tokio::select! {
         biased;
         answer = &mut answer => answer,
-        // It has handed over the answer, or the error, before it ended.
+        // The connection has handed over the answer, or the error, before it ended.
         _ = connection => answer.await,
     };
     answer.map_err(|error| chain(&error))
 }
 
-/// An error and what is behind it.
+/// Returns an error and the errors behind it as one line.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

@@ -1,11 +1,10 @@
 //! Several alerts as one message that people read.
 
-use super::{Alert, AlertCause};
-use crate::config::AlertKind;
+use super::{alert::Alert, settings::AlertKind};
 
-/// Workloads that a message for people names.
+/// How many workloads a message for people names.
 pub(super) const NAMED: usize = 20;
-/// The most bytes of them, well below what any chat takes (Slack cuts text at 4,000 characters, Google Chat at 4,096).
+/// The most bytes of them: well below what any chat takes (Slack cuts text at 4,000 characters, Google Chat at 4,096).
 const MOST_TEXT: usize = 3000;
 /// The most bytes of one line.
 const MOST_LINE: usize = 600;
@@ -13,13 +12,13 @@ const MOST_LINE: usize = 600;
 /// What was gathered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Message {
-    /// Oldest first; a workload that keeps failing is there once.
+    /// Oldest first. A workload that keeps failing is there once.
     pub(super) alerts: Vec<Alert>,
-    /// Earlier alerts that nobody got.
+    /// How many earlier alerts were lost.
     pub(super) lost: u64,
 }
 
-/// Lines about alerts of one kind, no more than a chat shows.
+/// Lines about alerts of one kind: no more than a chat shows.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Section {
     pub(super) kind: AlertKind,
@@ -40,7 +39,7 @@ impl Message {
         Self { alerts: kept, lost }
     }
 
-    /// One sentence about all of it.
+    /// Returns one sentence about all of it.
     pub(super) fn title(&self) -> String {
         let count = |kind| self.of(kind).count();
         let restarted = match count(AlertKind::Restarted) {
@@ -57,7 +56,7 @@ impl Message {
         format!("reroll {}", both.join(", and "))
     }
 
-    /// What happened, bounded: what keeps failing first.
+    /// Returns what happened, bounded. What keeps failing comes first.
     pub(super) fn sections(&self) -> Vec<Section> {
         let (mut named, mut length) = (0, 0);
         let mut sections = Vec::new();
@@ -84,7 +83,7 @@ impl Message {
         sections
     }
 
-    /// What is to be said about what was lost.
+    /// Returns the sentence about what was lost, if anything was.
     pub(super) fn lost_line(&self) -> Option<String> {
         match self.lost {
             0 => None,
@@ -98,33 +97,7 @@ impl Message {
     }
 }
 
-impl Alert {
-    fn line(&self) -> String {
-        let key = &self.workload;
-        let mut causes: Vec<_> = self.causes.iter().map(AlertCause::as_str).collect();
-        let more = format!("and {} more", self.more_causes);
-        if self.more_causes > 0 {
-            causes.push(&more);
-        }
-        let causes = causes.join("; ");
-        let subject = format!("{} {}/{}", key.kind.kind, key.namespace, key.name);
-        match self.error {
-            None => format!("{subject}: {causes}"),
-            Some(error) => format!(
-                "{subject}: failed {} times, trying again: {error} ({causes})",
-                self.attempts
-            ),
-        }
-    }
-}
-
-impl AlertCause {
-    fn as_str(&self) -> &str {
-        &self.text
-    }
-}
-
-/// At most so many bytes.
+/// Cuts a line to at most `most` bytes.
 fn cut(line: &str, most: usize) -> String {
     const CUT: &str = "…";
     if line.len() <= most {

@@ -2,12 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{Alert, AlertCause, message::Message};
-use crate::config::{AlertKind, AlertSinkKind};
+use super::{
+    alert::{Alert, AlertCause},
+    message::Message,
+    settings::{AlertKind, AlertSinkKind},
+};
 
-/// The version of reroll's own JSON. Fields may be added under the same one.
+/// The version of reroll's own JSON. The same version may get more fields.
 const VERSION: u32 = 1;
-/// Alerts in reroll's own JSON; `more` counts the rest.
+/// How many alerts reroll's own JSON lists; `more` counts the rest.
 const LISTED: usize = 200;
 
 /// What to post.
@@ -38,7 +41,7 @@ impl Content {
     }
 }
 
-/// The prefix stays as it was typed: it may mention somebody.
+/// Returns the first line. The prefix stays as the user typed it, because it may mention a person.
 fn title(prefix: &str, message: &Message) -> String {
     if prefix.is_empty() {
         message.title()
@@ -56,7 +59,7 @@ fn plain(prefix: &str, message: &Message) -> String {
     lines.join("\n")
 }
 
-/// An incoming webhook: a text, and attachments with a colour each
+/// Returns the body for an incoming webhook: a text, and attachments with a colour each
 /// (<https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments>).
 fn slack(prefix: &str, message: &Message) -> Value {
     let attachments: Vec<_> = message
@@ -79,14 +82,15 @@ fn slack(prefix: &str, message: &Message) -> Value {
     json!({ "text": title(prefix, message), "attachments": attachments })
 }
 
-/// The three characters that Slack reads as markup.
+/// Escapes the three characters that Slack reads as markup.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
 }
 
-/// Workflows take a message with an Adaptive Card, and not the `MessageCard` of the connectors that were retired
+/// Returns the body for Workflows. They take a message with an Adaptive Card; the connectors that were retired took a
+/// `MessageCard`
 /// (<https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using>).
 fn teams(prefix: &str, message: &Message) -> Value {
     let text = |text: &str| json!({ "type": "TextBlock", "text": text, "wrap": true });
@@ -118,7 +122,7 @@ fn teams(prefix: &str, message: &Message) -> Value {
     })
 }
 
-/// reroll's own.
+/// Returns reroll's own JSON.
 fn own(prefix: &str, message: &Message) -> Value {
     let alerts: Vec<_> = message.alerts.iter().take(LISTED).map(alert).collect();
     json!({
@@ -134,10 +138,7 @@ fn alert(alert: &Alert) -> Value {
     let key = &alert.workload;
     let causes: Vec<_> = alert.causes.iter().map(cause).collect();
     json!({
-        "alert": match alert.kind {
-            AlertKind::Restarted => "restarted",
-            AlertKind::Failing => "failing",
-        },
+        "alert": alert.kind.as_str(),
         "workload": { "kind": key.kind.kind, "namespace": key.namespace, "name": key.name },
         "causes": causes,
         "moreCauses": alert.more_causes,

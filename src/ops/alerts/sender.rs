@@ -10,21 +10,21 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Alert, Lost,
+    alert::Alert,
+    delivery::{Delivery, Webhook},
     http::{AlertError, Http},
+    lost::Lost,
     message::Message,
     payload::Content,
+    settings::{AlertSettings, AlertSinkKind},
 };
-use crate::{
-    config::{AlertSettings, AlertSinkKind},
-    ops::metrics::labels::AlertOutcome,
-};
+use crate::ops::metrics::labels::AlertOutcome;
 
-/// How long what is queued may take to get out once reroll is told to stop.
+/// How long the sender goes on with what is queued once reroll is told to stop.
 const LAST_ALERTS: Duration = Duration::from_secs(2);
-/// Tries after the first: over about 8 s, and what they take.
+/// How many tries follow the first: over about 8 s, and what they take.
 const RETRIES: usize = 4;
-/// The longest that is waited because a webhook asks for it.
+/// The longest that the sender waits because a webhook asks for it.
 const MOST_WAIT: Duration = Duration::from_mins(1);
 
 /// Takes alerts from the queue and sends them. Made by [`channel`](super::channel).
@@ -41,24 +41,6 @@ struct Gatherer {
     sink: AlertSinkKind,
     prefix: String,
     window: Duration,
-}
-
-/// What one try came to. The reasons name no path of a URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Taken,
-    /// Another try may help, after this time at the earliest.
-    Failed(String, Option<Duration>),
-    /// Another try cannot help.
-    Refused(String),
-}
-
-/// A webhook, or a test.
-pub(super) trait Webhook {
-    /// One try.
-    async fn post(&self, content: &Content) -> Outcome;
-    /// Which one it is, for the log.
-    fn host(&self) -> String;
 }
 
 // === impl AlertSender ===
@@ -80,7 +62,7 @@ impl AlertSender {
         Ok(Self { http, gatherer })
     }
 
-    /// Sends until `stop`, then for up to two seconds what is left in the queue.
+    /// Sends until `stop`; then, for up to two seconds, what is left in the queue.
     pub async fn run(self, stop: CancellationToken) {
         self.gatherer.send_all(&self.http, stop).await;
     }
@@ -115,19 +97,19 @@ impl Gatherer {
         }
     }
 
-    /// The next alert; `None` when the queue is empty and nobody will add to it.
+    /// Waits for the next alert. `None`: the queue is empty, and nothing more can come.
     async fn next(&mut self, stop: &CancellationToken) -> Option<Alert> {
         tokio::select! {
             biased;
             () = stop.cancelled(), if !self.alerts.is_closed() => {}
             alert = self.alerts.recv() => return alert,
         }
-        // Closing ends the queue after what is in it: the sinks live on in tasks that are being stopped as well.
+        // The sinks live on in tasks that are being stopped as well. Closing ends the queue after what is in it.
         self.alerts.close();
         self.alerts.recv().await
     }
 
-    /// What comes within the window after the first, or until the end.
+    /// Gathers what comes within the window after the first, or until the end.
     async fn gather(&mut self, first: Alert, stop: &CancellationToken) -> Vec<Alert> {
         let mut alerts = vec![first];
         if self.window.is_zero() {
@@ -148,15 +130,15 @@ impl Gatherer {
         let count = alerts.len() as u64;
         let message = Message::new(alerts, self.lost.take());
         let content = Content::new(self.sink, &self.prefix, &message);
-        let (outcome, tries) = attempt(webhook, &content).await;
-        match outcome {
-            Outcome::Taken => {
-                self.lost.metrics.alerts_ended(AlertOutcome::Sent, count);
+        let (delivery, tries) = attempt(webhook, &content).await;
+        match delivery {
+            Delivery::Taken => {
+                self.lost.sent(count);
                 tracing::debug!(alerts = count, host = webhook.host(), tries, "sent alerts");
             }
-            Outcome::Failed(why, _) | Outcome::Refused(why) => {
+            Delivery::Failed(why, _) | Delivery::Refused(why) => {
                 self.lost.add(AlertOutcome::Failed, count);
-                self.lost.put_back(message.lost);
+                self.lost.restore(message.lost);
                 tracing::warn!(
                     alerts = count,
                     host = webhook.host(),
@@ -169,8 +151,8 @@ impl Gatherer {
     }
 }
 
-/// Tries until it works, or cannot, or has been tried five times; says how often.
-async fn attempt(webhook: &impl Webhook, content: &Content) -> (Outcome, u32) {
+/// Tries until it works, or cannot work, or was tried five times. Returns how often, too.
+async fn attempt(webhook: &impl Webhook, content: &Content) -> (Delivery, u32) {
     let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(500));
     let mut delays = backoff
         .with_factor(2.0)
@@ -179,13 +161,13 @@ async fn attempt(webhook: &impl Webhook, content: &Content) -> (Outcome, u32) {
         .build();
     let mut tries = 1;
     loop {
-        let outcome = webhook.post(content).await;
-        match (&outcome, delays.next()) {
-            (Outcome::Failed(_, asked), Some(delay)) => {
+        let delivery = webhook.post(content).await;
+        match (&delivery, delays.next()) {
+            (Delivery::Failed(_, asked), Some(delay)) => {
                 let asked = asked.unwrap_or_default().min(MOST_WAIT);
                 sleep(delay.max(asked)).await;
             }
-            _ => return (outcome, tries),
+            _ => return (delivery, tries),
         }
         tries += 1;
     }

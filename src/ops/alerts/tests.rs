@@ -2,11 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{message::Message, payload::Content, *};
-use crate::{
-    config::AlertSinkKind,
-    model::{SourceKind, SourceName, decide::CauseKind, workload::KINDS},
-};
+use super::{alert::CAUSES, message::Message, payload::Content, settings::AlertSinkKind, *};
+use crate::model::{SourceKind, SourceName, decide::CauseKind, workload::KINDS};
 
 pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + second).unwrap()
@@ -196,11 +193,10 @@ fn a_failing_restart_is_told_ever_more_seldom() {
 fn what_nobody_asked_for_is_not_queued() {
     let (queue, mut alerts) = mpsc::channel(8);
     let metrics = Arc::new(Metrics::new());
-    let untold = Arc::default();
     let sink = AlertSink(Some(Entry {
         queue,
         on: [AlertKind::Failing].into(),
-        lost: Lost { metrics, untold },
+        lost: Lost::new(metrics),
     }));
     sink.restarted(&workload("web"), &[], 1, at(0));
     sink.failing(&workload("web"), &[], 4, "why", at(0));

@@ -8,17 +8,18 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::repeats::{Repeats, Repetition};
-use super::{Ahead, Drops, QUEUE};
+use super::{
+    ahead::{Ahead, gap},
+    drops::Drops,
+    repeats::{Repeats, Repetition},
+};
 
-/// So long nothing is restarted in a gap: what changes one after the other leaves shorter ones all the time.
-const GAP: Duration = Duration::from_millis(100);
 /// How long an Event waits for a gap between restarts.
 const WAIT: Duration = Duration::from_secs(1);
-/// How long what is queued may take to get out once reroll is told to stop.
+/// How long the publisher goes on with what is queued once reroll is told to stop.
 const LAST_EVENTS: Duration = Duration::from_secs(2);
 
 /// Takes Events from the queue and publishes them. Made by [`channel`](super::channel).
@@ -32,9 +33,10 @@ pub struct EventPublisher {
 
 /// What a call to the API server came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Outcome {
+enum Publication {
+    /// The Event, or its repetition, is there.
     Published,
-    /// Only for repetitions: the first Event is gone.
+    /// The first Event is gone. Only for repetitions.
     Gone,
     /// Another try may help.
     Failed(String),
@@ -44,8 +46,8 @@ enum Outcome {
 
 /// The API server, or a test.
 trait Events {
-    async fn create(&self, event: &Event) -> Outcome;
-    async fn repeat(&self, event: &Event, repetition: &Repetition) -> Outcome;
+    async fn create(&self, event: &Event) -> Publication;
+    async fn repeat(&self, event: &Event, repetition: &Repetition) -> Publication;
 }
 
 struct ApiServer {
@@ -70,7 +72,7 @@ impl EventPublisher {
         }
     }
 
-    /// Publishes until `stop`, then for up to two seconds what is left in the queue. One call takes `timeout` at most.
+    /// Publishes until `stop`; then, for up to two seconds, what is left in the queue. One call takes `timeout` at most.
     ///
     /// Needs `create` and `patch` on `events` of `events.k8s.io`, in the namespaces of the workloads.
     pub async fn run(self, client: Client, timeout: Duration, stop: CancellationToken) {
@@ -85,7 +87,7 @@ impl EventPublisher {
         tokio::pin!(deadline);
         while let Some(event) = self.next(&stop).await {
             // A storm has no gap for as long as it takes; a few Events get out meanwhile.
-            if self.events.len() < QUEUE / 2 && !stop.is_cancelled() {
+            if self.events.len() < self.events.max_capacity() / 2 && !stop.is_cancelled() {
                 let gap = timeout(WAIT, gap(&mut self.first));
                 let _ = stop.run_until_cancelled(gap).await;
             }
@@ -102,51 +104,39 @@ impl EventPublisher {
         }
     }
 
-    /// The next Event; `None` when the queue is empty and nobody will add to it.
+    /// Waits for the next Event. `None`: the queue is empty, and nothing more can come.
     async fn next(&mut self, stop: &CancellationToken) -> Option<Event> {
         tokio::select! {
             biased;
             () = stop.cancelled(), if !self.events.is_closed() => {}
             event = self.events.recv() => return event,
         }
-        // Closing ends the queue after what is in it: the senders live on in tasks that are being stopped as well.
+        // The senders live on in tasks that are being stopped as well. Closing ends the queue after what is in it.
         self.events.close();
         self.events.recv().await
     }
 
     async fn publish(&mut self, api: &impl Events, event: &Event) {
         let mut repetition = self.repeats.find(event);
-        let mut outcome = attempt(api, event, repetition.as_ref()).await;
-        if outcome == Outcome::Gone {
+        let mut ended = attempt(api, event, repetition.as_ref()).await;
+        if ended == Publication::Gone {
             self.repeats.forget(event);
             repetition = None;
-            outcome = attempt(api, event, None).await;
+            ended = attempt(api, event, None).await;
         }
-        match outcome {
-            Outcome::Published => {
+        match ended {
+            Publication::Published => {
                 self.repeats.published(event, repetition.as_ref());
                 self.drops.published();
             }
-            Outcome::Gone => self.drops.dropped("the Event it repeats is gone"),
-            Outcome::Failed(why) | Outcome::Refused(why) => self.drops.dropped(&why),
+            Publication::Gone => self.drops.dropped("the Event it repeats is gone"),
+            Publication::Failed(why) | Publication::Refused(why) => self.drops.dropped(&why),
         }
     }
 }
 
-/// Waits for a gap; it may be there, and have lasted for long.
-async fn gap(first: &mut watch::Receiver<Ahead>) {
-    loop {
-        let ahead = *first.borrow_and_update();
-        let over = sleep_until(ahead.changed + GAP);
-        tokio::select! {
-            () = over, if ahead.count == 0 => return,
-            changed = first.changed() => if changed.is_err() { return },
-        }
-    }
-}
-
-/// Tries until it works, or cannot, or has been tried five times (over about 4 s, and the timeouts).
-async fn attempt(api: &impl Events, event: &Event, repetition: Option<&Repetition>) -> Outcome {
+/// Tries until it works, or cannot work, or was tried five times (over about 4 s, and the timeouts).
+async fn attempt(api: &impl Events, event: &Event, repetition: Option<&Repetition>) -> Publication {
     let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(250));
     let mut delays = backoff
         .with_factor(2.0)
@@ -154,13 +144,13 @@ async fn attempt(api: &impl Events, event: &Event, repetition: Option<&Repetitio
         .with_jitter()
         .build();
     loop {
-        let outcome = match repetition {
+        let ended = match repetition {
             Some(repetition) => api.repeat(event, repetition).await,
             None => api.create(event).await,
         };
-        match (&outcome, delays.next()) {
-            (Outcome::Failed(_), Some(delay)) => tokio::time::sleep(delay).await,
-            _ => return outcome,
+        match (&ended, delays.next()) {
+            (Publication::Failed(_), Some(delay)) => tokio::time::sleep(delay).await,
+            _ => return ended,
         }
     }
 }
@@ -173,26 +163,26 @@ impl ApiServer {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    async fn call(&self, call: impl Future<Output = Result<Event, kube::Error>>) -> Outcome {
+    async fn call(&self, call: impl Future<Output = Result<Event, kube::Error>>) -> Publication {
         match tokio::time::timeout(self.timeout, call).await {
-            Ok(Ok(_)) => Outcome::Published,
-            Ok(Err(error)) => outcome(&error),
-            Err(_) => Outcome::Failed(format!("no answer within {:?}", self.timeout)),
+            Ok(Ok(_)) => Publication::Published,
+            Ok(Err(error)) => publication(&error),
+            Err(_) => Publication::Failed(format!("no answer within {:?}", self.timeout)),
         }
     }
 }
 
 impl Events for ApiServer {
-    async fn create(&self, event: &Event) -> Outcome {
+    async fn create(&self, event: &Event) -> Publication {
         let (api, params) = (self.api(event), PostParams::default());
         match self.call(api.create(&params, event)).await {
-            // Names are used once (time and sequence), and there is no other Event to be missing.
-            Outcome::Gone => Outcome::Refused("the namespace is gone".to_owned()),
-            outcome => outcome,
+            // Names are used once (time and sequence). So what is missing is not another Event.
+            Publication::Gone => Publication::Refused("the namespace is gone".to_owned()),
+            ended => ended,
         }
     }
 
-    async fn repeat(&self, event: &Event, repetition: &Repetition) -> Outcome {
+    async fn repeat(&self, event: &Event, repetition: &Repetition) -> Publication {
         let (api, params) = (self.api(event), PatchParams::default());
         let patch = Patch::Merge(json!({ "series": repetition.series }));
         self.call(api.patch(&repetition.name, &params, &patch))
@@ -200,18 +190,18 @@ impl Events for ApiServer {
     }
 }
 
-/// Sorts the API server's answers. 409 `AlreadyExists` means that an earlier try went through after all.
-fn outcome(error: &kube::Error) -> Outcome {
+/// Sorts what the API server answers instead of an Event. 409 `AlreadyExists`: an earlier try went through after all.
+fn publication(error: &kube::Error) -> Publication {
     let kube::Error::Api(status) = error else {
-        return Outcome::Failed(error.to_string());
+        return Publication::Failed(error.to_string());
     };
     let why = format!("{} {}: {}", status.code, status.reason, status.message);
     match status.code {
-        409 if status.reason == "AlreadyExists" => Outcome::Published,
-        404 => Outcome::Gone,
-        409 | 429 | 500.. => Outcome::Failed(why),
-        // Forbidden, which is also what a namespace that is being deleted answers; invalid; and so on.
-        _ => Outcome::Refused(why),
+        409 if status.reason == "AlreadyExists" => Publication::Published,
+        404 => Publication::Gone,
+        409 | 429 | 500.. => Publication::Failed(why),
+        // Invalid, and so on; or forbidden, which is also what a namespace that is being deleted answers.
+        _ => Publication::Refused(why),
     }
 }
 

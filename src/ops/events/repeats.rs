@@ -1,4 +1,4 @@
-//! What has been published lately, so that an Event that repeats becomes a count on the first (`series`).
+//! The Events of the last minutes, so that one that repeats becomes a count on the first (`series`).
 
 use std::{
     collections::HashMap,
@@ -12,15 +12,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 /// The time in which the same Event counts as a repetition, as in client-go.
 const WINDOW: SignedDuration = SignedDuration::from_mins(6);
-/// Past this many, what is new is published without being remembered: then its repetition is an Event of its own.
+/// How many Events are remembered. The repetition of one that is not remembered is an Event of its own.
 const MOST: usize = 4096;
 
 /// Events of the last minutes, by what a person reads in them. Bounded.
 #[derive(Debug, Default)]
 pub(super) struct Repeats(HashMap<Key, Published>);
 
-/// What makes an Event the same as another, hashed: thousands are remembered, and their texts are long. Two that are not the
-/// same and meet in one hash would be counted together, once in some 10¹² times that so many are remembered.
+/// What makes an Event the same as another. It is hashed, because thousands are remembered and their texts are long. Two
+/// different Events that meet in one hash would be counted together: once in some 10¹² times that so many are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key(u64);
 
@@ -41,7 +41,7 @@ pub(super) struct Repetition {
 }
 
 impl Repeats {
-    /// The Event that `event` repeats, if there is one in the window.
+    /// Returns the Event that `event` repeats, if there is one in the window.
     pub(super) fn find(&self, event: &Event) -> Option<Repetition> {
         let first = self.0.get(&Key::of(event))?;
         let now = time(event);
@@ -58,7 +58,7 @@ impl Repeats {
         })
     }
 
-    /// Notes that `event` was published: under its own name, or as a repetition.
+    /// Remembers that `event` was published: under its own name, or as a repetition.
     pub(super) fn published(&mut self, event: &Event, repetition: Option<&Repetition>) {
         let now = time(event);
         if self.0.len() >= MOST {
@@ -83,8 +83,8 @@ impl Repeats {
 }
 
 impl Key {
-    /// The workload's resourceVersion stays out: it moves all the time while a warning stays the same. That of the
-    /// changed object is in: it tells one change from the next.
+    /// Leaves the workload's resourceVersion out: it moves all the time while a warning stays the same. Takes that of the
+    /// changed object in: it tells one change from the next.
     fn of(event: &Event) -> Self {
         fn text(field: Option<&String>) -> &str {
             field.map_or("", String::as_str)

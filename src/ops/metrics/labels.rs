@@ -25,7 +25,7 @@ macro_rules! label {
 label! {
     /// What a watch said about a source.
     SourceEvent {
-        /// It is there, new or changed or listed.
+        /// It is there: new, changed or listed.
         Apply = "apply",
         /// It is gone.
         Delete = "delete",
@@ -47,9 +47,7 @@ label! {
     SourceRead {
         /// From the API server, in time.
         Read = "read",
-        /// From memory; no read was called for.
-        Memory = "memory",
-        /// From memory, because the read did not end within the budget.
+        /// From memory, because the read failed or did not end within the budget.
         Timeout = "timeout",
     }
 }
@@ -79,17 +77,27 @@ label! {
 }
 
 label! {
-    /// Why certificates that reroll keeps itself were put right.
+    /// Why a request to the webhook got an error for an answer.
+    RequestFailure {
+        /// It took too long.
+        Timeout = "timeout",
+        /// Its handler panicked.
+        Panic = "panic",
+    }
+}
+
+label! {
+    /// Why reroll repaired the certificates that it keeps itself.
     CertificateRepair {
         /// Their Secret was gone.
         Deleted = "deleted",
         /// Their Secret held something else.
         Unusable = "unusable",
-        /// `caBundle` of a webhook configuration trusted somebody else.
+        /// `caBundle` of a webhook configuration trusted another authority.
         CaBundle = "ca_bundle",
         /// The authority had expired.
         AuthorityExpired = "authority_expired",
-        /// The leaf had expired, or was about to under an authority that nobody trusts yet.
+        /// The leaf had expired, or was about to while API servers did not yet trust the next authority.
         LeafExpired = "leaf_expired",
         /// The leaf was no certificate, or its key no key.
         LeafUnusable = "leaf_unusable",

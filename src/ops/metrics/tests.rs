@@ -16,7 +16,6 @@ fn all_views() -> Metrics {
         under_previous_key: 0,
     });
     metrics.view_certificate(|| Some(1_800_000_000));
-    metrics.view_handshake_failures(|| 4);
     metrics
 }
 
@@ -39,7 +38,11 @@ fn record_one_of_each(metrics: &Metrics) {
     metrics.adopted();
     metrics.housekeeping_written();
     metrics.startup_reconciled(Duration::from_millis(2500), 9);
-    metrics.view_certificate_reload_failures(|| 1);
+    metrics.certificate_not_reloaded();
+    metrics.certificate_out_of_date(true);
+    metrics.accept_failed();
+    metrics.handshake_failed();
+    metrics.request_failed(RequestFailure::Panic);
     metrics.leading(true);
     metrics.history_went_back();
     metrics.event_dropped();
@@ -86,6 +89,11 @@ fn every_recording_shows_under_its_labels() {
         "reroll_startup_reconciliation_seconds 2.5",
         "reroll_startup_missed_changes 9",
         "reroll_certificate_reload_failures_total 1",
+        "reroll_certificate_out_of_date 1",
+        "reroll_webhook_accept_failures_total 1",
+        "reroll_tls_handshake_failures_total 1",
+        r#"reroll_webhook_request_failures_total{reason="panic"} 1"#,
+        r#"reroll_webhook_request_failures_total{reason="timeout"} 0"#,
         "reroll_leader 1",
         "reroll_history_went_back_total 1",
         "reroll_events_dropped_total 1",
@@ -110,7 +118,6 @@ fn views_are_read_at_each_scrape() {
         "reroll_sources_indexed 7",
         "reroll_workloads_indexed 5",
         "reroll_certificate_not_after_timestamp_seconds 1800000000",
-        "reroll_tls_handshake_failures_total 4",
     ] {
         has(&text, line);
     }
@@ -119,16 +126,21 @@ fn views_are_read_at_each_scrape() {
 #[test]
 fn a_view_that_changes_shows_the_new_value() {
     let metrics = Metrics::new();
-    let count = std::sync::Arc::new(AtomicU64::new(1));
-    let shown = count.clone();
-    metrics.view_handshake_failures(move || shown.load(std::sync::atomic::Ordering::Relaxed));
-    has(
-        &metrics.encode().unwrap(),
-        "reroll_tls_handshake_failures_total 1",
-    );
-    count.store(2, std::sync::atomic::Ordering::Relaxed);
-    has(
-        &metrics.encode().unwrap(),
-        "reroll_tls_handshake_failures_total 2",
-    );
+    let end = std::sync::Arc::new(std::sync::atomic::AtomicI64::new(1));
+    let shown = end.clone();
+    let shown = move || shown.load(std::sync::atomic::Ordering::Relaxed);
+    metrics.view_certificate(move || Some(shown()));
+    let line = |end: i64| format!("reroll_certificate_not_after_timestamp_seconds {end}");
+    has(&metrics.encode().unwrap(), &line(1));
+    end.store(2, std::sync::atomic::Ordering::Relaxed);
+    has(&metrics.encode().unwrap(), &line(2));
+}
+
+#[test]
+fn a_connection_counts_while_it_is_open() {
+    let metrics = Metrics::new();
+    let open = metrics.connection_open();
+    has(&metrics.encode().unwrap(), "reroll_webhook_connections 1");
+    drop(open);
+    has(&metrics.encode().unwrap(), "reroll_webhook_connections 0");
 }

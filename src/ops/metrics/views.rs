@@ -1,25 +1,28 @@
-//! Metrics that are read from their owner at each scrape.
+//! Metrics that each scrape reads from their owner.
 
-use std::fmt::{self, Debug};
-use std::sync::PoisonError;
-use std::time::Duration;
+use std::{
+    fmt::{self, Debug},
+    time::Duration,
+};
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::Unit;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, MetricEncoder},
+    metrics::MetricType,
+    registry::Unit,
+};
 
 use super::Metrics;
 
-/// What is waiting to be done, as the owner of intents sees it now.
+/// What waits to be done now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pending {
     /// Intents that have not ended, provisional ones included.
     pub intents: u64,
     /// How long the oldest of them has waited; `None` without intents.
     pub oldest: Option<Duration>,
-    /// Workloads whose restart is held back, by reason (`suspended`, `controller_owned`, `rate_limited`, …). Name a
-    /// reason also when it counts 0: a series that vanishes looks like a scrape that failed.
+    /// Workloads whose restart is held back, by reason (`suspended`, `controller_owned`, `rate_limited`, …). A reason is
+    /// named also when it counts 0: a series that vanishes looks like a scrape that failed.
     pub held_back: Vec<(&'static str, u64)>,
 }
 
@@ -30,7 +33,7 @@ pub struct Indexed {
     pub sources: u64,
     /// Workloads that opted in.
     pub workloads: u64,
-    /// Of them, those whose annotation is still under the digest key before.
+    /// Those of them whose annotation is still under the previous digest key.
     pub under_previous_key: u64,
 }
 
@@ -41,7 +44,10 @@ impl Metrics {
             let pending = view();
             let oldest = pending.oldest.unwrap_or_default().as_secs_f64();
             scrape
-                .gauge("intents_pending", "Intents that have not ended")?
+                .gauge(
+                    "intents_pending",
+                    "Intents (planned restarts) that have not ended",
+                )?
                 .encode_gauge(&pending.intents)?;
             scrape
                 .seconds(
@@ -70,7 +76,7 @@ impl Metrics {
             scrape
                 .gauge("workloads_indexed", "Workloads that opted in")?
                 .encode_gauge(&indexed.workloads)?;
-            let help = "Workloads whose annotation is still under the digest key before";
+            let help = "Workloads whose annotation is still under the previous digest key";
             scrape
                 .gauge("workloads_under_previous_key", help)?
                 .encode_gauge(&indexed.under_previous_key)
@@ -86,42 +92,15 @@ impl Metrics {
             scrape
                 .seconds(
                     "certificate_not_after_timestamp",
-                    "When the serving certificate ends",
+                    "When the serving certificate expires",
                 )?
                 .encode_gauge(&seconds)
         });
     }
 
-    /// Shows how many TLS handshakes have failed so far. Call once.
-    pub fn view_handshake_failures(&self, failures: impl Fn() -> u64 + Send + Sync + 'static) {
-        self.add_view(move |scrape| {
-            scrape
-                .counter(
-                    "tls_handshake_failures",
-                    "TLS handshakes that failed or took too long",
-                )?
-                .encode_counter::<NoLabelSet, u64, f64>(&failures(), None)
-        });
-    }
-
-    /// Shows how often changed certificate files could not be used. Call once.
-    pub fn view_certificate_reload_failures(
-        &self,
-        failures: impl Fn() -> u64 + Send + Sync + 'static,
-    ) {
-        self.add_view(move |scrape| {
-            scrape
-                .counter(
-                    "certificate_reload_failures",
-                    "Changed certificate files that could not be used; the old certificate stays",
-                )?
-                .encode_counter::<NoLabelSet, u64, f64>(&failures(), None)
-        });
-    }
-
     fn add_view(&self, view: impl Fn(&mut Scrape<'_>) -> fmt::Result + Send + Sync + 'static) {
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        registry.register_collector(Box::new(View(view)));
+        let view = Box::new(View(view));
+        self.registry.lock().register_collector(view);
     }
 }
 
@@ -141,14 +120,6 @@ impl Scrape<'_> {
         self.describe(name, help, Some(&Unit::Seconds), MetricType::Gauge)
     }
 
-    fn counter<'s>(
-        &'s mut self,
-        name: &'s str,
-        help: &str,
-    ) -> Result<MetricEncoder<'s>, fmt::Error> {
-        self.describe(name, help, None, MetricType::Counter)
-    }
-
     fn describe<'s>(
         &'s mut self,
         name: &'s str,
@@ -156,7 +127,7 @@ impl Scrape<'_> {
         unit: Option<&'s Unit>,
         metric_type: MetricType,
     ) -> Result<MetricEncoder<'s>, fmt::Error> {
-        // The registry ends the help of registered metrics with a full stop, and leaves that of collectors alone.
+        // The registry ends the help of registered metrics with a full stop, but not that of collectors.
         self.0
             .encode_descriptor(name, &format!("{help}."), unit, metric_type)
     }

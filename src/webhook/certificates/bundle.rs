@@ -1,7 +1,7 @@
 //! `caBundle` of the webhook configurations that call this webhook.
 //!
-//! Only this field is written, by a patch that tests that the entry is the one that was read: others may write the rest of
-//! the object at the same time.
+//! The patch writes only this field, and tests that the entry is the one that was read: others may write the rest of the
+//! object at the same time.
 
 use json_patch::Patch;
 use k8s_openapi::ByteString;
@@ -24,9 +24,9 @@ pub(super) struct Configurations {
 /// How the configurations were found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// How many of both do not exist.
+    /// How many of the two do not exist.
     pub(super) absent: usize,
-    /// How many entries trusted something else, and were written.
+    /// How many entries trusted other authorities, and were written.
     pub(super) written: usize,
 }
 
@@ -46,7 +46,7 @@ impl Configurations {
         }
     }
 
-    /// Sees to it that every entry trusts these authorities (PEM).
+    /// Makes every entry trust these authorities (PEM).
     pub(super) async fn publish(&self, bundle: &str) -> kube::Result<Found> {
         let mut found = Found::default();
         for api in &self.apis {
@@ -69,7 +69,7 @@ impl Configurations {
     }
 }
 
-/// The patch, and how many entries it writes.
+/// Returns the patch, and how many entries it writes.
 fn patch(configuration: &Value, bundle: &str) -> (Patch, usize) {
     let bundle = json!(ByteString(bundle.as_bytes().to_vec()));
     let entries = configuration["webhooks"].as_array().into_iter().flatten();
@@ -84,7 +84,7 @@ fn patch(configuration: &Value, bundle: &str) -> (Patch, usize) {
             json!({ "op": "add", "path": format!("{at}/clientConfig/caBundle"), "value": bundle }),
         ]
     });
-    // What was just written as a patch reads as one.
+    // These operations always read as a patch.
     let patch = serde_json::from_value(operations.collect()).unwrap_or_default();
     (patch, outdated.len())
 }

@@ -1,32 +1,32 @@
-//! What is to be done about the certificates that reroll keeps for itself, and when. Pure: times are unix seconds.
+//! What to do about the certificates that reroll keeps for itself, and when. Pure: times are unix seconds.
 //!
-//! An API server trusts what `caBundle` holds, and takes up a change of it some time later; replicas take up a leaf some
-//! time after it was written. So nothing that is served is ever signed by an authority which is not trusted yet, and no
-//! authority goes while something may be served that it signed:
-//! 1. when a third of an authority's life is left, another is made, and trusted beside it;
-//! 2. when that was published and a grace period has passed, the leaf is issued by it;
-//! 3. when another has passed, the old one is trusted no more.
+//! An API server trusts what `caBundle` holds, and takes up a change of it some time later. Replicas take up a leaf some time
+//! after it was written. So a leaf is never signed by an authority that is not trusted yet, and an authority stays trusted
+//! while a replica may serve a leaf that it signed:
+//! 1. When a third of an authority's life is left, the leader makes another, trusted beside it.
+//! 2. When that was published and a grace period has passed, it issues the leaf by the new one.
+//! 3. When another grace period has passed, the old one is trusted no more.
 
 use std::time::Duration;
 
 /// How long certificates are valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// Authorities.
+    /// How long an authority is.
     pub authority: Duration,
-    /// Leaves.
+    /// How long a leaf is.
     pub leaf: Duration,
 }
 
 impl Lifetimes {
-    /// How long a step waits for everybody to have seen the one before: ten minutes, unless leaves live for less than
-    /// a hundred.
-    pub fn grace(&self) -> Duration {
+    /// Returns how long a step waits until API servers and replicas have seen the one before: ten minutes, unless leaves live
+    /// for less than a hundred.
+    fn grace(&self) -> Duration {
         (self.leaf / 10).min(Duration::from_mins(10))
     }
 }
 
-/// From when until when a certificate counts.
+/// When a certificate is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Validity {
     /// When it was made.
@@ -40,7 +40,7 @@ impl Validity {
         now >= self.until
     }
 
-    /// Less than a third of its life is left.
+    /// Returns whether less than a third of its life is left.
     fn ages(self, now: i64) -> bool {
         (self.until - now).saturating_mul(3) < self.until - self.made
     }
@@ -49,44 +49,44 @@ impl Validity {
 /// The leaf, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Leaf {
-    /// How long it counts.
+    /// When it is valid.
     pub(super) validity: Validity,
-    /// It was issued by the newest authority.
+    /// Whether the newest authority issued it.
     pub(super) by_newest: bool,
-    /// It is for the names that are wanted.
+    /// Whether it is for the names that are wanted.
     pub(super) named: bool,
 }
 
 /// What is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
-    /// The authority that signs.
+    /// When the authority that signs is valid.
     pub(super) newest: Validity,
-    /// How many others are trusted.
+    /// How many other authorities are trusted.
     pub(super) others: usize,
-    /// What is served, if it can be.
+    /// The leaf that is served; `None` where it cannot be.
     pub(super) leaf: Option<Leaf>,
-    /// Every webhook configuration has what is trusted.
+    /// Whether every webhook configuration has the authorities that are trusted.
     pub(super) published: bool,
 }
 
-/// What is to be done now. One step at a time: after each the facts are others.
+/// What to do now: one step at a time, because each changes the facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Everything anew: nothing that was trusted counts any more.
+    /// Make everything anew: no authority that was trusted counts any more.
     Begin,
-    /// Another authority, trusted beside those before.
+    /// Make another authority, trusted beside those before.
     AddAuthority,
-    /// A leaf by the newest authority.
+    /// Issue a leaf by the newest authority.
     IssueLeaf {
-        /// It is a renewal in time: nobody was without.
+        /// Whether it is a renewal in time, before any API server was without.
         planned: bool,
     },
-    /// The newest authority is the only one that is trusted from now on.
+    /// Trust only the newest authority from now on.
     Retire,
 }
 
-/// What is to be done now, if anything.
+/// Returns what to do now, if anything.
 pub(super) fn due(facts: &Facts, now: i64, lifetimes: Lifetimes) -> Option<Step> {
     let grace = i64::try_from(lifetimes.grace().as_secs()).unwrap_or(i64::MAX);
     let since = |made: i64| now.saturating_sub(made);
@@ -177,7 +177,7 @@ mod tests {
         let aging = facts(0, 5900);
         assert_eq!(now(&aging, 6000), None);
         assert_eq!(now(&aging, 6001), Some(Step::AddAuthority));
-        // The new one is trusted beside the old one, and signs when everybody has seen that.
+        // The new one is trusted beside the old one, and signs when API servers have seen that.
         let mut added = Facts {
             others: 1,
             ..facts(6001, 5900)
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(now(&added, 6001 + GRACE), None);
         assert_eq!(now(&added, 6800 - GRACE), None);
         assert_eq!(now(&added, 6800 - GRACE + 1), unplanned, "it would expire");
-        // The old one goes when everybody serves the new leaf.
+        // The old one goes when every replica serves the new leaf.
         let signed = Facts {
             others: 1,
             ..facts(6001, 6100)
@@ -238,7 +238,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever looks often enough always serves what is trusted, by an authority that everybody has known for a
+        /// A leader that looks often enough always serves what is trusted, by an authority that API servers have known for a
         /// grace period, and keeps trusting what was served a moment ago.
         #[test]
         fn whoever_looks_in_time_is_never_without(pauses in proptest::collection::vec(1..200i64, 400)) {

@@ -1,7 +1,7 @@
 //! What the Secret holds: the authorities that are trusted, the key of the newest, and the leaf with its key.
 //!
-//! `ca.crt` is what `caBundle` becomes, the newest authority first; `ca.key` signs; `tls.crt` and `tls.key` are served.
-//! No error quotes what was read.
+//! `caBundle` becomes `ca.crt`, the newest authority first; `ca.key` signs; `tls.crt` and `tls.key` are served. No error
+//! quotes what was read.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -18,16 +18,16 @@ const AUTHORITY_KEY: &str = "ca.key";
 const LEAF: &str = "tls.crt";
 const LEAF_KEY: &str = "tls.key";
 
-/// What the Secret holds cannot be gone on with.
+/// The Secret does not hold certificates that reroll can go on with.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unusable {
-    /// There is no authority in it.
+    /// It holds no authority.
     #[error("it has no certificate in {AUTHORITIES}")]
     NoAuthority,
-    /// Something in it is no text, or no certificate.
+    /// One of its fields is no text, or no certificate.
     #[error("its {0} cannot be read")]
     Unreadable(&'static str),
-    /// The authority cannot sign.
+    /// Its authority cannot sign.
     #[error("its {AUTHORITY_KEY} cannot be used: {0}")]
     Authority(#[from] SelfMadeError),
 }
@@ -59,10 +59,10 @@ impl Kept {
         Ok(kept)
     }
 
-    /// Reads the Secret's data. A leaf that cannot be served is none.
+    /// Reads the Secret's data. A leaf that cannot be served counts as absent.
     ///
     /// # Errors
-    /// When there is no authority to go on with.
+    /// When it holds no authority to go on with.
     pub(super) fn read(data: &BTreeMap<String, ByteString>) -> Result<Self, Unusable> {
         let text = |field: &'static str| {
             let bytes = data.get(field).map_or(&[][..], |value| &value.0);
@@ -84,7 +84,7 @@ impl Kept {
         })
     }
 
-    /// The Secret's data.
+    /// Returns the Secret's data.
     pub(super) fn print(&self) -> BTreeMap<String, ByteString> {
         let mut data = BTreeMap::from([
             (AUTHORITIES, self.bundle()),
@@ -99,7 +99,7 @@ impl Kept {
             .collect()
     }
 
-    /// What `caBundle` is to be, in PEM.
+    /// Returns what `caBundle` is to be, in PEM.
     pub(super) fn bundle(&self) -> String {
         let newest = self.newest.pem().to_owned();
         [newest]
@@ -108,12 +108,12 @@ impl Kept {
             .collect()
     }
 
-    /// What is to be served.
+    /// Returns what is to be served.
     pub(super) fn serving(&self) -> Option<&ServingCertificate> {
         self.leaf.as_ref().map(|(_, serving)| serving)
     }
 
-    /// What matters for what is to be done.
+    /// Returns what decides what is due.
     ///
     /// # Errors
     /// When the newest authority is no certificate.
@@ -154,7 +154,7 @@ impl Kept {
             Step::AddAuthority => {
                 let newest = Authority::new(now, lifetimes.authority)?;
                 let before = std::mem::replace(&mut self.newest, newest);
-                // One that is older still was to be retired long ago.
+                // An older one than that was to retire long ago.
                 self.others = vec![before.pem().to_owned()];
             }
             Step::IssueLeaf { .. } => self.issue(hosts, now, lifetimes)?,
@@ -176,7 +176,7 @@ impl Kept {
     }
 }
 
-/// Each certificate of a bundle, in PEM of its own.
+/// Returns each certificate of a bundle as PEM of its own.
 fn blocks(text: &str) -> Result<Vec<String>, Unusable> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     let block = |rest: &str| {

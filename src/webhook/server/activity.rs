@@ -1,17 +1,17 @@
 //! Whether a connection is used, and what becomes of it when it is not.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::Limits;
+use super::limits::Limits;
 
 /// The requests of one connection.
 pub(super) struct Activity(Mutex<State>);
 
 struct State {
-    /// A request came, ever.
+    /// Whether a request ever came.
     asked: bool,
     in_flight: usize,
     /// When the connection opened, or the last request ended.
@@ -23,12 +23,10 @@ struct State {
 pub(super) enum Next {
     /// Nothing before this.
     Wait(Instant),
-    /// To be asked to close: it is idle.
+    /// Ask it to close: it is idle.
     Close,
-    /// To be dropped: it was asked to close and has not.
+    /// Drop it: it was asked to close and has not, or no request ever came.
     Cut,
-    /// To be dropped: no request ever came.
-    CutUnused,
 }
 
 impl Activity {
@@ -40,15 +38,15 @@ impl Activity {
         }))
     }
 
-    /// A request is in flight until the answer is dropped.
+    /// Counts a request as in flight until the answer is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         state.asked = true;
         state.in_flight += 1;
         InFlight(Arc::clone(self))
     }
 
-    /// `closing` is when the connection was asked to close.
+    /// Returns what the connection needs. `closing` is when it was asked to close.
     pub(super) fn next(
         &self,
         limits: &Limits,
@@ -56,11 +54,11 @@ impl Activity {
         closing: Option<Instant>,
         now: Instant,
     ) -> Next {
-        let state = self.state();
+        let state = self.0.lock();
         let at_most = |limit: Duration| limits.in_a_crowd(limit, crowded);
         let (due, then) = match (state.in_flight, state.asked, closing) {
             (1.., _, _) => return Next::Wait(now + limits.when_crowded),
-            (0, false, _) => (state.quiet_since + at_most(limits.header), Next::CutUnused),
+            (0, false, _) => (state.quiet_since + at_most(limits.header), Next::Cut),
             (0, true, Some(closing)) => (
                 closing.max(state.quiet_since) + at_most(limits.header),
                 Next::Cut,
@@ -70,13 +68,9 @@ impl Activity {
         if due <= now {
             then
         } else {
-            // Looked at again before it is due, because a crowd may have come.
+            // Look again before it is due, because a crowd may have come.
             Next::Wait(due.min(now + limits.when_crowded))
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,7 +79,7 @@ pub(super) struct InFlight(Arc<Activity>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.0.0.lock();
         state.in_flight -= 1;
         state.quiet_since = Instant::now();
     }
@@ -118,15 +112,15 @@ mod tests {
         );
         assert_eq!(
             activity.next(&limits(), true, None, start + seconds(2)),
-            Next::CutUnused
+            Next::Cut
         );
         assert_eq!(
             activity.next(&limits(), false, None, start + seconds(5)),
-            Next::CutUnused
+            Next::Cut
         );
         assert_eq!(
             activity.next(&limits(), false, Some(start), start + seconds(5)),
-            Next::CutUnused
+            Next::Cut
         );
     }
 

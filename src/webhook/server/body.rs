@@ -1,19 +1,19 @@
 //! Reading the body of a request in bounded memory and time.
 //!
-//! An `AdmissionReview` of an UPDATE carries an object twice, and a ConfigMap of 1 MiB can be 6 MiB of escaped JSON. So
-//! bodies are large when they must be, and few of those are read at once. They have a lane of their own: the small
-//! bodies of everybody else do not wait behind them.
+//! An `AdmissionReview` of an UPDATE carries an object twice, and a ConfigMap of 1 MiB can be 6 MiB of escaped JSON. So some
+//! bodies must be large. Only few of those are read at once. They have a lane of their own, so that small bodies do not wait
+//! behind them.
 
-use std::ops::Deref;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
 use futures::StreamExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
 
-/// How much of a body that is too large is kept: who sent it can still be answered.
+/// How much of a body that is too large is kept, to answer its sender.
 const START: usize = 4096;
 
 /// What bodies may take.
@@ -49,18 +49,18 @@ impl Default for BodyLimits {
 /// Why there is no body.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// It is larger than [`BodyLimits::largest`].
+    /// The body is larger than [`BodyLimits::largest`].
     #[error("the request is larger than {limit} bytes")]
     TooLarge {
         /// The limit, in bytes.
         limit: usize,
-        /// The first few thousand bytes of it, which are all that was kept.
+        /// The first few thousand bytes of it; the rest was thrown away.
         start: Vec<u8>,
     },
-    /// The memory for bodies is in use by others, and stayed so.
+    /// Other bodies took the memory, and kept it.
     #[error("too many large requests at once: no memory for this one within the time it has")]
     Busy,
-    /// It came too slowly.
+    /// The body came too slowly.
     #[error("the request's body came too slowly")]
     Timeout,
     /// The client went away, or broke the protocol.
@@ -68,7 +68,7 @@ pub enum BodyError {
     Disconnected(#[source] axum::Error),
 }
 
-/// Reads bodies; one for all handlers.
+/// Reads bodies. All handlers share one.
 #[derive(Clone, Debug)]
 pub struct BodyReader {
     limits: BodyLimits,
@@ -77,7 +77,7 @@ pub struct BodyReader {
 }
 
 impl BodyReader {
-    /// With all of its memory free.
+    /// Returns a reader with all of its memory free.
     pub fn new(limits: BodyLimits) -> Self {
         let lane = |bytes: usize| Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)));
         Self {
@@ -87,15 +87,15 @@ impl BodyReader {
         }
     }
 
-    /// Reads a body. Its share of the memory is taken by its declared length before anything is read (the largest, when
-    /// none is declared), and is free again when the answer is dropped.
+    /// Reads a body. Its declared length is its share of the memory (the largest, when it declares none). It takes its share
+    /// before anything is read, and the share is free again when the answer is dropped.
     ///
-    /// A body that is too large is read on for a while and thrown away, so that the answer arrives: over HTTP/1 hyper
-    /// would close the connection on a client that is still sending, whose system then discards the answer with the
-    /// reset. Such a client gets its answer when it has sent everything, and keeps its connection.
+    /// A body that is too large is read on for a while and thrown away, so that the answer arrives. Otherwise hyper would
+    /// close an HTTP/1 connection on a client that is still sending, whose system then discards the answer with the reset.
+    /// Such a client gets its answer when it has sent everything, and keeps its connection.
     ///
     /// # Errors
-    /// When the body is too large, too slow, broken off, or there is no memory for it in time.
+    /// When the body is too large, comes too slowly or breaks off, or there is no memory for it in time.
     pub async fn read(&self, body: Body) -> Result<HeldBody, BodyError> {
         let limit = self.limits.largest;
         let deadline = Instant::now() + self.limits.total;
@@ -141,7 +141,7 @@ impl BodyReader {
         } else {
             (&self.large, self.limits.memory_large)
         };
-        // More than there is could never be had: such a body has the lane for itself.
+        // A body that is larger than its lane takes all of it.
         let bytes = u32::try_from(bytes.min(all)).unwrap_or(u32::MAX);
         match timeout_at(deadline, Arc::clone(lane).acquire_many_owned(bytes)).await {
             Ok(Ok(memory)) => Ok(memory),
@@ -181,7 +181,7 @@ impl Chunks {
         }
     }
 
-    /// Reads on, up to four times `limit`: who sends more than that is no API server. Keeps the start only.
+    /// Reads on, up to four times `limit`: no API server sends more. Keeps the start only.
     async fn discard(&mut self, limit: usize, mut start: Vec<u8>) -> Vec<u8> {
         let mut left = limit.saturating_mul(4);
         while let Ok(Some(chunk)) = self.next().await {

@@ -1,38 +1,44 @@
 //! One connection, from its handshake to its end.
 
-use std::fmt::Display;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::{
+    fmt::Display,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+};
 
 use axum::Router;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulConnection;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep_until, timeout};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulConnection},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
-use super::activity::{Activity, Next};
-use super::requests::{Requests, Streams};
-use super::{ConnectionStats, Limits};
+use super::{
+    activity::{Activity, Next},
+    limits::Limits,
+    requests::{Requests, Streams},
+};
+use crate::ops::metrics::Metrics;
 
-/// The most that HTTP/1 buffers of what it has not parsed; hyper's default is six times that.
+/// The most that HTTP/1 buffers of what it has not parsed. hyper's default is six times that.
 const HTTP1_BUFFER: usize = 64 * 1024;
-/// What an HTTP/2 client may send ahead of its being read, in one stream and in all: hyper's default is 1 MiB for
-/// either, a gigabyte for a thousand connections.
+/// How much an HTTP/2 client may send ahead of the reader, in one stream and in all. hyper's default is 1 MiB for either: a
+/// gigabyte for a thousand connections.
 const HTTP2_WINDOWS: (u32, u32) = (64 * 1024, 256 * 1024);
 /// How many requests an HTTP/2 client may have in flight on one connection.
 const HTTP2_STREAMS: u32 = 128;
-/// How many requests an HTTP/2 client may have taken back before we came to look at them. hyper's default of 20 is made
-/// against floods, but a process that stood still for some seconds (its CPU quota was used up) finds as many calls that an
-/// API server gave up meanwhile as were made: at most 200 at a time, each for a second. A connection closed for that would
+/// How many requests an HTTP/2 client may have taken back before the server looks at them. hyper's default of 20 is made
+/// against floods. But a process may stand still for some seconds, because its CPU quota was used up. Then it finds all the
+/// calls that an API server gave up meanwhile: at most 200 at a time, each for a second. A connection closed for that would
 /// take those with it that can still be answered. What they hold is small and gone with the next look.
 const HTTP2_TAKEN_BACK: usize = 4096;
 
@@ -41,16 +47,16 @@ pub(super) struct Connections {
     pub(super) tls: TlsAcceptor,
     pub(super) router: Router,
     pub(super) limits: Limits,
-    pub(super) stats: Arc<ConnectionStats>,
-    /// Of which each connection holds one.
+    pub(super) metrics: Arc<Metrics>,
+    /// Each connection holds one of them.
     pub(super) slots: Arc<Semaphore>,
-    /// Where whatever is spawned runs.
+    /// All tasks that connections spawn.
     pub(super) tasks: TaskTracker,
-    /// Answers carry `Connection: close` from now on.
+    /// Answers carry `Connection: close` from then on.
     pub(super) leaving: CancellationToken,
     /// Connections finish what is in flight and close.
     pub(super) drain: CancellationToken,
-    /// Whatever still runs is dropped.
+    /// Tasks that still run are dropped.
     pub(super) abort: CancellationToken,
 }
 
@@ -58,7 +64,7 @@ impl Connections {
     /// Serves one connection to its end.
     pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, slot: OwnedSemaphorePermit) {
         let _slot = slot;
-        let _open = self.stats.open();
+        let _open = self.metrics.connection_open();
         let Some(stream) = self.handshake(stream).await else {
             return;
         };
@@ -66,9 +72,11 @@ impl Connections {
         let service = Requests {
             router: self.router.clone(),
             activity: Arc::clone(&activity),
-            connections: Arc::clone(&self),
+            limit: self.limits.request,
+            metrics: Arc::clone(&self.metrics),
+            leaving: self.leaving.clone(),
         };
-        // Dropped with this future: a request of an HTTP/2 connection that is gone has nobody to answer to.
+        // Dropped with this future: a request of an HTTP/2 connection that is gone has no client to answer to.
         let end = self.abort.child_token();
         let _end = end.clone().drop_guard();
         let http = self.http(
@@ -85,7 +93,7 @@ impl Connections {
 
     async fn handshake(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
         let peer = stream.peer_addr().ok();
-        // Answers are small and somebody's `kubectl` waits for them.
+        // Answers are small, and a user's `kubectl` waits for them.
         let _ = stream.set_nodelay(true);
         let limit = self
             .limits
@@ -94,18 +102,18 @@ impl Connections {
             Ok(Ok(stream)) => Some(stream),
             Ok(Err(error)) => {
                 debug!(?peer, %error, "TLS handshake failed");
-                self.stats.handshake_failed();
+                self.metrics.handshake_failed();
                 None
             }
             Err(_) => {
                 debug!(?peer, "TLS handshake took too long");
-                self.stats.handshake_timeout();
+                self.metrics.handshake_failed();
                 None
             }
         }
     }
 
-    /// ALPN names the protocol, so nothing is read to guess it.
+    /// Returns the protocol that ALPN names, so that nothing is read to guess it.
     fn http(&self, alpn: Option<&[u8]>, streams: Streams) -> auto::Builder<Streams> {
         let http = auto::Builder::new(streams);
         let mut http = if alpn == Some(b"h2") {
@@ -127,7 +135,7 @@ impl Connections {
         http
     }
 
-    /// Runs the connection, and ends it when it is time to.
+    /// Runs the connection, and ends it in time.
     async fn drive<C>(&self, mut connection: Pin<&mut C>, activity: &Activity)
     where
         C: GracefulConnection<Error: Display>,
@@ -138,16 +146,11 @@ impl Connections {
             let until = match activity.next(&self.limits, self.is_crowded(), closing, now) {
                 Next::Wait(until) => until,
                 Next::Close => {
-                    self.stats.idle_closed();
                     closing = Some(now);
                     connection.as_mut().graceful_shutdown();
                     continue;
                 }
                 Next::Cut => return,
-                Next::CutUnused => {
-                    self.stats.no_request();
-                    return;
-                }
             };
             tokio::select! {
                 ended = poll_fn(|context| connection.as_mut().poll(context)) => {

@@ -1,31 +1,38 @@
 //! What stands between a connection and the router.
 
-use std::convert::Infallible;
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::{
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use axum::body::{Bytes, HttpBody};
-use axum::http::{HeaderValue, Request, StatusCode, Version, header};
-use axum::response::{IntoResponse, Response};
-use axum::{BoxError, Router};
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use axum::{
+    BoxError, Router,
+    body::{Bytes, HttpBody},
+    http::{HeaderValue, Request, StatusCode, Version, header},
+    response::{IntoResponse, Response},
+};
+use futures::{FutureExt, future::BoxFuture};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{Service, ServiceExt};
 use tracing::error;
 
 use super::activity::Activity;
-use super::connection::Connections;
+use crate::ops::metrics::{Metrics, labels::RequestFailure};
 
 /// The requests of one connection: counted, timed, and answered even when a handler panics.
 #[derive(Clone)]
 pub(super) struct Requests {
     pub(super) router: Router,
     pub(super) activity: Arc<Activity>,
-    pub(super) connections: Arc<Connections>,
+    /// How long one may take.
+    pub(super) limit: Duration,
+    pub(super) metrics: Arc<Metrics>,
+    /// Answers carry `Connection: close` from then on.
+    pub(super) leaving: CancellationToken,
 }
 
 impl<B> Service<Request<B>> for Requests
@@ -43,26 +50,31 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let in_flight = self.activity.begin();
-        let router = self.router.clone();
-        let connections = Arc::clone(&self.connections);
+        let Self {
+            router,
+            limit,
+            metrics,
+            leaving,
+            ..
+        } = self.clone();
         Box::pin(async move {
             let _in_flight = in_flight;
             let has_connection_header = request.version() <= Version::HTTP_11;
             let answer = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
-            let mut response = match timeout(connections.limits.request, answer).await {
+            let mut response = match timeout(limit, answer).await {
                 Ok(Ok(Ok(response))) => response,
                 Ok(Err(_panic)) => {
-                    // What it said is the panic hook's to print. The API server takes a 500 as a failed call.
+                    // The panic hook logs where. The API server takes a 500 for a failed call.
                     error!("a handler panicked");
-                    connections.stats.handler_panicked();
+                    metrics.request_failed(RequestFailure::Panic);
                     StatusCode::INTERNAL_SERVER_ERROR.into_response()
                 }
                 Err(_) => {
-                    connections.stats.request_timeout();
+                    metrics.request_failed(RequestFailure::Timeout);
                     StatusCode::GATEWAY_TIMEOUT.into_response()
                 }
             };
-            if has_connection_header && connections.leaving.is_cancelled() {
+            if has_connection_header && leaving.is_cancelled() {
                 response
                     .headers_mut()
                     .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -72,7 +84,7 @@ where
     }
 }
 
-/// Where hyper runs the requests of an HTTP/2 connection: tracked, and ended with their connection.
+/// Runs the requests of an HTTP/2 connection for hyper: tracked, and ended with their connection.
 #[derive(Clone)]
 pub(super) struct Streams {
     pub(super) tasks: TaskTracker,

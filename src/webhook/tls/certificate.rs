@@ -1,4 +1,4 @@
-//! A certificate chain with its private key, checked before anybody is served with it.
+//! A certificate chain with its private key, checked before it is served.
 //!
 //! Invariant: the key of a [`ServingCertificate`] belongs to the first certificate of its chain. No error here quotes
 //! what it read: half of it is a private key.
@@ -6,12 +6,16 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
-use rustls::{Error, InconsistentKeys};
+use rustls::{
+    Error, InconsistentKeys,
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
+    sign::CertifiedKey,
+};
 
-use super::provider;
+use super::crypto::provider;
 
 /// Why a chain and a key cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +51,7 @@ pub enum CertificateError {
         "the private key does not belong to the first certificate: put the leaf first, and write both from the same issue"
     )]
     Mismatch,
-    /// Only when a certificate in service would be replaced: the new one is expired and the old one is not.
+    /// The certificate is expired, and the one in service, which it would replace, is not.
     #[error("the certificate expired at {0}, while the one in service has not: issue it again")]
     Expired(Timestamp),
 }
@@ -61,8 +65,8 @@ pub struct ServingCertificate {
 }
 
 impl ServingCertificate {
-    /// Reads and checks a chain (leaf first) and its key, both PEM as in a Secret of type `kubernetes.io/tls`.
-    /// Whether it is valid today is the caller's to judge.
+    /// Reads and checks a chain (leaf first) and its key, both PEM as in a Secret of type `kubernetes.io/tls`. Leaves it to
+    /// the caller whether it is valid today.
     ///
     /// # Errors
     /// When either cannot be parsed or they do not belong together.
@@ -77,11 +81,7 @@ impl ServingCertificate {
         Self::from_der(chain, key)
     }
 
-    /// As [`Self::from_pem`], of what is parsed already.
-    ///
-    /// # Errors
-    /// When either cannot be parsed or they do not belong together.
-    pub fn from_der(
+    fn from_der(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, CertificateError> {
@@ -104,27 +104,27 @@ impl ServingCertificate {
         })
     }
 
-    /// What rustls serves.
+    /// Returns what rustls serves.
     pub fn certified_key(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.key)
     }
 
-    /// Whether it is the same chain.
+    /// Returns whether it is the same chain.
     pub fn same_as(&self, other: &Self) -> bool {
         self.key.cert == other.key.cert
     }
 
-    /// From when the leaf is valid, in seconds since 1970.
+    /// Returns from when the leaf is valid, in seconds since 1970.
     pub fn not_before(&self) -> i64 {
         self.not_before
     }
 
-    /// Until when the leaf is valid, in seconds since 1970.
+    /// Returns until when the leaf is valid, in seconds since 1970.
     pub fn not_after(&self) -> i64 {
         self.not_after
     }
 
-    /// Whether `now` is after the leaf's validity. API servers refuse it then.
+    /// Returns whether `now` is after the leaf's validity. API servers refuse it then.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         now.as_second() > self.not_after
     }
@@ -140,8 +140,7 @@ fn validity(leaf: &CertificateDer<'_>) -> Result<(i64, i64), CertificateError> {
     ))
 }
 
-/// The kind of a PEM error. Its own text quotes the line that is wrong, which is the whole key when somebody lost the
-/// newlines.
+/// Returns the kind of a PEM error. Its own text quotes the line that is wrong: the whole key, when the newlines were lost.
 fn reason(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::MissingSectionEnd { .. } => "a block has no END line",
@@ -154,8 +153,8 @@ fn reason(error: &pem::Error) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Authority, Issued};
     use super::*;
+    use crate::webhook::tls::{Authority, Issued};
 
     const YEAR: std::time::Duration = std::time::Duration::from_hours(365 * 24);
 

@@ -1,15 +1,16 @@
-//! A certificate from two PEM files that somebody else renews: cert-manager or a person, by way of a mounted Secret.
+//! A certificate from two PEM files that cert-manager renews, or a person, by way of a mounted Secret.
 //!
-//! The files are polled and compared by content. A kubelet replaces a mounted Secret by swapping a `..data` symlink,
-//! which file notification on the files themselves does not see.
+//! The files are polled and compared by content. A kubelet replaces a mounted Secret by swapping a `..data` symlink. A
+//! notification about the files themselves does not see that.
 //!
 //! Invariant: a pair that cannot be served never replaces one that can.
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -17,9 +18,13 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{CertificateError, CertificateResolver, ServingCertificate};
+use super::{
+    certificate::{CertificateError, ServingCertificate},
+    resolver::CertificateResolver,
+};
+use crate::ops::metrics::Metrics;
 
-/// Why no certificate can be had from the files.
+/// Why the files give no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateFilesError {
     /// One of the files cannot be read.
@@ -30,7 +35,7 @@ pub enum CertificateFilesError {
         /// What the system said.
         source: io::Error,
     },
-    /// They were read, and do not hold a certificate and its key.
+    /// The files do not hold a certificate and its key.
     #[error("cannot serve the certificate {} with the key {}: {source}", certificate.display(), key.display())]
     Unusable {
         /// The file of the chain.
@@ -42,58 +47,34 @@ pub enum CertificateFilesError {
     },
 }
 
-/// How following the files has gone, for metrics.
-#[derive(Debug, Default)]
-pub struct ReloadStats {
-    reloaded: AtomicU64,
-    rejected: AtomicU64,
-    out_of_date: AtomicBool,
-}
-
-impl ReloadStats {
-    /// How many times a new pair was taken into service.
-    pub fn reloaded(&self) -> u64 {
-        self.reloaded.load(Ordering::Relaxed)
-    }
-
-    /// How many times the files changed to something that cannot be served (each content counts once).
-    pub fn rejected(&self) -> u64 {
-        self.rejected.load(Ordering::Relaxed)
-    }
-
-    /// Whether the files hold something else than what is served now, because it cannot be served. The one to alert on.
-    pub fn out_of_date(&self) -> bool {
-        self.out_of_date.load(Ordering::Relaxed)
-    }
-}
-
 /// A certificate chain and its private key in two PEM files, `tls.crt` and `tls.key` of a Secret.
 #[derive(Debug)]
 pub struct CertificateFiles {
     certificate: PathBuf,
     key: PathBuf,
-    last: Seen,
+    last: LastRead,
     resolver: Arc<CertificateResolver>,
-    stats: Arc<ReloadStats>,
+    metrics: Arc<Metrics>,
     expiry_said: bool,
 }
 
-/// What the files were when they were last read; says whether there is anything new to say about them.
+/// What the files were when they were last read. Nothing is said about the same files twice.
 #[derive(Debug, PartialEq, Eq)]
-enum Seen {
+enum LastRead {
     Content([u8; 32]),
     Unreadable(PathBuf, io::ErrorKind),
 }
 
 impl CertificateFiles {
-    /// Reads and checks the pair. One that is expired, or not valid yet, is taken with a warning: clocks are wrong more
-    /// often than certificates, and a webhook that starts can be given a better pair while it runs.
+    /// Reads and checks the pair. Warns of one that is expired, or not valid yet, and takes it: clocks are wrong more often
+    /// than certificates, and a webhook that starts can be given a better pair while it runs.
     ///
     /// # Errors
     /// When a file cannot be read, or what they hold cannot be served.
     pub async fn load(
         certificate: impl Into<PathBuf>,
         key: impl Into<PathBuf>,
+        metrics: Arc<Metrics>,
         now: Timestamp,
     ) -> Result<Self, CertificateFilesError> {
         let (certificate, key) = (certificate.into(), key.into());
@@ -109,24 +90,19 @@ impl CertificateFiles {
             key,
             last,
             resolver,
-            stats: Arc::default(),
+            metrics,
             expiry_said: false,
         };
         files.say_when_expired(now);
         Ok(files)
     }
 
-    /// What to serve from. It follows the files for as long as [`Self::follow`] runs.
+    /// Returns what to serve from. It follows the files for as long as [`Self::follow`] runs.
     pub fn resolver(&self) -> Arc<CertificateResolver> {
         Arc::clone(&self.resolver)
     }
 
-    /// How following the files goes.
-    pub fn stats(&self) -> Arc<ReloadStats> {
-        Arc::clone(&self.stats)
-    }
-
-    /// Looks at the files every `interval` and takes a changed pair into service, until `shutdown`.
+    /// Looks at the files every `interval`, and takes a changed pair into service, until `shutdown`.
     pub async fn follow(
         mut self,
         interval: Duration,
@@ -156,7 +132,7 @@ impl CertificateFiles {
         self.say_when_expired(now);
     }
 
-    /// Somebody put an old backup in place of a good certificate.
+    /// Refuses an expired pair while a good one is served, such as an old backup that an administrator restored.
     fn refuse_worse(
         &self,
         pair: ServingCertificate,
@@ -177,14 +153,13 @@ impl CertificateFiles {
         info!(certificate = %self.certificate.display(), not_after = pair.not_after(), "serving a new certificate");
         self.resolver.replace(pair);
         self.expiry_said = false;
-        self.stats.reloaded.fetch_add(1, Ordering::Relaxed);
-        self.stats.out_of_date.store(false, Ordering::Relaxed);
+        self.metrics.certificate_out_of_date(false);
     }
 
     fn keep(&self, error: &CertificateFilesError) {
         warn!(%error, not_after = self.resolver.not_after(), "keeping the certificate in service");
-        self.stats.rejected.fetch_add(1, Ordering::Relaxed);
-        self.stats.out_of_date.store(true, Ordering::Relaxed);
+        self.metrics.certificate_not_reloaded();
+        self.metrics.certificate_out_of_date(true);
     }
 
     fn say_when_expired(&mut self, now: Timestamp) {
@@ -199,7 +174,7 @@ impl CertificateFiles {
 async fn read(
     certificate: &Path,
     key: &Path,
-) -> (Seen, Result<ServingCertificate, CertificateFilesError>) {
+) -> (LastRead, Result<ServingCertificate, CertificateFilesError>) {
     match read_both(certificate, key).await {
         Ok((chain, private)) => {
             let mut digest = Sha256::new();
@@ -208,20 +183,20 @@ async fn read(
             digest.update(&private);
             let pair = ServingCertificate::from_pem(&chain, &private);
             let pair = pair.map_err(|source| unusable(certificate, key, source));
-            (Seen::Content(digest.finalize().into()), pair)
+            (LastRead::Content(digest.finalize().into()), pair)
         }
         Err((path, source)) => {
             let path = path.to_owned();
             (
-                Seen::Unreadable(path.clone(), source.kind()),
+                LastRead::Unreadable(path.clone(), source.kind()),
                 Err(CertificateFilesError::Read { path, source }),
             )
         }
     }
 }
 
-/// Both files from one generation: a kubelet that swaps the directory between the two reads would otherwise give the
-/// certificate of one pair with the key of another. The chain is read again after the key; if it moved, both are.
+/// Reads both files of one generation. A kubelet may swap the directory between the two reads, which would give the
+/// certificate of one pair with the key of another. So the chain is read again after the key; if it changed, both are.
 async fn read_both<'a>(
     certificate: &'a Path,
     key: &'a Path,

@@ -8,19 +8,19 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose,
 };
 
-use super::{CertificateError, ServingCertificate};
+use super::certificate::{CertificateError, ServingCertificate};
 
-/// How long an authority is valid that is kept in memory only: it is made again at every start.
+/// How long an authority is valid that is kept in memory only. Every start makes another.
 const AUTHORITY_LIFETIME: Duration = Duration::from_hours(87600);
-/// How long its leaf is.
+/// How long its leaf is valid.
 const LEAF_LIFETIME: Duration = Duration::from_hours(8760);
-/// How far both reach back, so that an API server whose clock is behind takes them.
+/// How far validity reaches back, so that an API server whose clock is behind accepts the certificate.
 pub const BACKDATED: Duration = Duration::from_hours(1);
 
 /// A certificate could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SelfMadeError {
-    /// The host is no IP address and no DNS name, or the cryptography failed.
+    /// The host is neither an IP address nor a DNS name, or the cryptography failed.
     #[error("cannot make a certificate: {0}; the host must be an IP address or a DNS name")]
     Make(#[from] rcgen::Error),
     /// What was made cannot be served.
@@ -60,7 +60,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// A new authority, valid for so long from `now`.
+    /// Makes an authority, valid for `lifetime` from `now`.
     ///
     /// # Errors
     /// When the cryptography fails.
@@ -76,7 +76,7 @@ impl Authority {
         Self::from_pem(pem, &key.serialize_pem())
     }
 
-    /// One that was kept. Whether the key is its own is the caller's to judge: it shows by what is issued.
+    /// Reads an authority that was kept. Does not check that the key is its own: that shows by what it issues.
     ///
     /// # Errors
     /// When either cannot be parsed.
@@ -85,17 +85,17 @@ impl Authority {
         Ok(Self { pem, issuer })
     }
 
-    /// The authority's certificate in PEM.
+    /// Returns the authority's certificate in PEM.
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// Its key in PEM. Secret.
+    /// Returns its key in PEM. Secret.
     pub fn key_pem(&self) -> String {
         self.issuer.key().serialize_pem()
     }
 
-    /// Issues a leaf with a new key for `hosts` (IP addresses or DNS names), valid for so long from `now`.
+    /// Issues a leaf with a new key for `hosts` (IP addresses or DNS names), valid for `lifetime` from `now`.
     ///
     /// # Errors
     /// When one of `hosts` is neither.
@@ -126,7 +126,7 @@ pub struct Issued {
 }
 
 impl Issued {
-    /// One that was kept.
+    /// Returns a leaf that was kept.
     pub fn from_pem(certificate: &str, key: &str) -> Self {
         Self {
             certificate_pem: certificate.to_owned(),
@@ -134,17 +134,17 @@ impl Issued {
         }
     }
 
-    /// `tls.crt`.
+    /// Returns `tls.crt`.
     pub fn certificate_pem(&self) -> &str {
         &self.certificate_pem
     }
 
-    /// `tls.key`. Secret.
+    /// Returns `tls.key`. Secret.
     pub fn key_pem(&self) -> &str {
         &self.key_pem
     }
 
-    /// The pair, ready to be served.
+    /// Returns the pair, ready to be served.
     ///
     /// # Errors
     /// As [`ServingCertificate::from_pem`].
@@ -161,7 +161,7 @@ fn params(
 ) -> Result<CertificateParams, rcgen::Error> {
     let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
     let mut params = CertificateParams::new(hosts)?;
-    // A clock before 1970 is no reason to make a certificate that begins in the future.
+    // With a clock before 1970 the certificate begins in 1970, not in the far future.
     let since_1970 = Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0));
     let now = rcgen::date_time_ymd(1970, 1, 1) + since_1970;
     params.not_before = now - BACKDATED;

@@ -10,7 +10,7 @@ use crate::model::{
 };
 
 impl Write {
-    /// What a new workload carries.
+    /// Returns the annotations that a new workload carries.
     pub(super) fn created<'a>(
         &self,
         index: &Index,
@@ -22,7 +22,7 @@ impl Write {
     ) -> OwnAnnotations {
         let present = self.new.own.observed.as_ref();
         let present = present.map(|text| Observed::read(text, index.key()));
-        // A copy of another's manifest: its pods were never restarted.
+        // It may be a copy of another workload's manifest. Its own pods were never restarted.
         let own = OwnAnnotations {
             last_restart: None,
             restarted_at: None,
@@ -55,7 +55,7 @@ impl Write {
         if replaced {
             let spoken = self.key.spoken();
             warnings.push(format!(
-                "reroll: {spoken} adopts pods that were started before a change: they are replaced"
+                "reroll: {spoken} adopts pods that started before a change: they are replaced"
             ));
         }
         self.stamped(&own, mark, Some(stamp), index, warnings)

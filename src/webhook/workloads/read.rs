@@ -19,8 +19,8 @@ use crate::{
 };
 
 impl Write {
-    /// Reads a review; `None` where it is none of reroll's business: another kind, a subresource, a
-    /// namespace that is left alone, reroll's own write.
+    /// Reads a review. `None` where it does not concern reroll: another kind, a subresource, a namespace that is left alone,
+    /// reroll's own write.
     pub fn read(request: &Request, index: &Index, own_user: &str) -> Option<Self> {
         let kind = index
             .kinds()
@@ -53,8 +53,8 @@ impl Write {
         if !creates && old.is_none() {
             return None;
         }
-        // API servers always send both. Without them the patch would have nowhere to go, and one that does not apply
-        // fails the user's request.
+        // API servers always send both. Without them the patch would have nowhere to go, and a patch that does not apply fails
+        // the user's request.
         let meta = &object.metadata;
         let has_metadata = meta.name.is_some() || meta.generate_name.is_some();
         let default = index.defaults_of(&request.namespace);
@@ -74,7 +74,7 @@ impl Write {
         if !has_metadata || !has_template {
             return None;
         }
-        // A change of what a run is made of starts none, so it records nothing.
+        // A change of the template of runs starts no run, so it records nothing.
         let rolls = new.workload.mark().is_some();
         let template_changed = old
             .as_ref()
@@ -123,7 +123,7 @@ impl Write {
         })
     }
 
-    /// Whose pods are to be looked for: a new workload may adopt some.
+    /// Returns how to find the pods that a new workload adopts, where it may adopt some.
     pub fn adopter(&self) -> Option<&Adopter> {
         self.adopter.as_ref().filter(|_| self.is_ours())
     }

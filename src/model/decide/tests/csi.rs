@@ -1,6 +1,6 @@
 //! The rows for what many objects show together.
 
-use super::super::*;
+use super::{super::*, document::said};
 use crate::model::{
     observed::Entry,
     observed::LIMIT,
@@ -28,99 +28,112 @@ fn seen(rv: u64, object: &str) -> Entry {
     Entry::of(&shown(rv, object), &whole(Need::Required))
 }
 
-/// What was observed, what is there, what follows, and what is observed then.
-type Row = (Option<Entry>, Live, Outcome, Option<Entry>);
+/// A name, what was observed, what is there, what follows, and what is observed then.
+type Row = (&'static str, Option<Entry>, Live, Outcome, Option<Entry>);
 
-#[test]
-fn what_follows() {
+fn rows() -> [Row; 17] {
     use Outcome::{Keep, Record, Restart};
+    let x = || Some(seen(5, "x"));
+    let waiting = || Some(Entry::Waiting);
     let rotated = |rv, object| Live::Present(shown(rv, object));
-    let nobody = || Live::Present(Version::unclear());
-    let rows: Vec<Row> = vec![
-        // Not asked for yet whether the cluster has any.
+    let unshown = || Live::Present(Version::unclear());
+    let unsynced = Outcome::Undecided(Doubt::Unsynced);
+    [
+        // Whether the cluster has any is not known yet.
+        ("class-unsynced", None, Live::Unsynced, unsynced, None),
+        // There is no list, as where the kind is not served.
+        ("class-new-kind-not-served", None, NEVER, Keep, None),
+        ("class-seen-kind-not-served", x(), NEVER, Keep, x()),
         (
-            None,
-            Live::Unsynced,
-            Outcome::Undecided(Doubt::Unsynced),
-            None,
+            "class-waiting-kind-not-served",
+            waiting(),
+            NEVER,
+            Keep,
+            waiting(),
         ),
-        // No list, as where the kind is not served.
-        (None, NEVER, Keep, None),
-        (Some(seen(5, "x")), NEVER, Keep, Some(seen(5, "x"))),
-        (Some(Entry::Waiting), NEVER, Keep, Some(Entry::Waiting)),
-        (None, nobody(), Record, Some(Entry::Waiting)),
-        (Some(Entry::Waiting), nobody(), Keep, Some(Entry::Waiting)),
-        (Some(seen(5, "x")), nobody(), Keep, Some(seen(5, "x"))),
-        // Adoption.
-        (None, rotated(5, "x"), Record, Some(seen(5, "x"))),
-        (None, started(5, "x"), Record, Some(seen(5, "x"))),
+        ("class-new-not-mounted", None, unshown(), Record, waiting()),
         (
+            "class-waiting-not-mounted",
+            waiting(),
+            unshown(),
+            Keep,
+            waiting(),
+        ),
+        ("class-seen-not-mounted", x(), unshown(), Keep, x()),
+        // Adoption.
+        ("class-new-rotated", None, rotated(5, "x"), Record, x()),
+        ("class-new-mounted", None, started(5, "x"), Record, x()),
+        (
+            "class-unknown-rotated",
             Some(Entry::Unknown),
             rotated(5, "x"),
             Record,
-            Some(seen(5, "x")),
+            x(),
         ),
-        // The first pod; and one that came and was rotated before anybody looked.
+        // The first pod; and one that came and was rotated before reroll looked.
         (
-            Some(Entry::Waiting),
+            "class-waiting-mounted",
+            waiting(),
             started(5, "x"),
             Record,
-            Some(seen(5, "x")),
+            x(),
         ),
         (
-            Some(Entry::Waiting),
+            "class-waiting-rotated",
+            waiting(),
             rotated(5, "x"),
             Restart,
-            Some(seen(5, "x")),
+            x(),
         ),
+        ("class-rotated-same", x(), rotated(9, "x"), Keep, x()),
         (
-            Some(seen(5, "x")),
-            rotated(9, "x"),
-            Keep,
-            Some(seen(5, "x")),
-        ),
-        (
-            Some(seen(5, "x")),
+            "class-rotated-changed",
+            x(),
             rotated(9, "y"),
             Restart,
             Some(seen(9, "y")),
         ),
         (
-            Some(seen(5, "x")),
+            "class-new-pod-changed",
+            x(),
             started(9, "y"),
             Record,
             Some(seen(9, "y")),
         ),
         // The newest status is gone.
-        (
-            Some(seen(5, "x")),
-            rotated(4, "w"),
-            Keep,
-            Some(seen(5, "x")),
-        ),
-        (
-            Some(seen(5, "x")),
-            started(4, "w"),
-            Keep,
-            Some(seen(5, "x")),
-        ),
-    ];
+        ("class-older-rotated", x(), rotated(4, "w"), Keep, x()),
+        ("class-older-mounted", x(), started(4, "w"), Keep, x()),
+    ]
+}
+
+fn cause(outcome: Outcome) -> Option<CauseKind> {
+    (outcome == Outcome::Restart).then_some(CauseKind::Updated)
+}
+
+/// Names and decisions of all rows.
+pub(super) fn outcomes() -> Vec<(&'static str, String)> {
+    let rows = rows().into_iter();
+    rows.map(|(name, _, _, outcome, _)| (name, said(outcome, cause(outcome))))
+        .collect()
+}
+
+#[test]
+fn what_follows() {
     for on_delete in [OnDelete::Wait, OnDelete::Restart] {
-        for (entry, live, outcome, next) in &rows {
-            let world = World::new().with(&class(), whole(Need::Required), live.clone());
+        for (name, entry, live, outcome, next) in rows() {
+            let world = World::new().with(&class(), whole(Need::Required), live);
             let world = world.on_delete(on_delete);
-            let observed = world.observed(entry.clone().map(|entry| (class(), entry)));
+            let observed = world.observed(entry.map(|entry| (class(), entry)));
             let decision = world.decide(Known::Observed(&observed));
-            let what = format!("{entry:?} {live:?}");
-            assert_eq!(decision.outcome(), *outcome, "{what}");
+            assert_eq!(decision.outcome(), outcome, "{name}");
+            let causes: Vec<_> = decision.causes().iter().map(|cause| cause.kind).collect();
+            assert_eq!(causes, Vec::from_iter(cause(outcome)), "{name}");
             let found = decision
                 .next()
                 .map(|next| next.entries.get(&class()).cloned());
-            assert_eq!(found.flatten(), *next, "{what}");
-            assert!(
-                decision.missing().len()
-                    <= usize::from(*outcome == Outcome::Undecided(Doubt::Unsynced))
-            );
+            assert_eq!(found.flatten(), next, "{name}");
+            let unsynced = outcome == Outcome::Undecided(Doubt::Unsynced);
+            assert!(decision.missing().len() <= usize::from(unsynced), "{name}");
         }
     }
 }

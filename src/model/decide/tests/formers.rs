@@ -1,6 +1,6 @@
 //! What a template drops and gains again, and what it gains while the webhook is away.
 
-use super::*;
+use super::{document::said, *};
 use crate::model::{
     format::{FORMAT, FORMER_FORMAT},
     observed::{FORMER_LIMIT, Formers, LIMIT, Reading, Unrecorded},
@@ -36,50 +36,59 @@ fn dropped(usage: &Usage, live: Live) -> (World, Observed) {
 /// What a row of a table changes in its world.
 type Given = fn(World) -> World;
 
+/// Rows for a template that regains what it dropped: what exists then, and what follows.
+fn regained() -> [(&'static str, Live, Given, Outcome, Option<CauseKind>); 6] {
+    let content = |world: World| world.on_recreate(OnRecreate::Content);
+    let as_it_is = |world: World| world;
+    let present = |uid, rv, data| Live::Present(v(uid, rv, data));
+    let behind = Outcome::Undecided(Doubt::Behind);
+    let (updated, recreated) = (Some(CauseKind::Updated), Some(CauseKind::Recreated));
+    let (record, restart) = (Outcome::Record, Outcome::Restart);
+    [
+        ("regained-same", present("A", 10, X), as_it_is, record, None),
+        (
+            "regained-data-changed",
+            present("A", 11, Y),
+            as_it_is,
+            restart,
+            updated,
+        ),
+        (
+            "regained-recreated",
+            present("B", 11, X),
+            as_it_is,
+            restart,
+            recreated,
+        ),
+        (
+            "regained-recreated-content-decides",
+            present("B", 11, X),
+            content,
+            record,
+            None,
+        ),
+        ("regained-absent", GONE, as_it_is, Outcome::Wait, None),
+        (
+            "regained-older-version",
+            present("A", 9, X),
+            as_it_is,
+            behind,
+            None,
+        ),
+    ]
+}
+
+/// Names and decisions of all rows.
+pub(super) fn outcomes() -> Vec<(&'static str, String)> {
+    let regained = regained().map(|(name, _, _, outcome, cause)| (name, said(outcome, cause)));
+    let gained = GAINED.map(|(name, _, outcome)| (name, gained_said(outcome)));
+    regained.into_iter().chain(gained).collect()
+}
+
 #[test]
 fn what_is_regained_is_compared_like_any_other() {
     let usage = keyed(&[("k", Required)]);
-    let content = |world: World| world.on_recreate(OnRecreate::Content);
-    let as_it_is = |world: World| world;
-    let rows: [(&str, Live, Given, Outcome, Option<CauseKind>); 6] = [
-        (
-            "the same",
-            Live::Present(v("A", 10, X)),
-            as_it_is,
-            Outcome::Record,
-            None,
-        ),
-        (
-            "other data",
-            Live::Present(v("A", 11, Y)),
-            as_it_is,
-            Outcome::Restart,
-            Some(CauseKind::Updated),
-        ),
-        (
-            "another uid",
-            Live::Present(v("B", 11, X)),
-            as_it_is,
-            Outcome::Restart,
-            Some(CauseKind::Recreated),
-        ),
-        (
-            "another uid, the same data, content decides",
-            Live::Present(v("B", 11, X)),
-            content,
-            Outcome::Record,
-            None,
-        ),
-        ("absent", GONE, as_it_is, Outcome::Wait, None),
-        (
-            "older than it was",
-            Live::Present(v("A", 9, X)),
-            as_it_is,
-            Outcome::Undecided(Doubt::Behind),
-            None,
-        ),
-    ];
-    for (name, live, given, outcome, cause) in rows {
+    for (name, live, given, outcome, cause) in regained() {
         let (world, before) = dropped(&usage, Live::Present(v("A", 10, X)));
         assert_eq!(before.format, FORMER_FORMAT, "{name}");
         let world = given(world.with(&s(), usage.clone(), live));
@@ -205,7 +214,7 @@ fn a_former_goes_with_the_next_write_and_by_none_of_its_own() {
     world.set(&t(), Live::Present(version(&t(), "T", 20, Y)));
     let decision = world.decide(Known::Observed(&before));
     assert_eq!(decision.outcome(), Outcome::Restart);
-    let next = decision.next().cloned().unwrap();
+    let next = decision.next().unwrap();
     assert!(next.formers.is_empty());
     assert_eq!(next.format, FORMAT);
 }
@@ -219,6 +228,61 @@ fn a_fresh_mark_ends_what_is_former() {
     assert!(decision.next().cloned().unwrap().formers.is_empty());
 }
 
+/// When the oldest pod was made that uses these keys of `s`.
+fn ages(made: &[(&str, i64)]) -> Ages {
+    let made = made.iter().map(|(key, made)| ((*key).to_owned(), *made));
+    Ages::from([(s(), made.collect())])
+}
+
+/// A row: its name, what it changes in its world, and what follows.
+type Gained = (&'static str, fn(&mut World), Outcome);
+
+/// Rows for a template that gained key `k` of `s`, which was written at 100, while the webhook was away.
+const GAINED: [Gained; 7] = [
+    (
+        "gained-pods-not-known",
+        |_| {},
+        Outcome::Undecided(Doubt::AskAges),
+    ),
+    (
+        "gained-written-after-oldest-pod",
+        |w| w.ages = Some(ages(&[("k", 99)])),
+        Outcome::Restart,
+    ),
+    (
+        "gained-written-in-same-second",
+        |w| w.ages = Some(ages(&[("k", 100)])),
+        Outcome::Record,
+    ),
+    (
+        "gained-pods-use-another-key",
+        |w| w.ages = Some(ages(&[("l", 1)])),
+        Outcome::Record,
+    ),
+    (
+        "gained-used-by-no-pod",
+        |w| w.ages = Some(Ages::new()),
+        Outcome::Record,
+    ),
+    (
+        "gained-named-by-opt-in",
+        |w| w.template = Some(References::new()),
+        Outcome::Record,
+    ),
+    (
+        "gained-by-wider-opt-in",
+        |w| w.widened = Some([s()].into()),
+        Outcome::Record,
+    ),
+];
+
+fn gained_said(outcome: Outcome) -> String {
+    said(
+        outcome,
+        (outcome == Outcome::Restart).then_some(CauseKind::Updated),
+    )
+}
+
 #[test]
 fn what_is_gained_while_the_webhook_is_away_is_adopted_where_it_is_older_than_its_pods() {
     let usage = keyed(&[("k", Required)]);
@@ -229,44 +293,18 @@ fn what_is_gained_while_the_webhook_is_away_is_adopted_where_it_is_older_than_it
         world.ages = None;
         world
     };
-    let ages = |made: &[(&str, i64)]| {
-        let made = made.iter().map(|(key, made)| ((*key).to_owned(), *made));
-        Some(Ages::from([(s(), made.collect())]))
-    };
-    let ask = Outcome::Undecided(Doubt::AskAges);
-    let with = |change: &dyn Fn(&mut World)| {
+    for (name, given, outcome) in GAINED {
         let mut world = one();
-        change(&mut world);
+        given(&mut world);
         let before = world.observed([]);
         let decision = world.decide(Known::Observed(&before));
-        if decision.outcome() == Outcome::Restart {
-            assert_eq!(decision.causes()[0].kind, CauseKind::Updated);
-        }
-        decision.outcome()
-    };
-    assert_eq!(with(&|_| {}), ask);
-    assert_eq!(with(&|w| w.ages = ages(&[("k", 99)])), Outcome::Restart);
-    assert_eq!(with(&|w| w.ages = ages(&[("k", 100)])), Outcome::Record);
-    assert_eq!(
-        with(&|w| w.ages = ages(&[("l", 1)])),
-        Outcome::Record,
-        "of another key"
-    );
-    assert_eq!(
-        with(&|w| w.ages = Some(Ages::new())),
-        Outcome::Record,
-        "no pod"
-    );
-    assert_eq!(
-        with(&|w| w.template = Some(References::new())),
-        Outcome::Record,
-        "named by the opt-in"
-    );
-    assert_eq!(
-        with(&|w| w.widened = Some([s()].into())),
-        Outcome::Record,
-        "selected newly by the opt-in"
-    );
+        let cause = decision.causes().first().map(|cause| cause.kind);
+        assert_eq!(
+            said(decision.outcome(), cause),
+            gained_said(outcome),
+            "{name}"
+        );
+    }
     let nothing = one().decide(Known::Nothing);
     assert_eq!(nothing.outcome(), Outcome::Record, "everything is adopted");
     // A key of what is used already.
@@ -275,8 +313,9 @@ fn what_is_gained_while_the_webhook_is_away_is_adopted_where_it_is_older_than_it
         let mut world = World::new().with(&s(), both.clone(), Live::Present(live.clone()));
         let before = world.observed([(s(), Entry::of(&live, &usage))]);
         world.ages = None;
+        let ask = Outcome::Undecided(Doubt::AskAges);
         assert_eq!(world.decide(Known::Observed(&before)).outcome(), ask);
-        world.ages = ages(&[("k", 1), ("l", made)]);
+        world.ages = Some(ages(&[("k", 1), ("l", made)]));
         let decision = world.decide(Known::Observed(&before));
         assert_eq!(decision.outcome(), outcome);
         if outcome == Outcome::Restart {

@@ -1,6 +1,6 @@
-//! Every row of the decision table, one source at a time.
+//! Every row of the decision table, one source at a time. `docs/design.md` has the same rows.
 
-use super::*;
+use super::{document::said, *};
 use Need::{Optional, Required};
 
 /// What a row expects; the entry is the one that `observed` has afterwards.
@@ -43,6 +43,18 @@ impl Row {
     fn given(mut self, change: impl FnOnce(&mut World)) -> Self {
         change(&mut self.world);
         self
+    }
+
+    /// The row's name, and its decision in the words of the document.
+    fn outcome(&self) -> (&'static str, String) {
+        let word = match &self.expect {
+            Expect::Keep => said(Outcome::Keep, None),
+            Expect::Record(_) => said(Outcome::Record, None),
+            Expect::Wait(_) => said(Outcome::Wait, None),
+            Expect::Restart(kind, _) => said(Outcome::Restart, Some(*kind)),
+            Expect::Undecided(why) => said(Outcome::Undecided(*why), None),
+        };
+        (self.name, word)
     }
 
     fn check(self) {
@@ -94,10 +106,6 @@ impl Row {
     }
 }
 
-fn check(rows: impl IntoIterator<Item = Row>) {
-    rows.into_iter().for_each(Row::check);
-}
-
 fn present(uid: &str, rv: u64, data: &[(&str, &str)]) -> Live {
     Live::Present(v(uid, rv, data))
 }
@@ -116,8 +124,32 @@ fn deleted() -> Entry {
 const X: &[(&str, &str)] = &[("k", "x")];
 const Y: &[(&str, &str)] = &[("k", "y")];
 
+/// The parts of the table.
+const PARTS: [fn() -> Vec<Row>; 9] = [
+    present_as_observed_or_other,
+    other_keys_do_not_count,
+    keys_that_come_and_go,
+    the_spec_gained_or_lost_a_key,
+    absent,
+    absent_after_another_came_and_went,
+    back_again,
+    no_entry_yet,
+    nothing_is_said_about_what_is_not_seen,
+];
+
 #[test]
-fn present_as_observed_or_other() {
+fn every_row_decides_as_it_says() {
+    PARTS.iter().flat_map(|part| part()).for_each(Row::check);
+}
+
+/// Names and decisions of all rows.
+pub(super) fn outcomes() -> Vec<(&'static str, String)> {
+    let rows = PARTS.iter().flat_map(|part| part());
+    rows.map(|row| row.outcome()).collect()
+}
+
+fn present_as_observed_or_other() -> Vec<Row> {
+    let mut rows = Vec::new();
     for usage in [
         whole(Required),
         whole(Optional),
@@ -125,44 +157,44 @@ fn present_as_observed_or_other() {
         keyed(&[("k", Optional)]),
     ] {
         let a_x = || entry("A", 10, &usage, X);
-        check([
+        rows.extend([
             row(
-                "A, X | A, X",
+                "same",
                 usage.clone(),
                 a_x(),
                 present("A", 10, X),
                 Expect::Keep,
             ),
             row(
-                "A, X | A, X, labels changed",
+                "labels-changed",
                 usage.clone(),
                 a_x(),
                 present("A", 11, X),
                 Expect::Keep,
             ),
             row(
-                "A, X | A, Y",
+                "data-changed",
                 usage.clone(),
                 a_x(),
                 present("A", 11, Y),
                 Expect::Restart(CauseKind::Updated, entry("A", 11, &usage, Y)),
             ),
             row(
-                "A, X | B, X",
+                "recreated-same-data",
                 usage.clone(),
                 a_x(),
                 present("B", 12, X),
                 Expect::Restart(CauseKind::Recreated, entry("B", 12, &usage, X)),
             ),
             row(
-                "A, X | B, Y",
+                "recreated-other-data",
                 usage.clone(),
                 a_x(),
                 present("B", 12, Y),
                 Expect::Restart(CauseKind::Recreated, entry("B", 12, &usage, Y)),
             ),
             row(
-                "A, X | B, X with on-recreate: content",
+                "recreated-same-data-content-decides",
                 usage.clone(),
                 a_x(),
                 present("B", 12, X),
@@ -170,7 +202,7 @@ fn present_as_observed_or_other() {
             )
             .given(|world| world.policy.on_recreate = OnRecreate::Content),
             row(
-                "A, X | B, Y with on-recreate: content",
+                "recreated-other-data-content-decides",
                 usage.clone(),
                 a_x(),
                 present("B", 12, Y),
@@ -179,14 +211,15 @@ fn present_as_observed_or_other() {
             .given(|world| world.policy.on_recreate = OnRecreate::Content),
         ]);
     }
+    rows
 }
 
-#[test]
-fn other_keys_do_not_count() {
+fn other_keys_do_not_count() -> Vec<Row> {
+    let mut rows = Vec::new();
     let usage = keyed(&[("k", Required)]);
     let before = entry("A", 10, &usage, &[("k", "x"), ("other", "1")]);
-    check([row(
-        "A, X | A, X and another key that is not used",
+    rows.extend([row(
+        "unused-key-changed",
         usage,
         before,
         present("A", 11, &[("k", "x"), ("other", "2")]),
@@ -195,79 +228,80 @@ fn other_keys_do_not_count() {
     let usage = whole(Required);
     let before = entry("A", 10, &usage, &[("k", "x"), ("other", "1")]);
     let data = &[("k", "x"), ("other", "2")];
-    check([row(
-        "A, X | A, X and another key, and all are used",
+    rows.extend([row(
+        "other-key-changed-all-used",
         usage.clone(),
         before,
         present("A", 11, data),
         Expect::Restart(CauseKind::Updated, entry("A", 11, &usage, data)),
     )]);
+    rows
 }
 
-#[test]
-fn keys_that_come_and_go() {
+fn keys_that_come_and_go() -> Vec<Row> {
+    let mut rows = Vec::new();
     let required = keyed(&[("k", Required)]);
     let optional = keyed(&[("k", Optional)]);
     let none: &[(&str, &str)] = &[];
-    check([
+    rows.extend([
         row(
-            "a required key is gone",
+            "required-key-gone",
             required.clone(),
             entry("A", 10, &required, X),
             present("A", 11, none),
             Expect::Wait(entry("A", 10, &required, X)),
         ),
         row(
-            "a required key is gone, recreated",
+            "required-key-gone-recreated",
             required.clone(),
             entry("A", 10, &required, X),
             present("B", 11, none),
             Expect::Wait(entry("A", 10, &required, X)),
         ),
         row(
-            "an optional key is gone",
+            "optional-key-gone",
             optional.clone(),
             entry("A", 10, &optional, X),
             present("A", 11, none),
             Expect::Restart(CauseKind::Updated, entry("A", 11, &optional, none)),
         ),
         row(
-            "an optional key is still absent",
+            "optional-key-still-absent",
             optional.clone(),
             entry("A", 10, &optional, none),
             present("A", 11, none),
             Expect::Keep,
         ),
         row(
-            "an optional key appears",
+            "optional-key-appears",
             optional.clone(),
             entry("A", 10, &optional, none),
             present("A", 11, X),
             Expect::Restart(CauseKind::Updated, entry("A", 11, &optional, X)),
         ),
         row(
-            "a required key is still waited for",
+            "awaited-key-still-absent",
             required.clone(),
             entry("A", 10, &required, none),
             present("A", 11, none),
             Expect::Wait(entry("A", 10, &required, none)),
         ),
         row(
-            "a required key that was waited for appears",
+            "awaited-key-arrives",
             required.clone(),
             entry("A", 10, &required, none),
             present("A", 11, X),
             Expect::Record(entry("A", 11, &required, X)),
         ),
         row(
-            "all that is used was waited for, and comes under another uid",
+            "all-awaited-keys-arrive-recreated",
             required.clone(),
             entry("A", 10, &required, none),
             present("B", 11, X),
             Expect::Record(entry("B", 11, &required, X)),
         ),
         row(
-            "some of what was waited for comes under another uid",
+            "some-awaited-keys-arrive-recreated",
             keyed(&[("k", Required), ("l", Required)]),
             entry("A", 10, &keyed(&[("k", Required), ("l", Required)]), none),
             present("B", 11, X),
@@ -280,24 +314,25 @@ fn keys_that_come_and_go() {
             )),
         ),
         row(
-            "a key that is unknown although required appears",
+            "unknown-required-key-appears",
             required.clone(),
             unknown_keys(entry("A", 10, &required, none)),
             present("A", 11, X),
             Expect::Restart(CauseKind::Updated, entry("A", 11, &required, X)),
         ),
         row(
-            "a key was waited for and is optional now",
+            "awaited-key-now-optional",
             optional.clone(),
             entry("A", 10, &required, none),
             present("A", 11, none),
             Expect::Record(entry("A", 11, &optional, none)),
         ),
     ]);
+    rows
 }
 
-#[test]
-fn the_spec_gained_or_lost_a_key() {
+fn the_spec_gained_or_lost_a_key() -> Vec<Row> {
+    let mut rows = Vec::new();
     let one = keyed(&[("a", Required)]);
     let two = keyed(&[("a", Required), ("b", Required)]);
     let data = &[("a", "1"), ("b", "2")];
@@ -312,84 +347,85 @@ fn the_spec_gained_or_lost_a_key() {
             states,
         }
     };
-    check([
+    rows.extend([
         row(
-            "gained: the new key is adopted at the version it was seen at",
+            "key-gained",
             two.clone(),
             entry("A", 10, &one, data),
             present("A", 12, data),
             Expect::Record(entry("A", 12, &two, data)),
         ),
         row(
-            "gained, while another changed: both in one",
+            "key-gained-another-changed",
             two.clone(),
             entry("A", 10, &one, &[("a", "0")]),
             present("A", 12, data),
             Expect::Restart(CauseKind::Updated, entry("A", 12, &two, data)),
         ),
         row(
-            "gained a key that is not there: pods roll for that and wait",
+            "gained-key-absent",
             two.clone(),
             entry("A", 10, &one, data),
             present("A", 12, &[("a", "1")]),
             Expect::Wait(entry("A", 12, &two, &[("a", "1")])),
         ),
         row(
-            "lost",
+            "key-dropped",
             one.clone(),
             entry("A", 10, &two, data),
             present("A", 12, data),
             Expect::Record(entry("A", 10, &one, data)),
         ),
         row(
-            "narrowed from all keys to one",
+            "narrowed-to-one-key",
             one.clone(),
             entry("A", 10, &whole(Required), data),
             present("A", 12, data),
             Expect::Record(entry("A", 12, &one, data)),
         ),
         row(
-            "the other key changed under the adopted one",
+            "changed-beside-adopted-key",
             two.clone(),
             with_old_a(10),
             present("A", 12, data),
             Expect::Restart(CauseKind::Updated, entry("A", 12, &two, data)),
         ),
     ]);
+    rows
 }
 
-#[test]
-fn absent() {
+fn absent() -> Vec<Row> {
+    let mut rows = Vec::new();
     let tombstone = || Live::Absent {
         last: Some(v("A", 10, X)),
         since: 11,
     };
     for usage in [whole(Required), whole(Optional), keyed(&[("k", Required)])] {
         let a_x = || entry("A", 10, &usage, X);
-        check([
+        rows.extend([
             row(
-                "A, X | absent",
+                "absent",
                 usage.clone(),
                 a_x(),
                 tombstone(),
                 Expect::Wait(a_x()),
             ),
             row(
-                "A, X | absent, never seen",
+                "absent-never-seen",
                 usage.clone(),
                 a_x(),
                 NEVER,
                 Expect::Wait(a_x()),
             ),
             row(
-                "A, X | absent, asked",
+                "absent-confirmed",
                 usage.clone(),
                 a_x(),
                 GONE,
                 Expect::Wait(a_x()),
             ),
             row(
-                "A, X | absent with on-delete: restart",
+                "absent-deletion-restarts",
                 usage.clone(),
                 a_x(),
                 tombstone(),
@@ -397,7 +433,7 @@ fn absent() {
             )
             .given(|world| world.policy.on_delete = OnDelete::Restart),
             row(
-                "A, X | absent by an older view, with on-delete: restart",
+                "absent-older-view-deletion-restarts",
                 usage.clone(),
                 a_x(),
                 NEVER,
@@ -405,14 +441,14 @@ fn absent() {
             )
             .given(|world| world.policy.on_delete = OnDelete::Restart),
             row(
-                "deleted A | absent",
+                "deleted-still-absent",
                 usage.clone(),
                 deleted(),
                 tombstone(),
                 Expect::Keep,
             ),
             row(
-                "deleted A | absent, any policy",
+                "deleted-still-absent-deletion-restarts",
                 usage.clone(),
                 deleted(),
                 GONE,
@@ -421,40 +457,41 @@ fn absent() {
             .given(|world| world.policy.on_delete = OnDelete::Restart),
         ]);
     }
-    check([
+    rows.extend([
         row(
-            "unknown | absent, optional",
+            "unknown-optional-still-absent",
             whole(Optional),
             Entry::Unknown,
             GONE,
             Expect::Keep,
         ),
         row(
-            "unknown | absent, required",
+            "unknown-required-still-absent",
             whole(Required),
             Entry::Unknown,
             GONE,
             Expect::Wait(Entry::Unknown),
         ),
         row(
-            "waiting | absent",
+            "waiting-still-absent",
             whole(Required),
             Entry::Waiting,
             GONE,
             Expect::Wait(Entry::Waiting),
         ),
         row(
-            "waiting | absent, but optional by now: pods start without it",
+            "waiting-now-optional",
             whole(Optional),
             Entry::Waiting,
             GONE,
             Expect::Record(Entry::Unknown),
         ),
     ]);
+    rows
 }
 
-#[test]
-fn absent_after_another_came_and_went() {
+fn absent_after_another_came_and_went() -> Vec<Row> {
+    let mut rows = Vec::new();
     let another = || Live::Absent {
         last: Some(v("B", 12, X)),
         since: 13,
@@ -463,9 +500,9 @@ fn absent_after_another_came_and_went() {
         uid: "B".to_owned(),
         resource_version: 12,
     };
-    check([
+    rows.extend([
         row(
-            "deleted A | absent after B, required: pods that waited started with B",
+            "deleted-again-required",
             whole(Required),
             deleted(),
             another(),
@@ -473,7 +510,7 @@ fn absent_after_another_came_and_went() {
         )
         .given(|world| world.policy.on_delete = OnDelete::Restart),
         row(
-            "deleted A | absent after B, optional: pods run without it still",
+            "deleted-again-optional",
             whole(Optional),
             deleted(),
             another(),
@@ -481,30 +518,31 @@ fn absent_after_another_came_and_went() {
         )
         .given(|world| world.policy.on_delete = OnDelete::Restart),
     ]);
+    rows
 }
 
-#[test]
-fn back_again() {
+fn back_again() -> Vec<Row> {
+    let mut rows = Vec::new();
     let lacking: &[(&str, &str)] = &[("other", "1")];
     for usage in [whole(Required), keyed(&[("k", Required)])] {
         let b_x = || entry("B", 12, &usage, X);
-        check([
+        rows.extend([
             row(
-                "deleted A | B, required",
+                "deleted-required-back",
                 usage.clone(),
                 deleted(),
                 present("B", 12, X),
                 Expect::Record(b_x()),
             ),
             row(
-                "waiting | B",
+                "waiting-arrives",
                 usage.clone(),
                 Entry::Waiting,
                 present("B", 12, X),
                 Expect::Record(b_x()),
             ),
             row(
-                "unknown | B, required",
+                "unknown-required-appears",
                 usage.clone(),
                 Entry::Unknown,
                 present("B", 12, X),
@@ -515,30 +553,30 @@ fn back_again() {
     let optional = whole(Optional);
     let b_x = || entry("B", 12, &optional, X);
     let created = || Expect::Restart(CauseKind::Created, b_x());
-    check([
+    rows.extend([
         row(
-            "deleted A | B, optional",
+            "deleted-optional-back",
             optional.clone(),
             deleted(),
             present("B", 12, X),
             created(),
         ),
         row(
-            "unknown | B, optional",
+            "unknown-optional-appears",
             optional.clone(),
             Entry::Unknown,
             present("B", 12, X),
             created(),
         ),
         row(
-            "deleted A | A: the watch is behind",
+            "deleted-same-uid",
             optional.clone(),
             deleted(),
             present("A", 10, X),
             Expect::Undecided(Doubt::Behind),
         ),
         row(
-            "deleted A | A, asked just now: etcd was restored",
+            "deleted-same-uid-confirmed",
             optional.clone(),
             deleted(),
             Live::Fresh(v("A", 10, X)),
@@ -547,67 +585,68 @@ fn back_again() {
     ]);
     let required = keyed(&[("k", Required)]);
     let waits = || entry("B", 12, &required, lacking);
-    check([
+    rows.extend([
         row(
-            "deleted A | B without the required key",
+            "deleted-back-lacks-key",
             required.clone(),
             deleted(),
             present("B", 12, lacking),
             Expect::Wait(waits()),
         ),
         row(
-            "waiting | B without the required key",
+            "waiting-arrives-lacks-key",
             required.clone(),
             Entry::Waiting,
             present("B", 12, lacking),
             Expect::Wait(waits()),
         ),
         row(
-            "unknown | B without the required key",
+            "unknown-appears-lacks-key",
             required.clone(),
             Entry::Unknown,
             present("B", 12, lacking),
             Expect::Wait(Entry::Unknown),
         ),
     ]);
+    rows
 }
 
-#[test]
-fn no_entry_yet() {
+fn no_entry_yet() -> Vec<Row> {
+    let mut rows = Vec::new();
     let required = keyed(&[("k", Required)]);
     let none: &[(&str, &str)] = &[];
     let lacking = || entry("A", 10, &required, none);
-    check([
+    rows.extend([
         row(
-            "present",
+            "new-present",
             required.clone(),
             None,
             present("A", 10, X),
             Expect::Record(entry("A", 10, &required, X)),
         ),
         row(
-            "optional and absent",
+            "new-optional-absent",
             whole(Optional),
             None,
             NEVER,
             Expect::Record(Entry::Unknown),
         ),
         row(
-            "an optional key absent",
+            "new-optional-key-absent",
             keyed(&[("k", Optional)]),
             None,
             present("A", 10, none),
             Expect::Record(entry("A", 10, &keyed(&[("k", Optional)]), none)),
         ),
         row(
-            "required and absent, pods ran",
+            "new-required-absent-pods-ran",
             whole(Required),
             None,
             NEVER,
             Expect::Wait(Entry::Unknown),
         ),
         row(
-            "required and absent, no pod ever ran",
+            "new-required-absent-no-pod-ran",
             whole(Required),
             None,
             NEVER,
@@ -615,7 +654,7 @@ fn no_entry_yet() {
         )
         .given(|world| world.started = Some(false)),
         row(
-            "required and absent, nobody looked",
+            "new-required-absent-pods-not-known",
             whole(Required),
             None,
             NEVER,
@@ -623,14 +662,14 @@ fn no_entry_yet() {
         )
         .given(|world| world.started = None),
         row(
-            "required key absent, pods ran",
+            "new-required-key-absent-pods-ran",
             required.clone(),
             None,
             present("A", 10, none),
             Expect::Wait(unknown_keys(lacking())),
         ),
         row(
-            "required key absent, no pod ever ran",
+            "new-required-key-absent-no-pod-ran",
             required.clone(),
             None,
             present("A", 10, none),
@@ -638,7 +677,7 @@ fn no_entry_yet() {
         )
         .given(|world| world.started = Some(false)),
         row(
-            "required key absent, nobody looked",
+            "new-required-key-absent-pods-not-known",
             required.clone(),
             None,
             present("A", 10, none),
@@ -646,10 +685,11 @@ fn no_entry_yet() {
         )
         .given(|world| world.started = None),
     ]);
+    rows
 }
 
-#[test]
-fn nothing_is_said_about_what_is_not_seen() {
+fn nothing_is_said_about_what_is_not_seen() -> Vec<Row> {
+    let mut rows = Vec::new();
     let usage = whole(Required);
     let a_x = || entry("A", 10, &usage, X);
     for before in [
@@ -659,7 +699,7 @@ fn nothing_is_said_about_what_is_not_seen() {
         Some(Entry::Unknown),
         Some(deleted()),
     ] {
-        check([
+        rows.extend([
             row(
                 "unsynced",
                 usage.clone(),
@@ -668,7 +708,7 @@ fn nothing_is_said_about_what_is_not_seen() {
                 Expect::Undecided(Doubt::Unsynced),
             ),
             row(
-                "unseen: to be asked for",
+                "unseen",
                 usage.clone(),
                 before,
                 Live::Unseen,
@@ -676,34 +716,35 @@ fn nothing_is_said_about_what_is_not_seen() {
             ),
         ]);
     }
-    check([
+    rows.extend([
         row(
-            "A, X | A in an older version",
+            "older-version",
             usage.clone(),
             a_x(),
             present("A", 9, Y),
             Expect::Undecided(Doubt::Behind),
         ),
         row(
-            "A, X | an older uid",
+            "older-uid",
             usage.clone(),
             a_x(),
             present("0", 9, X),
             Expect::Undecided(Doubt::Behind),
         ),
         row(
-            "A, X | A, X in an older version, asked: etcd was restored",
+            "older-same-data-confirmed",
             usage.clone(),
             a_x(),
             Live::Fresh(v("A", 9, X)),
             Expect::Keep,
         ),
         row(
-            "A, X | A, Y in an older version, asked: etcd was restored",
+            "older-other-data-confirmed",
             usage.clone(),
             a_x(),
             Live::Fresh(v("A", 9, Y)),
             Expect::Restart(CauseKind::Updated, entry("A", 9, &usage, Y)),
         ),
     ]);
+    rows
 }

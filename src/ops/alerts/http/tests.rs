@@ -13,7 +13,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::config::{AlertKind, AlertSinkKind};
+use crate::ops::alerts::settings::{AlertKind, AlertSinkKind};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -179,7 +179,7 @@ fn content() -> Content {
     }
 }
 
-async fn post(settings: &AlertSettings) -> Outcome {
+async fn post(settings: &AlertSettings) -> Delivery {
     Http::new(settings).unwrap().post(&content()).await
 }
 
@@ -192,7 +192,7 @@ async fn the_body_arrives_with_its_type_under_the_whole_url() {
     let server = plain(200, None).await;
     let address = server.address;
     let settings = settings(&format!("http://{address}/services/T0/hush?token=a%20b"));
-    assert_eq!(post(&settings).await, Outcome::Taken);
+    assert_eq!(post(&settings).await, Delivery::Taken);
     let line =
         format!("/services/T0/hush?token=a%20b for {address} as application/json; charset=utf-8");
     assert_eq!(asked(&server), [(line, content().body)]);
@@ -203,7 +203,7 @@ async fn answers_are_understood() {
     let retry = Some((axum::http::header::RETRY_AFTER, "7"));
     let server = plain(429, retry).await;
     let outcome = post(&settings(&format!("http://{}/", server.address))).await;
-    let Outcome::Failed(why, Some(wait)) = outcome else {
+    let Delivery::Failed(why, Some(wait)) = outcome else {
         panic!("{outcome:?}")
     };
     assert_eq!(
@@ -215,7 +215,7 @@ async fn answers_are_understood() {
     let server = plain(307, Some((axum::http::header::LOCATION, location))).await;
     let outcome = post(&settings(&format!("http://{}/hush", server.address))).await;
     assert!(
-        matches!(&outcome, Outcome::Refused(why) if why.contains("not followed")),
+        matches!(&outcome, Delivery::Refused(why) if why.contains("not followed")),
         "{outcome:?}"
     );
     assert_eq!(asked(&target), []);
@@ -230,7 +230,7 @@ async fn what_nobody_answers_fails_in_time_and_says_nothing_secret() {
     let silent = post(&hanging).await;
     assert_eq!(
         silent,
-        Outcome::Failed("no answer within 50ms".to_owned(), None)
+        Delivery::Failed("no answer within 50ms".to_owned(), None)
     );
     // Nobody listens; and somebody who hangs up.
     drop(listener);
@@ -244,7 +244,7 @@ async fn what_nobody_answers_fails_in_time_and_says_nothing_secret() {
     });
     let hung_up = post(&settings(&format!("http://{address}/hush"))).await;
     for outcome in [nobody, hung_up] {
-        let Outcome::Failed(why, None) = &outcome else {
+        let Delivery::Failed(why, None) = &outcome else {
             panic!("{outcome:?}")
         };
         assert!(!why.contains("hush"), "{why}");
@@ -257,7 +257,7 @@ async fn an_authority_from_a_file_is_trusted_and_a_stranger_is_not() {
     let server = tls(&authority).await;
     let mut settings = settings(&format!("https://localhost:{}/x", server.address.port()));
     let outcome = post(&settings).await;
-    let Outcome::Failed(why, _) = &outcome else {
+    let Delivery::Failed(why, _) = &outcome else {
         panic!("{outcome:?}")
     };
     assert!(why.contains("certificate"), "{why}");
@@ -266,7 +266,7 @@ async fn an_authority_from_a_file_is_trusted_and_a_stranger_is_not() {
     let file = folder.path().join("ca.crt");
     std::fs::write(&file, authority.pem()).unwrap();
     settings.ca_file = Some(file.clone());
-    assert_eq!(post(&settings).await, Outcome::Taken);
+    assert_eq!(post(&settings).await, Delivery::Taken);
     assert_eq!(asked(&server).len(), 1);
     // A file without a certificate is said at the start.
     std::fs::write(&file, "nothing").unwrap();
@@ -282,7 +282,7 @@ async fn http_goes_to_a_proxy_whole_and_https_through_a_tunnel() {
         settings("http://hooks.invalid/x"),
         &format!("http://{}", proxy.address),
     );
-    assert_eq!(post(&settings_http).await, Outcome::Taken);
+    assert_eq!(post(&settings_http).await, Delivery::Taken);
     let line = "http://hooks.invalid/x for hooks.invalid as application/json; charset=utf-8";
     assert_eq!(asked(&proxy)[0].0, line);
 
@@ -297,7 +297,7 @@ async fn http_goes_to_a_proxy_whole_and_https_through_a_tunnel() {
         &format!("http://me:word@{}", proxy.address),
     );
     settings_https.ca_file = Some(file);
-    assert_eq!(post(&settings_https).await, Outcome::Taken);
+    assert_eq!(post(&settings_https).await, Delivery::Taken);
     let head = asked(&proxy)[0].0.clone();
     assert!(
         head.starts_with("CONNECT localhost:443 HTTP/1.1\r\n"),
@@ -345,8 +345,8 @@ async fn a_url_in_a_file_is_read_for_every_message() {
     );
     std::fs::write(&file, format!("http://{}/1\n", one.address)).unwrap();
     let http = Http::new(&settings).unwrap();
-    assert_eq!(http.post(&content()).await, Outcome::Taken);
+    assert_eq!(http.post(&content()).await, Delivery::Taken);
     std::fs::write(&file, format!("http://{}/2\n", two.address)).unwrap();
-    assert_eq!(http.post(&content()).await, Outcome::Taken);
+    assert_eq!(http.post(&content()).await, Delivery::Taken);
     assert_eq!((asked(&one).len(), asked(&two).len()), (1, 1));
 }

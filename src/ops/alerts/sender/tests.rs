@@ -8,27 +8,25 @@ use std::{
 use tokio::{task::JoinHandle, time::timeout};
 
 use super::*;
-use crate::{
-    config::AlertKind,
-    ops::{
-        alerts::{
-            AlertSink, Entry,
-            tests::{at, recreated, workload},
-        },
-        metrics::Metrics,
+use crate::ops::{
+    alerts::{
+        AlertSink, Entry,
+        settings::AlertKind,
+        tests::{at, recreated, workload},
     },
+    metrics::Metrics,
 };
 
 /// Answers from a script, then takes everything; notes when it got what.
 #[derive(Clone, Default)]
 struct Script {
-    answers: Arc<Mutex<VecDeque<Outcome>>>,
+    answers: Arc<Mutex<VecDeque<Delivery>>>,
     got: Arc<Mutex<Vec<(Instant, String)>>>,
     hangs: bool,
 }
 
 impl Webhook for Script {
-    async fn post(&self, content: &Content) -> Outcome {
+    async fn post(&self, content: &Content) -> Delivery {
         self.got
             .lock()
             .unwrap()
@@ -37,7 +35,7 @@ impl Webhook for Script {
             std::future::pending::<()>().await;
         }
         let answer = self.answers.lock().unwrap().pop_front();
-        answer.unwrap_or(Outcome::Taken)
+        answer.unwrap_or(Delivery::Taken)
     }
 
     fn host(&self) -> String {
@@ -54,17 +52,14 @@ struct Run {
     began: Instant,
 }
 
-fn failed(wait: Option<u64>) -> Outcome {
-    Outcome::Failed("answered 503".to_owned(), wait.map(Duration::from_secs))
+fn failed(wait: Option<u64>) -> Delivery {
+    Delivery::Failed("answered 503".to_owned(), wait.map(Duration::from_secs))
 }
 
 fn run(window: u64, queue: usize, script: Script) -> Run {
     let (sender, alerts) = mpsc::channel(queue);
     let metrics = Arc::new(Metrics::new());
-    let lost = Lost {
-        metrics: Arc::clone(&metrics),
-        untold: Arc::default(),
-    };
+    let lost = Lost::new(Arc::clone(&metrics));
     let sink = AlertSink(Some(Entry {
         queue: sender,
         on: [AlertKind::Restarted, AlertKind::Failing].into(),
@@ -213,7 +208,7 @@ async fn it_is_given_up_in_the_end_and_the_next_message_says_so() {
 #[tokio::test(start_paused = true)]
 async fn what_is_refused_is_not_tried_again() {
     let script = Script::default();
-    let refused = Outcome::Refused("answered 404 Not Found".to_owned());
+    let refused = Delivery::Refused("answered 404 Not Found".to_owned());
     script.answers.lock().unwrap().push_back(refused);
     let run = run(0, 16, script);
     run.restart("a");

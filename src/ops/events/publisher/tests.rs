@@ -13,20 +13,20 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::*;
-use crate::ops::events::{EventSink, EventType, channel};
+use crate::ops::events::{EventSink, EventType, QUEUE, ahead::GAP, channel};
 use crate::ops::metrics::Metrics;
 
 /// Answers calls from a script, then with success; notes every call.
 #[derive(Clone, Default)]
 struct Script {
-    answers: Arc<Mutex<VecDeque<Outcome>>>,
+    answers: Arc<Mutex<VecDeque<Publication>>>,
     calls: Arc<Mutex<Vec<String>>>,
     /// Never answers.
     hangs: bool,
 }
 
 impl Script {
-    async fn answer(&self, call: String) -> Outcome {
+    async fn answer(&self, call: String) -> Publication {
         self.calls.lock().unwrap().push(call);
         if self.hangs {
             std::future::pending::<()>().await;
@@ -35,17 +35,17 @@ impl Script {
             .lock()
             .unwrap()
             .pop_front()
-            .unwrap_or(Outcome::Published)
+            .unwrap_or(Publication::Published)
     }
 }
 
 impl Events for Script {
-    async fn create(&self, event: &Event) -> Outcome {
+    async fn create(&self, event: &Event) -> Publication {
         self.answer(format!("create {}", event.note.as_deref().unwrap()))
             .await
     }
 
-    async fn repeat(&self, event: &Event, repetition: &Repetition) -> Outcome {
+    async fn repeat(&self, event: &Event, repetition: &Repetition) -> Publication {
         let (note, count) = (event.note.as_deref().unwrap(), repetition.series.count);
         self.answer(format!("repeat {note} x{count}")).await
     }
@@ -60,7 +60,7 @@ struct Run {
 }
 
 impl Run {
-    fn begin(answers: impl IntoIterator<Item = Outcome>) -> Self {
+    fn begin(answers: impl IntoIterator<Item = Publication>) -> Self {
         let answers = Arc::new(Mutex::new(answers.into_iter().collect()));
         Self::with(Script {
             answers,
@@ -133,12 +133,12 @@ fn workload() -> ObjectReference {
     }
 }
 
-fn failed() -> Outcome {
-    Outcome::Failed("503".to_owned())
+fn failed() -> Publication {
+    Publication::Failed("503".to_owned())
 }
 
-fn refused() -> Outcome {
-    Outcome::Refused("403".to_owned())
+fn refused() -> Publication {
+    Publication::Refused("403".to_owned())
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,7 +212,11 @@ async fn two_changes_are_two_events_and_a_repetition_is_counted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_repetition_of_an_event_that_is_gone_is_created() {
-    let run = Run::begin([Outcome::Published, Outcome::Gone, Outcome::Published]);
+    let run = Run::begin([
+        Publication::Published,
+        Publication::Gone,
+        Publication::Published,
+    ]);
     for _ in 0..3 {
         run.publish("a", None);
     }
@@ -222,7 +226,7 @@ async fn a_repetition_of_an_event_that_is_gone_is_created() {
 
 #[tokio::test(start_paused = true)]
 async fn failures_are_tried_again() {
-    let run = Run::begin([failed(), failed(), Outcome::Published]);
+    let run = Run::begin([failed(), failed(), Publication::Published]);
     run.publish("a", None);
     run.calls_reach(3).await;
     assert_eq!(run.end().await, (vec!["create a".to_owned(); 3], 0));
@@ -314,11 +318,14 @@ fn queued() -> Event {
 async fn an_event_is_posted_to_its_namespace_and_a_repetition_patches_the_series_alone() {
     let (api, requests) = server(200, "");
     let event = queued();
-    assert_eq!(api.create(&event).await, Outcome::Published);
+    assert_eq!(api.create(&event).await, Publication::Published);
     let mut repeats = Repeats::default();
     repeats.published(&event, None);
     let repetition = repeats.find(&event).unwrap();
-    assert_eq!(api.repeat(&event, &repetition).await, Outcome::Published);
+    assert_eq!(
+        api.repeat(&event, &repetition).await,
+        Publication::Published
+    );
 
     let requests = requests.lock().unwrap();
     let base = "/apis/events.k8s.io/v1/namespaces/prod/events";
@@ -360,7 +367,7 @@ async fn answers_are_sorted_into_success_retry_and_refusal() {
     let mut repeats = Repeats::default();
     repeats.published(&event, None);
     let repetition = repeats.find(&event).unwrap();
-    assert_eq!(api.repeat(&event, &repetition).await, Outcome::Gone);
+    assert_eq!(api.repeat(&event, &repetition).await, Publication::Gone);
 }
 
 #[test]

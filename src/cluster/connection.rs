@@ -1,0 +1,64 @@
+//! How reroll reaches the API server.
+
+use std::{path::PathBuf, time::Duration};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+/// How long a connection to the API server may bring nothing. A watch that shows nothing is kept for less than that.
+const SILENCE: Duration = Duration::from_secs(40);
+
+/// Which API server to talk to, and how long to wait for it.
+#[derive(Clone, Debug)]
+pub struct ConnectionSettings {
+    /// A kubeconfig file; `None` for the usual inference.
+    pub kubeconfig: Option<PathBuf>,
+    /// The kubeconfig context; `None` for the current one.
+    pub context: Option<String>,
+    /// The longest that one API call may take.
+    pub request_timeout: Duration,
+}
+
+/// The settings lead to no API server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientConfigError {
+    /// `--kubeconfig` or `--context` names something that cannot be used.
+    #[error("--kubeconfig or --context cannot be used: {0}")]
+    Kubeconfig(#[from] kube::config::KubeconfigError),
+    /// There is neither a kubeconfig nor a service account.
+    #[error("found neither a kubeconfig nor a service account; give --kubeconfig: {0}")]
+    Infer(#[from] kube::config::InferConfigError),
+}
+
+// === impl ConnectionSettings ===
+
+impl ConnectionSettings {
+    /// Returns the client configuration: by `--kubeconfig` and `--context` where given, else by `KUBECONFIG`,
+    /// `~/.kube/config` or the pod's service account, in kube's order.
+    ///
+    /// Built-in retries are off. kube repeats 429, 503 and 504 up to 15 times, with delays that grow to 1000 s. The Lease
+    /// and every timeout of reroll need the answer sooner.
+    ///
+    /// # Errors
+    /// When none of them can be used.
+    pub async fn client_config(&self) -> Result<kube::Config, ClientConfigError> {
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        let mut config = match (&self.kubeconfig, &self.context) {
+            (Some(path), _) => {
+                kube::Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?
+            }
+            (None, Some(_)) => kube::Config::from_kubeconfig(&options).await?,
+            (None, None) => kube::Config::infer().await?,
+        };
+        config.default_retry = false;
+        // Callers limit their own calls. These limit what has no such caller: lists, and watches until they are answered.
+        config.connect_timeout = Some(self.request_timeout);
+        config.write_timeout = Some(self.request_timeout);
+        config.read_timeout = Some(SILENCE);
+        config.reset_reader_on_write = true;
+        Ok(config)
+    }
+}

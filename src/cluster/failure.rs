@@ -1,0 +1,134 @@
+//! Why a call to the API server came to nothing: one vocabulary for reads, writes and lists.
+//!
+//! The words never quote the answer, which may hold a Secret's data. Message and reason of a `Status` are parts of it:
+//! kube puts whatever it cannot decode there (kube 5.0.0, `handle_api_errors`).
+
+use std::fmt;
+
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The object, or its namespace, does not exist (any more).
+    Gone,
+    /// An object of this name exists already.
+    Exists,
+    /// The object is not as it was, or something refuses the write. The answer does not tell which.
+    Conflict,
+    /// RBAC or an admission policy does not allow it.
+    Forbidden,
+    /// The API server is overloaded.
+    Overloaded,
+    /// No answer came in time; the API server may have made the write.
+    Timeout,
+    /// The API server answered with another HTTP status.
+    Refused(u16),
+    /// What the API server answered cannot be read.
+    Unreadable,
+    /// The connection failed. The text is the client's own and quotes no answer.
+    Unreachable(String),
+}
+
+impl Failure {
+    /// Returns the class of an error of kube's client.
+    pub fn of(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => match status.code {
+                404 => Self::Gone,
+                409 if status.is_already_exists() => Self::Exists,
+                409 | 422 => Self::Conflict,
+                401 | 403 => Self::Forbidden,
+                429 => Self::Overloaded,
+                0 => Self::Unreadable,
+                code => Self::Refused(code),
+            },
+            kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => Self::Unreadable,
+            other => Self::Unreachable(other.to_string()),
+        }
+    }
+
+    /// Returns the word for metrics and log fields.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Exists | Self::Conflict => "conflict",
+            Self::Forbidden => "forbidden",
+            Self::Overloaded => "overloaded",
+            Self::Timeout => "timeout",
+            Self::Refused(_) | Self::Unreadable | Self::Unreachable(_) => "other",
+        }
+    }
+
+    /// Returns fixed words for people, as Events and alerts have them.
+    pub const fn words(&self) -> &'static str {
+        match self {
+            Self::Forbidden => "RBAC or an admission policy does not allow it",
+            Self::Exists | Self::Conflict => {
+                "the write is refused, by an admission webhook, a policy or its schema"
+            }
+            Self::Overloaded => "the API server is overloaded",
+            Self::Timeout => "the API server did not answer in time",
+            Self::Unreadable => "the API server's answer cannot be read",
+            Self::Gone | Self::Refused(_) | Self::Unreachable(_) => {
+                "the API server answered with an error"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("there is no such object, or no such namespace"),
+            Self::Exists => f.write_str("there is an object of this name already"),
+            Self::Refused(code) => write!(f, "{} ({code})", self.words()),
+            Self::Unreachable(why) => f.write_str(why),
+            other => f.write_str(other.words()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn of(reason: &str, code: u16) -> Failure {
+        let status = Status::failure("canary", reason).with_code(code);
+        Failure::of(&kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn codes_have_their_class() {
+        for (reason, code, expected, word) in [
+            ("NotFound", 404, Failure::Gone, "gone"),
+            ("AlreadyExists", 409, Failure::Exists, "conflict"),
+            ("Conflict", 409, Failure::Conflict, "conflict"),
+            ("Invalid", 422, Failure::Conflict, "conflict"),
+            ("Unauthorized", 401, Failure::Forbidden, "forbidden"),
+            ("Forbidden", 403, Failure::Forbidden, "forbidden"),
+            ("TooManyRequests", 429, Failure::Overloaded, "overloaded"),
+            ("InternalError", 500, Failure::Refused(500), "other"),
+            ("canary", 0, Failure::Unreadable, "other"),
+        ] {
+            assert_eq!(of(reason, code), expected);
+            assert_eq!(expected.as_str(), word);
+        }
+    }
+
+    #[test]
+    fn no_part_of_the_answer_is_told() {
+        for code in [0, 403, 404, 409, 422, 500] {
+            let failure = of("canary", code);
+            assert!(!failure.to_string().contains("canary"), "{failure}");
+        }
+        let garbled = serde_json::from_str::<u8>("\"canary\"").unwrap_err();
+        let failure = Failure::of(&kube::Error::SerdeError(garbled));
+        assert_eq!(
+            failure.to_string(),
+            "the API server's answer cannot be read"
+        );
+    }
+}

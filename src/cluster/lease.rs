@@ -1,0 +1,394 @@
+//! Who restarts: a Lease in reroll's own namespace, by the algorithm of client-go's leader election.
+//!
+//! Every replica watches and serves admission; the holder of the Lease restarts. Correctness never rests on it: two
+//! replicas that both believe to lead still give one restart, because a restart is a compare-and-swap. The Lease only
+//! keeps them from doing the same work twice.
+//!
+//! Invariants: another's claim is judged by how long *we* have seen it unchanged, never by comparing two machines'
+//! clocks; leadership ends at a deadline of the monotonic clock, whether or not a call returns; the holder renews only
+//! while its work goes on ([`Work`]), so that a replica that hangs is replaced; and one that could lead but sees less
+//! than it should offers the Lease to the others, once, and goes on where nobody wants it; a Lease that is older than it was
+//! is looked at several times before it is written.
+//!
+//! None of the crates for this is used: those on this version of kube renew without a resourceVersion or have no
+//! timeouts of their own.
+
+mod releases;
+
+use std::{sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+};
+use kube::{Api, ResourceExt, api::ObjectMeta};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::releases::releases;
+use super::{
+    Cluster, Failure, Write,
+    history::{History, LOOKS, PROOF, Versions},
+};
+use crate::clock::Clock;
+
+/// How the Lease is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseSettings {
+    /// `metadata.name`
+    pub name: String,
+    /// How long a claim counts after it was last renewed.
+    pub duration: Duration,
+}
+
+impl LeaseSettings {
+    /// How long the holder leads without a renewal: less than others wait, so that two never lead at once.
+    fn deadline(&self) -> Duration {
+        self.duration * 5 / 8
+    }
+
+    /// How often it is renewed, or tried for.
+    fn retry(&self) -> Duration {
+        self.duration / 10
+    }
+}
+
+/// Whether this replica leads, for whoever acts on it.
+#[derive(Clone, Debug)]
+pub struct Leadership(watch::Receiver<Option<Instant>>);
+
+impl Leadership {
+    /// Leads for ever: for tests without a Lease.
+    pub fn always() -> Self {
+        let far = Instant::now() + Duration::from_hours(24 * 365);
+        Self(watch::channel(Some(far)).1)
+    }
+
+    /// Whether it leads at this moment. Ask right before acting: the answer is about now.
+    pub fn leads(&self) -> bool {
+        self.0.borrow().is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Waits until leadership is won, lost or renewed.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// How the work of this process goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// As it should.
+    Good,
+    /// It does what it can, but something keeps it from seeing all: another replica may see more.
+    Impaired(Vec<String>),
+    /// It does not.
+    None(Vec<String>),
+}
+
+/// Tells how the work of this process goes on.
+pub type Work = Arc<dyn Fn() -> Progress + Send + Sync>;
+
+/// Tries for the Lease, renews it, and gives it up at the end.
+pub struct Election {
+    cluster: Cluster,
+    api: Api<Lease>,
+    settings: LeaseSettings,
+    identity: String,
+    clock: Clock,
+    work: Work,
+    leading: watch::Sender<Option<Instant>>,
+    seen: Option<Seen>,
+    /// Whether it was told that the Lease cannot be claimed.
+    told: bool,
+    /// When the Lease was offered to the others, since the work was last good.
+    offered: Option<Instant>,
+    versions: Versions,
+    history: Arc<History>,
+}
+
+/// Somebody's claim, and since when we have seen it unchanged.
+struct Seen {
+    lease: Lease,
+    at: Instant,
+}
+
+impl Election {
+    /// An election that has not begun, and what it will tell.
+    pub fn new(
+        cluster: &Cluster,
+        namespace: &str,
+        settings: LeaseSettings,
+        identity: String,
+        clock: Clock,
+        work: Work,
+    ) -> (Self, Leadership) {
+        let (leading, told) = watch::channel(None);
+        let api = Api::namespaced(cluster.client(), namespace);
+        (
+            Self {
+                cluster: cluster.within(settings.deadline()),
+                api,
+                settings,
+                identity,
+                clock,
+                work,
+                leading,
+                seen: None,
+                told: false,
+                offered: None,
+                versions: Versions::default(),
+                history: Arc::default(),
+            },
+            Leadership(told),
+        )
+    }
+
+    /// The same, telling of what the Lease's versions show.
+    #[must_use]
+    pub fn with_history(self, history: Arc<History>) -> Self {
+        Self { history, ..self }
+    }
+
+    /// Takes part until `stop`, then releases the Lease where it is held.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut released = releases(self.api.clone(), &self.settings.name);
+        let mut lists = self.history.lists();
+        loop {
+            let began = Instant::now();
+            let held = self.take_part().await;
+            self.tell(held, began);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = sleep(self.settings.retry()) => {}
+                Some(()) = released.next() => {}
+                Ok(()) = lists.changed() => {
+                    released = releases(self.api.clone(), &self.settings.name);
+                }
+            }
+        }
+        let held = self.leading.send_replace(None).is_some();
+        if held {
+            self.release().await;
+        }
+    }
+
+    async fn take_part(&mut self) -> Claim {
+        match (self.work)() {
+            Progress::Good => self.offered = None,
+            Progress::Impaired(why) => {
+                let leads = self.leading.borrow().is_some();
+                let offered = *self.offered.get_or_insert_with(Instant::now);
+                if offered.elapsed() < self.settings.duration {
+                    if leads {
+                        tracing::error!(?why, "offering the Lease: another replica may see more");
+                        self.release().await;
+                    }
+                    return Claim::Others;
+                }
+            }
+            Progress::None(why) => {
+                tracing::error!(?why, "reroll's work does not go on: not renewing the Lease");
+                return Claim::Unknown;
+            }
+        }
+        timeout(self.settings.deadline() / 2, self.claim())
+            .await
+            .unwrap_or(Claim::Unknown)
+    }
+
+    fn tell(&self, claim: Claim, began: Instant) {
+        let before = *self.leading.borrow();
+        let now = match claim {
+            Claim::Ours => Some(began + self.settings.deadline()),
+            Claim::Others => None,
+            Claim::Unknown => before.filter(|until| Instant::now() < *until),
+        };
+        match (before.is_some(), now.is_some()) {
+            (false, true) => tracing::info!(
+                identity = self.identity,
+                "leads: this replica restarts workloads"
+            ),
+            (true, false) => tracing::warn!(
+                identity = self.identity,
+                "lost the Lease: this replica restarts nothing until it holds it again"
+            ),
+            _ => {}
+        }
+        self.leading.send_replace(now);
+    }
+
+    async fn claim(&mut self) -> Claim {
+        // The holder knows the Lease; everybody else has to look whether it moved.
+        let known = self
+            .seen
+            .as_ref()
+            .filter(|seen| self.is_ours(&seen.lease))
+            .map(|seen| seen.lease.clone());
+        let lease = match known {
+            Some(lease) => lease,
+            None => match self.cluster.get(&self.api, &self.settings.name).await {
+                Ok(Some(lease)) if self.goes_back(&lease) => return Claim::Others,
+                Ok(Some(lease)) => lease,
+                Ok(None) => return self.create().await,
+                Err(failure) => return self.failed(&failure),
+            },
+        };
+        if !self.may_take(&lease) {
+            return Claim::Others;
+        }
+        let transitions =
+            spec(&lease).lease_transitions.unwrap_or(0) + i32::from(!self.is_ours(&lease));
+        let acquired = if self.is_ours(&lease) {
+            spec(&lease).acquire_time.clone()
+        } else {
+            None
+        };
+        let next = Lease {
+            spec: Some(self.spec(&self.identity, transitions, acquired)),
+            ..lease
+        };
+        let replaced = self.cluster.replace(&self.api, &self.settings.name, &next);
+        match replaced.await {
+            Ok(lease) => self.took(lease),
+            Err(failure) => self.failed(&failure),
+        }
+    }
+
+    async fn create(&mut self) -> Claim {
+        let lease = Lease {
+            metadata: ObjectMeta {
+                name: Some(self.settings.name.clone()),
+                ..ObjectMeta::default()
+            },
+            spec: Some(self.spec(&self.identity, 0, None)),
+        };
+        match self.cluster.create(&self.api, &lease, Write::Real).await {
+            Ok(lease) => self.took(lease),
+            Err(failure) => self.failed(&failure),
+        }
+    }
+
+    /// Whether the Lease is older than before, and to be looked at again before anybody writes it: every replica is to see
+    /// it so. A write makes it newer than it ever was, where the revision was bumped.
+    fn goes_back(&mut self, lease: &Lease) -> bool {
+        let version = lease.resource_version().and_then(|it| it.parse().ok());
+        let times = version.map_or(0, |version| self.versions.show(version));
+        if (1..=PROOF).contains(&times) {
+            self.history.shown_older();
+        }
+        (1..LOOKS).contains(&times)
+    }
+
+    fn took(&mut self, lease: Lease) -> Claim {
+        self.told = false;
+        self.goes_back(&lease);
+        self.seen = Some(Seen {
+            lease,
+            at: Instant::now(),
+        });
+        Claim::Ours
+    }
+
+    /// A conflict says that somebody else wrote: look again. Anything else says nothing about who holds it.
+    fn failed(&mut self, failure: &Failure) -> Claim {
+        self.seen = self.seen.take().filter(|seen| !self.is_ours(&seen.lease));
+        if matches!(failure, Failure::Conflict | Failure::Exists) {
+            return Claim::Others;
+        }
+        if std::mem::replace(&mut self.told, true) {
+            return Claim::Unknown;
+        }
+        let lease = self.settings.name.as_str();
+        if *failure == Failure::Forbidden {
+            tracing::warn!(
+                lease,
+                remedy = "give reroll's ServiceAccount get, list, watch, create and update on it",
+                "may not claim the Lease: this replica restarts nothing"
+            );
+        } else {
+            tracing::warn!(lease, %failure, "cannot claim the Lease, trying again: no replica restarts anything without it");
+        }
+        Claim::Unknown
+    }
+
+    fn is_ours(&self, lease: &Lease) -> bool {
+        spec(lease).holder_identity.as_deref() == Some(&self.identity)
+    }
+
+    /// Whether it is free, ours, or has not moved for as long as a claim counts.
+    fn may_take(&mut self, lease: &Lease) -> bool {
+        let holder = spec(lease).holder_identity.as_deref().unwrap_or_default();
+        if holder.is_empty() || holder == self.identity {
+            return true;
+        }
+        let moved = self
+            .seen
+            .as_ref()
+            .is_none_or(|seen| seen.lease.spec != lease.spec);
+        if moved {
+            self.seen = Some(Seen {
+                lease: lease.clone(),
+                at: Instant::now(),
+            });
+        }
+        self.seen
+            .as_ref()
+            .is_some_and(|seen| seen.at.elapsed() >= self.settings.duration)
+    }
+
+    async fn release(&mut self) {
+        let Some(seen) = self.seen.take().filter(|seen| self.is_ours(&seen.lease)) else {
+            return;
+        };
+        let transitions = spec(&seen.lease).lease_transitions.unwrap_or(0);
+        let free = Lease {
+            spec: Some(self.spec("", transitions, None)),
+            ..seen.lease
+        };
+        let released = self.cluster.replace(&self.api, &self.settings.name, &free);
+        match released.await {
+            Ok(_) => tracing::info!("released the Lease"),
+            Err(_) => {
+                tracing::warn!("could not release the Lease: it runs out by itself");
+            }
+        }
+    }
+
+    fn spec(&self, holder: &str, transitions: i32, acquired: Option<MicroTime>) -> LeaseSpec {
+        let now: Timestamp = (self.clock)();
+        LeaseSpec {
+            holder_identity: Some(holder.to_owned()),
+            lease_duration_seconds: Some(
+                i32::try_from(self.settings.duration.as_secs())
+                    .unwrap_or(i32::MAX)
+                    .max(1),
+            ),
+            acquire_time: acquired.or(Some(MicroTime(now))),
+            renew_time: Some(MicroTime(now)),
+            lease_transitions: Some(transitions),
+            ..LeaseSpec::default()
+        }
+    }
+}
+
+/// What a try for the Lease came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    Ours,
+    Others,
+    /// No answer: what was won before counts until its deadline.
+    Unknown,
+}
+
+fn spec(lease: &Lease) -> &LeaseSpec {
+    static NONE: std::sync::LazyLock<LeaseSpec> = std::sync::LazyLock::new(LeaseSpec::default);
+    lease.spec.as_ref().unwrap_or(&NONE)
+}

@@ -1,0 +1,274 @@
+//! What the revisions of a workload tell of its past: its `ReplicaSet`s, or its `ControllerRevision`s.
+//!
+//! Whoever replaces a workload while reroll is away takes `observed` from it, and the mark from its template. Its
+//! revisions still have them: the mark is in the template that each was made of, and their controllers copy the
+//! workload's annotations to them (a Deployment's whenever they change, the others' when the revision is made) and never
+//! remove any. So they tell that a workload was ours, and one of them may tell which versions its pods have.
+//!
+//! Opting out takes `observed`, too, and leaves the template alone. So a workload whose template has its mark was let go,
+//! and its past is no matter.
+//!
+//! Pure, but for the list that is read: of that only what counts here is kept.
+
+use k8s_openapi::{
+    api::apps::v1::{ControllerRevision, ReplicaSet},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use kube::{
+    Resource,
+    api::ListParams,
+    core::{NamespaceResourceScope, Request, Selector},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Cluster, Failure};
+use crate::model::{
+    Version, WorkloadKey,
+    annotation::RESTARTED_FOR,
+    decide::CREATE_WINDOW,
+    digest::DigestKey,
+    observed::{Entry, Observed, Reading},
+    source::{SourceName, Usage},
+    workload::{Revisions as RevisionKind, Workload, selector},
+};
+
+/// A list of `ReplicaSet`s or `ControllerRevision`s, as far as it counts.
+#[derive(Debug, Default, Deserialize)]
+pub struct Revisions {
+    items: Vec<Revision>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Revision {
+    metadata: Metadata,
+    /// Of a `ReplicaSet`.
+    spec: Option<Templated>,
+    /// Of a `ControllerRevision`: whatever its owner wrote.
+    data: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Metadata {
+    creation_timestamp: Option<Time>,
+    annotations: Own,
+    owner_references: Vec<Owner>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Owner {
+    uid: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Templated {
+    template: Template,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Template {
+    metadata: TemplateMetadata,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TemplateMetadata {
+    annotations: Own,
+}
+
+/// Of an object's annotations those of reroll.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Own {
+    #[serde(rename = "reroll.dev/observed")]
+    observed: Option<String>,
+    #[serde(rename = "reroll.dev/restarted-for")]
+    restarted_for: Option<String>,
+}
+
+impl Revision {
+    fn made(&self) -> Option<i64> {
+        let made = self.metadata.creation_timestamp.as_ref();
+        made.map(|time| time.0.as_second())
+    }
+
+    /// The mark of the template that it was made of; empty where there is none.
+    fn mark(&self) -> &str {
+        let own = self.spec.as_ref();
+        let own = own.and_then(|spec| spec.template.metadata.annotations.restarted_for.as_deref());
+        let kept = || {
+            let template = self
+                .data
+                .as_ref()?
+                .pointer("/spec/template/metadata/annotations")?;
+            template.get(RESTARTED_FOR)?.as_str()
+        };
+        own.or_else(kept).unwrap_or_default()
+    }
+}
+
+/// The workload whose revisions are looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Whose<'a> {
+    /// `metadata.uid`
+    uid: &'a str,
+    /// `metadata.creationTimestamp`, in unix seconds.
+    created: i64,
+    /// The mark on its template; empty where there is none.
+    mark: &'a str,
+    /// The text of its `observed`, where somebody has adopted it by now. Copies of that tell nothing.
+    observed: Option<&'a str>,
+}
+
+impl<'a> Whose<'a> {
+    /// A workload as it was read.
+    pub fn of(workload: &'a Workload) -> Self {
+        Self {
+            uid: &workload.uid,
+            created: workload.created,
+            mark: workload.marks.template.as_deref().unwrap_or_default(),
+            observed: workload.observed.as_deref(),
+        }
+    }
+}
+
+/// What a workload's revisions tell.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// When the newest was made, in unix seconds.
+    pub newest: Option<i64>,
+    /// One of them carries a mark, which its template has not, or a genuine `observed`: reroll looked after it before.
+    pub was_ours: bool,
+    /// What its pods have, where its only template so far, or the newest of them, tells.
+    observed: Option<Observed>,
+}
+
+impl Past {
+    /// Of what is its own only revision, made then.
+    pub fn of_itself(made: i64) -> Self {
+        Self {
+            newest: Some(made),
+            ..Self::default()
+        }
+    }
+
+    /// Looks at those of the listed revisions that the workload owns.
+    pub fn of(listed: &Revisions, whose: Whose, key: &DigestKey) -> Self {
+        let owned = |revision: &&Revision| {
+            let mut owners = revision.metadata.owner_references.iter();
+            owners.any(|owner| owner.uid == whose.uid)
+        };
+        let mut past = Self::default();
+        for revision in listed.items.iter().filter(owned) {
+            let (made, mark) = (revision.made(), revision.mark());
+            let text = revision.metadata.annotations.observed.as_deref();
+            let text = text.filter(|text| whose.observed != Some(*text));
+            let read = text.map(|text| Observed::read(text, key));
+            let read = read.filter(|read| is_of(read, whose, made));
+            past.was_ours |= !mark.is_empty() || read.is_some();
+            // Of two that were made in one second nobody knows which is the newest. One that is not may have been brought
+            // back: its pods are newer than what it says.
+            if made >= past.newest {
+                let only = made > past.newest && mark == whose.mark;
+                past.observed = match read {
+                    Some(Reading::Genuine(read)) if only && read.restarted_for == mark => {
+                        Some(read)
+                    }
+                    _ => None,
+                };
+            }
+            past.newest = past.newest.max(made);
+        }
+        past.was_ours &= whose.mark.is_empty();
+        past
+    }
+
+    /// Whether its pods are known to have this version of what they use of a source.
+    pub fn has(&self, source: &SourceName, usage: &Usage, version: &Version) -> bool {
+        let entries = self.observed.as_ref().map(|observed| &observed.entries);
+        let known = entries.and_then(|entries| entries.get(source));
+        match (known, Entry::of(version, usage)) {
+            (
+                Some(Entry::Seen {
+                    uid: a,
+                    states: old,
+                    ..
+                }),
+                Entry::Seen {
+                    uid: b,
+                    states: new,
+                    ..
+                },
+            ) => *a == b && new.iter().all(|(key, mark)| old.get(key) == Some(mark)),
+            _ => false,
+        }
+    }
+}
+
+/// Reads what the workload's revisions tell, and whether its controller has yet to see how it is now.
+///
+/// # Errors
+/// When the API server refuses, or does not answer in time.
+pub async fn past(
+    cluster: &Cluster,
+    key: &WorkloadKey,
+    digest_key: &DigestKey,
+) -> Result<(Past, bool), Failure> {
+    let nothing = (Past::default(), false);
+    let Some(kind) = key.kind.revisions else {
+        return Ok(nothing);
+    };
+    let Some(object) = cluster.workload(key).await? else {
+        return Ok(nothing);
+    };
+    let Some(selector) = selector(key.kind, &object) else {
+        return Ok(nothing);
+    };
+    let workload = Workload::read(key.kind, &object);
+    let listed = match kind {
+        RevisionKind::Itself => return Ok((Past::of_itself(workload.created), false)),
+        RevisionKind::ReplicaSets => list::<ReplicaSet>(cluster, key, &selector).await?,
+        RevisionKind::ControllerRevisions => {
+            list::<ControllerRevision>(cluster, key, &selector).await?
+        }
+    };
+    let past = Past::of(&listed, Whose::of(&workload), digest_key);
+    Ok((past, workload.is_behind()))
+}
+
+/// Lists the objects of a kind that a workload's pods have the labels of. They come at once, a dozen or so; a limit would
+/// have the API server read all of the namespace's from etcd.
+async fn list<K>(
+    cluster: &Cluster,
+    key: &WorkloadKey,
+    pods: &Selector,
+) -> Result<Revisions, Failure>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    let params = ListParams::default().labels_from(pods);
+    let request = Request::new(K::url_path(&(), Some(&key.namespace))).list(&params);
+    let request = request.map_err(|_| Failure::Forbidden)?;
+    cluster.call(cluster.client().request(request)).await
+}
+
+/// Whether an `observed` on a revision that was made then is one of the workload's own, and not a copy that came with
+/// another's manifest: a former workload's, whose revision is older than the workload, counts.
+fn is_of(read: &Reading, whose: Whose, made: Option<i64>) -> bool {
+    let (Reading::Genuine(read) | Reading::Previous(read) | Reading::OtherKey(read)) = read else {
+        return false;
+    };
+    let own = match read.created_at {
+        Some(at) if read.workload_uid.is_empty() => {
+            at.abs_diff(whose.created) <= CREATE_WINDOW.unsigned_abs()
+        }
+        _ => read.workload_uid == whose.uid,
+    };
+    own || made.is_some_and(|made| made < whose.created)
+}
+
+#[cfg(test)]
+mod tests;

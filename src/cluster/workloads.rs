@@ -1,0 +1,52 @@
+//! Workloads, of any kind: read, patched, and tried.
+
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+    core::{ApiResource, DynamicObject, GroupVersionKind},
+};
+
+use super::{Cluster, DiscoveredKind, Failure, Write};
+use crate::model::{WorkloadKey, annotation::FIELD_MANAGER, patch, workload::JOB};
+
+impl Cluster {
+    /// Reads a workload as etcd has it; `None` where it does not exist.
+    ///
+    /// # Errors
+    /// When the API server refuses, or does not answer in time.
+    pub async fn workload(&self, key: &WorkloadKey) -> Result<Option<DynamicObject>, Failure> {
+        self.get(&self.workloads(key), &key.name).await
+    }
+
+    /// Patches a workload, and returns it as the API server has it after that.
+    ///
+    /// # Errors
+    /// When the API server refuses, or does not answer in time; it may have made the write then.
+    pub async fn patch(
+        &self,
+        key: &WorkloadKey,
+        patch: &patch::Patch,
+        write: Write,
+    ) -> Result<DynamicObject, Failure> {
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            dry_run: write == Write::DryRun,
+            ..PatchParams::default()
+        };
+        let patch = Patch::<()>::Json(patch.clone());
+        let api = self.workloads(key);
+        self.call(api.patch(&key.name, &params, &patch)).await
+    }
+
+    /// Returns the Jobs of a namespace.
+    pub fn jobs(&self, namespace: &str) -> Api<DynamicObject> {
+        let gvk = GroupVersionKind::gvk(JOB.group, JOB.version, JOB.kind);
+        let row = ApiResource::from_gvk_with_plural(&gvk, JOB.plural);
+        Api::namespaced_with(self.client(), namespace, &row)
+    }
+
+    fn workloads(&self, key: &WorkloadKey) -> Api<DynamicObject> {
+        let resource = self.served().named(DiscoveredKind::Workload(key.kind));
+        Api::namespaced_with(self.client(), &key.namespace, &resource)
+    }
+}

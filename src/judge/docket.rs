@@ -1,0 +1,90 @@
+//! What is to be done: intents to restart, writes of `observed`, and what no intent can help.
+//!
+//! One state with one owner ([`super::Judge`]), so that what belongs together is filed together. Pure: time is an
+//! argument.
+
+use tokio::time::Instant;
+
+use super::{bucket::Bounds, held::HeldWorkloads, intents::Intents, tidying::Tidying};
+use crate::model::WorkloadKey;
+
+/// Everything that is filed.
+#[derive(Debug)]
+pub struct Docket {
+    /// Which workloads may need a restart.
+    pub intents: Intents,
+    /// Which workloads no intent can help, and what of them cannot be read.
+    pub held: HeldWorkloads,
+    /// Which workloads are to be written without a restart.
+    pub tidying: Tidying,
+}
+
+/// What waits, for metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// How many intents have not ended.
+    pub intents: usize,
+    /// Since when the oldest waits.
+    pub oldest: Option<Instant>,
+    /// How many workloads are held back, by reason.
+    pub held_back: Vec<(&'static str, u64)>,
+}
+
+impl Docket {
+    /// Makes an empty one; `adopt_rate` is per second, over all kinds.
+    pub fn new(bounds: Bounds, adopt_rate: Option<f64>, now: Instant) -> Self {
+        Self {
+            intents: Intents::new(bounds, now),
+            held: HeldWorkloads::default(),
+            tidying: Tidying::new(adopt_rate, now),
+        }
+    }
+
+    /// The workload is gone. Returns whether another one may be written sooner for it.
+    pub fn forget(&mut self, workload: &WorkloadKey) -> bool {
+        self.intents.forget(workload);
+        self.held.forget(workload);
+        self.tidying.forget(workload)
+    }
+
+    /// Returns what waits.
+    pub fn pending(&self) -> Pending {
+        let (limited, rolling) = (self.intents.limited(), self.intents.rolling());
+        let others = [("limited", limited as u64), ("rolling", rolling as u64)];
+        Pending {
+            intents: self.intents.len(),
+            oldest: self.intents.oldest(),
+            held_back: self.held.counts().chain(others).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        judge::bucket::Pacing,
+        model::{held::Held, workload::KINDS},
+    };
+
+    #[test]
+    fn what_is_held_is_counted_and_news_only_once() {
+        let pacing = Pacing {
+            rate: None,
+            burst: 1,
+        };
+        let now = Instant::now();
+        let mut docket = Docket::new(Bounds::paced(pacing), None, now);
+        let workload = WorkloadKey {
+            kind: &KINDS[0],
+            namespace: "n".to_owned(),
+            name: "a".to_owned(),
+        };
+        assert!(docket.held.hold(&workload, Some(Held::Missing)));
+        assert!(!docket.held.hold(&workload, Some(Held::Missing)));
+        assert!(docket.pending().held_back.contains(&("missing", 1)));
+        docket.forget(&workload);
+        assert!(!docket.held.hold(&workload, None));
+        assert!(docket.pending().held_back.contains(&("missing", 0)));
+    }
+}

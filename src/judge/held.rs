@@ -1,0 +1,62 @@
+//! The workloads that no intent can help, and what of their annotations cannot be read.
+
+use std::collections::BTreeMap;
+
+use crate::model::{WorkloadKey, held::Held, policy::Complaint};
+
+/// The workloads that are held, and what of them cannot be read; one entry per workload.
+#[derive(Debug, Default)]
+pub struct HeldWorkloads {
+    held: BTreeMap<WorkloadKey, Held>,
+    complaints: BTreeMap<WorkloadKey, Vec<Complaint>>,
+}
+
+impl HeldWorkloads {
+    /// Notes why a workload is behind without an intent, or that it is not. Returns whether that is news.
+    pub fn hold(&mut self, workload: &WorkloadKey, held: Option<Held>) -> bool {
+        match held {
+            Some(held) => self.held.insert(workload.clone(), held) != Some(held),
+            None => self.held.remove(workload).is_some(),
+        }
+    }
+
+    /// Returns why a workload is behind without an intent.
+    pub fn of(&self, workload: &WorkloadKey) -> Option<Held> {
+        self.held.get(workload).copied()
+    }
+
+    /// Notes what of a workload's annotations cannot be read. Returns whether that is news.
+    pub fn complain(&mut self, workload: &WorkloadKey, complaints: &[Complaint]) -> bool {
+        if complaints.is_empty() {
+            self.complaints.remove(workload);
+            return false;
+        }
+        let before = self.complaints.get(workload).map(Vec::as_slice);
+        let news = before != Some(complaints);
+        if news {
+            self.complaints
+                .insert(workload.clone(), complaints.to_vec());
+        }
+        news
+    }
+
+    /// Makes what is held and what cannot be read news again.
+    pub fn tell_again(&mut self) {
+        self.held.clear();
+        self.complaints.clear();
+    }
+
+    /// The workload is gone.
+    pub fn forget(&mut self, workload: &WorkloadKey) {
+        self.held.remove(workload);
+        self.complaints.remove(workload);
+    }
+
+    /// Returns how many are held for which reason.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Held::ALL.into_iter().map(|reason| {
+            let count = self.held.values().filter(|held| **held == reason).count();
+            (reason.as_str(), count as u64)
+        })
+    }
+}

@@ -1,0 +1,346 @@
+//! Intents: which workloads may need a restart, and when each is due.
+//!
+//! One intent per workload, however many changes stand behind it, so the queue is bounded by the number of workloads.
+//! An intent becomes due after a quiet period since the last change, or after a maximum wait since the first. Of those
+//! that are due the one is taken whose namespace, and then whose source, was served longest ago: 500 workloads behind
+//! one Secret do not hold up another Secret's one. Taking asks the pacing (a token bucket) and the budget of workloads
+//! that may be rolling at once; a workload that was restarted often in short order waits for a bucket of its own, so
+//! that two writers who fight over a Secret do not become a storm. What was taken comes back by [`Intents::finish`];
+//! meanwhile a new change of the same workload waits, so that no workload is ever restarted by two tasks at once.
+//!
+//! Pure: time is an argument.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::bucket::{Bounds, Bucket};
+use crate::model::{SourceName, WorkloadKey};
+
+/// A workload that may need a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// The workload.
+    pub workload: WorkloadKey,
+    /// When the first change behind it was seen.
+    pub since: Instant,
+    /// How often it was tried in vain.
+    pub attempts: u32,
+    due: Instant,
+    /// The source whose change it is for, as far as there is one: whose turn it takes.
+    source: Option<SourceName>,
+}
+
+impl Intent {
+    /// One that is carried out at once, outside of the queue.
+    pub fn now(workload: &WorkloadKey, now: Instant) -> Self {
+        Self {
+            workload: workload.clone(),
+            since: now,
+            attempts: 0,
+            due: now,
+            source: None,
+        }
+    }
+}
+
+/// How an intent that was taken ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// Carried out, or void.
+    Over,
+    /// To be tried again after this time.
+    Retry(Duration),
+}
+
+/// A rollout that takes longer does not count against the budget any more: one that hangs must not hold up the rest.
+const ROLLING_AT_MOST: Duration = Duration::from_mins(10);
+
+/// All intents.
+#[derive(Debug)]
+pub struct Intents {
+    waiting: HashMap<WorkloadKey, Intent>,
+    lanes: BTreeMap<Lane, Turn>,
+    namespaces: HashMap<String, u64>,
+    turns: u64,
+    taken: HashSet<WorkloadKey>,
+    bounds: Bounds,
+    bucket: Bucket,
+    each: HashMap<WorkloadKey, Bucket>,
+    rolling: HashMap<WorkloadKey, Instant>,
+    limited: HashSet<WorkloadKey>,
+}
+
+/// Whose turn an intent takes: a namespace, and a source in it.
+type Lane = (String, Option<SourceName>);
+
+/// The intents of one lane, and when it was last served.
+#[derive(Debug, Default)]
+struct Turn {
+    served: u64,
+    order: BTreeSet<(Instant, WorkloadKey)>,
+}
+
+impl Intents {
+    /// None yet.
+    pub fn new(bounds: Bounds, now: Instant) -> Self {
+        Self {
+            waiting: HashMap::new(),
+            lanes: BTreeMap::new(),
+            namespaces: HashMap::new(),
+            turns: 0,
+            taken: HashSet::new(),
+            bounds,
+            bucket: Bucket::full(bounds.all, now),
+            each: HashMap::new(),
+            rolling: HashMap::new(),
+            limited: HashSet::new(),
+        }
+    }
+
+    /// A change of a source that the workload may need a restart for. It is due after `settle`, counted anew with every
+    /// change, but at most `longest` after the first.
+    pub fn changed(
+        &mut self,
+        workload: &WorkloadKey,
+        source: &SourceName,
+        now: Instant,
+        settle: Duration,
+        longest: Duration,
+    ) {
+        let since = self
+            .waiting
+            .get(workload)
+            .map_or(now, |intent| intent.since);
+        let due = (now + settle).min(since + longest.max(settle));
+        let source = Some(source.clone());
+        self.put(
+            Intent {
+                workload: workload.clone(),
+                since,
+                attempts: 0,
+                due,
+                source,
+            },
+            now,
+        );
+    }
+
+    /// The workload may need a restart for something that is no new change: an intent that is there stays as it is.
+    pub fn noticed(&mut self, workload: &WorkloadKey, now: Instant, settle: Duration) {
+        if !self.waiting.contains_key(workload) {
+            let intent = Intent {
+                due: now + settle,
+                ..Intent::now(workload, now)
+            };
+            self.put(intent, now);
+        }
+    }
+
+    /// Takes an intent that is due, if pacing and budget allow one more restart.
+    pub fn take(&mut self, now: Instant) -> Option<Intent> {
+        self.rolling
+            .retain(|_, since| now.saturating_duration_since(*since) < ROLLING_AT_MOST);
+        let waiting = self.heads().filter(|(_, (due, _))| *due <= now);
+        let served = |lane: &Lane| self.namespaces.get(&lane.0).copied().unwrap_or(0);
+        let turn = |lane: &Lane| self.lanes.get(lane).map_or(0, |turn| turn.served);
+        let (lane, (_, workload)) =
+            waiting.min_by_key(|(lane, (due, _))| (served(lane), turn(lane), *due))?;
+        let (lane, workload) = (lane.clone(), workload.clone());
+        if !self.has_budget() || !self.bucket.take(now) {
+            return None;
+        }
+        self.turns += 1;
+        self.namespaces.insert(lane.0.clone(), self.turns);
+        if let Some(turn) = self.lanes.get_mut(&lane) {
+            turn.served = self.turns;
+        }
+        self.taken.insert(workload.clone());
+        self.remove(&workload)
+    }
+
+    /// When [`Self::take`] can give something; `None` where there is no time to wait for.
+    pub fn next(&self, now: Instant) -> Option<Instant> {
+        let due = self
+            .heads()
+            .map(|(_, (due, _))| *due)
+            .min()
+            .filter(|_| self.has_budget())?;
+        Some(due.max(self.bucket.ready(now)))
+    }
+
+    /// Gives a token back: the intent restarted nothing.
+    pub fn unused(&mut self) {
+        self.bucket.give_back();
+    }
+
+    /// The workload was restarted: it counts against its own limit, and against the budget until it has rolled.
+    pub fn restarted(&mut self, workload: &WorkloadKey, now: Instant) {
+        let each = self.bounds.each;
+        self.each
+            .entry(workload.clone())
+            .or_insert_with(|| Bucket::full(each, now))
+            .take(now);
+        if self.bounds.rolling.is_some() {
+            self.rolling.insert(workload.clone(), now);
+        }
+    }
+
+    /// The same, of what has no rollout that anything could wait for.
+    pub fn restarted_at_once(&mut self, workload: &WorkloadKey, now: Instant) {
+        self.restarted(workload, now);
+        self.rolls(workload, false, now);
+    }
+
+    /// Whether the workload is rolling after a restart. Gives whether that makes room in the budget.
+    pub fn rolls(&mut self, workload: &WorkloadKey, rolling: bool, now: Instant) -> bool {
+        if self.bounds.rolling.is_none() {
+            return false;
+        }
+        if rolling {
+            self.rolling.entry(workload.clone()).or_insert(now);
+            return false;
+        }
+        self.rolling.remove(workload).is_some()
+    }
+
+    /// How long the workload's own limit puts a restart off, where nobody was told yet.
+    pub fn newly_limited(&mut self, workload: &WorkloadKey, now: Instant) -> Option<Duration> {
+        let wait = self
+            .each
+            .get(workload)?
+            .ready(now)
+            .saturating_duration_since(now);
+        if wait.is_zero() || !self.waiting.contains_key(workload) {
+            self.limited.remove(workload);
+            return None;
+        }
+        self.limited.insert(workload.clone()).then_some(wait)
+    }
+
+    /// Whether an intent of the workload is being carried out.
+    pub fn is_taken(&self, workload: &WorkloadKey) -> bool {
+        self.taken.contains(workload)
+    }
+
+    /// Whether the workload has an intent that was not taken yet.
+    pub fn waits(&self, workload: &WorkloadKey) -> bool {
+        self.waiting.contains_key(workload)
+    }
+
+    /// An intent that was taken ended.
+    pub fn finish(&mut self, intent: Intent, finish: Finish, now: Instant) {
+        self.taken.remove(&intent.workload);
+        self.limited.remove(&intent.workload);
+        if let (Finish::Retry(after), false) = (finish, self.waiting.contains_key(&intent.workload))
+        {
+            self.put(
+                Intent {
+                    attempts: intent.attempts + 1,
+                    due: now + after,
+                    ..intent
+                },
+                now,
+            );
+        }
+    }
+
+    /// Nothing is to be done for the workload; gives whether something was.
+    pub fn settled(&mut self, workload: &WorkloadKey) -> bool {
+        self.limited.remove(workload);
+        self.remove(workload).is_some()
+    }
+
+    /// The workload is gone, or nothing is to be done for it any more.
+    pub fn forget(&mut self, workload: &WorkloadKey) {
+        self.settled(workload);
+        // Its limit stays until it expires: a Job that is re-created has the same name.
+        self.rolling.remove(workload);
+    }
+
+    /// Forgets limits that were not reached for long, and whose turn it was long ago.
+    pub fn expire(&mut self, now: Instant) {
+        self.each.retain(|_, bucket| !bucket.is_full(now));
+        let lanes: HashSet<_> = self
+            .lanes
+            .keys()
+            .map(|(namespace, _)| namespace.clone())
+            .collect();
+        self.namespaces
+            .retain(|namespace, _| lanes.contains(namespace));
+    }
+
+    /// Returns how many intents wait or are being carried out.
+    pub fn len(&self) -> usize {
+        self.waiting.len() + self.taken.len()
+    }
+
+    /// Whether no intent waits or is being carried out.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns since when the oldest waits.
+    pub fn oldest(&self) -> Option<Instant> {
+        self.waiting.values().map(|intent| intent.since).min()
+    }
+
+    /// Returns how many workloads wait because they were restarted too often.
+    pub fn limited(&self) -> usize {
+        self.limited.len()
+    }
+
+    /// Returns how many workloads count as rolling.
+    pub fn rolling(&self) -> usize {
+        self.rolling.len()
+    }
+
+    fn has_budget(&self) -> bool {
+        self.bounds
+            .rolling
+            .is_none_or(|most| self.rolling.len() + self.taken.len() < most)
+    }
+
+    /// The first intent of each lane that is not being carried out.
+    fn heads(&self) -> impl Iterator<Item = (&Lane, &(Instant, WorkloadKey))> {
+        self.lanes.iter().filter_map(|(lane, turn)| {
+            let free = turn
+                .order
+                .iter()
+                .find(|(_, workload)| !self.taken.contains(workload))?;
+            Some((lane, free))
+        })
+    }
+
+    fn put(&mut self, mut intent: Intent, now: Instant) {
+        if let Some(bucket) = self.each.get(&intent.workload) {
+            intent.due = intent.due.max(bucket.ready(now));
+        }
+        self.remove(&intent.workload);
+        let lane = (intent.workload.namespace.clone(), intent.source.clone());
+        self.lanes
+            .entry(lane)
+            .or_default()
+            .order
+            .insert((intent.due, intent.workload.clone()));
+        self.waiting.insert(intent.workload.clone(), intent);
+    }
+
+    fn remove(&mut self, workload: &WorkloadKey) -> Option<Intent> {
+        let intent = self.waiting.remove(workload)?;
+        let lane = (workload.namespace.clone(), intent.source.clone());
+        if let Some(turn) = self.lanes.get_mut(&lane) {
+            turn.order.remove(&(intent.due, workload.clone()));
+            if turn.order.is_empty() {
+                self.lanes.remove(&lane);
+            }
+        }
+        Some(intent)
+    }
+}
+
+#[cfg(test)]
+mod tests;

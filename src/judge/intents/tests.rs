@@ -1,0 +1,205 @@
+//! The queue, with time as an argument.
+
+use super::*;
+use crate::{judge::bucket::Pacing, model::workload::KINDS};
+
+const SETTLE: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(3);
+const MS: Duration = Duration::from_millis(1);
+
+fn workload(name: &str) -> WorkloadKey {
+    WorkloadKey {
+        kind: &KINDS[0],
+        namespace: "n".to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+fn unpaced(now: Instant) -> Intents {
+    Intents::new(
+        Bounds::paced(Pacing {
+            rate: None,
+            burst: 1,
+        }),
+        now,
+    )
+}
+
+/// What the workload uses changed.
+fn changed(intents: &mut Intents, at: Instant, settle: Duration) {
+    let source = SourceName::secret("s");
+    intents.changed(&workload("a"), &source, at, settle, LONGEST);
+}
+
+#[test]
+fn changes_within_settle_are_one_intent_and_the_wait_is_bounded() {
+    let start = Instant::now();
+    let mut intents = unpaced(start);
+    for step in 0..5 {
+        changed(&mut intents, start + SETTLE / 2 * step, SETTLE);
+    }
+    assert_eq!(intents.next(start), Some(start + LONGEST));
+    assert_eq!(intents.take(start + LONGEST - MS), None);
+    let taken = intents.take(start + LONGEST).unwrap();
+    assert_eq!(taken.since, start);
+    assert_eq!(intents.take(start + LONGEST), None);
+}
+
+#[test]
+fn a_change_while_it_is_carried_out_waits_for_its_end() {
+    let start = Instant::now();
+    let mut intents = unpaced(start);
+    changed(&mut intents, start, Duration::ZERO);
+    let taken = intents.take(start).unwrap();
+    changed(&mut intents, start, Duration::ZERO);
+    assert_eq!(intents.next(start), None);
+    assert_eq!(intents.take(start), None);
+    intents.finish(taken, Finish::Retry(SETTLE), start);
+    let again = intents.take(start).unwrap();
+    assert_eq!(again.attempts, 0, "the new change stands for itself");
+    intents.finish(again, Finish::Retry(SETTLE), start);
+    assert_eq!(intents.next(start), Some(start + SETTLE));
+    assert_eq!(intents.take(start + SETTLE).unwrap().attempts, 1);
+}
+
+#[test]
+fn what_is_noticed_does_not_put_off_what_waits() {
+    let start = Instant::now();
+    let mut intents = unpaced(start);
+    changed(&mut intents, start, SETTLE);
+    intents.noticed(&workload("a"), start + SETTLE / 2, SETTLE);
+    assert!(intents.take(start + SETTLE).is_some());
+}
+
+#[test]
+fn pacing_holds_and_an_unused_token_comes_back() {
+    let start = Instant::now();
+    let mut intents = Intents::new(
+        Bounds::paced(Pacing {
+            rate: Some(10.0),
+            burst: 2,
+        }),
+        start,
+    );
+    for name in ["a", "b", "c", "d"] {
+        intents.changed(
+            &workload(name),
+            &SourceName::secret("s"),
+            start,
+            Duration::ZERO,
+            LONGEST,
+        );
+    }
+    assert!(intents.take(start).is_some() && intents.take(start).is_some());
+    assert_eq!(intents.take(start), None);
+    let next = intents.next(start).unwrap();
+    assert!((next - start).as_millis().abs_diff(100) <= 1);
+    assert!(intents.take(next).is_some());
+    assert_eq!(intents.take(next), None);
+    intents.unused();
+    assert!(intents.take(next).is_some());
+}
+
+#[test]
+fn one_sources_many_do_not_hold_up_anothers_one() {
+    let start = Instant::now();
+    let mut intents = unpaced(start);
+    let many = SourceName::secret("many");
+    for number in 0..500 {
+        intents.changed(
+            &workload(&format!("a{number:03}")),
+            &many,
+            start,
+            Duration::ZERO,
+            LONGEST,
+        );
+    }
+    intents.changed(
+        &workload("z"),
+        &SourceName::secret("one"),
+        start + MS,
+        Duration::ZERO,
+        LONGEST,
+    );
+    let elsewhere = WorkloadKey {
+        namespace: "other".to_owned(),
+        ..workload("far")
+    };
+    intents.changed(&elsewhere, &many, start + MS, Duration::ZERO, LONGEST);
+    let first: Vec<_> = (0..4)
+        .map(|_| intents.take(start + MS).unwrap().workload.name)
+        .collect();
+    assert!(
+        first.contains(&"z".to_owned()) && first.contains(&"far".to_owned()),
+        "{first:?}"
+    );
+}
+
+#[test]
+fn a_workload_has_a_limit_of_its_own_and_the_pending_one_is_kept() {
+    let start = Instant::now();
+    let each = Pacing {
+        rate: Some(1.0 / 60.0),
+        burst: 10,
+    };
+    let bounds = Bounds {
+        each,
+        ..Bounds::paced(Pacing {
+            rate: None,
+            burst: 1,
+        })
+    };
+    let mut intents = Intents::new(bounds, start);
+    for _ in 0..10 {
+        intents.noticed(&workload("a"), start, Duration::ZERO);
+        let intent = intents.take(start).unwrap();
+        intents.restarted(&workload("a"), start);
+        intents.finish(intent, Finish::Over, start);
+        // A Job is gone in between.
+        intents.forget(&workload("a"));
+    }
+    intents.noticed(&workload("a"), start, Duration::ZERO);
+    intents.noticed(&workload("b"), start, Duration::ZERO);
+    assert_eq!(intents.take(start).unwrap().workload.name, "b");
+    assert_eq!(intents.take(start), None);
+    assert_eq!(
+        intents.newly_limited(&workload("a"), start),
+        Some(Duration::from_mins(1))
+    );
+    assert_eq!(
+        intents.newly_limited(&workload("a"), start),
+        None,
+        "told once"
+    );
+    assert_eq!(intents.limited(), 1);
+    assert!(intents.take(start + Duration::from_mins(1)).is_some());
+    intents.expire(start + Duration::from_hours(1));
+    assert!(intents.each.is_empty());
+}
+
+#[test]
+fn the_budget_counts_what_rolls_but_not_for_ever() {
+    let start = Instant::now();
+    let bounds = Bounds {
+        rolling: Some(2),
+        ..Bounds::paced(Pacing {
+            rate: None,
+            burst: 1,
+        })
+    };
+    let mut intents = Intents::new(bounds, start);
+    for name in ["a", "b", "c", "d"] {
+        intents.noticed(&workload(name), start, Duration::ZERO);
+    }
+    for _ in 0..2 {
+        let intent = intents.take(start).unwrap();
+        intents.restarted(&intent.workload.clone(), start);
+        intents.finish(intent, Finish::Over, start);
+    }
+    assert_eq!(intents.take(start), None);
+    assert_eq!(intents.next(start), None);
+    assert!(intents.rolls(&workload("a"), false, start));
+    assert!(intents.take(start).is_some());
+    assert_eq!(intents.take(start), None);
+    assert!(intents.take(start + ROLLING_AT_MOST).is_some());
+}

@@ -1,0 +1,51 @@
+//! Judges every workload: once at start-up, when all first lists are in, and every now and then as a safety net.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+
+use super::{Judge, Occasion};
+use crate::model::Decision;
+
+impl Judge {
+    /// All first lists are complete: decides for every workload, restarts what changed while nobody looked, and nothing
+    /// else. `began`: when the process started to list.
+    pub fn reconcile_start(&self, began: Instant) {
+        self.listed.store(true, Ordering::Release);
+        let missed = self.judge_all();
+        let took = began.elapsed();
+        self.teller.metrics.startup_reconciled(took, missed);
+        let (sources, workloads) = self.state.index().size();
+        tracing::info!(
+            sources,
+            workloads,
+            missed_changes = missed,
+            took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            "reconciled what changed while reroll was away"
+        );
+    }
+
+    /// Judges every workload, and forgets old tombstones, again and again, until `stop`.
+    pub async fn sweep(self: Arc<Self>, stop: CancellationToken) {
+        let period = self.settings.sweep_interval;
+        let mut ticks = interval_at(Instant::now() + period, period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            let now = self.state.now();
+            self.state.index_mut().expire(now);
+            self.docket().intents.expire(Instant::now());
+            self.judge_all();
+        }
+    }
+
+    /// Judges every workload. Returns how many are to be restarted.
+    pub fn judge_all(&self) -> u64 {
+        let all = self.state.index().workloads(None, None);
+        let restarts = all.iter().filter(|key| {
+            let decision = self.judge(key, Occasion::Look);
+            matches!(decision, Some(Decision::Restart(_)))
+        });
+        restarts.count() as u64
+    }
+}

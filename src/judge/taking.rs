@@ -1,0 +1,244 @@
+//! What becomes known of workloads, sources and namespaces, and who is judged for it.
+
+use kube::core::ObjectMeta;
+use tokio::time::Instant;
+
+use super::{Judge, Occasion, docket::Docket};
+use crate::model::{
+    SourceKey, SourceKind, Version, WorkloadKey,
+    csi::{Part, PodStatus},
+    decide::Lookup,
+    index::{Bared, By, Changes, SourceChange, Tick, Tracked, WorkloadChange},
+    workload::{RestartMeans, Rollout, Workload},
+};
+
+impl Judge {
+    /// Returns the time, by what was taken in, for a read that is sent now.
+    pub fn tick(&self) -> Tick {
+        self.state.index().tick()
+    }
+
+    // === workloads ===
+
+    /// A workload looks like this now: takes that in, and judges it.
+    pub fn workload_applied(&self, key: &WorkloadKey, workload: Workload, by: By) {
+        self.take_in(key, workload, by);
+        self.judge(key, Occasion::Look);
+    }
+
+    /// The same, without judging it: for who acts on it right now.
+    pub fn take_in(&self, key: &WorkloadKey, workload: Workload, by: By) {
+        if workload.is_left_alone() {
+            return self.forget(key);
+        }
+        let rolling = workload.rollout == Rollout::Rolling && !workload.restarted_for.is_empty();
+        if self.docket().intents.rolls(key, rolling, Instant::now()) {
+            self.intents_changed.notify_one();
+        }
+        let seen = self.state.index_mut().take_workload(key, workload, by);
+        if seen.older {
+            self.history.shown_older();
+        }
+        self.look_after(key, &seen);
+        if seen.lost_opt_in {
+            self.teller.lost_opt_in(key);
+        }
+        for borrower in &seen.borrowers {
+            self.judge(borrower, Occasion::Look);
+        }
+    }
+
+    /// A workload is gone.
+    pub fn workload_deleted(&self, key: &WorkloadKey) {
+        self.forget(key);
+        if key.kind.means == RestartMeans::Recreate {
+            self.replaceable_gone.notify_one();
+        }
+    }
+
+    /// A workload that was asked for is not there.
+    pub fn workload_missed(&self, key: &WorkloadKey, asked: Tick) {
+        if !self.state.index().came_meanwhile(key, asked) {
+            self.workload_deleted(key);
+        }
+    }
+
+    fn forget(&self, key: &WorkloadKey) {
+        let mut docket = self.docket();
+        self.state.index_mut().delete_workload(key);
+        if docket.forget(key) {
+            self.tidying_changed.notify_one();
+        }
+    }
+
+    /// Whether a workload is opted in and nobody has written `observed` on it.
+    pub fn is_bare(&self, key: &WorkloadKey) -> bool {
+        let index = self.state.index();
+        index.workload(key).is_some_and(Tracked::is_bare)
+    }
+
+    /// Files what is to be written of a workload, by how it looks now.
+    fn look_after(&self, key: &WorkloadKey, seen: &WorkloadChange) {
+        let mut docket = self.docket();
+        let written = seen.adopted.then(|| self.last_written(key));
+        let (bare, mut news) = {
+            let index = self.state.index();
+            let tracked = index.workload(key);
+            let now = Instant::now();
+            let seen = |tracked: &Tracked| docket.tidying.seen(key, &tracked.workload, now);
+            let bare = tracked.is_some_and(Tracked::is_bare);
+            (bare, tracked.is_some_and(seen))
+        };
+        if self.is_listed() {
+            if let Some(how) = seen.bared {
+                docket.tidying.bared(key, how);
+            }
+            if let Some(written) = written {
+                docket.tidying.bared(key, Bared::Afresh);
+                docket.tidying.report(key, written);
+                news = true;
+            } else if !bare && !self.teller.leads() {
+                docket.tidying.told(key);
+            }
+        }
+        if news {
+            self.tidying_changed.notify_one();
+        }
+    }
+
+    /// Files that `observed` is to be written.
+    pub(super) fn tidy_later(&self, docket: &mut Docket, key: &WorkloadKey) {
+        let (written, bare) = (self.last_written(key), self.is_bare(key));
+        if bare {
+            // To be told, also if the webhook is faster.
+            docket.tidying.report(key, written);
+        } else {
+            docket.tidying.write(key, written);
+        }
+        self.tidying_changed.notify_one();
+    }
+
+    /// When the last of a workload's sources was written, in unix seconds, as far as is known.
+    fn last_written(&self, key: &WorkloadKey) -> i64 {
+        let index = self.state.index();
+        let Some(tracked) = index.workload(key) else {
+            return i64::MIN;
+        };
+        let written =
+            tracked
+                .uses()
+                .keys()
+                .filter_map(|source| match index.source(&key.namespace, source) {
+                    Lookup::Present { version, .. } => Some(version.written),
+                    Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => None,
+                });
+        written.max().unwrap_or(i64::MIN)
+    }
+
+    // === sources ===
+
+    /// A source exists in this version.
+    pub fn source_applied(&self, key: &SourceKey, version: Version, by: By) {
+        let change = self.state.index_mut().take_source(key, version, by);
+        self.source_changed(key, change);
+    }
+
+    /// A source that was asked for is not there.
+    pub fn source_missed(&self, key: &SourceKey, by: By) {
+        let now = self.state.now();
+        let change = self.state.index_mut().miss_source(key, by, now);
+        self.source_changed(key, change);
+    }
+
+    /// A source is gone since this resourceVersion.
+    pub fn source_deleted(&self, key: &SourceKey, resource_version: u64) {
+        let now = self.state.now();
+        let change = self
+            .state
+            .index_mut()
+            .delete_source(key, resource_version, now);
+        self.source_changed(key, change);
+    }
+
+    /// A list of sources is complete: from now on absence means something there.
+    pub fn source_listed(&self, kind: SourceKind, within: Option<&str>) {
+        let news = match within {
+            None => self.state.index_mut().set_synced(kind),
+            Some(namespace) => self.state.index_mut().set_synced_in(kind, namespace),
+        };
+        self.judge_all_on(news);
+    }
+
+    fn source_changed(&self, key: &SourceKey, change: SourceChange) {
+        if change.older {
+            self.history.shown_older();
+        }
+        if change.changed {
+            tracing::debug!(source = %key, recreated = change.recreated, users = change.users.len(), "a source changed");
+        }
+        for user in change.users {
+            self.judge(&user, Occasion::Change(&key.source));
+        }
+    }
+
+    fn judge_all_on(&self, news: bool) {
+        if news && self.is_listed() {
+            self.judge_all();
+        }
+    }
+
+    // === what the Secrets Store CSI driver provides ===
+
+    /// The status of this name shows this; `None`: it is gone, or nothing is mounted.
+    pub fn pod_status_seen(&self, namespace: &str, name: &str, status: Option<PodStatus>, by: By) {
+        let mut index = self.state.index_mut();
+        let changes = index.take_pod_status(namespace, name, status, by);
+        drop(index);
+        self.provided_changed(changes);
+    }
+
+    /// The class of this name has this metadata; `None`: it is gone.
+    pub fn class_seen(&self, namespace: &str, name: &str, meta: Option<&ObjectMeta>) {
+        let changes = self.state.index_mut().apply_class(namespace, name, meta);
+        self.provided_changed(changes);
+    }
+
+    /// A list of one of the driver's kinds is complete.
+    pub fn part_listed(&self, part: Part, within: Option<&str>) {
+        let (news, changes) = self.state.index_mut().set_listed(part, within);
+        self.provided_changed(changes);
+        self.judge_all_on(news);
+    }
+
+    /// There will be no list for now: nothing waits for it.
+    pub fn part_absent(&self, part: Part, within: Option<&str>) {
+        let news = self.state.index_mut().set_answered(part, within);
+        self.judge_all_on(news);
+    }
+
+    /// One of the kinds is not served any more. Returns how many objects are forgotten.
+    pub fn part_gone(&self, part: Part, within: Option<&str>) -> usize {
+        let forgotten = self.state.index_mut().forget_part(part, within);
+        self.part_absent(part, within);
+        forgotten
+    }
+
+    fn provided_changed(&self, changes: Changes) {
+        for (key, change) in changes {
+            self.source_changed(&key, change);
+        }
+    }
+
+    // === namespaces ===
+
+    /// A namespace has this default for its workloads; `None`: none, or it is gone.
+    pub fn namespace_default(&self, name: &str, default: Option<String>) {
+        let affected = self.state.index_mut().apply_namespace(name, default);
+        for workload in affected {
+            if self.is_listed() && self.is_bare(&workload) {
+                self.docket().tidying.bared(&workload, Bared::Afresh);
+            }
+            self.judge(&workload, Occasion::Look);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Which workload is written next.
+//!
+//! First those whose sources were written last: what changed just now is what may change again, and a change between an
+//! opt-in and the adoption is lost if the process dies in between. Ties go by name. Kinds do not wait for each other.
+//!
+//! One entry per workload, so the queue is bounded by the number of workloads. Pure: time is an argument.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::model::{Kind, WorkloadKey};
+
+/// When the last of a workload's sources was written, in unix seconds; the latest goes first.
+type Rank = Reverse<i64>;
+
+/// A workload that is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The workload.
+    pub workload: WorkloadKey,
+    /// How often it was tried in vain.
+    pub attempts: u32,
+    rank: Rank,
+}
+
+/// Workloads that are to be written.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: BTreeMap<WorkloadKey, Waiting>,
+    ready: BTreeMap<Kind, BTreeSet<(Rank, WorkloadKey)>>,
+    /// Those that failed, by when they are tried again.
+    later: BTreeSet<(Instant, WorkloadKey)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    rank: Rank,
+    attempts: u32,
+    /// When it is tried again.
+    later: Option<Instant>,
+}
+
+impl Queue {
+    /// A workload is to be written, the last of whose sources was written then (unix seconds). One that waits already
+    /// stays as it is, but for its turn.
+    pub(super) fn put(&mut self, workload: &WorkloadKey, written: i64) {
+        let waits = self.remove(workload);
+        let waiting = Waiting {
+            rank: Reverse(written),
+            attempts: waits.map_or(0, |waits| waits.attempts),
+            later: waits.and_then(|waits| waits.later),
+        };
+        self.insert(workload.clone(), waiting);
+    }
+
+    /// One that was taken is tried again after this time, unless it was put in meanwhile.
+    pub(super) fn put_back(&mut self, due: Due, after: Duration, now: Instant) {
+        if self.waiting.contains_key(&due.workload) {
+            return;
+        }
+        let waiting = Waiting {
+            rank: due.rank,
+            attempts: due.attempts + 1,
+            later: Some(now + after),
+        };
+        self.insert(due.workload, waiting);
+    }
+
+    /// Nothing is to be written any more.
+    pub(super) fn forget(&mut self, workload: &WorkloadKey) {
+        self.remove(workload);
+    }
+
+    /// Takes the next one of the kinds that may be written.
+    pub(super) fn take(&mut self, now: Instant, may: impl Fn(Kind) -> bool) -> Option<Due> {
+        while let Some((_, workload)) = self.later.first().filter(|(at, _)| *at <= now) {
+            let workload = workload.clone();
+            if let Some(waiting) = self.remove(&workload) {
+                let later = None;
+                self.insert(workload, Waiting { later, ..waiting });
+            }
+        }
+        let open = self.ready.iter().filter(|(kind, _)| may(kind));
+        let first = open.filter_map(|(_, ready)| ready.first()).min();
+        let (_, workload) = first?.clone();
+        let Waiting { rank, attempts, .. } = self.remove(&workload)?;
+        Some(Due {
+            workload,
+            attempts,
+            rank,
+        })
+    }
+
+    /// When [`Self::take`] can give something, where the next of a kind may be written at this time.
+    pub(super) fn next(&self, opens: impl Fn(Kind) -> Instant) -> Option<Instant> {
+        let ready = self.ready.keys().map(|kind| opens(kind));
+        ready.chain(self.later.first().map(|(at, _)| *at)).min()
+    }
+
+    fn insert(&mut self, workload: WorkloadKey, waiting: Waiting) {
+        if let Some(at) = waiting.later {
+            self.later.insert((at, workload.clone()));
+        } else {
+            let ready = self.ready.entry(workload.kind).or_default();
+            ready.insert((waiting.rank, workload.clone()));
+        }
+        self.waiting.insert(workload, waiting);
+    }
+
+    fn remove(&mut self, workload: &WorkloadKey) -> Option<Waiting> {
+        let waiting = self.waiting.remove(workload)?;
+        if let Some(at) = waiting.later {
+            self.later.remove(&(at, workload.clone()));
+        } else if let Some(ready) = self.ready.get_mut(workload.kind) {
+            ready.remove(&(waiting.rank, workload.clone()));
+            if ready.is_empty() {
+                self.ready.remove(workload.kind);
+            }
+        }
+        Some(waiting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::workload::KINDS;
+
+    fn key(kind: usize, name: &str) -> WorkloadKey {
+        WorkloadKey {
+            kind: &KINDS[kind],
+            namespace: "n".to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    fn taken(queue: &mut Queue, now: Instant, may: impl Fn(Kind) -> bool + Copy) -> Vec<String> {
+        std::iter::from_fn(|| queue.take(now, may))
+            .map(|due| due.workload.name)
+            .collect()
+    }
+
+    #[test]
+    fn the_latest_sources_first_and_kinds_apart() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        for (kind, name, written) in [
+            (0, "b", 5),
+            (0, "a", 5),
+            (1, "old", 1),
+            (1, "new", 9),
+            (0, "moved", 1),
+            (0, "gone", 9),
+        ] {
+            queue.put(&key(kind, name), written);
+        }
+        queue.put(&key(0, "moved"), 7);
+        queue.forget(&key(0, "gone"));
+        assert_eq!(queue.next(|_| now), Some(now));
+        let others = |kind: Kind| kind.kind != "Deployment";
+        assert_eq!(taken(&mut queue, now, others), ["new", "old"]);
+        assert_eq!(taken(&mut queue, now, |_| true), ["moved", "a", "b"]);
+        assert_eq!(queue.next(|_| now), None);
+        assert!(queue.waiting.is_empty() && queue.ready.is_empty());
+    }
+
+    #[test]
+    fn what_failed_is_tried_again_when_it_is_time() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let mut queue = Queue::default();
+        queue.put(&key(0, "a"), 5);
+        let due = queue.take(now, |_| true).unwrap();
+        queue.put_back(due, second, now);
+        // To be put in again does not make it sooner.
+        queue.put(&key(0, "a"), 5);
+        assert_eq!(queue.take(now, |_| true), None);
+        assert_eq!(queue.next(|_| now), Some(now + second));
+        let due = queue.take(now + second, |_| true).unwrap();
+        assert_eq!(due.attempts, 1);
+        // Put in while it is being written: that counts.
+        queue.put(&key(0, "a"), 6);
+        queue.put_back(due, second, now);
+        assert_eq!(queue.take(now, |_| true).unwrap().attempts, 0);
+        assert!(queue.waiting.is_empty() && queue.later.is_empty());
+    }
+}

@@ -1,0 +1,71 @@
+//! Reasons for which a workload is behind, or does not roll, and no intent can help it.
+
+/// Why a workload is behind its sources without an intent that could help it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Held {
+    /// Something required is absent.
+    Missing,
+    /// `reroll.dev/suspend: "true"`.
+    Suspended,
+    /// A controller owns it.
+    Owned,
+    /// The opt-in cannot be read.
+    Unreadable,
+    /// A newer release wrote its `observed`.
+    NewerFormat,
+    /// Its `observed` is of a digest key that may be right instead of ours.
+    UnknownKey,
+    /// Its annotations leave no room.
+    NoRoom,
+    /// The schema of its kind drops what a restart sets.
+    Dropped,
+    /// Another run of it is active, and must be the only one.
+    Running,
+    /// It was restarted, and its Deployment is paused.
+    Paused,
+    /// It was restarted, and its pods are replaced when somebody deletes them.
+    OnDelete,
+    /// It was restarted, and the partition of its rolling update keeps pods.
+    Partitioned,
+}
+
+impl Held {
+    /// Every reason, for metrics.
+    pub const ALL: [Self; 12] = [
+        Self::Missing,
+        Self::Suspended,
+        Self::Owned,
+        Self::Unreadable,
+        Self::NewerFormat,
+        Self::UnknownKey,
+        Self::NoRoom,
+        Self::Dropped,
+        Self::Running,
+        Self::Paused,
+        Self::OnDelete,
+        Self::Partitioned,
+    ];
+
+    /// For metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Suspended => "suspended",
+            Self::Owned => "owned",
+            Self::Unreadable => "unreadable",
+            Self::NewerFormat => "newer_format",
+            Self::UnknownKey => "unknown_key",
+            Self::NoRoom => "no_room",
+            Self::Dropped => "dropped",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::OnDelete => "on_delete",
+            Self::Partitioned => "partitioned",
+        }
+    }
+
+    /// Whether only the next write shows that the reason holds no more.
+    pub const fn shows_at_a_write(self) -> bool {
+        matches!(self, Self::NoRoom | Self::Dropped | Self::Running)
+    }
+}

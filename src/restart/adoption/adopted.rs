@@ -1,0 +1,237 @@
+//! Finds out which pods a workload adopted when it was created, before `observed` is said to be its own.
+//!
+//! The webhook does so in the request that creates it. Here it is done where that could not, or there was none: then the
+//! workload's controller may have taken them over by now, and has replaced them, or begun to, where the template is not
+//! the one that they were made of. Nothing is written until that is known: a crash finds the same question again.
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use kube::{Api, ResourceExt, api::ListParams, core::DynamicObject};
+use serde_json::Value;
+
+use crate::{
+    cluster::{
+        Cluster, Failure,
+        adoptable::{self, ALL_PAGES, NotFound},
+    },
+    judge::live::Live,
+    model::{
+        Decision, Index, Observed, SourceName, WorkloadKey,
+        adopted::{self, Adopted, Adopter, Assessment, REVISION_HASH, REVISIONS},
+        decide::{Doubt, Lookup, Restart, Subject, Undecided},
+        index::{Overlay, just_read, without_ignored},
+        workload::{Revisions, Workload, selector},
+    },
+    restart::pods::have_started,
+    state::State,
+};
+
+/// What became of the question which pods a workload adopted.
+pub(in crate::restart) enum Examined {
+    /// It adopted none, or that was known before.
+    Nothing,
+    /// It adopted some, and what is remembered is what they have.
+    Stands,
+    /// It adopted some that are behind.
+    Behind(Box<Restart>),
+    /// Nobody can say yet.
+    Later,
+}
+
+/// Looks which pods a workload adopted, where nothing has yet.
+pub(in crate::restart) async fn examine(live: &Live, key: &WorkloadKey) -> Examined {
+    let state = &live.judge.state;
+    if !state.index().is_unexamined(key) {
+        return Examined::Nothing;
+    }
+    match adopted_by(&live.cluster, key).await {
+        Ok(Found::None) => {
+            state.index_mut().set_examined(key);
+            live.judge.judge_taken(key);
+            Examined::Nothing
+        }
+        Ok(Found::Pods(workload, found, current)) => {
+            let template = workload.marks.template.as_deref().unwrap_or_default();
+            let adopted = found.that_stay(template, Some(&current));
+            if adopted.pods.is_empty() {
+                // They are being replaced. Until they are, whoever takes the template back brings them back.
+                return Examined::Later;
+            }
+            judge_adopted(live, key, &adopted, template).await
+        }
+        Ok(Found::Unseen) | Err(_) => Examined::Later,
+    }
+}
+
+/// Which pods a workload adopted.
+enum Found {
+    None,
+    /// The workload as it is, the pods, and the revision that it has now.
+    Pods(Box<Workload>, Adopted, String),
+    /// Its controller has yet to see it.
+    Unseen,
+}
+
+async fn adopted_by(cluster: &Cluster, key: &WorkloadKey) -> Result<Found, NotFound> {
+    let Some(object) = cluster.workload(key).await? else {
+        return Ok(Found::None);
+    };
+    let workload = Workload::read(key.kind, &object);
+    let Some(adopter) = Adopter::read(key.kind, &key.namespace, &object) else {
+        return Ok(Found::None);
+    };
+    let found = match adoptable::find(cluster, &adopter, ALL_PAGES).await {
+        Err(NotFound::Failed(Failure::Forbidden)) => {
+            tracing::warn!(workload = %key, "reroll may not list pods and ReplicaSets: it cannot tell whether the workload adopted pods that are behind");
+            return Ok(Found::None);
+        }
+        found => found?,
+    };
+    if found.pods.is_empty() {
+        return Ok(Found::None);
+    }
+    if !is_seen(&object) {
+        return Ok(Found::Unseen);
+    }
+    Ok(match current_of(cluster, key, &object).await? {
+        Some(current) => Found::Pods(Box::new(workload), found, current),
+        None => Found::Unseen,
+    })
+}
+
+/// Returns what names the revision of the pods that the workload makes now; `None`: not yet known.
+async fn current_of(
+    cluster: &Cluster,
+    key: &WorkloadKey,
+    object: &DynamicObject,
+) -> Result<Option<String>, Failure> {
+    if key.kind.revisions == Some(Revisions::ReplicaSets) {
+        let all = object.annotations();
+        let number = REVISIONS.iter().find_map(|name| all.get(*name));
+        return Ok(Some(number.cloned().unwrap_or_default()));
+    }
+    if let Some(Value::String(name)) = object.data.pointer("/status/updateRevision") {
+        return Ok(Some(name.clone()));
+    }
+    // A DaemonSet does not say; the newest of its revisions does.
+    let Some(selector) = selector(key.kind, object) else {
+        return Ok(None);
+    };
+    let api = Api::<ControllerRevision>::namespaced(cluster.client(), &key.namespace);
+    let params = ListParams::default().labels_from(&selector);
+    let list = cluster.list(&api, &params).await?;
+    let uid = object.uid().unwrap_or_default();
+    let own = |one: &&ControllerRevision| one.owner_references().iter().any(|o| o.uid == uid);
+    let newest = list.items.iter().filter(own).max_by_key(|one| one.revision);
+    let label = newest.and_then(|one| one.labels().get(REVISION_HASH));
+    Ok(Some(label.cloned().unwrap_or_default()))
+}
+
+async fn judge_adopted(
+    live: &Live,
+    key: &WorkloadKey,
+    adopted: &Adopted,
+    template: &str,
+) -> Examined {
+    let state = &live.judge.state;
+    let names: Vec<_> = {
+        let index = state.index();
+        let uses = index
+            .workload(key)
+            .into_iter()
+            .flat_map(|known| known.uses().keys());
+        uses.filter(|name| name.kind.is_readable())
+            .cloned()
+            .collect()
+    };
+    let asked = live.judge.tick();
+    let Ok(reads) = live.sources(key, &names, asked).await else {
+        return Examined::Later;
+    };
+    let overlay = just_read(&reads);
+    for _ in 0..2 {
+        let judged = judge(&state.index(), key, adopted, template, &overlay);
+        let Some((judged, suspended)) = judged else {
+            return Examined::Nothing;
+        };
+        match judged.decision {
+            Decision::Undecided(Undecided::Doubt(Doubt::AskPods, sources)) => {
+                let Ok(started) = have_started(live, key, &sources).await else {
+                    return Examined::Later;
+                };
+                state.index_mut().set_started(key, started);
+                continue;
+            }
+            Decision::Undecided(_) => return Examined::Later,
+            Decision::Restart(_) if suspended => stands(state, key, judged.before),
+            Decision::Restart(restart) => return Examined::Behind(Box::new(restart)),
+            Decision::Keep(next) | Decision::Record(next) | Decision::Wait { next, .. } => {
+                stands(state, key, next);
+            }
+        }
+        return Examined::Stands;
+    }
+    Examined::Later
+}
+
+fn stands(state: &State, key: &WorkloadKey, observed: Observed) {
+    let mut index = state.index_mut();
+    index.remember(key, observed);
+    index.set_examined(key);
+}
+
+/// What follows for the pods, and whether restarts are suspended; `None` where the workload is gone.
+fn judge(
+    index: &Index,
+    key: &WorkloadKey,
+    adopted: &Adopted,
+    template: &str,
+    overlay: &Overlay,
+) -> Option<(Assessment, bool)> {
+    let tracked = index.workload(key)?;
+    let remembered = index.left_behind(key, &tracked.workload.uid);
+    let (mark, oldest) = (adopted.mark(remembered)?, adopted.oldest()?);
+    let live = |source: &SourceName| -> Lookup<'_> {
+        let read = overlay.get(source).copied();
+        read.unwrap_or_else(|| index.source(&key.namespace, source))
+    };
+    let uses = without_ignored(tracked.uses(), &live);
+    let subject = Subject {
+        restarted_for: Some(mark),
+        examined: true,
+        ..tracked.subject(key.kind, &uses)
+    };
+    let read = |text: &String| Observed::read(text, index.key());
+    let copies: Vec<_> = adopted.copies.iter().map(read).collect();
+    let own = tracked.workload.observed.as_ref().map(read);
+    let said = adopted.said(mark, remembered.into_iter().chain(&copies).chain(&own));
+    let mut judged = adopted::judge(&subject, oldest, said, &live, index.key());
+    let Assessment { decision, before } = &mut judged;
+    let next = match decision {
+        Decision::Undecided(_) => None,
+        Decision::Restart(Restart { next, .. }) => Some(next),
+        Decision::Keep(next) | Decision::Record(next) | Decision::Wait { next, .. } => {
+            // Where a DaemonSet keeps pods whatever its template is, their mark is not the template's.
+            template.clone_into(&mut next.restarted_for);
+            Some(next)
+        }
+    };
+    template.clone_into(&mut before.restarted_for);
+    // It goes on from what was written, whatever the workload before it had counted to.
+    let written = tracked
+        .observed()
+        .map_or(tracked.sequence(), |known| known.sequence);
+    for observed in next.into_iter().chain([before]) {
+        observed.sequence = written.saturating_add(1);
+    }
+    Some((judged, tracked.policy.suspend))
+}
+
+/// Whether its controller has seen it as it is. Argo writes a text.
+fn is_seen(object: &DynamicObject) -> bool {
+    let seen = match object.data.pointer("/status/observedGeneration") {
+        Some(Value::Number(number)) => number.as_i64(),
+        Some(Value::String(text)) => text.parse().ok(),
+        _ => None,
+    };
+    seen >= object.metadata.generation
+}

@@ -1,0 +1,101 @@
+//! What is looked up once for a workload that is being adopted: what of its sources is newer than its pods.
+
+pub(super) mod adopted;
+
+use crate::{
+    cluster::{Failure, revisions},
+    judge::live::Live,
+    model::{
+        Cause, CauseKind, SourceName, WorkloadKey,
+        decide::{Lookup, Restart, restart_for},
+        policy::OnAdopt,
+    },
+    state::State,
+};
+
+/// The sources of a workload that is being adopted that were written after its current revision was made.
+#[derive(Debug, Default)]
+pub(super) struct Outdated {
+    /// All of them.
+    pub(super) sources: Vec<SourceName>,
+    /// Those that its pods are behind of, because reroll looked after them before.
+    pub(super) missed: Vec<SourceName>,
+}
+
+/// Looks for what is outdated of a workload that is being adopted. `found`: it was without `observed` when it was first
+/// seen, so it may have been ours before. `None`: its newest revision may not be made yet.
+///
+/// # Errors
+/// When the API server does not say.
+pub(super) async fn outdated(
+    live: &Live,
+    key: &WorkloadKey,
+    found: bool,
+) -> Result<Option<Outdated>, Failure> {
+    let state = &live.judge.state;
+    let (past, behind) = revisions::past(&live.cluster, key, &state.setup.key).await?;
+    if behind && (found || asks_for_restart(state, key)) {
+        return Ok(None);
+    }
+    let nothing = Some(Outdated::default());
+    let Some(revision) = past.newest else {
+        return Ok(nothing);
+    };
+    let index = state.index();
+    let Some(tracked) = index.workload(key) else {
+        return Ok(nothing);
+    };
+    // One that was made again may go back to a revision that is older than itself. Pods of before are looked at apart
+    // (`adopted.rs`); those that it makes are no older than it is.
+    let revision = revision.max(tracked.workload.created);
+    let mut outdated = Outdated::default();
+    for (source, usage) in tracked.uses() {
+        let Lookup::Present { version, .. } = index.source(&key.namespace, source) else {
+            continue;
+        };
+        if version.written <= revision {
+            continue;
+        }
+        if found && past.was_ours && !past.has(source, usage, version) {
+            outdated.missed.push(source.clone());
+        }
+        outdated.sources.push(source.clone());
+    }
+    Ok(Some(outdated))
+}
+
+/// Whether a workload asks for a restart where something is outdated (`on-adopt: restart`).
+pub(super) fn asks_for_restart(state: &State, key: &WorkloadKey) -> bool {
+    let index = state.index();
+    let tracked = index.workload(key);
+    tracked.is_some_and(|tracked| tracked.policy.on_adopt == OnAdopt::Restart)
+}
+
+/// Returns the restart for outdated sources: for those that were missed, or for all, where the workload asks for that.
+/// None where its mark is not this one any more: it was restarted meanwhile.
+pub(super) fn restart_outdated(
+    state: &State,
+    key: &WorkloadKey,
+    mark: &str,
+    outdated: &Outdated,
+) -> Option<Restart> {
+    let index = state.index();
+    let tracked = index.workload(key)?;
+    let sources = match tracked.policy.on_adopt {
+        OnAdopt::Restart => &outdated.sources,
+        OnAdopt::Report => &outdated.missed,
+    };
+    let restarts =
+        !tracked.policy.suspend && !sources.is_empty() && tracked.workload.restarted_for == mark;
+    let observed = tracked.observed().filter(|_| restarts)?;
+    let causes = sources
+        .iter()
+        .map(|source| Cause::plain(CauseKind::Outdated, Some(source)))
+        .collect();
+    Some(restart_for(
+        &tracked.subject(key.kind, tracked.uses()),
+        observed,
+        causes,
+        index.key(),
+    ))
+}

@@ -1,0 +1,56 @@
+//! Asks the API server where a decision needs what the watches have not shown yet.
+
+use super::pods::{ages, have_started, look_for_formers};
+use crate::{
+    judge::live::Live,
+    model::{Decision, WorkloadKey, decide::Doubt, index::Judged},
+};
+
+/// Why nothing can be said about an intent now.
+pub(super) enum Unconfirmed {
+    /// The API server said nothing.
+    NoAnswer,
+    /// What was read is a change that no watch has shown yet. It has an intent, and a quiet period, of its own.
+    News,
+}
+
+/// Judges again a workload whose intent was taken, with the API server's own word where the watches are behind.
+pub(super) async fn confirm(live: &Live, key: &WorkloadKey) -> Result<Judged, Unconfirmed> {
+    let judge = &live.judge;
+    look_for_formers(live, key).await;
+    let mut judged = judge.judge_taken(key);
+    for _ in 0..3 {
+        let Some(decision) = &judged.decision else {
+            return Ok(judged);
+        };
+        match decision.doubt() {
+            Some((Doubt::Behind, sources)) => {
+                let asked = judge.tick();
+                let reads = live.sources(key, sources, asked).await;
+                let reads = reads.map_err(|_| Unconfirmed::NoAnswer)?;
+                if judge.docket().intents.waits(key) {
+                    return Err(Unconfirmed::News);
+                }
+                judged = judge.judge_read(key, asked, &reads);
+            }
+            Some((Doubt::AskPods, sources)) => {
+                let started = have_started(live, key, sources).await;
+                let started = started.map_err(|_| Unconfirmed::NoAnswer)?;
+                judge.state.index_mut().set_started(key, started);
+                judged = judge.judge_taken(key);
+            }
+            Some((Doubt::AskAges, sources)) => {
+                let ages = ages(live, key, sources).await;
+                let ages = ages.map_err(|_| Unconfirmed::NoAnswer)?;
+                judge.state.index_mut().set_ages(key, ages);
+                judged = judge.judge_taken(key);
+            }
+            _ => return Ok(judged),
+        }
+    }
+    match judged.decision.as_ref().and_then(Decision::doubt) {
+        // Something newer came each time, and it was not all that is needed.
+        Some((Doubt::Behind, _)) => Err(Unconfirmed::NoAnswer),
+        _ => Ok(judged),
+    }
+}

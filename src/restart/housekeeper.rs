@@ -1,0 +1,235 @@
+//! Writes `observed` where nothing restarts: adoption, and bringing annotations up to date.
+//!
+//! What was observed counts in memory at once, so these writes can wait; [`crate::judge::tidying`] says which is next. A
+//! workload that is adopted is looked at first: what its pods were started with may be older than what exists.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Restarter,
+    adoption::{
+        Outdated,
+        adopted::{Examined, examine},
+        asks_for_restart, outdated, restart_outdated,
+    },
+    hold,
+    retry::backoff,
+};
+use crate::{
+    cluster::{Failure, lease::Leadership},
+    judge::{
+        intents::{Finish, Intent},
+        live::Live,
+        tidying::Due,
+    },
+    model::{WorkloadKey, held::Held, index::Bared, patch},
+};
+
+/// Writes what is due, one workload at a time, while this replica leads.
+pub struct Housekeeper {
+    live: Live,
+    leadership: Leadership,
+    /// Restarts what turns out to be behind when it is adopted.
+    restarter: Arc<Restarter>,
+}
+
+/// What is to be written of a workload that is known.
+struct Unwritten {
+    /// The new `observed`, unless it is removed.
+    text: Option<String>,
+    /// `None` where another writer was faster.
+    patch: Option<patch::Patch>,
+    /// The mark that it had.
+    mark: String,
+}
+
+impl Housekeeper {
+    /// Makes one.
+    pub fn new(live: Live, leadership: Leadership, restarter: Arc<Restarter>) -> Self {
+        Self {
+            live,
+            leadership,
+            restarter,
+        }
+    }
+
+    /// Writes what is due, one at a time, until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let judge = Arc::clone(&self.live.judge);
+        let mut leadership = self.leadership.clone();
+        while !stop.is_cancelled() {
+            let leads = leadership.leads();
+            let taken = if leads {
+                judge.docket().tidying.take(Instant::now())
+            } else {
+                None
+            };
+            if let Some(due) = taken {
+                let before = self.generation(&due.workload);
+                let began = Instant::now();
+                let finish = self.tidy(&due).await;
+                self.wrote(&due.workload, before, began);
+                let bare = judge.is_bare(&due.workload);
+                let mut docket = judge.docket();
+                docket.tidying.finish(due, finish, bare, Instant::now());
+                continue;
+            }
+            let next = judge.docket().tidying.next(Instant::now());
+            let next = next.filter(|_| leads);
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = judge.tidying_changed.notified() => {}
+                () = leadership.changed() => {}
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+            }
+        }
+    }
+
+    async fn tidy(&self, due: &Due) -> Finish {
+        let (key, attempts) = (&due.workload, due.attempts);
+        let (judge, state) = (&self.live.judge, &self.live.judge.state);
+        if judge.docket().intents.is_taken(key) {
+            // It is being restarted, which writes the same annotation.
+            return Finish::Retry(backoff(0));
+        }
+        let (report, bared) = judge.docket().tidying.take_report(key);
+        let examined = examine(&self.live, key).await;
+        if matches!(examined, Examined::Later) {
+            if report {
+                judge.docket().tidying.report_later(key);
+            }
+            return Finish::Retry(backoff(attempts));
+        }
+        let Some(Unwritten { text, patch, mark }) = self.unwritten(key) else {
+            return Finish::Over;
+        };
+        let adopts = report && bared != Some(Bared::Restored);
+        let found = adopts && bared.is_none();
+        if text.is_some_and(|text| !self.has_room(key, text.len())) {
+            return Finish::Over;
+        }
+        let outdated = if adopts {
+            outdated(&self.live, key, found).await
+        } else {
+            Ok(Some(Outdated::default()))
+        };
+        let restart = match examined {
+            Examined::Behind(restart) => Some(*restart),
+            // What they have is known better than by times.
+            Examined::Stands | Examined::Later => None,
+            Examined::Nothing => {
+                let outdated = outdated.as_ref().ok().and_then(Option::as_ref);
+                outdated.and_then(|outdated| restart_outdated(state, key, &mark, outdated))
+            }
+        };
+        let finish = match (restart, patch) {
+            // A report that nobody can make holds nothing up; a restart that may be asked for does, and so does one that
+            // may have been missed.
+            _ if self.must_know(key, &outdated, found) => Finish::Retry(backoff(attempts)),
+            (Some(restart), _) => {
+                let mut intent = Intent::now(key, Instant::now());
+                intent.attempts = attempts;
+                // The same write adopts it.
+                self.restarter.restart(&intent, &restart).await
+            }
+            (None, Some(patch)) => self.tidy_up(key, &patch, attempts).await,
+            (None, None) => Finish::Over,
+        };
+        match finish {
+            Finish::Over if adopts => {
+                let outdated = outdated.ok().flatten().unwrap_or_default();
+                judge.teller.adopted(key, &outdated.sources);
+            }
+            Finish::Retry(_) if adopts => judge.docket().tidying.report_later(key),
+            _ => {}
+        }
+        finish
+    }
+
+    fn unwritten(&self, key: &WorkloadKey) -> Option<Unwritten> {
+        let index = self.live.judge.state.index();
+        let workload = &index.workload(key)?.workload;
+        let mark = workload.restarted_for.clone();
+        let (text, patch) = match index.unwritten(key) {
+            None => (None, None),
+            Some(None) => (None, Some(patch::forget(key.kind, workload))),
+            Some(Some(text)) => {
+                let patch = patch::record(key.kind, workload, &text);
+                (Some(text), Some(patch))
+            }
+        };
+        Some(Unwritten { text, patch, mark })
+    }
+
+    async fn tidy_up(&self, key: &WorkloadKey, patch: &patch::Patch, attempts: u32) -> Finish {
+        let judge = &self.live.judge;
+        match self.live.write(key, patch).await {
+            Ok(()) => {
+                judge.teller.metrics.housekeeping_written();
+                let mut docket = judge.docket();
+                if docket.held.of(key) == Some(Held::NoRoom) {
+                    docket.held.hold(key, None);
+                }
+                Finish::Over
+            }
+            Err(Failure::Gone) => Finish::Over,
+            Err(failure) => {
+                tracing::debug!(workload = %key, failure = failure.as_str(), attempts, "did not write observed, trying again");
+                Finish::Retry(backoff(attempts))
+            }
+        }
+    }
+
+    /// Whether a workload cannot be adopted before it is known what is outdated.
+    fn must_know(
+        &self,
+        key: &WorkloadKey,
+        outdated: &Result<Option<Outdated>, Failure>,
+        found: bool,
+    ) -> bool {
+        // Where the API server refuses to say, no later try will do better.
+        let refused = match outdated {
+            Ok(Some(_)) => return false,
+            Ok(None) => false,
+            Err(failure) => *failure == Failure::Forbidden,
+        };
+        asks_for_restart(&self.live.judge.state, key) || (found && !refused)
+    }
+
+    fn has_room(&self, key: &WorkloadKey, observed: usize) -> bool {
+        let room = {
+            let index = self.live.judge.state.index();
+            let tracked = index.workload(key);
+            tracked.is_some_and(|tracked| tracked.workload.has_room(observed, 0))
+        };
+        if !room {
+            hold(&self.live, key, Held::NoRoom);
+        }
+        room
+    }
+
+    fn generation(&self, key: &WorkloadKey) -> Option<i64> {
+        let index = self.live.judge.state.index();
+        Some(index.workload(key)?.workload.generation)
+    }
+
+    /// What was to be written at `began` was: where that raised its generation, its controller has work now.
+    fn wrote(&self, key: &WorkloadKey, before: Option<i64>, began: Instant) {
+        // Held until it is noted: what a watch shows meanwhile is taken note of after that.
+        let mut docket = self.live.judge.docket();
+        let behind = {
+            let index = self.live.judge.state.index();
+            let workload = index.workload(key).map(|tracked| &tracked.workload);
+            workload
+                .filter(|workload| before.is_some_and(|before| before < workload.generation))
+                .filter(|workload| workload.is_behind())
+                .map(|workload| workload.generation)
+        };
+        if let Some(generation) = behind {
+            docket.tidying.wrote(key, generation, began, Instant::now());
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! When what failed is tried again, and how often a loop shows that it is alive.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+
+/// How often a loop shows that it is alive when there is nothing to do.
+pub(super) const BEAT: Duration = Duration::from_secs(1);
+
+/// Returns how long a workload waits that failed so often: longer each time, up to a minute.
+pub(super) fn backoff(attempts: u32) -> Duration {
+    let delays = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_mins(1))
+        .with_max_times(usize::MAX)
+        .with_jitter();
+    delays
+        .build()
+        .nth(attempts.min(16) as usize)
+        .unwrap_or(Duration::from_mins(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_grows_and_is_bounded() {
+        assert!(backoff(0) <= Duration::from_millis(150));
+        assert!(backoff(5) >= Duration::from_millis(50 * 16));
+        assert!(backoff(1000) <= Duration::from_mins(2));
+    }
+}

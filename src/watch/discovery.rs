@@ -1,0 +1,98 @@
+//! Follows kinds that not every cluster has: looks for them, watches them while they are served, forgets them when they go.
+//!
+//! Neither readiness nor the reconciliation at start waits for them. When one appears, its first list is judged as at
+//! start, for every workload is judged when it is seen, once the lists of sources are complete.
+//!
+//! An absent kind costs one small GET, of its group's discovery document, every interval and nothing else. A watch of
+//! `CustomResourceDefinition`s would tell sooner, but needs rights in the whole cluster, and knows nothing of kinds
+//! that an aggregated API server serves. A watch that is answered by 404 ends, and does not try again: the kind is
+//! looked for as before.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::core::ApiResource;
+use tokio::time::sleep;
+
+use super::{Then, Watch, Watched, Watches};
+use crate::{
+    cluster::{DiscoveredKind, discovery::discover},
+    judge::Judge,
+    model::Kind,
+};
+
+/// Looks for a kind every `interval`, and watches its objects in one namespace, or in all, while it is served.
+pub async fn follow(
+    watches: Arc<Watches>,
+    kind: DiscoveredKind,
+    within: Option<String>,
+    interval: Duration,
+) {
+    watches.namespaces.selection_known().await;
+    loop {
+        match discover(&watches.cluster, kind).await {
+            Ok(Some(resource)) => {
+                appeared(&watches, kind, &resource);
+                let watch = Watch {
+                    what: Watched::of(kind),
+                    within: within.clone(),
+                    then: Then::GoOn,
+                };
+                watch.run(Arc::clone(&watches)).await;
+                vanished(&watches, kind, within.as_deref());
+            }
+            Ok(None) => absent(&watches.judge, kind, within.as_deref()),
+            Err(failure) => {
+                tracing::debug!(%kind, %failure, "cannot tell whether the API server serves a kind, asking again");
+                absent(&watches.judge, kind, within.as_deref());
+            }
+        }
+        sleep(interval).await;
+    }
+}
+
+/// Workloads of a kind that is not there are none; what nothing provides nothing waits for.
+fn absent(judge: &Judge, kind: DiscoveredKind, within: Option<&str>) {
+    if let DiscoveredKind::Csi(part) = kind {
+        judge.part_absent(part, within);
+    }
+}
+
+fn appeared(watches: &Watches, kind: DiscoveredKind, resource: &ApiResource) {
+    if !watches.cluster.served().appeared(kind, resource) {
+        return;
+    }
+    let (version, plural) = (&resource.version, &resource.plural);
+    tracing::info!(%kind, version, plural, "the API server serves this kind: it is watched");
+    if *version != kind.gvk().version {
+        tracing::warn!(%kind, version, "the API server does not serve this version of the kind: another is used");
+    }
+    if let DiscoveredKind::Workload(kind) = kind
+        && *plural != kind.plural
+    {
+        tracing::warn!(
+            %kind,
+            plural,
+            expected = kind.plural,
+            "the kind's resource has another name, which a webhook registered by the first one does not see: give it \
+             with --workload-kind, as GROUP/VERSION/KIND=PLURAL"
+        );
+    }
+}
+
+fn vanished(watches: &Watches, kind: DiscoveredKind, within: Option<&str>) {
+    let objects = match kind {
+        DiscoveredKind::Workload(kind) => forget_workloads(&watches.judge, kind, within),
+        DiscoveredKind::Csi(part) => watches.judge.part_gone(part, within),
+    };
+    if watches.cluster.served().vanished(kind) {
+        tracing::info!(%kind, objects, "the API server serves this kind no more: it is looked for");
+    }
+}
+
+fn forget_workloads(judge: &Judge, kind: Kind, within: Option<&str>) -> usize {
+    let gone = judge.state.index().workloads(Some(kind), within);
+    for key in &gone {
+        judge.workload_deleted(key);
+    }
+    gone.len()
+}

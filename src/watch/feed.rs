@@ -1,0 +1,199 @@
+//! What the objects of each watch become: versions, workloads, defaults of namespaces.
+
+use std::{collections::HashSet, fmt::Debug, hash::Hash};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Resource, ResourceExt,
+    core::{DynamicObject, ObjectMeta, PartialObjectMeta},
+};
+
+use super::namespaces::Namespaces;
+use crate::{
+    judge::Judge,
+    model::{
+        DigestKey, Kind, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
+        index::{By, Tick},
+        object::FromObject,
+        workload::Workload,
+    },
+    ops::metrics::labels::SourceEvent,
+};
+
+/// What becomes of the objects of one watch.
+pub(super) trait Feed {
+    type Object: Resource + Clone + Debug + FromObject + Send + 'static;
+    type Key: Eq + Hash;
+
+    fn key(&self, meta: &ObjectMeta) -> Self::Key;
+    /// What is known before a new list.
+    fn known(&self, within: Option<&str>) -> HashSet<Self::Key>;
+    fn apply(&self, object: Self::Object, by: By);
+    fn delete(&self, meta: &ObjectMeta);
+    /// It was known before a new list, which was asked for at this moment, and is not in it.
+    fn vanished(&self, key: &Self::Key, asked: Tick);
+    /// A list is complete.
+    fn listed(&self, _within: Option<&str>) {}
+    /// RBAC does not allow to read it.
+    fn refused(&self, _within: Option<&str>) {}
+}
+
+/// Digests an object of a kind of source.
+pub(super) type ReadVersion<K> = fn(&DigestKey, &str, &K) -> Version;
+
+/// See [`Feed`].
+pub(super) struct SourceFeed<'a, K> {
+    pub(super) judge: &'a Judge,
+    pub(super) kind: SourceKind,
+    pub(super) read: ReadVersion<K>,
+}
+
+impl<K> Feed for SourceFeed<'_, K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + FromObject + Send + 'static,
+{
+    type Object = K;
+    type Key = SourceKey;
+
+    fn key(&self, meta: &ObjectMeta) -> SourceKey {
+        let source = SourceName {
+            kind: self.kind,
+            name: meta.name.clone().unwrap_or_default(),
+        };
+        SourceKey {
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            source,
+        }
+    }
+
+    fn known(&self, within: Option<&str>) -> HashSet<SourceKey> {
+        let known = self.judge.state.index().sources(self.kind, within);
+        known.into_keys().collect()
+    }
+
+    fn apply(&self, mut object: K, by: By) {
+        let key = self.key(object.meta());
+        if !self.judge.state.index().works_in(&key.namespace) {
+            return;
+        }
+        self.judge
+            .state
+            .setup
+            .conventions
+            .read_source(object.meta_mut());
+        let version = (self.read)(&self.judge.state.setup.key, &key.namespace, &object);
+        self.judge
+            .teller
+            .metrics
+            .source_seen(self.kind.as_str(), SourceEvent::Apply);
+        self.judge.source_applied(&key, version, by);
+    }
+
+    fn delete(&self, meta: &ObjectMeta) {
+        let resource_version = meta
+            .resource_version
+            .as_ref()
+            .and_then(|rv| rv.parse().ok())
+            .unwrap_or(u64::MAX);
+        self.judge
+            .teller
+            .metrics
+            .source_seen(self.kind.as_str(), SourceEvent::Delete);
+        self.judge.source_deleted(&self.key(meta), resource_version);
+    }
+
+    fn listed(&self, within: Option<&str>) {
+        self.judge.source_listed(self.kind, within);
+    }
+
+    fn vanished(&self, key: &SourceKey, asked: Tick) {
+        self.judge
+            .teller
+            .metrics
+            .source_seen(self.kind.as_str(), SourceEvent::Delete);
+        self.judge.source_missed(key, By::List(asked));
+    }
+}
+
+/// See [`Feed`].
+pub(super) struct WorkloadFeed<'a> {
+    pub(super) judge: &'a Judge,
+    pub(super) kind: Kind,
+}
+
+impl Feed for WorkloadFeed<'_> {
+    type Object = DynamicObject;
+    type Key = WorkloadKey;
+
+    fn key(&self, meta: &ObjectMeta) -> WorkloadKey {
+        let namespace = meta.namespace.clone().unwrap_or_default();
+        WorkloadKey {
+            kind: self.kind,
+            namespace,
+            name: meta.name.clone().unwrap_or_default(),
+        }
+    }
+
+    fn known(&self, within: Option<&str>) -> HashSet<WorkloadKey> {
+        let known = self.judge.state.index().workloads(Some(self.kind), within);
+        known.into_iter().collect()
+    }
+
+    fn apply(&self, mut object: DynamicObject, by: By) {
+        let key = self.key(&object.metadata);
+        if !self.judge.state.index().works_in(&key.namespace) {
+            return;
+        }
+        let vocabulary = &self.judge.state.setup.conventions.vocabulary;
+        vocabulary.translate_workload(self.kind, &mut object);
+        self.judge.teller.metrics.workload_seen(self.kind.kind);
+        self.judge
+            .workload_applied(&key, Workload::read(self.kind, &object), by);
+    }
+
+    fn delete(&self, meta: &ObjectMeta) {
+        self.judge.workload_deleted(&self.key(meta));
+    }
+
+    fn vanished(&self, key: &WorkloadKey, asked: Tick) {
+        self.judge.workload_missed(key, asked);
+    }
+}
+
+/// See [`Feed`].
+pub(super) struct NamespaceFeed<'a> {
+    pub(super) namespaces: &'a Namespaces,
+}
+
+impl Feed for NamespaceFeed<'_> {
+    type Object = PartialObjectMeta<Namespace>;
+    type Key = String;
+
+    fn key(&self, meta: &ObjectMeta) -> String {
+        meta.name.clone().unwrap_or_default()
+    }
+
+    fn known(&self, within: Option<&str>) -> HashSet<String> {
+        let known = self.namespaces.known();
+        known
+            .into_iter()
+            .filter(|name| within.is_none_or(|within| within == name))
+            .collect()
+    }
+
+    fn apply(&self, object: Self::Object, _by: By) {
+        self.namespaces.applied(&object.name_any(), object.labels());
+    }
+
+    fn delete(&self, meta: &ObjectMeta) {
+        self.namespaces.deleted(&self.key(meta));
+    }
+
+    fn vanished(&self, key: &String, _asked: Tick) {
+        self.namespaces.deleted(key);
+    }
+
+    fn listed(&self, _within: Option<&str>) {
+        self.namespaces.listed();
+    }
+}

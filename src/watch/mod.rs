@@ -1,0 +1,356 @@
+//! Watches: what the API server shows becomes the index, and what changed there becomes intents.
+//!
+//! Objects are read, digested and dropped at once. A new list after a watch broke, or after history went back, brings no
+//! deletions; what was known when it was asked for and is not in it was deleted meanwhile. Decode errors are not quoted: they could hold a Secret's data.
+
+mod csi;
+pub mod digest_key;
+pub mod discovery;
+mod failing;
+mod feed;
+pub mod liveness;
+pub mod namespaces;
+pub mod restored;
+pub mod selected;
+pub mod stream;
+
+use std::{collections::HashSet, fmt::Debug, sync::Arc};
+
+use kube::{
+    Api, Resource,
+    core::{ApiResource, DynamicResourceScope, NamespaceResourceScope, ObjectMeta},
+    runtime::watcher::{self, Event},
+};
+use tokio::sync::oneshot;
+
+use self::{
+    csi::{ClassFeed, StatusFeed},
+    failing::{Failing, class},
+    feed::{Feed, NamespaceFeed, ReadVersion, SourceFeed, WorkloadFeed},
+    namespaces::Namespaces,
+    stream::{Stream, everywhere_but},
+};
+use crate::{
+    cluster::{Cluster, DiscoveredKind},
+    judge::Judge,
+    model::{
+        Kind, SourceKind, Version,
+        csi::Part,
+        index::By,
+        object::{FromObject, Guarded},
+    },
+};
+
+/// RBAC does not allow it.
+const FORBIDDEN: u16 = 403;
+/// The API server does not serve the kind.
+const NOT_FOUND: u16 = 404;
+
+/// What all watches share.
+pub struct Watches {
+    /// Who is told.
+    pub judge: Arc<Judge>,
+    /// What is watched.
+    pub cluster: Cluster,
+    /// Namespaces, and which of them are selected.
+    pub namespaces: Namespaces,
+}
+
+impl Watches {
+    /// None is running yet.
+    pub fn new(judge: Arc<Judge>, cluster: Cluster) -> Self {
+        let namespaces = Namespaces::new(Arc::clone(&judge));
+        Self {
+            judge,
+            cluster,
+            namespaces,
+        }
+    }
+}
+
+/// One thing that is watched, in one namespace or in all.
+pub struct Watch {
+    /// What.
+    pub what: Watched,
+    /// Where; `None` for everywhere.
+    pub within: Option<String>,
+    /// What is done when the first list is complete, or refused.
+    pub then: Then,
+}
+
+/// What a watch does after its first list.
+pub enum Then {
+    /// It goes on.
+    GoOn,
+    /// It goes on, and tells that somebody who waits.
+    Tell(oneshot::Sender<()>),
+    /// It ends: only the list is wanted.
+    End,
+}
+
+impl Then {
+    /// The first list is there, or will not be. Gives whether the watch ends.
+    fn listed(&mut self) -> bool {
+        match std::mem::replace(self, Self::GoOn) {
+            Self::GoOn => false,
+            Self::Tell(waiting) => {
+                // Nobody waits any more when reroll is stopping.
+                let _ = waiting.send(());
+                false
+            }
+            Self::End => true,
+        }
+    }
+}
+
+/// What is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// Secrets.
+    Secrets,
+    /// `ConfigMap`s.
+    ConfigMaps,
+    /// One of the kinds of the Secrets Store CSI driver.
+    Csi(Part),
+    /// One kind of workload.
+    Workloads(Kind),
+    /// Namespaces, for their labels only.
+    Namespaces,
+}
+
+impl Watched {
+    /// What is watched of a kind that not every cluster has.
+    pub fn of(kind: DiscoveredKind) -> Self {
+        match kind {
+            DiscoveredKind::Workload(kind) => Self::Workloads(kind),
+            DiscoveredKind::Csi(part) => Self::Csi(part),
+        }
+    }
+
+    /// For logs.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Secrets => "secrets",
+            Self::ConfigMaps => "configmaps",
+            Self::Csi(part) => part.plural(),
+            Self::Workloads(kind) => kind.plural,
+            Self::Namespaces => "namespaces",
+        }
+    }
+}
+
+impl Watched {
+    /// What readiness calls its first list.
+    pub fn list_name(self) -> &'static str {
+        match self {
+            Self::Secrets => "list of secrets",
+            Self::ConfigMaps => "list of configmaps",
+            // Nobody waits for it.
+            Self::Csi(part) => part.plural(),
+            Self::Workloads(kind) => kind.list_name,
+            Self::Namespaces => "list of namespaces",
+        }
+    }
+}
+
+impl Watch {
+    /// Watches for ever; a kind that not every cluster has, until the API server serves it no more.
+    pub async fn run(self, watches: Arc<Watches>) {
+        let watches = &*watches;
+        let judge = &*watches.judge;
+        let ignored = &judge.state.setup.conventions.ignored_namespaces;
+        let config = everywhere_but(ignored, "metadata.namespace");
+        let within = self.within.as_deref();
+        match self.what {
+            Watched::Secrets => {
+                let kind = SourceKind::Secret;
+                self.follow_sources(watches, config, kind, Version::of_secret)
+                    .await;
+            }
+            Watched::ConfigMaps => {
+                let kind = SourceKind::ConfigMap;
+                self.follow_sources(watches, config, kind, Version::of_config_map)
+                    .await;
+            }
+            Watched::Csi(part @ Part::Statuses) => {
+                let api = api(&watches.cluster, DiscoveredKind::Csi(part), within);
+                self.follow(judge, api, config, StatusFeed { judge }).await;
+            }
+            Watched::Csi(part @ Part::Classes) => {
+                let api = api(&watches.cluster, DiscoveredKind::Csi(part), within);
+                self.follow(judge, api, config, ClassFeed { judge }).await;
+            }
+            Watched::Workloads(kind) => {
+                let api = api(&watches.cluster, DiscoveredKind::Workload(kind), within);
+                self.follow(judge, api, config, WorkloadFeed { judge, kind })
+                    .await;
+            }
+            Watched::Namespaces => {
+                let config = match within {
+                    None => everywhere_but(ignored, "metadata.name"),
+                    Some(name) => config.fields(&format!("metadata.name={name}")),
+                };
+                let namespaces = &watches.namespaces;
+                let api = Api::all(watches.cluster.client());
+                self.follow(judge, api, config, NamespaceFeed { namespaces })
+                    .await;
+            }
+        }
+    }
+
+    async fn follow_sources<K>(
+        self,
+        watches: &Watches,
+        config: watcher::Config,
+        kind: SourceKind,
+        read: ReadVersion<K>,
+    ) where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + FromObject
+            + Send
+            + 'static,
+    {
+        let (judge, client) = (&*watches.judge, watches.cluster.client());
+        let api = match &self.within {
+            None => Api::all(client),
+            Some(namespace) => Api::namespaced(client, namespace),
+        };
+        let config = match &judge.state.setup.conventions.sources {
+            Some(selector) => config.labels_from(selector),
+            None => config,
+        };
+        let feed = SourceFeed { judge, kind, read };
+        self.follow(judge, api, config, feed).await;
+    }
+
+    async fn follow<F: Feed>(
+        mut self,
+        judge: &Judge,
+        api: Api<Guarded<F::Object>>,
+        config: watcher::Config,
+        feed: F,
+    ) {
+        let within = self.within.as_deref();
+        let mut before: HashSet<F::Key> = HashSet::new();
+        let mut asked = judge.tick();
+        let mut history = judge.history.lists();
+        let mut stream = match self.then {
+            Then::End => Stream::of_list(api, config),
+            Then::GoOn | Then::Tell(_) => Stream::new(api, config),
+        };
+        let mut failing = Failing::default();
+        loop {
+            // If a list comes next, it is not asked for before.
+            let now = judge.tick();
+            let next = tokio::select! {
+                biased;
+                Ok(()) = history.changed() => {
+                    stream.begin_again();
+                    continue;
+                }
+                next = stream.next() => next,
+            };
+            match next {
+                Ok(Some(Event::Init)) => (before, asked) = (feed.known(within), now),
+                Ok(Some(Event::InitApply(Guarded(object)))) => {
+                    before.remove(&feed.key(meta(&object)));
+                    self.what.apply(&feed, object, By::List(asked));
+                }
+                Ok(Some(Event::InitDone)) => {
+                    for key in before.drain() {
+                        feed.vanished(&key, asked);
+                    }
+                    feed.listed(within);
+                    failing.works();
+                    if self.then.listed() {
+                        return;
+                    }
+                }
+                Ok(Some(Event::Apply(Guarded(object)))) => {
+                    self.what.apply(&feed, object, By::Event);
+                }
+                Ok(Some(Event::Delete(Guarded(object)))) => feed.delete(meta(&object)),
+                Ok(None) => return,
+                Err(error) => {
+                    let (reason, code) = class(&error);
+                    if code == NOT_FOUND && self.what.may_go() {
+                        return;
+                    }
+                    if failing.is_news((reason, code)) {
+                        self.what.warn(within, reason, code);
+                    }
+                    if code == FORBIDDEN {
+                        // The rest goes on without it; what depends on it is not decided.
+                        feed.refused(within);
+                        if self.then.listed() {
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Watched {
+    fn may_go(self) -> bool {
+        match self {
+            Self::Workloads(kind) => kind.optional,
+            Self::Csi(_) => true,
+            Self::Secrets | Self::ConfigMaps | Self::Namespaces => false,
+        }
+    }
+
+    fn warn(self, namespace: Option<&str>, reason: &str, code: u16) {
+        let what = self.plural();
+        let remedy = match (self, code) {
+            (Self::Namespaces, FORBIDDEN) => {
+                Some("labels of namespaces count for nothing until reroll may list and watch them")
+            }
+            (_, FORBIDDEN) => Some("give reroll's ServiceAccount list and watch on them"),
+            _ => None,
+        };
+        tracing::warn!(
+            what,
+            namespace,
+            reason,
+            code,
+            remedy,
+            "a watch failed, trying again"
+        );
+    }
+
+    /// One object that cannot be read is left out; it does not stop the others.
+    fn apply<F: Feed>(self, feed: &F, object: Result<F::Object, ObjectMeta>, by: By) {
+        match object {
+            Ok(object) => feed.apply(object, by),
+            Err(metadata) => tracing::warn!(
+                what = self.plural(),
+                namespace = metadata.namespace,
+                name = metadata.name,
+                "an object cannot be read: its changes restart nothing"
+            ),
+        }
+    }
+}
+
+/// Where the objects are of what not every cluster serves.
+fn api<K>(cluster: &Cluster, what: DiscoveredKind, within: Option<&str>) -> Api<Guarded<K>>
+where
+    K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+{
+    let (row, client) = (cluster.served().named(what), cluster.client());
+    match within {
+        None => Api::all_with(client, &row),
+        Some(name) => Api::namespaced_with(client, name, &row),
+    }
+}
+
+fn meta<K: Resource>(object: &Result<K, ObjectMeta>) -> &ObjectMeta {
+    match object {
+        Ok(object) => object.meta(),
+        Err(metadata) => metadata,
+    }
+}

@@ -1,0 +1,114 @@
+//! Namespaces: their defaults, and which of them are selected by their labels.
+//!
+//! Objects cannot be listed by the labels of their namespaces. So what is watched everywhere skips what is not selected,
+//! which costs no memory, and a namespace that is selected while reroll runs is listed by itself, once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+use crate::{judge::Judge, model::annotation::RESTART_ON};
+
+/// What is known of namespaces beside the index.
+pub struct Namespaces {
+    judge: Arc<Judge>,
+    /// Whether all of them have been listed.
+    listed: watch::Sender<bool>,
+    /// To be listed by themselves, each once.
+    unlisted: Mutex<BTreeSet<String>>,
+    added: Notify,
+}
+
+impl Namespaces {
+    /// None is known.
+    pub fn new(judge: Arc<Judge>) -> Self {
+        Self {
+            judge,
+            listed: watch::Sender::default(),
+            unlisted: Mutex::default(),
+            added: Notify::new(),
+        }
+    }
+
+    /// A namespace has these labels.
+    pub fn applied(&self, name: &str, labels: &BTreeMap<String, String>) {
+        let conventions = &self.judge.state.setup.conventions;
+        if conventions.namespaces.is_some() {
+            if conventions.selects_namespace(labels) {
+                self.select(name);
+            } else {
+                self.leave(name);
+            }
+        }
+        let default = labels.get(RESTART_ON).cloned();
+        self.judge.namespace_default(name, default);
+    }
+
+    /// A namespace is gone.
+    pub fn deleted(&self, name: &str) {
+        self.judge.namespace_default(name, None);
+        self.leave(name);
+    }
+
+    /// A list of namespaces is complete.
+    pub fn listed(&self) {
+        self.listed.send_replace(true);
+    }
+
+    /// Returns those that something is known of.
+    pub fn known(&self) -> BTreeSet<String> {
+        self.judge.state.index().known_namespaces()
+    }
+
+    /// Waits until it is known which namespaces are selected, where a selector says that.
+    pub async fn selection_known(&self) {
+        if self.judge.state.setup.conventions.namespaces.is_some() {
+            let mut listed = self.listed.subscribe();
+            // The sender lives as long as this.
+            let _ = listed.wait_for(|listed| *listed).await;
+        }
+    }
+
+    /// Waits for a namespace that was selected late and is to be listed by itself.
+    pub async fn next_unlisted(&self) -> String {
+        loop {
+            let next = self.unlisted.lock().pop_first();
+            match next {
+                Some(name) => return name,
+                None => self.added.notified().await,
+            }
+        }
+    }
+
+    fn select(&self, name: &str) {
+        let late = *self.listed.borrow();
+        if !self.judge.state.index_mut().select_namespace(name, late) {
+            return;
+        }
+        tracing::debug!(namespace = name, late, "a namespace is selected");
+        if late {
+            self.unlisted.lock().insert(name.to_owned());
+            self.added.notify_one();
+        }
+    }
+
+    fn leave(&self, name: &str) {
+        self.unlisted.lock().remove(name);
+        let gone = self.judge.state.index_mut().leave_namespace(name);
+        let Some(gone) = gone else {
+            return;
+        };
+        tracing::debug!(
+            namespace = name,
+            workloads = gone.len(),
+            "a namespace is selected no more"
+        );
+        for workload in &gone {
+            self.judge.workload_deleted(workload);
+        }
+    }
+}

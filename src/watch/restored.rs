@@ -1,0 +1,107 @@
+//! What is done when etcd's history went back: everything is listed again, and that is said.
+//!
+//! An API server that was not restarted together with etcd goes on to serve lists of what is lost, from its memory, and so
+//! does a watch that goes on from there. That is found out by the Lease, which somebody renews all the time: a write is newer
+//! than any list that was answered before it, unless that list is of a history that is no more. As long as it is, everything
+//! is listed again every minute, and no more is to be done: what is to be written is decided by what etcd itself says.
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, ResourceExt, api::ListParams};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::judge::live::Live;
+
+/// How often is looked whether the Lease was renewed, and how often at most: it is not for as long as it takes a replica to
+/// lead again.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOKS: u32 = 80;
+
+/// The Lease of this installation.
+pub struct Pulse {
+    live: Live,
+    api: Api<Lease>,
+    name: String,
+}
+
+impl Pulse {
+    /// Of the Lease of this name in this namespace.
+    pub fn new(live: Live, namespace: &str, name: &str) -> Self {
+        Self {
+            api: Api::namespaced(live.cluster.client(), namespace),
+            live,
+            name: name.to_owned(),
+        }
+    }
+
+    async fn read(&self) -> Option<Lease> {
+        self.live.cluster.get(&self.api, &self.name).await.ok()?
+    }
+
+    /// The version of a list of it: from where a watch would go on.
+    async fn list(&self) -> Option<u64> {
+        let params = ListParams::default().fields(&format!("metadata.name={}", self.name));
+        let list = self.live.cluster.list(&self.api, &params).await.ok()?;
+        list.metadata.resource_version?.parse().ok()
+    }
+
+    /// Whether what is written next is newer than a list that was answered before. Nobody may be there to write; and an API
+    /// server that does not answer may be another one when it does.
+    async fn passes(&self, list: u64) -> bool {
+        let mut before = None;
+        for _ in 0..LOOKS {
+            let version = self.read().await.and_then(|lease| lease.resource_version());
+            let Some(number) = version.and_then(|it| it.parse::<u64>().ok()) else {
+                return false;
+            };
+            if number > list {
+                return true;
+            }
+            if before
+                .replace(number)
+                .is_some_and(|before| before != number)
+            {
+                return false;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        false
+    }
+
+    /// Lists everything again whenever history turns out to have gone back, until `stop`.
+    pub async fn mind(self, stop: CancellationToken) {
+        let judge = Arc::clone(&self.live.judge);
+        while stop
+            .run_until_cancelled(judge.history.went_back())
+            .await
+            .is_some()
+        {
+            let listed = self.list().await;
+            tracing::warn!(
+                "etcd went back to an earlier state, as after a restore: listing everything again"
+            );
+            judge.teller.metrics.history_went_back();
+            judge.state.index_mut().history_went_back();
+            judge.history.list();
+            judge.judge_all();
+            if let Some(lease) = self.read().await {
+                judge.teller.history_went_back(&lease);
+            }
+            let of_now = async {
+                match listed {
+                    Some(listed) => self.passes(listed).await,
+                    None => false,
+                }
+            };
+            if stop.run_until_cancelled(of_now).await == Some(false) {
+                tracing::warn!(
+                    remedy = "restart the API server, as is to be done after a restore",
+                    "the API server lists what etcd does not have any more: listing once more in a minute"
+                );
+                judge.history.list_once_more();
+            }
+        }
+    }
+}

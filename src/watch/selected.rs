@@ -1,0 +1,30 @@
+//! Lists namespaces that were selected late, each by itself and once.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{Then, Watch, Watched, Watches};
+use crate::{cluster::DiscoveredKind, model::csi::Part};
+
+/// Lists them, for ever. `always`: what every cluster has.
+pub async fn list(watches: Arc<Watches>, always: Vec<Watched>) {
+    loop {
+        let name = watches.namespaces.next_unlisted().await;
+        let served: BTreeSet<_> = watches.cluster.served().kinds().into_iter().collect();
+        for part in Part::ALL {
+            if !served.contains(&DiscoveredKind::Csi(part)) {
+                watches.judge.part_absent(part, Some(&name));
+            }
+        }
+        let served = served.into_iter().map(Watched::of);
+        for what in always.iter().copied().chain(served) {
+            let watch = Watch {
+                what,
+                within: Some(name.clone()),
+                // What changes from now on comes by the watch of everything.
+                then: Then::End,
+            };
+            watch.run(Arc::clone(&watches)).await;
+        }
+        tracing::info!(namespace = name, "listed a namespace that is selected now");
+    }
+}

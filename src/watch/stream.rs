@@ -1,0 +1,214 @@
+//! What comes by a watch: a first list, and what changes from then on.
+//!
+//! The first list is streamed (KEP-3157), one object after the other, so that it needs no more memory than its largest
+//! object: a page of 50 Secrets can be 70 MB. Where an API server does not do that (it is off in 1.33 and before 1.32),
+//! or does not get to its end before the watch's time is over, it comes in pages, which always get on.
+
+use std::{collections::BTreeSet, fmt::Debug, time::Duration};
+
+use axum::http::{Request, Uri, uri::PathAndQuery};
+use backon::ExponentialBuilder;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use kube::{
+    Api, Client, Resource,
+    client::ClientBuilder,
+    runtime::{
+        WatchStreamExt,
+        utils::{Backoff, ResetTimerBackoff},
+        watcher::{self, Event, ExponentialBackoff, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tower::util::MapRequestLayer;
+
+use super::liveness::Liveness;
+use crate::cluster::WATCH_SECONDS;
+
+/// Objects per page of a list. Small pages keep memory flat: a page of 300 Secrets of 1 MB would not.
+const PAGE: u32 = 50;
+/// How long a watch that failed waits, first and at most (a random part of it is added): kube's and client-go's default
+/// of 30 s would, after an outage of minutes, have changes seen a minute late, or two where the next answer is a 410.
+const RETRY: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(10));
+/// A watch that did not fail for so long begins anew, though nothing came by it.
+const CALM_AFTER: Duration = Duration::from_mins(2);
+/// What API servers answer that know the parameters of a streamed list and may not use them, or do not know them.
+const NOT_STREAMED: [u16; 2] = [422, 400];
+
+type Item<K> = Result<Event<K>, watcher::Error>;
+
+/// The events of one watch.
+pub(super) struct Stream<K> {
+    api: Api<K>,
+    config: watcher::Config,
+    events: BoxStream<'static, Item<K>>,
+    streamed: bool,
+    listing: bool,
+}
+
+impl<K> Stream<K>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    /// A stream that goes on after its first list.
+    pub(super) fn new(api: Api<K>, config: watcher::Config) -> Self {
+        let streaming = config.clone().streaming_lists();
+        Self {
+            events: events(api.clone(), streaming),
+            streamed: true,
+            ..Self::of_list(api, config)
+        }
+    }
+
+    /// One of which only the first list is wanted: nothing is to be watched.
+    pub(super) fn of_list(api: Api<K>, config: watcher::Config) -> Self {
+        Self {
+            events: events(api.clone(), config.clone()),
+            api,
+            config,
+            streamed: false,
+            listing: false,
+        }
+    }
+
+    /// Begins anew, with a list.
+    pub(super) fn begin_again(&mut self) {
+        let config = self.config.clone();
+        let config = if self.streamed {
+            config.streaming_lists()
+        } else {
+            config
+        };
+        self.events = events(self.api.clone(), config);
+        self.listing = false;
+    }
+
+    /// What comes next. There is always something; after an error it waits before it tries again.
+    pub(super) async fn next(&mut self) -> Result<Option<Event<K>>, watcher::Error> {
+        loop {
+            let next = self.events.try_next().await;
+            let began_again = self.listing && matches!(next, Ok(Some(Event::Init)));
+            if self.streamed && (began_again || next.as_ref().is_err_and(is_refused)) {
+                self.streamed = false;
+                self.events = events(self.api.clone(), self.config.clone());
+                continue;
+            }
+            match next {
+                Ok(Some(Event::Init)) => self.listing = true,
+                Ok(Some(Event::InitDone)) => self.listing = false,
+                _ => {}
+            }
+            return next;
+        }
+    }
+}
+
+fn events<K>(api: Api<K>, config: watcher::Config) -> BoxStream<'static, Item<K>>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let config = config.page_size(PAGE).timeout(WATCH_SECONDS);
+    watcher(api, config).backoff(backoff()).boxed()
+}
+
+fn is_refused(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => {
+            NOT_STREAMED.contains(&status.code)
+        }
+        _ => false,
+    }
+}
+
+fn backoff() -> impl Backoff {
+    let (first, longest) = RETRY;
+    let delays = ExponentialBuilder::default()
+        .with_min_delay(first)
+        .with_max_delay(longest)
+        .without_max_times()
+        .with_jitter();
+    ResetTimerBackoff::new(ExponentialBackoff::from(delays), CALM_AFTER)
+}
+
+/// The API server itself leaves out what is in these namespaces.
+pub(super) fn everywhere_but(ignored: &BTreeSet<String>, field: &str) -> watcher::Config {
+    let fields: Vec<_> = ignored
+        .iter()
+        .map(|name| format!("{field}!={name}"))
+        .collect();
+    let config = watcher::Config::default();
+    if fields.is_empty() {
+        config
+    } else {
+        config.fields(&fields.join(","))
+    }
+}
+
+/// A client for watches: its first lists are of what is there now, and somebody feels their pulse.
+///
+/// # Errors
+/// When the configuration is no good: its certificates, its proxy.
+pub fn client(config: kube::Config, liveness: &Liveness) -> kube::Result<Client> {
+    let client = ClientBuilder::try_from(config)?
+        .with_layer(liveness)
+        .with_layer(&MapRequestLayer::new(up_to_date));
+    Ok(client.build())
+}
+
+/// Asks for streamed lists of what is there now. kube asks with `resourceVersion=0` for what an API server happens to
+/// have, and what is missing there because it lags would count as deleted. Without a version it is a consistent read.
+fn up_to_date<B>(mut request: Request<B>) -> Request<B> {
+    if let Some(uri) = without_version(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+fn without_version(uri: &Uri) -> Option<Uri> {
+    let query = uri.query()?;
+    if !query
+        .split('&')
+        .any(|pair| pair == "sendInitialEvents=true")
+    {
+        return None;
+    }
+    let pairs: Vec<_> = query
+        .split('&')
+        .filter(|pair| *pair != "resourceVersion=0")
+        .collect();
+    let path = format!("{}?{}", uri.path(), pairs.join("&"));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rewritten(uri: &str) -> String {
+        let request = Request::builder().uri(uri).body(()).unwrap();
+        up_to_date(request).uri().to_string()
+    }
+
+    #[test]
+    fn a_streamed_list_is_of_now() {
+        assert_eq!(
+            rewritten(
+                "https://h:6443/api/v1/secrets?&watch=true&fieldSelector=a%21%3Db&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=0"
+            ),
+            "https://h:6443/api/v1/secrets?&watch=true&fieldSelector=a%21%3Db&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+        );
+    }
+
+    #[test]
+    fn everything_else_is_asked_as_it_is() {
+        for uri in [
+            "https://h/api/v1/secrets?watch=true&resourceVersion=0",
+            "https://h/api/v1/secrets?limit=50&resourceVersion=0",
+            "https://h/api/v1/namespaces/n/secrets/sendInitialEvents=true",
+            "/readyz",
+        ] {
+            assert_eq!(rewritten(uri), uri);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The webhook configurations. Pure.
+//!
+//! The chart has the same rules, selectors and match conditions; a test compares the two. They keep everything away that
+//! does not concern reroll, so that reroll never delays such a request.
+
+use k8s_openapi::{
+    ByteString,
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
+};
+use kube::core::Selector;
+use serde_json::{Value, json};
+
+use super::Registration;
+use crate::{
+    model::{
+        annotation::{FIELD_MANAGER, PREFIX, RESTART_ON, reloader::DOMAIN},
+        conventions::Vocabulary,
+    },
+    webhook::routes::{SOURCES_PATH, WORKLOADS_PATH},
+};
+
+/// Seconds that the API server waits for an answer.
+const TIMEOUT_SECONDS: u32 = 1;
+
+impl Registration {
+    /// Returns the configuration for Secrets and ConfigMaps.
+    pub(super) fn validating(&self) -> Value {
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": { "name": self.name },
+            "webhooks": [self.webhook("sources.reroll.dev", SOURCES_PATH, &json!({
+                "sideEffects": "NoneOnDryRun",
+                "rules": [{
+                    "apiGroups": [""], "apiVersions": ["v1"], "resources": ["secrets", "configmaps"],
+                    "operations": ["CREATE", "UPDATE", "DELETE"], "scope": "Namespaced",
+                }],
+                "namespaceSelector": { "matchExpressions": self.namespaces() },
+                "objectSelector": { "matchExpressions": requirements(self.conventions.sources.as_ref()) },
+                "matchConditions": source_conditions(),
+            }))],
+        })
+    }
+
+    /// Returns the configuration for workloads.
+    pub(super) fn mutating(&self) -> Value {
+        let rules: Vec<_> = self
+            .kinds
+            .iter()
+            .map(|kind| {
+                // Discovery shows later which version of an optional kind is served, and that may change.
+                let version = if kind.optional { "*" } else { kind.version };
+                json!({
+                    "apiGroups": [kind.group], "apiVersions": [version], "resources": [kind.plural],
+                    "operations": ["CREATE", "UPDATE"], "scope": "Namespaced",
+                })
+            })
+            .collect();
+        let workloads = |name: &str, label: &str, mut conditions: Vec<Value>| {
+            let mut selector = self.namespaces();
+            selector.push(json!({ "key": RESTART_ON, "operator": label }));
+            conditions.push(self.not_own_write());
+            self.webhook(
+                name,
+                WORKLOADS_PATH,
+                &json!({
+                    "sideEffects": "None",
+                    "reinvocationPolicy": "IfNeeded",
+                    "rules": rules,
+                    "namespaceSelector": { "matchExpressions": selector },
+                    "matchConditions": conditions,
+                }),
+            )
+        };
+        // One write matches one of the two entries. Only a namespaceSelector sees a namespace's label, and only a match
+        // condition sees a workload's annotation.
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingWebhookConfiguration",
+            "metadata": { "name": self.name },
+            "webhooks": [
+                workloads("annotated.workloads.reroll.dev", "DoesNotExist", self.opted_in()),
+                workloads("labelled.workloads.reroll.dev", "Exists", Vec::new()),
+            ],
+        })
+    }
+
+    fn webhook(&self, name: &str, path: &str, more: &Value) -> Value {
+        let mut webhook = json!({
+            "name": name,
+            "clientConfig": {
+                "url": format!("{}{path}", self.url),
+                "caBundle": ByteString(self.authority.clone().into_bytes()),
+            },
+            "admissionReviewVersions": ["v1"],
+            "failurePolicy": "Ignore",
+            "matchPolicy": "Equivalent",
+            "timeoutSeconds": TIMEOUT_SECONDS,
+        });
+        json_patch::merge(&mut webhook, more);
+        webhook
+    }
+
+    fn namespaces(&self) -> Vec<Value> {
+        let name = "kubernetes.io/metadata.name";
+        let ignored = self
+            .conventions
+            .ignored_namespaces
+            .iter()
+            .map(String::as_str);
+        let never = [&self.own_namespace, "kube-system", "kube-node-lease"];
+        let never: Vec<_> = never.into_iter().chain(ignored).collect();
+        let mut selector = vec![json!({ "key": name, "operator": "NotIn", "values": never })];
+        if !self.namespaces.is_empty() {
+            selector.push(json!({ "key": name, "operator": "In", "values": self.namespaces }));
+        }
+        selector.extend(requirements(self.conventions.namespaces.as_ref()));
+        selector
+    }
+
+    /// Returns no condition where every workload is opted in.
+    fn opted_in(&self) -> Vec<Value> {
+        if self.conventions.all {
+            return Vec::new();
+        }
+        vec![annotated(&self.conventions.vocabulary)]
+    }
+
+    fn not_own_write(&self) -> Value {
+        let user = self.own_user.replace('\\', "\\\\").replace('\'', "\\'");
+        condition(
+            "not-rerolls-own-write",
+            &format!(
+                "!(request.userInfo.username == '{user}' && has(request.options.fieldManager) \
+                 && request.options.fieldManager == '{FIELD_MANAGER}')"
+            ),
+        )
+    }
+}
+
+/// Returns the condition that a workload carries an annotation that may be for reroll, on itself or on its pod template.
+fn annotated(vocabulary: &Vocabulary) -> Value {
+    let mut may = vec![
+        format!("key.startsWith('{PREFIX}')"),
+        format!("key.contains('{DOMAIN}')"),
+    ];
+    may.extend(vocabulary.names().map(|name| format!("key == '{name}'")));
+    let may = may.join(" || ");
+    let carries = |object: &str| {
+        [".?metadata", ".?spec.?template.?metadata"].map(|path| {
+            format!(
+                "({object} != null && {object}{path}.?annotations.orValue({{}}).exists(key, {may}))"
+            )
+        })
+    };
+    let either = [carries("object"), carries("oldObject")].concat();
+    condition("asks-for-restarts", &either.join(" || "))
+}
+
+/// Returns the conditions that leave out writes of sources that no workload reads. They also leave out deletions that must
+/// not wait for reroll: the namespace controller empties a namespace with many Secrets one by one.
+fn source_conditions() -> Vec<Value> {
+    let either = "(object != null ? object : oldObject)";
+    vec![
+        condition(
+            "not-by-namespace-or-gc-controller",
+            "request.operation != 'DELETE' || !(request.userInfo.username in \
+             ['system:serviceaccount:kube-system:namespace-controller', \
+             'system:serviceaccount:kube-system:generic-garbage-collector', 'system:kube-controller-manager'])",
+        ),
+        condition(
+            "not-helm-or-token",
+            &format!(
+                "request.resource.resource != 'secrets' || !has({either}.type) || !({either}.type in \
+                 ['helm.sh/release.v1', 'kubernetes.io/service-account-token', 'bootstrap.kubernetes.io/token'])"
+            ),
+        ),
+        condition(
+            "not-kube-root-ca-or-leader-election",
+            &format!(
+                "request.resource.resource != 'configmaps' || !({either}.metadata.?name.orValue('') == 'kube-root-ca.crt' \
+                 || {either}.metadata.?annotations['control-plane.alpha.kubernetes.io/leader'].hasValue())"
+            ),
+        ),
+    ]
+}
+
+/// Returns a selector as a list of requirements.
+pub(super) fn requirements(selector: Option<&Selector>) -> Vec<Value> {
+    let selector: LabelSelector = selector.cloned().unwrap_or_default().into();
+    let labels = selector.match_labels.unwrap_or_default().into_iter();
+    let equal = labels.map(|(key, value)| LabelSelectorRequirement {
+        key,
+        operator: "In".to_owned(),
+        values: Some(vec![value]),
+    });
+    equal
+        .chain(selector.match_expressions.unwrap_or_default())
+        .map(|requirement| json!(requirement))
+        .collect()
+}
+
+fn condition(name: &str, expression: &str) -> Value {
+    json!({ "name": name, "expression": expression })
+}
