@@ -1,5 +1,11 @@
 //! Reasons for which a workload is behind, or does not roll, and no intent can help it.
 
+use super::{
+    decide::{Decision, Undecided},
+    index::Judged,
+    workload::Stays,
+};
+
 /// Why a workload is behind its sources without an intent that could help it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Held {
@@ -30,6 +36,28 @@ pub enum Held {
 }
 
 impl Held {
+    /// Returns why a workload that was judged so is held; `None` where it is not.
+    pub fn of(judged: &Judged) -> Option<Self> {
+        let Some(decision) = &judged.decision else {
+            return judged.owner.is_some().then_some(Self::Owned);
+        };
+        match decision {
+            Decision::Undecided(Undecided::Unreadable) => Some(Self::Unreadable),
+            Decision::Undecided(Undecided::NewerFormat) => Some(Self::NewerFormat),
+            Decision::Undecided(Undecided::UnknownKey) => Some(Self::UnknownKey),
+            Decision::Restart(_) if judged.suspended => Some(Self::Suspended),
+            Decision::Wait { causes, .. } if !causes.is_empty() => Some(Self::Missing),
+            Decision::Keep(_) | Decision::Record(_) => judged.stays.map(|stays| match stays {
+                Stays::Paused => Self::Paused,
+                Stays::OnDelete => Self::OnDelete,
+                Stays::Partitioned => Self::Partitioned,
+            }),
+            Decision::Undecided(Undecided::Doubt(..))
+            | Decision::Restart(_)
+            | Decision::Wait { .. } => None,
+        }
+    }
+
     /// Every reason, for metrics.
     pub const ALL: [Self; 12] = [
         Self::Missing,

@@ -17,6 +17,7 @@ pub mod digest;
 pub mod format;
 pub mod held;
 pub mod index;
+pub mod note;
 pub mod object;
 pub mod observed;
 pub mod patch;
@@ -25,6 +26,7 @@ pub mod source;
 pub mod stamp;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod text;
 pub mod version;
 pub mod workload;
 

@@ -1,0 +1,434 @@
+//! What people are told: one [`Note`] for each thing, with the words of its Event and of its line in the log.
+//!
+//! Events, the log, the command line and the documentation say the same because all of them take it from here. A note names
+//! sources, their old and new uids, and keys; never a value.
+
+use std::{fmt, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{
+    decide::{Cause, CauseKind, Decision},
+    held::Held,
+    index::Judged,
+    policy::Complaint,
+    source::SourceName,
+    workload::{Kind, Stays},
+};
+
+/// What people are told about a workload, or about the cluster.
+#[derive(Clone, Copy, Debug)]
+pub enum Note<'a> {
+    /// The workload was restarted for this.
+    Restarted {
+        /// Why; a restart for several causes makes a note of each.
+        cause: &'a Cause,
+        /// How, where something else than the workload itself was started.
+        how: Option<&'a str>,
+    },
+    /// A Job was created again that an earlier process deleted; this is what that process wrote down.
+    RestartedLate {
+        /// The text of `reroll.dev/last-restart`.
+        last_restart: &'a str,
+    },
+    /// A restart did not go through, and is tried again.
+    RestartFailed {
+        /// Why, in words.
+        why: &'a str,
+    },
+    /// A Job that was deleted cannot be created again yet.
+    NotRecreated {
+        /// Why, in words.
+        why: &'a str,
+    },
+    /// Something required is absent, and what changed is restarted for when it is back.
+    RestartWaits {
+        /// What changed.
+        causes: &'a [Cause],
+        /// What is absent.
+        missing: &'a [SourceName],
+    },
+    /// A CronJob lets only one run at a time, and there is one.
+    RunWaits,
+    /// `reroll.dev/suspend` is true.
+    RestartSuspended {
+        /// What changed.
+        causes: &'a [Cause],
+    },
+    /// A controller owns the workload, and would revert a restart.
+    Owned {
+        /// The owner, as `Kind name`.
+        owner: Option<&'a str>,
+    },
+    /// The schema of the workload's kind drops what a restart sets.
+    Dropped {
+        /// The kind.
+        kind: Kind,
+    },
+    /// Nothing of the opt-in can be read.
+    OptInUnreadable,
+    /// A newer release wrote `observed`.
+    NewerFormat,
+    /// The workload was restarted, and its pods do not roll by themselves.
+    NotRolling(Stays),
+    /// The workload's annotations leave no room for `observed`.
+    NoRoom,
+    /// Part of what the workload asks for cannot be read.
+    SettingUnreadable(&'a Complaint),
+    /// The workload was restarted so often that its next restart waits.
+    RestartLimited {
+        /// For so long.
+        wait: Duration,
+    },
+    /// The workload lost its opt-in, perhaps by a rollback.
+    OptedOut,
+    /// The workload was adopted, and this source was written after its current revision was made.
+    AdoptedOutdated {
+        /// The source.
+        source: &'a SourceName,
+    },
+    /// etcd went back to an earlier state.
+    HistoryWentBack {
+        /// When that was found.
+        at: Timestamp,
+    },
+}
+
+/// The type of an Event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// What reroll is for.
+    Normal,
+    /// Something needs a person.
+    Warning,
+}
+
+/// How loud a line in the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loudness {
+    /// For those who look.
+    Info,
+    /// For whoever runs the cluster.
+    Warn,
+}
+
+impl<'a> Note<'a> {
+    /// Returns what is told of a workload that is held for this reason. None for what is told elsewhere: the watch of the
+    /// digest key says once for all what is wrong with it, and a run that is active is told of when it is found.
+    pub fn held(held: Held, judged: &'a Judged, kind: Kind) -> Option<Self> {
+        let decision = judged.decision.as_ref();
+        let causes = decision.map(Decision::causes).unwrap_or_default();
+        let missing = match decision {
+            Some(Decision::Wait { missing, .. }) => missing.as_slice(),
+            _ => &[],
+        };
+        Some(match held {
+            Held::Missing => Self::RestartWaits { causes, missing },
+            Held::Suspended => Self::RestartSuspended { causes },
+            Held::Owned => Self::Owned {
+                owner: judged.owner.as_deref(),
+            },
+            Held::Unreadable => Self::OptInUnreadable,
+            Held::NewerFormat => Self::NewerFormat,
+            Held::NoRoom => Self::NoRoom,
+            Held::Dropped => Self::Dropped { kind },
+            Held::Paused => Self::NotRolling(Stays::Paused),
+            Held::OnDelete => Self::NotRolling(Stays::OnDelete),
+            Held::Partitioned => Self::NotRolling(Stays::Partitioned),
+            Held::UnknownKey | Held::Running => return None,
+        })
+    }
+
+    /// Returns the type of its Event.
+    pub const fn severity(&self) -> Severity {
+        match self {
+            Self::Restarted { .. } | Self::RestartedLate { .. } | Self::RunWaits => {
+                Severity::Normal
+            }
+            _ => Severity::Warning,
+        }
+    }
+
+    /// Returns the reason of its Event.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Restarted { .. } | Self::RestartedLate { .. } => "Restarted",
+            Self::RestartFailed { .. } | Self::NotRecreated { .. } => "RestartFailed",
+            Self::RestartWaits { .. } | Self::RunWaits => "RestartWaits",
+            Self::RestartSuspended { .. } => "RestartSuspended",
+            Self::Owned { .. } | Self::Dropped { .. } => "NotRestarted",
+            Self::OptInUnreadable => "OptInUnreadable",
+            Self::NewerFormat => "NewerFormat",
+            Self::NotRolling(_) => "NotRolling",
+            Self::NoRoom => "NoRoom",
+            Self::SettingUnreadable(_) => "SettingUnreadable",
+            Self::RestartLimited { .. } => "RestartLimited",
+            Self::OptedOut => "OptedOut",
+            Self::AdoptedOutdated { .. } => "AdoptedOutdated",
+            Self::HistoryWentBack { .. } => "HistoryWentBack",
+        }
+    }
+
+    /// Returns the source that it is about, which its Event names beside the workload.
+    pub fn source(&self) -> Option<&'a SourceName> {
+        match self {
+            Self::Restarted { cause, .. } => cause.source.as_ref(),
+            Self::AdoptedOutdated { source } => Some(source),
+            _ => None,
+        }
+    }
+
+    /// Returns the words of its line in the log. None for what is logged where it is done.
+    pub const fn log(&self) -> Option<(Loudness, &'static str)> {
+        let (info, warn) = (Loudness::Info, Loudness::Warn);
+        Some(match self {
+            Self::RestartFailed { .. } => (warn, "could not restart a workload, trying again"),
+            Self::NotRecreated { .. } => (
+                warn,
+                "could not create a Job again yet: it is kept, trying again",
+            ),
+            Self::RunWaits => (info, "a CronJob runs when its active run is over"),
+            Self::RestartWaits { .. }
+            | Self::RestartSuspended { .. }
+            | Self::Owned { .. }
+            | Self::OptInUnreadable
+            | Self::NewerFormat
+            | Self::NotRolling(_) => (info, "a workload is held"),
+            Self::NoRoom => (
+                warn,
+                "a workload's annotations leave no room for reroll.dev/observed: it is not restarted",
+            ),
+            Self::Dropped { .. } => (
+                warn,
+                "the API server drops what a restart sets: is the pointer right, and the schema?",
+            ),
+            Self::SettingUnreadable(_) => (info, "part of what a workload asks for cannot be read"),
+            Self::RestartLimited { .. } => (
+                warn,
+                "a workload is restarted so often that its next restart waits",
+            ),
+            Self::OptedOut => (info, "a workload is no longer opted in"),
+            Self::HistoryWentBack { .. } => (
+                warn,
+                "etcd went back to an earlier state, as after a restore: listing everything again",
+            ),
+            Self::Restarted { .. } | Self::RestartedLate { .. } | Self::AdoptedOutdated { .. } => {
+                return None;
+            }
+        })
+    }
+}
+
+/// The text of its Event.
+impl fmt::Display for Note<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Restarted { cause, how: None } => write!(f, "{cause}"),
+            Self::Restarted {
+                cause,
+                how: Some(how),
+            } => write!(f, "{how}: {cause}"),
+            Self::RestartedLate { last_restart } => f.write_str(last_restart),
+            Self::RestartFailed { why } => {
+                write!(f, "could not restart it, trying again: {why}")
+            }
+            Self::NotRecreated { why } => write!(
+                f,
+                "not created again yet, and kept in a Secret of reroll's namespace; trying again: {why}"
+            ),
+            Self::RestartWaits { causes, missing } => {
+                let missing: Vec<_> = missing.iter().map(SourceName::spoken).collect();
+                write!(
+                    f,
+                    "{}; reroll restarts it when {} exists with all required keys",
+                    joined(causes),
+                    missing.join(", ")
+                )
+            }
+            Self::RunWaits => f.write_str(
+                "a run is active, and concurrencyPolicy allows only one at a time: the CronJob runs again when that run ends",
+            ),
+            Self::RestartSuspended { causes } => write!(
+                f,
+                "{}; not restarted because reroll.dev/suspend is true",
+                joined(causes)
+            ),
+            Self::Owned { owner } => write!(
+                f,
+                "it belongs to {}, which would revert a restart: opt in there, or not at all",
+                owner.unwrap_or("a controller")
+            ),
+            Self::Dropped { kind } => write!(
+                f,
+                "not restarted: the schema of {} drops annotations of the pod template at {}; it must list them, or say \
+                 x-kubernetes-preserve-unknown-fields for metadata there",
+                kind.kind, kind.template
+            ),
+            Self::OptInUnreadable => {
+                f.write_str("reroll cannot read its opt-in, and restarts nothing")
+            }
+            Self::NewerFormat => f.write_str(
+                "a newer reroll wrote reroll.dev/observed: this one restarts nothing",
+            ),
+            Self::NotRolling(stays) => f.write_str(not_rolling(*stays)),
+            Self::NoRoom => f.write_str(
+                "its annotations leave no room for reroll.dev/observed: remove some to have it restarted",
+            ),
+            Self::SettingUnreadable(complaint) => write!(f, "{complaint}"),
+            Self::RestartLimited { wait } => write!(
+                f,
+                "too many restarts in a short time: the next one waits {} s. Find out what keeps changing its sources",
+                wait.as_secs().max(1)
+            ),
+            Self::OptedOut => f.write_str(
+                "reroll.dev/restart-on is gone: changes of its sources no longer restart it",
+            ),
+            Self::AdoptedOutdated { source } => {
+                write!(f, "{}", Cause::plain(CauseKind::Outdated, Some(source)))
+            }
+            // With the time in it no Event repeats another: that would take a right to patch Events.
+            Self::HistoryWentBack { at } => write!(
+                f,
+                "{at:.0}: etcd went back to an earlier state, as after a restore: reroll lists everything again. If this is said \
+                 every minute, an API server was not restarted together with etcd: restart it"
+            ),
+        }
+    }
+}
+
+const fn not_rolling(stays: Stays) -> &'static str {
+    match stays {
+        Stays::Paused => "it was restarted, but it is paused: its pods roll when it is resumed",
+        Stays::OnDelete => {
+            "it was restarted, but its update strategy is OnDelete: delete its pods to have them replaced"
+        }
+        Stays::Partitioned => {
+            "it was restarted, but the partition of its update strategy keeps the pods below it"
+        }
+    }
+}
+
+fn joined(causes: &[Cause]) -> String {
+    let causes: Vec<_> = causes.iter().map(ToString::to_string).collect();
+    causes.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::model::{decide::Restart, testing::World, workload::KINDS};
+
+    fn causes() -> Vec<Cause> {
+        let source = SourceName::secret("db");
+        let rolled_back = Cause::plain(CauseKind::RolledBack, None);
+        vec![Cause::plain(CauseKind::Updated, Some(&source)), rolled_back]
+    }
+
+    #[test]
+    fn all_words() {
+        let causes = causes();
+        let source = SourceName::secret("db");
+        let missing = [source.clone(), SourceName::config_map("app")];
+        let complaint = Complaint {
+            key: "reroll.dev/settle",
+            value: "soon".to_owned(),
+            expected: "a duration",
+        };
+        let how = Some("Job web-1 runs now");
+        let notes = [
+            Note::Restarted {
+                cause: &causes[0],
+                how: None,
+            },
+            Note::Restarted {
+                cause: &causes[0],
+                how,
+            },
+            Note::RestartedLate {
+                last_restart: "what was written down",
+            },
+            Note::RestartFailed { why: "WHY" },
+            Note::NotRecreated { why: "WHY" },
+            Note::RestartWaits {
+                causes: &causes,
+                missing: &missing,
+            },
+            Note::RunWaits,
+            Note::RestartSuspended { causes: &causes },
+            Note::Owned {
+                owner: Some("App web"),
+            },
+            Note::Owned { owner: None },
+            Note::Dropped { kind: &KINDS[0] },
+            Note::OptInUnreadable,
+            Note::NewerFormat,
+            Note::NotRolling(Stays::Paused),
+            Note::NotRolling(Stays::OnDelete),
+            Note::NotRolling(Stays::Partitioned),
+            Note::NoRoom,
+            Note::SettingUnreadable(&complaint),
+            Note::RestartLimited {
+                wait: Duration::from_secs(90),
+            },
+            Note::RestartLimited {
+                wait: Duration::from_millis(1),
+            },
+            Note::OptedOut,
+            Note::AdoptedOutdated { source: &source },
+            Note::HistoryWentBack {
+                at: "2026-01-01T00:00:00.5Z".parse().unwrap(),
+            },
+        ];
+        let mut words = String::new();
+        for note in notes {
+            let (severity, reason) = (note.severity(), note.reason());
+            writeln!(words, "{severity:?} {reason}: {note}").unwrap();
+            if let Some(source) = note.source() {
+                writeln!(words, "  of: {source}").unwrap();
+            }
+            if let Some((loudness, line)) = note.log() {
+                writeln!(words, "  log: {loudness:?} {line}").unwrap();
+            }
+        }
+        insta::assert_snapshot!(words);
+    }
+
+    #[test]
+    fn what_is_told_of_what_is_held() {
+        let world = World::new();
+        let restart = Decision::Restart(Restart {
+            next: world.observed([]),
+            causes: causes(),
+            missing: Vec::new(),
+        });
+        let waits = Decision::Wait {
+            next: world.observed([]),
+            causes: causes(),
+            missing: vec![SourceName::secret("db")],
+        };
+        let mut words = String::new();
+        for held in Held::ALL {
+            let decision = match held {
+                Held::Missing => Some(waits.clone()),
+                Held::Suspended => Some(restart.clone()),
+                _ => None,
+            };
+            let judged = Judged {
+                decision,
+                unwritten: false,
+                suspended: false,
+                settle: None,
+                gather: None,
+                stays: None,
+                owner: Some("App web".to_owned()),
+                complaints: Vec::new(),
+            };
+            let note = Note::held(held, &judged, &KINDS[0]);
+            let told = note.map_or_else(|| "(told elsewhere)".to_owned(), |note| note.to_string());
+            writeln!(words, "{}: {told}", held.as_str()).unwrap();
+        }
+        insta::assert_snapshot!(words);
+    }
+}

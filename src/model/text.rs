@@ -1,0 +1,104 @@
+//! How texts are shortened, and how durations are read: one way each, for annotations, flags, Events, alerts and warnings.
+
+use std::{borrow::Cow, time::Duration};
+
+use jiff::SignedDuration;
+
+/// What stands where a text was cut.
+const CUT: char = '…';
+
+/// Returns the text with at most `most` characters, the last of which is an ellipsis where something was cut.
+pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    if text.chars().nth(most).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let kept = text.chars().take(most.saturating_sub(1));
+    Cow::Owned(kept.chain([CUT]).collect())
+}
+
+/// Returns the text with at most `most` bytes, the last of which are an ellipsis where something was cut.
+pub fn shortened_to_bytes(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return Cow::Borrowed(text);
+    }
+    let room = most.saturating_sub(CUT.len_utf8());
+    let ends = text.char_indices().map(|(at, _)| at);
+    let end = ends.take_while(|at| *at <= room).last().unwrap_or(0);
+    Cow::Owned(format!("{}{CUT}", &text[..end]))
+}
+
+/// Returns the text without control characters: kubectl drops a warning that has any.
+pub fn printable(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).collect()
+}
+
+/// Why a text is no duration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoDuration {
+    /// It cannot be read.
+    Unreadable,
+    /// It is negative.
+    Negative,
+}
+
+/// Reads a duration as people write it: `500ms`, `5s`, `2m`, `1h30m`. Days and longer are refused, because a day is not
+/// always 24 hours.
+///
+/// # Errors
+/// When the text is not such a duration.
+pub fn read_duration(text: &str) -> Result<Duration, NoDuration> {
+    let read: Result<SignedDuration, _> = text.trim().parse();
+    let duration = read.map_err(|_| NoDuration::Unreadable)?;
+    Duration::try_from(duration).map_err(|_| NoDuration::Negative)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_fits_stays_as_it_is() {
+        let rows = [("", 0, ""), ("abc", 3, "abc"), ("äöü", 3, "äöü")];
+        for (text, most, expected) in rows {
+            assert_eq!(shortened(text, most), expected);
+        }
+        assert_eq!(shortened("äöüß", 3), "äö…");
+        assert_eq!(shortened_to_bytes("abcdef", 6), "abcdef");
+        assert_eq!(shortened_to_bytes("abcdefg", 6), "abc…");
+        assert_eq!(shortened_to_bytes("aäöü", 6), "aä…");
+    }
+
+    #[test]
+    fn warnings_have_no_control_characters() {
+        assert_eq!(printable("a\n\tb\u{7f}c…"), "abc…");
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        let seconds = Duration::from_secs;
+        for (text, expected) in [
+            ("0s", Ok(Duration::ZERO)),
+            (" 500ms ", Ok(Duration::from_millis(500))),
+            ("5s", Ok(seconds(5))),
+            ("2m", Ok(seconds(120))),
+            ("1h30m", Ok(seconds(5400))),
+            ("-5s", Err(NoDuration::Negative)),
+            ("1d", Err(NoDuration::Unreadable)),
+            ("5", Err(NoDuration::Unreadable)),
+            ("", Err(NoDuration::Unreadable)),
+            ("soon", Err(NoDuration::Unreadable)),
+        ] {
+            assert_eq!(read_duration(text), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shortened_is_no_longer_than_asked_for(text in ".{0,12}", most in 4_usize..12) {
+            prop_assert!(shortened(&text, most).chars().count() <= most);
+            prop_assert!(shortened_to_bytes(&text, most).len() <= most);
+        }
+    }
+}
