@@ -97,6 +97,11 @@ struct OfAny {
     data: Map<String, Value>,
 }
 
+/// Returns the number of an object's, or a list's, resourceVersion; `None` where there is none, or it is no number.
+pub fn resource_version(text: Option<&str>) -> Option<u64> {
+    text?.parse().ok()
+}
+
 // === impl Guarded ===
 
 impl<'de, K: FromObject> Deserialize<'de> for Guarded<K> {

@@ -20,6 +20,7 @@ pub use self::{
 use super::{
     annotation::{ON_ADOPT, ON_CHANGE, ON_DELETE, ON_RECREATE, RESTART_ON, SETTLE, SUSPEND},
     source::KindSet,
+    text::read_duration,
     workload::{Asks, JobPhase, RestartBy, Workload},
 };
 
@@ -125,7 +126,8 @@ impl Policy {
         let adopt = choice(ON_ADOPT, "report or restart", "report", "restart");
         let suspend = choice(SUSPEND, "true or false", "false", "true");
         let settle = annotations.get(SETTLE).and_then(|text| {
-            let settle = parse_duration(text);
+            let settle = read_duration(text).ok();
+            let settle = settle.filter(|settle| *settle <= MAX_SETTLE);
             if settle.is_none() {
                 complaints.push(complaint(
                     SETTLE,
@@ -198,13 +200,6 @@ impl Policy {
 
 /// The longest quiet period an annotation can ask for.
 const MAX_SETTLE: Duration = Duration::from_hours(1);
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    let parsed: jiff::SignedDuration = text.trim().parse().ok()?;
-    Duration::try_from(parsed)
-        .ok()
-        .filter(|settle| *settle <= MAX_SETTLE)
-}
 
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,7 @@ use self::meta::written;
 pub use self::{meta::counts, objects::Shows};
 use super::{
     digest::{Digest, DigestKey},
+    object::resource_version,
     source::{SourceKey, SourceKind, SourceName, Usage},
 };
 
@@ -133,11 +134,7 @@ impl Version {
         let (ignored, matched) = counts(meta);
         Self {
             uid: meta.uid.clone().unwrap_or_default(),
-            resource_version: meta
-                .resource_version
-                .as_deref()
-                .and_then(|rv| rv.parse().ok())
-                .unwrap_or(0),
+            resource_version: resource_version(meta.resource_version.as_deref()).unwrap_or(0),
             written: written(meta),
             immutable: immutable == Some(true),
             ignored,

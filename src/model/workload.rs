@@ -30,6 +30,7 @@ pub use self::{
 };
 use super::{
     annotation::{self, LAST_RESTART, OBSERVED, ON_CHANGE, RESTARTED_FOR},
+    object::resource_version,
     source::{References, references},
 };
 
@@ -183,11 +184,7 @@ impl Workload {
         let asks = asks(annotations, template_annotations);
         Self {
             uid: meta.uid.clone().unwrap_or_default(),
-            resource_version: meta
-                .resource_version
-                .as_deref()
-                .and_then(|rv| rv.parse().ok())
-                .unwrap_or(0),
+            resource_version: resource_version(meta.resource_version.as_deref()).unwrap_or(0),
             generation: meta.generation.unwrap_or(0),
             observed_generation: rollout::observed_generation(kind, &object.data),
             created: seconds(meta.creation_timestamp.as_ref()),

@@ -14,6 +14,7 @@ const CRATES: [&str; 14] = [
     "serde_json",
     "k8s_openapi",
     "json_patch",
+    "base64",
     "sha2",
     "hmac",
     "jiff",

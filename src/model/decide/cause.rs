@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::model::source::SourceName;
+use crate::model::{source::SourceName, text::shortened};
+
+/// How many characters people are shown of a uid.
+const UID: usize = 9;
 
 /// What kind of change asks for a restart. Events, metrics, logs and `last-restart` all use these words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +82,12 @@ impl fmt::Display for Cause {
             }
         })?;
         if let Some((before, after)) = &self.uids {
-            write!(f, " (uid {} → {})", short(before), short(after))?;
+            write!(
+                f,
+                " (uid {} → {})",
+                shortened(before, UID),
+                shortened(after, UID)
+            )?;
         }
         match self.keys.as_slice() {
             [] => Ok(()),
@@ -95,13 +103,5 @@ impl fmt::Display for Cause {
                 many.len() - 2
             ),
         }
-    }
-}
-
-fn short(uid: &str) -> String {
-    if uid.len() > 8 {
-        format!("{}…", uid.chars().take(8).collect::<String>())
-    } else {
-        uid.to_owned()
     }
 }

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use crate::model::text::{printable, shortened};
+
+/// The most characters of a value that a complaint shows.
+const LENGTH: usize = 32;
+
 /// A value that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaint {
@@ -24,17 +29,9 @@ impl fmt::Display for Complaint {
 }
 
 pub(super) fn complaint(key: &'static str, value: &str, expected: &'static str) -> Complaint {
-    let mut value: String = value
-        .chars()
-        .filter(|letter| !letter.is_control())
-        .take(33)
-        .collect();
-    if value.chars().count() > 32 {
-        value = value.chars().take(31).chain(['…']).collect();
-    }
     Complaint {
         key,
-        value,
+        value: shortened(&printable(value), LENGTH).into_owned(),
         expected,
     }
 }

@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
-
 use super::{
     complaint::{Complaint, complaint},
     rules::{Pattern, Rules},
@@ -16,6 +14,7 @@ use super::{
 use crate::model::{
     annotation::reloader::{AUTO, IGNORE, PAUSE_PERIOD, SEARCH, selecting},
     source::SourceKind,
+    text::read_duration,
     workload::Asks,
 };
 
@@ -77,16 +76,16 @@ pub(super) fn excluded(asks: &Asks) -> Vec<Pattern> {
 /// How long changes gather. Reloader pauses the Deployment for so long, and so its pods roll at the end of it.
 pub(super) fn gather(asks: &Asks, complaints: &mut Vec<Complaint>) -> Option<Duration> {
     let text = asks.get(PAUSE_PERIOD)?;
-    let read: Option<SignedDuration> = text.trim().parse().ok();
-    let period = read.and_then(|read| Duration::try_from(read).ok());
-    if period.is_none_or(|period| period > LONGEST) {
+    let period = read_duration(text).ok();
+    let period = period.filter(|period| *period <= LONGEST);
+    if period.is_none() {
         complaints.push(complaint(
             PAUSE_PERIOD,
             text,
             "a duration such as 30s, 5m or 1h30m, up to 168h",
         ));
     }
-    period.filter(|period| *period <= LONGEST)
+    period
 }
 
 fn list<'a>(asks: &'a Asks, key: &str) -> impl Iterator<Item = &'a str> + use<'a> {
