@@ -14,7 +14,6 @@ const CRATES: [&str; 14] = [
     "serde_json",
     "k8s_openapi",
     "json_patch",
-    "base64",
     "sha2",
     "hmac",
     "jiff",
