@@ -17,6 +17,7 @@ const CRATES: [&str; 14] = [
     "sha2",
     "hmac",
     "jiff",
+    "base64",
     "regex",
     "wildmatch",
     "thiserror",
