@@ -12,18 +12,23 @@
 //! - an edge exists from every source that a workload's policy selects, whether the source exists or not.
 
 mod asked;
+mod basis;
 mod borrow;
 mod changes;
-mod contents;
 mod csi;
+mod edges;
 mod judge;
 mod keys;
 mod memory;
 mod namespace;
+mod namespaces;
 mod orphaned;
+mod overlay;
 mod preview;
-mod selected;
+mod scope;
+mod shown;
 mod sources;
+mod take;
 mod tracked;
 
 use std::{
@@ -31,152 +36,220 @@ use std::{
     sync::Arc,
 };
 
-use self::{
-    asked::Clock,
-    namespace::{Namespace, Source, candidates, remembered},
-    orphaned::Orphaned,
-    selected::Selected,
-};
 pub use self::{
     asked::{By, Tick},
+    basis::TOMBSTONE_SECONDS,
     changes::{Bared, SourceChange, WorkloadChange},
-    csi::Changes,
-    judge::{Judged, Overlay, just_read, without_ignored},
+    judge::Judged,
+    overlay::{Overlay, just_read, without_ignored},
     preview::{PREVIEWED, Preview},
+    take::Changes,
     tracked::Tracked,
 };
+use self::{
+    asked::{Clock, Told},
+    basis::Basis,
+    keys::RetiredKeys,
+    namespaces::Namespaces,
+    orphaned::Orphaned,
+    scope::Scope,
+    shown::Shown,
+    sources::{Source, Stored},
+};
 use super::{
-    annotation::RESTART_ON,
     conventions::Conventions,
-    decide::Ages,
+    csi::Part,
+    decide::{Lookup, Pods},
     digest::DigestKey,
     observed::Reading,
     policy::{Defaults, Rules},
-    source::{References, SourceKind},
-    workload::{Kinds, Workload, WorkloadKey},
+    source::{References, SourceKey, SourceKind, SourceName},
+    workload::{Kind, Kinds, Workload, WorkloadKey},
 };
-
-/// How long a deleted source is remembered, in seconds.
-pub const TOMBSTONE_SECONDS: i64 = 3600;
 
 /// Everything that is known.
 #[derive(Debug)]
 pub struct Index {
-    key: DigestKey,
-    synced: BTreeSet<(SourceKind, Option<String>)>,
-    lists: csi::Lists,
-    namespaces: HashMap<String, Namespace>,
-    selected: Selected,
+    basis: Basis,
+    scope: Scope,
+    namespaces: Namespaces,
     orphaned: Orphaned,
-    /// Ids of digest keys that are known to be out of use.
-    retired: BTreeSet<String>,
-    conventions: Arc<Conventions>,
-    kinds: Kinds,
+    retired: RetiredKeys,
     clock: Clock,
 }
 
 impl Index {
     /// Knows nothing yet.
     pub fn new(key: DigestKey) -> Self {
-        Self {
+        let scope = Scope::default();
+        let basis = Basis {
             key,
-            synced: BTreeSet::new(),
-            lists: csi::Lists::default(),
-            namespaces: HashMap::new(),
-            selected: Selected::default(),
-            orphaned: Orphaned::default(),
-            retired: BTreeSet::new(),
-            conventions: Arc::default(),
             kinds: Kinds::default(),
+            defaults: scope.conventions().defaults(),
+        };
+        Self {
+            basis,
+            scope,
+            namespaces: Namespaces::default(),
+            orphaned: Orphaned::default(),
+            retired: RetiredKeys::default(),
             clock: Clock::default(),
         }
     }
 
-    /// The same where these are rolled. For one that knows nothing yet.
+    /// Returns the same where these are rolled. For one that knows nothing yet.
     #[must_use]
     pub fn with_kinds(self, kinds: Kinds) -> Self {
-        Self { kinds, ..self }
+        let basis = Basis {
+            kinds,
+            ..self.basis
+        };
+        Self { basis, ..self }
     }
 
-    /// The kinds that are rolled.
-    pub fn kinds(&self) -> &Kinds {
-        &self.kinds
-    }
-
-    /// The same where this was agreed on. For one that knows nothing yet.
+    /// Returns the same where this was agreed on. For one that knows nothing yet.
     #[must_use]
     pub fn with_conventions(self, conventions: Arc<Conventions>) -> Self {
+        let basis = Basis {
+            defaults: conventions.defaults(),
+            ..self.basis
+        };
+        let scope = Scope::new(conventions);
         Self {
-            conventions,
+            basis,
+            scope,
             ..self
         }
     }
 
-    /// What was agreed on in this cluster.
+    // === what does not change ===
+
+    /// Returns the kinds that are rolled.
+    pub fn kinds(&self) -> &Kinds {
+        &self.basis.kinds
+    }
+
+    /// Returns what was agreed on in this cluster.
     pub fn conventions(&self) -> &Arc<Conventions> {
-        &self.conventions
+        self.scope.conventions()
     }
 
-    /// The key that all digests in it were made with.
+    /// Returns the key that all digests in it were made with.
     pub fn key(&self) -> &DigestKey {
-        &self.key
+        &self.basis.key
     }
 
-    /// Takes in a workload as an event shows it.
-    pub fn apply_workload(&mut self, key: &WorkloadKey, workload: Workload) -> WorkloadChange {
-        self.take_workload(key, workload, By::Event)
+    // === namespaces ===
+
+    /// Whether anything in a namespace is of interest.
+    pub fn works_in(&self, namespace: &str) -> bool {
+        self.scope.works_in(namespace)
     }
 
-    /// Takes in a workload, however it became known.
-    pub fn take_workload(
-        &mut self,
-        key: &WorkloadKey,
-        mut workload: Workload,
-        by: By,
-    ) -> WorkloadChange {
-        let (digest_key, defaults) = (&self.key, self.conventions.defaults());
-        if !self.works_in(&key.namespace) {
-            return WorkloadChange::default();
+    /// Returns what holds for a namespace's workloads that say nothing else.
+    pub fn defaults_of(&self, namespace: &str) -> Defaults<'_> {
+        let space = self.namespaces.get(namespace);
+        space.map_or(self.basis.defaults, |space| space.defaults(&self.basis))
+    }
+
+    /// Returns the namespaces in which anything is known.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.namespaces.names()
+    }
+
+    /// Returns the namespaces that have a default opt-in, or are selected.
+    pub fn known_namespaces(&self) -> BTreeSet<String> {
+        let labelled = self.namespaces.labelled().into_iter();
+        labelled.chain(self.scope.selected()).cloned().collect()
+    }
+
+    // === sources ===
+
+    /// Returns what is known of a source. An ignored one is looked up like any other.
+    pub fn source(&self, namespace: &str, source: &SourceName) -> Lookup<'_> {
+        self.look(namespace, source, None)
+    }
+
+    /// Returns the same for a workload of which the newest was learned at this moment: what was asked for later is no mere
+    /// event.
+    fn look(&self, namespace: &str, source: &SourceName, since: Option<Tick>) -> Lookup<'_> {
+        if !self.scope.is_synced(source.kind, namespace) {
+            return Lookup::Unsynced;
         }
-        let space = self.namespaces.entry(key.namespace.clone()).or_default();
-        let slot = (key.kind, key.name.clone());
-        let known = space.workloads.get(&slot);
-        let same = known.is_some_and(|known| {
-            known.workload.uid == workload.uid && known.workload.observed == workload.observed
-        });
-        let known = known.map(|known| (known.told, known.workload.resource_version));
-        let number = workload.resource_version;
-        let Some(taken) = self.clock.weigh(known, by, number, same) else {
-            return WorkloadChange::default();
-        };
-        space.disconnect(&slot);
-        let mut before = space.workloads.remove(&slot).map(|known| *known);
-        space.borrow(&self.kinds, &slot, &mut workload, before.as_ref());
-        let same = before
-            .as_ref()
-            .filter(|known| known.workload.uid == workload.uid);
-        let untouched = same.is_some_and(|known| known.memory.is_none());
-        let opted_in = same.is_some_and(|known| known.policy.opted_in());
-        let was_bare = same.map(Tracked::is_bare);
-        if let (true, Some(before)) = (taken.older, &mut before) {
-            before.forget();
+        let stored = self.stored(namespace, source);
+        let asked_since = |told: Told| since.is_some_and(|since| told.is_after(since));
+        match stored.map(|stored| (&stored.source, stored.told)) {
+            None if !self.scope.watches_all_sources() && source.kind.is_readable() => {
+                Lookup::Unseen
+            }
+            Some((Source::Tombstone { sure: false, .. }, _)) => Lookup::Unseen,
+            None => {
+                let complete = self.scope.statuses_complete(namespace);
+                Lookup::Absent {
+                    last: None,
+                    since: u64::from(!source.kind.is_readable() && complete),
+                }
+            }
+            Some((Source::Tombstone { last, since, .. }, told)) => Lookup::Absent {
+                last: last.as_deref(),
+                since: if asked_since(told) { u64::MAX } else { *since },
+            },
+            Some((Source::Present(version), told)) => Lookup::Present {
+                version,
+                fresh: asked_since(told),
+            },
         }
-        let defaults = space.defaults(defaults);
-        let tracked = Tracked::follow(workload, before, defaults, digest_key).told(taken.told);
-        let mut seen = WorkloadChange {
-            borrowers: Vec::new(),
-            bared: Bared::of(was_bare, opted_in, &tracked),
-            adopted: untouched && matches!(tracked.memory, Some(Reading::Genuine(_))),
-            lost_opt_in: opted_in
-                && !tracked.policy.opted_in()
-                && tracked.workload.mark().is_some()
-                && !tracked.workload.asks.contains_key(RESTART_ON),
-            older: taken.sighting,
-        };
-        space.workloads.insert(slot.clone(), Box::new(tracked));
-        space.connect(&slot);
-        seen.borrowers = self.lend(key);
-        seen
+    }
+
+    fn stored(&self, namespace: &str, source: &SourceName) -> Option<&Stored> {
+        self.namespaces.get(namespace)?.sources.get(source)
+    }
+
+    /// Returns the sources of a kind, with their resourceVersions: what a new list is compared with. `within`: one
+    /// namespace.
+    pub fn sources(&self, kind: SourceKind, within: Option<&str>) -> HashMap<SourceKey, u64> {
+        self.namespaces.sources(kind, within)
+    }
+
+    /// Returns the names of a namespace's sources, those of deleted ones that are remembered included. For globs see
+    /// [`Self::select`].
+    pub fn source_names(&self, namespace: &str) -> impl Iterator<Item = &SourceName> {
+        let space = self.namespaces.get(namespace).into_iter();
+        space.flat_map(|space| space.sources.names())
+    }
+
+    /// Returns the opted-in workloads that use a source.
+    pub fn users(&self, key: &SourceKey) -> Vec<WorkloadKey> {
+        let space = self.namespaces.get(&key.namespace);
+        space.map(|space| space.users_of(key)).unwrap_or_default()
+    }
+
+    /// Whether any opted-in workload uses a source.
+    pub fn is_used(&self, key: &SourceKey) -> bool {
+        let space = self.namespaces.get(&key.namespace);
+        space.is_some_and(|space| space.edges.is_used(&key.source))
+    }
+
+    /// Returns the objects of one of the CSI driver's kinds, by namespace and name: what a new list is compared with.
+    pub fn known_parts(&self, part: Part, within: Option<&str>) -> Vec<(String, String)> {
+        let mut known = Vec::new();
+        for (namespace, space) in self.namespaces.within(within) {
+            let names = space.classes.objects(part).into_iter();
+            known.extend(names.map(|name| (namespace.clone(), name.clone())));
+        }
+        known
+    }
+
+    // === workloads ===
+
+    /// Returns the workloads of a kind: what a new list is compared with. `within`: one namespace.
+    pub fn workloads(&self, kind: Option<Kind>, within: Option<&str>) -> Vec<WorkloadKey> {
+        self.namespaces.workloads(kind, within)
+    }
+
+    /// Returns what is known of a workload.
+    pub fn workload(&self, key: &WorkloadKey) -> Option<&Tracked> {
+        self.namespaces.workload(key)
     }
 
     /// Whether what is known of a workload came after something that says otherwise was asked for.
@@ -185,129 +258,114 @@ impl Index {
         known.is_some_and(|known| !known.told.was_known(asked))
     }
 
-    /// The time for a read that is sent now.
-    pub fn tick(&self) -> Tick {
-        self.clock.now()
-    }
-
-    /// History is known to have gone back: what is remembered of workloads besides what they show is forgotten, and etcd's
-    /// own word on sources is needed from now on before anything is written because of them.
-    pub fn history_went_back(&mut self) {
-        self.clock.went_back();
-        let (digest_key, defaults) = (&self.key, self.conventions.defaults());
-        for space in self.namespaces.values_mut() {
-            let slots: Vec<_> = space.workloads.keys().cloned().collect();
-            for slot in &slots {
-                space.forget_unwritten(slot, defaults, digest_key);
-            }
-        }
-    }
-
-    /// Takes in a namespace's default opt-in; gives the workloads for which that changes something.
-    pub fn apply_namespace(&mut self, name: &str, default: Option<String>) -> Vec<WorkloadKey> {
-        let unknown = !self.namespaces.contains_key(name);
-        if (default.is_none() && unknown) || !self.works_in(name) {
-            return Vec::new();
-        }
-        let (digest_key, defaults) = (&self.key, self.conventions.defaults());
-        let space = self.namespaces.entry(name.to_owned()).or_default();
-        if space.default == default {
-            return Vec::new();
-        }
-        space.default = default;
-        let slots: Vec<_> = space.workloads.keys().cloned().collect();
-        for slot in &slots {
-            space.disconnect(slot);
-            if let Some(known) = space.workloads.remove(slot) {
-                let defaults = space.defaults(defaults);
-                let again =
-                    Tracked::follow(known.workload.clone(), Some(*known), defaults, digest_key);
-                space.workloads.insert(slot.clone(), Box::new(again));
-                space.connect(slot);
-            }
-        }
-        self.workloads(None, Some(name))
-    }
-
-    /// What holds for a namespace's workloads that say nothing else.
-    pub fn defaults_of(&self, namespace: &str) -> Defaults<'_> {
-        let space = self.namespaces.get(namespace);
-        let defaults = self.conventions.defaults();
-        space.map_or(defaults, |space| space.defaults(defaults))
-    }
-
-    /// What is known of a workload.
-    pub fn workload(&self, key: &WorkloadKey) -> Option<&Tracked> {
-        self.namespaces
-            .get(&key.namespace)?
-            .workloads
-            .get(&(key.kind, key.name.clone()))
-            .map(AsRef::as_ref)
-    }
-
-    /// What counts of what a workload refers to, under these rules: a glob takes what exists, and what was observed of
-    /// the workload although it is gone.
+    /// Returns what counts of what a workload refers to, under these rules: a glob takes what exists, and what was observed
+    /// of the workload although it is gone.
     pub fn select(&self, key: &WorkloadKey, rules: &Rules, references: &References) -> References {
-        let memory = self.workload(key).and_then(|known| known.memory.as_ref());
-        let sources = self
-            .namespaces
-            .get(&key.namespace)
-            .map(|space| &space.sources);
-        let candidates = sources
-            .into_iter()
-            .flat_map(|sources| candidates(sources, memory));
-        rules.select(references, candidates.chain(remembered(memory)))
-    }
-
-    /// Takes in whether a container that needs what is absent has ever started.
-    pub fn set_started(&mut self, key: &WorkloadKey, started: bool) {
-        if let Some(tracked) = self.tracked_mut(key) {
-            tracked.started = Some(started);
+        match self.namespaces.get(&key.namespace) {
+            Some(space) => {
+                let memory = self.workload(key).and_then(|known| known.memory.as_ref());
+                space.select(rules, references, memory)
+            }
+            None => rules.select(references, std::iter::empty()),
         }
     }
 
-    /// Takes in how old the pods are that use what the template gained.
-    pub fn set_ages(&mut self, key: &WorkloadKey, ages: Ages) {
-        if let Some(tracked) = self.tracked_mut(key) {
-            tracked.ages = Some(Box::new(ages));
+    /// Gives a workload that is written now the references of the template that it borrows, if it does.
+    pub fn borrow(&self, namespace: &str, workload: &mut Workload) {
+        let Some(template) = &mut workload.borrows else {
+            return;
+        };
+        let space = self.namespaces.get(namespace);
+        let lent = space.and_then(|space| space.lent(&self.basis.kinds, template));
+        template.known = lent.is_some();
+        workload.references = lent.cloned().unwrap_or_default();
+    }
+
+    /// Returns a workload's annotation as it should be, where it is not: the text to write, or `Some(None)` to remove it.
+    pub fn unwritten(&self, key: &WorkloadKey) -> Option<Option<String>> {
+        let tracked = self.workload(key)?;
+        let ours = tracked.workload.controller.is_none() && !tracked.workload.deleting;
+        if ours && self.retired.doubted(tracked).is_none() {
+            tracked.unwritten(&self.basis.key)
+        } else {
+            None
         }
     }
 
-    /// Takes in that no pod has what is former of a workload.
-    pub fn forget_formers(&mut self, key: &WorkloadKey) {
-        if let Some(tracked) = self.tracked_mut(key) {
-            tracked.forget_formers();
-        }
+    /// Returns how many sources exist, and how many workloads opted in.
+    pub fn size(&self) -> (usize, usize) {
+        self.namespaces.size()
     }
 
-    /// Forgets sources that were deleted long ago and are not used, and namespaces that are empty.
-    pub fn expire(&mut self, now: i64) {
-        self.orphaned.expire(now);
-        for space in self.namespaces.values_mut() {
-            let Namespace { sources, users, .. } = space;
-            sources.retain(|name, stored| match &stored.source {
-                Source::Present(_) => true,
-                Source::Tombstone { at, .. } => {
-                    users.contains_key(name) || now - *at < TOMBSTONE_SECONDS
-                }
-            });
-        }
-        self.namespaces.retain(|_, space| !space.is_empty());
+    // === workloads that somebody shows ===
+
+    fn shown<'a>(&'a self, key: &WorkloadKey, shown: &'a Workload) -> Shown<'a> {
+        Shown::new(shown, self.workload(key))
     }
 
-    /// The namespaces of which something is known. `within`: only that one.
-    fn spaces(&self, within: Option<&str>) -> impl Iterator<Item = (&String, &Namespace)> {
-        self.namespaces
-            .iter()
-            .filter(move |(name, _)| within.is_none_or(|within| within == name.as_str()))
+    /// Returns what was observed of a workload that somebody shows: the annotation's content, or what is remembered and
+    /// newer.
+    pub fn effective(&self, key: &WorkloadKey, shown: &Workload) -> Option<Reading> {
+        let shown = self.shown(key, shown);
+        shown.effective(&self.basis.key, &self.retired)
     }
 
-    fn tracked_mut(&mut self, key: &WorkloadKey) -> Option<&mut Tracked> {
-        self.namespaces
-            .get_mut(&key.namespace)?
-            .workloads
-            .get_mut(&(key.kind, key.name.clone()))
-            .map(AsMut::as_mut)
+    /// Returns what is known of the pods of a workload that somebody shows.
+    pub fn pods_of(&self, key: &WorkloadKey, shown: &Workload) -> Pods<'static> {
+        self.shown(key, shown).pods(key.kind)
+    }
+
+    /// Returns what a first `observed` of a workload that somebody shows counts on from.
+    pub fn sequence_of(&self, key: &WorkloadKey, shown: &Workload) -> u64 {
+        self.shown(key, shown).sequence()
+    }
+
+    /// Whether it is known which pods a workload that somebody shows adopted when it was created.
+    pub fn is_examined(&self, key: &WorkloadKey, shown: &Workload) -> bool {
+        let shown = self.shown(key, shown);
+        shown.is_examined(key.kind, &self.basis.key)
+    }
+
+    /// Whether it was not looked up yet which pods a workload adopted when it was created.
+    pub fn is_unexamined(&self, key: &WorkloadKey) -> bool {
+        self.workload(key).is_some_and(|known| {
+            let is_ours = known.policy.opted_in() && known.workload.controller.is_none();
+            is_ours && !known.is_examined(key.kind)
+        })
+    }
+
+    /// Returns what was last observed of a workload of this name that is gone, and whose pods `uid` may have adopted; `uid`
+    /// is empty where the new one is being created.
+    pub fn left_behind(&self, key: &WorkloadKey, uid: &str) -> Option<&Reading> {
+        // The watch may not have shown yet that it is gone.
+        let tracked = self.workload(key);
+        let before = tracked.filter(|known| known.workload.uid != uid);
+        let memory = before.and_then(|known| known.memory.as_ref());
+        memory.or_else(|| self.orphaned.get(key))
+    }
+
+    // === digest keys ===
+
+    /// Returns the ids of digest keys that workloads were observed under and that may be right instead of ours.
+    pub fn unknown_keys(&self) -> BTreeSet<String> {
+        let tracked = self.namespaces.all_workloads();
+        tracked
+            .filter_map(|tracked| self.retired.doubted(tracked))
+            .cloned()
+            .collect()
+    }
+
+    /// Returns how many workloads still show an annotation under the digest key before.
+    pub fn under_previous_key(&self) -> usize {
+        let Some(previous) = self.basis.key.previous() else {
+            return 0;
+        };
+        let named = format!("\"k\":\"{}\"", previous.id());
+        let is_under = |tracked: &&Tracked| {
+            let text = tracked.workload.observed.as_ref();
+            tracked.policy.opted_in() && text.is_some_and(|text| text.contains(&named))
+        };
+        self.namespaces.all_workloads().filter(is_under).count()
     }
 }
 

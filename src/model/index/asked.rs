@@ -81,7 +81,7 @@ pub(super) struct Clock {
 
 /// A state that takes the place of what was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Taken {
+pub(super) struct Weighed {
     pub(super) told: Told,
     /// It is older than what was known when it was asked for.
     pub(super) older: bool,
@@ -103,7 +103,7 @@ impl Clock {
         by: By,
         number: u64,
         same: bool,
-    ) -> Option<Taken> {
+    ) -> Option<Weighed> {
         let Some((told, known)) = known else {
             return Some(self.take(Told::default(), false, by));
         };
@@ -139,7 +139,7 @@ impl Clock {
         takes.then(|| self.take(told, false, by).told)
     }
 
-    fn take(&mut self, before: Told, same: bool, by: By) -> Taken {
+    fn take(&mut self, before: Told, same: bool, by: By) -> Weighed {
         self.now.0 += 1;
         let asked = by.asked().unwrap_or_default();
         let proved = match by {
@@ -151,7 +151,7 @@ impl Clock {
             asked: before.asked.max(asked),
             proved,
         };
-        Taken {
+        Weighed {
             told,
             older: false,
             sighting: false,

@@ -2,13 +2,16 @@
 //!
 //! As long as the other is not there nothing is decided for them, and nothing that was observed is forgotten.
 
-use super::{Index, Tracked, namespace::Namespace};
+use super::{
+    basis::Basis,
+    edges::Slot,
+    namespace::{Namespace, key_of},
+    tracked::Tracked,
+};
 use crate::model::{
     source::References,
-    workload::{Borrowed, Kind, Kinds, Workload, WorkloadKey},
+    workload::{Borrowed, Kinds, Workload, WorkloadKey},
 };
-
-type Slot = (Kind, String);
 
 impl Namespace {
     /// Gives a workload that was read now the references of the template that it borrows, if it does; of one that is
@@ -33,38 +36,21 @@ impl Namespace {
             (None, None) => References::new(),
         };
     }
-}
 
-impl Namespace {
-    fn lent(&self, kinds: &Kinds, template: &Borrowed) -> Option<&References> {
+    /// Returns the references of the template that a workload borrows, where that is known.
+    pub(super) fn lent(&self, kinds: &Kinds, template: &Borrowed) -> Option<&References> {
         let kind = kinds.find(&template.group, &template.kind)?;
         let lender = self.workloads.get(&(kind, template.name.clone()))?;
         Some(&lender.workload.references)
     }
-}
 
-impl Index {
-    /// Gives a workload that somebody writes now the references of the template that it borrows, if it does.
-    pub fn borrow(&self, namespace: &str, workload: &mut Workload) {
-        let Some(template) = &mut workload.borrows else {
-            return;
-        };
-        let space = self.namespaces.get(namespace);
-        let lent = space.and_then(|space| space.lent(&self.kinds, template));
-        template.known = lent.is_some();
-        workload.references = lent.cloned().unwrap_or_default();
-    }
-
-    /// A workload is other than it was, or gone: gives those that have its template, where that matters to them.
-    pub(super) fn lend(&mut self, lender: &WorkloadKey) -> Vec<WorkloadKey> {
-        let (digest_key, defaults) = (&self.key, self.conventions.defaults());
-        let Some(space) = self.namespaces.get_mut(&lender.namespace) else {
-            return Vec::new();
-        };
-        let slots: Vec<_> = space.borrowing.iter().cloned().collect();
+    /// Takes in that a workload is other than it was, or gone. Returns those that have its template, where that matters to
+    /// them.
+    pub(super) fn lend(&mut self, lender: &WorkloadKey, basis: &Basis) -> Vec<WorkloadKey> {
+        let slots: Vec<_> = self.borrowing.iter().cloned().collect();
         let mut affected = Vec::new();
         for slot in slots {
-            let Some(tracked) = space.workloads.get(&slot) else {
+            let Some(tracked) = self.workloads.get(&slot) else {
                 continue;
             };
             let borrows = tracked.workload.borrows.as_ref().is_some_and(|template| {
@@ -76,24 +62,17 @@ impl Index {
                 continue;
             }
             let mut workload = tracked.workload.clone();
-            space.disconnect(&slot);
-            let known = space.workloads.remove(&slot).map(|known| *known);
-            space.borrow(&self.kinds, &slot, &mut workload, known.as_ref());
+            self.disconnect(&slot);
+            let known = self.workloads.remove(&slot).map(|known| *known);
+            self.borrow(&basis.kinds, &slot, &mut workload, known.as_ref());
             let same = known
                 .as_ref()
                 .is_some_and(|known| known.workload == workload);
-            let defaults = space.defaults(defaults);
-            let again = Tracked::follow(workload, known, defaults, digest_key);
-            space.workloads.insert(slot.clone(), Box::new(again));
-            space.connect(&slot);
-            if same {
-                continue;
+            let again = Tracked::follow(workload, known, self.defaults(basis), &basis.key);
+            self.put(&slot, again);
+            if !same {
+                affected.push(key_of(&lender.namespace, &slot));
             }
-            affected.push(WorkloadKey {
-                kind: slot.0,
-                namespace: lender.namespace.clone(),
-                name: slot.1,
-            });
         }
         affected
     }

@@ -1,18 +1,19 @@
 //! What follows from what is known, for one workload at a time.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use super::{
-    Index, Tracked,
+    Index,
     asked::Tick,
-    memory::{is_news, supersedes},
-    namespace::{Source, remembered},
+    overlay::{Overlay, just_read, without_ignored},
+    preview::{PREVIEWED, Preview},
+    sources::Source,
 };
 use crate::model::{
     decide::{Decision, Doubt, Known, Lookup, Pods, Subject, Undecided, decide},
     observed::{Observed, Reading, Templates},
     policy::{Complaint, Policy, Selection},
-    source::{References, SourceName, Usage},
+    source::{References, SourceKey, SourceName},
     stamp::stamp_create,
     version::Version,
     workload::{Rollout, Stays, Workload, WorkloadKey},
@@ -39,9 +40,6 @@ pub struct Judged {
     /// What of its annotations cannot be read.
     pub complaints: Vec<Complaint>,
 }
-
-/// Sources as they would be, or as they were read just now, laid over the index.
-pub type Overlay<'a> = BTreeMap<&'a SourceName, Lookup<'a>>;
 
 impl Index {
     /// Decides for a workload, with `overlay` laid over what is known of sources.
@@ -80,7 +78,7 @@ impl Index {
         };
         let uses = without_ignored(tracked.uses(), &live);
         let known = match &tracked.memory {
-            _ if self.is_doubted(tracked) => Known::UnknownKey,
+            _ if self.retired.doubted(tracked).is_some() => Known::UnknownKey,
             Some(Reading::Genuine(_)) if observed.is_some() => {
                 observed.map_or(Known::Nothing, Known::Observed)
             }
@@ -89,7 +87,12 @@ impl Index {
             }
             memory => memory.as_ref().into(),
         };
-        let decision = decide(&tracked.subject(key.kind, &uses), known, &live, &self.key);
+        let decision = decide(
+            &tracked.subject(key.kind, &uses),
+            known,
+            &live,
+            &self.basis.key,
+        );
         let doubtful = match &decision {
             Decision::Undecided(_) | Decision::Keep(_) => Vec::new(),
             Decision::Record(_) | Decision::Wait { .. } | Decision::Restart(_) => {
@@ -201,61 +204,36 @@ impl Index {
         written.min()
     }
 
-    /// What was observed of a workload that somebody shows: the annotation's content, or what is remembered and newer.
-    pub fn effective(&self, key: &WorkloadKey, shown: &Workload) -> Option<Reading> {
-        // Where it is shown older than it is known, either history went back, and what is remembered is of none; or the API
-        // server looks at an old state, and will ask again.
-        let known = self.workload(key).filter(|known| {
-            let version = shown.resource_version;
-            known.workload.uid == shown.uid
-                && (version == 0 || known.workload.resource_version <= version)
-        });
-        let void = known.and_then(|known| known.void.as_ref());
-        let written = shown.observed.as_ref().filter(|text| void != Some(*text));
-        let own = |reading: &Reading| match reading {
-            Reading::Genuine(observed)
-            | Reading::Previous(observed)
-            | Reading::OtherKey(observed) => observed.is_of(&shown.uid),
-            Reading::Newer(_) | Reading::Foreign => true,
+    /// Returns what a source's change to this state would do to the workloads that use it: those that it would restart, and
+    /// those that would wait for it. A person waits for the answer, so of many users only the first are looked at.
+    pub fn preview(&self, key: &SourceKey, becomes: Lookup) -> Preview {
+        let overlay = Overlay::from([(&key.source, becomes)]);
+        let mut users = self.users(key);
+        let mut preview = Preview {
+            incomplete: users.len() > PREVIEWED,
+            ..Preview::default()
         };
-        let reading = written
-            .map(|text| Observed::read(text, &self.key))
-            .filter(own);
-        if let Some(Reading::OtherKey(observed)) = &reading
-            && !self.retired.contains(&observed.key_id)
-        {
-            return reading;
-        }
-        let written = known.and_then(|known| known.written);
-        match known.and_then(|known| known.memory.as_ref()) {
-            Some(remembered) if !supersedes(reading.as_ref(), remembered, written, &shown.uid) => {
-                Some(remembered.clone())
+        users.truncate(PREVIEWED);
+        let before = match self.source(&key.namespace, &key.source) {
+            Lookup::Present { version, .. } => Some(version),
+            Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => None,
+        };
+        for user in users {
+            let Some(tracked) = self.workload(&user) else {
+                continue;
+            };
+            let adopting = match (before, becomes) {
+                (Some(before), Lookup::Present { version, .. }) => {
+                    let watched = self.scope.watches_all_sources();
+                    tracked.adopting(&key.source, before, version, watched)
+                }
+                _ => None,
+            };
+            if let Some(decided) = self.assess_from(&user, &overlay, adopting.as_ref()) {
+                preview.add(user, &decided, tracked.policy.suspend);
             }
-            Some(_) => reading,
-            None => reading.filter(|reading| is_news(reading, written)),
         }
-    }
-
-    /// What is known of the pods of a workload that somebody shows.
-    pub fn pods_of(&self, key: &WorkloadKey, shown: &Workload) -> Pods<'static> {
-        let known = self.workload(key);
-        let known = known.filter(|known| known.workload.uid == shown.uid);
-        let same_text = known.filter(|known| known.workload.observed == shown.observed);
-        Pods {
-            formers_gone: same_text.is_some_and(Tracked::are_formers_gone),
-            unseen: known.is_some_and(Tracked::is_unseen),
-            ..Pods::of(key.kind, shown)
-        }
-    }
-
-    /// What a first `observed` of a workload that somebody shows counts on from.
-    pub fn sequence_of(&self, key: &WorkloadKey, shown: &Workload) -> u64 {
-        let known = self
-            .workload(key)
-            .filter(|known| known.workload.uid == shown.uid);
-        known
-            .map_or(0, Tracked::sequence)
-            .max(shown.resource_version)
+        preview
     }
 
     /// The `observed` of a workload that is created now, whose pods start after this; `None` where it did not opt in.
@@ -287,72 +265,7 @@ impl Index {
             sequence: 0,
             examined: true,
         };
-        let stamp = stamp_create(&subject, None, &live, now, &self.key);
-        Some(stamp.observed.print(&self.key))
+        let stamp = stamp_create(&subject, None, &live, now, &self.basis.key);
+        Some(stamp.observed.print(&self.basis.key))
     }
-
-    /// Takes over what a decision without a restart observed, at once; it is written later.
-    ///
-    /// However often that happens before it is written, it is one write ahead of the annotation: so is what the webhook
-    /// stamps meanwhile, which must count against it.
-    pub fn remember(&mut self, key: &WorkloadKey, mut observed: Observed) {
-        let Some(space) = self.namespaces.get_mut(&key.namespace) else {
-            return;
-        };
-        let slot = (key.kind, key.name.clone());
-        let Some(tracked) = space.workloads.get_mut(&slot) else {
-            return;
-        };
-        if let Some(ahead) = tracked.unwritten_sequence() {
-            observed.sequence = observed.sequence.min(ahead);
-        }
-        let forgotten: Vec<_> = remembered(tracked.memory.as_ref())
-            .filter(|source| !observed.entries.contains_key(source))
-            .cloned()
-            .collect();
-        tracked.set_memory(observed);
-        for source in &forgotten {
-            space.reconnect(&slot, source);
-        }
-    }
-}
-
-/// Versions that were read from the API server just now, as lookups.
-pub fn just_read(reads: &[(SourceName, Option<Version>)]) -> Overlay<'_> {
-    let lookup = |(source, version)| {
-        let live = match version {
-            Some(version) => Lookup::Present {
-                version,
-                fresh: true,
-            },
-            None => Lookup::Absent {
-                last: None,
-                since: u64::MAX,
-            },
-        };
-        (source, live)
-    };
-    reads
-        .iter()
-        .map(|(source, version)| lookup((source, version.as_ref())))
-        .collect()
-}
-
-/// What is used, without sources that ask to be ignored, or do not ask to be found where they have to.
-pub fn without_ignored<'a>(
-    uses: &References,
-    live: &dyn Fn(&SourceName) -> Lookup<'a>,
-) -> References {
-    let counts = |source: &SourceName, usage: &Usage| {
-        let version = match live(source) {
-            Lookup::Present { version, .. } => Some(version),
-            Lookup::Absent { last, .. } => last,
-            Lookup::Unsynced | Lookup::Unseen => return true,
-        };
-        version.map_or(!usage.if_matched, |version| version.counts_for(usage))
-    };
-    uses.iter()
-        .filter(|(source, usage)| counts(source, usage))
-        .map(|(source, usage)| (source.clone(), usage.clone()))
-        .collect()
 }

@@ -1,6 +1,11 @@
 //! Which of two counts: what is remembered of a workload, or what its annotation says.
 
-use crate::model::{decide::is_own, observed::Reading, workload::Workload};
+use crate::model::{
+    decide::is_own,
+    observed::{Observed, Reading},
+    source::SourceName,
+    workload::Workload,
+};
 
 /// What is remembered after an event.
 pub(super) struct Followed {
@@ -67,5 +72,25 @@ pub(super) fn examined(reading: &Reading, workload: &Workload) -> bool {
         }
         Reading::Newer(_) => true,
         Reading::Foreign => false,
+    }
+}
+
+/// Whether entries were folded: a fold does not know by name what it holds.
+pub(super) fn folds(memory: Option<&Reading>) -> bool {
+    observed_in(memory).is_some_and(|observed| observed.fold.is_some())
+}
+
+/// Returns the sources that were observed: a glob takes them although they are gone.
+pub(super) fn remembered(memory: Option<&Reading>) -> impl Iterator<Item = &SourceName> {
+    let observed = observed_in(memory).into_iter();
+    observed.flat_map(|observed| observed.entries.keys())
+}
+
+fn observed_in(memory: Option<&Reading>) -> Option<&Observed> {
+    match memory? {
+        Reading::Genuine(observed) | Reading::Previous(observed) | Reading::OtherKey(observed) => {
+            Some(observed)
+        }
+        Reading::Newer(_) | Reading::Foreign => None,
     }
 }

@@ -2,82 +2,284 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use litemap::LiteMap;
-
-use super::{Tracked, asked::Told, csi::Provided};
+use super::{
+    asked::{By, Clock},
+    basis::Basis,
+    changes::{Bared, SourceChange, WorkloadChange},
+    csi::Classes,
+    edges::{Edges, Slot},
+    memory::{folds, remembered},
+    sources::{Absence, Missed, Source, Sources},
+    tracked::Tracked,
+};
 use crate::model::{
-    digest::DigestKey,
-    observed::Reading,
-    policy::{Defaults, Selection},
-    source::SourceName,
+    annotation::RESTART_ON,
+    observed::{Observed, Reading},
+    policy::{Defaults, Rules, Selection},
+    source::{References, SourceKey, SourceName},
     version::Version,
-    workload::{Kind, WorkloadKey},
+    workload::{Workload, WorkloadKey},
 };
 
-/// One namespace. The edges are kept both ways: `users` by source, [`Tracked::uses`] by workload.
+/// One namespace. The edges stand here twice: in `edges` by source, in [`Tracked::uses`] by workload.
 #[derive(Debug, Default)]
 pub(super) struct Namespace {
     /// The default opt-in.
     pub(super) default: Option<String>,
-    pub(super) sources: HashMap<SourceName, Stored>,
-    pub(super) workloads: HashMap<(Kind, String), Box<Tracked>>,
-    pub(super) users: HashMap<SourceName, Users>,
-    /// The workloads whose opt-in has a glob.
-    pub(super) globbing: BTreeSet<(Kind, String)>,
+    pub(super) sources: Sources,
+    pub(super) workloads: HashMap<Slot, Box<Tracked>>,
+    pub(super) edges: Edges,
     /// Classes of the Secrets Store CSI driver, of which `sources` has the content.
-    pub(super) provided: Provided,
+    pub(super) classes: Classes,
     /// The workloads that have the pod template of another.
-    pub(super) borrowing: BTreeSet<(Kind, String)>,
-}
-
-/// The workloads that use a source: one, most often, and a sorted vector has no room for eleven.
-type Users = LiteMap<(Kind, String), ()>;
-
-/// A source as known.
-#[derive(Debug)]
-pub(super) struct Stored {
-    pub(super) source: Source,
-    pub(super) told: Told,
-}
-
-/// A source that exists, or that is known not to.
-#[derive(Debug)]
-pub(super) enum Source {
-    Present(Box<Version>),
-    Tombstone {
-        last: Option<Box<Version>>,
-        since: u64,
-        at: i64,
-        /// Whether it is absent, and not merely selected no more.
-        sure: bool,
-    },
-}
-
-impl Stored {
-    /// Whether it is known to exist, as this.
-    pub(super) fn is(&self, version: &Version) -> bool {
-        matches!(&self.source, Source::Present(known) if known.uid == version.uid && known.whole == version.whole)
-    }
-
-    /// The lowest resourceVersion that is no older: that it is known in, or the next after it was gone.
-    pub(super) fn number(&self) -> u64 {
-        match &self.source {
-            Source::Present(version) => version.resource_version,
-            Source::Tombstone { since, .. } => since.saturating_add(1),
-        }
-    }
+    pub(super) borrowing: BTreeSet<Slot>,
 }
 
 impl Namespace {
-    /// What holds for its workloads, where this holds for everybody's.
-    pub(super) fn defaults<'a>(&'a self, defaults: Defaults<'a>) -> Defaults<'a> {
+    /// Returns what holds for its workloads that say nothing.
+    pub(super) fn defaults<'a>(&'a self, basis: &'a Basis) -> Defaults<'a> {
         Defaults {
             namespace: self.default.as_deref(),
-            ..defaults
+            ..basis.defaults
         }
     }
 
-    pub(super) fn connect(&mut self, slot: &(Kind, String)) {
+    pub(super) fn is_empty(&self) -> bool {
+        self.default.is_none()
+            && self.sources.is_empty()
+            && self.workloads.is_empty()
+            && self.classes.is_empty()
+    }
+
+    // === sources ===
+
+    /// Takes in a version of a source. `watched`: all sources are watched, and not merely selected ones.
+    pub(super) fn take_source(
+        &mut self,
+        key: &SourceKey,
+        version: Version,
+        by: By,
+        watched: bool,
+        basis: &Basis,
+        clock: &mut Clock,
+    ) -> SourceChange {
+        let Some(taken) = self.sources.take(&key.source, version, by, clock) else {
+            return SourceChange::default();
+        };
+        if taken.appeared {
+            self.reconnect_globs(&key.source);
+        }
+        if let Some(before) = &taken.counted_as {
+            self.begin_to_count(&key.source, before, watched);
+        }
+        let users = if taken.changed || taken.older {
+            self.users_of(key)
+        } else {
+            Vec::new()
+        };
+        if taken.older {
+            for user in &users {
+                self.forget_unwritten(&(user.kind, user.name.clone()), basis);
+            }
+        }
+        SourceChange {
+            changed: taken.changed,
+            recreated: taken.recreated,
+            users,
+            older: taken.sighting,
+        }
+    }
+
+    /// Takes in that a source is absent.
+    pub(super) fn miss_source(
+        &mut self,
+        key: &SourceKey,
+        absence: Absence,
+        clock: &mut Clock,
+    ) -> SourceChange {
+        let missed = self.sources.miss(&key.source, absence, clock);
+        let gone = missed == Missed::Gone;
+        let users = if gone { self.users_of(key) } else { Vec::new() };
+        if missed != Missed::Nothing {
+            self.reconnect_globs(&key.source);
+        }
+        SourceChange {
+            changed: gone,
+            users,
+            ..SourceChange::default()
+        }
+    }
+
+    /// Forgets a source, and even that it is gone.
+    pub(super) fn forget_source(&mut self, name: &SourceName) {
+        self.sources.forget(name);
+        self.reconnect_globs(name);
+    }
+
+    /// Forgets sources that were deleted long ago and are not used.
+    pub(super) fn expire(&mut self, now: i64) {
+        let edges = &self.edges;
+        self.sources.expire(now, |name| edges.is_used(name));
+    }
+
+    /// Takes in that a source may count from now on for workloads that it did not count for as it was `before`. Their pods
+    /// have what it was then: one write that makes it count and changes its data is a change. Where it was not `watched`
+    /// nobody knows what it was right before that write, and it is adopted as it is.
+    fn begin_to_count(&mut self, source: &SourceName, before: &Version, watched: bool) {
+        let Some(now) = self.sources.present(source) else {
+            return;
+        };
+        for slot in self.edges.users(source) {
+            let Some(tracked) = self.workloads.get_mut(slot) else {
+                continue;
+            };
+            if let Some(observed) = tracked.adopting(source, before, now, watched) {
+                tracked.set_memory(observed);
+            }
+        }
+    }
+
+    /// Returns the opted-in workloads that use a source.
+    pub(super) fn users_of(&self, key: &SourceKey) -> Vec<WorkloadKey> {
+        let users = self.edges.users(&key.source);
+        users.map(|slot| key_of(&key.namespace, slot)).collect()
+    }
+
+    // === workloads ===
+
+    /// Takes in a workload; `None` where it does not count.
+    pub(super) fn take_workload(
+        &mut self,
+        slot: &Slot,
+        mut workload: Workload,
+        by: By,
+        basis: &Basis,
+        clock: &mut Clock,
+    ) -> Option<WorkloadChange> {
+        let known = self.workloads.get(slot);
+        let same = known.is_some_and(|known| {
+            known.workload.uid == workload.uid && known.workload.observed == workload.observed
+        });
+        let known = known.map(|known| (known.told, known.workload.resource_version));
+        let weighed = clock.weigh(known, by, workload.resource_version, same)?;
+        self.disconnect(slot);
+        let mut before = self.workloads.remove(slot).map(|known| *known);
+        self.borrow(&basis.kinds, slot, &mut workload, before.as_ref());
+        let same = before
+            .as_ref()
+            .filter(|known| known.workload.uid == workload.uid);
+        let untouched = same.is_some_and(|known| known.memory.is_none());
+        let opted_in = same.is_some_and(|known| known.policy.opted_in());
+        let was_bare = same.map(Tracked::is_bare);
+        if let (true, Some(before)) = (weighed.older, &mut before) {
+            before.forget();
+        }
+        let tracked = Tracked::follow(workload, before, self.defaults(basis), &basis.key);
+        let tracked = tracked.told(weighed.told);
+        let change = WorkloadChange {
+            borrowers: Vec::new(),
+            bared: Bared::of(was_bare, opted_in, &tracked),
+            adopted: untouched && matches!(tracked.memory, Some(Reading::Genuine(_))),
+            lost_opt_in: opted_in
+                && !tracked.policy.opted_in()
+                && tracked.workload.mark().is_some()
+                && !tracked.workload.asks.contains_key(RESTART_ON),
+            older: weighed.sighting,
+        };
+        self.put(slot, tracked);
+        Some(change)
+    }
+
+    /// Takes in that a workload is gone. Returns what was known of it.
+    pub(super) fn delete_workload(&mut self, slot: &Slot) -> Option<Tracked> {
+        self.disconnect(slot);
+        self.borrowing.remove(slot);
+        self.workloads.remove(slot).map(|gone| *gone)
+    }
+
+    /// Takes in the default opt-in. Returns whether that is news.
+    pub(super) fn set_default(&mut self, default: Option<String>, basis: &Basis) -> bool {
+        if self.default == default {
+            return false;
+        }
+        self.default = default;
+        for slot in self.slots() {
+            self.follow_again(&slot, basis, |_| {});
+        }
+        true
+    }
+
+    /// Takes in that history went back: forgets what is remembered of workloads besides what they show.
+    pub(super) fn history_went_back(&mut self, basis: &Basis) {
+        for slot in self.slots() {
+            self.forget_unwritten(&slot, basis);
+        }
+    }
+
+    /// Takes over what a decision without a restart observed, at once; it is written later.
+    ///
+    /// However often that happens before it is written, it is one write ahead of the annotation: so is what the webhook
+    /// stamps meanwhile, which must count against it.
+    pub(super) fn remember(&mut self, slot: &Slot, mut observed: Observed) {
+        let Some(tracked) = self.workloads.get_mut(slot) else {
+            return;
+        };
+        if let Some(ahead) = tracked.unwritten_sequence() {
+            observed.sequence = observed.sequence.min(ahead);
+        }
+        let forgotten: Vec<_> = remembered(tracked.memory.as_ref())
+            .filter(|source| !observed.entries.contains_key(source))
+            .cloned()
+            .collect();
+        tracked.set_memory(observed);
+        for source in &forgotten {
+            self.reconnect(slot, source);
+        }
+    }
+
+    /// Believes a workload's annotation again, where something else is remembered of what was observed.
+    fn forget_unwritten(&mut self, slot: &Slot, basis: &Basis) {
+        let known = self.workloads.get(slot);
+        if known.is_some_and(|known| known.unwritten(&basis.key).is_some()) {
+            self.follow_again(slot, basis, |known| known.memory = None);
+        }
+    }
+
+    /// Follows a workload anew from what is known of it, after a change of that.
+    fn follow_again(&mut self, slot: &Slot, basis: &Basis, change: impl FnOnce(&mut Tracked)) {
+        self.disconnect(slot);
+        if let Some(mut known) = self.workloads.remove(slot) {
+            change(&mut known);
+            let workload = known.workload.clone();
+            let defaults = self.defaults(basis);
+            let again = Tracked::follow(workload, Some(*known), defaults, &basis.key);
+            self.put(slot, again);
+        }
+    }
+
+    pub(super) fn put(&mut self, slot: &Slot, tracked: Tracked) {
+        self.workloads.insert(slot.clone(), Box::new(tracked));
+        self.connect(slot);
+    }
+
+    fn slots(&self) -> Vec<Slot> {
+        self.workloads.keys().cloned().collect()
+    }
+
+    // === edges ===
+
+    /// Returns what counts of what a workload refers to, under these rules, where this is remembered of it.
+    pub(super) fn select(
+        &self,
+        rules: &Rules,
+        references: &References,
+        memory: Option<&Reading>,
+    ) -> References {
+        let candidates = candidates(&self.sources, memory);
+        rules.select(references, candidates.chain(remembered(memory)))
+    }
+
+    fn connect(&mut self, slot: &Slot) {
         let Some(tracked) = self.workloads.get_mut(slot) else {
             return;
         };
@@ -87,58 +289,39 @@ impl Namespace {
         let memory = tracked.memory.as_ref();
         let candidates = candidates(&self.sources, memory).chain(remembered(memory));
         let uses = rules.select(&tracked.workload.references, candidates);
-        if rules.has_globs() {
-            self.globbing.insert(slot.clone());
-        }
+        self.edges.set_globbing(slot, rules.has_globs());
         tracked.set_uses(uses);
         for source in tracked.uses().keys() {
-            self.users
-                .entry(source.clone())
-                .or_default()
-                .insert(slot.clone(), ());
+            self.edges.add(slot, source);
         }
     }
 
-    pub(super) fn disconnect(&mut self, slot: &(Kind, String)) {
-        self.globbing.remove(slot);
-        let Some(tracked) = self.workloads.remove(slot) else {
-            return;
-        };
-        for source in tracked.uses().keys() {
-            self.cut(slot, source);
+    /// Cuts the edges of a workload, which stays known: what comes next is compared with it.
+    pub(super) fn disconnect(&mut self, slot: &Slot) {
+        self.edges.set_globbing(slot, false);
+        if let Some(tracked) = self.workloads.get(slot) {
+            for source in tracked.uses().keys() {
+                self.edges.cut(slot, source);
+            }
         }
-        // What comes next compares with it.
-        self.workloads.insert(slot.clone(), tracked);
-    }
-
-    /// Takes in that a source appeared or vanished.
-    pub(super) fn put(&mut self, name: &SourceName, source: Source, told: Told) {
-        self.sources.insert(name.clone(), Stored { source, told });
-        self.reconnect_globs(name);
-    }
-
-    /// Takes in that nothing is known of a source any more, not even that it is gone.
-    pub(super) fn forget(&mut self, name: &SourceName) {
-        self.sources.remove(name);
-        self.reconnect_globs(name);
     }
 
     fn reconnect_globs(&mut self, name: &SourceName) {
-        let takes = |slot: &&(Kind, String)| match self.workloads.get(*slot) {
+        let takes = |slot: &&Slot| match self.workloads.get(*slot) {
             Some(tracked) => match &tracked.policy.selection {
                 Selection::Some(rules) => rules.names(name),
                 _ => false,
             },
             None => false,
         };
-        let slots: Vec<_> = self.globbing.iter().filter(takes).cloned().collect();
+        let slots: Vec<_> = self.edges.globbing().filter(takes).cloned().collect();
         for slot in &slots {
             self.reconnect(slot, name);
         }
     }
 
     /// Makes or cuts the one edge between a workload and a source.
-    pub(super) fn reconnect(&mut self, slot: &(Kind, String), source: &SourceName) {
+    fn reconnect(&mut self, slot: &Slot, source: &SourceName) {
         let Some(tracked) = self.workloads.get_mut(slot) else {
             return;
         };
@@ -149,7 +332,9 @@ impl Namespace {
         let counts = match self.sources.get(source).map(|stored| &stored.source) {
             Some(Source::Present(_)) => true,
             Some(Source::Tombstone { .. }) if folds(memory) => true,
-            _ => remembered(memory).any(|known| known == source),
+            Some(Source::Tombstone { .. }) | None => {
+                remembered(memory).any(|known| known == source)
+            }
         };
         let candidate = counts.then_some(source).into_iter();
         let selected = rules
@@ -159,114 +344,33 @@ impl Namespace {
             let mut uses = tracked.take_uses();
             uses.insert(source.clone(), usage);
             tracked.set_uses(uses);
-            self.users
-                .entry(source.clone())
-                .or_default()
-                .insert(slot.clone(), ());
+            self.edges.add(slot, source);
         } else if tracked.uses().contains_key(source) {
             let mut uses = tracked.take_uses();
             uses.remove(source);
             tracked.set_uses(uses);
-            self.cut(slot, source);
+            self.edges.cut(slot, source);
         }
     }
+}
 
-    /// Believes a workload's annotation again, where something else is remembered of what was observed.
-    pub(super) fn forget_unwritten(
-        &mut self,
-        slot: &(Kind, String),
-        defaults: Defaults<'_>,
-        key: &DigestKey,
-    ) {
-        let known = self.workloads.get(slot);
-        if known.is_none_or(|known| known.unwritten(key).is_none()) {
-            return;
-        }
-        self.disconnect(slot);
-        if let Some(mut known) = self.workloads.remove(slot) {
-            known.memory = None;
-            let (workload, defaults) = (known.workload.clone(), self.defaults(defaults));
-            let again = Tracked::follow(workload, Some(*known), defaults, key);
-            self.workloads.insert(slot.clone(), Box::new(again));
-            self.connect(slot);
-        }
-    }
-
-    pub(super) fn cut(&mut self, slot: &(Kind, String), source: &SourceName) {
-        if let Some(users) = self.users.get_mut(source) {
-            users.remove(slot);
-            if users.is_empty() {
-                self.users.remove(source);
-            }
-        }
-    }
-
-    /// Takes in that a source may count from now on for workloads that it did not count for as it was `before`. Their pods
-    /// have what it was then: one write that makes it count and changes its data is a change. Where it was not `watched`
-    /// nobody knows what it was right before that write, and it is adopted as it is.
-    pub(super) fn begin_to_count(&mut self, source: &SourceName, before: &Version, watched: bool) {
-        let stored = self.sources.get(source).map(|stored| &stored.source);
-        let Some(Source::Present(now)) = stored else {
-            return;
-        };
-        for slot in self.users.get(source).into_iter().flat_map(LiteMap::keys) {
-            let Some(tracked) = self.workloads.get_mut(slot) else {
-                continue;
-            };
-            if let Some(observed) = tracked.adopting(source, before, now, watched) {
-                tracked.set_memory(observed);
-            }
-        }
-    }
-
-    pub(super) fn users_of(&self, namespace: &str, source: &SourceName) -> Vec<WorkloadKey> {
-        let key = |(kind, name): &(Kind, String)| WorkloadKey {
-            kind,
-            namespace: namespace.to_owned(),
-            name: name.clone(),
-        };
-        self.users
-            .get(source)
-            .into_iter()
-            .flat_map(LiteMap::keys)
-            .map(key)
-            .collect()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.default.is_none()
-            && self.sources.is_empty()
-            && self.workloads.is_empty()
-            && self.provided.is_empty()
+/// Names a workload of a namespace.
+pub(super) fn key_of(namespace: &str, (kind, name): &Slot) -> WorkloadKey {
+    WorkloadKey {
+        kind,
+        namespace: namespace.to_owned(),
+        name: name.clone(),
     }
 }
 
 /// What a glob takes besides what was observed: the sources that exist. A fold does not know what it holds by name, so
 /// for it also those that existed not long ago.
-pub(super) fn candidates<'a>(
-    sources: &'a HashMap<SourceName, Stored>,
+fn candidates<'a>(
+    sources: &'a Sources,
     memory: Option<&Reading>,
 ) -> impl Iterator<Item = &'a SourceName> {
     let gone_too = folds(memory);
     sources
-        .iter()
-        .filter(move |(_, stored)| gone_too || matches!(stored.source, Source::Present(_)))
-        .map(|(name, _)| name)
-}
-
-fn folds(memory: Option<&Reading>) -> bool {
-    matches!(memory, Some(Reading::Genuine(observed) | Reading::Previous(observed) | Reading::OtherKey(observed)) if observed.fold.is_some())
-}
-
-/// The sources that were observed: a glob takes them although they are gone.
-pub(super) fn remembered(memory: Option<&Reading>) -> impl Iterator<Item = &SourceName> {
-    let observed = match memory {
-        Some(
-            Reading::Genuine(observed) | Reading::Previous(observed) | Reading::OtherKey(observed),
-        ) => Some(observed),
-        _ => None,
-    };
-    observed
-        .into_iter()
-        .flat_map(|observed| observed.entries.keys())
+        .names()
+        .filter(move |name| gone_too || sources.present(name).is_some())
 }

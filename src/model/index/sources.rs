@@ -1,138 +1,225 @@
-//! Sources: how versions and absences are taken in, and looked up.
+//! The sources of one namespace: how versions and absences are taken in.
+
+use std::collections::{HashMap, hash_map::Entry};
 
 use super::{
-    Index, SourceChange,
-    asked::{By, Tick, Told},
-    namespace::{Source, Stored},
+    asked::{By, Clock, Told},
+    basis::TOMBSTONE_SECONDS,
 };
-use crate::model::{
-    decide::Lookup,
-    source::{SourceKey, SourceName},
-    version::Version,
-};
+use crate::model::{source::SourceName, version::Version};
 
-impl Index {
-    /// Takes in an event: a version that exists, or existed, in the API.
-    pub fn apply_source(&mut self, key: &SourceKey, version: Version) -> SourceChange {
-        self.take_source(key, version, By::Event)
+/// The sources of one namespace.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    by_name: HashMap<SourceName, Stored>,
+}
+
+/// A source as known.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) source: Source,
+    pub(super) told: Told,
+}
+
+/// A source that exists, or that is known not to.
+#[derive(Debug)]
+pub(super) enum Source {
+    Present(Box<Version>),
+    Tombstone {
+        last: Option<Box<Version>>,
+        since: u64,
+        at: i64,
+        /// Whether it is absent, and not merely selected no more.
+        sure: bool,
+    },
+}
+
+/// A version that took the place of what was known.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the change"
+)]
+pub(super) struct Taken {
+    /// Whether something that counts as data, or the uid, is other than before.
+    pub(super) changed: bool,
+    /// Whether the uid is other than that of the version known before, deleted or not.
+    pub(super) recreated: bool,
+    /// It was not known to exist before.
+    pub(super) appeared: bool,
+    /// What it was before, where another version says otherwise for whom it counts.
+    pub(super) counted_as: Option<Version>,
+    /// It is older than what was known when it was asked for.
+    pub(super) older: bool,
+    /// That is news.
+    pub(super) sighting: bool,
+}
+
+/// An absence that somebody saw.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Absence {
+    pub(super) by: By,
+    /// The resourceVersion of the deletion, where an event tells it.
+    pub(super) number: u64,
+    /// When it was seen, in unix seconds.
+    pub(super) now: i64,
+    /// All sources are watched, and not merely selected ones.
+    pub(super) watches_all: bool,
+}
+
+/// What taking in an absence did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missed {
+    /// Nothing.
+    Nothing,
+    /// It is known now to be absent; it was not known to exist.
+    Noted,
+    /// It was known to exist, and is gone.
+    Gone,
+}
+
+impl Stored {
+    /// Whether it is known to exist, as this.
+    fn is(&self, version: &Version) -> bool {
+        matches!(&self.source, Source::Present(known) if known.uid == version.uid && known.whole == version.whole)
     }
 
-    /// Takes in a version, however it became known.
-    pub fn take_source(&mut self, key: &SourceKey, version: Version, by: By) -> SourceChange {
-        if !self.works_in(&key.namespace) {
-            return SourceChange::default();
+    /// Returns the lowest resourceVersion that is no older: that it is known in, or the next after it was gone.
+    pub(super) fn number(&self) -> u64 {
+        match &self.source {
+            Source::Present(version) => version.resource_version,
+            Source::Tombstone { since, .. } => since.saturating_add(1),
         }
-        let (digest_key, defaults) = (&self.key, self.conventions.defaults());
-        let space = self.namespaces.entry(key.namespace.clone()).or_default();
-        let known = space.sources.get_mut(&key.source);
+    }
+
+    /// Returns the version of what exists.
+    pub(super) fn present(&self) -> Option<&Version> {
+        match &self.source {
+            Source::Present(version) => Some(version),
+            Source::Tombstone { .. } => None,
+        }
+    }
+}
+
+impl Sources {
+    pub(super) fn get(&self, name: &SourceName) -> Option<&Stored> {
+        self.by_name.get(name)
+    }
+
+    /// Returns the version of a source that exists.
+    pub(super) fn present(&self, name: &SourceName) -> Option<&Version> {
+        self.get(name)?.present()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// Returns the names of sources, those of deleted ones that are remembered included.
+    pub(super) fn names(&self) -> impl Iterator<Item = &SourceName> {
+        self.by_name.keys()
+    }
+
+    /// Returns the sources that exist.
+    pub(super) fn all_present(&self) -> impl Iterator<Item = (&SourceName, &Version)> {
+        let all = self.by_name.iter();
+        all.filter_map(|(name, stored)| Some((name, stored.present()?)))
+    }
+
+    /// Takes in a version; `None` where it does not count.
+    pub(super) fn take(
+        &mut self,
+        name: &SourceName,
+        version: Version,
+        by: By,
+        clock: &mut Clock,
+    ) -> Option<Taken> {
+        let known = self.by_name.get_mut(name);
         let before = known.as_ref().map(|known| (known.told, known.number()));
         let same = known.as_ref().is_some_and(|known| known.is(&version));
-        let number = version.resource_version;
-        let Some(taken) = self.clock.weigh(before, by, number, same) else {
-            return SourceChange::default();
+        let weighed = clock.weigh(before, by, version.resource_version, same)?;
+        let mut taken = Taken {
+            changed: true,
+            recreated: false,
+            appeared: false,
+            counted_as: None,
+            older: weighed.older,
+            sighting: weighed.sighting,
         };
-        let (mut changed, mut recreated) = (true, false);
         match known {
             Some(Stored {
                 source: Source::Present(known),
                 told,
             }) => {
-                recreated = known.uid != version.uid;
+                taken.recreated = known.uid != version.uid;
                 let counts = known.counts() != version.counts();
-                changed = recreated || known.whole != version.whole || counts;
+                taken.changed = taken.recreated || known.whole != version.whole || counts;
                 let before = std::mem::replace(&mut **known, version);
-                *told = taken.told;
-                if counts && !taken.older {
-                    let watched = self.conventions.sources.is_none();
-                    space.begin_to_count(&key.source, &before, watched);
-                }
+                *told = weighed.told;
+                taken.counted_as = (counts && !weighed.older).then_some(before);
             }
             known => {
                 if let Some(Source::Tombstone { last, .. }) = known.map(|known| &known.source) {
-                    recreated = last.as_ref().is_some_and(|last| last.uid != version.uid);
+                    taken.recreated = last.as_ref().is_some_and(|last| last.uid != version.uid);
                 }
-                space.put(&key.source, Source::Present(Box::new(version)), taken.told);
+                taken.appeared = true;
+                let source = Source::Present(Box::new(version));
+                let told = weighed.told;
+                self.by_name.insert(name.clone(), Stored { source, told });
             }
         }
-        let users = if changed || taken.older {
-            space.users_of(&key.namespace, &key.source)
-        } else {
-            Vec::new()
-        };
-        if taken.older {
-            for user in &users {
-                let slot = (user.kind, user.name.clone());
-                space.forget_unwritten(&slot, defaults, digest_key);
-            }
-        }
-        SourceChange {
-            changed,
-            recreated,
-            users,
-            older: taken.sighting,
-        }
+        Some(taken)
     }
 
-    /// Takes in the event that a source is gone: `resource_version` is that of the deletion, `now` is in unix seconds. Where
-    /// only selected ones are watched, it may as well be selected no more.
-    pub fn delete_source(
+    /// Takes in an absence.
+    pub(super) fn miss(
         &mut self,
-        key: &SourceKey,
-        resource_version: u64,
-        now: i64,
-    ) -> SourceChange {
-        self.take_absence(key, By::Event, resource_version, now)
-    }
-
-    /// Takes in that a source that was asked for is not there; `now` is in unix seconds.
-    pub fn miss_source(&mut self, key: &SourceKey, by: By, now: i64) -> SourceChange {
-        self.take_absence(key, by, 0, now)
-    }
-
-    fn take_absence(&mut self, key: &SourceKey, by: By, number: u64, now: i64) -> SourceChange {
-        if !self.works_in(&key.namespace) {
-            return SourceChange::default();
-        }
-        let space = self.namespaces.entry(key.namespace.clone()).or_default();
+        name: &SourceName,
+        absence: Absence,
+        clock: &mut Clock,
+    ) -> Missed {
+        let Absence {
+            by,
+            number,
+            now,
+            watches_all,
+        } = absence;
         // Whoever looks at selected ones only cannot tell one that is gone from one that is selected no more.
-        let sure = self.conventions.sources.is_none() || by.is_answer();
-        let Some(known) = space.sources.get_mut(&key.source) else {
-            let absence = By::Event == by || self.conventions.sources.is_some();
-            if absence || self.clock.doubts_any() {
-                // Nobody has seen it; an event about it that comes late must not bring it to life.
-                let tombstone = Source::Tombstone {
+        let sure = watches_all || by.is_answer();
+        let mut known = match self.by_name.entry(name.clone()) {
+            Entry::Occupied(known) => known,
+            Entry::Vacant(unknown) => {
+                if !(by == By::Event || !watches_all || clock.doubts_any()) {
+                    return Missed::Nothing;
+                }
+                // An event about it that comes late must not bring it to life.
+                let source = Source::Tombstone {
                     last: None,
                     since: number,
                     at: now,
                     sure,
                 };
-                let told = self
-                    .clock
-                    .weigh(None, by, number, false)
-                    .map(|taken| taken.told);
-                space.put(&key.source, tombstone, told.unwrap_or_default());
+                let weighed = clock.weigh(None, by, number, false);
+                let told = weighed.map(|weighed| weighed.told).unwrap_or_default();
+                unknown.insert(Stored { source, told });
+                return Missed::Noted;
             }
-            return SourceChange::default();
         };
+        let known = known.get_mut();
         let before = (known.told, known.number());
         match &mut known.source {
             Source::Present(version) => {
-                let Some(told) = self.clock.weigh_absence(before, by, number) else {
-                    return SourceChange::default();
+                let Some(told) = clock.weigh_absence(before, by, number) else {
+                    return Missed::Nothing;
                 };
-                let tombstone = Source::Tombstone {
+                let source = Source::Tombstone {
                     since: number.max(version.resource_version),
                     last: Some(version.clone()),
                     at: now,
                     sure,
                 };
-                let users = space.users_of(&key.namespace, &key.source);
-                space.put(&key.source, tombstone, told);
-                SourceChange {
-                    changed: true,
-                    users,
-                    ..SourceChange::default()
-                }
+                *known = Stored { source, told };
+                Missed::Gone
             }
             Source::Tombstone {
                 since,
@@ -141,54 +228,26 @@ impl Index {
             } => {
                 *since = number.max(*since);
                 if let By::List(_) | By::Answer(_) = by
-                    && let Some(told) = self.clock.weigh_absence(before, by, number)
+                    && let Some(told) = clock.weigh_absence(before, by, number)
                 {
                     *known_sure |= sure;
                     known.told = told;
                 }
-                SourceChange::default()
+                Missed::Nothing
             }
         }
     }
 
-    /// What is known of a source. An ignored one is looked up like any other.
-    pub fn source(&self, namespace: &str, source: &SourceName) -> Lookup<'_> {
-        self.look(namespace, source, None)
+    /// Forgets a source, and even that it is gone.
+    pub(super) fn forget(&mut self, name: &SourceName) {
+        self.by_name.remove(name);
     }
 
-    /// The same, for somebody of whom the newest was learned at this moment: what was asked for later is no mere event.
-    pub(super) fn look(
-        &self,
-        namespace: &str,
-        source: &SourceName,
-        since: Option<Tick>,
-    ) -> Lookup<'_> {
-        if !self.is_synced(source.kind, namespace) {
-            return Lookup::Unsynced;
-        }
-        let stored = self.stored(namespace, source);
-        let asked_since = |told: Told| since.is_some_and(|since| told.is_after(since));
-        match stored.map(|stored| (&stored.source, stored.told)) {
-            None if self.conventions.sources.is_some() && source.kind.is_readable() => {
-                Lookup::Unseen
-            }
-            Some((Source::Tombstone { sure: false, .. }, _)) => Lookup::Unseen,
-            None => Lookup::Absent {
-                last: None,
-                since: u64::from(!source.kind.is_readable() && self.statuses_complete(namespace)),
-            },
-            Some((Source::Tombstone { last, since, .. }, told)) => Lookup::Absent {
-                last: last.as_deref(),
-                since: if asked_since(told) { u64::MAX } else { *since },
-            },
-            Some((Source::Present(version), told)) => Lookup::Present {
-                version,
-                fresh: asked_since(told),
-            },
-        }
-    }
-
-    pub(super) fn stored(&self, namespace: &str, source: &SourceName) -> Option<&Stored> {
-        self.namespaces.get(namespace)?.sources.get(source)
+    /// Forgets sources that were deleted long ago and are not used.
+    pub(super) fn expire(&mut self, now: i64, is_used: impl Fn(&SourceName) -> bool) {
+        self.by_name.retain(|name, stored| match &stored.source {
+            Source::Present(_) => true,
+            Source::Tombstone { at, .. } => is_used(name) || now - *at < TOMBSTONE_SECONDS,
+        });
     }
 }

@@ -11,6 +11,7 @@ use crate::model::{
 };
 
 mod asked;
+mod csi;
 mod edges;
 mod memory;
 mod order;

@@ -156,7 +156,7 @@ fn tombstones_expire_unless_somebody_uses_the_source() {
     index.expire(1000 + TOMBSTONE_SECONDS);
     assert!(!known(&index, "s"));
     assert!(
-        index.namespaces.is_empty(),
+        index.names().next().is_none(),
         "nothing is left of the namespace"
     );
 }

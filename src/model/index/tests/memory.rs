@@ -605,7 +605,7 @@ fn what_the_opt_in_selects_newly_is_adopted_whatever_its_age() {
     wide.apply(&mut again);
     let asks = Outcome::Undecided(Doubt::AskAges);
     assert_eq!(judge(&mut again, &wide).outcome(), asks);
-    let mut ages = Ages::new();
+    let mut ages = crate::model::decide::Ages::new();
     ages.insert(
         SourceName::secret("s"),
         [("*".to_owned(), -1)].into_iter().collect(),

@@ -136,23 +136,16 @@ fn edges_from_scratch(index: &Index) -> Edges {
 }
 
 fn edges(index: &Index) -> Edges {
-    let mut edges = Edges::new();
-    for (source, slots) in index
-        .namespaces
-        .get(NAMESPACE)
-        .into_iter()
-        .flat_map(|space| &space.users)
-    {
-        for (kind, name) in slots.keys() {
-            let key = WorkloadKey {
-                kind,
-                namespace: NAMESPACE.to_owned(),
-                name: name.clone(),
-            };
-            edges.insert((source.clone(), key));
-        }
-    }
+    let space = index.namespaces.get(NAMESPACE).into_iter();
+    let edges = space.flat_map(|space| space.edges.all());
+    let key = |(kind, name): &(Kind, String)| WorkloadKey {
+        kind,
+        namespace: NAMESPACE.to_owned(),
+        name: name.clone(),
+    };
     edges
+        .map(|(source, slot)| (source.clone(), key(slot)))
+        .collect()
 }
 
 proptest! {

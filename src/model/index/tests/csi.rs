@@ -1,13 +1,10 @@
+//! What the Secrets Store CSI driver provides, in the index.
+
+use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{
-    WorkloadKey,
-    decide::Lookup,
-    index::Overlay,
-    testing::{NAMESPACE, Outcome, key},
-    workload::{KINDS, Workload},
-};
+use crate::model::csi::PodStatus;
 
 fn web() -> WorkloadKey {
     WorkloadKey {
@@ -122,7 +119,7 @@ fn a_rotation_restarts_and_what_goes_does_not() {
     // Not served any more.
     assert_eq!(index.forget_part(Part::Statuses, None), 0);
     assert_eq!(outcome(&mut index), Outcome::Keep);
-    assert!(index.namespaces[NAMESPACE].provided.is_empty());
+    assert!(index.namespaces.get(NAMESPACE).unwrap().classes.is_empty());
 }
 
 #[test]

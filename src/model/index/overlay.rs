@@ -1,0 +1,52 @@
+//! Sources as they would be, or as they were read just now.
+
+use std::collections::BTreeMap;
+
+use crate::model::{
+    decide::Lookup,
+    source::{References, SourceName, Usage},
+    version::Version,
+};
+
+/// Sources as they would be, or as they were read just now, laid over the index.
+pub type Overlay<'a> = BTreeMap<&'a SourceName, Lookup<'a>>;
+
+/// Versions that were read from the API server just now, as lookups.
+pub fn just_read(reads: &[(SourceName, Option<Version>)]) -> Overlay<'_> {
+    let lookup = |(source, version)| {
+        let live = match version {
+            Some(version) => Lookup::Present {
+                version,
+                fresh: true,
+            },
+            None => Lookup::Absent {
+                last: None,
+                since: u64::MAX,
+            },
+        };
+        (source, live)
+    };
+    reads
+        .iter()
+        .map(|(source, version)| lookup((source, version.as_ref())))
+        .collect()
+}
+
+/// What is used, without sources that ask to be ignored, or do not ask to be found where they have to.
+pub fn without_ignored<'a>(
+    uses: &References,
+    live: &dyn Fn(&SourceName) -> Lookup<'a>,
+) -> References {
+    let counts = |source: &SourceName, usage: &Usage| {
+        let version = match live(source) {
+            Lookup::Present { version, .. } => Some(version),
+            Lookup::Absent { last, .. } => last,
+            Lookup::Unsynced | Lookup::Unseen => return true,
+        };
+        version.map_or(!usage.if_matched, |version| version.counts_for(usage))
+    };
+    uses.iter()
+        .filter(|(source, usage)| counts(source, usage))
+        .map(|(source, usage)| (source.clone(), usage.clone()))
+        .collect()
+}
