@@ -38,7 +38,9 @@ END
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 # Not built here, but Cargo.toml names them.
-COPY tests/support/under_test.rs tests/support/
+COPY tests/bin/under_test.rs tests/bin/
+COPY tests/harness/Cargo.toml tests/harness/
+COPY tests/harness/src/lib.rs tests/harness/src/
 COPY benches/cluster/main.rs benches/cluster/
 COPY benches/micro/main.rs benches/micro/
 ARG SOURCE_DATE_EPOCH=0

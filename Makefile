@@ -13,12 +13,12 @@ demo: tools ## watch reroll at work in a cluster started for the purpose
 	@$(CARGO) run --locked --quiet --example demo
 
 test: tools check charts ## everything that is checked before a merge
-	$(CARGO) test --locked
+	$(CARGO) test --locked --workspace
 
 check: deny ## formatting, lints, documentation and dependencies, without a cluster
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	@if [ -x scripts/style ]; then scripts/style; fi
 
 # An offline look at what clippy downloads too, but for another platform than deny.toml's.
@@ -44,7 +44,7 @@ image: ## build the image without a container engine, into reroll-image.tar
 	scripts/image reroll-image.tar
 
 fmt: ## format the code
-	$(CARGO) fmt
+	$(CARGO) fmt --all
 
 tools: ## build the binaries of the test cluster, unless they are there
 	@tests/cluster/up build

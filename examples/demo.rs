@@ -8,17 +8,14 @@
 use std::{
     fs::File,
     io::{BufRead, BufReader, IsTerminal, Write, stdout},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, ExitCode, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use cluster::Cluster;
-
-#[path = "../tests/support/cluster.rs"]
-mod cluster;
+use reroll_harness::{binary, cluster::Cluster};
 
 /// How long each step may take on a slow machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -209,7 +206,7 @@ struct Reroll(Child);
 
 impl Reroll {
     fn start(cluster: &Cluster) -> Result<Self> {
-        let program = program()?;
+        let program = binary("reroll")?;
         let log = std::env::temp_dir().join(format!("reroll-demo-{}.log", std::process::id()));
         let arguments = "run --webhook-url https://127.0.0.1:0 --webhook-listen 127.0.0.1:0 --http-listen 127.0.0.1:0";
         let (bold, plain) = colours("1");
@@ -262,22 +259,6 @@ impl Drop for Reroll {
         drop(self.0.kill());
         drop(self.0.wait());
     }
-}
-
-/// The program that was built beside this one.
-fn program() -> Result<PathBuf> {
-    let here = std::env::current_exe()?;
-    let folder = here
-        .parent()
-        .and_then(Path::parent)
-        .context("where am I?")?;
-    let program = folder.join("reroll");
-    ensure!(
-        program.exists(),
-        "{} is not built: run `make demo`, or `cargo build` first",
-        program.display()
-    );
-    Ok(program)
 }
 
 /// Whether reroll has said, in its log, that an API server calls its webhooks and that it has caught up.

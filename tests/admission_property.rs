@@ -6,13 +6,6 @@
     reason = "a failed step fails the test"
 )]
 
-#[path = "support/generate.rs"]
-mod generate;
-
-use generate::{
-    CLASSES, CONFIG_MAPS, Generator, KINDS, OBSERVED, RESTARTED_FOR, SECRETS, Shapes, bare, own,
-    review,
-};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use reroll::{
     model::{
@@ -25,6 +18,10 @@ use reroll::{
         review::{Answer, Request},
         workloads::Write,
     },
+};
+use reroll_harness::{
+    KINDS, OBSERVED, RESTARTED_FOR,
+    generate::{CLASSES, CONFIG_MAPS, Generator, SECRETS, Shapes, bare, own, review},
 };
 use serde_json::{Value, json};
 

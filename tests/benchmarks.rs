@@ -1,23 +1,13 @@
 //! What the benchmarks make of what they measured: no number is lost, and every one is where it belongs.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "the rest of it is used by the benchmarks themselves"
-)]
-
-#[path = "../benches/cluster/plot/mod.rs"]
-mod plot;
-#[path = "../benches/cluster/report/mod.rs"]
-mod report;
-#[path = "../benches/cluster/turns.rs"]
-mod turns;
-
 use std::fs;
 
-use report::{Report, Samples, percentile, unit};
+use reroll_harness::{
+    plot,
+    report::{Report, Samples, percentile, unit},
+    turns::turns,
+};
 use serde_json::{Value, json};
-use turns::turns;
 
 /// One run of one contender, with these values.
 fn run(report: &mut Report, scenario: &str, who: &str, values: &[f64]) {

@@ -19,6 +19,9 @@ fn pages() -> Vec<(PathBuf, String)> {
     pages
         .chain([
             root().join("README.md"),
+            root().join("CONTRIBUTING.md"),
+            root().join("CHANGELOG.md"),
+            root().join("SECURITY.md"),
             root().join("charts/reroll/README.md"),
         ])
         .map(|path| {

@@ -12,12 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cluster::Cluster;
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::{Api, api::ListParams};
-
-#[path = "support/cluster.rs"]
-mod cluster;
+use reroll_harness::cluster::Cluster;
 
 /// What the holder says when its cluster is there, followed by its kubeconfig.
 const HOLDING: &str = "holding ";

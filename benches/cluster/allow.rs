@@ -19,17 +19,17 @@ use jiff::Timestamp;
 use kube::Client;
 use reroll::{
     cluster::Cluster,
+    model::workload::Kinds,
     run::own_user,
     webhook::{
         registration::Registration,
         tls::{Authority, CertificateResolver, ServingCertificate, TlsVersion, server_config},
     },
 };
+use reroll_harness::Arena;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-
-use crate::support::Arena;
 
 /// What the process is started with; nobody else says it.
 pub const ONLY_ALLOW: &str = "--only-allow";
@@ -66,10 +66,18 @@ impl OnlyAllows {
         drop(stdin);
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let address = stdout.lines().next().expect("it says where").expect("text");
-        let mut registration = arena.registration(&address, &authority);
-        // As with reroll, what the benchmark writes in its place is not asked about.
         let user = own_user(&Cluster::new(arena.client.clone(), TIMEOUT)).await;
-        registration.own_user = user.expect("everybody may ask");
+        let registration = Registration {
+            name: arena.namespace.clone(),
+            url: format!("https://{address}"),
+            authority: authority.pem().to_owned(),
+            namespaces: vec![arena.namespace.clone()],
+            own_namespace: arena.own_namespace.clone(),
+            // As with reroll, what the benchmark writes in its place is not asked about.
+            own_user: user.expect("everybody may ask"),
+            kinds: Kinds::default(),
+            conventions: Arc::default(),
+        };
         let applied = registration.apply(&arena.client, TIMEOUT).await;
         applied.expect("it can be registered");
         tokio::time::sleep(TAKEN_UP).await;

@@ -13,17 +13,14 @@ use kube::{
     core::{DynamicObject, PartialObjectMeta},
     runtime::watcher,
 };
+use reroll_harness::{Arena, OBSERVED, secret, workload};
 use serde_json::{Value, json};
 use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
 };
 
-use crate::{
-    contender::Contender,
-    direct::Direct,
-    support::{Arena, OBSERVED, secret, workload},
-};
+use crate::{contender::Contender, direct::Direct};
 
 /// Requests of the benchmark in flight at once; as many as reroll's restarts by default.
 pub const AT_ONCE: usize = 16;

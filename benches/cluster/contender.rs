@@ -8,13 +8,10 @@ use std::{
     time::Duration,
 };
 
+use reroll_harness::{Arena, Reroll, RerollBuilder};
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::{
-    allow::OnlyAllows,
-    bed::Bed,
-    support::{Arena, Reroll, RerollBuilder, eventually},
-};
+use crate::{allow::OnlyAllows, bed::Bed};
 
 /// Who is measured.
 #[derive(Clone, Debug)]

@@ -5,30 +5,18 @@
 
 #![allow(
     unreachable_pub,
-    dead_code,
-    unused_imports,
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::missing_panics_doc,
-    reason = "a program for one's own machine, which uses a part of the tests' harness"
+    reason = "a program for one's own machine"
 )]
-
-#[path = "../../tests/support/cluster.rs"]
-mod cluster;
-#[path = "../../tests/support/proxy.rs"]
-mod proxy;
-#[path = "../../tests/real/support/mod.rs"]
-mod support;
 
 mod allow;
 mod bed;
 mod contender;
 mod direct;
-mod plot;
-mod report;
 mod scenarios;
-mod turns;
 
 use std::{
     env, fs,
@@ -36,12 +24,11 @@ use std::{
 };
 
 use clap::{Parser, ValueEnum};
+use reroll_harness::{plot, report::Report, turns::turns};
 
 use self::{
     contender::{Binary, Contender, Peer},
-    report::Report,
     scenarios::Scenario,
-    turns::turns,
 };
 
 /// What reports call the binary of --beside.

@@ -12,8 +12,9 @@ mod start;
 use std::fmt;
 
 use clap::ValueEnum;
+use reroll_harness::report::Samples;
 
-use crate::{contender::Contender, report::Samples};
+use crate::contender::Contender;
 
 /// A scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -148,13 +148,8 @@ impl Start<'_> {
     /// What every cluster has, but for namespaces.
     fn everywhere(&self) -> Vec<Watched> {
         let ignored = self.settings.conventions.ignored;
-        let sources = [
-            (SourceKind::ConfigMap, Watched::ConfigMaps),
-            (SourceKind::Secret, Watched::Secrets),
-        ];
-        let sources = sources
-            .into_iter()
-            .filter(|(kind, _)| !ignored.contains(*kind));
+        let sources = SourceKind::ALL.into_iter();
+        let sources = sources.filter(|kind| kind.is_readable() && !ignored.contains(*kind));
         let kinds = self
             .settings
             .cluster
@@ -162,7 +157,7 @@ impl Start<'_> {
             .iter()
             .filter(|kind| !kind.optional);
         sources
-            .map(|(_, what)| what)
+            .map(Watched::Sources)
             .chain(kinds.map(Watched::Workloads))
             .collect()
     }

@@ -106,10 +106,8 @@ impl Then {
 /// What is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watched {
-    /// Secrets.
-    Secrets,
-    /// `ConfigMap`s.
-    ConfigMaps,
+    /// Objects of a kind of source, each of which is one.
+    Sources(SourceKind),
     /// One of the kinds of the Secrets Store CSI driver.
     Csi(Part),
     /// One kind of workload.
@@ -130,8 +128,7 @@ impl Watched {
     /// For logs.
     pub fn plural(self) -> &'static str {
         match self {
-            Self::Secrets => "secrets",
-            Self::ConfigMaps => "configmaps",
+            Self::Sources(kind) => kind.plural(),
             Self::Csi(part) => part.plural(),
             Self::Workloads(kind) => kind.plural,
             Self::Namespaces => "namespaces",
@@ -143,8 +140,7 @@ impl Watched {
     /// What readiness calls its first list.
     pub fn list_name(self) -> &'static str {
         match self {
-            Self::Secrets => "list of secrets",
-            Self::ConfigMaps => "list of configmaps",
+            Self::Sources(kind) => kind.list_name(),
             // Nobody waits for it.
             Self::Csi(part) => part.plural(),
             Self::Workloads(kind) => kind.list_name,
@@ -162,16 +158,18 @@ impl Watch {
         let config = everywhere_but(ignored, "metadata.namespace");
         let within = self.within.as_deref();
         match self.what {
-            Watched::Secrets => {
-                let kind = SourceKind::Secret;
-                self.follow_sources(watches, config, kind, Version::of_secret)
-                    .await;
-            }
-            Watched::ConfigMaps => {
-                let kind = SourceKind::ConfigMap;
-                self.follow_sources(watches, config, kind, Version::of_config_map)
-                    .await;
-            }
+            Watched::Sources(kind) => match kind {
+                SourceKind::Secret => {
+                    self.follow_sources(watches, config, kind, Version::of_secret)
+                        .await;
+                }
+                SourceKind::ConfigMap => {
+                    self.follow_sources(watches, config, kind, Version::of_config_map)
+                        .await;
+                }
+                // It stands in many objects: its parts are watched.
+                SourceKind::SecretProviderClass => {}
+            },
             Watched::Csi(part @ Part::Statuses) => {
                 let api = api(&watches.cluster, DiscoveredKind::Csi(part), within);
                 self.follow(judge, api, config, StatusFeed { judge }).await;
@@ -299,7 +297,7 @@ impl Watched {
         match self {
             Self::Workloads(kind) => kind.optional,
             Self::Csi(_) => true,
-            Self::Secrets | Self::ConfigMaps | Self::Namespaces => false,
+            Self::Sources(_) | Self::Namespaces => false,
         }
     }
 

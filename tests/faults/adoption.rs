@@ -6,14 +6,11 @@ use kube::{
     ResourceExt as _,
     api::{DynamicObject, ListParams},
 };
+use reroll_harness::{Arena, OBSERVED, deployment, each, env, eventually, running};
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::{
-    MACHINE,
-    support::{Arena, OBSERVED, deployment, each, env, eventually, running},
-    variable,
-};
+use crate::{MACHINE, variable};
 
 /// How many Deployments are adopted, unless `REROLL_ADOPTIONS` sets another number, such as 1000.
 const ADOPTED: u64 = 200;

@@ -3,13 +3,15 @@
 
 use std::{sync::LazyLock, time::Duration};
 
+use reroll_harness::{
+    Arena, Reroll, eventually,
+    proxy::{Answer, Fault, FaultProxy, Matcher, Rule},
+};
 use tokio::time::{Instant, sleep};
 
 use crate::{
     MACHINE,
     fleet::Fleet,
-    proxy::{Answer, Fault, FaultProxy, Matcher, Rule},
-    support::{Arena, Reroll, eventually},
     variable,
     watches::{self, WATCHES},
 };

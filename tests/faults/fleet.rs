@@ -1,8 +1,6 @@
 //! Many workloads of all kinds, and exact counts of what happened to them, by two ways that know nothing of each other.
 
-use kube::ResourceExt as _;
-
-use crate::support::{Arena, KINDS, RESTART_ON, Recorder, each, env, eventually, workload};
+use reroll_harness::{Arena, KINDS, RESTART_ON, Recorder, each, env, eventually, workload};
 
 /// How many writes a test makes at the same time.
 pub const AT_ONCE: usize = 16;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::{
-    MACHINE,
-    fleet::Fleet,
+use reroll_harness::{
+    Arena, LEADER, Reroll, RerollBuilder,
     proxy::{Fault, FaultProxy, Matcher, Rule},
-    support::{Arena, LEADER, Reroll, RerollBuilder},
 };
+
+use crate::{MACHINE, fleet::Fleet};
 
 const WORKLOADS: usize = 12;
 

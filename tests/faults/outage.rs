@@ -5,17 +5,16 @@ use std::time::Duration;
 use axum::http::Request;
 use futures::future::join_all;
 use kube::{Client, Config};
+use reroll_harness::{
+    Arena, LEADER, Recorder, Reroll,
+    cluster::Cluster,
+    eventually,
+    proxy::{Fault, FaultProxy, Matcher, Rule},
+};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
-use crate::{
-    MACHINE,
-    cluster::Cluster,
-    fleet::Fleet,
-    proxy::{Fault, FaultProxy, Matcher, Rule},
-    support::{Arena, LEADER, Recorder, Reroll, eventually},
-    watches,
-};
+use crate::{MACHINE, fleet::Fleet, watches};
 
 const LEASE: Duration = Duration::from_secs(3);
 /// For which the API server stays away in all.

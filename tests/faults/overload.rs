@@ -8,14 +8,11 @@ use std::{
 use axum::http::Request;
 use futures::future::join_all;
 use kube::api::{DynamicObject, ListParams};
+use reroll_harness::{Arena, RESTART_ON, deployment, each, env, eventually, workload};
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::{
-    MACHINE,
-    support::{Arena, RESTART_ON, deployment, each, env, eventually, workload},
-    variable,
-};
+use crate::{MACHINE, variable};
 
 /// What a webhook may take by default, after which an API server lets the write pass.
 const TIMEOUT: Duration = Duration::from_secs(1);

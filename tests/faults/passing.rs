@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use crate::{
-    MACHINE,
+use reroll_harness::{
+    Arena, RESTART_ON, env, eventually,
     proxy::{Fault, FaultProxy, Matcher, Rule},
-    support::{Arena, RESTART_ON, env, eventually, workload},
+    workload,
 };
+
+use crate::MACHINE;
 
 /// Longer than a Secret's creation takes, also on a busy machine.
 const LATE: Duration = Duration::from_secs(8);

@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use reroll_harness::{Arena, LEADER, Reroll, eventually};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::{
-    MACHINE,
-    fleet::Fleet,
-    support::{Arena, LEADER, Reroll, eventually},
-};
+use crate::{MACHINE, fleet::Fleet};
 
 #[tokio::test]
 async fn killed_six_times_during_a_fan_out_to_300_it_restarts_each_once() {

@@ -6,15 +6,11 @@ use axum::http::Request;
 use futures::future::join_all;
 use k8s_openapi::{ByteString, api::core::v1::Event};
 use kube::{Api, Client, Config, ResourceExt, api::ListParams};
+use reroll_harness::{Arena, LEADER, Reroll, cluster::Cluster, eventually};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::{
-    MACHINE,
-    cluster::Cluster,
-    fleet::Fleet,
-    support::{Arena, LEADER, Reroll, eventually},
-};
+use crate::{MACHINE, fleet::Fleet};
 
 const LEASE: Duration = Duration::from_secs(3);
 pub const WENT_BACK: &str = "reroll_history_went_back_total";

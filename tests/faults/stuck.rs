@@ -1,10 +1,11 @@
 //! A leader that lives and renews its Lease, and gets nothing done: another replica takes over.
 
-use crate::{
-    MACHINE,
+use reroll_harness::{
+    Arena, LEADER, eventually, numbered,
     proxy::{Fault, FaultProxy, Matcher, Rule},
-    support::{Arena, LEADER, eventually, numbered},
 };
+
+use crate::MACHINE;
 
 #[tokio::test]
 async fn a_leader_that_is_deadlocked_is_replaced() {

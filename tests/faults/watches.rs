@@ -1,8 +1,8 @@
 //! reroll's watches, as a proxy sees them.
 
-use crate::{
+use reroll_harness::{
+    PATIENCE,
     proxy::{FaultProxy, RequestLine},
-    support::PATIENCE,
 };
 
 /// What one replica watches: Secrets, `ConfigMap`s, three kinds of workload and namespaces; and the Lease, without which

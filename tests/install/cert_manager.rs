@@ -1,18 +1,10 @@
 //! cert-manager's part, with its own kinds: Certificates become Secrets, and its cainjector writes `caBundle`.
 
-use std::{
-    path::Path,
-    process::Command,
-    sync::{Arc, Mutex, OnceLock},
-    time::Duration,
-};
+use std::{path::Path, process::Command, sync::Mutex, time::Duration};
 
-use k8s_openapi::{
-    ByteString,
-    api::{
-        admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
-        core::v1::Secret,
-    },
+use k8s_openapi::api::{
+    admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
+    core::v1::Secret,
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -20,11 +12,10 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
 };
 use reroll::{state::system_clock, webhook::tls::Authority};
+use reroll_harness::{Arena, cluster::Cluster};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tokio::{sync::OnceCell, task::JoinSet, time::sleep};
-
-use crate::{cluster::Cluster, support::Arena};
+use tokio::{task::JoinSet, time::sleep};
 
 const LIFETIME: Duration = Duration::from_hours(2160);
 const LOOK_EVERY: Duration = Duration::from_millis(200);

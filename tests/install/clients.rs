@@ -7,12 +7,12 @@ use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
+use reroll_harness::{Arena, Https};
 use serde_json::json;
 
 use crate::{
     modes::in_namespace,
     release::{Release, merge},
-    support::{Arena, Https},
 };
 
 /// An authority for clients.

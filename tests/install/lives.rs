@@ -1,11 +1,11 @@
 //! `helm uninstall`, and another installation later.
 
+use reroll_harness::Arena;
 use serde_json::json;
 
 use crate::{
     modes::in_namespace,
     release::{Release, merge},
-    support::Arena,
 };
 
 /// What is asked for by a label, of every kind that there is.

@@ -10,20 +10,11 @@
 
 #![allow(
     unreachable_pub,
-    dead_code,
-    unused_imports,
     clippy::unwrap_used,
     clippy::panic,
     clippy::missing_panics_doc,
-    reason = "a test program, which uses a part of the harness: a failed step fails the test"
+    reason = "a test program: a failed step fails the test"
 )]
-
-#[path = "../support/cluster.rs"]
-mod cluster;
-#[path = "../support/proxy.rs"]
-mod proxy;
-#[path = "../real/support/mod.rs"]
-mod support;
 
 mod cert_manager;
 mod node;

@@ -1,11 +1,9 @@
 //! Each way to have certificates: install, annotate, delete and recreate a Secret, one rollout.
 
+use reroll_harness::Arena;
 use serde_json::{Value, json};
 
-use crate::{
-    release::{Release, merge},
-    support::Arena,
-};
+use crate::release::{Release, merge};
 
 /// On a busy machine a review may take longer than the second that API servers wait by default.
 pub fn patient() -> Value {

@@ -20,11 +20,12 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
     runtime::{WatchStreamExt, watcher},
 };
+use reroll_harness::Arena;
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::{pod, support::Arena};
+use crate::pod;
 
 /// How often a kubelet says that its node lives.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -54,7 +55,6 @@ pub struct Shared {
 /// A pod of the node.
 #[derive(Clone)]
 pub struct Known {
-    pub name: String,
     /// Where it listens.
     pub address: Ipv4Addr,
     pub ready: bool,
@@ -182,7 +182,6 @@ async fn look_after(shared: Arc<Shared>, node: String, first: u32) {
         }
         let number = first + COUNT.fetch_add(1, Ordering::Relaxed);
         let known = Known {
-            name: pod.name_any(),
             address: Ipv4Addr::from(number),
             ready: false,
             stop: CancellationToken::new(),

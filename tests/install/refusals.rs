@@ -1,11 +1,11 @@
 //! What people see where a right is missing: it is taken away in earnest.
 
+use reroll_harness::{Arena, eventually};
 use serde_json::{Value, json};
 
 use crate::{
     modes::in_namespace,
     release::{Release, merge},
-    support::{Arena, eventually},
 };
 
 /// What people see where a right is missing.

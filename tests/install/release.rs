@@ -2,14 +2,10 @@
 
 use std::path::PathBuf;
 
+use reroll_harness::{Arena, RESTART_ON, Recorder, Said, eventually};
 use serde_json::{Value, json};
 
-use crate::{
-    cert_manager::Certifier,
-    node::{Node, get},
-    service::KubeProxy,
-    support::{Arena, RESTART_ON, Recorder, Said, eventually},
-};
+use crate::{cert_manager::Certifier, node::Node, service::KubeProxy};
 
 pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/reroll");
 
@@ -190,7 +186,7 @@ impl Release {
             "--from-literal=key=one",
         ];
         self.arena.kubectl(&from).await.ok();
-        let mut manifest = crate::support::deployment(name, name, "key");
+        let mut manifest = reroll_harness::deployment(name, name, "key");
         manifest["metadata"]
             .as_object_mut()
             .unwrap()
@@ -256,20 +252,6 @@ impl Release {
         recorder.settle(&self.arena).await;
         recorder.expect("Deployment", name, rollouts);
         self.node.expect_no_mishap();
-    }
-
-    /// The value of a metric, summed up over the pods.
-    pub async fn metric(&self, name: &str) -> f64 {
-        let mut sum = 0.0;
-        for pod in self.node.ready() {
-            let (_, body) = get(pod.address, 8080, "/metrics").await.unwrap();
-            let lines = body.lines().filter_map(|line| line.rsplit_once(' '));
-            sum += lines
-                .filter(|(found, _)| *found == name)
-                .map(|(_, value)| value.parse::<f64>().unwrap())
-                .sum::<f64>();
-        }
-        sum
     }
 }
 

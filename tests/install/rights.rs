@@ -14,14 +14,17 @@ use kube::{
     api::{DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
-use serde_json::{Value, json};
+use reroll_harness::{
+    Arena, RESTART_ON, env, eventually,
+    proxy::{Answer, Fault, FaultProxy, Matcher, Rule},
+    workload,
+};
+use serde_json::json;
 
 use crate::{
     modes::{in_namespace, patient},
-    proxy::{Answer, Fault, FaultProxy, Matcher, Rule},
     release::{Release, merge},
     rules::{Right, granted},
-    support::{Arena, RESTART_ON, env, eventually, workload},
 };
 
 /// The kinds that are defined by others: group, version, kind, plural.
@@ -152,7 +155,7 @@ async fn create_workloads(arena: &Arena) {
             .unwrap();
     }
     arena
-        .create(&crate::support::deployment("waits", "absent", "k"))
+        .create(&reroll_harness::deployment("waits", "absent", "k"))
         .await;
 }
 
@@ -203,7 +206,7 @@ async fn exercise(release: &Release, proxy: &FaultProxy, foreign: bool) {
                 .await;
         }
         arena
-            .create(&crate::support::deployment("waits", "absent", "k"))
+            .create(&reroll_harness::deployment("waits", "absent", "k"))
             .await;
     }
     // Lists are asked for where the API server does not stream them.

@@ -6,8 +6,7 @@ use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
 };
 use kube::{Api, ResourceExt, api::ListParams};
-
-use crate::{proxy::RequestLine, support::Arena};
+use reroll_harness::{Arena, proxy::RequestLine};
 
 /// One verb on one resource: a line of a rule, taken apart; or what a request needs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

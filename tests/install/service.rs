@@ -17,13 +17,14 @@ use kube::{
     Api, ResourceExt,
     runtime::{WatchStreamExt, watcher},
 };
+use reroll_harness::Arena;
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
 
-use crate::{node::on_loopback, support::Arena};
+use crate::node::on_loopback;
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 

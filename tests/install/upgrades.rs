@@ -8,14 +8,11 @@ use std::{
     },
 };
 
+use reroll_harness::{Arena, Said, eventually};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::{
-    modes::in_namespace,
-    release::Release,
-    support::{Arena, Said, eventually},
-};
+use crate::{modes::in_namespace, release::Release};
 
 /// People who write again and again by kubectl, one after the other.
 struct Traffic {

@@ -5,7 +5,7 @@ use crate::{Offence, arrows::Code, names::Target, tree::Tree};
 /// The module of the root that is pure, with all under it.
 const CORE: &str = "model";
 /// The crates that it may name: no runtime, no client, no clock, no environment.
-const CRATES: [&str; 14] = [
+const CRATES: [&str; 15] = [
     "std",
     "core",
     "alloc",
@@ -17,6 +17,7 @@ const CRATES: [&str; 14] = [
     "sha2",
     "hmac",
     "jiff",
+    "base64",
     "regex",
     "wildmatch",
     "thiserror",

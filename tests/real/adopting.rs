@@ -6,8 +6,7 @@ use kube::{
     ResourceExt,
     api::{DynamicObject, ListParams},
 };
-
-use crate::support::{Arena, OBSERVED, RESTART_ON, env, eventually, numbered, workload};
+use reroll_harness::{Arena, OBSERVED, RESTART_ON, env, eventually, numbered, workload};
 
 /// What is written at once, however low `--adopt-rate` is.
 const AT_ONCE: usize = 10;

@@ -15,16 +15,14 @@ use kube::{
     api::{DynamicObject, ListParams, Patch, PatchParams},
     runtime::{WatchStreamExt, watcher},
 };
+use reroll_harness::{
+    Arena, LAST_RESTART, OBSERVED, RESTART_ON, RESTARTED_FOR, Recorder, Reroll, RerollBuilder,
+    deployment, env, eventually, secret,
+};
 use serde_json::{Value, json};
 use tokio::{sync::Notify, task::JoinHandle};
 
-use crate::{
-    support::{
-        Arena, LAST_RESTART, OBSERVED, RESTART_ON, RESTARTED_FOR, Recorder, Reroll, RerollBuilder,
-        deployment, env, eventually, secret,
-    },
-    unpersisted::Policy,
-};
+use crate::unpersisted::Policy;
 
 const ON_CHANGE: &str = "reroll.dev/on-change";
 const RUNS: [(&str, &str); 2] = [(RESTART_ON, "auto"), (ON_CHANGE, "run-now")];
@@ -469,7 +467,7 @@ async fn whoever_asks_in_vain_is_told_at_the_prompt() {
     assert!(said.contains("\"run-now\" is not recreate"), "{said}");
     let said = create(cron_job("cron-job", &RECREATES, &job_spec())).await;
     assert!(said.contains("\"recreate\" is not run-now"), "{said}");
-    let mut deployment = crate::support::deployment("web", "db", "k");
+    let mut deployment = reroll_harness::deployment("web", "db", "k");
     deployment["metadata"]["annotations"][ON_CHANGE] = json!("recreate");
     let said = create(deployment).await;
     assert!(said.contains("is not for this kind"), "{said}");

@@ -11,15 +11,15 @@ use futures::{StreamExt as _, stream};
 use k8s_openapi::{ByteString, api::core::v1::Event};
 use kube::{Api, api::ListParams};
 use reroll::webhook::routes::{SOURCES_PATH, WORKLOADS_PATH};
+use reroll_harness::{
+    Arena, Https, KINDS, PATIENCE, RESTART_ON, Recorder, eventually,
+    generate::review,
+    proxy::{Answer, Fault, FaultProxy, Matcher, RequestLine, Rule},
+    workload,
+};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-
-use crate::{
-    generate::review,
-    proxy::{Answer, Fault, FaultProxy, Matcher, RequestLine, Rule},
-    support::{Arena, Https, KINDS, PATIENCE, RESTART_ON, Recorder, eventually, workload},
-};
 
 /// What must not be found, in every form that it could have.
 struct Canaries(Vec<(String, String)>);

@@ -24,11 +24,12 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams},
 };
 use reroll::{state::system_clock, webhook::tls::Authority};
+use reroll_harness::{Arena, Https, PATIENCE, Reroll, RerollBuilder, eventually};
 use rustls::version::TLS13;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::support::{Arena, Https, PATIENCE, Reroll, RerollBuilder, eventually};
+use crate::registration::registration;
 
 const SECRET: &str = "webhook-tls";
 
@@ -54,7 +55,7 @@ fn secrets(arena: &Arena) -> Api<Secret> {
 async fn register(arena: &Arena, reroll: &mut Reroll) {
     let stranger = Authority::new(system_clock()(), Duration::from_hours(1)).unwrap();
     let address = reroll.webhook_address().await;
-    let registration = arena.registration(&address, &stranger);
+    let registration = registration(arena, &address, &stranger);
     registration.apply(&arena.client, PATIENCE).await.unwrap();
     let before = stranger.pem().as_bytes().to_vec();
     eventually("the configurations trust it", async || {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use crate::support::{Arena, LEADER, deployment};
+use reroll_harness::{Arena, LEADER, deployment};
 
 struct Offset(PathBuf);
 

@@ -1,8 +1,7 @@
 //! A source that begins to count: one write that makes it count and changes its data is a change, as two writes are.
 
+use reroll_harness::{Arena, RESTART_ON, SOURCES, env_from, workload};
 use serde_json::{Value, json};
-
-use crate::support::{Arena, RESTART_ON, SOURCES, env_from, workload};
 
 const SEARCH: &str = "reloader.stakater.com/search";
 const MATCH: &str = "reloader.stakater.com/match";

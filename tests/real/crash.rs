@@ -1,8 +1,8 @@
 //! reroll ends at a named moment of a restart: the restart is made, once, by whoever comes next.
 
-use crate::support::{Arena, RerollBuilder, numbered};
+use reroll_harness::{Arena, RerollBuilder, numbered};
 
-/// Where the process aborts; `tests/support/under_test.rs` knows them.
+/// Where the process aborts; `tests/bin/under_test.rs` knows them.
 const MOMENTS: [&str; 3] = ["before-patch", "answer-unread", "after-patch"];
 
 fn crashing(builder: RerollBuilder, moment: &str, nth: usize) -> RerollBuilder {

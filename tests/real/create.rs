@@ -4,12 +4,10 @@
 use std::time::Duration;
 
 use kube::ResourceExt as _;
-use serde_json::{Value, json};
-
-use crate::{
-    proxy::FaultProxy,
-    support::{Arena, KINDS, RESTART_ON, Recorder, Reroll, deployment, each, workload},
+use reroll_harness::{
+    Arena, KINDS, RESTART_ON, Recorder, Reroll, deployment, each, proxy::FaultProxy, workload,
 };
+use serde_json::{Value, json};
 
 const COUNT: usize = 20;
 const AT_ONCE: usize = 5;

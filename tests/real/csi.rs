@@ -13,13 +13,13 @@ use kube::{
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
+use reroll_harness::{
+    Arena, RESTART_ON, Recorder, Reroll, RerollBuilder, eventually,
+    proxy::{Answer, Fault, FaultProxy, Matcher, Rule},
+    running, workload,
+};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
-
-use crate::{
-    proxy::{Answer, Fault, FaultProxy, Matcher, Rule},
-    support::{Arena, RESTART_ON, Recorder, Reroll, RerollBuilder, eventually, running, workload},
-};
 
 const GROUP: &str = "secrets-store.csi.x-k8s.io";
 const DRIVER: &str = "secrets-store.csi.k8s.io";

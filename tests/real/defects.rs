@@ -1,11 +1,11 @@
 //! What is known to go wrong in Stakater Reloader, where no other file has a test of it. docs/reloader.md lists all.
 
-use serde_json::{Value, json};
-
-use crate::{
+use reroll_harness::{
+    Arena, RESTARTED_FOR, deployment, eventually,
     proxy::{Fault, FaultProxy, Matcher, Rule},
-    support::{Arena, RESTARTED_FOR, deployment, eventually, workload},
+    workload,
 };
+use serde_json::{Value, json};
 
 const AUTO: (&str, &str) = ("reloader.stakater.com/auto", "true");
 

@@ -5,12 +5,11 @@ use kube::{
     Api,
     api::{DeleteParams, Patch, PatchParams},
 };
-use serde_json::json;
-
-use crate::{
+use reroll_harness::{
+    Arena, OBSERVED, deployment, eventually,
     proxy::{Answer, Fault, FaultProxy, Matcher, Rule},
-    support::{Arena, OBSERVED, deployment, eventually},
 };
+use serde_json::json;
 
 const NAME: &str = "reroll-digest-key";
 

@@ -1,6 +1,6 @@
 //! What changed while reroll was down is caught by the next start, once, and by no start after it.
 
-use crate::support::{Arena, Recorder, Reroll, deployment, each};
+use reroll_harness::{Arena, Recorder, Reroll, deployment, each};
 
 const OF_EACH: usize = 30;
 const AT_ONCE: usize = 10;

@@ -17,10 +17,9 @@ use kube::{
     Api,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
+use reroll_harness::{Arena, deployment, eventually, secret};
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::sleep};
-
-use crate::support::{Arena, deployment, eventually, secret};
 
 const WRITERS: usize = 8;
 /// Between the writes of each: not as fast as a machine can.

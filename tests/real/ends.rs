@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, api::DeleteParams};
+use reroll_harness::{Arena, at_once, deployment, eventually, secret};
 use serde_json::{Value, json};
-
-use crate::support::{Arena, at_once, deployment, eventually, secret};
 
 /// So many Secrets, and Deployments that use them, in a namespace that ends.
 const SECRETS: u32 = 60;

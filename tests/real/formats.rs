@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::support::{
+use reroll_harness::{
     Arena, KINDS, OBSERVED, RESTART_ON, Recorder, RerollBuilder, deployment, env, eventually,
     workload,
 };

@@ -1,16 +1,13 @@
 //! A template drops a reference, its rollout hangs, and somebody goes back: the old pods never stopped, so what they have
 //! counts. And what a template gains while reroll is away, whose pods may be older than its last write.
 
-use std::collections::BTreeSet;
-
 use futures::future::join_all;
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use kube::ResourceExt as _;
-use serde_json::{Value, json};
-
-use crate::support::{
+use reroll_harness::{
     Arena, Pods, RESTART_ON, Recorder, Reroll, RerollBuilder, env, eventually, running,
 };
+use serde_json::{Value, json};
 
 const AUTO: [(&str, &str); 1] = [(RESTART_ON, "auto")];
 
@@ -108,7 +105,7 @@ impl Case {
     /// A new template, whose pods do not start.
     async fn deploy(&self, arena: &Arena, recorder: &Recorder) {
         if self.paused {
-            arena.rollout("pause", self).await;
+            rollout(arena, "pause", self).await;
         }
         arena
             .edit_container(self.kind, self.name, "env", self.env(true))
@@ -131,7 +128,7 @@ impl Case {
 
     async fn go_back(&self, arena: &Arena) {
         match self.back {
-            Back::Undo => arena.rollout("undo", self).await,
+            Back::Undo => rollout(arena, "undo", self).await,
             Back::Apply => {
                 arena
                     .edit_container(self.kind, self.name, "env", self.env(false))
@@ -142,7 +139,7 @@ impl Case {
 
     async fn release(&self, arena: &Arena) {
         if self.paused {
-            arena.rollout("resume", self).await;
+            rollout(arena, "resume", self).await;
         }
         if self.partition {
             let all =
@@ -152,16 +149,9 @@ impl Case {
     }
 }
 
-impl Arena {
-    async fn rollout(&self, what: &str, case: &Case) {
-        let target = format!("{}/{}", case.kind.to_lowercase(), case.name);
-        self.kubectl(&["rollout", what, &target]).await.ok();
-    }
-
-    async fn uids(&self, app: &str) -> BTreeSet<String> {
-        let pods = self.pods(app).await;
-        pods.iter().filter_map(kube::ResourceExt::uid).collect()
-    }
+async fn rollout(arena: &Arena, what: &str, case: &Case) {
+    let target = format!("{}/{}", case.kind.to_lowercase(), case.name);
+    arena.kubectl(&["rollout", what, &target]).await.ok();
 }
 
 /// Where reroll is while somebody goes back.
@@ -198,7 +188,7 @@ async fn goes_back(mode: Mode, name: &str) {
     let mut reroll = Some(mode.start(&arena).await);
     join_all(CASES.iter().map(|case| case.create(&arena, &pods))).await;
     let recorder = arena.record().await;
-    let first = join_all(CASES.iter().map(|case| arena.uids(case.name))).await;
+    let first = join_all(CASES.iter().map(|case| arena.pod_uids(case.name))).await;
     arena.hold_rollouts().await;
     join_all(CASES.iter().map(|case| case.deploy(&arena, &recorder))).await;
     recorder.settle(&arena).await;
@@ -230,7 +220,7 @@ async fn goes_back(mode: Mode, name: &str) {
     for (case, first) in CASES.iter().zip(first) {
         let oldest = pods.oldest(&arena, case.kind, case.name).await;
         if case.change == Change::None {
-            assert_eq!(arena.uids(case.name).await, first, "{}", case.name);
+            assert_eq!(arena.pod_uids(case.name).await, first, "{}", case.name);
             continue;
         }
         let written = arena.version("Secret", &case.dropped()).await;
@@ -279,7 +269,7 @@ async fn going_back_while_suspended_rolls_nothing_until_it_is_resumed() {
     let case = &CASES[4];
     case.create(&arena, &pods).await;
     let recorder = arena.record().await;
-    let first = arena.uids(case.name).await;
+    let first = arena.pod_uids(case.name).await;
     arena.hold_rollouts().await;
     case.deploy(&arena, &recorder).await;
     let suspend = async |value| {
@@ -294,7 +284,7 @@ async fn going_back_while_suspended_rolls_nothing_until_it_is_resumed() {
     pods.oldest(&arena, case.kind, case.name).await;
     recorder.settle(&arena).await;
     recorder.expect(case.kind, case.name, 2);
-    assert_eq!(arena.uids(case.name).await, first);
+    assert_eq!(arena.pod_uids(case.name).await, first);
     arena.event(case.name, "Suspended").await;
     suspend(None).await;
     recorder.settle(&arena).await;
@@ -385,7 +375,7 @@ async fn narrowed_with_the_template(name: &str, mode: Mode) {
         let case = &CASES[0];
         case.create(&arena, &pods).await;
         let recorder = arena.record().await;
-        let first = arena.uids(case.name).await;
+        let first = arena.pod_uids(case.name).await;
         arena.hold_rollouts().await;
         let mut containers = arena.get(case.kind, case.name).await.data["spec"]["template"]["spec"]
             ["containers"]
@@ -409,7 +399,7 @@ async fn narrowed_with_the_template(name: &str, mode: Mode) {
         pods.oldest(&arena, case.kind, case.name).await;
         recorder.settle(&arena).await;
         recorder.expect(case.kind, case.name, 2);
-        assert_eq!(arena.uids(case.name).await, first);
+        assert_eq!(arena.pod_uids(case.name).await, first);
         arena
             .annotate(case.kind, case.name, RESTART_ON, Some("auto"))
             .await;
@@ -421,7 +411,7 @@ async fn narrowed_with_the_template(name: &str, mode: Mode) {
         if changes {
             assert!(oldest > arena.version("Secret", &case.dropped()).await);
         } else {
-            assert_eq!(arena.uids(case.name).await, first);
+            assert_eq!(arena.pod_uids(case.name).await, first);
         }
     }
 }

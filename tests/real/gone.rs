@@ -7,9 +7,8 @@ use kube::{
     Api,
     api::{DeleteParams, PostParams},
 };
+use reroll_harness::{Arena, Recorder, deployment, eventually, secret};
 use serde_json::{Value, json};
-
-use crate::support::{Arena, Recorder, deployment, eventually, secret};
 
 /// `timeoutSeconds` of the webhooks.
 const TIMEOUT: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::support::{Arena, LAST_RESTART, OBSERVED, Recorder, Reroll};
+use reroll_harness::{Arena, LAST_RESTART, OBSERVED, Recorder, Reroll};
 
 const CHART: &str = "
 apiVersion: v2

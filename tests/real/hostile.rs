@@ -12,6 +12,9 @@ use reroll::{
         tls::{Authority, Issued},
     },
 };
+use reroll_harness::{
+    Arena, Https, PATIENCE, Reroll, deployment, eventually, generate::review, secret,
+};
 use rustls::version::{TLS12, TLS13};
 use serde_json::{Value, json};
 use tokio::{
@@ -19,10 +22,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{
-    generate::review,
-    support::{Arena, Https, PATIENCE, Reroll, deployment, eventually, secret},
-};
+use crate::registration::registration;
 
 const LIFETIME: Duration = Duration::from_hours(365 * 24);
 const UID: &str = "6f0a4f0e-0000-4000-8000-000000000001";
@@ -432,7 +432,7 @@ async fn a_certificate_from_files_is_replaced_while_running() {
         .start()
         .await;
     let https = Https::new(reroll.webhook_address().await, authority.pem().as_bytes());
-    let registration = arena.registration(&https.address, &authority);
+    let registration = registration(&arena, &https.address, &authority);
     registration.apply(&arena.client, PATIENCE).await.unwrap();
     arena.secret("db", &[("k", "0")]).await;
     arena.create(&deployment("web", "db", "k")).await;

@@ -8,9 +8,8 @@ use kube::{
     Api,
     api::{DynamicObject, Patch, PatchParams, PostParams},
 };
+use reroll_harness::{Arena, KINDS, OBSERVED, RESTARTED_FOR, RerollBuilder, env, workload};
 use serde_json::{Value, json};
-
-use crate::support::{Arena, KINDS, OBSERVED, RESTARTED_FOR, RerollBuilder, env, workload};
 
 /// Annotations of the workload and of its template; `None` for a missing map.
 fn shapes() -> Vec<(&'static str, Option<Value>, Option<Value>)> {

@@ -12,12 +12,11 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
     runtime::{WatchStreamExt, watcher},
 };
-use serde_json::{Value, json};
-use tokio::task::JoinHandle;
-
-use crate::support::{
+use reroll_harness::{
     Arena, OBSERVED, RESTART_ON, RESTARTED_FOR, Reroll, RerollBuilder, env, eventually, workload,
 };
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 const RESTARTED_AT: &str = "reroll.dev/restarted-at";
 const STRATEGY: &str = "reloader.stakater.com/rollout-strategy";
@@ -258,7 +257,7 @@ impl Changes {
     }
 
     /// Waits for so many, lets everything take effect, and there must be no more.
-    async fn are(&self, arena: &Arena, recorder: &crate::support::Recorder, count: usize) {
+    async fn are(&self, arena: &Arena, recorder: &reroll_harness::Recorder, count: usize) {
         eventually(
             &format!("{} has changed {count} times", self.name),
             async || (self.count() >= count).then_some(()),

@@ -1,12 +1,11 @@
 //! Annotations have limits: `observed` keeps to its own, and reroll leaves room for everybody else's.
 
 use futures::{StreamExt, stream};
-use serde_json::{Value, json};
-
-use crate::support::{
+use reroll_harness::{
     Arena, OBSERVED, Pods, RESTART_ON, RerollBuilder, deployment, env, eventually, running,
     workload,
 };
+use serde_json::{Value, json};
 
 /// Bytes of `observed`, and of all annotations together.
 const OBSERVED_LIMIT: usize = 16 * 1024;

@@ -9,10 +9,9 @@
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use futures::future::join_all;
+use reroll_harness::{Arena, Recorder, eventually, numbered, workload};
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
-
-use crate::support::{Arena, Recorder, eventually, numbered, workload};
 
 const AUTO: (&str, &str) = ("reloader.stakater.com/auto", "true");
 const MS: Duration = Duration::from_millis(1);

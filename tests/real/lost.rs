@@ -4,12 +4,11 @@ use kube::{
     ResourceExt as _,
     api::{DynamicObject, ListParams, PostParams},
 };
-use serde_json::Value;
-
-use crate::support::{
+use reroll_harness::{
     Arena, KINDS, LAST_RESTART, OBSERVED, RESTART_ON, RESTARTED_FOR, Reroll, RerollBuilder, env,
     eventually, numbered, workload,
 };
+use serde_json::Value;
 
 /// What happened to a workload before reroll goes down.
 #[derive(Clone, Copy, PartialEq)]

@@ -1,7 +1,7 @@
 //! reroll's own binary against a real API server with the real controllers.
 //!
 //! One cluster serves all tests of this program; each test has namespaces and a reroll of its own. Restarts are
-//! counted by an independent watch of `.spec.template` ([`support::Recorder`]), exactly, and only after a sentinel that
+//! counted by an independent watch of `.spec.template` ([`reroll_harness::Recorder`]), exactly, and only after a sentinel that
 //! was changed later has rolled, so that a test for 0 cannot pass on a dead process.
 
 #![allow(
@@ -11,14 +11,6 @@
     clippy::missing_panics_doc,
     reason = "a test program: nobody else uses it, and a failed step fails the test"
 )]
-
-#[path = "../support/cluster.rs"]
-mod cluster;
-#[path = "../support/generate.rs"]
-mod generate;
-#[path = "../support/proxy.rs"]
-mod proxy;
-mod support;
 
 mod adopting;
 mod alerts;
@@ -54,6 +46,7 @@ mod pods;
 mod property;
 mod recreate;
 mod references;
+mod registration;
 mod reloader;
 mod reloader_settings;
 mod replicas;

@@ -6,12 +6,10 @@ use kube::{
     api::{DeleteParams, DynamicObject, ListParams, PostParams},
     core::TypeMeta,
 };
+use reroll_harness::{Arena, KINDS, Pods, RESTART_ON, Recorder, Reroll, env, eventually, running};
 use serde_json::{Value, json};
 
-use crate::{
-    orphan::exported,
-    support::{Arena, KINDS, Pods, RESTART_ON, Recorder, Reroll, env, eventually, running},
-};
+use crate::orphan::exported;
 
 const AUTO: [(&str, &str); 1] = [(RESTART_ON, "auto")];
 
@@ -45,7 +43,7 @@ async fn restarted(arena: &Arena, pods: &Pods) {
         })
         .await;
     }
-    arena.a_second_passes().await;
+    arena.later_second().await;
 }
 
 /// No template has changed since it was created; `marks`: how many marks it has had.

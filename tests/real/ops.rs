@@ -6,10 +6,9 @@ use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
 use kube::{Api, ResourceExt as _};
-
-use crate::{
+use reroll_harness::{
+    Arena, Reroll, RerollBuilder, deployment, eventually,
     proxy::{Fault, FaultProxy, Matcher, Rule},
-    support::{Arena, Reroll, RerollBuilder, deployment, eventually},
 };
 
 #[tokio::test]

@@ -7,12 +7,11 @@ use kube::{
     Api, ResourceExt,
     api::{DynamicObject, ListParams, Patch, PatchParams},
 };
-use serde_json::json;
-
-use crate::support::{
+use reroll_harness::{
     Arena, KINDS, LAST_RESTART, OBSERVED, RESTART_ON, RESTARTED_FOR, Recorder, Reroll, deployment,
     env, eventually, workload,
 };
+use serde_json::json;
 
 #[tokio::test]
 async fn out_and_in_again_with_the_webhook() {

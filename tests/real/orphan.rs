@@ -7,12 +7,12 @@ use std::{collections::BTreeSet, time::Duration};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt, api::DeleteParams};
-use serde_json::{Value, json};
-
-use crate::{
+use reroll_harness::{
+    Arena, KINDS, Pods, RESTART_ON, Recorder, env, eventually,
     proxy::{Fault, FaultProxy, Matcher, Rule},
-    support::{Arena, KINDS, Pods, RESTART_ON, Recorder, env, eventually, running},
+    running,
 };
+use serde_json::{Value, json};
 
 /// Where the manifest comes from that a workload is made of again.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -174,11 +174,9 @@ async fn with_the_webhook() {
     let arena = Arena::new("orphan-webhook").await;
     let reroll = arena.patient(arena.reroll()).await;
     let pods = Pods::watch(&arena).await;
-    let (before, recorder) = arena.leave_pods(&WITH_THE_WEBHOOK, &pods).await;
-    arena.make_again(&WITH_THE_WEBHOOK, &before).await;
-    arena
-        .expect_rows(&WITH_THE_WEBHOOK, &before, &pods, &recorder)
-        .await;
+    let (before, recorder) = leave_pods(&arena, &WITH_THE_WEBHOOK, &pods).await;
+    make_again(&arena, &WITH_THE_WEBHOOK, &before).await;
+    expect_rows(&arena, &WITH_THE_WEBHOOK, &before, &pods, &recorder).await;
     drop(reroll);
 }
 
@@ -187,9 +185,9 @@ async fn without_webhook() {
     let arena = Arena::new("orphan-alone").await;
     let reroll = arena.reroll().without_webhook().start().await;
     let pods = Pods::watch(&arena).await;
-    let (before, recorder) = arena.leave_pods(&WITHOUT, &pods).await;
-    arena.make_again(&WITHOUT, &before).await;
-    arena.expect_rows(&WITHOUT, &before, &pods, &recorder).await;
+    let (before, recorder) = leave_pods(&arena, &WITHOUT, &pods).await;
+    make_again(&arena, &WITHOUT, &before).await;
+    expect_rows(&arena, &WITHOUT, &before, &pods, &recorder).await;
     drop(reroll);
 }
 
@@ -199,14 +197,14 @@ async fn while_it_is_away() {
     // Its webhook's registration stays behind, as that of a chart would.
     let reroll = arena.patient(arena.reroll()).await;
     let pods = Pods::watch(&arena).await;
-    let before = arena.run_all(&WITHOUT, &pods).await;
+    let before = run_all(&arena, &WITHOUT, &pods).await;
     let builder = reroll.builder();
     reroll.kill();
-    arena.leave_all(&WITHOUT).await;
-    arena.make_again(&WITHOUT, &before).await;
+    leave_all(&arena, &WITHOUT).await;
+    make_again(&arena, &WITHOUT, &before).await;
     let reroll = builder.start().await;
     let recorder = arena.record().await;
-    arena.expect_rows(&WITHOUT, &before, &pods, &recorder).await;
+    expect_rows(&arena, &WITHOUT, &before, &pods, &recorder).await;
     drop(reroll);
 }
 
@@ -225,211 +223,197 @@ async fn with_a_webhook_that_cannot_look_in_time() {
     let builder = arena.reroll().kubeconfig(proxy.kubeconfig());
     let reroll = builder.flag("--get-budget", "250ms").start().await;
     let pods = Pods::watch(&arena).await;
-    let (before, recorder) = arena.leave_pods(&TOO_LATE, &pods).await;
+    let (before, recorder) = leave_pods(&arena, &TOO_LATE, &pods).await;
     for list in ["/pods", "/replicasets"] {
         let slow = Fault::DelayRequest(Duration::from_secs(1));
         proxy.add(Rule::new(Matcher::any().path_contains(list), slow));
     }
-    arena.make_again(&TOO_LATE, &before).await;
-    arena
-        .expect_rows(&TOO_LATE, &before, &pods, &recorder)
-        .await;
+    make_again(&arena, &TOO_LATE, &before).await;
+    expect_rows(&arena, &TOO_LATE, &before, &pods, &recorder).await;
     drop(reroll);
 }
 
-impl Arena {
-    /// Every workload runs, and those that are to have been restarted before were. Gives the manifests to make them of
-    /// again.
-    async fn run_all(&self, rows: &[Row], pods: &Pods) -> Vec<Before> {
-        let all = || {
-            rows.iter()
-                .flat_map(|(story, ..)| KINDS.map(|kind| (story, kind)))
-        };
-        for (story, kind) in all() {
-            let name = story.named(kind);
-            self.secret(&name, &[("k", "one")]).await;
-            self.create(&manifest(kind, &name)).await;
-        }
-        let mut oldest = Vec::new();
-        for (story, kind) in all() {
-            let name = story.named(kind);
-            oldest.push(pods.oldest(self, kind, &name).await);
-            self.adopted(kind, &name).await;
-        }
-        self.a_second_passes().await;
-        for (story, kind) in all().filter(|(story, _)| story.earlier) {
-            self.update_secret(&story.named(kind), &[("k", "zero")])
-                .await;
-        }
-        let mut before = Vec::new();
-        for ((story, kind), oldest) in all().zip(oldest) {
-            let name = story.named(kind);
-            if story.earlier {
-                eventually(&format!("{kind} {name} has restarted"), async || {
-                    (pods.oldest(self, kind, &name).await > oldest).then_some(())
-                })
-                .await;
-            }
-            before.push(self.before(story, kind, pods).await);
-        }
-        self.a_second_passes().await;
-        before
-    }
-
-    async fn before(&self, story: &Story, kind: &str, pods: &Pods) -> Before {
+/// Every workload runs, and those that are to have been restarted before were. Gives the manifests to make them of
+/// again.
+async fn run_all(arena: &Arena, rows: &[Row], pods: &Pods) -> Vec<Before> {
+    let all = || {
+        rows.iter()
+            .flat_map(|(story, ..)| KINDS.map(|kind| (story, kind)))
+    };
+    for (story, kind) in all() {
         let name = story.named(kind);
-        let mut again = match story.manifest {
-            Git => manifest(kind, &name),
-            Export => exported(serde_json::to_value(self.get(kind, &name).await).unwrap()),
-        };
-        for (key, value) in story.annotations {
-            again["metadata"]["annotations"][*key] = json!(value);
+        arena.secret(&name, &[("k", "one")]).await;
+        arena.create(&manifest(kind, &name)).await;
+    }
+    let mut oldest = Vec::new();
+    for (story, kind) in all() {
+        let name = story.named(kind);
+        oldest.push(pods.oldest(arena, kind, &name).await);
+        arena.adopted(kind, &name).await;
+    }
+    arena.later_second().await;
+    for (story, kind) in all().filter(|(story, _)| story.earlier) {
+        arena
+            .update_secret(&story.named(kind), &[("k", "zero")])
+            .await;
+    }
+    let mut before = Vec::new();
+    for ((story, kind), oldest) in all().zip(oldest) {
+        let name = story.named(kind);
+        if story.earlier {
+            eventually(&format!("{kind} {name} has restarted"), async || {
+                (pods.oldest(arena, kind, &name).await > oldest).then_some(())
+            })
+            .await;
         }
-        if story.edited {
-            again["spec"]["template"]["spec"]["containers"][0]["image"] =
-                json!("registry.example/app:2");
-        }
-        Before {
-            manifest: again,
-            uids: self.pod_uids(&name).await,
-            revisions: self.revisions(&name).await,
-            ever: pods.ever(&name),
+        before.push(remembered(arena, story, kind, pods).await);
+    }
+    arena.later_second().await;
+    before
+}
+
+async fn remembered(arena: &Arena, story: &Story, kind: &str, pods: &Pods) -> Before {
+    let name = story.named(kind);
+    let mut again = match story.manifest {
+        Git => manifest(kind, &name),
+        Export => exported(serde_json::to_value(arena.get(kind, &name).await).unwrap()),
+    };
+    for (key, value) in story.annotations {
+        again["metadata"]["annotations"][*key] = json!(value);
+    }
+    if story.edited {
+        again["spec"]["template"]["spec"]["containers"][0]["image"] =
+            json!("registry.example/app:2");
+    }
+    Before {
+        manifest: again,
+        uids: arena.pod_uids(&name).await,
+        revisions: revisions(arena, &name).await,
+        ever: pods.ever(&name),
+    }
+}
+
+/// [`run_all`] and [`leave_all`], with a recorder of what comes then.
+async fn leave_pods(arena: &Arena, rows: &[Row], pods: &Pods) -> (Vec<Before>, Recorder) {
+    let before = run_all(arena, rows, pods).await;
+    leave_all(arena, rows).await;
+    (before, arena.record().await)
+}
+
+/// Every workload is deleted without its pods, and its Secret changes as its story tells.
+async fn leave_all(arena: &Arena, rows: &[Row]) {
+    for (story, ..) in rows {
+        for kind in KINDS {
+            orphan(arena, kind, &story.named(kind)).await;
         }
     }
-
-    /// [`Self::run_all`] and [`Self::leave_all`], with a recorder of what comes then.
-    async fn leave_pods(&self, rows: &[Row], pods: &Pods) -> (Vec<Before>, Recorder) {
-        let before = self.run_all(rows, pods).await;
-        self.leave_all(rows).await;
-        (before, self.record().await)
-    }
-
-    /// Every workload is deleted without its pods, and its Secret changes as its story tells.
-    async fn leave_all(&self, rows: &[Row]) {
-        for (story, ..) in rows {
-            for kind in KINDS {
-                self.orphan(kind, &story.named(kind)).await;
-            }
-        }
-        for (story, ..) in rows {
-            for name in KINDS.map(|kind| story.named(kind)) {
-                match story.change {
-                    Nothing => {}
-                    Updated => self.update_secret(&name, &[("k", "two")]).await,
-                    Recreated => self.recreate_secret(&name, &[("k", "one")]).await,
-                    Labelled => {
-                        let label = json!({ "metadata": { "labels": { "l": "1" } } });
-                        self.patch("Secret", &name, label).await;
-                    }
+    for (story, ..) in rows {
+        for name in KINDS.map(|kind| story.named(kind)) {
+            match story.change {
+                Nothing => {}
+                Updated => arena.update_secret(&name, &[("k", "two")]).await,
+                Recreated => arena.recreate_secret(&name, &[("k", "one")]).await,
+                Labelled => {
+                    let label = json!({ "metadata": { "labels": { "l": "1" } } });
+                    arena.patch("Secret", &name, label).await;
                 }
             }
         }
     }
+}
 
-    async fn make_again(&self, rows: &[Row], before: &[Before]) {
-        let all = rows.iter().flat_map(|_| KINDS).zip(before);
-        join_all(all.map(|(_, before)| self.create(&before.manifest))).await;
+async fn make_again(arena: &Arena, rows: &[Row], before: &[Before]) {
+    let all = rows.iter().flat_map(|_| KINDS).zip(before);
+    join_all(all.map(|(_, before)| arena.create(&before.manifest))).await;
+}
+
+/// Every row: its template has changed so often since it was made again, and its pods were replaced so often.
+async fn expect_rows(
+    arena: &Arena,
+    rows: &[Row],
+    before: &[Before],
+    pods: &Pods,
+    recorder: &Recorder,
+) {
+    let all = || rows.iter().flat_map(|row| KINDS.map(|kind| (row, kind)));
+    // What is held stays as the webhook wrote it, before there was a uid.
+    for ((story, ..), kind) in all().filter(|((story, ..), _)| !story.is_held()) {
+        arena.adopted(kind, &story.named(kind)).await;
     }
-
-    /// Every row: its template has changed so often since it was made again, and its pods were replaced so often.
-    async fn expect_rows(&self, rows: &[Row], before: &[Before], pods: &Pods, recorder: &Recorder) {
-        let all = || rows.iter().flat_map(|row| KINDS.map(|kind| (row, kind)));
-        // What is held stays as the webhook wrote it, before there was a uid.
-        for ((story, ..), kind) in all().filter(|((story, ..), _)| !story.is_held()) {
-            self.adopted(kind, &story.named(kind)).await;
-        }
-        recorder.settle(self).await;
-        for ((story, ..), kind) in all() {
-            pods.oldest(self, kind, &story.named(kind)).await;
-        }
-        recorder.settle(self).await;
-        let mut wrong = Vec::new();
-        for (((story, others, of_daemon_set, rollouts), kind), before) in all().zip(before) {
-            let name = story.named(kind);
-            let templates = if kind == "DaemonSet" {
-                of_daemon_set
-            } else {
-                others
-            };
-            let found = (
-                recorder.rollouts(kind, &name),
-                self.replaced(kind, &name, before, pods).await,
-            );
-            if found != (*templates, Some(*rollouts)) {
-                wrong.push(format!(
-                    "{name}: (template, pods) {found:?}, not {templates} and {rollouts}"
-                ));
-            }
-        }
-        assert!(wrong.is_empty(), "{wrong:#?}");
+    recorder.settle(arena).await;
+    for ((story, ..), kind) in all() {
+        pods.oldest(arena, kind, &story.named(kind)).await;
     }
-
-    /// How often all pods were replaced; `None` where that is no number. By uid, each of them; but for `StatefulSet`s by
-    /// revision: a simulated node that is busy deletes a pod again when another has its name by then.
-    async fn replaced(
-        &self,
-        kind: &str,
-        name: &str,
-        before: &Before,
-        pods: &Pods,
-    ) -> Option<usize> {
-        let ever = pods.ever(name);
-        if kind == "StatefulSet" {
-            let new: BTreeSet<_> = ever
-                .iter()
-                .filter(|one| !before.ever.contains(*one))
-                .collect();
-            let now = self.revisions(name).await;
-            let another = now != before.revisions;
-            // A lost mark leads back to the first revision.
-            let once = now.len() == 1 && new.len() <= usize::from(another);
-            return once.then_some(usize::from(another));
-        }
-        let kept = self.pod_uids(name).await.intersection(&before.uids).count();
-        let (had, made) = (before.uids.len(), ever.len() - before.ever.len());
-        match (kept, made % had) {
-            (0, 0) if made > 0 => Some(made / had),
-            _ if kept == had && made == 0 => Some(0),
-            _ => None,
-        }
-    }
-
-    async fn revisions(&self, app: &str) -> BTreeSet<String> {
-        let pods = self.pods(app).await;
-        let revision = |pod: &Pod| pod.labels().get("controller-revision-hash").cloned();
-        pods.iter().filter_map(revision).collect()
-    }
-
-    pub async fn pod_uids(&self, app: &str) -> BTreeSet<String> {
-        let pods = self.pods(app).await;
-        pods.iter().filter_map(ResourceExt::uid).collect()
-    }
-
-    /// `kubectl delete --cascade=orphan`
-    async fn orphan(&self, kind: &str, name: &str) {
-        let api = self.api(kind);
-        api.delete(name, &DeleteParams::orphan()).await.unwrap();
-        eventually(&format!("{kind} {name} is gone"), async || {
-            api.get_opt(name).await.unwrap().is_none().then_some(())
-        })
-        .await;
-    }
-
-    /// Times are whole seconds: what is written from now on is later than all pods that there are.
-    pub async fn a_second_passes(&self) {
-        let name = "clock";
-        let written = async || {
-            let params = DeleteParams::default();
-            drop(self.api("ConfigMap").delete(name, &params).await);
-            let made = self.config_map(name, &[]).await;
-            made.metadata.creation_timestamp.unwrap().0.as_second()
+    recorder.settle(arena).await;
+    let mut wrong = Vec::new();
+    for (((story, others, of_daemon_set, rollouts), kind), before) in all().zip(before) {
+        let name = story.named(kind);
+        let templates = if kind == "DaemonSet" {
+            of_daemon_set
+        } else {
+            others
         };
-        let first = written().await;
-        eventually("a second has passed", async || {
-            (written().await > first).then_some(())
-        })
-        .await;
+        let found = (
+            recorder.rollouts(kind, &name),
+            replaced(arena, kind, &name, before, pods).await,
+        );
+        if found != (*templates, Some(*rollouts)) {
+            wrong.push(format!(
+                "{name}: (template, pods) {found:?}, not {templates} and {rollouts}"
+            ));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// How often all pods were replaced; `None` where that is no number. By uid, each of them; but for `StatefulSet`s by
+/// revision: a simulated node that is busy deletes a pod again when another has its name by then.
+async fn replaced(
+    arena: &Arena,
+    kind: &str,
+    name: &str,
+    before: &Before,
+    pods: &Pods,
+) -> Option<usize> {
+    let ever = pods.ever(name);
+    if kind == "StatefulSet" {
+        let new: BTreeSet<_> = ever
+            .iter()
+            .filter(|one| !before.ever.contains(*one))
+            .collect();
+        let now = revisions(arena, name).await;
+        let another = now != before.revisions;
+        // A lost mark leads back to the first revision.
+        let once = now.len() == 1 && new.len() <= usize::from(another);
+        return once.then_some(usize::from(another));
+    }
+    let kept = arena
+        .pod_uids(name)
+        .await
+        .intersection(&before.uids)
+        .count();
+    let (had, made) = (before.uids.len(), ever.len() - before.ever.len());
+    match (kept, made % had) {
+        (0, 0) if made > 0 => Some(made / had),
+        _ if kept == had && made == 0 => Some(0),
+        _ => None,
+    }
+}
+
+async fn revisions(arena: &Arena, app: &str) -> BTreeSet<String> {
+    let pods = arena.pods(app).await;
+    let revision = |pod: &Pod| pod.labels().get("controller-revision-hash").cloned();
+    pods.iter().filter_map(revision).collect()
+}
+
+/// `kubectl delete --cascade=orphan`
+async fn orphan(arena: &Arena, kind: &str, name: &str) {
+    let api = arena.api(kind);
+    api.delete(name, &DeleteParams::orphan()).await.unwrap();
+    eventually(&format!("{kind} {name} is gone"), async || {
+        api.get_opt(name).await.unwrap().is_none().then_some(())
+    })
+    .await;
 }
 
 /// What a workload is made of again, and its pods until then.

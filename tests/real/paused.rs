@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use reroll_harness::{Arena, Pods, RESTART_ON, RerollBuilder, env, running};
 use serde_json::json;
-
-use crate::support::{Arena, Pods, RESTART_ON, RerollBuilder, env, running};
 
 /// Secret A → B → A, each beyond settle, while the Deployment is paused.
 async fn there_and_back(arena: &Arena, reroll: RerollBuilder) {

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use reroll_harness::{Arena, KINDS, RESTART_ON, RESTARTED_FOR, env, eventually, workload};
 use serde_json::{Value, json};
-
-use crate::support::{Arena, KINDS, RESTART_ON, RESTARTED_FOR, env, eventually, workload};
 
 /// How many pods each kind has: a DaemonSet one for each node.
 fn pods_of(kind: &str) -> usize {

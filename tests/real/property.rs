@@ -18,14 +18,11 @@ use reroll::{
     },
     webhook::{review::Request, workloads::Write},
 };
-use serde_json::{Value, json};
-
-use crate::{
-    generate::{
-        Generator, KINDS, LAST_RESTART, OBSERVED, RESTARTED_FOR, Shapes, bare, own, review,
-    },
-    support::{Arena, eventually},
+use reroll_harness::{
+    Arena, KINDS, LAST_RESTART, OBSERVED, RESTARTED_FOR, eventually,
+    generate::{Generator, Shapes, bare, own, review},
 };
+use serde_json::{Value, json};
 
 /// Workloads that are created; each is then updated several times.
 const SAMPLE: u64 = 30;
@@ -239,7 +236,7 @@ async fn the_api_server_stores_what_the_core_computes() {
     // On a busy machine nothing may be answered from memory: it is the same, but the counts below would be others.
     let reroll = reroll.flag("--get-budget", "900ms").start().await;
     let known = Known::read(&arena).await;
-    let first = crate::support::deployment("first", "db", "a");
+    let first = reroll_harness::deployment("first", "db", "a");
     let first = serde_json::to_value(arena.create(&first).await).unwrap();
     assert!(matches!(known.observed(&first), Some(Ok(_))), "{first:#}");
 

@@ -1,11 +1,10 @@
 //! The main job: a source that is deleted and recreated rolls what uses it, once.
 
 use kube::api::{DeleteParams, ListParams};
-use serde_json::json;
-
-use crate::support::{
+use reroll_harness::{
     Arena, KINDS, RESTART_ON, SOURCES, at_once, deployment, env, env_from, secret, workload,
 };
+use serde_json::json;
 
 const ON_DELETE: &str = "reroll.dev/on-delete";
 

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-
-use crate::support::{
+use reroll_harness::{
     Arena, KINDS, RESTART_ON, SOURCES, at_once, deployment, env, eventually, workload,
 };
+use serde_json::{Value, json};
 
 /// One way that a pod refers to a source of the same name.
 struct Way {

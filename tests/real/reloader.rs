@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use reroll_harness::{Arena, deployment, workload};
 use serde_json::json;
 use tokio::time::Instant;
-
-use crate::support::{Arena, deployment, workload};
 
 const AUTO: &str = "reloader.stakater.com/auto";
 const SECRET_AUTO: &str = "secret.reloader.stakater.com/auto";

@@ -5,9 +5,8 @@ use k8s_openapi::{
     api::{coordination::v1::Lease, core::v1::Secret},
 };
 use kube::{Api, api::PostParams};
+use reroll_harness::{Arena, deployment, eventually, workload};
 use serde_json::json;
-
-use crate::support::{Arena, deployment, eventually, workload};
 
 fn spec(secret: &str) -> serde_json::Value {
     json!({ "containers": [{

@@ -1,6 +1,6 @@
 //! Several replicas: one restarts, another takes over, and no handover restarts twice or loses a change.
 
-use crate::support::{Arena, LEADER, Recorder, Reroll, RerollBuilder, eventually, numbered};
+use reroll_harness::{Arena, LEADER, Recorder, Reroll, RerollBuilder, eventually, numbered};
 
 /// The one that leads and has the webhook, and one that stands by.
 async fn two(arena: &Arena, builder: RerollBuilder) -> (Reroll, Reroll) {

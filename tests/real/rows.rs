@@ -1,10 +1,9 @@
 //! The rows of the decision table about sources that are absent, and what people ask for beside the opt-in.
 
-use serde_json::{Value, json};
-
-use crate::support::{
+use reroll_harness::{
     Arena, KINDS, RESTART_ON, Recorder, deployment, env, env_from, eventually, secret, workload,
 };
+use serde_json::{Value, json};
 
 const AUTO: [(&str, &str); 1] = [(RESTART_ON, "auto")];
 const SUSPEND: &str = "reroll.dev/suspend";

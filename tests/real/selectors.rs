@@ -1,11 +1,9 @@
 //! What counts by its labels: sources, and namespaces.
 
-use serde_json::json;
-
-use crate::{
-    proxy::FaultProxy,
-    support::{Arena, RESTART_ON, Recorder, deployment, env, eventually, workload},
+use reroll_harness::{
+    Arena, RESTART_ON, Recorder, deployment, env, eventually, proxy::FaultProxy, workload,
 };
+use serde_json::json;
 
 const ON_DELETE: &str = "reroll.dev/on-delete";
 
@@ -104,7 +102,7 @@ async fn what_is_absent_and_is_created_counts_where_it_is_selected() {
     }
     let recorder = arena.record().await;
     arena.secret("late", &[("k", "one")]).await;
-    let mut other = crate::support::secret("other", &[("k", "one")]);
+    let mut other = reroll_harness::secret("other", &[("k", "one")]);
     other["metadata"]["labels"] = json!({ "tier": "other" });
     arena.create(&other).await;
     settled(&recorder, &arena, "late", 1).await;
@@ -133,7 +131,7 @@ async fn namespaces_count_while_they_are_selected() {
     }
     settled(&here, &arena, "web", 1).await;
     there.expect("Deployment", "web", 0);
-    let annotation = late.annotation("Deployment", "web", crate::support::OBSERVED);
+    let annotation = late.annotation("Deployment", "web", reroll_harness::OBSERVED);
     assert_eq!(annotation.await, None);
     let seen = format!("/{}/", late.namespace);
     assert!(!reroll.log().contains(&seen), "not even read");

@@ -6,13 +6,12 @@ use std::{
 };
 
 use kube::{ResourceExt as _, api::ListParams};
-use serde_json::json;
-use tokio::time::sleep;
-
-use crate::support::{
+use reroll_harness::{
     Arena, RESTART_ON, RESTARTED_FOR, Recorder, deployment, each, env, eventually, running,
     workload,
 };
+use serde_json::json;
+use tokio::time::sleep;
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 

@@ -13,12 +13,11 @@ use reroll::model::{
     DigestKey,
     observed::{Observed, Reading},
 };
-use serde_json::{Value, json};
-
-use crate::support::{
+use reroll_harness::{
     Arena, KINDS, LAST_RESTART, OBSERVED, RESTART_ON, RESTARTED_FOR, RerollBuilder, deployment,
     env, eventually, workload,
 };
+use serde_json::{Value, json};
 
 const AUTO: [(&str, &str); 1] = [(RESTART_ON, "auto")];
 

@@ -1,8 +1,7 @@
 //! Changes that come back, and changes that come at the same time.
 
+use reroll_harness::{Arena, RESTART_ON, Recorder, Reroll, deployment, workload};
 use serde_json::json;
-
-use crate::support::{Arena, RESTART_ON, Recorder, Reroll, deployment, workload};
 
 /// Within the settle time data that is put back needs no rollout; that is shown with the quiet period.
 #[tokio::test]

@@ -4,12 +4,8 @@
 
 use std::time::Duration;
 
+use reroll_harness::{Arena, Recorder, Reroll, deployment, each, proxy::FaultProxy};
 use serde_json::{Value, json};
-
-use crate::{
-    proxy::FaultProxy,
-    support::{Arena, Recorder, Reroll, deployment, each},
-};
 
 const AT_ONCE: usize = 20;
 const LATE: Duration = Duration::from_millis(200);

@@ -7,12 +7,11 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use kube::api::{ListParams, Patch, PatchParams};
-use serde_json::json;
-
-use crate::support::{
+use reroll_harness::{
     Arena, KINDS, OBSERVED, Pods, RESTART_ON, Recorder, Reroll, deployment, env, eventually,
     running, workload,
 };
+use serde_json::json;
 
 /// What reroll does while the template is undone.
 #[derive(Clone, Copy, PartialEq)]

@@ -3,12 +3,11 @@
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, api::PostParams};
-use serde_json::{Value, json};
-
-use crate::support::{
+use reroll_harness::{
     Arena, OBSERVED, Pods, RESTART_ON, Reroll, deployment, env, eventually, running, secret,
     workload,
 };
+use serde_json::{Value, json};
 
 const EXPIRED: &str = "reroll_provisional_intents_expired_total";
 

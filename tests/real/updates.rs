@@ -1,9 +1,8 @@
 //! What counts as a change of a source that stays, and what does not.
 
 use k8s_openapi::ByteString;
+use reroll_harness::{Arena, KINDS, RESTART_ON, deployment, env, eventually, workload};
 use serde_json::{Value, json};
-
-use crate::support::{Arena, KINDS, RESTART_ON, deployment, env, eventually, workload};
 
 const IGNORE: &str = "reroll.dev/ignore";
 

@@ -12,6 +12,11 @@ use kube::{
     api::{DynamicObject, Patch, PatchParams, PostParams},
     runtime::watcher,
 };
+use reroll_harness::{
+    RerollBuilder, numbered,
+    report::{Samples, percentile},
+    secret,
+};
 use serde_json::{Value, json};
 use tokio::{
     task::JoinSet,
@@ -19,13 +24,7 @@ use tokio::{
 };
 
 use super::ms;
-use crate::{
-    allow::OnlyAllows,
-    bed::Bed,
-    contender::Contender,
-    report::{Samples, percentile},
-    support::{RerollBuilder, numbered, secret},
-};
+use crate::{allow::OnlyAllows, bed::Bed, contender::Contender};
 
 /// Each is written once a second or less: the API server tries writes again that meet at one object, and has all the more to do.
 const OBJECTS: usize = 200;

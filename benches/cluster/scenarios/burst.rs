@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
+use reroll_harness::{numbered, report::Samples};
+
 use super::ms;
 use crate::{
     bed::{Bed, each},
     contender::Contender,
-    report::Samples,
-    support::numbered,
 };
 
 const COUNT: usize = 100;

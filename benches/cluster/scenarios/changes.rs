@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use reroll_harness::{numbered, report::Samples};
+
 use crate::{
     bed::{Bed, each},
     contender::Contender,
-    report::Samples,
-    support::numbered,
 };
 
 const PAIRS: usize = 100;

@@ -3,12 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use reroll_harness::{numbered, report::Samples};
+
 use super::ms;
 use crate::{
     bed::{Bed, each},
     contender::Contender,
-    report::Samples,
-    support::numbered,
 };
 
 const ALL: usize = 300;

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use reroll_harness::{RerollBuilder, report::Samples};
+
 use super::ms;
-use crate::{bed::Bed, contender::Contender, report::Samples, support::RerollBuilder};
+use crate::{bed::Bed, contender::Contender};
 
 const WRITES: usize = 30;
 /// As many as a workload may be restarted in a row with default settings.

@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use reroll_harness::{
+    numbered,
+    report::{Samples, percentile},
+    secret, workload,
+};
 use serde_json::json;
 
 use crate::{
     bed::{Bed, each},
     contender::Contender,
-    report::{Samples, percentile},
-    support::{numbered, secret, workload},
 };
 
 const STANDING: usize = 200;

@@ -8,10 +8,11 @@ use k8s_openapi::api::{
     core::v1::{ConfigMap, Secret},
 };
 use kube::{Api, Resource, api::ListParams};
+use reroll_harness::{numbered, report::Samples};
 use tokio::sync::Mutex;
 
 use super::ms;
-use crate::{bed::Bed, contender::Contender, report::Samples, support::numbered};
+use crate::{bed::Bed, contender::Contender};
 
 /// How full a namespace is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

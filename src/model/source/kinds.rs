@@ -21,6 +21,7 @@ struct Row {
     kind: &'static str,
     api_version: &'static str,
     plural: &'static str,
+    list_name: &'static str,
     prefix: &'static str,
     help: &'static str,
     readable: bool,
@@ -59,6 +60,7 @@ const CONFIG_MAP: Row = Row {
     kind: "ConfigMap",
     api_version: "v1",
     plural: "configmaps",
+    list_name: "list of configmaps",
     prefix: "configmap",
     help: "ConfigMaps",
     readable: true,
@@ -81,6 +83,7 @@ const SECRET: Row = Row {
     kind: "Secret",
     api_version: "v1",
     plural: "secrets",
+    list_name: "list of secrets",
     prefix: "secret",
     help: "Secrets",
     readable: true,
@@ -103,6 +106,7 @@ const SECRET_PROVIDER_CLASS: Row = Row {
     kind: "SecretProviderClass",
     api_version: "secrets-store.csi.x-k8s.io/v1",
     plural: "secretproviderclasses",
+    list_name: "list of secretproviderclasses",
     prefix: "secretproviderclass",
     help: "What the Secrets Store CSI driver provides",
     readable: false,
@@ -147,6 +151,11 @@ impl SourceKind {
     /// in an opt-in.
     pub const fn plural(self) -> &'static str {
         self.row().plural
+    }
+
+    /// Returns what readiness calls the first list of the kind.
+    pub const fn list_name(self) -> &'static str {
+        self.row().list_name
     }
 
     /// Returns how opt-ins and `observed` write the kind: `secret/NAME`.

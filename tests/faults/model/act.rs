@@ -6,6 +6,7 @@ use kube::{
     ResourceExt as _,
     api::{DynamicObject, ListParams, PostParams},
 };
+use reroll_harness::{Arena, RESTART_ON, eventually};
 use serde_json::{Value, json};
 
 use super::{
@@ -14,7 +15,6 @@ use super::{
     steps::{Back, Step},
     world::{Opt, Workload, World, Write},
 };
-use crate::support::{Arena, RESTART_ON, eventually};
 
 /// What came of a step.
 #[derive(Debug)]

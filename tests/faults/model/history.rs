@@ -12,11 +12,11 @@ use kube::{
     api::{DynamicObject, ListParams},
     runtime::{WatchStreamExt as _, watcher},
 };
+use reroll_harness::{Arena, SOURCES, eventually};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::rules::{Policy, Usage};
-use crate::support::{Arena, SOURCES, eventually};
 
 /// A source as it was: its uid and its data; `None` while it was absent.
 type Version = Option<(String, Value)>;

@@ -1,13 +1,13 @@
 //! The model's workloads as Kubernetes has them.
 
 use kube::{ResourceExt as _, api::DynamicObject};
+use reroll_harness::{RESTART_ON, RESTARTED_FOR, running, workload};
 use serde_json::{Value, json};
 
 use super::{
     rules::Data,
     world::{Opt, Source, Workload, World, Write},
 };
-use crate::support::{RESTART_ON, RESTARTED_FOR, running, workload};
 
 const ANNOTATIONS: &str = "/spec/template/metadata/annotations";
 

@@ -45,6 +45,7 @@ use std::time::Instant;
 
 use fastrand::Rng;
 use futures::{StreamExt as _, stream};
+use reroll_harness::{Arena, Reroll};
 
 use self::{
     rules::{Live, Policy},
@@ -52,11 +53,7 @@ use self::{
     storm::{Watches, storm},
     world::{Opt, Reference, Source, Workload, World},
 };
-use crate::{
-    MACHINE,
-    support::{Arena, Reroll},
-    variable,
-};
+use crate::{MACHINE, variable};
 
 /// How much there is of everything.
 #[derive(Clone, Copy)]
@@ -186,7 +183,7 @@ fn draw_sources(world: &mut World, rng: &mut Rng, size: Size) {
         let data = data.map(|key| (key, 0)).collect();
         let live = (rng.u8(0..12) > 0).then_some(Live { life: 1, data });
         world.sources.push(Source {
-            kind: crate::support::SOURCES[number % 2],
+            kind: reroll_harness::SOURCES[number % 2],
             name: format!("s{number}"),
             lives: 1,
             live,

@@ -8,6 +8,7 @@ use kube::{
     ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
+use reroll_harness::{Arena, OBSERVED, eventually};
 use serde_json::{Value, json};
 
 use super::{
@@ -18,7 +19,6 @@ use super::{
     storm::Watches,
     world::{Reference, Workload, World, Write},
 };
-use crate::support::{Arena, OBSERVED, eventually};
 
 /// How many workloads' pods are looked at at the same time.
 const AT_ONCE: usize = 8;

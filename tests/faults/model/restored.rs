@@ -6,6 +6,7 @@ use kube::{
     Api,
     api::{DeleteParams, ListParams},
 };
+use reroll_harness::{Arena, eventually};
 
 use super::{
     Seed, Size, begin, draw_sources, draw_workloads, one_round, rounds,
@@ -13,10 +14,7 @@ use super::{
     storm::Watches,
     world::World,
 };
-use crate::{
-    MACHINE, restore,
-    support::{Arena, eventually},
-};
+use crate::{MACHINE, restore};
 
 const SMALL: Size = Size {
     workloads: 100,

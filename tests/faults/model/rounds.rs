@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use fastrand::Rng;
 use futures::{StreamExt as _, stream};
 use kube::{ResourceExt as _, api::ListParams};
-use serde_json::json;
+use reroll_harness::{Arena, KINDS, OBSERVED, Reroll, RerollBuilder, SOURCES, eventually};
 use tokio::{sync::Notify, time::sleep};
 
 use super::{
@@ -16,7 +15,6 @@ use super::{
     storm::Watches,
     world::{World, Write},
 };
-use crate::support::{Arena, KINDS, OBSERVED, Reroll, RerollBuilder, SOURCES, eventually};
 
 /// How many things are done at the same time.
 const AT_ONCE: usize = 16;
@@ -24,7 +22,7 @@ const AT_ONCE: usize = 16;
 /// Starts reroll, and waits until the API server calls both of its webhooks.
 pub async fn start(arena: &Arena, builder: RerollBuilder) -> Reroll {
     let reroll = arena.patient(builder).await;
-    let probe = crate::support::deployment("probe", "none", "a");
+    let probe = reroll_harness::deployment("probe", "none", "a");
     let object = serde_json::from_value(probe).unwrap();
     let params = kube::api::PostParams {
         dry_run: true,

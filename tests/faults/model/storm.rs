@@ -8,6 +8,7 @@ use std::{
 use fastrand::Rng;
 use futures::{StreamExt as _, future::join_all, stream};
 use kube::ResourceExt as _;
+use reroll_harness::{Arena, OBSERVED, Pods, Recorder, Reroll, eventually};
 use tokio::{sync::RwLock, time::sleep};
 
 use super::{
@@ -19,7 +20,6 @@ use super::{
     steps::{Draw, During, Step},
     world::{Opt, Workload, World},
 };
-use crate::support::{Arena, OBSERVED, Pods, Recorder, Reroll, eventually};
 
 /// How many people do things at the same time, each to objects of their own.
 const PEOPLE: usize = 12;

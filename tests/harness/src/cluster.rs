@@ -3,13 +3,6 @@
 //!
 //! `tests/cluster/up serve` runs it and removes it when its standard input is closed. This process holds the other end,
 //! so the cluster goes away however this process ends: by a return, a panic, Ctrl-C or `kill -9`.
-//!
-//! Used by several test targets and the demo, none of which uses all of it; it needs nothing of reroll.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "compiled into several targets, each of which uses a part"
-)]
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -25,6 +18,9 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Deserialize;
+
+/// Runs clusters, and knows where their tools are.
+const UP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cluster/up");
 
 /// Tearing down kills everything and takes a fraction of a second.
 const TEAR_DOWN: Duration = Duration::from_secs(30);
@@ -60,8 +56,7 @@ impl Cluster {
     }
 
     fn serve(arguments: &[&str]) -> Result<Self> {
-        let up = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/up");
-        let mut supervisor = Command::new(&up)
+        let mut supervisor = Command::new(UP)
             .arg("serve")
             .args(arguments)
             .stdin(Stdio::piped())
@@ -69,19 +64,16 @@ impl Cluster {
             // Ctrl-C in a terminal goes to a whole process group; this one outlives us, to clean up.
             .process_group(0)
             .spawn()
-            .with_context(|| format!("cannot run {}", up.display()))?;
+            .with_context(|| format!("cannot run {UP}"))?;
         let mut line = String::new();
         let stdout = supervisor.stdout.take().context("no standard output")?;
         BufReader::new(stdout).read_line(&mut line)?;
         if line.is_empty() {
             let status = supervisor.wait()?;
-            bail!(
-                "no cluster: {} ended with {status}; its messages are above",
-                up.display()
-            );
+            bail!("no cluster: {UP} ended with {status}; its messages are above");
         }
-        let facts = serde_json::from_str(&line)
-            .with_context(|| format!("{} printed {line:?}", up.display()))?;
+        let facts =
+            serde_json::from_str(&line).with_context(|| format!("{UP} printed {line:?}"))?;
         Ok(Self { supervisor, facts })
     }
 
@@ -211,8 +203,7 @@ impl Cluster {
     /// Puts a backup in the place of the data of etcd, which must not run. `bumped`: revisions and compaction as etcd's
     /// documentation has it for Kubernetes; else etcd counts on from the backup.
     pub fn restore(&self, backup: &Path, bumped: bool) -> Result<()> {
-        let up = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/up");
-        let tool = Command::new(up).args(["path", "etcdutl"]).output()?;
+        let tool = Command::new(UP).args(["path", "etcdutl"]).output()?;
         ensure!(tool.status.success(), "no etcdutl");
         let data = self.facts.data.join("etcd");
         std::fs::remove_dir_all(&data)?;

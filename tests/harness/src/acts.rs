@@ -1,16 +1,16 @@
 //! What people do to sources and workloads, of any kind.
 
-use std::future::Future;
+use std::{collections::BTreeSet, future::Future};
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
-    Api, ResourceExt as _,
+    Api, ResourceExt,
     api::{ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
-use super::{Arena, OBSERVED, RerollBuilder, eventually};
+use crate::{Arena, OBSERVED, RerollBuilder, eventually};
 
 /// The kinds of source.
 pub const SOURCES: [&str; 2] = ["Secret", "ConfigMap"];
@@ -91,7 +91,6 @@ impl Arena {
     }
 
     /// Waits until what is written has a later time, in seconds, than all that there is.
-    #[allow(dead_code, reason = "not every program of tests needs it")]
     pub async fn later_second(&self) {
         let time = async || {
             let name = format!("marker-{}", fastrand::u64(..));
@@ -134,6 +133,12 @@ impl Arena {
             .await
             .unwrap()
             .items
+    }
+
+    /// The uids of the pods with this `app` label.
+    pub async fn pod_uids(&self, app: &str) -> BTreeSet<String> {
+        let pods = self.pods(app).await;
+        pods.iter().filter_map(ResourceExt::uid).collect()
     }
 
     /// Waits until so many pods with this `app` label are in this phase, such as `Running`.

@@ -11,22 +11,10 @@
 //! - a request with an `Authorization` header goes upstream without the kubeconfig's client certificate. The API server
 //!   asks the certificate first, so the administrator would otherwise answer for every token.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "every test target uses its own part of the proxy"
-)]
-
-#[path = "proxy/flow.rs"]
 mod flow;
-#[path = "proxy/rule.rs"]
 mod rule;
-#[path = "proxy/serve.rs"]
 mod serve;
-#[path = "proxy/traffic.rs"]
 mod traffic;
-#[path = "proxy/upstream.rs"]
 mod upstream;
 
 use std::{

@@ -14,7 +14,7 @@ use kube::{
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::{Arena, KINDS, OBSERVED, Reroll, deployment, eventually};
+use crate::{Arena, KINDS, OBSERVED, Reroll, deployment, eventually};
 
 /// The workload whose Secret is changed after the act.
 const SENTINEL: &str = "sentinel";
@@ -91,7 +91,6 @@ impl Recorder {
     }
 
     /// Every `observed` that the workload has had, in order.
-    #[allow(dead_code, reason = "only the tests of faults ask")]
     pub fn observed(&self, kind: &str, name: &str) -> Vec<Value> {
         let seen = self.seen.lock().unwrap();
         let all = seen.get(&format!("{kind} {name}"));
@@ -102,7 +101,6 @@ impl Recorder {
     }
 
     /// The resourceVersion at which the workload's template became what it is, or at which it was first seen.
-    #[allow(dead_code, reason = "only the tests of faults use it")]
     pub fn changed_at(&self, kind: &str, name: &str) -> u64 {
         let seen = self.seen.lock().unwrap();
         seen[&format!("{kind} {name}")].changed_at
@@ -150,7 +148,6 @@ impl Recorder {
     }
 
     /// A resourceVersion that is later than all that was done before the last [`Self::settle`].
-    #[allow(dead_code, reason = "only the tests of faults use it")]
     pub async fn settled_at(&self, arena: &Arena) -> u64 {
         arena.version("Secret", SENTINEL).await
     }

@@ -15,7 +15,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{Arena, eventually, workload};
+use crate::{Arena, eventually, workload};
 
 /// The name of the quota that holds rollouts.
 const HOLD: &str = "hold";
@@ -77,7 +77,6 @@ impl Pods {
     }
 
     /// The revisions of all pods with this `app` label that there have ever been, one for each pod.
-    #[allow(dead_code, reason = "only the tests of pods that are left behind ask")]
     pub fn ever(&self, app: &str) -> Vec<String> {
         let apps = self.apps.lock().unwrap();
         let own = apps.values().filter(|(one, _)| one == app);
@@ -146,7 +145,6 @@ pub fn running(kind: &str, name: &str, annotations: &[(&str, &str)], pod: Value)
 
 impl Arena {
     /// Waits until a workload's rollout is complete.
-    #[allow(dead_code, reason = "only the tests of faults wait without a watch")]
     pub async fn complete(&self, kind: &str, name: &str) {
         eventually(&format!("{kind} {name} has rolled out"), async || {
             let wanted = rolled_out(self, kind, name).await?;

@@ -11,7 +11,7 @@ use kube::{Api, api::PostParams, config::Kubeconfig};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::Arena;
+use crate::Arena;
 
 impl Arena {
     /// A `ServiceAccount` of reroll's own namespace that has nothing but these rules, by a Role in each of these namespaces;

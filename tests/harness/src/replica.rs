@@ -1,6 +1,6 @@
 //! Several replicas of one reroll.
 
-use super::{Arena, Reroll, RerollBuilder, eventually};
+use crate::{Arena, Reroll, RerollBuilder, eventually};
 
 /// The metric that is 1 while a replica leads.
 pub const LEADER: &str = "reroll_leader";

@@ -2,22 +2,16 @@
 //!
 //! Annotations are there, empty, `null` or missing; reroll's own are genuine, stale, forged or dropped; references,
 //! policies and opt-ins come in every form. With [`Shapes::Odd`] also in forms that no API server would send.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    reason = "compiled into several targets, each of which uses a part"
-)]
 
 use serde_json::{Map, Value, json};
 
-pub const OBSERVED: &str = "reroll.dev/observed";
-pub const LAST_RESTART: &str = "reroll.dev/last-restart";
-pub const RESTARTED_FOR: &str = "reroll.dev/restarted-for";
-pub const KINDS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
-/// What generated workloads refer to. Those called `gone` never exist.
+use crate::{LAST_RESTART, OBSERVED, RESTARTED_FOR};
+
+/// The Secrets that generated workloads refer to. What is called `gone` never exists.
 pub const SECRETS: [&str; 4] = ["db", "tls", "late", "gone"];
+/// The `ConfigMap`s that they refer to.
 pub const CONFIG_MAPS: [&str; 3] = ["app", "more.conf", "gone"];
+/// The `SecretProviderClass`es that they refer to.
 pub const CLASSES: [&str; 2] = ["vault", "gone"];
 
 const OPT_INS: [&str; 18] = [
@@ -89,6 +83,7 @@ pub enum Shapes {
 
 /// Makes workloads.
 pub struct Generator {
+    /// What everything is drawn from.
     pub random: fastrand::Rng,
     shapes: Shapes,
     /// Values of `observed` and `restarted-for` that were genuine at some time, to be put back or copied.
@@ -96,6 +91,7 @@ pub struct Generator {
 }
 
 impl Generator {
+    /// The same for the same seed.
     pub fn new(seed: u64, shapes: Shapes) -> Self {
         Self {
             random: fastrand::Rng::with_seed(seed),
@@ -109,6 +105,7 @@ impl Generator {
         self.random.u8(0..100) < percent
     }
 
+    /// Draws one of these.
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.random.usize(0..from.len())]
     }

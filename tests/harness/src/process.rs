@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Arena, PATIENCE, Said, eventually};
+use crate::{Arena, PATIENCE, Said, binary, eventually};
 
 /// How a reroll is to be started.
 #[derive(Clone)]
@@ -28,6 +28,7 @@ pub struct Reroll {
 }
 
 impl RerollBuilder {
+    /// Of this arena, with flags by which tests are quick.
     pub fn new(arena: &Arena) -> Self {
         let directory = std::env::temp_dir().join(format!("reroll-tests-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
@@ -78,9 +79,8 @@ impl RerollBuilder {
         self
     }
 
-    /// With other surroundings than the product's; `tests/support/under_test.rs` knows which there are.
+    /// With other surroundings than the product's; `tests/bin/under_test.rs` knows which there are.
     #[must_use]
-    #[allow(dead_code, reason = "not every program of tests needs them")]
     pub fn surroundings(mut self, name: &str, value: &str) -> Self {
         self.surroundings.push((name.to_owned(), value.to_owned()));
         self
@@ -88,7 +88,6 @@ impl RerollBuilder {
 
     /// Another release of it.
     #[must_use]
-    #[allow(dead_code, reason = "not every program of tests needs it")]
     pub fn program(mut self, path: PathBuf) -> Self {
         self.program = Some(path);
         self
@@ -96,7 +95,6 @@ impl RerollBuilder {
 
     /// The product as it is.
     #[must_use]
-    #[allow(dead_code, reason = "not every program of tests needs them")]
     pub fn plain(mut self) -> Self {
         self.surroundings.clear();
         self
@@ -154,9 +152,9 @@ impl RerollBuilder {
 
     fn command(&self) -> Command {
         let program = match &self.program {
-            Some(program) => program.as_os_str(),
-            None if self.surroundings.is_empty() => env!("CARGO_BIN_EXE_reroll").as_ref(),
-            None => env!("CARGO_BIN_EXE_reroll-under-test").as_ref(),
+            Some(program) => program.clone(),
+            None if self.surroundings.is_empty() => binary("reroll").unwrap(),
+            None => binary("reroll-under-test").unwrap(),
         };
         let mut command = Command::new(program);
         command
@@ -254,7 +252,6 @@ impl Reroll {
     }
 
     /// Its process.
-    #[allow(dead_code, reason = "only benchmarks ask")]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -6,10 +6,7 @@
     reason = "the functions that the tests share are not recognized as tests"
 )]
 
-#[path = "support/proxy/fake.rs"]
 mod fake;
-#[path = "support/proxy.rs"]
-mod proxy;
 
 use std::{
     io::{Read as _, Write as _},
@@ -32,7 +29,7 @@ use kube::{
     api::{ListParams, WatchEvent, WatchParams},
     config::{AuthInfo, KubeConfigOptions, Kubeconfig},
 };
-use proxy::{Answer, Fault, FaultProxy, Matcher, Rule};
+use reroll_harness::proxy::{Answer, Fault, FaultProxy, Matcher, Rule};
 
 /// The deadline of whatever must happen.
 const DEADLINE: Duration = Duration::from_mins(5);

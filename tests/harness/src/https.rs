@@ -16,11 +16,12 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{Arena, PATIENCE, Reroll};
+use crate::{Arena, PATIENCE, Reroll};
 
 /// Who trusts the webhook's authority and dials it.
 #[derive(Clone)]
 pub struct Https {
+    /// The port, as `IP:PORT`.
     pub address: String,
     host: String,
     roots: RootCertStore,
@@ -54,7 +55,6 @@ impl Https {
 
     /// Asks for another host than the address.
     #[must_use]
-    #[allow(dead_code, reason = "not every program of tests needs it")]
     pub fn host(mut self, host: &str) -> Self {
         host.clone_into(&mut self.host);
         self
@@ -62,7 +62,6 @@ impl Https {
 
     /// Shows a certificate where it is asked for one.
     #[must_use]
-    #[allow(dead_code, reason = "not every program of tests needs it")]
     pub fn identity(mut self, certificate: &str, key: &str) -> Self {
         self.identity = Some((certificate.to_owned(), key.to_owned()));
         self
@@ -133,6 +132,7 @@ impl Https {
         Ok((status, String::from_utf8(body.to_vec()).unwrap()))
     }
 
+    /// POST: status and body of the answer.
     pub async fn post(&self, path: &str, body: impl Into<Body>) -> (u16, String) {
         self.request("POST", path, body.into()).await
     }

@@ -14,29 +14,38 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Recorder, RerollBuilder, eventually};
-use crate::cluster::Cluster;
+use crate::{Recorder, RerollBuilder, cluster::Cluster, eventually};
 
 /// A test's namespaces in the shared cluster.
 pub struct Arena {
+    /// Where its workloads are.
     pub namespace: String,
     /// Where its reroll keeps the digest key.
     pub own_namespace: String,
+    /// The administrator's.
     pub client: Client,
+    /// Where all of this is.
     pub cluster: &'static Cluster,
 }
 
 /// What a command said.
 #[derive(Debug)]
 pub struct Said {
+    /// Its standard output.
     pub out: String,
+    /// Its standard error.
     pub err: String,
+    /// Whether it succeeded.
     pub ok: bool,
 }
 
 impl Said {
     /// The command must have succeeded.
     #[track_caller]
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "it is the check that most want"
+    )]
     pub fn ok(self) -> Self {
         assert!(self.ok, "failed: {}{}", self.out, self.err);
         self
@@ -44,18 +53,17 @@ impl Said {
 }
 
 impl Arena {
+    /// In the cluster that all tests of this process share.
     pub async fn new(name: &str) -> Self {
         Self::on(Cluster::shared(), name).await
     }
 
     /// In a cluster of its own, which the test may break. It lives until the process ends.
-    #[allow(dead_code, reason = "only the tests of faults break clusters")]
     pub async fn on_own_cluster(name: &str) -> Self {
         Self::on_new(Cluster::start, name).await
     }
 
     /// In a cluster of its own whose controller-manager has Kubernetes' default limits.
-    #[allow(dead_code, reason = "only the tests of faults have one")]
     pub async fn on_limited_cluster(name: &str) -> Self {
         Self::on_new(Cluster::start_with_default_limits, name).await
     }
@@ -100,6 +108,7 @@ impl Arena {
 
     // === objects ===
 
+    /// The objects of this kind in the namespace of its workloads.
     pub fn api(&self, kind: &str) -> Api<DynamicObject> {
         let (group, plural) = match kind {
             "Deployment" => ("apps", "deployments"),
@@ -127,6 +136,7 @@ impl Arena {
         api.create(&PostParams::default(), &object).await.unwrap()
     }
 
+    /// An object as it is now.
     pub async fn get(&self, kind: &str, name: &str) -> DynamicObject {
         self.api(kind).get(name).await.unwrap()
     }
@@ -143,6 +153,7 @@ impl Arena {
             .unwrap()
     }
 
+    /// Deletes an object.
     pub async fn delete(&self, kind: &str, name: &str) {
         self.api(kind)
             .delete(name, &DeleteParams::default())
@@ -150,8 +161,9 @@ impl Arena {
             .unwrap();
     }
 
+    /// Creates a Secret.
     pub async fn secret(&self, name: &str, data: &[(&str, &str)]) -> Secret {
-        let manifest = super::secret(name, data);
+        let manifest = crate::secret(name, data);
         let api = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
         api.create(
             &PostParams::default(),
@@ -161,8 +173,9 @@ impl Arena {
         .unwrap()
     }
 
+    /// Creates a `ConfigMap`.
     pub async fn config_map(&self, name: &str, data: &[(&str, &str)]) -> ConfigMap {
-        let manifest = super::config_map(name, data);
+        let manifest = crate::config_map(name, data);
         let api = Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace);
         api.create(
             &PostParams::default(),
@@ -286,6 +299,7 @@ impl Arena {
         run(command, "").await
     }
 
+    /// The path of one of the cluster's binaries.
     pub fn tool(&self, name: &str) -> PathBuf {
         self.cluster.tool(name)
     }

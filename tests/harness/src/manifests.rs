@@ -2,16 +2,23 @@
 
 use serde_json::{Map, Value, json};
 
+/// Opts a workload in.
 pub const RESTART_ON: &str = "reroll.dev/restart-on";
+/// What reroll has seen of the sources of a workload.
 pub const OBSERVED: &str = "reroll.dev/observed";
+/// What a template was changed for.
 pub const RESTARTED_FOR: &str = "reroll.dev/restarted-for";
+/// Tells people of the last restart.
 pub const LAST_RESTART: &str = "reroll.dev/last-restart";
+/// The kinds of workload that run all the time.
 pub const KINDS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
 
+/// A Secret with this data.
 pub fn secret(name: &str, data: &[(&str, &str)]) -> Value {
     json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name }, "stringData": strings(data) })
 }
 
+/// A `ConfigMap` with this data.
 pub fn config_map(name: &str, data: &[(&str, &str)]) -> Value {
     json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name }, "data": strings(data) })
 }

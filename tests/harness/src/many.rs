@@ -12,8 +12,10 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Arena, OBSERVED, Reroll, RerollBuilder, deployment, eventually};
-use crate::proxy::{Fault, FaultProxy, Matcher, Rule};
+use crate::{
+    Arena, OBSERVED, Reroll, RerollBuilder, deployment, eventually,
+    proxy::{Fault, FaultProxy, Matcher, Rule},
+};
 
 /// So many names.
 pub fn numbered(count: usize) -> impl Iterator<Item = String> {
@@ -44,7 +46,6 @@ impl Arena {
     }
 
     /// Secret `creds` and ConfigMap `app`.
-    #[allow(dead_code, reason = "not every program of tests needs them")]
     pub async fn creds_and_app(&self) {
         self.secret("creds", &[("k", "one")]).await;
         self.config_map("app", &[("k", "one")]).await;

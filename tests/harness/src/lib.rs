@@ -1,0 +1,62 @@
+//! What tests, benchmarks and the demo stand on: clusters, a proxy that injects faults, namespaces with objects, reroll as
+//! a process, and an independent count of restarts.
+//!
+//! It knows reroll by its programs, flags and annotations alone, as a user does, and so does not depend on the library.
+//! A step that fails panics, for it fails the test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a failed step fails the test"
+)]
+
+pub mod cluster;
+pub mod generate;
+pub mod plot;
+pub mod proxy;
+pub mod report;
+pub mod turns;
+
+mod acts;
+mod arena;
+mod binaries;
+mod https;
+mod identity;
+mod manifests;
+mod many;
+mod pods;
+mod process;
+mod recorder;
+mod replica;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+pub use self::{
+    acts::{SOURCES, at_once},
+    arena::{Arena, Said},
+    binaries::binary,
+    https::Https,
+    manifests::*,
+    many::{each, numbered},
+    pods::{Pods, running},
+    process::{Reroll, RerollBuilder},
+    recorder::Recorder,
+    replica::LEADER,
+};
+
+/// How long anything may take on a busy machine before a test gives up.
+pub const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Waits until `look` gives something; panics, saying what was waited for, after [`PATIENCE`].
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");
+        sleep(Duration::from_millis(25)).await;
+    }
+}
