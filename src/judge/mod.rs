@@ -36,7 +36,7 @@ use crate::{
         decide::{Doubt, Undecided},
         held::Held,
         index::{Judged, Overlay, Tick},
-        workload::Stays,
+        note::Note,
     },
     ops::{metrics::labels::IntentOutcome, teller::Teller},
     state::State,
@@ -194,7 +194,7 @@ impl Judge {
             Occasion::Look => docket.intents.noticed(key, now, settle),
         }
         if let Some(wait) = docket.intents.newly_limited(key, now) {
-            self.teller.limited(key, wait);
+            self.teller.say_first(key, &Note::RestartLimited { wait });
         }
         self.intents_changed.notify_one();
     }
@@ -215,7 +215,7 @@ impl Judge {
 
     /// Files what a decision holds against the workload, and what is to be written of it.
     fn file_held(&self, docket: &mut Docket, key: &WorkloadKey, judged: &Judged) {
-        let held = held_by(judged);
+        let held = Held::of(judged);
         let restarts = judged
             .decision
             .as_ref()
@@ -234,25 +234,5 @@ impl Judge {
         if judged.unwritten {
             self.tidy_later(docket, key);
         }
-    }
-}
-
-/// Why no intent can help a workload, by this decision.
-fn held_by(judged: &Judged) -> Option<Held> {
-    let Some(decision) = &judged.decision else {
-        return judged.owner.is_some().then_some(Held::Owned);
-    };
-    match decision {
-        Decision::Undecided(Undecided::Unreadable) => Some(Held::Unreadable),
-        Decision::Undecided(Undecided::NewerFormat) => Some(Held::NewerFormat),
-        Decision::Undecided(Undecided::UnknownKey) => Some(Held::UnknownKey),
-        Decision::Restart(_) if judged.suspended => Some(Held::Suspended),
-        Decision::Wait { causes, .. } if !causes.is_empty() => Some(Held::Missing),
-        Decision::Keep(_) | Decision::Record(_) => judged.stays.map(|stays| match stays {
-            Stays::Paused => Held::Paused,
-            Stays::OnDelete => Held::OnDelete,
-            Stays::Partitioned => Held::Partitioned,
-        }),
-        _ => None,
     }
 }

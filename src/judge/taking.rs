@@ -9,6 +9,7 @@ use crate::model::{
     csi::{Part, PodStatus},
     decide::Lookup,
     index::{Bared, By, Changes, SourceChange, Tick, Tracked, WorkloadChange},
+    note::Note,
     workload::{RestartMeans, Rollout, Workload},
 };
 
@@ -41,7 +42,7 @@ impl Judge {
         }
         self.look_after(key, &seen);
         if seen.lost_opt_in {
-            self.teller.lost_opt_in(key);
+            self.teller.say_first(key, &Note::OptedOut);
         }
         for borrower in &seen.borrowers {
             self.judge(borrower, Occasion::Look);

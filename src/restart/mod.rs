@@ -41,7 +41,9 @@ use crate::{
         Cause, Decision, WorkloadKey,
         decide::Restart,
         held::Held,
+        note::Note,
         patch,
+        text::shortened,
         workload::{RestartBy, RestartMarks, Workload},
     },
     ops::{health::Heartbeat, metrics::labels::IntentOutcome},
@@ -241,7 +243,8 @@ impl Restarter {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join("; ");
-        let last_restart = limited(&format!("{now:.0}: {told}"), LAST_RESTART_LENGTH);
+        let last_restart = format!("{now:.0}: {told}");
+        let last_restart = shortened(&last_restart, LAST_RESTART_LENGTH).into_owned();
         let index = state.index();
         let key = &intent.workload;
         let known = &index.workload(key).ok_or(None)?.workload;
@@ -339,28 +342,12 @@ impl Restarter {
 fn hold(live: &Live, key: &WorkloadKey, held: Held) {
     if live.judge.docket().held.hold(key, Some(held)) {
         match held {
-            Held::Running => live.judge.teller.running(key),
-            Held::Dropped => live.judge.teller.dropped(key),
-            _ => live.judge.teller.no_room(key),
+            Held::Running => live.judge.teller.say(key, &Note::RunWaits),
+            Held::Dropped => {
+                let kind = key.kind;
+                live.judge.teller.say(key, &Note::Dropped { kind });
+            }
+            _ => live.judge.teller.say(key, &Note::NoRoom),
         }
-    }
-}
-
-/// At most so many characters.
-fn limited(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    text.chars().take(most - 1).chain(['…']).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_people_read_is_bounded() {
-        assert_eq!(limited("abc", 3), "abc");
-        assert_eq!(limited("äöüß", 3), "äö…");
     }
 }

@@ -79,16 +79,10 @@ impl Pulse {
             .is_some()
         {
             let listed = self.list().await;
-            tracing::warn!(
-                "etcd went back to an earlier state, as after a restore: listing everything again"
-            );
-            judge.teller.metrics.history_went_back();
             judge.state.index_mut().history_went_back();
             judge.history.list();
             judge.judge_all();
-            if let Some(lease) = self.read().await {
-                judge.teller.history_went_back(&lease);
-            }
+            judge.teller.history_went_back(self.read().await.as_ref());
             let of_now = async {
                 match listed {
                     Some(listed) => self.passes(listed).await,

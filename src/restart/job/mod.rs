@@ -40,6 +40,7 @@ use crate::{
     model::{
         Cause, WorkloadKey,
         annotation::LAST_RESTART,
+        note::Note,
         workload::{JOB, JobPhase, Workload, replacement},
     },
     ops::metrics::labels::IntentOutcome,
@@ -247,7 +248,10 @@ impl Jobs {
             .intents
             .restarted_at_once(&key, Instant::now());
         let Some((causes, since)) = told else {
-            return judge.teller.recreated_late(&key, last_restart);
+            let last_restart = last_restart.as_str();
+            return judge
+                .teller
+                .say(&key, &Note::RestartedLate { last_restart });
         };
         judge.teller.restarted(&key, &causes, attempts, None);
         let metrics = &judge.teller.metrics;
