@@ -23,7 +23,7 @@ use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::MicroTime,
 };
-use kube::{Api, ResourceExt, api::ObjectMeta};
+use kube::{Api, api::ObjectMeta};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -35,7 +35,7 @@ use super::{
     Cluster, Failure, Write,
     history::{History, LOOKS, PROOF, Versions},
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, model::object::resource_version};
 
 /// How the Lease is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -279,7 +279,7 @@ impl Election {
     /// Whether the Lease is older than before, and to be looked at again before anybody writes it: every replica is to see
     /// it so. A write makes it newer than it ever was, where the revision was bumped.
     fn goes_back(&mut self, lease: &Lease) -> bool {
-        let version = lease.resource_version().and_then(|it| it.parse().ok());
+        let version = resource_version(lease.metadata.resource_version.as_deref());
         let times = version.map_or(0, |version| self.versions.show(version));
         if (1..=PROOF).contains(&times) {
             self.history.shown_older();

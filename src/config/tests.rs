@@ -356,7 +356,7 @@ fn durations() {
         ("", None),
         ("5", None),
         ("s", None),
-        ("PT5S", None),
+        ("PT5S", Some(5000)),
         ("99999999999999999999h", None),
     ];
     for (value, millis) in table {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use axum::http::Uri;
-use jiff::fmt::friendly::SpanParser;
 use tracing_subscriber::EnvFilter;
+
+use crate::model::text::{NoDuration, read_duration};
 
 /// A value cannot be read. The message says what would be accepted; clap adds the flag's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,11 +21,11 @@ pub(super) fn refuse<T>(message: impl Into<String>) -> Result<T, ValueError> {
 /// Days and longer are refused, because a day is not always 24 hours. Negative durations are refused as well.
 pub(super) fn parse_duration(value: &str) -> Result<Duration, ValueError> {
     const FORM: &str = "expected a duration such as 500ms, 5s, 2m or 1h30m";
-    let Ok(duration) = SpanParser::new().parse_duration(value.trim()) else {
-        return refuse(FORM);
-    };
-    Duration::try_from(duration)
-        .or_else(|_| refuse(format!("a duration cannot be negative; {FORM}")))
+    match read_duration(value) {
+        Ok(duration) => Ok(duration),
+        Err(NoDuration::Unreadable) => refuse(FORM),
+        Err(NoDuration::Negative) => refuse(format!("a duration cannot be negative; {FORM}")),
+    }
 }
 
 /// Reads a duration that is not zero. Zero would make an interval a busy loop, and a timeout a refusal.

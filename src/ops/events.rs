@@ -36,6 +36,7 @@ pub use publisher::EventPublisher;
 
 use self::{ahead::Ahead, drops::Drops};
 use super::metrics::Metrics;
+use crate::model::text::shortened_to_bytes;
 
 /// The writer of the Events, as `kubectl describe` shows it ("From").
 const CONTROLLER: &str = "reroll";
@@ -91,7 +92,7 @@ impl EventSink {
         regarding: ObjectReference,
         event_type: EventType,
         reason: &'static str,
-        note: String,
+        note: &str,
         secondary: Option<ObjectReference>,
     ) {
         #[expect(
@@ -112,7 +113,7 @@ impl EventSink {
         regarding: ObjectReference,
         event_type: EventType,
         reason: &'static str,
-        note: String,
+        note: &str,
         secondary: Option<ObjectReference>,
     ) -> Event {
         // The API server wants an Event about an object without a namespace in `default`.
@@ -136,7 +137,7 @@ impl EventSink {
             type_: Some(format!("{event_type:?}")),
             reason: Some(reason.to_owned()),
             action: Some(reason.to_owned()),
-            note: Some(truncate_note(note)),
+            note: Some(shortened_to_bytes(note, MAX_NOTE).into_owned()),
             regarding: Some(regarding),
             related: secondary,
             reporting_controller: Some(CONTROLLER.to_owned()),
@@ -147,19 +148,7 @@ impl EventSink {
 }
 
 fn truncate(text: &str, most: usize) -> &str {
-    // `str::floor_char_boundary` is in Rust 1.91 and later.
-    let end = (0..=most.min(text.len()))
-        .rev()
-        .find(|&end| text.is_char_boundary(end));
-    &text[..end.unwrap_or(0)]
-}
-
-fn truncate_note(note: String) -> String {
-    const CUT: &str = "…";
-    if note.len() <= MAX_NOTE {
-        return note;
-    }
-    format!("{}{CUT}", truncate(&note, MAX_NOTE - CUT.len()))
+    &text[..text.floor_char_boundary(most)]
 }
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ impl Teller {
         };
         let (kind, reason) = (event_type(&note), note.reason());
         self.events
-            .publish(regarding, kind, reason, note.to_string(), None);
+            .publish(regarding, kind, reason, &note.to_string(), None);
     }
 
     fn publish(&self, key: &WorkloadKey, note: &Note<'_>) {
@@ -191,7 +191,7 @@ impl Teller {
             self.reference(key),
             kind,
             reason,
-            note.to_string(),
+            &note.to_string(),
             secondary,
         );
     }

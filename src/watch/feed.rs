@@ -14,7 +14,7 @@ use crate::{
     model::{
         DigestKey, Kind, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
         index::{By, Tick},
-        object::FromObject,
+        object::{FromObject, resource_version},
         workload::Workload,
     },
     ops::metrics::labels::SourceEvent,
@@ -90,16 +90,12 @@ where
     }
 
     fn delete(&self, meta: &ObjectMeta) {
-        let resource_version = meta
-            .resource_version
-            .as_ref()
-            .and_then(|rv| rv.parse().ok())
-            .unwrap_or(u64::MAX);
+        let gone = resource_version(meta.resource_version.as_deref()).unwrap_or(u64::MAX);
         self.judge
             .teller
             .metrics
             .source_seen(self.kind.as_str(), SourceEvent::Delete);
-        self.judge.source_deleted(&self.key(meta), resource_version);
+        self.judge.source_deleted(&self.key(meta), gone);
     }
 
     fn listed(&self, within: Option<&str>) {

@@ -8,11 +8,11 @@
 use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::{Api, api::ListParams};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::judge::live::Live;
+use crate::{judge::live::Live, model::object::resource_version};
 
 /// How often is looked whether the Lease was renewed, and how often at most: it is not for as long as it takes a replica to
 /// lead again.
@@ -44,7 +44,7 @@ impl Pulse {
     async fn list(&self) -> Option<u64> {
         let params = ListParams::default().fields(&format!("metadata.name={}", self.name));
         let list = self.live.cluster.list(&self.api, &params).await.ok()?;
-        list.metadata.resource_version?.parse().ok()
+        resource_version(list.metadata.resource_version.as_deref())
     }
 
     /// Whether what is written next is newer than a list that was answered before. Nobody may be there to write; and an API
@@ -52,8 +52,8 @@ impl Pulse {
     async fn passes(&self, list: u64) -> bool {
         let mut before = None;
         for _ in 0..LOOKS {
-            let version = self.read().await.and_then(|lease| lease.resource_version());
-            let Some(number) = version.and_then(|it| it.parse::<u64>().ok()) else {
+            let lease = self.read().await.unwrap_or_default();
+            let Some(number) = resource_version(lease.metadata.resource_version.as_deref()) else {
                 return false;
             };
             if number > list {

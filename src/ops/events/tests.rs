@@ -24,14 +24,7 @@ fn sink() -> (EventSink, EventPublisher, Arc<Metrics>) {
 fn event(note: &str) -> Event {
     let now = Timestamp::from_second(1_800_000_000).unwrap();
     let (sink, ..) = sink();
-    sink.event(
-        now,
-        workload(),
-        EventType::Normal,
-        "Restarted",
-        note.to_owned(),
-        None,
-    )
+    sink.event(now, workload(), EventType::Normal, "Restarted", note, None)
 }
 
 #[test]
@@ -77,14 +70,7 @@ fn names_differ_within_one_instant_and_stay_short() {
     };
     let now = Timestamp::from_second(1_800_000_000).unwrap();
     let name = || {
-        let event = sink.event(
-            now,
-            long.clone(),
-            EventType::Warning,
-            "Refused",
-            String::new(),
-            None,
-        );
+        let event = sink.event(now, long.clone(), EventType::Warning, "Refused", "", None);
         event.metadata.name.unwrap()
     };
     let (first, second) = (name(), name());
@@ -104,7 +90,7 @@ fn objects_without_a_namespace_have_their_events_in_default() {
         namespace,
         EventType::Normal,
         "A",
-        String::new(),
+        "",
         None,
     );
     assert_eq!(event.metadata.namespace.unwrap(), "default");
@@ -114,13 +100,7 @@ fn objects_without_a_namespace_have_their_events_in_default() {
 fn a_full_queue_drops_and_counts_and_does_not_wait() {
     let (sink, publisher, metrics) = sink();
     for _ in 0..QUEUE + 3 {
-        sink.publish(
-            workload(),
-            EventType::Normal,
-            "Restarted",
-            String::new(),
-            None,
-        );
+        sink.publish(workload(), EventType::Normal, "Restarted", "", None);
     }
     let text = metrics.encode().unwrap();
     assert!(text.contains("reroll_events_dropped_total 3\n"), "{text}");

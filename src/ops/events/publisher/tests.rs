@@ -90,13 +90,8 @@ impl Run {
             resource_version: Some(version.to_owned()),
             ..ObjectReference::default()
         });
-        self.sink.publish(
-            workload(),
-            EventType::Warning,
-            "Changed",
-            note.to_owned(),
-            secret,
-        );
+        self.sink
+            .publish(workload(), EventType::Warning, "Changed", note, secret);
     }
 
     /// The calls made and the Events dropped, once the queue is empty.
@@ -304,13 +299,7 @@ fn server(code: u16, reason: &'static str) -> (ApiServer, Requests) {
 
 fn queued() -> Event {
     let (sink, mut publisher) = channel("reroll-0", Arc::new(Metrics::new()));
-    sink.publish(
-        workload(),
-        EventType::Normal,
-        "Restarted",
-        "a".to_owned(),
-        None,
-    );
+    sink.publish(workload(), EventType::Normal, "Restarted", "a", None);
     publisher.events.try_recv().unwrap()
 }
 
