@@ -119,7 +119,7 @@ impl Adopter {
         })
     }
 
-    /// What it adopts, of those that its selector selects. `sets`: `ReplicaSet`s, of kinds that have such.
+    /// Returns what it adopts, of those that its selector selects. `sets`: `ReplicaSet`s, of kinds that have such.
     pub fn adopts(&self, sets: &[ObjectMeta], pods: &[ObjectMeta]) -> Adopted {
         if self.kind.revisions == Some(Revisions::ReplicaSets) {
             self.through(sets, pods)
@@ -215,8 +215,8 @@ impl Adopter {
 }
 
 impl Adopted {
-    /// The mark of the template that the pods were last made of: that of what is `remembered` of the workload before,
-    /// where a pod carries it, else the youngest pod's. `None` where there are no pods.
+    /// Returns the mark of the template that the pods were last made of: that of what is `remembered` of the workload
+    /// before, where a pod carries it, else the youngest pod's. `None` where there are no pods.
     pub fn mark(&self, remembered: Option<&Reading>) -> Option<&str> {
         let last = remembered.and_then(observed_in);
         let last =
@@ -225,8 +225,8 @@ impl Adopted {
         Some(&last.or_else(youngest)?.mark)
     }
 
-    /// Those that Kubernetes does not replace by itself, where the template has this mark and, as far as that is known,
-    /// is this revision.
+    /// Returns those that Kubernetes does not replace by itself, where the template has this mark and, as far as that
+    /// is known, is this revision.
     #[must_use]
     pub fn that_stay(self, mark: &str, revision: Option<&str>) -> Self {
         let current =
@@ -238,13 +238,13 @@ impl Adopted {
         }
     }
 
-    /// When the oldest of them was made, in unix seconds; `None` where there is none.
+    /// Returns when the oldest of them was made, in unix seconds; `None` where there is none.
     pub fn oldest(&self) -> Option<i64> {
         self.pods.iter().map(|pod| pod.created).min()
     }
 
-    /// The first of several that says what the pods have, all of which carry this mark. Where some carry another,
-    /// nothing does.
+    /// Returns the first of several that says what the pods have, all of which carry this mark. Where some carry
+    /// another, nothing does.
     pub fn said<'a>(
         &self,
         mark: &str,

@@ -36,7 +36,7 @@ pub struct Conventions {
 }
 
 impl Conventions {
-    /// What holds where neither a workload nor its namespace says anything.
+    /// Returns what holds where neither a workload nor its namespace says anything.
     pub fn defaults(&self) -> Defaults<'static> {
         Defaults {
             namespace: None,
@@ -74,7 +74,7 @@ fn matches(selector: Option<&Selector>, labels: &BTreeMap<String, String>) -> bo
 pub struct Vocabulary(BTreeMap<&'static str, String>);
 
 impl Vocabulary {
-    /// `name` is what people write for `meant`.
+    /// Returns the same where people write `name` for `meant`.
     #[must_use]
     pub fn with(mut self, meant: &'static str, name: String) -> Self {
         if name == meant {
@@ -85,7 +85,7 @@ impl Vocabulary {
         self
     }
 
-    /// The names that people write instead of the usual ones.
+    /// Returns the names that people write instead of the usual ones.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.values().map(String::as_str)
     }

@@ -46,7 +46,7 @@ impl Part {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Classes, Self::Statuses];
 
-    /// Kubernetes' name of the kind.
+    /// Returns Kubernetes' name of the kind.
     pub const fn kind(self) -> &'static str {
         match self {
             Self::Classes => "SecretProviderClass",
@@ -54,7 +54,7 @@ impl Part {
         }
     }
 
-    /// Its resource in paths.
+    /// Returns its resource in paths.
     pub const fn plural(self) -> &'static str {
         match self {
             Self::Classes => "secretproviderclasses",
@@ -166,8 +166,8 @@ impl Class {
         self.pods.insert(name.to_owned(), pod);
     }
 
-    /// A list shows a status: where it is older than it was known to be, history went back, and with it what was drawn from
-    /// what is lost.
+    /// Takes in that a list shows a status: where it is older than it was known to be, history went back, and with it
+    /// what was drawn from what is lost.
     pub fn list(&mut self, name: &str, status: &PodStatus) {
         let number = status.version.resource_version;
         if self.pods.get(name).is_some_and(|known| number < known.seen) {
@@ -212,7 +212,7 @@ impl Class {
         changed
     }
 
-    /// The content, as far as known, with what the class's annotations say.
+    /// Returns the content, as far as known, with what the class's annotations say.
     pub fn version(&self) -> Version {
         let mut version = self.content.clone().unwrap_or_else(Version::unclear);
         (version.ignored, version.matched) = self.object.unwrap_or_default();
@@ -224,7 +224,7 @@ impl Class {
         self.object.is_some()
     }
 
-    /// Neither the class nor any status of it is there.
+    /// Whether neither the class nor any status of it is there.
     pub fn is_gone(&self) -> bool {
         self.object.is_none() && self.pods.is_empty()
     }

@@ -116,7 +116,7 @@ pub(super) fn belongs(observed: &Observed, subject: &Subject) -> bool {
     is_own(observed, subject.uid, subject.created)
 }
 
-/// The same, of a workload with this uid that was created then, in unix seconds.
+/// Returns the same, of a workload with this uid that was created then, in unix seconds.
 pub(super) fn is_own(observed: &Observed, uid: &str, created: i64) -> bool {
     match observed.created_at {
         Some(at) if observed.lacks_uid() => at.abs_diff(created) <= CREATE_WINDOW.unsigned_abs(),
@@ -146,7 +146,7 @@ struct Next {
 }
 
 impl Next {
-    /// What is former afterwards.
+    /// Returns what is former afterwards.
     fn formers(&self, subject: &Subject, before: Option<&Observed>, restart: bool) -> Formers {
         let Some(before) = before else {
             return Formers::none();
@@ -275,7 +275,7 @@ fn combine(
     }
 }
 
-/// The same as the next in the sequence of this workload, in a format of this release.
+/// Returns the same as the next in the sequence of this workload, in a format of this release.
 pub(super) fn numbered(observed: Observed, key: &DigestKey) -> Observed {
     let sequence = observed.sequence.saturating_add(1);
     Observed {
@@ -303,8 +303,8 @@ pub fn restart_for(
     }
 }
 
-/// A `restarted-for` that was never used before: a digest of the one it follows, of the one in the template, of the
-/// workload's generation and of the versions it is for. Replicas that decide from the same state get the same.
+/// Returns a `restarted-for` that was never used before: a digest of the one it follows, of the one in the template,
+/// of the workload's generation and of the versions it is for. Replicas that decide from the same state get the same.
 ///
 /// A run is made first, and the mark that names it is written afterwards. So whoever decides again in between must find
 /// the same, although the workload, or labels of a source, were written meanwhile: only what was observed, and data, count.

@@ -74,7 +74,7 @@ impl Held {
         Self::Partitioned,
     ];
 
-    /// For metrics.
+    /// Returns the word for metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",

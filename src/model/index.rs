@@ -79,7 +79,7 @@ pub struct Index {
 }
 
 impl Index {
-    /// Knows nothing yet.
+    /// Returns an index that knows nothing yet.
     pub fn new(key: DigestKey) -> Self {
         let scope = Scope::default();
         let basis = Basis {
@@ -270,7 +270,8 @@ impl Index {
         }
     }
 
-    /// Gives a workload that is written now the references of the template that it borrows, if it does.
+    /// Sets the references of a workload that is written now to those of the template that it borrows, if it borrows
+    /// one.
     pub fn borrow(&self, namespace: &str, workload: &mut Workload) {
         let Some(template) = &mut workload.borrows else {
             return;

@@ -141,7 +141,7 @@ impl<K: Resource> Resource for Guarded<K> {
     }
 }
 
-/// As much as there is: even an object whose metadata is wrong has a place in its list.
+/// Returns as much as there is: even an object whose metadata is wrong has a place in its list.
 fn meta_of(json: &str) -> ObjectMeta {
     let read: serde_json::Result<OnlyMeta> = serde_json::from_str(json);
     read.map(|object| object.metadata.into())

@@ -84,7 +84,8 @@ impl Observed {
         self.workload_uid == UNEXAMINED
     }
 
-    /// The same, where nobody has looked yet which pods the workload adopted that was created then, in unix seconds.
+    /// Returns the same, where nobody has looked yet which pods the workload adopted that was created then, in unix
+    /// seconds.
     #[must_use]
     pub fn unexamined(self, created: i64) -> Self {
         Self {
@@ -94,7 +95,7 @@ impl Observed {
         }
     }
 
-    /// The same in the oldest format that can say it; `plain`: the format for what needs no newer one.
+    /// Returns the same in the oldest format that can say it; `plain`: the format for what needs no newer one.
     #[must_use]
     pub(super) fn in_format(self, plain: u64) -> Self {
         let format = if self.formers.is_empty() {
@@ -105,8 +106,9 @@ impl Observed {
         Self { format, ..self }
     }
 
-    /// What pods of a template have that came without being recorded: somebody went back to it while the webhook was away,
-    /// and nobody looked since. Whatever it uses that is neither an entry nor a former one leaves the note.
+    /// Returns what pods of a template have that came without being recorded: somebody went back to it while the
+    /// webhook was away, and nobody looked since. Whatever it uses that is neither an entry nor a former one leaves
+    /// the note.
     #[must_use]
     pub(in crate::model) fn of_template(&self, formers: &Formers, before: Option<Before>) -> Self {
         let mut now = Self {

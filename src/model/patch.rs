@@ -80,7 +80,7 @@ pub fn forget(kind: Kind, workload: &Workload) -> Patch {
     guarded(kind, workload, &to)
 }
 
-/// What the webhook answers: from what the object carries to what it shall carry.
+/// Returns what the webhook answers: from what the object carries to what it shall carry.
 pub fn admit(kind: Kind, shape: Shape, from: &OwnAnnotations, to: &OwnAnnotations) -> Patch {
     let mut operations = Vec::new();
     write(kind, shape, from, to, false, &mut operations);

@@ -162,9 +162,9 @@ impl Policy {
         (policy, complaints)
     }
 
-    /// What a workload asks for. A CronJob or Job that does not say by `reroll.dev/on-change` what is to be done about a
-    /// change did not opt in, whatever else it says. Nor does one that is suspended, as long as it is: what it starts
-    /// afterwards reads the values of then, so it is adopted afresh.
+    /// Returns what a workload asks for. A CronJob or Job that does not say by `reroll.dev/on-change` what is to be
+    /// done about a change did not opt in, whatever else it says. Nor does one that is suspended, as long as it is:
+    /// what it starts afterwards reads the values of then, so it is adopted afresh.
     pub fn of(workload: &Workload, defaults: Defaults<'_>) -> (Self, Vec<Complaint>) {
         let (mut policy, mut complaints) = Self::read(&workload.asks, defaults);
         let asked = workload.asks.get(ON_CHANGE).map(|asked| asked.trim());

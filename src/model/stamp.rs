@@ -63,7 +63,8 @@ pub struct Stamp {
     pub waiting: Vec<SourceName>,
 }
 
-/// The stamp for a write that changes the pod template of an existing workload. `None`: leave `observed` alone.
+/// Returns the stamp for a write that changes the pod template of an existing workload. `None`: leave `observed`
+/// alone.
 pub fn stamp_update<'a>(
     subject: &Subject,
     known: Known,
@@ -158,8 +159,8 @@ fn all_read<'a>(subject: &Subject, live: &dyn Fn(&SourceName) -> Lookup<'a>) -> 
     })
 }
 
-/// The stamp for a new workload: it has no uid yet, so it carries the time, in unix seconds. A stamp that is already
-/// there (the webhook is called again in the same request) keeps its time.
+/// Returns the stamp for a new workload: it has no uid yet, so it carries the time, in unix seconds. A stamp that is
+/// already there (the webhook is called again in the same request) keeps its time.
 pub fn stamp_create<'a>(
     subject: &Subject,
     present: Option<&Reading>,
@@ -220,7 +221,7 @@ impl<'a> Old<'a> {
         self.entries?.get(source)
     }
 
-    /// What the entry becomes of something that the template gains again.
+    /// Returns what the entry becomes of something that the template gains again.
     fn regain(&self, former: &Entry, now: &Entry) -> Regained {
         let same = same_versions(former, now) || (self.content && same_data(former, now));
         if same {
@@ -297,7 +298,7 @@ fn entries<'a>(subject: &Subject, old: &Old, live: &dyn Fn(&SourceName) -> Looku
     recorded
 }
 
-/// The entry for pods that start now; `None` where nothing is known, so that it is adopted later.
+/// Returns the entry for pods that start now; `None` where nothing is known, so that it is adopted later.
 fn entry_now(
     source: &SourceName,
     usage: &Usage,

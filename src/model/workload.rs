@@ -46,7 +46,7 @@ pub struct WorkloadKey {
 }
 
 impl WorkloadKey {
-    /// As people write it: `Deployment web`.
+    /// Returns it as people write it: `Deployment web`.
     pub fn spoken(&self) -> String {
         format!("{} {}", self.kind.kind, self.name)
     }
@@ -223,7 +223,7 @@ impl Workload {
         }
     }
 
-    /// The mark that must be the one of `observed`; `None` where restarts leave none on the workload.
+    /// Returns the mark that must be the one of `observed`; `None` where restarts leave none on the workload.
     pub fn mark(&self) -> Option<&str> {
         (self.restart_by != RestartBy::Run).then_some(&self.restarted_for)
     }
@@ -234,8 +234,8 @@ impl Workload {
             .is_some_and(|seen| seen < self.generation)
     }
 
-    /// A CronJob or Job about which there is nothing to know: nobody asks for anything, nothing of reroll's is to be
-    /// removed from it, and most objects are such. A Job that is over stays as it is, whatever it asked for.
+    /// Returns a CronJob or Job about which there is nothing to know: nobody asks for anything, nothing of reroll's
+    /// is to be removed from it, and most objects are such. A Job that is over stays as it is, whatever it asked for.
     pub fn is_left_alone(&self) -> bool {
         let by_annotation = matches!(self.restart_by, RestartBy::Run | RestartBy::Recreate);
         let has_own = self.observed.is_some() || self.last_restart;
@@ -258,14 +258,14 @@ impl Workload {
     }
 }
 
-/// The same without room for more: there are thousands of workloads, and most have one entry or two.
+/// Returns the same without room for more: there are thousands of workloads, and most have one entry or two.
 fn exact<K, V>(map: LiteMap<K, V>) -> LiteMap<K, V> {
     let mut entries = map.into_tuple_vec();
     entries.shrink_to_fit();
     LiteMap::from_sorted_store_unchecked(entries)
 }
 
-/// The pod template without reroll's own annotation: what decides whether somebody else changed it.
+/// Returns the pod template without reroll's own annotation: what decides whether somebody else changed it.
 pub fn bare_template(kind: Kind, object: &DynamicObject) -> Value {
     let mut template = object
         .data

@@ -26,7 +26,7 @@ pub enum CauseKind {
 }
 
 impl CauseKind {
-    /// For metrics and logs.
+    /// Returns the word for metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Updated => "updated",

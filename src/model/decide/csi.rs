@@ -11,9 +11,9 @@ use crate::model::{
 };
 
 impl Rule<'_> {
-    /// What follows from what pods show of a class, where that is not judged like any other source. That no pod shows
-    /// anything says nothing: they are to come, or gone. It is no deletion, and holds nothing up. A status that is gone
-    /// may have been the newest, so an older one is no news.
+    /// Returns what follows from what pods show of a class, where that is not judged like any other source. That no
+    /// pod shows anything says nothing: they are to come, or gone. It is no deletion, and holds nothing up. A status
+    /// that is gone may have been the newest, so an older one is no news.
     pub(super) fn judge_provided(
         &self,
         source: &SourceName,

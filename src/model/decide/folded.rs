@@ -154,8 +154,8 @@ impl Rule<'_> {
         worst
     }
 
-    /// The fold if nothing restarts. Under another digest key the data is adopted again; the uids stay, so that another
-    /// one still counts.
+    /// Returns the fold if nothing restarts. Under another digest key the data is adopted again; the uids stay, so
+    /// that another one still counts.
     fn standing(&self, old: &Fold, as_if: &Fold) -> Fold {
         if self.comparable {
             return old.clone();
@@ -211,7 +211,7 @@ impl Found {
         Ok(found)
     }
 
-    /// The sources to be asked for, because their watch has not come as far as the fold.
+    /// Returns the sources to be asked for, because their watch has not come as far as the fold.
     fn behind(&self, old: &Fold) -> Vec<SourceName> {
         let behind = |source: &&SourceName| {
             self.reached.get(&source.kind).copied().unwrap_or(0) < old.newest.of(source.kind)

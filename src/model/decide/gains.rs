@@ -47,8 +47,8 @@ impl<'a> Gains<'a> {
         }
     }
 
-    /// What is to be done about keys of a source that `observed` lacks; `written`: when its data was last written, in unix
-    /// seconds.
+    /// Returns what is to be done about keys of a source that `observed` lacks; `written`: when its data was last
+    /// written, in unix seconds.
     pub(super) fn judge<'k>(
         &self,
         source: &SourceName,

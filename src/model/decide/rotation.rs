@@ -13,8 +13,8 @@ use crate::model::{
     version::Version,
 };
 
-/// The same with the new key's digests. `observed` was made under [`DigestKey::previous`], whose id it keeps: what
-/// follows from it differs from it, and so is written.
+/// Returns the same with the new key's digests. `observed` was made under [`DigestKey::previous`], whose id it keeps:
+/// what follows from it differs from it, and so is written.
 pub(in crate::model) fn rekey<'a>(
     observed: &Observed,
     uses: &References,
@@ -100,7 +100,7 @@ fn fold_of<'a>(
     }
 }
 
-/// A source as it is, or was when it was last seen.
+/// Returns a source as it is, or was when it was last seen.
 fn last_known(live: Lookup<'_>) -> Option<&Version> {
     match live {
         Lookup::Present { version, .. } => Some(version),

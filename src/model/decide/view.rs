@@ -37,7 +37,7 @@ pub enum Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    /// The same, where what shows nothing of its data is absent: nobody knows of any.
+    /// Returns the same, where what shows nothing of its data is absent: nobody knows of any.
     #[must_use]
     pub fn of_data(self) -> Self {
         match self {
@@ -126,7 +126,7 @@ pub struct Pods<'a> {
 }
 
 impl Pods<'_> {
-    /// What the workload itself tells of them.
+    /// Returns what the workload itself tells of them.
     pub fn of(kind: Kind, workload: &Workload) -> Self {
         Self {
             started: None,
@@ -147,7 +147,7 @@ pub type Ages = BTreeMap<SourceName, LiteMap<String, i64>>;
 static NO_FORMERS: Formers = Formers::none();
 
 impl Subject<'_> {
-    /// The former entries that still count: those that pods of an older template may have.
+    /// Returns the former entries that still count: those that pods of an older template may have.
     pub(in crate::model) fn formers<'o>(&self, observed: &'o Observed) -> &'o Formers {
         if self.are_formers_gone() {
             &NO_FORMERS
@@ -156,7 +156,7 @@ impl Subject<'_> {
         }
     }
 
-    /// What stays of them in the annotation: those that count, or what the opt-in leaves out.
+    /// Returns what stays of them in the annotation: those that count, or what the opt-in leaves out.
     pub(in crate::model) fn formers_left(&self, observed: &Observed) -> Formers {
         if self.are_formers_gone() {
             observed.formers.left_out(self.templates.now, self.uses)
@@ -169,8 +169,8 @@ impl Subject<'_> {
         self.pods.formers_gone || self.pods.older.are_gone()
     }
 
-    /// The former entries after a decision or a write. `marked`: it sets a fresh mark, under which a template that comes
-    /// back is another one than it was, so that no pod of then comes back with it.
+    /// Returns the former entries after a decision or a write. `marked`: it sets a fresh mark, under which a template
+    /// that comes back is another one than it was, so that no pod of then comes back with it.
     pub(in crate::model) fn formers_after(
         &self,
         before: &Observed,
@@ -190,7 +190,8 @@ impl Subject<'_> {
         )
     }
 
-    /// What pods have before a write of the template: what was observed, and what they gained without being recorded.
+    /// Returns what pods have before a write of the template: what was observed, and what they gained without being
+    /// recorded.
     pub(in crate::model) fn before_write(&self, observed: &Observed) -> Observed {
         let held = observed.of_template(self.formers(observed), self.templates.before);
         let unseen = self.pods.unseen && !self.pods.older.are_gone();

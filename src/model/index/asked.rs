@@ -26,7 +26,7 @@ pub enum By {
 }
 
 impl By {
-    /// When it was asked for; an event was not.
+    /// Returns when it was asked for; an event was not.
     fn asked(self) -> Option<Tick> {
         match self {
             Self::Event => None,
@@ -61,7 +61,7 @@ impl Told {
         self.learned.max(self.asked) <= asked
     }
 
-    /// When it came.
+    /// Returns when it came.
     pub(super) fn learned(self) -> Tick {
         self.learned
     }
@@ -90,7 +90,7 @@ pub(super) struct Weighed {
 }
 
 impl Clock {
-    /// The time for a read that is sent now.
+    /// Returns the time for a read that is sent now.
     pub(super) fn now(&self) -> Tick {
         self.now
     }
@@ -158,7 +158,7 @@ impl Clock {
         }
     }
 
-    /// History is known to have gone back: whatever is known may be of one that is no more.
+    /// Takes in that history went back: whatever is known may be of one that is no more.
     pub(super) fn went_back(&mut self) {
         self.now.0 += 1;
         self.went_back = self.now;

@@ -41,7 +41,8 @@ pub enum Bared {
 }
 
 impl Bared {
-    /// Of a workload that is known; `was_bare` and `opted_in` say how it was seen before, under the same uid.
+    /// Returns how a workload that is known came to be without `observed`; `was_bare` and `opted_in` say how it was
+    /// seen before, under the same uid.
     pub(super) fn of(was_bare: Option<bool>, opted_in: bool, now: &Tracked) -> Option<Self> {
         let bared = was_bare == Some(false) && now.is_bare();
         bared.then(|| {

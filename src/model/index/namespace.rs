@@ -354,7 +354,7 @@ impl Namespace {
     }
 }
 
-/// Names a workload of a namespace.
+/// Returns the key of a workload of a namespace.
 pub(super) fn key_of(namespace: &str, (kind, name): &Slot) -> WorkloadKey {
     WorkloadKey {
         kind,
@@ -363,8 +363,8 @@ pub(super) fn key_of(namespace: &str, (kind, name): &Slot) -> WorkloadKey {
     }
 }
 
-/// What a glob takes besides what was observed: the sources that exist. A fold does not know what it holds by name, so
-/// for it also those that existed not long ago.
+/// Returns what a glob takes besides what was observed: the sources that exist. A fold does not know what it holds by
+/// name, so for it also those that existed not long ago.
 fn candidates<'a>(
     sources: &'a Sources,
     memory: Option<&Reading>,

@@ -167,7 +167,7 @@ impl Tracked {
         }
     }
 
-    /// From now on it is known by this.
+    /// Takes in how it became known.
     pub(super) fn told(mut self, told: Told) -> Self {
         self.told = told;
         if self.read_at == Tick::default() {
@@ -201,12 +201,12 @@ impl Tracked {
         remembers && self.workload.observed == now.observed
     }
 
-    /// What counts of what it uses.
+    /// Returns what counts of what it uses.
     pub fn uses(&self) -> &References {
         self.uses.as_ref().unwrap_or(&self.workload.references)
     }
 
-    /// From now on this counts.
+    /// Takes in what counts from now on.
     pub(super) fn set_uses(&mut self, uses: References) {
         if let Some(before) = self.uses_before.take() {
             let new = uses.keys().filter(|source| !before.contains_key(source));
@@ -215,13 +215,14 @@ impl Tracked {
         self.uses = (uses != self.workload.references).then_some(uses);
     }
 
-    /// From now on nothing counts; gives what did.
+    /// Takes in that nothing counts from now on. Returns what did.
     pub(super) fn take_uses(&mut self) -> References {
         let uses = self.uses.replace(References::new());
         uses.unwrap_or_else(|| self.workload.references.clone())
     }
 
-    /// What [`decide`](crate::model::decide::decide) looks at; `uses` are [`Self::uses`] without ignored sources.
+    /// Returns what [`decide`](crate::model::decide::decide) looks at; `uses` are [`Self::uses`] without ignored
+    /// sources.
     pub fn subject<'a>(&'a self, kind: Kind, uses: &'a References) -> Subject<'a> {
         Subject {
             uid: &self.workload.uid,
@@ -257,7 +258,7 @@ impl Tracked {
         self.formers_gone
     }
 
-    /// From now on no pod has what is former.
+    /// Takes in that no pod has what is former.
     pub(super) fn forget_formers(&mut self) {
         self.formers_gone = true;
     }
@@ -269,8 +270,9 @@ impl Tracked {
         self.memory = Some(Reading::Genuine(observed));
     }
 
-    /// What was observed, with a source adopted as it was `before`, where it did not count then and does `now`; as it is
-    /// `now`, where it was not `watched` before. A fold does not tell its sources apart, so there it is adopted as it is.
+    /// Returns what was observed, with a source adopted as it was `before`, where it did not count then and does
+    /// `now`; as it is `now`, where it was not `watched` before. A fold does not tell its sources apart, so there it
+    /// is adopted as it is.
     pub(super) fn adopting(
         &self,
         source: &SourceName,
@@ -294,20 +296,21 @@ impl Tracked {
         Some(next)
     }
 
-    /// The sequence of what is remembered and not written yet.
+    /// Returns the sequence of what is remembered and not written yet.
     pub(super) fn unwritten_sequence(&self) -> Option<u64> {
         let sequence = self.observed()?.sequence;
         (Some(sequence) > self.written).then_some(sequence)
     }
 
-    /// No sequence number of this workload was ever higher: each write of its `observed` was a write of the cluster.
+    /// Returns a number that no sequence number of this workload was ever above: each write of its `observed` was a
+    /// write of the cluster.
     pub fn sequence(&self) -> u64 {
         self.written
             .unwrap_or(0)
             .max(self.workload.resource_version)
     }
 
-    /// What was observed, where it is readable.
+    /// Returns what was observed, where it is readable.
     pub fn observed(&self) -> Option<&Observed> {
         match &self.memory {
             Some(Reading::Genuine(observed) | Reading::Previous(observed)) => Some(observed),
@@ -315,7 +318,7 @@ impl Tracked {
         }
     }
 
-    /// The annotation as it should be, where it is not: the text to write, or `Some(None)` to remove it.
+    /// Returns the annotation as it should be, where it is not: the text to write, or `Some(None)` to remove it.
     #[expect(
         clippy::option_option,
         reason = "to write nothing, a text, or its absence"

@@ -84,7 +84,7 @@ impl Templates<'_> {
 }
 
 impl Formers {
-    /// Nothing to remember.
+    /// Returns formers with nothing to remember.
     pub const fn none() -> Self {
         Self {
             entries: Vec::new(),
@@ -97,18 +97,18 @@ impl Formers {
         self.entries.is_empty() && self.unrecorded == Unrecorded::Nothing
     }
 
-    /// What else pods may have.
+    /// Returns what else pods may have.
     pub fn unrecorded(&self) -> Unrecorded {
         self.unrecorded
     }
 
-    /// The former entries, oldest first.
+    /// Returns the former entries, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (&SourceName, &Entry)> {
         self.entries.iter().map(|(source, entry)| (source, entry))
     }
 
-    /// The entry of a source that the template uses, with what it gained again taken from the former ones. `None` where
-    /// it gained nothing that is remembered.
+    /// Returns the entry of a source that the template uses, with what it gained again taken from the former ones.
+    /// `None` where it gained nothing that is remembered.
     ///
     /// An entry has one uid. A key that is remembered under another uid gets a digest that nothing has: what pods have
     /// of it is of an object that is gone.
@@ -155,7 +155,7 @@ impl Formers {
         regains.then_some(whole)
     }
 
-    /// Those that stay former when the template uses this: what it regained is an entry again.
+    /// Returns those that stay former when the template uses this: what it regained is an entry again.
     #[must_use]
     pub(super) fn without(&self, uses: &References) -> Self {
         let rest = |(source, entry): &(SourceName, Entry)| {
@@ -181,8 +181,8 @@ impl Formers {
         self.entries.push((source.clone(), entry));
     }
 
-    /// What is former after a change from the entries of `before`, beside a fold or not, to these uses. `still`: the former
-    /// ones of before that still count.
+    /// Returns what is former after a change from the entries of `before`, beside a fold or not, to these uses.
+    /// `still`: the former ones of before that still count.
     #[must_use]
     pub fn after(
         before: &Entries,
@@ -217,7 +217,7 @@ impl Formers {
         next
     }
 
-    /// The same with each entry made another.
+    /// Returns the same with each entry made another.
     #[must_use]
     pub fn map(&self, change: &dyn Fn(&SourceName, &Entry) -> Entry) -> Self {
         let entries = self.entries.iter();
@@ -234,8 +234,9 @@ impl Formers {
         self.entries.iter().any(|(former, _)| former == source)
     }
 
-    /// What stays when no pod of an older template is left: what the template refers to again while the opt-in leaves it
-    /// out. Pods of now may have it as it was; how old they are tells, when the opt-in takes it in again.
+    /// Returns what stays when no pod of an older template is left: what the template refers to again while the
+    /// opt-in leaves it out. Pods of now may have it as it was; how old they are tells, when the opt-in takes it in
+    /// again.
     #[must_use]
     pub fn left_out(&self, refers: &References, uses: &References) -> Self {
         let entries = self.entries.iter();
@@ -250,7 +251,7 @@ impl Formers {
         }
     }
 
-    /// The same with a note, where there is none that says more.
+    /// Returns the same with a note, where there is none that says more.
     #[must_use]
     pub fn noting(self, unrecorded: Unrecorded) -> Self {
         Self {
@@ -259,7 +260,7 @@ impl Formers {
         }
     }
 
-    /// The newest of them that take no more than so many bytes, and a note where some do not.
+    /// Returns the newest of them that take no more than so many bytes, and a note where some do not.
     #[must_use]
     pub(super) fn fitted(mut self, bytes: usize) -> Self {
         let lengths = self
@@ -295,7 +296,7 @@ fn loses_folded(before: &Entries, uses: &References, templates: Templates) -> bo
     })
 }
 
-/// The entry with those states of its that are asked for; `None` where it has none of them.
+/// Returns the entry with those states of its that are asked for; `None` where it has none of them.
 fn with_states(entry: &Entry, keep: impl Fn(&str) -> bool) -> Option<Entry> {
     let Entry::Seen {
         uid,

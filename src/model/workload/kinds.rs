@@ -213,7 +213,7 @@ pub static JOB: WorkloadKind = WorkloadKind {
 const TEMPLATE: &str = "/spec/template";
 
 impl WorkloadKind {
-    /// A row for a kind that somebody configured. It is leaked: to be called once for each, at start.
+    /// Returns a row for a kind that somebody configured. It is leaked: to be called once for each, at start.
     pub fn configured(
         group: String,
         version: String,
@@ -247,7 +247,7 @@ impl WorkloadKind {
         self.revisions.is_some_and(|own| revisions.contains(&own))
     }
 
-    /// `apps/v1`
+    /// Returns `apps/v1`, or the like.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() {
             self.version.to_owned()
@@ -305,12 +305,12 @@ impl Default for Kinds {
 }
 
 impl Kinds {
-    /// No kinds.
+    /// Returns a table without kinds.
     pub fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// These and one more.
+    /// Returns these and one more.
     ///
     /// # Errors
     /// Where the kind is among them already, in any version: an object would have two rows.
@@ -322,13 +322,13 @@ impl Kinds {
         Ok(self)
     }
 
-    /// The row for a kind of an API group, in any version.
+    /// Returns the row for a kind of an API group, in any version.
     pub fn find(&self, group: &str, kind: &str) -> Option<Kind> {
         self.iter()
             .find(|row| row.group == group && row.kind == kind)
     }
 
-    /// All rows.
+    /// Returns all rows.
     pub fn iter(&self) -> impl Iterator<Item = Kind> {
         self.0.iter().copied()
     }

@@ -75,7 +75,7 @@ impl RestartMarks {
         }
     }
 
-    /// The mark that `observed` belongs to; empty where there is none.
+    /// Returns the mark that `observed` belongs to; empty where there is none.
     pub fn current(&self) -> &str {
         let mark = self.standing.as_ref().or(self.template.as_ref());
         mark.map_or("", String::as_str)
@@ -116,7 +116,7 @@ impl RestartBy {
         }
     }
 
-    /// The time to set in `spec.restartAt`, if that is what is set.
+    /// Returns the time to set in `spec.restartAt`, if that is what is set.
     pub fn time(&self, now: Timestamp) -> Option<Timestamp> {
         let Self::RestartAt { after } = self else {
             return None;
