@@ -1,16 +1,18 @@
-//! What a workload that is created adopts: pods that were there before it (`kubectl delete --cascade=orphan` and made
-//! again; a restore).
+//! What a new workload adopts: pods that are older than it. A user deleted the workload with `--cascade=orphan` and
+//! created it again, or a backup was restored.
 //!
-//! Those are pods that match its selector and have no controller, or whose `ReplicaSet` matches and has none. A
-//! neighbour's pods have one; so have those that the garbage collector still has to take (`kubectl replace --force`).
+//! The workload adopts pods that match its selector and have no controller, or whose `ReplicaSet` matches and has no
+//! controller. The pods of a neighbour have a controller. So have the pods that the garbage collector still has to
+//! delete (`kubectl replace --force`).
 //!
-//! They carry the mark of the template that they were made of. So what they have is what a genuine `observed` with that
-//! very mark says ([`Adopted::said`]), whichever copy of it is left. Without one, times tell ([`judge()`]): a source that was
-//! written later than they were made is one that they have not read. A time shows a write and no removal of a key; equal
-//! seconds are not later, for a rollout that changes both is one second's work.
+//! The pods carry the mark of the template that they were made of. A genuine `observed` with that mark says what the
+//! pods have ([`Adopted::said`]), whichever copy of it is left. Without one, times decide ([`judge()`]): the pods
+//! have not read a source that was written after they were made. A time shows that something was written; it does not
+//! show that a key was removed. Equal seconds are not later, because one rollout may write both within a second.
 //!
-//! Invariants: only pods that stay are judged ([`Adopted::that_stay`]), for Kubernetes replaces the others by itself; and what was not found out is said in `observed` ([`super::observed::UNEXAMINED`]), so that a crash
-//! does not make it true.
+//! Invariants:
+//! - only pods that stay are judged ([`Adopted::that_stay`]): Kubernetes replaces the others by itself;
+//! - `observed` says what was not found out ([`super::observed::UNEXAMINED`]), so that a crash does not hide it.
 
 mod judge;
 mod stamp;

@@ -1,14 +1,15 @@
 //! The heart: what follows from the versions a workload's pods were started with and the versions that exist now.
 //!
-//! [`decide`] is pure and total. Every row of the decision table in the documentation is a row of the table test.
-//! A decision says what to do, why, and what `observed` becomes; it never does anything.
+//! [`decide`] is pure and total. `docs/design.md` has the decision table; the table test has the same rows, and
+//! checks that. A decision says what to do, why, and what `observed` becomes; it never does anything.
 //!
 //! Invariants:
 //! - versions never go backwards: a live version older than the observed one is *behind*, which is no decision;
-//! - `observed` advances over a change only together with a fresh `restarted-for` ([`Decision::Restart`]), except where
-//!   the change needs no restart (pods that wait for the source, `on-recreate: content`);
+//! - `observed` advances over a change only together with a fresh `restarted-for` ([`Decision::Restart`]), except
+//!   where the change needs no restart (pods that wait for the source, `on-recreate: content`);
 //! - when several sources ask for a restart, one restart carries all causes;
-//! - while something that pods require is absent nothing restarts: new pods could not start.
+//! - while something that pods require is absent nothing restarts, because new pods could not start. `on-delete:
+//!   restart` is the exception: it asks for that.
 
 mod cause;
 mod compare;
@@ -165,7 +166,7 @@ impl Next {
             // What a fold lost cannot be told by name.
             formers.noting(Unrecorded::More)
         } else if self.gained {
-            // There may have been other templates that nobody saw.
+            // There may have been other templates that reroll did not see.
             formers.noting(Unrecorded::Unseen)
         } else {
             formers
@@ -306,7 +307,7 @@ pub fn restart_for(
 /// Returns a `restarted-for` that was never used before: a digest of the one it follows, of the one in the template,
 /// of the workload's generation and of the versions it is for. Replicas that decide from the same state get the same.
 ///
-/// A run is made first, and the mark that names it is written afterwards. So whoever decides again in between must find
+/// A run is made first, and the mark that names it is written afterwards. A replica that decides again in between must find
 /// the same, although the workload, or labels of a source, were written meanwhile: only what was observed, and data, count.
 pub fn fresh(
     subject: &Subject,

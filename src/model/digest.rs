@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::format::{FORMAT, FORMER_FORMAT};
 
-/// A digest, cut to 96 bits: long enough that nobody meets a collision, short enough for an annotation.
+/// A digest, cut to 96 bits: long enough that collisions do not happen, short enough for an annotation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 12]);
 

@@ -29,7 +29,7 @@ pub enum Held {
     Running,
     /// It was restarted, and its Deployment is paused.
     Paused,
-    /// It was restarted, and its pods are replaced when somebody deletes them.
+    /// It was restarted, and its pods are replaced when a user deletes them.
     OnDelete,
     /// It was restarted, and the partition of its rolling update keeps pods.
     Partitioned,

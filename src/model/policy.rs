@@ -1,8 +1,8 @@
 //! Opting in: what a workload, or its namespace, asks for.
 //!
-//! Parsing is total: what cannot be read becomes a [`Complaint`] that names the annotation and the value, for the
-//! warning at the prompt and the Event, and the rest is honoured. An opt-in of which nothing can be read neither
-//! restarts nor forgets anything ([`Selection::Unreadable`]): a typo must not erase what was observed.
+//! Parsing is total. What cannot be read becomes a [`Complaint`], which names the annotation and the value for the
+//! warning at the prompt and the Event. The rest counts. An opt-in of which nothing can be read neither restarts nor
+//! forgets anything ([`Selection::Unreadable`]): a typo must not erase what was observed.
 
 mod complaint;
 mod reloader;
@@ -84,7 +84,7 @@ pub struct Defaults<'a> {
     pub on_recreate: OnRecreate,
     /// For deleted sources.
     pub on_delete: OnDelete,
-    /// Kinds of sources that count for nobody.
+    /// Kinds of sources that count for no workload.
     pub ignored: KindSet,
 }
 

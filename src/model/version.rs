@@ -1,10 +1,8 @@
 //! Versions: what a source was at one moment, without its data.
 //!
-//! A version is the object's `uid` and `resourceVersion` and keyed digests of its data, one per key and one of the
-//! whole. Digests are HMAC-SHA-256 under a key of reroll's own: they end up in annotations, and a plain hash there
-//! would be a guessing oracle for everyone who may read Deployments. Kind, namespace and name are part of what is
-//! digested, so that nobody can compare guesses in a Secret of their own. Labels, annotations and `immutable` are not
-//! data.
+//! A version has the object's `uid` and `resourceVersion`, and keyed digests of its data ([`super::digest`]): one for
+//! each key and one of the whole. Kind, namespace and name are part of what is digested, so that tenants cannot
+//! compare guesses in a Secret of their own. Labels, annotations and `immutable` are not data.
 
 mod meta;
 mod objects;

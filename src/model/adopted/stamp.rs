@@ -15,7 +15,7 @@ pub enum Adoption {
     /// There are none.
     #[default]
     None,
-    /// Nobody could say in time: the controller finds out.
+    /// The webhook could not find out in time: the leader does.
     Unknown,
     /// These.
     Pods(Adopted),

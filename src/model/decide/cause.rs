@@ -39,7 +39,7 @@ impl CauseKind {
     }
 }
 
-/// Why a workload is restarted. `Display` gives the sentence that people read.
+/// Why a workload is restarted. `Display` writes the sentence that people read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
     /// What kind of change.

@@ -1,4 +1,4 @@
-//! The rules for what the Secrets Store CSI driver provides, where they are others than for one object.
+//! The rules for what the Secrets Store CSI driver provides, where they differ from those for one object.
 
 use super::{
     Cause, CauseKind, Lookup,
@@ -44,7 +44,7 @@ impl Rule<'_> {
             (None, Lookup::Present { version, .. }) => {
                 let now = Entry::of(version, usage);
                 if entry == Some(&Entry::Waiting) && version.shows == Shows::Data {
-                    // A pod came, and what it mounted was rewritten, before anybody saw it.
+                    // A pod came, and what it mounted was rewritten, before reroll saw it.
                     let cause = Cause::plain(CauseKind::Updated, Some(source));
                     return Some(Verdict::restart(Entry::Waiting, now, cause));
                 }

@@ -330,7 +330,7 @@ impl Rule<'_> {
         let all_waited =
             !old.states.is_empty() && old.states.values().all(|mark| *mark == KeyState::Waiting);
         if *old.uid != version.uid && !all_waited {
-            // Under another digest key nobody can tell whether the content is the same.
+            // Digests under another key do not tell whether the content is the same.
             let same_content = self.comparable && compared.changed.is_empty();
             if self.policy.on_recreate == OnRecreate::Content && same_content {
                 return None;

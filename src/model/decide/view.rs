@@ -37,7 +37,7 @@ pub enum Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    /// Returns the same, where what shows nothing of its data is absent: nobody knows of any.
+    /// Returns the same, where what shows nothing of its data is absent.
     #[must_use]
     pub fn of_data(self) -> Self {
         match self {
@@ -89,7 +89,7 @@ pub struct Subject<'a> {
     /// `metadata.generation`: never seen twice, so it makes every `restarted-for` new.
     pub generation: i64,
     /// The mark on it, such as the template's `restarted-for`; empty where it has none. `None` where a restart leaves none
-    /// that anybody could take back.
+    /// that could be taken back.
     pub restarted_for: Option<&'a str>,
     /// What counts of what it uses.
     pub uses: &'a References,
@@ -110,16 +110,16 @@ pub struct Subject<'a> {
 /// What is known of a workload's pods.
 #[derive(Clone, Copy, Debug)]
 pub struct Pods<'a> {
-    /// Whether a container that needs what is absent has ever started; `None` where nobody looked yet.
+    /// Whether a container that needs what is absent has ever started; `None` where it was not looked up yet.
     pub started: Option<bool>,
-    /// How old those are that use what the template gained; `None` where nobody looked yet.
+    /// How old those are that use what the template gained; `None` where it was not looked up yet.
     pub ages: Option<&'a Ages>,
     /// Whether any of an older template is left.
     pub older: OlderPods,
     /// None of an older template was left at some time since the former entries were written.
     pub formers_gone: bool,
     /// Some of an older template were left when this process first saw the workload, or when it opted in, and are still:
-    /// there may have been templates that nobody recorded.
+    /// there may have been templates that were not recorded.
     pub unseen: bool,
     /// Those of an older template can come back under a new mark: an Argo Rollout goes on serving with its stable ones.
     pub outlive_marks: bool,
@@ -206,7 +206,7 @@ impl Subject<'_> {
         }
     }
 
-    /// Whether somebody took back what `observed` says of it.
+    /// Whether a rollback took back what `observed` says of it.
     pub fn is_undone(&self, observed: &Observed) -> bool {
         self.restarted_for
             .is_some_and(|mark| mark != observed.restarted_for)

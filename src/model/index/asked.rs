@@ -1,12 +1,14 @@
 //! What was asked for later counts.
 //!
-//! resourceVersions order what one history of etcd wrote. After a restore they do not: objects, or even whole lists, are
-//! older than what is known of them, and right. So each entry of the index knows when it was learned, by a clock that
-//! counts what the index took in, and each read takes the time when it is sent. A read without a resourceVersion is
-//! answered by etcd's quorum: it cannot show anything older than what was known when it was sent, unless history went back.
+//! resourceVersions order what one history of etcd wrote. After a restore they do not: objects, or even whole lists,
+//! are older than what is known of them, and right. So each entry of the index knows when it was learned, by a clock
+//! that counts what the index took in. Each read takes the time when it is sent. etcd's quorum answers a read without
+//! a resourceVersion. Such a read cannot show anything older than what was known when it was sent, unless history
+//! went back.
 //!
 //! Invariants:
-//! - a read replaces what was known when it was asked for, and not confirmed by a later one, whatever the numbers are;
+//! - a read replaces what was known when it was asked for, and not confirmed by a later one, whatever the numbers
+//!   are;
 //! - between that and what came meanwhile the higher number decides: a list may show what no event after it brings;
 //! - an event of a watch never replaces a higher number: it may be late.
 

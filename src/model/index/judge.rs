@@ -59,7 +59,7 @@ impl Index {
         if !tracked.policy.opted_in() || workload.controller.is_some() || workload.deleting {
             return None;
         }
-        // Nobody knows what it uses, or there is nothing to restart.
+        // It is not known what it uses, or there is nothing to restart.
         let known = match &workload.borrows {
             Some(template) => template.known,
             None => workload.shape.template,

@@ -124,7 +124,7 @@ impl Namespace {
 
     /// Takes in that a source may count from now on for workloads that it did not count for as it was `before`. Their pods
     /// have what it was then: one write that makes it count and changes its data is a change. Where it was not `watched`
-    /// nobody knows what it was right before that write, and it is adopted as it is.
+    /// it is not known what it was right before that write, and it is adopted as it is.
     fn begin_to_count(&mut self, source: &SourceName, before: &Version, watched: bool) {
         let Some(now) = self.sources.present(source) else {
             return;

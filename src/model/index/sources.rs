@@ -55,7 +55,7 @@ pub(super) struct Taken {
     pub(super) sighting: bool,
 }
 
-/// An absence that somebody saw.
+/// An absence as it became known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Absence {
     pub(super) by: By,
@@ -184,7 +184,7 @@ impl Sources {
             now,
             watches_all,
         } = absence;
-        // Whoever looks at selected ones only cannot tell one that is gone from one that is selected no more.
+        // A watch of selected ones only cannot tell one that is gone from one that is selected no more.
         let sure = watches_all || by.is_answer();
         let mut known = match self.by_name.entry(name.clone()) {
             Entry::Occupied(known) => known,

@@ -33,13 +33,13 @@ pub struct Tracked {
     /// The id of a digest key that is not known here, where the annotation was written under one.
     pub(super) other_key: Option<String>,
     /// The highest sequence that was read from the annotation, over opt-outs too: what has none above it is an old text
-    /// that somebody put back.
+    /// that a rollback restored.
     pub(super) written: Option<u64>,
     /// An annotation text that must not count any more, because the workload opted out after it was written.
     pub(super) void: Option<String>,
-    /// Whether a container that needs what is absent has ever started, once somebody looked.
+    /// Whether a container that needs what is absent has ever started, once it was looked up.
     pub(super) started: Option<bool>,
-    /// How old the pods are that use what the template gained, once somebody looked.
+    /// How old the pods are that use what the template gained, once it was looked up.
     pub(super) ages: Option<Box<Ages>>,
     /// Sources that the opt-in selects newly, where it changed while the template did not.
     pub(super) widened: Option<BTreeSet<SourceName>>,
@@ -53,7 +53,7 @@ pub struct Tracked {
     pub(super) told: Told,
     /// When its annotation became known as it is.
     pub(super) read_at: Tick,
-    /// Whether it is known which pods it adopted when it was created: somebody looked, or `observed` says so.
+    /// Whether it is known which pods it adopted when it was created: it was looked up, or `observed` says so.
     pub(super) examined: bool,
 }
 
@@ -187,7 +187,7 @@ impl Tracked {
         self.examined || !kind.adopts_pods() || !self.workload.shape.template
     }
 
-    /// Whether it is opted in and nobody has written `observed` on it.
+    /// Whether it is opted in and has no `observed` written on it.
     pub fn is_bare(&self) -> bool {
         self.policy.opted_in() && self.workload.observed.is_none()
     }
@@ -248,7 +248,7 @@ impl Tracked {
         }
     }
 
-    /// Whether there may have been templates that nobody saw.
+    /// Whether there may have been templates that reroll did not see.
     pub(super) fn is_unseen(&self) -> bool {
         self.unseen
     }
@@ -332,7 +332,7 @@ impl Tracked {
             Some(Reading::Genuine(observed) | Reading::Previous(observed)) => {
                 let text = observed.print(key);
                 let differs = self.workload.observed.as_ref() != Some(&text);
-                // Once somebody has looked, another text is to be written.
+                // Once it was looked up, another text is to be written.
                 let unexamined = observed.is_unexamined() && !self.examined;
                 (differs || unexamined).then_some(Some(text))
             }
@@ -341,7 +341,7 @@ impl Tracked {
     }
 }
 
-/// Whether older pods are left of templates that may have come and gone unrecorded: nobody followed the workload before it
+/// Whether older pods are left of templates that may have come and gone unrecorded: reroll did not follow the workload before it
 /// was first seen, or opted in.
 fn may_be_unseen(workload: &Workload, before: Option<&Tracked>) -> bool {
     let followed = before.is_some_and(|known| !known.unseen && known.policy.opted_in());

@@ -1,13 +1,14 @@
 //! What a template no longer uses, while pods of an older template may still have it.
 //!
-//! A template drops a reference, and its rollout hangs. The old pods run on, with what they read. `kubectl rollout undo`
-//! brings their `ReplicaSet` back without starting one of them anew. So what they have must be known until none of them
-//! is left: each dropped entry stays as a *former* one, with the uid, resourceVersion and digests that it had. When the
-//! template gains the reference again, the former entry is compared like any other.
+//! A template drops a reference, and its rollout hangs. The old pods run on, with what they read. `kubectl rollout
+//! undo` brings their `ReplicaSet` back and starts none of them anew. So reroll must know what they have until the
+//! last of them is gone. Each dropped entry stays as a *former* one, with the uid, resourceVersion and digests that
+//! it had. When the template gains the reference again, the former entry is compared like any other.
 //!
-//! Invariants: no key of a source is used and former at once; formers take at most [`FORMER_LIMIT`] bytes and never
-//! make an entry fold. What is not remembered leaves a note ([`Unrecorded`]), under which what the template gains counts as
-//! changed.
+//! Invariants:
+//! - no key of a source is used and former at once;
+//! - formers take at most [`FORMER_LIMIT`] bytes and never make an entry fold;
+//! - what is not remembered leaves a note ([`Unrecorded`]), under which what the template gains counts as changed.
 
 use super::{
     entry::{Entries, Entry, KeyState, KeyStates},
@@ -37,7 +38,7 @@ pub enum Unrecorded {
     #[default]
     Nothing,
     /// What templates used that came and went while the webhook was away. The age of pods tells whether they have it as it
-    /// is; at admission nobody looks at pods, so there it counts as changed.
+    /// is; admission does not look at pods, so there it counts as changed.
     Unseen,
     /// What did not fit. It counts as changed.
     More,
@@ -48,7 +49,7 @@ pub enum Unrecorded {
 pub struct Templates<'a> {
     /// What the template of now refers to, whatever the opt-in selects.
     pub now: &'a References,
-    /// The template that a write changes; `None` where nobody saw that.
+    /// The template that a write changes; `None` where the webhook did not see that.
     pub before: Option<Before<'a>>,
 }
 
@@ -70,7 +71,7 @@ impl Templates<'_> {
                 .get(source)
                 .is_some_and(|usage| key.is_none_or(|key| uses_key(usage, key)))
         };
-        // What was used and not referred to was named by the opt-in; what was neither is of a template that nobody saw go.
+        // What was used and not referred to was named by the opt-in; what was neither is of a template that went unseen.
         let of_template = |before: Before| refers(before.refers) || !refers(before.uses);
         !refers(self.now) && self.before.is_none_or(of_template)
     }
@@ -172,7 +173,7 @@ impl Formers {
     }
 
     fn add(&mut self, source: &SourceName, entry: Entry) {
-        // Dropped a second time: nobody can tell any more which of the two versions a pod has.
+        // Dropped a second time: which of the two versions a pod has cannot be told any more.
         let is_there =
             |(former, old): &(SourceName, Entry)| former == source && overlap(old, &entry);
         if self.entries.iter().any(is_there) {
@@ -260,7 +261,7 @@ impl Formers {
         }
     }
 
-    /// Returns the newest of them that take no more than so many bytes, and a note where some do not.
+    /// Returns the newest of them that take no more than `bytes`, and a note where some do not.
     #[must_use]
     pub(super) fn fitted(mut self, bytes: usize) -> Self {
         let lengths = self

@@ -1,7 +1,7 @@
 //! How the annotation's content is written as text: compact JSON, and the MAC.
 //!
 //! The MAC is the last member in every format, and covers the text before it. So a release tells what a newer one wrote
-//! from what somebody made up, although it cannot read it.
+//! from a forgery, although it cannot read it.
 
 use std::collections::BTreeMap;
 
@@ -153,7 +153,7 @@ struct Head {
     r#for: String,
 }
 
-/// Returns what a format that is not known is: a newer release's, or nobody's. Under a key that is not known nobody
+/// Returns what a format that is not known is: a newer release's, or forged. Under a key that is not known nothing
 /// can tell which, so it is for the digest key to be found out.
 fn newer(text: &str, head: Head, key: &DigestKey) -> Reading {
     let Some(made_with) = key.by_id(&head.k) else {

@@ -1,8 +1,11 @@
 //! The opt-in in the words of Stakater Reloader, as its code reads them (`ShouldReload` in `pkg/common/common.go`).
 //!
-//! By precedence: an excluded source never counts; a named one always does, whatever `auto` says; `search` takes what is
-//! referenced and has `match`; `auto`, of all kinds or of one, takes what is referenced, and so does a default for all
-//! workloads where neither says anything.
+//! In order of precedence:
+//! - an excluded source never counts;
+//! - a named one always does, whatever `auto` says;
+//! - `search` takes what is referenced and has `match`;
+//! - `auto`, of all kinds or of one, takes what is referenced. So does a default for all workloads where neither says
+//!   anything.
 
 use std::time::Duration;
 

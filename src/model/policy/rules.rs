@@ -199,7 +199,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// As somebody would write it who knows it all: read again, it is the same.
+/// The words of the opt-in: read again, they say the same.
 impl fmt::Display for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kinds: Vec<_> = if self.kinds == KindSet::all() {

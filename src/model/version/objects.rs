@@ -20,7 +20,7 @@ pub enum Shows {
 
 impl Version {
     /// Returns what a pod's status shows of what the SecretProviderClass `class` provides: pairs of an object and its
-    /// version, in any order. Which object it is says nothing, so it has no uid, and nobody asks for a single object
+    /// version, in any order. Which object it is says nothing, so it has no uid, and no workload asks for a single object
     /// by name.
     pub fn of_objects<'a>(
         key: &DigestKey,

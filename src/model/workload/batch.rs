@@ -1,11 +1,11 @@
 //! CronJobs and Jobs: what they are at, and the Jobs that reroll makes.
 //!
-//! A CronJob is restarted by one more run of it: a Job whose name follows from the mark, so that whoever decides again
-//! from the same state makes the same Job, which the API server has already. It is what `kubectl create job --from`
-//! makes, so history limits apply to it, and it goes with the CronJob.
+//! reroll restarts a CronJob by one more run of it. The run is a Job whose name follows from the mark. So a replica
+//! that decides again from the same state makes the same Job, which the API server has already. The Job is as
+//! `kubectl create job --from` makes it: history limits apply to it, and it goes with the CronJob.
 //!
-//! A Job is restarted by another one of the same name in its place, of its own manifest: without what the API server
-//! and controllers wrote into it.
+//! reroll restarts a Job by another one of the same name in its place. That is made of the Job's own manifest,
+//! without what the API server and controllers wrote into it.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ const ENDS: [&str; 4] = ["Complete", "Failed", "SuccessCriteriaMet", "FailureTar
 pub enum JobPhase {
     /// It does, or is of another kind.
     Active,
-    /// Not until somebody resumes it.
+    /// Not until a user resumes it.
     Suspended,
     /// It has completed or failed.
     Over,
@@ -185,7 +185,7 @@ fn types() -> TypeMeta {
     }
 }
 
-/// Sets something in the pod template of a Job's spec, whose maps may be missing or null.
+/// Sets the mark in the pod template of a Job's spec, whose maps may be missing or null.
 fn set_mark(spec: &mut Value, mark: &str) {
     let mut at = spec;
     for field in ["template", "metadata", "annotations", RESTARTED_FOR] {
