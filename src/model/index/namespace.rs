@@ -369,8 +369,5 @@ fn candidates<'a>(
     sources: &'a Sources,
     memory: Option<&Reading>,
 ) -> impl Iterator<Item = &'a SourceName> {
-    let gone_too = folds(memory);
-    sources
-        .names()
-        .filter(move |name| gone_too || sources.present(name).is_some())
+    sources.candidates(folds(memory))
 }

@@ -120,6 +120,13 @@ impl Sources {
         self.by_name.keys()
     }
 
+    /// Returns the names of sources that exist, or those that are gone and remembered as well.
+    pub(super) fn candidates(&self, gone_too: bool) -> impl Iterator<Item = &SourceName> {
+        let all = self.by_name.iter();
+        all.filter(move |(_, stored)| gone_too || stored.present().is_some())
+            .map(|(name, _)| name)
+    }
+
     /// Returns the sources that exist.
     pub(super) fn all_present(&self) -> impl Iterator<Item = (&SourceName, &Version)> {
         let all = self.by_name.iter();
