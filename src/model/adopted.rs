@@ -1,16 +1,18 @@
-//! What a workload that is created adopts: pods that were there before it (`kubectl delete --cascade=orphan` and made
-//! again; a restore).
+//! What a new workload adopts: pods that are older than it. A user deleted the workload with `--cascade=orphan` and
+//! created it again, or a backup was restored.
 //!
-//! Those are pods that match its selector and have no controller, or whose `ReplicaSet` matches and has none. A
-//! neighbour's pods have one; so have those that the garbage collector still has to take (`kubectl replace --force`).
+//! The workload adopts pods that match its selector and have no controller, or whose `ReplicaSet` matches and has no
+//! controller. The pods of a neighbour have a controller. So have the pods that the garbage collector still has to
+//! delete (`kubectl replace --force`).
 //!
-//! They carry the mark of the template that they were made of. So what they have is what a genuine `observed` with that
-//! very mark says ([`Adopted::said`]), whichever copy of it is left. Without one, times tell ([`judge()`]): a source that was
-//! written later than they were made is one that they have not read. A time shows a write and no removal of a key; equal
-//! seconds are not later, for a rollout that changes both is one second's work.
+//! The pods carry the mark of the template that they were made of. A genuine `observed` with that mark says what the
+//! pods have ([`Adopted::said`]), whichever copy of it is left. Without one, times decide ([`judge()`]): the pods
+//! have not read a source that was written after they were made. A time shows that something was written; it does not
+//! show that a key was removed. Equal seconds are not later, because one rollout may write both within a second.
 //!
-//! Invariants: only pods that stay are judged ([`Adopted::that_stay`]), for Kubernetes replaces the others by itself; and what was not found out is said in `observed` ([`super::observed::UNEXAMINED`]), so that a crash
-//! does not make it true.
+//! Invariants:
+//! - only pods that stay are judged ([`Adopted::that_stay`]): Kubernetes replaces the others by itself;
+//! - `observed` says what was not found out ([`super::observed::UNEXAMINED`]), so that a crash does not hide it.
 
 mod judge;
 mod stamp;
@@ -119,7 +121,7 @@ impl Adopter {
         })
     }
 
-    /// What it adopts, of those that its selector selects. `sets`: `ReplicaSet`s, of kinds that have such.
+    /// Returns what it adopts, of those that its selector selects. `sets`: `ReplicaSet`s, of kinds that have such.
     pub fn adopts(&self, sets: &[ObjectMeta], pods: &[ObjectMeta]) -> Adopted {
         if self.kind.revisions == Some(Revisions::ReplicaSets) {
             self.through(sets, pods)
@@ -215,8 +217,8 @@ impl Adopter {
 }
 
 impl Adopted {
-    /// The mark of the template that the pods were last made of: that of what is `remembered` of the workload before,
-    /// where a pod carries it, else the youngest pod's. `None` where there are no pods.
+    /// Returns the mark of the template that the pods were last made of: that of what is `remembered` of the workload
+    /// before, where a pod carries it, else the youngest pod's. `None` where there are no pods.
     pub fn mark(&self, remembered: Option<&Reading>) -> Option<&str> {
         let last = remembered.and_then(observed_in);
         let last =
@@ -225,8 +227,8 @@ impl Adopted {
         Some(&last.or_else(youngest)?.mark)
     }
 
-    /// Those that Kubernetes does not replace by itself, where the template has this mark and, as far as that is known,
-    /// is this revision.
+    /// Returns those that Kubernetes does not replace by itself, where the template has this mark and, as far as that
+    /// is known, is this revision.
     #[must_use]
     pub fn that_stay(self, mark: &str, revision: Option<&str>) -> Self {
         let current =
@@ -238,13 +240,13 @@ impl Adopted {
         }
     }
 
-    /// When the oldest of them was made, in unix seconds; `None` where there is none.
+    /// Returns when the oldest of them was made, in unix seconds; `None` where there is none.
     pub fn oldest(&self) -> Option<i64> {
         self.pods.iter().map(|pod| pod.created).min()
     }
 
-    /// The first of several that says what the pods have, all of which carry this mark. Where some carry another,
-    /// nothing does.
+    /// Returns the first of several that says what the pods have, all of which carry this mark. Where some carry
+    /// another, nothing does.
     pub fn said<'a>(
         &self,
         mark: &str,

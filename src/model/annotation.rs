@@ -1,4 +1,4 @@
-//! The names of everything reroll reads from and writes to other people's objects.
+//! The names of all annotations and labels that reroll reads from and writes to other people's objects.
 
 /// What all of reroll's annotations and labels begin with.
 pub const PREFIX: &str = "reroll.dev/";

@@ -1,5 +1,5 @@
-//! What holds in this cluster because whoever installed reroll said so: the names of annotations, and what a workload
-//! that says nothing gets.
+//! What holds in this cluster because reroll's flags say so: the names of annotations, and what a workload gets that
+//! says nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ pub struct Conventions {
     pub on_recreate: OnRecreate,
     /// For deleted sources.
     pub on_delete: OnDelete,
-    /// Kinds of sources that count for nobody.
+    /// Kinds of sources that count for no workload.
     pub ignored: KindSet,
     /// Namespaces that are left alone.
     pub ignored_namespaces: BTreeSet<String>,
@@ -36,7 +36,7 @@ pub struct Conventions {
 }
 
 impl Conventions {
-    /// What holds where neither a workload nor its namespace says anything.
+    /// Returns what holds where neither a workload nor its namespace says anything.
     pub fn defaults(&self) -> Defaults<'static> {
         Defaults {
             namespace: None,
@@ -74,7 +74,7 @@ fn matches(selector: Option<&Selector>, labels: &BTreeMap<String, String>) -> bo
 pub struct Vocabulary(BTreeMap<&'static str, String>);
 
 impl Vocabulary {
-    /// `name` is what people write for `meant`.
+    /// Returns the same where people write `name` for `meant`.
     #[must_use]
     pub fn with(mut self, meant: &'static str, name: String) -> Self {
         if name == meant {
@@ -85,7 +85,7 @@ impl Vocabulary {
         self
     }
 
-    /// The names that people write instead of the usual ones.
+    /// Returns the names that people write instead of the usual ones.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.values().map(String::as_str)
     }
@@ -111,8 +111,8 @@ impl Vocabulary {
         }
     }
 
-    /// Takes the names that people write, and the usual ones that mean nothing then, out of a map; gives what is meant.
-    /// All are taken before any is put back: names may have been exchanged, and one name may stand for two.
+    /// Takes the names that people write, and the usual ones that mean nothing then, out of a map. Returns what is meant.
+    /// All are taken before any is written again: names may have been exchanged, and one name may stand for two.
     fn take<V: Clone>(&self, mut remove: impl FnMut(&str) -> Option<V>) -> Vec<(String, V)> {
         let usual = self.0.keys().copied();
         let names: BTreeSet<&str> = self.names().chain(usual).collect();

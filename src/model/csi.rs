@@ -1,22 +1,27 @@
-//! What the Secrets Store CSI driver provides: the content of a `SecretProviderClass`, as the statuses of pods show it.
+//! What the Secrets Store CSI driver provides: the content of a `SecretProviderClass`, as the statuses of pods show
+//! it.
 //!
-//! The content itself is in a store outside of the cluster. The driver fetches it when a pod starts, and writes which
-//! versions of which objects it mounted into a `SecretProviderClassPodStatus` of that pod. Where its rotation is on, it
-//! fetches again every few minutes, pod by pod, and writes into the same status what has become other. So for minutes
-//! statuses differ, and a status is of a pod: it comes and goes with it, and its uid says nothing.
+//! The content itself is in a store outside of the cluster. The driver fetches it when a pod starts. It writes which
+//! versions of which objects it mounted into a `SecretProviderClassPodStatus` of that pod. With rotation, the driver
+//! fetches again every few minutes, pod by pod, and writes what changed into the same status. So statuses differ for
+//! minutes. A status belongs to a pod: it comes and goes with the pod, and its uid says nothing.
 //!
-//! What tells that a workload must roll is a status that was *rewritten*: its pod runs, and started with something else.
-//! A status that is merely *new* tells what its pod started with, which asks nobody to start again; else a roll would
-//! cause a roll, for ever where a store gives each pod something of its own. So the content of a class is
-//! - what was rewritten last (the highest resourceVersion), or
-//! - what all pods have started with, where no status was rewritten and all agree: whoever observed something else takes
-//!   that over, and restarts nothing ([`Shows::Started`]). While they do not agree the content stays what it was, unknown
-//!   perhaps ([`Shows::Nothing`]): a rotation will rewrite those that are behind.
+//! A workload must roll when a status was *rewritten*: its pod runs, and started with something else. A status that
+//! is merely *new* tells what its pod started with, and asks for no restart. Otherwise each roll would cause another
+//! one where a store gives each pod something of its own. So the content of a class is
+//! - what the driver rewrote last (the highest resourceVersion), or
+//! - what all pods have started with, where the driver rewrote no status and all agree. A workload that observed
+//!   something else takes that over, and does not restart ([`Shows::Started`]). While the statuses do not agree, the
+//!   content stays what it was, which may be unknown ([`Shows::Nothing`]): a rotation will rewrite those that are
+//!   behind.
 //!
-//! Invariants: the content never goes back to an older resourceVersion; a status that goes brings nothing back; a status
-//! that shows the same objects again (its labels changed) is no news; when there is none any more the content stays.
-//! After a restart of the process what was rewritten is told by `metadata.generation`, which counts the writes of more
-//! than metadata; and an older content than the one observed is no news ([`super::decide()`]).
+//! Invariants:
+//! - the content never goes back to an older resourceVersion;
+//! - a status that goes restores nothing, and the content stays when the last status goes;
+//! - a status that shows the same objects again is no news (its labels changed);
+//! - after a restart of the process, `metadata.generation` tells what the driver rewrote: it counts the writes of
+//!   more than metadata;
+//! - content that is older than the observed one is no news ([`super::decide()`]).
 
 use std::collections::BTreeMap;
 
@@ -46,7 +51,7 @@ impl Part {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Classes, Self::Statuses];
 
-    /// Kubernetes' name of the kind.
+    /// Returns Kubernetes' name of the kind.
     pub const fn kind(self) -> &'static str {
         match self {
             Self::Classes => "SecretProviderClass",
@@ -54,7 +59,7 @@ impl Part {
         }
     }
 
-    /// Its resource in paths.
+    /// Returns its resource in paths.
     pub const fn plural(self) -> &'static str {
         match self {
             Self::Classes => "secretproviderclasses",
@@ -166,8 +171,8 @@ impl Class {
         self.pods.insert(name.to_owned(), pod);
     }
 
-    /// A list shows a status: where it is older than it was known to be, history went back, and with it what was drawn from
-    /// what is lost.
+    /// Takes in that a list shows a status: where it is older than it was known to be, history went back, and with it
+    /// what was drawn from what is lost.
     pub fn list(&mut self, name: &str, status: &PodStatus) {
         let number = status.version.resource_version;
         if self.pods.get(name).is_some_and(|known| number < known.seen) {
@@ -181,7 +186,7 @@ impl Class {
         self.pods.remove(name);
     }
 
-    /// Draws the content from the statuses, which are all there. Gives whether it is another.
+    /// Draws the content from the statuses, which are all there. Returns whether it is another.
     pub fn settle(&mut self) -> bool {
         let at = |pod: &&Pod| pod.version.resource_version;
         let known = self.content.as_ref();
@@ -212,7 +217,7 @@ impl Class {
         changed
     }
 
-    /// The content, as far as known, with what the class's annotations say.
+    /// Returns the content, as far as known, with what the class's annotations say.
     pub fn version(&self) -> Version {
         let mut version = self.content.clone().unwrap_or_else(Version::unclear);
         (version.ignored, version.matched) = self.object.unwrap_or_default();
@@ -224,7 +229,7 @@ impl Class {
         self.object.is_some()
     }
 
-    /// Neither the class nor any status of it is there.
+    /// Whether neither the class nor any status of it is there.
     pub fn is_gone(&self) -> bool {
         self.object.is_none() && self.pods.is_empty()
     }

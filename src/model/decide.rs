@@ -1,14 +1,15 @@
 //! The heart: what follows from the versions a workload's pods were started with and the versions that exist now.
 //!
-//! [`decide`] is pure and total. Every row of the decision table in the documentation is a row of the table test.
-//! A decision says what to do, why, and what `observed` becomes; it never does anything.
+//! [`decide`] is pure and total. `docs/design.md` has the decision table; the table test has the same rows, and
+//! checks that. A decision says what to do, why, and what `observed` becomes; it never does anything.
 //!
 //! Invariants:
 //! - versions never go backwards: a live version older than the observed one is *behind*, which is no decision;
-//! - `observed` advances over a change only together with a fresh `restarted-for` ([`Decision::Restart`]), except where
-//!   the change needs no restart (pods that wait for the source, `on-recreate: content`);
+//! - `observed` advances over a change only together with a fresh `restarted-for` ([`Decision::Restart`]), except
+//!   where the change needs no restart (pods that wait for the source, `on-recreate: content`);
 //! - when several sources ask for a restart, one restart carries all causes;
-//! - while something that pods require is absent nothing restarts: new pods could not start.
+//! - while something that pods require is absent nothing restarts, because new pods could not start. `on-delete:
+//!   restart` is the exception: it asks for that.
 
 mod cause;
 mod compare;
@@ -116,7 +117,7 @@ pub(super) fn belongs(observed: &Observed, subject: &Subject) -> bool {
     is_own(observed, subject.uid, subject.created)
 }
 
-/// The same, of a workload with this uid that was created then, in unix seconds.
+/// Returns the same, of a workload with this uid that was created then, in unix seconds.
 pub(super) fn is_own(observed: &Observed, uid: &str, created: i64) -> bool {
     match observed.created_at {
         Some(at) if observed.lacks_uid() => at.abs_diff(created) <= CREATE_WINDOW.unsigned_abs(),
@@ -146,7 +147,7 @@ struct Next {
 }
 
 impl Next {
-    /// What is former afterwards.
+    /// Returns what is former afterwards.
     fn formers(&self, subject: &Subject, before: Option<&Observed>, restart: bool) -> Formers {
         let Some(before) = before else {
             return Formers::none();
@@ -165,7 +166,7 @@ impl Next {
             // What a fold lost cannot be told by name.
             formers.noting(Unrecorded::More)
         } else if self.gained {
-            // There may have been other templates that nobody saw.
+            // There may have been other templates that reroll did not see.
             formers.noting(Unrecorded::Unseen)
         } else {
             formers
@@ -275,7 +276,7 @@ fn combine(
     }
 }
 
-/// The same as the next in the sequence of this workload, in a format of this release.
+/// Returns the same as the next in the sequence of this workload, in a format of this release.
 pub(super) fn numbered(observed: Observed, key: &DigestKey) -> Observed {
     let sequence = observed.sequence.saturating_add(1);
     Observed {
@@ -303,10 +304,10 @@ pub fn restart_for(
     }
 }
 
-/// A `restarted-for` that was never used before: a digest of the one it follows, of the one in the template, of the
-/// workload's generation and of the versions it is for. Replicas that decide from the same state get the same.
+/// Returns a `restarted-for` that was never used before: a digest of the one it follows, of the one in the template,
+/// of the workload's generation and of the versions it is for. Replicas that decide from the same state get the same.
 ///
-/// A run is made first, and the mark that names it is written afterwards. So whoever decides again in between must find
+/// A run is made first, and the mark that names it is written afterwards. A replica that decides again in between must find
 /// the same, although the workload, or labels of a source, were written meanwhile: only what was observed, and data, count.
 pub fn fresh(
     subject: &Subject,

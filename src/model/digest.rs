@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::format::{FORMAT, FORMER_FORMAT};
 
-/// A digest, cut to 96 bits: long enough that nobody meets a collision, short enough for an annotation.
+/// A digest, cut to 96 bits: long enough that collisions do not happen, short enough for an annotation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 12]);
 
@@ -27,8 +27,8 @@ impl Digest {
         Self(short)
     }
 
-    /// Digest of parts that are no secret, under no key, so that it can be compared whatever the key is. Each part has
-    /// its length before it.
+    /// Returns the digest of parts that are no secret, under no key, so that it can be compared whatever the key is.
+    /// Each part has its length before it.
     pub(super) fn plain<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut hash = Sha256::new();
         for part in parts {
@@ -108,7 +108,7 @@ impl DigestKey {
         })
     }
 
-    /// With the key that was used before, so that what was digested with it can still be compared.
+    /// Returns the key with the one that was used before, so that what was digested with it can still be compared.
     #[must_use]
     pub fn with_previous(self, previous: Option<Self>) -> Self {
         let previous = previous.filter(|previous| previous.id != self.id);
@@ -118,29 +118,29 @@ impl DigestKey {
         }
     }
 
-    /// As a release with this format of `observed` would use it. The product has one, [`FORMAT`]; tests have two side
-    /// by side.
+    /// Returns the key as a release with this format of `observed` would use it. The product has one, [`FORMAT`];
+    /// tests have two side by side.
     #[must_use]
     pub fn with_format(self, format: u64) -> Self {
         Self { format, ..self }
     }
 
-    /// The key before, while a rotation lasts.
+    /// Returns the key before, while a rotation lasts.
     pub fn previous(&self) -> Option<&Self> {
         self.previous.as_deref()
     }
 
-    /// The format of an `observed` that needs no newer one.
+    /// Returns the format of an `observed` that needs no newer one.
     pub fn format(&self) -> u64 {
         self.format
     }
 
-    /// The newest format of `observed` that is read.
+    /// Returns the newest format of `observed` that is read.
     pub fn newest_format(&self) -> u64 {
         self.format.max(FORMER_FORMAT)
     }
 
-    /// This key or the one before, whichever has the id.
+    /// Returns this key or the one before, whichever has the id.
     pub fn by_id(&self, id: &str) -> Option<&Self> {
         [Some(self), self.previous()]
             .into_iter()
@@ -148,17 +148,17 @@ impl DigestKey {
             .find(|key| key.id == id)
     }
 
-    /// The key itself, to be written where it is kept and nowhere else.
+    /// Returns the key itself, to be written where it is kept and nowhere else.
     pub fn bytes(&self) -> &[u8] {
         &self.key
     }
 
-    /// Says which key it is without telling the key.
+    /// Returns an id that says which key it is without telling the key.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Digest of parts, each with its length before it, so that no two lists of parts read the same.
+    /// Returns the digest of parts, each with its length before it, so that no two lists of parts read the same.
     pub fn digest<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
         // HMAC takes keys of every length: this cannot fail, and an empty key would only fail to match.
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key)

@@ -29,7 +29,7 @@ pub enum Held {
     Running,
     /// It was restarted, and its Deployment is paused.
     Paused,
-    /// It was restarted, and its pods are replaced when somebody deletes them.
+    /// It was restarted, and its pods are replaced when a user deletes them.
     OnDelete,
     /// It was restarted, and the partition of its rolling update keeps pods.
     Partitioned,
@@ -74,7 +74,7 @@ impl Held {
         Self::Partitioned,
     ];
 
-    /// For metrics.
+    /// Returns the word for metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",

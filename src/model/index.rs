@@ -1,14 +1,14 @@
 //! What is known right now: sources by uid and digest, workloads by what they use, and the edges between them.
 //!
-//! The index is fed by watches (and by single reads where a watch is behind) and read by the webhook and the
-//! controller. It does no I/O and keeps no objects. It is memory only: everything in it can be built again from the
-//! API server, and the truth about restarts stands in each workload's `observed` annotation.
+//! Watches feed the index, and single reads where a watch is behind. The webhook and the judge read it. It does no
+//! I/O and keeps no objects. It is memory only: all of it can be built again from the API server, and the truth about
+//! restarts stands in each workload's `observed` annotation.
 //!
 //! Invariants:
-//! - nothing goes back to an older resourceVersion because of what comes late: only a read that was asked for when the newer
-//!   one was known shows an older one (`asked.rs`);
-//! - `observed` of a workload whose uid is known only goes forward: one that vanished, was forged or was put back is
-//!   kept from memory, and written again by the controller;
+//! - nothing goes back to an older resourceVersion because of what comes late. Only a read that was asked for when
+//!   the newer one was known shows an older one (`asked`);
+//! - `observed` of a workload whose uid is known only goes forward. One that vanished, was forged or is an old text
+//!   again is taken from memory, and the leader writes it again;
 //! - an edge exists from every source that a workload's policy selects, whether the source exists or not.
 
 mod asked;
@@ -79,7 +79,7 @@ pub struct Index {
 }
 
 impl Index {
-    /// Knows nothing yet.
+    /// Returns an index that knows nothing yet.
     pub fn new(key: DigestKey) -> Self {
         let scope = Scope::default();
         let basis = Basis {
@@ -270,7 +270,8 @@ impl Index {
         }
     }
 
-    /// Gives a workload that is written now the references of the template that it borrows, if it does.
+    /// Sets the references of a workload that is written now to those of the template that it borrows, if it borrows
+    /// one.
     pub fn borrow(&self, namespace: &str, workload: &mut Workload) {
         let Some(template) = &mut workload.borrows else {
             return;
@@ -297,30 +298,30 @@ impl Index {
         self.namespaces.size()
     }
 
-    // === workloads that somebody shows ===
+    // === workloads that a request or a read shows ===
 
     fn shown<'a>(&'a self, key: &WorkloadKey, shown: &'a Workload) -> Shown<'a> {
         Shown::new(shown, self.workload(key))
     }
 
-    /// Returns what was observed of a workload that somebody shows: the annotation's content, or what is remembered and
+    /// Returns what was observed of a workload that is shown: the annotation's content, or what is remembered and
     /// newer.
     pub fn effective(&self, key: &WorkloadKey, shown: &Workload) -> Option<Reading> {
         let shown = self.shown(key, shown);
         shown.effective(&self.basis.key, &self.retired)
     }
 
-    /// Returns what is known of the pods of a workload that somebody shows.
+    /// Returns what is known of the pods of a workload that is shown.
     pub fn pods_of(&self, key: &WorkloadKey, shown: &Workload) -> Pods<'static> {
         self.shown(key, shown).pods(key.kind)
     }
 
-    /// Returns what a first `observed` of a workload that somebody shows counts on from.
+    /// Returns what a first `observed` of a workload that is shown counts on from.
     pub fn sequence_of(&self, key: &WorkloadKey, shown: &Workload) -> u64 {
         self.shown(key, shown).sequence()
     }
 
-    /// Whether it is known which pods a workload that somebody shows adopted when it was created.
+    /// Whether it is known which pods a workload that is shown adopted when it was created.
     pub fn is_examined(&self, key: &WorkloadKey, shown: &Workload) -> bool {
         let shown = self.shown(key, shown);
         shown.is_examined(key.kind, &self.basis.key)

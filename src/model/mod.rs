@@ -1,12 +1,15 @@
 //! The pure core: what a workload uses, which versions its pods were started with, and what follows from that.
 //!
 //! Nothing here knows tokio, a client, a clock or the environment; `now` and the digest key are arguments. Every
-//! decision is a total function over values, so that it is tested by tables and properties, and so that the webhook,
-//! the controller and the command line cannot disagree. `tests/layers` guards the boundary.
+//! decision is a total function over values. So tables and properties test it, and the webhook, the leader and the
+//! command line cannot disagree. `tests/layers` guards the boundary.
 //!
-//! Reading order: [`object`] (what is read of one), [`source`] (references), [`version`] (digests), [`observed`] (the annotation), [`policy`] (opt-in),
-//! [`workload`] (the table of kinds), [`mod@decide`] (the heart), [`stamp`] (the same heart at admission), [`adopted`] (pods that were there before their workload), [`patch`] (how
-//! a decision is written), [`csi`] (sources that many objects show), [`index`] (what is known right now).
+//! Reading order: [`object`] (what is read of an object), [`source`] (kinds of sources and references to them),
+//! [`digest`] and [`version`] (what a source was at one moment), [`observed`] (the annotation), [`workload`] (the
+//! table of kinds, and what is read of a workload), [`policy`] (opt-in), [`mod@decide`] (the heart), [`stamp`] (the
+//! same heart at admission), [`adopted`] (pods that are older than their workload), [`patch`] (how a decision is
+//! written), [`csi`] (sources that many objects show), [`index`] (what is known right now), [`held`] and [`note`]
+//! (what people are told).
 
 pub mod adopted;
 pub mod annotation;

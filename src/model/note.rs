@@ -108,7 +108,7 @@ pub enum Severity {
 pub enum Loudness {
     /// For those who look.
     Info,
-    /// For whoever runs the cluster.
+    /// For operators of the cluster.
     Warn,
 }
 

@@ -1,12 +1,12 @@
-//! Objects as they are read: without what nobody here looks at.
+//! Objects as they are read: without what reroll does not need.
 //!
-//! `managedFields` are most of a small object's bytes, and the dearest to read, being trees; of them only the times and
-//! whether they hold data are kept. An object's fields are read once, straight into their types: the derived forms of
-//! objects of every kind make two trees of each.
+//! `managedFields` are most of a small object's bytes. They are trees, so they take the longest to read. Only their
+//! times are kept, and whether they hold data. The fields of an object are read once, straight into their types: the
+//! derived forms of objects of every kind make two trees of each.
 //!
-//! One object that is not as its kind should be must not stop the rest, so each is read by itself ([`Guarded`]).
-//! `kube::core::DeserializeGuard` does the same with a tree and a copy of it for each object, which costs several times as
-//! much as reading it.
+//! An object that is not as its kind should be must not stop the rest, so each is read by itself ([`Guarded`]).
+//! `kube::core::DeserializeGuard` does the same with a tree and a copy of it for each object, which takes several
+//! times as long.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
@@ -38,7 +38,7 @@ pub trait FromObject: Sized {
 #[derive(Clone, Debug)]
 pub struct Guarded<K>(pub Result<K, ObjectMeta>);
 
-/// What of `metadata` anybody looks at.
+/// What reroll needs of `metadata`.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Meta {
@@ -141,7 +141,7 @@ impl<K: Resource> Resource for Guarded<K> {
     }
 }
 
-/// As much as there is: even an object whose metadata is wrong has a place in its list.
+/// Returns as much as there is: even an object whose metadata is wrong has a place in its list.
 fn meta_of(json: &str) -> ObjectMeta {
     let read: serde_json::Result<OnlyMeta> = serde_json::from_str(json);
     read.map(|object| object.metadata.into())

@@ -1,13 +1,16 @@
 //! The `reroll.dev/observed` annotation: the versions that a workload's pods were last started with.
 //!
-//! It is the only durable state of reroll. It lives on the workload's own metadata, where writing it rolls nothing and
-//! where everybody who may update the workload, or its status, can also overwrite it. So it carries a MAC under the
-//! digest key and a sequence number: a forged one is told from ours, and an old one that was put back (`kubectl
-//! rollout undo` copies a `ReplicaSet`'s annotations) is told from the newest.
+//! It is the only durable state of reroll. It lives on the workload's own metadata, where writing it rolls nothing.
+//! All who may update the workload, or its status, can overwrite it. So it carries a MAC under the digest key, which
+//! shows a forgery, and a sequence number, which shows an old text that was restored (`kubectl rollout undo` copies a
+//! `ReplicaSet`'s annotations).
 //!
-//! Invariants: printing what was read gives the same text; a format that is not known is never rewritten; a new element
-//! raises the format, and only where it occurs; the MAC stands last and covers the text before it, in every format; the
-//! text is at most [`LIMIT`] bytes, for which entries are folded ([`Fold`]).
+//! Invariants:
+//! - printing what was read writes the same text;
+//! - a format that is not known is never rewritten;
+//! - a new element raises the format, and only where it occurs;
+//! - the MAC stands last and covers the text before it, in every format;
+//! - the text has at most [`LIMIT`] bytes, for which entries are folded ([`Fold`]).
 
 mod entry;
 mod fitted;
@@ -26,7 +29,7 @@ use super::{format::FORMER_FORMAT, version::used_keys};
 /// The most bytes an `observed` annotation has.
 pub const LIMIT: usize = 16 * 1024;
 
-/// In the place of the workload's uid: nobody has looked yet which pods it adopted ([`super::adopted`]). An older release
+/// In the place of the workload's uid: it was not looked up yet which pods it adopted ([`super::adopted`]). An older release
 /// takes it for another workload's.
 pub const UNEXAMINED: &str = "?";
 
@@ -41,7 +44,7 @@ pub struct Observed {
     pub workload_uid: String,
     /// When the workload was created, in unix seconds; `None` as soon as `workload_uid` is filled in.
     pub created_at: Option<i64>,
-    /// Counts the writes, so that an old one that was put back is told from the newest.
+    /// Counts the writes, so that an old one that was restored is told from the newest.
     pub sequence: u64,
     /// The template's `restarted-for` that it belongs to; empty where the template has none.
     pub restarted_for: String,
@@ -79,12 +82,13 @@ impl Observed {
         self.workload_uid.is_empty() || self.is_unexamined()
     }
 
-    /// Whether nobody has looked yet which pods the workload adopted, so that it says nothing about them.
+    /// Whether it was not looked up yet which pods the workload adopted, so that it says nothing about them.
     pub fn is_unexamined(&self) -> bool {
         self.workload_uid == UNEXAMINED
     }
 
-    /// The same, where nobody has looked yet which pods the workload adopted that was created then, in unix seconds.
+    /// Returns the same, where it was not looked up yet which pods the workload adopted that was created then, in unix
+    /// seconds.
     #[must_use]
     pub fn unexamined(self, created: i64) -> Self {
         Self {
@@ -94,7 +98,7 @@ impl Observed {
         }
     }
 
-    /// The same in the oldest format that can say it; `plain`: the format for what needs no newer one.
+    /// Returns the same in the oldest format that can say it; `plain`: the format for what needs no newer one.
     #[must_use]
     pub(super) fn in_format(self, plain: u64) -> Self {
         let format = if self.formers.is_empty() {
@@ -105,8 +109,9 @@ impl Observed {
         Self { format, ..self }
     }
 
-    /// What pods of a template have that came without being recorded: somebody went back to it while the webhook was away,
-    /// and nobody looked since. Whatever it uses that is neither an entry nor a former one leaves the note.
+    /// Returns what pods of a template have that came without being recorded: a rollback brought it back while the
+    /// webhook was away, and that was not looked up since. Whatever it uses that is neither an entry nor a former one leaves
+    /// the note.
     #[must_use]
     pub(in crate::model) fn of_template(&self, formers: &Formers, before: Option<Before>) -> Self {
         let mut now = Self {

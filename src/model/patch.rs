@@ -1,9 +1,9 @@
 //! Decisions as JSON Patch (RFC 6902).
 //!
-//! The controller's patches are compare-and-swap and commit in one call: they `test` the uid and the old `observed`,
-//! and only then write, so that replicas, crashes and replays give one restart. The webhook's patches are applied to
-//! the very object that was read, so they need no tests; a patch of its that does not apply would be an error to the
-//! *user*, whatever the `failurePolicy`, so nothing is assumed about which maps exist.
+//! The leader's patches are compare-and-swap and commit in one call. They `test` the uid and the old `observed`, and
+//! only then write. So replicas, crashes and replays make one restart. The webhook's patches are applied to the very
+//! object that was read, so they need no tests. A patch of the webhook that does not apply would be an error to the
+//! *user*, whatever the `failurePolicy`. So nothing is assumed about which maps exist.
 
 use jiff::Timestamp;
 pub use json_patch::Patch;
@@ -80,7 +80,7 @@ pub fn forget(kind: Kind, workload: &Workload) -> Patch {
     guarded(kind, workload, &to)
 }
 
-/// What the webhook answers: from what the object carries to what it shall carry.
+/// Returns what the webhook answers: from what the object carries to what it shall carry.
 pub fn admit(kind: Kind, shape: Shape, from: &OwnAnnotations, to: &OwnAnnotations) -> Patch {
     let mut operations = Vec::new();
     write(kind, shape, from, to, false, &mut operations);
@@ -131,7 +131,7 @@ fn write(
     for (key, from, to) in metadata {
         set(annotation(key), from.as_deref(), to.as_deref(), operations);
     }
-    // Nowhere to write it: a template that is another's is changed by nobody here.
+    // There is nowhere to write it: reroll does not change a template that belongs to another workload.
     if from.restarted_for == to.restarted_for || !shape.template {
         return;
     }
@@ -164,7 +164,7 @@ fn write(
     );
 }
 
-/// Creates a map where there is none. Never unguarded on a live object: that would wipe somebody's annotations.
+/// Creates a map where there is none. Never unguarded on a live object: that would wipe other people's annotations.
 fn create_map(path: PointerBuf, guard: bool, operations: &mut Vec<PatchOperation>) {
     if guard {
         operations.push(test(path.clone(), Value::Null));

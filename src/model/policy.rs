@@ -1,8 +1,8 @@
 //! Opting in: what a workload, or its namespace, asks for.
 //!
-//! Parsing is total: what cannot be read becomes a [`Complaint`] that names the annotation and the value, for the
-//! warning at the prompt and the Event, and the rest is honoured. An opt-in of which nothing can be read neither
-//! restarts nor forgets anything ([`Selection::Unreadable`]): a typo must not erase what was observed.
+//! Parsing is total. What cannot be read becomes a [`Complaint`], which names the annotation and the value for the
+//! warning at the prompt and the Event. The rest counts. An opt-in of which nothing can be read neither restarts nor
+//! forgets anything ([`Selection::Unreadable`]): a typo must not erase what was observed.
 
 mod complaint;
 mod reloader;
@@ -84,7 +84,7 @@ pub struct Defaults<'a> {
     pub on_recreate: OnRecreate,
     /// For deleted sources.
     pub on_delete: OnDelete,
-    /// Kinds of sources that count for nobody.
+    /// Kinds of sources that count for no workload.
     pub ignored: KindSet,
 }
 
@@ -162,9 +162,9 @@ impl Policy {
         (policy, complaints)
     }
 
-    /// What a workload asks for. A CronJob or Job that does not say by `reroll.dev/on-change` what is to be done about a
-    /// change did not opt in, whatever else it says. Nor does one that is suspended, as long as it is: what it starts
-    /// afterwards reads the values of then, so it is adopted afresh.
+    /// Returns what a workload asks for. A CronJob or Job that does not say by `reroll.dev/on-change` what is to be
+    /// done about a change did not opt in, whatever else it says. Nor does one that is suspended, as long as it is:
+    /// what it starts afterwards reads the values of then, so it is adopted afresh.
     pub fn of(workload: &Workload, defaults: Defaults<'_>) -> (Self, Vec<Complaint>) {
         let (mut policy, mut complaints) = Self::read(&workload.asks, defaults);
         let asked = workload.asks.get(ON_CHANGE).map(|asked| asked.trim());

@@ -1,13 +1,16 @@
-//! The heart at admission: what reroll's three annotations become in somebody else's write of a workload.
+//! The heart at admission: what reroll's annotations become when a user or another controller writes a workload.
 //!
 //! Only reroll changes its annotations. So an UPDATE starts from the values of the old object, whatever the request
-//! says: it may have dropped them (`kubectl replace`), pinned old ones (a manifest in git) or brought them back
-//! (`kubectl rollout undo`). Where the write creates or changes the pod template, pods start anew anyway, so the
-//! versions of right now are recorded in the same write, and the workload is not restarted for them a second time.
+//! says. The request may have dropped them (`kubectl replace`), pinned old ones (a manifest in git) or restored them
+//! (`kubectl rollout undo`). Where the write creates or changes the pod template, pods start anew anyway. So the
+//! webhook records the versions of that moment in the same write, and reroll does not restart the workload for them a
+//! second time.
 //!
-//! Invariants: an advance over a change sets a fresh `restarted-for`, else an undo in the middle of the rollout would
-//! bring back pods that never restarted; entries never go backwards; what has not changed is not rewritten, so
-//! stamping twice is stamping once.
+//! Invariants:
+//! - an advance over a change sets a fresh `restarted-for`: otherwise an undo in the middle of the rollout would
+//!   bring back pods that never restarted;
+//! - entries never go backwards;
+//! - what has not changed is not rewritten, so that stamping twice is stamping once.
 
 mod compare;
 
@@ -63,7 +66,8 @@ pub struct Stamp {
     pub waiting: Vec<SourceName>,
 }
 
-/// The stamp for a write that changes the pod template of an existing workload. `None`: leave `observed` alone.
+/// Returns the stamp for a write that changes the pod template of an existing workload. `None`: leave `observed`
+/// alone.
 pub fn stamp_update<'a>(
     subject: &Subject,
     known: Known,
@@ -158,8 +162,8 @@ fn all_read<'a>(subject: &Subject, live: &dyn Fn(&SourceName) -> Lookup<'a>) -> 
     })
 }
 
-/// The stamp for a new workload: it has no uid yet, so it carries the time, in unix seconds. A stamp that is already
-/// there (the webhook is called again in the same request) keeps its time.
+/// Returns the stamp for a new workload: it has no uid yet, so it carries the time, in unix seconds. A stamp that is
+/// already there (the webhook is called again in the same request) keeps its time.
 pub fn stamp_create<'a>(
     subject: &Subject,
     present: Option<&Reading>,
@@ -220,7 +224,7 @@ impl<'a> Old<'a> {
         self.entries?.get(source)
     }
 
-    /// What the entry becomes of something that the template gains again.
+    /// Returns what the entry becomes of something that the template gains again.
     fn regain(&self, former: &Entry, now: &Entry) -> Regained {
         let same = same_versions(former, now) || (self.content && same_data(former, now));
         if same {
@@ -261,7 +265,7 @@ fn entries<'a>(subject: &Subject, old: &Old, live: &dyn Fn(&SourceName) -> Looku
         let entry = old.entry(source);
         let regained = old.formers.regained(source, usage, entry);
         let before = regained.as_ref().or(entry);
-        // Of what was dropped and is not remembered nobody knows what pods have.
+        // What pods have of something that was dropped and is not remembered is not known.
         let noted = old.formers.unrecorded() != Unrecorded::Nothing;
         let lacks = |key: &str| before.is_none_or(|entry| entry.lacks(key));
         recorded.advanced |= noted && used_keys(usage).any(lacks);
@@ -284,7 +288,7 @@ fn entries<'a>(subject: &Subject, old: &Old, live: &dyn Fn(&SourceName) -> Looku
         }
         let same = before.is_none_or(|before| same_versions(before, &now));
         recorded.advanced |= !same;
-        // Nobody provides anything before pods mount it.
+        // The CSI driver provides nothing before pods mount it.
         if is_waiting(&now) && source.kind.is_readable() {
             recorded.waiting.push(source.clone());
         }
@@ -297,7 +301,7 @@ fn entries<'a>(subject: &Subject, old: &Old, live: &dyn Fn(&SourceName) -> Looku
     recorded
 }
 
-/// The entry for pods that start now; `None` where nothing is known, so that it is adopted later.
+/// Returns the entry for pods that start now; `None` where nothing is known, so that it is adopted later.
 fn entry_now(
     source: &SourceName,
     usage: &Usage,

@@ -1,10 +1,8 @@
 //! Versions: what a source was at one moment, without its data.
 //!
-//! A version is the object's `uid` and `resourceVersion` and keyed digests of its data, one per key and one of the
-//! whole. Digests are HMAC-SHA-256 under a key of reroll's own: they end up in annotations, and a plain hash there
-//! would be a guessing oracle for everyone who may read Deployments. Kind, namespace and name are part of what is
-//! digested, so that nobody can compare guesses in a Secret of their own. Labels, annotations and `immutable` are not
-//! data.
+//! A version has the object's `uid` and `resourceVersion`, and keyed digests of its data ([`super::digest`]): one for
+//! each key and one of the whole. Kind, namespace and name are part of what is digested, so that tenants cannot
+//! compare guesses in a Secret of their own. Labels, annotations and `immutable` are not data.
 
 mod meta;
 mod objects;
@@ -54,7 +52,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// The version of a Secret.
+    /// Returns the version of a Secret.
     pub fn of_secret(key: &DigestKey, namespace: &str, secret: &Secret) -> Self {
         let data = secret
             .data
@@ -71,7 +69,7 @@ impl Version {
         )
     }
 
-    /// The version of a ConfigMap; `data` and `binaryData` share one space of keys.
+    /// Returns the version of a ConfigMap; `data` and `binaryData` share one space of keys.
     pub fn of_config_map(key: &DigestKey, namespace: &str, map: &ConfigMap) -> Self {
         let text = map
             .data
@@ -146,7 +144,7 @@ impl Version {
         }
     }
 
-    /// What its annotations say about who looks at it.
+    /// Returns what its annotations say about who looks at it.
     pub fn counts(&self) -> (bool, bool) {
         (self.ignored, self.matched)
     }
@@ -156,7 +154,7 @@ impl Version {
         !self.ignored && (self.matched || !usage.if_matched)
     }
 
-    /// Digest of one key, `None` where the source does not have it.
+    /// Returns the digest of one key, `None` where the source does not have it.
     pub fn key(&self, name: &str) -> Option<Digest> {
         let found = self
             .keys
@@ -165,7 +163,7 @@ impl Version {
         Some(self.keys[found].1)
     }
 
-    /// Digest of what a workload uses: [`Self::whole`] for `*`.
+    /// Returns the digest of what a workload uses: [`Self::whole`] for `*`.
     pub fn used(&self, key: &str) -> Option<Digest> {
         if key == WHOLE {
             Some(self.whole)
@@ -178,7 +176,7 @@ impl Version {
 /// How the whole object is written where keys stand. No key of a Secret or ConfigMap can contain it.
 pub const WHOLE: &str = "*";
 
-/// The keys under which a usage is recorded: [`WHOLE`] and those read by name.
+/// Returns the keys under which a usage is recorded: [`WHOLE`] and those read by name.
 pub fn used_keys(usage: &Usage) -> impl Iterator<Item = &str> {
     usage
         .whole
@@ -196,7 +194,7 @@ pub fn uses_key(usage: &Usage, key: &str) -> bool {
     }
 }
 
-/// Names a source of a namespace.
+/// Returns the key of a source of a namespace.
 pub fn key_of(namespace: &str, source: &SourceName) -> SourceKey {
     SourceKey {
         namespace: namespace.to_owned(),

@@ -1,7 +1,8 @@
 //! Workloads: the table of kinds, and what is read off one object.
 //!
-//! Objects are read as JSON through a pointer to their pod template, so that a kind is a row of [`Kinds`] and nothing
-//! else, and so that fields which this release does not know are never touched.
+//! Objects are read as JSON through a pointer to their pod template. So most kinds are a row of [`Kinds`] and nothing
+//! else, and fields that this release does not know are never touched. Kinds that restart in another way than by
+//! their template have that in `batch` and `marks`.
 
 mod asks;
 mod batch;
@@ -46,7 +47,7 @@ pub struct WorkloadKey {
 }
 
 impl WorkloadKey {
-    /// As people write it: `Deployment web`.
+    /// Returns it as people write it: `Deployment web`.
     pub fn spoken(&self) -> String {
         format!("{} {}", self.kind.kind, self.name)
     }
@@ -223,7 +224,7 @@ impl Workload {
         }
     }
 
-    /// The mark that must be the one of `observed`; `None` where restarts leave none on the workload.
+    /// Returns the mark that must be the one of `observed`; `None` where restarts leave none on the workload.
     pub fn mark(&self) -> Option<&str> {
         (self.restart_by != RestartBy::Run).then_some(&self.restarted_for)
     }
@@ -234,8 +235,8 @@ impl Workload {
             .is_some_and(|seen| seen < self.generation)
     }
 
-    /// A CronJob or Job about which there is nothing to know: nobody asks for anything, nothing of reroll's is to be
-    /// removed from it, and most objects are such. A Job that is over stays as it is, whatever it asked for.
+    /// Returns a CronJob or Job about which there is nothing to know: no annotation asks for anything, nothing of reroll's
+    /// is to be removed from it, and most objects are such. A Job that is over stays as it is, whatever it asked for.
     pub fn is_left_alone(&self) -> bool {
         let by_annotation = matches!(self.restart_by, RestartBy::Run | RestartBy::Recreate);
         let has_own = self.observed.is_some() || self.last_restart;
@@ -249,7 +250,7 @@ impl Workload {
                 || !(self.asks.contains_key(ON_CHANGE) || has_own))
     }
 
-    /// Whether reroll's annotations of this size fit beside everybody else's, see [`annotation::RESERVE`].
+    /// Whether reroll's annotations of this size fit beside all others, see [`annotation::RESERVE`].
     pub fn has_room(&self, observed: usize, last_restart: usize) -> bool {
         let limit = annotation::TOTAL_LIMIT - annotation::RESERVE;
         let own = OBSERVED.len() + observed + LAST_RESTART.len() + last_restart;
@@ -258,14 +259,14 @@ impl Workload {
     }
 }
 
-/// The same without room for more: there are thousands of workloads, and most have one entry or two.
+/// Returns the same without room for more: there are thousands of workloads, and most have one entry or two.
 fn exact<K, V>(map: LiteMap<K, V>) -> LiteMap<K, V> {
     let mut entries = map.into_tuple_vec();
     entries.shrink_to_fit();
     LiteMap::from_sorted_store_unchecked(entries)
 }
 
-/// The pod template without reroll's own annotation: what decides whether somebody else changed it.
+/// Returns the pod template without reroll's own annotation: what tells whether a user or another controller changed it.
 pub fn bare_template(kind: Kind, object: &DynamicObject) -> Value {
     let mut template = object
         .data

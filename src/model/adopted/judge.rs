@@ -92,8 +92,9 @@ pub fn judge<'a>(
     Assessment { decision, before }
 }
 
-/// The entry, if pods that were made then can have what it says: those that were made after the live source was cannot
-/// have read its predecessor. Another uid may come from another cluster, whose resourceVersions say nothing here.
+/// Returns the entry, if pods that were made then can have what it says: those that were made after the live source
+/// was cannot have read its predecessor. Another uid may come from another cluster, whose resourceVersions say
+/// nothing here.
 fn entry_that_counts(entry: &Entry, live: &Version, oldest: i64) -> Option<Entry> {
     let other = |uid: &str| uid != live.uid;
     let read = live.written <= oldest;
@@ -109,7 +110,7 @@ fn entry_that_counts(entry: &Entry, live: &Version, oldest: i64) -> Option<Entry
     }
 }
 
-/// The same for entries that were folded: they count together, as a fold does.
+/// Returns the same for entries that were folded: they count together, as a fold does.
 fn fold_that_counts<'a>(
     known: &Observed,
     uses: &References,
@@ -134,7 +135,8 @@ fn fold_that_counts<'a>(
     (same_objects || !read).then(|| fold.clone())
 }
 
-/// The entry of pods that were made before the source was written: its data is other than what they have read.
+/// Returns the entry of pods that were made before the source was written: its data is other than what they have
+/// read.
 fn unread(live: &Version, usage: &Usage) -> Entry {
     match Entry::of(live, usage) {
         Entry::Seen { uid, states, .. } => {

@@ -15,15 +15,15 @@ pub enum Adoption {
     /// There are none.
     #[default]
     None,
-    /// Nobody could say in time: the controller finds out.
+    /// The webhook could not find out in time: the leader does.
     Unknown,
     /// These.
     Pods(Adopted),
 }
 
-/// The stamp for a workload that is created and adopts what `adoption` says, and whether those
-/// pods are replaced at once. Its
-/// mark becomes that of the pods, so that nothing rolls for its absence; or a fresh one where they are behind.
+/// Returns the stamp for a workload that is created and adopts what `adoption` says, and whether those pods are
+/// replaced at once. Its mark becomes that of the pods, so that nothing rolls for its absence; or a fresh one where
+/// they are behind.
 ///
 /// `remembered`: what was last known of a workload of that name that was deleted and left its pods; `present`: what the
 /// request has, which the webhook may have stamped in the same request.

@@ -26,7 +26,7 @@ pub enum CauseKind {
 }
 
 impl CauseKind {
-    /// For metrics and logs.
+    /// Returns the word for metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Updated => "updated",
@@ -39,7 +39,7 @@ impl CauseKind {
     }
 }
 
-/// Why a workload is restarted. `Display` gives the sentence that people read.
+/// Why a workload is restarted. `Display` writes the sentence that people read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
     /// What kind of change.

@@ -83,7 +83,7 @@ pub(super) fn lacks(usage: &Usage, version: &Version) -> bool {
         .any(|(key, need)| *need == Need::Required && version.key(key).is_none())
 }
 
-/// Required keys that are absent although pods run: they may run without them.
+/// Returns the entry with absent required keys as *unknown*: pods run, so they may run without them.
 pub(super) fn unknown_keys(entry: Entry) -> Entry {
     match entry {
         Entry::Seen {

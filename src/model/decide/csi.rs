@@ -1,4 +1,4 @@
-//! The rules for what the Secrets Store CSI driver provides, where they are others than for one object.
+//! The rules for what the Secrets Store CSI driver provides, where they differ from those for one object.
 
 use super::{
     Cause, CauseKind, Lookup,
@@ -11,9 +11,9 @@ use crate::model::{
 };
 
 impl Rule<'_> {
-    /// What follows from what pods show of a class, where that is not judged like any other source. That no pod shows
-    /// anything says nothing: they are to come, or gone. It is no deletion, and holds nothing up. A status that is gone
-    /// may have been the newest, so an older one is no news.
+    /// Returns what follows from what pods show of a class, where that is not judged like any other source. That no
+    /// pod shows anything says nothing: they are to come, or gone. It is no deletion, and holds nothing up. A status
+    /// that is gone may have been the newest, so an older one is no news.
     pub(super) fn judge_provided(
         &self,
         source: &SourceName,
@@ -44,7 +44,7 @@ impl Rule<'_> {
             (None, Lookup::Present { version, .. }) => {
                 let now = Entry::of(version, usage);
                 if entry == Some(&Entry::Waiting) && version.shows == Shows::Data {
-                    // A pod came, and what it mounted was rewritten, before anybody saw it.
+                    // A pod came, and what it mounted was rewritten, before reroll saw it.
                     let cause = Cause::plain(CauseKind::Updated, Some(source));
                     return Some(Verdict::restart(Entry::Waiting, now, cause));
                 }

@@ -63,7 +63,7 @@ pub enum Doubt {
 }
 
 impl Decision {
-    /// The same in a word, for metrics and logs.
+    /// Returns the same in a word, for metrics and logs.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Undecided(Undecided::NewerFormat) => "undecided_newer_format",
@@ -107,7 +107,7 @@ impl Decision {
         }
     }
 
-    /// No decision before this is known of these sources.
+    /// Returns that nothing is decided before this is known of these sources.
     pub(in crate::model) fn doubted(doubt: Doubt, sources: Vec<SourceName>) -> Self {
         Self::Undecided(Undecided::Doubt(doubt, sources))
     }

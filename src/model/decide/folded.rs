@@ -1,6 +1,6 @@
-//! The rules for all that was folded, as one.
+//! The rules for all entries that were folded, as one.
 //!
-//! They are those of single sources, as far as a combined digest can tell: that something is other than it was, not
+//! They are those of single sources, as far as a combined digest can tell. It tells that something changed, not
 //! which. What is absent is judged as if it still were what it last was, so that a deletion alone changes nothing.
 
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ struct Found {
     now: Entries,
     /// The same, with what is absent as it last was.
     as_if: Entries,
-    /// Something is absent of which nobody remembers what it was.
+    /// Something is absent, and what it was is not remembered.
     forgotten: bool,
     /// Required and absent.
     missing: Vec<SourceName>,
@@ -127,8 +127,8 @@ impl Rule<'_> {
         }
     }
 
-    /// Whether any of the sources was written after pods were made that use it: which of them is new in the fold, nobody
-    /// can tell.
+    /// Whether any of the sources was written after pods were made that use it: which of them is new in the fold cannot
+    /// be told.
     fn judge_refolded<'a>(
         &self,
         uses: &References,
@@ -154,8 +154,8 @@ impl Rule<'_> {
         worst
     }
 
-    /// The fold if nothing restarts. Under another digest key the data is adopted again; the uids stay, so that another
-    /// one still counts.
+    /// Returns the fold if nothing restarts. Under another digest key the data is adopted again; the uids stay, so
+    /// that another one still counts.
     fn standing(&self, old: &Fold, as_if: &Fold) -> Fold {
         if self.comparable {
             return old.clone();
@@ -211,7 +211,7 @@ impl Found {
         Ok(found)
     }
 
-    /// The sources to be asked for, because their watch has not come as far as the fold.
+    /// Returns the sources to be asked for, because their watch has not come as far as the fold.
     fn behind(&self, old: &Fold) -> Vec<SourceName> {
         let behind = |source: &&SourceName| {
             self.reached.get(&source.kind).copied().unwrap_or(0) < old.newest.of(source.kind)

@@ -1,9 +1,9 @@
 //! What a workload uses and `observed` does not have: adopted, or changed already.
 //!
-//! The template gained it, and pods rolled for that. The webhook records what it was at that write. Where the webhook was
-//! away, pods may have started before the last write of the source: then they are behind. Its time against that of the
-//! oldest pod that uses it tells. Equal seconds are not later: Helm writes both within one, and a container reads some
-//! time after its pod was made.
+//! The template gained it, and pods rolled for that. The webhook records what it was at that write. Where the webhook
+//! was away, pods may have started before the last write of the source: then they are behind. Whether they did is
+//! told by the time of that write and the age of the oldest pod that uses the source. Equal seconds are not later:
+//! Helm writes both within one second, and a container reads some time after its pod was made.
 
 use super::view::{Ages, Subject};
 use crate::model::{
@@ -47,8 +47,8 @@ impl<'a> Gains<'a> {
         }
     }
 
-    /// What is to be done about keys of a source that `observed` lacks; `written`: when its data was last written, in unix
-    /// seconds.
+    /// Returns what is to be done about keys of a source that `observed` lacks; `written`: when its data was last
+    /// written, in unix seconds.
     pub(super) fn judge<'k>(
         &self,
         source: &SourceName,

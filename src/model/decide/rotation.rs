@@ -1,9 +1,9 @@
 //! Planned rotation of the digest key: what was observed under the key before becomes what it is under the new one.
 //!
-//! A digest cannot be translated, but while the key before is kept every live version is digested under both. Where the
-//! old digest is that of the live data, the new digest of the same data takes its place. Where it is not, the data has
-//! changed since, and a digest that nothing has ([`Digest::CHANGED`]) says so from then on: the change is not lost,
-//! even where it is not restarted for until the key before is gone.
+//! A digest cannot be translated. But as long as the key before is known, every live version is digested under both
+//! keys. Where the old digest is that of the live data, the new digest of the same data takes its place. Where it is
+//! not, the data has changed since then. A digest that nothing has ([`Digest::CHANGED`]) records that. So the change
+//! is not lost, even where reroll does not restart for it before the old key is gone.
 
 use super::view::Lookup;
 use crate::model::{
@@ -13,8 +13,8 @@ use crate::model::{
     version::Version,
 };
 
-/// The same with the new key's digests. `observed` was made under [`DigestKey::previous`], whose id it keeps: what
-/// follows from it differs from it, and so is written.
+/// Returns the same with the new key's digests. `observed` was made under [`DigestKey::previous`], whose id it keeps:
+/// what follows from it differs from it, and so is written.
 pub(in crate::model) fn rekey<'a>(
     observed: &Observed,
     uses: &References,
@@ -100,7 +100,7 @@ fn fold_of<'a>(
     }
 }
 
-/// A source as it is, or was when it was last seen.
+/// Returns a source as it is, or was when it was last seen.
 fn last_known(live: Lookup<'_>) -> Option<&Version> {
     match live {
         Lookup::Present { version, .. } => Some(version),

@@ -91,7 +91,7 @@ pub(super) struct Rule<'a> {
 }
 
 impl Rule<'_> {
-    /// What follows for one source.
+    /// Returns what follows for one source.
     pub(super) fn judge(
         &self,
         source: &SourceName,
@@ -319,7 +319,7 @@ impl Rule<'_> {
         }
     }
 
-    /// What of a source that was seen asks for a restart.
+    /// Returns what of a source that was seen asks for a restart.
     fn cause(
         &self,
         source: &SourceName,
@@ -330,7 +330,7 @@ impl Rule<'_> {
         let all_waited =
             !old.states.is_empty() && old.states.values().all(|mark| *mark == KeyState::Waiting);
         if *old.uid != version.uid && !all_waited {
-            // Under another digest key nobody can tell whether the content is the same.
+            // Digests under another key do not tell whether the content is the same.
             let same_content = self.comparable && compared.changed.is_empty();
             if self.policy.on_recreate == OnRecreate::Content && same_content {
                 return None;
@@ -355,7 +355,7 @@ impl Rule<'_> {
     }
 }
 
-/// What a source last was, where that is later than what was observed of it.
+/// Returns what a source last was, where that is later than what was observed of it.
 fn later<'a>(entry: Option<&Entry>, last: Option<&'a Version>) -> Option<&'a Version> {
     let known_until = entry.map_or(0, Entry::resource_version);
     last.filter(|last| last.resource_version > known_until)

@@ -37,7 +37,7 @@ pub enum Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    /// The same, where what shows nothing of its data is absent: nobody knows of any.
+    /// Returns the same, where what shows nothing of its data is absent.
     #[must_use]
     pub fn of_data(self) -> Self {
         match self {
@@ -89,7 +89,7 @@ pub struct Subject<'a> {
     /// `metadata.generation`: never seen twice, so it makes every `restarted-for` new.
     pub generation: i64,
     /// The mark on it, such as the template's `restarted-for`; empty where it has none. `None` where a restart leaves none
-    /// that anybody could take back.
+    /// that could be taken back.
     pub restarted_for: Option<&'a str>,
     /// What counts of what it uses.
     pub uses: &'a References,
@@ -110,23 +110,23 @@ pub struct Subject<'a> {
 /// What is known of a workload's pods.
 #[derive(Clone, Copy, Debug)]
 pub struct Pods<'a> {
-    /// Whether a container that needs what is absent has ever started; `None` where nobody looked yet.
+    /// Whether a container that needs what is absent has ever started; `None` where it was not looked up yet.
     pub started: Option<bool>,
-    /// How old those are that use what the template gained; `None` where nobody looked yet.
+    /// How old those are that use what the template gained; `None` where it was not looked up yet.
     pub ages: Option<&'a Ages>,
     /// Whether any of an older template is left.
     pub older: OlderPods,
     /// None of an older template was left at some time since the former entries were written.
     pub formers_gone: bool,
     /// Some of an older template were left when this process first saw the workload, or when it opted in, and are still:
-    /// there may have been templates that nobody recorded.
+    /// there may have been templates that were not recorded.
     pub unseen: bool,
     /// Those of an older template can come back under a new mark: an Argo Rollout goes on serving with its stable ones.
     pub outlive_marks: bool,
 }
 
 impl Pods<'_> {
-    /// What the workload itself tells of them.
+    /// Returns what the workload itself tells of them.
     pub fn of(kind: Kind, workload: &Workload) -> Self {
         Self {
             started: None,
@@ -147,7 +147,7 @@ pub type Ages = BTreeMap<SourceName, LiteMap<String, i64>>;
 static NO_FORMERS: Formers = Formers::none();
 
 impl Subject<'_> {
-    /// The former entries that still count: those that pods of an older template may have.
+    /// Returns the former entries that still count: those that pods of an older template may have.
     pub(in crate::model) fn formers<'o>(&self, observed: &'o Observed) -> &'o Formers {
         if self.are_formers_gone() {
             &NO_FORMERS
@@ -156,7 +156,7 @@ impl Subject<'_> {
         }
     }
 
-    /// What stays of them in the annotation: those that count, or what the opt-in leaves out.
+    /// Returns what stays of them in the annotation: those that count, or what the opt-in leaves out.
     pub(in crate::model) fn formers_left(&self, observed: &Observed) -> Formers {
         if self.are_formers_gone() {
             observed.formers.left_out(self.templates.now, self.uses)
@@ -169,8 +169,8 @@ impl Subject<'_> {
         self.pods.formers_gone || self.pods.older.are_gone()
     }
 
-    /// The former entries after a decision or a write. `marked`: it sets a fresh mark, under which a template that comes
-    /// back is another one than it was, so that no pod of then comes back with it.
+    /// Returns the former entries after a decision or a write. `marked`: it sets a fresh mark, under which a template
+    /// that comes back is another one than it was, so that no pod of then comes back with it.
     pub(in crate::model) fn formers_after(
         &self,
         before: &Observed,
@@ -190,7 +190,8 @@ impl Subject<'_> {
         )
     }
 
-    /// What pods have before a write of the template: what was observed, and what they gained without being recorded.
+    /// Returns what pods have before a write of the template: what was observed, and what they gained without being
+    /// recorded.
     pub(in crate::model) fn before_write(&self, observed: &Observed) -> Observed {
         let held = observed.of_template(self.formers(observed), self.templates.before);
         let unseen = self.pods.unseen && !self.pods.older.are_gone();
@@ -205,7 +206,7 @@ impl Subject<'_> {
         }
     }
 
-    /// Whether somebody took back what `observed` says of it.
+    /// Whether a rollback took back what `observed` says of it.
     pub fn is_undone(&self, observed: &Observed) -> bool {
         self.restarted_for
             .is_some_and(|mark| mark != observed.restarted_for)

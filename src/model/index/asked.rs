@@ -1,12 +1,14 @@
 //! What was asked for later counts.
 //!
-//! resourceVersions order what one history of etcd wrote. After a restore they do not: objects, or even whole lists, are
-//! older than what is known of them, and right. So each entry of the index knows when it was learned, by a clock that
-//! counts what the index took in, and each read takes the time when it is sent. A read without a resourceVersion is
-//! answered by etcd's quorum: it cannot show anything older than what was known when it was sent, unless history went back.
+//! resourceVersions order what one history of etcd wrote. After a restore they do not: objects, or even whole lists,
+//! are older than what is known of them, and right. So each entry of the index knows when it was learned, by a clock
+//! that counts what the index took in. Each read takes the time when it is sent. etcd's quorum answers a read without
+//! a resourceVersion. Such a read cannot show anything older than what was known when it was sent, unless history
+//! went back.
 //!
 //! Invariants:
-//! - a read replaces what was known when it was asked for, and not confirmed by a later one, whatever the numbers are;
+//! - a read replaces what was known when it was asked for, and not confirmed by a later one, whatever the numbers
+//!   are;
 //! - between that and what came meanwhile the higher number decides: a list may show what no event after it brings;
 //! - an event of a watch never replaces a higher number: it may be late.
 
@@ -26,7 +28,7 @@ pub enum By {
 }
 
 impl By {
-    /// When it was asked for; an event was not.
+    /// Returns when it was asked for; an event was not.
     fn asked(self) -> Option<Tick> {
         match self {
             Self::Event => None,
@@ -61,7 +63,7 @@ impl Told {
         self.learned.max(self.asked) <= asked
     }
 
-    /// When it came.
+    /// Returns when it came.
     pub(super) fn learned(self) -> Tick {
         self.learned
     }
@@ -90,7 +92,7 @@ pub(super) struct Weighed {
 }
 
 impl Clock {
-    /// The time for a read that is sent now.
+    /// Returns the time for a read that is sent now.
     pub(super) fn now(&self) -> Tick {
         self.now
     }
@@ -158,7 +160,7 @@ impl Clock {
         }
     }
 
-    /// History is known to have gone back: whatever is known may be of one that is no more.
+    /// Takes in that history went back: whatever is known may be of one that is no more.
     pub(super) fn went_back(&mut self) {
         self.now.0 += 1;
         self.went_back = self.now;

@@ -14,8 +14,8 @@ use crate::model::{
 };
 
 impl Namespace {
-    /// Gives a workload that was read now the references of the template that it borrows, if it does; of one that is
-    /// not there what they were `before`.
+    /// Sets the references of a workload that was read now to those of the template that it borrows, if it borrows
+    /// one. Of a template that is not there they stay what they were `before`.
     pub(super) fn borrow(
         &mut self,
         kinds: &Kinds,

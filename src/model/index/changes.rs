@@ -21,7 +21,7 @@ pub struct SourceChange {
 pub struct WorkloadChange {
     /// It has become adopted by a write that is seen only now: by the webhook, or by another replica.
     pub adopted: bool,
-    /// It was opted in, and what did that is gone from it. An `off` in its place is somebody's will and does not count.
+    /// It was opted in, and what did that is gone from it. An `off` in its place is the user's will and does not count.
     pub lost_opt_in: bool,
     /// It is opted in and without `observed`, and was not so when it was seen before.
     pub bared: Option<Bared>,
@@ -36,12 +36,13 @@ pub struct WorkloadChange {
 pub enum Bared {
     /// It opted in, or nothing is remembered that counts: it is adopted as it is.
     Afresh,
-    /// Somebody took it away: what is remembered is written again.
+    /// A user took it away: what is remembered is written again.
     Restored,
 }
 
 impl Bared {
-    /// Of a workload that is known; `was_bare` and `opted_in` say how it was seen before, under the same uid.
+    /// Returns how a workload that is known came to be without `observed`; `was_bare` and `opted_in` say how it was
+    /// seen before, under the same uid.
     pub(super) fn of(was_bare: Option<bool>, opted_in: bool, now: &Tracked) -> Option<Self> {
         let bared = was_bare == Some(false) && now.is_bare();
         bared.then(|| {

@@ -47,7 +47,7 @@ impl Index {
         self.assess_from(key, overlay, None)
     }
 
-    /// The same, where this was observed, and not what is remembered.
+    /// Returns the same, where this was observed, and not what is remembered.
     pub(super) fn assess_from(
         &self,
         key: &WorkloadKey,
@@ -59,7 +59,7 @@ impl Index {
         if !tracked.policy.opted_in() || workload.controller.is_some() || workload.deleting {
             return None;
         }
-        // Nobody knows what it uses, or there is nothing to restart.
+        // It is not known what it uses, or there is nothing to restart.
         let known = match &workload.borrows {
             Some(template) => template.known,
             None => workload.shape.template,
@@ -106,9 +106,9 @@ impl Index {
         }
     }
 
-    /// The sources of which etcd has to be asked before anything is written because of them: history went back, and what
-    /// is known of them may be of one that is no more. A list does not prove them: an API server that outlived its etcd
-    /// has it from memory.
+    /// Returns the sources of which etcd has to be asked before anything is written because of them: history went
+    /// back, and what is known of them may be of one that is no more. A list does not prove them: an API server that
+    /// outlived its etcd has it from memory.
     fn doubtful(&self, namespace: &str, uses: &References, overlay: &Overlay) -> Vec<SourceName> {
         if !self.clock.doubts_any() {
             return Vec::new();
@@ -120,8 +120,8 @@ impl Index {
         uses.keys().filter(doubtful).cloned().collect()
     }
 
-    /// Sources as they were read, laid over what is known: but for those of which something newer came since they were
-    /// asked for.
+    /// Returns sources as they were read, laid over what is known: but for those of which something newer came since
+    /// they were asked for.
     pub fn overlay<'a>(
         &self,
         namespace: &str,
@@ -151,7 +151,7 @@ impl Index {
         self.judged(key, decision)
     }
 
-    /// The same with sources as they were read, which were asked for at this moment.
+    /// Returns the same with sources as they were read, which were asked for at this moment.
     pub fn judge_read(
         &mut self,
         key: &WorkloadKey,
@@ -192,7 +192,7 @@ impl Index {
         }
     }
 
-    /// When the first of the sources was written that a decision is about.
+    /// Returns when the first of the sources was written that a decision is about.
     fn first_written(&self, key: &WorkloadKey, decision: Option<&Decision>) -> Option<i64> {
         let causes = decision.into_iter().flat_map(Decision::causes);
         let written = causes
@@ -236,7 +236,8 @@ impl Index {
         preview
     }
 
-    /// The `observed` of a workload that is created now, whose pods start after this; `None` where it did not opt in.
+    /// Returns the `observed` of a workload that is created now, whose pods start after this; `None` where it did not
+    /// opt in.
     pub fn observed_of_new(
         &self,
         key: &WorkloadKey,

@@ -30,7 +30,7 @@ pub(super) fn follow_memory(
     }
 }
 
-/// Whether a text is newer than all that were read: one that somebody put back is not. Of two with one number the first
+/// Whether a text is newer than all that were read: one that a rollback restored is not. Of two with one number the first
 /// stays.
 pub(super) fn is_news(reading: &Reading, written: Option<u64>) -> bool {
     match reading {
@@ -64,7 +64,7 @@ pub(super) fn supersedes(
     }
 }
 
-/// Whether somebody knew which pods the workload adopted when this was written.
+/// Whether it was known which pods the workload adopted when this was written.
 pub(super) fn examined(reading: &Reading, workload: &Workload) -> bool {
     match reading {
         Reading::Genuine(read) | Reading::Previous(read) | Reading::OtherKey(read) => {

@@ -124,7 +124,7 @@ impl Namespace {
 
     /// Takes in that a source may count from now on for workloads that it did not count for as it was `before`. Their pods
     /// have what it was then: one write that makes it count and changes its data is a change. Where it was not `watched`
-    /// nobody knows what it was right before that write, and it is adopted as it is.
+    /// it is not known what it was right before that write, and it is adopted as it is.
     fn begin_to_count(&mut self, source: &SourceName, before: &Version, watched: bool) {
         let Some(now) = self.sources.present(source) else {
             return;
@@ -354,7 +354,7 @@ impl Namespace {
     }
 }
 
-/// Names a workload of a namespace.
+/// Returns the key of a workload of a namespace.
 pub(super) fn key_of(namespace: &str, (kind, name): &Slot) -> WorkloadKey {
     WorkloadKey {
         kind,
@@ -363,14 +363,11 @@ pub(super) fn key_of(namespace: &str, (kind, name): &Slot) -> WorkloadKey {
     }
 }
 
-/// What a glob takes besides what was observed: the sources that exist. A fold does not know what it holds by name, so
-/// for it also those that existed not long ago.
+/// Returns what a glob takes besides what was observed: the sources that exist. A fold does not know what it holds by
+/// name, so for it also those that existed not long ago.
 fn candidates<'a>(
     sources: &'a Sources,
     memory: Option<&Reading>,
 ) -> impl Iterator<Item = &'a SourceName> {
-    let gone_too = folds(memory);
-    sources
-        .names()
-        .filter(move |name| gone_too || sources.present(name).is_some())
+    sources.candidates(folds(memory))
 }

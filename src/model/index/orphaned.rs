@@ -1,15 +1,16 @@
-//! What was last observed of workloads that were deleted and left their pods behind (`kubectl delete --cascade=orphan`).
+//! What was last observed of workloads that were deleted and left their pods behind (`kubectl delete
+//! --cascade=orphan`).
 //!
-//! Whoever makes such a workload again adopts the pods, and nothing tells better what they have. It is memory only: what
-//! is lost with a crash is judged by times ([`crate::model::adopted`]). Only deletions that orphan are remembered, for a
-//! time and a number, so that churn fills nothing.
+//! A workload that is created again adopts the pods, and nothing tells better what they have. It is memory only:
+//! after a crash times decide ([`crate::model::adopted`]). Only deletions that orphan are remembered, for a limited
+//! time and up to a limit, so that churn fills nothing.
 
 use std::collections::HashMap;
 
 use super::{basis::TOMBSTONE_SECONDS, tracked::Tracked};
 use crate::model::{observed::Reading, workload::WorkloadKey};
 
-/// So many are remembered; what does not fit is judged by times.
+/// The most that are remembered. What does not fit is judged by times.
 const LIMIT: usize = 4096;
 
 /// What was observed of workloads that left their pods behind.
@@ -21,7 +22,7 @@ pub(super) struct Orphaned {
 #[derive(Debug)]
 struct Last {
     observed: Reading,
-    /// When it was first found here, in unix seconds; `None` until somebody looks.
+    /// When it was first found here, in unix seconds; `None` until it is looked for.
     at: Option<i64>,
 }
 

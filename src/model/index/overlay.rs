@@ -11,7 +11,7 @@ use crate::model::{
 /// Sources as they would be, or as they were read just now, laid over the index.
 pub type Overlay<'a> = BTreeMap<&'a SourceName, Lookup<'a>>;
 
-/// Versions that were read from the API server just now, as lookups.
+/// Returns versions that were read from the API server just now, as lookups.
 pub fn just_read(reads: &[(SourceName, Option<Version>)]) -> Overlay<'_> {
     let lookup = |(source, version)| {
         let live = match version {
@@ -32,7 +32,7 @@ pub fn just_read(reads: &[(SourceName, Option<Version>)]) -> Overlay<'_> {
         .collect()
 }
 
-/// What is used, without sources that ask to be ignored, or do not ask to be found where they have to.
+/// Returns what is used, without sources that ask to be ignored, or do not ask to be found where they have to.
 pub fn without_ignored<'a>(
     uses: &References,
     live: &dyn Fn(&SourceName) -> Lookup<'a>,

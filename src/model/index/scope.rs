@@ -1,9 +1,9 @@
-//! Where reroll works, and what has been listed there: all namespaces but those that are to be left alone, or those whose
-//! labels are selected.
+//! Where reroll works, and what has been listed there: all namespaces but those that a flag leaves out, or those
+//! whose labels are selected.
 //!
-//! Labels change. A namespace that is selected later is listed by itself, and until then nothing is said about the sources
-//! in it. One that is selected no more is forgotten; what happens in it meanwhile is found, as after a start, when it is
-//! selected again.
+//! Labels change. A namespace that is selected later is listed by itself, and until then nothing is said about the
+//! sources in it. One that is selected no more is forgotten. What happens in it meanwhile is found when it is
+//! selected again, as after a start.
 
 use std::{
     collections::{BTreeSet, HashMap},

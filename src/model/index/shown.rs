@@ -1,4 +1,4 @@
-//! A workload as somebody shows it, beside what is known of it.
+//! A workload as a request or a read shows it, beside what is known of it.
 
 use super::{
     keys::RetiredKeys,
@@ -12,7 +12,7 @@ use crate::model::{
     workload::{Kind, Workload},
 };
 
-/// A workload as somebody shows it, beside what is known of it.
+/// A workload as a request or a read shows it, beside what is known of it.
 #[derive(Clone, Copy)]
 pub(super) struct Shown<'a> {
     shown: &'a Workload,

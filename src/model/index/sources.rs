@@ -55,7 +55,7 @@ pub(super) struct Taken {
     pub(super) sighting: bool,
 }
 
-/// An absence that somebody saw.
+/// An absence as it became known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Absence {
     pub(super) by: By,
@@ -118,6 +118,13 @@ impl Sources {
     /// Returns the names of sources, those of deleted ones that are remembered included.
     pub(super) fn names(&self) -> impl Iterator<Item = &SourceName> {
         self.by_name.keys()
+    }
+
+    /// Returns the names of sources that exist, or those that are gone and remembered as well.
+    pub(super) fn candidates(&self, gone_too: bool) -> impl Iterator<Item = &SourceName> {
+        let all = self.by_name.iter();
+        all.filter(move |(_, stored)| gone_too || stored.present().is_some())
+            .map(|(name, _)| name)
     }
 
     /// Returns the sources that exist.
@@ -184,7 +191,7 @@ impl Sources {
             now,
             watches_all,
         } = absence;
-        // Whoever looks at selected ones only cannot tell one that is gone from one that is selected no more.
+        // A watch of selected ones only cannot tell one that is gone from one that is selected no more.
         let sure = watches_all || by.is_answer();
         let mut known = match self.by_name.entry(name.clone()) {
             Entry::Occupied(known) => known,

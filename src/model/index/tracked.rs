@@ -33,13 +33,13 @@ pub struct Tracked {
     /// The id of a digest key that is not known here, where the annotation was written under one.
     pub(super) other_key: Option<String>,
     /// The highest sequence that was read from the annotation, over opt-outs too: what has none above it is an old text
-    /// that somebody put back.
+    /// that a rollback restored.
     pub(super) written: Option<u64>,
     /// An annotation text that must not count any more, because the workload opted out after it was written.
     pub(super) void: Option<String>,
-    /// Whether a container that needs what is absent has ever started, once somebody looked.
+    /// Whether a container that needs what is absent has ever started, once it was looked up.
     pub(super) started: Option<bool>,
-    /// How old the pods are that use what the template gained, once somebody looked.
+    /// How old the pods are that use what the template gained, once it was looked up.
     pub(super) ages: Option<Box<Ages>>,
     /// Sources that the opt-in selects newly, where it changed while the template did not.
     pub(super) widened: Option<BTreeSet<SourceName>>,
@@ -53,7 +53,7 @@ pub struct Tracked {
     pub(super) told: Told,
     /// When its annotation became known as it is.
     pub(super) read_at: Tick,
-    /// Whether it is known which pods it adopted when it was created: somebody looked, or `observed` says so.
+    /// Whether it is known which pods it adopted when it was created: it was looked up, or `observed` says so.
     pub(super) examined: bool,
 }
 
@@ -167,7 +167,7 @@ impl Tracked {
         }
     }
 
-    /// From now on it is known by this.
+    /// Takes in how it became known.
     pub(super) fn told(mut self, told: Told) -> Self {
         self.told = told;
         if self.read_at == Tick::default() {
@@ -187,7 +187,7 @@ impl Tracked {
         self.examined || !kind.adopts_pods() || !self.workload.shape.template
     }
 
-    /// Whether it is opted in and nobody has written `observed` on it.
+    /// Whether it is opted in and has no `observed` written on it.
     pub fn is_bare(&self) -> bool {
         self.policy.opted_in() && self.workload.observed.is_none()
     }
@@ -201,12 +201,12 @@ impl Tracked {
         remembers && self.workload.observed == now.observed
     }
 
-    /// What counts of what it uses.
+    /// Returns what counts of what it uses.
     pub fn uses(&self) -> &References {
         self.uses.as_ref().unwrap_or(&self.workload.references)
     }
 
-    /// From now on this counts.
+    /// Takes in what counts from now on.
     pub(super) fn set_uses(&mut self, uses: References) {
         if let Some(before) = self.uses_before.take() {
             let new = uses.keys().filter(|source| !before.contains_key(source));
@@ -215,13 +215,14 @@ impl Tracked {
         self.uses = (uses != self.workload.references).then_some(uses);
     }
 
-    /// From now on nothing counts; gives what did.
+    /// Takes in that nothing counts from now on. Returns what did.
     pub(super) fn take_uses(&mut self) -> References {
         let uses = self.uses.replace(References::new());
         uses.unwrap_or_else(|| self.workload.references.clone())
     }
 
-    /// What [`decide`](crate::model::decide::decide) looks at; `uses` are [`Self::uses`] without ignored sources.
+    /// Returns what [`decide`](crate::model::decide::decide) looks at; `uses` are [`Self::uses`] without ignored
+    /// sources.
     pub fn subject<'a>(&'a self, kind: Kind, uses: &'a References) -> Subject<'a> {
         Subject {
             uid: &self.workload.uid,
@@ -247,7 +248,7 @@ impl Tracked {
         }
     }
 
-    /// Whether there may have been templates that nobody saw.
+    /// Whether there may have been templates that reroll did not see.
     pub(super) fn is_unseen(&self) -> bool {
         self.unseen
     }
@@ -257,7 +258,7 @@ impl Tracked {
         self.formers_gone
     }
 
-    /// From now on no pod has what is former.
+    /// Takes in that no pod has what is former.
     pub(super) fn forget_formers(&mut self) {
         self.formers_gone = true;
     }
@@ -269,8 +270,9 @@ impl Tracked {
         self.memory = Some(Reading::Genuine(observed));
     }
 
-    /// What was observed, with a source adopted as it was `before`, where it did not count then and does `now`; as it is
-    /// `now`, where it was not `watched` before. A fold does not tell its sources apart, so there it is adopted as it is.
+    /// Returns what was observed, with a source adopted as it was `before`, where it did not count then and does
+    /// `now`; as it is `now`, where it was not `watched` before. A fold does not tell its sources apart, so there it
+    /// is adopted as it is.
     pub(super) fn adopting(
         &self,
         source: &SourceName,
@@ -294,20 +296,21 @@ impl Tracked {
         Some(next)
     }
 
-    /// The sequence of what is remembered and not written yet.
+    /// Returns the sequence of what is remembered and not written yet.
     pub(super) fn unwritten_sequence(&self) -> Option<u64> {
         let sequence = self.observed()?.sequence;
         (Some(sequence) > self.written).then_some(sequence)
     }
 
-    /// No sequence number of this workload was ever higher: each write of its `observed` was a write of the cluster.
+    /// Returns a number that no sequence number of this workload was ever above: each write of its `observed` was a
+    /// write of the cluster.
     pub fn sequence(&self) -> u64 {
         self.written
             .unwrap_or(0)
             .max(self.workload.resource_version)
     }
 
-    /// What was observed, where it is readable.
+    /// Returns what was observed, where it is readable.
     pub fn observed(&self) -> Option<&Observed> {
         match &self.memory {
             Some(Reading::Genuine(observed) | Reading::Previous(observed)) => Some(observed),
@@ -315,7 +318,7 @@ impl Tracked {
         }
     }
 
-    /// The annotation as it should be, where it is not: the text to write, or `Some(None)` to remove it.
+    /// Returns the annotation as it should be, where it is not: the text to write, or `Some(None)` to remove it.
     #[expect(
         clippy::option_option,
         reason = "to write nothing, a text, or its absence"
@@ -329,7 +332,7 @@ impl Tracked {
             Some(Reading::Genuine(observed) | Reading::Previous(observed)) => {
                 let text = observed.print(key);
                 let differs = self.workload.observed.as_ref() != Some(&text);
-                // Once somebody has looked, another text is to be written.
+                // Once it was looked up, another text is to be written.
                 let unexamined = observed.is_unexamined() && !self.examined;
                 (differs || unexamined).then_some(Some(text))
             }
@@ -338,7 +341,7 @@ impl Tracked {
     }
 }
 
-/// Whether older pods are left of templates that may have come and gone unrecorded: nobody followed the workload before it
+/// Whether older pods are left of templates that may have come and gone unrecorded: reroll did not follow the workload before it
 /// was first seen, or opted in.
 fn may_be_unseen(workload: &Workload, before: Option<&Tracked>) -> bool {
     let followed = before.is_some_and(|known| !known.unseen && known.policy.opted_in());

@@ -50,7 +50,8 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// The entry for a source that exists. Required keys that it lacks are *waiting*, optional ones *unknown*.
+    /// Returns the entry for a source that exists. Required keys that it lacks are *waiting*, optional ones
+    /// *unknown*.
     pub fn of(version: &Version, usage: &Usage) -> Self {
         let states = used_keys(usage).map(|key| {
             let absent = || match usage.keys.get(key) {
@@ -87,7 +88,7 @@ impl Entry {
         }
     }
 
-    /// The resourceVersion that a live version must not be older than.
+    /// Returns the resourceVersion that a live version must not be older than.
     pub fn resource_version(&self) -> u64 {
         match self {
             Self::Seen {

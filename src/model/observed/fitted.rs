@@ -13,7 +13,8 @@ use crate::model::{
 };
 
 impl Observed {
-    /// No fewer bytes than [`Self::print`] gives, at a fraction of its cost: nearly always that is enough to know.
+    /// Returns no fewer bytes than [`Self::print`] takes, at a fraction of its cost: nearly always that is enough to
+    /// know.
     pub(super) fn length_at_most(&self) -> usize {
         // JSON writes a byte as six at most.
         let text = |text: &str| 6 * text.len() + 8;
@@ -39,8 +40,9 @@ impl Observed {
             })
     }
 
-    /// The same with as many entries folded as it takes to stay within [`LIMIT`]. What pods wait for, and what is
-    /// `absent`, stays apart as long as that fits: a fold cannot tell what it was. Former entries get what room is left.
+    /// Returns the same with as many entries folded as it takes to stay within [`LIMIT`]. What pods wait for, and
+    /// what is `absent`, stays apart as long as that fits: a fold cannot tell what it was. Former entries get what
+    /// room is left.
     #[must_use]
     pub fn fitted(mut self, key: &DigestKey, uses: &References, absent: &[SourceName]) -> Self {
         if self.length_at_most() <= LIMIT && self.formers.is_empty() {
@@ -75,7 +77,7 @@ impl Observed {
         self
     }
 
-    /// The same with as many of these as there is room for beside the entries.
+    /// Returns the same with as many of these as there is room for beside the entries.
     fn with_formers(mut self, formers: Formers, key: &DigestKey) -> Self {
         if !formers.is_empty() {
             let room = LIMIT.saturating_sub(self.print(key).len());
@@ -84,8 +86,8 @@ impl Observed {
         self
     }
 
-    /// The same with a fold that stays as it is beside the entries, as long as that fits. If it does not, the fold
-    /// takes them in: `now` are its own sources as they are. One that stands for other versions than those still
+    /// Returns the same with a fold that stays as it is beside the entries, as long as that fits. If it does not, the
+    /// fold takes them in: `now` are its own sources as they are. One that stands for other versions than those still
     /// does afterwards.
     #[must_use]
     pub fn beside(
@@ -123,12 +125,13 @@ impl Observed {
     }
 }
 
-/// Where anything is former there is at least room to say that it did not fit.
+/// Returns how many bytes stay free for a note: where anything is former there is room at least to say that it did
+/// not fit.
 fn room_for_note(formers: &Formers) -> usize {
     if formers.is_empty() { 0 } else { NOTE }
 }
 
-/// Those entries of which it is true, and the others.
+/// Returns those entries of which it is true, and the others.
 fn parted(all: Entries, is_apart: impl Fn(&SourceName, &Entry) -> bool) -> (Entries, Entries) {
     let (apart, others): (Vec<_>, Vec<_>) = all
         .into_iter()

@@ -1,8 +1,8 @@
 //! Many entries combined into one, for workloads whose `observed` would not fit into an annotation.
 //!
-//! A fold remembers which sources it covers, their uids and their data as three digests. It is coarser than entries:
-//! it tells *that* something changed, not which; a reference gained or lost re-adopts all that it covers; and a source
-//! that was deleted while reroll was down counts as a change.
+//! A fold has three digests: of which sources it covers, of their uids, and of their data. It is coarser than
+//! entries. It tells *that* something changed, not which. A reference gained or lost adopts all that it covers again.
+//! A source that was deleted while reroll was down counts as a change.
 
 use std::collections::BTreeMap;
 

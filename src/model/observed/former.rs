@@ -1,13 +1,14 @@
 //! What a template no longer uses, while pods of an older template may still have it.
 //!
-//! A template drops a reference, and its rollout hangs. The old pods run on, with what they read. `kubectl rollout undo`
-//! brings their `ReplicaSet` back without starting one of them anew. So what they have must be known until none of them
-//! is left: each dropped entry stays as a *former* one, with the uid, resourceVersion and digests that it had. When the
-//! template gains the reference again, the former entry is compared like any other.
+//! A template drops a reference, and its rollout hangs. The old pods run on, with what they read. `kubectl rollout
+//! undo` brings their `ReplicaSet` back and starts none of them anew. So reroll must know what they have until the
+//! last of them is gone. Each dropped entry stays as a *former* one, with the uid, resourceVersion and digests that
+//! it had. When the template gains the reference again, the former entry is compared like any other.
 //!
-//! Invariants: no key of a source is used and former at once; formers take at most [`FORMER_LIMIT`] bytes and never
-//! make an entry fold. What is not remembered leaves a note ([`Unrecorded`]), under which what the template gains counts as
-//! changed.
+//! Invariants:
+//! - no key of a source is used and former at once;
+//! - formers take at most [`FORMER_LIMIT`] bytes and never make an entry fold;
+//! - what is not remembered leaves a note ([`Unrecorded`]), under which what the template gains counts as changed.
 
 use super::{
     entry::{Entries, Entry, KeyState, KeyStates},
@@ -37,7 +38,7 @@ pub enum Unrecorded {
     #[default]
     Nothing,
     /// What templates used that came and went while the webhook was away. The age of pods tells whether they have it as it
-    /// is; at admission nobody looks at pods, so there it counts as changed.
+    /// is; admission does not look at pods, so there it counts as changed.
     Unseen,
     /// What did not fit. It counts as changed.
     More,
@@ -48,7 +49,7 @@ pub enum Unrecorded {
 pub struct Templates<'a> {
     /// What the template of now refers to, whatever the opt-in selects.
     pub now: &'a References,
-    /// The template that a write changes; `None` where nobody saw that.
+    /// The template that a write changes; `None` where the webhook did not see that.
     pub before: Option<Before<'a>>,
 }
 
@@ -70,7 +71,7 @@ impl Templates<'_> {
                 .get(source)
                 .is_some_and(|usage| key.is_none_or(|key| uses_key(usage, key)))
         };
-        // What was used and not referred to was named by the opt-in; what was neither is of a template that nobody saw go.
+        // What was used and not referred to was named by the opt-in; what was neither is of a template that went unseen.
         let of_template = |before: Before| refers(before.refers) || !refers(before.uses);
         !refers(self.now) && self.before.is_none_or(of_template)
     }
@@ -84,7 +85,7 @@ impl Templates<'_> {
 }
 
 impl Formers {
-    /// Nothing to remember.
+    /// Returns formers with nothing to remember.
     pub const fn none() -> Self {
         Self {
             entries: Vec::new(),
@@ -97,18 +98,18 @@ impl Formers {
         self.entries.is_empty() && self.unrecorded == Unrecorded::Nothing
     }
 
-    /// What else pods may have.
+    /// Returns what else pods may have.
     pub fn unrecorded(&self) -> Unrecorded {
         self.unrecorded
     }
 
-    /// The former entries, oldest first.
+    /// Returns the former entries, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (&SourceName, &Entry)> {
         self.entries.iter().map(|(source, entry)| (source, entry))
     }
 
-    /// The entry of a source that the template uses, with what it gained again taken from the former ones. `None` where
-    /// it gained nothing that is remembered.
+    /// Returns the entry of a source that the template uses, with what it gained again taken from the former ones.
+    /// `None` where it gained nothing that is remembered.
     ///
     /// An entry has one uid. A key that is remembered under another uid gets a digest that nothing has: what pods have
     /// of it is of an object that is gone.
@@ -155,7 +156,7 @@ impl Formers {
         regains.then_some(whole)
     }
 
-    /// Those that stay former when the template uses this: what it regained is an entry again.
+    /// Returns those that stay former when the template uses this: what it regained is an entry again.
     #[must_use]
     pub(super) fn without(&self, uses: &References) -> Self {
         let rest = |(source, entry): &(SourceName, Entry)| {
@@ -172,7 +173,7 @@ impl Formers {
     }
 
     fn add(&mut self, source: &SourceName, entry: Entry) {
-        // Dropped a second time: nobody can tell any more which of the two versions a pod has.
+        // Dropped a second time: which of the two versions a pod has cannot be told any more.
         let is_there =
             |(former, old): &(SourceName, Entry)| former == source && overlap(old, &entry);
         if self.entries.iter().any(is_there) {
@@ -181,8 +182,8 @@ impl Formers {
         self.entries.push((source.clone(), entry));
     }
 
-    /// What is former after a change from the entries of `before`, beside a fold or not, to these uses. `still`: the former
-    /// ones of before that still count.
+    /// Returns what is former after a change from the entries of `before`, beside a fold or not, to these uses.
+    /// `still`: the former ones of before that still count.
     #[must_use]
     pub fn after(
         before: &Entries,
@@ -217,7 +218,7 @@ impl Formers {
         next
     }
 
-    /// The same with each entry made another.
+    /// Returns the same with each entry made another.
     #[must_use]
     pub fn map(&self, change: &dyn Fn(&SourceName, &Entry) -> Entry) -> Self {
         let entries = self.entries.iter();
@@ -234,8 +235,9 @@ impl Formers {
         self.entries.iter().any(|(former, _)| former == source)
     }
 
-    /// What stays when no pod of an older template is left: what the template refers to again while the opt-in leaves it
-    /// out. Pods of now may have it as it was; how old they are tells, when the opt-in takes it in again.
+    /// Returns what stays when no pod of an older template is left: what the template refers to again while the
+    /// opt-in leaves it out. Pods of now may have it as it was; how old they are tells, when the opt-in takes it in
+    /// again.
     #[must_use]
     pub fn left_out(&self, refers: &References, uses: &References) -> Self {
         let entries = self.entries.iter();
@@ -250,7 +252,7 @@ impl Formers {
         }
     }
 
-    /// The same with a note, where there is none that says more.
+    /// Returns the same with a note, where there is none that says more.
     #[must_use]
     pub fn noting(self, unrecorded: Unrecorded) -> Self {
         Self {
@@ -259,7 +261,7 @@ impl Formers {
         }
     }
 
-    /// The newest of them that take no more than so many bytes, and a note where some do not.
+    /// Returns the newest of them that take no more than `bytes`, and a note where some do not.
     #[must_use]
     pub(super) fn fitted(mut self, bytes: usize) -> Self {
         let lengths = self
@@ -295,7 +297,7 @@ fn loses_folded(before: &Entries, uses: &References, templates: Templates) -> bo
     })
 }
 
-/// The entry with those states of its that are asked for; `None` where it has none of them.
+/// Returns the entry with those states of its that are asked for; `None` where it has none of them.
 fn with_states(entry: &Entry, keep: impl Fn(&str) -> bool) -> Option<Entry> {
     let Entry::Seen {
         uid,

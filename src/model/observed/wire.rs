@@ -1,7 +1,7 @@
 //! How the annotation's content is written as text: compact JSON, and the MAC.
 //!
 //! The MAC is the last member in every format, and covers the text before it. So a release tells what a newer one wrote
-//! from what somebody made up, although it cannot read it.
+//! from a forgery, although it cannot read it.
 
 use std::collections::BTreeMap;
 
@@ -77,7 +77,7 @@ impl Observed {
         }
     }
 
-    /// The annotation's text, under the key whose digests it has.
+    /// Returns the annotation's text, under the key whose digests it has.
     pub fn print(&self, key: &DigestKey) -> String {
         let mut wire = self.to_wire();
         wire.m = Some(wire.mac(key.by_id(&self.key_id).unwrap_or(key)));
@@ -153,8 +153,8 @@ struct Head {
     r#for: String,
 }
 
-/// What a format that is not known is: a newer release's, or nobody's. Under a key that is not known nobody can tell
-/// which, so it is for the digest key to be found out.
+/// Returns what a format that is not known is: a newer release's, or forged. Under a key that is not known nothing
+/// can tell which, so it is for the digest key to be found out.
 fn newer(text: &str, head: Head, key: &DigestKey) -> Reading {
     let Some(made_with) = key.by_id(&head.k) else {
         if head.k.is_empty() {
@@ -182,7 +182,7 @@ fn newer(text: &str, head: Head, key: &DigestKey) -> Reading {
     }
 }
 
-/// The code of a text, which has none yet.
+/// Returns the code of a text, which has none yet.
 fn mac_of(text: &str, key: &DigestKey) -> String {
     key.digest([b"observed".as_slice(), text.as_bytes()])
         .to_string()

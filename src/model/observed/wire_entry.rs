@@ -100,7 +100,7 @@ impl WireEntry {
     }
 }
 
-/// How many bytes a former entry takes.
+/// Returns how many bytes a former entry takes.
 pub(super) fn length(source: &SourceName, entry: &Entry) -> usize {
     let pair = (source.to_string(), WireEntry::of(entry));
     serde_json::to_string(&pair).unwrap_or_default().len() + ",".len()

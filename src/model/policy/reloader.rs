@@ -1,8 +1,11 @@
 //! The opt-in in the words of Stakater Reloader, as its code reads them (`ShouldReload` in `pkg/common/common.go`).
 //!
-//! By precedence: an excluded source never counts; a named one always does, whatever `auto` says; `search` takes what is
-//! referenced and has `match`; `auto`, of all kinds or of one, takes what is referenced, and so does a default for all
-//! workloads where neither says anything.
+//! In order of precedence:
+//! - an excluded source never counts;
+//! - a named one always does, whatever `auto` says;
+//! - `search` takes what is referenced and has `match`;
+//! - `auto`, of all kinds or of one, takes what is referenced. So does a default for all workloads where neither says
+//!   anything.
 
 use std::time::Duration;
 
@@ -21,7 +24,8 @@ use crate::model::{
 /// The longest that changes can be made to gather.
 const LONGEST: Duration = Duration::from_hours(24 * 7);
 
-/// What a workload asks for in these words; `None` where it says nothing. `all`: workloads that say nothing are opted in.
+/// Returns what a workload asks for in these words; `None` where it says nothing. `all`: workloads that say nothing
+/// are opted in.
 pub(super) fn read(asks: &Asks, all: bool, complaints: &mut Vec<Complaint>) -> Option<Selection> {
     if flag(asks, IGNORE, complaints) == Some(true) {
         return Some(Selection::Off);
@@ -64,7 +68,7 @@ pub(super) fn read(asks: &Asks, all: bool, complaints: &mut Vec<Complaint>) -> O
     })
 }
 
-/// Sources that are excluded in these words, which hold for every opt-in.
+/// Returns sources that are excluded in these words, which hold for every opt-in.
 pub(super) fn excluded(asks: &Asks) -> Vec<Pattern> {
     let of = |kind: SourceKind| {
         let names = list(asks, kind.reloader().exclude);
@@ -73,7 +77,8 @@ pub(super) fn excluded(asks: &Asks) -> Vec<Pattern> {
     SourceKind::ALL.into_iter().flat_map(of).collect()
 }
 
-/// How long changes gather. Reloader pauses the Deployment for so long, and so its pods roll at the end of it.
+/// Returns how long changes gather. Reloader pauses the Deployment for so long, and so its pods roll at the end of
+/// it.
 pub(super) fn gather(asks: &Asks, complaints: &mut Vec<Complaint>) -> Option<Duration> {
     let text = asks.get(PAUSE_PERIOD)?;
     let period = read_duration(text).ok();
@@ -96,7 +101,7 @@ fn list<'a>(asks: &'a Asks, key: &str) -> impl Iterator<Item = &'a str> + use<'a
         .take(MAX_ENTRIES)
 }
 
-/// A switch as Go's `strconv.ParseBool` reads it; what it cannot read does not count.
+/// Returns a switch as Go's `strconv.ParseBool` reads it; what it cannot read does not count.
 fn flag(asks: &Asks, key: &'static str, complaints: &mut Vec<Complaint>) -> Option<bool> {
     let text = asks.get(key)?;
     match text.as_str() {

@@ -46,8 +46,8 @@ enum Name {
 }
 
 impl Rules {
-    /// The references that count, and how they are used. `others` are the names of the namespace's sources that a glob
-    /// may match.
+    /// Returns the references that count, and how they are used. `others` are the names of the namespace's sources
+    /// that a glob may match.
     pub fn select<'a>(
         &self,
         references: &References,
@@ -82,7 +82,7 @@ impl Rules {
         self.named.iter().any(|pattern| pattern.matches(source))
     }
 
-    /// How a reference counts, if it does.
+    /// Returns how a reference counts, if it does.
     fn take(&self, source: &SourceName, usage: &Usage) -> Option<Usage> {
         let kind = self.kinds.contains(source.kind);
         let narrowed = self.env || self.volume;
@@ -108,7 +108,7 @@ impl Rules {
 const REGEX_SIZE: usize = 64 * 1024;
 
 impl Pattern {
-    /// A name, or a glob.
+    /// Reads a name, or a glob.
     pub(super) fn read(text: &str) -> Option<Self> {
         let source: SourceName = text.parse().ok()?;
         let legal = |byte: u8| {
@@ -129,7 +129,7 @@ impl Pattern {
         })
     }
 
-    /// Exactly this name.
+    /// Returns a pattern that takes exactly this name.
     pub(super) fn exact(kind: SourceKind, name: &str) -> Self {
         Self {
             kind,
@@ -138,7 +138,7 @@ impl Pattern {
         }
     }
 
-    /// Everything of a kind.
+    /// Returns a pattern that takes everything of a kind.
     pub(super) fn all(kind: SourceKind) -> Self {
         Self {
             kind,
@@ -147,7 +147,7 @@ impl Pattern {
         }
     }
 
-    /// A regular expression, between `^` and `$`.
+    /// Reads a regular expression, which stands between `^` and `$`.
     pub(super) fn regex(kind: SourceKind, text: &str) -> Option<Self> {
         // What matches nothing but itself needs no automaton; most people write names.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
@@ -199,7 +199,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// As somebody would write it who knows it all: read again, it is the same.
+/// The words of the opt-in: read again, they say the same.
 impl fmt::Display for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kinds: Vec<_> = if self.kinds == KindSet::all() {

@@ -24,7 +24,7 @@ pub(super) static EXPECTED_RESTART_ON: LazyLock<String> = LazyLock::new(|| {
 pub enum Selection {
     /// The workload did not opt in.
     Off,
-    /// It did, in words that cannot be read: nothing is decided until somebody corrects them.
+    /// It did, in words that cannot be read: nothing is decided until a user corrects them.
     Unreadable,
     /// It did.
     Some(Rules),

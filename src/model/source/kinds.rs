@@ -1,7 +1,7 @@
 //! The table of the kinds of sources: one row each.
 //!
-//! Whoever adds a kind writes its row here. Besides that a kind needs what no table can say: how its object becomes a
-//! version ([`crate::model::version`]), how it is watched, read and reviewed.
+//! A new kind begins with a row here. Besides that it needs what no table can say: how its object becomes a version
+//! ([`crate::model::version`]), how it is watched, read and reviewed.
 
 use std::fmt;
 

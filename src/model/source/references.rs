@@ -93,8 +93,9 @@ impl Usage {
 /// What a pod template uses, by source.
 pub type References = LiteMap<SourceName, Usage>;
 
-/// Every reference of a pod template (`.spec.template` of most kinds) to a source: `env`, `envFrom`, `secret`,
-/// `configMap` and `projected` volumes, and those of the Secrets Store CSI driver, in containers and init containers.
+/// Returns every reference of a pod template (`.spec.template` of most kinds) to a source: `env`, `envFrom`,
+/// `secret`, `configMap` and `projected` volumes, and those of the Secrets Store CSI driver, in containers and init
+/// containers.
 ///
 /// Image pull secrets and the secrets of volume plugins are read by the kubelet, not by the pod: a workload that wants
 /// them names them in its opt-in.
@@ -112,7 +113,8 @@ pub fn references(template: &Value) -> References {
     found
 }
 
-/// The containers of a pod template that cannot start without one of these sources. A volume is needed by all.
+/// Returns the containers of a pod template that cannot start without one of these sources. A volume is needed by
+/// all.
 pub fn containers_using(template: &Value, sources: &[SourceName]) -> BTreeSet<String> {
     let spec = &template["spec"];
     let containers = ["initContainers", "containers"]
@@ -175,7 +177,7 @@ fn volume_references(volume: &Value, found: &mut References) {
     }
 }
 
-/// What a place of a template names by the fields of that place.
+/// Returns what a place of a template names by the fields of that place.
 fn named(
     place: &Value,
     field: fn(&Fields) -> Option<&'static str>,

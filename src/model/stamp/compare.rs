@@ -22,7 +22,7 @@ pub(super) fn same_data(before: &Entry, now: &Entry) -> bool {
     }
 }
 
-/// The old entry with exactly the keys that are used now, so that nothing is written where nothing changed.
+/// Returns the old entry with exactly the keys that are used now, so that nothing is written where nothing changed.
 pub(super) fn with_keys_of(before: &Entry, now: &Entry) -> Entry {
     match (before, now) {
         (
@@ -53,7 +53,7 @@ pub(super) fn with_keys_of(before: &Entry, now: &Entry) -> Entry {
     }
 }
 
-/// The old entry with exactly the keys that are used now: as they were, and the new ones as they are.
+/// Returns the old entry with exactly the keys that are used now: as they were, and the new ones as they are.
 pub(super) fn with_new_keys_of(before: &Entry, now: &Entry) -> Entry {
     let mut entry = with_keys_of(before, now);
     if let (Entry::Seen { states, .. }, Entry::Seen { states: old, .. }) = (&mut entry, before) {

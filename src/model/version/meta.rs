@@ -4,7 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectM
 
 use crate::model::annotation;
 
-/// What the annotations of a source say about who looks at it: whether it is ignored, and whether it asks to be found.
+/// Returns what the annotations of a source say about who looks at it: whether it is ignored, and whether it asks to
+/// be found.
 pub fn counts(meta: &ObjectMeta) -> (bool, bool) {
     let says = |asked: &str| {
         let annotations = meta.annotations.as_ref();

@@ -19,8 +19,9 @@ pub enum Shows {
 }
 
 impl Version {
-    /// What a pod's status shows of what the SecretProviderClass `class` provides: pairs of an object and its version, in
-    /// any order. Which object it is says nothing, so it has no uid, and nobody asks for a single object by name.
+    /// Returns what a pod's status shows of what the SecretProviderClass `class` provides: pairs of an object and its
+    /// version, in any order. Which object it is says nothing, so it has no uid, and no workload asks for a single object
+    /// by name.
     pub fn of_objects<'a>(
         key: &DigestKey,
         namespace: &str,
@@ -46,7 +47,7 @@ impl Version {
         version.without_keys()
     }
 
-    /// A class of which nothing is known but what its annotations say.
+    /// Returns a class of which nothing is known but what its annotations say.
     pub fn unclear() -> Self {
         Self {
             uid: String::new(),

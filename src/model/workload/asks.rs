@@ -13,8 +13,8 @@ use crate::model::annotation::{
 /// Annotations by which people ask for something.
 pub type Asks = LiteMap<String, String>;
 
-/// What people ask for, in reroll's words and in Reloader's. Those of Reloader that select count on the template where
-/// the workload itself has none of them, as there.
+/// Returns what people ask for, in reroll's words and in Reloader's. Those of Reloader that select count on the
+/// template where the workload itself has none of them, as there.
 pub(super) fn asks(
     annotations: &BTreeMap<String, String>,
     template: Option<&Map<String, Value>>,

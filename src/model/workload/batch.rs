@@ -1,11 +1,11 @@
 //! CronJobs and Jobs: what they are at, and the Jobs that reroll makes.
 //!
-//! A CronJob is restarted by one more run of it: a Job whose name follows from the mark, so that whoever decides again
-//! from the same state makes the same Job, which the API server has already. It is what `kubectl create job --from`
-//! makes, so history limits apply to it, and it goes with the CronJob.
+//! reroll restarts a CronJob by one more run of it. The run is a Job whose name follows from the mark. So a replica
+//! that decides again from the same state makes the same Job, which the API server has already. The Job is as
+//! `kubectl create job --from` makes it: history limits apply to it, and it goes with the CronJob.
 //!
-//! A Job is restarted by another one of the same name in its place, of its own manifest: without what the API server
-//! and controllers wrote into it.
+//! reroll restarts a Job by another one of the same name in its place. That is made of the Job's own manifest,
+//! without what the API server and controllers wrote into it.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ const ENDS: [&str; 4] = ["Complete", "Failed", "SuccessCriteriaMet", "FailureTar
 pub enum JobPhase {
     /// It does, or is of another kind.
     Active,
-    /// Not until somebody resumes it.
+    /// Not until a user resumes it.
     Suspended,
     /// It has completed or failed.
     Over,
@@ -59,7 +59,7 @@ impl JobPhase {
     }
 }
 
-/// `spec.suspend`
+/// Returns `spec.suspend`.
 pub fn is_suspended(object: &DynamicObject) -> bool {
     object.data.pointer("/spec/suspend") == Some(&Value::Bool(true))
 }
@@ -86,7 +86,7 @@ pub fn runs_alone(cron_job: &DynamicObject) -> bool {
     matches!(policy, Some("Forbid" | "Replace"))
 }
 
-/// The name of the run for a mark: a DNS label.
+/// Returns the name of the run for a mark: a DNS label.
 pub fn run_name(cron_job: &str, mark: &str) -> String {
     let mark = Digest::plain([mark.as_bytes()]).to_string();
     let legal = |letter: char| match letter {
@@ -103,7 +103,7 @@ pub fn run_name(cron_job: &str, mark: &str) -> String {
     format!("{}-{mark}", name.trim_end_matches('-'))
 }
 
-/// The Job that is the run of a CronJob for a mark.
+/// Returns the Job that is the run of a CronJob for a mark.
 pub fn run(cron_job: &DynamicObject, mark: &str) -> DynamicObject {
     let template = cron_job
         .data
@@ -138,7 +138,8 @@ pub fn run(cron_job: &DynamicObject, mark: &str) -> DynamicObject {
     }
 }
 
-/// The manifest of the Job that takes a Job's place, for a mark. Without `observed`, which is made when it is created.
+/// Returns the manifest of the Job that takes a Job's place, for a mark. Without `observed`, which is made when it is
+/// created.
 pub fn replacement(job: &DynamicObject, mark: &str, last_restart: &str) -> DynamicObject {
     let mut spec = job.data.get("spec").cloned().unwrap_or_default();
     let mut labels = job.metadata.labels.clone();
@@ -184,7 +185,7 @@ fn types() -> TypeMeta {
     }
 }
 
-/// In the pod template of a Job's spec, whose maps may be missing or null.
+/// Sets the mark in the pod template of a Job's spec, whose maps may be missing or null.
 fn set_mark(spec: &mut Value, mark: &str) {
     let mut at = spec;
     for field in ["template", "metadata", "annotations", RESTARTED_FOR] {

@@ -1,8 +1,8 @@
 //! The table of kinds.
 //!
-//! A kind is a row, and rows live as long as the process: the built-in ones are statics, those that are configured are
-//! leaked once, at start ([`WorkloadKind::configured`]). What differs between kinds stands in the row, so that no code
-//! elsewhere asks for a kind by its name.
+//! A kind is a row, and rows live as long as the process. The built-in ones are statics. Those that a flag names are
+//! leaked once, at start ([`WorkloadKind::configured`]). What differs between kinds stands in the row: no code
+//! elsewhere compares the name of a kind.
 
 use std::{
     cmp::Ordering,
@@ -34,7 +34,7 @@ pub struct WorkloadKind {
     pub optional: bool,
     /// How it is restarted.
     pub means: RestartMeans,
-    /// What its revisions are, as far as anybody can tell.
+    /// What its revisions are, as far as reroll knows.
     pub revisions: Option<Revisions>,
     /// What its status counts, where that tells whether pods of an older template are left.
     pub counts: Option<Counts>,
@@ -164,7 +164,7 @@ pub static DEPLOYMENT_CONFIG: WorkloadKind = WorkloadKind {
     template: TEMPLATE,
     optional: true,
     means: RestartMeans::Template,
-    // ReplicationControllers; nobody is asked for rights on them for this.
+    // ReplicationControllers: rights on them would be asked for this alone.
     revisions: None,
     counts: None,
     surges: false,
@@ -173,7 +173,7 @@ pub static DEPLOYMENT_CONFIG: WorkloadKind = WorkloadKind {
     gathers: false,
 };
 
-/// Nothing of it has to be restarted: the next run reads the new values. Watched only where somebody names it.
+/// Nothing of it has to be restarted: the next run reads the new values. Watched only where a flag names it.
 pub static CRON_JOB: WorkloadKind = WorkloadKind {
     kind: "CronJob",
     group: "batch",
@@ -191,7 +191,7 @@ pub static CRON_JOB: WorkloadKind = WorkloadKind {
     gathers: false,
 };
 
-/// Watched only where somebody names it.
+/// Watched only where a flag names it.
 pub static JOB: WorkloadKind = WorkloadKind {
     kind: "Job",
     group: "batch",
@@ -213,7 +213,7 @@ pub static JOB: WorkloadKind = WorkloadKind {
 const TEMPLATE: &str = "/spec/template";
 
 impl WorkloadKind {
-    /// A row for a kind that somebody configured. It is leaked: to be called once for each, at start.
+    /// Returns a row for a kind that a flag names. It is leaked: to be called once for each, at start.
     pub fn configured(
         group: String,
         version: String,
@@ -240,14 +240,14 @@ impl WorkloadKind {
         }))
     }
 
-    /// Whether its controller takes over pods that were there before it, as far as anybody can tell: those of kinds
+    /// Whether its controller takes over pods that were there before it, as far as reroll knows: those of kinds
     /// whose revisions are not known cannot be told.
     pub fn adopts_pods(&self) -> bool {
         let revisions = [Revisions::ReplicaSets, Revisions::ControllerRevisions];
         self.revisions.is_some_and(|own| revisions.contains(&own))
     }
 
-    /// `apps/v1`
+    /// Returns `apps/v1`, or the like.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() {
             self.version.to_owned()
@@ -305,12 +305,12 @@ impl Default for Kinds {
 }
 
 impl Kinds {
-    /// No kinds.
+    /// Returns a table without kinds.
     pub fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// These and one more.
+    /// Returns these and one more.
     ///
     /// # Errors
     /// Where the kind is among them already, in any version: an object would have two rows.
@@ -322,13 +322,13 @@ impl Kinds {
         Ok(self)
     }
 
-    /// The row for a kind of an API group, in any version.
+    /// Returns the row for a kind of an API group, in any version.
     pub fn find(&self, group: &str, kind: &str) -> Option<Kind> {
         self.iter()
             .find(|row| row.group == group && row.kind == kind)
     }
 
-    /// All rows.
+    /// Returns all rows.
     pub fn iter(&self) -> impl Iterator<Item = Kind> {
         self.0.iter().copied()
     }

@@ -1,31 +1,33 @@
 //! What a restart changes, and the mark it leaves.
 //!
 //! `observed` belongs to a mark (`rf`): a value never used before that every restart sets on the object in the same
-//! write. Where the mark on the object is another, somebody took the restart back.
+//! write. Where the mark on the object is another, a rollback took the restart back.
 //!
-//! Nearly always the mark is the annotation `reroll.dev/restarted-for` of the pod template: setting it *is* the restart,
-//! and whoever takes the template back takes the mark with it.
+//! For nearly all workloads the mark is the annotation `reroll.dev/restarted-for` of the pod template. Setting it
+//! *is* the restart, and a rollback of the template takes the mark with it.
 //!
-//! An Argo Rollout may be restarted by `spec.restartAt` instead: its controller then replaces every pod of every
-//! `ReplicaSet` of it that was made before that second, and the template stays. So the mark cannot stay in the template.
-//! It cannot be `restartAt` itself either, which people set too (`kubectl argo rollouts restart`): that is no reason to
-//! restart again, nor to take theirs back. It is the annotation `reroll.dev/restarted-at`, `MARK@TIME`, on the Rollout's
-//! own metadata. The rules hold with it:
-//! - it counts only while the restart of that time stands: `spec.restartAt`, or `status.restartedAt` where it has been
-//!   carried out, is not before it. Who removes `restartAt` too soon has taken the restart back, and that is noticed;
-//! - a template that is taken back behind the webhook brings no pod back that missed the restart, for `restartAt` is not
-//!   in the template and reaches the pods of old `ReplicaSet`s: so while this mark counts, the template's need not;
-//! - a write by somebody else that changes the template, and over which the webhook advances `observed`, is no restart by
+//! An Argo Rollout may be restarted by `spec.restartAt` instead. Argo then replaces every pod of every `ReplicaSet`
+//! of the Rollout that was made before that second, and the template stays. So the mark cannot be in the template. It
+//! cannot be `restartAt` itself either: users set that too (`kubectl argo rollouts restart`), which is no reason to
+//! restart again, nor to take theirs back. It is the annotation `reroll.dev/restarted-at`, `MARK@TIME`, on the
+//! Rollout's own metadata. The rules hold with it:
+//! - it counts only while the restart of that time stands: `spec.restartAt` is not before it, or `status.restartedAt`
+//!   is not where Argo has carried the restart out. A user who removes `restartAt` too soon has taken the restart
+//!   back, and reroll notices;
+//! - a rollback of the template behind the webhook brings no pod back that missed the restart: `restartAt` is not in
+//!   the template, and reaches the pods of old `ReplicaSet`s. So while this mark counts, the template's need not;
+//! - a write by a user may change the template, and the webhook may advance `observed` over it. That is no restart by
 //!   `restartAt`: only pods of the new template see the new data. So the webhook sets the mark in the template, and
-//!   removes this one: an undo brings back another mark, and is noticed;
-//! - the webhook keeps both marks as they were in everybody else's write;
-//! - who changes over from one way to the other restarts nothing: the mark stays where it is until the next restart.
+//!   removes this one. An undo brings back another mark, and reroll notices;
+//! - the webhook keeps both marks as they were in all writes but reroll's own;
+//! - a change from one way to the other restarts nothing: the mark stays where it is until the next restart.
 //!
-//! A run of a CronJob leaves no mark on it: nobody can take a run back. Its marks are a chain in `observed` alone, which
-//! names the Jobs ([`super::batch`]).
+//! A run of a CronJob leaves no mark on it, because a run cannot be taken back. Its marks are a chain in `observed`
+//! alone, which names the Jobs ([`super::batch`]).
 //!
-//! `restartAt` counts in whole seconds, and a pod made in that very second is not replaced. So the time is rounded up;
-//! Argo waits for it. It does nothing for a time that is not after `status.restartedAt`, so the time is.
+//! `restartAt` counts in whole seconds, and Argo does not replace a pod made in that very second. So the time is
+//! rounded up, and Argo waits for it. Argo does nothing for a time that is not after `status.restartedAt`, so the
+//! time is always after that.
 
 use jiff::Timestamp;
 use kube::core::DynamicObject;
@@ -75,7 +77,7 @@ impl RestartMarks {
         }
     }
 
-    /// The mark that `observed` belongs to; empty where there is none.
+    /// Returns the mark that `observed` belongs to; empty where there is none.
     pub fn current(&self) -> &str {
         let mark = self.standing.as_ref().or(self.template.as_ref());
         mark.map_or("", String::as_str)
@@ -116,7 +118,7 @@ impl RestartBy {
         }
     }
 
-    /// The time to set in `spec.restartAt`, if that is what is set.
+    /// Returns the time to set in `spec.restartAt`, if that is what is set.
     pub fn time(&self, now: Timestamp) -> Option<Timestamp> {
         let Self::RestartAt { after } = self else {
             return None;

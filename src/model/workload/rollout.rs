@@ -7,7 +7,7 @@ use super::{Kind, RestartMeans, kinds::Counts};
 /// How far a workload's pods are those of its template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rollout {
-    /// All of them, or nobody can tell.
+    /// All of them, or the status does not tell.
     Complete,
     /// They are being replaced.
     Rolling,
@@ -124,8 +124,8 @@ impl Rollout {
     }
 }
 
-/// `status.observedGeneration` of an object: a string, where it is an Argo Rollout. Until their controller comes to it, the
-/// kinds that every cluster has are at 0.
+/// Returns `status.observedGeneration` of an object, which is a string in an Argo Rollout. The kinds that every cluster has
+/// are at 0 until their controller comes to them.
 pub(super) fn observed_generation(kind: Kind, object: &Value) -> Option<i64> {
     let told = object.pointer("/status/observedGeneration");
     let told = told.and_then(|told| told.as_i64().or_else(|| told.as_str()?.parse().ok()));

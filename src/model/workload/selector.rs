@@ -7,8 +7,9 @@ use kube::core::{DynamicObject, Selector};
 
 use super::Kind;
 
-/// What selects a workload's pods. Kinds that not every cluster has may mean something else by `spec.selector`, or
-/// write it otherwise; one that would select everything is none. Then it is the labels that the template gives.
+/// Returns what selects a workload's pods. Kinds that not every cluster has may mean something else by
+/// `spec.selector`, or write it otherwise; one that would select everything is none. Then it is the labels that the
+/// template gives.
 pub fn selector(kind: Kind, object: &DynamicObject) -> Option<Selector> {
     let own = object.data.pointer("/spec/selector").and_then(|selector| {
         let selector: LabelSelector = serde_json::from_value(selector.clone()).ok()?;
