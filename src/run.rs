@@ -117,7 +117,7 @@ pub async fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Resu
         tokio::time::sleep(settings.ops.drain_delay).await;
     }
     let wait = settings.cluster.connection.request_timeout;
-    parts.unregister(wait).await;
+    parts.unregister().await;
     stop.all.cancel();
     let end = async { while tasks.join_next().await.is_some() {} };
     if timeout(wait + Limits::default().drain, end).await.is_err() {

@@ -78,7 +78,9 @@ impl OnlyAllows {
             kinds: Kinds::default(),
             conventions: Arc::default(),
         };
-        let applied = registration.apply(&arena.client, TIMEOUT).await;
+        let applied = registration
+            .apply(&Cluster::new(arena.client.clone(), TIMEOUT))
+            .await;
         applied.expect("it can be registered");
         tokio::time::sleep(TAKEN_UP).await;
         Self {
@@ -90,7 +92,10 @@ impl OnlyAllows {
 
     /// Takes it away.
     pub async fn stop(mut self) {
-        let removed = self.registration.remove(&self.client, TIMEOUT).await;
+        let removed = self
+            .registration
+            .remove(&Cluster::new(self.client.clone(), TIMEOUT))
+            .await;
         removed.expect("it can be removed");
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");

@@ -21,10 +21,11 @@ use std::{fmt::Debug, future::Future, time::Duration};
 
 use kube::{
     Api, Client, Resource,
-    api::{DeleteParams, ListParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
     core::ObjectList,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use tokio::time::timeout;
 
 use self::served::Served;
@@ -139,6 +140,42 @@ impl Cluster {
     {
         self.call(api.replace(name, &post(Write::Real), object))
             .await
+    }
+
+    /// Applies an object, whoever owned its fields before, and creates it where it does not exist.
+    ///
+    /// # Errors
+    /// See [`Self::call`].
+    pub async fn apply<K>(&self, api: &Api<K>, name: &str, object: &Value) -> Result<K, Failure>
+    where
+        K: Clone + Debug + DeserializeOwned,
+    {
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(object);
+        self.call(api.patch(name, &params, &patch)).await
+    }
+
+    /// Patches an object by a JSON Patch.
+    ///
+    /// # Errors
+    /// See [`Self::call`]; the API server may have made the write where it does not answer in time.
+    pub async fn patch<K>(
+        &self,
+        api: &Api<K>,
+        name: &str,
+        patch: &json_patch::Patch,
+        write: Write,
+    ) -> Result<K, Failure>
+    where
+        K: Clone + Debug + DeserializeOwned,
+    {
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            dry_run: write == Write::DryRun,
+            ..PatchParams::default()
+        };
+        let patch = Patch::<()>::Json(patch.clone());
+        self.call(api.patch(name, &params, &patch)).await
     }
 
     /// Deletes an object.

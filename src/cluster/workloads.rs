@@ -2,12 +2,11 @@
 
 use kube::{
     Api,
-    api::{Patch, PatchParams},
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
 
 use super::{Cluster, DiscoveredKind, Failure, Write};
-use crate::model::{WorkloadKey, annotation::FIELD_MANAGER, patch, workload::JOB};
+use crate::model::{WorkloadKey, patch, workload::JOB};
 
 impl Cluster {
     /// Reads a workload as etcd has it; `None` where it does not exist.
@@ -22,20 +21,14 @@ impl Cluster {
     ///
     /// # Errors
     /// When the API server refuses, or does not answer in time; it may have made the write then.
-    pub async fn patch(
+    pub async fn patch_workload(
         &self,
         key: &WorkloadKey,
         patch: &patch::Patch,
         write: Write,
     ) -> Result<DynamicObject, Failure> {
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            dry_run: write == Write::DryRun,
-            ..PatchParams::default()
-        };
-        let patch = Patch::<()>::Json(patch.clone());
-        let api = self.workloads(key);
-        self.call(api.patch(&key.name, &params, &patch)).await
+        self.patch(&self.workloads(key), &key.name, patch, write)
+            .await
     }
 
     /// Returns the Jobs of a namespace.

@@ -129,7 +129,7 @@ impl Live {
     /// When the API server refuses, or does not answer in time; it may have made the write then.
     pub async fn write(&self, key: &WorkloadKey, patch: &Patch) -> Result<(), Failure> {
         let asked = self.judge.tick();
-        let answer = self.cluster.patch(key, patch, Write::Real).await;
+        let answer = self.cluster.patch_workload(key, patch, Write::Real).await;
         self.take_answer(key, answer, asked).await
     }
 

@@ -216,7 +216,7 @@ impl Restarter {
         let answer = self
             .live
             .cluster
-            .patch(key, &order.patch, Write::Real)
+            .patch_workload(key, &order.patch, Write::Real)
             .await;
         (self.probe)(Moment::AnswerUnread);
         match self.live.take_answer(key, answer, asked).await {
@@ -290,7 +290,7 @@ impl Restarter {
         let tried = self
             .live
             .cluster
-            .patch(key, &order.patch, Write::DryRun)
+            .patch_workload(key, &order.patch, Write::DryRun)
             .await;
         tried.is_ok_and(|object| RestartMarks::read(key.kind, &object).current() != order.mark)
     }

@@ -136,7 +136,7 @@ impl Parts {
     ) -> Arc<CertificateResolver> {
         let (leadership, metrics) = (self.leadership.clone(), Arc::clone(&self.metrics));
         let mut kept = KeptCertificates::new(
-            &self.cluster.client(),
+            self.cluster.clone(),
             &cluster.own_namespace,
             settings.clone(),
             Hooks {
@@ -144,7 +144,6 @@ impl Parts {
                 clock: Arc::clone(&self.state.setup.clock),
                 repaired: Arc::new(move |why| metrics.certificate_repaired(why)),
             },
-            self.cluster.deadline(),
         );
         let resolver = kept.first(LOOK_EVERY).await;
         let follow = Box::pin(kept.follow(Arc::clone(&resolver), webhook.tls_poll_interval));
@@ -190,9 +189,7 @@ impl Parts {
         if stop.is_cancelled() {
             return Ok(());
         }
-        registration
-            .apply(&self.cluster.client(), self.cluster.deadline())
-            .await?;
+        registration.apply(&self.cluster).await?;
         tracing::info!(
             name = registration.name,
             url = registration.url,
@@ -210,21 +207,18 @@ impl Parts {
         let seen = || self.state.reviews.load(Ordering::Relaxed);
         let before = seen();
         while seen() == before {
-            if let Err(error) = registration
-                .probe(&self.cluster.client(), &namespace, self.cluster.deadline())
-                .await
-            {
+            if let Err(error) = registration.probe(&self.cluster, &namespace).await {
                 tracing::debug!(%error, "could not probe the webhook");
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
-    pub(super) async fn unregister(&self, wait: Duration) {
+    pub(super) async fn unregister(&self) {
         if let Some((registration, _)) = &self.registration {
             // One that is being written is there before it is taken away.
             let _written = self.registering.lock().await;
-            match registration.remove(&self.cluster.client(), wait).await {
+            match registration.remove(&self.cluster).await {
                 Ok(()) => {
                     tracing::info!(name = registration.name, "removed the webhook registration");
                     self.outlast(registration).await;
@@ -246,11 +240,10 @@ impl Parts {
             return;
         };
         let still = async {
-            let client = self.cluster.client();
             let mut quiet = 0;
             while quiet < QUIET_PROBES {
                 let before = seen();
-                let probe = registration.probe(&client, &namespace, self.cluster.deadline());
+                let probe = registration.probe(&self.cluster, &namespace);
                 if probe.await.is_err() {
                     return;
                 }

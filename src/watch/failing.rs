@@ -9,18 +9,18 @@ const NOT_YET: u16 = 429;
 const PATIENCE: u32 = 3;
 
 /// How a watch failed: the step, and the HTTP status or 0.
-pub(super) type Failure = (&'static str, u16);
+pub(super) type Failed = (&'static str, u16);
 
 /// What failed last, and how often in a row.
 #[derive(Default)]
 pub(super) struct Failing {
-    last: Option<Failure>,
+    last: Option<Failed>,
     times: u32,
 }
 
 impl Failing {
     /// It failed. Gives whether that is to be told: what goes on failing in the same way is told once.
-    pub(super) fn is_news(&mut self, failure: Failure) -> bool {
+    pub(super) fn is_news(&mut self, failure: Failed) -> bool {
         if self.last.replace(failure) != Some(failure) {
             self.times = 0;
         }
@@ -35,7 +35,7 @@ impl Failing {
 }
 
 /// The class of a failure, for the log: the error's own text may quote an object.
-pub(super) fn class(error: &watcher::Error) -> Failure {
+pub(super) fn class(error: &watcher::Error) -> Failed {
     let (step, source) = match error {
         watcher::Error::InitialListFailed(source) => ("list failed", source),
         watcher::Error::WatchStartFailed(source) => ("watch refused", source),

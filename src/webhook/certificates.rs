@@ -17,11 +17,8 @@ mod kept;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::{
-    Api, Client,
-    api::{ObjectMeta, PostParams},
-};
-use tokio::time::{sleep, timeout};
+use kube::{Api, api::ObjectMeta};
+use tokio::time::sleep;
 
 pub use self::due::Lifetimes;
 use self::{
@@ -30,7 +27,11 @@ use self::{
     kept::Kept,
 };
 use super::tls::{CertificateResolver, SelfMadeError};
-use crate::{ops::metrics::labels::CertificateRepair, state::Clock};
+use crate::{
+    cluster::{Cluster, Failure, Write},
+    ops::metrics::labels::CertificateRepair,
+    state::Clock,
+};
 
 /// What to keep, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,14 +60,11 @@ pub struct Hooks {
 /// Why certificates could not be looked after.
 #[derive(Debug, thiserror::Error)]
 enum KeepError {
-    /// The API server did not answer in time.
-    #[error("the API server did not answer in time")]
-    Timeout,
-    /// The API server refused. The error never has the answer itself, which may hold the key.
+    /// The API server refused, or did not answer. The error never has the answer itself, which may hold the key.
     #[error(
-        "the API server refused it ({0}); reroll needs get, create and update on its Secret, and get and patch on the webhook configurations"
+        "{0}; reroll needs get, create and update on its Secret, and get and patch on the webhook configurations"
     )]
-    Refused(u16),
+    Failed(#[from] Failure),
     /// Certificates cannot be made.
     #[error(transparent)]
     Make(#[from] SelfMadeError),
@@ -75,22 +73,13 @@ enum KeepError {
     Unusable(#[from] kept::Unusable),
 }
 
-impl From<kube::Error> for KeepError {
-    fn from(error: kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) => Self::Refused(status.code),
-            _ => Self::Refused(0),
-        }
-    }
-}
-
 /// Looks after the certificates.
 pub struct KeptCertificates {
     settings: KeptSettings,
     secrets: Api<Secret>,
     configurations: Configurations,
     hooks: Hooks,
-    call: Duration,
+    cluster: Cluster,
     /// What the Secret last held, to be written again when it is deleted.
     last: Option<BTreeMap<String, ByteString>>,
     /// What every entry of the webhook configurations trusted at the last look.
@@ -98,20 +87,19 @@ pub struct KeptCertificates {
 }
 
 impl KeptCertificates {
-    /// `call` is how long one API call may take.
+    /// Makes one that has looked at nothing yet.
     pub fn new(
-        client: &Client,
+        cluster: Cluster,
         own_namespace: &str,
         settings: KeptSettings,
         hooks: Hooks,
-        call: Duration,
     ) -> Self {
         Self {
-            secrets: Api::namespaced(client.clone(), own_namespace),
-            configurations: Configurations::new(client, &settings.configurations),
+            secrets: Api::namespaced(cluster.client(), own_namespace),
+            configurations: Configurations::new(cluster.clone(), &settings.configurations),
             settings,
             hooks,
-            call,
+            cluster,
             last: None,
             published: None,
         }
@@ -164,9 +152,8 @@ impl KeptCertificates {
 
     /// Does what is due if this replica leads. Returns what the Secret holds then.
     async fn look(&mut self) -> Result<Option<Kept>, KeepError> {
-        let found = self
-            .within(self.secrets.get_opt(&self.settings.secret))
-            .await?;
+        let (api, name) = (&self.secrets, &self.settings.secret);
+        let found = self.cluster.get(api, name).await?;
         let data = found
             .as_ref()
             .map(|secret| secret.data.clone().unwrap_or_default());
@@ -223,7 +210,7 @@ impl KeptCertificates {
     /// Writes `caBundle` where it differs. Returns whether both configurations are there, and trust it.
     async fn publish(&mut self, kept: &Kept) -> Result<bool, KeepError> {
         let bundle = kept.bundle();
-        let found = self.within(self.configurations.publish(&bundle)).await?;
+        let found = self.configurations.publish(&bundle).await?;
         if found.written > 0 {
             let name = &self.settings.configurations;
             tracing::info!(
@@ -241,12 +228,11 @@ impl KeptCertificates {
     }
 
     async fn write(&self, found: Option<Secret>, kept: &Kept) -> Result<(), KeepError> {
-        let (name, params) = (&self.settings.secret, PostParams::default());
+        let name = &self.settings.secret;
         let data = Some(kept.print());
         if let Some(found) = found {
             let secret = Secret { data, ..found };
-            self.within(self.secrets.replace(name, &params, &secret))
-                .await?;
+            self.cluster.replace(&self.secrets, name, &secret).await?;
         } else {
             let labels = [("app.kubernetes.io/managed-by", "reroll")];
             let secret = Secret {
@@ -258,14 +244,11 @@ impl KeptCertificates {
                 data,
                 ..Secret::default()
             };
-            self.within(self.secrets.create(&params, &secret)).await?;
+            self.cluster
+                .create(&self.secrets, &secret, Write::Real)
+                .await?;
         }
         Ok(())
-    }
-
-    async fn within<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, KeepError> {
-        let answer = timeout(self.call, call).await;
-        Ok(answer.map_err(|_| KeepError::Timeout)??)
     }
 }
 

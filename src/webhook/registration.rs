@@ -4,7 +4,7 @@
 
 mod configurations;
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use axum::http::Uri;
 use k8s_openapi::api::{
@@ -12,12 +12,15 @@ use k8s_openapi::api::{
     core::v1::ConfigMap,
 };
 use kube::{
-    Api, Client,
-    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
+    Api,
+    api::{DeleteParams, ObjectMeta},
     core::{Expression, Selector},
 };
 
-use crate::model::{Conventions, Index, annotation::FIELD_MANAGER, workload::Kinds};
+use crate::{
+    cluster::{Cluster, Failure, Write},
+    model::{Conventions, Index, workload::Kinds},
+};
 
 /// What to register, and where.
 #[derive(Clone, Debug)]
@@ -42,74 +45,50 @@ pub struct Registration {
 
 /// The webhooks could not be registered or removed.
 #[derive(Debug, thiserror::Error)]
-pub enum RegistrationError {
-    /// The API server refused or did not answer.
-    #[error(
-        "cannot write the webhook configurations \"{name}\": {source}; the user needs create, patch and delete on validating- and mutatingwebhookconfigurations"
-    )]
-    Api {
-        /// Their name.
-        name: String,
-        /// What the API server said.
-        source: Box<kube::Error>,
-    },
-    /// The API server did not answer in time.
-    #[error("the API server did not answer in time about the webhook configurations \"{0}\"")]
-    Timeout(String),
+#[error(
+    "cannot write the webhook configurations \"{name}\": {source}; the user needs create, patch and delete on validating- and mutatingwebhookconfigurations"
+)]
+pub struct RegistrationError {
+    name: String,
+    source: Failure,
 }
 
 impl Registration {
     /// Registers both webhooks, or updates those of an earlier process.
-    pub async fn apply(&self, client: &Client, timeout: Duration) -> Result<(), RegistrationError> {
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
-        let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone());
-        let write = async {
-            validating
-                .patch(&self.name, &params, &Patch::Apply(self.validating()))
-                .await?;
-            mutating
-                .patch(&self.name, &params, &Patch::Apply(self.mutating()))
-                .await?;
-            Ok(())
-        };
-        self.within(timeout, write).await
+    ///
+    /// # Errors
+    /// When the API server refuses, or does not answer in time.
+    pub async fn apply(&self, cluster: &Cluster) -> Result<(), RegistrationError> {
+        let (validating, mutating) = apis(cluster);
+        let configuration = self.validating();
+        let written = cluster.apply(&validating, &self.name, &configuration);
+        written.await.map_err(|source| self.failed(source))?;
+        let configuration = self.mutating();
+        let written = cluster.apply(&mutating, &self.name, &configuration);
+        written.await.map_err(|source| self.failed(source))?;
+        Ok(())
     }
 
     /// Removes both. Counts one that is gone as removed.
-    pub async fn remove(
-        &self,
-        client: &Client,
-        timeout: Duration,
-    ) -> Result<(), RegistrationError> {
-        let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
-        let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone());
+    ///
+    /// # Errors
+    /// When the API server refuses, or does not answer in time.
+    pub async fn remove(&self, cluster: &Cluster) -> Result<(), RegistrationError> {
+        let (validating, mutating) = apis(cluster);
+        let params = DeleteParams::default();
         // A probe calls the validating one, so that one goes last.
-        let remove = async {
-            gone(
-                mutating
-                    .delete(&self.name, &DeleteParams::default())
-                    .await
-                    .map(drop),
-            )?;
-            gone(
-                validating
-                    .delete(&self.name, &DeleteParams::default())
-                    .await
-                    .map(drop),
-            )
-        };
-        self.within(timeout, remove).await
+        let removed = gone(cluster.delete(&mutating, &self.name, &params).await);
+        removed.map_err(|source| self.failed(source))?;
+        let removed = gone(cluster.delete(&validating, &self.name, &params).await);
+        removed.map_err(|source| self.failed(source))
     }
 
     /// Asks the API server for a write that is not persisted, so that it calls the webhook. The webhook's own count of reviews
     /// shows whether it did. API servers take up configurations some time after they are written.
-    pub async fn probe(
-        &self,
-        client: &Client,
-        namespace: &str,
-        timeout: Duration,
-    ) -> Result<(), RegistrationError> {
+    ///
+    /// # Errors
+    /// When the API server refuses, or does not answer in time.
+    pub async fn probe(&self, cluster: &Cluster, namespace: &str) -> Result<(), Failure> {
         let probe = ConfigMap {
             metadata: ObjectMeta {
                 generate_name: Some("reroll-probe-".to_owned()),
@@ -118,15 +97,9 @@ impl Registration {
             },
             ..ConfigMap::default()
         };
-        let params = PostParams {
-            dry_run: true,
-            ..PostParams::default()
-        };
-        let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
-        self.within(timeout, async {
-            api.create(&params, &probe).await.map(drop)
-        })
-        .await
+        let api = Api::<ConfigMap>::namespaced(cluster.client(), namespace);
+        let tried = cluster.create(&api, &probe, Write::DryRun);
+        tried.await.map(drop)
     }
 
     /// Returns a namespace for a probe, of those that are known; `None` where none would do.
@@ -146,17 +119,10 @@ impl Registration {
             .map(ToOwned::to_owned)
     }
 
-    async fn within(
-        &self,
-        timeout: Duration,
-        work: impl Future<Output = Result<(), kube::Error>>,
-    ) -> Result<(), RegistrationError> {
-        match tokio::time::timeout(timeout, work).await {
-            Err(_) => Err(RegistrationError::Timeout(self.name.clone())),
-            Ok(result) => result.map_err(|source| RegistrationError::Api {
-                name: self.name.clone(),
-                source: source.into(),
-            }),
+    fn failed(&self, source: Failure) -> RegistrationError {
+        RegistrationError {
+            name: self.name.clone(),
+            source,
         }
     }
 }
@@ -183,9 +149,18 @@ fn labels_for(selector: Option<&Selector>) -> BTreeMap<String, String> {
     asked.filter_map(label).collect()
 }
 
-fn gone(result: Result<(), kube::Error>) -> Result<(), kube::Error> {
-    match result {
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+fn apis(
+    cluster: &Cluster,
+) -> (
+    Api<ValidatingWebhookConfiguration>,
+    Api<MutatingWebhookConfiguration>,
+) {
+    (Api::all(cluster.client()), Api::all(cluster.client()))
+}
+
+fn gone(deleted: Result<(), Failure>) -> Result<(), Failure> {
+    match deleted {
+        Err(Failure::Gone) => Ok(()),
         other => other,
     }
 }

@@ -22,7 +22,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::registration::registration;
+use crate::registration::{cluster, registration};
 
 const LIFETIME: Duration = Duration::from_hours(365 * 24);
 const UID: &str = "6f0a4f0e-0000-4000-8000-000000000001";
@@ -433,7 +433,7 @@ async fn a_certificate_from_files_is_replaced_while_running() {
         .await;
     let https = Https::new(reroll.webhook_address().await, authority.pem().as_bytes());
     let registration = registration(&arena, &https.address, &authority);
-    registration.apply(&arena.client, PATIENCE).await.unwrap();
+    registration.apply(&cluster(&arena)).await.unwrap();
     arena.secret("db", &[("k", "0")]).await;
     arena.create(&deployment("web", "db", "k")).await;
     let recorder = arena.record().await;
@@ -489,7 +489,7 @@ async fn a_certificate_from_files_is_replaced_while_running() {
     recorder.settle(&arena).await;
     assert_eq!(rollouts, number);
     recorder.expect("Deployment", "web", number);
-    registration.remove(&arena.client, PATIENCE).await.unwrap();
+    registration.remove(&cluster(&arena)).await.unwrap();
     assert_unharmed(&mut reroll).await;
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use reroll::{
+    cluster::Cluster,
     model::workload::Kinds,
     webhook::{registration::Registration, tls::Authority},
 };
-use reroll_harness::Arena;
+use reroll_harness::{Arena, PATIENCE};
 
 /// Of the webhook at this address, for the arena's namespace, trusting this authority.
 pub fn registration(arena: &Arena, address: &str, authority: &Authority) -> Registration {
@@ -20,4 +21,9 @@ pub fn registration(arena: &Arena, address: &str, authority: &Authority) -> Regi
         kinds: Kinds::default(),
         conventions: Arc::default(),
     }
+}
+
+/// The API server, as a registration asks it.
+pub fn cluster(arena: &Arena) -> Cluster {
+    Cluster::new(arena.client.clone(), PATIENCE)
 }

@@ -6,17 +6,17 @@
 use json_patch::Patch;
 use k8s_openapi::ByteString;
 use kube::{
-    Api, Client,
-    api::{self, PatchParams},
+    Api,
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
 use serde_json::{Value, json};
 
-use crate::model::annotation::FIELD_MANAGER;
+use crate::cluster::{Cluster, Failure, Write};
 
 /// The two configurations, which have one name.
 #[derive(Clone)]
 pub(super) struct Configurations {
+    cluster: Cluster,
     name: String,
     apis: [Api<DynamicObject>; 2],
 }
@@ -31,37 +31,35 @@ pub(super) struct Found {
 }
 
 impl Configurations {
-    pub(super) fn new(client: &Client, name: &str) -> Self {
+    pub(super) fn new(cluster: Cluster, name: &str) -> Self {
         let api = |kind: &str| {
             let gvk = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
-            Api::all_with(client.clone(), &ApiResource::from_gvk(&gvk))
+            Api::all_with(cluster.client(), &ApiResource::from_gvk(&gvk))
         };
+        let kinds = [
+            "ValidatingWebhookConfiguration",
+            "MutatingWebhookConfiguration",
+        ];
         Self {
+            apis: kinds.map(api),
+            cluster,
             name: name.to_owned(),
-            apis: [
-                "ValidatingWebhookConfiguration",
-                "MutatingWebhookConfiguration",
-            ]
-            .map(api),
         }
     }
 
     /// Makes every entry trust these authorities (PEM).
-    pub(super) async fn publish(&self, bundle: &str) -> kube::Result<Found> {
+    pub(super) async fn publish(&self, bundle: &str) -> Result<Found, Failure> {
         let mut found = Found::default();
         for api in &self.apis {
-            let Some(object) = api.get_opt(&self.name).await? else {
+            let Some(object) = self.cluster.get(api, &self.name).await? else {
                 found.absent += 1;
                 continue;
             };
             let (patch, entries) = patch(&object.data, bundle);
             if entries > 0 {
-                let params = PatchParams {
-                    field_manager: Some(FIELD_MANAGER.to_owned()),
-                    ..PatchParams::default()
-                };
-                let patch = api::Patch::<()>::Json(patch);
-                api.patch(&self.name, &params, &patch).await?;
+                self.cluster
+                    .patch(api, &self.name, &patch, Write::Real)
+                    .await?;
                 found.written += entries;
             }
         }
