@@ -1,13 +1,13 @@
-//! The time of day, which is injected: the core has no clock, and tests make it jump.
+//! The time of day. It is injected: the core has no clock, and tests make it jump.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-/// Tells the time of day; injected, so that tests can make it jump.
+/// Returns the time of day.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// The system's clock.
+/// Returns the system's clock.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is where the clock is injected"

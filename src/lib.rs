@@ -1,12 +1,13 @@
-//! reroll rolls Kubernetes workloads when a Secret or ConfigMap that they use changes, or is deleted and recreated:
-//! exactly once, and only then, whatever crashes, races or was down meanwhile.
+//! reroll rolls a Kubernetes workload when a Secret or ConfigMap that it uses changes, or is deleted and recreated. It
+//! does so exactly once for each change, and for nothing else, whatever crashes, races or was down meanwhile.
 //!
-//! This page is the map. The program is a thin `main.rs` over this library, which exists for it and for its tests.
+//! This page is the map. The program is a thin `main.rs` over this library. The library exists for that program and for
+//! its tests.
 //!
 //! # Layers
 //!
-//! Each uses only what is below it; those in braces do not use each other. `main.rs` stands on top of all.
-//! `tests/layers` reads this list and checks every path in the code against it.
+//! Each layer uses only the layers below it. Layers in the same braces do not use each other. `main.rs` uses all of
+//! them. `tests/layers` reads this list and checks every path in the code against it.
 //!
 //! ```text
 //! run                         wires all of it, each review on a thread that is not the controller's
@@ -50,39 +51,43 @@
 //!
 //! # Where the truth is
 //!
-//! Nothing that matters lives in memory. Each opted-in workload carries, on its own metadata, the annotation
-//! `reroll.dev/observed` ([`model::observed`]): which versions of its sources its pods were last started with. A version
-//! is the source's uid and a keyed digest of its data ([`model::version`]). [`model::decide()`] compares that with what
-//! exists; the result is one JSON Patch that tests the old annotation, replaces it and changes the pod template
-//! ([`model::patch`]): compare-and-swap and commit in one call, so that two replicas, a crash before or after it, or a
-//! replayed event still give one restart.
+//! Nothing that matters lives in memory only. Each opted-in workload has, among its own annotations,
+//! `reroll.dev/observed` ([`model::observed`]). It names the versions of the sources that the workload's pods were last
+//! started with. A version is the source's uid and a keyed digest of its data ([`model::version`]).
+//!
+//! [`model::decide()`] compares `observed` with what exists now. The result is one JSON Patch ([`model::patch`]): it
+//! tests the old annotation, replaces it and changes the pod template. So one call is both compare-and-swap and commit.
+//! Two replicas, a crash before or after the call, or a replayed event still give one restart.
 //!
 //! # One change, from write to rollout
 //!
-//! 1. Somebody deletes Secret `db` and creates it again. The API server asks [`webhook::sources`] about both writes
-//!    before they are persisted: it remembers the deletion, recognises the recreation by its uid, tells the person at
-//!    the prompt what will restart, and leaves a provisional claim in [`state`].
-//! 2. The watch of Secrets ([`watch`]) shows the new Secret. It is digested and dropped; [`model::index`] says which
-//!    workloads use it (what the Secrets Store CSI driver provides is put together there from the statuses of pods,
-//!    [`model::csi`]). If no watch shows it soon, it is read ([`judge::claims`]).
-//! 3. Each of them is judged ([`judge::Judge::judge`]): *restart: recreated*. An intent is filed ([`judge::intents`]) and
-//!    waits for the quiet period, so that several changes become one restart.
-//! 4. When it is due it is judged again and carried out by one patch ([`restart`]). Deployments, `StatefulSet`s and
-//!    `DaemonSet`s roll by themselves from there. What cannot roll takes more than a patch: a CronJob's run is made first
-//!    (`restart::cron_job`), and another Job takes a Job's place ([`restart::job`]).
-//! 5. The patch passes the webhook for workloads untouched. All other writes do not: [`webhook::workloads`] keeps
-//!    reroll's annotations as reroll wrote them, and where a write changes the pod template anyway it records the
-//!    versions of that moment, so that the workload is not restarted a second time ([`model::stamp`]). A new workload may
-//!    adopt pods of before ([`cluster::adoptable`]): then what those were started with counts ([`model::adopted`]).
-//! 6. An Event on the workload says what changed ([`ops::teller`]), and so does an alert ([`ops::alerts`]).
+//! 1. A user deletes Secret `db` and creates it again. The API server asks [`webhook::sources`] about both writes
+//!    before it persists them. The webhook remembers the deletion and recognises the recreation by its uid. It tells
+//!    the user at the prompt what will restart, and leaves a provisional claim in [`state`].
+//! 2. The watch of Secrets ([`watch`]) shows the new Secret. reroll digests it and drops it; [`model::index`] says
+//!    which workloads use it. (A source of the Secrets Store CSI driver is put together there from the statuses of
+//!    pods, [`model::csi`].) If no watch shows the Secret soon, reroll reads it ([`judge::claims`]).
+//! 3. The judge decides for each of these workloads ([`judge::Judge::judge`]): *restart: recreated*. It files an intent
+//!    ([`judge::intents`]). The intent waits for the quiet period, so that several changes become one restart.
+//! 4. When the intent is due, the judge decides again and the restarter carries it out by one patch ([`restart`]).
+//!    Deployments, `StatefulSet`s and `DaemonSet`s then roll by themselves. What cannot roll takes more than a patch:
+//!    for a CronJob a run is created first (`restart::cron_job`), and a Job is replaced by another Job
+//!    ([`restart::job`]).
+//! 5. The webhook for workloads leaves reroll's own patch as it is. In every other write [`webhook::workloads`] keeps
+//!    reroll's annotations as reroll wrote them. Where such a write changes the pod template anyway, the webhook
+//!    records the versions of that moment, so that the workload is not restarted a second time ([`model::stamp`]). A
+//!    new workload may adopt older pods ([`cluster::adoptable`]); then what those pods were started with counts
+//!    ([`model::adopted`]).
+//! 6. An Event on the workload says what changed ([`ops::teller`]); an alert says it too ([`ops::alerts`]).
 //!
-//! Of several replicas each does steps 1 to 3 and 5; the holder of a Lease ([`cluster::lease`]) does step 4 and writes.
-//! After a crash or an upgrade step 3 is done for every workload ([`judge::Judge::reconcile_start`]): what changed
-//! meanwhile is restarted for, once, and nothing else is.
+//! Every replica does steps 1 to 3 and 5. Only the holder of a Lease ([`cluster::lease`]) does step 4 and writes. After
+//! a crash or an upgrade reroll repeats step 3 for every workload ([`judge::Judge::reconcile_start`]). What changed
+//! meanwhile gets its one restart; nothing else restarts.
 //!
 //! # Reading order
 //!
-//! [`model`] first, in the order that its page gives; then [`webhook::workloads`], [`judge`] and [`restart`]; then [`run`].
+//! Read [`model`] first, in the order that its page gives; then [`webhook::workloads`], [`judge`] and [`restart`]; then
+//! [`run`].
 
 pub mod clock;
 pub mod cluster;

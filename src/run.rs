@@ -1,10 +1,14 @@
 //! `reroll run`: wires everything together, and takes it apart again on SIGTERM.
 //!
-//! Order matters. The digest key comes first, for nothing can be digested without it; then watches and the webhook
-//! start side by side; when all first lists are in, what was missed is reconciled. At the end reroll stops being ready
-//! and to restart, and releases the Lease; admission is served on for a while, until nobody is sent here any more; then
-//! its local registration is taken away, and calls in flight end. Every task is awaited here: the first that ends
-//! unasked ends the process, with an error.
+//! The order of the start matters. The digest key comes first, because nothing can be digested without it. Then watches
+//! and the webhook start side by side. When all first lists are complete, what was missed is reconciled.
+//!
+//! The order of the end matters too:
+//! 1. reroll stops to be ready and to restart, and releases the Lease.
+//! 2. It serves admission for a while longer, until API servers send no more reviews here.
+//! 3. It removes its local registration, and calls in flight end.
+//!
+//! Every task is awaited here. The first task that ends unasked ends the process with an error.
 
 mod admission;
 mod tasks;
@@ -52,25 +56,25 @@ use crate::{
     webhook::{registration::Registration, server::Limits},
 };
 
-/// How often is looked whether first lists are complete, or API servers have taken up the registration.
+/// How often reroll checks whether first lists are complete, or API servers have taken up the registration.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// After this long without a sign of life a loop counts as hanging.
+/// The time without a sign of life after which a loop counts as hanging.
 const STALLED: Duration = Duration::from_secs(10);
 
-/// What is given to the program from outside, so that tests can give something else.
+/// What the program gets from outside, so that tests can replace it.
 #[derive(Clone)]
 pub struct Surroundings {
-    /// Tells the time of day.
+    /// Returns the time of day.
     pub clock: Clock,
-    /// Is told of named moments of a write.
+    /// Called at named moments of a restart.
     pub probe: Probe,
     /// The format of `observed` that is written.
     pub format: u64,
 }
 
 impl Default for Surroundings {
-    /// What the product runs with.
+    /// Returns what the product runs with.
     fn default() -> Self {
         Self {
             clock: system_clock(),
@@ -143,7 +147,7 @@ async fn first_failure(tasks: &mut Tasks) -> anyhow::Error {
     anyhow::anyhow!("all tasks ended")
 }
 
-/// What is needed after the start.
+/// The parts that are needed after the start.
 struct Parts {
     state: Arc<State>,
     metrics: Arc<Metrics>,
@@ -154,7 +158,7 @@ struct Parts {
     readiness: Readiness,
     reconciled: health::ReadyPart,
     registration: Option<(Registration, health::ReadyPart)>,
-    /// Held while the registration is written or taken away.
+    /// Locked while the registration is written or removed.
     registering: Mutex<()>,
 }
 
@@ -260,7 +264,7 @@ impl Parts {
         Ok((parts, listed))
     }
 
-    /// What is left to do when all tasks run: tells the API server of the webhook, and reconciles what was missed.
+    /// Does what is left when all tasks run: registers the webhook with the API server, and reconciles what was missed.
     async fn start_up(
         self: Arc<Self>,
         began: Instant,
@@ -293,15 +297,15 @@ impl Parts {
     }
 }
 
-/// An index that knows nothing yet but what was agreed on.
+/// Returns an index that knows only the setup.
 fn index(settings: &Settings, key: DigestKey) -> Index {
     Index::new(key)
         .with_conventions(Arc::new(settings.conventions.clone()))
         .with_kinds(settings.cluster.kinds.clone())
 }
 
-/// Whether this replica can lead. Whether watches are alive is no part of liveness: a process that starts again would meet
-/// the same API server.
+/// Returns what tells the election how well this replica works. Watches that have stalled make it offer the Lease, but
+/// do not fail its liveness: a process that starts again would meet the same API server.
 fn work(health: Health, watches: Liveness) -> Work {
     let began = Instant::now();
     Arc::new(move || {
@@ -346,10 +350,10 @@ fn view(metrics: &Metrics, state: &Arc<State>, judge: &Arc<Judge>, jobs: Option<
     });
 }
 
-/// Asks who the API server takes us for.
+/// Asks the API server for the user name by which it knows reroll.
 ///
 /// # Errors
-/// Where it does not say so in time.
+/// When the API server refuses, does not answer in time, or does not say.
 pub async fn own_user(cluster: &Cluster) -> anyhow::Result<String> {
     let api = Api::<SelfSubjectReview>::all(cluster.client());
     let review = SelfSubjectReview::default();

@@ -1,4 +1,7 @@
-//! What the webhook and the controller share: the index, and what the webhook has seen before the API shows it.
+//! What the webhook and the watches share: the index, and the writes that admission saw before any watch showed them.
+//!
+//! The webhook serves reviews on a thread of its own, so what changes here is atomic or behind a lock. Invariant: no
+//! task holds one of these locks across an await.
 
 use std::{
     collections::BTreeMap,
@@ -13,36 +16,36 @@ use tokio::{sync::Notify, time::Instant};
 pub use crate::clock::{Clock, system_clock};
 use crate::model::{Conventions, Digest, DigestKey, Index, SourceKey, workload::Kinds};
 
-/// What was agreed on before anything was read. It never changes and needs no lock.
+/// What is fixed before anything is read. It never changes and needs no lock.
 pub struct Setup {
-    /// Digests are made with it; it also knows the format of `observed` that is written.
+    /// Digests data; it also knows the format of `observed` that this process writes.
     pub key: DigestKey,
-    /// What holds where nothing is said, and what annotations are called.
+    /// The defaults for everything that no annotation sets, and the names of the annotations.
     pub conventions: Arc<Conventions>,
-    /// The kinds of workloads.
+    /// The kinds of workloads that reroll works with.
     pub kinds: Kinds,
     /// The time of day.
     pub clock: Clock,
-    /// The user that the API server knows us as.
+    /// The user name by which the API server knows reroll.
     pub own_user: String,
 }
 
-/// Shared by all tasks of one process. No lock in it is held across an await.
+/// The state that all tasks of one process share. No task holds a lock of it across an await.
 pub struct State {
-    /// Read without a lock.
+    /// What never changes, and is read without a lock.
     pub setup: Setup,
     index: RwLock<Index>,
     provisional: Mutex<Provisional>,
-    /// Rung when something was added to [`Provisional`].
+    /// Notified when a claim was added to [`Provisional`].
     pub provisional_added: Notify,
-    /// Rung when something was observed under a digest key that may be right instead of ours.
+    /// Notified when a workload was observed under a digest key that may be the right one instead of ours.
     pub key_doubted: Notify,
-    /// How many admission reviews were answered.
+    /// The number of admission reviews answered since the start.
     pub reviews: AtomicU64,
 }
 
 impl State {
-    /// Around an index.
+    /// Makes the state around an index.
     pub fn new(index: Index, clock: Clock, own_user: String) -> Self {
         Self {
             setup: Setup {
@@ -60,57 +63,59 @@ impl State {
         }
     }
 
-    /// Reads the index.
+    /// Locks the index to read it.
     pub fn index(&self) -> RwLockReadGuard<'_, Index> {
         self.index.read()
     }
 
-    /// Changes the index.
+    /// Locks the index to change it.
     pub fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
         self.index.write()
     }
 
-    /// What admission has seen and the API has not shown yet.
+    /// Locks the claims: what admission has seen and the API server has not shown yet.
     pub fn provisional(&self) -> MutexGuard<'_, Provisional> {
         self.provisional.lock()
     }
 
-    /// The time of day.
+    /// Returns the time of day.
     pub fn time(&self) -> Timestamp {
         (self.setup.clock)()
     }
 
-    /// Unix seconds.
+    /// Returns the time of day in unix seconds.
     pub fn now(&self) -> i64 {
         self.time().as_second()
     }
 }
 
-/// How many provisional intents are kept: the webhook's port is open to whoever reaches it. What does not fit is left
-/// to the watches, which bring every persisted change anyway.
+/// The most claims that are kept, because anything that reaches the webhook's port can add one. A claim that does not
+/// fit is dropped: the watches bring every persisted change anyway.
 pub const PROVISIONAL_LIMIT: usize = 8192;
 
-/// Writes of sources that admission saw before they were persisted, and may never be: one per source, bounded.
+/// Writes of sources that admission saw before they were persisted, and that may never be persisted. At most one claim
+/// per source, and at most [`PROVISIONAL_LIMIT`].
 #[derive(Debug, Default)]
 pub struct Provisional {
     claims: BTreeMap<SourceKey, Claim>,
 }
 
-/// What the last admitted write of a source would do.
+/// The last admitted write of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The uid that the source has then; `None` when it is deleted.
+    /// The uid that the source has after the write; `None` when the write deletes it.
     pub uid: Option<String>,
-    /// What its data is then.
+    /// The digest of its data after the write; `None` when the write deletes it.
     pub whole: Option<Digest>,
-    /// The uid that a deletion seen before took away.
+    /// The uid of the object that an earlier admitted write deleted.
     pub deleted: Option<String>,
-    /// When it was admitted.
+    /// When the write was admitted.
     pub at: Instant,
 }
 
 impl Provisional {
-    /// A create or update was admitted. Gives the uid of the object that was deleted before it, where that was seen.
+    /// Notes an admitted create or update. Returns the uid of the object that was deleted before it, if admission saw
+    /// that.
     pub fn admit(
         &mut self,
         key: &SourceKey,
@@ -135,7 +140,7 @@ impl Provisional {
         deleted
     }
 
-    /// A deletion was admitted.
+    /// Notes an admitted deletion.
     pub fn delete(&mut self, key: &SourceKey, uid: &str, at: Instant) {
         self.put(
             key,
@@ -148,7 +153,7 @@ impl Provisional {
         );
     }
 
-    /// Takes out what is at least this old at this time.
+    /// Removes and returns the claims that are at least `age` old at `now`.
     pub fn take_due(&mut self, age: Duration, now: Instant) -> Vec<(SourceKey, Claim)> {
         let due: Vec<_> = self
             .claims
@@ -161,7 +166,7 @@ impl Provisional {
             .collect()
     }
 
-    /// When the oldest was admitted.
+    /// Returns when the oldest claim was admitted.
     pub fn oldest(&self) -> Option<Instant> {
         self.claims.values().map(|claim| claim.at).min()
     }

@@ -1,7 +1,9 @@
-//! Lists the pods that a workload adopts, or adopted when it was created: their metadata, and that of `ReplicaSet`s.
+//! Lists the pods that a new workload adopts, or adopted when it was created. Reads only metadata, of pods and of
+//! `ReplicaSet`s.
 //!
-//! The webhook asks within the time that a review may take, the controller where the webhook could not. A list without a
-//! resourceVersion is as new as etcd: what was left behind a moment ago is in it.
+//! The webhook asks during the review that creates the workload, within the time that a review may take. The
+//! housekeeper asks where the webhook could not. A list without a resourceVersion is as new as etcd, so pods that were
+//! orphaned a moment ago are in it.
 
 use std::fmt::Debug;
 
@@ -18,30 +20,30 @@ use crate::model::{
     workload::Revisions,
 };
 
-/// For who must not wait for more.
+/// The number of pages that the webhook reads: it must not wait for more.
 pub const ONE_PAGE: usize = 1;
-/// As many as there are; no cluster has that many pods in a namespace.
+/// The number of pages that the housekeeper reads: all of them. No cluster has that many pods in a namespace.
 pub const ALL_PAGES: usize = 1000;
 
 const PAGE: u32 = 500;
-/// Pods that have ended start no more, and are in nobody's way.
+/// Leaves out pods that have ended: they start nothing any more.
 const ACTIVE: &str = "status.phase!=Succeeded,status.phase!=Failed";
 
-/// Why nobody can say which pods they are.
+/// Why it is unknown which pods a workload adopts.
 #[derive(Debug, thiserror::Error)]
 pub enum NotFound {
-    /// There are more than were asked for.
+    /// There are more pages than were to be read.
     #[error("there are too many")]
     TooMany,
-    /// The API server did not say.
+    /// The API server did not answer the list.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
 
-/// The pods that a workload adopts, as far as so many pages of each list show them.
+/// Returns the pods that a workload adopts. Reads at most `pages` pages of each list.
 ///
 /// # Errors
-/// Where there are more, or the API server does not tell.
+/// When there are more pages, or the API server refuses or does not answer in time.
 pub async fn find(cluster: &Cluster, adopter: &Adopter, pages: usize) -> Result<Adopted, NotFound> {
     let params = ListParams::default()
         .labels_from(&adopter.selector)

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-/// How long a connection to the API server may bring nothing. A watch that shows nothing is kept for less than that.
+/// How long a connection to the API server may bring nothing. A watch is kept open for less time than that.
 const SILENCE: Duration = Duration::from_secs(40);
 
 /// Which API server to talk to, and how long to wait for it.
@@ -14,11 +14,11 @@ pub struct ConnectionSettings {
     pub kubeconfig: Option<PathBuf>,
     /// The kubeconfig context; `None` for the current one.
     pub context: Option<String>,
-    /// The longest that one API call may take.
+    /// The longest time that one API call may take.
     pub request_timeout: Duration,
 }
 
-/// The settings lead to no API server.
+/// Why the settings lead to no API server.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientConfigError {
@@ -33,14 +33,14 @@ pub enum ClientConfigError {
 // === impl ConnectionSettings ===
 
 impl ConnectionSettings {
-    /// Returns the client configuration: by `--kubeconfig` and `--context` where given, else by `KUBECONFIG`,
+    /// Returns the client configuration. Takes `--kubeconfig` and `--context` where given, else `KUBECONFIG`,
     /// `~/.kube/config` or the pod's service account, in kube's order.
     ///
-    /// Built-in retries are off. kube repeats 429, 503 and 504 up to 15 times, with delays that grow to 1000 s. The Lease
-    /// and every timeout of reroll need the answer sooner.
+    /// Built-in retries are off. kube repeats 429, 503 and 504 up to 15 times, with delays that grow to 1000 s. The
+    /// Lease and every timeout of reroll need the answer sooner.
     ///
     /// # Errors
-    /// When none of them can be used.
+    /// When the given flags cannot be used, or kube finds neither a kubeconfig nor a service account.
     pub async fn client_config(&self) -> Result<kube::Config, ClientConfigError> {
         let options = KubeConfigOptions {
             context: self.context.clone(),
@@ -54,7 +54,8 @@ impl ConnectionSettings {
             (None, None) => kube::Config::infer().await?,
         };
         config.default_retry = false;
-        // Callers limit their own calls. These limit what has no such caller: lists, and watches until they are answered.
+        // `Cluster` limits its own calls. These limits are for calls without one: lists of watches, and watches until
+        // the API server answers.
         config.connect_timeout = Some(self.request_timeout);
         config.write_timeout = Some(self.request_timeout);
         config.read_timeout = Some(SILENCE);

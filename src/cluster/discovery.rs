@@ -1,4 +1,4 @@
-//! Asks the API server whether it serves a kind that not every cluster has, and what it calls it.
+//! Asks the API server whether it serves a kind that not every cluster has, and by which name.
 
 use axum::http::Request;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
@@ -6,10 +6,11 @@ use kube::core::{ApiResource, GroupVersionKind};
 
 use super::{Cluster, Failure, served::DiscoveredKind};
 
-/// Asks how the API server serves a kind: in the row's version if it does, or in another. `None`: not at all.
+/// Asks how the API server serves a kind. Returns the kind in the version of its row if that is served, else in another
+/// version, the preferred one first; `None` if it serves none.
 ///
 /// # Errors
-/// When the API server does not say.
+/// When the API server refuses, or does not answer in time.
 pub async fn discover(
     cluster: &Cluster,
     kind: DiscoveredKind,
@@ -24,7 +25,7 @@ pub async fn discover(
         .into_iter()
         .map(|served| served.version)
         .collect();
-    // Others keep their order: the API server's is by age of the version.
+    // The sort is stable, so other versions keep the API server's order, which is by age of the version.
     versions.sort_by_key(|version| {
         (
             *version != wanted.version,
@@ -63,7 +64,7 @@ async fn plural(cluster: &Cluster, gvk: &GroupVersionKind) -> Result<Option<Stri
     Ok(found.map(|resource| resource.name))
 }
 
-/// A group that nothing ever served is answered by plain text, so only the code tells.
+/// Maps 404 to `None`. The API server answers for an unknown group in plain text, so only the code tells.
 fn or_none<T>(answer: Result<T, Failure>) -> Result<Option<T>, Failure> {
     match answer {
         Err(Failure::Gone) => Ok(None),

@@ -1,7 +1,7 @@
-//! Why a call to the API server came to nothing: one vocabulary for reads, writes and lists.
+//! Why a call to the API server failed: one vocabulary for reads, writes and lists.
 //!
-//! The words never quote the answer, which may hold a Secret's data. Message and reason of a `Status` are parts of it:
-//! kube puts whatever it cannot decode there (kube 5.0.0, `handle_api_errors`).
+//! The words never quote the answer, because it may hold a Secret's data. Message and reason of a `Status` are parts of
+//! the answer: kube puts there what it cannot decode (kube 5.0.0, `handle_api_errors`).
 
 use std::fmt;
 
@@ -12,13 +12,14 @@ pub enum Failure {
     Gone,
     /// An object of this name exists already.
     Exists,
-    /// The object is not as it was, or something refuses the write. The answer does not tell which.
+    /// The object has changed, or an admission webhook, a policy or the schema refuses the write. The answer does not
+    /// tell which.
     Conflict,
     /// RBAC or an admission policy does not allow it.
     Forbidden,
     /// The API server is overloaded.
     Overloaded,
-    /// No answer came in time; the API server may have made the write.
+    /// No answer came in time. If it was a write, the API server may have made it.
     Timeout,
     /// The API server answered with another HTTP status.
     Refused(u16),
@@ -46,7 +47,7 @@ impl Failure {
         }
     }
 
-    /// Returns the word for metrics and log fields.
+    /// Returns the word that metrics and log fields use.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Gone => "gone",
@@ -58,7 +59,7 @@ impl Failure {
         }
     }
 
-    /// Returns fixed words for people, as Events and alerts have them.
+    /// Returns the fixed words that Events and alerts tell people.
     pub const fn words(&self) -> &'static str {
         match self {
             Self::Forbidden => "RBAC or an admission policy does not allow it",

@@ -1,13 +1,16 @@
-//! Whether etcd's history went back, as it does when a backup is restored.
+//! Whether etcd went back to an earlier state, as after the restore of a backup.
 //!
-//! Nothing else tells. A watch from a revision that etcd has not reached yet is answered by 200 and silence; a restore with
-//! `--bump-revision` makes lists newer and their objects older. But a read that goes to etcd's quorum never shows an object
-//! in an older version than it was known in when that read was sent. The Lease shows it first: every replica reads or writes
-//! it all the time. Two such reads are proof; one may have been answered by something that stands between and lags, such as
-//! a caching proxy. An API server that merely lags answers none: a read without a resourceVersion goes to etcd.
+//! No API call tells that. A watch from a revision that etcd has not reached yet is answered with 200 and stays silent.
+//! A restore with `--bump-revision` makes the resourceVersion of lists newer and that of their objects older.
 //!
-//! What follows is that everything is listed again, at most once a minute: an API server that outlived its etcd serves what
-//! is lost from its memory, so that the proof comes again until somebody restarts it.
+//! What does tell is a GET without resourceVersion, which etcd answers by quorum: it never shows an object in an older
+//! version than reroll knew when it sent the GET. If it does, etcd went back. The Lease shows it first, because every
+//! replica reads or writes the Lease all the time. One such read may come from something in between that lags, such as
+//! a caching proxy. Two of them are proof. An API server that itself lags gives no false proof: a GET without
+//! resourceVersion does not come from its cache.
+//!
+//! The consequence is that every watch lists again, at most once a minute. An API server that was not restarted with
+//! its etcd serves the lost state from its memory, so the proof comes again until an administrator restarts it.
 
 use std::time::Duration;
 
@@ -17,15 +20,16 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// How many reads that show something older are proof.
+/// The number of reads of an older version that are proof.
 pub const PROOF: u32 = 2;
-/// How much time is between two times that everything is listed again, at least.
+/// The least time between two rounds of lists.
 const LIST_AGAIN: Duration = Duration::from_mins(1);
-/// How often in a row an object is looked at that is older than before, until that is how it is: so often that another
-/// replica, which looks as often, sees it at least [`PROOF`] times before this one writes it.
+/// The number of times in a row that a replica sees an object older than before until it accepts that version. So many
+/// times that every other replica, which looks as often, sees the old version at least [`PROOF`] times before this one
+/// writes the object.
 pub const LOOKS: u32 = 3;
 
-/// What reads have shown, and who is to list everything again when they prove that history went back.
+/// Counts what reads have shown, and tells the watches to list again when history is proved to have gone back.
 #[derive(Debug, Default)]
 pub struct History {
     shown: Mutex<Shown>,
@@ -34,7 +38,7 @@ pub struct History {
 }
 
 impl History {
-    /// A read of etcd showed something older than it was known to be when that was asked for.
+    /// Notes that a read of etcd showed an object older than it was known when the read was sent.
     pub fn shown_older(&self) {
         let mut shown = self.shown.lock();
         shown.older();
@@ -43,24 +47,24 @@ impl History {
         }
     }
 
-    /// Has everything listed.
+    /// Tells every watch to list again.
     pub fn list(&self) {
         self.lists.send_replace(());
     }
 
-    /// What was listed is not what etcd has: everything is to be listed once more.
+    /// Notes that the lists showed what etcd no longer has. [`Self::went_back`] returns once more for it.
     pub fn list_once_more(&self) {
         let mut shown = self.shown.lock();
         shown.older = PROOF;
         self.proved.notify_one();
     }
 
-    /// Tells each time that everything is to be listed again.
+    /// Returns a receiver that changes each time that everything is to be listed again.
     pub fn lists(&self) -> watch::Receiver<()> {
         self.lists.subscribe()
     }
 
-    /// Waits until history is proved to have gone back, and everything may be listed again.
+    /// Waits until history is proved to have gone back, and the last round of lists is long enough ago.
     pub async fn went_back(&self) {
         loop {
             let due = {
@@ -81,7 +85,7 @@ impl History {
     }
 }
 
-/// Reads that showed something older since everything was last listed again, and when that was.
+/// The number of reads that showed something older since the last round of lists, and when that round was.
 #[derive(Debug, Default)]
 struct Shown {
     older: u32,
@@ -97,7 +101,7 @@ impl Shown {
         self.older >= PROOF
     }
 
-    /// When everything is to be listed again, if it is.
+    /// Returns when everything is to be listed again; `None` without proof.
     fn due(&self) -> Option<Instant> {
         let earliest = |listed: Instant| listed + LIST_AGAIN;
         self.proves()
@@ -112,7 +116,7 @@ impl Shown {
     }
 }
 
-/// The versions of one object, as reads of etcd show them one after the other.
+/// The resourceVersions of one object, as reads of etcd show them one after the other.
 #[derive(Debug, Default)]
 pub struct Versions {
     newest: u64,
@@ -120,8 +124,8 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// It is shown in this version. Returns how often in a row it was older than before; from [`LOOKS`] times on that is how
-    /// it is.
+    /// Notes the version that a read showed. Returns how many times in a row it was older than before; 0 if it is not.
+    /// From [`LOOKS`] times on the older version is accepted.
     pub fn show(&mut self, version: u64) -> u32 {
         if version >= self.newest {
             (self.newest, self.older) = (version, 0);
@@ -161,7 +165,7 @@ mod tests {
         assert!(acts().await);
         assert!(!acts().await, "once");
         let began = Instant::now();
-        // The proof comes again all the time.
+        // An API server with a lost state in memory goes on to give proof.
         for _ in 0..7 {
             history.shown_older();
         }
@@ -192,10 +196,10 @@ mod tests {
     fn an_object_that_stays_older_is_so_after_three_looks() {
         for (shown, times) in [
             (vec![5, 5, 6, 9], vec![0, 0, 0, 0]),
-            // Restored: it is looked at until that is how it is.
+            // Restored: the old version is accepted at the third look.
             (vec![9, 4, 4, 4, 5, 6], vec![0, 1, 2, 3, 0, 0]),
             (vec![9, 4, 5, 6, 7], vec![0, 1, 2, 3, 0]),
-            // With a bumped revision, when somebody else writes it.
+            // Restored with a bumped revision, and another replica writes the object.
             (vec![9, 4, 1004, 1005], vec![0, 1, 0, 0]),
             // Behind something that lags.
             (vec![9, 8, 9, 8, 10], vec![0, 1, 0, 1, 0]),

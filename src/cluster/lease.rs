@@ -1,17 +1,21 @@
-//! Who restarts: a Lease in reroll's own namespace, by the algorithm of client-go's leader election.
+//! Decides which replica restarts: the holder of a Lease in reroll's own namespace, by the algorithm of client-go's
+//! leader election.
 //!
-//! Every replica watches and serves admission; the holder of the Lease restarts. Correctness never rests on it: two
+//! Every replica watches and serves admission; only the leader restarts. Correctness does not rest on the Lease: two
 //! replicas that both believe to lead still give one restart, because a restart is a compare-and-swap. The Lease only
-//! keeps them from doing the same work twice.
+//! keeps two replicas from doing the same work.
 //!
-//! Invariants: another's claim is judged by how long *we* have seen it unchanged, never by comparing two machines'
-//! clocks; leadership ends at a deadline of the monotonic clock, whether or not a call returns; the holder renews only
-//! while its work goes on ([`Work`]), so that a replica that hangs is replaced; and one that could lead but sees less
-//! than it should offers the Lease to the others, once, and goes on where nobody wants it; a Lease that is older than it was
-//! is looked at several times before it is written.
+//! Invariants:
+//! - A replica judges another's claim by how long it has itself seen the claim unchanged. It never compares the clocks
+//!   of two machines.
+//! - Leadership ends at a deadline of the monotonic clock, whether or not a call returns.
+//! - The leader renews only while its work goes on ([`Work`]), so that a replica that hangs is replaced.
+//! - A replica that could lead but sees less than it should offers the Lease to the others, once. If no other replica
+//!   takes it within the Lease's duration, it leads again.
+//! - A Lease that is older than before is read several times before a replica writes it ([`super::history`]).
 //!
-//! None of the crates for this is used: those on this version of kube renew without a resourceVersion or have no
-//! timeouts of their own.
+//! No crate does this: those for this version of kube renew without a resourceVersion, or have no timeouts of their
+//! own.
 
 mod releases;
 
@@ -37,44 +41,45 @@ use super::{
 };
 use crate::{clock::Clock, model::object::resource_version};
 
-/// How the Lease is held.
+/// Which Lease, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseSettings {
     /// `metadata.name`
     pub name: String,
-    /// How long a claim counts after it was last renewed.
+    /// How long a claim counts after its last renewal.
     pub duration: Duration,
 }
 
 impl LeaseSettings {
-    /// How long the holder leads without a renewal: less than others wait, so that two never lead at once.
+    /// Returns how long the leader leads without a renewal. That is shorter than others wait, so that two never lead at
+    /// once.
     fn deadline(&self) -> Duration {
         self.duration * 5 / 8
     }
 
-    /// How often it is renewed, or tried for.
+    /// Returns the time between two renewals of the leader, or two tries of the others.
     fn retry(&self) -> Duration {
         self.duration / 10
     }
 }
 
-/// Whether this replica leads, for whoever acts on it.
+/// Tells tasks whether this replica leads: until when, or `None`.
 #[derive(Clone, Debug)]
 pub struct Leadership(watch::Receiver<Option<Instant>>);
 
 impl Leadership {
-    /// Leads for ever: for tests without a Lease.
+    /// Makes one that always leads, for tests without a Lease.
     pub fn always() -> Self {
         let far = Instant::now() + Duration::from_hours(24 * 365);
         Self(watch::channel(Some(far)).1)
     }
 
-    /// Whether it leads at this moment. Ask right before acting: the answer is about now.
+    /// Whether this replica leads right now. Ask directly before acting: the answer may change at any time.
     pub fn leads(&self) -> bool {
         self.0.borrow().is_some_and(|until| Instant::now() < until)
     }
 
-    /// Waits until leadership is won, lost or renewed.
+    /// Waits until this replica wins, loses or renews the leadership.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -82,21 +87,22 @@ impl Leadership {
     }
 }
 
-/// How the work of this process goes on.
+/// How well this process does its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// As it should.
+    /// It does all its work.
     Good,
-    /// It does what it can, but something keeps it from seeing all: another replica may see more.
+    /// It does what it can, but something keeps it from seeing everything, for these reasons. Another replica may see
+    /// more.
     Impaired(Vec<String>),
-    /// It does not.
+    /// Its work does not go on, for these reasons.
     None(Vec<String>),
 }
 
-/// Tells how the work of this process goes on.
+/// Returns how well this process does its work.
 pub type Work = Arc<dyn Fn() -> Progress + Send + Sync>;
 
-/// Tries for the Lease, renews it, and gives it up at the end.
+/// Tries to get the Lease, renews it, and releases it at the end.
 pub struct Election {
     cluster: Cluster,
     api: Api<Lease>,
@@ -106,22 +112,22 @@ pub struct Election {
     work: Work,
     leading: watch::Sender<Option<Instant>>,
     seen: Option<Seen>,
-    /// Whether it was told that the Lease cannot be claimed.
+    /// Whether the log says already that the Lease cannot be claimed.
     told: bool,
-    /// When the Lease was offered to the others, since the work was last good.
+    /// When this replica began to leave the Lease to the others; `None` while its work is good.
     offered: Option<Instant>,
     versions: Versions,
     history: Arc<History>,
 }
 
-/// Somebody's claim, and since when we have seen it unchanged.
+/// A claim of some replica, and since when this replica has seen it unchanged.
 struct Seen {
     lease: Lease,
     at: Instant,
 }
 
 impl Election {
-    /// An election that has not begun, and what it will tell.
+    /// Makes an election that has not begun, and the [`Leadership`] that it will tell.
     pub fn new(
         cluster: &Cluster,
         namespace: &str,
@@ -151,13 +157,13 @@ impl Election {
         )
     }
 
-    /// The same, telling of what the Lease's versions show.
+    /// Returns the same election, which reports to `history` when the Lease's versions go back.
     #[must_use]
     pub fn with_history(self, history: Arc<History>) -> Self {
         Self { history, ..self }
     }
 
-    /// Takes part until `stop`, then releases the Lease where it is held.
+    /// Takes part until `stop`, then releases the Lease if this replica leads.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut released = releases(self.api.clone(), &self.settings.name);
         let mut lists = self.history.lists();
@@ -226,7 +232,7 @@ impl Election {
     }
 
     async fn claim(&mut self) -> Claim {
-        // The holder knows the Lease; everybody else has to look whether it moved.
+        // The leader knows the Lease from its last write. Every other replica has to read whether it was renewed.
         let known = self
             .seen
             .as_ref()
@@ -276,8 +282,8 @@ impl Election {
         }
     }
 
-    /// Whether the Lease is older than before, and to be looked at again before anybody writes it: every replica is to see
-    /// it so. A write makes it newer than it ever was, where the revision was bumped.
+    /// Whether the Lease is older than before, so that this replica must not write it yet. With a bumped revision a
+    /// write would make it newer than it ever was, and the other replicas would not see that it went back.
     fn goes_back(&mut self, lease: &Lease) -> bool {
         let version = resource_version(lease.metadata.resource_version.as_deref());
         let times = version.map_or(0, |version| self.versions.show(version));
@@ -297,7 +303,8 @@ impl Election {
         Claim::Ours
     }
 
-    /// A conflict says that somebody else wrote: look again. Anything else says nothing about who holds it.
+    /// Ends a try that failed. A conflict says that another replica wrote the Lease. Any other failure says nothing
+    /// about who holds it.
     fn failed(&mut self, failure: &Failure) -> Claim {
         self.seen = self.seen.take().filter(|seen| !self.is_ours(&seen.lease));
         if matches!(failure, Failure::Conflict | Failure::Exists) {
@@ -310,6 +317,7 @@ impl Election {
         if *failure == Failure::Forbidden {
             tracing::warn!(
                 lease,
+                failure = failure.as_str(),
                 remedy = "give reroll's ServiceAccount get, list, watch, create and update on it",
                 "may not claim the Lease: this replica restarts nothing"
             );
@@ -323,7 +331,7 @@ impl Election {
         spec(lease).holder_identity.as_deref() == Some(&self.identity)
     }
 
-    /// Whether it is free, ours, or has not moved for as long as a claim counts.
+    /// Whether the Lease is free, ours, or unchanged for as long as a claim counts.
     fn may_take(&mut self, lease: &Lease) -> bool {
         let holder = spec(lease).holder_identity.as_deref().unwrap_or_default();
         if holder.is_empty() || holder == self.identity {
@@ -379,12 +387,12 @@ impl Election {
     }
 }
 
-/// What a try for the Lease came to.
+/// The result of a try to get the Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Claim {
     Ours,
     Others,
-    /// No answer: what was won before counts until its deadline.
+    /// The API server gave no answer. Leadership that was won before counts until its deadline.
     Unknown,
 }
 

@@ -1,7 +1,8 @@
-//! The door to the API server: every call of reroll's goes through [`Cluster`], has a deadline, and fails with a
-//! [`Failure`].
+//! The door to the API server. A call through [`Cluster`] has a deadline and fails with a [`Failure`]. Some code takes
+//! only the client from it: watches, which have no deadline, and the publisher of Events, the webhook's certificates
+//! and its local registration, which have deadlines of their own.
 //!
-//! Nothing here decides anything. What is read is handed on as the core knows it: versions of sources, metadata of pods,
+//! This layer decides nothing. It hands on what it read as the model knows it: versions of sources, metadata of pods,
 //! what revisions tell.
 
 pub mod adoptable;
@@ -32,10 +33,11 @@ use self::served::Served;
 pub use self::{failure::Failure, served::DiscoveredKind};
 use crate::model::annotation::FIELD_MANAGER;
 
-/// How long the API server keeps a watch, in seconds. One that is silent for longer has stalled, and is started again.
+/// How long the API server keeps a watch open, in seconds. A watch that is silent for longer has stalled, and is
+/// started again.
 pub const WATCH_SECONDS: u32 = 30;
 
-/// A client of the API server whose calls end in time. Cheap to clone: clones share what discovery found.
+/// A client of the API server whose calls end in time. Cheap to clone. Clones share what discovery found.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
@@ -43,7 +45,7 @@ pub struct Cluster {
     served: Served,
 }
 
-/// Whether a write is made, or only tried.
+/// Whether a write is made or only tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
     /// The API server persists it.
@@ -53,7 +55,7 @@ pub enum Write {
 }
 
 impl Cluster {
-    /// Makes a door; `deadline` is for each call.
+    /// Makes a door in which each call may take as long as `deadline`.
     pub fn new(client: Client, deadline: Duration) -> Self {
         Self {
             client,
@@ -62,7 +64,7 @@ impl Cluster {
         }
     }
 
-    /// Returns the same door with another deadline.
+    /// Returns the same door with another deadline for each call.
     #[must_use]
     pub fn within(&self, deadline: Duration) -> Self {
         Self {
@@ -71,7 +73,7 @@ impl Cluster {
         }
     }
 
-    /// Returns the client, for watches: they have no deadline.
+    /// Returns the client, for watches and for calls that have a deadline of their own.
     pub fn client(&self) -> Client {
         self.client.clone()
     }
@@ -86,7 +88,7 @@ impl Cluster {
         &self.served
     }
 
-    /// Makes a call, within the deadline.
+    /// Awaits a call, but not longer than the deadline.
     ///
     /// # Errors
     /// When the API server refuses, or does not answer in time.
@@ -97,7 +99,7 @@ impl Cluster {
         }
     }
 
-    /// Reads one object as etcd has it; `None` where it does not exist.
+    /// Reads one object as etcd has it (a GET without resourceVersion); `None` where it does not exist.
     ///
     /// # Errors
     /// See [`Self::call`].
@@ -108,7 +110,7 @@ impl Cluster {
         self.call(api.get_opt(name)).await
     }
 
-    /// Lists objects, all at once: for what is few.
+    /// Lists objects in one page. Only for kinds of which there are few objects.
     ///
     /// # Errors
     /// See [`Self::call`].
@@ -130,7 +132,8 @@ impl Cluster {
         self.call(api.create(&post(write), object)).await
     }
 
-    /// Replaces an object; with a resourceVersion, only as long as it is in that version.
+    /// Replaces an object. If `object` has a resourceVersion, the API server refuses unless the stored object has it
+    /// too.
     ///
     /// # Errors
     /// See [`Self::call`].

@@ -1,4 +1,4 @@
-//! The pods of a workload: whether they have started, how old they are, and what they use.
+//! The pods of a workload: whether they have started, how old they are, and which sources they use.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::model::{
     workload::selector,
 };
 
-/// Lists the pods that a workload selects; `None` where nothing selects them.
+/// Lists the pods that a workload's selector selects; `None` where it has no selector.
 ///
 /// # Errors
 /// When the API server refuses, or does not answer in time.
@@ -32,8 +32,8 @@ pub async fn of(cluster: &Cluster, key: &WorkloadKey) -> Result<Option<Vec<Pod>>
     Ok(Some(pods.items))
 }
 
-/// Whether a container that needs one of these sources has ever started in any pod, by each pod's own spec: pods of an
-/// earlier revision may have had no need of what is missing.
+/// Whether a container that needs one of these sources has ever started in any pod. Each pod's own spec says what its
+/// containers need: pods of an earlier revision may not have needed what is missing.
 pub fn have_started(pods: &[Pod], missing: &[SourceName]) -> bool {
     let state = |state: Option<&ContainerState>| {
         state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
@@ -53,7 +53,7 @@ pub fn have_started(pods: &[Pod], missing: &[SourceName]) -> bool {
     })
 }
 
-/// Returns when a pod was made and what it uses; `None` for one that is over, or will be at once.
+/// Returns when a pod was made, in unix seconds, and what it uses; `None` for a pod that has ended or is being deleted.
 pub fn seen(pod: &Pod) -> Option<(i64, References)> {
     let phase = pod
         .status
@@ -65,7 +65,8 @@ pub fn seen(pod: &Pod) -> Option<(i64, References)> {
     (!goes).then(|| (made, references(&serde_json::json!({ "spec": pod.spec }))))
 }
 
-/// Returns when the oldest of these pods were made that use these sources, by key.
+/// Returns, for each key of these sources, when the oldest pod that uses it was made, in unix seconds. `pods` are as
+/// [`seen`] returns them.
 pub fn ages_of(pods: impl IntoIterator<Item = (i64, References)>, sources: &[SourceName]) -> Ages {
     let mut ages: Ages = BTreeMap::new();
     for (made, uses) in pods {

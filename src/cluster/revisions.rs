@@ -1,14 +1,15 @@
-//! What the revisions of a workload tell of its past: its `ReplicaSet`s, or its `ControllerRevision`s.
+//! What the revisions of a workload tell of its past. Its revisions are its `ReplicaSet`s or its `ControllerRevision`s.
 //!
-//! Whoever replaces a workload while reroll is away takes `observed` from it, and the mark from its template. Its
-//! revisions still have them: the mark is in the template that each was made of, and their controllers copy the
-//! workload's annotations to them (a Deployment's whenever they change, the others' when the revision is made) and never
-//! remove any. So they tell that a workload was ours, and one of them may tell which versions its pods have.
+//! A tool that replaces a workload while reroll is down removes `observed` from it, and the mark (`restarted-for`) from
+//! its template. The revisions still have both. The mark is in the template that each revision was made of. The
+//! annotations are there because the workload's controller copies them to its revisions (a Deployment's whenever they
+//! change, the others' when the revision is made) and never removes any. So revisions tell that reroll looked after the
+//! workload, and the newest may tell which versions its pods have.
 //!
-//! Opting out takes `observed`, too, and leaves the template alone. So a workload whose template has its mark was let go,
-//! and its past is no matter.
+//! A user who opts out removes `observed` too, but leaves the template alone. So if the template still has its mark,
+//! the workload was opted out, and its past does not count.
 //!
-//! Pure, but for the list that is read: of that only what counts here is kept.
+//! Pure, but for the list that is read. Of that list only the fields that count here are kept.
 
 use k8s_openapi::{
     api::apps::v1::{ControllerRevision, ReplicaSet},
@@ -33,7 +34,7 @@ use crate::model::{
     workload::{Revisions as RevisionKind, Workload, selector},
 };
 
-/// A list of `ReplicaSet`s or `ControllerRevision`s, as far as it counts.
+/// A list of `ReplicaSet`s or `ControllerRevision`s, with only the fields that count here.
 #[derive(Debug, Default, Deserialize)]
 pub struct Revisions {
     items: Vec<Revision>,
@@ -42,9 +43,9 @@ pub struct Revisions {
 #[derive(Debug, Deserialize)]
 struct Revision {
     metadata: Metadata,
-    /// Of a `ReplicaSet`.
+    /// The spec of a `ReplicaSet`.
     spec: Option<Templated>,
-    /// Of a `ControllerRevision`: whatever its owner wrote.
+    /// The data of a `ControllerRevision`: whatever its owner wrote.
     data: Option<Value>,
 }
 
@@ -79,7 +80,7 @@ struct TemplateMetadata {
     annotations: Own,
 }
 
-/// Of an object's annotations those of reroll.
+/// The annotations of reroll on an object.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Own {
@@ -95,7 +96,7 @@ impl Revision {
         made.map(|time| time.0.as_second())
     }
 
-    /// The mark of the template that it was made of; empty where there is none.
+    /// Returns the mark of the template that the revision was made of; empty where there is none.
     fn mark(&self) -> &str {
         let own = self.spec.as_ref();
         let own = own.and_then(|spec| spec.template.metadata.annotations.restarted_for.as_deref());
@@ -110,7 +111,7 @@ impl Revision {
     }
 }
 
-/// The workload whose revisions are looked at.
+/// The workload whose revisions are read.
 #[derive(Clone, Copy, Debug)]
 pub struct Whose<'a> {
     /// `metadata.uid`
@@ -119,12 +120,13 @@ pub struct Whose<'a> {
     created: i64,
     /// The mark on its template; empty where there is none.
     mark: &'a str,
-    /// The text of its `observed`, where somebody has adopted it by now. Copies of that tell nothing.
+    /// The text of its `observed`, where another writer has adopted it by now. A copy of that text on a revision tells
+    /// nothing.
     observed: Option<&'a str>,
 }
 
 impl<'a> Whose<'a> {
-    /// A workload as it was read.
+    /// Takes what counts from a workload as it was read.
     pub fn of(workload: &'a Workload) -> Self {
         Self {
             uid: &workload.uid,
@@ -138,16 +140,17 @@ impl<'a> Whose<'a> {
 /// What a workload's revisions tell.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Past {
-    /// When the newest was made, in unix seconds.
+    /// When the newest revision was made, in unix seconds.
     pub newest: Option<i64>,
-    /// One of them carries a mark, which its template has not, or a genuine `observed`: reroll looked after it before.
+    /// Whether reroll looked after the workload before: its template has no mark, and a revision has a mark or an
+    /// `observed` that belongs to the workload.
     pub was_ours: bool,
-    /// What its pods have, where its only template so far, or the newest of them, tells.
+    /// What the pods were started with, if the newest revision tells it.
     observed: Option<Observed>,
 }
 
 impl Past {
-    /// Of what is its own only revision, made then.
+    /// Returns the past of a workload that is its own only revision, made at this time in unix seconds.
     pub fn of_itself(made: i64) -> Self {
         Self {
             newest: Some(made),
@@ -155,7 +158,7 @@ impl Past {
         }
     }
 
-    /// Looks at those of the listed revisions that the workload owns.
+    /// Reads the past from those of the listed revisions that the workload owns.
     pub fn of(listed: &Revisions, whose: Whose, key: &DigestKey) -> Self {
         let owned = |revision: &&Revision| {
             let mut owners = revision.metadata.owner_references.iter();
@@ -169,8 +172,8 @@ impl Past {
             let read = text.map(|text| Observed::read(text, key));
             let read = read.filter(|read| is_of(read, whose, made));
             past.was_ours |= !mark.is_empty() || read.is_some();
-            // Of two that were made in one second nobody knows which is the newest. One that is not may have been brought
-            // back: its pods are newer than what it says.
+            // Only the newest revision counts: pods of an older one that was rolled back to are newer than its copy of
+            // `observed`. Of two revisions made in the same second either may be the newest, so then none counts.
             if made >= past.newest {
                 let only = made > past.newest && mark == whose.mark;
                 past.observed = match read {
@@ -186,7 +189,7 @@ impl Past {
         past
     }
 
-    /// Whether its pods are known to have this version of what they use of a source.
+    /// Whether the pods are known to have this version of everything that they use of a source.
     pub fn has(&self, source: &SourceName, usage: &Usage, version: &Version) -> bool {
         let entries = self.observed.as_ref().map(|observed| &observed.entries);
         let known = entries.and_then(|entries| entries.get(source));
@@ -208,7 +211,8 @@ impl Past {
     }
 }
 
-/// Reads what the workload's revisions tell, and whether its controller has yet to see how it is now.
+/// Reads what the workload's revisions tell. Returns it, and whether the workload's controller has yet to see the
+/// workload as it is now.
 ///
 /// # Errors
 /// When the API server refuses, or does not answer in time.
@@ -239,8 +243,8 @@ pub async fn past(
     Ok((past, workload.is_behind()))
 }
 
-/// Lists the objects of a kind that a workload's pods have the labels of. They come at once, a dozen or so; a limit would
-/// have the API server read all of the namespace's from etcd.
+/// Lists the objects of a kind whose labels the workload's selector of pods selects. The list has no limit. There are
+/// only a dozen objects or so, but with a limit the API server would read those of the whole namespace from etcd.
 async fn list<K>(
     cluster: &Cluster,
     key: &WorkloadKey,
@@ -255,8 +259,9 @@ where
     cluster.call(cluster.client().request(request)).await
 }
 
-/// Whether an `observed` on a revision that was made then is one of the workload's own, and not a copy that came with
-/// another's manifest: a former workload's, whose revision is older than the workload, counts.
+/// Whether an `observed` on a revision made at `made` belongs to the workload. It does not if another workload's
+/// manifest brought it along. That of a former workload of the same name counts if the revision is older than the
+/// workload.
 fn is_of(read: &Reading, whose: Whose, made: Option<i64>) -> bool {
     let (Reading::Genuine(read) | Reading::Previous(read) | Reading::OtherKey(read)) = read else {
         return false;

@@ -1,4 +1,4 @@
-//! Kinds that not every cluster has, and what the API server calls those that it serves.
+//! Which of the kinds that not every cluster has the API server serves, and by which names.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -13,18 +13,18 @@ use crate::model::{
 /// A kind that not every cluster has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DiscoveredKind {
-    /// Of workloads. One that every cluster has is never looked for.
+    /// A kind of workload. Discovery never looks for one that every cluster has.
     Workload(Kind),
-    /// Of the Secrets Store CSI driver.
+    /// A kind of the Secrets Store CSI driver.
     Csi(Part),
 }
 
-/// What the API server calls the kinds that it serves, as far as it was asked. Clones share it.
+/// The kinds that discovery found, and the API server's names for them. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Served(Arc<Mutex<BTreeMap<DiscoveredKind, ApiResource>>>);
 
 impl DiscoveredKind {
-    /// Returns its name, and the version that is looked for first.
+    /// Returns the kind's name, with the version that discovery looks for first.
     pub fn gvk(self) -> GroupVersionKind {
         match self {
             Self::Workload(kind) => GroupVersionKind::gvk(kind.group, kind.version, kind.kind),
@@ -32,7 +32,7 @@ impl DiscoveredKind {
         }
     }
 
-    /// Returns what paths are expected to call it.
+    /// Returns the plural that is expected in the API server's paths.
     pub fn plural(self) -> &'static str {
         match self {
             Self::Workload(kind) => kind.plural,
@@ -65,7 +65,7 @@ impl Served {
         self.0.lock().keys().copied().collect()
     }
 
-    /// Returns what the API server calls a kind, or most likely does.
+    /// Returns the API server's name for a kind, or the expected name if discovery has not found the kind.
     pub fn named(&self, kind: DiscoveredKind) -> ApiResource {
         let served = self.0.lock().get(&kind).cloned();
         served.unwrap_or_else(|| ApiResource::from_gvk_with_plural(&kind.gvk(), kind.plural()))

@@ -1,7 +1,7 @@
-//! Reads single sources from the API server, digested at once.
+//! Reads single sources from the API server, and digests them at once.
 //!
-//! A watch may be behind. Where that matters — a workload is admitted, or a decision needs a version that has not come
-//! yet — the source itself is read: a GET without resourceVersion is answered from a quorum of etcd.
+//! A watch may be behind. That matters when a workload is admitted, or when a decision needs a version that no watch
+//! has shown yet. Then reroll reads the source itself: a quorum of etcd answers a GET without resourceVersion.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
@@ -9,8 +9,8 @@ use kube::Api;
 use super::{Cluster, Failure};
 use crate::model::{Conventions, DigestKey, SourceKey, SourceKind, Version};
 
-/// Reads the version of a source right now; `None` where it does not exist. What the Secrets Store CSI driver provides
-/// stands in many objects and is not read.
+/// Reads the current version of a source; `None` where it does not exist. A source of the Secrets Store CSI driver
+/// consists of many objects and is not read: that is [`Failure::Unreadable`].
 ///
 /// # Errors
 /// When the API server refuses, or does not answer in time. The error never quotes the answer.

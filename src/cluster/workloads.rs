@@ -1,4 +1,4 @@
-//! Workloads, of any kind: read, patched, and tried.
+//! Reads and patches workloads of any kind.
 
 use kube::{
     Api,
@@ -17,10 +17,10 @@ impl Cluster {
         self.get(&self.workloads(key), &key.name).await
     }
 
-    /// Patches a workload, and returns it as the API server has it after that.
+    /// Patches a workload, or only tries to. Returns the workload as it is, or would be, after the patch.
     ///
     /// # Errors
-    /// When the API server refuses, or does not answer in time; it may have made the write then.
+    /// When the API server refuses, or does not answer in time; then it may have made the write.
     pub async fn patch_workload(
         &self,
         key: &WorkloadKey,
@@ -31,7 +31,7 @@ impl Cluster {
             .await
     }
 
-    /// Returns the Jobs of a namespace.
+    /// Returns the API of a namespace's Jobs.
     pub fn jobs(&self, namespace: &str) -> Api<DynamicObject> {
         let gvk = GroupVersionKind::gvk(JOB.group, JOB.version, JOB.kind);
         let row = ApiResource::from_gvk_with_plural(&gvk, JOB.plural);

@@ -1,4 +1,4 @@
-//! A token bucket: so many at once after a quiet time, then so many per second.
+//! A token bucket. After a quiet time it allows a burst of restarts at once, and then a number of restarts per second.
 
 use std::time::Duration;
 
@@ -7,25 +7,25 @@ use tokio::time::Instant;
 /// How fast restarts may be made.
 #[derive(Clone, Copy, Debug)]
 pub struct Pacing {
-    /// Per second; `None` is no limit.
+    /// Restarts per second; `None` means no limit.
     pub rate: Option<f64>,
-    /// At once, after a quiet time.
+    /// The most restarts at once, after a quiet time; less than 1 counts as 1.
     pub burst: u32,
 }
 
-/// What bounds restarts.
+/// The limits for restarts.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// All workloads together.
+    /// The pace of all workloads together.
     pub all: Pacing,
-    /// Each workload.
+    /// The pace of each single workload.
     pub each: Pacing,
-    /// How many workloads may be rolling at the same time; `None` is no limit.
+    /// The most workloads that may be rolling at the same time; `None` means no limit.
     pub rolling: Option<usize>,
 }
 
 impl Bounds {
-    /// Only a pace.
+    /// Returns limits that have only a pace for all workloads.
     #[cfg(test)]
     pub fn paced(all: Pacing) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Bounds {
     }
 }
 
-/// A token bucket.
+/// A token bucket: one token for each restart.
 #[derive(Debug)]
 pub struct Bucket {
     pacing: Pacing,
@@ -48,7 +48,7 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Nothing was taken for long.
+    /// Makes a full bucket.
     pub fn full(pacing: Pacing, now: Instant) -> Self {
         Self {
             pacing,
@@ -57,14 +57,14 @@ impl Bucket {
         }
     }
 
-    /// Takes a token, if there is one.
+    /// Takes a token. Returns whether there was one.
     pub fn take(&mut self, now: Instant) -> bool {
         if self.pacing.rate.is_none() {
             return true;
         }
         self.tokens = self.tokens_at(now);
         self.at = now.max(self.at);
-        // A token that is there but for the rounding of clocks counts.
+        // A token counts that is missing only by the rounding of clocks.
         let there = self.tokens >= 1.0 - 1e-6;
         if there {
             self.tokens -= 1.0;
@@ -72,7 +72,7 @@ impl Bucket {
         there
     }
 
-    /// When there is one.
+    /// Returns when there is a token: `now` if there is one already.
     pub fn ready(&self, now: Instant) -> Instant {
         match self.pacing.rate {
             Some(rate) if self.tokens_at(now) < 1.0 - 1e-6 => {
@@ -82,12 +82,12 @@ impl Bucket {
         }
     }
 
-    /// Puts one back.
+    /// Returns a token that was taken to the bucket.
     pub fn give_back(&mut self) {
         self.tokens = (self.tokens + 1.0).min(f64::from(self.pacing.burst.max(1)));
     }
 
-    /// Whether nothing was taken for long.
+    /// Whether the bucket is full.
     pub fn is_full(&self, now: Instant) -> bool {
         self.tokens_at(now) >= f64::from(self.pacing.burst.max(1))
     }
@@ -95,7 +95,7 @@ impl Bucket {
     fn tokens_at(&self, now: Instant) -> f64 {
         let since = now.saturating_duration_since(self.at).as_secs_f64();
         let grown = self.tokens + since * self.pacing.rate.unwrap_or(f64::INFINITY);
-        // 0 × ∞ is no number.
+        // 0 × ∞ is not a number.
         if grown.is_nan() {
             self.tokens
         } else {

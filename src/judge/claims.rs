@@ -1,4 +1,5 @@
-//! Writes that admission saw and no watch has shown: a watch may be behind, or the write was never persisted.
+//! Confirms the writes that admission saw and no watch has shown: the watch may be behind, or the write was never
+//! persisted.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,10 +13,11 @@ use crate::{
     state::{Claim, State},
 };
 
-/// How long a write that admission saw may take to show in a watch before it is asked for.
+/// How long a watch may take to show a write that admission saw, before the API server is asked.
 const CONFIRM_AFTER: Duration = Duration::from_millis(500);
 
-/// Asks the API server for them, until `stop`. The intent of a write that was never persisted expires.
+/// Asks the API server about each claim that is old enough, until `stop`. The intent of a write that was never
+/// persisted expires.
 pub async fn confirm(live: Live, stop: CancellationToken) {
     let state = Arc::clone(&live.judge.state);
     loop {
@@ -52,7 +54,7 @@ async fn confirm_claim(live: &Live, key: &SourceKey, claim: &Claim) {
     }
 }
 
-/// Whether the index shows what was admitted.
+/// Whether the index shows the source as it was admitted.
 fn shows(state: &State, key: &SourceKey, claim: &Claim) -> bool {
     match (
         state.index().source(&key.namespace, &key.source),

@@ -1,6 +1,6 @@
-//! What is to be done: intents to restart, writes of `observed`, and what no intent can help.
+//! What is to be done: intents to restart, writes of `observed`, and the workloads that no intent can help.
 //!
-//! One state with one owner ([`super::Judge`]), so that what belongs together is filed together. Pure: time is an
+//! It is one state with one owner ([`super::Judge`]), so that what belongs together is filed together. Pure: time is an
 //! argument.
 
 use tokio::time::Instant;
@@ -8,30 +8,30 @@ use tokio::time::Instant;
 use super::{bucket::Bounds, held::HeldWorkloads, intents::Intents, tidying::Tidying};
 use crate::model::WorkloadKey;
 
-/// Everything that is filed.
+/// All that the judge has filed.
 #[derive(Debug)]
 pub struct Docket {
-    /// Which workloads may need a restart.
+    /// The workloads that may need a restart.
     pub intents: Intents,
-    /// Which workloads no intent can help, and what of them cannot be read.
+    /// The workloads that no intent can help, and those whose annotations cannot be read.
     pub held: HeldWorkloads,
-    /// Which workloads are to be written without a restart.
+    /// The workloads whose `observed` is to be written without a restart.
     pub tidying: Tidying,
 }
 
-/// What waits, for metrics.
+/// The counts of what waits, for metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// How many intents have not ended.
+    /// The number of intents that have not ended.
     pub intents: usize,
-    /// Since when the oldest waits.
+    /// Since when the oldest intent waits.
     pub oldest: Option<Instant>,
-    /// How many workloads are held back, by reason.
+    /// The number of workloads that are held back, by reason.
     pub held_back: Vec<(&'static str, u64)>,
 }
 
 impl Docket {
-    /// Makes an empty one; `adopt_rate` is per second, over all kinds.
+    /// Makes an empty docket. `adopt_rate` is the most writes of `observed` per second, over all kinds.
     pub fn new(bounds: Bounds, adopt_rate: Option<f64>, now: Instant) -> Self {
         Self {
             intents: Intents::new(bounds, now),
@@ -40,14 +40,14 @@ impl Docket {
         }
     }
 
-    /// The workload is gone. Returns whether another one may be written sooner for it.
+    /// Forgets a workload that is gone. Returns whether another one may now be written sooner.
     pub fn forget(&mut self, workload: &WorkloadKey) -> bool {
         self.intents.forget(workload);
         self.held.forget(workload);
         self.tidying.forget(workload)
     }
 
-    /// Returns what waits.
+    /// Returns the counts of what waits.
     pub fn pending(&self) -> Pending {
         let (limited, rolling) = (self.intents.limited(), self.intents.rolling());
         let others = [("limited", limited as u64), ("rolling", rolling as u64)];

@@ -1,10 +1,10 @@
-//! The workloads that no intent can help, and what of their annotations cannot be read.
+//! The workloads that no intent can help, and the parts of workloads' annotations that cannot be read.
 
 use std::collections::BTreeMap;
 
 use crate::model::{WorkloadKey, held::Held, policy::Complaint};
 
-/// The workloads that are held, and what of them cannot be read; one entry per workload.
+/// The workloads that are held and the complaints about annotations; at most one entry of each per workload.
 #[derive(Debug, Default)]
 pub struct HeldWorkloads {
     held: BTreeMap<WorkloadKey, Held>,
@@ -12,7 +12,7 @@ pub struct HeldWorkloads {
 }
 
 impl HeldWorkloads {
-    /// Notes why a workload is behind without an intent, or that it is not. Returns whether that is news.
+    /// Notes why a workload is behind its sources without an intent; `None` if it is not. Returns whether that is news.
     pub fn hold(&mut self, workload: &WorkloadKey, held: Option<Held>) -> bool {
         match held {
             Some(held) => self.held.insert(workload.clone(), held) != Some(held),
@@ -20,12 +20,12 @@ impl HeldWorkloads {
         }
     }
 
-    /// Returns why a workload is behind without an intent.
+    /// Returns why a workload is behind its sources without an intent.
     pub fn of(&self, workload: &WorkloadKey) -> Option<Held> {
         self.held.get(workload).copied()
     }
 
-    /// Notes what of a workload's annotations cannot be read. Returns whether that is news.
+    /// Notes which of a workload's annotations cannot be read. Returns whether that is news.
     pub fn complain(&mut self, workload: &WorkloadKey, complaints: &[Complaint]) -> bool {
         if complaints.is_empty() {
             self.complaints.remove(workload);
@@ -40,19 +40,19 @@ impl HeldWorkloads {
         news
     }
 
-    /// Makes what is held and what cannot be read news again.
+    /// Forgets everything, so that the next decisions are news again and are told.
     pub fn tell_again(&mut self) {
         self.held.clear();
         self.complaints.clear();
     }
 
-    /// The workload is gone.
+    /// Forgets a workload that is gone.
     pub fn forget(&mut self, workload: &WorkloadKey) {
         self.held.remove(workload);
         self.complaints.remove(workload);
     }
 
-    /// Returns how many are held for which reason.
+    /// Returns the number of held workloads for each reason.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Held::ALL.into_iter().map(|reason| {
             let count = self.held.values().filter(|held| **held == reason).count();

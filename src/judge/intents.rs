@@ -1,12 +1,17 @@
 //! Intents: which workloads may need a restart, and when each is due.
 //!
-//! One intent per workload, however many changes stand behind it, so the queue is bounded by the number of workloads.
-//! An intent becomes due after a quiet period since the last change, or after a maximum wait since the first. Of those
-//! that are due the one is taken whose namespace, and then whose source, was served longest ago: 500 workloads behind
-//! one Secret do not hold up another Secret's one. Taking asks the pacing (a token bucket) and the budget of workloads
-//! that may be rolling at once; a workload that was restarted often in short order waits for a bucket of its own, so
-//! that two writers who fight over a Secret do not become a storm. What was taken comes back by [`Intents::finish`];
-//! meanwhile a new change of the same workload waits, so that no workload is ever restarted by two tasks at once.
+//! There is one intent per workload, however many changes stand behind it. So the queue is bounded by the number of
+//! workloads. An intent becomes due after a quiet period since the last change, or after a maximum wait since the
+//! first.
+//!
+//! Of the due intents, [`Intents::take`] takes one of the namespace that was served longest ago, and there of the
+//! source that was served longest ago. So 500 workloads behind one Secret do not delay the single workload behind
+//! another. Two more limits apply: the pace of all restarts (a token bucket), and the budget of workloads that may be
+//! rolling at once. A workload that was restarted often in short order also waits for a bucket of its own, so that two
+//! writers that fight over a Secret do not cause a storm of restarts.
+//!
+//! A task that took an intent ends it by [`Intents::finish`]. A new change of the same workload waits until then, so
+//! that two tasks never restart the same workload.
 //!
 //! Pure: time is an argument.
 
@@ -27,15 +32,15 @@ pub struct Intent {
     pub workload: WorkloadKey,
     /// When the first change behind it was seen.
     pub since: Instant,
-    /// How often it was tried in vain.
+    /// The number of tries that failed.
     pub attempts: u32,
     due: Instant,
-    /// The source whose change it is for, as far as there is one: whose turn it takes.
+    /// The source whose change it is for, if there is one. It decides whose turn the intent takes.
     source: Option<SourceName>,
 }
 
 impl Intent {
-    /// One that is carried out at once, outside of the queue.
+    /// Makes an intent that is carried out at once and never enters the queue.
     pub fn now(workload: &WorkloadKey, now: Instant) -> Self {
         Self {
             workload: workload.clone(),
@@ -47,16 +52,16 @@ impl Intent {
     }
 }
 
-/// How an intent that was taken ended.
+/// How an intent ended that a task took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
-    /// Carried out, or void.
+    /// It was carried out, or is void.
     Over,
-    /// To be tried again after this time.
+    /// It is to be tried again after this time.
     Retry(Duration),
 }
 
-/// A rollout that takes longer does not count against the budget any more: one that hangs must not hold up the rest.
+/// A rollout that takes longer no longer counts against the budget: a rollout that hangs must not delay the others.
 const ROLLING_AT_MOST: Duration = Duration::from_mins(10);
 
 /// All intents.
@@ -85,7 +90,7 @@ struct Turn {
 }
 
 impl Intents {
-    /// None yet.
+    /// Makes an empty queue.
     pub fn new(bounds: Bounds, now: Instant) -> Self {
         Self {
             waiting: HashMap::new(),
@@ -101,8 +106,8 @@ impl Intents {
         }
     }
 
-    /// A change of a source that the workload may need a restart for. It is due after `settle`, counted anew with every
-    /// change, but at most `longest` after the first.
+    /// Files a change of a source for which the workload may need a restart. The intent is due after `settle`, counted
+    /// anew with every change, but at most `longest` after the first change.
     pub fn changed(
         &mut self,
         workload: &WorkloadKey,
@@ -129,7 +134,8 @@ impl Intents {
         );
     }
 
-    /// The workload may need a restart for something that is no new change: an intent that is there stays as it is.
+    /// Files that the workload may need a restart for something that is no new change. An intent that waits already
+    /// stays as it is.
     pub fn noticed(&mut self, workload: &WorkloadKey, now: Instant, settle: Duration) {
         if !self.waiting.contains_key(workload) {
             let intent = Intent {
@@ -162,7 +168,8 @@ impl Intents {
         self.remove(&workload)
     }
 
-    /// When [`Self::take`] can give something; `None` where there is no time to wait for.
+    /// Returns when [`Self::take`] can return something next; `None` where no time tells, because nothing waits or the
+    /// budget is used up.
     pub fn next(&self, now: Instant) -> Option<Instant> {
         let due = self
             .heads()
@@ -172,12 +179,13 @@ impl Intents {
         Some(due.max(self.bucket.ready(now)))
     }
 
-    /// Gives a token back: the intent restarted nothing.
+    /// Returns the token of an intent that restarted nothing.
     pub fn unused(&mut self) {
         self.bucket.give_back();
     }
 
-    /// The workload was restarted: it counts against its own limit, and against the budget until it has rolled.
+    /// Notes that a workload was restarted. The restart counts against the workload's own limit, and against the budget
+    /// until the workload has rolled.
     pub fn restarted(&mut self, workload: &WorkloadKey, now: Instant) {
         let each = self.bounds.each;
         self.each
@@ -189,13 +197,13 @@ impl Intents {
         }
     }
 
-    /// The same, of what has no rollout that anything could wait for.
+    /// Notes that a workload was restarted that has no rollout to wait for: it does not count against the budget.
     pub fn restarted_at_once(&mut self, workload: &WorkloadKey, now: Instant) {
         self.restarted(workload, now);
         self.rolls(workload, false, now);
     }
 
-    /// Whether the workload is rolling after a restart. Gives whether that makes room in the budget.
+    /// Notes whether the workload is rolling after a restart. Returns whether that makes room in the budget.
     pub fn rolls(&mut self, workload: &WorkloadKey, rolling: bool, now: Instant) -> bool {
         if self.bounds.rolling.is_none() {
             return false;
@@ -207,7 +215,7 @@ impl Intents {
         self.rolling.remove(workload).is_some()
     }
 
-    /// How long the workload's own limit puts a restart off, where nobody was told yet.
+    /// Returns how long the workload's own limit delays its restart, once for each delay; else `None`.
     pub fn newly_limited(&mut self, workload: &WorkloadKey, now: Instant) -> Option<Duration> {
         let wait = self
             .each
@@ -221,17 +229,17 @@ impl Intents {
         self.limited.insert(workload.clone()).then_some(wait)
     }
 
-    /// Whether an intent of the workload is being carried out.
+    /// Whether a task is carrying out an intent of the workload.
     pub fn is_taken(&self, workload: &WorkloadKey) -> bool {
         self.taken.contains(workload)
     }
 
-    /// Whether the workload has an intent that was not taken yet.
+    /// Whether the workload has an intent that no task has taken yet.
     pub fn waits(&self, workload: &WorkloadKey) -> bool {
         self.waiting.contains_key(workload)
     }
 
-    /// An intent that was taken ended.
+    /// Ends an intent that a task took.
     pub fn finish(&mut self, intent: Intent, finish: Finish, now: Instant) {
         self.taken.remove(&intent.workload);
         self.limited.remove(&intent.workload);
@@ -248,20 +256,20 @@ impl Intents {
         }
     }
 
-    /// Nothing is to be done for the workload; gives whether something was.
+    /// Drops the workload's intent: nothing is to be done. Returns whether there was one.
     pub fn settled(&mut self, workload: &WorkloadKey) -> bool {
         self.limited.remove(workload);
         self.remove(workload).is_some()
     }
 
-    /// The workload is gone, or nothing is to be done for it any more.
+    /// Forgets a workload that is gone, or for which nothing is to be done any more.
     pub fn forget(&mut self, workload: &WorkloadKey) {
         self.settled(workload);
-        // Its limit stays until it expires: a Job that is re-created has the same name.
+        // Its own limit stays until it expires, because a Job that is re-created has the same name.
         self.rolling.remove(workload);
     }
 
-    /// Forgets limits that were not reached for long, and whose turn it was long ago.
+    /// Forgets the limits of workloads that were not restarted for long, and the turns of namespaces without intents.
     pub fn expire(&mut self, now: Instant) {
         self.each.retain(|_, bucket| !bucket.is_full(now));
         let lanes: HashSet<_> = self
@@ -283,17 +291,17 @@ impl Intents {
         self.len() == 0
     }
 
-    /// Returns since when the oldest waits.
+    /// Returns since when the oldest intent waits.
     pub fn oldest(&self) -> Option<Instant> {
         self.waiting.values().map(|intent| intent.since).min()
     }
 
-    /// Returns how many workloads wait because they were restarted too often.
+    /// Returns how many workloads wait for their own limit.
     pub fn limited(&self) -> usize {
         self.limited.len()
     }
 
-    /// Returns how many workloads count as rolling.
+    /// Returns how many workloads count as rolling against the budget.
     pub fn rolling(&self) -> usize {
         self.rolling.len()
     }
@@ -304,7 +312,7 @@ impl Intents {
             .is_none_or(|most| self.rolling.len() + self.taken.len() < most)
     }
 
-    /// The first intent of each lane that is not being carried out.
+    /// Returns the first intent of each lane whose workload no task is restarting.
     fn heads(&self) -> impl Iterator<Item = (&Lane, &(Instant, WorkloadKey))> {
         self.lanes.iter().filter_map(|(lane, turn)| {
             let free = turn

@@ -1,7 +1,7 @@
 //! Asks the API server, and tells the judge what it answered.
 //!
-//! What a watch has not shown yet, a guarded write, and what stands there where one was refused: whoever asks about a
-//! workload or a source asks here, so that nothing that becomes known is lost.
+//! reroll asks where a watch has not shown something yet, makes guarded writes, and reads what is there where a write
+//! was refused. All of that goes through here, so that every answer reaches the judge.
 
 use std::sync::Arc;
 
@@ -20,20 +20,20 @@ use crate::{
     },
 };
 
-/// The API server's own word. Cheap to clone.
+/// Reads and writes workloads and sources, and tells the judge every answer. Cheap to clone.
 #[derive(Clone)]
 pub struct Live {
-    /// Who is told.
+    /// The judge, which is told.
     pub judge: Arc<Judge>,
-    /// Who is asked.
+    /// The API server, which is asked.
     pub cluster: Cluster,
 }
 
-/// What a source turned out to be; `None`: it does not exist.
+/// A source and its version as read; `None` if it does not exist.
 pub type Read = (SourceName, Option<Version>);
 
 impl Live {
-    /// Reads a source as it is right now, and tells.
+    /// Reads a source as it is right now, and tells the judge.
     ///
     /// # Errors
     /// When the API server refuses, or does not answer in time.
@@ -44,7 +44,8 @@ impl Live {
         Ok(())
     }
 
-    /// Reads sources that a workload needs, and tells when all are read.
+    /// Reads sources that a workload needs, and tells the judge when all are read. `asked` is a tick from before the
+    /// first read.
     ///
     /// # Errors
     /// When one of them cannot be read; that is logged.
@@ -81,7 +82,7 @@ impl Live {
         }
     }
 
-    /// Reads a workload, and tells. Where that fails, the next try meets the same, and says it.
+    /// Reads a workload, and tells the judge. A failure is dropped: the next try meets it again and tells it.
     pub async fn workload(&self, key: &WorkloadKey) {
         let asked = self.judge.tick();
         match self.cluster.workload(key).await {
@@ -91,10 +92,11 @@ impl Live {
         }
     }
 
-    /// Reads a workload, and returns it where it is still what was decided about.
+    /// Reads a workload, and returns it if it is still the one about which was decided.
     ///
     /// # Errors
-    /// When it is not, which is told; the next try decides from what it is.
+    /// When it is another by now; the judge is told, so that the next try decides from what is there. Also when the API
+    /// server refuses, or does not answer in time.
     pub async fn as_known(
         &self,
         key: &WorkloadKey,
@@ -116,24 +118,23 @@ impl Live {
         }
     }
 
-    /// It is not what was decided about: tells what it is.
+    /// Tells the judge of a workload that is not the one about which was decided. Returns the failure that says so.
     pub fn changed(&self, key: &WorkloadKey, object: DynamicObject, asked: Tick) -> Failure {
         self.tell_workload(key, object, asked);
         Failure::Conflict
     }
 
-    /// Makes a guarded write of a workload and tells what the API server answers. Where it is refused, reads what is there
-    /// now.
+    /// Makes a guarded write of a workload, and tells the judge the answer. After a conflict, reads what is there now.
     ///
     /// # Errors
-    /// When the API server refuses, or does not answer in time; it may have made the write then.
+    /// When the API server refuses, or does not answer in time; then it may have made the write.
     pub async fn write(&self, key: &WorkloadKey, patch: &Patch) -> Result<(), Failure> {
         let asked = self.judge.tick();
         let answer = self.cluster.patch_workload(key, patch, Write::Real).await;
         self.take_answer(key, answer, asked).await
     }
 
-    /// Tells what the API server answered to a write that was sent at that moment.
+    /// Tells the judge the answer to a write that was sent at this tick. After a conflict, reads what is there now.
     ///
     /// # Errors
     /// The answer's own.

@@ -1,11 +1,14 @@
 //! Decides for workloads, and files what is to be done about them.
 //!
-//! Whatever becomes known goes through [`Judge`]: watches tell it what the API server shows, [`live`] what the API server
-//! answered. It takes that into the index, decides by the core, and files what follows in one [`Docket`]: an intent to
-//! restart, a write of `observed`, or the reason why a workload is held. Who restarts and writes takes it from there.
+//! Everything that becomes known goes through [`Judge`]: the watches tell it what the API server shows, [`live`] what
+//! the API server answers. The judge takes that into the index, decides by the model, and files the result in one
+//! [`Docket`]. The result is an intent to restart, a write of `observed`, or the reason why a workload is held. The
+//! restarter and the housekeeper take it from there.
 //!
-//! Invariant: from a decision until what follows is filed the docket is locked. Else an older decision, of another
-//! thread, could take back what a newer one filed. The docket is locked before the index, never after.
+//! Invariants:
+//! - The docket stays locked from a decision until its result is filed. Otherwise a thread with an older decision could
+//!   undo what a newer one filed.
+//! - The docket is locked before the index, never after it.
 
 pub mod bucket;
 pub mod claims;
@@ -42,14 +45,14 @@ use crate::{
     state::State,
 };
 
-/// How restarts are gathered and paced, and how workloads are looked after.
+/// How restarts are gathered and paced, and how workloads are kept up to date.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The quiet period after a change before its restart.
     pub settle: Duration,
-    /// The longest that further changes can put a restart off; at least `settle`.
+    /// The longest time for which further changes can delay a restart; at least `settle`.
     pub settle_max: Duration,
-    /// What bounds restarts.
+    /// The limits for restarts.
     pub bounds: Bounds,
     /// The most writes per second that adopt workloads; `None` means no limit but the pace of their controllers.
     pub adopt_rate: Option<f64>,
@@ -57,37 +60,37 @@ pub struct Settings {
     pub sweep_interval: Duration,
 }
 
-/// Decides, and files what follows. Shared by everything that learns or acts.
+/// Decides, and files the result. Shared by everything that learns or acts.
 pub struct Judge {
-    /// What is known, shared with the webhook.
+    /// The index and the setup, shared with the webhook.
     pub state: Arc<State>,
     /// Tells people, and counts.
     pub teller: Teller,
-    /// What is known of etcd's history.
+    /// What is known of etcd's history: whether it went back.
     pub history: Arc<History>,
-    /// Rung when an intent was filed, or one may be due sooner.
+    /// Notified when an intent was filed, or one may be due sooner.
     pub intents_changed: Notify,
-    /// Rung when a write of `observed` was filed, or one may be due sooner.
+    /// Notified when a write of `observed` was filed, or one may be due sooner.
     pub tidying_changed: Notify,
-    /// Rung when a workload is gone that another one may be created in the place of.
+    /// Notified when a workload is gone that is restarted by re-creation (a Job).
     pub replaceable_gone: Notify,
     docket: Mutex<Docket>,
     settings: Settings,
-    /// Until every first list is complete nothing is judged: absence would mean nothing.
+    /// Whether every first list is complete. Before that nothing is judged, because absence would mean nothing.
     listed: AtomicBool,
 }
 
 /// Why a workload is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion<'a> {
-    /// This source, which it uses, changed: its quiet period begins anew.
+    /// A source that it uses has changed: its quiet period begins anew.
     Change(&'a SourceName),
     /// Anything else.
     Look,
 }
 
 impl Judge {
-    /// Makes one that has seen nothing yet.
+    /// Makes a judge that has seen nothing yet.
     pub fn new(
         state: Arc<State>,
         teller: Teller,
@@ -108,7 +111,7 @@ impl Judge {
         }
     }
 
-    /// Returns what is filed. Do not hold it across an await, and do not lock the index before.
+    /// Locks the docket. Do not hold the lock across an await, and do not lock the index before it.
     pub fn docket(&self) -> MutexGuard<'_, Docket> {
         self.docket.lock()
     }
@@ -118,7 +121,8 @@ impl Judge {
         self.listed.load(Ordering::Acquire)
     }
 
-    /// Decides for a workload with what is known, and files what follows. Returns the decision.
+    /// Decides for a workload by what is known, and files the result. Returns the decision; `None` before every first
+    /// list is complete, or where there is nothing to decide ([`Judged::decision`]).
     pub fn judge(&self, key: &WorkloadKey, occasion: Occasion<'_>) -> Option<Decision> {
         if !self.is_listed() {
             return None;
@@ -129,7 +133,7 @@ impl Judge {
         judged.decision
     }
 
-    /// Decides once more for a workload whose intent was taken: files everything but an intent.
+    /// Decides again for a workload whose intent was taken. Files everything but an intent.
     pub fn judge_taken(&self, key: &WorkloadKey) -> Judged {
         let mut docket = self.docket();
         let judged = self.state.index_mut().judge(key, &Overlay::new());
@@ -137,7 +141,7 @@ impl Judge {
         judged
     }
 
-    /// The same, with sources as the API server answered to what was asked at that moment.
+    /// Decides again like [`Self::judge_taken`], with `reads` of sources that were sent at `asked`.
     pub fn judge_read(
         &self,
         key: &WorkloadKey,
@@ -168,10 +172,10 @@ impl Judge {
         let doubt = decision.doubt().map(|(doubt, _)| doubt);
         let due = matches!(decision, Decision::Restart(_))
             || matches!(doubt, Some(Doubt::Behind | Doubt::AskPods | Doubt::AskAges));
-        // What is suspended is looked at all the same, so that it is seen to be pending.
+        // The pods of a suspended workload are looked at all the same, so that its restart is seen to be pending.
         let asks = doubt == Some(Doubt::AskAges);
         if !due {
-            // Data was restored, or another replica was faster.
+            // The data was restored, or another replica was faster.
             if docket.intents.settled(key) {
                 self.teller.metrics.intent_ended(IntentOutcome::Void);
             }
@@ -199,11 +203,11 @@ impl Judge {
         self.intents_changed.notify_one();
     }
 
-    /// How long a restart waits for further changes, and how long they can put it off.
+    /// Returns how long a restart waits for further changes, and for how long they can delay it.
     fn quiet_period(&self, judged: &Judged) -> (Duration, Duration) {
         match (judged.settle, judged.gather) {
             (Some(settle), _) => (settle, self.settings.settle_max),
-            // What is left of it: the process may have started in the middle.
+            // The rest of the period: the process may have started in the middle of it.
             (None, Some((period, began))) => {
                 let gone = began.map_or(0, |began| self.state.now() - began);
                 let gone = Duration::from_secs(gone.try_into().unwrap_or(0));
@@ -213,14 +217,15 @@ impl Judge {
         }
     }
 
-    /// Files what a decision holds against the workload, and what is to be written of it.
+    /// Files why a decision holds the workload, and that its `observed` is to be written.
     fn file_held(&self, docket: &mut Docket, key: &WorkloadKey, judged: &Judged) {
         let held = Held::of(judged);
         let restarts = judged
             .decision
             .as_ref()
             .is_some_and(|decision| matches!(decision, Decision::Restart(_)));
-        // Whether there is room by now, or a place, shows when it is written; until then it is no news.
+        // Only the next write shows whether such a reason still holds (no room, a dropped mark, an active run). Until
+        // then it stays, and is no news.
         let stays = held.is_none()
             && (restarts || judged.unwritten)
             && docket.held.of(key).is_some_and(Held::shows_at_a_write);

@@ -1,4 +1,4 @@
-//! Judges every workload: once at start-up, when all first lists are in, and every now and then as a safety net.
+//! Judges every workload: once at start, when all first lists are complete, and regularly as a safety net.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -9,8 +9,8 @@ use super::{Judge, Occasion};
 use crate::model::Decision;
 
 impl Judge {
-    /// All first lists are complete: decides for every workload, restarts what changed while nobody looked, and nothing
-    /// else. `began`: when the process started to list.
+    /// Reconciles at start, when all first lists are complete: decides for every workload. Intents are filed for what
+    /// changed while reroll was down, and for nothing else. `began` is when the process started to list.
     pub fn reconcile_start(&self, began: Instant) {
         self.listed.store(true, Ordering::Release);
         let missed = self.judge_all();
@@ -26,7 +26,7 @@ impl Judge {
         );
     }
 
-    /// Judges every workload, and forgets old tombstones, again and again, until `stop`.
+    /// Judges every workload and forgets old tombstones at every sweep interval, until `stop`.
     pub async fn sweep(self: Arc<Self>, stop: CancellationToken) {
         let period = self.settings.sweep_interval;
         let mut ticks = interval_at(Instant::now() + period, period);
@@ -39,7 +39,7 @@ impl Judge {
         }
     }
 
-    /// Judges every workload. Returns how many are to be restarted.
+    /// Judges every workload. Returns how many need a restart.
     pub fn judge_all(&self) -> u64 {
         let all = self.state.index().workloads(None, None);
         let restarts = all.iter().filter(|key| {

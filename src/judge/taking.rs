@@ -1,4 +1,4 @@
-//! What becomes known of workloads, sources and namespaces, and who is judged for it.
+//! Takes in what becomes known of workloads, sources and namespaces, and judges the workloads that it concerns.
 
 use kube::core::ObjectMeta;
 use tokio::time::Instant;
@@ -14,20 +14,20 @@ use crate::model::{
 };
 
 impl Judge {
-    /// Returns the time, by what was taken in, for a read that is sent now.
+    /// Returns the current tick of the index. A read that is sent now carries it, so that what came later wins.
     pub fn tick(&self) -> Tick {
         self.state.index().tick()
     }
 
     // === workloads ===
 
-    /// A workload looks like this now: takes that in, and judges it.
+    /// Takes in a workload as it is now, and judges it.
     pub fn workload_applied(&self, key: &WorkloadKey, workload: Workload, by: By) {
         self.take_in(key, workload, by);
         self.judge(key, Occasion::Look);
     }
 
-    /// The same, without judging it: for who acts on it right now.
+    /// Takes in a workload as it is now. Does not judge it: the caller acts on it right now.
     pub fn take_in(&self, key: &WorkloadKey, workload: Workload, by: By) {
         if workload.is_left_alone() {
             return self.forget(key);
@@ -49,7 +49,7 @@ impl Judge {
         }
     }
 
-    /// A workload is gone.
+    /// Takes in that a workload is gone.
     pub fn workload_deleted(&self, key: &WorkloadKey) {
         self.forget(key);
         if key.kind.means == RestartMeans::Recreate {
@@ -57,7 +57,7 @@ impl Judge {
         }
     }
 
-    /// A workload that was asked for is not there.
+    /// Takes in that a workload did not exist when it was asked for, unless it was seen since `asked`.
     pub fn workload_missed(&self, key: &WorkloadKey, asked: Tick) {
         if !self.state.index().came_meanwhile(key, asked) {
             self.workload_deleted(key);
@@ -72,13 +72,13 @@ impl Judge {
         }
     }
 
-    /// Whether a workload is opted in and nobody has written `observed` on it.
+    /// Whether a workload is opted in and has no `observed`.
     pub fn is_bare(&self, key: &WorkloadKey) -> bool {
         let index = self.state.index();
         index.workload(key).is_some_and(Tracked::is_bare)
     }
 
-    /// Files what is to be written of a workload, by how it looks now.
+    /// Files what is to be written on a workload, by how it looks now.
     fn look_after(&self, key: &WorkloadKey, seen: &WorkloadChange) {
         let mut docket = self.docket();
         let written = seen.adopted.then(|| self.last_written(key));
@@ -107,11 +107,11 @@ impl Judge {
         }
     }
 
-    /// Files that `observed` is to be written.
+    /// Files that a workload's `observed` is to be written.
     pub(super) fn tidy_later(&self, docket: &mut Docket, key: &WorkloadKey) {
         let (written, bare) = (self.last_written(key), self.is_bare(key));
         if bare {
-            // To be told, also if the webhook is faster.
+            // The adoption is to be told even if the webhook writes `observed` first.
             docket.tidying.report(key, written);
         } else {
             docket.tidying.write(key, written);
@@ -119,7 +119,7 @@ impl Judge {
         self.tidying_changed.notify_one();
     }
 
-    /// When the last of a workload's sources was written, in unix seconds, as far as is known.
+    /// Returns when the last of a workload's sources was written, in unix seconds, as far as is known; else `i64::MIN`.
     fn last_written(&self, key: &WorkloadKey) -> i64 {
         let index = self.state.index();
         let Some(tracked) = index.workload(key) else {
@@ -138,20 +138,20 @@ impl Judge {
 
     // === sources ===
 
-    /// A source exists in this version.
+    /// Takes in that a source exists in this version.
     pub fn source_applied(&self, key: &SourceKey, version: Version, by: By) {
         let change = self.state.index_mut().take_source(key, version, by);
         self.source_changed(key, change);
     }
 
-    /// A source that was asked for is not there.
+    /// Takes in that a source did not exist when it was asked for.
     pub fn source_missed(&self, key: &SourceKey, by: By) {
         let now = self.state.now();
         let change = self.state.index_mut().miss_source(key, by, now);
         self.source_changed(key, change);
     }
 
-    /// A source is gone since this resourceVersion.
+    /// Takes in that a source is gone since this resourceVersion.
     pub fn source_deleted(&self, key: &SourceKey, resource_version: u64) {
         let now = self.state.now();
         let change = self
@@ -161,7 +161,8 @@ impl Judge {
         self.source_changed(key, change);
     }
 
-    /// A list of sources is complete: from now on absence means something there.
+    /// Takes in that a list of sources is complete, in one namespace or in all. From now on a source that is absent
+    /// there does not exist.
     pub fn source_listed(&self, kind: SourceKind, within: Option<&str>) {
         let news = match within {
             None => self.state.index_mut().set_synced(kind),
@@ -190,7 +191,7 @@ impl Judge {
 
     // === what the Secrets Store CSI driver provides ===
 
-    /// The status of this name shows this; `None`: it is gone, or nothing is mounted.
+    /// Takes in what the pod status of this name shows; `None`: it is gone, or nothing is mounted.
     pub fn pod_status_seen(&self, namespace: &str, name: &str, status: Option<PodStatus>, by: By) {
         let mut index = self.state.index_mut();
         let changes = index.take_pod_status(namespace, name, status, by);
@@ -198,26 +199,26 @@ impl Judge {
         self.provided_changed(changes);
     }
 
-    /// The class of this name has this metadata; `None`: it is gone.
+    /// Takes in the metadata of the class of this name; `None`: it is gone.
     pub fn class_seen(&self, namespace: &str, name: &str, meta: Option<&ObjectMeta>) {
         let changes = self.state.index_mut().apply_class(namespace, name, meta);
         self.provided_changed(changes);
     }
 
-    /// A list of one of the driver's kinds is complete.
+    /// Takes in that a list of one of the driver's kinds is complete.
     pub fn part_listed(&self, part: Part, within: Option<&str>) {
         let (news, changes) = self.state.index_mut().set_listed(part, within);
         self.provided_changed(changes);
         self.judge_all_on(news);
     }
 
-    /// There will be no list for now: nothing waits for it.
+    /// Takes in that there is no list of this kind for now, so that no decision waits for it.
     pub fn part_absent(&self, part: Part, within: Option<&str>) {
         let news = self.state.index_mut().set_answered(part, within);
         self.judge_all_on(news);
     }
 
-    /// One of the kinds is not served any more. Returns how many objects are forgotten.
+    /// Takes in that the API server no longer serves one of the driver's kinds. Returns how many objects are forgotten.
     pub fn part_gone(&self, part: Part, within: Option<&str>) -> usize {
         let forgotten = self.state.index_mut().forget_part(part, within);
         self.part_absent(part, within);
@@ -232,7 +233,7 @@ impl Judge {
 
     // === namespaces ===
 
-    /// A namespace has this default for its workloads; `None`: none, or it is gone.
+    /// Takes in the default that a namespace has for its workloads; `None`: it has none, or is gone.
     pub fn namespace_default(&self, name: &str, default: Option<String>) {
         let affected = self.state.index_mut().apply_namespace(name, default);
         for workload in affected {

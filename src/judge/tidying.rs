@@ -1,9 +1,9 @@
-//! Writes of `observed` that restart nothing: adoption, and bringing annotations up to date.
+//! Files the writes of `observed` that restart nothing: adoptions, and annotations that are to be brought up to date.
 //!
-//! What was observed counts in memory at once, so these writes can wait, and they are not free: the deployment
-//! controller answers every annotation write with writes of its own. So each kind has a pace that follows from how its
-//! controller keeps up (`pace`), what changed last goes first (`queue`), and the webhook makes these writes for
-//! nothing wherever somebody writes the workload anyway.
+//! These writes can wait, because what was observed counts in memory at once. And they should wait, because they are
+//! not free: the deployment controller answers every write of an annotation with writes of its own. So each kind has a
+//! pace, by how well its controller keeps up (`pace`). The workload whose sources changed last goes first (`queue`).
+//! Where another writer writes the workload anyway, the webhook adds `observed` to that write at no cost.
 
 mod pace;
 mod queue;
@@ -20,20 +20,20 @@ use super::{
 };
 use crate::model::{Kind, WorkloadKey, index::Bared, workload::Workload};
 
-/// Workloads whose annotations are to be written, and those whose adoption is to be reported; one entry per workload.
+/// The workloads whose annotations are to be written, and those whose adoption is to be told; one entry per workload.
 #[derive(Debug)]
 pub struct Tidying {
     queue: Queue,
     paces: BTreeMap<Kind, Pace>,
     limit: Bucket,
     reports: BTreeSet<WorkloadKey>,
-    /// Those that came to be without `observed` while they were known: what their revisions tell of former times is no
-    /// matter.
+    /// Workloads that lost or lacked `observed` while reroll was watching them. For these the past that their revisions
+    /// tell does not count.
     bared: BTreeMap<WorkloadKey, Bared>,
 }
 
 impl Tidying {
-    /// Nothing to do yet; `limit` is per second, over all kinds.
+    /// Makes an empty one. `limit` is the most writes per second, over all kinds.
     pub fn new(limit: Option<f64>, now: Instant) -> Self {
         let pacing = Pacing {
             rate: limit,
@@ -48,53 +48,56 @@ impl Tidying {
         }
     }
 
-    /// Its annotations are to be written; the last of its sources was written then, in unix seconds.
+    /// Files that a workload's annotations are to be written. `written` is when the last of its sources was written, in
+    /// unix seconds.
     pub fn write(&mut self, workload: &WorkloadKey, written: i64) {
         self.queue.put(workload, written);
     }
 
-    /// The same, and it is adopted by that, or was by somebody else's write: what is found is to be told.
+    /// Files the same of a workload that this write adopts, or that another writer has adopted. Its adoption is to be
+    /// told.
     pub fn report(&mut self, workload: &WorkloadKey, written: i64) {
         self.reports.insert(workload.clone());
         self.write(workload, written);
     }
 
-    /// It came to be without `observed` while it was known.
+    /// Notes how a workload that was being watched came to be without `observed`.
     pub fn bared(&mut self, workload: &WorkloadKey, how: Bared) {
         self.bared.insert(workload.clone(), how);
     }
 
-    /// Nothing is to be told of its adoption any more: another replica does, or it was restarted.
+    /// Notes that the adoption need not be told any more: another replica tells it, or the workload was restarted.
     pub fn told(&mut self, workload: &WorkloadKey) {
         self.reports.remove(workload);
     }
 
-    /// It is there in this state. Gives whether another one may be written for it sooner.
+    /// Notes the state of a workload. Returns whether another one may now be written sooner.
     pub fn seen(&mut self, workload: &WorkloadKey, state: &Workload, now: Instant) -> bool {
         let observed = state.observed_generation.unwrap_or(i64::MAX);
         let pace = self.paces.get_mut(workload.kind);
         pace.is_some_and(|pace| pace.seen(workload, observed, now))
     }
 
-    /// Takes out whether its adoption is to be told. Returns also how it came to be without `observed`.
+    /// Takes whether the adoption is to be told. Also returns how the workload came to be without `observed`.
     pub fn take_report(&mut self, workload: &WorkloadKey) -> (bool, Option<Bared>) {
         let report = self.reports.remove(workload);
         (report, self.bared.get(workload).copied())
     }
 
-    /// Its adoption is still to be told.
+    /// Notes that the adoption is still to be told.
     pub fn report_later(&mut self, workload: &WorkloadKey) {
         self.reports.insert(workload.clone());
     }
 
-    /// What was to be written at `began` was: that raised its generation to this, so its controller has work now.
+    /// Notes a write that was decided on at `began` and raised the workload's generation to this one: its controller
+    /// has work now.
     pub fn wrote(&mut self, workload: &WorkloadKey, generation: i64, began: Instant, now: Instant) {
         let pace = self.paces.entry(workload.kind);
         pace.or_insert_with(Pace::new)
             .wrote(workload, generation, began, now);
     }
 
-    /// The workload is gone. Gives whether another one may be written for it sooner.
+    /// Forgets a workload that is gone. Returns whether another one may now be written sooner.
     pub fn forget(&mut self, workload: &WorkloadKey) -> bool {
         self.queue.forget(workload);
         self.reports.remove(workload);
@@ -103,7 +106,7 @@ impl Tidying {
         pace.is_some_and(|pace| pace.forget(workload))
     }
 
-    /// Takes what is to be written next, if it may be written by now.
+    /// Takes the workload to write next, if one may be written now.
     pub fn take(&mut self, now: Instant) -> Option<Due> {
         if self.limit.ready(now) > now {
             return None;
@@ -116,19 +119,24 @@ impl Tidying {
         Some(due)
     }
 
-    /// When [`Self::take`] can give something; `None` where there is nothing to wait for.
+    /// Takes back what was counted against the limit: nothing was written.
+    pub fn unused(&mut self) {
+        self.limit.give_back();
+    }
+
+    /// Returns when [`Self::take`] can return something next; `None` where nothing waits.
     pub fn next(&self, now: Instant) -> Option<Instant> {
         let next = self.queue.next(|kind| opens(&self.paces, kind, now))?;
         Some(next.max(self.limit.ready(now)))
     }
 
-    /// What was taken is over, or is tried again. `bare`: it is without `observed` all the same.
+    /// Ends a write that was taken. `bare`: the workload is without `observed` even so.
     pub fn finish(&mut self, due: Due, finish: Finish, bare: bool, now: Instant) {
         match finish {
             Finish::Retry(after) => self.queue.put_back(due, after, now),
             Finish::Over if bare => {}
             Finish::Over => {
-                // Events on the way may have asked for the same once more.
+                // Events that were still on the way may have filed the same again.
                 self.told(&due.workload);
                 self.bared.remove(&due.workload);
             }
@@ -136,7 +144,7 @@ impl Tidying {
     }
 }
 
-/// When the next of a kind may be written.
+/// Returns when the next workload of a kind may be written.
 fn opens(paces: &BTreeMap<Kind, Pace>, kind: Kind, now: Instant) -> Instant {
     paces.get(kind).map_or(now, |pace| pace.opens(now))
 }

@@ -1,4 +1,4 @@
-//! Asks the API server where a decision needs what the watches have not shown yet.
+//! Asks the API server where a decision needs something that the watches have not shown yet.
 
 use super::pods::{ages, have_started, look_for_formers};
 use crate::{
@@ -6,15 +6,15 @@ use crate::{
     model::{Decision, WorkloadKey, decide::Doubt, index::Judged},
 };
 
-/// Why nothing can be said about an intent now.
+/// Why an intent cannot be decided now.
 pub(super) enum Unconfirmed {
-    /// The API server said nothing.
+    /// The API server refused, or did not answer in time.
     NoAnswer,
-    /// What was read is a change that no watch has shown yet. It has an intent, and a quiet period, of its own.
+    /// A read showed a change that no watch has shown yet. That change has an intent and a quiet period of its own.
     News,
 }
 
-/// Judges again a workload whose intent was taken, with the API server's own word where the watches are behind.
+/// Judges a workload again whose intent was taken. Reads from the API server where the watches are behind.
 pub(super) async fn confirm(live: &Live, key: &WorkloadKey) -> Result<Judged, Unconfirmed> {
     let judge = &live.judge;
     look_for_formers(live, key).await;
@@ -49,7 +49,7 @@ pub(super) async fn confirm(live: &Live, key: &WorkloadKey) -> Result<Judged, Un
         }
     }
     match judged.decision.as_ref().and_then(Decision::doubt) {
-        // Something newer came each time, and it was not all that is needed.
+        // Each read brought something newer, and still not all that is needed.
         Some((Doubt::Behind, _)) => Err(Unconfirmed::NoAnswer),
         _ => Ok(judged),
     }

@@ -1,12 +1,12 @@
-//! Runs a CronJob for a change: the Job is made first, and the patch of `observed` commits.
+//! Runs a CronJob for a change: first it creates the Job, then the patch of `observed` commits.
 //!
-//! The Job's name follows from the mark, and the mark from what was observed, so whoever comes after a crash in between
-//! makes the same Job and finds it there. It is found as long as it exists: a run that is over and cleaned up (a history
-//! limit of 0, a TTL) before anybody came back is made again.
+//! The Job's name follows from the mark, and the mark from what was observed. So after a crash in between, the next
+//! leader creates the same Job and finds that it exists. It finds the Job only as long as that exists: a run that has
+//! ended and was cleaned up before (a history limit of 0, a TTL) is made again.
 //!
-//! The CronJob is read right before, for the index keeps no objects. Where it lets only one run at a time
-//! (`concurrencyPolicy` is `Forbid` or `Replace`), the run waits until none is active: nobody wants one killed for
-//! a change, and one that goes on may have the old values.
+//! The CronJob is read directly before, because the index keeps no objects. If it allows only one run at a time
+//! (`concurrencyPolicy` is `Forbid` or `Replace`), the new run waits until none is active. No user wants a run killed
+//! for a change, and a run that goes on may have the old values.
 
 use kube::{Api, core::DynamicObject};
 use serde_json::Value;
@@ -23,9 +23,9 @@ use crate::{
 
 /// Why a CronJob was not run.
 pub(super) enum NotRun {
-    /// Another run is active, and must be the only one.
+    /// Another run is active, and the CronJob allows only one.
     Busy,
-    /// It did not work out.
+    /// A call failed.
     Failed(Failure),
 }
 
@@ -35,8 +35,8 @@ impl From<Failure> for NotRun {
     }
 }
 
-/// Makes the run of a CronJob for a mark, unless it was made before. `known`: as it was when that was decided. Returns
-/// the Job's name.
+/// Creates the run of a CronJob for a mark, unless it was created before. `known` is the CronJob as it was when the
+/// restart was decided. Returns the Job's name.
 pub(super) async fn run(
     live: &Live,
     key: &WorkloadKey,
@@ -66,7 +66,7 @@ pub(super) async fn run(
     Ok(run_name(&key.name, mark))
 }
 
-/// Whether a run other than the one for this mark is active: one on schedule, or the last that was made here.
+/// Whether another run than the one for this mark is active: a scheduled one, or the last one that reroll created.
 async fn is_busy(
     cluster: &Cluster,
     jobs: &Api<DynamicObject>,

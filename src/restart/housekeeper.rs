@@ -1,7 +1,8 @@
-//! Writes `observed` where nothing restarts: adoption, and bringing annotations up to date.
+//! Writes `observed` where nothing restarts: adoptions, and annotations that are to be brought up to date.
 //!
-//! What was observed counts in memory at once, so these writes can wait; [`crate::judge::tidying`] says which is next. A
-//! workload that is adopted is looked at first: what its pods were started with may be older than what exists.
+//! These writes can wait, because what was observed counts in memory at once. [`crate::judge::tidying`] says which is
+//! next. Before a workload is adopted, the housekeeper checks it: its pods may have been started with older versions
+//! than exist now.
 
 use std::sync::Arc;
 
@@ -32,22 +33,22 @@ use crate::{
 pub struct Housekeeper {
     live: Live,
     leadership: Leadership,
-    /// Restarts what turns out to be behind when it is adopted.
+    /// Restarts a workload that turns out to be behind when it is adopted.
     restarter: Arc<Restarter>,
 }
 
-/// What is to be written of a workload that is known.
+/// What is to be written on a known workload.
 struct Unwritten {
     /// The new `observed`, unless it is removed.
     text: Option<String>,
     /// `None` where another writer was faster.
     patch: Option<patch::Patch>,
-    /// The mark that it had.
+    /// The mark of its template.
     mark: String,
 }
 
 impl Housekeeper {
-    /// Makes one.
+    /// Makes a housekeeper that is not running yet.
     pub fn new(live: Live, leadership: Leadership, restarter: Arc<Restarter>) -> Self {
         Self {
             live,
@@ -92,8 +93,8 @@ impl Housekeeper {
         let (key, attempts) = (&due.workload, due.attempts);
         let (judge, state) = (&self.live.judge, &self.live.judge.state);
         if judge.docket().intents.is_taken(key) {
-            // It is being restarted, which writes the same annotation.
-            return Finish::Retry(backoff(0));
+            // A task is restarting it, which writes the same annotation.
+            return self.unwritten_yet(Finish::Retry(backoff(0)));
         }
         let (report, bared) = judge.docket().tidying.take_report(key);
         let examined = examine(&self.live, key).await;
@@ -101,15 +102,15 @@ impl Housekeeper {
             if report {
                 judge.docket().tidying.report_later(key);
             }
-            return Finish::Retry(backoff(attempts));
+            return self.unwritten_yet(Finish::Retry(backoff(attempts)));
         }
         let Some(Unwritten { text, patch, mark }) = self.unwritten(key) else {
-            return Finish::Over;
+            return self.unwritten_yet(Finish::Over);
         };
         let adopts = report && bared != Some(Bared::Restored);
         let found = adopts && bared.is_none();
         if text.is_some_and(|text| !self.has_room(key, text.len())) {
-            return Finish::Over;
+            return self.unwritten_yet(Finish::Over);
         }
         let outdated = if adopts {
             outdated(&self.live, key, found).await
@@ -118,7 +119,7 @@ impl Housekeeper {
         };
         let restart = match examined {
             Examined::Behind(restart) => Some(*restart),
-            // What they have is known better than by times.
+            // `examine` knows what the pods have. That is more than times can tell.
             Examined::Stands | Examined::Later => None,
             Examined::Nothing => {
                 let outdated = outdated.as_ref().ok().and_then(Option::as_ref);
@@ -126,17 +127,19 @@ impl Housekeeper {
             }
         };
         let finish = match (restart, patch) {
-            // A report that nobody can make holds nothing up; a restart that may be asked for does, and so does one that
-            // may have been missed.
-            _ if self.must_know(key, &outdated, found) => Finish::Retry(backoff(attempts)),
+            // What is outdated is unknown. That holds the write up only for a restart: one that the workload asks for,
+            // or one that reroll may have missed. A report alone holds nothing up.
+            _ if self.must_know(key, &outdated, found) => {
+                self.unwritten_yet(Finish::Retry(backoff(attempts)))
+            }
             (Some(restart), _) => {
                 let mut intent = Intent::now(key, Instant::now());
                 intent.attempts = attempts;
-                // The same write adopts it.
+                // The patch of the restart adopts it.
                 self.restarter.restart(&intent, &restart).await
             }
             (None, Some(patch)) => self.tidy_up(key, &patch, attempts).await,
-            (None, None) => Finish::Over,
+            (None, None) => self.unwritten_yet(Finish::Over),
         };
         match finish {
             Finish::Over if adopts => {
@@ -146,6 +149,12 @@ impl Housekeeper {
             Finish::Retry(_) if adopts => judge.docket().tidying.report_later(key),
             _ => {}
         }
+        finish
+    }
+
+    /// Ends a turn in which nothing was written: it does not count against the limit of writes.
+    fn unwritten_yet(&self, finish: Finish) -> Finish {
+        self.live.judge.docket().tidying.unused();
         finish
     }
 
@@ -183,14 +192,14 @@ impl Housekeeper {
         }
     }
 
-    /// Whether a workload cannot be adopted before it is known what is outdated.
+    /// Whether the workload must not be adopted before it is known what is outdated.
     fn must_know(
         &self,
         key: &WorkloadKey,
         outdated: &Result<Option<Outdated>, Failure>,
         found: bool,
     ) -> bool {
-        // Where the API server refuses to say, no later try will do better.
+        // If RBAC does not allow the read, no later try will do better.
         let refused = match outdated {
             Ok(Some(_)) => return false,
             Ok(None) => false,
@@ -216,9 +225,10 @@ impl Housekeeper {
         Some(index.workload(key)?.workload.generation)
     }
 
-    /// What was to be written at `began` was: where that raised its generation, its controller has work now.
+    /// Notes a write that was decided on at `began`. If it raised the workload's generation, the workload's controller
+    /// has work now.
     fn wrote(&self, key: &WorkloadKey, before: Option<i64>, began: Instant) {
-        // Held until it is noted: what a watch shows meanwhile is taken note of after that.
+        // The docket stays locked until the write is noted, so that what a watch shows meanwhile is noted after it.
         let mut docket = self.live.judge.docket();
         let behind = {
             let index = self.live.judge.state.index();

@@ -1,11 +1,11 @@
 //! Restarts workloads: one compare-and-swap patch for each intent, retried until it succeeds or is void.
 //!
-//! A failed `test`, a refusing policy and a bad path all look like 422, so every conflict reads the workload again and
-//! lets the next try decide from what is there. An answer that was lost is no different: if the patch had arrived,
+//! A failed `test`, a policy that refuses and a bad path all look like 422. So every conflict reads the workload again,
+//! and the next try decides from what is there. A lost answer is handled in the same way: if the patch had arrived,
 //! `observed` has moved and the intent is void.
 //!
-//! What cannot roll takes more than a patch: a CronJob's run is made first ([`cron_job`]), and another Job takes a Job's
-//! place ([`job`]). What is only to be recorded is written at leisure ([`housekeeper`]).
+//! What cannot roll takes more than a patch: a run of a CronJob is created first (`cron_job`), and a Job is replaced by
+//! another Job ([`job`]). What is only to be recorded, the [`housekeeper`] writes later.
 
 mod adoption;
 mod confirm;
@@ -52,32 +52,33 @@ use crate::{
 /// The most characters of `reroll.dev/last-restart`.
 const LAST_RESTART_LENGTH: usize = 1024;
 
-/// When some restarts are under way and none has ended for this long, they hang: every call has a timeout of a fraction.
+/// If restarts are under way and none has ended for this long, they hang: the timeout of each call is a fraction of it.
 const HANGS: Duration = Duration::from_mins(2);
 
-/// How often is looked whether a CronJob's active run has ended, at the least; its own runs show in its status sooner.
+/// How often reroll checks, at the least, whether a CronJob's active run has ended. The status shows the CronJob's own
+/// runs sooner.
 const RUN_AGAIN: Duration = Duration::from_secs(10);
 
 /// Restarts what is due, while this replica leads.
 pub struct Restarter {
     live: Live,
     leadership: Leadership,
-    /// Re-creates Jobs, where somebody may.
+    /// Re-creates Jobs; `None` where Jobs are not among the kinds of workloads.
     jobs: Option<Arc<Jobs>>,
-    /// How many restarts may be under way at the same time; at least 1.
+    /// The most restarts that may be under way at the same time; at least 1.
     concurrency: usize,
-    /// Shows that the loop is alive.
+    /// Shows the kubelet's probe that the loop is alive.
     heartbeat: Heartbeat,
     probe: Probe,
 }
 
-/// A restart that is decided.
+/// A restart that is decided, and what it writes.
 struct Order<'a> {
     intent: &'a Intent,
     causes: &'a [Cause],
     /// The causes in words.
     told: String,
-    /// The workload as it was when that was decided.
+    /// The workload as it was when the restart was decided.
     known: Workload,
     mark: &'a str,
     last_restart: String,
@@ -85,7 +86,7 @@ struct Order<'a> {
 }
 
 impl Restarter {
-    /// Makes one.
+    /// Makes a restarter that is not running yet.
     pub fn new(
         live: Live,
         leadership: Leadership,
@@ -104,7 +105,7 @@ impl Restarter {
         }
     }
 
-    /// Carries out what is due, until `stop`; then lets what is under way end.
+    /// Carries out the intents that are due, until `stop`. Then waits for the restarts that are under way.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let judge = Arc::clone(&self.live.judge);
         let mut running = JoinSet::new();
@@ -120,7 +121,7 @@ impl Restarter {
             }
             let leads = leadership.leads();
             if leads && !led {
-                // What was told to nobody while another led, or none did, is told now.
+                // While another replica led, or none did, this one told nothing. It tells now.
                 judge.docket().held.tell_again();
                 judge.judge_all();
             }
@@ -229,7 +230,7 @@ impl Restarter {
         }
     }
 
-    /// Prepares a restart of a workload that is known. `Err(None)`: it is gone.
+    /// Prepares a restart of a known workload. `Err(None)`: the workload is gone.
     fn order<'a>(
         &self,
         intent: &'a Intent,
@@ -266,7 +267,7 @@ impl Restarter {
     }
 
     async fn recreate(&self, order: &Order<'_>) -> Result<(), Failure> {
-        // No rights to re-create Jobs, no such kind: nothing would ask for it.
+        // Jobs are not among the kinds of workloads, so no Job is known and nothing asks for this.
         let jobs = self.jobs.as_ref().ok_or(Failure::Forbidden)?;
         jobs.recreate(
             order.intent,
@@ -278,10 +279,12 @@ impl Restarter {
         .await
     }
 
-    /// Whether the API server would take a restart and drop the mark that it sets: the schema of a
-    /// `CustomResourceDefinition` may, and silently, as many do that spell a pod template out. Every such restart would
-    /// be found undone, and made again. So a kind that not every cluster has is asked without effect first; where that
-    /// says nothing, for instance because another webhook does not allow it, the restart is made.
+    /// Whether the API server would accept a restart but drop the mark that it sets. The schema of a
+    /// `CustomResourceDefinition` may do so silently, as many do that spell out a pod template. The judge would find
+    /// every such restart undone, and restart again.
+    ///
+    /// So a restart of a kind that not every cluster has is first tried without effect. If that is refused, for
+    /// instance by another webhook, the restart is made.
     async fn drops(&self, order: &Order<'_>) -> bool {
         let key = &order.intent.workload;
         if !key.kind.optional {
@@ -295,7 +298,7 @@ impl Restarter {
         tried.is_ok_and(|object| RestartMarks::read(key.kind, &object).current() != order.mark)
     }
 
-    /// No try will help: notes and tells why. Its token goes back.
+    /// Notes and tells why another try would not help now. Returns the token of the intent.
     fn hold(&self, key: &WorkloadKey, held: Held) -> Finish {
         hold(&self.live, key, held);
         self.live.judge.docket().intents.unused();
@@ -338,7 +341,7 @@ impl Restarter {
     }
 }
 
-/// Notes why no intent can help a workload now, and tells where that is news.
+/// Notes why no intent can help a workload now, and tells it if it is news.
 fn hold(live: &Live, key: &WorkloadKey, held: Held) {
     if live.judge.docket().held.hold(key, Some(held)) {
         match held {

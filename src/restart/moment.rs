@@ -1,23 +1,23 @@
-//! Named moments of a restart, for tests that end the process at one.
+//! Named moments of a restart. Tests end the process at one of them.
 
 use std::sync::Arc;
 
-/// A moment of a restart that tests end the process at.
+/// A moment of a restart at which tests end the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// Everything is decided, and nothing is sent yet; but for the run of a CronJob, which is made by then.
+    /// Everything is decided and nothing is sent yet, except that the run of a CronJob is created.
     BeforePatch,
-    /// The API server has answered, and nobody has looked at the answer.
+    /// The API server has answered the patch, and reroll has not looked at the answer.
     AnswerUnread,
-    /// The answer was taken over, and nothing more was done.
+    /// The judge was told the answer, and nothing more was done.
     AfterPatch,
-    /// The manifest of a Job that is to be re-created is kept.
+    /// The manifest of a Job that is to be re-created is stored.
     Kept,
-    /// The API server has answered that the Job is being deleted, and nobody has looked at the answer.
+    /// The API server has answered the deletion of the old Job, and reroll has not looked at the answer.
     Deleted,
-    /// The new Job is created, as far as the API server is concerned.
+    /// The API server has answered the creation of the new Job, and reroll has not looked at the answer.
     Created,
 }
 
-/// Is told of each [`Moment`].
+/// Called at each [`Moment`].
 pub type Probe = Arc<dyn Fn(Moment) + Send + Sync>;

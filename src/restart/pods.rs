@@ -1,4 +1,4 @@
-//! What a decision needs to know of a workload's pods, asked of the API server.
+//! Asks the API server what a decision needs to know of a workload's pods.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -16,24 +16,24 @@ use crate::{
 /// Whether a container that needs one of these sources has ever started in any pod.
 ///
 /// # Errors
-/// When the API server does not say.
+/// When the API server refuses, or does not answer in time.
 pub(super) async fn have_started(
     live: &Live,
     key: &WorkloadKey,
     missing: &[SourceName],
 ) -> Result<bool, Failure> {
     if key.kind.means == RestartMeans::Run {
-        // Runs that wait go on when it is there, and others begin with it.
+        // Runs that wait for the source go on when it exists, and later runs start with it.
         return Ok(false);
     }
     let pods = pods::of(&live.cluster, key).await?;
     Ok(pods.is_none_or(|pods| pods::have_started(&pods, missing)))
 }
 
-/// When the oldest pods were made that use these sources.
+/// Returns when the oldest pods were made that use these sources, by key, in unix seconds.
 ///
 /// # Errors
-/// When the API server does not say.
+/// When the API server refuses, or does not answer in time.
 pub(super) async fn ages(
     live: &Live,
     key: &WorkloadKey,
@@ -44,18 +44,19 @@ pub(super) async fn ages(
         return Ok(Ages::new());
     };
     let Some(pods) = pods::of(&live.cluster, key).await? else {
-        // Nothing tells which pods are its own: they may be as old as it is.
+        // Nothing tells which pods are its own, so they may be as old as the workload.
         let used = used_of(state, key, sources);
         return Ok(pods::ages_of([(created, used)], sources));
     };
-    // Those of an older template go by themselves.
+    // Kubernetes replaces the pods of an older template by itself.
     let of_template = |pod: &&Pod| pod.annotations().get(RESTARTED_FOR) == mark.as_ref();
     let pods = pods.iter().filter(of_template);
     Ok(pods::ages_of(pods.filter_map(pods::seen), sources))
 }
 
-/// Where the status of a kind does not tell whether pods of older templates are left: forgets what is former when no
-/// pod's own spec names any of it. A failed look changes nothing: what is former stays.
+/// Forgets the sources that only older templates used (`formers`) if no pod's own spec names any of them. Asks only for
+/// kinds whose status does not tell whether pods of older templates are left. If the API server does not answer,
+/// nothing changes.
 pub(super) async fn look_for_formers(live: &Live, key: &WorkloadKey) {
     let state = &live.judge.state;
     let formers: Vec<SourceName> = {

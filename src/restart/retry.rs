@@ -1,4 +1,4 @@
-//! When what failed is tried again, and how often a loop shows that it is alive.
+//! When a failed try is repeated, and how often a loop shows that it is alive.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 /// How often a loop shows that it is alive when there is nothing to do.
 pub(super) const BEAT: Duration = Duration::from_secs(1);
 
-/// Returns how long a workload waits that failed so often: longer each time, up to a minute.
+/// Returns the wait before the next try after so many failed ones: longer each time, up to a minute and some jitter.
 pub(super) fn backoff(attempts: u32) -> Duration {
     let delays = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(50))

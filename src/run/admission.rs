@@ -1,4 +1,4 @@
-//! Starts the webhook server, and registers it where no chart does.
+//! Starts the webhook server, and registers the webhook where no chart does.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -30,10 +30,10 @@ use crate::{
     },
 };
 
-/// So many probes in a row must pass without a call until the configurations count as gone: there are two of them, and
-/// a probe meets one.
+/// The number of probes in a row that must cause no call until the webhook configurations count as gone. There are two
+/// configurations, and a probe meets one of them.
 const QUIET_PROBES: u32 = 5;
-/// And this long is waited for it.
+/// The longest wait for that.
 const OUTLAST_AT_MOST: Duration = Duration::from_secs(5);
 
 impl Parts {
@@ -68,7 +68,8 @@ impl Parts {
         };
         tracing::info!(%address, "serving admission reviews");
         let serve = async move |listener| {
-            // Connections of the controller's client would be the controller's thread's.
+            // The webhook needs a client of its own: the connections of the controller's client belong to the
+            // controller's thread.
             let admission = Admission {
                 state: shared,
                 metrics: Arc::clone(&metrics),
@@ -93,7 +94,7 @@ impl Parts {
         Ok(Some((registration, part)))
     }
 
-    /// What is served, and, of a certificate that was made on the spot, its authority.
+    /// Returns the certificate to serve and, if reroll made it just now, the authority that signed it in PEM.
     async fn certificate(
         &self,
         webhook: &WebhookSettings,
@@ -180,7 +181,7 @@ impl Parts {
         }
     }
 
-    /// Tells the API server of the webhook, unless reroll is to stop.
+    /// Registers the webhook with the API server, unless reroll is stopping.
     pub(super) async fn register(&self, stop: &CancellationToken) -> anyhow::Result<()> {
         let Some((registration, _)) = &self.registration else {
             return Ok(());
@@ -216,7 +217,7 @@ impl Parts {
 
     pub(super) async fn unregister(&self) {
         if let Some((registration, _)) = &self.registration {
-            // One that is being written is there before it is taken away.
+            // A registration that is being written is complete before it is removed.
             let _written = self.registering.lock().await;
             match registration.remove(&self.cluster).await {
                 Ok(()) => {
@@ -232,8 +233,8 @@ impl Parts {
 }
 
 impl Parts {
-    /// Waits until the API server calls no more: it takes up that the configurations are gone some time after they are,
-    /// and a call that then meets nobody would be the user's error where somebody set `failurePolicy: Fail`.
+    /// Waits until the API server calls no more. It takes up some time after their end that the configurations are
+    /// gone. A call that then finds no webhook would be an error for the user if a user has set `failurePolicy: Fail`.
     async fn outlast(&self, registration: &Registration) {
         let seen = || self.state.reviews.load(Ordering::Relaxed);
         let Some(namespace) = registration.probed_namespace(&self.state.index()) else {
@@ -257,7 +258,7 @@ impl Parts {
     }
 }
 
-/// Refuses to register a webhook on this machine with an API server on another, unless told to.
+/// Refuses to register a webhook on this machine with an API server on another one, unless a flag allows it.
 pub(super) fn check_api_server(
     webhook: Option<&WebhookSettings>,
     api_server: &Uri,

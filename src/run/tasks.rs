@@ -1,4 +1,4 @@
-//! The tasks of the process: watches and loops; and who answers for them.
+//! Starts the tasks of the process: servers, watches and loops.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -29,25 +29,26 @@ use crate::{
     watch::{Then, Watch, Watched, Watches, digest_key::KeyWatch, discovery, restored, selected},
 };
 
-/// Ends when every first list is complete.
+/// A future that ends when every first list is complete.
 pub(super) type Listed = BoxFuture<'static, ()>;
 
 /// All tasks of the process, by name.
 pub(super) type Tasks = JoinSet<(&'static str, anyhow::Result<()>)>;
 
-/// When what is to end.
+/// The tokens that end the tasks, in this order.
 #[derive(Clone, Default)]
 pub(super) struct Stop {
-    /// What the leader does: restarts, writes, and leading itself. First, for another replica can go on at once.
+    /// Ends what the leader does: restarts, writes, and leading itself. It comes first, so that another replica can go
+    /// on at once.
     pub(super) leading: CancellationToken,
-    /// Not yet the webhook, but who calls it is to call another replica: API servers are slow to hear that this one is
-    /// leaving, and those that have a connection do not ask.
+    /// Makes API servers call another replica, while the webhook still serves. API servers learn slowly that this
+    /// replica is leaving, and those with an open connection do not ask.
     pub(super) leaving: CancellationToken,
-    /// Everything.
+    /// Ends everything.
     pub(super) all: CancellationToken,
 }
 
-/// Answers probes, and who asks for metrics.
+/// Starts the server for probes and metrics.
 pub(super) async fn serve_health(
     address: SocketAddr,
     health: &Health,
@@ -63,7 +64,7 @@ pub(super) async fn serve_health(
     Ok(())
 }
 
-/// Starts what watches, decides and restarts.
+/// What it takes to start all that watches, decides and restarts.
 pub(super) struct Start<'a> {
     pub(super) live: Live,
     pub(super) leadership: Leadership,
@@ -73,7 +74,8 @@ pub(super) struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// Starts them all. Returns who re-creates Jobs, where somebody does, and what ends when every first list is complete.
+    /// Starts all of it. Returns the [`Jobs`] where Jobs are among the kinds, and a future that ends when every first
+    /// list is complete.
     pub(super) fn all(
         mut self,
         readiness: &Readiness,
@@ -128,7 +130,7 @@ impl Start<'_> {
         jobs
     }
 
-    /// Starts all watches. What it returns ends when every first list is complete.
+    /// Starts all watches. Returns a future that ends when every first list is complete.
     fn watch_all(&mut self, watches: &Arc<Watches>, readiness: &Readiness) -> Listed {
         let everywhere = self.everywhere();
         let what = everywhere.iter().copied().chain([Watched::Namespaces]);
@@ -145,7 +147,7 @@ impl Start<'_> {
         join_all(lists).map(drop).boxed()
     }
 
-    /// What every cluster has, but for namespaces.
+    /// Returns the kinds that every cluster has, without namespaces.
     fn everywhere(&self) -> Vec<Watched> {
         let ignored = self.settings.conventions.ignored;
         let sources = SourceKind::ALL.into_iter();
@@ -162,7 +164,7 @@ impl Start<'_> {
             .collect()
     }
 
-    /// What not every cluster has.
+    /// Returns the kinds that not every cluster has.
     fn discovered(&self) -> Vec<DiscoveredKind> {
         let ignored = self.settings.conventions.ignored;
         let provided = !ignored.contains(SourceKind::SecretProviderClass);
@@ -179,7 +181,7 @@ impl Start<'_> {
             .collect()
     }
 
-    /// The namespaces to watch, each by itself; `None` for all.
+    /// Returns the namespaces to watch, each on its own; a single `None` for all.
     fn within(&self) -> Vec<Option<String>> {
         match self.settings.cluster.namespaces.as_slice() {
             [] => vec![None],
@@ -187,7 +189,7 @@ impl Start<'_> {
         }
     }
 
-    /// Watches one thing. What it gives ends when its first list is complete.
+    /// Starts to watch one kind. Returns a future that ends when its first list is complete.
     fn watch(&mut self, watches: &Arc<Watches>, what: Watched, readiness: &Readiness) -> Listed {
         let mut lists = Vec::new();
         for within in self.within() {
@@ -241,7 +243,7 @@ impl Start<'_> {
     }
 }
 
-/// Starts to publish Events, and to send alerts where somebody asked for them.
+/// Starts to publish Events, and to send alerts where the user configured them.
 pub(super) fn spawn_events(
     settings: &Settings,
     metrics: &Arc<Metrics>,
@@ -276,7 +278,8 @@ pub(super) fn spawn_election(election: Election, tasks: &mut Tasks, stop: &Cance
     });
 }
 
-/// Looks after the digest key; ends the process, to be started again, when somebody replaced it.
+/// Starts to check the digest key. When a user replaced it, the task fails and so ends the process, which is to start
+/// again.
 pub(super) fn spawn_key_watch(watch: KeyWatch, tasks: &mut Tasks, stop: &CancellationToken) {
     let stop = stop.clone();
     tasks.spawn(async move {

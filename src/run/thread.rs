@@ -1,8 +1,8 @@
-//! Threads of their own, for what must not wait for the controller.
+//! Runs servers on threads of their own, so that they do not wait for the controller.
 //!
-//! The controller has one thread: two that share its work wake each other for nearly every event of a watch, which is
-//! a fifth of the processor time of a start. So reviews, which somebody's write waits for, and probes, by which a
-//! kubelet judges, are answered on others, each with a runtime and connections of its own.
+//! The controller has one thread. Two threads that share its work would wake each other for nearly every event of a
+//! watch, which costs a fifth of the processor time of a start. So other threads answer reviews, for which a user's
+//! write waits, and probes, by which a kubelet judges. Each has a runtime and connections of its own.
 
 use std::{net::SocketAddr, thread};
 
@@ -10,11 +10,10 @@ use anyhow::Context as _;
 use tokio::{net::TcpListener, runtime::Builder, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// Serves as `serve` does, on a thread of that name, until it ends. Dropping the future ends it as well, at its next
-/// await.
+/// Runs `serve` on a thread of this name until it ends. Dropping the future ends it too, at its next await.
 ///
 /// # Errors
-/// When there can be no thread, or serving fails or panics.
+/// When the thread cannot be started, or `serve` fails or panics.
 pub(super) async fn on_own_thread<S, F>(
     name: &'static str,
     listener: TcpListener,
@@ -31,10 +30,10 @@ where
     let _drop = dropped.clone().drop_guard();
     let (ended, end) = oneshot::channel();
     let work = move || {
-        // What waits for input is woken by the runtime that it begins in.
+        // A listener must be made inside the runtime that wakes it.
         let serving = async { serve(TcpListener::from_std(listener)?).await };
         let result = runtime.block_on(dropped.run_until_cancelled(serving));
-        // Nobody listens who dropped it.
+        // If the future was dropped, no task receives this.
         let _ = ended.send(result.unwrap_or(Ok(())));
     };
     let thread = thread::Builder::new().name(name.to_owned());
@@ -42,7 +41,7 @@ where
     end.await.context("a thread broke down")?
 }
 
-/// Listens, or says by which flag another address is given.
+/// Listens on an address. The error names the flag that sets another address.
 pub(super) async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
@@ -77,7 +76,7 @@ mod tests {
         };
         let mut served = Box::pin(on_own_thread("server", listener, serve));
         assert!(futures::poll!(&mut served).is_pending());
-        // This thread, and its runtime with it, is busy until the other has closed the connection.
+        // This thread, with its runtime, is busy until the other thread has closed the connection.
         let mut stream = std::net::TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         std::io::Read::read(&mut stream, &mut [0]).unwrap();
@@ -101,7 +100,7 @@ mod tests {
         let mut served = Box::pin(on_own_thread("server", listener().await, serve));
         assert!(futures::poll!(&mut served).is_pending());
         drop(served);
-        // What it held is let go of.
+        // The thread drops what it held.
         let released = released.recv_timeout(PATIENCE);
         assert_eq!(released, Err(RecvTimeoutError::Disconnected));
     }

@@ -1,4 +1,4 @@
-//! The kinds of the Secrets Store CSI driver: what their objects become.
+//! Feeds of the Secrets Store CSI driver's kinds.
 
 use std::collections::HashSet;
 
@@ -15,17 +15,17 @@ use crate::{
     ops::metrics::labels::SourceEvent,
 };
 
-/// The statuses of pods: digested, and dropped at once. See [`Feed`].
+/// The pod statuses, which are digested and then dropped at once. See [`Feed`].
 pub(super) struct StatusFeed<'a> {
     pub(super) judge: &'a Judge,
 }
 
-/// The classes, for their annotations. See [`Feed`].
+/// The `SecretProviderClass`es, of which only the annotations count. See [`Feed`].
 pub(super) struct ClassFeed<'a> {
     pub(super) judge: &'a Judge,
 }
 
-/// Namespace and name.
+/// Namespace and name of an object.
 type Key = (String, String);
 
 fn key(meta: &ObjectMeta) -> Key {

@@ -1,7 +1,7 @@
-//! Looks after the digest key for as long as the process runs.
+//! Checks the digest key for as long as the process runs.
 //!
-//! It is checked every few seconds, and at once when something was observed under a key that is not known here: either
-//! that key is out of use, or ours is. Until that is settled nothing is decided about such a workload.
+//! It checks every few seconds, and at once when a workload was observed under a key that this process does not know.
+//! Then either that key is out of use, or ours is. Until that is settled nothing is decided about the workload.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,27 +12,29 @@ use crate::{
     judge::Judge,
 };
 
-/// How often is looked whether the key is still there.
+/// How often the key is checked, at the least.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
-/// How long after a check the next one may come, whoever doubts the key: annotations can name any.
+/// The least time between two checks. Annotations can name any key, so anything that writes them can make a key
+/// doubted.
 const CHECK_AT_MOST_EVERY: Duration = Duration::from_millis(500);
 
-/// Looks after the key.
+/// Checks the digest key.
 #[derive(Clone)]
 pub struct KeyWatch {
-    /// Who is told of keys that are out of use.
+    /// The judge, which is told of keys that are out of use.
     pub judge: Arc<Judge>,
-    /// Where the key is.
+    /// The Secret that holds the key.
     pub store: Store,
 }
 
 impl KeyWatch {
-    /// Checks the key until it turns out to be replaced. A key that cannot be used, or read, is told and left.
+    /// Checks the key until it was replaced. Logs a key that cannot be used or read, once, and goes on with the one in
+    /// memory.
     pub async fn run(self) -> Replaced {
         let mut told = false;
         loop {
             sleep(CHECK_AT_MOST_EVERY).await;
-            // Whether doubted or only due.
+            // It checks either way: because the key is doubted, or because it is time.
             let _ = timeout(CHECK_EVERY, self.judge.state.key_doubted.notified()).await;
             match self.check().await {
                 Ok(retired) => {
@@ -51,17 +53,18 @@ impl KeyWatch {
         }
     }
 
-    /// The first lists are complete and nothing is judged yet: settles which key is right before anything is adopted
-    /// under it. What cannot be settled now is left to [`Self::run`].
+    /// Settles which key is right, before anything is adopted under it. Call it when the first lists are complete and
+    /// nothing is judged yet. What cannot be settled now is left to [`Self::run`].
     pub async fn settle(&self) {
         if !self.judge.state.index().unknown_keys().is_empty() {
             let _ = self.check().await;
         }
     }
 
-    /// Returns whether keys that were doubted turned out to be out of use.
+    /// Checks the key. Returns whether keys that were doubted are out of use.
     async fn check(&self) -> Result<bool, Unsound> {
-        // What is doubted is asked for before the answer: a key that is read later proves nothing about it.
+        // Reads which keys are doubted before it reads the Secret: a Secret read before a key was doubted proves
+        // nothing about that key.
         let state = &self.judge.state;
         let doubted = state.index().unknown_keys();
         let checked = self

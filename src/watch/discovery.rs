@@ -1,12 +1,13 @@
-//! Follows kinds that not every cluster has: looks for them, watches them while they are served, forgets them when they go.
+//! Follows kinds that not every cluster has: looks for them, watches them while they are served, and forgets their
+//! objects when they are not.
 //!
-//! Neither readiness nor the reconciliation at start waits for them. When one appears, its first list is judged as at
-//! start, for every workload is judged when it is seen, once the lists of sources are complete.
+//! Neither readiness nor the reconciliation at start waits for these kinds. When one appears, the objects of its first
+//! list are judged as at start: every workload is judged when it is seen, once the lists of sources are complete.
 //!
-//! An absent kind costs one small GET, of its group's discovery document, every interval and nothing else. A watch of
-//! `CustomResourceDefinition`s would tell sooner, but needs rights in the whole cluster, and knows nothing of kinds
-//! that an aggregated API server serves. A watch that is answered by 404 ends, and does not try again: the kind is
-//! looked for as before.
+//! While a kind is absent, the only cost is one small GET per interval, of its group's discovery document. A watch of
+//! `CustomResourceDefinition`s would tell sooner. But it needs rights in the whole cluster, and it does not know the
+//! kinds that an aggregated API server serves. When the API server answers a watch with 404, the watch ends, and the
+//! kind is looked for again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +21,8 @@ use crate::{
     model::Kind,
 };
 
-/// Looks for a kind every `interval`, and watches its objects in one namespace, or in all, while it is served.
+/// Looks for a kind every `interval`, and watches its objects while it is served. `within` is one namespace, or `None`
+/// for all. Never ends.
 pub async fn follow(
     watches: Arc<Watches>,
     kind: DiscoveredKind,
@@ -50,7 +52,7 @@ pub async fn follow(
     }
 }
 
-/// Workloads of a kind that is not there are none; what nothing provides nothing waits for.
+/// Takes in that a kind is absent. Then there are no workloads of it, and no decision waits for its sources.
 fn absent(judge: &Judge, kind: DiscoveredKind, within: Option<&str>) {
     if let DiscoveredKind::Csi(part) = kind {
         judge.part_absent(part, within);

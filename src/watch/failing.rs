@@ -1,17 +1,17 @@
-//! What a watch fails with, and when that is told: it is tried again for ever, and said once.
+//! Why a watch fails, and when that is logged: the watch is tried again for ever, and each failure is logged once.
 
 use kube::runtime::watcher;
 
-/// The API server asks for patience. It does while it begins to serve a kind (KEP-4568, since 1.34), which is no failure
-/// unless it lasts.
+/// The API server asks for patience. It does so while it begins to serve a kind (KEP-4568, since 1.34). That is no
+/// failure unless it lasts.
 const NOT_YET: u16 = 429;
-/// How often in a row it may ask for it before that is told: for some four seconds.
+/// The number of such answers in a row after which that is logged: some four seconds.
 const PATIENCE: u32 = 3;
 
-/// How a watch failed: the step, and the HTTP status or 0.
+/// A failure of a watch: the step, and the HTTP status or 0.
 pub(super) type Failed = (&'static str, u16);
 
-/// What failed last, and how often in a row.
+/// The last failure, and how often in a row it occurred.
 #[derive(Default)]
 pub(super) struct Failing {
     last: Option<Failed>,
@@ -19,7 +19,7 @@ pub(super) struct Failing {
 }
 
 impl Failing {
-    /// It failed. Gives whether that is to be told: what goes on failing in the same way is told once.
+    /// Notes a failure. Returns whether it is to be logged: the same failure in a row is logged once.
     pub(super) fn is_news(&mut self, failure: Failed) -> bool {
         if self.last.replace(failure) != Some(failure) {
             self.times = 0;
@@ -28,13 +28,13 @@ impl Failing {
         self.times == if failure.1 == NOT_YET { PATIENCE } else { 1 }
     }
 
-    /// It works.
+    /// Notes that the watch works.
     pub(super) fn works(&mut self) {
         *self = Self::default();
     }
 }
 
-/// The class of a failure, for the log: the error's own text may quote an object.
+/// Returns the class of an error, for the log. The error's own text may quote an object.
 pub(super) fn class(error: &watcher::Error) -> Failed {
     let (step, source) = match error {
         watcher::Error::InitialListFailed(source) => ("list failed", source),

@@ -1,4 +1,4 @@
-//! What the objects of each watch become: versions, workloads, defaults of namespaces.
+//! What the objects of each watch become: versions of sources, workloads, defaults of namespaces.
 
 use std::{collections::HashSet, fmt::Debug, hash::Hash};
 
@@ -20,28 +20,28 @@ use crate::{
     ops::metrics::labels::SourceEvent,
 };
 
-/// What becomes of the objects of one watch.
+/// Takes in the objects of one watch.
 pub(super) trait Feed {
     type Object: Resource + Clone + Debug + FromObject + Send + 'static;
     type Key: Eq + Hash;
 
     fn key(&self, meta: &ObjectMeta) -> Self::Key;
-    /// What is known before a new list.
+    /// Returns the objects that are known before a new list.
     fn known(&self, within: Option<&str>) -> HashSet<Self::Key>;
     fn apply(&self, object: Self::Object, by: By);
     fn delete(&self, meta: &ObjectMeta);
-    /// It was known before a new list, which was asked for at this moment, and is not in it.
+    /// Takes in that an object was known before a new list and is not in it. The list was asked for at `asked`.
     fn vanished(&self, key: &Self::Key, asked: Tick);
-    /// A list is complete.
+    /// Takes in that a list is complete.
     fn listed(&self, _within: Option<&str>) {}
-    /// RBAC does not allow to read it.
+    /// Takes in that RBAC does not allow reroll to list or watch the objects.
     fn refused(&self, _within: Option<&str>) {}
 }
 
-/// Digests an object of a kind of source.
+/// Digests an object of a kind of source, in a namespace.
 pub(super) type ReadVersion<K> = fn(&DigestKey, &str, &K) -> Version;
 
-/// See [`Feed`].
+/// The objects of one kind of source. See [`Feed`].
 pub(super) struct SourceFeed<'a, K> {
     pub(super) judge: &'a Judge,
     pub(super) kind: SourceKind,
@@ -111,7 +111,7 @@ where
     }
 }
 
-/// See [`Feed`].
+/// The workloads of one kind. See [`Feed`].
 pub(super) struct WorkloadFeed<'a> {
     pub(super) judge: &'a Judge,
     pub(super) kind: Kind,
@@ -156,7 +156,7 @@ impl Feed for WorkloadFeed<'_> {
     }
 }
 
-/// See [`Feed`].
+/// The namespaces, of which only the labels count. See [`Feed`].
 pub(super) struct NamespaceFeed<'a> {
     pub(super) namespaces: &'a Namespaces,
 }

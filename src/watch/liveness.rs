@@ -1,10 +1,11 @@
 //! Whether the watches are alive.
 //!
-//! The API server ends each watch after a while, and it is started again: one that works brings something regularly, or
-//! ends as it should. (A bookmark before the end cannot be counted on: where nothing at all changes there is none.) One
-//! that does neither has stalled: the connection hangs, or whoever takes its events does. Nothing above the connection
-//! shows that, so this is a layer of the client. An answer that refuses is a sign of life: another replica would be
-//! refused as well.
+//! The API server ends each watch after a while, and reroll starts it again. So a watch that works regularly brings
+//! something, or ends as it should. (A bookmark before the end is not certain: where nothing at all changes the API
+//! server sends none.) A watch that does neither has stalled: its connection hangs, or the task that takes its events
+//! does. No layer above the connection can see that, so this is a layer of the client.
+//!
+//! An answer that refuses is a sign of life, because another replica would be refused too.
 
 use std::{
     collections::BTreeMap,
@@ -28,16 +29,16 @@ use tower::{Layer, Service};
 
 use crate::cluster::WATCH_SECONDS;
 
-/// When each watch, by its path, last brought something or ended; or was first started.
+/// When each watch, by its path, last brought something or ended; before that, when it was first started.
 #[derive(Clone, Debug, Default)]
 pub struct Liveness(Arc<Mutex<BTreeMap<String, Instant>>>);
 
 impl Liveness {
-    /// How long a watch may bring nothing: its length, what the client waits for its end, and some time to get the next
-    /// one started.
+    /// How long a watch may bring nothing: the length of a watch, the client's wait for its end, and some time to start
+    /// the next one.
     pub const STALLED: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 20);
 
-    /// The paths of watches that have stalled.
+    /// Returns the paths of the watches that have stalled.
     pub fn stalled(&self) -> Vec<String> {
         let stalled =
             |(path, at): (&String, &Instant)| (at.elapsed() > Self::STALLED).then(|| path.clone());
@@ -51,14 +52,15 @@ impl Liveness {
         }
     }
 
-    /// A list counts as well: it is how a watch begins anew, and a long one has many pages.
+    /// Notes a sign of life. An answer to a list counts too: a watch begins anew with a list, and a long list has many
+    /// pages.
     fn beat(&self, path: &str) {
         if let Some(at) = self.watches().get_mut(path) {
             *at = Instant::now();
         }
     }
 
-    /// Nobody watches what the API server does not serve any more.
+    /// Forgets a watch of a kind that the API server does not serve any more: reroll does not watch it then.
     fn forget(&self, path: &str) {
         self.watches().remove(path);
     }
@@ -77,7 +79,7 @@ impl<S> Layer<S> for Liveness {
     }
 }
 
-/// A client's service that tells [`Liveness`] of watches.
+/// A service of the client that tells [`Liveness`] of watches.
 #[derive(Clone, Debug)]
 pub struct Listened<S> {
     inner: S,
@@ -123,7 +125,7 @@ where
                 let brings = Body::new(body)
                     .into_data_stream()
                     .inspect_ok(move |_| liveness.beat(&path));
-                // Polled when all was brought, and only then.
+                // This part is polled only when everything was brought.
                 let end = stream::once(async move { ended.0.beat(&ended.1) });
                 Body::from_stream(brings.chain(end.filter_map(|()| ready(None))))
             })

@@ -1,7 +1,8 @@
-//! Watches: what the API server shows becomes the index, and what changed there becomes intents.
+//! Watches: takes what the API server shows into the index, so that the judge files intents for what changed.
 //!
-//! Objects are read, digested and dropped at once. A new list after a watch broke, or after history went back, brings no
-//! deletions; what was known when it was asked for and is not in it was deleted meanwhile. Decode errors are not quoted: they could hold a Secret's data.
+//! Objects are read, digested and dropped at once. reroll lists anew after a watch broke, or after history went back.
+//! Such a list shows no deletions: what was known when the list was asked for and is not in it, was deleted meanwhile.
+//! Decode errors are not quoted, because they could hold a Secret's data.
 
 mod csi;
 pub mod digest_key;
@@ -41,23 +42,23 @@ use crate::{
     },
 };
 
-/// RBAC does not allow it.
+/// HTTP status: RBAC does not allow it.
 const FORBIDDEN: u16 = 403;
-/// The API server does not serve the kind.
+/// HTTP status: the API server does not serve the kind.
 const NOT_FOUND: u16 = 404;
 
 /// What all watches share.
 pub struct Watches {
-    /// Who is told.
+    /// The judge, which is told.
     pub judge: Arc<Judge>,
-    /// What is watched.
+    /// The API server that is watched.
     pub cluster: Cluster,
-    /// Namespaces, and which of them are selected.
+    /// The namespaces, and which of them are selected.
     pub namespaces: Namespaces,
 }
 
 impl Watches {
-    /// None is running yet.
+    /// Makes what watches share. No watch is running yet.
     pub fn new(judge: Arc<Judge>, cluster: Cluster) -> Self {
         let namespaces = Namespaces::new(Arc::clone(&judge));
         Self {
@@ -68,13 +69,13 @@ impl Watches {
     }
 }
 
-/// One thing that is watched, in one namespace or in all.
+/// One kind that is watched, in one namespace or in all.
 pub struct Watch {
-    /// What.
+    /// The kind.
     pub what: Watched,
-    /// Where; `None` for everywhere.
+    /// The namespace; `None` for all.
     pub within: Option<String>,
-    /// What is done when the first list is complete, or refused.
+    /// What the watch does when its first list is complete or refused.
     pub then: Then,
 }
 
@@ -82,19 +83,19 @@ pub struct Watch {
 pub enum Then {
     /// It goes on.
     GoOn,
-    /// It goes on, and tells that somebody who waits.
+    /// It goes on, and tells the task that waits for the list.
     Tell(oneshot::Sender<()>),
     /// It ends: only the list is wanted.
     End,
 }
 
 impl Then {
-    /// The first list is there, or will not be. Gives whether the watch ends.
+    /// Does what is to be done after the first list. Returns whether the watch ends.
     fn listed(&mut self) -> bool {
         match std::mem::replace(self, Self::GoOn) {
             Self::GoOn => false,
             Self::Tell(waiting) => {
-                // Nobody waits any more when reroll is stopping.
+                // No task waits any more while reroll is stopping.
                 let _ = waiting.send(());
                 false
             }
@@ -103,10 +104,10 @@ impl Then {
     }
 }
 
-/// What is watched.
+/// A kind that is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watched {
-    /// Objects of a kind of source, each of which is one.
+    /// A kind of which each object is a source.
     Sources(SourceKind),
     /// One of the kinds of the Secrets Store CSI driver.
     Csi(Part),
@@ -117,7 +118,7 @@ pub enum Watched {
 }
 
 impl Watched {
-    /// What is watched of a kind that not every cluster has.
+    /// Returns what to watch of a kind that not every cluster has.
     pub fn of(kind: DiscoveredKind) -> Self {
         match kind {
             DiscoveredKind::Workload(kind) => Self::Workloads(kind),
@@ -125,7 +126,7 @@ impl Watched {
         }
     }
 
-    /// For logs.
+    /// Returns the plural, for logs.
     pub fn plural(self) -> &'static str {
         match self {
             Self::Sources(kind) => kind.plural(),
@@ -137,11 +138,11 @@ impl Watched {
 }
 
 impl Watched {
-    /// What readiness calls its first list.
+    /// Returns the name that readiness gives its first list.
     pub fn list_name(self) -> &'static str {
         match self {
             Self::Sources(kind) => kind.list_name(),
-            // Nobody waits for it.
+            // Readiness does not wait for it.
             Self::Csi(part) => part.plural(),
             Self::Workloads(kind) => kind.list_name,
             Self::Namespaces => "list of namespaces",
@@ -150,7 +151,8 @@ impl Watched {
 }
 
 impl Watch {
-    /// Watches for ever; a kind that not every cluster has, until the API server serves it no more.
+    /// Watches for ever. Ends only after the first list with [`Then::End`], or when the API server no longer serves a
+    /// kind that not every cluster has.
     pub async fn run(self, watches: Arc<Watches>) {
         let watches = &*watches;
         let judge = &*watches.judge;
@@ -167,7 +169,7 @@ impl Watch {
                     self.follow_sources(watches, config, kind, Version::of_config_map)
                         .await;
                 }
-                // It stands in many objects: its parts are watched.
+                // A source of this kind consists of many objects, which are watched as kinds of their own.
                 SourceKind::SecretProviderClass => {}
             },
             Watched::Csi(part @ Part::Statuses) => {
@@ -240,7 +242,7 @@ impl Watch {
         };
         let mut failing = Failing::default();
         loop {
-            // If a list comes next, it is not asked for before.
+            // If a list comes next, it is asked for after this tick.
             let now = judge.tick();
             let next = tokio::select! {
                 biased;
@@ -280,7 +282,7 @@ impl Watch {
                         self.what.warn(within, reason, code);
                     }
                     if code == FORBIDDEN {
-                        // The rest goes on without it; what depends on it is not decided.
+                        // The rest goes on without it. What depends on it is not decided.
                         feed.refused(within);
                         if self.then.listed() {
                             return;
@@ -320,7 +322,7 @@ impl Watched {
         );
     }
 
-    /// One object that cannot be read is left out; it does not stop the others.
+    /// Takes in one object. Leaves out an object that cannot be read, so that it does not stop the others.
     fn apply<F: Feed>(self, feed: &F, object: Result<F::Object, ObjectMeta>, by: By) {
         match object {
             Ok(object) => feed.apply(object, by),
@@ -334,7 +336,7 @@ impl Watched {
     }
 }
 
-/// Where the objects are of what not every cluster serves.
+/// Returns the API of a kind that not every cluster serves.
 fn api<K>(cluster: &Cluster, what: DiscoveredKind, within: Option<&str>) -> Api<Guarded<K>>
 where
     K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,

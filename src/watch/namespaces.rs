@@ -1,7 +1,8 @@
 //! Namespaces: their defaults, and which of them are selected by their labels.
 //!
-//! Objects cannot be listed by the labels of their namespaces. So what is watched everywhere skips what is not selected,
-//! which costs no memory, and a namespace that is selected while reroll runs is listed by itself, once.
+//! The API server cannot list objects by the labels of their namespaces. So the watches of all namespaces skip objects
+//! in those that are not selected, and these cost no memory. A namespace that is selected while reroll runs is listed
+//! on its own, once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,18 +14,18 @@ use tokio::sync::{Notify, watch};
 
 use crate::{judge::Judge, model::annotation::RESTART_ON};
 
-/// What is known of namespaces beside the index.
+/// What is known of namespaces besides the index.
 pub struct Namespaces {
     judge: Arc<Judge>,
-    /// Whether all of them have been listed.
+    /// Whether the first list of namespaces is complete.
     listed: watch::Sender<bool>,
-    /// To be listed by themselves, each once.
+    /// The namespaces that are still to be listed on their own.
     unlisted: Mutex<BTreeSet<String>>,
     added: Notify,
 }
 
 impl Namespaces {
-    /// None is known.
+    /// Makes one that knows of no namespace.
     pub fn new(judge: Arc<Judge>) -> Self {
         Self {
             judge,
@@ -34,7 +35,7 @@ impl Namespaces {
         }
     }
 
-    /// A namespace has these labels.
+    /// Takes in the labels that a namespace has.
     pub fn applied(&self, name: &str, labels: &BTreeMap<String, String>) {
         let conventions = &self.judge.state.setup.conventions;
         if conventions.namespaces.is_some() {
@@ -48,32 +49,32 @@ impl Namespaces {
         self.judge.namespace_default(name, default);
     }
 
-    /// A namespace is gone.
+    /// Takes in that a namespace is gone.
     pub fn deleted(&self, name: &str) {
         self.judge.namespace_default(name, None);
         self.leave(name);
     }
 
-    /// A list of namespaces is complete.
+    /// Takes in that a list of namespaces is complete.
     pub fn listed(&self) {
         self.listed.send_replace(true);
     }
 
-    /// Returns those that something is known of.
+    /// Returns the namespaces of which something is known.
     pub fn known(&self) -> BTreeSet<String> {
         self.judge.state.index().known_namespaces()
     }
 
-    /// Waits until it is known which namespaces are selected, where a selector says that.
+    /// Waits until it is known which namespaces are selected. Returns at once if there is no selector.
     pub async fn selection_known(&self) {
         if self.judge.state.setup.conventions.namespaces.is_some() {
             let mut listed = self.listed.subscribe();
-            // The sender lives as long as this.
+            // The sender lives as long as `self`.
             let _ = listed.wait_for(|listed| *listed).await;
         }
     }
 
-    /// Waits for a namespace that was selected late and is to be listed by itself.
+    /// Waits for a namespace that was selected late, and is to be listed on its own.
     pub async fn next_unlisted(&self) -> String {
         loop {
             let next = self.unlisted.lock().pop_first();

@@ -1,9 +1,10 @@
-//! What is done when etcd's history went back: everything is listed again, and that is said.
+//! Lists everything again when etcd went back to an earlier state, and tells that.
 //!
-//! An API server that was not restarted together with etcd goes on to serve lists of what is lost, from its memory, and so
-//! does a watch that goes on from there. That is found out by the Lease, which somebody renews all the time: a write is newer
-//! than any list that was answered before it, unless that list is of a history that is no more. As long as it is, everything
-//! is listed again every minute, and no more is to be done: what is to be written is decided by what etcd itself says.
+//! One such list may not be enough. An API server that was not restarted together with etcd goes on to serve the lost
+//! state from its memory, both in lists and in watches. The Lease shows that. The leader renews it all the time, and a
+//! write is newer than any list that was answered before it, unless that list shows a lost state. While lists do,
+//! everything is listed again every minute. Nothing more is needed, because a write is decided by what etcd itself
+//! says.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,12 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{judge::live::Live, model::object::resource_version};
 
-/// How often is looked whether the Lease was renewed, and how often at most: it is not for as long as it takes a replica to
-/// lead again.
+/// How often the Lease is read to see whether it was renewed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const LOOKS: u32 = 80;
 
-/// The Lease of this installation.
+/// Watches the Lease of this installation for a lost state. (The type is named after the pulse of its renewals.)
 pub struct Pulse {
     live: Live,
     api: Api<Lease>,
@@ -27,7 +27,7 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Of the Lease of this name in this namespace.
+    /// Makes one for the Lease of this name in this namespace.
     pub fn new(live: Live, namespace: &str, name: &str) -> Self {
         Self {
             api: Api::namespaced(live.cluster.client(), namespace),
@@ -40,15 +40,15 @@ impl Pulse {
         self.live.cluster.get(&self.api, &self.name).await.ok()?
     }
 
-    /// The version of a list of it: from where a watch would go on.
+    /// Lists the Lease. Returns the resourceVersion of the list, from which a watch would go on.
     async fn list(&self) -> Option<u64> {
         let params = ListParams::default().fields(&format!("metadata.name={}", self.name));
         let list = self.live.cluster.list(&self.api, &params).await.ok()?;
         resource_version(list.metadata.resource_version.as_deref())
     }
 
-    /// Whether what is written next is newer than a list that was answered before. Nobody may be there to write; and an API
-    /// server that does not answer may be another one when it does.
+    /// Whether the next write of the Lease is newer than `list`. `false` also if no replica writes it in time, or if
+    /// the API server does not answer: it may be another one when it answers again.
     async fn passes(&self, list: u64) -> bool {
         let mut before = None;
         for _ in 0..LOOKS {
@@ -70,7 +70,7 @@ impl Pulse {
         false
     }
 
-    /// Lists everything again whenever history turns out to have gone back, until `stop`.
+    /// Lists everything again each time that etcd is proved to have gone back, until `stop`.
     pub async fn mind(self, stop: CancellationToken) {
         let judge = Arc::clone(&self.live.judge);
         while stop

@@ -1,11 +1,11 @@
-//! Lists namespaces that were selected late, each by itself and once.
+//! Lists the namespaces that were selected late, each on its own and once.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Then, Watch, Watched, Watches};
 use crate::{cluster::DiscoveredKind, model::csi::Part};
 
-/// Lists them, for ever. `always`: what every cluster has.
+/// Lists these namespaces, for ever. `always` are the kinds that every cluster has.
 pub async fn list(watches: Arc<Watches>, always: Vec<Watched>) {
     loop {
         let name = watches.namespaces.next_unlisted().await;
@@ -20,7 +20,7 @@ pub async fn list(watches: Arc<Watches>, always: Vec<Watched>) {
             let watch = Watch {
                 what,
                 within: Some(name.clone()),
-                // What changes from now on comes by the watch of everything.
+                // The watch of all namespaces brings what changes from now on.
                 then: Then::End,
             };
             watch.run(Arc::clone(&watches)).await;

@@ -1,8 +1,9 @@
-//! What comes by a watch: a first list, and what changes from then on.
+//! The events of a watch: a first list, and then what changes.
 //!
-//! The first list is streamed (KEP-3157), one object after the other, so that it needs no more memory than its largest
-//! object: a page of 50 Secrets can be 70 MB. Where an API server does not do that (it is off in 1.33 and before 1.32),
-//! or does not get to its end before the watch's time is over, it comes in pages, which always get on.
+//! The API server streams the first list (KEP-3157), one object after the other. So the list needs no more memory than
+//! its largest object, where a page of 50 Secrets can be 70 MB. Some API servers do not stream lists (streaming is off
+//! in 1.33 and before 1.32), or do not reach the end of the list before the watch's time is over. Then the list comes
+//! in pages, which always make progress.
 
 use std::{collections::BTreeSet, fmt::Debug, time::Duration};
 
@@ -24,14 +25,16 @@ use tower::util::MapRequestLayer;
 use super::liveness::Liveness;
 use crate::cluster::WATCH_SECONDS;
 
-/// Objects per page of a list. Small pages keep memory flat: a page of 300 Secrets of 1 MB would not.
+/// The objects per page of a list. Small pages limit the memory: a page of 300 Secrets of 1 MB would not.
 const PAGE: u32 = 50;
-/// How long a watch that failed waits, first and at most (a random part of it is added): kube's and client-go's default
-/// of 30 s would, after an outage of minutes, have changes seen a minute late, or two where the next answer is a 410.
+/// The first and the longest wait of a watch that failed; a random part of it is added. The default of kube and
+/// client-go is 30 s. After an outage of minutes, reroll would then see changes a minute late, or two minutes where the
+/// next answer is a 410.
 const RETRY: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(10));
-/// A watch that did not fail for so long begins anew, though nothing came by it.
+/// How long a watch must not fail until its waits begin anew, even if it brought nothing.
 const CALM_AFTER: Duration = Duration::from_mins(2);
-/// What API servers answer that know the parameters of a streamed list and may not use them, or do not know them.
+/// The answers of API servers that know the parameters of a streamed list and may not use them, or that do not know
+/// them.
 const NOT_STREAMED: [u16; 2] = [422, 400];
 
 type Item<K> = Result<Event<K>, watcher::Error>;
@@ -49,7 +52,7 @@ impl<K> Stream<K>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    /// A stream that goes on after its first list.
+    /// Makes a stream that goes on after its first list.
     pub(super) fn new(api: Api<K>, config: watcher::Config) -> Self {
         let streaming = config.clone().streaming_lists();
         Self {
@@ -59,7 +62,7 @@ where
         }
     }
 
-    /// One of which only the first list is wanted: nothing is to be watched.
+    /// Makes a stream of which only the first list is wanted: it is not streamed, so it needs no watch.
     pub(super) fn of_list(api: Api<K>, config: watcher::Config) -> Self {
         Self {
             events: events(api.clone(), config.clone()),
@@ -70,7 +73,7 @@ where
         }
     }
 
-    /// Begins anew, with a list.
+    /// Begins anew with a list.
     pub(super) fn begin_again(&mut self) {
         let config = self.config.clone();
         let config = if self.streamed {
@@ -82,7 +85,7 @@ where
         self.listing = false;
     }
 
-    /// What comes next. There is always something; after an error it waits before it tries again.
+    /// Returns the next event; there always is one. After an error it waits before it tries again.
     pub(super) async fn next(&mut self) -> Result<Option<Event<K>>, watcher::Error> {
         loop {
             let next = self.events.try_next().await;
@@ -129,7 +132,7 @@ fn backoff() -> impl Backoff {
     ResetTimerBackoff::new(ExponentialBackoff::from(delays), CALM_AFTER)
 }
 
-/// The API server itself leaves out what is in these namespaces.
+/// Returns a configuration with which the API server leaves out these namespaces.
 pub(super) fn everywhere_but(ignored: &BTreeSet<String>, field: &str) -> watcher::Config {
     let fields: Vec<_> = ignored
         .iter()
@@ -143,10 +146,10 @@ pub(super) fn everywhere_but(ignored: &BTreeSet<String>, field: &str) -> watcher
     }
 }
 
-/// A client for watches: its first lists are of what is there now, and somebody feels their pulse.
+/// Returns a client for watches. Its streamed lists show what is there now, and it tells `liveness` of each watch.
 ///
 /// # Errors
-/// When the configuration is no good: its certificates, its proxy.
+/// When the configuration cannot be used: its certificates, its proxy.
 pub fn client(config: kube::Config, liveness: &Liveness) -> kube::Result<Client> {
     let client = ClientBuilder::try_from(config)?
         .with_layer(liveness)
@@ -154,8 +157,9 @@ pub fn client(config: kube::Config, liveness: &Liveness) -> kube::Result<Client>
     Ok(client.build())
 }
 
-/// Asks for streamed lists of what is there now. kube asks with `resourceVersion=0` for what an API server happens to
-/// have, and what is missing there because it lags would count as deleted. Without a version it is a consistent read.
+/// Changes a request for a streamed list so that it asks for what is there now. kube asks with `resourceVersion=0` for
+/// whatever an API server has in its memory. If that lags, objects missing there would count as deleted. Without a
+/// resourceVersion it is a consistent read.
 fn up_to_date<B>(mut request: Request<B>) -> Request<B> {
     if let Some(uri) = without_version(request.uri()) {
         *request.uri_mut() = uri;

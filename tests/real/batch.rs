@@ -443,7 +443,9 @@ async fn a_run_waits_for_another_where_only_one_may_be() {
     jobs.are(&arena, &recorder, "alone", 1).await;
     arena.update_secret("db", &[("k", "three")]).await;
     jobs.are(&arena, &recorder, "many", 2).await;
-    arena.event("alone", "it runs again after that").await;
+    arena
+        .event("alone", "the CronJob runs again when that run ends")
+        .await;
     jobs.are(&arena, &recorder, "alone", 1).await;
     let first = runs(&arena, "alone").await.pop().unwrap().name_any();
     complete(&arena, &first).await;
@@ -470,7 +472,7 @@ async fn whoever_asks_in_vain_is_told_at_the_prompt() {
     let mut deployment = reroll_harness::deployment("web", "db", "k");
     deployment["metadata"]["annotations"][ON_CHANGE] = json!("recreate");
     let said = create(deployment).await;
-    assert!(said.contains("is not for this kind"), "{said}");
+    assert!(said.contains("is not known for this kind"), "{said}");
     let said = create(job("fine", &RECREATES, &lasting())).await;
     assert!(!said.contains("reroll"), "{said}");
 }
@@ -818,7 +820,9 @@ async fn the_rights_that_the_chart_grants_are_enough() {
     jobs.are(&arena, &recorder, "alone", 1).await;
     jobs.are(&arena, &recorder, "asks", 2).await;
     arena.update_secret("db", &[("k", "three")]).await;
-    arena.event("alone", "it runs again after that").await;
+    arena
+        .event("alone", "the CronJob runs again when that run ends")
+        .await;
     jobs.are(&arena, &recorder, "asks", 3).await;
     nothing_is_kept(&arena).await;
     let log = reroll.log();

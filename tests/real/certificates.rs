@@ -56,7 +56,7 @@ async fn register(arena: &Arena, reroll: &mut Reroll) {
     let stranger = Authority::new(system_clock()(), Duration::from_hours(1)).unwrap();
     let address = reroll.webhook_address().await;
     let registration = registration(arena, &address, &stranger);
-    registration.apply(&cluster(&arena)).await.unwrap();
+    registration.apply(&cluster(arena)).await.unwrap();
     let before = stranger.pem().as_bytes().to_vec();
     eventually("the configurations trust it", async || {
         (bundle(arena).await != before).then_some(())

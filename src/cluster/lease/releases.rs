@@ -1,4 +1,4 @@
-//! Tells when somebody gives the Lease up.
+//! Tells when the leader gives up the Lease.
 
 use futures::{StreamExt, stream::BoxStream};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -9,8 +9,8 @@ use kube::{
 
 use crate::cluster::WATCH_SECONDS;
 
-/// Tells when somebody releases the Lease, so that nobody waits for the next look. Where the watch fails, looking now and
-/// then is all there is.
+/// Brings one item each time that a leader releases the Lease, so that the other replicas need not wait for their next
+/// try. Where the watch fails, they find out by their next try.
 pub(super) fn releases(api: Api<Lease>, name: &str) -> BoxStream<'static, ()> {
     let config = watcher::Config::default()
         .fields(&format!("metadata.name={name}"))

@@ -1,9 +1,10 @@
 //! The digest key: 32 random bytes in a Secret of reroll's own namespace, made once and kept.
 //!
-//! Who wants another one puts it in the place of `key` and the one before into `old`, in one write: what was observed
-//! under the old one is then compared with it, and rewritten under the new one. Every replica looks after the Secret.
-//! One that was deleted is written again; one that was replaced ends the process, which starts again with the new key,
-//! so that no two replicas go on with different ones.
+//! To rotate it, a user writes a new key to `key` and the key before to `old`, in one write. reroll then compares what
+//! was observed under the old key by that key, and writes it again under the new one.
+//!
+//! Every replica checks the Secret. If it was deleted, the leader writes it again from memory. If the key was replaced,
+//! the process ends and starts again with the new key, so that no two replicas go on with different keys.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,29 +16,29 @@ use tokio::time::sleep;
 use crate::cluster::{Cluster, Failure, Write, lease::Leadership};
 use crate::model::{DigestKey, digest::BadKey};
 
-/// Where the key stands in the Secret's data.
+/// The field of the Secret that holds the key.
 const DATA_KEY: &str = "key";
-/// Where the key before stands, while a rotation lasts.
+/// The field that holds the key before, during a rotation.
 const DATA_OLD: &str = "old";
 
-/// There is no key to work with.
+/// Why there is no key to work with.
 #[derive(Debug, thiserror::Error)]
 pub enum DigestKeyError {
-    /// The Secret holds something else.
+    /// The Secret holds no key of the right form.
     #[error(
         "Secret {namespace}/{name} has no digest key in `{field}`: {source}; put it right, or delete the Secret to have a new one made (nothing restarts for that)"
     )]
     Bad {
-        /// Its namespace.
+        /// The Secret's namespace.
         namespace: String,
-        /// Its name.
+        /// The Secret's name.
         name: String,
-        /// Where in its data.
+        /// The field of its data.
         field: &'static str,
-        /// What is wrong.
+        /// What is wrong with the key.
         source: BadKey,
     },
-    /// The API server refused.
+    /// The API server refused, or did not answer in time.
     #[error(
         "cannot read or create Secret {namespace}/{name}: {reason}; reroll needs get and create on Secrets of its own namespace, which must exist"
     )]
@@ -46,15 +47,15 @@ pub enum DigestKeyError {
         namespace: String,
         /// Its name.
         name: String,
-        /// Why.
+        /// Why the call failed.
         reason: Failure,
     },
-    /// The system has no randomness.
+    /// The system gives no random bytes.
     #[error("the system gives no random bytes for a digest key")]
     Random,
 }
 
-/// The Secret that keeps the key.
+/// The Secret that holds the key.
 #[derive(Clone)]
 pub struct Store {
     cluster: Cluster,
@@ -63,7 +64,7 @@ pub struct Store {
     name: String,
 }
 
-/// The key was replaced: what was digested with the old one cannot be compared any more.
+/// The error that the key was replaced: what was digested with the old one can no longer be compared.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the digest key in Secret {namespace}/{name} is another one now: starting again with it (nothing restarts for that)"
@@ -78,25 +79,25 @@ pub struct Replaced {
 /// What a check of the key found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checked {
-    /// It is the one in use.
+    /// The Secret holds the key in use.
     Same,
-    /// The Secret is not there.
+    /// The Secret does not exist.
     Missing,
 }
 
 /// What is wrong with the key.
 #[derive(Debug, thiserror::Error)]
 pub enum Unsound {
-    /// It is another one.
+    /// The Secret holds another key.
     #[error(transparent)]
     Replaced(#[from] Replaced),
-    /// It cannot be used, or read.
+    /// The key cannot be used, or the Secret cannot be read.
     #[error(transparent)]
     Unusable(#[from] DigestKeyError),
 }
 
 impl Store {
-    /// A Secret of reroll's own namespace.
+    /// Makes a store for this Secret of reroll's own namespace. Reads nothing yet.
     pub fn new(cluster: Cluster, namespace: &str, name: &str) -> Self {
         Self {
             api: Api::namespaced(cluster.client(), namespace),
@@ -106,7 +107,10 @@ impl Store {
         }
     }
 
-    /// Reads the key. Where there is none the leader makes one, and everybody else waits for it.
+    /// Reads the key. Where there is none, the leader makes one and every other replica waits for it.
+    ///
+    /// # Errors
+    /// See [`DigestKeyError`].
     pub async fn load_or_create(
         &self,
         mut leadership: Leadership,
@@ -136,8 +140,8 @@ impl Store {
         }
     }
 
-    /// Looks whether the key is still there and the same: one that was deleted is written again from memory by the
-    /// leader, so that it is lost only with all replicas at once.
+    /// Checks whether the Secret still holds the same key. If it was deleted, the leader writes it again from memory,
+    /// so that the key is lost only if all replicas end at the same time.
     ///
     /// # Errors
     /// See [`Unsound`].
@@ -149,7 +153,8 @@ impl Store {
             return Ok(Checked::Missing);
         };
         let found = self.key(&secret)?;
-        // One that was added to be compared with is not known here yet; one that was taken away does no harm.
+        // An `old` key that was added is not known to this process yet, so it has to start again. One that was removed
+        // does no harm.
         let adds = found.previous().is_some_and(|old| {
             key.previous()
                 .is_none_or(|previous| previous.id() != old.id())
@@ -181,17 +186,18 @@ impl Store {
         found.map_err(|failure| self.failed(failure))
     }
 
-    /// Says early that a key can never be made, because the namespace is not there: the Lease would never be won either.
+    /// Fails early if the namespace does not exist: a key can never be made then, and this replica would wait for a
+    /// Lease that it never gets.
     async fn try_out(&self) -> Result<(), DigestKeyError> {
         let probe = secret(&self.name, &[]);
         match self.cluster.create(&self.api, &probe, Write::DryRun).await {
             Err(gone @ Failure::Gone) => Err(self.failed(gone)),
-            // Whatever else is wrong shows when it matters.
+            // Any other failure shows when the key is created.
             Ok(_) | Err(_) => Ok(()),
         }
     }
 
-    /// `None` where somebody was faster.
+    /// Creates the Secret; `None` where another replica was faster.
     async fn create(&self, key: &[u8]) -> Result<Option<Secret>, DigestKeyError> {
         let made = secret(&self.name, key);
         match self.cluster.create(&self.api, &made, Write::Real).await {
@@ -226,7 +232,7 @@ impl Store {
     }
 }
 
-/// How often somebody who may not make the key looks whether it is there.
+/// How often a replica that does not lead checks whether the leader has made the key.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 fn random_key() -> Result<Vec<u8>, DigestKeyError> {

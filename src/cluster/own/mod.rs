@@ -1,4 +1,4 @@
-//! Secrets of reroll's own namespace: the digest key, and Jobs that are being re-created.
+//! The Secrets of reroll's own namespace: the digest key, and the Jobs that are being re-created.
 
 pub mod digest_key;
 pub mod stored_jobs;

@@ -1,5 +1,5 @@
-//! Manifests of Jobs that are being re-created, kept where a crash does not lose them: Secrets of reroll's own
-//! namespace, for a manifest may hold anything.
+//! Stores the manifests of Jobs that are being re-created, so that a crash does not lose them. They are Secrets of
+//! reroll's own namespace, because a manifest may hold anything.
 
 use std::collections::BTreeMap;
 
@@ -14,34 +14,34 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::{Cluster, Failure, Write};
 use crate::model::{WorkloadKey, workload::JOB};
 
-/// What marks such a Secret.
+/// The label of such a Secret.
 const LABEL: &str = "reroll.dev/kept";
-/// And what it is of.
+/// The value of that label.
 const OF: &str = "job";
-/// Its type.
+/// The type of such a Secret.
 const TYPE: &str = "reroll.dev/kept-job";
-/// Where in its data the Job stands.
+/// The field of its data that holds the Job.
 const FIELD: &str = "job.json";
 
-/// A Job that is to go, and what is to come in its place.
+/// A Job that is to be deleted, and the manifest of the one that takes its place.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredJob {
     /// The Job's namespace.
     pub namespace: String,
-    /// Its name.
+    /// The Job's name.
     pub name: String,
-    /// The uid of the one that is to go.
+    /// The uid of the Job that is to be deleted.
     pub uid: String,
-    /// How it was when that was decided.
+    /// The resourceVersion in which reroll read it to decide that.
     pub resource_version: String,
-    /// What is to come.
+    /// The manifest of the new Job.
     pub manifest: DynamicObject,
-    /// Since when it is kept, in unix seconds.
+    /// When it was stored, in unix seconds.
     pub at: i64,
 }
 
-/// Where they are kept.
+/// The Secrets that hold them.
 #[derive(Clone)]
 pub struct Store {
     cluster: Cluster,
@@ -49,7 +49,7 @@ pub struct Store {
 }
 
 impl StoredJob {
-    /// The Job.
+    /// Returns the Job's key in the index.
     pub fn key(&self) -> WorkloadKey {
         WorkloadKey {
             kind: &JOB,
@@ -60,7 +60,7 @@ impl StoredJob {
 }
 
 impl Store {
-    /// In this namespace.
+    /// Makes a store in this namespace.
     pub fn new(cluster: Cluster, namespace: &str) -> Self {
         Self {
             api: Api::namespaced(cluster.client(), namespace),
@@ -68,7 +68,10 @@ impl Store {
         }
     }
 
-    /// Stores one. [`Failure::Exists`] where this Job is stored already.
+    /// Stores a Job.
+    ///
+    /// # Errors
+    /// When the API server refuses, or does not answer in time; [`Failure::Exists`] where this Job is stored already.
     pub async fn store(&self, job: &StoredJob) -> Result<(), Failure> {
         let json = serde_json::to_vec(job).map_err(|_| Failure::Unreadable)?;
         let secret = Secret {
@@ -86,7 +89,10 @@ impl Store {
         created.await.map(drop)
     }
 
-    /// Deletes it.
+    /// Deletes the Secret that stores the Job with this uid. No Secret is no error.
+    ///
+    /// # Errors
+    /// When the API server refuses, or does not answer in time.
     pub async fn drop(&self, uid: &str) -> Result<(), Failure> {
         let (name, params) = (name(uid), DeleteParams::default());
         match self.cluster.delete(&self.api, &name, &params).await {
@@ -95,7 +101,10 @@ impl Store {
         }
     }
 
-    /// All that are kept. What cannot be read is left where it is, and said.
+    /// Returns all Jobs that are stored. Logs a Secret that cannot be read, and leaves it where it is.
+    ///
+    /// # Errors
+    /// When the API server refuses, or does not answer in time.
     pub async fn all(&self) -> Result<Vec<StoredJob>, Failure> {
         let params = ListParams::default().labels(&format!("{LABEL}={OF}"));
         let list = self.cluster.list(&self.api, &params).await?;

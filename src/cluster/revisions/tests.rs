@@ -13,7 +13,7 @@ fn db() -> SourceName {
     "secret/db".parse().unwrap()
 }
 
-/// An `observed` for `db` with this uid of the workload, time of its CREATE, and mark.
+/// Returns an `observed` for `db` with this uid of the workload, time of its CREATE, and mark.
 fn observed(uid: &str, at: Option<i64>, mark: &str) -> Observed {
     let seen = version(&db(), "s", 7, &[("k", "one"), ("l", "one")]);
     let entry = Entry::of(&seen, &keyed(&[("k", Need::Required)]));
@@ -29,7 +29,7 @@ fn text(uid: &str, at: Option<i64>, mark: &str) -> String {
     observed(uid, at, mark).print(&key())
 }
 
-/// A revision of either kind, made so many seconds after the workload was.
+/// Returns a revision of either kind, made so many seconds after the workload.
 fn revision(kept: bool, after: i64, mark: &str, observed: Option<&str>) -> Value {
     let made = jiff::Timestamp::from_second(CREATED + after).unwrap();
     let mut object = json!({"metadata": {
@@ -143,7 +143,7 @@ fn what_shows_that_it_was_ours() {
 
 #[test]
 fn another_kinds_revisions_are_read_over() {
-    // ControllerRevisions with the same labels may be of other controllers, which keep in them what they like.
+    // ControllerRevisions with the same labels may belong to other controllers, which write into them what they like.
     for data in [json!(null), json!("x"), json!({"spec": 1}), json!([{}])] {
         let other = json!({"metadata": {"name": "x"}, "data": data});
         let own = revision(true, 3, "m", None);
@@ -153,7 +153,7 @@ fn another_kinds_revisions_are_read_over() {
 
 #[test]
 fn who_has_the_mark_was_let_go() {
-    // Opting out takes `observed` and leaves the template.
+    // Opting out removes `observed` and leaves the template.
     let marked = revision(false, 5, "m", Some(&text(UID, None, "m")));
     assert!(!history(std::slice::from_ref(&marked), "m").was_ours);
     assert!(history(&[marked], "").was_ours);

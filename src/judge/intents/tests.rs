@@ -25,7 +25,7 @@ fn unpaced(now: Instant) -> Intents {
     )
 }
 
-/// What the workload uses changed.
+/// Files a change of the source that workload `a` uses.
 fn changed(intents: &mut Intents, at: Instant, settle: Duration) {
     let source = SourceName::secret("s");
     intents.changed(&workload("a"), &source, at, settle, LONGEST);

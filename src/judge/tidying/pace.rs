@@ -1,14 +1,20 @@
-//! How fast workloads of one kind may be written, by what their own controller makes of it.
+//! How fast workloads of one kind may be written, by how well their own controller keeps up.
 //!
-//! An annotation written on a Deployment costs the deployment controller three calls more, and a controller-manager makes
-//! 20 a second by default: what is written faster fills its queue, and everybody's rollouts wait in it. The API server
-//! does not show that. The object does: such a write raises `metadata.generation`, and `status.observedGeneration` comes
-//! after it once the controller is done. So of those just written [`FEW`] may be behind, and between two writes lies an
-//! interval, because a controller that merely keeps up has nothing left for others. It gets shorter while each write is
-//! seen in time, and twice as long when the next one would be due and [`FEW`] are still behind.
+//! One annotation that reroll writes on a Deployment costs the deployment controller three more calls, and by default a
+//! controller-manager makes 20 calls a second. Writes that come faster fill its queue, and every user's rollouts wait
+//! in that queue. The API server does not show the queue, but the object does. The write raises `metadata.generation`,
+//! and `status.observedGeneration` follows when the controller is done.
 //!
-//! Invariants: where `generation` does not move (`StatefulSet`s, `DaemonSet`s) nothing is ever behind, and nothing waits;
-//! while anything is seen, at least four a second may be written; while nothing is, [`FEW`] per [`GIVE_UP`].
+//! So there are two limits. First, at most [`FEW`] of the workloads just written may be behind. Second, there is an
+//! interval between two writes, because a controller that only just keeps up has no calls left for others. The interval
+//! becomes a little shorter with each write that the controller sees in time. It doubles when the next write would be
+//! due and [`FEW`] are still behind.
+//!
+//! Invariants:
+//! - Where an annotation does not raise `generation` (`StatefulSet`s, `DaemonSet`s) nothing is ever behind, and nothing
+//!   waits.
+//! - While the controller sees any writes, at least four a second may be made; while it sees none, [`FEW`] per
+//!   [`GIVE_UP`].
 //!
 //! Pure: time is an argument.
 
@@ -18,22 +24,22 @@ use tokio::time::Instant;
 
 use crate::model::WorkloadKey;
 
-/// So many of those just written may be behind.
+/// The most workloads that may be behind.
 const FEW: usize = 2;
-/// Who is behind for longer is not waited for any more: its controller is down, or cannot do it.
+/// A workload that is behind for longer is no longer waited for: its controller is down, or cannot handle it.
 const GIVE_UP: Duration = Duration::from_secs(10);
 
-/// The interval at the beginning, when nothing is known: less than 20 calls a second, at three for each.
+/// The first interval, when nothing is known: less than 20 calls a second, at three for each write.
 const FIRST: Duration = Duration::from_millis(160);
-/// A controller-manager with default limits has a third of its calls left for others then.
+/// The longest interval: a controller-manager with default limits then has a third of its calls left for others.
 const LONGEST: Duration = Duration::from_millis(220);
-/// So short that it does not matter, and long enough to get longer soon.
+/// The shortest interval: too short to matter, and long enough to grow soon.
 const SHORTEST: Duration = Duration::from_millis(10);
 
-/// Until it was too fast once, what each write that is seen in time leaves of the interval.
+/// The factor by which each write seen in time shortens the interval, until the pace was too fast once.
 const AT_FIRST: f64 = 15.0 / 16.0;
-/// From then on the interval halves in this time. What a controller may do at once hides for a while that it is too much:
-/// that is used up, and is short for others, the more often the shorter this is.
+/// After that, the interval halves in this time. Before a pace that is too fast shows, it uses up the controller's
+/// burst, which others then lack. The shorter this time, the more often that happens.
 const HALVES: Duration = Duration::from_mins(1);
 
 /// The pace of one kind.
@@ -41,15 +47,15 @@ const HALVES: Duration = Duration::from_mins(1);
 pub(super) struct Pace {
     behind: BTreeMap<WorkloadKey, Behind>,
     interval: Duration,
-    /// When the last was written of those that were behind then.
+    /// When the last write was decided on after which the workload was behind.
     last: Option<Instant>,
-    /// [`FEW`] were still behind when the next one was due.
+    /// Whether [`FEW`] were still behind when the next write was due.
     late: bool,
-    /// It was too fast at least once.
+    /// Whether the pace was too fast at least once.
     learned: bool,
 }
 
-/// A workload that was written, and whose controller has not shown that it has seen that.
+/// A workload that was written, and whose controller has not shown yet that it has seen the write.
 #[derive(Debug)]
 struct Behind {
     generation: i64,
@@ -57,7 +63,7 @@ struct Behind {
 }
 
 impl Pace {
-    /// Nothing was written yet.
+    /// Makes the pace of a kind of which nothing was written yet.
     pub(super) fn new() -> Self {
         Self {
             behind: BTreeMap::new(),
@@ -68,7 +74,8 @@ impl Pace {
         }
     }
 
-    /// When the next one may be written, as far as is known `now`: sooner, where one that is behind is seen.
+    /// Returns when the next workload may be written, by what is known `now`. It may be sooner, when the controller
+    /// sees one that is behind.
     pub(super) fn opens(&self, now: Instant) -> Instant {
         let due = self.last.map_or(now, |last| last + self.interval);
         let mut given_up: Vec<_> = self
@@ -78,12 +85,13 @@ impl Pace {
             .filter(|until| *until > now)
             .collect();
         given_up.sort_unstable();
-        // With the last FEW of them still behind there is no room; with one less there is.
+        // While FEW are behind there is no room. There is room when one less is.
         let room = given_up.len().checked_sub(FEW).map(|first| given_up[first]);
         room.map_or(due, |room| room.max(due))
     }
 
-    /// A write, decided on at `began`, has raised the workload's generation to this one, which is not observed yet.
+    /// Notes a write that was decided on at `began` and raised the workload's generation to this one. The controller
+    /// has not observed that yet.
     pub(super) fn wrote(
         &mut self,
         workload: &WorkloadKey,
@@ -101,7 +109,7 @@ impl Pace {
             .insert(workload.clone(), Behind { generation, since });
     }
 
-    /// The workload's controller has observed this generation. Gives whether that is news.
+    /// Notes that the workload's controller has observed this generation. Returns whether that is news.
     pub(super) fn seen(&mut self, workload: &WorkloadKey, observed: i64, now: Instant) -> bool {
         let waited_for = self.behind.get(workload);
         if waited_for.is_none_or(|behind| behind.generation > observed) {
@@ -112,7 +120,7 @@ impl Pace {
         self.behind.remove(workload).is_some()
     }
 
-    /// The workload is gone. Gives whether it was behind.
+    /// Forgets a workload that is gone. Returns whether it was behind.
     pub(super) fn forget(&mut self, workload: &WorkloadKey) -> bool {
         self.behind.remove(workload).is_some()
     }
@@ -125,7 +133,7 @@ impl Pace {
             self.learned = true;
             self.interval * 2
         } else if self.learned {
-            // Not shorter than half at once, however long nothing was written.
+            // It never shrinks to less than half at once, however long nothing was written.
             let halves = since.min(HALVES).div_duration_f64(HALVES);
             self.interval.mul_f64(0.5_f64.powf(halves))
         } else {

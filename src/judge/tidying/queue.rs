@@ -1,9 +1,10 @@
 //! Which workload is written next.
 //!
-//! First those whose sources were written last: what changed just now is what may change again, and a change between an
-//! opt-in and the adoption is lost if the process dies in between. Ties go by name. Kinds do not wait for each other.
+//! The workload whose sources were written last goes first. What changed just now is the most likely to change again,
+//! and a change between an opt-in and the adoption is lost if the process dies in between. Ties go by name. Kinds do
+//! not wait for each other.
 //!
-//! One entry per workload, so the queue is bounded by the number of workloads. Pure: time is an argument.
+//! There is one entry per workload, so the queue is bounded by the number of workloads. Pure: time is an argument.
 
 use std::{
     cmp::Reverse,
@@ -15,25 +16,25 @@ use tokio::time::Instant;
 
 use crate::model::{Kind, WorkloadKey};
 
-/// When the last of a workload's sources was written, in unix seconds; the latest goes first.
+/// When the last of a workload's sources was written, in unix seconds. The latest goes first.
 type Rank = Reverse<i64>;
 
-/// A workload that is to be written.
+/// A workload that was taken to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
     /// The workload.
     pub workload: WorkloadKey,
-    /// How often it was tried in vain.
+    /// The number of tries that failed.
     pub attempts: u32,
     rank: Rank,
 }
 
-/// Workloads that are to be written.
+/// The workloads that are to be written.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: BTreeMap<WorkloadKey, Waiting>,
     ready: BTreeMap<Kind, BTreeSet<(Rank, WorkloadKey)>>,
-    /// Those that failed, by when they are tried again.
+    /// The workloads whose write failed, by when they are tried again.
     later: BTreeSet<(Instant, WorkloadKey)>,
 }
 
@@ -41,13 +42,13 @@ pub(super) struct Queue {
 struct Waiting {
     rank: Rank,
     attempts: u32,
-    /// When it is tried again.
+    /// When it is tried again, if a try failed.
     later: Option<Instant>,
 }
 
 impl Queue {
-    /// A workload is to be written, the last of whose sources was written then (unix seconds). One that waits already
-    /// stays as it is, but for its turn.
+    /// Files a workload that is to be written. `written` is when the last of its sources was written, in unix seconds.
+    /// One that waits already changes only its turn.
     pub(super) fn put(&mut self, workload: &WorkloadKey, written: i64) {
         let waits = self.remove(workload);
         let waiting = Waiting {
@@ -58,7 +59,7 @@ impl Queue {
         self.insert(workload.clone(), waiting);
     }
 
-    /// One that was taken is tried again after this time, unless it was put in meanwhile.
+    /// Files again a workload that was taken, to be tried after this time, unless it was filed meanwhile.
     pub(super) fn put_back(&mut self, due: Due, after: Duration, now: Instant) {
         if self.waiting.contains_key(&due.workload) {
             return;
@@ -71,12 +72,12 @@ impl Queue {
         self.insert(due.workload, waiting);
     }
 
-    /// Nothing is to be written any more.
+    /// Drops a workload.
     pub(super) fn forget(&mut self, workload: &WorkloadKey) {
         self.remove(workload);
     }
 
-    /// Takes the next one of the kinds that may be written.
+    /// Takes the next workload, of the kinds that may be written.
     pub(super) fn take(&mut self, now: Instant, may: impl Fn(Kind) -> bool) -> Option<Due> {
         while let Some((_, workload)) = self.later.first().filter(|(at, _)| *at <= now) {
             let workload = workload.clone();
@@ -96,7 +97,8 @@ impl Queue {
         })
     }
 
-    /// When [`Self::take`] can give something, where the next of a kind may be written at this time.
+    /// Returns when [`Self::take`] can return something next. `opens` tells when the next workload of a kind may be
+    /// written.
     pub(super) fn next(&self, opens: impl Fn(Kind) -> Instant) -> Option<Instant> {
         let ready = self.ready.keys().map(|kind| opens(kind));
         ready.chain(self.later.first().map(|(at, _)| *at)).min()
@@ -177,13 +179,13 @@ mod tests {
         queue.put(&key(0, "a"), 5);
         let due = queue.take(now, |_| true).unwrap();
         queue.put_back(due, second, now);
-        // To be put in again does not make it sooner.
+        // To file it again does not make it sooner.
         queue.put(&key(0, "a"), 5);
         assert_eq!(queue.take(now, |_| true), None);
         assert_eq!(queue.next(|_| now), Some(now + second));
         let due = queue.take(now + second, |_| true).unwrap();
         assert_eq!(due.attempts, 1);
-        // Put in while it is being written: that counts.
+        // It is filed while it is being written: that counts.
         queue.put(&key(0, "a"), 6);
         queue.put_back(due, second, now);
         assert_eq!(queue.take(now, |_| true).unwrap().attempts, 0);

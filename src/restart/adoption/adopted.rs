@@ -1,8 +1,9 @@
-//! Finds out which pods a workload adopted when it was created, before `observed` is said to be its own.
+//! Finds out which pods a workload adopted when it was created, before `observed` may count as its own.
 //!
-//! The webhook does so in the request that creates it. Here it is done where that could not, or there was none: then the
-//! workload's controller may have taken them over by now, and has replaced them, or begun to, where the template is not
-//! the one that they were made of. Nothing is written until that is known: a crash finds the same question again.
+//! The webhook finds that out in the request that creates the workload. This is for where the webhook could not, or was
+//! not called. By now the workload's controller may have taken the pods over. If its template is not the one that they
+//! were made of, the controller has replaced them or has begun to. Nothing is written until the answer is known, so
+//! after a crash the question is asked again.
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::{Api, ResourceExt, api::ListParams, core::DynamicObject};
@@ -25,19 +26,19 @@ use crate::{
     state::State,
 };
 
-/// What became of the question which pods a workload adopted.
+/// The answer to which pods a workload adopted.
 pub(in crate::restart) enum Examined {
-    /// It adopted none, or that was known before.
+    /// It adopted none, or the answer was known before.
     Nothing,
-    /// It adopted some, and what is remembered is what they have.
+    /// It adopted some, and they have what is remembered now.
     Stands,
-    /// It adopted some that are behind.
+    /// It adopted some that are behind, and needs this restart.
     Behind(Box<Restart>),
-    /// Nobody can say yet.
+    /// The answer is not known yet.
     Later,
 }
 
-/// Looks which pods a workload adopted, where nothing has yet.
+/// Finds out which pods a workload adopted, unless that is known.
 pub(in crate::restart) async fn examine(live: &Live, key: &WorkloadKey) -> Examined {
     let state = &live.judge.state;
     if !state.index().is_unexamined(key) {
@@ -53,7 +54,8 @@ pub(in crate::restart) async fn examine(live: &Live, key: &WorkloadKey) -> Exami
             let template = workload.marks.template.as_deref().unwrap_or_default();
             let adopted = found.that_stay(template, Some(&current));
             if adopted.pods.is_empty() {
-                // They are being replaced. Until they are, whoever takes the template back brings them back.
+                // Kubernetes is replacing all of them. Until it has, a user who restores the template brings these pods
+                // back.
                 return Examined::Later;
             }
             judge_adopted(live, key, &adopted, template).await
@@ -67,7 +69,7 @@ enum Found {
     None,
     /// The workload as it is, the pods, and the revision that it has now.
     Pods(Box<Workload>, Adopted, String),
-    /// Its controller has yet to see it.
+    /// The workload's controller has yet to see the workload as it is now.
     Unseen,
 }
 
@@ -98,7 +100,7 @@ async fn adopted_by(cluster: &Cluster, key: &WorkloadKey) -> Result<Found, NotFo
     })
 }
 
-/// Returns what names the revision of the pods that the workload makes now; `None`: not yet known.
+/// Returns the name or number of the revision whose pods the workload makes now; `None` if it is not known yet.
 async fn current_of(
     cluster: &Cluster,
     key: &WorkloadKey,
@@ -112,7 +114,7 @@ async fn current_of(
     if let Some(Value::String(name)) = object.data.pointer("/status/updateRevision") {
         return Ok(Some(name.clone()));
     }
-    // A DaemonSet does not say; the newest of its revisions does.
+    // The status of a DaemonSet does not say; the newest of its revisions does.
     let Some(selector) = selector(key.kind, object) else {
         return Ok(None);
     };
@@ -179,7 +181,8 @@ fn stands(state: &State, key: &WorkloadKey, observed: Observed) {
     index.set_examined(key);
 }
 
-/// What follows for the pods, and whether restarts are suspended; `None` where the workload is gone.
+/// Decides for the pods. Also returns whether restarts are suspended. `None` where the workload is gone, or `adopted`
+/// has no pods.
 fn judge(
     index: &Index,
     key: &WorkloadKey,
@@ -210,13 +213,13 @@ fn judge(
         Decision::Undecided(_) => None,
         Decision::Restart(Restart { next, .. }) => Some(next),
         Decision::Keep(next) | Decision::Record(next) | Decision::Wait { next, .. } => {
-            // Where a DaemonSet keeps pods whatever its template is, their mark is not the template's.
+            // A DaemonSet may keep pods of another template. Then their mark is not the template's.
             template.clone_into(&mut next.restarted_for);
             Some(next)
         }
     };
     template.clone_into(&mut before.restarted_for);
-    // It goes on from what was written, whatever the workload before it had counted to.
+    // The sequence goes on from what was written on this workload, whatever number the workload before it had reached.
     let written = tracked
         .observed()
         .map_or(tracked.sequence(), |known| known.sequence);
@@ -226,7 +229,7 @@ fn judge(
     Some((judged, tracked.policy.suspend))
 }
 
-/// Whether its controller has seen it as it is. Argo writes a text.
+/// Whether the workload's controller has seen it as it is now. Argo writes the generation as text.
 fn is_seen(object: &DynamicObject) -> bool {
     let seen = match object.data.pointer("/status/observedGeneration") {
         Some(Value::Number(number)) => number.as_i64(),

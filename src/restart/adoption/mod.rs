@@ -1,4 +1,4 @@
-//! What is looked up once for a workload that is being adopted: what of its sources is newer than its pods.
+//! What is looked up once for a workload that is being adopted: which of its sources are newer than its pods.
 
 pub(super) mod adopted;
 
@@ -13,20 +13,21 @@ use crate::{
     state::State,
 };
 
-/// The sources of a workload that is being adopted that were written after its current revision was made.
+/// The sources of a workload that is being adopted that were written after its newest revision was made.
 #[derive(Debug, Default)]
 pub(super) struct Outdated {
     /// All of them.
     pub(super) sources: Vec<SourceName>,
-    /// Those that its pods are behind of, because reroll looked after them before.
+    /// Those of them whose change reroll missed: it looked after the workload before, and the pods do not have the
+    /// version of now.
     pub(super) missed: Vec<SourceName>,
 }
 
-/// Looks for what is outdated of a workload that is being adopted. `found`: it was without `observed` when it was first
-/// seen, so it may have been ours before. `None`: its newest revision may not be made yet.
+/// Finds the outdated sources of a workload that is being adopted; `None` while its newest revision may not be made
+/// yet. `found`: the workload had no `observed` when reroll first saw it, so reroll may have looked after it before.
 ///
 /// # Errors
-/// When the API server does not say.
+/// When the API server refuses, or does not answer in time.
 pub(super) async fn outdated(
     live: &Live,
     key: &WorkloadKey,
@@ -45,8 +46,8 @@ pub(super) async fn outdated(
     let Some(tracked) = index.workload(key) else {
         return Ok(nothing);
     };
-    // One that was made again may go back to a revision that is older than itself. Pods of before are looked at apart
-    // (`adopted.rs`); those that it makes are no older than it is.
+    // A workload that was created again may take over a revision that is older than the workload. Its adopted pods are
+    // examined on their own (`adopted.rs`). The pods that it makes itself are no older than the workload.
     let revision = revision.max(tracked.workload.created);
     let mut outdated = Outdated::default();
     for (source, usage) in tracked.uses() {
@@ -64,15 +65,15 @@ pub(super) async fn outdated(
     Ok(Some(outdated))
 }
 
-/// Whether a workload asks for a restart where something is outdated (`on-adopt: restart`).
+/// Whether a workload asks for a restart if a source is outdated (`on-adopt: restart`).
 pub(super) fn asks_for_restart(state: &State, key: &WorkloadKey) -> bool {
     let index = state.index();
     let tracked = index.workload(key);
     tracked.is_some_and(|tracked| tracked.policy.on_adopt == OnAdopt::Restart)
 }
 
-/// Returns the restart for outdated sources: for those that were missed, or for all, where the workload asks for that.
-/// None where its mark is not this one any more: it was restarted meanwhile.
+/// Returns the restart for outdated sources: for all of them where the workload asks for that, else for those that were
+/// missed. `None` if the workload's mark is no longer `mark`, because it was restarted meanwhile.
 pub(super) fn restart_outdated(
     state: &State,
     key: &WorkloadKey,

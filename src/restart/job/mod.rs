@@ -1,14 +1,19 @@
-//! Puts another Job in a Job's place, and never loses it.
+//! Replaces a Job by another Job, and never loses it.
 //!
-//! Every step can be repeated by whoever comes next: the Job is read, and must be what was decided about; a dry run
-//! proves the manifest of the new one, and where it is refused the old one stays; the manifest is kept ([`crate::cluster::own::stored_jobs`]);
-//! the old Job is deleted in the foreground, so that pods of both never run side by side, and only if it did not change
-//! since it was read, so that one that completes meanwhile stays; when it is gone the new one is created, however long
-//! that takes; then the manifest is kept no more. A Job of which nothing is kept is never brought back: a person deleted
-//! it.
+//! The steps, each of which any later leader can repeat:
 //!
-//! What is kept is read by whoever becomes leader, and looked at every minute. It says by itself how far it came, see
-//! [`steps`].
+//! 1. Read the Job. It must be the one about which was decided.
+//! 2. Try the new manifest in a dry run. If that is refused, the old Job stays.
+//! 3. Store the new manifest ([`crate::cluster::own::stored_jobs`]).
+//! 4. Delete the old Job in the foreground, so that pods of both never run side by side. Delete it only if it did not
+//!    change since it was read, so that a Job that completes meanwhile stays.
+//! 5. When the old Job is gone, create the new one, however long that takes.
+//! 6. Delete what was stored.
+//!
+//! A Job of which nothing is stored is never created again: a user deleted it.
+//!
+//! A new leader reads what is stored, and the leader reads it again every minute. What is stored, and the Job that is
+//! there, tell how far the re-creation came, see `steps`.
 
 mod recreations;
 mod steps;
@@ -57,7 +62,7 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Makes one that knows of none yet.
+    /// Makes one that knows of no re-creation yet.
     pub fn new(live: Live, leadership: Leadership, store: Store, probe: Probe) -> Self {
         Self {
             live,
@@ -74,7 +79,8 @@ impl Jobs {
         self.recreations.lock().len()
     }
 
-    /// Begins to re-create a Job: all until the old one is being deleted. `known`: as it was when that was decided.
+    /// Begins to re-create a Job: does the steps until the old one is being deleted. `known` is the Job as it was when
+    /// the restart was decided.
     pub(super) async fn recreate(
         &self,
         intent: &Intent,
@@ -107,7 +113,7 @@ impl Jobs {
         let causes = causes.to_vec();
         self.recreations.lock().begin(&stored, causes, intent.since);
         if let Err(failure) = self.store.store(&stored).await {
-            // It may be stored all the same, or another process, which led until now, began it.
+            // It may be stored even so, or another process, which led until now, stored it.
             self.recreations.lock().forget(&stored.uid);
             self.changed.notify_one();
             return Err(failure);
@@ -118,19 +124,20 @@ impl Jobs {
         if let Err(failure @ (Failure::Gone | Failure::Forbidden | Failure::Overloaded)) = deleted
             && self.leadership.leads()
         {
-            // A person deleted it, or nobody may: this deleted nothing, and no other replica is at it.
+            // A user deleted the Job, or the API server refused: this call deleted nothing, and no other replica is at
+            // work on it.
             self.store.drop(&stored.uid).await?;
             self.recreations.lock().forget(&stored.uid);
             self.live.workload(key).await;
             return Err(failure);
         }
-        // Where it changed, or no answer tells whether it is being deleted, that is found out by looking.
+        // If the Job changed, or no answer tells whether it is being deleted, the next step finds that out.
         self.recreations.lock().hand_over(&stored.uid);
         self.changed.notify_one();
         Ok(())
     }
 
-    /// Goes on with every Job that is being re-created, until `stop`.
+    /// Continues every re-creation of a Job, until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let judge = Arc::clone(&self.live.judge);
         let mut leadership = self.leadership.clone();
@@ -153,14 +160,14 @@ impl Jobs {
                 () = self.changed.notified() => {}
                 () = judge.replaceable_gone.notified() => self.look_for_gone(),
                 () = leadership.changed() => {}
-                // Nothing tells when all lists are in.
+                // Nothing tells when all first lists are complete.
                 () = sleep(BEAT), if !works => {}
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
             }
         }
     }
 
-    /// A Job is gone: those that are to be re-created and are not there can go on.
+    /// Takes in that a Job is gone: re-creations whose Job does not exist can continue.
     fn look_for_gone(&self) {
         let state = &self.live.judge.state;
         let is_there = |key: &WorkloadKey| state.index().workload(key).is_some();
@@ -225,11 +232,11 @@ impl Jobs {
             return;
         }
         self.recreations.lock().remove(&stored.uid);
-        // It may be the old one still, which nothing took on meanwhile.
+        // The old Job may still be there, and nothing judged it meanwhile.
         self.live.judge.judge(&stored.key(), Occasion::Look);
     }
 
-    /// Changes one, if it is still there.
+    /// Changes a re-creation, if it is still there.
     fn change<T>(&self, uid: &str, change: impl FnOnce(&mut Recreation) -> T) -> Option<T> {
         self.recreations.lock().change(uid, change)
     }

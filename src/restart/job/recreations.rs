@@ -1,4 +1,4 @@
-//! The Jobs that are being re-created, and when each is gone on with. Pure: time is an argument.
+//! The Jobs that are being re-created, and when each of them continues. Pure: time is an argument.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,46 +12,46 @@ use crate::{
 
 /// How often what is stored is read again.
 const LIST_EVERY: Duration = Duration::from_mins(1);
-/// How often a Job that is being deleted is looked at, at the least; a watch shows it sooner.
+/// How often, at the least, reroll looks at a Job that is being deleted. A watch shows its end sooner.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-/// Jobs that are being re-created, by the uid of the one that goes.
+/// The Jobs that are being re-created, by the uid of the old Job.
 #[derive(Default)]
 pub(super) struct Recreations {
     all: BTreeMap<String, Recreation>,
-    /// Whether what is stored was read: before that nothing tells what an earlier process began.
+    /// Whether the stored Jobs were read. Before that nothing tells what an earlier process began.
     listed: bool,
-    /// When it is to be read again.
+    /// When they are to be read again; `None` means now.
     list_at: Option<Instant>,
 }
 
-/// One of them.
+/// One Job that is being re-created.
 pub(super) struct Recreation {
     stored: StoredJob,
     told: Told,
     attempts: u32,
-    /// When it is gone on with; `None` while it is begun.
+    /// When it continues; `None` while [`super::Jobs::recreate`] is at work on it.
     due: Option<Instant>,
-    /// All that is left is to delete what is stored.
+    /// Whether all that is left is to delete what is stored.
     over: bool,
 }
 
-/// Why it is re-created, and since when; of what an earlier process began nothing tells.
+/// Why it is re-created, and since when; `None` if an earlier process began it.
 type Told = Option<(Vec<Cause>, Instant)>;
 
 impl Recreations {
-    /// Returns how many there are.
+    /// Returns how many Jobs are being re-created.
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// Whether this one is under way; `None` while nothing tells.
+    /// Whether the Job with this uid is being re-created; `None` while that is unknown.
     pub(super) fn has(&self, uid: &str) -> Option<bool> {
         let has = self.all.contains_key(uid);
         (has || self.listed).then_some(has)
     }
 
-    /// This one is begun, for these causes since then.
+    /// Begins the re-creation of a Job, for these causes, the first of which was seen at `since`.
     pub(super) fn begin(&mut self, stored: &StoredJob, causes: Vec<Cause>, since: Instant) {
         let recreation = Recreation {
             told: Some((causes, since)),
@@ -61,30 +61,30 @@ impl Recreations {
         self.all.insert(stored.uid.clone(), recreation);
     }
 
-    /// It can be gone on with.
+    /// Lets a re-creation continue at once.
     pub(super) fn hand_over(&mut self, uid: &str) {
         if let Some(one) = self.all.get_mut(uid) {
             one.due = Some(Instant::now());
         }
     }
 
-    /// It was not begun, as far as is known; what is stored is read again.
+    /// Forgets a re-creation that was not begun as far as is known. What is stored is read again.
     pub(super) fn forget(&mut self, uid: &str) {
         self.all.remove(uid);
         self.list_at = None;
     }
 
-    /// It is done.
+    /// Removes a re-creation that is done.
     pub(super) fn remove(&mut self, uid: &str) {
         self.all.remove(uid);
     }
 
-    /// Whether what is stored is to be read now.
+    /// Whether the stored Jobs are to be read now.
     pub(super) fn is_to_list(&self, now: Instant) -> bool {
         self.list_at.is_none_or(|next| next <= now)
     }
 
-    /// What is stored was read; `None`: it could not be.
+    /// Takes in the stored Jobs; `None` if they could not be read.
     pub(super) fn listed(&mut self, all: Option<Vec<StoredJob>>, now: Instant) {
         let Some(all) = all else {
             self.list_at = Some(now + LOOK_AGAIN);
@@ -98,7 +98,7 @@ impl Recreations {
         }
     }
 
-    /// Those whose Job is gone can go on at once.
+    /// Lets the re-creations continue at once whose Job is gone.
     pub(super) fn gone(&mut self, is_gone: impl Fn(&WorkloadKey) -> bool) {
         for one in self.all.values_mut() {
             if is_gone(&one.stored.key()) {
@@ -107,32 +107,32 @@ impl Recreations {
         }
     }
 
-    /// Returns one that is due.
+    /// Returns the uid of one that is due.
     pub(super) fn due(&self, now: Instant) -> Option<String> {
         let is_due = |one: &Recreation| one.due.is_some_and(|due| due <= now);
         let mut due = self.all.iter().filter(|(_, one)| is_due(one));
         due.next().map(|(uid, _)| uid.clone())
     }
 
-    /// When there is something to do next.
+    /// Returns when there is something to do next.
     pub(super) fn next(&self) -> Option<Instant> {
         let due = self.all.values().filter_map(|one| one.due);
         due.chain(self.list_at).min()
     }
 
-    /// Returns what is stored of one, and whether that is to be deleted and no more.
+    /// Returns what is stored of one, and whether all that is left is to delete that.
     pub(super) fn find(&self, uid: &str) -> Option<(StoredJob, bool)> {
         let one = self.all.get(uid)?;
         Some((one.stored.clone(), one.over))
     }
 
-    /// Returns what is to be told of one that is created, and how often that failed before.
+    /// Returns what is to be told of a Job that is created, and how many tries failed before.
     pub(super) fn told(&self, uid: &str) -> Option<(StoredJob, Told, u32)> {
         let one = self.all.get(uid)?;
         Some((one.stored.clone(), one.told.clone(), one.attempts))
     }
 
-    /// Changes one, if it is still there.
+    /// Changes a re-creation, if it is still there.
     pub(super) fn change<T>(
         &mut self,
         uid: &str,
@@ -153,12 +153,12 @@ impl Recreation {
         }
     }
 
-    /// The old Job is not gone yet.
+    /// Notes that the old Job is not gone yet.
     pub(super) fn waits(&mut self) {
         self.due = Some(Instant::now() + LOOK_AGAIN);
     }
 
-    /// It is tried again later. Returns how often it was, and for what.
+    /// Notes a failed try, which is repeated later. Returns how many tries failed, and the causes.
     pub(super) fn failed(&mut self) -> (u32, Vec<Cause>) {
         self.due = Some(Instant::now() + backoff(self.attempts));
         self.attempts += 1;
@@ -166,7 +166,7 @@ impl Recreation {
         (self.attempts, causes.unwrap_or_default())
     }
 
-    /// Only what is stored is left, and could not be deleted: that is tried again.
+    /// Notes that only what is stored is left, and that deleting it failed. That is tried again.
     pub(super) fn is_over(&mut self) {
         self.over = true;
         self.failed();

@@ -1,4 +1,4 @@
-//! The steps of a re-creation. Each looks first at what is there, so that any process can go on where another ended.
+//! The steps of a re-creation. Each looks first at what is there, so that any process can continue where another ended.
 
 use kube::{
     Api,
@@ -18,23 +18,24 @@ use crate::{
     state::State,
 };
 
-/// No request that was sent so long ago, in seconds, can still be carried out.
+/// The age in seconds after which no request that was sent can still take effect.
 const REQUESTS_END: i64 = 120;
 
-/// How far it came.
+/// How far a re-creation came.
 pub(super) enum Step {
-    /// Nothing is left to do, whether it was this process that created the new Job or not.
+    /// Nothing is left to do. `created`: it was this process that created the new Job.
     Over { created: bool },
     /// The old Job is not gone yet.
     Waits,
 }
 
-/// Does what comes next, by what is there:
-/// - the old Job, as it was when that was decided: it was not deleted, or not yet. It is now, if it still has to be;
-/// - the old Job, changed: it was not deleted, and no request that is still under way can, so it stays;
+/// Does the next step, by what is there:
+/// - the old Job, as it was when the restart was decided: delete it if the restart is still needed. If not, it stays,
+///   which is sure when no earlier deletion can still be under way;
+/// - the old Job, changed: it stays, because a deletion that is still under way takes only the unchanged one;
 /// - the old Job, being deleted: wait;
-/// - nothing: create the new one;
-/// - another Job: a person, or an earlier process, created it.
+/// - no Job: create the new one;
+/// - another Job: a user or an earlier process created it.
 pub(super) async fn carry_on(
     live: &Live,
     stored: &StoredJob,
@@ -74,7 +75,7 @@ pub(super) async fn carry_on(
     })
 }
 
-/// Asks whether the API server would take the new Job. Under another name, for its own is taken.
+/// Asks whether the API server would accept the new Job. The dry run uses another name, because the Job's own is taken.
 pub(super) async fn prove(cluster: &Cluster, stored: &StoredJob) -> Result<(), Failure> {
     let mut manifest = stored.manifest.clone();
     let base: String = stored.name.chars().take(50).collect();
@@ -85,7 +86,7 @@ pub(super) async fn prove(cluster: &Cluster, stored: &StoredJob) -> Result<(), F
     tried.await.map(drop)
 }
 
-/// Deletes the old Job in the foreground, if it did not change.
+/// Deletes the old Job in the foreground, if it has not changed.
 pub(super) async fn delete_old(cluster: &Cluster, stored: &StoredJob) -> Result<(), Failure> {
     let params = DeleteParams::foreground().preconditions(Preconditions {
         uid: Some(stored.uid.clone()),
@@ -104,13 +105,14 @@ async fn create_new(
 ) -> Result<Step, Failure> {
     match cluster.create(api, job, Write::Real).await {
         Ok(_) => Ok(Step::Over { created: true }),
-        // Another process was faster; or there is no such namespace any more.
+        // Another process was faster, or the namespace no longer exists.
         Err(Failure::Exists | Failure::Gone) => Ok(Step::Over { created: false }),
         Err(failure) => Err(failure),
     }
 }
 
-/// The new Job with the versions of right now: its pods start with these or with later ones, which restart it again.
+/// Returns the new Job with the versions of right now. Its pods start with these versions, or with later ones, which
+/// then restart it again.
 fn stamped(state: &State, stored: &StoredJob) -> DynamicObject {
     let mut job = stored.manifest.clone();
     let mut translated = job.clone();

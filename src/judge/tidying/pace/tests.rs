@@ -15,23 +15,23 @@ const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-/// What a kind's controller can do: so many calls at once after a quiet time, and so many a second.
+/// A controller that makes `burst` calls at once after a quiet time, and `rate` calls a second.
 struct Controller {
     burst: f64,
     rate: f64,
 }
 
-/// Three calls for each write, and what they take where nothing limits them.
+/// The calls for each write, and the time that they take where nothing limits them.
 const CALLS: f64 = 3.0;
 const WORK: Duration = ms(25);
 
-/// What became of writes to a controller, as fast as the pace lets them.
+/// What writes to a controller lead to, made as fast as the pace allows.
 struct Run {
-    /// When each was written, in seconds.
+    /// When each workload was written, in seconds.
     written: Vec<f64>,
-    /// How many calls were free at each moment, in tenths of a second.
+    /// How many calls were free, at each tenth of a second.
     free: Vec<f64>,
-    /// The most that were behind.
+    /// The most workloads that were behind at once.
     most: usize,
 }
 
