@@ -1,5 +1,5 @@
-//! Whatever somebody writes: the webhook's patch applies, touches nobody else's fields, and a second call changes
-//! nothing. A patch that does not apply fails the *user's* request, whatever the `failurePolicy`.
+//! Whatever a user writes, the webhook's patch applies, changes no field of any other writer, and a second call changes
+//! nothing. A patch that does not apply would fail the *user's* request, whatever the `failurePolicy`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -122,7 +122,7 @@ impl Life {
         }
     }
 
-    /// What a new workload may adopt: pods with marks of its own, of others, and without.
+    /// Draws what a new workload may adopt: pods with marks of its own, of others, and without.
     fn adoption(&mut self) -> Adoption {
         match *self.generator.pick(&[0, 1, 2, 2]) {
             0 => Adoption::None,
@@ -141,7 +141,7 @@ impl Life {
         }
     }
 
-    /// Mutates once and once more; gives the object as it is persisted, and whether the patch did anything.
+    /// Mutates twice. Returns the object as it is persisted, and whether the patch changed anything.
     fn admit(&mut self, operation: &str, object: &Value, old: &Value) -> (Value, bool) {
         let seed = self.seed;
         let mut reads: Option<Vec<(SourceName, Option<Version>)>> = None;

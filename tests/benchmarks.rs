@@ -1,4 +1,4 @@
-//! What the benchmarks make of what they measured: no number is lost, and every one is where it belongs.
+//! The reports of the benchmarks: they lose no number, and every number is in its place.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! What the documentation names exists: tests by `file::name`, flags of `reroll run`, metrics, reasons of Events and of held
-//! restarts, values of the chart, and the pages and sections that it links to.
+//! Everything that the documentation names exists: tests by `file::name`, flags of `reroll run`, metrics, reasons of
+//! Events and of held restarts, values of the chart, and the pages and sections that it links to.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

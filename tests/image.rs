@@ -1,7 +1,8 @@
-//! The image, built without an engine by `scripts/image`: what is in it, as whom it runs, and that it is the same again.
+//! The image, built without an engine by `scripts/image`: what is in it, as whom it runs, and that it is the same
+//! again.
 //!
-//! Without a network there is no base image, so this one has the C library of this machine. What the Dockerfile says of the
-//! layer and of the configuration is the same in both.
+//! Without a network there is no base image, so this one has the C library of this machine. What the Dockerfile says of
+//! the layer and of the configuration is the same in both.
 
 use std::{
     fs,

@@ -1,4 +1,5 @@
-//! What others make is pinned, and alike wherever it is named: GitHub's actions by digest, Rust by version.
+//! Everything from other projects is pinned, and to the same version wherever it is named: GitHub's actions by digest,
+//! Rust by version.
 
 use std::{collections::BTreeMap, fs, path::Path};
 

@@ -1,6 +1,6 @@
-//! Whole `AdmissionReview`s as an API server v1.36 sends them (`tests/data`), and the whole answers to them, patches
-//! decoded. Then the same reviews with bytes of them changed: whatever comes is answered or refused, and never breaks
-//! anything.
+//! Whole `AdmissionReview`s as an API server v1.36 sends them (`tests/data`), and the whole answers to them with
+//! decoded patches. Then the same reviews with some of their bytes changed: the webhook answers or refuses each, and
+//! never breaks.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -223,7 +223,7 @@ fn every_review_is_answered() {
     assert_eq!(files, known);
 }
 
-/// What is stored already, written once more by somebody who dropped reroll's annotations or pinned others.
+/// A user writes again what is stored already, without reroll's annotations or with others in their place.
 #[tokio::test]
 async fn own_annotations_are_kept() {
     let webhook = Webhook::new();

@@ -1,7 +1,8 @@
 //! The product with other surroundings: for tests that end it at a named moment, move its clock, or have another
 //! release of it. It is `reroll` but for what these variables say:
 //!
-//! - `UNDER_TEST_CRASH`: `before-patch`, `answer-unread` or `after-patch`, of a Job `kept`, `deleted` or `created`, and `:N` for the N-th time: aborts there;
+//! - `UNDER_TEST_CRASH`: `before-patch`, `answer-unread` or `after-patch`, of a Job `kept`, `deleted` or `created`, and
+//!   `:N` for the N-th time: aborts there;
 //! - `UNDER_TEST_HANG`: the same, but from then on every restart hangs there, and the thread with it;
 //! - `UNDER_TEST_CLOCK`: a file with seconds that its clock is off by, read whenever it is asked for the time;
 //! - `UNDER_TEST_FORMAT`: the format of `observed`, as of a later release.

@@ -1,4 +1,5 @@
-//! Adoption beside a controller-manager with default limits: it leaves enough of them to others, and gets on.
+//! Adoption beside a controller-manager with default limits: reroll leaves it enough calls for others, and still makes
+//! progress.
 
 use std::time::{Duration, Instant};
 

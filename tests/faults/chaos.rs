@@ -1,5 +1,5 @@
-//! The way between reroll and the API server is bad, in every way at once and at random: nothing is lost, nothing done
-//! twice, and nobody is asked more often than a backoff allows.
+//! The network between reroll and the API server fails in every way at once and at random. No change is lost, none
+//! restarts twice, and reroll asks the API server no more often than its backoff allows.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -60,7 +60,7 @@ fn chaos(proxy: &FaultProxy, seed: u64) {
     }
 }
 
-/// One change of each of 60 Secrets per bad time.
+/// Makes one change of each of 60 Secrets per bad time.
 async fn bad_times(name: &str, replicas: usize) {
     const PERIODS: usize = 2;
     let _machine = MACHINE.read().await;
@@ -120,7 +120,7 @@ async fn two_replicas_in_bad_times_catch_everything_once() {
     bad_times("chaos-two", 2).await;
 }
 
-/// Everything is answered with the same error for a while, in the middle of 60 changes.
+/// The proxy answers everything with the same error for a while, in the middle of 60 changes.
 async fn nothing_works(name: &str, answer: Answer) {
     const SIZE: usize = 60;
     let _machine = MACHINE.read().await;

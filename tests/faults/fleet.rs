@@ -1,4 +1,4 @@
-//! Many workloads of all kinds, and exact counts of what happened to them, by two ways that know nothing of each other.
+//! Many workloads of all kinds. Two independent ways count exactly how often each of them rolled.
 
 use reroll_harness::{Arena, KINDS, RESTART_ON, Recorder, each, env, eventually, workload};
 
@@ -103,7 +103,7 @@ impl Fleet {
         .await;
     }
 
-    /// How many have rolled at least so often.
+    /// Returns how many have rolled at least this often.
     pub fn rolled(&self, recorder: &Recorder, rollouts: usize) -> usize {
         let rolled = |number: &usize| {
             let (kind, name) = self.workload(*number);
@@ -112,7 +112,7 @@ impl Fleet {
         (0..self.size).filter(rolled).count()
     }
 
-    /// Waits until each has rolled so often.
+    /// Waits until each has rolled this often.
     pub async fn reaches(&self, recorder: &Recorder, rollouts: usize) {
         let what = format!("all of {} have rolled {rollouts} times", self.name);
         eventually(&what, async || {
@@ -121,11 +121,12 @@ impl Fleet {
         .await;
     }
 
-    /// After [`Recorder::settle`]: each has rolled exactly so often since it was created, and nothing of it went back.
+    /// Checks, after [`Recorder::settle`], that each has rolled exactly this often since it was created, and that no
+    /// version went back.
     ///
-    /// The recorder is not alone: it may be cut off in a test of faults, and then sees two changes as one. The API
-    /// server counts every change of the spec of a `StatefulSet` or `DaemonSet` (and of annotations, for a Deployment)
-    /// in `generation`, and nobody but reroll changes these.
+    /// There is a second count, because a test of faults may cut off the recorder, which then sees two changes as one.
+    /// The API server counts every change of the spec of a `StatefulSet` or `DaemonSet` (and of annotations, for a
+    /// Deployment) in `generation`, and only reroll changes these.
     pub async fn expect(&self, arena: &Arena, recorder: &Recorder, rollouts: usize) {
         let mut differ = Vec::new();
         for number in 0..self.size {

@@ -1,4 +1,4 @@
-//! One of two replicas sees Secrets late, or not at all, while it sees workloads as they are: nothing goes backwards.
+//! One of two replicas sees Secrets late or not at all, but workloads as they are. No version goes backwards.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! reroll under fault: what the network, the API server, etcd and `kill -9` can do to it, with exact counts.
 //!
-//! Apart from `tests/real`, because these load or break a whole control plane: a test that breaks one has a cluster of
-//! its own ([`reroll_harness::Arena::on_own_cluster`]), the others share one that nobody breaks.
+//! It is apart from `tests/real` because these tests load or break a whole control plane. A test that breaks one has a
+//! cluster of its own ([`reroll_harness::Arena::on_own_cluster`]); the others share a cluster that no test breaks.
 
 #![allow(
     unreachable_pub,
@@ -25,10 +25,11 @@ mod replicas;
 mod restore;
 mod stuck;
 
-/// A test that measures how long people wait has the machine to itself, after all others: it writes, they read.
+/// A lock for tests that measure how long users wait. Such a test has the machine to itself, after all others: it takes
+/// the lock to write, the others to read.
 static MACHINE: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
 
-/// A number that a person sets in the environment to have a test last longer, or do more.
+/// Reads a number from the environment that makes a test last longer, or do more.
 #[expect(clippy::disallowed_methods, reason = "a test has no command line")]
 fn variable(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;

@@ -1,4 +1,4 @@
-//! The API server goes away, comes back, and forgets.
+//! The API server goes down, comes back, and forgets.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::{MACHINE, fleet::Fleet, watches};
 
 const LEASE: Duration = Duration::from_secs(3);
-/// For which the API server stays away in all.
+/// How long the API server stays down in all.
 const AWAY: Duration = Duration::from_secs(4);
 
 /// Workloads of each fate.
@@ -144,8 +144,8 @@ async fn dies(cluster: &'static Cluster, subjects: &[Subject]) {
     .await;
 }
 
-/// Watches are cut for so long that what they missed is nowhere to be had: not in etcd, which was compacted, and not in
-/// the API server's memory, for it was started again. It answers 410, and a new list tells the rest.
+/// Watches are cut for so long that what they missed is nowhere: not in etcd, which was compacted, and not in the API
+/// server's memory, because it was started again. The API server answers 410, and a new list tells the rest.
 async fn forgets(cluster: &'static Cluster, subjects: &[Subject]) {
     all(subjects, async |subject| {
         let watches = Matcher::any().watch(true);

@@ -1,4 +1,4 @@
-//! Thousands of restarts at once, and people's writes are answered as ever.
+//! Thousands of restarts at once, and the API server still answers users' writes as fast as before.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -18,7 +18,7 @@ use crate::{MACHINE, variable};
 const TIMEOUT: Duration = Duration::from_secs(1);
 const PENDING: &str = "reroll_intents_pending";
 const PEOPLE: usize = 4;
-/// How often each of them writes, at most, and at least during the storm.
+/// The most writes of each user, and the least during the storm.
 const TURNS: usize = 50;
 const AT_LEAST: usize = 5;
 
@@ -121,14 +121,14 @@ fn person(number: usize) -> String {
     format!("person-{number}")
 }
 
-/// How long writes took: those that a webhook sees, and the same where none does. In ascending order.
+/// How long writes took, in ascending order: those that a webhook sees, and the same where none does.
 struct Took {
     seen: Vec<Duration>,
     free: Vec<Duration>,
 }
 
 impl Took {
-    /// People write Secrets and what uses them, each write twice, until `goes_on` is not so.
+    /// Users write Secrets and what uses them, each write twice, while `goes_on`.
     async fn by_people(arena: &Arena, unseen: &Arena, value: &str, goes_on: &AtomicBool) -> Self {
         let person = async |number| {
             let (name, mut took) = (person(number), Vec::new());
@@ -179,7 +179,7 @@ async fn write(arena: &Arena, name: &str, value: &str, turn: usize) -> Duration 
     began.elapsed()
 }
 
-/// How many calls to webhooks have failed so that a write passed without them.
+/// Returns how many calls to webhooks have failed so that a write skipped them.
 async fn passed_unseen(arena: &Arena) -> u64 {
     let request = Request::get("/metrics").body(Vec::new()).unwrap();
     let metrics = arena.client.request_text(request).await.unwrap();

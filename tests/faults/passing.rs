@@ -1,4 +1,4 @@
-//! A source comes and goes while the restart for its deletion is under way, on a network that is slow in places.
+//! A source comes and goes while the restart for its deletion is under way, and parts of the network are slow.
 
 use std::time::Duration;
 

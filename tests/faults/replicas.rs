@@ -1,4 +1,5 @@
-//! `kill -9` and SIGSTOP at the worst moments, with one replica and with several: nothing is lost, nothing done twice.
+//! `kill -9` and SIGSTOP at the worst moments, with one replica and with several. No change is lost, and none restarts
+//! twice.
 
 use std::time::Duration;
 
@@ -56,7 +57,7 @@ const WORKLOADS: usize = 50;
 const ROUNDS: usize = 10;
 const SLEEP: Duration = Duration::from_secs(30);
 
-/// Each Secret goes back and forth, ten times in all. The leader is killed in the middle of a round and later the next
+/// Each Secret changes back and forth, ten times in all. The leader is killed in the middle of a round. Later the next
 /// leader is stopped in the middle of a round, for much longer than the Lease, and wakes in the middle of another.
 async fn hand_over(name: &str, replicas: usize, webhook: &str) {
     let _machine = MACHINE.read().await;
@@ -133,13 +134,13 @@ async fn leader(replicas: &[Reroll]) -> usize {
     .await
 }
 
-/// The webhook is with the one that sleeps: every write waits for it meanwhile.
+/// The replica that sleeps has the webhook: every write waits for it meanwhile.
 #[tokio::test]
 async fn two_replicas_lose_nothing_and_double_nothing_in_500_changes() {
     hand_over("faults-two", 2, "second").await;
 }
 
-/// The webhook is with the one that is killed: nobody has one afterwards.
+/// The replica that is killed has the webhook: none has one afterwards.
 #[tokio::test]
 async fn three_replicas_lose_nothing_and_double_nothing_in_500_changes() {
     hand_over("faults-three", 3, "first").await;

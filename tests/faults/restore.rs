@@ -1,4 +1,4 @@
-//! etcd is restored from a backup while reroll runs: what came after the backup never was.
+//! etcd is restored from a backup while reroll runs: what came after the backup is lost.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -18,7 +18,7 @@ pub const WENT_BACK: &str = "reroll_history_went_back_total";
 /// Workloads of each fate: of each kind two.
 const EACH: usize = 6;
 
-/// All but etcd that keeps something of it in memory.
+/// All components but etcd that have some of its data in memory.
 pub const COMPONENTS: [&str; 4] = [
     "kube-apiserver",
     "kube-controller-manager",
@@ -30,16 +30,16 @@ pub const COMPONENTS: [&str; 4] = [
 struct Subject {
     arena: Arena,
     replicas: Vec<Reroll>,
-    /// Changed before the backup, in what is lost, and as soon as the API server is back.
+    /// Changed before the backup, again in the lost state, and again as soon as the API server is back.
     early: Fleet,
-    /// Changed in what is lost, and to the same when reroll knows that it is.
+    /// Changed in the lost state, and to the same again when reroll knows that it is lost.
     late: Fleet,
-    /// Their Secrets are recreated in what is lost, and once more.
+    /// Their Secrets are recreated in the lost state, and once more after it.
     recreated: Fleet,
-    /// Changed in what is lost, and never again.
+    /// Changed in the lost state, and never again.
     lost: Fleet,
     untouched: Fleet,
-    /// At the time of the backup: how often each had rolled, by its controller or the API server.
+    /// How often each had rolled at the time of the backup, by its controller or the API server.
     rolled: BTreeMap<String, i64>,
 }
 
@@ -85,7 +85,7 @@ impl Subject {
         self.rolled = self.rolled_by_now().await;
     }
 
-    /// Changes what is lost, the sources of new workloads too.
+    /// Makes the changes that will be lost, also of the sources of new workloads.
     async fn in_what_is_lost(&self) {
         let arena = &self.arena;
         let recorder = arena.record().await;
@@ -101,8 +101,8 @@ impl Subject {
         }
     }
 
-    /// How often each has rolled, by two counts of which a restore takes back as much as it takes back of the workload: the
-    /// deployment controller counts templates, the API server changes of anything in a `StatefulSet` or `DaemonSet`.
+    /// Returns how often each has rolled, by counts that a restore takes back together with the workload. The
+    /// deployment controller counts templates; the API server counts any change of a `StatefulSet` or `DaemonSet`.
     async fn rolled_by_now(&self) -> BTreeMap<String, i64> {
         let mut rolled = BTreeMap::new();
         for fleet in self.fleets() {
@@ -285,7 +285,7 @@ async fn etcd_restored_with_a_bumped_revision() {
     restored_it_rolls_what_changed_since("bumped", true).await;
 }
 
-/// It serves lists and watches of what is lost, and single objects as they are.
+/// The API server serves lists and watches of the lost state, and single objects as they are.
 #[tokio::test]
 async fn an_api_server_that_was_not_restarted_with_etcd_is_waited_for() {
     let _machine = MACHINE.read().await;

@@ -1,4 +1,4 @@
-//! A leader that lives and renews its Lease, and gets nothing done: another replica takes over.
+//! A leader runs and renews its Lease, but gets nothing done: another replica takes over.
 
 use reroll_harness::{
     Arena, LEADER, eventually, numbered,

@@ -5,8 +5,8 @@ use reroll_harness::{
     proxy::{FaultProxy, RequestLine},
 };
 
-/// What one replica watches: Secrets, `ConfigMap`s, three kinds of workload and namespaces; and the Lease, without which
-/// it gets along.
+/// What one replica watches: Secrets, `ConfigMap`s, three kinds of workload and namespaces; and the Lease, without
+/// which it gets along.
 pub const WATCHES: usize = 6;
 
 /// Waits until all watches are there again. The webhook sees changes without them, so a sentinel may roll before what

@@ -59,7 +59,8 @@ fn key() -> DigestKey {
     DigestKey::new(&[7; 32]).unwrap()
 }
 
-/// Bytes that somebody sends to the webhook: no panic, and the patch applies, twice as well as once.
+/// Checks what holds for all bytes sent to the webhook: no panic, and a patch that applies, and that applied twice
+/// gives the same as once.
 pub(crate) fn check(data: &[u8]) {
     let Ok(request) = Request::parse(data) else {
         return;

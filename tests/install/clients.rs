@@ -1,4 +1,4 @@
-//! `webhook.clientCa`: only who has a certificate of these authorities is answered.
+//! `webhook.clientCa`: the webhook answers only clients with a certificate of these authorities.
 
 use axum::body::Body;
 use k8s_openapi::api::core::v1::Secret;

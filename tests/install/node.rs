@@ -1,6 +1,7 @@
-//! A node of the cluster whose kubelet is the test: pods that are scheduled to it are processes of reroll's binary.
+//! A node of the cluster whose kubelet is the test: it runs the pods that are scheduled to it as processes of reroll's
+//! binary.
 //!
-//! kwok looks after the other nodes. This one is tainted, so that only those come who tolerate it.
+//! kwok runs the other nodes. This one has a taint, so that only pods that tolerate it come here.
 
 use std::{
     collections::BTreeMap,
@@ -44,7 +45,7 @@ pub struct Shared {
     pub server: String,
     /// Volumes and kubeconfigs.
     pub folder: tempfile::TempDir,
-    /// Kept when the test ends, for people.
+    /// The logs, kept for people when the test ends.
     pub logs: PathBuf,
     /// By uid, those that are there.
     pub pods: Mutex<BTreeMap<String, Known>>,

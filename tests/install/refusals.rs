@@ -1,4 +1,4 @@
-//! What people see where a right is missing: it is taken away in earnest.
+//! What users see where a right is missing. The tests really take the right away.
 
 use reroll_harness::{Arena, eventually};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::{
     release::{Release, merge},
 };
 
-/// What people see where a right is missing.
+/// What users see where a right is missing.
 enum Seen {
     /// The log says what is to be done.
     Said(&'static str),

@@ -1,10 +1,10 @@
-//! RBAC is minimal: every right that the chart grants is needed, and nothing else is asked for.
+//! RBAC is minimal: every right that the chart grants is needed, and reroll asks for nothing else.
 //!
-//! All requests of reroll go through a proxy that writes them down, while it does all that it is for. Then, of every right
-//! (one verb on one resource, by one rule), there must be a request that this right *alone* allows: without it the API
-//! server would have refused that very request. And no request was refused, so none is missing. Both together say that the
-//! rules are what is used: a rule more has no request and fails here, a rule less has its request refused and fails here.
-//! What a refusal looks like to people is shown for some in `refusals`, by taking them away.
+//! All requests of reroll go through a proxy that records them, while it does all that it is for. A right is one verb
+//! on one resource, by one rule. For every right there must be a request that only this right allows: without it the
+//! API server would have refused that request. And the API server refused no request, so no right is missing. Together
+//! these say that the rules are exactly what is used: a rule too many has no request and fails here, and a missing rule
+//! has its request refused and fails here. `refusals` takes some rights away and shows what users see then.
 
 use std::collections::BTreeSet;
 
@@ -59,7 +59,7 @@ const WORKLOADS: [[&str; 4]; 5] = [
     ["batch", "v1", "CronJob", "cronjobs"],
     ["batch", "v1", "Job", "jobs"],
 ];
-/// How often everything is done again for what did not happen: an Event that repeats, a standby that takes over.
+/// How often everything is repeated for what did not happen yet: an Event that repeats, a standby that takes over.
 const ROUNDS: u32 = 6;
 
 fn all_workloads() -> impl Iterator<Item = [&'static str; 4]> {
@@ -74,7 +74,7 @@ fn api(arena: &Arena, [group, version, kind, plural]: [&str; 4]) -> Api<DynamicO
     Api::namespaced_with(arena.client.clone(), &arena.namespace, &row)
 }
 
-/// Has the cluster serve the kinds of others; it may do so already.
+/// Makes the cluster serve the kinds of other projects, unless it does already.
 async fn serve_foreign(arena: &Arena) {
     let gvk = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
     let definitions =
@@ -189,7 +189,7 @@ fn asked(proxy: &FaultProxy) -> BTreeSet<Right> {
     proxy.requests().iter().filter_map(Right::of).collect()
 }
 
-/// Everything that reroll is for, under the eyes of the proxy, until every right was used.
+/// Does everything that reroll is for, behind the proxy, until every right was used.
 async fn exercise(release: &Release, proxy: &FaultProxy, foreign: bool) {
     let arena = &release.arena;
     arena.secret("db", &[("k", "0")]).await;
@@ -300,7 +300,8 @@ async fn spoil_certificates(release: &Release) {
     }
 }
 
-/// Nothing but what reroll made itself is written, and of Secrets and ConfigMaps nothing at all that others read.
+/// Checks that no rule lets reroll write what others made: of Secrets and ConfigMaps, only Secrets of its own
+/// namespace.
 fn no_rule_writes_what_is_anothers(release: &Release, granted: &BTreeSet<Right>) {
     let own = &release.arena.own_namespace;
     for right in granted {

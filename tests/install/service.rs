@@ -1,4 +1,4 @@
-//! kube-proxy for the Services of one namespace: what connects to a Service's address comes to a pod that is ready.
+//! kube-proxy for the Services of one namespace: a connection to a Service's address reaches a pod that is ready.
 //!
 //! API servers call a webhook by the address of its Service. Connections that are open stay with their pod.
 

@@ -1,4 +1,4 @@
-//! `helm upgrade` and `helm rollback` while people work: no request fails, none goes by unasked, nothing rolls for it.
+//! `helm upgrade` and `helm rollback` while users work: no request fails, none skips the webhook, nothing rolls for it.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ struct Traffic {
 }
 
 impl Traffic {
-    /// On a Secret and a ConfigMap of nobody's, and on an opted-in Deployment.
+    /// Starts users who write a Secret and a ConfigMap that no workload uses, and an opted-in Deployment.
     fn start(arena: &'static Arena) -> Self {
         let (stop, written, failed): (Arc<AtomicBool>, Arc<Mutex<usize>>, Arc<Mutex<Vec<_>>>) =
             Default::default();

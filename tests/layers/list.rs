@@ -17,8 +17,9 @@ const HEADING: &str = "# Layers";
 /// Where each module of the crate's root stands: the line of its layer.
 pub(crate) type Layers = BTreeMap<String, usize>;
 
-/// Reads the list: under the heading `# Layers` the first block of `text`, one layer a line, from top to bottom. A layer is
-/// a name, or several as `{a, b}`. What follows it on its line, and a line that begins with a space, is for people.
+/// Reads the list: under the heading `# Layers` the first block of `text`, one layer a line, from top to bottom. A
+/// layer is a name, or several as `{a, b}`. What follows it on its line, and a line that begins with a space, is for
+/// people.
 pub(crate) fn layers(page: &[Attribute], offences: &mut Vec<Offence>) -> Layers {
     let mut layers = Layers::new();
     let mut lines = page.iter().flat_map(lines_of);
@@ -147,8 +148,8 @@ pub(crate) fn upwards(tree: &Tree, code: &Code, layers: &Layers, offences: &mut 
     }
 }
 
-/// The module that a path itself names, or from which lib.rs passes it on. A path that begins with what a `use` brought in
-/// is that `use`'s arrow.
+/// The module that a path itself names, or from which lib.rs passes it on. A path that begins with what a `use` brought
+/// in is that `use`'s arrow.
 fn leads_to(arrow: &Arrow) -> Option<usize> {
     if arrow.found.brought_in > 0 {
         return None;

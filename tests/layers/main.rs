@@ -2,14 +2,15 @@
 //!
 //! # What is an arrow
 //!
-//! Every path in the code: in a `use` (grouped, nested, `as`, `*`, `pub use`), in an expression, a type, a pattern, a derive
-//! or another attribute (`#[serde(with = "crate::a")]`), and in the tokens of a macro. It leads to the file that defines
-//! what it names, through every `use` and `pub use` in between: a file that only passes a name on is not its end. A
-//! `pub use` is itself an arrow, but between files it is none from a module to one under it: it says no more than `mod`.
+//! Every path in the code: in a `use` (grouped, nested, `as`, `*`, `pub use`), in an expression, a type, a pattern, a
+//! derive or another attribute (`#[serde(with = "crate::a")]`), and in the tokens of a macro. It leads to the file that
+//! defines what it names, through every `use` and `pub use` in between: a file that only passes a name on is not its
+//! end. A `pub use` is itself an arrow, but between files it is none from a module to one under it: it says no more
+//! than `mod`.
 //!
-//! No arrows are: what `#[cfg(test)]` keeps for tests, whatever its file is called; comments, documentation and strings;
-//! `mod a;`; `pub(in crate::a)`; and a call of a method, whose type is not known here. For files and folders, a module's
-//! name alone is none (`use super::a;`): what is named in it is (`a::B`).
+//! No arrows are: what `#[cfg(test)]` keeps for tests, whatever its file is called; comments, documentation and
+//! strings; `mod a;`; `pub(in crate::a)`; and a call of a method, whose type is not known here. For files and folders,
+//! a module's name alone is none (`use super::a;`): what is named in it is (`a::B`).
 //!
 //! # The rules
 //!
@@ -18,9 +19,9 @@
 //!    again: the `use` is the arrow.
 //! 2. Folders: the arrows between modules side by side, each with all that is under it, form no circle that a folder is
 //!    in. A folder is a module with modules of its own.
-//! 3. Files: the arrows between files form no circle, unless each arrow of it joins two parts of one type. The parts of a
-//!    type are the file that defines it, and each file of a module under that one's which has an `impl` of it or a builder
-//!    of it: a type with a method that takes `self` and returns it, alone or inside of a `Result` or the like.
+//! 3. Files: the arrows between files form no circle, unless each arrow of it joins two parts of one type. The parts of
+//!    a type are the file that defines it, and each file of a module under that one's which has an `impl` of it or a
+//!    builder of it: a type with a method that takes `self` and returns it, alone or inside of a `Result` or the like.
 //! 4. Types: no type has methods in more than three files. A trait's methods do not count.
 //! 5. Sizes: a file has at most 400 lines without its tests.
 //! 6. Purity: `model` names nothing but what is pure.

@@ -1,5 +1,5 @@
-//! A stand-in for an API server, for the proxy's own tests: TLS with an optional client certificate, lists, watches whose
-//! events the test sends, and writes that are only written down.
+//! A stand-in for an API server, for the proxy's own tests: TLS with an optional client certificate, lists, watches
+//! whose events the test sends, and writes that are only written down.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

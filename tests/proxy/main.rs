@@ -1,5 +1,5 @@
-//! The fault proxy that other tests put between reroll and an API server does what it says. A fake API server stands
-//! behind it: no cluster is needed.
+//! Checks the fault proxy that other tests put between reroll and an API server. Behind it is a fake API server, so no
+//! cluster is needed.
 
 #![allow(
     clippy::unwrap_used,

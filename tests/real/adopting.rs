@@ -1,4 +1,4 @@
-//! Adoption takes its time, and the process may die meanwhile: what changed last is adopted first.
+//! Adoption takes time, and the process may die meanwhile: the workload whose sources changed last is adopted first.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Alerts: what a webhook gets from the whole program, and that one which hangs is in nobody's way.
+//! Alerts: what a receiver gets from the whole program, and that a receiver that hangs delays nothing else.
 
 use std::sync::{Arc, Mutex};
 

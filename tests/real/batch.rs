@@ -1,4 +1,4 @@
-//! CronJobs and Jobs: nothing without `reroll.dev/on-change`, and with it one run, or one successor, for a change.
+//! CronJobs and Jobs: without `reroll.dev/on-change` nothing happens; with it a change gives one run, or one successor.
 //!
 //! Pods of Jobs run on simulated nodes and complete there at once; those that must not complete find no node.
 
@@ -75,7 +75,7 @@ fn job(name: &str, annotations: &[(&str, &str)], spec: &Value) -> Value {
     })
 }
 
-/// Every Job that was ever created, by uid: its name, in the order of creation.
+/// Records every Job that was ever created, by uid: its name, in the order of creation.
 struct Jobs {
     seen: Arc<Mutex<Vec<(String, String)>>>,
     listed: Arc<Mutex<u64>>,
@@ -129,7 +129,7 @@ impl Jobs {
         seen.iter().filter(|(_, known)| of_name(known)).count()
     }
 
-    /// Waits for so many, lets everything take effect, and there must be no more.
+    /// Waits for this many, waits until everything has taken effect, and checks that there are no more.
     async fn are(&self, arena: &Arena, recorder: &Recorder, name: &str, count: usize) {
         eventually(&format!("there were {count} Jobs {name}"), async || {
             (self.count(name) >= count).then_some(())
@@ -209,7 +209,8 @@ async fn uid(arena: &Arena, kind: &str, name: &str) -> String {
     arena.get(kind, name).await.uid().unwrap()
 }
 
-/// Two replicas, of which the first aborts at this moment of acting on a change of what `asks` uses. Gives the second.
+/// Starts two replicas, of which the first aborts at this moment of acting on a change of what `asks` uses. Returns the
+/// second.
 async fn taken_over(arena: &Arena, moment: &str, asks: &Value) -> (Reroll, Jobs) {
     let first = crashing(arena.reroll(), moment);
     let mut first = arena.replica(first, "first").await;
@@ -512,7 +513,7 @@ fn written(job: &DynamicObject) -> Value {
     manifest
 }
 
-/// Another workload of the same Secret that is refused again and again is no reason to run it again.
+/// A CronJob or Job does not run again because another workload of the same Secret is refused again and again.
 #[tokio::test]
 async fn a_neighbour_that_is_refused_makes_it_run_no_second_time() {
     let arena = Arena::new("batch-neighbour").await;

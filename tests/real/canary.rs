@@ -1,6 +1,6 @@
-//! The data of Secrets is found nowhere but in Secrets: not in a log at trace level, an Event, a metric, an answer of
-//! the webhook, or an annotation that somebody's controller copies on; neither as it is nor in a form that gives it away
-//! or lets a guess be checked: base64, hex, plain SHA-256.
+//! The data of Secrets is found only in Secrets: not in a log at trace level, an Event, a metric, an answer of the
+//! webhook, or an annotation that another controller copies. It is found neither as it is nor in a form that gives it
+//! away or lets a guess be checked: base64, hex, plain SHA-256.
 
 use std::{
     fmt::Write as _,
@@ -427,7 +427,8 @@ fn command(arena: &Arena, proxy: &FaultProxy) -> Command {
     command
 }
 
-/// The Secret with the digest key cannot be read, and the answer quotes it: reroll ends and says why, and not what.
+/// The Secret with the digest key cannot be read, and the answer quotes it: reroll ends and says why, without the
+/// quote.
 #[tokio::test]
 async fn an_unreadable_digest_key_is_not_quoted() {
     let arena = Arena::new("canary-key").await;

@@ -1,7 +1,8 @@
-//! Certificates that reroll keeps for itself: renewed without a failed request, and put right when somebody spoils them.
+//! Certificates that reroll keeps for itself: they are renewed without a failed request, and repaired when a user
+//! spoils them.
 //!
-//! The configurations of these tests say `failurePolicy: Fail`, so that a call which the API server cannot make is a failed
-//! request of the user's.
+//! The configurations of these tests say `failurePolicy: Fail`, so that each call that the API server cannot make is a
+//! failed request of the user's.
 
 use std::{
     sync::{
@@ -51,7 +52,8 @@ fn secrets(arena: &Arena) -> Api<Secret> {
     Api::namespaced(arena.client.clone(), &arena.own_namespace)
 }
 
-/// What a chart would create: configurations that trust nobody yet. They insist on an answer once they trust.
+/// Creates what a chart would: configurations that trust nothing yet. They insist on an answer once they trust an
+/// authority.
 async fn register(arena: &Arena, reroll: &mut Reroll) {
     let stranger = Authority::new(system_clock()(), Duration::from_hours(1)).unwrap();
     let address = reroll.webhook_address().await;
@@ -114,7 +116,7 @@ async fn bundle(arena: &Arena) -> Vec<u8> {
     entry.client_config.ca_bundle.unwrap_or_default().0
 }
 
-/// Somebody who writes a ConfigMap again and again, through the webhook.
+/// A user who writes a ConfigMap again and again, through the webhook.
 struct Writer {
     task: JoinHandle<()>,
     written: Arc<AtomicUsize>,

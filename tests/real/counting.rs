@@ -1,4 +1,5 @@
-//! A source that begins to count: one write that makes it count and changes its data is a change, as two writes are.
+//! A source that begins to count: one write that both makes it count and changes its data is a change, as two writes
+//! are.
 
 use reroll_harness::{Arena, RESTART_ON, SOURCES, env_from, workload};
 use serde_json::{Value, json};

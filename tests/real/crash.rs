@@ -1,4 +1,4 @@
-//! reroll ends at a named moment of a restart: the restart is made, once, by whoever comes next.
+//! reroll ends at a named moment of a restart: the next process or leader makes the restart, once.
 
 use reroll_harness::{Arena, RerollBuilder, numbered};
 

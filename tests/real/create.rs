@@ -1,5 +1,5 @@
-//! A Deployment that is new is not rolled a second time: its pods have just started with what is there, also where the
-//! watch of Secrets has not shown that yet.
+//! A new Deployment is not rolled a second time, because its pods have just started with what is there. That holds also
+//! if the watch of Secrets has not shown it yet.
 
 use std::time::Duration;
 

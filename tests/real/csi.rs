@@ -1,5 +1,5 @@
-//! What the Secrets Store CSI driver provides, with its kinds and a driver of this test's own, which writes what that one
-//! writes: a status for each pod that mounts, and into it what a rotation brought.
+//! The Secrets Store CSI driver's sources, with its kinds and a driver of this test. That driver writes what the real
+//! one does: a status for each pod that mounts, and the result of a rotation into it.
 
 use std::{
     collections::BTreeMap,
@@ -515,8 +515,8 @@ async fn who_asks_for_it_and_who_does_not() {
         .create(&workload("Deployment", "late", &AUTO, mounting("vault")))
         .await;
     observed(&arena, "Deployment", "late", "vault").await;
-    // Somebody else's pods start with something newer, all others are behind: until they are rotated, nothing is known to
-    // be other for anybody who runs.
+    // Somebody else's pods start with something newer, all others are behind: until they are rotated, nothing is known
+    // to be other for anybody who runs.
     arena.delete("Deployment", "vault").await;
     driver.store.mounted("vault", 0).await;
     recorder.settle(&arena).await;

@@ -1,4 +1,4 @@
-//! What is known to go wrong in Stakater Reloader, where no other file has a test of it. docs/reloader.md lists all.
+//! Defects of Stakater Reloader that no other file tests. docs/reloader.md lists all.
 
 use reroll_harness::{
     Arena, RESTARTED_FOR, deployment, eventually,
@@ -62,8 +62,8 @@ async fn a_deletion_that_no_watch_showed_counts_and_prints_nothing() {
     }
 }
 
-/// Names that are the same once they are variables, a Secret of which the second volume is mounted, one that no container
-/// mounts, and those that only a name asks for.
+/// Names that are the same once they are variables, a Secret of which the second volume is mounted, one that no
+/// container mounts, and those that only a name asks for.
 #[tokio::test]
 async fn sources_that_it_mixes_up_or_does_not_see() {
     let arena = Arena::new("defects-names").await;

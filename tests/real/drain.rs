@@ -1,4 +1,4 @@
-//! reroll is stopped, and another started, while people work: none of their writes fails, and none waits.
+//! reroll is stopped and another one started while users work: none of their writes fails, and none waits.
 
 use std::{
     collections::BTreeMap,
@@ -118,8 +118,8 @@ impl Writes {
         *slowest = took.max(*slowest);
     }
 
-    /// Each kind of write is compared with itself: one that a webhook sees takes more of a busy machine than others. What
-    /// is rarest in hundreds of writes is not the same twice, hence three times.
+    /// Compares each kind of write with itself, because one that a webhook sees takes more of a busy machine than
+    /// others. What is rarest in hundreds of writes is not the same twice, hence three times.
     fn waited_no_longer_than(&self, others: &Self) {
         for (kind, took) in &self.slowest {
             let usual = others.slowest[kind];
@@ -132,8 +132,8 @@ impl Writes {
     }
 }
 
-/// Has the API server refuse what it cannot ask reroll about, so that every call that meets nobody is somebody's error;
-/// and wait so long that a busy machine is none.
+/// Makes the API server refuse what it cannot ask reroll about, so that every call that finds no webhook is a user's
+/// error. Makes it wait so long that a busy machine causes none.
 async fn must_be_asked(arena: &Arena, seconds: u32) {
     let policy = |count: usize| {
         let lines = |number| {
@@ -205,12 +205,12 @@ async fn one_takes_over_from_another_and_no_write_fails_or_waits() {
     );
 }
 
-/// A process that stood still for a while, as one does whose CPU quota is used up: calls that the API server gave up
-/// meanwhile must not take those with them that came later, by the same connection, and can still be answered.
+/// A process stands still for a while, as one does whose CPU quota is used up. The API server gives up calls meanwhile.
+/// These must not take along later calls on the same connection that can still be answered.
 #[tokio::test]
 async fn calls_that_were_given_up_cost_the_others_nothing() {
-    // Those that come later have three quarters of this once the early ones were given up, which a busy machine does not
-    // do with all of them at the same time.
+    // Those that come later have three quarters of this once the early ones were given up, which a busy machine does
+    // not do with all of them at the same time.
     const SECONDS: u32 = 16;
     let arena = Arena::new("drain-still").await;
     let reroll = arena.reroll().start().await;

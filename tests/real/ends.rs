@@ -1,4 +1,4 @@
-//! How sources and namespaces end, other than by a person's `kubectl delete`, and whether reroll is in the way.
+//! Other ways in which sources and namespaces end than a user's `kubectl delete`, and that reroll does not delay them.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ async fn filled(arena: &Arena) {
     .await;
 }
 
-/// Deletes the arena's namespace; gives how long it took to go.
+/// Deletes the arena's namespace. Returns how long it took to go.
 async fn end(arena: &Arena) -> Duration {
     let namespaces = Api::<Namespace>::all(arena.client.clone());
     let began = Instant::now();

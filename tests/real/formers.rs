@@ -1,5 +1,5 @@
-//! A template drops a reference, its rollout hangs, and somebody goes back: the old pods never stopped, so what they have
-//! counts. And what a template gains while reroll is away, whose pods may be older than its last write.
+//! A template drops a reference, its rollout hangs, and a user goes back. The old pods never stopped, so what they have
+//! counts. Also: what a template gains while reroll is down, if its pods may be older than the last write of that.
 
 use futures::future::join_all;
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
@@ -172,8 +172,8 @@ impl Mode {
         }
     }
 
-    /// How often the template changes: to the new one, back, and, where the webhook did not see that, for the restart. What
-    /// was away comes back later, and is a restart of its own.
+    /// How often the template changes: to the new one, back, and, where the webhook did not see that, for the restart.
+    /// What was away comes back later, and is a restart of its own.
     fn rollouts(self, change: Change) -> usize {
         match (self, change) {
             (_, Change::None) | (Self::Webhook, Change::Update | Change::Recreate) => 2,
@@ -259,8 +259,9 @@ async fn going_back_while_reroll_is_away() {
     goes_back(Mode::Away, "formers-away").await;
 }
 
-/// Suspended: the old pods stay, and what changed is pending until it is resumed. By the old manifest, for kubectl's undo
-/// takes the suspend along: it replaces all annotations by those of the old `ReplicaSet`.
+/// Suspended: the old pods stay, and what changed is pending until the workload is resumed. This goes back by the old
+/// manifest, because kubectl's undo removes the suspend too: it replaces all annotations by those of the old
+/// `ReplicaSet`.
 #[tokio::test]
 async fn going_back_while_suspended_rolls_nothing_until_it_is_resumed() {
     let arena = Arena::new("formers-suspended").await;
@@ -301,7 +302,8 @@ enum OptsIn {
     ByNamespace,
 }
 
-/// Opted in while its rollout hangs: what only the old template uses is recorded by nobody, and changes from then on count.
+/// A workload is opted in while its rollout hangs: nothing recorded what only the old template uses, so changes from
+/// then on count.
 async fn opted_in_while_it_hangs(name: &str, webhook: bool) {
     for how in [OptsIn::First, OptsIn::Again, OptsIn::ByNamespace] {
         let arena = Arena::new(name).await;

@@ -1,4 +1,4 @@
-//! The webhook is gone, or accepts calls and never answers: people and controllers work on, and reroll catches up.
+//! The webhook is gone, or accepts calls and never answers: users and controllers go on, and reroll catches up.
 
 use std::time::{Duration, Instant};
 
@@ -148,7 +148,7 @@ async fn before(arena: &Arena) -> Recorder {
     recorder
 }
 
-/// Creates, applies and deletes. Tells how long each took, and how long the same took where no webhook sees it.
+/// Creates, applies and deletes. Returns how long each took, and how long the same took where no webhook sees it.
 async fn change(arena: &Arena) -> (Vec<Duration>, Vec<Duration>) {
     let unseen = Arena::new("gone-unseen").await;
     prepare(&unseen).await;

@@ -1,4 +1,4 @@
-//! Helm, which writes a Secret and its Deployment one after the other, and as its own object or by a replacing PUT.
+//! Helm: it writes a Secret and its Deployment one after the other, and as its own object or by a PUT that replaces.
 
 use std::{fs, path::Path};
 

@@ -1,5 +1,5 @@
-//! The webhook's port is open to whoever reaches it: whatever comes gets the right answer, kills nothing, and is in
-//! nobody's way.
+//! Any client can reach the webhook's port. Whatever it sends gets the right answer, kills nothing, and delays no other
+//! client.
 
 use std::{os::unix::fs::symlink, path::Path, time::Duration};
 
@@ -48,7 +48,7 @@ async fn assert_unharmed(reroll: &mut Reroll) {
     assert_eq!(reroll.log().matches("serving admission reviews").count(), 1);
 }
 
-/// Reviews with a uid that nobody can make anything of.
+/// Reviews with a uid that cannot be used.
 fn odd_reviews(namespace: &str) -> Vec<Value> {
     let object = deployment("web", "db", "k");
     let mut odd = Vec::new();
@@ -295,7 +295,7 @@ async fn slow_and_silent_clients_are_cut_and_in_nobodys_way() {
     assert_unharmed(&mut reroll).await;
 }
 
-/// Reviews that no API server sent: they are answered like any other, and what they claim never happened.
+/// Reviews that no API server sent: the webhook answers them like any other, and what they claim never happened.
 #[tokio::test]
 async fn forged_reviews_restart_nothing() {
     let arena = Arena::new("hostile-forged").await;

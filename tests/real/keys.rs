@@ -1,5 +1,5 @@
-//! Annotations as they come: keys with slashes, maps that are empty, null or missing. Each workload restarts once, and
-//! nobody's annotation is lost.
+//! Annotations in every form: keys with slashes, maps that are empty, null or missing. Each workload restarts once, and
+//! no other writer's annotation is lost.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Annotations have limits: `observed` keeps to its own, and reroll leaves room for everybody else's.
+//! Annotations have limits: `observed` keeps to its own limit, and reroll leaves room for other writers.
 
 use futures::{StreamExt, stream};
 use reroll_harness::{
@@ -234,8 +234,8 @@ async fn an_almost_full_template_without_webhook() {
     almost_full(&arena, arena.reroll().without_webhook(), "template", 2).await;
 }
 
-/// With `on-delete: restart` an optional Secret that is deleted restarts once, however many there are beside it, and once
-/// more when it is back.
+/// With `on-delete: restart` an optional Secret that is deleted restarts once, however many there are beside it, and
+/// once more when it is back.
 #[tokio::test]
 async fn a_deletion_restarts_once_also_among_three_hundred() {
     let arena = Arena::new("limits-delete").await;

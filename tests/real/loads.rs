@@ -1,10 +1,11 @@
-//! The load scenarios of Stakater Reloader's own load test (S1 to S13), restated: whatever the load, every workload ends on
-//! the last version of all that it uses, and no workload restarts more often than what it uses changed.
+//! The load scenarios of Stakater Reloader's own load test (S1 to S13), restated. Whatever the load, every workload
+//! ends with the last version of all that it uses, and no workload restarts more often than what it uses changed.
 //!
-//! Counted from the API, where theirs counts from metrics and expects a restart for each change, which forbids gathering.
-//! Times are shortened; sizes and rates are theirs, but for S3's number of namespaces. Their scenarios that lack a change
-//! while nobody looks, a recreation or a failure (R1 to R8 of what we add) are the subject of other files: `recreate`,
-//! `downtime`, `storms`, `unpersisted`, `replicas`, `drain`, `updates`, and of the tests of faults.
+//! These tests count from the API. Reloader's count from metrics and expect a restart for each change, which forbids
+//! that several changes become one restart. Times are shortened; sizes and rates are Reloader's, but for S3's number of
+//! namespaces. What Reloader's scenarios lack is a change during downtime, a recreation or a failure (R1 to R8 of what
+//! we add). Other files test that: `recreate`, `downtime`, `storms`, `unpersisted`, `replicas`, `drain`, `updates`, and
+//! the tests of faults.
 
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
@@ -99,7 +100,7 @@ impl<'a> Load<'a> {
         *self.changes.lock().unwrap().entry(key).or_default() += 1;
     }
 
-    /// Changes what `pick` says, so often, at this rate.
+    /// Changes what `pick` says, this often, at this rate.
     async fn changes(&self, count: usize, every: Duration, pick: impl Fn(usize) -> Name) {
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -118,8 +119,8 @@ impl<'a> Load<'a> {
         self.changes(count, every, pick).await;
     }
 
-    /// Every workload has restarted, or was created, after the last change of what it uses, and no more often than that
-    /// changed.
+    /// Checks that every workload has restarted, or was created, after the last change of what it uses, and no more
+    /// often than that changed.
     async fn ends_well(&self) {
         let changes = self.changes.lock().unwrap().clone();
         for user in &self.users {

@@ -1,4 +1,4 @@
-//! `observed` that somebody takes away while reroll is down: a sync by Replace. The workload was ours all the same.
+//! A sync by Replace removes `observed` while reroll is down. reroll still knows that it looked after the workload.
 
 use kube::{
     ResourceExt as _,
@@ -28,7 +28,7 @@ enum Past {
 enum Takes {
     /// `observed` and the template's mark, which are not in the manifest.
     Mark,
-    /// `observed`: there is no mark, or somebody took care of it.
+    /// `observed`: there is no mark, or the sync keeps it.
     Observed,
 }
 

@@ -1,7 +1,7 @@
 //! reroll's own binary against a real API server with the real controllers.
 //!
-//! One cluster serves all tests of this program; each test has namespaces and a reroll of its own. Restarts are
-//! counted by an independent watch of `.spec.template` ([`reroll_harness::Recorder`]), exactly, and only after a sentinel that
+//! One cluster serves all tests of this program; each test has namespaces and a reroll of its own. An independent watch
+//! of `.spec.template` counts restarts ([`reroll_harness::Recorder`]), exactly. It counts only after a sentinel that
 //! was changed later has rolled, so that a test for 0 cannot pass on a dead process.
 
 #![allow(

@@ -1,5 +1,5 @@
-//! Workloads that are created beside pods that match and are not theirs, or that are as new as they are: nothing rolls a
-//! second time, and none gets the mark of another's pods.
+//! Workloads that are created beside pods that match but belong to others, or that are as new as the workload. Nothing
+//! rolls a second time, and no workload gets the mark of another's pods.
 
 use kube::{
     ResourceExt,
@@ -46,7 +46,7 @@ async fn restarted(arena: &Arena, pods: &Pods) {
     arena.later_second().await;
 }
 
-/// No template has changed since it was created; `marks`: how many marks it has had.
+/// Checks that no template has changed since it was created. `marks`: how many marks each has had.
 async fn expect_no_rollout(arena: &Arena, recorder: &Recorder, names: &[String; 3], marks: usize) {
     for (kind, name) in KINDS.into_iter().zip(names) {
         arena.adopted(kind, name).await;

@@ -1,4 +1,4 @@
-//! Opting in adopts what is there, opting out forgets: neither rolls anything, whatever changed in between.
+//! Opting in adopts what is there, and opting out forgets it. Neither rolls anything, whatever changed in between.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! Workloads that are made again over pods of before: `kubectl delete --cascade=orphan`, a restore.
+//! Workloads that are created again over older pods: after `kubectl delete --cascade=orphan`, or by a restore.
 //!
-//! They adopt the pods. Where a Secret changed in between the pods are replaced, once; where nothing did, none is.
+//! They adopt the pods. If a Secret changed in between, the pods are replaced, once. If nothing changed, none is.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -88,14 +88,15 @@ impl Story {
 use Change::{Labelled, None as Nothing, Recreated, Updated};
 use Manifest::{Export, Git};
 
-/// A story; how often the template of a Deployment or `StatefulSet` changes after the creation, and that of a `DaemonSet`;
-/// and how often the pods are replaced.
+/// A story; how often the template of a Deployment or `StatefulSet` changes after the creation, and that of a
+/// `DaemonSet`; and how often the pods are replaced.
 ///
-/// Where a `DaemonSet` is as many templates old as the pods say that they are, which begins at 1 again, Kubernetes keeps
-/// the pods whatever the template is. So what follows cannot be in the write that creates it.
+/// A `DaemonSet` may be as many templates old as the pods say that they are, because it counts from 1 again. Then
+/// Kubernetes keeps the pods whatever the template is. So the webhook cannot replace them by the write that creates the
+/// workload.
 type Row = (Story, usize, usize, usize);
 
-/// The webhook looks, and puts what follows into the very write that creates the workload.
+/// The webhook finds the pods, and changes the very write that creates the workload.
 const WITH_THE_WEBHOOK: [Row; 15] = [
     (story("git", Git, Nothing, false), 0, 0, 0),
     (story("git-upd", Git, Updated, false), 0, 1, 1),
@@ -134,7 +135,7 @@ const WITH_THE_WEBHOOK: [Row; 15] = [
     ),
 ];
 
-/// A mark that is lost has Kubernetes replace the pods; then there is nothing left to do. Else reroll restarts.
+/// If the mark is lost, Kubernetes replaces the pods, and nothing is left to do. Otherwise reroll restarts.
 const WITHOUT: [Row; 16] = [
     (story("git", Git, Nothing, false), 0, 0, 0),
     (story("git-upd", Git, Updated, false), 1, 1, 1),
@@ -208,7 +209,7 @@ async fn while_it_is_away() {
     drop(reroll);
 }
 
-/// The webhook has no answer in time, and leaves it to the controller; the template keeps what it came with.
+/// The webhook has no answer in time, and leaves it to the housekeeper; the template keeps what it came with.
 const TOO_LATE: [Row; 4] = [
     (story("git", Git, Nothing, false), 0, 0, 0),
     (story("git-upd", Git, Updated, false), 1, 1, 1),

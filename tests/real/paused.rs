@@ -1,4 +1,4 @@
-//! A paused Deployment: restarts collect in its template, and no pod starts until it is resumed.
+//! A paused Deployment: restarts change its template, and no pod starts until it is resumed.
 
 use std::collections::BTreeSet;
 
@@ -56,8 +56,8 @@ async fn there_and_back_without_webhook() {
     there_and_back(&arena, arena.reroll().without_webhook()).await;
 }
 
-/// The user goes there and back too, with the template: the webhook records what the template's change would start
-/// pods with, although none starts. It must not end on the template that the old pods have.
+/// The user also changes the template there and back. The webhook records what pods of that template would start with,
+/// although none starts. It must not end on the template that the old pods have.
 #[tokio::test]
 async fn there_and_back_together_with_the_template() {
     let arena = Arena::new("paused-template").await;

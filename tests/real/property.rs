@@ -1,4 +1,4 @@
-//! A sample of `tests/admission_property.rs` through the real API server: what it stores is what the core computes.
+//! A sample of `tests/admission_property.rs` through the real API server: it stores what the model computes.
 
 use std::sync::Arc;
 
@@ -132,7 +132,7 @@ async fn send(client: &Client, method: &str, path: &str, body: &Value) -> Result
     }
 }
 
-/// One workload's life; gives how many writes there were and how many of them the webhook changed.
+/// Runs one workload's life. Returns how many writes there were, and how many of them the webhook changed.
 async fn live(arena: &Arena, known: &Known, genuine: &Value, seed: u64) -> (usize, usize) {
     let mut generator = Generator::new(seed, Shapes::Valid);
     generator
@@ -185,7 +185,8 @@ async fn live(arena: &Arena, known: &Known, genuine: &Value, seed: u64) -> (usiz
                 // The controller fills in the uid; from then on nothing but the user changes it.
                 arena.adopted(kind, &name).await;
             }
-            // Until the kind's controller has seen it there may be pods of a template that only who followed it knows of.
+            // Until the kind's controller has seen it there may be pods of a template that only who followed it knows
+            // of.
             let old = eventually(&format!("{kind} {name} is seen"), async || {
                 let old = arena.get(kind, &name).await;
                 let observed = old.data["status"]["observedGeneration"].as_i64();

@@ -1,4 +1,4 @@
-//! Settings that hold for everybody: opted in by default, other names of annotations, what is left alone.
+//! Settings that hold for all workloads: opted in by default, other names of annotations, what is left alone.
 
 use k8s_openapi::{
     ByteString,
@@ -100,7 +100,8 @@ async fn a_kind_of_source_can_be_left_alone() {
     assert!(!watched, "not even read");
 }
 
-/// Somebody else leads for an hour: a reroll that sees all namespaces must not touch what other tests have there.
+/// Another holder has the Lease for an hour: a reroll that sees all namespaces must not touch what other tests have
+/// there.
 async fn never_leads(arena: &Arena) {
     let key = json!({
         "metadata": { "name": "reroll-digest-key" }, "data": { "key": ByteString(vec![7; 32]) },

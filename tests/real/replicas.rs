@@ -1,4 +1,4 @@
-//! Several replicas: one restarts, another takes over, and no handover restarts twice or loses a change.
+//! Several replicas: one restarts, another takes over, and no change of the leader restarts twice or loses a change.
 
 use reroll_harness::{Arena, LEADER, Recorder, Reroll, RerollBuilder, eventually, numbered};
 

@@ -1,4 +1,4 @@
-//! The rows of the decision table about sources that are absent, and what people ask for beside the opt-in.
+//! The rows of the decision table about absent sources, and about what users ask for besides the opt-in.
 
 use reroll_harness::{
     Arena, KINDS, RESTART_ON, Recorder, deployment, env, env_from, eventually, secret, workload,

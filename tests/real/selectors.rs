@@ -24,7 +24,7 @@ async fn settled(recorder: &Recorder, arena: &Arena, name: &str, rollouts: usize
     recorder.expect("Deployment", name, rollouts);
 }
 
-/// `with_webhook`: else everything is known by the watches and by reads of single sources.
+/// Without `with_webhook`, reroll knows everything by the watches and by reads of single sources.
 async fn only_selected_sources_count(arena: &Arena, with_webhook: bool) {
     for (name, tier) in [("seen", None), ("other", Some("other"))] {
         arena.secret(name, &[("k", "one")]).await;

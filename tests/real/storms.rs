@@ -1,4 +1,4 @@
-//! Very many restarts at once: what bounds them holds, and nobody waits behind somebody else's.
+//! Very many restarts at once: the limits hold, and no workload waits behind those of another source.
 
 use std::{
     collections::BTreeSet,
@@ -31,8 +31,8 @@ fn rolled(recorder: &Recorder) -> usize {
     (0..CROWD).filter(rolled).count()
 }
 
-/// What was restarted so far is never more than rate and burst allow since the change; a watch that lags can only show
-/// less.
+/// Checks that there were never more restarts since the change than rate and burst allow. A watch that lags can only
+/// show fewer.
 #[tokio::test]
 async fn five_hundred_behind_one_secret_are_paced_and_hold_up_nobody() {
     let arena = Arena::new("storms-crowd").await;
@@ -146,7 +146,7 @@ async fn no_more_than_two_roll_at_the_same_time() {
     assert_eq!(most, 2);
 }
 
-/// Two writers who fight over a Secret: three restarts at once, then one for every interval.
+/// Two writers fight over a Secret: three restarts at once, then one for every interval.
 #[tokio::test]
 async fn a_workload_restarted_too_often_waits_and_says_so() {
     // Much longer than a change takes until it has rolled something, also on a busy machine.

@@ -1,8 +1,8 @@
-//! Somebody else writes reroll's annotations, or drops them: nothing rolls for that, what was observed is restored, and
-//! the next change of the Secret rolls once.
+//! Another writer changes reroll's annotations, or removes them. Nothing rolls for that, reroll restores what was
+//! observed, and the next change of the Secret rolls once.
 //!
-//! Without a webhook a write that changes the template's `restarted-for` is a rollout of its own, and the restart that
-//! undoes it is the next: then pods may be of any age.
+//! Without a webhook, a write that changes the template's `restarted-for` is a rollout of its own, and the restart that
+//! undoes it is the next. Then pods may be of any age.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -376,7 +376,8 @@ async fn digest_key(arena: &Arena) -> DigestKey {
     DigestKey::new(&key["key"].0).unwrap()
 }
 
-/// A format that only a newer reroll writes is left alone, and said; when it goes, life goes on.
+/// reroll leaves a format alone that only a newer release writes, and says so. When the annotation goes, reroll goes
+/// on.
 #[tokio::test]
 async fn a_newer_format_through_the_status() {
     let arena = Arena::new("tamper-newer").await;
@@ -415,7 +416,8 @@ async fn a_newer_format_through_the_status() {
     }
 }
 
-/// While an owner has the workload reroll leaves it alone; what somebody writes there meanwhile is not believed after.
+/// While a controller owns the workload, reroll leaves it alone. What another writer writes there meanwhile does not
+/// count later.
 #[tokio::test]
 async fn forged_while_an_owner_comes_and_goes() {
     let arena = Arena::new("tamper-owner").await;
@@ -453,7 +455,7 @@ async fn forged_while_an_owner_comes_and_goes() {
 
 // === put back from before an opt-out ===
 
-/// An `observed` of an earlier opt-in is put back, at several times: it never counts again.
+/// An `observed` of an earlier opt-in is restored, at several times: it never counts again.
 async fn put_back_over_opt_outs(arena: &Arena, reroll: RerollBuilder) {
     let _reroll = reroll.start().await;
     workloads(arena).await;

@@ -1,9 +1,9 @@
-//! Changes that come back, and changes that come at the same time.
+//! Changes that are undone, and changes at the same time.
 
 use reroll_harness::{Arena, RESTART_ON, Recorder, Reroll, deployment, workload};
 use serde_json::json;
 
-/// Within the settle time data that is put back needs no rollout; that is shown with the quiet period.
+/// Data that is changed and restored within the settle time needs no rollout; that is shown with the quiet period.
 #[tokio::test]
 async fn there_and_back_beyond_the_settle_time_are_two_rollouts() {
     let arena = Arena::new("timing-back").await;

@@ -1,6 +1,6 @@
 //! A Secret and its Deployment that change together, as Helm changes them, are one rollout: the user's own.
 //!
-//! The watch of Secrets is late, so that the review of the Deployment always comes before the Secret's event.
+//! The watch of Secrets is late, so that the review of the Deployment always comes before the event of the Secret.
 
 use std::time::Duration;
 

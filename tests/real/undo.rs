@@ -70,7 +70,8 @@ async fn running_workloads(arena: &Arena, pods: &Pods) {
     .await;
 }
 
-/// Every workload has rolled this often, all its pods are newer than the Secret, and no `restarted-for` came twice.
+/// Checks that every workload has rolled this often, that all its pods are newer than the Secret, and that no
+/// `restarted-for` came twice.
 async fn expect(arena: &Arena, reroll: &Reroll, recorder: &Recorder, pods: &Pods, rollouts: usize) {
     recorder.settle_slowly(arena, reroll).await;
     let version = arena.version("Secret", "db").await;

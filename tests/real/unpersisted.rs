@@ -1,4 +1,5 @@
-//! Admitted, but not persisted: a dry run, a refusal that comes after reroll was asked, a conflict. Nothing rolls.
+//! Writes that are admitted but not persisted: a dry run, a refusal that comes after reroll was asked, a conflict.
+//! Nothing rolls.
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
@@ -146,8 +147,8 @@ async fn refused(arena: &Arena, verb: &str, manifest: &Value) {
     assert!(!said.ok && said.err.contains("denied"), "{said:?}");
 }
 
-/// A policy that refuses reroll's own write of one workload holds up nobody else, is said, and once it is lifted the
-/// restart is made.
+/// A policy refuses reroll's own write of one workload. That delays no other workload, reroll says it, and once the
+/// policy is gone the restart is made.
 #[tokio::test]
 async fn a_refused_restart_is_made_later_and_holds_up_nobody() {
     let arena = Arena::new("policy-restart").await;
@@ -383,7 +384,7 @@ async fn a_conflict() {
     recorder.expect("Deployment", "web", 1);
 }
 
-/// Whoever wins last, the pods end with that.
+/// The pods end with the data of the writer that wins last.
 #[tokio::test]
 async fn ten_writers_fight_over_one_secret() {
     const WRITERS: usize = 10;

@@ -1,5 +1,4 @@
-//! Several things done one after another that have to do with each other, of which the count is known whatever their
-//! pace.
+//! Several related operations, done one after another, whose count of rollouts is known at any speed.
 
 use super::{
     rules::Usage,
@@ -41,7 +40,7 @@ impl Draw<'_> {
         }
     }
 
-    /// What changes while it is opted out is none of reroll's business.
+    /// A change while the workload is opted out restarts nothing.
     fn out_and_in(&self, world: &World, workload: usize, source: usize) -> Vec<Step> {
         vec![
             Step::Opt(workload, Some("off")),
@@ -50,8 +49,9 @@ impl Draw<'_> {
         ]
     }
 
-    /// What was observed before an opt-out never counts again, whether it is opted in or out by now. Not right after the
-    /// opt-out: a restart that was decided before it would find the very text that it expects.
+    /// What was observed before an opt-out never counts again, whether the workload is opted in or out by now. The
+    /// chain does not restore it right after the opt-out: a restart that was decided before would find the very text
+    /// that it expects.
     pub fn put_back(&mut self, world: &World) -> Vec<Step> {
         let known = |number: &&usize| world.workloads[**number].earlier.is_some();
         let known: Vec<_> = self.workloads.iter().filter(known).copied().collect();
@@ -101,7 +101,8 @@ impl Draw<'_> {
         steps.unwrap_or_default()
     }
 
-    /// A template that drops a reference, or a key, cannot start; what it dropped changes, or not; the old one comes back.
+    /// A template that drops a reference or a key cannot start. What it dropped changes, or does not. Then the old
+    /// template comes back.
     fn hang_and_go_back(&mut self, world: &World, workload: usize) -> Option<Vec<Step>> {
         let now = &world.workloads[workload];
         // All pods of a DaemonSet's node are gone before one of the new template is made.
@@ -140,7 +141,7 @@ impl Draw<'_> {
         Some(steps)
     }
 
-    /// It is deleted without its pods, what it uses changes, or not, and it is made again.
+    /// The workload is deleted without its pods, its source changes or does not, and the workload is created again.
     fn orphan_and_make_again(&mut self, world: &World, workload: usize) -> Option<Vec<Step>> {
         // What the pods of a DaemonSet are replaced for goes by how many templates old it is, too.
         if world.workloads[workload].kind == "DaemonSet" {
@@ -164,7 +165,7 @@ impl Draw<'_> {
         )])
     }
 
-    /// A template that gains a reference; when its pods are up, what it gained is written.
+    /// A template gains a reference. When its pods are up, the source that it gained is written.
     fn gain_and_write(&mut self, world: &World, workload: usize) -> Option<Vec<Step>> {
         let now = &world.workloads[workload];
         let source = *self.rng.choice(self.sources)?;

@@ -1,4 +1,4 @@
-//! What becomes of pods: counts alone would not tell pods that stayed on what they had from pods that were replaced.
+//! What becomes of pods. Counts alone would not tell pods that stayed from pods that were replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,8 +45,8 @@ impl World {
         self.written(workload, write);
     }
 
-    /// It got the template of before back. Its old pods have what they had: where that is what there is they stay, else
-    /// all are replaced, in the same rollout.
+    /// The workload got its former template back. If its old pods have what exists now, they stay. If not, all pods are
+    /// replaced, in the same rollout.
     pub fn back(&mut self, workload: usize, write: Write) {
         let hung = self.workloads[workload].hung.take().unwrap();
         self.workloads[workload].references = hung.references;
@@ -54,8 +54,8 @@ impl World {
         self.written(workload, write);
     }
 
-    /// It was deleted without these pods and made again, and adopts them: where they have what there is they stay, else all
-    /// are replaced, by the write that made it.
+    /// The workload was deleted without these pods and created again, and adopts them. If they have what exists now,
+    /// they stay. If not, the write that creates the workload replaces them all.
     pub fn adopts(&mut self, workload: usize, opt: Opt, pods: BTreeSet<String>) {
         let observed = self.workloads[workload]
             .observed

@@ -1,5 +1,5 @@
-//! Every version of every source, by the resourceVersion at which it came: all objects of a cluster count in one row,
-//! so what a workload's pods could read is compared exactly.
+//! Every version of every source, by the resourceVersion at which it came. All objects of a cluster share one count of
+//! resourceVersions, so the test compares exactly what a workload's pods could read.
 
 use std::{
     collections::BTreeMap,
@@ -78,11 +78,10 @@ impl History {
         }
     }
 
-    /// What is wrong if pods that use a source like this were made at this resourceVersion and never since: the source
-    /// is another now than it was then.
+    /// Returns what is wrong if pods that use a source like this were made at this resourceVersion and never since: the
+    /// source is another one now than it was then.
     ///
-    /// Not wrong, by the contract, is what a required source becomes that was absent then: the pods start with it only
-    /// when it comes.
+    /// By the contract it is not wrong if a required source was absent then: the pods start with it when it comes.
     pub fn outdated(
         &self,
         source: (&str, &str),

@@ -1,32 +1,36 @@
-//! A thousand workloads, random operations, and a model of what must come of them, written from the contract alone.
+//! A thousand workloads, random operations, and a model of what must follow from them. The model is written from the
+//! contract alone.
 //!
-//! A seed draws everything. It is printed; `REROLL_SEED` sets it. It repeats what is done, not when: what is done at
-//! the same time comes in another order each time.
+//! A seed draws everything. The test prints it, and `REROLL_SEED` sets it. It repeats what is done but not when: what
+//! is done at the same time comes in another order each time.
 //!
-//! Two ways take turns. In *rounds* ([`rounds`]) many things that have nothing to do with each other are done at the
-//! same time, then reroll comes to rest, and the rollouts of every workload are the model's, exactly ([`world`],
-//! [`rules`]). Where a count would not tell pods that stayed from pods that were replaced, the pods are looked at, too
-//! ([`fates`]). In every third round reroll is killed and started again at any moment, while only such things are done
-//! that come to the same whether its webhook sees them or not. In a *storm* ([`storm`]) nobody waits for anybody, and
-//! what must hold in the end are invariants: no template and no pod is older than what it uses, no more rollouts than
-//! changes, none without a change. `REROLL_MODEL_ROUNDS` sets how many rounds (6 by default); a storm follows every six.
+//! Rounds and storms take turns:
+//! - In a *round* ([`rounds`]) many independent things are done at the same time. Then reroll comes to rest, and the
+//!   number of rollouts of every workload must be exactly the model's ([`world`], [`rules`]). Where a count would not
+//!   tell pods that stayed from pods that were replaced, the test looks at the pods too ([`fates`]). In every third
+//!   round reroll is killed and started again at any moment. That round has only operations whose result does not
+//!   depend on whether the webhook sees them.
+//! - In a *storm* ([`storm`]) no user waits for another, and invariants must hold at the end: no template and no pod is
+//!   older than what it uses, there are no more rollouts than changes, and none without a change.
+//!
+//! `REROLL_MODEL_ROUNDS` sets how many rounds there are (6 by default); a storm follows every six.
 //!
 //! A smaller test of the same kind loses a round to a restored etcd ([`restored`]).
 //!
-//! What the contract leaves open, or takes from a workload, is left out, and here is why:
-//! - In a storm, what needs the webhook (undo, replace, a copied manifest, an opt-in) waits while reroll is down. What
-//!   dropped reroll's annotations then would be adopted afresh, and what a write of the template starts without would
-//!   not be known.
-//! - What is put back through the status right after an opt-out may be just the text that a restart expects which was
-//!   decided before it. So it is put back when reroll has come to rest since.
-//! - When an opt-in is widened while reroll is away, what it selects newly looks like what the template gained: a running
-//!   workload restarts for it where it was written since its pods were made.
-//! - Whether running pods wait for something required cannot be told while they come and go: their workloads are not
+//! Left out is what the contract leaves open, and what it takes from a workload:
+//! - In a storm, what needs the webhook (undo, replace, a copied manifest, an opt-in) waits while reroll is down. A
+//!   workload that lost reroll's annotations then would be adopted afresh, and the model would not know what a write of
+//!   the template starts with.
+//! - An old `observed` that is restored through the status right after an opt-out may be the very text that a restart
+//!   expects which was decided before. So it is restored only when reroll has come to rest since.
+//! - When an opt-in is widened while reroll is down, what it newly selects looks like what the template gained. A
+//!   running workload restarts for that if it was written since the pods were made.
+//! - Whether running pods wait for something required cannot be told while they come and go. Their workloads are not
 //!   written then.
-//! - With `on-delete: restart`, deleting and creating at once is one rollout or two, whatever reroll sees in between:
-//!   in a round it is done only where both come to the same.
-//! - Pods that wait for a required source start with it when it comes, which restarts nothing. So in a storm what came
-//!   to a workload whose source was absent when its template was last written is not looked at.
+//! - With `on-delete: restart`, deleting and creating at once is one rollout or two, depending on what reroll sees in
+//!   between. A round does it only where both come to the same.
+//! - Pods that wait for a required source start with it when it comes, which restarts nothing. So in a storm the model
+//!   does not look at what came to a workload whose source was absent when its template was last written.
 
 mod act;
 mod chains;
@@ -77,7 +81,7 @@ const SHARED: usize = 3;
 /// How many rounds until a storm.
 const UNTIL_A_STORM: usize = 6;
 
-/// Where everything comes from that is drawn. Says the seed when the test fails.
+/// The source of all that is drawn. It prints the seed when the test fails.
 struct Seed(u64);
 
 impl Drop for Seed {
@@ -131,8 +135,8 @@ async fn a_thousand_workloads_do_what_the_model_says() {
     }
 }
 
-/// Creates everything, and starts reroll in the middle: before it is there only what has no pods, for whether those that
-/// run had started without something the model does not know.
+/// Creates everything, and starts reroll in the middle. Before reroll is there, only workloads without pods are
+/// created: the model does not know whether pods that already run had started without something.
 async fn begin(
     arena: &Arena,
     world: &mut World,

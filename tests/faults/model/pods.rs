@@ -1,4 +1,4 @@
-//! Does what takes pods: rollouts that hang and are gone back from, and writes at times that pods tell.
+//! Does the operations that need pods: rollouts that hang and are undone, and writes at times that depend on pods.
 
 use std::collections::BTreeSet;
 
@@ -164,7 +164,7 @@ pub async fn gain(
     Outcome::Written(write)
 }
 
-/// Waits until it is a later second than that in which any pod of this workload was made: times are whole seconds.
+/// Waits until a later second than that in which any pod of this workload was made, because times are whole seconds.
 pub async fn a_later_second(arena: &Arena, name: &str) {
     let made = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let pods = arena.pods(name).await;
@@ -193,7 +193,7 @@ pub async fn put_back(arena: &Arena, workload: &Workload) {
         .unwrap();
 }
 
-/// The pods of every workload with a fate have come to it.
+/// Checks that the pods of every workload with a fate have come to it.
 pub async fn expect(arena: &Arena, world: &mut World, watches: &Watches, what: &str) {
     let mut fates = Vec::new();
     for workload in &mut world.workloads {
@@ -209,7 +209,7 @@ pub async fn expect(arena: &Arena, world: &mut World, watches: &Watches, what: &
     assert!(wrong.is_empty(), "{what}: {}", wrong.join("\n"));
 }
 
-/// What is wrong with a workload's pods, if anything is.
+/// Returns what is wrong with a workload's pods, if anything is.
 async fn differs(
     arena: &Arena,
     world: &World,

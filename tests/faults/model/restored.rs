@@ -1,4 +1,4 @@
-//! etcd is restored in the middle: a round is lost, and the model is that of before it.
+//! etcd is restored in the middle of the test: a round is lost, and the model is the one from before that round.
 
 use fastrand::Rng;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -68,8 +68,8 @@ async fn a_hundred_workloads_do_what_the_model_says_over_a_restored_etcd() {
     one_round(&arena, &mut saved, &mut rng, &watches, reroll, after).await;
 }
 
-/// The simulated nodes belong to the kwok of before for 200 s, whose Leases are restored, too: so long no pod of theirs
-/// starts or ends.
+/// For 200 s the simulated nodes belong to the former kwok, because its Leases are restored too. Until then none of
+/// their pods starts or ends.
 async fn take_nodes_over(arena: &Arena) {
     let cluster = arena.cluster;
     cluster.kill_component("kwok-controller").unwrap();
@@ -80,8 +80,8 @@ async fn take_nodes_over(arena: &Arena) {
     tokio::task::spawn_blocking(start).await.unwrap();
 }
 
-/// Changes every source once, those at the same time that no workload uses together. Some become what they were in what
-/// is lost.
+/// Returns steps that change every source once: at the same time those that no workload uses together. Some become what
+/// they were in the lost state.
 fn every_source_once(world: &World, lost: &World, rng: &mut Rng) -> Vec<Vec<Vec<Step>>> {
     let mut left: Vec<_> = (0..world.sources.len()).collect();
     let mut all = Vec::new();

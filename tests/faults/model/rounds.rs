@@ -1,4 +1,5 @@
-//! Rounds: much is done at the same time, then reroll comes to rest, and every workload's count must be the model's.
+//! Rounds: many things are done at the same time, then reroll comes to rest, and every workload's count must be the
+//! model's.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -75,7 +76,7 @@ pub async fn round(
     reroll
 }
 
-/// Does all of it, as far as it is not one after another at the same time, and tells the model.
+/// Does all of it and tells the model. Lists run at the same time; the steps of one list run one after another.
 pub async fn act_all(arena: &Arena, world: &mut World, plan: Vec<Vec<Step>>) {
     let outcomes = do_all(arena, world, plan).await;
     tell(world, outcomes);
@@ -155,8 +156,8 @@ fn written(world: &mut World, step: &Step, write: Write) {
     }
 }
 
-/// The counts are the model's, of all workloads, and what reroll recorded is complete: a kill loses nothing of it. Pods
-/// that matter are what they must be.
+/// Checks that the counts of all workloads are the model's, and that what reroll recorded is complete: a kill loses
+/// nothing. Pods that matter are what they must be.
 pub async fn expect(arena: &Arena, world: &mut World, watches: &Watches, what: &str) {
     let recorder = &watches.recorder;
     recorder.settle(arena).await;
@@ -186,8 +187,8 @@ pub async fn expect(arena: &Arena, world: &mut World, watches: &Watches, what: &
     pods::expect(arena, world, watches, what).await;
 }
 
-/// Waits until every workload's `observed` says what the model does, as far as both have it: there or not, which lives
-/// of sources, and what is waited for. Gives them all.
+/// Waits until every workload's `observed` says what the model does, as far as both have it: whether it is there, which
+/// lives of sources, and what is waited for. Returns all of them.
 async fn recorded(arena: &Arena, world: &World, what: &str) -> Vec<Option<String>> {
     let uids = uids(arena).await;
     let mut wrong = String::new();
@@ -262,7 +263,8 @@ async fn uids(arena: &Arena) -> BTreeMap<(&'static str, String), String> {
     uids
 }
 
-/// Everything there that pods need, and nothing paused: nothing is left that a restart could wait for.
+/// Returns the steps that create everything that pods need and resume everything paused, so that no restart has
+/// anything left to wait for.
 pub fn restore(world: &World) -> Vec<Step> {
     let sources = (0..world.sources.len()).flat_map(|source| {
         let full = || [("a", 0), ("b", 0)].into();

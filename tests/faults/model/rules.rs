@@ -1,4 +1,5 @@
-//! What the contract says follows for one workload and one source, written from its words and not from the product.
+//! What follows, by the contract, for one workload and one source. It is written from the contract's words and not from
+//! the product.
 //!
 //! Nothing here knows an API server: a source's life stands for its uid, a number for the data of a key.
 

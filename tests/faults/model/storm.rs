@@ -1,4 +1,4 @@
-//! Everything at once, and nobody waits: what must hold in the end, whatever came when.
+//! Everything at once, and no user waits for another: what must hold at the end, in whatever order things came.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,7 +45,7 @@ impl Watches {
 struct Before {
     counts: Vec<usize>,
     opts: Vec<Opt>,
-    /// Which were to be restarted as soon as what held them was back.
+    /// The workloads that were to be restarted as soon as what held them was back.
     pending: Vec<bool>,
     workloads: Vec<Workload>,
     /// A resourceVersion that is later than all that was done.
@@ -58,14 +58,14 @@ struct Person {
     sources: Vec<usize>,
     workloads: Vec<usize>,
     steps: Vec<Step>,
-    /// The resourceVersion up to which a workload was adopted newly: nothing earlier is restarted for.
+    /// The resourceVersion up to which a workload was adopted anew: nothing earlier restarts it.
     adopted: BTreeMap<String, u64>,
     renewed: BTreeSet<usize>,
     copies: Vec<Workload>,
 }
 
-/// The storm: every person does `count` things, and reroll is killed so often meanwhile. In the end the model knows
-/// again where everything stands.
+/// The storm: every user does `count` things, and reroll is killed this often meanwhile. At the end the model knows
+/// again how everything is.
 pub async fn storm(
     arena: &Arena,
     world: &mut World,
@@ -186,7 +186,7 @@ impl Person {
         }
     }
 
-    /// Keeps what later steps of this person build on. The entries of the model mean nothing meanwhile.
+    /// Notes what later steps of this user build on. The entries of the model mean nothing meanwhile.
     async fn note(&mut self, arena: &Arena, step: &Step, outcome: Outcome) {
         match (step, outcome) {
             (Step::Renew(workload), Outcome::Made(opt)) => {

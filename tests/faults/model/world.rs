@@ -81,7 +81,7 @@ pub struct World {
 pub struct Write {
     /// The template is what it was.
     pub same: bool,
-    /// It is, `restarted-for` aside.
+    /// It is the same but for `restarted-for`.
     pub same_but_for_restarts: bool,
     pub opt: Opt,
 }
@@ -209,7 +209,7 @@ impl World {
         self.put(source, Some(live));
     }
 
-    /// Somebody else than reroll wrote the workload, and the webhook saw it.
+    /// Takes in that another writer than reroll wrote the workload, and the webhook saw it.
     pub fn written(&mut self, workload: usize, write: Write) {
         let before = self.workloads[workload].opt;
         // Where it is not opted in, before or after, nobody keeps `restarted-for` as it was.
@@ -237,7 +237,7 @@ impl World {
         self.workloads[workload].observed = self.fresh(workload);
     }
 
-    /// What is selected newly is taken as it is, what is not selected any more is forgotten.
+    /// Takes what is newly selected as it is, and forgets what is no longer selected.
     fn adopt(&mut self, workload: usize) {
         let selected = self.selected(workload);
         let run = self.workloads[workload].running;
@@ -252,7 +252,7 @@ impl World {
             (self.workloads[workload].opt != Opt::Out).then_some(entries);
     }
 
-    /// reroll looks at a workload: it restarts once for everything that asks for it, unless something holds it.
+    /// reroll judges a workload: it restarts once for everything that asks for it, unless something holds it.
     fn look(&mut self, workload: usize) {
         let Some(verdicts) = self.verdicts(workload) else {
             return;
@@ -318,8 +318,8 @@ impl World {
         })
     }
 
-    /// Whether its pods have what pods that start now would have. Then a user's change of the template comes to the same
-    /// with the webhook and without.
+    /// Whether its pods have what pods that start now would have. Then a user's change of the template has the same
+    /// result with and without the webhook.
     pub fn is_up_to_date(&self, workload: usize) -> bool {
         self.workloads[workload].observed == self.fresh(workload)
     }

@@ -1,4 +1,4 @@
-//! What people do to sources and workloads, of any kind.
+//! What users do to sources and workloads, of any kind.
 
 use std::{collections::BTreeSet, future::Future};
 
@@ -15,7 +15,7 @@ use crate::{Arena, OBSERVED, RerollBuilder, eventually};
 /// The kinds of source.
 pub const SOURCES: [&str; 2] = ["Secret", "ConfigMap"];
 
-/// Does many things at once, as far as one machine can.
+/// Does many things at the same time, as many as one machine can.
 pub async fn at_once<T, F: Future<Output = ()>>(
     all: impl IntoIterator<Item = T>,
     act: impl FnMut(T) -> F,
@@ -26,7 +26,7 @@ pub async fn at_once<T, F: Future<Output = ()>>(
 }
 
 impl Arena {
-    /// A reroll with the webhook, and one that is the controller alone, each with a name.
+    /// Returns a reroll with the webhook, and one without it, each with a name.
     pub fn both_ways(&self) -> [(&'static str, RerollBuilder); 2] {
         [
             ("webhook", self.reroll()),
@@ -81,7 +81,7 @@ impl Arena {
             .unwrap();
     }
 
-    /// Changes the first container of a workload, as a person who edits it.
+    /// Changes the first container of a workload, as a user who edits it.
     pub async fn edit_container(&self, kind: &str, name: &str, field: &str, value: Value) {
         let mut containers =
             self.get(kind, name).await.data["spec"]["template"]["spec"]["containers"].clone();
@@ -90,7 +90,7 @@ impl Arena {
         self.patch(kind, name, patch).await;
     }
 
-    /// Waits until what is written has a later time, in seconds, than all that there is.
+    /// Waits until what is written next has a later time, in seconds, than everything that exists.
     pub async fn later_second(&self) {
         let time = async || {
             let name = format!("marker-{}", fastrand::u64(..));
@@ -104,7 +104,7 @@ impl Arena {
         .await;
     }
 
-    /// What a workload's `observed` holds.
+    /// Returns what a workload's `observed` holds.
     pub async fn observed(&self, kind: &str, name: &str) -> Option<Value> {
         let text = self.annotation(kind, name, OBSERVED).await?;
         Some(serde_json::from_str(&text).unwrap())
@@ -141,7 +141,7 @@ impl Arena {
         pods.iter().filter_map(ResourceExt::uid).collect()
     }
 
-    /// Waits until so many pods with this `app` label are in this phase, such as `Running`.
+    /// Waits until this many pods with this `app` label are in this phase, such as `Running`.
     pub async fn pods_are(&self, app: &str, count: usize, phase: &str) {
         eventually(&format!("{count} pods of {app} are {phase}"), async || {
             let pods = self.pods(app).await;

@@ -245,7 +245,7 @@ impl Arena {
         .await
     }
 
-    /// How often Events on an object had this reason, repetitions included.
+    /// Returns how often Events on an object had this reason, repetitions included.
     pub async fn event_count(&self, name: &str, reason: &str) -> i32 {
         let params = ListParams::default().fields(&format!("involvedObject.name={name}"));
         let list = Api::<Event>::namespaced(self.client.clone(), &self.namespace)

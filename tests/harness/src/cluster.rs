@@ -1,8 +1,8 @@
 //! A real Kubernetes cluster for as long as a [`Cluster`] lives: an API server, etcd, the controllers, the scheduler
 //! and three simulated nodes on which pods start and become ready at once.
 //!
-//! `tests/cluster/up serve` runs it and removes it when its standard input is closed. This process holds the other end,
-//! so the cluster goes away however this process ends: by a return, a panic, Ctrl-C or `kill -9`.
+//! `tests/cluster/up serve` runs it, and removes it when its standard input is closed. This process holds the other
+//! end. So the cluster goes away however this process ends: by a return, a panic, Ctrl-C or `kill -9`.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -49,8 +49,8 @@ impl Cluster {
         Self::serve(&[])
     }
 
-    /// The same, with a controller-manager that makes no more calls than Kubernetes' defaults let it: 20 a second for each
-    /// controller, after 30 at once.
+    /// Starts a cluster whose controller-manager makes no more calls than Kubernetes' defaults allow: 20 a second for
+    /// each controller, after 30 at once.
     pub fn start_with_default_limits() -> Result<Self> {
         Self::serve(&["default-limits"])
     }
@@ -189,7 +189,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// The URL of etcd, of a cluster of our own: plain HTTP, with the JSON gateway (`POST /v3/kv/compaction` and so on).
+    /// The URL of etcd, of a cluster of our own: plain HTTP, with the JSON gateway (`POST /v3/kv/compaction` and so
+    /// on).
     pub fn etcd_url(&self) -> Result<String> {
         let file = self.facts.data.join("kwok.yaml");
         let settings = std::fs::read_to_string(&file).context("not a cluster of our own")?;
@@ -200,7 +201,7 @@ impl Cluster {
         Ok(format!("http://127.0.0.1:{port}"))
     }
 
-    /// Puts a backup in the place of the data of etcd, which must not run. `bumped`: revisions and compaction as etcd's
+    /// Restores a backup as the data of etcd, which must not run. `bumped`: revisions and compaction as etcd's
     /// documentation has it for Kubernetes; else etcd counts on from the backup.
     pub fn restore(&self, backup: &Path, bumped: bool) -> Result<()> {
         let tool = Command::new(UP).args(["path", "etcdutl"]).output()?;

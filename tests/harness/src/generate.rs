@@ -1,7 +1,7 @@
-//! Generated workloads, and what people do to them: the same for the same seed.
+//! Generates workloads, and what users do to them: the same for the same seed.
 //!
-//! Annotations are there, empty, `null` or missing; reroll's own are genuine, stale, forged or dropped; references,
-//! policies and opt-ins come in every form. With [`Shapes::Odd`] also in forms that no API server would send.
+//! Annotations are there, empty, `null` or missing. reroll's own are genuine, stale, forged or dropped. References,
+//! policies and opt-ins come in every form; with [`Shapes::Odd`] also in forms that no API server would send.
 
 use serde_json::{Map, Value, json};
 
@@ -77,7 +77,7 @@ const FORGED: [&str; 8] = [
 pub enum Shapes {
     /// As an API server takes it.
     Valid,
-    /// As anybody may send it.
+    /// As any client may send it.
     Odd,
 }
 
@@ -86,7 +86,7 @@ pub struct Generator {
     /// What everything is drawn from.
     pub random: fastrand::Rng,
     shapes: Shapes,
-    /// Values of `observed` and `restarted-for` that were genuine at some time, to be put back or copied.
+    /// Values of `observed` and `restarted-for` that were genuine at some time, to be restored or copied.
     pub genuine: (Vec<String>, Vec<String>),
 }
 
@@ -114,7 +114,7 @@ impl Generator {
         self.shapes == Shapes::Odd && self.often(percent)
     }
 
-    /// A workload as somebody would create it.
+    /// Returns a workload as a user would create it.
     pub fn workload(&mut self, kind: &str, name: &str) -> Value {
         let mut object = json!({
             "apiVersion": "apps/v1", "kind": kind,
@@ -148,7 +148,7 @@ impl Generator {
         object
     }
 
-    /// What somebody makes of a workload that exists.
+    /// Returns what a writer makes of a workload that exists.
     pub fn change(&mut self, old: &Value) -> Value {
         let mut new = old.clone();
         for _ in 0..self.random.u8(1..=3) {
@@ -389,7 +389,8 @@ impl Generator {
     }
 }
 
-/// The object without reroll's annotations, and without maps that hold nothing: what is everybody else's.
+/// Returns the object without reroll's annotations and without maps that hold nothing: all that belongs to other
+/// writers.
 pub fn bare(object: &Value) -> Value {
     let mut bare = object.clone();
     for key in [OBSERVED, LAST_RESTART] {

@@ -18,7 +18,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{Arena, PATIENCE, Reroll};
 
-/// Who trusts the webhook's authority and dials it.
+/// A client that trusts the webhook's authority and connects to it.
 #[derive(Clone)]
 pub struct Https {
     /// The port, as `IP:PORT`.
@@ -106,7 +106,7 @@ impl Https {
         self.try_request(method, path, body).await.unwrap()
     }
 
-    /// The same, of one that may be refused: with TLS 1.3 the client hears of it after its own handshake.
+    /// Makes a request that may be refused: with TLS 1.3 the client learns that only after its own handshake.
     pub async fn try_request(
         &self,
         method: &str,

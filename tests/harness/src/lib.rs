@@ -1,8 +1,8 @@
-//! What tests, benchmarks and the demo stand on: clusters, a proxy that injects faults, namespaces with objects, reroll as
-//! a process, and an independent count of restarts.
+//! What tests, benchmarks and the demo are built on: clusters, a proxy that injects faults, namespaces with objects,
+//! reroll as a process, and an independent count of restarts.
 //!
-//! It knows reroll by its programs, flags and annotations alone, as a user does, and so does not depend on the library.
-//! A step that fails panics, for it fails the test.
+//! It knows reroll only by its programs, flags and annotations, as a user does, so it does not depend on the library. A
+//! step that fails panics, because it fails the test.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -46,10 +46,10 @@ pub use self::{
     replica::LEADER,
 };
 
-/// How long anything may take on a busy machine before a test gives up.
+/// The longest that anything may take on a busy machine before a test gives up.
 pub const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Waits until `look` gives something; panics, saying what was waited for, after [`PATIENCE`].
+/// Waits until `look` returns something. Panics after [`PATIENCE`], with what was waited for.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! Many objects at once, on a machine that is busy with them, and a reroll that sees Secrets late.
+//! Many objects at once, which keep the machine busy, and a reroll that sees Secrets late.
 
 use std::time::Duration;
 
@@ -64,8 +64,8 @@ impl Arena {
         .await;
     }
 
-    /// A reroll to which every event of a watch of Secrets comes this much later, and the proxy that sees to it. Let
-    /// the proxy outlive the reroll.
+    /// Returns a reroll to which every event of a watch of Secrets comes this much later, and the proxy that delays it.
+    /// Let the proxy outlive the reroll.
     pub async fn late_secrets(&self, by: Duration, builder: RerollBuilder) -> (FaultProxy, Reroll) {
         let proxy = FaultProxy::start(self.cluster.kubeconfig()).await.unwrap();
         let watches = Matcher::any().path_contains("/secrets").watch(true);
@@ -75,8 +75,8 @@ impl Arena {
         (proxy, reroll)
     }
 
-    /// A reroll whose webhook has all the time it needs: on a busy machine a review would else go by without an answer,
-    /// for tests that show something else.
+    /// Returns a reroll whose webhook has all the time it needs. Otherwise, on a busy machine, a write could skip a
+    /// review. For tests that show something else.
     pub async fn patient(&self, builder: RerollBuilder) -> Reroll {
         let reroll = builder.flag("--get-budget", "8s").start().await;
         let replace = |count| {
@@ -102,7 +102,7 @@ impl Reroll {
         whole.unwrap_or_else(|_| panic!("{name} is {value}"))
     }
 
-    /// The webhook has read every source in time; where it has not, the counts of a test mean nothing.
+    /// Checks that the webhook has read every source in time. If it has not, the counts of a test mean nothing.
     pub async fn assert_all_read_at_admission(&self) {
         let reads = async |result| {
             let name = format!("reroll_admission_source_reads_total{{result=\"{result}\"}}");

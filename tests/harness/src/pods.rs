@@ -1,4 +1,4 @@
-//! Pods that run on simulated nodes: when each was born, compared exactly, and rollouts that are held in the middle.
+//! Pods that run on simulated nodes: when each was created, compared exactly, and rollouts that are held in the middle.
 
 use std::{
     collections::BTreeMap,
@@ -20,8 +20,8 @@ use crate::{Arena, eventually, workload};
 /// The name of the quota that holds rollouts.
 const HOLD: &str = "hold";
 
-/// When each pod was created, as the resourceVersion of its creation: all objects of a cluster count in one row, so
-/// this is compared with the last write of a Secret exactly.
+/// When each pod was created, as the resourceVersion of its creation. All objects of a cluster share one count of
+/// resourceVersions, so this is compared exactly with the last write of a Secret.
 pub struct Pods {
     born: Arc<Mutex<BTreeMap<String, u64>>>,
     /// The `app` label of each, and what names its revision, but for those of Deployments.
@@ -83,7 +83,7 @@ impl Pods {
         own.map(|(_, revision)| revision.clone()).collect()
     }
 
-    /// Waits until a workload's rollout is complete, and gives the resourceVersion at which its oldest pod was created.
+    /// Waits until a workload's rollout is complete. Returns the resourceVersion at which its oldest pod was created.
     pub async fn oldest(&self, arena: &Arena, kind: &str, name: &str) -> u64 {
         eventually(&format!("{kind} {name} has rolled out"), async || {
             let wanted = rolled_out(arena, kind, name).await?;
@@ -97,7 +97,7 @@ impl Pods {
     }
 }
 
-/// How many pods the workload has, where all are of its newest revision, ready, and the only ones.
+/// Returns how many pods the workload has, if all are of its newest revision, ready, and the only ones.
 async fn rolled_out(arena: &Arena, kind: &str, name: &str) -> Option<usize> {
     let object = arena.get(kind, name).await;
     let (spec, status) = (&object.data["spec"], &object.data["status"]);
@@ -159,7 +159,7 @@ impl Arena {
         object.resource_version().unwrap().parse().unwrap()
     }
 
-    /// Holds every rollout in the middle: pods go, and no new ones can be made.
+    /// Holds every rollout in the middle: pods go, and no controller can create new ones.
     pub async fn hold_rollouts(&self) {
         let quota = json!({ "metadata": { "name": HOLD }, "spec": { "hard": { "pods": "0" } } });
         self.quotas()

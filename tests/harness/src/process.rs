@@ -28,7 +28,7 @@ pub struct Reroll {
 }
 
 impl RerollBuilder {
-    /// Of this arena, with flags by which tests are quick.
+    /// Returns one for this arena, with flags that make tests quick.
     pub fn new(arena: &Arena) -> Self {
         let directory = std::env::temp_dir().join(format!("reroll-tests-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
@@ -79,7 +79,7 @@ impl RerollBuilder {
         self
     }
 
-    /// With other surroundings than the product's; `tests/bin/under_test.rs` knows which there are.
+    /// Gives it other surroundings than the product's; `tests/bin/under_test.rs` says which there are.
     #[must_use]
     pub fn surroundings(mut self, name: &str, value: &str) -> Self {
         self.surroundings.push((name.to_owned(), value.to_owned()));
@@ -220,7 +220,7 @@ impl Reroll {
         self.builder.clone()
     }
 
-    /// SIGTERM, and its end; gives whether it ended well.
+    /// Sends SIGTERM and waits for the end. Returns whether it ended well.
     pub async fn stop(mut self) -> bool {
         self.signal("TERM");
         eventually("reroll ends after SIGTERM", async || {
@@ -230,7 +230,7 @@ impl Reroll {
         .success()
     }
 
-    /// Waits until it ends by itself; gives whether it ended well.
+    /// Waits until it ends by itself. Returns whether it ended well.
     pub async fn ended(&mut self) -> bool {
         eventually("reroll ends", async || self.child.try_wait().unwrap())
             .await
@@ -261,8 +261,8 @@ impl Reroll {
         std::fs::read_to_string(&self.builder.log).unwrap()
     }
 
-    /// What the log says of watches that failed. Where everything is slow, an API server that begins to serve a kind asks
-    /// for patience (429) for long: that is its business.
+    /// Returns what the log says of watches that failed. Leaves out 429: where everything is slow, an API server that
+    /// begins to serve a kind asks for patience for long.
     pub fn failed_watches(&self) -> Vec<String> {
         let failed =
             |line: &&str| line.contains("a watch failed") && !line.contains("\"code\":429");

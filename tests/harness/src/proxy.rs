@@ -1,12 +1,12 @@
 //! A reverse proxy that stands between reroll and an API server and injects faults.
 //!
-//! It listens on plain HTTP/1.1 at 127.0.0.1 and forwards to the API server of a kubeconfig. Answers are passed on chunk
-//! by chunk, so watches work; a client that goes away takes its request upstream with it. [`Rule`]s, changeable at any
-//! time, say which requests meet which [`Fault`]; every request is written down, so that a test can count them.
+//! It listens on plain HTTP/1.1 at 127.0.0.1 and forwards to the API server of a kubeconfig. It passes answers on chunk
+//! by chunk, so watches work. A client that goes away takes its request upstream with it. [`Rule`]s, which can change
+//! at any time, say which requests meet which [`Fault`]. Every request is recorded, so that a test can count them.
 //!
 //! Invariants:
-//! - it runs on a thread and a runtime of its own: a test that blocks or pauses its clock does not hold it up;
-//! - a rule is decided once for a request, under one lock with the requests in flight: none slips between
+//! - it runs on a thread and a runtime of its own, so a test that blocks or pauses its clock does not delay it;
+//! - a rule decides once for a request, under the same lock as the requests in flight: none slips between
 //!   [`FaultProxy::add`] and the list;
 //! - a request with an `Authorization` header goes upstream without the kubeconfig's client certificate. The API server
 //!   asks the certificate first, so the administrator would otherwise answer for every token.
@@ -95,8 +95,8 @@ impl FaultProxy {
         self.kubeconfigs.path().join("kubeconfig-0")
     }
 
-    /// A kubeconfig that points at the proxy, with this user: a token for a user of its own, or impersonation by the user
-    /// of [`Self::kubeconfig`]. The file lives as long as the proxy.
+    /// A kubeconfig that points at the proxy, with this user: a token for a user of its own, or impersonation by the
+    /// user of [`Self::kubeconfig`]. The file lives as long as the proxy.
     ///
     /// kube sends the token to a server without TLS. kubectl and client-go do not, and would be the administrator.
     pub fn kubeconfig_as(&self, user: &AuthInfo) -> anyhow::Result<PathBuf> {
@@ -146,7 +146,8 @@ impl FaultProxy {
         self.traffic.count(condition)
     }
 
-    /// The requests whose answer the client has not taken in full, in the order of their arrival: open watches above all.
+    /// The requests whose answer the client has not taken in full, in the order of their arrival: open watches above
+    /// all.
     pub fn in_flight(&self) -> Vec<RequestLine> {
         self.traffic.in_flight()
     }

@@ -115,9 +115,10 @@ impl Recorder {
         .await;
     }
 
-    /// Lets everything that was done so far take effect: changes the sentinel's Secret, waits until the sentinel has
-    /// rolled, and does that again until nothing else rolls meanwhile: restarts take turns, so the sentinel's may come
-    /// before others that were due earlier, and one that met another writer is tried again.
+    /// Waits until everything that was done so far has taken effect. Changes the sentinel's Secret, waits until the
+    /// sentinel has rolled, and repeats that until nothing else rolls meanwhile. One round is not enough: restarts take
+    /// turns, so the sentinel's may come before others that were due earlier, and a restart that met another writer is
+    /// tried again.
     pub async fn settle(&self, arena: &Arena) {
         let (mut quiet, mut rolled) = (0, self.rolled());
         while quiet < 3 {
@@ -132,8 +133,8 @@ impl Recorder {
         self.catch_up(arena).await;
     }
 
-    /// [`Self::settle`] where the quiet period is so long that writes of a busy machine are within it: the sentinel has
-    /// a short one of its own, and what is pending when `leader` has seen everything is waited for.
+    /// [`Self::settle`] for a quiet period so long that a busy machine's writes fall within it. The sentinel has a
+    /// short period of its own, and this waits for what is pending when `leader` has seen everything.
     pub async fn settle_slowly(&self, arena: &Arena, leader: &Reroll) {
         let own = "reroll.dev/settle";
         arena
@@ -161,7 +162,7 @@ impl Recorder {
         others.map(|(_, seen)| seen.templates.len()).sum()
     }
 
-    /// Waits until the watches have shown what the API server has now: each kind has a watch of its own, and only one
+    /// Waits until the watches have shown what the API server has now. Each kind has a watch of its own, and only one
     /// of them shows the sentinel.
     async fn catch_up(&self, arena: &Arena) {
         for kind in KINDS {
@@ -177,7 +178,7 @@ impl Recorder {
         }
     }
 
-    /// The exact counts of many workloads of a kind, after [`Self::settle`]; tells all that differ.
+    /// Checks the exact counts of many workloads of a kind, after [`Self::settle`]. Names all that differ.
     #[track_caller]
     pub fn expect_each<N: AsRef<str>>(
         &self,

@@ -6,7 +6,8 @@ use crate::{Arena, Reroll, RerollBuilder, eventually};
 pub const LEADER: &str = "reroll_leader";
 
 impl Arena {
-    /// A replica by a name of its own. Only one of an arena's may have a webhook: they would register under one name.
+    /// Returns a replica with a name of its own. Only one in an arena may have a webhook, because they would register
+    /// under one name.
     pub async fn replica(&self, builder: RerollBuilder, name: &str) -> Reroll {
         builder.flag("--instance", name).start().await
     }

@@ -1,4 +1,4 @@
-//! Each kind of offence, written down as a small tree and found, beside what looks like one and is none.
+//! Each kind of offence, written as a small tree and found, beside code that looks like one and is none.
 
 mod circles;
 mod layers;

@@ -1,7 +1,7 @@
-//! A report as pictures, for the README and the documentation: one of each scenario, and one of all ratios.
+//! Draws a report as pictures, for the README and the documentation: one of each scenario, and one of all ratios.
 //!
-//! Units are never mixed on one axis, and a contender has the same colour everywhere. Text stays text, so that nothing here
-//! needs fonts.
+//! Units are never mixed on one axis, and a contender has the same colour everywhere. Text stays text, so that nothing
+//! here needs fonts.
 
 mod bars;
 mod curves;

@@ -1,6 +1,6 @@
-//! All ratios on one axis: 1 is what they are held against, left of it is less. The scale is logarithmic, so that twice and
-//! half are as far from 1. Counts and shares are left out, for they say what was done and not how long it took, and so is
-//! a time of which another row says what is added to it.
+//! All ratios on one axis: 1 is the contender that others are compared with, left of it is less. The scale is
+//! logarithmic, so that twice and half are equally far from 1. Counts and shares are left out, because they say what
+//! was done and not how long it took. A time is left out too if another row says what is added to it.
 
 use plotters::{prelude::*, style::text_anchor::HPos};
 

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::traffic::RequestLine;
 
-/// What goes wrong. If several rules match a request, delays add up and of [`Fault::Cut`] and [`Fault::Answer`] the rule
-/// added first decides.
+/// What goes wrong. If several rules match a request, delays add up and of [`Fault::Cut`] and [`Fault::Answer`] the
+/// rule added first decides.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// Every chunk of the answer's body arrives this much later, in order. A delay line: throughput stays. Answers in
@@ -30,7 +30,8 @@ pub enum Fault {
     /// The request goes upstream, the answer comes back (in full, unless it is a watch), and the connection is reset
     /// without it: the write has happened and its answer is lost. Requests in flight are left alone.
     LoseAnswer,
-    /// Every event of a watch is sent twice, in watches in flight from the next whole event on. Other answers are left alone.
+    /// Every event of a watch is sent twice, in watches in flight from the next whole event on. Other answers are left
+    /// alone.
     DuplicateEvents,
 }
 

@@ -1,7 +1,8 @@
-//! What was measured: medians, spreads and curves, and how many times what it is held against.
+//! A report of what was measured: medians, spreads and curves, and ratios to the contender that others are compared
+//! with.
 //!
-//! A report outlives its run as JSON, and is read again: scenarios that were measured at different times make one report. It
-//! knows scenarios and contenders by name only, so that it needs no cluster.
+//! A report outlives its run as JSON and is read again, so scenarios that were measured at different times make one
+//! report. It knows scenarios and contenders only by name, so it needs no cluster.
 
 mod samples;
 mod table;
@@ -21,7 +22,7 @@ pub type Curve = Vec<(f64, f64)>;
 /// One scenario: values and curves by what they are and by whom.
 #[derive(Clone, Debug)]
 pub struct Measured {
-    /// Whom ratios are taken against.
+    /// The contender that ratios compare with.
     pub against: String,
     /// Of all runs together.
     pub values: BTreeMap<String, BTreeMap<String, Vec<f64>>>,
@@ -40,7 +41,7 @@ impl Default for Measured {
 }
 
 impl Measured {
-    /// How many times as long, large or many as what it is held against, at this share of all values.
+    /// Returns how many times as long, large or many this is as what it is compared with, at this share of all values.
     pub fn ratio(&self, what: &str, who: &str, share: f64) -> Option<f64> {
         let all = self.values.get(what)?;
         let ratio = percentile(all.get(who)?, share) / percentile(all.get(&self.against)?, share);
@@ -157,7 +158,7 @@ impl Report {
     }
 }
 
-/// The value below which this share of all is; the nearest one that was measured.
+/// Returns the value below which this share of all is; the nearest one that was measured.
 pub fn percentile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

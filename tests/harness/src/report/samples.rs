@@ -4,23 +4,22 @@ use std::collections::BTreeMap;
 
 use super::Curve;
 
-/// What one run of a scenario gave: values and points by what they are, in the unit that the name ends with, as in
-/// `until ready, ms`.
+/// What one run of a scenario gave: values and points, each by a name that ends with the unit, as in `until ready, ms`.
 #[derive(Clone, Debug, Default)]
 pub struct Samples {
     pub(super) against: Option<String>,
-    /// By what, and by whom: nobody is who ran.
+    /// By name and contender; no contender means the one that ran.
     pub(super) values: BTreeMap<(String, Option<String>), Vec<f64>>,
     pub(super) curves: BTreeMap<String, Curve>,
 }
 
 impl Samples {
-    /// One more value of who ran. What could not be measured, as a process that is gone, is left out.
+    /// Adds a value of the contender that ran. Leaves out what could not be measured, such as a process that is gone.
     pub fn add(&mut self, what: &str, value: f64) {
         self.insert(None, what, value);
     }
 
-    /// One more value of somebody else: for a scenario that compares what contenders do not tell apart.
+    /// Adds a value of another contender, for a scenario that compares what contenders do not tell apart.
     pub fn of(&mut self, who: &str, what: &str, value: f64) {
         self.insert(Some(who.to_owned()), what, value);
     }
@@ -32,7 +31,7 @@ impl Samples {
         }
     }
 
-    /// Ratios of this scenario are taken against this one, not the floor.
+    /// Makes the ratios of this scenario compare with this one, not with the floor.
     pub fn against(&mut self, who: &str) {
         self.against = Some(who.to_owned());
     }
