@@ -1,8 +1,8 @@
 //! `make demo`: the main job on a real control plane, as a person at a prompt sees it.
 //!
 //! Starts a cluster and reroll, deletes and recreates a Secret, and shows the warning, the Event, the rollout and the
-//! new pods; then stops reroll, changes the Secret behind its back, starts it again and shows the catch-up. Exits
-//! non-zero when any of it did not happen.
+//! new pods. Then it stops reroll, changes the Secret meanwhile, starts reroll again and shows that it catches up.
+//! Exits with an error if any of that did not happen.
 #![allow(clippy::print_stdout, reason = "it is a program that prints")]
 
 use std::{
@@ -161,7 +161,7 @@ impl Shell<'_> {
         Ok(names)
     }
 
-    /// Waits until all pods are others, and checks that it took exactly one rollout.
+    /// Waits until all pods are new ones, and checks that this took exactly one rollout.
     fn rolled(&self, before: &[String], revisions: usize) -> Result<()> {
         let began = Instant::now();
         loop {

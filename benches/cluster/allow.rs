@@ -1,6 +1,6 @@
-//! A webhook that only says allowed, in a process of its own: what any webhook costs, at the least.
+//! A webhook that only says allowed, in a process of its own. It shows the least that any webhook costs.
 //!
-//! It is registered as reroll is, so that API servers ask it the same.
+//! It is registered as reroll is, so that API servers send it the same reviews.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// What the process is started with; nobody else says it.
+/// The argument that starts this process; only the benchmark passes it.
 pub const ONLY_ALLOW: &str = "--only-allow";
 
 const LIFETIME: Duration = Duration::from_hours(24);
@@ -47,7 +47,7 @@ pub struct OnlyAllows {
 }
 
 impl OnlyAllows {
-    /// Starts it and has the API server ask it.
+    /// Starts it, and registers it with the API server.
     pub async fn start(arena: &Arena) -> Self {
         #[expect(clippy::disallowed_methods, reason = "a certificate of now")]
         let now = Timestamp::now();
@@ -90,7 +90,7 @@ impl OnlyAllows {
         }
     }
 
-    /// Takes it away.
+    /// Removes the registration and ends the process.
     pub async fn stop(mut self) {
         let removed = self
             .registration

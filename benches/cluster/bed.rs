@@ -1,4 +1,4 @@
-//! What is measured on: a namespace with Secrets and workloads, and a watch that knows when each template changed.
+//! The test bed: a namespace with Secrets and workloads, and a watch that knows when each template changed.
 
 use std::{
     collections::HashMap,
@@ -25,7 +25,7 @@ use crate::{contender::Contender, direct::Direct};
 /// Requests of the benchmark in flight at once; as many as reroll's restarts by default.
 pub const AT_ONCE: usize = 16;
 
-/// After so long without a sign of any Deployment nothing is going on.
+/// The time without a change of any Deployment after which nothing is going on any more.
 const QUIET: Duration = Duration::from_millis(1500);
 
 /// When each Deployment's template changed last, and how often.
@@ -36,7 +36,7 @@ pub struct Bed {
     pub arena: Arena,
     /// The Deployments' names and their Secrets'.
     pub users: Vec<(String, String)>,
-    /// Who makes the writes where nobody else does.
+    /// Makes the writes where the contender does not make them.
     pub direct: Arc<Direct>,
     changes: Arc<Mutex<Changes>>,
     total: watch::Receiver<usize>,
@@ -52,7 +52,8 @@ impl Drop for Bed {
 }
 
 impl Bed {
-    /// So many Secrets of this size, and Deployments that use them: each of `users` is a Deployment's name and its Secret's.
+    /// Creates this many Secrets of this size, and the Deployments that use them. Each of `users` is a Deployment's
+    /// name and its Secret's.
     pub async fn new(
         name: &str,
         contender: &Contender,
@@ -102,7 +103,8 @@ impl Bed {
         fill(&self.arena, secrets, bytes).await;
     }
 
-    /// Has all workloads taken up: as the floor at once, else when reroll has done it; of others one cannot tell.
+    /// Waits until all workloads are adopted. The floor adopts them itself and at once; another reloader does not tell
+    /// when it has.
     pub async fn adopted(&self, contender: &Contender) {
         match contender {
             Contender::Floor | Contender::Plainest => {
@@ -129,7 +131,7 @@ impl Bed {
         }
     }
 
-    /// Waits until nothing happens any more: what Deployments were created or adopted for keeps their controller, and so
+    /// Waits until nothing happens any more. The Deployments that were created or adopted keep their controller, and so
     /// the API server, busy for a while.
     pub async fn quiet(&self) {
         while self.stirred.lock().unwrap().elapsed() < QUIET {
@@ -142,7 +144,7 @@ impl Bed {
         *self.total.borrow()
     }
 
-    /// Waits until so many have; gives when the last of them did.
+    /// Waits until this many templates have changed. Returns when the last of them did.
     pub async fn reaches(&self, count: usize) -> Instant {
         let mut total = self.total.clone();
         total
@@ -170,7 +172,7 @@ impl Bed {
             .await;
     }
 
-    /// The same, where it may be gone.
+    /// Deletes a Secret, which may be gone, and creates it again.
     pub async fn try_write(&self, name: &str) {
         let patch = json!({ "stringData": { "k": format!("{}", fastrand::u64(..)) } });
         let (api, params) = (self.arena.api("Secret"), PatchParams::default());
@@ -196,7 +198,7 @@ impl Bed {
     }
 }
 
-/// That somebody else was faster is expected where many write at once, and nothing else is.
+/// Allows the error that another writer was faster, which is expected where many write at once. Allows no other error.
 fn expected<T>(answer: kube::Result<T>) {
     match answer {
         Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {}
@@ -204,7 +206,7 @@ fn expected<T>(answer: kube::Result<T>) {
     }
 }
 
-/// Does something for each, [`AT_ONCE`].
+/// Does something for each item, [`AT_ONCE`] of them at the same time.
 pub async fn each<T, F: Future<Output = ()>>(
     all: impl IntoIterator<Item = T>,
     act: impl Fn(T) -> F,

@@ -1,4 +1,4 @@
-//! Who does the work: nobody but the benchmark itself (the floor), a binary of reroll, or another reloader.
+//! The contenders that are measured: the benchmark itself (the floor), a binary of reroll, or another reloader.
 
 use std::{
     fmt,
@@ -13,17 +13,17 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{allow::OnlyAllows, bed::Bed};
 
-/// Who is measured.
+/// A contender.
 #[derive(Clone, Debug)]
 pub enum Contender {
     /// The benchmark makes the writes itself.
     Floor,
-    /// The plainest controller with a webhook: the webhook only says allowed, and what a watch shows to have changed is
-    /// answered by the floor's writes. No controller with a webhook does with less.
+    /// The plainest controller with a webhook. The webhook only says allowed, and the floor's writes answer each change
+    /// that a watch shows. Every controller with a webhook does at least that.
     Plainest,
     /// A binary of this project.
     Reroll(Binary),
-    /// Somebody else's.
+    /// Another reloader.
     Peer(Peer),
 }
 
@@ -32,7 +32,7 @@ pub enum Contender {
 pub struct Binary {
     /// What reports call it.
     pub name: &'static str,
-    /// Where it is; the one that was built for this run where nothing is said.
+    /// The path of the binary; by default the one that was built for this run.
     pub path: Option<PathBuf>,
 }
 
@@ -73,7 +73,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Of no process of its own: no number, which no report takes in.
+    /// The cost of a contender without a process: not a number, which no report takes in.
     const NONE: Self = Self {
         rss_mib: f64::NAN,
         peak_mib: f64::NAN,
@@ -90,8 +90,8 @@ impl Binary {
         }
     }
 
-    /// Ends the benchmarks at once, and says why, where an older release does not know a flag that they use. It would end
-    /// itself, and be waited for.
+    /// Ends the benchmarks at once, and says why, if an older release does not know a flag that they use. Otherwise
+    /// that release would end, and the benchmark would wait for it.
     pub async fn understands(&self, arena: &Arena) {
         // Flags before --help must be known for it to help.
         let builder = self.builder(arena).flag("--settle-max", "10m");
@@ -152,12 +152,12 @@ impl Contender {
 }
 
 impl Running {
-    /// Whether somebody else makes the restarts.
+    /// Whether another program than the benchmark makes the restarts.
     pub fn works(&self) -> bool {
         !matches!(self, Self::Nobody)
     }
 
-    /// What it has cost so far.
+    /// Returns what it has cost so far.
     pub fn cost(&self) -> Cost {
         match self {
             Self::Nobody | Self::Plainest(..) => Cost::NONE,

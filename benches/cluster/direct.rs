@@ -1,9 +1,10 @@
-//! The writes that reroll makes, made by a plain client that decides nothing: the same JSON Patches, by the same functions.
+//! Makes the writes that reroll makes, as a plain client that decides nothing: the same JSON Patches, by the same
+//! functions.
 //!
-//! It makes them when it is told to, or when a watch shows that a Secret changed: as the plainest controller there can be,
-//! which knows its users by heart.
+//! It makes them when the benchmark says so, or when a watch shows that a Secret changed. In the second case it is the
+//! plainest controller that is possible: it knows the users of each Secret from the start.
 //!
-//! Without `observed` on the workloads the floor would be one of smaller objects, and of controllers that have less to copy.
+//! It writes `observed` too. Without it the floor would have smaller objects, and controllers that copy less.
 
 use std::{
     collections::HashMap,
@@ -98,7 +99,8 @@ impl Direct {
         self.write(name, patch, observed).await;
     }
 
-    /// Restarts the users of each Secret that changes, for ever. Each of `users` is a Deployment's name and its Secret's.
+    /// Restarts the users of each Secret that changes, for ever. Each of `users` is a Deployment's name and its
+    /// Secret's.
     pub async fn follow(
         self: Arc<Self>,
         secrets: Api<DynamicObject>,

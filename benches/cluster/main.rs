@@ -1,5 +1,5 @@
-//! Benchmarks on a real control plane: each scenario beside its floor, the same writes made by a plain client in the same
-//! run, and beside another reloader where one is given. Ratios count; milliseconds are of this machine.
+//! Benchmarks on a real control plane: each scenario beside its floor, the same writes made by a plain client in the
+//! same run, and beside another reloader where one is given. Ratios count; milliseconds are of this machine.
 //!
 //! Contenders take turns, so that what else the machine does meets all of them. Nothing here fails for a number.
 

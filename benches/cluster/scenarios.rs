@@ -43,7 +43,8 @@ pub enum Scenario {
     Growth,
     /// A minute in which nothing changes, with 20,000 Secrets and 1,000 Deployments.
     Idle,
-    /// What a webhook adds to 200 writes a second of Secrets, and of Deployments; the floor is one that only says allowed.
+    /// What a webhook adds to 200 writes a second of Secrets, and of Deployments; the floor is one that only says
+    /// allowed.
     Admission,
     /// CPU time of 1,000 changes.
     Changes,

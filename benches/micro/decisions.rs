@@ -1,5 +1,5 @@
-//! One workload that was adopted: what follows for it while nothing changed, and when one of its sources did. And what the
-//! webhook asks of memory while somebody waits: which workloads a Secret would restart.
+//! Decisions for one adopted workload: when nothing changed, and when one of its sources did. Also what the webhook
+//! asks the index while a user waits: which workloads a change of a Secret would restart.
 
 use std::{collections::BTreeMap, hint::black_box};
 

@@ -1,5 +1,5 @@
-//! Benchmarks of what is computed in memory, where a slow line would be felt: at admission somebody waits for the answer, and
-//! a start digests every source there is. `make micro` runs them; what they compare with is their own last run.
+//! Benchmarks of what is computed in memory, where a slow line would be felt: at admission a user waits for the answer,
+//! and a start digests every source. `make micro` runs them. They compare with their own last run.
 
 #![allow(
     clippy::unwrap_used,

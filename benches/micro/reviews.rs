@@ -1,6 +1,7 @@
 //! The bytes of an `AdmissionReview`, to the bytes of the answer: all that the webhook does between HTTP and HTTP.
 //!
-//! There is no API server: where the webhook would read a source from it, that fails at once, and memory answers.
+//! There is no API server. Where the webhook would read a source from it, the read fails at once, and the webhook
+//! answers from memory.
 
 use std::{collections::BTreeMap, hint::black_box, sync::Arc, time::Duration};
 

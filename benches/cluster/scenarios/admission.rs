@@ -26,7 +26,8 @@ use tokio::{
 use super::ms;
 use crate::{allow::OnlyAllows, bed::Bed, contender::Contender};
 
-/// Each is written once a second or less: the API server tries writes again that meet at one object, and has all the more to do.
+/// Each is written once a second or less: the API server tries writes again that meet at one object, and has all the
+/// more to do.
 const OBJECTS: usize = 200;
 const RATE: u32 = 200;
 /// Half of it, where the whole is more than two processors can take.

@@ -1,4 +1,4 @@
-//! What changes cost in CPU time, those that restart and those that nobody waits for.
+//! The CPU time that changes cost: those that restart workloads, and those of Secrets that no workload uses.
 
 use std::time::Duration;
 

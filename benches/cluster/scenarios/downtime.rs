@@ -1,5 +1,5 @@
-//! Of 300 Secrets a hundred are changed and a hundred recreated while nobody looks: how long until all of their workloads
-//! have rolled, and whether any other did.
+//! While the reloader is down, a hundred of 300 Secrets are changed and a hundred are recreated. Measures how long it
+//! takes until all of their workloads have rolled, and counts whether any other workload did.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A start in a namespace that is full: how long until it is ready, what it costs, and what it costs when nothing
+//! A start in a full namespace: how long until it is ready, what that costs, and what a minute costs in which nothing
 //! happens.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
