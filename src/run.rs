@@ -133,7 +133,7 @@ pub async fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Resu
     }
 }
 
-/// Waits for a task that ended although nobody asked it to.
+/// Waits for a task that ends unasked. Returns its error.
 async fn first_failure(tasks: &mut Tasks) -> anyhow::Error {
     while let Some(ended) = tasks.join_next().await {
         match ended {

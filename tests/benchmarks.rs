@@ -89,7 +89,7 @@ fn a_scenario_may_name_its_own_rows_and_what_they_are_held_against() {
     };
     assert_eq!(of("reroll", "write, ms")["ratio"], json!(1.25));
     assert_eq!(of("reroll", "write, ms")["against"], json!("no webhook"));
-    // Nobody measured that without a webhook.
+    // Nothing was measured for that without a webhook.
     assert_eq!(of("floor", "until ready, ms")["ratio"], json!(null));
 }
 

@@ -70,7 +70,7 @@ async fn a_killed_api_server_comes_back_with_its_data() {
     Api::<Namespace>::all(client).get("kept").await.unwrap();
 }
 
-/// A process killed by SIGKILL has no chance to clean up, or to tell anybody to.
+/// A process killed by SIGKILL has no chance to clean up, or to tell another process to.
 #[test]
 fn a_cluster_ends_with_its_killed_holder() {
     let mut holder = Command::new(std::env::current_exe().unwrap())

@@ -281,7 +281,7 @@ async fn own_writes_pass_untouched() {
         answer["response"],
         json!({ "uid": review["request"]["uid"], "allowed": true })
     );
-    // A person who has reroll's kubeconfig, or whose tool calls itself reroll, is somebody else.
+    // A user who has reroll's kubeconfig, or whose tool calls itself reroll, is not reroll.
     for (user, manager) in [(OWN_USER, "kubectl"), ("someone", FIELD_MANAGER)] {
         let answer = webhook.answer(WORKLOADS_PATH, &own(user, manager)).await;
         assert!(answer["response"]["patch"].is_array(), "{user} {manager}");
@@ -412,7 +412,7 @@ async fn mutated_reviews_are_answered_or_refused() {
         broken += u32::from(sent.is_none());
         if let Some(patch) = response.get("patch") {
             let operations: json_patch::Patch = serde_json::from_value(decoded(patch)).unwrap();
-            // What nobody reads may hold what this test cannot, such as a number beyond all bounds.
+            // Fields that reroll does not read may hold what this test cannot, such as a number beyond all bounds.
             let Some(sent) = sent else { continue };
             let mut object = sent.request.object;
             json_patch::patch(&mut object, &operations)

@@ -29,7 +29,7 @@ pub enum Scenario {
     FanOut500,
     /// One Secret, 2,000 Deployments.
     FanOut2000,
-    /// 300 Deployments: of their Secrets a hundred are changed and a hundred recreated while nobody looks.
+    /// 300 Deployments: a hundred of their Secrets are changed and a hundred recreated during a downtime.
     Downtime,
     /// A start with 20,000 Secrets of 2 KiB and 1,000 Deployments.
     Start20k,
@@ -37,7 +37,7 @@ pub enum Scenario {
     Start50k,
     /// A start with 300 Secrets of 1 MB.
     StartLarge,
-    /// A start with 80 MB of Secrets that nobody uses: 2,000 of 40 kB.
+    /// A start with 80 MB of Secrets that no workload uses: 2,000 of 40 kB.
     StartUnreferenced,
     /// Starts with 1,000, 10,000 and 50,000 Secrets and 100, 1,000 and 10,000 Deployments.
     Growth,

@@ -110,7 +110,7 @@ fn webhook() -> Router {
     let object = deployment_update(true)["request"]["oldObject"].clone();
     let object = Workload::read(web.kind, &serde_json::from_value(object).unwrap());
     index.apply_workload(&web, object);
-    // Adopted, as it is as soon as a watch brings it: a Secret that changes has somebody to restart.
+    // Adopted, as soon as a watch brings it, so a Secret that changes has a workload to restart.
     drop(index.judge(&web, &BTreeMap::new()));
     let metrics = Arc::new(Metrics::new());
     let own_user = "system:serviceaccount:reroll:reroll".to_owned();

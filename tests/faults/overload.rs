@@ -35,7 +35,7 @@ async fn writes_are_answered_while_thousands_of_restarts_are_made() {
         sleep(Duration::from_millis(100)).await;
     };
     let arena = Arena::on_own_cluster("overload").await;
-    // Nobody runs pods here: the machine is for the API server and reroll.
+    // No kubelet runs pods here: the machine is for the API server and reroll.
     for component in [
         "kube-controller-manager",
         "kube-scheduler",

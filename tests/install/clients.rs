@@ -106,7 +106,7 @@ async fn only_those_with_a_certificate_are_answered() {
         }
     }
 
-    // This API server has none. Nobody is held up for that, and the watches see what happens.
+    // This API server has no such certificate. That delays no user, and the watches see what happens.
     release.app("app").await;
     release.annotate("app").await;
     let recorder = arena.record().await;

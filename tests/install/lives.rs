@@ -30,7 +30,7 @@ async fn life(release: &Release, left: &[&str]) {
     release.uninstall().await;
     assert_eq!(labelled(release).await, Vec::<String>::new());
     assert_eq!(release.own_objects().await, left);
-    // Nobody waits for, or is warned by, what is not there.
+    // No user waits for what is not there, or is warned by it.
     let patch = [
         "patch",
         "secret",

@@ -48,7 +48,7 @@ async fn what_is_missing_is_seen() {
     .await;
 }
 
-/// The rights come from somebody else, who has left one out.
+/// The rights come from a user, who has left one out.
 async fn without(name: &str, resource: &str, verb: &str, seen: &Seen) {
     let arena = Arena::new(name).await;
     let mut values = in_namespace(&arena);

@@ -221,7 +221,7 @@ async fn exercise(release: &Release, proxy: &FaultProxy, foreign: bool) {
     let recorder = arena.record().await;
     let mut left = Vec::new();
     for round in 1..=ROUNDS {
-        // Each workload is patched by somebody else just then, once: it is read again.
+        // Another writer patches each workload just then, once, so that reroll reads it again.
         for [_, _, _, plural] in all_workloads() {
             let patches = Matcher::any()
                 .method("PATCH")

@@ -46,7 +46,7 @@ impl Right {
             && (mine.name.is_none() || mine.name == its.name)
     }
 
-    /// What a request needs. `None` for discovery, and for the question who one is: everybody may ask those.
+    /// Returns what a request needs; `None` for discovery, and for the question who one is, which every user may ask.
     pub fn of(request: &RequestLine) -> Option<Self> {
         let parts: Vec<_> = request.path.trim_matches('/').split('/').collect();
         let (group, rest) = match parts.as_slice() {

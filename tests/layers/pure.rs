@@ -24,7 +24,7 @@ const CRATES: [&str; 15] = [
 ];
 /// What it may name of other crates.
 const PARTS: [&str; 1] = ["kube::core"];
-/// What of these is a clock, the environment, or somebody else's machine.
+/// The parts of these crates that are a clock, the environment, or another machine.
 const NOT_PURE: [&str; 9] = [
     "std::env",
     "std::fs",

@@ -161,7 +161,7 @@ async fn a_restart_that_keeps_being_refused_is_told_and_then_its_success() {
 #[tokio::test]
 async fn the_proxy_of_the_environment_is_used() {
     let arena = Arena::new("alerts-proxy").await;
-    // As a proxy it is asked for somebody else's URL, and answers itself.
+    // As a proxy it is asked for another server's URL, and answers itself.
     let proxy = Webhook::start().await;
     let _reroll = proxy
         .told_by(&arena)

@@ -591,7 +591,7 @@ async fn a_job_is_created_again_only_where_it_asks_for_that() {
             jobs.are(&arena, &recorder, &name(what), 1).await;
         }
 
-        // What somebody deletes stays away.
+        // What a user deletes stays away.
         arena.delete("Job", &name("asks")).await;
         arena.update_secret("db", &[("k", "after")]).await;
         jobs.are(&arena, &recorder, &name("asks"), 3).await;
@@ -703,7 +703,7 @@ async fn one_that_cannot_be_created_any_more_is_kept_until_it_can() {
         arena.get("Job", "asks").await.metadata.deletion_timestamp
     })
     .await;
-    // Somebody else's, which holds it until the policy is there.
+    // Another controller's finalizer holds the old Job until the policy is there.
     eventually("its pods are gone", async || {
         let finalizers = arena.get("Job", "asks").await.metadata.finalizers?;
         (finalizers == ["example.com/hold"]).then_some(())

@@ -241,7 +241,7 @@ async fn what_is_deleted_or_changed_is_put_right() {
     let kept = secrets(&arena).get(SECRET).await.unwrap().data;
     let writer = Writer::start(&arena).await;
 
-    // Deleted: it is written again as it was, and nobody notices.
+    // Deleted: reroll writes it again as it was, and no request fails.
     secrets(&arena)
         .delete(SECRET, &DeleteParams::default())
         .await

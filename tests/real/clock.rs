@@ -30,7 +30,7 @@ impl Drop for Offset {
 async fn jumps_of_an_hour_change_nothing() {
     let arena = Arena::new("clock").await;
     let offset = Offset::new(&arena);
-    // Nobody but the clock may take the Lease away: not a busy machine.
+    // Only the clock may take the Lease away, not a busy machine.
     let reroll = arena.reroll().flag("--lease-duration", "1m");
     let reroll = reroll.flag("--sweep-interval", "1s");
     let reroll = reroll.surroundings("UNDER_TEST_CLOCK", offset.0.to_str().unwrap());

@@ -347,7 +347,7 @@ async fn each_rotation_restarts_once_and_a_roll_never() {
             let shown = driver.store.shown(&name).await;
             let touch = json!({ "metadata": { "labels": { "touched": "true" } } });
             driver.store.patch(&shown[0], touch).await;
-            // Nobody runs, and when somebody does again he starts with what is there.
+            // No pod runs, and the next pod starts with what is there.
             let scale = |count| json!({ "spec": { "replicas": count } });
             arena.patch(kind, &name, scale(0)).await;
             driver.store.mounted(&name, 0).await;
@@ -515,8 +515,8 @@ async fn who_asks_for_it_and_who_does_not() {
         .create(&workload("Deployment", "late", &AUTO, mounting("vault")))
         .await;
     observed(&arena, "Deployment", "late", "vault").await;
-    // Somebody else's pods start with something newer, all others are behind: until they are rotated, nothing is known
-    // to be other for anybody who runs.
+    // The pods of `late` start with something newer. The others are all behind: until they are rotated, it is not known
+    // that anything changed for pods that run.
     arena.delete("Deployment", "vault").await;
     driver.store.mounted("vault", 0).await;
     recorder.settle(&arena).await;
@@ -605,7 +605,7 @@ async fn the_kinds_may_come_and_go() {
     let recorder = arena.record().await;
     let mut rollouts = 0;
     for round in 1..=2 {
-        // Nobody waits for what is not there.
+        // No decision waits for what is not there.
         arena
             .update_secret("db", &[("k", &round.to_string())])
             .await;

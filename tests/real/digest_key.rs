@@ -107,7 +107,7 @@ async fn a_planned_rotation_loses_no_change_and_restarts_nothing_else() {
     replace(&arena, 7, true).await;
     let again = reroll.builder();
     assert!(!reroll.ended().await, "it starts again with the new key");
-    // While nobody looks, and under the old key's digests.
+    // While reroll is down, and under the old key's digests.
     arena.update_secret("changed", &[("k", "two")]).await;
     arena.recreate_secret("recreated", &[("k", "one")]).await;
 

@@ -169,7 +169,7 @@ async fn one_takes_over_from_another_and_no_write_fails_or_waits() {
     let arena = Arena::new("drain").await;
     let mut reroll = arena.reroll().flag("--settle", "2s").start().await;
     let builder = reroll.builder();
-    // The same people at the same time, with a reroll that nobody stops.
+    // The same users at the same time, with a reroll that is not stopped.
     let calm = Arena::new("drain-calm").await;
     let _stays = calm.reroll().flag("--settle", "2s").start().await;
     must_be_asked(&calm, LONGEST).await;

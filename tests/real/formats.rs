@@ -79,7 +79,7 @@ async fn side_by_side_each_does_its_part() {
     }
     let recorder = arena.record().await;
     recorder.settle(&arena).await;
-    // The later release has the webhook and is the standby: it writes its format wherever somebody rolls a workload.
+    // The later release has the webhook and is the standby: it writes its format wherever a user rolls a workload.
     let new = later(arena.reroll().flag("--instance", "new"))
         .start()
         .await;
@@ -97,7 +97,7 @@ async fn side_by_side_each_does_its_part() {
     recorder.reaches("Deployment", "c", 1).await;
     assert!(old.stop().await);
     new.leads().await;
-    // The rollout of b that somebody else made, and the restart.
+    // The rollout of b by another writer, and the restart.
     each(&arena, &recorder, [1, 2, 1]).await;
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 const AUTO: [(&str, &str); 1] = [(RESTART_ON, "auto")];
 
-/// How somebody goes back.
+/// How a user goes back.
 #[derive(Clone, Copy, PartialEq)]
 enum Back {
     Undo,
@@ -154,7 +154,7 @@ async fn rollout(arena: &Arena, what: &str, case: &Case) {
     arena.kubectl(&["rollout", what, &target]).await.ok();
 }
 
-/// Where reroll is while somebody goes back.
+/// Where reroll is while a user goes back.
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
     Webhook,

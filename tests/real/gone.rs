@@ -38,7 +38,7 @@ async fn a_killed_process_is_in_nobodys_way() {
         "they are left behind"
     );
     let (took, free) = change(&arena).await;
-    // The connection is refused, and nobody waits.
+    // The connection is refused, and no user waits.
     assert!(median(&took) < median(&free) + SLACK, "{took:?} {free:?}");
     let _reroll = builder.start().await;
     expect(&arena, &recorder).await;
@@ -118,7 +118,7 @@ impl Other {
             .unwrap();
     }
 
-    /// Deletes it; gives how long it took to go.
+    /// Deletes it. Returns how long it took to go.
     async fn end(self) -> Duration {
         let began = Instant::now();
         let params = DeleteParams::default();

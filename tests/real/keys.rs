@@ -123,7 +123,7 @@ async fn each_shape_restarts_once_without_webhook() {
     each_restarts_once(&arena, arena.reroll().without_webhook()).await;
 }
 
-/// Somebody removes both maps: the webhook makes them anew for its own annotations.
+/// A user removes both maps: the webhook makes them anew for its own annotations.
 #[tokio::test]
 async fn whole_maps_are_removed() {
     let arena = Arena::new("keys-removed").await;

@@ -49,7 +49,7 @@ impl Custom {
         }
     }
 
-    /// Nobody else's in this cluster.
+    /// A kind that no other test in this cluster has.
     fn own(arena: &Arena) -> Self {
         Self {
             group: format!("{}.example.com", arena.namespace),
@@ -366,7 +366,7 @@ async fn each_change_changes_the_template_once() {
             let mark = kind.template_of(&object)["metadata"]["annotations"][RESTARTED_FOR].as_str();
             let observed: Value = serde_json::from_str(&object.annotations()[OBSERVED]).unwrap();
             assert_eq!(mark, observed["rf"].as_str(), "{}", kind.kind);
-            // Somebody else's write changes nothing of reroll's; without a webhook it is not said here.
+            // Another writer's write changes nothing of reroll's; without a webhook reroll says nothing of it here.
             if way == "webhook" {
                 let edit =
                     json!({ "metadata": { "annotations": { RESTARTED_FOR: "pinned", "x": "y" } } });
@@ -673,7 +673,8 @@ async fn a_rollout_that_borrows_a_template_is_restarted_by_its_time() {
     }
     assert_eq!(edited.annotations()["x"], "y");
 
-    // Without the lender nobody knows what it uses; when it is back, what was missed is made up for.
+    // Without the lender reroll does not know what it uses. When the lender is back, reroll makes up for what was
+    // missed.
     arena.delete("Deployment", "lender").await;
     arena.update_secret("db", &[("k", "three")]).await;
     marks.are(&arena, &recorder, 2).await;

@@ -36,7 +36,7 @@ enum Takes {
 #[derive(Clone, Copy, PartialEq)]
 enum Then {
     Changed,
-    /// Another key of it, which nobody uses.
+    /// Another key of it, which no workload uses.
     OtherKey,
     Untouched,
 }
@@ -364,7 +364,7 @@ fn is_seen(object: &DynamicObject) -> bool {
     status["observedGeneration"].as_i64() == object.metadata.generation
 }
 
-/// Ends a reroll, with its webhook; gives how to start it again.
+/// Ends a reroll, with its webhook. Returns how to start it again.
 async fn down(reroll: Reroll) -> RerollBuilder {
     let builder = reroll.builder();
     assert!(reroll.stop().await);

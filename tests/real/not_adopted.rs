@@ -195,7 +195,7 @@ async fn restored(name: &str, webhook: bool) {
     for object in &backup {
         let kind = object["kind"].as_str().unwrap();
         let object: DynamicObject = serde_json::from_value(object.clone()).unwrap();
-        // Old ReplicaSets have no pods: nobody misses one that is not there yet.
+        // Old ReplicaSets have no pods, so one that is not there yet is not missed.
         let made = arena
             .api(kind)
             .create(&PostParams::default(), &object)

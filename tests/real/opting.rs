@@ -105,7 +105,7 @@ async fn one_that_existed_long_before_is_adopted_as_it_is() {
     arena.adopted("Deployment", "web").await;
     recorder.settle(&arena).await;
     recorder.expect("Deployment", "web", 0);
-    // Nobody knows whether its pods read the newest data: that is told.
+    // It is unknown whether its pods read the newest data: reroll says so.
     arena.event("web", "AdoptedOutdated").await;
     arena.update_secret("db", &[("k", "next")]).await;
     recorder.settle(&arena).await;

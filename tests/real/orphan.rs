@@ -234,8 +234,8 @@ async fn with_a_webhook_that_cannot_look_in_time() {
     drop(reroll);
 }
 
-/// Every workload runs, and those that are to have been restarted before were. Gives the manifests to make them of
-/// again.
+/// Runs every workload, and restarts those once that are to have been restarted before. Returns the manifests to create
+/// them from again.
 async fn run_all(arena: &Arena, rows: &[Row], pods: &Pods) -> Vec<Before> {
     let all = || {
         rows.iter()

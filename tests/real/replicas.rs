@@ -41,7 +41,7 @@ async fn one_leads_and_after_a_crash_another_does_what_was_left() {
 #[tokio::test]
 async fn the_lease_is_released_at_sigterm() {
     let arena = Arena::new("replicas-term").await;
-    // One that is not released lasts longer than anybody waits here.
+    // A Lease that is not released lasts longer than this test waits.
     let lasting = arena.reroll().flag("--lease-duration", "1h");
     let (first, second) = two(&arena, lasting).await;
     let names = arena.pairs(numbered(10)).await;

@@ -180,7 +180,7 @@ async fn a_workload_restarted_too_often_waits_and_says_so() {
             (reroll.count(held).await == 1).then_some(())
         })
         .await;
-        // Nobody else is.
+        // No other workload is held.
         change("calm", more).await;
         recorder.reaches("Deployment", "calm", more - AT_ONCE).await;
         recorder.expect("Deployment", "hourly", AT_ONCE);

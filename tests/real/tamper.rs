@@ -228,7 +228,7 @@ async fn forge(arena: &Arena, kind: &str, observed: &Value) {
         .unwrap();
 }
 
-/// What somebody may write there, given what stands there.
+/// What a writer may write there, given what is there.
 fn forgeries(now: &str, earlier: &str, of_another: &str) -> Vec<(&'static str, Value)> {
     let edited = |edit: &dyn Fn(&mut Value)| {
         let mut observed: Value = serde_json::from_str(now).unwrap();
@@ -334,7 +334,7 @@ async fn forged_through_the_status_while_reroll_is_down() {
     let mut rollouts = 1;
     let before = observed(&arena, "Deployment").await;
     for (what, _) in forgeries(&before, &earlier, &sentinel) {
-        // Nobody remembers better: these cannot be told from an undo, and from a key that was lost.
+        // No memory says otherwise: these cannot be told from an undo, and from a key that was lost.
         if ["an earlier one", "another source under another key"].contains(&what) {
             continue;
         }

@@ -292,7 +292,7 @@ async fn drops_the_opt_in(name: &str, webhook: Webhook) {
     arena.update_secret("db", &[("k", "three")]).await;
     recorder.settle(&arena).await;
     recorder.expect("Deployment", "deployment", 2);
-    // Saying `off` is somebody's will: no Event.
+    // A user who says `off` wants that: no Event.
     let off = json!({ "metadata": { "annotations": { RESTART_ON: "off" } } });
     arena.patch("Deployment", "other", off).await;
     arena.update_secret("db", &[("k", "four")]).await;

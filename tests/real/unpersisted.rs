@@ -249,7 +249,7 @@ impl Policy {
     }
 }
 
-/// reroll was asked and allowed it; somebody else, or the store, did not.
+/// reroll was asked and allowed it; another webhook, a policy or the store did not.
 #[tokio::test]
 async fn refused_after_reroll_was_asked() {
     let arena = Arena::new("refused").await;
@@ -283,7 +283,7 @@ async fn refused_after_reroll_was_asked() {
     assert!(said.err.contains(warning), "{}", said.err);
     expired(&reroll, 1.0).await;
 
-    // Another webhook, of which nobody answers, refuses: all webhooks are asked at once.
+    // Another webhook, which does not answer, refuses: the API server asks all webhooks at once.
     let webhook = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
         "metadata": { "name": format!("{}-refuses", arena.namespace) },

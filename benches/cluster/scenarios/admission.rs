@@ -74,7 +74,7 @@ pub(super) async fn run(contender: &Contender) -> Samples {
             with
         }
         Contender::Plainest => {
-            // It follows, and knows of nobody to restart.
+            // reroll follows it, and knows of no workload to restart.
             bed.users.clear();
             let running = contender.start(&bed, |builder| builder).await;
             let deployments = tokio::spawn(follow(bed.arena.api("Deployment")));
@@ -163,7 +163,7 @@ impl Processors {
     }
 }
 
-/// Writes at this rate, whether or not earlier ones were answered; gives how long each took, in milliseconds.
+/// Writes at this rate, whether or not earlier writes were answered. Returns how long each took, in milliseconds.
 async fn load(bed: &Bed, write: Write, rate: u32, lasts: Duration) -> Vec<f64> {
     let took = Arc::new(Mutex::new(Vec::new()));
     let mut writes = JoinSet::new();

@@ -23,7 +23,7 @@ pub enum Outcome {
     Done,
     /// The workload was written like this, and its resourceVersion is this now.
     Written(Write),
-    /// It was made by somebody's manifest, with this opt-in.
+    /// It was created from another manifest, with this opt-in.
     Made(Opt),
     /// `kubectl get -o yaml` gave this.
     Got(Value),

@@ -89,7 +89,7 @@ impl World {
         self.sources[reference.source].users.push(workload);
         let gaining = &mut self.workloads[workload];
         gaining.references.push(reference);
-        // Nobody applies a manifest that lacks it.
+        // From now on no user applies a manifest that lacks it.
         gaining.saved = None;
         self.written(workload, write);
     }

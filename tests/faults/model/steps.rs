@@ -66,7 +66,7 @@ pub enum Step {
     PutBack(usize),
 }
 
-/// How somebody goes back to the template of before.
+/// How a user goes back to the former template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Back {
     Undo,
@@ -90,7 +90,7 @@ pub enum During {
     Quiet,
     /// reroll is killed and started again at any moment: only what comes to the same without the webhook.
     Kill,
-    /// Everything at once, and nobody counts exactly.
+    /// Everything at once, without exact counts.
     Storm,
 }
 
@@ -286,14 +286,14 @@ impl Draw<'_> {
             // Whether pods that are there wait cannot be told while they come and go.
             _ if !calm => false,
             (During::Kill, Step::Edit(..)) => world.is_up_to_date(workload),
-            // Without the webhook nobody knows why a running workload uses what it did not.
+            // Without the webhook reroll does not know why a running workload uses what it did not.
             (During::Kill, Step::Opt(_, to)) => {
                 let to = Opt::read(*to);
                 !now.running || now.opt == Opt::Out || to.within(now.opt)
             }
             (During::Kill, _) => false,
-            // Without the webhook nobody knows that its new pods started without a source, and `on-recreate: content`
-            // makes nothing of a new uid.
+            // Without the webhook reroll does not know that its new pods started without a source, and
+            // `on-recreate: content` makes nothing of a new uid.
             (During::Storm, Step::Edit(..)) => !now.policy.content,
             _ => true,
         };

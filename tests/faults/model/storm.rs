@@ -139,7 +139,7 @@ impl Person {
                 .collect()
         };
         let mut known = world.clone();
-        // Nobody knows when reroll looks.
+        // The model does not know when reroll looks.
         for workload in &mut known.workloads {
             workload.observed = None;
         }

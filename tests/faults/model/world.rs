@@ -212,7 +212,7 @@ impl World {
     /// Takes in that another writer than reroll wrote the workload, and the webhook saw it.
     pub fn written(&mut self, workload: usize, write: Write) {
         let before = self.workloads[workload].opt;
-        // Where it is not opted in, before or after, nobody keeps `restarted-for` as it was.
+        // If it is not opted in, before or after, no webhook keeps `restarted-for` as it was.
         let ours = before != Opt::Out || write.opt != Opt::Out;
         let changed = if ours {
             !write.same_but_for_restarts

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use crate::Arena;
 
 impl Arena {
-    /// A `ServiceAccount` of reroll's own namespace that has nothing but these rules, by a Role in each of these
-    /// namespaces; gives a kubeconfig of it.
+    /// Creates a `ServiceAccount` of reroll's own namespace that has nothing but these rules, by a Role in each of
+    /// these namespaces. Returns a kubeconfig of it.
     pub async fn service_account(&self, name: &str, roles: &[(&str, Value)]) -> PathBuf {
         let params = PostParams::default();
         let accounts = self.own::<ServiceAccount>(&self.own_namespace);

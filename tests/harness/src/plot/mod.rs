@@ -41,7 +41,7 @@ const FAINT: RGBColor = RGBColor(222, 226, 230);
 const GREY: RGBColor = RGBColor(140, 149, 159);
 const REROLL: RGBColor = RGBColor(9, 105, 218);
 const PEER: RGBColor = RGBColor(230, 159, 0);
-/// For everybody else, told apart by people who see few colours too.
+/// For all other contenders, and distinct for people who see few colours too.
 const OTHERS: [RGBColor; 5] = [
     RGBColor(0, 158, 115),
     RGBColor(204, 121, 167),

@@ -71,7 +71,7 @@ async fn serve_client(stream: TcpStream, traffic: Arc<Traffic>, upstream: Upstre
     let http = auto::Builder::new(TokioExecutor::new()).http1_only();
     tokio::select! {
         () = cut.cancelled() => {}
-        // An error is a client that went away, a body that upstream broke off, or a cut: nobody to tell.
+        // An error is a client that went away, a body that upstream broke off, or a cut: there is no one to tell.
         _ = http.serve_connection(TokioIo::new(socket), TowerToHyperService::new(answers)) => {}
     }
 }
