@@ -1,6 +1,6 @@
-//! The door to the API server. A call through [`Cluster`] has a deadline and fails with a [`Failure`]. Some code takes
-//! only the client from it: watches, which have no deadline, and the publisher of Events, the webhook's certificates
-//! and its local registration, which have deadlines of their own.
+//! The door to the API server. A call through [`Cluster`] has a deadline and fails with a [`Failure`]. Only two take
+//! the client from it and call by themselves: watches, which have no deadline, and the publisher of Events, which has
+//! its own.
 //!
 //! This layer decides nothing. It hands on what it read as the model knows it: versions of sources, metadata of pods,
 //! what revisions tell.
@@ -73,7 +73,7 @@ impl Cluster {
         }
     }
 
-    /// Returns the client, for watches and for calls that have a deadline of their own.
+    /// Returns the client: to name the API of a kind, for watches, and for the publisher of Events.
     pub fn client(&self) -> Client {
         self.client.clone()
     }

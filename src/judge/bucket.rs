@@ -1,15 +1,16 @@
-//! A token bucket. After a quiet time it allows a burst of restarts at once, and then a number of restarts per second.
+//! A token bucket. After a quiet time it allows a burst at once, and then a number per second, of restarts or of
+//! writes.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How fast restarts may be made.
+/// How fast restarts, or writes of `observed`, may be made.
 #[derive(Clone, Copy, Debug)]
 pub struct Pacing {
-    /// Restarts per second; `None` means no limit.
+    /// The number per second; `None` means no limit.
     pub rate: Option<f64>,
-    /// The most restarts at once, after a quiet time; less than 1 counts as 1.
+    /// The most at once, after a quiet time; less than 1 counts as 1.
     pub burst: u32,
 }
 
@@ -39,7 +40,7 @@ impl Bounds {
     }
 }
 
-/// A token bucket: one token for each restart.
+/// A token bucket: one token for each restart or write.
 #[derive(Debug)]
 pub struct Bucket {
     pacing: Pacing,
