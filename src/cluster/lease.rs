@@ -1,21 +1,19 @@
-//! Decides which replica restarts: the holder of a Lease in reroll's own namespace, by the algorithm of client-go's
-//! leader election.
+//! Decides which replica restarts: the holder of a Lease in reroll's own namespace, by client-go's election algorithm.
 //!
 //! Every replica watches and serves admission; only the leader restarts. Correctness does not rest on the Lease: two
 //! replicas that both believe to lead still give one restart, because a restart is a compare-and-swap. The Lease only
-//! keeps two replicas from doing the same work.
+//! saves work.
 //!
 //! Invariants:
-//! - A replica judges another's claim by how long it has itself seen the claim unchanged. It never compares the clocks
-//!   of two machines.
+//! - A replica judges another's claim by how long it has itself seen it unchanged, never by comparing two machines'
+//!   clocks.
 //! - Leadership ends at a deadline of the monotonic clock, whether or not a call returns.
 //! - The leader renews only while its work goes on ([`Work`]), so that a replica that hangs is replaced.
 //! - A replica that could lead but sees less than it should offers the Lease to the others, once. If no other replica
 //!   takes it within the Lease's duration, it leads again.
 //! - A Lease that is older than before is read several times before a replica writes it ([`super::history`]).
 //!
-//! No crate does this: those for this version of kube renew without a resourceVersion, or have no timeouts of their
-//! own.
+//! No crate is used: those for this version of kube renew without a resourceVersion, or have no timeouts of their own.
 
 mod releases;
 
@@ -51,8 +49,7 @@ pub struct LeaseSettings {
 }
 
 impl LeaseSettings {
-    /// Returns how long the leader leads without a renewal. That is shorter than others wait, so that two never lead at
-    /// once.
+    /// Returns how long the leader leads without a renewal: shorter than others wait, so that two never lead at once.
     fn deadline(&self) -> Duration {
         self.duration * 5 / 8
     }
@@ -92,8 +89,7 @@ impl Leadership {
 pub enum Progress {
     /// It does all its work.
     Good,
-    /// It does what it can, but something keeps it from seeing everything, for these reasons. Another replica may see
-    /// more.
+    /// It does what it can, but for these reasons does not see everything. Another replica may see more.
     Impaired(Vec<String>),
     /// Its work does not go on, for these reasons.
     None(Vec<String>),
@@ -303,8 +299,8 @@ impl Election {
         Claim::Ours
     }
 
-    /// Ends a try that failed. A conflict says that another replica wrote the Lease. Any other failure says nothing
-    /// about who holds it.
+    /// Ends a failed try. A conflict says that another replica wrote the Lease; other failures do not tell who holds
+    /// it.
     fn failed(&mut self, failure: &Failure) -> Claim {
         self.seen = self.seen.take().filter(|seen| !self.is_ours(&seen.lease));
         if matches!(failure, Failure::Conflict | Failure::Exists) {
