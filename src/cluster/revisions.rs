@@ -53,7 +53,7 @@ struct Revision {
 #[serde(default, rename_all = "camelCase")]
 struct Metadata {
     creation_timestamp: Option<Time>,
-    annotations: Own,
+    annotations: OwnAnnotations,
     owner_references: Vec<Owner>,
 }
 
@@ -77,13 +77,13 @@ struct Template {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct TemplateMetadata {
-    annotations: Own,
+    annotations: OwnAnnotations,
 }
 
 /// The annotations of reroll on an object.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Own {
+struct OwnAnnotations {
     #[serde(rename = "reroll.dev/observed")]
     observed: Option<String>,
     #[serde(rename = "reroll.dev/restarted-for")]

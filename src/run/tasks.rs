@@ -88,12 +88,12 @@ impl Start<'_> {
             &self.settings.cluster.own_namespace,
             &self.settings.cluster.lease_name,
         );
-        let history = restored::Pulse::new(self.live.clone(), namespace, lease);
+        let history = restored::HistoryWatch::new(self.live.clone(), namespace, lease);
         let stop = || self.stop.all.clone();
         let (sweep, claims, history) = (
             Arc::clone(&judge).sweep(stop()),
             claims::confirm(self.live.clone(), stop()),
-            history.mind(stop()),
+            history.run(stop()),
         );
         self.spawn("sweep", sweep);
         self.spawn("provisional intents", claims);

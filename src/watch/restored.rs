@@ -19,14 +19,14 @@ use crate::{judge::live::Live, model::object::resource_version};
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const LOOKS: u32 = 80;
 
-/// Watches the Lease of this installation for a lost state. (The type is named after the pulse of its renewals.)
-pub struct Pulse {
+/// Watches the Lease of this installation for a lost state.
+pub struct HistoryWatch {
     live: Live,
     api: Api<Lease>,
     name: String,
 }
 
-impl Pulse {
+impl HistoryWatch {
     /// Makes one for the Lease of this name in this namespace.
     pub fn new(live: Live, namespace: &str, name: &str) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Pulse {
     }
 
     /// Lists everything again each time that etcd is proved to have gone back, until `stop`.
-    pub async fn mind(self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) {
         let judge = Arc::clone(&self.live.judge);
         while stop
             .run_until_cancelled(judge.history.went_back())
