@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use self::{alerts::AlertArgs, conventions::ConventionArgs, webhook::WebhookArgs};
 use super::{
     choice::one_of,
-    kinds::{KindSpec, parse_optional_kind, parse_workload_kind},
+    kinds::{DEFAULT_KINDS, KINDS_HELP, KindSpec, parse_optional_kind, parse_workload_kind},
     values::{
         parse_duration, parse_log_filter, parse_namespace, parse_object_name, parse_one_namespace,
         parse_positive_duration, parse_rate,
@@ -79,15 +79,13 @@ pub(super) struct ClusterArgs {
     )]
     pub(super) namespaces: Vec<String>,
 
-    /// More kinds to restart, separated by commas; empty for none
-    ///
-    /// `rollouts` and `deploymentconfigs` count where the cluster has them. `cronjobs` and `jobs` count with the
-    /// annotation reroll.dev/on-change, and need the right to create Jobs, and for `jobs` to delete them.
     #[arg(
         long,
+        help = "More kinds to restart, separated by commas; empty for none",
+        long_help = KINDS_HELP.as_str(),
         value_name = "KINDS",
         env = "REROLL_OPTIONAL_KINDS",
-        default_value = "rollouts,deploymentconfigs",
+        default_value = DEFAULT_KINDS.as_str(),
         value_delimiter = ',',
         value_parser = parse_optional_kind
     )]

@@ -8,7 +8,7 @@ use super::{
         webhook::WebhookArgs,
     },
     error::ConfigError,
-    kinds::{KindSpec, OPTIONAL},
+    kinds::KindSpec,
     settings::{ClusterSettings, RestartSettings, Settings},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
         annotation::reloader,
         conventions::Vocabulary,
         source::{ReloaderKeys, SourceKind},
-        workload::{KINDS, Kinds},
+        workload::{KINDS, Kinds, NAMED},
     },
     ops::{OpsSettings, logging::LogSettings},
     webhook::{
@@ -59,7 +59,7 @@ impl TryFrom<RunArgs> for Settings {
 impl ClusterArgs {
     /// Returns the table of kinds.
     fn kinds(&self) -> Result<Kinds, ConfigError> {
-        let wanted = OPTIONAL.into_iter();
+        let wanted = NAMED.iter().map(|(kind, _)| *kind);
         let wanted = wanted.filter(|kind| self.optional_kinds.contains(&Some(*kind)));
         let configured = self.workload_kind.iter().flatten().cloned();
         let rows = KINDS.iter().chain(wanted);

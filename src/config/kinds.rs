@@ -1,29 +1,60 @@
 //! The languages of `--optional-kinds` and `--workload-kind`.
 
+use std::sync::LazyLock;
+
 use kube::core::{ApiResource, GroupVersionKind};
 
 use super::values::{ValueError, parse_object_name, refuse};
 use crate::model::{
     Kind,
-    workload::{CRON_JOB, DEPLOYMENT_CONFIG, JOB, ROLLOUT, WorkloadKind},
+    workload::{NAMED, WorkloadKind},
 };
 
-/// The kinds that reroll knows and restarts where the user names them: not every cluster has them, or not every user
-/// wants them restarted.
-pub(super) const OPTIONAL: [Kind; 4] = [&ROLLOUT, &DEPLOYMENT_CONFIG, &CRON_JOB, &JOB];
+/// What `--optional-kinds` is where the user gives none.
+pub(super) static DEFAULT_KINDS: LazyLock<String> = LazyLock::new(|| {
+    let named = NAMED.iter().filter(|(_, by_default)| *by_default);
+    let plurals: Vec<_> = named.map(|(kind, _)| kind.plural).collect();
+    plurals.join(",")
+});
 
-/// Reads one of [`OPTIONAL`] by its plural. The empty string is no kind: an environment variable that is set to nothing.
+/// What `--help` says of `--optional-kinds`.
+pub(super) static KINDS_HELP: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "More kinds to restart, separated by commas; empty for none\n\n\
+         {} count where the cluster has them. {} count with the annotation reroll.dev/on-change, and need the right to \
+         create Jobs, and for `jobs` to delete them.",
+        spoken(|kind| kind.optional, "`", "and"),
+        spoken(|kind| !kind.optional, "`", "and"),
+    )
+});
+
+/// Reads a kind that [`NAMED`] has by its plural. The empty string is no kind: an environment variable that is set to
+/// nothing.
 pub(super) fn parse_optional_kind(value: &str) -> Result<Option<Kind>, ValueError> {
     let value = value.trim();
     if value.is_empty() {
         return Ok(None);
     }
-    match OPTIONAL.into_iter().find(|kind| kind.plural == value) {
-        Some(kind) => Ok(Some(kind)),
-        None => refuse(
-            "expected rollouts, deploymentconfigs, cronjobs or jobs; --workload-kind is for all other kinds",
-        ),
+    match NAMED.iter().find(|(kind, _)| kind.plural == value) {
+        Some((kind, _)) => Ok(Some(kind)),
+        None => refuse(format!(
+            "expected {}; --workload-kind is for all other kinds",
+            spoken(|_| true, "", "or")
+        )),
     }
+}
+
+/// Lists plurals as a sentence has them.
+fn spoken(which: impl Fn(Kind) -> bool, quote: &str, last_by: &str) -> String {
+    let kinds = NAMED.iter().filter(|(kind, _)| which(kind));
+    let mut plurals: Vec<_> = kinds
+        .map(|(kind, _)| format!("{quote}{}{quote}", kind.plural))
+        .collect();
+    let last = plurals.pop().unwrap_or_default();
+    if plurals.is_empty() {
+        return last;
+    }
+    format!("{} {last_by} {last}", plurals.join(", "))
 }
 
 /// A kind that the user configured: `GROUP/VERSION/KIND[=PLURAL][:POINTER]`.

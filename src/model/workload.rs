@@ -22,7 +22,7 @@ pub use self::{
     asks::Asks,
     batch::{JobPhase, is_suspended, replacement, run, run_name, runs_alone},
     kinds::{
-        CRON_JOB, Counts, DEPLOYMENT_CONFIG, JOB, KINDS, Kind, KindTwice, Kinds, ROLLOUT,
+        CRON_JOB, Counts, DEPLOYMENT_CONFIG, JOB, KINDS, Kind, KindTwice, Kinds, NAMED, ROLLOUT,
         RestartMeans, Revisions, WorkloadKind,
     },
     marks::{RestartBy, RestartMarks},

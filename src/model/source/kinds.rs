@@ -38,7 +38,7 @@ pub(super) struct Fields {
     /// In an item of `envFrom`.
     pub env_from: Option<&'static str>,
     /// In a volume: a JSON pointer, and the field there that has the name.
-    pub volume: (&'static str, &'static str),
+    pub volume: Option<(&'static str, &'static str)>,
     /// In a source of a projected volume.
     pub projected: Option<&'static str>,
     /// The CSI driver that the volume must be of.
@@ -68,7 +68,7 @@ const CONFIG_MAP: Row = Row {
     fields: Fields {
         variable: Some("configMapKeyRef"),
         env_from: Some("configMapRef"),
-        volume: ("/configMap", "name"),
+        volume: Some(("/configMap", "name")),
         projected: Some("configMap"),
         driver: None,
     },
@@ -91,7 +91,7 @@ const SECRET: Row = Row {
     fields: Fields {
         variable: Some("secretKeyRef"),
         env_from: Some("secretRef"),
-        volume: ("/secret", "secretName"),
+        volume: Some(("/secret", "secretName")),
         projected: Some("secret"),
         driver: None,
     },
@@ -114,7 +114,7 @@ const SECRET_PROVIDER_CLASS: Row = Row {
     fields: Fields {
         variable: None,
         env_from: None,
-        volume: ("/csi/volumeAttributes", "secretProviderClass"),
+        volume: Some(("/csi/volumeAttributes", "secretProviderClass")),
         projected: None,
         driver: Some("secrets-store.csi.k8s.io"),
     },

@@ -162,7 +162,9 @@ fn container_references(container: &Value, found: &mut References) {
 fn volume_references(volume: &Value, found: &mut References) {
     for kind in SourceKind::ALL {
         let fields = kind.fields();
-        let (pointer, name) = fields.volume;
+        let Some((pointer, name)) = fields.volume else {
+            continue;
+        };
         let of_driver = |driver: &str| volume["csi"]["driver"] == *driver;
         if let Some(reference) = volume.pointer(pointer)
             && fields.driver.is_none_or(of_driver)

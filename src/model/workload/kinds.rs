@@ -209,6 +209,14 @@ pub static JOB: WorkloadKind = WorkloadKind {
     gathers: false,
 };
 
+/// The kinds that `--optional-kinds` can name, and whether it does where the user gives no such flag.
+pub static NAMED: [(Kind, bool); 4] = [
+    (&ROLLOUT, true),
+    (&DEPLOYMENT_CONFIG, true),
+    (&CRON_JOB, false),
+    (&JOB, false),
+];
+
 /// Where nearly all kinds have it.
 const TEMPLATE: &str = "/spec/template";
 

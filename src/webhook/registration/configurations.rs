@@ -15,6 +15,7 @@ use crate::{
     model::{
         annotation::{FIELD_MANAGER, PREFIX, RESTART_ON, reloader::DOMAIN},
         conventions::Vocabulary,
+        source::SourceKind,
     },
     webhook::routes::{SOURCES_PATH, WORKLOADS_PATH},
 };
@@ -32,7 +33,7 @@ impl Registration {
             "webhooks": [self.webhook("sources.reroll.dev", SOURCES_PATH, &json!({
                 "sideEffects": "NoneOnDryRun",
                 "rules": [{
-                    "apiGroups": [""], "apiVersions": ["v1"], "resources": ["secrets", "configmaps"],
+                    "apiGroups": [""], "apiVersions": ["v1"], "resources": reviewed(),
                     "operations": ["CREATE", "UPDATE", "DELETE"], "scope": "Namespaced",
                 }],
                 "namespaceSelector": { "matchExpressions": self.namespaces() },
@@ -136,6 +137,15 @@ impl Registration {
             ),
         )
     }
+}
+
+/// Returns the resources of the sources that stand in one object.
+fn reviewed() -> Vec<&'static str> {
+    let kinds = SourceKind::ALL.into_iter();
+    kinds
+        .filter(|kind| kind.is_readable())
+        .map(SourceKind::plural)
+        .collect()
 }
 
 /// Returns the condition that a workload carries an annotation that may be for reroll, on itself or on its pod template.

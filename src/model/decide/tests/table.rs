@@ -125,7 +125,7 @@ const X: &[(&str, &str)] = &[("k", "x")];
 const Y: &[(&str, &str)] = &[("k", "y")];
 
 /// The parts of the table.
-const PARTS: [fn() -> Vec<Row>; 9] = [
+const PARTS: &[fn() -> Vec<Row>] = &[
     present_as_observed_or_other,
     other_keys_do_not_count,
     keys_that_come_and_go,
