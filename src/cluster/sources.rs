@@ -3,11 +3,39 @@
 //! A watch may be behind. That matters when a workload is admitted, or when a decision needs a version that no watch
 //! has shown yet. Then reroll reads the source itself: a quorum of etcd answers a GET without resourceVersion.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use futures::{FutureExt, future::BoxFuture};
 use kube::Api;
 
 use super::{Cluster, Failure};
-use crate::model::{Conventions, DigestKey, SourceKey, SourceKind, Version};
+use crate::model::{
+    Conventions, DigestKey, SourceKey, Version,
+    version::{OfKind, SourceObject},
+};
+
+/// A source that is to be read.
+struct Read<'a> {
+    cluster: &'a Cluster,
+    digest_key: &'a DigestKey,
+    conventions: &'a Conventions,
+    key: &'a SourceKey,
+}
+
+impl<'a> OfKind for Read<'a> {
+    type Output = BoxFuture<'a, Result<Option<Version>, Failure>>;
+
+    fn of<K: SourceObject>(self) -> Self::Output {
+        let namespace = self.key.namespace.as_str();
+        let api = Api::<K>::namespaced(self.cluster.client(), namespace);
+        let read = async move {
+            let found = self.cluster.get(&api, &self.key.source.name).await?;
+            Ok(found.map(|mut object| {
+                self.conventions.read_source(object.meta_mut());
+                object.version(self.digest_key, namespace)
+            }))
+        };
+        read.boxed()
+    }
+}
 
 /// Reads the current version of a source; `None` where it does not exist. A source of the Secrets Store CSI driver
 /// consists of many objects and is not read: that is [`Failure::Unreadable`].
@@ -20,24 +48,14 @@ pub async fn read(
     conventions: &Conventions,
     key: &SourceKey,
 ) -> Result<Option<Version>, Failure> {
-    let (namespace, name) = (key.namespace.as_str(), key.source.name.as_str());
-    match key.source.kind {
-        SourceKind::SecretProviderClass => Err(Failure::Unreadable),
-        SourceKind::Secret => {
-            let api = Api::<Secret>::namespaced(cluster.client(), namespace);
-            let found = cluster.get(&api, name).await?;
-            Ok(found.map(|mut secret| {
-                conventions.read_source(&mut secret.metadata);
-                Version::of_secret(digest_key, namespace, &secret)
-            }))
-        }
-        SourceKind::ConfigMap => {
-            let api = Api::<ConfigMap>::namespaced(cluster.client(), namespace);
-            let found = cluster.get(&api, name).await?;
-            Ok(found.map(|mut map| {
-                conventions.read_source(&mut map.metadata);
-                Version::of_config_map(digest_key, namespace, &map)
-            }))
-        }
+    let read = Read {
+        cluster,
+        digest_key,
+        conventions,
+        key,
+    };
+    match key.source.kind.typed(read) {
+        Some(read) => read.await,
+        None => Err(Failure::Unreadable),
     }
 }

@@ -6,6 +6,7 @@
 
 mod meta;
 mod objects;
+mod of_object;
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,11 @@ use k8s_openapi::{
 };
 
 use self::meta::written;
-pub use self::{meta::counts, objects::Shows};
+pub use self::{
+    meta::counts,
+    objects::Shows,
+    of_object::{OfKind, SourceObject},
+};
 use super::{
     digest::{Digest, DigestKey},
     object::resource_version,

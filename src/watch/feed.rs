@@ -1,6 +1,6 @@
 //! What the objects of each watch become: versions of sources, workloads, defaults of namespaces.
 
-use std::{collections::HashSet, fmt::Debug, hash::Hash};
+use std::{collections::HashSet, fmt::Debug, hash::Hash, marker::PhantomData};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -12,9 +12,10 @@ use super::namespaces::Namespaces;
 use crate::{
     judge::Judge,
     model::{
-        DigestKey, Kind, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
+        Kind, SourceKey, SourceKind, SourceName, WorkloadKey,
         index::{By, Tick},
         object::{FromObject, resource_version},
+        version::SourceObject,
         workload::Workload,
     },
     ops::metrics::labels::SourceEvent,
@@ -38,20 +39,25 @@ pub(super) trait Feed {
     fn refused(&self, _within: Option<&str>) {}
 }
 
-/// Digests an object of a kind of source, in a namespace.
-pub(super) type ReadVersion<K> = fn(&DigestKey, &str, &K) -> Version;
-
 /// The objects of one kind of source. See [`Feed`].
 pub(super) struct SourceFeed<'a, K> {
-    pub(super) judge: &'a Judge,
-    pub(super) kind: SourceKind,
-    pub(super) read: ReadVersion<K>,
+    judge: &'a Judge,
+    kind: SourceKind,
+    object: PhantomData<fn(K)>,
 }
 
-impl<K> Feed for SourceFeed<'_, K>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + FromObject + Send + 'static,
-{
+impl<'a, K> SourceFeed<'a, K> {
+    /// Makes one for a kind, whose objects have this type.
+    pub(super) fn new(judge: &'a Judge, kind: SourceKind) -> Self {
+        Self {
+            judge,
+            kind,
+            object: PhantomData,
+        }
+    }
+}
+
+impl<K: SourceObject> Feed for SourceFeed<'_, K> {
     type Object = K;
     type Key = SourceKey;
 
@@ -81,7 +87,7 @@ where
             .setup
             .conventions
             .read_source(object.meta_mut());
-        let version = (self.read)(&self.judge.state.setup.key, &key.namespace, &object);
+        let version = object.version(&self.judge.state.setup.key, &key.namespace);
         self.judge
             .teller
             .metrics

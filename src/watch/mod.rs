@@ -15,11 +15,12 @@ pub mod restored;
 pub mod selected;
 pub mod stream;
 
-use std::{collections::HashSet, fmt::Debug, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
+use futures::{FutureExt, future::BoxFuture};
 use kube::{
     Api, Resource,
-    core::{ApiResource, DynamicResourceScope, NamespaceResourceScope, ObjectMeta},
+    core::{ApiResource, DynamicResourceScope, ObjectMeta},
     runtime::watcher::{self, Event},
 };
 use tokio::sync::oneshot;
@@ -27,7 +28,7 @@ use tokio::sync::oneshot;
 use self::{
     csi::{ClassFeed, StatusFeed},
     failing::{Failing, class},
-    feed::{Feed, NamespaceFeed, ReadVersion, SourceFeed, WorkloadFeed},
+    feed::{Feed, NamespaceFeed, SourceFeed, WorkloadFeed},
     namespaces::Namespaces,
     stream::{Stream, everywhere_but},
 };
@@ -35,10 +36,11 @@ use crate::{
     cluster::{Cluster, DiscoveredKind},
     judge::Judge,
     model::{
-        Kind, SourceKind, Version,
+        Kind, SourceKind,
         csi::Part,
         index::By,
-        object::{FromObject, Guarded},
+        object::Guarded,
+        version::{OfKind, SourceObject},
     },
 };
 
@@ -160,18 +162,18 @@ impl Watch {
         let config = everywhere_but(ignored, "metadata.namespace");
         let within = self.within.as_deref();
         match self.what {
-            Watched::Sources(kind) => match kind {
-                SourceKind::Secret => {
-                    self.follow_sources(watches, config, kind, Version::of_secret)
-                        .await;
+            Watched::Sources(kind) => {
+                let follow = FollowSources {
+                    watch: self,
+                    watches,
+                    config,
+                    kind,
+                };
+                // A source that consists of many objects is watched as kinds of its own.
+                if let Some(followed) = kind.typed(follow) {
+                    followed.await;
                 }
-                SourceKind::ConfigMap => {
-                    self.follow_sources(watches, config, kind, Version::of_config_map)
-                        .await;
-                }
-                // A source of this kind consists of many objects, which are watched as kinds of their own.
-                SourceKind::SecretProviderClass => {}
-            },
+            }
             Watched::Csi(part @ Part::Statuses) => {
                 let api = api(&watches.cluster, DiscoveredKind::Csi(part), within);
                 self.follow(judge, api, config, StatusFeed { judge }).await;
@@ -198,20 +200,12 @@ impl Watch {
         }
     }
 
-    async fn follow_sources<K>(
+    async fn follow_sources<K: SourceObject>(
         self,
         watches: &Watches,
         config: watcher::Config,
         kind: SourceKind,
-        read: ReadVersion<K>,
-    ) where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + Debug
-            + FromObject
-            + Send
-            + 'static,
-    {
+    ) {
         let (judge, client) = (&*watches.judge, watches.cluster.client());
         let api = match &self.within {
             None => Api::all(client),
@@ -221,7 +215,7 @@ impl Watch {
             Some(selector) => config.labels_from(selector),
             None => config,
         };
-        let feed = SourceFeed { judge, kind, read };
+        let feed = SourceFeed::<K>::new(judge, kind);
         self.follow(judge, api, config, feed).await;
     }
 
@@ -291,6 +285,24 @@ impl Watch {
                 }
             }
         }
+    }
+}
+
+/// The watch of a kind of source, before its objects' type is known.
+struct FollowSources<'a> {
+    watch: Watch,
+    watches: &'a Watches,
+    config: watcher::Config,
+    kind: SourceKind,
+}
+
+impl<'a> OfKind for FollowSources<'a> {
+    type Output = BoxFuture<'a, ()>;
+
+    fn of<K: SourceObject>(self) -> Self::Output {
+        self.watch
+            .follow_sources::<K>(self.watches, self.config, self.kind)
+            .boxed()
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
 use tokio::time::Instant;
 
@@ -14,7 +14,10 @@ use super::review::{Answer, Operation, Request};
 use crate::{
     model::{
         DigestKey, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
-        conventions::Conventions, decide::Lookup, object::FromObject as _,
+        conventions::Conventions,
+        decide::Lookup,
+        object::FromObject as _,
+        version::{OfKind, SourceObject},
     },
     state::State,
 };
@@ -59,7 +62,14 @@ pub fn answer(state: &State, request: &Request) -> (Answer, &'static str) {
         // No workload uses it, so there is nothing to warn of, and watches bring what is persisted. Its data is not even read.
         return ignored("allowed");
     }
-    let Some(version) = decode(&key, raw, &digest_key, &conventions) else {
+    let decode = Decode {
+        raw,
+        namespace: &key.namespace,
+        key: &digest_key,
+        conventions: &conventions,
+    };
+    // No user waits at a prompt for what the CSI driver writes: a watch brings the statuses of pods.
+    let Some(version) = kind.typed(decode).flatten() else {
         return ignored("undecodable");
     };
     let dry_run = request.dry_run == Some(true);
@@ -76,26 +86,21 @@ fn name_in(raw: &str) -> Option<String> {
     object.metadata.name
 }
 
-fn decode(
-    source: &SourceKey,
-    raw: &str,
-    key: &DigestKey,
-    conventions: &Conventions,
-) -> Option<Version> {
-    let namespace = &source.namespace;
-    match source.source.kind {
-        SourceKind::Secret => {
-            let mut secret = Secret::from_object(raw).ok()?;
-            conventions.read_source(&mut secret.metadata);
-            Some(Version::of_secret(key, namespace, &secret))
-        }
-        // No user waits at a prompt for what the driver writes. A watch brings the statuses of pods.
-        SourceKind::SecretProviderClass => None,
-        SourceKind::ConfigMap => {
-            let mut map = ConfigMap::from_object(raw).ok()?;
-            conventions.read_source(&mut map.metadata);
-            Some(Version::of_config_map(key, namespace, &map))
-        }
+/// An object of a review that is to be digested.
+struct Decode<'a> {
+    raw: &'a str,
+    namespace: &'a str,
+    key: &'a DigestKey,
+    conventions: &'a Conventions,
+}
+
+impl OfKind for Decode<'_> {
+    type Output = Option<Version>;
+
+    fn of<K: SourceObject>(self) -> Option<Version> {
+        let mut object = K::from_object(self.raw).ok()?;
+        self.conventions.read_source(object.meta_mut());
+        Some(object.version(self.key, self.namespace))
     }
 }
 
