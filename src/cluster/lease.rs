@@ -69,6 +69,13 @@ impl Leadership {
         Self(watch::channel(Some(far)).1)
     }
 
+    /// Leads until the time that the other end says.
+    #[cfg(test)]
+    pub(crate) fn scripted() -> (watch::Sender<Option<Instant>>, Self) {
+        let (says, told) = watch::channel(None);
+        (says, Self(told))
+    }
+
     /// Whether it leads at this moment. Ask right before acting: the answer is about now.
     pub fn leads(&self) -> bool {
         self.0.borrow().is_some_and(|until| Instant::now() < until)
@@ -392,3 +399,6 @@ fn spec(lease: &Lease) -> &LeaseSpec {
     static NONE: std::sync::LazyLock<LeaseSpec> = std::sync::LazyLock::new(LeaseSpec::default);
     lease.spec.as_ref().unwrap_or(&NONE)
 }
+
+#[cfg(test)]
+mod tests;

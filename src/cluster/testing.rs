@@ -187,6 +187,11 @@ impl Script {
         self.0.store.lock().put(path, object)
     }
 
+    /// Puts an object there as it is, as whoever restores a backup of etcd would.
+    pub(crate) fn restore(&self, path: &str, object: Value) {
+        self.0.store.lock().objects.insert(path.to_owned(), object);
+    }
+
     pub(crate) fn object(&self, path: &str) -> Option<Value> {
         self.0.store.lock().objects.get(path).cloned()
     }
