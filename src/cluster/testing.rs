@@ -182,6 +182,11 @@ impl Script {
         self.0.turns.lock().retain(|(of, _)| of != pattern);
     }
 
+    /// From now on every request is carried out.
+    pub(crate) fn clear_all(&self) {
+        self.0.turns.lock().clear();
+    }
+
     /// Puts an object there, as somebody else's write would. Returns it as it is then.
     pub(crate) fn put(&self, path: &str, object: Value) -> Value {
         self.0.store.lock().put(path, object)

@@ -15,6 +15,8 @@ pub mod intents;
 pub mod live;
 mod reconcile;
 mod taking;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tidying;
 
 use std::{
@@ -256,3 +258,6 @@ fn held_by(judged: &Judged) -> Option<Held> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
