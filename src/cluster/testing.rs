@@ -399,11 +399,17 @@ impl Store {
 
     fn patch(&mut self, asked: &Asked, known: Value) -> (u16, Value) {
         let mut object = known.clone();
-        let patch: Patch = serde_json::from_value(asked.body.clone()).unwrap();
-        if json_patch::patch(&mut object, &patch).is_err() {
-            return refused(422, "Invalid");
+        if let Err(refused) = apply(&mut object, &asked.body) {
+            return refused;
         }
-        if object["spec"] != known["spec"] {
+        let counts = |object: &Value| {
+            let annotations = object["metadata"]["annotations"].clone();
+            (
+                object["spec"].clone(),
+                (object["kind"] == "Deployment").then_some(annotations),
+            )
+        };
+        if counts(&object) != counts(&known) {
             let generation = known["metadata"]["generation"].as_i64().unwrap_or(0);
             object["metadata"]["generation"] = json!(generation + 1);
         }
@@ -430,6 +436,24 @@ impl Store {
             json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success" }),
         )
     }
+}
+
+/// Applies a merge patch, or a JSON Patch. As the API server has it, what is missing is null for a test.
+fn apply(object: &mut Value, patch: &Value) -> Result<(), (u16, Value)> {
+    let Value::Array(operations) = patch else {
+        json_patch::merge(object, patch);
+        return Ok(());
+    };
+    for operation in operations {
+        let path = operation["path"].as_str().unwrap();
+        let missing = object.pointer(path).is_none();
+        if missing && operation["op"] == "test" && operation["value"].is_null() {
+            continue;
+        }
+        let one: Patch = serde_json::from_value(json!([operation])).unwrap();
+        json_patch::patch(object, &one).map_err(|_| refused(422, "Invalid"))?;
+    }
+    Ok(())
 }
 
 /// Whether a path names all objects of a kind, in a namespace or everywhere.

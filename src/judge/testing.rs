@@ -36,7 +36,7 @@ use crate::{
         annotation::{OBSERVED, RESTART_ON},
         index::{By, Overlay},
         testing::{NAMESPACE, key as digest_key},
-        workload::{CRON_JOB, JOB, KINDS, Kinds, Workload},
+        workload::{CRON_JOB, JOB, KINDS, Kinds, ROLLOUT, Workload},
     },
     ops::{
         alerts::AlertSink,
@@ -101,6 +101,21 @@ impl Stage {
 
     /// No list is complete.
     pub(crate) fn unlisted(settings: Settings) -> Self {
+        Self::of(settings, Script::default())
+    }
+
+    /// Another process, with all lists complete, of which what `show` shows is all.
+    pub(crate) fn again(script: &Script, show: impl FnOnce(&Self)) -> Self {
+        let stage = Self::of(settings(), script.clone());
+        show(&stage);
+        for kind in SourceKind::ALL {
+            stage.judge.source_listed(kind, None);
+        }
+        stage.judge.reconcile_start(Instant::now());
+        stage
+    }
+
+    fn of(settings: Settings, script: Script) -> Self {
         let kinds = Kinds::default()
             .with(&CRON_JOB)
             .unwrap()
@@ -123,7 +138,6 @@ impl Stage {
         );
         let history = Arc::<History>::default();
         let judge = Arc::new(Judge::new(Arc::clone(&state), teller, history, settings));
-        let script = Script::default();
         let live = Live {
             judge: Arc::clone(&judge),
             cluster: script.cluster(),
@@ -155,6 +169,16 @@ impl Stage {
     }
 
     // === what the API server shows ===
+
+    /// Shows the Secret that is there.
+    pub(crate) fn show_secret_now(&self, name: &str) {
+        let secret = self.script.object(&secret_path(name)).unwrap();
+        let secret: Secret = serde_json::from_value(secret).unwrap();
+        let version = Version::of_secret(&digest_key(), NAMESPACE, &secret);
+        let source = SourceName::secret(name);
+        let namespace = NAMESPACE.to_owned();
+        self.show_secret(&SourceKey { namespace, source }, version);
+    }
 
     /// Writes a Secret with one key, without showing it.
     pub(crate) fn put_secret(&self, name: &str, uid: &str, value: &str) -> (SourceKey, Version) {
@@ -211,6 +235,11 @@ impl Stage {
 
     pub(crate) fn object(&self, key: &WorkloadKey) -> Value {
         self.script.object(&path(key)).unwrap()
+    }
+
+    /// Has workloads adopted with a version that was not shown.
+    pub(crate) fn observe(&self, key: &SourceKey, version: &Version) {
+        self.sources.lock().push((key.clone(), version.clone()));
     }
 
     /// Writes and shows a workload that was adopted with the sources that were shown by now.
@@ -351,7 +380,7 @@ fn path_of(object: &Value) -> String {
 }
 
 fn kind_of(object: &Value) -> Kind {
-    let mut kinds = KINDS.iter().chain([&CRON_JOB, &JOB]);
+    let mut kinds = KINDS.iter().chain([&CRON_JOB, &JOB, &ROLLOUT]);
     kinds.find(|kind| object["kind"] == kind.kind).unwrap()
 }
 

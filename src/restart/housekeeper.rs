@@ -233,3 +233,6 @@ impl Housekeeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

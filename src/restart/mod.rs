@@ -15,6 +15,8 @@ pub mod job;
 pub mod moment;
 mod pods;
 mod retry;
+#[cfg(test)]
+mod testing;
 
 use std::{sync::Arc, time::Duration};
 
@@ -355,12 +357,4 @@ fn limited(text: &str, most: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_people_read_is_bounded() {
-        assert_eq!(limited("abc", 3), "abc");
-        assert_eq!(limited("äöüß", 3), "äö…");
-    }
-}
+mod tests;

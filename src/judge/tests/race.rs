@@ -22,7 +22,7 @@ use crate::{
 
 /// Longer than parking_lot lets a lock be held without handing it to who waits for it when it is released.
 const HANDED_ON: Duration = Duration::from_millis(2);
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// One way to decide, and file what follows.
 type Decide = fn(&Judge, &WorkloadKey, Tick);
@@ -47,7 +47,7 @@ fn decide_twice(stage: &Stage, web: &WorkloadKey, decide: Decide) {
         threads.spawn(|| {
             let mut docket = judge.docket();
             waits.send(()).unwrap();
-            turn.wait_for(&mut docket, DEADLINE);
+            turn.wait_for(&mut docket, DEADLINE * 2);
             let mut index = index.index_mut();
             index.take_source(&source, newer, By::Event);
             let judged = index.judge(web, &Overlay::new());

@@ -258,3 +258,6 @@ impl Jobs {
         metrics.reacted(since.elapsed());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,29 @@
+mod cron_job;
+mod failing;
+mod once;
+
+use super::{
+    limited,
+    testing::{LONG, cron_job, settle, start},
+};
+use crate::{
+    cluster::testing::{DEADLINE, Gate, Turn},
+    judge::testing::*,
+    model::annotation::{OBSERVED, RESTARTED_FOR, SUSPEND},
+};
+
+const PATCH: &str = "PATCH deployments/";
+
+/// A Deployment whose Secret has changed since it was adopted.
+fn changed(stage: &Stage, name: &str) -> crate::model::WorkloadKey {
+    stage.secret("s", "A", "x");
+    let key = stage.adopted(deployment(name, &["s"]));
+    stage.secret("s", "A", "y");
+    key
+}
+
+#[test]
+fn what_people_read_is_bounded() {
+    assert_eq!(limited("abc", 3), "abc");
+    assert_eq!(limited("äöüß", 3), "äö…");
+}
