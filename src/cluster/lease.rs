@@ -71,6 +71,13 @@ impl Leadership {
         Self(watch::channel(Some(far)).1)
     }
 
+    /// Leads until the time that the other end says.
+    #[cfg(test)]
+    pub(crate) fn scripted() -> (watch::Sender<Option<Instant>>, Self) {
+        let (says, told) = watch::channel(None);
+        (says, Self(told))
+    }
+
     /// Whether this replica leads right now. Ask directly before acting: the answer may change at any time.
     pub fn leads(&self) -> bool {
         self.0.borrow().is_some_and(|until| Instant::now() < until)
@@ -396,3 +403,6 @@ fn spec(lease: &Lease) -> &LeaseSpec {
     static NONE: std::sync::LazyLock<LeaseSpec> = std::sync::LazyLock::new(LeaseSpec::default);
     lease.spec.as_ref().unwrap_or(&NONE)
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,8 @@ pub mod pods;
 pub mod revisions;
 pub mod served;
 pub mod sources;
+#[cfg(test)]
+pub(crate) mod testing;
 mod workloads;
 
 use std::{fmt::Debug, future::Future, time::Duration};
@@ -204,3 +206,6 @@ fn post(write: Write) -> PostParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

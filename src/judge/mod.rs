@@ -18,6 +18,8 @@ pub mod intents;
 pub mod live;
 mod reconcile;
 mod taking;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tidying;
 
 use std::{
@@ -241,3 +243,6 @@ impl Judge {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -243,3 +243,6 @@ impl Housekeeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

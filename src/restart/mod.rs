@@ -15,6 +15,8 @@ pub mod job;
 pub mod moment;
 mod pods;
 mod retry;
+#[cfg(test)]
+mod testing;
 
 use std::{sync::Arc, time::Duration};
 
@@ -354,3 +356,6 @@ fn hold(live: &Live, key: &WorkloadKey, held: Held) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

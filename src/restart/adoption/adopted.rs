@@ -46,8 +46,10 @@ pub(in crate::restart) async fn examine(live: &Live, key: &WorkloadKey) -> Exami
     }
     match adopted_by(&live.cluster, key).await {
         Ok(Found::None) => {
-            state.index_mut().set_examined(key);
-            live.judge.judge_taken(key);
+            // Nothing is filed: what follows is being written right now, and would take another turn of the pace.
+            let mut index = state.index_mut();
+            index.set_examined(key);
+            index.judge(key, &Overlay::new());
             Examined::Nothing
         }
         Ok(Found::Pods(workload, found, current)) => {

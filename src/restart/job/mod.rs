@@ -269,3 +269,6 @@ impl Jobs {
         metrics.reacted(since.elapsed());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,412 @@
+use std::collections::BTreeSet;
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use super::{
+    super::testing::{Gate, Script, Turn},
+    *,
+};
+
+const PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/reroll/leases/reroll";
+const DURATION: Duration = Duration::from_mins(1);
+/// How often it is tried for.
+const RETRY: Duration = Duration::from_secs(6);
+/// How long the holder leads without a renewal.
+const LEADS: Duration = Duration::from_millis(37_500);
+const READ: &str = "GET leases/reroll$";
+
+/// One that takes part.
+struct Replica {
+    leadership: Leadership,
+    work: Arc<Mutex<Progress>>,
+    history: Arc<History>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Replica {
+    fn start(script: &Script, identity: &str) -> Self {
+        let work = Arc::new(Mutex::new(Progress::Good));
+        let (told, began) = (Arc::clone(&work), Instant::now());
+        let clock = move || {
+            let gone = i64::try_from(began.elapsed().as_secs()).unwrap();
+            Timestamp::from_second(1_800_000_000 + gone).unwrap()
+        };
+        let settings = LeaseSettings {
+            name: "reroll".to_owned(),
+            duration: DURATION,
+        };
+        let (election, leadership) = Election::new(
+            &script.cluster(),
+            "reroll",
+            settings,
+            identity.to_owned(),
+            Arc::new(clock),
+            Arc::new(move || told.lock().clone()),
+        );
+        let (history, stop) = (Arc::<History>::default(), CancellationToken::new());
+        let election = election.with_history(Arc::clone(&history));
+        let task = tokio::spawn(election.run(stop.clone()));
+        Self {
+            leadership,
+            work,
+            history,
+            stop,
+            task,
+        }
+    }
+
+    /// Waits until it leads. Returns how long that took.
+    async fn wins(&self) -> Duration {
+        self.turns(true).await
+    }
+
+    async fn loses(&self) -> Duration {
+        self.turns(false).await
+    }
+
+    /// Asks all the time, for that it leads no more need not be told.
+    async fn turns(&self, leads: bool) -> Duration {
+        let began = Instant::now();
+        while self.leadership.leads() != leads {
+            assert!(began.elapsed() < DURATION * 5, "leads: {}", !leads);
+            sleep(Duration::from_millis(100)).await;
+        }
+        began.elapsed()
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+        assert!(!self.leadership.leads());
+    }
+}
+
+fn lease(holder: &str, transitions: i32) -> Value {
+    json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": { "name": "reroll", "namespace": "reroll" },
+        "spec": {
+            "holderIdentity": holder, "leaseDurationSeconds": 60, "leaseTransitions": transitions,
+            "acquireTime": "2020-01-01T00:00:00.000000Z", "renewTime": "2020-01-01T00:00:00.000000Z",
+        },
+    })
+}
+
+fn spec_of(script: &Script) -> Value {
+    script.object(PATH).unwrap()["spec"].clone()
+}
+
+fn holder(script: &Script) -> String {
+    spec_of(script)["holderIdentity"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_free_lease_is_won_at_once() {
+    for (there, transitions) in [(None, 0), (Some(lease("", 3)), 4), (Some(lease("a", 3)), 3)] {
+        let script = Script::default();
+        if let Some(there) = there.clone() {
+            script.put(PATH, there);
+        }
+        let a = Replica::start(&script, "a");
+        assert!(!a.leadership.leads());
+        assert!(a.wins().await < RETRY, "{there:?}");
+        let spec = spec_of(&script);
+        assert_eq!(spec["holderIdentity"], "a");
+        assert_eq!(spec["leaseTransitions"], transitions);
+        assert_eq!(spec["leaseDurationSeconds"], 60);
+        assert_eq!(spec["renewTime"], "2027-01-15T08:00:00.000000Z");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn anothers_claim_counts_until_it_was_unchanged_for_its_duration() {
+    let script = Script::default();
+    // By its own times it ran out years ago: two machines' clocks are never compared.
+    script.put(PATH, lease("b", 0));
+    let a = Replica::start(&script, "a");
+    sleep(DURATION.checked_sub(RETRY).unwrap()).await;
+    script.edit(PATH, |lease| {
+        lease["spec"]["renewTime"] = json!("2020-01-01T00:00:01.000000Z");
+    });
+    let waited = a.wins().await;
+    assert!(waited >= DURATION, "{waited:?}");
+    assert!(waited <= DURATION + RETRY * 2, "{waited:?}");
+    assert_eq!(script.count("PUT"), 1);
+    let spec = spec_of(&script);
+    assert_eq!(
+        (&spec["holderIdentity"], &spec["leaseTransitions"]),
+        (&json!("a"), &json!(1))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_beside_the_claim_does_not_renew_it() {
+    let script = Script::default();
+    script.put(PATH, lease("b", 0));
+    let a = Replica::start(&script, "a");
+    sleep(DURATION / 2).await;
+    script.edit(PATH, |lease| {
+        lease["metadata"]["labels"] = json!({ "somebody": "else" });
+    });
+    let waited = a.wins().await;
+    assert!(waited <= DURATION / 2 + RETRY, "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_holder_renews_and_needs_no_read_for_it() {
+    let script = Script::default();
+    let a = Replica::start(&script, "a");
+    a.wins().await;
+    let began = spec_of(&script);
+    for _ in 0..50 {
+        sleep(RETRY / 2).await;
+        assert!(a.leadership.leads());
+    }
+    assert_eq!(script.count(READ), 1);
+    assert!(
+        (24..=26).contains(&script.count("PUT")),
+        "{}",
+        script.count("PUT")
+    );
+    let now = spec_of(&script);
+    for field in ["holderIdentity", "acquireTime", "leaseTransitions"] {
+        assert_eq!(now[field], began[field], "{field}");
+    }
+    assert!(now["renewTime"].as_str() > began["renewTime"].as_str());
+}
+
+#[tokio::test(start_paused = true)]
+async fn leadership_ends_at_its_deadline_though_calls_hang() {
+    for turn in [Turn::lose(), Turn::refuse(503, "ServiceUnavailable")] {
+        let script = Script::default();
+        script.turn("PUT", turn.clone().always());
+        let a = Replica::start(&script, "a");
+        a.wins().await;
+        script.turn(READ, turn.always());
+        let led = a.loses().await;
+        assert!(
+            led > LEADS.checked_sub(Duration::from_secs(1)).unwrap(),
+            "{led:?}"
+        );
+        assert!(led <= LEADS, "{led:?}");
+        script.clear("PUT");
+        script.clear(READ);
+        a.wins().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_ends_leadership_at_once() {
+    let script = Script::default();
+    let a = Replica::start(&script, "a");
+    a.wins().await;
+    script.edit(PATH, |lease| lease["spec"]["holderIdentity"] = json!("b"));
+    let led = a.loses().await;
+    assert!(led <= RETRY, "{led:?}");
+    let waited = a.wins().await;
+    assert!(waited >= DURATION, "another's claim counts: {waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_one_leads() {
+    let script = Script::default();
+    let (a, b) = (Replica::start(&script, "a"), Replica::start(&script, "b"));
+    let mut leaders = BTreeSet::new();
+    for _ in 0..600 {
+        sleep(Duration::from_secs(1)).await;
+        let both = [("a", a.leadership.leads()), ("b", b.leadership.leads())];
+        let leading = both.into_iter().filter(|(_, leads)| *leads);
+        let leading: Vec<_> = leading.map(|(name, _)| name).collect();
+        assert_eq!(leading.len(), 1, "{leading:?}");
+        leaders.extend(leading);
+    }
+    assert_eq!(leaders.len(), 1, "it does not change hands");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_impaired_offers_the_lease_and_another_takes_it() {
+    let script = Script::default();
+    let a = Replica::start(&script, "a");
+    a.wins().await;
+    let b = Replica::start(&script, "b");
+    sleep(RETRY).await;
+    *a.work.lock() = Progress::Impaired(vec!["a watch".to_owned()]);
+    a.loses().await;
+    assert!(b.wins().await <= RETRY * 2);
+    sleep(DURATION * 3).await;
+    assert!(b.leadership.leads() && !a.leadership.leads());
+    assert_eq!(holder(&script), "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_impaired_goes_on_where_nobody_wants_the_lease() {
+    let script = Script::default();
+    let a = Replica::start(&script, "a");
+    a.wins().await;
+    *a.work.lock() = Progress::Impaired(vec!["a watch".to_owned()]);
+    a.loses().await;
+    assert_eq!(holder(&script), "");
+    let waited = a.wins().await;
+    assert!(
+        waited >= DURATION.checked_sub(RETRY).unwrap() && waited <= DURATION + RETRY,
+        "{waited:?}"
+    );
+    // It is offered once, and again when it was good in between.
+    for _ in 0..30 {
+        sleep(RETRY).await;
+        assert!(a.leadership.leads());
+    }
+    *a.work.lock() = Progress::Good;
+    sleep(RETRY * 2).await;
+    *a.work.lock() = Progress::Impaired(Vec::new());
+    a.loses().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lease_is_not_renewed_when_work_does_not_go_on() {
+    let script = Script::default();
+    let a = Replica::start(&script, "a");
+    a.wins().await;
+    *a.work.lock() = Progress::None(vec!["restarts".to_owned()]);
+    let (before, led) = (script.count("PUT"), a.loses().await);
+    assert!(
+        led > LEADS.checked_sub(Duration::from_secs(1)).unwrap() && led <= LEADS,
+        "{led:?}"
+    );
+    sleep(DURATION).await;
+    assert_eq!(script.count("PUT"), before);
+    assert_eq!(holder(&script), "a", "it runs out, and is not given up");
+    *a.work.lock() = Progress::Good;
+    assert!(a.wins().await <= RETRY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_gives_up_the_lease_that_is_held_and_no_other() {
+    let script = Script::default();
+    let a = Replica::start(&script, "a");
+    a.wins().await;
+    let b = Replica::start(&script, "b");
+    sleep(RETRY).await;
+    b.end().await;
+    assert_eq!(holder(&script), "a");
+    a.end().await;
+    assert_eq!(holder(&script), "");
+    let c = Replica::start(&script, "c");
+    assert!(c.wins().await < RETRY);
+    assert_eq!(spec_of(&script)["leaseTransitions"], 1);
+    // Somebody took it meanwhile: theirs stays.
+    script.edit(PATH, |lease| lease["spec"]["holderIdentity"] = json!("d"));
+    c.end().await;
+    assert_eq!(holder(&script), "d");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_waits_hears_of_a_release_at_once() {
+    let (script, released) = (Script::default(), Gate::closed());
+    script.put(PATH, lease("b", 0));
+    let mut free = lease("", 0);
+    free["metadata"]["resourceVersion"] = json!("900");
+    let event = json!({ "type": "MODIFIED", "object": free });
+    script.turn(
+        "GET leases?watch=",
+        Turn::say(200, &format!("{event}\n")).held(&released),
+    );
+    let a = Replica::start(&script, "a");
+    script.reach("GET leases?watch=", 1).await;
+    sleep(RETRY / 2).await;
+    script.edit(PATH, |lease| lease["spec"]["holderIdentity"] = json!(""));
+    released.open(1);
+    let waited = a.wins().await;
+    assert!(waited < RETRY / 4, "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_goes_back_is_looked_at_several_times_before_it_is_written() {
+    let script = Script::default();
+    script.put(PATH, lease("b", 7));
+    let a = Replica::start(&script, "a");
+    script.reach(READ, 1).await;
+    let mut restored = lease("", 2);
+    restored["metadata"]["resourceVersion"] = json!("50");
+    script.restore(PATH, restored);
+    a.wins().await;
+    let looks = script.count(READ);
+    assert_eq!(
+        looks,
+        1 + LOOKS as usize,
+        "it is free, and all the same looked at"
+    );
+    let proved = timeout(Duration::from_millis(1), a.history.went_back()).await;
+    assert!(proved.is_ok(), "those who look tell");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_holder_sees_that_the_lease_went_back_when_its_renewal_is_refused() {
+    let script = Script::default();
+    let a = Replica::start(&script, "a");
+    a.wins().await;
+    sleep(RETRY * 3).await;
+    let mut restored = lease("a", 0);
+    restored["metadata"]["resourceVersion"] = json!("50");
+    script.restore(PATH, restored);
+    a.loses().await;
+    let (writes, reads) = (script.count("PUT"), script.count(READ));
+    a.wins().await;
+    assert_eq!(script.count(READ) - reads, LOOKS as usize);
+    assert_eq!(script.count("PUT") - writes, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_the_lease_may_not_be_claimed_is_told_once() {
+    let log = Log::default();
+    let _kept = log.keep();
+    let script = Script::default();
+    script.turn("POST leases", Turn::refuse(403, "Forbidden").always());
+    let a = Replica::start(&script, "a");
+    sleep(RETRY * 10).await;
+    assert!(!a.leadership.leads());
+    assert!(script.count("POST leases") >= 10);
+    assert_eq!(log.count("may not claim the Lease"), 1);
+    script.clear("POST leases");
+    a.wins().await;
+    // It was won in between: another failure is news.
+    script.turn("PUT", Turn::refuse(403, "Forbidden").always());
+    a.loses().await;
+    sleep(DURATION).await;
+    assert_eq!(log.count("may not claim the Lease"), 2);
+}
+
+/// The log of this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn keep(&self) -> tracing::subscriber::DefaultGuard {
+        let log = self.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || log.clone());
+        tracing::subscriber::set_default(subscriber.finish())
+    }
+
+    fn count(&self, what: &str) -> usize {
+        String::from_utf8_lossy(&self.0.lock())
+            .matches(what)
+            .count()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,6 @@
+mod docket;
+mod held;
+mod quiet;
+mod race;
+
+use super::testing::*;
