@@ -75,6 +75,8 @@ async fn a_job_is_made_again_when_the_old_one_is_gone() {
         (0, 1),
         "the pods of the old one may run still"
     );
+    // Between two looks.
+    sleep(SETTLE).await;
     let began = Instant::now();
     collect(&stage, &key);
     stage

@@ -63,8 +63,8 @@ async fn the_answer_counts_although_the_watch_shows_what_was_before() {
     let before = stage.object(&web);
     let _work = start(&stage, 2);
     stage.script.reach(PATCH, 1).await;
-    for _ in 0..3 {
-        sleep(SETTLE / 2).await;
+    for _ in 0..5 {
+        sleep(SETTLE).await;
         stage.show(&before);
         stage.judge.judge_all();
     }
