@@ -1,9 +1,12 @@
+mod log;
+
 use std::collections::BTreeSet;
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use self::log::Log;
 use super::{
     super::testing::{Gate, Script, Turn},
     *,
@@ -380,33 +383,4 @@ async fn that_the_lease_may_not_be_claimed_is_told_once() {
     a.loses().await;
     sleep(DURATION).await;
     assert_eq!(log.count("may not claim the Lease"), 2);
-}
-
-/// The log of this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn keep(&self) -> tracing::subscriber::DefaultGuard {
-        let log = self.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || log.clone());
-        tracing::subscriber::set_default(subscriber.finish())
-    }
-
-    fn count(&self, what: &str) -> usize {
-        String::from_utf8_lossy(&self.0.lock())
-            .matches(what)
-            .count()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -230,6 +230,10 @@ async fn what_cannot_be_read_is_told_once_and_when_it_changes() {
         .map(|told| told.split('"').nth(1).unwrap())
         .collect();
     assert_eq!(words, ["soon", "later"], "{told:?}");
+    assert!(
+        told.iter().all(|told| !told.ends_with("times)")),
+        "{told:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
