@@ -112,16 +112,12 @@ impl Tidying {
             return None;
         }
         let paces = &self.paces;
-        let due = self
-            .queue
-            .take(now, |kind| opens(paces, kind, now) <= now)?;
-        self.limit.take(now);
-        Some(due)
+        self.queue.take(now, |kind| opens(paces, kind, now) <= now)
     }
 
-    /// Takes back what was counted against the limit: nothing was written.
-    pub fn unused(&mut self) {
-        self.limit.give_back();
+    /// Counts a write against the limit, right before it is made. A turn that writes nothing counts for nothing.
+    pub fn writes(&mut self, now: Instant) {
+        self.limit.take(now);
     }
 
     /// Returns when [`Self::take`] can return something next; `None` where nothing waits.

@@ -94,7 +94,7 @@ impl Housekeeper {
         let (judge, state) = (&self.live.judge, &self.live.judge.state);
         if judge.docket().intents.is_taken(key) {
             // A task is restarting it, which writes the same annotation.
-            return self.unwritten_yet(Finish::Retry(backoff(0)));
+            return Finish::Retry(backoff(0));
         }
         let (report, bared) = judge.docket().tidying.take_report(key);
         let examined = examine(&self.live, key).await;
@@ -102,15 +102,15 @@ impl Housekeeper {
             if report {
                 judge.docket().tidying.report_later(key);
             }
-            return self.unwritten_yet(Finish::Retry(backoff(attempts)));
+            return Finish::Retry(backoff(attempts));
         }
         let Some(Unwritten { text, patch, mark }) = self.unwritten(key) else {
-            return self.unwritten_yet(Finish::Over);
+            return Finish::Over;
         };
         let adopts = report && bared != Some(Bared::Restored);
         let found = adopts && bared.is_none();
         if text.is_some_and(|text| !self.has_room(key, text.len())) {
-            return self.unwritten_yet(Finish::Over);
+            return Finish::Over;
         }
         let outdated = if adopts {
             outdated(&self.live, key, found).await
@@ -129,17 +129,19 @@ impl Housekeeper {
         let finish = match (restart, patch) {
             // What is outdated is unknown. That holds the write up only for a restart: one that the workload asks for,
             // or one that reroll may have missed. A report alone holds nothing up.
-            _ if self.must_know(key, &outdated, found) => {
-                self.unwritten_yet(Finish::Retry(backoff(attempts)))
-            }
+            _ if self.must_know(key, &outdated, found) => Finish::Retry(backoff(attempts)),
             (Some(restart), _) => {
+                judge.docket().tidying.writes(Instant::now());
                 let mut intent = Intent::now(key, Instant::now());
                 intent.attempts = attempts;
                 // The patch of the restart adopts it.
                 self.restarter.restart(&intent, &restart).await
             }
-            (None, Some(patch)) => self.tidy_up(key, &patch, attempts).await,
-            (None, None) => self.unwritten_yet(Finish::Over),
+            (None, Some(patch)) => {
+                judge.docket().tidying.writes(Instant::now());
+                self.tidy_up(key, &patch, attempts).await
+            }
+            (None, None) => Finish::Over,
         };
         match finish {
             Finish::Over if adopts => {
@@ -149,12 +151,6 @@ impl Housekeeper {
             Finish::Retry(_) if adopts => judge.docket().tidying.report_later(key),
             _ => {}
         }
-        finish
-    }
-
-    /// Ends a turn in which nothing was written: it does not count against the limit of writes.
-    fn unwritten_yet(&self, finish: Finish) -> Finish {
-        self.live.judge.docket().tidying.unused();
         finish
     }
 
