@@ -222,10 +222,7 @@ impl Judge {
     /// Files why a decision holds the workload, and that its `observed` is to be written.
     fn file_held(&self, docket: &mut Docket, key: &WorkloadKey, judged: &Judged) {
         let held = Held::of(judged);
-        let restarts = judged
-            .decision
-            .as_ref()
-            .is_some_and(|decision| matches!(decision, Decision::Restart(_)));
+        let restarts = matches!(judged.decision, Some(Decision::Restart(_)));
         // Only the next write shows whether such a reason still holds (no room, a dropped mark, an active run). Until
         // then it stays, and is no news.
         let stays = held.is_none()

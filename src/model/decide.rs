@@ -22,7 +22,7 @@ mod rules;
 mod view;
 
 pub use self::{
-    cause::{Cause, CauseKind},
+    cause::{Cause, CauseKind, joined},
     decision::{Decision, Doubt, Restart, Undecided},
     view::{Ages, Known, Lookup, Pods, Subject},
 };

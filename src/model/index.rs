@@ -211,13 +211,6 @@ impl Index {
         self.namespaces.sources(kind, within)
     }
 
-    /// Returns the names of a namespace's sources, those of deleted ones that are remembered included. For globs see
-    /// [`Self::select`].
-    pub fn source_names(&self, namespace: &str) -> impl Iterator<Item = &SourceName> {
-        let space = self.namespaces.get(namespace).into_iter();
-        space.flat_map(|space| space.sources.names())
-    }
-
     /// Returns the opted-in workloads that use a source.
     pub fn users(&self, key: &SourceKey) -> Vec<WorkloadKey> {
         let space = self.namespaces.get(&key.namespace);

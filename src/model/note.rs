@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 use jiff::Timestamp;
 
 use super::{
-    decide::{Cause, CauseKind, Decision},
+    decide::{Cause, CauseKind, Decision, joined},
     held::Held,
     index::Judged,
     policy::Complaint,
@@ -130,13 +130,22 @@ impl<'a> Note<'a> {
             },
             Held::Unreadable => Self::OptInUnreadable,
             Held::NewerFormat => Self::NewerFormat,
-            Held::NoRoom => Self::NoRoom,
-            Held::Dropped => Self::Dropped { kind },
+            Held::NoRoom | Held::Dropped => return Self::met(held, kind),
             Held::Paused => Self::NotRolling(Stays::Paused),
             Held::OnDelete => Self::NotRolling(Stays::OnDelete),
             Held::Partitioned => Self::NotRolling(Stays::Partitioned),
             Held::UnknownKey | Held::Running => return None,
         })
+    }
+
+    /// Returns what is told where a write met this reason. None for a reason that no write shows.
+    pub const fn met(held: Held, kind: Kind) -> Option<Self> {
+        match held {
+            Held::NoRoom => Some(Self::NoRoom),
+            Held::Dropped => Some(Self::Dropped { kind }),
+            Held::Running => Some(Self::RunWaits),
+            _ => None,
+        }
     }
 
     /// Returns the type of its Event.
@@ -306,11 +315,6 @@ const fn not_rolling(stays: Stays) -> &'static str {
             "it was restarted, but the partition of its update strategy keeps the pods below it"
         }
     }
-}
-
-fn joined(causes: &[Cause]) -> String {
-    let causes: Vec<_> = causes.iter().map(ToString::to_string).collect();
-    causes.join("; ")
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ use crate::{
     },
     model::{
         Cause, Decision, WorkloadKey,
-        decide::Restart,
+        decide::{Restart, joined},
         held::Held,
         note::Note,
         patch,
@@ -241,11 +241,7 @@ impl Restarter {
         let Restart { causes, next, .. } = restart;
         let state = &self.live.judge.state;
         let now = state.time();
-        let told = causes
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("; ");
+        let told = joined(causes);
         let last_restart = format!("{now:.0}: {told}");
         let last_restart = shortened(&last_restart, LAST_RESTART_LENGTH).into_owned();
         let index = state.index();
@@ -345,15 +341,9 @@ impl Restarter {
 
 /// Notes why no intent can help a workload now, and tells it if it is news.
 fn hold(live: &Live, key: &WorkloadKey, held: Held) {
-    if live.judge.docket().held.hold(key, Some(held)) {
-        match held {
-            Held::Running => live.judge.teller.say(key, &Note::RunWaits),
-            Held::Dropped => {
-                let kind = key.kind;
-                live.judge.teller.say(key, &Note::Dropped { kind });
-            }
-            _ => live.judge.teller.say(key, &Note::NoRoom),
-        }
+    let news = live.judge.docket().held.hold(key, Some(held));
+    if let (true, Some(note)) = (news, Note::met(held, key.kind)) {
+        live.judge.teller.say(key, &note);
     }
 }
 

@@ -137,9 +137,7 @@ impl Watched {
             Self::Namespaces => "namespaces",
         }
     }
-}
 
-impl Watched {
     /// Returns the name that readiness gives its first list.
     pub fn list_name(self) -> &'static str {
         match self {

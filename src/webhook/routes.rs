@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     cluster::{
-        Cluster,
+        Cluster, Failure,
         adoptable::{self, ONE_PAGE},
         sources as reads,
     },
@@ -181,7 +181,7 @@ impl Admission {
             Ok(Ok(found)) if found.pods.is_empty() => return Adoption::None,
             Ok(Ok(found)) => return Adoption::Pods(found),
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer in time".to_owned(),
+            Err(_) => Failure::Timeout.to_string(),
         };
         tracing::debug!(
             why,

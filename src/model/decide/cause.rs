@@ -63,6 +63,12 @@ impl Cause {
     }
 }
 
+/// Returns the causes in words, as one text.
+pub fn joined(causes: &[Cause]) -> String {
+    let causes: Vec<_> = causes.iter().map(ToString::to_string).collect();
+    causes.join("; ")
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.kind == CauseKind::RolledBack {

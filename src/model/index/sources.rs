@@ -115,11 +115,6 @@ impl Sources {
         self.by_name.is_empty()
     }
 
-    /// Returns the names of sources, those of deleted ones that are remembered included.
-    pub(super) fn names(&self) -> impl Iterator<Item = &SourceName> {
-        self.by_name.keys()
-    }
-
     /// Returns the names of sources that exist, or those that are gone and remembered as well.
     pub(super) fn candidates(&self, gone_too: bool) -> impl Iterator<Item = &SourceName> {
         let all = self.by_name.iter();

@@ -58,9 +58,7 @@ pub(super) async fn carry_on(
         return Ok(Step::Over { created: false });
     }
     let judged = live.judge.judge_taken(&stored.key());
-    let restarts = judged
-        .decision
-        .is_some_and(|decision| matches!(decision, Decision::Restart(_)));
+    let restarts = matches!(judged.decision, Some(Decision::Restart(_)));
     if restarts && !judged.suspended {
         return match delete_old(&live.cluster, stored).await {
             Ok(()) | Err(Failure::Conflict | Failure::Gone) => Ok(Step::Waits),
