@@ -88,6 +88,26 @@ pub struct Defaults<'a> {
     pub ignored: KindSet,
 }
 
+impl OnRecreate {
+    /// Returns the word for it, in the annotation and in the flag.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::Content => "content",
+        }
+    }
+}
+
+impl OnDelete {
+    /// Returns the word for it, in the annotation and in the flag.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Restart => "restart",
+        }
+    }
+}
+
 impl Policy {
     /// Reads a workload's annotations. `reroll.dev/restart-on` decides where there is one, then Reloader's words, then the
     /// defaults.
@@ -121,8 +141,18 @@ impl Policy {
             }
             Some(value == second)
         };
-        let content = choice(ON_RECREATE, "restart or content", "restart", "content");
-        let delete = choice(ON_DELETE, "wait or restart", "wait", "restart");
+        let content = choice(
+            ON_RECREATE,
+            "restart or content",
+            OnRecreate::Restart.as_str(),
+            OnRecreate::Content.as_str(),
+        );
+        let delete = choice(
+            ON_DELETE,
+            "wait or restart",
+            OnDelete::Wait.as_str(),
+            OnDelete::Restart.as_str(),
+        );
         let adopt = choice(ON_ADOPT, "report or restart", "report", "restart");
         let suspend = choice(SUSPEND, "true or false", "false", "true");
         let settle = annotations.get(SETTLE).and_then(|text| {

@@ -31,7 +31,7 @@ pub(in crate::config) struct ConventionArgs {
         value_name = "CHOICE",
         env = "REROLL_ON_RECREATE",
         default_value = "restart",
-        value_parser = one_of(&RECREATED, recreated)
+        value_parser = one_of(&RECREATED, OnRecreate::as_str)
     )]
     pub(in crate::config) on_recreate: OnRecreate,
 
@@ -43,7 +43,7 @@ pub(in crate::config) struct ConventionArgs {
         value_name = "CHOICE",
         env = "REROLL_ON_DELETE",
         default_value = "wait",
-        value_parser = one_of(&DELETED, deleted)
+        value_parser = one_of(&DELETED, OnDelete::as_str)
     )]
     pub(in crate::config) on_delete: OnDelete,
 
@@ -154,22 +154,6 @@ const SOURCES: [(SourceKind, &str); SourceKind::ALL.len()] = {
     rows
 };
 
-/// Returns the word that the annotation has, too.
-fn recreated(choice: OnRecreate) -> &'static str {
-    match choice {
-        OnRecreate::Restart => "restart",
-        OnRecreate::Content => "content",
-    }
-}
-
-/// Returns the word that the annotation has, too.
-fn deleted(choice: OnDelete) -> &'static str {
-    match choice {
-        OnDelete::Wait => "wait",
-        OnDelete::Restart => "restart",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,10 +173,10 @@ mod tests {
     #[test]
     fn flags_and_annotations_have_the_same_words() {
         for (choice, _) in RECREATED {
-            assert_eq!(policy(ON_RECREATE, recreated(choice)).on_recreate, choice);
+            assert_eq!(policy(ON_RECREATE, choice.as_str()).on_recreate, choice);
         }
         for (choice, _) in DELETED {
-            assert_eq!(policy(ON_DELETE, deleted(choice)).on_delete, choice);
+            assert_eq!(policy(ON_DELETE, choice.as_str()).on_delete, choice);
         }
     }
 }
