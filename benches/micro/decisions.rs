@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use reroll::model::{
     Decision, Index, Policy, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
     annotation::RESTART_ON,
-    decide::{Known, Lookup, Pods, Subject, decide},
+    decide::{Known, Lookup, NO_SOURCES, Pods, Subject, decide},
     index::PREVIEWED,
     observed::Templates,
     policy::Defaults,
@@ -148,5 +148,6 @@ fn subject<'a>(uses: &'a References, policy: &'a Policy) -> Subject<'a> {
         },
         sequence: 0,
         examined: true,
+        after_machines: &NO_SOURCES,
     }
 }

@@ -1,5 +1,7 @@
 //! Takes in what becomes known of workloads, sources and namespaces, and judges the workloads that it concerns.
 
+use std::time::Duration;
+
 use kube::core::ObjectMeta;
 use tokio::time::Instant;
 
@@ -10,6 +12,7 @@ use crate::model::{
     decide::Lookup,
     index::{Bared, By, Changes, SourceChange, Tick, Tracked, WorkloadChange},
     note::Note,
+    recreation::CALM_SECONDS,
     workload::{RestartMeans, Rollout, Workload},
 };
 
@@ -110,9 +113,16 @@ impl Judge {
     /// Files that a workload's `observed` is to be written.
     pub(super) fn tidy_later(&self, docket: &mut Docket, key: &WorkloadKey) {
         let (written, bare) = (self.last_written(key), self.is_bare(key));
+        let calm = self.state.index().calm_at(key);
         if bare {
             // The adoption is to be told even if the webhook writes `observed` first.
             docket.tidying.report(key, written);
+        } else if let Some(at) = calm {
+            let now = self.state.now();
+            // The API server's clock may be ahead of ours.
+            let left = at.saturating_sub(now).clamp(0, CALM_SECONDS).unsigned_abs();
+            let until = Instant::now() + Duration::from_secs(left);
+            docket.tidying.write_when_calm(key, written, at, until);
         } else {
             docket.tidying.write(key, written);
         }

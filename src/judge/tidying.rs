@@ -54,6 +54,19 @@ impl Tidying {
         self.queue.put(workload, written);
     }
 
+    /// Files the same of a workload that only takes over the uids of sources that were recreated with the same data. It
+    /// waits `until` they are calm; `at` tells that moment in unix seconds, and is another one where one was recreated
+    /// since.
+    pub fn write_when_calm(
+        &mut self,
+        workload: &WorkloadKey,
+        written: i64,
+        at: i64,
+        until: Instant,
+    ) {
+        self.queue.put_when_calm(workload, written, at, until);
+    }
+
     /// Files the same of a workload that this write adopts, or that another writer has adopted. Its adoption is to be
     /// told.
     pub fn report(&mut self, workload: &WorkloadKey, written: i64) {

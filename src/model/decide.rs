@@ -6,10 +6,10 @@
 //! Invariants:
 //! - versions never go backwards: a live version older than the observed one is *behind*, which is no decision;
 //! - `observed` advances over a change only together with a fresh `restarted-for` ([`Decision::Restart`]), except
-//!   where the change needs no restart (pods that wait for the source, `on-recreate: content`);
+//!   where the change needs no restart (pods that wait for the source, a recreation whose content decides);
 //! - when several sources ask for a restart, one restart carries all causes;
 //! - while something that pods require is absent nothing restarts, because new pods could not start. `on-delete:
-//!   restart` is the exception: it asks for that.
+//!   restart` is for what pods start without.
 
 mod cause;
 mod compare;
@@ -24,7 +24,7 @@ mod view;
 pub use self::{
     cause::{Cause, CauseKind, joined},
     decision::{Decision, Doubt, Restart, Undecided},
-    view::{Ages, Known, Lookup, Pods, Subject},
+    view::{Ages, Known, Lookup, NO_SOURCES, Pods, Subject},
 };
 use self::{
     gains::Gains,
@@ -62,8 +62,7 @@ pub fn decide<'a>(
     let none = Formers::none();
     let formers = before.map_or(&none, |observed| subject.formers(observed));
     let rule = Rule {
-        policy: subject.policy,
-        started: subject.pods.started,
+        subject,
         comparable,
         gains: Gains::new(subject, before, formers),
     };

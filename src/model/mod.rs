@@ -6,7 +6,8 @@
 //!
 //! Reading order: [`object`] (what is read of an object), [`source`] (kinds of sources and references to them),
 //! [`digest`] and [`version`] (what a source was at one moment), [`observed`] (the annotation), [`workload`] (the
-//! table of kinds, and what is read of a workload), [`policy`] (opt-in), [`mod@decide`] (the heart), [`stamp`] (the
+//! table of kinds, and what is read of a workload), [`policy`] (opt-in), [`recreation`] (the same data under another uid),
+//! [`mod@decide`] (the heart), [`stamp`] (the
 //! same heart at admission), [`adopted`] (pods that are older than their workload), [`patch`] (how a decision is
 //! written), [`csi`] (sources that many objects show), [`index`] (what is known right now), [`held`] and [`note`]
 //! (what people are told).
@@ -25,6 +26,7 @@ pub mod object;
 pub mod observed;
 pub mod patch;
 pub mod policy;
+pub mod recreation;
 pub mod source;
 pub mod stamp;
 #[cfg(test)]

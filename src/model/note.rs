@@ -339,6 +339,7 @@ mod tests {
             key: "reroll.dev/settle",
             value: "soon".to_owned(),
             expected: "a duration",
+            source: None,
         };
         let how = Some("Job web-1 runs now");
         let notes = [

@@ -16,6 +16,7 @@ mod entry;
 mod fitted;
 mod fold;
 mod former;
+mod taken_over;
 mod wire;
 mod wire_entry;
 
@@ -23,6 +24,7 @@ pub use self::{
     entry::{Entries, Entry, KeyState, KeyStates},
     fold::{Fold, Newest},
     former::{Before, FORMER_LIMIT, Formers, Templates, Unrecorded},
+    taken_over::TakenOver,
 };
 use super::{format::FORMER_FORMAT, version::used_keys};
 

@@ -17,6 +17,7 @@ pub use self::{
     rules::{Pattern, Rules},
     selection::{MAX_ENTRIES, Selection},
 };
+pub use super::recreation::OnRecreate;
 use super::{
     annotation::{ON_ADOPT, ON_CHANGE, ON_DELETE, ON_RECREATE, RESTART_ON, SETTLE, SUSPEND},
     source::KindSet,
@@ -41,16 +42,6 @@ pub struct Policy {
     pub gather: Option<Duration>,
     /// Report only.
     pub suspend: bool,
-}
-
-/// `reroll.dev/on-recreate`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnRecreate {
-    /// Another uid is a change.
-    #[default]
-    Restart,
-    /// Only other data is a change.
-    Content,
 }
 
 /// `reroll.dev/on-delete`
@@ -88,16 +79,6 @@ pub struct Defaults<'a> {
     pub ignored: KindSet,
 }
 
-impl OnRecreate {
-    /// Returns the word for it, in the annotation and in the flag.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Restart => "restart",
-            Self::Content => "content",
-        }
-    }
-}
-
 impl OnDelete {
     /// Returns the word for it, in the annotation and in the flag.
     pub const fn as_str(self) -> &'static str {
@@ -133,28 +114,30 @@ impl Policy {
             let ignored = defaults.ignored.iter();
             rules.excluded.extend(ignored.map(Pattern::all));
         }
-        let mut choice = |key, options: &'static str, first: &str, second: &str| {
-            let value = annotations.get(key)?.trim();
-            if value != first && value != second {
-                complaints.push(complaint(key, value, options));
-                return None;
-            }
-            Some(value == second)
+        let mut choices = Choices {
+            annotations,
+            complaints: &mut complaints,
         };
-        let content = choice(
+        let on_recreate = choices.word(
             ON_RECREATE,
-            "restart or content",
-            OnRecreate::Restart.as_str(),
-            OnRecreate::Content.as_str(),
+            OnRecreate::WORDS,
+            &OnRecreate::ALL.map(|word| (word.as_str(), word)),
         );
-        let delete = choice(
+        let on_delete = choices.word(
             ON_DELETE,
             "wait or restart",
-            OnDelete::Wait.as_str(),
-            OnDelete::Restart.as_str(),
+            &[OnDelete::Wait, OnDelete::Restart].map(|word| (word.as_str(), word)),
         );
-        let adopt = choice(ON_ADOPT, "report or restart", "report", "restart");
-        let suspend = choice(SUSPEND, "true or false", "false", "true");
+        let on_adopt = choices.word(
+            ON_ADOPT,
+            "report or restart",
+            &[("report", OnAdopt::Report), ("restart", OnAdopt::Restart)],
+        );
+        let suspend = choices.word(
+            SUSPEND,
+            "true or false",
+            &[("false", false), ("true", true)],
+        );
         let settle = annotations.get(SETTLE).and_then(|text| {
             let settle = read_duration(text).ok();
             let settle = settle.filter(|settle| *settle <= MAX_SETTLE);
@@ -170,24 +153,12 @@ impl Policy {
         let gather = reloader::gather(annotations, &mut complaints);
         let policy = Self {
             selection,
-            on_recreate: match content {
-                Some(true) => OnRecreate::Content,
-                Some(false) => OnRecreate::Restart,
-                None => defaults.on_recreate,
-            },
-            on_delete: match delete {
-                Some(true) => OnDelete::Restart,
-                Some(false) => OnDelete::Wait,
-                None => defaults.on_delete,
-            },
-            on_adopt: if adopt == Some(true) {
-                OnAdopt::Restart
-            } else {
-                OnAdopt::Report
-            },
+            on_recreate: on_recreate.unwrap_or(defaults.on_recreate),
+            on_delete: on_delete.unwrap_or(defaults.on_delete),
+            on_adopt: on_adopt.unwrap_or_default(),
             settle,
             gather,
-            suspend: suspend == Some(true),
+            suspend: suspend.unwrap_or_default(),
         };
         (policy, complaints)
     }
@@ -225,6 +196,30 @@ impl Policy {
     /// Whether the workload is reroll's business.
     pub fn opted_in(&self) -> bool {
         self.selection != Selection::Off
+    }
+}
+
+/// Annotations that take one of a few words.
+struct Choices<'a> {
+    annotations: &'a Asks,
+    complaints: &'a mut Vec<Complaint>,
+}
+
+impl Choices<'_> {
+    /// Returns what the word means that stands there; `None` where none does, or it cannot be read, which is complained
+    /// of.
+    fn word<T: Copy>(
+        &mut self,
+        key: &'static str,
+        expected: &'static str,
+        words: &[(&str, T)],
+    ) -> Option<T> {
+        let value = self.annotations.get(key)?.trim();
+        let meant = words.iter().find(|(word, _)| *word == value);
+        if meant.is_none() {
+            self.complaints.push(complaint(key, value, expected));
+        }
+        meant.map(|(_, meant)| *meant)
     }
 }
 

@@ -22,7 +22,6 @@ use super::{
     decide::{CREATE_WINDOW, Known, Lookup, Subject, belongs, fresh, numbered, rotation},
     digest::DigestKey,
     observed::{Entries, Entry, Formers, KeyState, Observed, Reading, Unrecorded},
-    policy::OnRecreate,
     source::{Need, SourceName, Usage},
     version::used_keys,
     workload::{Kind, RestartMarks},
@@ -96,7 +95,6 @@ pub fn stamp_update<'a>(
         entries: held.as_ref().map(|held| &held.entries),
         formers: held.as_ref().map_or(&none, |held| &held.formers),
         suspended: subject.policy.suspend,
-        content: subject.policy.on_recreate == OnRecreate::Content,
     };
     let Recorded {
         entries,
@@ -206,8 +204,6 @@ struct Old<'a> {
     formers: &'a Formers,
     /// Nothing is to roll: what changed stays pending.
     suspended: bool,
-    /// Only other data is a change, whatever the uid.
-    content: bool,
 }
 
 impl<'a> Old<'a> {
@@ -216,7 +212,6 @@ impl<'a> Old<'a> {
             entries: None,
             formers,
             suspended: false,
-            content: false,
         }
     }
 
@@ -224,9 +219,9 @@ impl<'a> Old<'a> {
         self.entries?.get(source)
     }
 
-    /// Returns what the entry becomes of something that the template gains again.
-    fn regain(&self, former: &Entry, now: &Entry) -> Regained {
-        let same = same_versions(former, now) || (self.content && same_data(former, now));
+    /// Returns what the entry becomes of something that the template gains again. `content`: only other data is a change.
+    fn regain(&self, former: &Entry, now: &Entry, content: bool) -> Regained {
+        let same = same_versions(former, now) || (content && same_data(former, now));
         if same {
             Regained::Same(with_keys_of(former, now))
         } else if self.suspended || is_away(former, now) {
@@ -269,11 +264,16 @@ fn entries<'a>(subject: &Subject, old: &Old, live: &dyn Fn(&SourceName) -> Looku
         let noted = old.formers.unrecorded() != Unrecorded::Nothing;
         let lacks = |key: &str| before.is_none_or(|entry| entry.lacks(key));
         recorded.advanced |= noted && used_keys(usage).any(lacks);
-        let Some(now) = entry_now(source, usage, before, live(source).of_data()) else {
+        let live = live(source).of_data();
+        let Some(now) = entry_now(source, usage, before, live) else {
             continue;
         };
+        let content = match live {
+            Lookup::Present { version, .. } => subject.content_decides(source, usage, version),
+            Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => false,
+        };
         if let Some(former) = &regained {
-            match old.regain(former, &now) {
+            match old.regain(former, &now, content) {
                 Regained::Same(entry) => {
                     recorded.entries.insert(source.clone(), entry);
                     continue;
@@ -286,7 +286,10 @@ fn entries<'a>(subject: &Subject, old: &Old, live: &dyn Fn(&SourceName) -> Looku
                 Regained::Changed => {}
             }
         }
-        let same = before.is_none_or(|before| same_versions(before, &now));
+        // Where only the uid is other, and that is no change, the controller takes it over later.
+        let same = before.is_none_or(|before| {
+            same_versions(before, &now) || (content && same_data(before, &now))
+        });
         recorded.advanced |= !same;
         // The CSI driver provides nothing before pods mount it.
         if is_waiting(&now) && source.kind.is_readable() {

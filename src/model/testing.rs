@@ -228,6 +228,8 @@ pub(crate) struct World {
     pub(crate) ages: Option<Ages>,
     pub(crate) older: OlderPods,
     pub(crate) unseen: bool,
+    /// Sources that took the place of an object that a machine had made.
+    pub(crate) after_machines: BTreeSet<SourceName>,
 }
 
 impl World {
@@ -247,6 +249,7 @@ impl World {
             ages: Some(Ages::new()),
             older: OlderPods::Gone,
             unseen: false,
+            after_machines: BTreeSet::new(),
         }
     }
 
@@ -296,6 +299,7 @@ impl World {
             },
             sequence: 0,
             examined: true,
+            after_machines: &self.after_machines,
         }
     }
 

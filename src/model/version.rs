@@ -25,6 +25,7 @@ pub use self::{
 use super::{
     digest::{Digest, DigestKey},
     object::resource_version,
+    recreation::Origin,
     source::{SourceKey, SourceKind, SourceName, Usage},
 };
 
@@ -46,6 +47,8 @@ pub struct Version {
     pub ignored: bool,
     /// `reloader.stakater.com/match: "true"`
     pub matched: bool,
+    /// What its metadata says about its being recreated.
+    pub origin: Origin,
     /// What is known by it.
     pub shows: Shows,
     /// Digest of all keys and values together.
@@ -142,6 +145,7 @@ impl Version {
             immutable: immutable == Some(true),
             ignored,
             matched,
+            origin: Origin::of(meta),
             shows: Shows::Data,
             whole,
             keys: keys.into_boxed_slice(),

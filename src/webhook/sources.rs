@@ -17,6 +17,8 @@ use crate::{
         conventions::Conventions,
         decide::Lookup,
         object::FromObject as _,
+        policy::Complaint,
+        recreation::Asked,
         version::{OfKind, SourceObject},
     },
     state::State,
@@ -127,15 +129,20 @@ fn written(state: &State, key: &SourceKey, mut version: Version, dry_run: bool) 
         fresh: true,
     };
     let preview = index.preview(key, becomes);
+    let mut warnings = Vec::new();
+    if version.origin.asks == Asked::Unreadable {
+        let complaint = Complaint::of_recreation(&key.source);
+        warnings.push(format!("reroll: {complaint}"));
+    }
     if preview.restarts.is_empty() {
-        return Vec::new();
+        return warnings;
     }
     let how = if recreated { "recreated " } else { "" };
-    let mut warnings = vec![format!(
+    warnings.push(format!(
         "reroll: {how}{} restarts {}",
         key.source.spoken(),
         some(&preview.restarts, preview.incomplete)
-    )];
+    ));
     if recreated && version.immutable {
         warnings.push(format!(
             "reroll: nodes with pods that use the old immutable {} may serve its old data to new pods",

@@ -13,7 +13,7 @@ use crate::model::{
     Index, Observed, Policy, SourceName, WorkloadKey,
     adopted::{Adopter, Adoption},
     annotation::RESTART_ON,
-    decide::{Decision, Known, Subject, decide},
+    decide::{Decision, Known, NO_SOURCES, Subject, decide},
     index::{Overlay, without_ignored},
     observed::{Before, Templates},
     patch,
@@ -161,7 +161,11 @@ impl Write {
         };
         let known: Known = known.as_ref().into();
         let examined = self.opts_in() || index.is_examined(&self.key, &old.workload);
-        let subject = self.subject(old, &uses, &old_uses, index, examined);
+        let after_machines = index.after_machines(&self.key.namespace, overlay);
+        let subject = Subject {
+            after_machines: &after_machines,
+            ..self.subject(old, &uses, &old_uses, index, examined)
+        };
         if self.template_changed {
             let stamp = stamp_update(&subject, known, &live, index.key());
             return self.stamped(base, subject.restarted_for, stamp, index, warnings);
@@ -215,6 +219,7 @@ impl Write {
             pods: index.pods_of(&self.key, &side.workload),
             sequence: old.map_or(0, |old| index.sequence_of(&self.key, old)),
             examined,
+            after_machines: &NO_SOURCES,
         }
     }
 

@@ -45,6 +45,7 @@ mod paused;
 mod pods;
 mod property;
 mod recreate;
+mod recreators;
 mod references;
 mod registration;
 mod reloader;

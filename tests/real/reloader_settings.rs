@@ -5,7 +5,7 @@ use k8s_openapi::{
     api::{coordination::v1::Lease, core::v1::Secret},
 };
 use kube::{Api, api::PostParams};
-use reroll_harness::{Arena, deployment, eventually, workload};
+use reroll_harness::{Arena, deployment, env, env_optional, eventually, workload};
 use serde_json::json;
 
 fn spec(secret: &str) -> serde_json::Value {
@@ -158,20 +158,26 @@ async fn what_holds_for_recreated_and_deleted_sources_can_be_said_once() {
         ("reroll.dev/on-recreate", "restart"),
         ("reroll.dev/on-delete", "wait"),
     ];
-    arena.create(&deployment("web", "creds", "k")).await;
-    arena
-        .create(&workload("Deployment", "own", &own, spec("creds")))
-        .await;
-    for name in ["web", "own"] {
+    // Pods of the first two start without it.
+    let optional = || env_optional("creds", "k");
+    let auto = [("reroll.dev/restart-on", "auto")];
+    for manifest in [
+        workload("Deployment", "web", &auto, optional()),
+        workload("Deployment", "own", &own, optional()),
+        deployment("needs", "creds", "k"),
+        workload("Deployment", "needs-own", &own, env("creds", "k")),
+    ] {
+        arena.create(&manifest).await;
+    }
+    let names = ["web", "own", "needs", "needs-own"];
+    for name in names {
         arena.adopted("Deployment", name).await;
     }
     let recorder = arena.record().await;
     arena.delete("Secret", "creds").await;
     recorder.settle(&arena).await;
-    recorder.expect("Deployment", "web", 1);
-    recorder.expect("Deployment", "own", 0);
+    recorder.expect_each("Deployment", names.iter().zip([1, 0, 0, 0]));
     arena.secret("creds", &[("k", "one")]).await;
     recorder.settle(&arena).await;
-    recorder.expect("Deployment", "web", 1);
-    recorder.expect("Deployment", "own", 1);
+    recorder.expect_each("Deployment", names.iter().zip([2, 1, 0, 1]));
 }

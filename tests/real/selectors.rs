@@ -1,7 +1,7 @@
 //! What counts by its labels: sources, and namespaces.
 
 use reroll_harness::{
-    Arena, RESTART_ON, Recorder, deployment, env, eventually, proxy::FaultProxy, workload,
+    Arena, RESTART_ON, Recorder, deployment, env_optional, eventually, proxy::FaultProxy, workload,
 };
 use serde_json::json;
 
@@ -15,7 +15,12 @@ async fn label(arena: &Arena, secret: &str, tier: Option<&str>) {
 /// A Deployment that restarts for a deletion, too.
 async fn web(arena: &Arena, secret: &str) {
     let annotations = [(RESTART_ON, "auto"), (ON_DELETE, "restart")];
-    let web = workload("Deployment", secret, &annotations, env(secret, "k"));
+    let web = workload(
+        "Deployment",
+        secret,
+        &annotations,
+        env_optional(secret, "k"),
+    );
     arena.create(&web).await;
 }
 
@@ -94,8 +99,7 @@ async fn what_is_absent_and_is_created_counts_where_it_is_selected() {
     let reroll = arena.reroll().flag("--source-selector", "tier!=other");
     let _reroll = reroll.start().await;
     for name in ["late", "other"] {
-        let mut pod = env(name, "k");
-        pod["containers"][0]["env"][0]["valueFrom"]["secretKeyRef"]["optional"] = json!(true);
+        let pod = env_optional(name, "k");
         let web = workload("Deployment", name, &[(RESTART_ON, "auto")], pod);
         arena.create(&web).await;
         arena.adopted("Deployment", name).await;

@@ -25,17 +25,17 @@ pub(in crate::config) struct ConventionArgs {
 
     /// Whether recreating a Secret or ConfigMap with identical data restarts its workloads
     ///
-    /// The annotation reroll.dev/on-recreate of a workload wins.
+    /// The annotation reroll.dev/on-recreate of the Secret or ConfigMap wins, then that of the workload.
     #[arg(
         long,
         value_name = "CHOICE",
         env = "REROLL_ON_RECREATE",
-        default_value = "restart",
+        default_value = "auto",
         value_parser = one_of(&RECREATED, OnRecreate::as_str)
     )]
     pub(in crate::config) on_recreate: OnRecreate,
 
-    /// Whether deleting a Secret or ConfigMap restarts its workloads
+    /// Whether deleting a Secret or ConfigMap restarts the workloads that can start without it
     ///
     /// The annotation reroll.dev/on-delete of a workload wins.
     #[arg(
@@ -122,7 +122,11 @@ pub(in crate::config) struct ConventionArgs {
 }
 
 /// `--on-recreate`
-const RECREATED: [(OnRecreate, &str); 2] = [
+const RECREATED: [(OnRecreate, &str); 3] = [
+    (
+        OnRecreate::Auto,
+        "It does, unless something owns the source, or a hook made it, and pods cannot start without it",
+    ),
     (OnRecreate::Restart, "It does: another uid is a change"),
     (
         OnRecreate::Content,

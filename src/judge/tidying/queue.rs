@@ -34,7 +34,7 @@ pub struct Due {
 pub(super) struct Queue {
     waiting: BTreeMap<WorkloadKey, Waiting>,
     ready: BTreeMap<Kind, BTreeSet<(Rank, WorkloadKey)>>,
-    /// The workloads whose write failed, by when they are tried again.
+    /// The workloads that wait for a time: for another try, or until their sources are calm.
     later: BTreeSet<(Instant, WorkloadKey)>,
 }
 
@@ -42,8 +42,10 @@ pub(super) struct Queue {
 struct Waiting {
     rank: Rank,
     attempts: u32,
-    /// When it is tried again, if a try failed.
+    /// When it is tried again, if a try failed; or when it is calm.
     later: Option<Instant>,
+    /// It only waits until its sources are calm, at this moment in unix seconds.
+    calm: Option<i64>,
 }
 
 impl Queue {
@@ -51,10 +53,35 @@ impl Queue {
     /// One that waits already changes only its turn.
     pub(super) fn put(&mut self, workload: &WorkloadKey, written: i64) {
         let waits = self.remove(workload);
+        let failed = waits.filter(|waits| waits.calm.is_none());
         let waiting = Waiting {
             rank: Reverse(written),
             attempts: waits.map_or(0, |waits| waits.attempts),
-            later: waits.and_then(|waits| waits.later),
+            later: failed.and_then(|waits| waits.later),
+            calm: None,
+        };
+        self.insert(workload.clone(), waiting);
+    }
+
+    /// Files a workload that is to be written as soon as its sources are calm: `until` then, `at` in unix seconds. One that
+    /// waits for anything else, or for the same moment, stays as it is.
+    pub(super) fn put_when_calm(
+        &mut self,
+        workload: &WorkloadKey,
+        written: i64,
+        at: i64,
+        until: Instant,
+    ) {
+        let waits = self.waiting.get(workload);
+        if waits.is_some_and(|waits| waits.calm.is_none_or(|known| known == at)) {
+            return;
+        }
+        self.remove(workload);
+        let waiting = Waiting {
+            rank: Reverse(written),
+            attempts: 0,
+            later: Some(until),
+            calm: Some(at),
         };
         self.insert(workload.clone(), waiting);
     }
@@ -68,6 +95,7 @@ impl Queue {
             rank: due.rank,
             attempts: due.attempts + 1,
             later: Some(now + after),
+            calm: None,
         };
         self.insert(due.workload, waiting);
     }
@@ -169,6 +197,27 @@ mod tests {
         assert_eq!(taken(&mut queue, now, |_| true), ["moved", "a", "b"]);
         assert_eq!(queue.next(|_| now), None);
         assert!(queue.waiting.is_empty() && queue.ready.is_empty());
+    }
+
+    #[test]
+    fn what_waits_for_calm_waits_anew_only_for_another_moment() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let mut queue = Queue::default();
+        queue.put_when_calm(&key(0, "a"), 5, 65, now + second * 60);
+        assert_eq!(queue.take(now, |_| true), None);
+        // To look again does not make it later, another recreation does.
+        queue.put_when_calm(&key(0, "a"), 5, 65, now + second * 70);
+        assert_eq!(queue.next(|_| now), Some(now + second * 60));
+        queue.put_when_calm(&key(0, "a"), 9, 69, now + second * 64);
+        assert_eq!(queue.next(|_| now), Some(now + second * 64));
+        assert_eq!(queue.take(now + second * 63, |_| true), None);
+        assert!(queue.take(now + second * 64, |_| true).is_some());
+        // Anything else that is to be written takes it along at once.
+        queue.put_when_calm(&key(0, "a"), 9, 69, now + second * 64);
+        queue.put(&key(0, "a"), 9);
+        assert!(queue.take(now, |_| true).is_some());
+        assert!(queue.waiting.is_empty() && queue.later.is_empty() && queue.ready.is_empty());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{
 use crate::model::{
     digest::DigestKey,
     observed::{Entries, Entry, Fold},
-    policy::{OnDelete, OnRecreate},
+    policy::OnDelete,
     source::{Need, References, SourceKind, SourceName},
     version::used_keys,
 };
@@ -45,6 +45,8 @@ struct Found {
     missing: Vec<SourceName>,
     /// Known from a watch only.
     watched: Vec<SourceName>,
+    /// A recreation with the same data is a change, of one of them at least.
+    by_uid: bool,
     /// How far the watches are known to have come.
     reached: BTreeMap<SourceKind, u64>,
 }
@@ -57,7 +59,7 @@ impl Rule<'_> {
         live: &dyn Fn(&SourceName) -> Lookup<'a>,
         key: &DigestKey,
     ) -> FoldVerdict {
-        let found = match Found::look(uses, live) {
+        let found = match self.look(uses, live) {
             Ok(found) => found,
             Err((source, doubt)) => {
                 let rulings = vec![(vec![source], Ruling::Doubt(doubt))];
@@ -84,10 +86,10 @@ impl Rule<'_> {
         let behind = found.behind(old);
         let other_names = now.names != old.names;
         // Where a deletion restarts, what is absent is not what it last was.
-        let restarts = self.policy.on_delete == OnDelete::Restart;
+        let restarts = self.subject.policy.on_delete == OnDelete::Restart;
         let gone = self.same(&as_if, old) && !self.same(&now, old);
         let same = self.same(&now, old) || (self.same(&as_if, old) && !restarts);
-        let content = self.policy.on_recreate == OnRecreate::Content && self.comparable;
+        let content = self.comparable && !found.by_uid;
         let mut kept = Some(self.standing(old, &as_if));
         if other_names {
             // Another set of sources or keys: the spec gained or lost some, and pods rolled for that.
@@ -170,23 +172,23 @@ impl Rule<'_> {
     fn same(&self, fold: &Fold, old: &Fold) -> bool {
         fold.uids == old.uids && (fold.data == old.data || !self.comparable)
     }
-}
 
-impl Found {
     fn look<'a>(
+        &self,
         uses: &References,
         live: &dyn Fn(&SourceName) -> Lookup<'a>,
-    ) -> Result<Self, (SourceName, Doubt)> {
-        let mut found = Self::default();
+    ) -> Result<Found, (SourceName, Doubt)> {
+        let mut found = Found::default();
         for (source, usage) in uses {
-            let (entry, as_if, lacking, watched) = match live(source).of_data() {
+            let (entry, as_if, lacking, watched, version) = match live(source).of_data() {
                 Lookup::Unsynced => return Err((source.clone(), Doubt::Unsynced)),
                 Lookup::Unseen => return Err((source.clone(), Doubt::Behind)),
                 Lookup::Present { version, fresh } => {
                     let entry = Entry::of(version, usage);
                     let asks = !fresh && source.kind.is_readable();
                     let until = asks.then_some(version.resource_version);
-                    (entry.clone(), entry, lacks(usage, version), until)
+                    let lacking = lacks(usage, version);
+                    (entry.clone(), entry, lacking, until, Some(version))
                 }
                 Lookup::Absent { last, since } => {
                     found.forgotten |= last.is_none();
@@ -194,9 +196,18 @@ impl Found {
                     let one = source.kind.is_readable();
                     let until = (since != u64::MAX && one).then_some(since);
                     let lacking = usage.need == Need::Required && one;
-                    (Entry::Unknown, as_if, lacking, until)
+                    // A required one is waited for: that it was deleted is no change.
+                    let now = if lacking {
+                        as_if.clone()
+                    } else {
+                        Entry::Unknown
+                    };
+                    (now, as_if, lacking, until, last)
                 }
             };
+            // A SecretProviderClass has no uid.
+            found.by_uid |=
+                source.kind.is_readable() && !self.content_decides(source, usage, version);
             if lacking {
                 found.missing.push(source.clone());
             }
@@ -210,7 +221,9 @@ impl Found {
         }
         Ok(found)
     }
+}
 
+impl Found {
     /// Returns the sources to be asked for, because their watch has not come as far as the fold.
     fn behind(&self, old: &Fold) -> Vec<SourceName> {
         let behind = |source: &&SourceName| {

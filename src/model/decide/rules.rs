@@ -1,13 +1,13 @@
 //! The decision table, one source at a time.
 
 use super::{
-    Cause, CauseKind, Doubt, Lookup,
+    Cause, CauseKind, Doubt, Lookup, Subject,
     compare::{Compared, lacks, unknown_keys},
     gains::{Gain, Gains},
 };
 use crate::model::{
     observed::{Entry, KeyState, KeyStates},
-    policy::{OnDelete, OnRecreate, Policy},
+    policy::{OnDelete, OnRecreate},
     source::{Need, SourceName, Usage},
     version::{Version, WHOLE, used_keys},
 };
@@ -82,8 +82,7 @@ impl Verdict {
 
 /// The decision table, one source at a time.
 pub(super) struct Rule<'a> {
-    pub(super) policy: &'a Policy,
-    pub(super) started: Option<bool>,
+    pub(super) subject: &'a Subject<'a>,
     /// Whether digests were made under the key at hand.
     pub(super) comparable: bool,
     /// What is new in `observed`.
@@ -137,7 +136,7 @@ impl Rule<'_> {
             return self.judge_absent(source, usage, Some(&seen), last, since);
         }
         match entry {
-            None => match (required, self.started) {
+            None => match (required, self.subject.pods.started) {
                 (false, _) => Verdict::keep(Entry::Unknown),
                 (true, None) => Verdict::doubt(Doubt::AskPods),
                 (true, Some(true)) => Verdict::wait(Entry::Unknown, true),
@@ -149,7 +148,7 @@ impl Rule<'_> {
                     resource_version,
                     ..
                 },
-            ) if self.policy.on_delete == OnDelete::Restart => {
+            ) if !required && self.subject.policy.on_delete == OnDelete::Restart => {
                 if since < *resource_version {
                     return Verdict::doubt(Doubt::Behind);
                 }
@@ -168,7 +167,7 @@ impl Rule<'_> {
             // Pods that restart for something else start without it; that its content is the same says nothing then.
             Some(Entry::Seen {
                 resource_version, ..
-            }) if !required && self.policy.on_recreate == OnRecreate::Content => Verdict {
+            }) if !required && self.content_decides(source, usage, last) => Verdict {
                 ruling: Ruling::Wait {
                     holds: false,
                     unsure: since < *resource_version,
@@ -195,7 +194,7 @@ impl Rule<'_> {
         let now = Entry::of(version, usage);
         let lacks = lacks(usage, version);
         match entry {
-            None if lacks => match self.started {
+            None if lacks => match self.subject.pods.started {
                 None => Verdict::doubt(Doubt::AskPods),
                 Some(true) => Verdict::wait(unknown_keys(now), true),
                 Some(false) => Verdict::wait(now, true),
@@ -274,7 +273,7 @@ impl Rule<'_> {
         if compared.asks {
             return Verdict::doubt(Doubt::AskAges);
         }
-        let cause = self.cause(source, old, version, &compared);
+        let cause = self.cause(source, usage, old, version, &compared);
         // What has not changed keeps its old entry, so that nothing is written for it. A mark, or a uid, that is taken
         // over must not be compared with anything older than the version it came from.
         let taken_over = recreated && cause.is_none();
@@ -323,6 +322,7 @@ impl Rule<'_> {
     fn cause(
         &self,
         source: &SourceName,
+        usage: &Usage,
         old: &SeenEntry,
         version: &Version,
         compared: &Compared,
@@ -332,7 +332,7 @@ impl Rule<'_> {
         if *old.uid != version.uid && !all_waited {
             // Digests under another key do not tell whether the content is the same.
             let same_content = self.comparable && compared.changed.is_empty();
-            if self.policy.on_recreate == OnRecreate::Content && same_content {
+            if same_content && self.subject.content_decides(source, usage, version) {
                 return None;
             }
             return Some(Cause {
@@ -352,6 +352,19 @@ impl Rule<'_> {
             uids: None,
             keys: named.cloned().collect(),
         })
+    }
+
+    /// Whether a recreation with the same data will be no change, of a source that is absent and was this.
+    pub(super) fn content_decides(
+        &self,
+        source: &SourceName,
+        usage: &Usage,
+        last: Option<&Version>,
+    ) -> bool {
+        last.map_or(
+            self.subject.policy.on_recreate == OnRecreate::Content,
+            |last| self.subject.content_decides(source, usage, last),
+        )
     }
 }
 

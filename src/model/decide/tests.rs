@@ -4,6 +4,7 @@ use super::{super::testing::*, compare::unknown_keys, *};
 use crate::model::{
     observed::Entry,
     policy::{OnDelete, OnRecreate},
+    recreation::{Asked, Origin},
     source::{Need, Usage},
     version::Version,
 };

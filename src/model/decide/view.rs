@@ -7,7 +7,7 @@ use litemap::LiteMap;
 use crate::model::{
     observed::{Formers, Observed, Reading, Templates, Unrecorded},
     policy::Policy,
-    source::{References, SourceName},
+    source::{References, SourceName, Usage},
     version::{Shows, Version},
     workload::{Kind, OlderPods, RestartMeans, Workload},
 };
@@ -105,7 +105,12 @@ pub struct Subject<'a> {
     pub sequence: u64,
     /// Whether it is known which pods it adopted when it was created, and what they have.
     pub examined: bool,
+    /// Sources that took the place of an object that a machine had made.
+    pub after_machines: &'a BTreeSet<SourceName>,
 }
+
+/// No sources.
+pub static NO_SOURCES: BTreeSet<SourceName> = BTreeSet::new();
 
 /// What is known of a workload's pods.
 #[derive(Clone, Copy, Debug)]
@@ -204,6 +209,18 @@ impl Subject<'_> {
             formers: held.formers.noting(note),
             ..held
         }
+    }
+
+    /// Whether a recreation of this source with the same data is no change.
+    pub(in crate::model) fn content_decides(
+        &self,
+        source: &SourceName,
+        usage: &Usage,
+        version: &Version,
+    ) -> bool {
+        let before = self.after_machines.contains(source);
+        let word = self.policy.on_recreate;
+        version.origin.content_decides(word, usage.need, before)
     }
 
     /// Whether a rollback took back what `observed` says of it.

@@ -1,6 +1,6 @@
 //! What follows from what is known, for one workload at a time.
 
-use std::time::Duration;
+use std::{borrow::Cow, collections::BTreeSet, time::Duration};
 
 use super::{
     Index,
@@ -10,9 +10,12 @@ use super::{
     sources::Source,
 };
 use crate::model::{
-    decide::{Decision, Doubt, Known, Lookup, Pods, Subject, Undecided, decide},
-    observed::{Observed, Reading, Templates},
+    decide::{
+        CauseKind, Decision, Doubt, Known, Lookup, NO_SOURCES, Pods, Subject, Undecided, decide,
+    },
+    observed::{Observed, Reading, TakenOver, Templates},
     policy::{Complaint, Policy, Selection},
+    recreation::{Asked, CALM_SECONDS},
     source::{References, SourceKey, SourceName},
     stamp::stamp_create,
     version::Version,
@@ -88,7 +91,10 @@ impl Index {
             memory => memory.as_ref().into(),
         };
         let decision = decide(
-            &tracked.subject(key.kind, &uses),
+            &Subject {
+                after_machines: &self.after_machines(&key.namespace, overlay),
+                ..tracked.subject(key.kind, &uses)
+            },
             known,
             &live,
             &self.basis.key,
@@ -145,6 +151,40 @@ impl Index {
         overlay
     }
 
+    /// Returns the sources of a namespace that took the place of an object that a machine had made, as they are known, or
+    /// as `overlay` has them.
+    pub fn after_machines(
+        &self,
+        namespace: &str,
+        overlay: &Overlay<'_>,
+    ) -> Cow<'_, BTreeSet<SourceName>> {
+        let Some(space) = self.namespaces.get(namespace) else {
+            return Cow::Borrowed(&NO_SOURCES);
+        };
+        let known = space.sources.after_machines();
+        let succeeds = |(source, live): (&&SourceName, &Lookup<'_>)| match live {
+            Lookup::Present { version, .. } => {
+                let stored = space.sources.get(source)?;
+                let by_machine = stored.succeeded_by(version)?;
+                (known.contains(*source) != by_machine).then(|| ((*source).clone(), by_machine))
+            }
+            Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => None,
+        };
+        let news: Vec<_> = overlay.iter().filter_map(succeeds).collect();
+        if news.is_empty() {
+            return Cow::Borrowed(known);
+        }
+        let mut all = known.clone();
+        for (source, by_machine) in news {
+            if by_machine {
+                all.insert(source);
+            } else {
+                all.remove(&source);
+            }
+        }
+        Cow::Owned(all)
+    }
+
     /// Decides, and takes over at once what was observed without a restart; it is written later.
     pub fn judge(&mut self, key: &WorkloadKey, overlay: &Overlay) -> Judged {
         let decision = self.assess(key, overlay);
@@ -187,9 +227,45 @@ impl Index {
             owner: tracked
                 .filter(|t| t.policy.opted_in())
                 .and_then(|tracked| tracked.workload.controller.clone()),
-            complaints: tracked.map_or_else(Vec::new, |tracked| tracked.complaints.clone()),
+            complaints: self.complaints(key, decision.as_ref()),
             decision,
         }
+    }
+
+    /// Returns from when on [`Self::unwritten`] is to be written, in unix seconds, where nothing but the uids of recreated
+    /// sources is to be taken over: once they have been calm for a while.
+    pub fn calm_at(&self, key: &WorkloadKey) -> Option<i64> {
+        let tracked = self.workload(key)?;
+        let text = tracked.workload.observed.as_ref()?;
+        let Reading::Genuine(written) = Observed::read(text, &self.basis.key) else {
+            return None;
+        };
+        let last_made = |source: &SourceName| match self.source(&key.namespace, source) {
+            Lookup::Present { version, .. } => Some(version.written),
+            // It may be about to come back.
+            Lookup::Absent { last, .. } => last.map(|last| last.written),
+            Lookup::Unsynced | Lookup::Unseen => None,
+        };
+        let last = match TakenOver::between(&written, tracked.observed()?)? {
+            TakenOver::Entries(sources) => sources.iter().filter_map(last_made).max(),
+            TakenOver::Folded => tracked.uses().keys().filter_map(last_made).max(),
+        };
+        last.map(|last| last.saturating_add(CALM_SECONDS))
+    }
+
+    /// Returns what cannot be read of a workload's annotations, and of those of sources for whose recreation it restarts.
+    fn complaints(&self, key: &WorkloadKey, decision: Option<&Decision>) -> Vec<Complaint> {
+        let tracked = self.workload(key);
+        let own = tracked.map_or_else(Vec::new, |tracked| tracked.complaints.clone());
+        let causes = decision.into_iter().flat_map(Decision::causes);
+        let recreated = causes.filter(|cause| cause.kind == CauseKind::Recreated);
+        let of_sources = recreated.filter_map(|cause| {
+            let source = cause.source.as_ref()?;
+            let version = self.stored(&key.namespace, source)?.present()?;
+            let unreadable = version.origin.asks == Asked::Unreadable;
+            unreadable.then(|| Complaint::of_recreation(source))
+        });
+        own.into_iter().chain(of_sources).collect()
     }
 
     /// Returns when the first of the sources was written that a decision is about.
@@ -265,6 +341,7 @@ impl Index {
             pods: Pods::of(key.kind, workload),
             sequence: 0,
             examined: true,
+            after_machines: &NO_SOURCES,
         };
         let stamp = stamp_create(&subject, None, &live, now, &self.basis.key);
         Some(stamp.observed.print(&self.basis.key))

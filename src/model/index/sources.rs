@@ -1,6 +1,6 @@
 //! The sources of one namespace: how versions and absences are taken in.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
 use super::{
     asked::{By, Clock, Told},
@@ -12,6 +12,8 @@ use crate::model::{source::SourceName, version::Version};
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     by_name: HashMap<SourceName, Stored>,
+    /// Those that took the place of an object that a machine had made, as it was last seen.
+    after_machines: BTreeSet<SourceName>,
 }
 
 /// A source as known.
@@ -99,6 +101,16 @@ impl Stored {
             Source::Tombstone { .. } => None,
         }
     }
+
+    /// Whether a machine made the object whose place this version takes; `None` where it takes none.
+    pub(super) fn succeeded_by(&self, version: &Version) -> Option<bool> {
+        let last = match &self.source {
+            Source::Present(version) => Some(version),
+            Source::Tombstone { last, .. } => last.as_ref(),
+        };
+        last.filter(|last| last.uid != version.uid)
+            .map(|last| last.origin.by_machine)
+    }
 }
 
 impl Sources {
@@ -113,6 +125,11 @@ impl Sources {
 
     pub(super) fn is_empty(&self) -> bool {
         self.by_name.is_empty()
+    }
+
+    /// Returns those that took the place of an object that a machine had made.
+    pub(super) fn after_machines(&self) -> &BTreeSet<SourceName> {
+        &self.after_machines
     }
 
     /// Returns the names of sources that exist, or those that are gone and remembered as well.
@@ -140,6 +157,18 @@ impl Sources {
         let before = known.as_ref().map(|known| (known.told, known.number()));
         let same = known.as_ref().is_some_and(|known| known.is(&version));
         let weighed = clock.weigh(before, by, version.resource_version, same)?;
+        match known
+            .as_ref()
+            .and_then(|known| known.succeeded_by(&version))
+        {
+            None => {}
+            Some(true) => {
+                self.after_machines.insert(name.clone());
+            }
+            Some(false) => {
+                self.after_machines.remove(name);
+            }
+        }
         let mut taken = Taken {
             changed: true,
             recreated: false,
@@ -155,7 +184,8 @@ impl Sources {
             }) => {
                 taken.recreated = known.uid != version.uid;
                 let counts = known.counts() != version.counts();
-                taken.changed = taken.recreated || known.whole != version.whole || counts;
+                let origin = known.origin != version.origin;
+                taken.changed = taken.recreated || known.whole != version.whole || counts || origin;
                 let before = std::mem::replace(&mut **known, version);
                 *told = weighed.told;
                 taken.counted_as = (counts && !weighed.older).then_some(before);
@@ -243,6 +273,7 @@ impl Sources {
     /// Forgets a source, and even that it is gone.
     pub(super) fn forget(&mut self, name: &SourceName) {
         self.by_name.remove(name);
+        self.after_machines.remove(name);
     }
 
     /// Forgets sources that were deleted long ago and are not used.
@@ -251,5 +282,8 @@ impl Sources {
             Source::Present(_) => true,
             Source::Tombstone { at, .. } => is_used(name) || now - *at < TOMBSTONE_SECONDS,
         });
+        let by_name = &self.by_name;
+        self.after_machines
+            .retain(|name| by_name.contains_key(name));
     }
 }

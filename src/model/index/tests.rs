@@ -16,6 +16,7 @@ mod edges;
 mod memory;
 mod order;
 mod orphaned;
+mod recreated;
 
 use super::super::{
     annotation::{LAST_RESTART, OBSERVED, RESTART_ON},

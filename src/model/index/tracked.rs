@@ -7,7 +7,7 @@ use super::{
     memory::{examined, follow_memory},
 };
 use crate::model::{
-    decide::{Ages, Pods, Subject},
+    decide::{Ages, NO_SOURCES, Pods, Subject},
     digest::DigestKey,
     observed::{Entry, Observed, Reading, Templates},
     policy::{Complaint, Defaults, Policy},
@@ -221,8 +221,8 @@ impl Tracked {
         uses.unwrap_or_else(|| self.workload.references.clone())
     }
 
-    /// Returns what [`decide`](crate::model::decide::decide) looks at; `uses` are [`Self::uses`] without ignored
-    /// sources.
+    /// Returns what [`decide`](crate::model::decide::decide) looks at, but for what is known of sources; `uses` are
+    /// [`Self::uses`] without ignored ones.
     pub fn subject<'a>(&'a self, kind: Kind, uses: &'a References) -> Subject<'a> {
         Subject {
             uid: &self.workload.uid,
@@ -245,6 +245,7 @@ impl Tracked {
             },
             sequence: self.sequence(),
             examined: self.examined,
+            after_machines: &NO_SOURCES,
         }
     }
 

@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use crate::model::text::{printable, shortened};
+use crate::model::{
+    annotation::ON_RECREATE,
+    recreation::OnRecreate,
+    source::SourceName,
+    text::{printable, shortened},
+};
 
 /// The most characters of a value that a complaint shows.
 const LENGTH: usize = 32;
@@ -16,10 +21,31 @@ pub struct Complaint {
     pub value: String,
     /// What can stand there.
     pub expected: &'static str,
+    /// The source that says it; `None` for the workload itself.
+    pub source: Option<SourceName>,
+}
+
+impl Complaint {
+    /// Complains of `reroll.dev/on-recreate` on a source. What stands there is not remembered.
+    pub fn of_recreation(source: &SourceName) -> Self {
+        Self {
+            source: Some(source.clone()),
+            ..complaint(ON_RECREATE, "", OnRecreate::WORDS)
+        }
+    }
 }
 
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(source) = &self.source {
+            return write!(
+                f,
+                "{} of {} is not {}",
+                self.key,
+                source.spoken(),
+                self.expected
+            );
+        }
         write!(
             f,
             "{}: \"{}\" is not {}",
@@ -33,5 +59,6 @@ pub(super) fn complaint(key: &'static str, value: &str, expected: &'static str) 
         key,
         value: shortened(&printable(value), LENGTH).into_owned(),
         expected,
+        source: None,
     }
 }

@@ -467,3 +467,19 @@ proptest! {
         }
     }
 }
+
+/// What a machine recreated with the same data needs no mark: pods of the old template have that data, too.
+#[test]
+fn a_recreation_whose_content_decides_is_left_to_the_controller() {
+    for (by_machine, marked) in [(true, false), (false, true)] {
+        let mut live = v("B", 12, X);
+        live.origin.by_machine = by_machine;
+        let world = World::new().with(&s(), whole(Required), Live::Fresh(live));
+        let before = world.observed([(s(), Entry::of(&v("A", 10, X), &whole(Required)))]);
+        let lookup = |source: &SourceName| world.lookup(source);
+        let known = Known::Observed(&before);
+        let stamp = stamp_update(&world.subject(), known, &lookup, &key()).unwrap();
+        assert_eq!(stamp.restarted_for != before.restarted_for, marked);
+        assert_eq!(stamp.observed == before, !marked);
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{Digest, DigestKey, Version};
-use crate::model::source::SourceKind;
+use crate::model::{recreation::Origin, source::SourceKind};
 
 /// What is known by a version. Only what [`crate::model::csi`] puts together is ever other than [`Self::Data`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,7 @@ impl Version {
             immutable: false,
             ignored: false,
             matched: false,
+            origin: Origin::default(),
             shows: Shows::Nothing,
             whole: Digest::CHANGED,
             keys: Box::default(),

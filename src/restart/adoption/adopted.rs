@@ -203,6 +203,7 @@ fn judge(
     let subject = Subject {
         restarted_for: Some(mark),
         examined: true,
+        after_machines: &index.after_machines(&key.namespace, overlay),
         ..tracked.subject(key.kind, &uses)
     };
     let read = |text: &String| Observed::read(text, index.key());

@@ -13,7 +13,7 @@ use super::{
     manifest, pods,
     rules::Data,
     steps::{Back, Step},
-    world::{Opt, Workload, World, Write},
+    world::{Maker, Opt, Source, Workload, World, Write},
 };
 
 /// What came of a step.
@@ -41,14 +41,15 @@ pub async fn act(arena: &Arena, world: &World, step: &Step) -> Outcome {
             if let Step::Later(.., workload) = step {
                 pods::a_later_second(arena, &world.workloads[*workload].name).await;
             }
-            write_source(arena, source.kind, &source.name, step).await;
+            write_source(arena, source, step).await;
             Outcome::Done
         }
         Err(workload) => write_workload(arena, world, &world.workloads[workload], step).await,
     }
 }
 
-async fn write_source(arena: &Arena, kind: &str, name: &str, step: &Step) {
+async fn write_source(arena: &Arena, source: &Source, step: &Step) {
+    let (kind, name) = (source.kind, source.name.as_str());
     match step {
         Step::Set(_, key, Some(value)) | Step::Later(_, key, value, _) => {
             arena.set(kind, name, key, &format!("{key}-{value}")).await;
@@ -59,23 +60,34 @@ async fn write_source(arena: &Arena, kind: &str, name: &str, step: &Step) {
             arena.patch(kind, name, labels).await;
         }
         Step::Delete(_) => arena.delete(kind, name).await,
-        Step::Create(_, data) => create(arena, kind, name, data).await,
+        Step::Create(_, data) => create(arena, source, data).await,
         Step::Recreate(_, data) => {
             arena.delete(kind, name).await;
-            create(arena, kind, name, data).await;
+            create(arena, source, data).await;
         }
         other => unreachable!("{other:?} is done to a workload"),
     }
 }
 
-/// Creates a source.
-pub async fn create(arena: &Arena, kind: &str, name: &str, data: &Data) {
-    let data = manifest::data(data);
-    let data: Vec<_> = data
-        .iter()
-        .map(|(key, value)| (*key, value.as_str()))
-        .collect();
-    arena.source(kind, name, &data).await;
+/// What owns the sources that a machine owns.
+pub const OWNER: &str = "owner";
+
+/// Creates a source, as its maker does.
+pub async fn create(arena: &Arena, source: &Source, data: &Data) {
+    let mut made = manifest::source(source, data);
+    match source.maker {
+        Maker::Person => {}
+        Maker::Hook => {
+            made["metadata"]["annotations"] = json!({ "helm.sh/hook": "pre-upgrade" });
+        }
+        Maker::Owner => {
+            let owner = arena.get("ConfigMap", OWNER).await;
+            made["metadata"]["ownerReferences"] = json!([{
+                "apiVersion": "v1", "kind": "ConfigMap", "name": OWNER, "uid": owner.uid(),
+            }]);
+        }
+    }
+    arena.create(&made).await;
 }
 
 async fn write_workload(arena: &Arena, world: &World, workload: &Workload, step: &Step) -> Outcome {

@@ -72,9 +72,9 @@ impl World {
         observed: &BTreeMap<usize, Entry>,
         pods: BTreeSet<String>,
     ) -> Fate {
-        let policy = self.workloads[workload].policy;
         let mut changed = self.selected(workload);
         changed.retain(|source, usage| {
+            let policy = self.policy(workload, *source, usage);
             judge(policy, usage, &observed[source], self.live(*source)).cause
         });
         if changed.is_empty() {

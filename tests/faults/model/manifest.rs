@@ -1,7 +1,7 @@
 //! The model's workloads as Kubernetes has them.
 
 use kube::{ResourceExt as _, api::DynamicObject};
-use reroll_harness::{RESTART_ON, RESTARTED_FOR, running, workload};
+use reroll_harness::{RESTART_ON, RESTARTED_FOR, config_map, running, secret, workload};
 use serde_json::{Value, json};
 
 use super::{
@@ -11,10 +11,19 @@ use super::{
 
 const ANNOTATIONS: &str = "/spec/template/metadata/annotations";
 
-/// The data of a source, as the API has it.
-pub fn data(data: &Data) -> Vec<(&'static str, String)> {
+/// A source with this data.
+pub fn source(source: &Source, data: &Data) -> Value {
     let text = |(key, value): (&&'static str, &u32)| (*key, format!("{key}-{value}"));
-    data.iter().map(text).collect()
+    let data: Vec<_> = data.iter().map(text).collect();
+    let data: Vec<_> = data
+        .iter()
+        .map(|(key, value)| (*key, value.as_str()))
+        .collect();
+    if source.kind == "Secret" {
+        secret(&source.name, &data)
+    } else {
+        config_map(&source.name, &data)
+    }
 }
 
 /// A workload as a person first creates it.

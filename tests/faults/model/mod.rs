@@ -27,8 +27,8 @@
 //!   running workload restarts for that if it was written since the pods were made.
 //! - Whether running pods wait for something required cannot be told while they come and go. Their workloads are not
 //!   written then.
-//! - With `on-delete: restart`, deleting and creating at once is one rollout or two, depending on what reroll sees in
-//!   between. A round does it only where both come to the same.
+//! - With `on-delete: restart`, deleting and creating at once something optional is one rollout or two, depending on what
+//!   reroll sees in between. A round does it only where no workload asks for that.
 //! - Pods that wait for a required source start with it when it comes, which restarts nothing. So in a storm the model
 //!   does not look at what came to a workload whose source was absent when its template was last written.
 
@@ -55,7 +55,7 @@ use self::{
     rules::{Live, Policy},
     steps::{Draw, During, KEYS},
     storm::{Watches, storm},
-    world::{Opt, Reference, Source, Workload, World},
+    world::{Maker, Opt, Reference, Source, Workload, World},
 };
 use crate::{MACHINE, variable};
 
@@ -143,6 +143,9 @@ async fn begin(
     watches: &Watches,
     planned: &[Workload],
 ) -> Reroll {
+    arena
+        .create(&reroll_harness::config_map(act::OWNER, &[]))
+        .await;
     create_sources(arena, world).await;
     let (before, after) = planned.split_at(planned.len() / 2);
     create(arena, world, before).await;
@@ -189,6 +192,11 @@ fn draw_sources(world: &mut World, rng: &mut Rng, size: Size) {
         world.sources.push(Source {
             kind: reroll_harness::SOURCES[number % 2],
             name: format!("s{number}"),
+            maker: match rng.u8(0..10) {
+                0..2 => Maker::Owner,
+                2..4 => Maker::Hook,
+                _ => Maker::Person,
+            },
             lives: 1,
             live,
             users: Vec::new(),
@@ -268,7 +276,7 @@ async fn create_sources(arena: &Arena, world: &World) {
     });
     stream::iter(there)
         .for_each_concurrent(16, async |(source, live)| {
-            act::create(arena, source.kind, &source.name, &live.data).await;
+            act::create(arena, source, &live.data).await;
         })
         .await;
 }

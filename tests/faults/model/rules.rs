@@ -31,7 +31,8 @@ pub struct Usage {
 /// What a workload asks for beside the opt-in.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Policy {
-    /// `on-recreate: content`
+    /// A recreation with the same data is no change: `on-recreate: content`, or by default where a machine made the
+    /// source and pods do not start without it.
     pub content: bool,
     /// `on-delete: restart`
     pub on_delete: bool,
@@ -133,17 +134,13 @@ pub fn judge(policy: Policy, usage: &Usage, entry: &Entry, live: Option<&Live>) 
     };
     match (entry, live) {
         (Entry::Waiting, _) => verdict(false, &now, now.clone()),
-        (Entry::Deleted, None) => Verdict {
-            holds: false,
-            ..verdict(false, entry, entry.clone())
-        },
-        (Entry::Deleted, Some(_)) if usage.required => verdict(false, &now, now.clone()),
+        (Entry::Deleted, None) => verdict(false, entry, entry.clone()),
         (Entry::Unknown, None) => verdict(false, entry, entry.clone()),
         (Entry::Unknown | Entry::Deleted, Some(_)) => verdict(true, entry, now),
-        (Entry::Seen { .. }, None) if policy.on_delete => Verdict {
-            holds: false,
-            ..verdict(true, entry, Entry::Deleted)
-        },
+        // What pods do not start without is waited for.
+        (Entry::Seen { .. }, None) if policy.on_delete && !usage.required => {
+            verdict(true, entry, Entry::Deleted)
+        }
         // Pods that restart for something else start without it.
         (Entry::Seen { .. }, None) => verdict(false, entry, now),
         (Entry::Seen { life, marks }, Some(live)) => {

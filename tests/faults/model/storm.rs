@@ -369,13 +369,12 @@ async fn assert_up_to_date(
         }
         for (at, usage) in world.selected(number) {
             let source = &world.sources[at];
+            let policy = world.policy(number, at, &usage);
             for made in &made {
                 // Right is what the pods were made with, and what was there when they were known to be right.
                 let said = [*made, adopted.max(*made)].map(|made| {
                     let source = (source.kind, source.name.as_str());
-                    watches
-                        .history
-                        .outdated(source, &usage, workload.policy, made)
+                    watches.history.outdated(source, &usage, policy, made)
                 });
                 if let [Some(_), Some(said)] = said {
                     let (own, theirs) = (story.of_workload(number), story.of_source(at));

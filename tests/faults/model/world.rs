@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     fates::{Fate, Hung},
-    rules::{Data, Entry, Live, Mark, Part, Policy, Usage, Verdict, judge},
+    rules::{Data, Entry, Live, Part, Policy, Usage, Verdict, judge},
     steps::Step,
 };
 
@@ -15,11 +15,23 @@ use super::{
 pub struct Source {
     pub kind: &'static str,
     pub name: String,
+    /// Who makes it, each time anew.
+    pub maker: Maker,
     /// How many objects have had this name.
     pub lives: u32,
     pub live: Option<Live>,
     /// The workloads that use it, whether they are opted in or not.
     pub users: Vec<usize>,
+}
+
+/// Who makes a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maker {
+    Person,
+    /// Something that owns it.
+    Owner,
+    /// A hook of a chart.
+    Hook,
 }
 
 /// What `restart-on` asks for.
@@ -275,13 +287,23 @@ impl World {
     }
 
     fn verdicts(&self, workload: usize) -> Option<BTreeMap<usize, Verdict>> {
-        let policy = self.workloads[workload].policy;
         let observed = self.workloads[workload].observed.as_ref()?;
         let verdict = |(source, usage)| {
+            let policy = self.policy(workload, source, &usage);
             let verdict = judge(policy, &usage, &observed[&source], self.live(source));
             (source, verdict)
         };
         Some(self.selected(workload).into_iter().map(verdict).collect())
+    }
+
+    /// What holds for one source of a workload.
+    pub fn policy(&self, workload: usize, source: usize, usage: &Usage) -> Policy {
+        let policy = self.workloads[workload].policy;
+        let by_machine = self.sources[source].maker != Maker::Person;
+        Policy {
+            content: policy.content || (by_machine && usage.required),
+            ..policy
+        }
     }
 
     /// Whether it is to be restarted as soon as what holds it is back.
@@ -305,16 +327,11 @@ impl World {
 
     /// Whether deleting and creating a source at once gives one count, however far apart reroll sees the two.
     pub fn recreates_exactly(&self, source: usize) -> bool {
-        let complete = |entry: &Entry| match entry {
-            Entry::Seen { marks, .. } => marks.values().all(|mark| matches!(mark, Mark::Data(_))),
-            _ => false,
-        };
         self.sources[source].users.iter().all(|user| {
             let workload = &self.workloads[*user];
             let entry = workload.observed.as_ref().and_then(|all| all.get(&source));
             let required = || self.usages(*user)[&source].required;
-            let Policy { content, on_delete } = workload.policy;
-            entry.is_none_or(|entry| !on_delete || (!content && required() && complete(entry)))
+            entry.is_none() || !workload.policy.on_delete || required()
         })
     }
 

@@ -35,7 +35,10 @@ const OPT_INS: [&str; 18] = [
     " , ",
 ];
 const POLICIES: [(&str, &[&str]); 5] = [
-    ("reroll.dev/on-recreate", &["restart", "content", "?"]),
+    (
+        "reroll.dev/on-recreate",
+        &["auto", "restart", "content", "?"],
+    ),
     ("reroll.dev/on-delete", &["wait", "restart", ""]),
     ("reroll.dev/on-adopt", &["report", "reporting"]),
     ("reroll.dev/settle", &["500ms", "-1s", "ünï"]),

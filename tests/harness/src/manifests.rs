@@ -84,6 +84,13 @@ pub fn env(secret: &str, key: &str) -> Value {
     json!({ "containers": [{ "env": [{ "name": "V", "valueFrom": { "secretKeyRef": { "name": secret, "key": key } } }] }] })
 }
 
+/// The same, of a pod that starts without it.
+pub fn env_optional(secret: &str, key: &str) -> Value {
+    let mut pod = env(secret, key);
+    pod["containers"][0]["env"][0]["valueFrom"]["secretKeyRef"]["optional"] = json!(true);
+    pod
+}
+
 /// A pod with one container that reads all keys of a Secret into variables.
 pub fn env_from(secret: &str) -> Value {
     json!({ "containers": [{ "envFrom": [{ "secretRef": { "name": secret } }] }] })

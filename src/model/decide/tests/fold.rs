@@ -135,6 +135,53 @@ fn a_recreation_with_the_same_content_is_recorded_where_that_is_asked_for() {
 }
 
 #[test]
+fn the_content_of_a_fold_decides_only_where_it_does_for_all_of_it() {
+    let made = |number: usize, uid: &str, rv: u64, value: &str, by_machine: bool| {
+        let mut version = at(number, uid, rv, value);
+        version.origin.by_machine = by_machine;
+        Live::Present(version)
+    };
+    let (mut world, observed) = many(&whole(Required));
+    let by_machines = |world: &mut World, but: Option<usize>| {
+        for number in 0..MANY {
+            let Some(Live::Present(version)) = world.live.get_mut(&name(number)) else {
+                unreachable!("all exist")
+            };
+            version.origin.by_machine = Some(number) != but;
+        }
+    };
+    by_machines(&mut world, None);
+    let value = "x";
+    world.set(&name(7), made(7, "B", 102, value, true));
+    let decision = world.decide(Known::Observed(&observed));
+    assert_eq!(
+        (decision.outcome(), decision.causes().len()),
+        (Outcome::Record, 0)
+    );
+    // One that a person makes is enough: which of them is another cannot be told.
+    by_machines(&mut world, Some(3));
+    restarts(&mut world, &observed, CauseKind::Recreated);
+
+    let (mut world, observed) = many(&Usage::named());
+    by_machines(&mut world, None);
+    world.set(&name(7), made(7, "B", 102, value, true));
+    restarts(&mut world, &observed, CauseKind::Recreated);
+}
+
+#[test]
+fn a_deletion_that_restarts_waits_for_what_is_required() {
+    let (world, observed) = many(&whole(Required));
+    let mut world = world.on_delete(OnDelete::Restart);
+    world.set(&name(7), tombstone(7, 101));
+    let decision = world.decide(Known::Observed(&observed));
+    assert_eq!(
+        (decision.outcome(), decision.causes().len()),
+        (Outcome::Wait, 0)
+    );
+    assert_eq!(decision.next(), Some(&observed));
+}
+
+#[test]
 fn an_older_view_is_no_decision_and_says_what_to_ask_for() {
     let (mut world, observed) = many(&Usage::named());
     for number in 0..MANY {

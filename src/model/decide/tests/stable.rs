@@ -78,6 +78,8 @@ struct Cluster {
     rv: u64,
     /// uid and data of what exists.
     exists: BTreeMap<SourceName, (u64, Data)>,
+    /// A machine makes all sources.
+    by_machine: bool,
 }
 
 impl Cluster {
@@ -88,12 +90,14 @@ impl Cluster {
             world,
             rv: 100,
             exists: BTreeMap::new(),
+            by_machine: false,
         }
     }
 
     fn put(&mut self, source: &SourceName, uid: u64, data: Data) {
         let list: Vec<_> = data.iter().map(|(k, v)| (*k, *v)).collect();
-        let version = version(source, &uid.to_string(), self.rv, &list);
+        let mut version = version(source, &uid.to_string(), self.rv, &list);
+        version.origin.by_machine = self.by_machine;
         self.world.set(source, Live::Present(version));
         self.exists.insert(source.clone(), (uid, data));
     }
@@ -146,7 +150,7 @@ impl Cluster {
 fn policy() -> impl Strategy<Value = (OnDelete, OnRecreate)> {
     (
         prop::sample::select(vec![OnDelete::Wait, OnDelete::Restart]),
-        prop::sample::select(vec![OnRecreate::Restart, OnRecreate::Content]),
+        prop::sample::select(OnRecreate::ALL.to_vec()),
     )
 }
 
@@ -170,10 +174,12 @@ proptest! {
     #[test]
     fn every_decision_is_stable(
         policy in policy(),
+        by_machine in any::<bool>(),
         started in any::<bool>(),
         events in proptest::collection::vec(happening(), 1..24),
     ) {
         let mut cluster = Cluster::new(policy, started);
+        cluster.by_machine = by_machine;
         let decision = cluster.world.decide(Known::Nothing);
         let mut observed = cluster.world.carry_out(&decision);
         let mut used = BTreeSet::from([observed.restarted_for.clone(), "older".to_owned()]);
@@ -208,12 +214,14 @@ proptest! {
     /// Against pods that only know what they were started with.
     #[test]
     fn it_restarts_where_pods_run_with_something_else(
-        on_recreate in prop::sample::select(vec![OnRecreate::Restart, OnRecreate::Content]),
+        on_recreate in prop::sample::select(OnRecreate::ALL.to_vec()),
+        by_machine in any::<bool>(),
         uses in proptest::collection::vec(usage(), 1..4),
         events in proptest::collection::vec(happening(), 1..24),
         lag in proptest::collection::vec(any::<bool>(), 24),
     ) {
         let mut cluster = Cluster::new((OnDelete::Wait, on_recreate), true);
+        cluster.by_machine = by_machine;
         for (at, usage) in uses.iter().enumerate() {
             cluster.rv += 1;
             cluster.world.uses.insert(source(at), usage.clone());
@@ -243,7 +251,12 @@ proptest! {
                     (None, Some(_)) => true,
                     (Some((old_uid, old)), Some((uid, data))) => {
                         let named = usage.keys.keys().any(|key| old.get(key.as_str()) != data.get(key.as_str()));
-                        let other_uid = old_uid != uid && on_recreate == OnRecreate::Restart;
+                        let by_content = match on_recreate {
+                            OnRecreate::Restart => false,
+                            OnRecreate::Content => true,
+                            OnRecreate::Auto => by_machine && usage.need == Required,
+                        };
+                        let other_uid = old_uid != uid && !by_content;
                         other_uid || named || (usage.whole && old != data)
                     }
                 }

@@ -127,6 +127,7 @@ const Y: &[(&str, &str)] = &[("k", "y")];
 /// The parts of the table.
 const PARTS: &[fn() -> Vec<Row>] = &[
     present_as_observed_or_other,
+    recreated_with_the_same_data,
     other_keys_do_not_count,
     keys_that_come_and_go,
     the_spec_gained_or_lost_a_key,
@@ -211,6 +212,84 @@ fn present_as_observed_or_other() -> Vec<Row> {
             .given(|world| world.policy.on_recreate = OnRecreate::Content),
         ]);
     }
+    rows
+}
+
+fn recreated_with_the_same_data() -> Vec<Row> {
+    let required = whole(Required);
+    let made = |by_machine: bool, asks: Asked| {
+        let mut version = v("B", 12, X);
+        version.origin = Origin { by_machine, asks };
+        Live::Present(version)
+    };
+    let recorded = || Expect::Record(entry("B", 12, &whole(Required), X));
+    let restarts = |usage: &Usage| Expect::Restart(CauseKind::Recreated, entry("B", 12, usage, X));
+    let a_x = |usage: &Usage| entry("A", 10, usage, X);
+    let of = |name, live, expect| {
+        let usage = whole(Required);
+        let before = a_x(&usage);
+        row(name, usage, before, live, expect)
+    };
+    let mut rows = vec![
+        of(
+            "recreated-by-machine",
+            made(true, Asked::Nothing),
+            recorded(),
+        ),
+        of(
+            "recreated-after-machine",
+            made(false, Asked::Nothing),
+            recorded(),
+        )
+        .given(|world| {
+            world.after_machines.insert(s());
+        }),
+        of(
+            "recreated-by-machine-uid-decides",
+            made(true, Asked::Nothing),
+            restarts(&required),
+        )
+        .given(|world| world.policy.on_recreate = OnRecreate::Restart),
+        of(
+            "recreated-source-says-content",
+            made(false, Asked::Word(OnRecreate::Content)),
+            recorded(),
+        )
+        .given(|world| world.policy.on_recreate = OnRecreate::Restart),
+        of(
+            "recreated-by-machine-source-says-restart",
+            made(true, Asked::Word(OnRecreate::Restart)),
+            restarts(&required),
+        )
+        .given(|world| world.policy.on_recreate = OnRecreate::Content),
+        of(
+            "recreated-by-machine-source-says-auto",
+            made(true, Asked::Word(OnRecreate::Auto)),
+            recorded(),
+        )
+        .given(|world| world.policy.on_recreate = OnRecreate::Restart),
+        of(
+            "recreated-source-not-readable",
+            made(false, Asked::Unreadable),
+            restarts(&required),
+        ),
+    ];
+    for usage in [whole(Optional), Usage::named(), keyed(&[("k", Optional)])] {
+        rows.push(row(
+            "recreated-by-machine-optional",
+            usage.clone(),
+            a_x(&usage),
+            made(true, Asked::Nothing),
+            restarts(&usage),
+        ));
+    }
+    let mut other = v("B", 12, Y);
+    other.origin.by_machine = true;
+    rows.push(of(
+        "recreated-by-machine-other-data",
+        Live::Present(other),
+        Expect::Restart(CauseKind::Recreated, entry("B", 12, &required, Y)),
+    ));
     rows
 }
 
@@ -425,22 +504,6 @@ fn absent() -> Vec<Row> {
                 Expect::Wait(a_x()),
             ),
             row(
-                "absent-deletion-restarts",
-                usage.clone(),
-                a_x(),
-                tombstone(),
-                Expect::Restart(CauseKind::Deleted, deleted()),
-            )
-            .given(|world| world.policy.on_delete = OnDelete::Restart),
-            row(
-                "absent-older-view-deletion-restarts",
-                usage.clone(),
-                a_x(),
-                NEVER,
-                Expect::Undecided(Doubt::Behind),
-            )
-            .given(|world| world.policy.on_delete = OnDelete::Restart),
-            row(
                 "deleted-still-absent",
                 usage.clone(),
                 deleted(),
@@ -456,6 +519,42 @@ fn absent() -> Vec<Row> {
             )
             .given(|world| world.policy.on_delete = OnDelete::Restart),
         ]);
+    }
+    for usage in [whole(Optional), keyed(&[("k", Optional)]), Usage::named()] {
+        let a_x = || entry("A", 10, &usage, X);
+        rows.extend([
+            row(
+                "absent-deletion-restarts",
+                usage.clone(),
+                a_x(),
+                tombstone(),
+                Expect::Restart(CauseKind::Deleted, deleted()),
+            )
+            .given(|world| world.policy.on_delete = OnDelete::Restart),
+            row(
+                "absent-older-view-deletion-restarts",
+                usage.clone(),
+                a_x(),
+                NEVER,
+                Expect::Undecided(Doubt::Behind),
+            )
+            .given(|world| world.policy.on_delete = OnDelete::Restart),
+        ]);
+    }
+    for usage in [whole(Required), keyed(&[("k", Required)])] {
+        let a_x = || entry("A", 10, &usage, X);
+        for live in [tombstone(), NEVER, GONE] {
+            rows.push(
+                row(
+                    "absent-required-deletion-waits",
+                    usage.clone(),
+                    a_x(),
+                    live,
+                    Expect::Wait(a_x()),
+                )
+                .given(|world| world.policy.on_delete = OnDelete::Restart),
+            );
+        }
     }
     rows.extend([
         row(
@@ -496,17 +595,14 @@ fn absent_after_another_came_and_went() -> Vec<Row> {
         last: Some(v("B", 12, X)),
         since: 13,
     };
-    let deleted_again = Entry::Deleted {
-        uid: "B".to_owned(),
-        resource_version: 12,
-    };
     rows.extend([
         row(
             "deleted-again-required",
             whole(Required),
             deleted(),
             another(),
-            Expect::Restart(CauseKind::Deleted, deleted_again),
+            // The pods that waited for it started with B.
+            Expect::Wait(entry("B", 12, &whole(Required), X)),
         )
         .given(|world| world.policy.on_delete = OnDelete::Restart),
         row(

@@ -301,30 +301,28 @@ fn a_reference_that_is_gone_takes_its_entry_along() {
 
 #[test]
 fn deletion_restarts_once_and_so_does_what_follows() {
-    for (need, back) in [(Optional, Outcome::Restart), (Required, Outcome::Record)] {
-        let mut world = World::new()
-            .with(&s(), whole(need), GONE)
-            .on_delete(OnDelete::Restart);
-        let before = world.observed([(s(), Entry::of(&v("A", 10, X), &whole(need)))]);
-        let decision = world.decide(Known::Observed(&before));
-        assert_eq!(
-            (decision.outcome(), kinds(&decision)),
-            (Outcome::Restart, vec![CauseKind::Deleted])
-        );
-        let next = world.carry_out(&decision);
-        assert_eq!(
-            world.decide(Known::Observed(&next)).outcome(),
-            Outcome::Keep
-        );
-        world.set(&s(), Live::Present(v("B", 12, X)));
-        let decision = world.decide(Known::Observed(&next));
-        assert_eq!(decision.outcome(), back);
-        let next = world.carry_out(&decision);
-        assert_eq!(
-            world.decide(Known::Observed(&next)).outcome(),
-            Outcome::Keep
-        );
-    }
+    let mut world = World::new()
+        .with(&s(), whole(Optional), GONE)
+        .on_delete(OnDelete::Restart);
+    let before = world.observed([(s(), Entry::of(&v("A", 10, X), &whole(Optional)))]);
+    let decision = world.decide(Known::Observed(&before));
+    assert_eq!(
+        (decision.outcome(), kinds(&decision)),
+        (Outcome::Restart, vec![CauseKind::Deleted])
+    );
+    let next = world.carry_out(&decision);
+    assert_eq!(
+        world.decide(Known::Observed(&next)).outcome(),
+        Outcome::Keep
+    );
+    world.set(&s(), Live::Present(v("B", 12, X)));
+    let decision = world.decide(Known::Observed(&next));
+    assert_eq!(decision.outcome(), Outcome::Restart);
+    let next = world.carry_out(&decision);
+    assert_eq!(
+        world.decide(Known::Observed(&next)).outcome(),
+        Outcome::Keep
+    );
 }
 
 #[test]
