@@ -62,6 +62,8 @@ async fn one_that_comes_meanwhile_is_restarted_for() {
         proxy.remove(rule);
     }
     arena.secret("db", &[("k", "three")]).await;
+    // The answer to the third restart is still under way.
+    recorder.reaches("Deployment", "web", 4).await;
     recorder.settle(&arena).await;
     recorder.expect("Deployment", "web", 4);
 }

@@ -186,10 +186,10 @@ async fn own_later(arena: &Arena, all: &[Recreator], owned: &Value) {
 
 fn expect(recorder: &Recorder, all: &[Recreator], lives: usize) {
     let expected = all.iter().flat_map(|one| {
-        let (needs, likes) = one.restarts;
+        let (needed, optional) = one.restarts;
         [
-            (format!("{}-needs", one.name), needs * lives),
-            (format!("{}-likes", one.name), likes * lives),
+            (format!("{}-needs", one.name), needed * lives),
+            (format!("{}-likes", one.name), optional * lives),
         ]
     });
     recorder.expect_each("Deployment", expected);
@@ -417,7 +417,7 @@ async fn a_hook_of_helm_that_changes_nothing_restarts_nothing() {
     write("Chart.yaml", "apiVersion: v2\nname: app\nversion: 1.0.0\n");
     write(
         "templates/hook.yaml",
-        r#"
+        "
 apiVersion: v1
 kind: ConfigMap
 metadata:
@@ -426,7 +426,7 @@ metadata:
     helm.sh/hook: pre-install,pre-upgrade
     helm.sh/hook-delete-policy: before-hook-creation
 data: { k: {{ .Values.data | quote }} }
-"#,
+",
     );
     let from = json!({ "configMapKeyRef": { "name": "hook", "key": "k" } });
     let pod = json!({ "containers": [{ "env": [{ "name": "V", "valueFrom": from }] }] });

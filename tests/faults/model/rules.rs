@@ -134,8 +134,7 @@ pub fn judge(policy: Policy, usage: &Usage, entry: &Entry, live: Option<&Live>) 
     };
     match (entry, live) {
         (Entry::Waiting, _) => verdict(false, &now, now.clone()),
-        (Entry::Deleted, None) => verdict(false, entry, entry.clone()),
-        (Entry::Unknown, None) => verdict(false, entry, entry.clone()),
+        (Entry::Deleted | Entry::Unknown, None) => verdict(false, entry, entry.clone()),
         (Entry::Unknown | Entry::Deleted, Some(_)) => verdict(true, entry, now),
         // What pods do not start without is waited for.
         (Entry::Seen { .. }, None) if policy.on_delete && !usage.required => {

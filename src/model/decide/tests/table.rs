@@ -132,6 +132,7 @@ const PARTS: &[fn() -> Vec<Row>] = &[
     keys_that_come_and_go,
     the_spec_gained_or_lost_a_key,
     absent,
+    absent_where_a_deletion_restarts,
     absent_after_another_came_and_went,
     back_again,
     no_entry_yet,
@@ -520,6 +521,45 @@ fn absent() -> Vec<Row> {
             .given(|world| world.policy.on_delete = OnDelete::Restart),
         ]);
     }
+    rows.extend([
+        row(
+            "unknown-optional-still-absent",
+            whole(Optional),
+            Entry::Unknown,
+            GONE,
+            Expect::Keep,
+        ),
+        row(
+            "unknown-required-still-absent",
+            whole(Required),
+            Entry::Unknown,
+            GONE,
+            Expect::Wait(Entry::Unknown),
+        ),
+        row(
+            "waiting-still-absent",
+            whole(Required),
+            Entry::Waiting,
+            GONE,
+            Expect::Wait(Entry::Waiting),
+        ),
+        row(
+            "waiting-now-optional",
+            whole(Optional),
+            Entry::Waiting,
+            GONE,
+            Expect::Record(Entry::Unknown),
+        ),
+    ]);
+    rows
+}
+
+fn absent_where_a_deletion_restarts() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let tombstone = || Live::Absent {
+        last: Some(v("A", 10, X)),
+        since: 11,
+    };
     for usage in [whole(Optional), keyed(&[("k", Optional)]), Usage::named()] {
         let a_x = || entry("A", 10, &usage, X);
         rows.extend([
@@ -556,36 +596,6 @@ fn absent() -> Vec<Row> {
             );
         }
     }
-    rows.extend([
-        row(
-            "unknown-optional-still-absent",
-            whole(Optional),
-            Entry::Unknown,
-            GONE,
-            Expect::Keep,
-        ),
-        row(
-            "unknown-required-still-absent",
-            whole(Required),
-            Entry::Unknown,
-            GONE,
-            Expect::Wait(Entry::Unknown),
-        ),
-        row(
-            "waiting-still-absent",
-            whole(Required),
-            Entry::Waiting,
-            GONE,
-            Expect::Wait(Entry::Waiting),
-        ),
-        row(
-            "waiting-now-optional",
-            whole(Optional),
-            Entry::Waiting,
-            GONE,
-            Expect::Record(Entry::Unknown),
-        ),
-    ]);
     rows
 }
 
