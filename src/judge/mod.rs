@@ -181,7 +181,7 @@ impl Judge {
             if docket.intents.settled(key) {
                 self.teller.metrics.intent_ended(IntentOutcome::Void);
             }
-        } else if asks || !judged.suspended {
+        } else if asks || !judged.is_held_back() {
             self.file_intent(docket, key, judged, occasion);
         }
     }

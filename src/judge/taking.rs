@@ -47,8 +47,16 @@ impl Judge {
         if seen.lost_opt_in {
             self.teller.say_first(key, &Note::OptedOut);
         }
-        for borrower in &seen.borrowers {
-            self.judge(borrower, Occasion::Look);
+        self.follow_on(&seen.related);
+    }
+
+    /// Takes in that something else changed for these workloads what they ask for, or use.
+    fn follow_on(&self, workloads: &[WorkloadKey]) {
+        for workload in workloads {
+            if self.is_listed() && self.is_bare(workload) {
+                self.docket().tidying.bared(workload, Bared::Afresh);
+            }
+            self.judge(workload, Occasion::Look);
         }
     }
 
@@ -69,10 +77,12 @@ impl Judge {
 
     fn forget(&self, key: &WorkloadKey) {
         let mut docket = self.docket();
-        self.state.index_mut().delete_workload(key);
+        let related = self.state.index_mut().delete_workload(key);
         if docket.forget(key) {
             self.tidying_changed.notify_one();
         }
+        drop(docket);
+        self.follow_on(&related);
     }
 
     /// Whether a workload is opted in and has no `observed`.
@@ -246,11 +256,6 @@ impl Judge {
     /// Takes in the default that a namespace has for its workloads; `None`: it has none, or is gone.
     pub fn namespace_default(&self, name: &str, default: Option<String>) {
         let affected = self.state.index_mut().apply_namespace(name, default);
-        for workload in affected {
-            if self.is_listed() && self.is_bare(&workload) {
-                self.docket().tidying.bared(&workload, Bared::Afresh);
-            }
-            self.judge(&workload, Occasion::Look);
-        }
+        self.follow_on(&affected);
     }
 }

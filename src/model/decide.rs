@@ -11,6 +11,7 @@
 //! - while something that pods require is absent nothing restarts, because new pods could not start. `on-delete:
 //!   restart` is for what pods start without.
 
+mod aborted;
 mod cause;
 mod compare;
 mod csi;
@@ -21,14 +22,15 @@ pub(super) mod rotation;
 mod rules;
 mod view;
 
+use self::{
+    aborted::Serving,
+    gains::Gains,
+    rules::{Rule, Ruling},
+};
 pub use self::{
     cause::{Cause, CauseKind, joined},
     decision::{Decision, Doubt, Restart, Undecided},
     view::{Ages, Known, Lookup, NO_SOURCES, Pods, Subject},
-};
-use self::{
-    gains::Gains,
-    rules::{Rule, Ruling},
 };
 use super::{
     digest::DigestKey,
@@ -101,12 +103,20 @@ pub fn decide<'a>(
         let cause = Cause::plain(CauseKind::RolledBack, None);
         rulings.push((Vec::new(), Ruling::Restart(cause)));
     }
+    let mut serving = subject
+        .pods
+        .aborted
+        .then(|| Serving::judge(subject, formers, &rule, live));
+    if let Some(serving) = &mut serving {
+        rulings.append(&mut serving.rulings);
+    }
     let next = Next {
         kept,
         rolled,
         fold,
         refolds,
         gained,
+        serving,
     };
     combine(subject, before, rulings, next, key)
 }
@@ -143,6 +153,8 @@ struct Next {
     refolds: bool,
     /// The template gained something while the webhook was away.
     gained: bool,
+    /// What becomes of the former entries of an aborted Rollout.
+    serving: Option<Serving>,
 }
 
 impl Next {
@@ -158,7 +170,12 @@ impl Next {
                 subject.formers_left(before)
             };
         }
-        let formers = subject.formers_after(before, subject.formers(before), restart);
+        let still = match &self.serving {
+            Some(serving) if restart => &serving.rolled,
+            Some(serving) => &serving.kept,
+            None => subject.formers(before),
+        };
+        let formers = subject.formers_after(before, still, restart);
         if restart || subject.templates.before.is_some() {
             formers
         } else if self.refolds {
@@ -186,6 +203,8 @@ fn combine(
     for (sources, ruling) in rulings {
         match ruling {
             Ruling::Keep => {}
+            // A source may be used and former at once, by different keys.
+            Ruling::Restart(cause) if causes.contains(&cause) => {}
             Ruling::Restart(cause) => causes.push(cause),
             Ruling::Wait {
                 holds: held,

@@ -13,6 +13,8 @@ pub enum Held {
     Missing,
     /// `reroll.dev/suspend: "true"`.
     Suspended,
+    /// An Argo Rollout that has its template is aborted.
+    Aborted,
     /// A controller owns it.
     Owned,
     /// The opt-in cannot be read.
@@ -46,6 +48,7 @@ impl Held {
             Decision::Undecided(Undecided::NewerFormat) => Some(Self::NewerFormat),
             Decision::Undecided(Undecided::UnknownKey) => Some(Self::UnknownKey),
             Decision::Restart(_) if judged.suspended => Some(Self::Suspended),
+            Decision::Restart(_) if judged.aborted => Some(Self::Aborted),
             Decision::Wait { causes, .. } if !causes.is_empty() => Some(Self::Missing),
             Decision::Keep(_) | Decision::Record(_) => judged.stays.map(|stays| match stays {
                 Stays::Paused => Self::Paused,
@@ -59,9 +62,10 @@ impl Held {
     }
 
     /// Every reason, for metrics.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Missing,
         Self::Suspended,
+        Self::Aborted,
         Self::Owned,
         Self::Unreadable,
         Self::NewerFormat,
@@ -79,6 +83,7 @@ impl Held {
         match self {
             Self::Missing => "missing",
             Self::Suspended => "suspended",
+            Self::Aborted => "aborted",
             Self::Owned => "owned",
             Self::Unreadable => "unreadable",
             Self::NewerFormat => "newer_format",

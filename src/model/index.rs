@@ -50,6 +50,7 @@ use self::{
     asked::{Clock, Told},
     basis::Basis,
     keys::RetiredKeys,
+    namespace::Namespace,
     namespaces::Namespaces,
     orphaned::Orphaned,
     scope::Scope,
@@ -264,15 +265,12 @@ impl Index {
     }
 
     /// Sets the references of a workload that is written now to those of the template that it borrows, if it borrows
-    /// one.
-    pub fn borrow(&self, namespace: &str, workload: &mut Workload) {
-        let Some(template) = &mut workload.borrows else {
-            return;
-        };
-        let space = self.namespaces.get(namespace);
-        let lent = space.and_then(|space| space.lent(&self.basis.kinds, template));
-        template.known = lent.is_some();
-        workload.references = lent.cloned().unwrap_or_default();
+    /// one, and what those say that borrow its own.
+    pub fn relate(&self, key: &WorkloadKey, workload: &mut Workload) {
+        let empty = Namespace::default();
+        let space = self.namespaces.get(&key.namespace).unwrap_or(&empty);
+        workload.lent = space.lent_by(key.kind, &key.name);
+        space.borrow(&self.basis.kinds, workload);
     }
 
     /// Returns a workload's annotation as it should be, where it is not: the text to write, or `Some(None)` to remove it.

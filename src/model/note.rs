@@ -55,6 +55,11 @@ pub enum Note<'a> {
         /// What changed.
         causes: &'a [Cause],
     },
+    /// An Argo Rollout that has the workload's template is aborted, and a restart would end that.
+    RestartAborted {
+        /// What changed.
+        causes: &'a [Cause],
+    },
     /// A controller owns the workload, and would revert a restart.
     Owned {
         /// The owner, as `Kind name`.
@@ -125,6 +130,7 @@ impl<'a> Note<'a> {
         Some(match held {
             Held::Missing => Self::RestartWaits { causes, missing },
             Held::Suspended => Self::RestartSuspended { causes },
+            Held::Aborted => Self::RestartAborted { causes },
             Held::Owned => Self::Owned {
                 owner: judged.owner.as_deref(),
             },
@@ -165,6 +171,7 @@ impl<'a> Note<'a> {
             Self::RestartFailed { .. } | Self::NotRecreated { .. } => "RestartFailed",
             Self::RestartWaits { .. } | Self::RunWaits => "RestartWaits",
             Self::RestartSuspended { .. } => "RestartSuspended",
+            Self::RestartAborted { .. } => "RestartAborted",
             Self::Owned { .. } | Self::Dropped { .. } => "NotRestarted",
             Self::OptInUnreadable => "OptInUnreadable",
             Self::NewerFormat => "NewerFormat",
@@ -199,6 +206,7 @@ impl<'a> Note<'a> {
             Self::RunWaits => (info, "a CronJob runs when its active run is over"),
             Self::RestartWaits { .. }
             | Self::RestartSuspended { .. }
+            | Self::RestartAborted { .. }
             | Self::Owned { .. }
             | Self::OptInUnreadable
             | Self::NewerFormat
@@ -260,6 +268,11 @@ impl fmt::Display for Note<'_> {
             Self::RestartSuspended { causes } => write!(
                 f,
                 "{}; not restarted because reroll.dev/suspend is true",
+                joined(causes)
+            ),
+            Self::RestartAborted { causes } => write!(
+                f,
+                "{}; not restarted while the Argo Rollout that has its template is aborted, which a restart would end",
                 joined(causes)
             ),
             Self::Owned { owner } => write!(
@@ -362,6 +375,7 @@ mod tests {
             },
             Note::RunWaits,
             Note::RestartSuspended { causes: &causes },
+            Note::RestartAborted { causes: &causes },
             Note::Owned {
                 owner: Some("App web"),
             },
@@ -417,13 +431,14 @@ mod tests {
         for held in Held::ALL {
             let decision = match held {
                 Held::Missing => Some(waits.clone()),
-                Held::Suspended => Some(restart.clone()),
+                Held::Suspended | Held::Aborted => Some(restart.clone()),
                 _ => None,
             };
             let judged = Judged {
                 decision,
                 unwritten: false,
                 suspended: false,
+                aborted: false,
                 settle: None,
                 gather: None,
                 stays: None,

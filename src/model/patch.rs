@@ -45,7 +45,9 @@ pub fn restart(
         return guarded(kind, workload, &to);
     }
     let Some(at) = workload.restart_by.time(now) else {
-        return guarded(kind, workload, &own);
+        let mut patch = guarded(kind, workload, &own);
+        patch.0.extend(abort_unchanged(workload));
+        return patch;
     };
     let to = OwnAnnotations {
         restarted_for: workload.marks.template.clone(),
@@ -53,11 +55,25 @@ pub fn restart(
         ..own
     };
     let mut patch = guarded(kind, workload, &to);
+    if workload.abort.is_aborted() {
+        patch.0.extend(abort_unchanged(workload));
+        // Argo would give the restart up for another template that it has yet to see.
+        let generation = json!(workload.generation);
+        patch
+            .0
+            .push(test(pointer(&["metadata", "generation"]), generation));
+    }
     patch.0.push(PatchOperation::Add(AddOperation {
         path: pointer(&["spec", "restartAt"]),
         value: json!(at.to_string()),
     }));
     patch
+}
+
+/// Tests that an abort has neither begun nor ended since the workload was read ([`Workload::abort`]).
+fn abort_unchanged(workload: &Workload) -> Option<PatchOperation> {
+    let (pointer, value) = workload.abort.seen()?;
+    Some(test(PointerBuf::parse(pointer).ok()?, value))
 }
 
 /// Writes `observed` without a restart, if the workload is still as it was.

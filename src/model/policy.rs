@@ -165,7 +165,8 @@ impl Policy {
 
     /// Returns what a workload asks for. A CronJob or Job that does not say by `reroll.dev/on-change` what is to be
     /// done about a change did not opt in, whatever else it says. Nor does one that is suspended, as long as it is:
-    /// what it starts afterwards reads the values of then, so it is adopted afresh.
+    /// what it starts afterwards reads the values of then, so it is adopted afresh. Nor does a Rollout that another
+    /// workload leads ([`Workload::is_led`]).
     pub fn of(workload: &Workload, defaults: Defaults<'_>) -> (Self, Vec<Complaint>) {
         let (mut policy, mut complaints) = Self::read(&workload.asks, defaults);
         let asked = workload.asks.get(ON_CHANGE).map(|asked| asked.trim());
@@ -189,6 +190,15 @@ impl Policy {
                 Some(_) if !readable => Selection::Unreadable,
                 Some(_) => policy.selection,
             };
+        }
+        let template = workload.borrows.as_ref();
+        if let Some(template) = template.filter(|template| !template.followed)
+            && policy.opted_in()
+        {
+            complaints.push(complaint(WORKLOAD_REF, &template.kind, FOLLOWED));
+        }
+        if workload.is_led() {
+            policy.selection = Selection::Off;
         }
         (policy, complaints)
     }
@@ -222,6 +232,13 @@ impl Choices<'_> {
         meant.map(|(_, meant)| *meant)
     }
 }
+
+/// What a Rollout says in place of a template.
+const WORKLOAD_REF: &str = "spec.workloadRef";
+
+/// What it can name.
+const FOLLOWED: &str =
+    "a kind whose template reroll reads, such as Deployment: it does not restart this";
 
 /// The longest quiet period an annotation can ask for.
 const MAX_SETTLE: Duration = Duration::from_hours(1);

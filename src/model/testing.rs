@@ -230,6 +230,8 @@ pub(crate) struct World {
     pub(crate) unseen: bool,
     /// Sources that took the place of an object that a machine had made.
     pub(crate) after_machines: BTreeSet<SourceName>,
+    /// It is an aborted Argo Rollout.
+    pub(crate) aborted: bool,
 }
 
 impl World {
@@ -250,6 +252,7 @@ impl World {
             older: OlderPods::Gone,
             unseen: false,
             after_machines: BTreeSet::new(),
+            aborted: false,
         }
     }
 
@@ -295,7 +298,8 @@ impl World {
                 older: self.older,
                 formers_gone: false,
                 unseen: self.unseen,
-                outlive_marks: false,
+                outlive_marks: self.aborted,
+                aborted: self.aborted,
             },
             sequence: 0,
             examined: true,

@@ -4,9 +4,11 @@
 //! else, and fields that this release does not know are never touched. Kinds that restart in another way than by
 //! their template have that in `batch` and `marks`.
 
+mod abort;
 mod asks;
 mod batch;
 mod kinds;
+mod lending;
 mod marks;
 mod rollout;
 mod selector;
@@ -19,12 +21,14 @@ use serde_json::Value;
 
 use self::asks::asks;
 pub use self::{
+    abort::Abort,
     asks::Asks,
     batch::{JobPhase, is_suspended, replacement, run, run_name, runs_alone},
     kinds::{
         CRON_JOB, Counts, DEPLOYMENT_CONFIG, JOB, KINDS, Kind, KindTwice, Kinds, NAMED, ROLLOUT,
         RestartMeans, Revisions, WorkloadKind,
     },
+    lending::{Borrowed, Lent},
     marks::{RestartBy, RestartMarks},
     rollout::{OlderPods, Rollout, Stays},
     selector::selector,
@@ -76,40 +80,6 @@ pub struct Shape {
     pub template_annotations: bool,
 }
 
-/// The workload whose pod template another one has, in the same namespace: a Rollout with `spec.workloadRef`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Borrowed {
-    /// API group
-    pub group: String,
-    /// Kubernetes' name of the kind
-    pub kind: String,
-    /// `metadata.name`
-    pub name: String,
-    /// Whether it is there, so that its references are known.
-    pub known: bool,
-}
-
-impl Borrowed {
-    fn read(kind: Kind, object: &DynamicObject) -> Option<Self> {
-        let reference = object.data.pointer("/spec/workloadRef")?;
-        let text = |field: &str| {
-            reference
-                .get(field)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
-        let group = text("apiVersion")
-            .split_once('/')
-            .map_or("", |(group, _)| group);
-        (kind.means == RestartMeans::RestartAt).then(|| Self {
-            group: group.to_owned(),
-            kind: text("kind").to_owned(),
-            name: text("name").to_owned(),
-            known: false,
-        })
-    }
-}
-
 /// The finalizer by which the garbage collector is asked to leave behind what an object owns.
 const ORPHAN: &str = "orphan";
 
@@ -150,10 +120,14 @@ pub struct Workload {
     pub references: References,
     /// Whose template it has, where it has none of its own.
     pub borrows: Option<Borrowed>,
+    /// What others say that have its template.
+    pub lent: Lent,
+    /// Whether it is aborted.
+    pub abort: Abort,
     /// Whether its pods are those of its template.
     pub rollout: Rollout,
-    /// Whether pods of an older template are left.
-    pub older_pods: OlderPods,
+    /// Whether pods of an older template are left, by its status.
+    older_pods: OlderPods,
     /// Which maps exist.
     pub shape: Shape,
     /// Bytes of all annotations but reroll's own three.
@@ -202,6 +176,8 @@ impl Workload {
             marks,
             references: exact(references(template)),
             borrows: Borrowed::read(kind, object),
+            lent: Lent::default(),
+            abort: Abort::read(kind, &object.data),
             rollout: Rollout::read(kind, meta.generation.unwrap_or(0), &object.data),
             older_pods: OlderPods::read(kind, meta.generation.unwrap_or(0), &object.data),
             shape: Shape {
@@ -227,6 +203,28 @@ impl Workload {
     /// Returns the mark that must be the one of `observed`; `None` where restarts leave none on the workload.
     pub fn mark(&self) -> Option<&str> {
         (self.restart_by != RestartBy::Run).then_some(&self.restarted_for)
+    }
+
+    /// Returns the same for a write of the template. Argo Rollouts gives up a restart by `spec.restartAt` for that, where
+    /// it has not carried it out. What a restart that was given up left behind does not count.
+    pub fn mark_before_write(&self) -> Option<&str> {
+        (self.restart_by != RestartBy::Run).then(|| self.marks.carried_out())
+    }
+
+    /// Whether the restart of another workload is its own, because it has the same template.
+    pub fn is_led(&self) -> bool {
+        let leads = self.borrows.as_ref().is_some_and(|template| template.leads);
+        leads && !self.abort.is_aborted()
+    }
+
+    /// Returns whether pods of an older template are left. The status of a workload that lends its template does not
+    /// count the pods of those that have it.
+    pub fn older_pods(&self) -> OlderPods {
+        if self.lent.any {
+            OlderPods::Untold
+        } else {
+            self.older_pods
+        }
     }
 
     /// Whether its controller has yet to see how it is now.

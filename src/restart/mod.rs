@@ -167,7 +167,7 @@ impl Restarter {
                 Finish::Over
             }
             Ok(judged) => match &judged.decision {
-                Some(Decision::Restart(restart)) if !judged.suspended => {
+                Some(Decision::Restart(restart)) if !judged.is_held_back() => {
                     self.restart(&intent, restart).await
                 }
                 _ => {

@@ -7,8 +7,11 @@ use crate::{
     cluster::{Failure, pods},
     judge::live::Live,
     model::{
-        SourceName, WorkloadKey, annotation::RESTARTED_FOR, decide::Ages, source::References,
-        workload::RestartMeans,
+        SourceName, WorkloadKey,
+        annotation::RESTARTED_FOR,
+        decide::Ages,
+        source::References,
+        workload::{OlderPods, RestartMeans},
     },
     state::State,
 };
@@ -61,9 +64,10 @@ pub(super) async fn look_for_formers(live: &Live, key: &WorkloadKey) {
     let state = &live.judge.state;
     let formers: Vec<SourceName> = {
         let index = state.index();
-        let observed = index.workload(key).and_then(|known| known.observed());
-        let formers = observed.filter(|_| key.kind.counts.is_none());
-        let formers = formers.into_iter().flat_map(|known| known.formers.iter());
+        let known = index.workload(key);
+        let untold = known.filter(|known| known.workload.older_pods() == OlderPods::Untold);
+        let observed = untold.and_then(|known| known.observed());
+        let formers = observed.into_iter().flat_map(|known| known.formers.iter());
         formers.map(|(source, _)| source.clone()).collect()
     };
     if formers.is_empty() {

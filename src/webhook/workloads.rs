@@ -113,6 +113,7 @@ impl Write {
     fn opted_out(&self, warnings: &mut Vec<String>) -> OwnAnnotations {
         let base = match &self.old {
             Some(old) if old.opted_in && self.new.workload.phase == JobPhase::Suspended => &old.own,
+            Some(old) if old.opted_in && self.new.workload.is_led() => &old.own,
             Some(old) if old.opted_in => {
                 warnings.push(format!(
                     "reroll: {} is no longer opted in ({RESTART_ON}): changes do not restart it",
@@ -200,11 +201,16 @@ impl Write {
         examined: bool,
     ) -> Subject<'a> {
         let old = self.old.as_ref().map(|old| &old.workload);
+        let mark = if self.template_changed {
+            side.workload.mark_before_write()
+        } else {
+            side.workload.mark()
+        };
         Subject {
             uid: &side.workload.uid,
             created: side.workload.created,
             generation: side.workload.generation,
-            restarted_for: side.workload.mark(),
+            restarted_for: mark,
             uses,
             policy: &self.policy,
             templates: Templates {

@@ -18,12 +18,12 @@ use reroll_harness::{
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-const RESTARTED_AT: &str = "reroll.dev/restarted-at";
+pub const RESTARTED_AT: &str = "reroll.dev/restarted-at";
 const STRATEGY: &str = "reloader.stakater.com/rollout-strategy";
 
 /// A kind, and where it has its pod template.
 #[derive(Clone)]
-struct Custom {
+pub struct Custom {
     group: String,
     version: &'static str,
     kind: &'static str,
@@ -31,7 +31,7 @@ struct Custom {
 }
 
 impl Custom {
-    fn rollout() -> Self {
+    pub fn rollout() -> Self {
         Self {
             group: "argoproj.io".to_owned(),
             version: "v1alpha1",
@@ -63,14 +63,14 @@ impl Custom {
         format!("{}s", self.kind.to_lowercase())
     }
 
-    fn api(&self, arena: &Arena) -> Api<DynamicObject> {
+    pub fn api(&self, arena: &Arena) -> Api<DynamicObject> {
         let gvk = GroupVersionKind::gvk(&self.group, self.version, self.kind);
         let row = ApiResource::from_gvk_with_plural(&gvk, &self.plural());
         Api::namespaced_with(arena.client.clone(), &arena.namespace, &row)
     }
 
     /// Has the cluster serve it, with this schema; it may do so already. Waits until it does.
-    async fn install(&self, arena: &Arena, schema: Value) {
+    pub async fn install(&self, arena: &Arena, schema: Value) {
         let name = format!("{}.{}", self.plural(), self.group);
         let definition = json!({
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -130,7 +130,7 @@ impl Custom {
     }
 
     /// One that reads `k` of Secret `db`, with these annotations.
-    async fn create(
+    pub async fn create(
         &self,
         arena: &Arena,
         name: &str,
@@ -159,7 +159,7 @@ impl Custom {
             .unwrap()
     }
 
-    async fn patch(&self, arena: &Arena, name: &str, patch: Value) -> DynamicObject {
+    pub async fn patch(&self, arena: &Arena, name: &str, patch: Value) -> DynamicObject {
         let params = PatchParams {
             field_manager: Some("test".to_owned()),
             ..PatchParams::default()
@@ -171,18 +171,18 @@ impl Custom {
     }
 
     /// Sets something of the template's.
-    async fn edit_template(&self, arena: &Arena, name: &str, edit: Value) -> DynamicObject {
+    pub async fn edit_template(&self, arena: &Arena, name: &str, edit: Value) -> DynamicObject {
         let nested = self.template.rsplit('/').filter(|part| !part.is_empty());
         let patch = nested.fold(edit, |inside, part| json!({ part: inside }));
         self.patch(arena, name, patch).await
     }
 
-    fn template_of<'a>(&self, object: &'a DynamicObject) -> &'a Value {
+    pub fn template_of<'a>(&self, object: &'a DynamicObject) -> &'a Value {
         object.data.pointer(self.template).unwrap()
     }
 
     /// Waits until `observed` is there, and names its uid.
-    async fn adopted(&self, arena: &Arena, name: &str) {
+    pub async fn adopted(&self, arena: &Arena, name: &str) {
         eventually(&format!("{} {name} is adopted", self.kind), async || {
             let object = self.api(arena).get(name).await.ok()?;
             let observed = object.annotations().get(OBSERVED)?;
@@ -203,7 +203,7 @@ fn anything() -> Value {
 }
 
 /// Counts how often something of one object changes.
-struct Changes {
+pub struct Changes {
     seen: Arc<Mutex<(u64, Vec<Value>)>>,
     watch: JoinHandle<()>,
     api: Api<DynamicObject>,
@@ -212,7 +212,7 @@ struct Changes {
 
 impl Changes {
     /// From its present state on.
-    async fn of(
+    pub async fn of(
         api: Api<DynamicObject>,
         name: &str,
         what: impl Fn(&DynamicObject) -> Value + Send + 'static,
@@ -244,11 +244,11 @@ impl Changes {
         changes
     }
 
-    fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.seen.lock().unwrap().1.len().saturating_sub(1)
     }
 
-    async fn catch_up(&self) {
+    pub async fn catch_up(&self) {
         let now = version(&self.api.get(&self.name).await.unwrap());
         eventually("the count is up to date", async || {
             (self.seen.lock().unwrap().0 >= now).then_some(())
@@ -257,7 +257,7 @@ impl Changes {
     }
 
     /// Waits for so many, lets everything take effect, and there must be no more.
-    async fn are(&self, arena: &Arena, recorder: &reroll_harness::Recorder, count: usize) {
+    pub async fn are(&self, arena: &Arena, recorder: &reroll_harness::Recorder, count: usize) {
         eventually(
             &format!("{} has changed {count} times", self.name),
             async || (self.count() >= count).then_some(()),
@@ -520,7 +520,7 @@ async fn a_schema_that_drops_the_mark_is_said_and_not_tried_again_and_again() {
 }
 
 /// Rollouts, in a cluster that serves them, and a reroll that follows them.
-async fn followed_rollouts(arena: &Arena) -> (Custom, Reroll) {
+pub async fn followed_rollouts(arena: &Arena) -> (Custom, Reroll) {
     let rollout = Custom::rollout();
     rollout.install(arena, anything()).await;
     let reroll = arena.reroll().flag("--discovery-interval", "200ms");

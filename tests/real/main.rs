@@ -14,6 +14,7 @@
 
 mod adopting;
 mod alerts;
+mod argo;
 mod batch;
 mod canary;
 mod certificates;

@@ -23,6 +23,7 @@ pub(super) enum Gain {
 }
 
 /// What of a workload's uses is new in `observed`.
+#[derive(Clone, Copy)]
 pub(super) struct Gains<'a> {
     subject: &'a Subject<'a>,
     /// Whether there was an `observed` before: without one everything is adopted.

@@ -9,6 +9,7 @@ use crate::model::{
     version::Version,
 };
 
+mod aborted;
 mod causes;
 mod csi;
 mod document;

@@ -114,6 +114,10 @@ pub static NO_SOURCES: BTreeSet<SourceName> = BTreeSet::new();
 
 /// What is known of a workload's pods.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about them"
+)]
 pub struct Pods<'a> {
     /// Whether a container that needs what is absent has ever started; `None` where it was not looked up yet.
     pub started: Option<bool>,
@@ -128,6 +132,8 @@ pub struct Pods<'a> {
     pub unseen: bool,
     /// Those of an older template can come back under a new mark: an Argo Rollout goes on serving with its stable ones.
     pub outlive_marks: bool,
+    /// Those that serve are of an older template, and stay: an Argo Rollout is aborted.
+    pub aborted: bool,
 }
 
 impl Pods<'_> {
@@ -136,10 +142,11 @@ impl Pods<'_> {
         Self {
             started: None,
             ages: None,
-            older: workload.older_pods,
+            older: workload.older_pods(),
             formers_gone: false,
             unseen: false,
-            outlive_marks: kind.means == RestartMeans::RestartAt,
+            outlive_marks: kind.means == RestartMeans::RestartAt || workload.lent.any,
+            aborted: workload.abort.is_aborted(),
         }
     }
 }

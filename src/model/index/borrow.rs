@@ -1,6 +1,8 @@
 //! Workloads that have the pod template of another: what that one uses, they use.
 //!
-//! As long as the other is not there nothing is decided for them, and nothing that was observed is forgotten.
+//! As long as the other is not there nothing is decided for them, and nothing that was observed is forgotten. Where the
+//! other is opted in itself, it leads: its own restart is theirs ([`crate::model::workload::Borrowed`]). What they say
+//! in turn holds for it ([`Lent`]).
 
 use super::{
     basis::Basis,
@@ -9,72 +11,127 @@ use super::{
     tracked::Tracked,
 };
 use crate::model::{
+    policy::Selection,
     source::References,
-    workload::{Borrowed, Kinds, Workload, WorkloadKey},
+    workload::{Kind, Kinds, Lent, Workload, WorkloadKey},
 };
 
 impl Namespace {
     /// Sets the references of a workload that was read now to those of the template that it borrows, if it borrows
-    /// one. Of a template that is not there they stay what they were `before`.
-    pub(super) fn borrow(
+    /// one. Of a template that is not there they stay what they were `before`. Sets what those say that borrow its own.
+    pub(super) fn relate(
         &mut self,
         kinds: &Kinds,
         slot: &Slot,
         workload: &mut Workload,
         before: Option<&Tracked>,
     ) {
-        let Some(template) = &mut workload.borrows else {
+        workload.lent = self.lent_by(slot.0, &slot.1);
+        if workload.borrows.is_none() {
             self.borrowing.remove(slot);
             return;
-        };
+        }
         self.borrowing.insert(slot.clone());
-        let lent = self.lent(kinds, template);
-        template.known = lent.is_some();
-        workload.references = match (lent, before) {
-            (Some(lent), _) => lent.clone(),
-            (None, Some(before)) => before.workload.references.clone(),
-            (None, None) => References::new(),
+        if !self.borrow(kinds, workload) {
+            let before = before.map(|known| known.workload.references.clone());
+            workload.references = before.unwrap_or_default();
+        }
+    }
+
+    /// Sets the references of a workload to those of the template that it borrows. Returns whether that is known.
+    pub(super) fn borrow(&self, kinds: &Kinds, workload: &mut Workload) -> bool {
+        let Some(template) = &mut workload.borrows else {
+            return false;
         };
+        let kind = kinds.find(&template.group, &template.kind);
+        let lender = kind.and_then(|kind| self.workloads.get(&(kind, template.name.clone())));
+        template.followed = kind.is_some();
+        template.known = lender.is_some();
+        template.leads = lender.is_some_and(|lender| lender.leads());
+        workload.references = match lender {
+            Some(lender) => lender.workload.references.clone(),
+            None => References::new(),
+        };
+        template.known
     }
 
-    /// Returns the references of the template that a workload borrows, where that is known.
-    pub(super) fn lent(&self, kinds: &Kinds, template: &Borrowed) -> Option<&References> {
+    /// Returns what those say that borrow the template of this workload.
+    pub(super) fn lent_by(&self, kind: Kind, name: &str) -> Lent {
+        let borrowing = self.borrowing.iter();
+        let borrowers = borrowing.filter_map(|slot| self.workloads.get(slot));
+        let borrowers = borrowers.filter(|borrower| borrower.borrows_from(kind, name));
+        let said = borrowers.map(|borrower| Lent {
+            any: true,
+            aborted: borrower.workload.abort.is_aborted(),
+            suspended: borrower.policy.suspend,
+        });
+        said.fold(Lent::default(), Lent::and)
+    }
+
+    /// Returns the workload whose template this one borrows, where that is there.
+    pub(super) fn lender_of(&self, kinds: &Kinds, borrower: &Slot) -> Option<Slot> {
+        let template = self.workloads.get(borrower)?.workload.borrows.as_ref()?;
         let kind = kinds.find(&template.group, &template.kind)?;
-        let lender = self.workloads.get(&(kind, template.name.clone()))?;
-        Some(&lender.workload.references)
+        let slot = (kind, template.name.clone());
+        self.workloads.contains_key(&slot).then_some(slot)
     }
 
-    /// Takes in that a workload is other than it was, or gone. Returns those that have its template, where that matters to
-    /// them.
-    pub(super) fn lend(&mut self, lender: &WorkloadKey, basis: &Basis) -> Vec<WorkloadKey> {
-        let slots: Vec<_> = self.borrowing.iter().cloned().collect();
+    /// Takes in that a workload is other than it was, or gone; `lender`: whose template it borrowed before. Returns those
+    /// that have to do with its template, where that matters to them.
+    pub(super) fn share(
+        &mut self,
+        changed: &WorkloadKey,
+        lender: Option<Slot>,
+        basis: &Basis,
+    ) -> Vec<WorkloadKey> {
+        let slot = (changed.kind, changed.name.clone());
+        let borrowing = self.borrowing.iter();
+        let borrows = |slot: &&Slot| {
+            let tracked = self.workloads.get(*slot);
+            tracked.is_some_and(|tracked| tracked.borrows_from(changed.kind, &changed.name))
+        };
+        let mut others: Vec<_> = borrowing.filter(borrows).cloned().collect();
+        others.extend(lender);
+        others.extend(self.lender_of(&basis.kinds, &slot));
+        others.dedup();
         let mut affected = Vec::new();
-        for slot in slots {
-            let Some(tracked) = self.workloads.get(&slot) else {
-                continue;
-            };
-            let borrows = tracked.workload.borrows.as_ref().is_some_and(|template| {
-                template.group == lender.kind.group
-                    && template.kind == lender.kind.kind
-                    && template.name == lender.name
-            });
-            if !borrows {
-                continue;
-            }
-            let mut workload = tracked.workload.clone();
-            self.disconnect(&slot);
-            let known = self.workloads.remove(&slot).map(|known| *known);
-            self.borrow(&basis.kinds, &slot, &mut workload, known.as_ref());
-            let same = known
-                .as_ref()
-                .is_some_and(|known| known.workload == workload);
-            let again = Tracked::follow(workload, known, self.defaults(basis), &basis.key);
-            self.put(&slot, again);
-            if !same {
-                affected.push(key_of(&lender.namespace, &slot));
+        for other in others {
+            if other != slot && self.relate_again(&other, basis) {
+                affected.push(key_of(&changed.namespace, &other));
             }
         }
         affected
+    }
+
+    /// Takes in what others of its template say now. Returns whether that is news.
+    pub(super) fn relate_again(&mut self, slot: &Slot, basis: &Basis) -> bool {
+        let Some(tracked) = self.workloads.get(slot) else {
+            return false;
+        };
+        let mut workload = tracked.workload.clone();
+        self.disconnect(slot);
+        let known = self.workloads.remove(slot).map(|known| *known);
+        self.relate(&basis.kinds, slot, &mut workload, known.as_ref());
+        let same = known
+            .as_ref()
+            .is_some_and(|known| known.workload == workload);
+        let again = Tracked::follow(workload, known, self.defaults(basis), &basis.key);
+        self.put(slot, again);
+        !same
+    }
+}
+
+impl Tracked {
+    fn borrows_from(&self, kind: Kind, name: &str) -> bool {
+        let template = self.workload.borrows.as_ref();
+        template.is_some_and(|template| template.is(kind, name))
+    }
+
+    /// Whether it is restarted when something changes that its template uses.
+    fn leads(&self) -> bool {
+        matches!(self.policy.selection, Selection::Some(_))
+            && self.workload.controller.is_none()
+            && !self.workload.deleting
     }
 }
 
@@ -107,7 +164,7 @@ mod tests {
         };
         let object = json!({"metadata": {"uid": kind.kind, "annotations": asks}, "spec": spec});
         let workload = Workload::read(kind, &serde_json::from_value(object).unwrap());
-        index.apply_workload(&named(kind), workload).borrowers
+        index.apply_workload(&named(kind), workload).related
     }
 
     fn users(index: &Index, secret: &str) -> usize {

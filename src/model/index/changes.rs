@@ -25,8 +25,8 @@ pub struct WorkloadChange {
     pub lost_opt_in: bool,
     /// It is opted in and without `observed`, and was not so when it was seen before.
     pub bared: Option<Bared>,
-    /// Others that have its template, which uses something else now.
-    pub borrowers: Vec<WorkloadKey>,
+    /// Others of the same template, for which it changed something.
+    pub related: Vec<WorkloadKey>,
     /// As of [`SourceChange::older`].
     pub older: bool,
 }

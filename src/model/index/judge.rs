@@ -8,6 +8,7 @@ use super::{
     overlay::{Overlay, just_read, without_ignored},
     preview::{PREVIEWED, Preview},
     sources::Source,
+    tracked::Tracked,
 };
 use crate::model::{
     decide::{
@@ -29,8 +30,10 @@ pub struct Judged {
     pub decision: Option<Decision>,
     /// `observed` is to be written or removed.
     pub unwritten: bool,
-    /// `reroll.dev/suspend`
+    /// `reroll.dev/suspend`, of it or of one that has its template.
     pub suspended: bool,
+    /// An Argo Rollout that has its template is aborted, which a restart would end.
+    pub aborted: bool,
     /// `reroll.dev/settle`
     pub settle: Option<Duration>,
     /// How long changes are to gather after the first of them, and when that was, in unix seconds, as far as the sources
@@ -42,6 +45,13 @@ pub struct Judged {
     pub owner: Option<String>,
     /// What of its annotations cannot be read.
     pub complaints: Vec<Complaint>,
+}
+
+impl Judged {
+    /// Whether a restart waits until its user, or its Rollout's, lets it go.
+    pub fn is_held_back(&self) -> bool {
+        self.suspended || self.aborted
+    }
 }
 
 impl Index {
@@ -218,7 +228,8 @@ impl Index {
                     Rollout::Stays(stays) => Some(stays),
                     Rollout::Complete | Rollout::Rolling => None,
                 }),
-            suspended: tracked.is_some_and(|tracked| tracked.policy.suspend),
+            suspended: tracked.is_some_and(Tracked::is_suspended),
+            aborted: tracked.is_some_and(|tracked| tracked.workload.lent.aborted),
             settle: tracked.and_then(|tracked| tracked.policy.settle),
             gather: tracked
                 .filter(|_| key.kind.gathers)
@@ -306,7 +317,7 @@ impl Index {
                 _ => None,
             };
             if let Some(decided) = self.assess_from(&user, &overlay, adopting.as_ref()) {
-                preview.add(user, &decided, tracked.policy.suspend);
+                preview.add(user, &decided, tracked.is_held_back());
             }
         }
         preview

@@ -164,7 +164,7 @@ impl Namespace {
         let weighed = clock.weigh(known, by, workload.resource_version, same)?;
         self.disconnect(slot);
         let mut before = self.workloads.remove(slot).map(|known| *known);
-        self.borrow(&basis.kinds, slot, &mut workload, before.as_ref());
+        self.relate(&basis.kinds, slot, &mut workload, before.as_ref());
         let same = before
             .as_ref()
             .filter(|known| known.workload.uid == workload.uid);
@@ -177,12 +177,13 @@ impl Namespace {
         let tracked = Tracked::follow(workload, before, self.defaults(basis), &basis.key);
         let tracked = tracked.told(weighed.told);
         let change = WorkloadChange {
-            borrowers: Vec::new(),
+            related: Vec::new(),
             bared: Bared::of(was_bare, opted_in, &tracked),
             adopted: untouched && matches!(tracked.memory, Some(Reading::Genuine(_))),
             lost_opt_in: opted_in
                 && !tracked.policy.opted_in()
                 && tracked.workload.mark().is_some()
+                && !tracked.workload.is_led()
                 && !tracked.workload.asks.contains_key(RESTART_ON),
             older: weighed.sighting,
         };
@@ -205,6 +206,10 @@ impl Namespace {
         self.default = default;
         for slot in self.slots() {
             self.follow_again(&slot, basis, |_| {});
+        }
+        let borrowing: Vec<_> = self.borrowing.iter().cloned().collect();
+        for slot in borrowing {
+            self.relate_again(&slot, basis);
         }
         true
     }
@@ -231,10 +236,12 @@ impl Namespace {
             .filter(|source| !observed.entries.contains_key(source))
             .cloned()
             .collect();
+        let served: Vec<_> = tracked.serving().cloned().collect();
         tracked.set_memory(observed);
-        for source in &forgotten {
+        for source in forgotten.iter().chain(&served) {
             self.reconnect(slot, source);
         }
+        self.connect_serving(slot);
     }
 
     /// Believes a workload's annotation again, where something else is remembered of what was observed.
@@ -294,13 +301,23 @@ impl Namespace {
         for source in tracked.uses().keys() {
             self.edges.add(slot, source);
         }
+        self.connect_serving(slot);
+    }
+
+    /// Makes the edges for what only pods of an older template use, where those serve.
+    fn connect_serving(&mut self, slot: &Slot) {
+        if let Some(tracked) = self.workloads.get(slot) {
+            for source in tracked.serving() {
+                self.edges.add(slot, source);
+            }
+        }
     }
 
     /// Cuts the edges of a workload, which stays known: what comes next is compared with it.
     pub(super) fn disconnect(&mut self, slot: &Slot) {
         self.edges.set_globbing(slot, false);
         if let Some(tracked) = self.workloads.get(slot) {
-            for source in tracked.uses().keys() {
+            for source in tracked.uses().keys().chain(tracked.serving()) {
                 self.edges.cut(slot, source);
             }
         }
@@ -345,10 +362,14 @@ impl Namespace {
             uses.insert(source.clone(), usage);
             tracked.set_uses(uses);
             self.edges.add(slot, source);
-        } else if tracked.uses().contains_key(source) {
+            return;
+        }
+        if tracked.uses().contains_key(source) {
             let mut uses = tracked.take_uses();
             uses.remove(source);
             tracked.set_uses(uses);
+        }
+        if !tracked.serving().any(|serving| serving == source) {
             self.edges.cut(slot, source);
         }
     }

@@ -21,9 +21,9 @@ pub struct Preview {
 
 impl Preview {
     /// Takes in what would be decided for one user.
-    pub(super) fn add(&mut self, user: WorkloadKey, decided: &Decision, suspended: bool) {
+    pub(super) fn add(&mut self, user: WorkloadKey, decided: &Decision, held_back: bool) {
         match decided {
-            Decision::Restart(_) if !suspended => self.restarts.push(user),
+            Decision::Restart(_) if !held_back => self.restarts.push(user),
             Decision::Wait { .. } => self.waits.push(user),
             decided if matches!(decided.doubt(), Some((Doubt::AskPods, _))) => {
                 self.waits.push(user);

@@ -44,26 +44,29 @@ impl Index {
         }
         let space = self.namespaces.entry(&key.namespace);
         let slot = (key.kind, key.name.clone());
+        let lender = space.lender_of(&self.basis.kinds, &slot);
         let change = space.take_workload(&slot, workload, by, &self.basis, &mut self.clock);
         match change {
             None => WorkloadChange::default(),
             Some(change) => WorkloadChange {
-                borrowers: space.lend(key, &self.basis),
+                related: space.share(key, lender, &self.basis),
                 ..change
             },
         }
     }
 
-    /// Takes in that a workload is gone.
-    pub fn delete_workload(&mut self, key: &WorkloadKey) {
+    /// Takes in that a workload is gone. Returns others of the same template, for which that changes something.
+    pub fn delete_workload(&mut self, key: &WorkloadKey) -> Vec<WorkloadKey> {
         let Some(space) = self.namespaces.get_mut(&key.namespace) else {
-            return;
+            return Vec::new();
         };
-        let gone = space.delete_workload(&(key.kind, key.name.clone()));
+        let slot = (key.kind, key.name.clone());
+        let lender = space.lender_of(&self.basis.kinds, &slot);
+        let gone = space.delete_workload(&slot);
         if let Some(gone) = gone.filter(|gone| gone.workload.orphans) {
             self.orphaned.remember(key, gone);
         }
-        space.lend(key, &self.basis);
+        space.share(key, lender, &self.basis)
     }
 
     /// Takes over what a decision without a restart observed, at once; it is written later.

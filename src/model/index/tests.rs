@@ -13,6 +13,7 @@ use crate::model::{
 mod asked;
 mod csi;
 mod edges;
+mod lending;
 mod memory;
 mod order;
 mod orphaned;

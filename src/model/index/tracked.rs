@@ -144,7 +144,7 @@ impl Tracked {
         let was_gone = before.as_ref().is_some_and(|known| known.formers_gone);
         let remembered = before.and_then(|known| known.memory);
         let memory = follow_memory(remembered, reading, before_that, &workload.uid);
-        let formers_gone = workload.older_pods.are_gone() || (was_gone && memory.is_remembered);
+        let formers_gone = workload.older_pods().are_gone() || (was_gone && memory.is_remembered);
         let memory = memory.reading;
         Self {
             workload,
@@ -204,6 +204,24 @@ impl Tracked {
     /// Returns what counts of what it uses.
     pub fn uses(&self) -> &References {
         self.uses.as_ref().unwrap_or(&self.workload.references)
+    }
+
+    /// Whether nothing is to restart it, or one that has its template.
+    pub(super) fn is_suspended(&self) -> bool {
+        self.policy.suspend || self.workload.lent.suspended
+    }
+
+    /// Whether its restarts wait until its user, or that of a Rollout with its template, lets them go.
+    pub fn is_held_back(&self) -> bool {
+        self.is_suspended() || self.workload.lent.aborted
+    }
+
+    /// Returns the sources that only pods of an older template use, where those serve: an Argo Rollout is aborted.
+    pub(super) fn serving(&self) -> impl Iterator<Item = &SourceName> {
+        let aborted = self.workload.abort.is_aborted();
+        let observed = self.observed().filter(|_| aborted).into_iter();
+        let formers = observed.flat_map(|observed| observed.formers.iter());
+        formers.map(|(source, _)| source)
     }
 
     /// Takes in what counts from now on.
@@ -346,5 +364,5 @@ impl Tracked {
 /// was first seen, or opted in.
 fn may_be_unseen(workload: &Workload, before: Option<&Tracked>) -> bool {
     let followed = before.is_some_and(|known| !known.unseen && known.policy.opted_in());
-    !followed && !workload.older_pods.are_gone()
+    !followed && !workload.older_pods().are_gone()
 }

@@ -158,7 +158,7 @@ impl Formers {
 
     /// Returns those that stay former when the template uses this: what it regained is an entry again.
     #[must_use]
-    pub(super) fn without(&self, uses: &References) -> Self {
+    pub(in crate::model) fn without(&self, uses: &References) -> Self {
         let rest = |(source, entry): &(SourceName, Entry)| {
             let Some(usage) = uses.get(source) else {
                 return Some((source.clone(), entry.clone()));
@@ -226,6 +226,16 @@ impl Formers {
             entries: entries
                 .map(|(source, entry)| (source.clone(), change(source, entry)))
                 .collect(),
+            unrecorded: self.unrecorded,
+        }
+    }
+
+    /// Returns the same with these entries, one for each, in their order.
+    #[must_use]
+    pub fn with(&self, entries: Vec<Entry>) -> Self {
+        let sources = self.entries.iter().map(|(source, _)| source.clone());
+        Self {
+            entries: sources.zip(entries).collect(),
             unrecorded: self.unrecorded,
         }
     }

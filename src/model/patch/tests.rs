@@ -275,6 +275,52 @@ fn a_rollout_that_is_restarted_by_its_time() {
     insta::assert_snapshot!(text);
 }
 
+/// What an Argo Rollout's status says when the restart is decided, and when it is written.
+#[test]
+fn a_restart_fails_where_an_abort_began_or_ended() {
+    let statuses = [
+        json!(null),
+        json!({}),
+        json!({"abort": false}),
+        json!({"abort": true}),
+    ];
+    let object = |asks: &Value, status: &Value, generation: i64| {
+        json!({
+            "metadata": {"uid": "u", "generation": generation, "annotations": asks},
+            "spec": {"template": {}}, "status": status,
+        })
+    };
+    let (own, by_time) = (
+        json!({OBSERVED: "old"}),
+        json!({OBSERVED: "old", ROLLOUT_STRATEGY: "restart"}),
+    );
+    for (asks, decided, written) in [&own, &by_time]
+        .into_iter()
+        .flat_map(|asks| statuses.iter().map(move |decided| (asks, decided)))
+        .flat_map(|(asks, decided)| statuses.iter().map(move |written| (asks, decided, written)))
+    {
+        let seen = object(asks, decided, 3);
+        let workload = Workload::read(&ROLLOUT, &objects::read(&seen));
+        let now = Timestamp::UNIX_EPOCH;
+        let patch = restart(&ROLLOUT, &workload, "new", "fresh", "then", now);
+        let aborted = |status: &Value| status["abort"] == json!(true);
+        // By its time, where it asks for that: that ends no abort.
+        let whatever = *asks == by_time && !aborted(decided);
+        let told = format!("{asks} {decided} {written}");
+        let patched = apply(&object(asks, written, 3), &patch);
+        assert!(patched.is_err() || decided == written || whatever, "{told}");
+        assert!(patched.is_ok() || decided != written, "{told}");
+        if let Ok(patched) = patched {
+            let rolled = patched["spec"]["template"] != json!({});
+            assert!(!(rolled && aborted(written)), "{told}");
+            assert_ne!(rolled, patched["spec"]["restartAt"].is_string(), "{told}");
+        }
+        // Another template that Argo has yet to see ends the abort, and gives up a restart by time.
+        let later = apply(&object(asks, decided, 4), &patch);
+        assert_eq!(later.is_err(), aborted(decided), "{told}");
+    }
+}
+
 #[test]
 fn a_run_is_recorded_and_changes_nothing_else() {
     let object = serde_json::json!({

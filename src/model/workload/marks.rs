@@ -20,7 +20,11 @@
 //!   `restartAt`: only pods of the new template see the new data. So the webhook sets the mark in the template, and
 //!   removes this one. An undo brings back another mark, and reroll notices;
 //! - the webhook keeps both marks as they were in all writes but reroll's own;
+//! - Argo gives up a restart by `restartAt`, and notes it as carried out, where the template changes meanwhile. So in a
+//!   write of the template only a mark counts whose restart was carried out, and else the template gets a new one;
 //! - a change from one way to the other restarts nothing: the mark stays where it is until the next restart.
+//!
+//! An aborted Rollout is restarted by its time, whatever it asks for ([`super::abort`]).
 //!
 //! A run of a CronJob leaves no mark on it, because a run cannot be taken back. Its marks are a chain in `observed`
 //! alone, which names the Jobs ([`super::batch`]).
@@ -34,7 +38,7 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 
 use super::{
-    Asks, Kind, RestartMeans,
+    Abort, Asks, Kind, RestartMeans,
     annotation::{RESTARTED_AT, RESTARTED_FOR, reloader::ROLLOUT_STRATEGY},
 };
 
@@ -47,6 +51,8 @@ pub struct RestartMarks {
     pub at: Option<String>,
     /// The mark in `at`, where it counts.
     standing: Option<String>,
+    /// Argo has carried out the restart of that mark.
+    carried_out: bool,
 }
 
 impl RestartMarks {
@@ -68,11 +74,13 @@ impl RestartMarks {
             let at: Timestamp = at.parse().ok()?;
             let asked = time(object, "/spec/restartAt").is_some_and(|asked| asked >= at);
             let done = time(object, RESTARTED).is_some_and(|done| done >= at);
-            (asked || done).then(|| mark.to_owned())
+            (asked || done).then(|| (mark.to_owned(), done))
         };
+        let (standing, carried_out) = at.as_ref().and_then(stands).unzip();
         Self {
             template,
-            standing: at.as_ref().and_then(stands),
+            standing,
+            carried_out: carried_out == Some(true),
             at,
         }
     }
@@ -80,6 +88,13 @@ impl RestartMarks {
     /// Returns the mark that `observed` belongs to; empty where there is none.
     pub fn current(&self) -> &str {
         let mark = self.standing.as_ref().or(self.template.as_ref());
+        mark.map_or("", String::as_str)
+    }
+
+    /// Returns the same, without a restart by time that Argo has yet to carry out.
+    pub(super) fn carried_out(&self) -> &str {
+        let standing = self.standing.as_ref().filter(|_| self.carried_out);
+        let mark = standing.or(self.template.as_ref());
         mark.map_or("", String::as_str)
     }
 }
@@ -110,7 +125,8 @@ impl RestartBy {
         }
         let asked = asks.get(ROLLOUT_STRATEGY).map(|asked| asked.trim()) == Some("restart");
         let borrows = object.data.pointer("/spec/workloadRef").is_some();
-        if kind.means == RestartMeans::RestartAt && (asked || borrows) {
+        let aborted = Abort::read(kind, &object.data).is_aborted();
+        if kind.means == RestartMeans::RestartAt && (asked || borrows || aborted) {
             let after = time(object, RESTARTED);
             Self::RestartAt { after }
         } else {
@@ -218,6 +234,38 @@ mod tests {
             restart_at
         );
         assert_eq!(by(json!({}), json!({"workloadRef": {}})), restart_at);
+    }
+
+    #[test]
+    fn an_aborted_rollout_is_restarted_by_its_time() {
+        let by = |kind, status: serde_json::Value| {
+            let object = json!({"metadata": {}, "spec": {"template": {}}, "status": status});
+            Workload::read(kind, &serde_json::from_value(object).unwrap()).restart_by
+        };
+        let restart_at = RestartBy::RestartAt { after: None };
+        assert_eq!(by(&ROLLOUT, json!({"abort": true})), restart_at);
+        for status in [json!({}), json!({"abort": false}), json!(null)] {
+            assert_eq!(by(&ROLLOUT, status), RestartBy::Template);
+        }
+        assert_eq!(by(&KINDS[0], json!({"abort": true})), RestartBy::Template);
+    }
+
+    #[test]
+    fn a_write_of_the_template_gives_up_what_was_not_carried_out() {
+        let own = Some("own@2026-01-01T00:00:01Z");
+        let (before, then) = (Some("2026-01-01T00:00:00Z"), Some("2026-01-01T00:00:01Z"));
+        let rows = [
+            (None, then, then, "of-template"),
+            (own, then, None, "of-template"),
+            (own, then, before, "of-template"),
+            (own, then, then, "own"),
+            (own, None, then, "own"),
+        ];
+        for (at, restart_at, restarted_at, expected) in rows {
+            let read = rollout(at, restart_at, restarted_at);
+            let told = format!("{at:?} {restart_at:?} {restarted_at:?}");
+            assert_eq!(read.mark_before_write(), Some(expected), "{told}");
+        }
     }
 
     #[test]

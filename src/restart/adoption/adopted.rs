@@ -154,7 +154,7 @@ async fn judge_adopted(
     let overlay = just_read(&reads);
     for _ in 0..2 {
         let judged = judge(&state.index(), key, adopted, template, &overlay);
-        let Some((judged, suspended)) = judged else {
+        let Some((judged, held_back)) = judged else {
             return Examined::Nothing;
         };
         match judged.decision {
@@ -166,7 +166,7 @@ async fn judge_adopted(
                 continue;
             }
             Decision::Undecided(_) => return Examined::Later,
-            Decision::Restart(_) if suspended => stands(state, key, judged.before),
+            Decision::Restart(_) if held_back => stands(state, key, judged.before),
             Decision::Restart(restart) => return Examined::Behind(Box::new(restart)),
             Decision::Keep(next) | Decision::Record(next) | Decision::Wait { next, .. } => {
                 stands(state, key, next);
@@ -183,7 +183,7 @@ fn stands(state: &State, key: &WorkloadKey, observed: Observed) {
     index.set_examined(key);
 }
 
-/// Decides for the pods. Also returns whether restarts are suspended. `None` where the workload is gone, or `adopted`
+/// Decides for the pods. Also returns whether restarts are held back. `None` where the workload is gone, or `adopted`
 /// has no pods.
 fn judge(
     index: &Index,
@@ -229,7 +229,7 @@ fn judge(
     for observed in next.into_iter().chain([before]) {
         observed.sequence = written.saturating_add(1);
     }
-    Some((judged, tracked.policy.suspend))
+    Some((judged, tracked.is_held_back()))
 }
 
 /// Whether the workload's controller has seen it as it is now. Argo writes the generation as text.

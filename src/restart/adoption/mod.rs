@@ -87,7 +87,7 @@ pub(super) fn restart_outdated(
         OnAdopt::Report => &outdated.missed,
     };
     let restarts =
-        !tracked.policy.suspend && !sources.is_empty() && tracked.workload.restarted_for == mark;
+        !tracked.is_held_back() && !sources.is_empty() && tracked.workload.restarted_for == mark;
     let observed = tracked.observed().filter(|_| restarts)?;
     let causes = sources
         .iter()

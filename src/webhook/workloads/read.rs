@@ -6,11 +6,11 @@ use serde_json::value::RawValue;
 use super::{Side, Write};
 use crate::{
     model::{
-        Index, Kind, Policy, WorkloadKey,
+        Index, Policy, WorkloadKey,
         adopted::Adopter,
         annotation::FIELD_MANAGER,
         object::FromObject as _,
-        policy::{Defaults, Selection},
+        policy::Selection,
         source::References,
         stamp::OwnAnnotations,
         workload::{Workload, bare_template},
@@ -58,11 +58,13 @@ impl Write {
         let meta = &object.metadata;
         let has_metadata = meta.name.is_some() || meta.generate_name.is_some();
         let default = index.defaults_of(&request.namespace);
-        let side = |object: &DynamicObject| {
-            let mut side = Side::read(kind, object, default);
-            index.borrow(&request.namespace, &mut side.workload);
-            side
+        let name = meta.name.clone().unwrap_or_else(|| request.name.clone());
+        let key = WorkloadKey {
+            kind,
+            namespace: request.namespace.clone(),
+            name,
         };
+        let side = |object: &DynamicObject| Side::read(&key, object, index);
         let new = side(&object);
         if new.workload.is_left_alone() {
             return None;
@@ -80,16 +82,6 @@ impl Write {
             .as_ref()
             .is_none_or(|old| rolls && bare_template(kind, old) != bare_template(kind, &object));
         let (policy, complaints) = Policy::of(&new.workload, default);
-        let name = object
-            .metadata
-            .name
-            .clone()
-            .unwrap_or_else(|| request.name.clone());
-        let key = WorkloadKey {
-            kind,
-            namespace: request.namespace.clone(),
-            name,
-        };
         let select = |policy: &Policy, workload: &Workload| match &policy.selection {
             Selection::Some(rules) => index.select(&key, rules, &workload.references),
             Selection::Off | Selection::Unreadable => References::new(),
@@ -130,8 +122,11 @@ impl Write {
 }
 
 impl Side {
-    fn read(kind: Kind, object: &DynamicObject, default: Defaults<'_>) -> Self {
-        let workload = Workload::read(kind, object);
+    fn read(key: &WorkloadKey, object: &DynamicObject, index: &Index) -> Self {
+        let kind = key.kind;
+        let mut workload = Workload::read(kind, object);
+        index.relate(key, &mut workload);
+        let default = index.defaults_of(&key.namespace);
         let opted_in = Policy::of(&workload, default).0.opted_in();
         Self {
             own: OwnAnnotations::read(kind, object),

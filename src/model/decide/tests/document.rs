@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{csi, formers, table, whole, *};
+use super::{aborted, csi, formers, table, whole, *};
 
 const DOCUMENT: &str = include_str!("../../../../docs/design.md");
 const BEGIN: &str = "## The decision table";
@@ -36,6 +36,7 @@ fn the_document_and_the_tests_have_the_same_rows() {
         whole::outcomes(),
         table::outcomes(),
         formers::outcomes(),
+        aborted::outcomes(),
         csi::outcomes(),
     ]
     .into_iter()

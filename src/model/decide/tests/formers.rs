@@ -16,7 +16,7 @@ fn t() -> SourceName {
 }
 
 /// A workload that used `s` so, and whose rollout to a template that uses `t` hangs.
-fn dropped(usage: &Usage, live: Live) -> (World, Observed) {
+pub(super) fn dropped(usage: &Usage, live: Live) -> (World, Observed) {
     let mut world = World::new().with(&s(), usage.clone(), live);
     let before = world.decide(Known::Nothing).next().cloned().unwrap();
     world.template_before = Some(world.uses.clone());
