@@ -145,6 +145,7 @@ fn subject<'a>(uses: &'a References, policy: &'a Policy) -> Subject<'a> {
             formers_gone: false,
             unseen: false,
             outlive_marks: false,
+            aborted: false,
         },
         sequence: 0,
         examined: true,
