@@ -37,6 +37,7 @@ use crate::{
         Cluster, Write,
         history::History,
         lease::{Election, Leadership, LeaseSettings, Progress, Work},
+        liveness::Liveness,
         own::digest_key,
     },
     config::Settings,
@@ -52,7 +53,7 @@ use crate::{
     },
     restart::{job::Jobs, moment::Probe},
     state::{Clock, State, system_clock},
-    watch::{digest_key::KeyWatch, liveness::Liveness, stream},
+    watch::{digest_key::KeyWatch, stream},
     webhook::{registration::Registration, server::Limits},
 };
 
@@ -187,7 +188,8 @@ impl Parts {
         let api_server = config.cluster_url.clone();
         check_api_server(settings.webhook.as_ref(), &api_server)?;
         let liveness = Liveness::default();
-        let cluster = Cluster::new(stream::client(config.clone(), &liveness)?, wait);
+        let cluster = Cluster::new(stream::client(config.clone(), &liveness)?, wait)
+            .with_watches(liveness.clone());
         let own_user = own_user(&cluster).await?;
         let history = Arc::<History>::default();
         let (election, leadership) = Election::new(

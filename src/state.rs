@@ -107,27 +107,35 @@ pub struct Claim {
     pub uid: Option<String>,
     /// The digest of its data after the write; `None` when the write deletes it.
     pub whole: Option<Digest>,
-    /// The uid of the object that an earlier admitted write deleted.
-    pub deleted: Option<String>,
+    /// The object that an earlier admitted write deleted.
+    pub deleted: Option<Deleted>,
     /// When the write was admitted.
     pub at: Instant,
 }
 
+/// An object that an admitted write deletes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deleted {
+    /// `metadata.uid`
+    pub uid: String,
+    /// It was immutable.
+    pub immutable: bool,
+}
+
 impl Provisional {
-    /// Notes an admitted create or update. Returns the uid of the object that was deleted before it, if admission saw
-    /// that.
+    /// Notes an admitted create or update. Returns the object that was deleted before it, if admission saw that.
     pub fn admit(
         &mut self,
         key: &SourceKey,
         uid: &str,
         whole: Digest,
         at: Instant,
-    ) -> Option<String> {
+    ) -> Option<Deleted> {
         let deleted = self
             .claims
             .get(key)
             .and_then(|claim| claim.deleted.clone())
-            .filter(|before| before != uid);
+            .filter(|before| before.uid != uid);
         self.put(
             key,
             Claim {
@@ -141,13 +149,13 @@ impl Provisional {
     }
 
     /// Notes an admitted deletion.
-    pub fn delete(&mut self, key: &SourceKey, uid: &str, at: Instant) {
+    pub fn delete(&mut self, key: &SourceKey, deleted: Deleted, at: Instant) {
         self.put(
             key,
             Claim {
                 uid: None,
                 whole: None,
-                deleted: Some(uid.to_owned()),
+                deleted: Some(deleted),
                 at,
             },
         );
@@ -199,11 +207,12 @@ mod tests {
         let mut provisional = Provisional::default();
         let now = Instant::now();
         assert_eq!(provisional.admit(&key("a"), "A", whole(), now), None);
-        provisional.delete(&key("a"), "A", now);
-        assert_eq!(
-            provisional.admit(&key("a"), "B", whole(), now).as_deref(),
-            Some("A")
-        );
+        let gone = Deleted {
+            uid: "A".to_owned(),
+            immutable: true,
+        };
+        provisional.delete(&key("a"), gone.clone(), now);
+        assert_eq!(provisional.admit(&key("a"), "B", whole(), now), Some(gone));
         assert_eq!(provisional.take_due(Duration::ZERO, now).len(), 1);
         assert_eq!(provisional.oldest(), None);
     }
@@ -215,7 +224,11 @@ mod tests {
         for number in 0..=PROVISIONAL_LIMIT {
             provisional.admit(&key(&format!("s{number}")), "A", whole(), now);
         }
-        provisional.delete(&key("s0"), "A", now);
+        let gone = Deleted {
+            uid: "A".to_owned(),
+            immutable: false,
+        };
+        provisional.delete(&key("s0"), gone, now);
         let due = provisional.take_due(Duration::ZERO, now);
         assert_eq!(due.len(), PROVISIONAL_LIMIT);
         assert!(

@@ -61,6 +61,7 @@ impl Direct {
             uid: workload.uid.clone(),
             resource_version: workload.resource_version,
             states: KeyStates::from_iter([("*".to_owned(), KeyState::Seen(Digest::CHANGED))]),
+            immutable: false,
         };
         let observed = Observed {
             format: FORMAT,

@@ -11,6 +11,7 @@ pub mod discovery;
 pub mod failure;
 pub mod history;
 pub mod lease;
+pub mod liveness;
 pub mod own;
 pub mod pods;
 pub mod revisions;
@@ -31,13 +32,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use self::served::Served;
 pub use self::{failure::Failure, served::DiscoveredKind};
+use self::{liveness::Liveness, served::Served};
 use crate::model::annotation::FIELD_MANAGER;
-
-/// How long the API server keeps a watch open, in seconds. A watch that is silent for longer has stalled, and is
-/// started again.
-pub const WATCH_SECONDS: u32 = 30;
 
 /// A client of the API server whose calls end in time. Cheap to clone. Clones share what discovery found.
 #[derive(Clone)]
@@ -45,6 +42,7 @@ pub struct Cluster {
     client: Client,
     deadline: Duration,
     served: Served,
+    watches: Liveness,
 }
 
 /// Whether a write is made or only tried.
@@ -63,7 +61,14 @@ impl Cluster {
             client,
             deadline,
             served: Served::default(),
+            watches: Liveness::default(),
         }
+    }
+
+    /// Returns the same door, which knows of the watches of its client.
+    #[must_use]
+    pub fn with_watches(self, watches: Liveness) -> Self {
+        Self { watches, ..self }
     }
 
     /// Returns the same door with another deadline for each call.
@@ -83,6 +88,11 @@ impl Cluster {
     /// Returns how long each call may take.
     pub fn deadline(&self) -> Duration {
         self.deadline
+    }
+
+    /// Returns what is known of the watches.
+    pub fn watches(&self) -> &Liveness {
+        &self.watches
     }
 
     /// Returns what discovery found so far.

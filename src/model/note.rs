@@ -92,6 +92,13 @@ pub enum Note<'a> {
         /// The source.
         source: &'a SourceName,
     },
+    /// The workload rolled for a source whose old object was immutable, and some of its pods run where that is still known.
+    Stale {
+        /// The source.
+        source: &'a SourceName,
+        /// The names of these pods.
+        pods: &'a [String],
+    },
     /// etcd went back to an earlier state.
     HistoryWentBack {
         /// When that was found.
@@ -181,6 +188,7 @@ impl<'a> Note<'a> {
             Self::RestartLimited { .. } => "RestartLimited",
             Self::OptedOut => "OptedOut",
             Self::AdoptedOutdated { .. } => "AdoptedOutdated",
+            Self::Stale { .. } => "Stale",
             Self::HistoryWentBack { .. } => "HistoryWentBack",
         }
     }
@@ -189,7 +197,7 @@ impl<'a> Note<'a> {
     pub fn source(&self) -> Option<&'a SourceName> {
         match self {
             Self::Restarted { cause, .. } => cause.source.as_ref(),
-            Self::AdoptedOutdated { source } => Some(source),
+            Self::AdoptedOutdated { source } | Self::Stale { source, .. } => Some(source),
             _ => None,
         }
     }
@@ -225,6 +233,10 @@ impl<'a> Note<'a> {
                 "a workload is restarted so often that its next restart waits",
             ),
             Self::OptedOut => (info, "a workload is no longer opted in"),
+            Self::Stale { .. } => (
+                warn,
+                "pods may have the old data of an immutable object that was recreated",
+            ),
             Self::HistoryWentBack { .. } => (
                 warn,
                 "etcd went back to an earlier state, as after a restore: listing everything again",
@@ -308,6 +320,13 @@ impl fmt::Display for Note<'_> {
             Self::AdoptedOutdated { source } => {
                 write!(f, "{}", Cause::plain(CauseKind::Outdated, Some(source)))
             }
+            Self::Stale { source, pods } => write!(
+                f,
+                "{} may have the old data of {}: the old one was immutable, and their nodes had pods with it. Give it another name, \
+                 or scale all that uses it to 0, wait until no pod names it, and scale up",
+                listed(pods),
+                source.spoken()
+            ),
             // With the time in it no Event repeats another: that would take a right to patch Events.
             Self::HistoryWentBack { at } => write!(
                 f,
@@ -315,6 +334,19 @@ impl fmt::Display for Note<'_> {
                  every minute, an API server was not restarted together with etcd: restart it"
             ),
         }
+    }
+}
+
+/// The most pods that are named.
+const MOST_PODS: usize = 10;
+
+/// Names pods, not more than a few.
+fn listed(pods: &[String]) -> String {
+    let named = pods.iter().take(MOST_PODS).map(String::as_str);
+    let named = named.collect::<Vec<_>>().join(", ");
+    match pods.len().saturating_sub(MOST_PODS) {
+        0 => named,
+        more => format!("{named} and {more} more"),
     }
 }
 
@@ -355,6 +387,7 @@ mod tests {
             source: None,
         };
         let how = Some("Job web-1 runs now");
+        let pods: Vec<_> = (0..12).map(|number| format!("web-{number}")).collect();
         let notes = [
             Note::Restarted {
                 cause: &causes[0],
@@ -396,6 +429,14 @@ mod tests {
             },
             Note::OptedOut,
             Note::AdoptedOutdated { source: &source },
+            Note::Stale {
+                source: &source,
+                pods: &pods[..1],
+            },
+            Note::Stale {
+                source: &source,
+                pods: &pods,
+            },
             Note::HistoryWentBack {
                 at: "2026-01-01T00:00:00.5Z".parse().unwrap(),
             },

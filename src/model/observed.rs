@@ -26,7 +26,11 @@ pub use self::{
     former::{Before, FORMER_LIMIT, Formers, Templates, Unrecorded},
     taken_over::TakenOver,
 };
-use super::{format::FORMER_FORMAT, version::used_keys};
+use super::{
+    format::{FORMAT, FORMER_FORMAT, IMMUTABLE_FORMAT},
+    source::SourceName,
+    version::used_keys,
+};
 
 /// The most bytes an `observed` annotation has.
 pub const LIMIT: usize = 16 * 1024;
@@ -103,12 +107,31 @@ impl Observed {
     /// Returns the same in the oldest format that can say it; `plain`: the format for what needs no newer one.
     #[must_use]
     pub(super) fn in_format(self, plain: u64) -> Self {
-        let format = if self.formers.is_empty() {
-            plain
+        Self {
+            format: plain.max(self.least_format()),
+            ..self
+        }
+    }
+
+    /// Returns the oldest format that can say it.
+    fn least_format(&self) -> u64 {
+        let formers = self.formers.iter().map(|(_, entry)| entry);
+        let mut all = self.entries.values().chain(formers);
+        if all.any(Entry::was_immutable) {
+            IMMUTABLE_FORMAT
+        } else if self.formers.is_empty() {
+            FORMAT
         } else {
-            plain.max(FORMER_FORMAT)
-        };
-        Self { format, ..self }
+            FORMER_FORMAT
+        }
+    }
+
+    /// Whether the workload's pods may have an immutable object of this source that has another uid than this one.
+    pub fn has_immutable(&self, source: &SourceName, uid: &str) -> bool {
+        let formers = self.formers.iter().filter(|(former, _)| *former == source);
+        let entries = self.entries.get(source).into_iter();
+        let mut all = entries.chain(formers.map(|(_, entry)| entry));
+        all.any(|entry| entry.was_immutable() && entry.uid().is_some_and(|known| known != uid))
     }
 
     /// Returns what pods of a template have that came without being recorded: a rollback brought it back while the

@@ -41,7 +41,8 @@ pub struct Version {
     pub resource_version: u64,
     /// When the data was last written, in unix seconds, as far as `managedFields` tell; else the creation.
     pub written: i64,
-    /// A kubelet may serve the old data of an immutable object for a while after it was recreated.
+    /// A kubelet goes on giving the data of an immutable object to new pods for as long as any pod on its node names it,
+    /// also after the object was deleted or recreated.
     pub immutable: bool,
     /// `reroll.dev/ignore: "true"`, or Reloader's.
     pub ignored: bool,

@@ -1,6 +1,9 @@
 //! Asks the API server where a decision needs something that the watches have not shown yet.
 
-use super::pods::{ages, have_started, look_for_formers};
+use super::{
+    catch_up::{CatchUp, CaughtUp},
+    pods::{ages, have_started, look_for_formers},
+};
 use crate::{
     judge::live::Live,
     model::{Decision, WorkloadKey, decide::Doubt, index::Judged},
@@ -14,10 +17,29 @@ pub(super) enum Unconfirmed {
     News,
 }
 
-/// Judges a workload again whose intent was taken. Reads from the API server where the watches are behind.
-pub(super) async fn confirm(live: &Live, key: &WorkloadKey) -> Result<Judged, Unconfirmed> {
-    let judge = &live.judge;
+/// Judges a workload again whose intent was taken. Reads from the API server where the watches are behind, or may be.
+pub(super) async fn confirm(
+    live: &Live,
+    catch_up: &CatchUp,
+    key: &WorkloadKey,
+) -> Result<Judged, Unconfirmed> {
     look_for_formers(live, key).await;
+    let judged = settled(live, key).await?;
+    let restarts = matches!(judged.decision, Some(Decision::Restart(_))) && !judged.suspended;
+    if !restarts {
+        return Ok(judged);
+    }
+    match catch_up.read(live, key).await {
+        CaughtUp::NothingNew => Ok(judged),
+        CaughtUp::Read => settled(live, key).await,
+        CaughtUp::News => Err(Unconfirmed::News),
+        CaughtUp::NoAnswer => Err(Unconfirmed::NoAnswer),
+    }
+}
+
+/// Judges until nothing is in doubt any more that the API server can tell.
+async fn settled(live: &Live, key: &WorkloadKey) -> Result<Judged, Unconfirmed> {
+    let judge = &live.judge;
     let mut judged = judge.judge_taken(key);
     for _ in 0..3 {
         let Some(decision) = &judged.decision else {

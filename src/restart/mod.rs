@@ -8,6 +8,7 @@
 //! another Job ([`job`]). What is only to be recorded, the [`housekeeper`] writes later.
 
 mod adoption;
+mod catch_up;
 mod confirm;
 mod cron_job;
 pub mod housekeeper;
@@ -15,6 +16,7 @@ pub mod job;
 pub mod moment;
 mod pods;
 mod retry;
+mod stale;
 #[cfg(test)]
 mod testing;
 
@@ -27,11 +29,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    catch_up::CatchUp,
     confirm::{Unconfirmed, confirm},
     cron_job::NotRun,
     job::Jobs,
     moment::{Moment, Probe},
     retry::{BEAT, backoff},
+    stale::Stale,
 };
 use crate::{
     cluster::{Failure, Write, lease::Leadership},
@@ -72,6 +76,8 @@ pub struct Restarter {
     /// Shows the kubelet's probe that the loop is alive.
     heartbeat: Heartbeat,
     probe: Probe,
+    catch_up: CatchUp,
+    stale: Stale,
 }
 
 /// A restart that is decided, and what it writes.
@@ -104,6 +110,8 @@ impl Restarter {
             concurrency,
             heartbeat,
             probe,
+            catch_up: CatchUp::default(),
+            stale: Stale::default(),
         }
     }
 
@@ -136,6 +144,13 @@ impl Restarter {
                 let restarter = Arc::clone(&self);
                 running.spawn(async move { restarter.carry_out(intent).await });
             }
+            if running.len() < self.concurrency
+                && let Some((key, rolling)) = self.stale.take(&self.live)
+            {
+                let restarter = Arc::clone(&self);
+                let told = async move { restarter.stale.tell(&restarter.live, key, rolling).await };
+                running.spawn(told);
+            }
             let free = leads && running.len() < self.concurrency;
             let next = judge.docket().intents.next(Instant::now());
             let next = next.filter(|_| free);
@@ -160,7 +175,7 @@ impl Restarter {
     async fn carry_out(&self, intent: Intent) {
         let judge = &self.live.judge;
         let _first = judge.teller.first();
-        let finish = match confirm(&self.live, &intent.workload).await {
+        let finish = match confirm(&self.live, &self.catch_up, &intent.workload).await {
             Err(Unconfirmed::NoAnswer) => Finish::Retry(backoff(intent.attempts)),
             Err(Unconfirmed::News) => {
                 judge.docket().intents.unused();
@@ -214,6 +229,7 @@ impl Restarter {
                 };
             }
         };
+        let had = stale::nodes(&self.live, key, order.causes).await;
         (self.probe)(Moment::BeforePatch);
         let asked = self.live.judge.tick();
         let answer = self
@@ -226,6 +242,7 @@ impl Restarter {
             Ok(()) => {
                 (self.probe)(Moment::AfterPatch);
                 self.restarted(&order, run.as_deref());
+                self.stale.rolls(&self.live, key, had);
                 Finish::Over
             }
             Err(failure) => self.failed(&order, &failure),

@@ -1,3 +1,4 @@
+mod catch_up;
 mod cron_job;
 mod failing;
 mod once;

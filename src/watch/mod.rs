@@ -9,7 +9,6 @@ pub mod digest_key;
 pub mod discovery;
 mod failing;
 mod feed;
-pub mod liveness;
 pub mod namespaces;
 pub mod restored;
 pub mod selected;

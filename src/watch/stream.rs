@@ -22,8 +22,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tower::util::MapRequestLayer;
 
-use super::liveness::Liveness;
-use crate::cluster::WATCH_SECONDS;
+use crate::cluster::liveness::{Liveness, WATCH_SECONDS};
 
 /// The objects per page of a list. Small pages limit the memory: a page of 300 Secrets of 1 MB would not.
 const PAGE: u32 = 50;

@@ -21,7 +21,7 @@ use crate::{
         recreation::Asked,
         version::{OfKind, SourceObject},
     },
-    state::State,
+    state::{Deleted, State},
 };
 
 /// Answers one review. The word says how, for metrics.
@@ -117,11 +117,13 @@ fn written(state: &State, key: &SourceKey, mut version: Version, dry_run: bool) 
     };
     let mut recreated = deleted_before.is_some_and(|before| before != version.uid)
         || known.as_ref().is_some_and(|(uid, _)| *uid != version.uid);
+    let mut was_immutable = false;
     if !dry_run && known != Some((version.uid.clone(), version.whole)) {
         let deleted = state
             .provisional()
             .admit(key, &version.uid, version.whole, Instant::now());
         recreated |= deleted.is_some();
+        was_immutable |= deleted.is_some_and(|deleted| deleted.immutable);
         state.provisional_added.notify_one();
     }
     let becomes = Lookup::Present {
@@ -143,9 +145,14 @@ fn written(state: &State, key: &SourceKey, mut version: Version, dry_run: bool) 
         key.source.spoken(),
         some(&preview.restarts, preview.incomplete)
     ));
-    if recreated && version.immutable {
+    // A process that did not see the old one knows it by what its pods were started with.
+    was_immutable |= preview
+        .restarts
+        .iter()
+        .any(|user| index.has_immutable(user, &key.source, &version.uid));
+    if was_immutable {
         warnings.push(format!(
-            "reroll: nodes with pods that use the old immutable {} may serve its old data to new pods",
+            "reroll: give {} another name, or scale to 0 and back: the old one was immutable, and nodes keep its data",
             key.source.spoken()
         ));
     }
@@ -154,9 +161,11 @@ fn written(state: &State, key: &SourceKey, mut version: Version, dry_run: bool) 
 
 fn deleted(state: &State, key: &SourceKey, version: &Version, dry_run: bool) -> Vec<String> {
     if !dry_run {
-        state
-            .provisional()
-            .delete(key, &version.uid, Instant::now());
+        let deleted = Deleted {
+            uid: version.uid.clone(),
+            immutable: version.immutable,
+        };
+        state.provisional().delete(key, deleted, Instant::now());
         state.provisional_added.notify_one();
     }
     let index = state.index();
@@ -167,12 +176,22 @@ fn deleted(state: &State, key: &SourceKey, version: &Version, dry_run: bool) -> 
     let preview = index.preview(key, gone);
     let source = key.source.spoken();
     let some = |workloads| some(workloads, preview.incomplete);
+    if preview.restarts.is_empty() && preview.waits.is_empty() {
+        return Vec::new();
+    }
+    let kind = key.source.kind.as_str();
+    let mut warnings = Vec::new();
+    // The remedy comes first: what is too long is cut at its end.
+    if version.immutable {
+        warnings.push(format!(
+            "reroll: give the new {kind} another name: {} is immutable, and nodes give its data to new pods",
+            key.source.name
+        ));
+    }
     if !preview.restarts.is_empty() {
         let restarts = some(&preview.restarts);
-        return vec![format!("reroll: deleting {source} restarts {restarts}")];
-    }
-    if preview.waits.is_empty() {
-        return Vec::new();
+        warnings.push(format!("reroll: deleting {source} restarts {restarts}"));
+        return warnings;
     }
     let users = some(&preview.waits);
     let who = if preview.waits.len() == 1 && !preview.incomplete {
@@ -180,10 +199,10 @@ fn deleted(state: &State, key: &SourceKey, version: &Version, dry_run: bool) -> 
     } else {
         "they restart"
     };
-    let kind = key.source.kind.as_str();
-    vec![format!(
+    warnings.push(format!(
         "reroll: {source} is used by {users}; {who} when the {kind} is back"
-    )]
+    ));
+    warnings
 }
 
 /// Names workloads: `Deployment web and 2 more`. `incomplete`: there are others, at which the preview did not look.

@@ -8,11 +8,11 @@ use reroll_harness::{
 };
 
 const OLD: &str = "{\"v\":1,";
-const NEW: &str = "{\"v\":3,";
+const NEW: &str = "{\"v\":9,";
 
 /// The release after this one.
 fn later(builder: RerollBuilder) -> RerollBuilder {
-    builder.surroundings("UNDER_TEST_FORMAT", "3")
+    builder.surroundings("UNDER_TEST_FORMAT", "9")
 }
 
 async fn format_is(arena: &Arena, name: &str, format: &str) {

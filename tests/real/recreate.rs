@@ -44,45 +44,6 @@ async fn same_data_rolls_once_and_not_with_on_recreate_content() {
 }
 
 #[tokio::test]
-async fn an_immutable_secret_rolls_once_with_a_warning() {
-    let arena = Arena::new("recreate-immutable").await;
-    let _reroll = arena.reroll().start().await;
-    let mut immutable = secret("db", &[("k", "one")]);
-    immutable["immutable"] = json!(true);
-    arena.create(&immutable).await;
-    arena.create(&deployment("web", "db", "k")).await;
-    let recorder = arena.record().await;
-    let deleted = arena.kubectl(&["delete", "secret", "db"]).await.ok();
-    assert!(
-        deleted
-            .err
-            .contains("Warning: reroll: Secret db is used by Deployment web"),
-        "{}",
-        deleted.err
-    );
-    let created = arena
-        .kubectl_with(&["create", "-f", "-"], &immutable.to_string())
-        .await
-        .ok();
-    assert!(
-        created
-            .err
-            .contains("Warning: reroll: recreated Secret db restarts Deployment web"),
-        "{}",
-        created.err
-    );
-    assert!(
-        created
-            .err
-            .contains("use the old immutable Secret db may serve its old data"),
-        "{}",
-        created.err
-    );
-    recorder.settle(&arena).await;
-    recorder.expect("Deployment", "web", 1);
-}
-
-#[tokio::test]
 async fn kubectl_replace_force_rolls_once() {
     let arena = Arena::new("recreate-replace").await;
     let _reroll = arena.reroll().start().await;

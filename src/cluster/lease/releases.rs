@@ -7,7 +7,7 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 
-use crate::cluster::WATCH_SECONDS;
+use crate::cluster::liveness::WATCH_SECONDS;
 
 /// Brings one item each time that a leader releases the Lease, so that the other replicas need not wait for their next
 /// try. Where the watch fails, they find out by their next try.

@@ -101,10 +101,16 @@ fn entry_that_counts(entry: &Entry, live: &Version, oldest: i64) -> Option<Entry
     match entry {
         Entry::Seen { uid, .. } | Entry::Deleted { uid, .. } if other(uid) && read => None,
         Entry::Unknown | Entry::Waiting if read => None,
-        Entry::Seen { uid, states, .. } if other(uid) => Some(Entry::Seen {
+        Entry::Seen {
+            uid,
+            states,
+            immutable,
+            ..
+        } if other(uid) => Some(Entry::Seen {
             uid: uid.clone(),
             resource_version: 0,
             states: states.clone(),
+            immutable: *immutable,
         }),
         other => Some(other.clone()),
     }
@@ -139,7 +145,12 @@ fn fold_that_counts<'a>(
 /// read.
 fn unread(live: &Version, usage: &Usage) -> Entry {
     match Entry::of(live, usage) {
-        Entry::Seen { uid, states, .. } => {
+        Entry::Seen {
+            uid,
+            states,
+            immutable,
+            ..
+        } => {
             let other = |state: &KeyState| match state {
                 KeyState::Seen(_) => KeyState::Seen(Digest::CHANGED),
                 KeyState::Waiting | KeyState::Unknown => *state,
@@ -151,6 +162,7 @@ fn unread(live: &Version, usage: &Usage) -> Entry {
                     .iter()
                     .map(|(key, state)| (key.clone(), other(state)))
                     .collect(),
+                immutable,
             }
         }
         absent => absent,

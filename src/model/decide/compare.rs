@@ -90,6 +90,7 @@ pub(super) fn unknown_keys(entry: Entry) -> Entry {
             uid,
             resource_version,
             mut states,
+            immutable,
         } => {
             for (_, state) in &mut states {
                 if *state == KeyState::Waiting {
@@ -100,6 +101,7 @@ pub(super) fn unknown_keys(entry: Entry) -> Entry {
                 uid,
                 resource_version,
                 states,
+                immutable,
             }
         }
         other => other,

@@ -26,10 +26,12 @@ pub(in crate::model) fn rekey<'a>(
             uid,
             resource_version,
             states,
+            immutable,
         } => Entry::Seen {
             uid: uid.clone(),
             resource_version: *resource_version,
             states: states_of(states, last_known(live(source))),
+            immutable: *immutable,
         },
         other => other.clone(),
     };

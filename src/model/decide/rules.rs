@@ -146,6 +146,7 @@ impl Rule<'_> {
                 seen @ Entry::Seen {
                     uid,
                     resource_version,
+                    immutable,
                     ..
                 },
             ) if !required && self.subject.policy.on_delete == OnDelete::Restart => {
@@ -157,6 +158,7 @@ impl Rule<'_> {
                 let deleted = Entry::Deleted {
                     uid: later.map_or(uid, |last| &last.uid).clone(),
                     resource_version: later.map_or(*resource_version, |last| last.resource_version),
+                    immutable: later.map_or(*immutable, |last| last.immutable),
                 };
                 Verdict::restart(
                     seen.clone(),
@@ -223,11 +225,13 @@ impl Rule<'_> {
                 uid,
                 resource_version,
                 states,
+                immutable,
             }) => {
                 let seen = SeenEntry {
                     uid,
                     resource_version: *resource_version,
                     states,
+                    immutable: *immutable,
                 };
                 self.judge_seen(source, usage, &seen, version, now)
             }
@@ -294,6 +298,12 @@ impl Rule<'_> {
                 old.resource_version
             },
             states,
+            // That it became immutable is written with whatever else is new, not by a write of its own.
+            immutable: if taken_over || (compared.adopted && !recreated) {
+                version.immutable
+            } else {
+                old.immutable
+            },
         };
         if lacks {
             let ruling = Ruling::Wait {
@@ -378,4 +388,5 @@ struct SeenEntry<'a> {
     uid: &'a str,
     resource_version: u64,
     states: &'a KeyStates,
+    immutable: bool,
 }

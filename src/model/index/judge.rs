@@ -323,6 +323,15 @@ impl Index {
         preview
     }
 
+    /// Whether pods of a workload may have an immutable object of this source that has another uid than this one: by
+    /// what was observed, or as far as this process saw the object before. (A fold does not tell.)
+    pub fn has_immutable(&self, key: &WorkloadKey, source: &SourceName, uid: &str) -> bool {
+        let stored = self.stored(&key.namespace, source);
+        let observed = self.workload(key).and_then(Tracked::observed);
+        stored.is_some_and(|stored| stored.was_immutable(uid))
+            || observed.is_some_and(|observed| observed.has_immutable(source, uid))
+    }
+
     /// Returns the `observed` of a workload that is created now, whose pods start after this; `None` where it did not
     /// opt in.
     pub fn observed_of_new(

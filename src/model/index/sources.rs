@@ -21,6 +21,8 @@ pub(super) struct Sources {
 pub(super) struct Stored {
     pub(super) source: Source,
     pub(super) told: Told,
+    /// The object of this name before it, of another uid, was immutable; as far as this process saw it.
+    pub(super) after_immutable: bool,
 }
 
 /// A source that exists, or that is known not to.
@@ -91,6 +93,18 @@ impl Stored {
         match &self.source {
             Source::Present(version) => version.resource_version,
             Source::Tombstone { since, .. } => since.saturating_add(1),
+        }
+    }
+
+    /// Whether an immutable object of this name and another uid than this one was there.
+    pub(super) fn was_immutable(&self, uid: &str) -> bool {
+        let last = match &self.source {
+            Source::Present(version) => Some(version),
+            Source::Tombstone { last, .. } => last.as_ref(),
+        };
+        match last {
+            Some(last) if last.uid != uid => last.immutable,
+            _ => self.after_immutable,
         }
     }
 
@@ -181,8 +195,12 @@ impl Sources {
             Some(Stored {
                 source: Source::Present(known),
                 told,
+                after_immutable,
             }) => {
                 taken.recreated = known.uid != version.uid;
+                if taken.recreated {
+                    *after_immutable = known.immutable;
+                }
                 let counts = known.counts() != version.counts();
                 let origin = known.origin != version.origin;
                 taken.changed = taken.recreated || known.whole != version.whole || counts || origin;
@@ -191,13 +209,24 @@ impl Sources {
                 taken.counted_as = (counts && !weighed.older).then_some(before);
             }
             known => {
-                if let Some(Source::Tombstone { last, .. }) = known.map(|known| &known.source) {
-                    taken.recreated = last.as_ref().is_some_and(|last| last.uid != version.uid);
+                let mut after_immutable = false;
+                if let Some(Stored {
+                    source: Source::Tombstone { last, .. },
+                    after_immutable: before,
+                    ..
+                }) = known
+                {
+                    let another = last.as_ref().filter(|last| last.uid != version.uid);
+                    taken.recreated = another.is_some();
+                    after_immutable = another.map_or(*before, |last| last.immutable);
                 }
                 taken.appeared = true;
-                let source = Source::Present(Box::new(version));
-                let told = weighed.told;
-                self.by_name.insert(name.clone(), Stored { source, told });
+                let stored = Stored {
+                    source: Source::Present(Box::new(version)),
+                    told: weighed.told,
+                    after_immutable,
+                };
+                self.by_name.insert(name.clone(), stored);
             }
         }
         Some(taken)
@@ -233,7 +262,11 @@ impl Sources {
                 };
                 let weighed = clock.weigh(None, by, number, false);
                 let told = weighed.map(|weighed| weighed.told).unwrap_or_default();
-                unknown.insert(Stored { source, told });
+                unknown.insert(Stored {
+                    source,
+                    told,
+                    after_immutable: false,
+                });
                 return Missed::Noted;
             }
         };
@@ -250,7 +283,7 @@ impl Sources {
                     at: now,
                     sure,
                 };
-                *known = Stored { source, told };
+                (known.source, known.told) = (source, told);
                 Missed::Gone
             }
             Source::Tombstone {

@@ -35,6 +35,9 @@ pub enum Entry {
         resource_version: u64,
         /// By used key; `*` is the whole object.
         states: KeyStates,
+        /// It was immutable when this was written: a kubelet goes on giving its data to new pods of a node that has a pod
+        /// with it, whatever takes its place.
+        immutable: bool,
     },
     /// Required and absent while no pod could start: the kubelet starts them once it appears.
     Waiting,
@@ -46,6 +49,8 @@ pub enum Entry {
         uid: String,
         /// The resourceVersion it was last seen with.
         resource_version: u64,
+        /// It was immutable.
+        immutable: bool,
     },
 }
 
@@ -67,6 +72,7 @@ impl Entry {
             uid: version.uid.clone(),
             resource_version: version.resource_version,
             states: states.collect(),
+            immutable: version.immutable,
         }
     }
 
@@ -85,6 +91,28 @@ impl Entry {
             Self::Waiting | Self::Deleted { .. } => true,
             Self::Seen { states, .. } => states.values().any(|state| *state == KeyState::Waiting),
             Self::Unknown => false,
+        }
+    }
+
+    /// Whether what it says of was immutable.
+    pub(super) fn was_immutable(&self) -> bool {
+        matches!(
+            self,
+            Self::Seen {
+                immutable: true,
+                ..
+            } | Self::Deleted {
+                immutable: true,
+                ..
+            }
+        )
+    }
+
+    /// Returns the uid that the source had, where it existed.
+    pub(super) fn uid(&self) -> Option<&str> {
+        match self {
+            Self::Seen { uid, .. } | Self::Deleted { uid, .. } => Some(uid),
+            Self::Waiting | Self::Unknown => None,
         }
     }
 

@@ -313,6 +313,7 @@ fn with_states(entry: &Entry, keep: impl Fn(&str) -> bool) -> Option<Entry> {
         uid,
         resource_version,
         states,
+        immutable,
     } = entry
     else {
         return None;
@@ -326,6 +327,7 @@ fn with_states(entry: &Entry, keep: impl Fn(&str) -> bool) -> Option<Entry> {
         uid: uid.clone(),
         resource_version: *resource_version,
         states,
+        immutable: *immutable,
     })
 }
 

@@ -22,19 +22,25 @@ fn state() -> impl Strategy<Value = KeyState> {
 fn entry() -> impl Strategy<Value = Entry> {
     let states = proptest::collection::btree_map("[-._a-zA-Z0-9]{1,12}|\\*", state(), 0..4);
     prop_oneof![
-        ("[a-f0-9-]{0,36}", any::<u64>(), states).prop_map(|(uid, resource_version, states)| {
-            Entry::Seen {
-                uid,
-                resource_version,
-                states: states.into_iter().collect(),
+        ("[a-f0-9-]{0,36}", any::<u64>(), states, any::<bool>()).prop_map(
+            |(uid, resource_version, states, immutable)| {
+                Entry::Seen {
+                    uid,
+                    resource_version,
+                    states: states.into_iter().collect(),
+                    immutable,
+                }
             }
-        }),
+        ),
         Just(Entry::Waiting),
         Just(Entry::Unknown),
-        ("[a-f0-9-]{0,36}", any::<u64>()).prop_map(|(uid, resource_version)| Entry::Deleted {
-            uid,
-            resource_version
-        }),
+        ("[a-f0-9-]{0,36}", any::<u64>(), any::<bool>()).prop_map(
+            |(uid, resource_version, immutable)| Entry::Deleted {
+                uid,
+                resource_version,
+                immutable
+            }
+        ),
     ]
 }
 
@@ -150,7 +156,7 @@ fn forged_foreign_and_newer() {
         let code = key.digest([b"observed".as_slice(), covered.as_bytes()]);
         covered.strip_suffix('}').unwrap().to_owned() + &format!(",\"m\":\"{code}\"}}")
     };
-    assert_eq!(Observed::read(&newer(3, &key()), &key()), Reading::Newer(3));
+    assert_eq!(Observed::read(&newer(9, &key()), &key()), Reading::Newer(9));
     let forged = newer(99, &key()).replacen("\"n\":5", "\"n\":6", 1);
     assert_eq!(Observed::read(&forged, &key()), Reading::Foreign);
     assert_eq!(Observed::read("{\"v\":99}", &key()), Reading::Foreign);
@@ -164,7 +170,7 @@ fn forged_foreign_and_newer() {
         "{unknown:?}"
     );
     let keys = other_key().with_previous(Some(key()));
-    assert_eq!(Observed::read(&newer(3, &key()), &keys), Reading::Newer(3));
+    assert_eq!(Observed::read(&newer(9, &key()), &keys), Reading::Newer(9));
     for foreign in [
         "",
         "null",
@@ -249,7 +255,7 @@ proptest! {
 
     #[test]
     fn an_older_format_is_read_and_a_newer_one_is_not(observed in observed()) {
-        let later = FORMER_FORMAT + 1;
+        let later = crate::model::format::IMMUTABLE_FORMAT + 1;
         let newer = key().with_format(later);
         let text = observed.print(&key());
         prop_assert_eq!(Observed::read(&text, &newer), Reading::Genuine(observed.clone()));

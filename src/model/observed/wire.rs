@@ -12,7 +12,7 @@ use super::{
     entry::Entries,
     fold::Fold,
     former::{Formers, Unrecorded},
-    wire_entry::WireEntry,
+    wire_entry::{WireEntry, is_zero},
 };
 use crate::model::{digest::DigestKey, format::FORMAT};
 
@@ -37,11 +37,6 @@ struct Wire {
     q: u8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     m: Option<String>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]
-fn is_zero(value: &u8) -> bool {
-    *value == 0
 }
 
 /// What stands between the text that the MAC covers and the MAC.
@@ -86,7 +81,7 @@ impl Observed {
 
     fn to_wire(&self) -> Wire {
         Wire {
-            v: self.format,
+            v: self.format.max(self.least_format()),
             k: self.key_id.clone(),
             r#for: self.workload_uid.clone(),
             at: self.created_at,

@@ -15,10 +15,15 @@ pub(super) enum WireEntry {
         u: String,
         r: u64,
         d: BTreeMap<String, String>,
+        /// 1: it was immutable.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        i: u8,
     },
     Deleted {
         x: String,
         r: u64,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        i: u8,
     },
 }
 
@@ -45,14 +50,17 @@ impl WireEntry {
             Entry::Deleted {
                 uid,
                 resource_version,
+                immutable,
             } => Self::Deleted {
                 x: uid.clone(),
                 r: *resource_version,
+                i: u8::from(*immutable),
             },
             Entry::Seen {
                 uid,
                 resource_version,
                 states,
+                immutable,
             } => {
                 let print = |state: &KeyState| match state {
                     KeyState::Seen(digest) => digest.to_string(),
@@ -67,6 +75,7 @@ impl WireEntry {
                     u: uid.clone(),
                     r: *resource_version,
                     d,
+                    i: u8::from(*immutable),
                 }
             }
         }
@@ -76,11 +85,12 @@ impl WireEntry {
         Some(match self {
             Self::Absent(WireAbsent::Waiting) => Entry::Waiting,
             Self::Absent(WireAbsent::Unknown) => Entry::Unknown,
-            Self::Deleted { x, r } => Entry::Deleted {
+            Self::Deleted { x, r, i } => Entry::Deleted {
                 uid: x,
                 resource_version: r,
+                immutable: is_one(i)?,
             },
-            Self::Seen { u, r, d } => {
+            Self::Seen { u, r, d, i } => {
                 let state = |text: &str| match text {
                     WAITING => Some(KeyState::Waiting),
                     UNKNOWN => Some(KeyState::Unknown),
@@ -94,9 +104,24 @@ impl WireEntry {
                     uid: u,
                     resource_version: r,
                     states,
+                    immutable: is_one(i)?,
                 }
             }
         })
+    }
+}
+
+/// Whether a number is left out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]
+pub(super) fn is_zero(value: &u8) -> bool {
+    *value == 0
+}
+
+fn is_one(value: u8) -> Option<bool> {
+    match value {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
     }
 }
 

@@ -30,11 +30,13 @@ pub(super) fn with_keys_of(before: &Entry, now: &Entry) -> Entry {
                 uid,
                 resource_version,
                 states: old,
+                immutable,
             },
             Entry::Seen {
                 states,
                 resource_version: live,
-                ..
+                immutable: is_immutable,
+                uid: live_uid,
             },
         ) => {
             // A key that is used newly must not be compared with anything older than the version it was seen in.
@@ -47,6 +49,11 @@ pub(super) fn with_keys_of(before: &Entry, now: &Entry) -> Entry {
                     *resource_version
                 },
                 states: states.clone(),
+                immutable: if newly && uid == live_uid {
+                    *is_immutable
+                } else {
+                    *immutable
+                },
             }
         }
         _ => before.clone(),

@@ -48,6 +48,7 @@ fn what_a_template_change_records() {
     let deleted = Entry::Deleted {
         uid: "A".to_owned(),
         resource_version: 10,
+        immutable: false,
     };
     let tombstone = |since| Live::Absent { last: None, since };
     // What was observed, what is there, what is recorded, and whether that is an advance.

@@ -118,6 +118,7 @@ fn deleted() -> Entry {
     Entry::Deleted {
         uid: "A".to_owned(),
         resource_version: 10,
+        immutable: false,
     }
 }
 
@@ -425,6 +426,7 @@ fn the_spec_gained_or_lost_a_key() -> Vec<Row> {
             uid,
             resource_version: rv,
             states,
+            immutable: false,
         }
     };
     rows.extend([
