@@ -149,6 +149,6 @@ fn after_immutable(live: &Live, key: &WorkloadKey, causes: &[Cause]) -> Vec<Sour
 fn is_over(index: &Index, key: &WorkloadKey) -> bool {
     index.workload(key).is_some_and(|known| {
         let workload = &known.workload;
-        workload.rollout == Rollout::Complete && workload.older_pods.are_gone()
+        workload.rollout == Rollout::Complete && workload.older_pods().are_gone()
     })
 }
