@@ -146,6 +146,14 @@ impl Intents {
         }
     }
 
+    /// Has a workload's intent due at once that waits for its next try, because what it waits for may have come.
+    pub fn hurry(&mut self, workload: &WorkloadKey, now: Instant) {
+        if let Some(intent) = self.remove(workload) {
+            let due = intent.due.min(now);
+            self.put(Intent { due, ..intent }, now);
+        }
+    }
+
     /// Takes an intent that is due, if pacing and budget allow one more restart.
     pub fn take(&mut self, now: Instant) -> Option<Intent> {
         self.rolling

@@ -223,11 +223,12 @@ impl Judge {
     fn file_held(&self, docket: &mut Docket, key: &WorkloadKey, judged: &Judged) {
         let held = Held::of(judged);
         let restarts = matches!(judged.decision, Some(Decision::Restart(_)));
-        // Only the next write shows whether such a reason still holds (no room, a dropped mark, an active run). Until
-        // then it stays, and is no news.
+        // Only the next write shows whether such a reason still holds (no room, a dropped mark, an active run, a
+        // refusal). Until then it stays, and is no news. What was refused is a restart, and nothing else.
+        let stands = docket.held.of(key);
         let stays = held.is_none()
-            && (restarts || judged.unwritten)
-            && docket.held.of(key).is_some_and(Held::shows_at_a_write);
+            && (restarts || (judged.unwritten && stands != Some(Held::Refused)))
+            && stands.is_some_and(Held::shows_at_a_write);
         let news = !stays && docket.held.hold(key, held);
         if let (Some(held), true) = (held, news) {
             self.teller.held(key, held, judged);

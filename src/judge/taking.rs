@@ -39,7 +39,18 @@ impl Judge {
         if self.docket().intents.rolls(key, rolling, Instant::now()) {
             self.intents_changed.notify_one();
         }
+        // Pods that others rolled may be what a refused restart is for.
+        let gone = workload.pending.is_some() && workload.older_pods().are_gone();
+        let rolled = gone && {
+            let index = self.state.index();
+            let before = index.workload(key);
+            before.is_some_and(|known| !known.workload.older_pods().are_gone())
+        };
         let seen = self.state.index_mut().take_workload(key, workload, by);
+        if rolled {
+            self.docket().intents.hurry(key, Instant::now());
+            self.intents_changed.notify_one();
+        }
         if seen.older {
             self.history.shown_older();
         }

@@ -17,6 +17,8 @@ pub const SETTLE: &str = "reroll.dev/settle";
 pub const SUSPEND: &str = "reroll.dev/suspend";
 /// `run-now` on a CronJob, `recreate` on a Job: what a change does, which is nothing without it.
 pub const ON_CHANGE: &str = "reroll.dev/on-change";
+/// `restartedAt`: restart by [`KUBECTL_RESTARTED_AT`], and by nothing else of the template.
+pub const MARK: &str = "reroll.dev/mark";
 /// On a source: `true` takes it out of every workload's references.
 pub const IGNORE: &str = "reroll.dev/ignore";
 
@@ -27,9 +29,17 @@ pub const LAST_RESTART: &str = "reroll.dev/last-restart";
 /// Written by reroll on the pod template: this is what rolls the pods.
 pub const RESTARTED_FOR: &str = "reroll.dev/restarted-for";
 
-/// Written by reroll on the metadata of what is restarted by `spec.restartAt`: `MARK@TIME`, the mark that `observed`
-/// belongs to, and the time that was set with it.
+/// Written by reroll on the metadata of what is restarted by `spec.restartAt` or by [`KUBECTL_RESTARTED_AT`]:
+/// `MARK@TIME`, the mark that `observed` belongs to, and the time that was set with it.
 pub const RESTARTED_AT: &str = "reroll.dev/restarted-at";
+
+/// Written by reroll on a workload's metadata: why a restart that is due is not made, see [`Pending`].
+///
+/// [`Pending`]: crate::model::pending::Pending
+pub const PENDING: &str = "reroll.dev/pending";
+
+/// Set on the pod template by `kubectl rollout restart`, and by reroll where [`MARK`] asks for that.
+pub const KUBECTL_RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
 /// The field manager of reroll's own writes; with the user, what its webhook knows them by.
 pub const FIELD_MANAGER: &str = "reroll";

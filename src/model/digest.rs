@@ -9,7 +9,7 @@ use base64::{Engine as _, display::Base64Display, prelude::BASE64_URL_SAFE_NO_PA
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256};
 
-use super::format::{FORMAT, IMMUTABLE_FORMAT};
+use super::format::{FORMAT, NEWEST_FORMAT};
 
 /// A digest, cut to 96 bits: long enough that collisions do not happen, short enough for an annotation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -137,7 +137,7 @@ impl DigestKey {
 
     /// Returns the newest format of `observed` that is read.
     pub fn newest_format(&self) -> u64 {
-        self.format.max(IMMUTABLE_FORMAT)
+        self.format.max(NEWEST_FORMAT)
     }
 
     /// Returns this key or the one before, whichever has the id.

@@ -7,3 +7,8 @@ pub const FORMAT: u64 = 1;
 pub const FORMER_FORMAT: u64 = 2;
 /// The format of an `observed` with an entry that says that the source was immutable.
 pub const IMMUTABLE_FORMAT: u64 = 3;
+/// The format of an `observed` that belongs to a mark of `kubectl.kubernetes.io/restartedAt`. An older release would look
+/// for that mark in another place, take it for gone, and restart. One release brought both.
+pub const RESTARTED_AT_FORMAT: u64 = 3;
+/// The newest format that this release reads.
+pub const NEWEST_FORMAT: u64 = 3;

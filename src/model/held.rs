@@ -29,6 +29,10 @@ pub enum Held {
     Dropped,
     /// Another run of it is active, and must be the only one.
     Running,
+    /// The API server, a policy or an admission webhook refuses the change of its template.
+    Refused,
+    /// Its owner took the mark of its restart back.
+    TakenBack,
     /// It was restarted, and its Deployment is paused.
     Paused,
     /// It was restarted, and its pods are replaced when a user deletes them.
@@ -50,6 +54,9 @@ impl Held {
             Decision::Restart(_) if judged.suspended => Some(Self::Suspended),
             Decision::Restart(_) if judged.aborted => Some(Self::Aborted),
             Decision::Wait { causes, .. } if !causes.is_empty() => Some(Self::Missing),
+            Decision::Keep(_) | Decision::Record(_) if judged.taken_back.is_some() => {
+                Some(Self::TakenBack)
+            }
             Decision::Keep(_) | Decision::Record(_) => judged.stays.map(|stays| match stays {
                 Stays::Paused => Self::Paused,
                 Stays::OnDelete => Self::OnDelete,
@@ -62,7 +69,7 @@ impl Held {
     }
 
     /// Every reason, for metrics.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Missing,
         Self::Suspended,
         Self::Aborted,
@@ -73,12 +80,19 @@ impl Held {
         Self::NoRoom,
         Self::Dropped,
         Self::Running,
+        Self::Refused,
+        Self::TakenBack,
         Self::Paused,
         Self::OnDelete,
         Self::Partitioned,
     ];
 
-    /// Returns the word for metrics.
+    /// Reads the word.
+    pub fn read(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|held| held.as_str() == word)
+    }
+
+    /// Returns the word for metrics, and in `reroll.dev/pending`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -91,6 +105,8 @@ impl Held {
             Self::NoRoom => "no_room",
             Self::Dropped => "dropped",
             Self::Running => "running",
+            Self::Refused => "refused",
+            Self::TakenBack => "taken_back",
             Self::Paused => "paused",
             Self::OnDelete => "on_delete",
             Self::Partitioned => "partitioned",
@@ -99,6 +115,9 @@ impl Held {
 
     /// Whether only the next write shows that the reason holds no more.
     pub const fn shows_at_a_write(self) -> bool {
-        matches!(self, Self::NoRoom | Self::Dropped | Self::Running)
+        matches!(
+            self,
+            Self::NoRoom | Self::Dropped | Self::Running | Self::Refused
+        )
     }
 }

@@ -276,7 +276,7 @@ impl Index {
     /// Returns a workload's annotation as it should be, where it is not: the text to write, or `Some(None)` to remove it.
     pub fn unwritten(&self, key: &WorkloadKey) -> Option<Option<String>> {
         let tracked = self.workload(key)?;
-        let ours = tracked.workload.controller.is_none() && !tracked.workload.deleting;
+        let ours = tracked.workload.reverting_owner().is_none() && !tracked.workload.deleting;
         if ours && self.retired.doubted(tracked).is_none() {
             tracked.unwritten(&self.basis.key)
         } else {
@@ -321,7 +321,7 @@ impl Index {
     /// Whether it was not looked up yet which pods a workload adopted when it was created.
     pub fn is_unexamined(&self, key: &WorkloadKey) -> bool {
         self.workload(key).is_some_and(|known| {
-            let is_ours = known.policy.opted_in() && known.workload.controller.is_none();
+            let is_ours = known.policy.opted_in() && known.workload.reverting_owner().is_none();
             is_ours && !known.is_examined(key.kind)
         })
     }

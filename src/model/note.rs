@@ -8,12 +8,13 @@ use std::{fmt, time::Duration};
 use jiff::Timestamp;
 
 use super::{
+    annotation::{KUBECTL_RESTARTED_AT, MARK},
     decide::{Cause, CauseKind, Decision, joined},
     held::Held,
     index::Judged,
     policy::Complaint,
     source::SourceName,
-    workload::{Kind, Stays},
+    workload::{Kind, MARK_WORD, Stays},
 };
 
 /// What people are told about a workload, or about the cluster.
@@ -69,6 +70,16 @@ pub enum Note<'a> {
     Dropped {
         /// The kind.
         kind: Kind,
+    },
+    /// What a restart changes is refused.
+    Refused {
+        /// What changed.
+        causes: &'a [Cause],
+    },
+    /// The owner of the workload took the mark of a restart back.
+    TakenBack {
+        /// The owner, as `Kind name`.
+        owner: Option<&'a str>,
     },
     /// Nothing of the opt-in can be read.
     OptInUnreadable,
@@ -143,6 +154,10 @@ impl<'a> Note<'a> {
             },
             Held::Unreadable => Self::OptInUnreadable,
             Held::NewerFormat => Self::NewerFormat,
+            Held::TakenBack => Self::TakenBack {
+                owner: judged.taken_back.as_deref(),
+            },
+            Held::Refused => Self::Refused { causes },
             Held::NoRoom | Held::Dropped => return Self::met(held, kind),
             Held::Paused => Self::NotRolling(Stays::Paused),
             Held::OnDelete => Self::NotRolling(Stays::OnDelete),
@@ -179,7 +194,8 @@ impl<'a> Note<'a> {
             Self::RestartWaits { .. } | Self::RunWaits => "RestartWaits",
             Self::RestartSuspended { .. } => "RestartSuspended",
             Self::RestartAborted { .. } => "RestartAborted",
-            Self::Owned { .. } | Self::Dropped { .. } => "NotRestarted",
+            Self::Refused { .. } => "RestartRefused",
+            Self::Owned { .. } | Self::Dropped { .. } | Self::TakenBack { .. } => "NotRestarted",
             Self::OptInUnreadable => "OptInUnreadable",
             Self::NewerFormat => "NewerFormat",
             Self::NotRolling(_) => "NotRolling",
@@ -216,9 +232,14 @@ impl<'a> Note<'a> {
             | Self::RestartSuspended { .. }
             | Self::RestartAborted { .. }
             | Self::Owned { .. }
+            | Self::TakenBack { .. }
             | Self::OptInUnreadable
             | Self::NewerFormat
             | Self::NotRolling(_) => (info, "a workload is held"),
+            Self::Refused { .. } => (
+                warn,
+                "a restart is refused by a policy or an admission webhook: it is tried again",
+            ),
             Self::NoRoom => (
                 warn,
                 "a workload's annotations leave no room for reroll.dev/observed: it is not restarted",
@@ -297,6 +318,18 @@ impl fmt::Display for Note<'_> {
                 "not restarted: the schema of {} drops annotations of the pod template at {}; it must list them, or say \
                  x-kubernetes-preserve-unknown-fields for metadata there",
                 kind.kind, kind.template
+            ),
+            Self::Refused { causes } => write!(
+                f,
+                "{}; a policy or an admission webhook refuses what a restart changes in the pod template; tried again. kubectl \
+                 rollout restart, where that is allowed, makes up for it; with {MARK}: {MARK_WORD} reroll changes only what \
+                 that changes",
+                joined(causes)
+            ),
+            Self::TakenBack { owner } => write!(
+                f,
+                "{} took back {KUBECTL_RESTARTED_AT}, by which it was restarted: held until a source changes again",
+                owner.unwrap_or("a controller")
             ),
             Self::OptInUnreadable => {
                 f.write_str("reroll cannot read its opt-in, and restarts nothing")
@@ -414,6 +447,10 @@ mod tests {
             },
             Note::Owned { owner: None },
             Note::Dropped { kind: &KINDS[0] },
+            Note::Refused { causes: &causes },
+            Note::TakenBack {
+                owner: Some("App web"),
+            },
             Note::OptInUnreadable,
             Note::NewerFormat,
             Note::NotRolling(Stays::Paused),
@@ -472,7 +509,7 @@ mod tests {
         for held in Held::ALL {
             let decision = match held {
                 Held::Missing => Some(waits.clone()),
-                Held::Suspended | Held::Aborted => Some(restart.clone()),
+                Held::Suspended | Held::Aborted | Held::Refused => Some(restart.clone()),
                 _ => None,
             };
             let judged = Judged {
@@ -483,6 +520,7 @@ mod tests {
                 settle: None,
                 gather: None,
                 stays: None,
+                taken_back: Some("App web".to_owned()),
                 owner: Some("App web".to_owned()),
                 complaints: Vec::new(),
             };

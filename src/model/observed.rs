@@ -27,9 +27,11 @@ pub use self::{
     taken_over::TakenOver,
 };
 use super::{
-    format::{FORMAT, FORMER_FORMAT, IMMUTABLE_FORMAT},
+    digest::DigestKey,
+    format::{FORMAT, FORMER_FORMAT, IMMUTABLE_FORMAT, RESTARTED_AT_FORMAT},
     source::SourceName,
     version::used_keys,
+    workload::is_time_mark,
 };
 
 /// The most bytes an `observed` annotation has.
@@ -52,7 +54,7 @@ pub struct Observed {
     pub created_at: Option<i64>,
     /// Counts the writes, so that an old one that was restored is told from the newest.
     pub sequence: u64,
-    /// The template's `restarted-for` that it belongs to; empty where the template has none.
+    /// The mark that it belongs to, most often the template's `restarted-for`; empty where there is none.
     pub restarted_for: String,
     /// By source.
     pub entries: Entries,
@@ -117,13 +119,13 @@ impl Observed {
     fn least_format(&self) -> u64 {
         let formers = self.formers.iter().map(|(_, entry)| entry);
         let mut all = self.entries.values().chain(formers);
-        if all.any(Entry::was_immutable) {
-            IMMUTABLE_FORMAT
-        } else if self.formers.is_empty() {
-            FORMAT
-        } else {
-            FORMER_FORMAT
-        }
+        let elements = [
+            (!self.formers.is_empty(), FORMER_FORMAT),
+            (all.any(Entry::was_immutable), IMMUTABLE_FORMAT),
+            (is_time_mark(&self.restarted_for), RESTARTED_AT_FORMAT),
+        ];
+        let there = elements.into_iter().filter(|(is_there, _)| *is_there);
+        there.map(|(_, format)| format).fold(FORMAT, u64::max)
     }
 
     /// Whether the workload's pods may have an immutable object of this source that has another uid than this one.
@@ -132,6 +134,17 @@ impl Observed {
         let entries = self.entries.get(source).into_iter();
         let mut all = entries.chain(formers.map(|(_, entry)| entry));
         all.any(|entry| entry.was_immutable() && entry.uid().is_some_and(|known| known != uid))
+    }
+
+    /// Returns the same, belonging to another mark.
+    #[must_use]
+    pub fn under(self, mark: &str, key: &DigestKey) -> Self {
+        let restarted_for = mark.to_owned();
+        Self {
+            restarted_for,
+            ..self
+        }
+        .in_format(key.format())
     }
 
     /// Returns what pods of a template have that came without being recorded: a rollback brought it back while the

@@ -14,59 +14,68 @@ use json_patch::{
 use serde_json::{Value, json};
 
 use super::{
-    annotation::{LAST_RESTART, OBSERVED, RESTARTED_AT, RESTARTED_FOR},
+    annotation::{
+        KUBECTL_RESTARTED_AT, LAST_RESTART, OBSERVED, PENDING, RESTARTED_AT, RESTARTED_FOR,
+    },
     stamp::OwnAnnotations,
     workload::{Kind, RestartBy, Shape, Workload},
 };
 
 const ANNOTATIONS: [&str; 2] = ["metadata", "annotations"];
 
-/// Restarts, if the workload is still as it was: advances `observed` and sets a new mark in the template, or beside
-/// `spec.restartAt` where the workload is restarted by that ([`RestartBy`]). A run, which was made before, is recorded.
+/// Restarts, if the workload is still as it was: advances `observed` and sets a new mark, where the workload is restarted
+/// by ([`RestartBy`]). `then`: the time of [`RestartBy::time`]. A run, which was made before, is recorded.
 pub fn restart(
     kind: Kind,
     workload: &Workload,
     observed: &str,
     mark: &str,
     last_restart: &str,
-    now: Timestamp,
+    then: Timestamp,
 ) -> Patch {
     let own = OwnAnnotations {
         observed: Some(observed.to_owned()),
         last_restart: Some(last_restart.to_owned()),
-        restarted_for: Some(mark.to_owned()),
         restarted_at: None,
+        pending: None,
+        ..current(workload)
     };
-    if workload.restart_by == RestartBy::Run {
-        let to = OwnAnnotations {
-            restarted_for: workload.marks.template.clone(),
+    let at = workload.restart_by.time(then);
+    let stamped = at.map(|at| format!("{mark}@{at}"));
+    let to = match workload.restart_by {
+        RestartBy::Run => own,
+        RestartBy::RestartAt { .. } => OwnAnnotations {
+            restarted_at: stamped,
             ..own
-        };
-        return guarded(kind, workload, &to);
-    }
-    let Some(at) = workload.restart_by.time(now) else {
-        let mut patch = guarded(kind, workload, &own);
-        patch.0.extend(abort_unchanged(workload));
-        return patch;
-    };
-    let to = OwnAnnotations {
-        restarted_for: workload.marks.template.clone(),
-        restarted_at: Some(format!("{mark}@{at}")),
-        ..own
+        },
+        RestartBy::LikeKubectl { .. } => OwnAnnotations {
+            restarted_at: stamped,
+            kubectl: at.map(|at| at.to_string()),
+            ..own
+        },
+        RestartBy::Template | RestartBy::Recreate => OwnAnnotations {
+            restarted_for: Some(mark.to_owned()),
+            ..own
+        },
     };
     let mut patch = guarded(kind, workload, &to);
-    if workload.abort.is_aborted() {
+    let by_time = matches!(workload.restart_by, RestartBy::RestartAt { .. });
+    if !by_time || workload.abort.is_aborted() {
         patch.0.extend(abort_unchanged(workload));
-        // Argo would give the restart up for another template that it has yet to see.
-        let generation = json!(workload.generation);
-        patch
-            .0
-            .push(test(pointer(&["metadata", "generation"]), generation));
     }
-    patch.0.push(PatchOperation::Add(AddOperation {
-        path: pointer(&["spec", "restartAt"]),
-        value: json!(at.to_string()),
-    }));
+    if let (RestartBy::RestartAt { .. }, Some(at)) = (&workload.restart_by, at) {
+        if workload.abort.is_aborted() {
+            // Argo would give the restart up for another template that it has yet to see.
+            let generation = json!(workload.generation);
+            patch
+                .0
+                .push(test(pointer(&["metadata", "generation"]), generation));
+        }
+        patch.0.push(PatchOperation::Add(AddOperation {
+            path: pointer(&["spec", "restartAt"]),
+            value: json!(at.to_string()),
+        }));
+    }
     patch
 }
 
@@ -85,12 +94,32 @@ pub fn record(kind: Kind, workload: &Workload, observed: &str) -> Patch {
     guarded(kind, workload, &to)
 }
 
+/// Writes `observed` without a restart, and that nothing is pending, if the workload is still as it was.
+pub fn settle(kind: Kind, workload: &Workload, observed: &str) -> Patch {
+    let to = OwnAnnotations {
+        observed: Some(observed.to_owned()),
+        pending: None,
+        ..current(workload)
+    };
+    guarded(kind, workload, &to)
+}
+
+/// Writes why a restart is pending, if the workload is still as it was.
+pub fn hold(kind: Kind, workload: &Workload, pending: &str) -> Patch {
+    let to = OwnAnnotations {
+        pending: Some(pending.to_owned()),
+        ..current(workload)
+    };
+    guarded(kind, workload, &to)
+}
+
 /// Removes reroll's metadata annotations, never the template's: that would roll the pods.
 pub fn forget(kind: Kind, workload: &Workload) -> Patch {
     let to = OwnAnnotations {
         observed: None,
         last_restart: None,
         restarted_at: None,
+        pending: None,
         ..current(workload)
     };
     guarded(kind, workload, &to)
@@ -125,6 +154,8 @@ fn current(workload: &Workload) -> OwnAnnotations {
         last_restart: workload.last_restart.then(String::new),
         restarted_for: workload.marks.template.clone(),
         restarted_at: workload.marks.at.clone(),
+        pending: workload.pending.clone(),
+        kubectl: workload.marks.kubectl.clone(),
     }
 }
 
@@ -140,6 +171,7 @@ fn write(
         (OBSERVED, &from.observed, &to.observed),
         (LAST_RESTART, &from.last_restart, &to.last_restart),
         (RESTARTED_AT, &from.restarted_at, &to.restarted_at),
+        (PENDING, &from.pending, &to.pending),
     ];
     if !shape.annotations && metadata.iter().any(|(_, _, to)| to.is_some()) {
         create_map(pointer(&ANNOTATIONS), guard, operations);
@@ -147,37 +179,39 @@ fn write(
     for (key, from, to) in metadata {
         set(annotation(key), from.as_deref(), to.as_deref(), operations);
     }
+    let template = [
+        (RESTARTED_FOR, &from.restarted_for, &to.restarted_for),
+        (KUBECTL_RESTARTED_AT, &from.kubectl, &to.kubectl),
+    ];
+    let changed: Vec<_> = template
+        .into_iter()
+        .filter(|(_, from, to)| from != to)
+        .collect();
     // There is nowhere to write it: reroll does not change a template that belongs to another workload.
-    if from.restarted_for == to.restarted_for || !shape.template {
+    if changed.is_empty() || !shape.template {
         return;
     }
-    let template = |rest: &[&str]| {
+    let path = |rest: &[&str]| {
         let mut path = PointerBuf::parse(kind.template).unwrap_or_default();
         for token in rest {
             path.push_back(*token);
         }
         path
     };
-    if to.restarted_for.is_some() && !shape.template_annotations {
+    if changed.iter().any(|(_, _, to)| to.is_some()) && !shape.template_annotations {
         if !shape.template_metadata {
-            create_map(template(&["metadata"]), guard, operations);
+            create_map(path(&["metadata"]), guard, operations);
         }
-        create_map(template(&ANNOTATIONS), guard, operations);
+        create_map(path(&ANNOTATIONS), guard, operations);
     }
-    let path = template(&[ANNOTATIONS[0], ANNOTATIONS[1], RESTARTED_FOR]);
-    if guard {
-        let old = from
-            .restarted_for
-            .as_ref()
-            .map_or(Value::Null, |text| json!(text));
-        operations.push(test(path.clone(), old));
+    for (key, from, to) in changed {
+        let path = path(&[ANNOTATIONS[0], ANNOTATIONS[1], key]);
+        if guard {
+            let old = from.as_ref().map_or(Value::Null, |text| json!(text));
+            operations.push(test(path.clone(), old));
+        }
+        set(path, from.as_deref(), to.as_deref(), operations);
     }
-    set(
-        path,
-        from.restarted_for.as_deref(),
-        to.restarted_for.as_deref(),
-        operations,
-    );
 }
 
 /// Creates a map where there is none. Never unguarded on a live object: that would wipe other people's annotations.

@@ -19,7 +19,7 @@ pub use self::{
 };
 pub use super::recreation::OnRecreate;
 use super::{
-    annotation::{ON_ADOPT, ON_CHANGE, ON_DELETE, ON_RECREATE, RESTART_ON, SETTLE, SUSPEND},
+    annotation::{MARK, ON_ADOPT, ON_CHANGE, ON_DELETE, ON_RECREATE, RESTART_ON, SETTLE, SUSPEND},
     source::KindSet,
     text::read_duration,
     workload::{Asks, JobPhase, RestartBy, Workload},
@@ -173,11 +173,23 @@ impl Policy {
         let (word, expected) = match workload.restart_by {
             RestartBy::Run => (Some("run-now"), "run-now, the only value for CronJobs"),
             RestartBy::Recreate => (Some("recreate"), "recreate, the only value for Jobs"),
-            RestartBy::Template | RestartBy::RestartAt { .. } => (
+            RestartBy::Template | RestartBy::RestartAt { .. } | RestartBy::LikeKubectl { .. } => (
                 None,
                 "known for this kind (CronJobs: run-now; Jobs: recreate)",
             ),
         };
+        if let Some(asked) = workload.asks.get(MARK).map(|asked| asked.trim()) {
+            match &workload.restart_by {
+                RestartBy::LikeKubectl { .. } => {}
+                RestartBy::Template => {
+                    complaints.push(complaint(MARK, asked, "restartedAt, the only value"));
+                }
+                RestartBy::RestartAt { .. } | RestartBy::Run | RestartBy::Recreate => {
+                    let expected = "for what restarts in another way than by its pod template";
+                    complaints.push(complaint(MARK, asked, expected));
+                }
+            }
+        }
         let readable = asked.is_none() || asked == word;
         if let Some(asked) = asked.filter(|_| !readable) {
             complaints.push(complaint(ON_CHANGE, asked, expected));

@@ -18,7 +18,7 @@ use kube::core::DynamicObject;
 
 use self::compare::{is_away, same_data, same_versions, with_keys_of, with_new_keys_of};
 use super::{
-    annotation::{LAST_RESTART, OBSERVED},
+    annotation::{LAST_RESTART, OBSERVED, PENDING},
     decide::{CREATE_WINDOW, Known, Lookup, Subject, belongs, fresh, numbered, rotation},
     digest::DigestKey,
     observed::{Entries, Entry, Formers, KeyState, Observed, Reading, Unrecorded},
@@ -38,6 +38,10 @@ pub struct OwnAnnotations {
     pub restarted_for: Option<String>,
     /// `reroll.dev/restarted-at`, of kinds that know it
     pub restarted_at: Option<String>,
+    /// `reroll.dev/pending`
+    pub pending: Option<String>,
+    /// The template's `kubectl.kubernetes.io/restartedAt`, which users write, too.
+    pub kubectl: Option<String>,
 }
 
 impl OwnAnnotations {
@@ -50,6 +54,8 @@ impl OwnAnnotations {
             last_restart: own(LAST_RESTART),
             restarted_for: marks.template,
             restarted_at: marks.at,
+            pending: own(PENDING),
+            kubectl: marks.kubectl,
         }
     }
 }

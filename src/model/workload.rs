@@ -29,12 +29,12 @@ pub use self::{
         RestartMeans, Revisions, WorkloadKind,
     },
     lending::{Borrowed, Lent},
-    marks::{RestartBy, RestartMarks},
+    marks::{MARK_WORD, RestartBy, RestartMarks, is_time_mark, read_at, read_time, time_after},
     rollout::{OlderPods, Rollout, Stays},
     selector::selector,
 };
 use super::{
-    annotation::{self, LAST_RESTART, OBSERVED, ON_CHANGE, RESTARTED_FOR},
+    annotation::{self, LAST_RESTART, OBSERVED, ON_CHANGE, PENDING, RESTARTED_FOR},
     object::resource_version,
     source::{References, references},
 };
@@ -108,6 +108,8 @@ pub struct Workload {
     pub observed: Option<String>,
     /// Whether `reroll.dev/last-restart` is there.
     pub last_restart: bool,
+    /// The text of `reroll.dev/pending`.
+    pub pending: Option<String>,
     /// The mark that `observed` belongs to; empty where there is none.
     pub restarted_for: String,
     /// The marks it is one of.
@@ -172,6 +174,7 @@ impl Workload {
             asks: exact(asks),
             observed: annotations.get(OBSERVED).cloned(),
             last_restart: annotations.contains_key(LAST_RESTART),
+            pending: annotations.get(PENDING).cloned(),
             restarted_for: marks.current().to_owned(),
             marks,
             references: exact(references(template)),
@@ -233,11 +236,28 @@ impl Workload {
             .is_some_and(|seen| seen < self.generation)
     }
 
+    /// Returns the owner that would revert what reroll sets in the template: its controller, but where the workload says that
+    /// it keeps a mark.
+    pub fn reverting_owner(&self) -> Option<&str> {
+        let keeps = matches!(self.restart_by, RestartBy::LikeKubectl { .. });
+        self.controller.as_deref().filter(|_| !keeps)
+    }
+
+    /// Whether the template's mark is its owner's to take back, as far as reroll sets one.
+    pub fn yields_marks(&self) -> bool {
+        self.controller.is_some() && self.reverting_owner().is_none()
+    }
+
+    /// Whether an annotation of reroll's is on its metadata, to be removed where it is not opted in.
+    pub fn has_own(&self) -> bool {
+        self.observed.is_some() || self.last_restart || self.pending.is_some()
+    }
+
     /// Returns a CronJob or Job about which there is nothing to know: no annotation asks for anything, nothing of reroll's
     /// is to be removed from it, and most objects are such. A Job that is over stays as it is, whatever it asked for.
     pub fn is_left_alone(&self) -> bool {
         let by_annotation = matches!(self.restart_by, RestartBy::Run | RestartBy::Recreate);
-        let has_own = self.observed.is_some() || self.last_restart;
+        let has_own = self.has_own();
         let of_cron_job = self
             .controller
             .as_ref()

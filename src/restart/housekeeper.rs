@@ -156,13 +156,18 @@ impl Housekeeper {
 
     fn unwritten(&self, key: &WorkloadKey) -> Option<Unwritten> {
         let index = self.live.judge.state.index();
-        let workload = &index.workload(key)?.workload;
+        let tracked = index.workload(key)?;
+        let workload = &tracked.workload;
         let mark = workload.restarted_for.clone();
         let (text, patch) = match index.unwritten(key) {
             None => (None, None),
             Some(None) => (None, Some(patch::forget(key.kind, workload))),
             Some(Some(text)) => {
-                let patch = patch::record(key.kind, workload, &text);
+                let patch = if tracked.is_pending_over() {
+                    patch::settle(key.kind, workload, &text)
+                } else {
+                    patch::record(key.kind, workload, &text)
+                };
                 (Some(text), Some(patch))
             }
         };

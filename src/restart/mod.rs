@@ -4,6 +4,8 @@
 //! and the next try decides from what is there. A lost answer is handled in the same way: if the patch had arrived,
 //! `observed` has moved and the intent is void.
 //!
+//! What is refused again and again stands on the workload meanwhile (`refused`).
+//!
 //! What cannot roll takes more than a patch: a run of a CronJob is created first (`cron_job`), and a Job is replaced by
 //! another Job ([`job`]). What is only to be recorded, the [`housekeeper`] writes later.
 
@@ -15,6 +17,7 @@ pub mod housekeeper;
 pub mod job;
 pub mod moment;
 mod pods;
+mod refused;
 mod retry;
 mod stale;
 #[cfg(test)]
@@ -34,6 +37,7 @@ use self::{
     cron_job::NotRun,
     job::Jobs,
     moment::{Moment, Probe},
+    refused::{ByOthers, changed, rolled_by_others},
     retry::{BEAT, backoff},
     stale::Stale,
 };
@@ -48,7 +52,7 @@ use crate::{
         decide::{Restart, joined},
         held::Held,
         note::Note,
-        patch,
+        patch, pending,
         text::shortened,
         workload::{RestartBy, RestartMarks, Workload},
     },
@@ -88,7 +92,9 @@ struct Order<'a> {
     told: String,
     /// The workload as it was when the restart was decided.
     known: Workload,
-    mark: &'a str,
+    mark: String,
+    /// Which restart it is, as of `reroll.dev/pending`.
+    id: String,
     last_restart: String,
     patch: patch::Patch,
 }
@@ -183,7 +189,19 @@ impl Restarter {
             }
             Ok(judged) => match &judged.decision {
                 Some(Decision::Restart(restart)) if !judged.is_held_back() => {
-                    self.restart(&intent, restart).await
+                    match rolled_by_others(&self.live, &intent, restart).await {
+                        ByOthers::None => self.restart(&intent, restart).await,
+                        ByOthers::Recorded => {
+                            judge.teller.metrics.intent_ended(IntentOutcome::Void);
+                            judge.docket().held.hold(&intent.workload, None);
+                            judge.docket().intents.unused();
+                            Finish::Over
+                        }
+                        ByOthers::Rolls | ByOthers::NotYet => {
+                            judge.docket().intents.unused();
+                            Finish::Retry(backoff(intent.attempts))
+                        }
+                    }
                 }
                 _ => {
                     judge.teller.metrics.intent_ended(IntentOutcome::Void);
@@ -210,9 +228,11 @@ impl Restarter {
             return self.hold(key, Held::Dropped);
         }
         let run = match order.known.restart_by {
-            RestartBy::Template | RestartBy::RestartAt { .. } => None,
+            RestartBy::Template | RestartBy::RestartAt { .. } | RestartBy::LikeKubectl { .. } => {
+                None
+            }
             RestartBy::Run => {
-                match cron_job::run(&self.live, key, &order.known, order.mark).await {
+                match cron_job::run(&self.live, key, &order.known, &order.mark).await {
                     Ok(job) => Some(format!("ran Job {job}")),
                     Err(NotRun::Busy) => {
                         self.hold(key, Held::Running);
@@ -245,7 +265,10 @@ impl Restarter {
                 self.stale.rolls(&self.live, key, had);
                 Finish::Over
             }
-            Err(failure) => self.failed(&order, &failure),
+            Err(failure) => {
+                self.note_refusal(&order, &failure).await;
+                self.failed(&order, &failure)
+            }
         }
     }
 
@@ -261,21 +284,29 @@ impl Restarter {
         let told = joined(causes);
         let last_restart = format!("{now:.0}: {told}");
         let last_restart = shortened(&last_restart, LAST_RESTART_LENGTH).into_owned();
-        let index = state.index();
         let key = &intent.workload;
-        let known = &index.workload(key).ok_or(None)?.workload;
-        let observed = next.print(index.key());
+        let since = changed(&self.live, key, restart);
+        let index = state.index();
+        let tracked = index.workload(key).ok_or(None)?;
+        let known = &tracked.workload;
+        let mark = known.restart_by.mark(&next.restarted_for);
+        let observed = next.clone().under(&mark, index.key()).print(index.key());
+        let id = pending::id(known, restart, tracked.uses(), index.key());
         if !known.has_room(observed.len(), last_restart.len()) {
             return Err(Some(Held::NoRoom));
         }
-        let mark = next.restarted_for.as_str();
-        let patch = patch::restart(key.kind, known, &observed, mark, &last_restart, now);
+        let then = match known.restart_by {
+            RestartBy::LikeKubectl { .. } => since.unwrap_or(now),
+            _ => now,
+        };
+        let patch = patch::restart(key.kind, known, &observed, &mark, &last_restart, then);
         Ok(Order {
             intent,
             causes,
             told,
             known: known.clone(),
             mark,
+            id,
             last_restart,
             patch,
         })
@@ -288,7 +319,7 @@ impl Restarter {
             order.intent,
             &order.known,
             order.causes,
-            order.mark,
+            &order.mark,
             &order.last_restart,
         )
         .await

@@ -6,9 +6,13 @@
 
 mod created;
 mod read;
+mod sides;
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
+use self::sides::{Side, Sides};
 use crate::model::{
     Index, Observed, Policy, SourceName, WorkloadKey,
     adopted::{Adopter, Adoption},
@@ -16,11 +20,11 @@ use crate::model::{
     decide::{Decision, Known, NO_SOURCES, Subject, decide},
     index::{Overlay, without_ignored},
     observed::{Before, Templates},
-    patch,
+    patch, pending,
     policy::{Complaint, OnAdopt, Selection},
     source::References,
     stamp::{OwnAnnotations, Stamp, stamp_update},
-    workload::{JobPhase, Workload},
+    workload::{JobPhase, is_time_mark},
 };
 
 /// A user's write of a workload.
@@ -39,13 +43,6 @@ pub struct Write {
     template_changed: bool,
     /// How to find the pods that it adopts, where it is new and may adopt some.
     adopter: Option<Adopter>,
-}
-
-/// One of the two objects of a write.
-struct Side {
-    workload: Workload,
-    own: OwnAnnotations,
-    opted_in: bool,
 }
 
 /// How reroll changes a write, and what it says of it.
@@ -80,18 +77,20 @@ impl Write {
         now: i64,
     ) -> Mutation {
         let mut warnings: Vec<_> = self.complaints.iter().map(ToString::to_string).collect();
-        if let (Some(owner), true) = (&self.new.workload.controller, self.policy.opted_in()) {
+        let owner = self.new.workload.reverting_owner();
+        if let (Some(owner), true) = (owner, self.policy.opted_in()) {
             warnings.push(format!(
                 "reroll: {} belongs to {owner}: reroll does not restart it",
                 self.key.spoken()
             ));
         }
-        let to = if self.new.workload.controller.is_some() {
+        let to = if owner.is_some() {
             self.new.own.clone()
         } else if self.policy.opted_in() {
-            self.kept(index, overlay, adoption, now, &mut warnings)
+            self.sides()
+                .with_time(self.kept(index, overlay, adoption, now, &mut warnings))
         } else {
-            self.opted_out(&mut warnings)
+            self.sides().with_time(self.opted_out(&mut warnings))
         };
         let patch = patch::admit(self.key.kind, self.new.workload.shape, &self.new.own, &to);
         Mutation { patch, warnings }
@@ -103,8 +102,15 @@ impl Write {
         self.old.as_ref().is_some_and(|old| !old.opted_in)
     }
 
+    fn sides(&self) -> Sides<'_> {
+        Sides {
+            old: self.old.as_ref(),
+            new: &self.new,
+        }
+    }
+
     fn is_ours(&self) -> bool {
-        self.new.workload.controller.is_none()
+        self.new.workload.reverting_owner().is_none()
             && matches!(self.policy.selection, Selection::Some(_))
     }
 
@@ -127,7 +133,7 @@ impl Write {
             observed: None,
             last_restart: None,
             restarted_for: base.restarted_for.clone(),
-            restarted_at: None,
+            ..OwnAnnotations::default()
         }
     }
 
@@ -163,13 +169,27 @@ impl Write {
         let known: Known = known.as_ref().into();
         let examined = self.opts_in() || index.is_examined(&self.key, &old.workload);
         let after_machines = index.after_machines(&self.key.namespace, overlay);
-        let subject = Subject {
+        let mut subject = Subject {
             after_machines: &after_machines,
             ..self.subject(old, &uses, &old_uses, index, examined)
         };
+        if self.new.workload.yields_marks() {
+            subject = subject.yielding(known);
+        }
+        if self.template_changed && pending::is_refused(&old.workload) {
+            // A mark of reroll's would be refused, and this write with it. What it rolls, the controller finds out.
+            warnings.push(format!(
+                "reroll: a policy refuses the restart of {} that is due: this rollout takes its place when it is complete",
+                self.key.spoken()
+            ));
+            return base.clone();
+        }
         if self.template_changed {
             let stamp = stamp_update(&subject, known, &live, index.key());
-            return self.stamped(base, subject.restarted_for, stamp, index, warnings);
+            let mark = subject.restarted_for;
+            let stamp = stamp.map(|stamp| self.sides().in_its_way(stamp, mark, index.key()));
+            let at = self.sides().time_of_mark(&uses, &live, now);
+            return self.stamped(base, mark, stamp, at, index, warnings);
         }
         if self.opts_in() && self.policy.on_adopt == OnAdopt::Restart {
             // The controller looks first whether to restart for it, and then one write does both.
@@ -234,6 +254,7 @@ impl Write {
         base: &OwnAnnotations,
         mark: Option<&str>,
         stamp: Option<Stamp>,
+        at: Timestamp,
         index: &Index,
         warnings: &mut Vec<String>,
     ) -> OwnAnnotations {
@@ -254,6 +275,12 @@ impl Write {
         }
         if mark.is_none_or(|mark| stamp.restarted_for == mark) {
             return own;
+        }
+        if is_time_mark(&stamp.restarted_for) {
+            return OwnAnnotations {
+                restarted_at: Some(format!("{}@{at}", stamp.restarted_for)),
+                ..own
+            };
         }
         // Only pods of this template see what changed, so the template bears the mark, see `model::workload::RestartMarks`.
         OwnAnnotations {
@@ -290,3 +317,6 @@ fn examined_or_not(subject: &Subject, observed: &Observed) -> Observed {
     }
     observed.clone().unexamined(subject.created)
 }
+
+#[cfg(test)]
+mod tests;

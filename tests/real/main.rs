@@ -49,6 +49,7 @@ mod property;
 mod recreate;
 mod recreators;
 mod references;
+mod refused;
 mod registration;
 mod reloader;
 mod reloader_settings;

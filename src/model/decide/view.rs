@@ -159,6 +159,23 @@ pub type Ages = BTreeMap<SourceName, LiteMap<String, i64>>;
 static NO_FORMERS: Formers = Formers::none();
 
 impl Subject<'_> {
+    /// Returns the same of a workload whose owner may take a mark back: that is no reason to restart it again.
+    #[must_use]
+    pub fn yielding<'k>(self, known: Known<'k>) -> Subject<'k>
+    where
+        Self: 'k,
+    {
+        match known {
+            Known::Observed(observed) | Known::Previous(observed) | Known::OtherKey(observed) => {
+                Subject {
+                    restarted_for: self.restarted_for.map(|_| observed.restarted_for.as_str()),
+                    ..self
+                }
+            }
+            Known::Nothing | Known::Newer | Known::UnknownKey => self,
+        }
+    }
+
     /// Returns the former entries that still count: those that pods of an older template may have.
     pub(in crate::model) fn formers<'o>(&self, observed: &'o Observed) -> &'o Formers {
         if self.are_formers_gone() {

@@ -43,6 +43,8 @@ pub struct Judged {
     pub stays: Option<Stays>,
     /// The owner that would revert what reroll writes, of a workload that opted in.
     pub owner: Option<String>,
+    /// The owner that took back the mark of the last restart.
+    pub taken_back: Option<String>,
     /// What of its annotations cannot be read.
     pub complaints: Vec<Complaint>,
 }
@@ -69,7 +71,7 @@ impl Index {
     ) -> Option<Decision> {
         let tracked = self.workload(key)?;
         let workload = &tracked.workload;
-        if !tracked.policy.opted_in() || workload.controller.is_some() || workload.deleting {
+        if !tracked.policy.opted_in() || workload.reverting_owner().is_some() || workload.deleting {
             return None;
         }
         // It is not known what it uses, or there is nothing to restart.
@@ -100,15 +102,15 @@ impl Index {
             }
             memory => memory.as_ref().into(),
         };
-        let decision = decide(
-            &Subject {
-                after_machines: &self.after_machines(&key.namespace, overlay),
-                ..tracked.subject(key.kind, &uses)
-            },
-            known,
-            &live,
-            &self.basis.key,
-        );
+        let after_machines = self.after_machines(&key.namespace, overlay);
+        let mut subject = Subject {
+            after_machines: &after_machines,
+            ..tracked.subject(key.kind, &uses)
+        };
+        if workload.yields_marks() {
+            subject = subject.yielding(known);
+        }
+        let decision = decide(&subject, known, &live, &self.basis.key);
         let doubtful = match &decision {
             Decision::Undecided(_) | Decision::Keep(_) => Vec::new(),
             Decision::Record(_) | Decision::Wait { .. } | Decision::Restart(_) => {
@@ -219,6 +221,10 @@ impl Index {
         {
             self.remember(key, next.clone());
         }
+        let over = matches!(decision, Some(Decision::Keep(_) | Decision::Record(_)));
+        if let Some(tracked) = self.namespaces.workload_mut(key) {
+            tracked.pending_over = over;
+        }
         let tracked = self.workload(key);
         Judged {
             unwritten: self.unwritten(key).is_some(),
@@ -237,6 +243,10 @@ impl Index {
                 .map(|period| (period, self.first_written(key, decision.as_ref()))),
             owner: tracked
                 .filter(|t| t.policy.opted_in())
+                .and_then(|tracked| tracked.workload.reverting_owner())
+                .map(ToOwned::to_owned),
+            taken_back: tracked
+                .filter(|tracked| tracked.is_mark_taken_back())
                 .and_then(|tracked| tracked.workload.controller.clone()),
             complaints: self.complaints(key, decision.as_ref()),
             decision,

@@ -17,6 +17,10 @@ use crate::model::{
 };
 
 /// A workload and what follows from its annotations.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is known or not, by itself"
+)]
 #[derive(Debug)]
 pub struct Tracked {
     /// As last read.
@@ -53,6 +57,8 @@ pub struct Tracked {
     pub(super) told: Told,
     /// When its annotation became known as it is.
     pub(super) read_at: Tick,
+    /// Whether nothing is pending, whatever `reroll.dev/pending` says.
+    pub(super) pending_over: bool,
     /// Whether it is known which pods it adopted when it was created: it was looked up, or `observed` says so.
     pub(super) examined: bool,
 }
@@ -89,6 +95,7 @@ impl Tracked {
                 unseen,
                 told,
                 read_at: Tick::default(),
+                pending_over: false,
                 examined: before.is_some_and(|known| known.examined),
             };
         }
@@ -163,6 +170,7 @@ impl Tracked {
             unseen,
             told,
             read_at,
+            pending_over: false,
             examined,
         }
     }
@@ -185,6 +193,20 @@ impl Tracked {
     /// Whether it is known which pods it adopted when it was created, as far as its kind adopts any.
     pub(super) fn is_examined(&self, kind: Kind) -> bool {
         self.examined || !kind.adopts_pods() || !self.workload.shape.template
+    }
+
+    /// Whether `reroll.dev/pending` says that something is pending, and nothing is.
+    pub fn is_pending_over(&self) -> bool {
+        self.pending_over && self.workload.pending.is_some()
+    }
+
+    /// Whether the owner of the workload took back the mark that `observed` belongs to.
+    pub(super) fn is_mark_taken_back(&self) -> bool {
+        self.workload.yields_marks()
+            && self.observed().is_some_and(|observed| {
+                observed.is_of(&self.workload.uid)
+                    && observed.restarted_for != self.workload.restarted_for
+            })
     }
 
     /// Whether it is opted in and has no `observed` written on it.
@@ -344,8 +366,7 @@ impl Tracked {
     )]
     pub(super) fn unwritten(&self, key: &DigestKey) -> Option<Option<String>> {
         if !self.policy.opted_in() {
-            return (self.workload.observed.is_some() || self.workload.last_restart)
-                .then_some(None);
+            return self.workload.has_own().then_some(None);
         }
         match &self.memory {
             Some(Reading::Genuine(observed) | Reading::Previous(observed)) => {
@@ -353,7 +374,7 @@ impl Tracked {
                 let differs = self.workload.observed.as_ref() != Some(&text);
                 // Once it was looked up, another text is to be written.
                 let unexamined = observed.is_unexamined() && !self.examined;
-                (differs || unexamined).then_some(Some(text))
+                (differs || unexamined || self.is_pending_over()).then_some(Some(text))
             }
             _ => None,
         }

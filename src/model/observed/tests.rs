@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::{super::testing::*, *};
 use crate::model::{
     digest::{Digest, DigestKey},
-    format::FORMAT,
+    format::{FORMAT, NEWEST_FORMAT},
     source::{References, SourceName, Usage},
 };
 
@@ -255,7 +255,7 @@ proptest! {
 
     #[test]
     fn an_older_format_is_read_and_a_newer_one_is_not(observed in observed()) {
-        let later = crate::model::format::IMMUTABLE_FORMAT + 1;
+        let later = NEWEST_FORMAT + 1;
         let newer = key().with_format(later);
         let text = observed.print(&key());
         prop_assert_eq!(Observed::read(&text, &newer), Reading::Genuine(observed.clone()));

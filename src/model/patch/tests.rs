@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::{
     super::{
-        annotation::reloader::ROLLOUT_STRATEGY,
+        annotation::{MARK, reloader::ROLLOUT_STRATEGY},
         testing::objects,
         workload::{CRON_JOB, KINDS, ROLLOUT},
     },
@@ -38,6 +38,7 @@ fn own() -> impl Strategy<Value = OwnAnnotations> {
         last_restart,
         restarted_for,
         restarted_at: None,
+        ..OwnAnnotations::default()
     })
 }
 
@@ -79,6 +80,7 @@ proptest! {
                     last_restart: Some("then".to_owned()),
                     restarted_for: Some(mark),
                     restarted_at: None,
+                    ..OwnAnnotations::default()
                 },
             ),
             (
@@ -187,6 +189,7 @@ fn every_shape() {
         last_restart: None,
         restarted_for: Some("fresh".to_owned()),
         restarted_at: None,
+        ..OwnAnnotations::default()
     };
     let mut text = String::new();
     for (name, mut metadata, template) in shapes {
@@ -318,6 +321,92 @@ fn a_restart_fails_where_an_abort_began_or_ended() {
         // Another template that Argo has yet to see ends the abort, and gives up a restart by time.
         let later = apply(&object(asks, decided, 4), &patch);
         assert_eq!(later.is_err(), aborted(decided), "{told}");
+    }
+}
+
+#[test]
+fn one_that_is_restarted_as_kubectl_does() {
+    let asks = |own: Value| {
+        let mut annotations = json!({MARK: "restartedAt", OBSERVED: "old"});
+        json_patch::merge(&mut annotations, &own);
+        annotations
+    };
+    let stands = |value: &str| json!({"metadata": {"annotations": {KUBECTL_RESTARTED_AT: value}}});
+    let at = "~before@2025-12-31T00:00:00Z";
+    let rows = [
+        ("never marked", asks(json!({})), json!({})),
+        (
+            "restarted by a user",
+            asks(json!({})),
+            stands("2026-01-02T00:00:00+01:00"),
+        ),
+        (
+            "restarted before",
+            asks(json!({RESTARTED_AT: at, PENDING: "p"})),
+            stands("2025-12-31T00:00:00Z"),
+        ),
+        (
+            "the mark before was another",
+            asks(json!({})),
+            json!({"metadata": {"annotations": {RESTARTED_FOR: "rf"}}}),
+        ),
+        (
+            "by the template again",
+            json!({OBSERVED: "old", RESTARTED_AT: at}),
+            stands("2025-12-31T00:00:00Z"),
+        ),
+    ];
+    let mut text = String::new();
+    for (name, annotations, template) in rows {
+        let object = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"uid": "u", "annotations": annotations}, "spec": {"template": template},
+        });
+        let (workload, _) = read(&object);
+        let then = "2026-01-01T00:00:00.5Z".parse().unwrap();
+        let mark = workload.restart_by.mark("fresh");
+        let patch = restart(KIND, &workload, "new", &mark, "then", then);
+        let patched = apply(&object, &patch).unwrap();
+        let (now, own) = read(&patched);
+        assert_eq!(now.restarted_for, mark, "{name}");
+        assert_eq!((now.pending, own.pending), (None, None), "{name}");
+        // What a user wrote in between is not overwritten.
+        let mut other = object.clone();
+        other["spec"]["template"] = stands("2030-01-01T00:00:00Z");
+        if mark.starts_with('~') {
+            assert!(apply(&other, &patch).is_err(), "{name}");
+        }
+        text += &[name, "\n", &lines(&patch)].concat();
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn what_is_pending_is_written_and_removed_beside_the_rest() {
+    let object = json!({
+        "metadata": {"uid": "u", "annotations": {OBSERVED: "old", LAST_RESTART: "l", "a": "b"}},
+        "spec": {"template": {"metadata": {"annotations": {RESTARTED_FOR: "rf"}}}},
+    });
+    let annotations = |object: &Value| object["metadata"]["annotations"].clone();
+    let held = apply(&object, &hold(KIND, &read(&object).0, "why")).unwrap();
+    let kept = apply(&held, &record(KIND, &read(&held).0, "new")).unwrap();
+    let settled = apply(&kept, &settle(KIND, &read(&kept).0, "newer")).unwrap();
+    let forgotten = apply(&held, &forget(KIND, &read(&held).0)).unwrap();
+    assert_eq!(
+        annotations(&held),
+        json!({OBSERVED: "old", LAST_RESTART: "l", "a": "b", PENDING: "why"})
+    );
+    assert_eq!(
+        annotations(&kept),
+        json!({OBSERVED: "new", LAST_RESTART: "l", "a": "b", PENDING: "why"})
+    );
+    assert_eq!(
+        annotations(&settled),
+        json!({OBSERVED: "newer", LAST_RESTART: "l", "a": "b"})
+    );
+    assert_eq!(annotations(&forgotten), json!({"a": "b"}));
+    for patched in [held, kept, settled, forgotten] {
+        assert_eq!(patched["spec"], object["spec"]);
     }
 }
 

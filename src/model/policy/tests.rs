@@ -280,3 +280,35 @@ fn cron_jobs_and_jobs_opt_in_by_what_a_change_does() {
         );
     }
 }
+
+#[test]
+fn what_a_mark_can_be() {
+    use crate::model::workload::{CRON_JOB, JOB, KINDS, ROLLOUT};
+    let of = |kind, value: &str, spec: serde_json::Value| {
+        let object = json!({"metadata": {"annotations": {MARK: value}}, "spec": spec});
+        let workload = Workload::read(kind, &serde_json::from_value(object).unwrap());
+        let (_, complaints) = Policy::of(&workload, labelled("auto"));
+        complaints
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    let word = |value: &str| {
+        vec![format!(
+            "reroll.dev/mark: \"{value}\" is not restartedAt, the only value"
+        )]
+    };
+    let nothing = Vec::<String>::new();
+    for kind in [&KINDS[0], &KINDS[1], &KINDS[2], &ROLLOUT] {
+        assert_eq!(of(kind, "restartedAt", json!({})), nothing);
+        assert_eq!(of(kind, "restarted-at", json!({})), word("restarted-at"));
+        assert_eq!(of(kind, "", json!({})), word(""));
+    }
+    let means_nothing = [
+        "reroll.dev/mark: \"restartedAt\" is not for what restarts in another way than by its pod template",
+    ];
+    assert_eq!(of(&CRON_JOB, "restartedAt", json!({})), means_nothing);
+    assert_eq!(of(&JOB, "restartedAt", json!({})), means_nothing);
+    let borrows = json!({"workloadRef": {"name": "web"}});
+    assert_eq!(of(&ROLLOUT, "restartedAt", borrows), means_nothing);
+}

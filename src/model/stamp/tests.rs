@@ -380,6 +380,10 @@ fn mutate(old: &Value, new: &Value, world: &World, known: Option<&Observed>) -> 
         },
         None => base,
     };
+    let to = OwnAnnotations {
+        kubectl: OwnAnnotations::read(KIND, &after).kubectl,
+        ..to
+    };
     let patch = patch::admit(
         KIND,
         workload.shape,

@@ -6,7 +6,7 @@ use litemap::LiteMap;
 use serde_json::{Map, Value};
 
 use crate::model::annotation::{
-    LAST_RESTART, OBSERVED, PREFIX, RESTARTED_AT,
+    LAST_RESTART, OBSERVED, PENDING, PREFIX, RESTARTED_AT,
     reloader::{DOMAIN, selecting},
 };
 
@@ -20,7 +20,7 @@ pub(super) fn asks(
     template: Option<&Map<String, Value>>,
 ) -> Asks {
     let counts = |key: &str| {
-        let written = [OBSERVED, LAST_RESTART, RESTARTED_AT].contains(&key);
+        let written = [OBSERVED, LAST_RESTART, RESTARTED_AT, PENDING].contains(&key);
         (key.starts_with(PREFIX) && !written) || reloader_key(key)
     };
     let mut asks: Asks = annotations

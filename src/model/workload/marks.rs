@@ -26,6 +26,17 @@
 //!
 //! An aborted Rollout is restarted by its time, whatever it asks for ([`super::abort`]).
 //!
+//! A workload may ask by `reroll.dev/mark: restartedAt` that reroll changes nothing of its template but
+//! `kubectl.kubernetes.io/restartedAt`: a policy lets others change nothing else, or its owner keeps nothing else. Users
+//! set that, too (`kubectl rollout restart`). So the mark is again `MARK@TIME` in `reroll.dev/restarted-at`; it begins with
+//! `~` ([`is_time_mark`]), so that the two are never taken for each other:
+//! - it counts while the template's value is not before that time. A rollback of the template takes it back;
+//! - the time is that of the change, or one second after the value that stands, whichever is later: in whole seconds two
+//!   changes may have one time, and a value that stands rolls nothing;
+//! - a write by a user that brings a later value of its own is such a restart already, so the webhook takes its time;
+//! - the webhook keeps the template's value in writes that would take the mark back, but not from a controller that owns
+//!   the workload: it would write again and again. There a mark that is gone is no reason to restart.
+//!
 //! A run of a CronJob leaves no mark on it, because a run cannot be taken back. Its marks are a chain in `observed`
 //! alone, which names the Jobs ([`super::batch`]).
 //!
@@ -35,11 +46,12 @@
 
 use jiff::Timestamp;
 use kube::core::DynamicObject;
-use serde_json::Value;
 
 use super::{
     Abort, Asks, Kind, RestartMeans,
-    annotation::{RESTARTED_AT, RESTARTED_FOR, reloader::ROLLOUT_STRATEGY},
+    annotation::{
+        KUBECTL_RESTARTED_AT, MARK, RESTARTED_AT, RESTARTED_FOR, reloader::ROLLOUT_STRATEGY,
+    },
 };
 
 /// The marks on one object.
@@ -49,29 +61,41 @@ pub struct RestartMarks {
     pub template: Option<String>,
     /// The text of `reroll.dev/restarted-at`, of kinds that know it.
     pub at: Option<String>,
+    /// The text of the template's `kubectl.kubernetes.io/restartedAt`.
+    pub kubectl: Option<String>,
     /// The mark in `at`, where it counts.
     standing: Option<String>,
-    /// Argo has carried out the restart of that mark.
+    /// The restart of that mark is one of the template, or Argo has carried it out.
     carried_out: bool,
 }
 
 impl RestartMarks {
     /// Reads them off an object.
     pub fn read(kind: Kind, object: &DynamicObject) -> Self {
-        let template = object
-            .data
-            .pointer(kind.template)
-            .and_then(|template| template.pointer("/metadata/annotations"))
-            .and_then(|all| all.get(RESTARTED_FOR))
-            .and_then(Value::as_str)
-            .map(ToOwned::to_owned);
+        let of_template = |key: &str| {
+            let template = object.data.pointer(kind.template)?;
+            let value = template.pointer("/metadata/annotations")?.get(key)?;
+            value.as_str().map(ToOwned::to_owned)
+        };
+        let template = of_template(RESTARTED_FOR);
+        let kubectl = of_template(KUBECTL_RESTARTED_AT);
         let annotations = object.metadata.annotations.as_ref();
-        let at = annotations
-            .filter(|_| kind.means == RestartMeans::RestartAt)
-            .and_then(|all| all.get(RESTARTED_AT).cloned());
+        let knows = |text: &&String| match kind.means {
+            RestartMeans::RestartAt => true,
+            RestartMeans::Template => is_time_mark(text),
+            RestartMeans::Run | RestartMeans::Recreate => false,
+        };
+        let at = annotations.and_then(|all| all.get(RESTARTED_AT));
+        let at = at.filter(knows).cloned();
         let stands = |text: &String| {
-            let (mark, at) = text.split_once('@')?;
-            let at: Timestamp = at.parse().ok()?;
+            let (mark, at) = read_at(text)?;
+            if is_time_mark(mark) {
+                let value = read_time(kubectl.as_deref());
+                // It is a change of the template.
+                return value
+                    .is_some_and(|value| value >= at)
+                    .then(|| (mark.to_owned(), true));
+            }
             let asked = time(object, "/spec/restartAt").is_some_and(|asked| asked >= at);
             let done = time(object, RESTARTED).is_some_and(|done| done >= at);
             (asked || done).then(|| (mark.to_owned(), done))
@@ -82,7 +106,17 @@ impl RestartMarks {
             standing,
             carried_out: carried_out == Some(true),
             at,
+            kubectl,
         }
+    }
+
+    /// Returns the last value of `kubectl.kubernetes.io/restartedAt` that is known. One that was taken back is not used again:
+    /// pods of its template may be left.
+    pub fn last_time(&self) -> Option<Timestamp> {
+        let marked = self.at.as_deref().and_then(read_at);
+        let marked = marked.filter(|(mark, _)| is_time_mark(mark));
+        let value = read_time(self.kubectl.as_deref());
+        value.max(marked.map(|(_, at)| at))
     }
 
     /// Returns the mark that `observed` belongs to; empty where there is none.
@@ -99,6 +133,42 @@ impl RestartMarks {
     }
 }
 
+/// Whether a mark is one of `kubectl.kubernetes.io/restartedAt`.
+pub fn is_time_mark(mark: &str) -> bool {
+    mark.starts_with(TIME_MARK)
+}
+
+/// Returns a mark as one of `kubectl.kubernetes.io/restartedAt`. It is as long as it was.
+pub(super) fn time_mark(mark: &str) -> String {
+    format!("{TIME_MARK}{}", mark.get(1..).unwrap_or_default())
+}
+
+/// Returns the mark and the time in a text of `reroll.dev/restarted-at`.
+pub fn read_at(text: &str) -> Option<(&str, Timestamp)> {
+    let (mark, at) = text.split_once('@')?;
+    Some((mark, at.parse().ok()?))
+}
+
+/// Returns the time in `kubectl.kubernetes.io/restartedAt`, where it can be read.
+pub fn read_time(text: Option<&str>) -> Option<Timestamp> {
+    text?.trim().parse().ok()
+}
+
+/// Returns the time to set after the values of `kubectl.kubernetes.io/restartedAt` that stand: that of the change, or
+/// later. It has whole seconds, as kubectl's.
+pub fn time_after(changed: Timestamp, stand: &[Option<Timestamp>]) -> Timestamp {
+    let next = |stands: &Timestamp| stands.as_second().saturating_add(1);
+    let next = stand.iter().flatten().map(next).max();
+    let seconds = changed.as_second().max(next.unwrap_or(i64::MIN));
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
+}
+
+/// What a mark of `kubectl.kubernetes.io/restartedAt` begins with; no digest does.
+const TIME_MARK: char = '~';
+
+/// What a workload says by `reroll.dev/mark`.
+pub const MARK_WORD: &str = "restartedAt";
+
 /// What a restart of one workload changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RestartBy {
@@ -108,6 +178,11 @@ pub enum RestartBy {
     RestartAt {
         /// The last such restart that was carried out.
         after: Option<Timestamp>,
+    },
+    /// `kubectl.kubernetes.io/restartedAt` of the pod template, as `kubectl rollout restart` does.
+    LikeKubectl {
+        /// The value that stands, or that of the mark before, whichever is later.
+        stands: Option<Timestamp>,
     },
     /// Nothing: a Job is made of it.
     Run,
@@ -129,19 +204,33 @@ impl RestartBy {
         if kind.means == RestartMeans::RestartAt && (asked || borrows || aborted) {
             let after = time(object, RESTARTED);
             Self::RestartAt { after }
+        } else if asks.get(MARK).map(|asked| asked.trim()) == Some(MARK_WORD) {
+            let stands = RestartMarks::read(kind, object).last_time();
+            Self::LikeKubectl { stands }
         } else {
             Self::Template
         }
     }
 
-    /// Returns the time to set in `spec.restartAt`, if that is what is set.
-    pub fn time(&self, now: Timestamp) -> Option<Timestamp> {
-        let Self::RestartAt { after } = self else {
-            return None;
+    /// Returns the mark that this way of restarting sets for a fresh one.
+    pub fn mark(&self, fresh: &str) -> String {
+        match self {
+            Self::LikeKubectl { .. } => time_mark(fresh),
+            _ => fresh.to_owned(),
+        }
+    }
+
+    /// Returns the time to set in `spec.restartAt`, for a restart now; or in the template, for a change that was made
+    /// then. `None` where no time is set.
+    pub fn time(&self, then: Timestamp) -> Option<Timestamp> {
+        let after = match self {
+            Self::RestartAt { after } => after,
+            Self::LikeKubectl { stands } => return Some(time_after(then, &[*stands])),
+            Self::Template | Self::Run | Self::Recreate => return None,
         };
-        let up = i64::from(now.subsec_nanosecond() > 0);
+        let up = i64::from(then.subsec_nanosecond() > 0);
         let next = after.map_or(i64::MIN, |after| after.as_second().saturating_add(1));
-        Timestamp::from_second(now.as_second().saturating_add(up).max(next)).ok()
+        Timestamp::from_second(then.as_second().saturating_add(up).max(next)).ok()
     }
 }
 
@@ -156,7 +245,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::workload::{KINDS, ROLLOUT, Workload};
+    use crate::model::workload::{CRON_JOB, JOB, KINDS, ROLLOUT, Workload};
 
     fn rollout(at: Option<&str>, restart_at: Option<&str>, restarted_at: Option<&str>) -> Workload {
         let mut object = json!({
@@ -204,6 +293,93 @@ mod tests {
                 "{at:?} {restart_at:?} {restarted_at:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_mark_by_kubectls_annotation_counts_while_its_value_stands() {
+        let own = Some("~own@2026-01-01T00:00:01Z");
+        let rows = [
+            (own, Some("2026-01-01T00:00:01Z"), "~own"),
+            (own, Some("2026-01-01T01:00:01+01:00"), "~own"),
+            // A user restarted it later.
+            (own, Some("2026-01-01T00:00:02Z"), "~own"),
+            (own, Some("2026-01-01T00:00:00Z"), "of-template"),
+            (own, Some("soon"), "of-template"),
+            (own, None, "of-template"),
+            (Some("~own"), Some("2026-01-01T00:00:01Z"), "of-template"),
+            (
+                Some("own@2026-01-01T00:00:01Z"),
+                Some("2026-01-01T00:00:01Z"),
+                "of-template",
+            ),
+            (None, Some("2026-01-01T00:00:01Z"), "of-template"),
+        ];
+        for kind in [&KINDS[0], &KINDS[1], &KINDS[2], &ROLLOUT] {
+            for (at, value, expected) in rows {
+                let object = json!({
+                    "metadata": {"annotations": {RESTARTED_AT: at}},
+                    "spec": {"template": {"metadata": {"annotations": {
+                        RESTARTED_FOR: "of-template", KUBECTL_RESTARTED_AT: value,
+                    }}}},
+                });
+                let mut object = object;
+                if at.is_none() {
+                    object["metadata"] = json!({});
+                }
+                if value.is_none() {
+                    object["spec"]["template"]["metadata"]["annotations"] =
+                        json!({RESTARTED_FOR: "of-template"});
+                }
+                let read = Workload::read(kind, &serde_json::from_value(object).unwrap());
+                assert_eq!(
+                    read.restarted_for, expected,
+                    "{} {at:?} {value:?}",
+                    kind.kind
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_time_is_that_of_the_change_or_after_the_values_that_stand() {
+        let at = |text: &str| read_time(Some(text));
+        let (before, then, later) = (
+            at("2026-01-01T00:00:00Z"),
+            at("2026-01-01T00:00:01.5Z"),
+            at("2026-01-01T00:00:09Z"),
+        );
+        let rows = [
+            (vec![], "2026-01-01T00:00:01Z"),
+            (vec![None], "2026-01-01T00:00:01Z"),
+            (vec![before], "2026-01-01T00:00:01Z"),
+            (vec![then], "2026-01-01T00:00:02Z"),
+            (vec![before, later], "2026-01-01T00:00:10Z"),
+        ];
+        for (stand, expected) in rows {
+            let time = time_after(then.unwrap(), &stand);
+            assert_eq!(time.to_string(), expected, "{stand:?}");
+        }
+        assert_eq!(time_mark("abcd"), "~bcd");
+        assert!(is_time_mark(&time_mark("")) && !is_time_mark("abcd"));
+    }
+
+    #[test]
+    fn who_is_restarted_as_kubectl_does() {
+        let asks = |value: &str| json!({"metadata": {"annotations": {MARK: value}}, "spec": {"template": {}}});
+        let by = |kind, object: &serde_json::Value| {
+            Workload::read(kind, &serde_json::from_value(object.clone()).unwrap()).restart_by
+        };
+        let like_kubectl = RestartBy::LikeKubectl { stands: None };
+        assert_eq!(by(&KINDS[0], &asks("restartedAt")), like_kubectl);
+        assert_eq!(by(&KINDS[0], &asks(" restartedAt ")), like_kubectl);
+        assert_eq!(by(&KINDS[0], &asks("restartedat")), RestartBy::Template);
+        assert_eq!(by(&ROLLOUT, &asks("restartedAt")), like_kubectl);
+        let mut borrows = asks("restartedAt");
+        borrows["spec"]["workloadRef"] = json!({});
+        let restart_at = RestartBy::RestartAt { after: None };
+        assert_eq!(by(&ROLLOUT, &borrows), restart_at);
+        assert_eq!(by(&CRON_JOB, &asks("restartedAt")), RestartBy::Run);
+        assert_eq!(by(&JOB, &asks("restartedAt")), RestartBy::Recreate);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a workload that is created carries: the versions of this moment, or of the pods that it adopts.
 
+use jiff::Timestamp;
+
 use super::Write;
 use crate::model::{
     Index, Observed, SourceName,
@@ -26,6 +28,7 @@ impl Write {
         let own = OwnAnnotations {
             last_restart: None,
             restarted_at: None,
+            pending: None,
             ..self.new.own.clone()
         };
         if !self.is_ours() {
@@ -58,6 +61,14 @@ impl Write {
                 "reroll: {spoken} adopts pods that started before a change: they are replaced"
             ));
         }
-        self.stamped(&own, mark, Some(stamp), index, warnings)
+        // What is new has no mark yet that could be kept: it gets that of its pods, or one of its own, in its template.
+        self.stamped(
+            &own,
+            mark,
+            Some(stamp),
+            Timestamp::UNIX_EPOCH,
+            index,
+            warnings,
+        )
     }
 }

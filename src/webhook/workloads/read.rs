@@ -1,18 +1,20 @@
 //! Reads a review of a workload: both objects of the write, and what it changes.
 
 use kube::core::DynamicObject;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
-use super::{Side, Write};
+use super::{
+    Write,
+    sides::{Side, Sides},
+};
 use crate::{
     model::{
-        Index, Policy, WorkloadKey,
+        Index, Kind, Policy, WorkloadKey,
         adopted::Adopter,
-        annotation::FIELD_MANAGER,
+        annotation::{FIELD_MANAGER, KUBECTL_RESTARTED_AT},
         object::FromObject as _,
         policy::Selection,
         source::References,
-        stamp::OwnAnnotations,
         workload::{Workload, bare_template},
     },
     webhook::review::{Operation, Request},
@@ -76,18 +78,18 @@ impl Write {
         if !has_metadata || !has_template {
             return None;
         }
-        // A change of the template of runs starts no run, so it records nothing.
-        let rolls = new.workload.mark().is_some();
-        let template_changed = old
-            .as_ref()
-            .is_none_or(|old| rolls && bare_template(kind, old) != bare_template(kind, &object));
+        let before = old.as_ref().map(side);
+        let template_changed = match (&old, &before) {
+            (Some(old), Some(before)) => changes_template(kind, (old, before), (&object, &new)),
+            _ => true,
+        };
         let (policy, complaints) = Policy::of(&new.workload, default);
         let select = |policy: &Policy, workload: &Workload| match &policy.selection {
             Selection::Some(rules) => index.select(&key, rules, &workload.references),
             Selection::Off | Selection::Unreadable => References::new(),
         };
         let uses = select(&policy, &new.workload);
-        let old = old.as_ref().map(side);
+        let old = before;
         let (old_uses, widened) = match &old {
             Some(old) => {
                 let (before, _) = Policy::of(&old.workload, default);
@@ -121,17 +123,30 @@ impl Write {
     }
 }
 
-impl Side {
-    fn read(key: &WorkloadKey, object: &DynamicObject, index: &Index) -> Self {
-        let kind = key.kind;
-        let mut workload = Workload::read(kind, object);
-        index.relate(key, &mut workload);
-        let default = index.defaults_of(&key.namespace);
-        let opted_in = Policy::of(&workload, default).0.opted_in();
-        Self {
-            own: OwnAnnotations::read(kind, object),
-            opted_in,
-            workload,
-        }
+/// Whether a write changes the template, so that pods start for it.
+fn changes_template(
+    kind: Kind,
+    (old_object, old): (&DynamicObject, &Side),
+    (object, new): (&DynamicObject, &Side),
+) -> bool {
+    let old = Some(old);
+    let own_time = Sides { old, new }.keeps_time();
+    // A change of the template of runs starts no run, so it records nothing.
+    new.workload.mark().is_some()
+        && template(kind, old_object, own_time) != template(kind, object, own_time)
+}
+
+/// Returns what tells whether a user changed the template. `own_time`: `kubectl.kubernetes.io/restartedAt` in it is reroll's
+/// mark, and stays as it was.
+fn template(kind: Kind, object: &DynamicObject, own_time: bool) -> Value {
+    if !own_time {
+        return bare_template(kind, object);
     }
+    let mut object = object.clone();
+    let annotations = object.data.pointer_mut(kind.template);
+    let annotations = annotations.and_then(|all| all.pointer_mut("/metadata/annotations"));
+    if let Some(all) = annotations.and_then(Value::as_object_mut) {
+        all.remove(KUBECTL_RESTARTED_AT);
+    }
+    bare_template(kind, &object)
 }

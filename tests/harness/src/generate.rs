@@ -44,6 +44,31 @@ const POLICIES: [(&str, &[&str]); 5] = [
     ("reroll.dev/settle", &["500ms", "-1s", "ünï"]),
     ("reroll.dev/suspend", &["true", "false", "yes"]),
 ];
+/// What a template is restarted by in another way, and what stands in the way of a restart.
+const ODD_POLICIES: [(&str, &[&str]); 3] = [
+    (MARK, &["restartedAt", "restartedAt", "x"]),
+    (
+        RESTARTED_AT,
+        &["~x@2027-01-15T08:00:00Z", "x@2027-01-15T08:00:00Z", "~"],
+    ),
+    (
+        PENDING,
+        &[
+            r#"{"since":"2027-01-15T08:00:00Z","reason":"refused","causes":"","id":""}"#,
+            "{}",
+        ],
+    ),
+];
+const MARK: &str = "reroll.dev/mark";
+const RESTARTED_AT: &str = "reroll.dev/restarted-at";
+const PENDING: &str = "reroll.dev/pending";
+const KUBECTL: &str = "kubectl.kubernetes.io/restartedAt";
+const TIMES: [&str; 4] = [
+    "2027-01-15T07:00:00Z",
+    "2027-01-15T08:00:03Z",
+    "2027-01-15T10:00:00+01:00",
+    "soon",
+];
 const KEYS: [&str; 4] = ["example.com/owner", "a", "UPPER_case.x", "x.y/z-1"];
 const ODD_KEYS: [&str; 9] = [
     "a/b/c",
@@ -258,6 +283,12 @@ impl Generator {
             let value = *self.pick(&VALUES);
             map.insert(LAST_RESTART.to_owned(), json!(value));
         }
+        for (key, values) in ODD_POLICIES {
+            if self.odd(20) {
+                let value = *self.pick(values);
+                map.insert(key.to_owned(), json!(value));
+            }
+        }
         Some(map.into())
     }
 
@@ -273,6 +304,10 @@ impl Generator {
         }
         if self.odd(20) {
             map.insert(RESTARTED_FOR.to_owned(), json!([5]));
+        }
+        if self.odd(40) {
+            let value = *self.pick(&TIMES);
+            map.insert(KUBECTL.to_owned(), json!(value));
         }
         Some(map.into())
     }
@@ -396,7 +431,10 @@ impl Generator {
 /// writers.
 pub fn bare(object: &Value) -> Value {
     let mut bare = object.clone();
-    for key in [OBSERVED, LAST_RESTART] {
+    if own(object, MARK) == Some("restartedAt") {
+        remove(&mut bare, "/spec/template/metadata/annotations", KUBECTL);
+    }
+    for key in [OBSERVED, LAST_RESTART, RESTARTED_AT, PENDING] {
         remove(&mut bare, "/metadata/annotations", key);
     }
     remove(

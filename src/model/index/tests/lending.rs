@@ -129,6 +129,7 @@ fn restarted(index: &mut Index) -> (Vec<&'static str>, Vec<&'static str>) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn one_of_the_two_is_restarted() {
     let auto = json!({ RESTART_ON: "auto" });
     let off = json!({ RESTART_ON: "off" });
@@ -395,8 +396,8 @@ fn a_reference_to_a_kind_that_is_not_followed_is_said() {
     ] {
         for (rollout, opted_in) in [(auto.clone(), 1), (json!({}), 0)] {
             let pair = Pair {
-                names,
                 rollout,
+                names,
                 ..Pair::default()
             };
             let mut index = pair.adopted(false);

@@ -1,0 +1,172 @@
+//! The `reroll.dev/pending` annotation: why a restart that is due is not made, for people and for every replica.
+//!
+//! Who leads finds out that a restart is refused. Whoever answers a review needs to know it too, on every replica and after
+//! a crash, so it stands on the workload. It goes with the restart's own patch, or with a write of its own when nothing is
+//! pending any more. The webhook guards it like `observed`.
+//!
+//! The text does not change by itself: it says since when, and not for how long. What a workload waits for keeps its
+//! [`id`]; a label's edit leaves that, another change does not.
+
+use jiff::Timestamp;
+use kube::core::DynamicObject;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    decide::{Cause, Restart, joined},
+    digest::DigestKey,
+    held::Held,
+    observed::Fold,
+    source::References,
+    text::shortened,
+    workload::{Kind, Workload, bare_template},
+};
+
+/// The most characters of the causes.
+const CAUSES_LENGTH: usize = 512;
+
+/// The annotation's content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Since when a restart has been due for this reason.
+    pub since: Timestamp,
+    /// Why it is not made.
+    pub reason: Held,
+    /// What it is for, in words.
+    pub causes: String,
+    /// Which restart it is.
+    pub id: String,
+    /// Which template was there when it was refused, as of [`template_id`].
+    pub template: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    since: String,
+    reason: String,
+    causes: String,
+    id: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    template: String,
+}
+
+impl Pending {
+    /// Returns what is pending for these causes. A text that stands keeps its time.
+    pub fn now(
+        stands: Option<&Self>,
+        reason: Held,
+        causes: &[Cause],
+        id: String,
+        template: String,
+        now: Timestamp,
+    ) -> Self {
+        let since = stands.map_or(now, |stands| stands.since);
+        let since = Timestamp::from_second(since.as_second()).unwrap_or(since);
+        Self {
+            since,
+            reason,
+            causes: shortened(&joined(causes), CAUSES_LENGTH).into_owned(),
+            id,
+            template,
+        }
+    }
+
+    /// Reads the annotation's text; `None` where a newer release wrote it, or another client.
+    pub fn read(text: &str) -> Option<Self> {
+        let wire: Wire = serde_json::from_str(text).ok()?;
+        Some(Self {
+            since: wire.since.parse().ok()?,
+            reason: Held::read(&wire.reason)?,
+            causes: wire.causes,
+            id: wire.id,
+            template: wire.template,
+        })
+    }
+
+    /// Returns what is pending of a workload.
+    pub fn of(workload: &Workload) -> Option<Self> {
+        Self::read(workload.pending.as_ref()?)
+    }
+
+    /// Returns the annotation's text.
+    pub fn print(&self) -> String {
+        let wire = Wire {
+            since: self.since.to_string(),
+            reason: self.reason.as_str().to_owned(),
+            causes: self.causes.clone(),
+            id: self.id.clone(),
+            template: self.template.clone(),
+        };
+        // Only maps with keys that are no strings cannot be printed, and there are none.
+        serde_json::to_string(&wire).unwrap_or_default()
+    }
+}
+
+/// Whether a restart of the workload is pending because it is refused: a write of its template that sets a mark, too, would
+/// be refused like it.
+pub fn is_refused(workload: &Workload) -> bool {
+    Pending::of(workload).is_some_and(|pending| pending.reason == Held::Refused)
+}
+
+/// Returns which restart it is: a digest of the mark that stands, and of the uids and digests that it would take.
+pub fn id(workload: &Workload, restart: &Restart, uses: &References, key: &DigestKey) -> String {
+    let next = &restart.next;
+    let versions = Fold::of(key, &next.entries, uses);
+    let mut parts = vec!["pending", &next.workload_uid, &workload.restarted_for];
+    for fold in [Some(&versions), next.fold.as_ref()].into_iter().flatten() {
+        parts.extend([fold.names.as_str(), &fold.uids, &fold.data]);
+    }
+    let parts = parts.into_iter().map(str::as_bytes);
+    key.digest(parts).to_string()
+}
+
+/// Returns which template an object has, reroll's mark in it left out.
+pub fn template_id(kind: Kind, object: &DynamicObject, key: &DigestKey) -> String {
+    let template = bare_template(kind, object).to_string();
+    key.digest([b"template".as_slice(), template.as_bytes()])
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"{"since":"2026-01-01T00:00:00Z","reason":"refused","causes":"Secret db was updated","id":"i","template":"t"}"#;
+
+    #[test]
+    fn what_is_printed_reads_back() {
+        let read = Pending::read(TEXT).unwrap();
+        assert_eq!(read.print(), TEXT);
+        assert_eq!(read.reason, Held::Refused);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_nothing() {
+        let rows = [
+            "",
+            "refused",
+            "{}",
+            &TEXT.replace("refused", "a reason of a newer release"),
+            &TEXT.replace("2026-01-01T00:00:00Z", "yesterday"),
+        ];
+        for text in rows {
+            assert_eq!(Pending::read(text), None, "{text}");
+        }
+        let newer = TEXT.replace(r#""id""#, r#""said":1,"id""#);
+        assert_eq!(Pending::read(&newer).unwrap().print(), TEXT);
+    }
+
+    #[test]
+    fn one_that_stands_keeps_its_time_and_many_causes_are_cut() {
+        let stands = Pending::read(TEXT).unwrap();
+        let later = "2026-01-02T00:00:00.5Z".parse().unwrap();
+        let now = |stands, causes: &[Cause]| {
+            Pending::now(stands, Held::Refused, causes, "j".into(), "t".into(), later)
+        };
+        let next = now(Some(&stands), &[]);
+        assert_eq!((next.since, next.id.as_str()), (stands.since, "j"));
+        let many = vec![Cause::plain(crate::model::CauseKind::RolledBack, None); 100];
+        let first = now(None, &many);
+        assert_eq!(first.since.to_string(), "2026-01-02T00:00:00Z");
+        assert_eq!(first.causes.chars().count(), CAUSES_LENGTH);
+    }
+}

@@ -1,0 +1,118 @@
+//! The two objects of a write, and their marks by `kubectl.kubernetes.io/restartedAt`, which users write, too
+//! ([`crate::model::workload::RestartMarks`]).
+
+use jiff::Timestamp;
+use kube::core::DynamicObject;
+
+use crate::model::{
+    Index, Policy, SourceName, WorkloadKey,
+    decide::Lookup,
+    digest::DigestKey,
+    source::References,
+    stamp::{OwnAnnotations, Stamp},
+    workload::{Workload, is_time_mark, read_at, read_time, time_after},
+};
+
+/// One of the two objects of a write.
+pub(super) struct Side {
+    pub(super) workload: Workload,
+    pub(super) own: OwnAnnotations,
+    pub(super) opted_in: bool,
+}
+
+impl Side {
+    pub(super) fn read(key: &WorkloadKey, object: &DynamicObject, index: &Index) -> Self {
+        let kind = key.kind;
+        let mut workload = Workload::read(kind, object);
+        index.relate(key, &mut workload);
+        let default = index.defaults_of(&key.namespace);
+        let opted_in = Policy::of(&workload, default).0.opted_in();
+        Self {
+            own: OwnAnnotations::read(kind, object),
+            opted_in,
+            workload,
+        }
+    }
+}
+
+/// The objects of a write; `old` is there unless it creates one.
+#[derive(Clone, Copy)]
+pub(super) struct Sides<'a> {
+    pub(super) old: Option<&'a Side>,
+    pub(super) new: &'a Side,
+}
+
+impl Sides<'_> {
+    /// Returns a stamp as it is where the workload is restarted in its own way; `mark`: the one that stands.
+    pub(super) fn in_its_way(self, stamp: Stamp, mark: Option<&str>, key: &DigestKey) -> Stamp {
+        if mark.is_none_or(|mark| stamp.restarted_for == mark) {
+            return stamp;
+        }
+        let restarted_for = self.new.workload.restart_by.mark(&stamp.restarted_for);
+        if restarted_for == stamp.restarted_for {
+            return stamp;
+        }
+        Stamp {
+            observed: stamp.observed.under(&restarted_for, key),
+            restarted_for,
+            ..stamp
+        }
+    }
+
+    /// Returns the time of a fresh mark in a write that comes now, in unix seconds. A later value that the user writes after
+    /// the last change is a restart already. Asked again about its own answer, it says the same.
+    pub(super) fn time_of_mark<'a>(
+        self,
+        uses: &References,
+        live: &dyn Fn(&SourceName) -> Lookup<'a>,
+        now: i64,
+    ) -> Timestamp {
+        let written = uses.keys().filter_map(|source| match live(source) {
+            Lookup::Present { version, .. } => Some(version.written),
+            Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => None,
+        });
+        let changed = written.max().and_then(|at| Timestamp::from_second(at).ok());
+        let stands = self.old.and_then(|old| old.workload.marks.last_time());
+        let asked = read_time(self.new.own.kubectl.as_deref());
+        let after = stands.max(changed);
+        match asked {
+            Some(asked) if Some(asked) > after => asked,
+            _ => {
+                let now = Timestamp::from_second(now).unwrap_or(Timestamp::UNIX_EPOCH);
+                time_after(now, &[stands, changed])
+            }
+        }
+    }
+
+    /// Returns the same with the template's `kubectl.kubernetes.io/restartedAt`: as the user wrote it, unless a mark that is
+    /// set now, or that stands, would not count with that.
+    pub(super) fn with_time(self, to: OwnAnnotations) -> OwnAnnotations {
+        let asked = self.new.own.kubectl.clone();
+        let set = self.old.and_then(|old| {
+            if to.restarted_at == old.own.restarted_at {
+                return self.keeps_time().then(|| old.own.kubectl.clone())?;
+            }
+            let (mark, at) = read_at(to.restarted_at.as_deref()?)?;
+            let counts = read_time(asked.as_deref()).is_some_and(|asked| asked >= at);
+            (is_time_mark(mark) && !counts).then(|| at.to_string())
+        });
+        OwnAnnotations {
+            kubectl: set.or(asked),
+            ..to
+        }
+    }
+
+    /// Whether `kubectl.kubernetes.io/restartedAt` stays as it was: it is a mark that would not count any more. From its owner
+    /// no mark is kept.
+    pub(super) fn keeps_time(self) -> bool {
+        let Some(old) = self.old else {
+            return false;
+        };
+        let marked = old.own.restarted_at.as_deref().and_then(read_at);
+        marked.is_some_and(|(mark, at)| {
+            let stands = is_time_mark(mark) && old.workload.restarted_for == mark;
+            let asked = read_time(self.new.own.kubectl.as_deref());
+            stands && !self.new.workload.yields_marks() && asked.is_none_or(|asked| asked < at)
+        })
+    }
+}

@@ -1,0 +1,244 @@
+//! What the webhook makes of writes of a workload that is refused a restart, or is marked by kubectl's annotation.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    model::{
+        Index, SourceKey, SourceKind, Version,
+        annotation::{KUBECTL_RESTARTED_AT, MARK, OBSERVED, PENDING, RESTARTED_AT, RESTARTED_FOR},
+        testing::{NAMESPACE, key},
+        workload::{KINDS, Workload},
+    },
+    webhook::review::Request,
+};
+
+/// 2027-01-15T08:00:00Z
+const NOW: i64 = 1_800_000_000;
+const REFUSED: &str =
+    r#"{"since":"2027-01-15T07:00:00Z","reason":"refused","causes":"c","id":"i","template":"t"}"#;
+
+/// A webhook that knows Secret `db`, and Deployment `web` as it was adopted with it.
+struct Known {
+    index: Index,
+    web: Value,
+}
+
+fn version(value: &str, written: &str) -> Version {
+    let secret = json!({
+        "metadata": {
+            "name": "db", "uid": "A", "creationTimestamp": written,
+            "resourceVersion": if value == "x" { "10" } else { "20" },
+        },
+        "stringData": {}, "data": { "k": value.repeat(4) },
+    });
+    let secret: Secret = serde_json::from_value(secret).unwrap();
+    Version::of_secret(&key(), NAMESPACE, &secret)
+}
+
+impl Known {
+    /// Adopts it, with these annotations. Then the Secret changes.
+    fn with(annotations: &Value, template: &Value) -> Self {
+        let mut index = Index::new(key());
+        for kind in SourceKind::ALL {
+            index.set_synced(kind);
+        }
+        let db = SourceKey {
+            namespace: NAMESPACE.to_owned(),
+            source: SourceName::secret("db"),
+        };
+        index.apply_source(&db, version("x", "2026-01-01T00:00:00Z"));
+        let mut all = json!({ RESTART_ON: "auto" });
+        json_patch::merge(&mut all, annotations);
+        let mut web = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {
+                "name": "web", "namespace": NAMESPACE, "uid": "u", "resourceVersion": "30", "generation": 1,
+                "creationTimestamp": "2026-01-01T00:00:00Z", "annotations": all,
+            },
+            "spec": { "template": {
+                "metadata": { "annotations": template },
+                "spec": { "containers": [{ "name": "c", "envFrom": [{ "secretRef": { "name": "db" } }] }] },
+            } },
+        });
+        let slot = WorkloadKey {
+            kind: &KINDS[0],
+            namespace: NAMESPACE.to_owned(),
+            name: "web".to_owned(),
+        };
+        let read =
+            |web: &Value| Workload::read(&KINDS[0], &serde_json::from_value(web.clone()).unwrap());
+        index.apply_workload(&slot, read(&web));
+        index.set_examined(&slot);
+        drop(index.judge(&slot, &BTreeMap::new()));
+        let text = index.unwritten(&slot).flatten().unwrap();
+        web["metadata"]["annotations"][OBSERVED] = json!(text);
+        index.apply_workload(&slot, read(&web));
+        index.apply_source(&db, version("y", "2027-01-15T07:59:00Z"));
+        Self { index, web }
+    }
+
+    /// Returns what becomes of an UPDATE, and the warnings.
+    fn update(&self, edit: impl FnOnce(&mut Value)) -> (Value, Vec<String>) {
+        let mut object = self.web.clone();
+        edit(&mut object);
+        let first = self.answer(&object, NOW);
+        let again = self.answer(&first.0, NOW + 1);
+        assert_eq!(again.0, first.0, "asked twice it says the same");
+        first
+    }
+
+    fn answer(&self, object: &Value, now: i64) -> (Value, Vec<String>) {
+        let review = json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+            "uid": "r", "operation": "UPDATE", "namespace": NAMESPACE, "name": "web",
+            "kind": { "group": "apps", "version": "v1", "kind": "Deployment" },
+            "resource": { "group": "apps", "version": "v1", "resource": "deployments" },
+            "userInfo": { "username": "someone" }, "object": object, "oldObject": self.web,
+        } });
+        let body = serde_json::to_vec(&review).unwrap();
+        let request = Request::parse(&body).ok().unwrap();
+        let write = Write::read(&request, &self.index, "system:reroll").unwrap();
+        let mutation = write.answer(&self.index, &BTreeMap::new(), &Adoption::None, now);
+        let mut patched = object.clone();
+        json_patch::patch(&mut patched, &mutation.patch).unwrap();
+        (patched, mutation.warnings)
+    }
+}
+
+fn restart(object: &mut Value, at: &str) {
+    object["spec"]["template"]["metadata"]["annotations"][KUBECTL_RESTARTED_AT] = json!(at);
+}
+
+fn set_image(object: &mut Value) {
+    object["spec"]["template"]["spec"]["containers"][0]["image"] = json!("app:2");
+}
+
+fn of_template<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object["spec"]["template"]["metadata"]["annotations"][key].as_str()
+}
+
+fn own<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object["metadata"]["annotations"][key].as_str()
+}
+
+#[test]
+fn a_write_gets_no_mark_where_one_is_refused() {
+    let cases: [fn(&mut Value); 3] = [
+        |object| restart(object, "2027-01-15T07:59:59Z"),
+        set_image,
+        |object| object["spec"]["template"]["spec"]["containers"][0]["envFrom"] = json!([]),
+    ];
+    for (number, case) in cases.into_iter().enumerate() {
+        let refused = Known::with(&json!({ PENDING: REFUSED }), &json!({}));
+        let (after, warnings) = refused.update(case);
+        let mut asked = refused.web.clone();
+        case(&mut asked);
+        assert_eq!(after, asked, "{number}: nothing is added");
+        assert!(warnings[0].contains("a policy refuses"), "{warnings:?}");
+        // Whatever else is pending, or once nothing is: a mark, as ever.
+        for pending in [
+            json!({}),
+            json!({ PENDING: REFUSED.replace("refused", "suspended") }),
+        ] {
+            let other = Known::with(&pending, &json!({}));
+            let (after, _) = other.update(case);
+            let marked = of_template(&after, RESTARTED_FOR).is_some();
+            assert_eq!(marked, number < 2, "{number} {pending}");
+        }
+    }
+}
+
+#[test]
+fn what_is_pending_is_reroll_s_own() {
+    let refused = Known::with(&json!({ PENDING: REFUSED }), &json!({}));
+    let (after, _) = refused.update(|object| {
+        object["metadata"]["annotations"][PENDING] = json!("mine");
+    });
+    assert_eq!(own(&after, PENDING), Some(REFUSED));
+    let none = Known::with(&json!({}), &json!({}));
+    let (after, _) = none.update(|object| {
+        object["metadata"]["annotations"][PENDING] = json!(REFUSED);
+    });
+    assert_eq!(own(&after, PENDING), None);
+    let (after, _) = refused.update(|object| {
+        object["metadata"]["annotations"][RESTART_ON] = json!("off");
+    });
+    assert_eq!((own(&after, PENDING), own(&after, OBSERVED)), (None, None));
+}
+
+#[test]
+fn a_marked_one_is_marked_by_its_time() {
+    let stands = "2027-01-15T07:00:00Z";
+    let rows: [(&str, Option<&str>, &str); 6] = [
+        // (what the user writes; the value that stood; the value that it gets)
+        ("2027-01-15T07:59:30Z", None, "2027-01-15T07:59:30Z"),
+        (
+            "2027-01-15T08:59:30+01:00",
+            Some(stands),
+            "2027-01-15T08:59:30+01:00",
+        ),
+        // Before the change, or at it.
+        ("2027-01-15T07:58:00Z", Some(stands), "2027-01-15T08:00:00Z"),
+        ("2027-01-15T07:59:00Z", Some(stands), "2027-01-15T08:00:00Z"),
+        ("", None, "2027-01-15T08:00:00Z"),
+        ("", Some("2027-01-15T09:00:00Z"), "2027-01-15T09:00:01Z"),
+    ];
+    for (written, stood, expected) in rows {
+        let template = stood.map_or(json!({}), |at| json!({ KUBECTL_RESTARTED_AT: at }));
+        let known = Known::with(&json!({ MARK: "restartedAt" }), &template);
+        let (after, _) = known.update(|object| match written {
+            "" => set_image(object),
+            at => restart(object, at),
+        });
+        let value = of_template(&after, KUBECTL_RESTARTED_AT);
+        assert_eq!(value, Some(expected), "{written} {stood:?}");
+        assert_eq!(of_template(&after, RESTARTED_FOR), None);
+        let (mark, at) = own(&after, RESTARTED_AT).unwrap().split_once('@').unwrap();
+        let at: Timestamp = at.parse().unwrap();
+        assert_eq!(at, expected.parse().unwrap());
+        let observed = own(&after, OBSERVED).unwrap();
+        assert!(observed.starts_with("{\"v\":3,"), "{observed}");
+        assert!(
+            observed.contains(&format!("\"rf\":\"{mark}\"")),
+            "{observed}"
+        );
+    }
+}
+
+#[test]
+fn a_mark_that_stands_is_kept_but_from_its_owner() {
+    let (stands, undone) = ("2027-01-15T07:00:00Z", "2027-01-01T00:00:00Z");
+    let owner = json!([{ "apiVersion": "v1", "kind": "App", "name": "boss", "uid": "o", "controller": true }]);
+    let at = format!("~own@{stands}");
+    let annotations = json!({ MARK: "restartedAt", RESTARTED_AT: at });
+    for owned in [false, true] {
+        let mut known = Known::with(&annotations, &json!({ KUBECTL_RESTARTED_AT: stands }));
+        // Nothing has changed.
+        let db = SourceKey {
+            namespace: NAMESPACE.to_owned(),
+            source: SourceName::secret("db"),
+        };
+        let mut before = version("x", "2026-01-01T00:00:00Z");
+        before.resource_version = 40;
+        known.index.apply_source(&db, before);
+        if owned {
+            known.web["metadata"]["ownerReferences"] = owner.clone();
+        }
+        for (written, kept) in [
+            (Some(undone), stands),
+            (None, stands),
+            (Some("2027-01-15T07:30:00Z"), "2027-01-15T07:30:00Z"),
+        ] {
+            let (after, _) = known.update(|object| {
+                object["spec"]["template"]["metadata"]["annotations"] =
+                    written.map_or(json!({}), |at| json!({ KUBECTL_RESTARTED_AT: at }));
+            });
+            let value = of_template(&after, KUBECTL_RESTARTED_AT);
+            assert_eq!(value, if owned { written } else { Some(kept) });
+            assert_eq!(own(&after, RESTARTED_AT), Some(at.as_str()));
+        }
+    }
+}
