@@ -43,6 +43,7 @@
 //! |---|---|
 //! | [`cluster::Cluster`] | the client, the deadline of a call, which kinds are served |
 //! | [`state::State`] | the [`state::Setup`], which never changes, and the index |
+//! | [`model::peer::Peers`] | who works in which namespace, where another installation does; behind a lock of [`state::State`] |
 //! | [`judge::Judge`] | the [`judge::docket::Docket`]: intents, what is held, what is to be written |
 //! | [`judge::live::Live`] | nothing: it asks the API server and tells the judge |
 //! | [`restart::Restarter`], [`restart::job::Jobs`], [`restart::housekeeper::Housekeeper`] | restarts, re-creations and writes under way |

@@ -14,7 +14,7 @@ mod admission;
 mod tasks;
 mod thread;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
@@ -42,7 +42,7 @@ use crate::{
     },
     config::Settings,
     judge::{Judge, live::Live},
-    model::{DigestKey, Index, format::FORMAT},
+    model::{DigestKey, Index, format::FORMAT, peer::TRY_AGAIN},
     ops::{
         health::{self, Health, Liveness as Beats, Readiness},
         metrics::{
@@ -72,6 +72,8 @@ pub struct Surroundings {
     pub probe: Probe,
     /// The format of `observed` that is written.
     pub format: u64,
+    /// After how long a namespace of another installation is tried again.
+    pub try_again: RangeInclusive<Duration>,
 }
 
 impl Default for Surroundings {
@@ -81,6 +83,7 @@ impl Default for Surroundings {
             clock: system_clock(),
             probe: Arc::new(|_| {}),
             format: FORMAT,
+            try_again: TRY_AGAIN,
         }
     }
 }
@@ -211,7 +214,8 @@ impl Parts {
         let key = key.with_format(surroundings.format);
         tracing::info!(%api_server, user = own_user, digest_key = key.id(), "connected");
         let index = index(settings, key);
-        let state = Arc::new(State::new(index, surroundings.clock, own_user));
+        let state = State::new(index, surroundings.clock, own_user);
+        let state = Arc::new(state.trying_again(surroundings.try_again));
         let (events, alerts) = spawn_events(settings, &metrics, &cluster, tasks, &stop.all)?;
         let teller = Teller::new(
             Arc::clone(&metrics),
@@ -338,6 +342,8 @@ fn view(metrics: &Metrics, state: &Arc<State>, judge: &Arc<Judge>, jobs: Option<
             under_previous_key: index.under_previous_key() as u64,
         }
     });
+    let others = Arc::clone(state);
+    metrics.view_others(move || others.peers(|peers, _| peers.holders()));
     let judge = Arc::clone(judge);
     metrics.view_pending(move || {
         let pending = judge.docket().pending();

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::RangeInclusive,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
@@ -14,7 +15,11 @@ use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::{sync::Notify, time::Instant};
 
 pub use crate::clock::{Clock, system_clock};
-use crate::model::{Conventions, Digest, DigestKey, Index, SourceKey, workload::Kinds};
+use crate::model::{
+    Conventions, Digest, DigestKey, Index, SourceKey,
+    peer::{Peers, TRY_AGAIN},
+    workload::Kinds,
+};
 
 /// What is fixed before anything is read. It never changes and needs no lock.
 pub struct Setup {
@@ -36,10 +41,14 @@ pub struct State {
     pub setup: Setup,
     index: RwLock<Index>,
     provisional: Mutex<Provisional>,
+    peers: Mutex<Peers>,
+    began: Instant,
     /// Notified when a claim was added to [`Provisional`].
     pub provisional_added: Notify,
     /// Notified when a workload was observed under a digest key that may be the right one instead of ours.
     pub key_doubted: Notify,
+    /// Notified when [`Peers`] has news.
+    pub peers_changed: Notify,
     /// The number of admission reviews answered since the start.
     pub reviews: AtomicU64,
 }
@@ -47,6 +56,7 @@ pub struct State {
 impl State {
     /// Makes the state around an index.
     pub fn new(index: Index, clock: Clock, own_user: String) -> Self {
+        let peers = Peers::new(index.key().id(), TRY_AGAIN);
         Self {
             setup: Setup {
                 key: index.key().clone(),
@@ -57,9 +67,22 @@ impl State {
             },
             index: RwLock::new(index),
             provisional: Mutex::default(),
+            peers: Mutex::new(peers),
+            began: Instant::now(),
             provisional_added: Notify::new(),
             key_doubted: Notify::new(),
+            peers_changed: Notify::new(),
             reviews: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns the same, where a namespace of another installation is tried again after so long.
+    #[must_use]
+    pub fn trying_again(self, after: RangeInclusive<Duration>) -> Self {
+        let peers = Peers::new(self.setup.key.id(), after);
+        Self {
+            peers: Mutex::new(peers),
+            ..self
         }
     }
 
@@ -76,6 +99,21 @@ impl State {
     /// Locks the claims: what admission has seen and the API server has not shown yet.
     pub fn provisional(&self) -> MutexGuard<'_, Provisional> {
         self.provisional.lock()
+    }
+
+    /// Asks or tells who works in a namespace, and has the news told. Takes no other lock.
+    pub fn peers<T>(&self, ask: impl FnOnce(&mut Peers, Duration) -> T) -> T {
+        let mut peers = self.peers.lock();
+        let answer = ask(&mut peers, self.began.elapsed());
+        if peers.has_news() {
+            self.peers_changed.notify_one();
+        }
+        answer
+    }
+
+    /// Returns the moment that [`Peers`] names as so long after the start.
+    pub fn moment(&self, since_start: Duration) -> Instant {
+        self.began + since_start
     }
 
     /// Returns the time of day.

@@ -31,6 +31,13 @@ is_called() {
   esac
 }
 
+# Where another installation works, this one does nothing. Only the replica that leads may know it, so a few are asked.
+tell_who_works_elsewhere() {
+  for _ in 1 2 3 4 5; do
+    curl --silent --max-time 5 "$METRICS_URL" | sed -n 's/^reroll_namespaces_elsewhere{\(.*\)} \(.*\)$/\2 namespaces: \1/p'
+  done | sort -u | sed 's/^/WARNING: another installation of reroll works in /'
+}
+
 within_a_minute() {
   tries=0
   until "$1"; do
@@ -42,4 +49,5 @@ within_a_minute() {
 }
 
 [ -z "${READY_URL-}" ] || within_a_minute is_ready "reroll is ready"
+[ -z "${METRICS_URL-}" ] || tell_who_works_elsewhere
 [ -z "${DEPLOYMENTS_URL-}" ] || within_a_minute is_called "the API server asks reroll about a Deployment"

@@ -16,6 +16,7 @@ pub mod docket;
 pub mod held;
 pub mod intents;
 pub mod live;
+pub mod others;
 mod reconcile;
 mod taking;
 #[cfg(test)]
@@ -42,6 +43,7 @@ use crate::{
         held::Held,
         index::{Judged, Overlay, Tick},
         note::Note,
+        peer::{May, Peers},
     },
     ops::{metrics::labels::IntentOutcome, teller::Teller},
     state::State,
@@ -135,6 +137,20 @@ impl Judge {
         judged.decision
     }
 
+    /// Returns what may be done with a workload: another installation may work in its namespace.
+    pub fn may(&self, key: &WorkloadKey) -> May {
+        let other = self.other_key(key);
+        let ask = |peers: &mut Peers, now| peers.may(&key.namespace, other.as_deref(), now);
+        self.state.peers(ask)
+    }
+
+    /// Returns the digest key that a workload's `observed` is under, where another installation may have written that.
+    pub fn other_key(&self, key: &WorkloadKey) -> Option<String> {
+        let index = self.state.index();
+        let other = index.workload(key)?.other_installation();
+        other.map(ToOwned::to_owned)
+    }
+
     /// Decides again for a workload whose intent was taken. Files everything but an intent.
     pub fn judge_taken(&self, key: &WorkloadKey) -> Judged {
         let mut docket = self.docket();
@@ -172,8 +188,11 @@ impl Judge {
             self.state.key_doubted.notify_one();
         }
         let doubt = decision.doubt().map(|(doubt, _)| doubt);
-        let due = matches!(decision, Decision::Restart(_))
-            || matches!(doubt, Some(Doubt::Behind | Doubt::AskPods | Doubt::AskAges));
+        let may = self.may(key);
+        let restarts = matches!(decision, Decision::Restart(_)) && may == May::Work;
+        let asks_first = matches!(doubt, Some(Doubt::Behind | Doubt::AskPods | Doubt::AskAges))
+            && may != May::Hold;
+        let due = restarts || asks_first;
         // The pods of a suspended workload are looked at all the same, so that its restart is seen to be pending.
         let asks = doubt == Some(Doubt::AskAges);
         if !due {
@@ -221,7 +240,8 @@ impl Judge {
 
     /// Files why a decision holds the workload, and that its `observed` is to be written.
     fn file_held(&self, docket: &mut Docket, key: &WorkloadKey, judged: &Judged) {
-        let held = Held::of(judged);
+        let may = self.may(key);
+        let held = Held::of(judged, may);
         let restarts = matches!(judged.decision, Some(Decision::Restart(_)));
         // Only the next write shows whether such a reason still holds (no room, a dropped mark, an active run, a
         // refusal). Until then it stays, and is no news. What was refused is a restart, and nothing else.
@@ -236,7 +256,7 @@ impl Judge {
         if docket.held.complain(key, &judged.complaints) {
             self.teller.complaints(key, &judged.complaints);
         }
-        if judged.unwritten {
+        if judged.unwritten && may != May::Hold {
             self.tidy_later(docket, key);
         }
     }

@@ -1,6 +1,9 @@
 //! Judges every workload: once at start, when all first lists are complete, and regularly as a safety net.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+};
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +37,9 @@ impl Judge {
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             let now = self.state.now();
             self.state.index_mut().expire(now);
+            let names: BTreeSet<_> = self.state.index().names().map(ToOwned::to_owned).collect();
+            self.state
+                .peers(|peers, _| peers.retain(|name| names.contains(name)));
             self.docket().intents.expire(Instant::now());
             self.judge_all();
         }

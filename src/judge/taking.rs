@@ -54,6 +54,9 @@ impl Judge {
         if seen.older {
             self.history.shown_older();
         }
+        if let Some(hands) = &seen.hands {
+            self.state.peers(|peers, now| peers.seen(key, hands, now));
+        }
         self.look_after(key, &seen);
         if seen.lost_opt_in {
             self.teller.say_first(key, &Note::OptedOut);

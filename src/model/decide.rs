@@ -18,6 +18,7 @@ mod csi;
 mod decision;
 mod folded;
 mod gains;
+pub(super) mod rewritten;
 pub(super) mod rotation;
 mod rules;
 mod view;
@@ -239,7 +240,11 @@ fn combine(
         key_id: key.id().to_owned(),
         workload_uid: subject.uid.to_owned(),
         created_at: None,
-        sequence: before.map_or(subject.sequence, |old| old.sequence),
+        // Others count for themselves, and whoever forges counts as he likes.
+        sequence: match before {
+            Some(old) if key.by_id(&old.key_id).is_some() => old.sequence,
+            _ => subject.sequence,
+        },
         restarted_for: match (before, subject.restarted_for) {
             (Some(old), _) => old.restarted_for.clone(),
             (None, Some(mark)) => mark.to_owned(),

@@ -3,6 +3,7 @@
 use super::{
     decide::{Decision, Undecided},
     index::Judged,
+    peer::May,
     workload::Stays,
 };
 
@@ -23,6 +24,8 @@ pub enum Held {
     NewerFormat,
     /// Its `observed` is of a digest key that may be right instead of ours.
     UnknownKey,
+    /// Another installation works in its namespace.
+    Elsewhere,
     /// Its annotations leave no room.
     NoRoom,
     /// The schema of its kind drops what a restart sets.
@@ -42,8 +45,8 @@ pub enum Held {
 }
 
 impl Held {
-    /// Returns why a workload that was judged so is held; `None` where it is not.
-    pub fn of(judged: &Judged) -> Option<Self> {
+    /// Returns why a workload that was judged so is held, of which this may be done; `None` where it is not.
+    pub fn of(judged: &Judged, may: May) -> Option<Self> {
         let Some(decision) = &judged.decision else {
             return judged.owner.is_some().then_some(Self::Owned);
         };
@@ -51,6 +54,7 @@ impl Held {
             Decision::Undecided(Undecided::Unreadable) => Some(Self::Unreadable),
             Decision::Undecided(Undecided::NewerFormat) => Some(Self::NewerFormat),
             Decision::Undecided(Undecided::UnknownKey) => Some(Self::UnknownKey),
+            _ if may == May::Hold => Some(Self::Elsewhere),
             Decision::Restart(_) if judged.suspended => Some(Self::Suspended),
             Decision::Restart(_) if judged.aborted => Some(Self::Aborted),
             Decision::Wait { causes, .. } if !causes.is_empty() => Some(Self::Missing),
@@ -69,7 +73,7 @@ impl Held {
     }
 
     /// Every reason, for metrics.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Missing,
         Self::Suspended,
         Self::Aborted,
@@ -77,6 +81,7 @@ impl Held {
         Self::Unreadable,
         Self::NewerFormat,
         Self::UnknownKey,
+        Self::Elsewhere,
         Self::NoRoom,
         Self::Dropped,
         Self::Running,
@@ -102,6 +107,7 @@ impl Held {
             Self::Unreadable => "unreadable",
             Self::NewerFormat => "newer_format",
             Self::UnknownKey => "unknown_key",
+            Self::Elsewhere => "other_installation",
             Self::NoRoom => "no_room",
             Self::Dropped => "dropped",
             Self::Running => "running",

@@ -11,6 +11,7 @@
 //!   again is taken from memory, and the leader writes it again;
 //! - an edge exists from every source that a workload's policy selects, whether the source exists or not.
 
+mod adopting;
 mod asked;
 mod basis;
 mod borrow;
@@ -18,6 +19,7 @@ mod changes;
 mod csi;
 mod edges;
 mod judge;
+mod judged;
 mod keys;
 mod memory;
 mod namespace;
@@ -30,6 +32,7 @@ mod shown;
 mod sources;
 mod take;
 mod tracked;
+mod under;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -40,7 +43,7 @@ pub use self::{
     asked::{By, Tick},
     basis::TOMBSTONE_SECONDS,
     changes::{Bared, SourceChange, WorkloadChange},
-    judge::Judged,
+    judged::Judged,
     overlay::{Overlay, just_read, without_ignored},
     preview::{PREVIEWED, Preview},
     take::Changes,

@@ -9,8 +9,8 @@
 //! table of kinds, and what is read of a workload), [`policy`] (opt-in), [`recreation`] (the same data under another uid),
 //! [`mod@decide`] (the heart), [`stamp`] (the
 //! same heart at admission), [`adopted`] (pods that are older than their workload), [`patch`] (how a decision is
-//! written), [`csi`] (sources that many objects show), [`index`] (what is known right now), [`held`],
-//! [`pending`] and [`note`] (what people are told).
+//! written), [`peer`] (other installations on the same workloads), [`csi`] (sources that many objects show), [`index`]
+//! (what is known right now), [`held`], [`pending`] and [`note`] (what people are told).
 
 pub mod adopted;
 pub mod annotation;
@@ -25,6 +25,7 @@ pub mod note;
 pub mod object;
 pub mod observed;
 pub mod patch;
+pub mod peer;
 pub mod pending;
 pub mod policy;
 pub mod recreation;

@@ -3,18 +3,19 @@
 //! Events, the log, the command line and the documentation say the same because all of them take it from here. A note names
 //! sources, their old and new uids, and keys; never a value.
 
-use std::{fmt, time::Duration};
+mod display;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::{
-    annotation::{KUBECTL_RESTARTED_AT, MARK},
-    decide::{Cause, CauseKind, Decision, joined},
+    decide::{Cause, Decision},
     held::Held,
     index::Judged,
     policy::Complaint,
     source::SourceName,
-    workload::{Kind, MARK_WORD, Stays},
+    workload::{Kind, Stays},
 };
 
 /// What people are told about a workload, or about the cluster.
@@ -110,6 +111,13 @@ pub enum Note<'a> {
         /// The names of these pods.
         pods: &'a [String],
     },
+    /// Another installation of reroll works in the workload's namespace.
+    WorksElsewhere {
+        /// The id of its digest key.
+        key_id: &'a str,
+        /// The user who writes under that key, where admission saw it.
+        user: Option<&'a str>,
+    },
     /// etcd went back to an earlier state.
     HistoryWentBack {
         /// When that was found.
@@ -162,7 +170,7 @@ impl<'a> Note<'a> {
             Held::Paused => Self::NotRolling(Stays::Paused),
             Held::OnDelete => Self::NotRolling(Stays::OnDelete),
             Held::Partitioned => Self::NotRolling(Stays::Partitioned),
-            Held::UnknownKey | Held::Running => return None,
+            Held::UnknownKey | Held::Elsewhere | Held::Running => return None,
         })
     }
 
@@ -205,6 +213,7 @@ impl<'a> Note<'a> {
             Self::OptedOut => "OptedOut",
             Self::AdoptedOutdated { .. } => "AdoptedOutdated",
             Self::Stale { .. } => "Stale",
+            Self::WorksElsewhere { .. } => "OtherInstallation",
             Self::HistoryWentBack { .. } => "HistoryWentBack",
         }
     }
@@ -258,6 +267,10 @@ impl<'a> Note<'a> {
                 warn,
                 "pods may have the old data of an immutable object that was recreated",
             ),
+            Self::WorksElsewhere { .. } => (
+                warn,
+                "another installation of reroll works in this namespace: this one leaves it alone",
+            ),
             Self::HistoryWentBack { .. } => (
                 warn,
                 "etcd went back to an earlier state, as after a restore: listing everything again",
@@ -269,138 +282,16 @@ impl<'a> Note<'a> {
     }
 }
 
-/// The text of its Event.
-impl fmt::Display for Note<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Restarted { cause, how: None } => write!(f, "{cause}"),
-            Self::Restarted {
-                cause,
-                how: Some(how),
-            } => write!(f, "{how}: {cause}"),
-            Self::RestartedLate { last_restart } => f.write_str(last_restart),
-            Self::RestartFailed { why } => {
-                write!(f, "could not restart it, trying again: {why}")
-            }
-            Self::NotRecreated { why } => write!(
-                f,
-                "not created again yet, and kept in a Secret of reroll's namespace; trying again: {why}"
-            ),
-            Self::RestartWaits { causes, missing } => {
-                let missing: Vec<_> = missing.iter().map(SourceName::spoken).collect();
-                write!(
-                    f,
-                    "{}; reroll restarts it when {} exists with all required keys",
-                    joined(causes),
-                    missing.join(", ")
-                )
-            }
-            Self::RunWaits => f.write_str(
-                "a run is active, and concurrencyPolicy allows only one at a time: the CronJob runs again when that run ends",
-            ),
-            Self::RestartSuspended { causes } => write!(
-                f,
-                "{}; not restarted because reroll.dev/suspend is true",
-                joined(causes)
-            ),
-            Self::RestartAborted { causes } => write!(
-                f,
-                "{}; not restarted while the Argo Rollout that has its template is aborted, which a restart would end",
-                joined(causes)
-            ),
-            Self::Owned { owner } => write!(
-                f,
-                "it belongs to {}, which would revert a restart: opt in there, or not at all",
-                owner.unwrap_or("a controller")
-            ),
-            Self::Dropped { kind } => write!(
-                f,
-                "not restarted: the schema of {} drops annotations of the pod template at {}; it must list them, or say \
-                 x-kubernetes-preserve-unknown-fields for metadata there",
-                kind.kind, kind.template
-            ),
-            Self::Refused { causes } => write!(
-                f,
-                "{}; a policy or an admission webhook refuses what a restart changes in the pod template; tried again. kubectl \
-                 rollout restart, where that is allowed, makes up for it; with {MARK}: {MARK_WORD} reroll changes only what \
-                 that changes",
-                joined(causes)
-            ),
-            Self::TakenBack { owner } => write!(
-                f,
-                "{} took back {KUBECTL_RESTARTED_AT}, by which it was restarted: held until a source changes again",
-                owner.unwrap_or("a controller")
-            ),
-            Self::OptInUnreadable => {
-                f.write_str("reroll cannot read its opt-in, and restarts nothing")
-            }
-            Self::NewerFormat => f.write_str(
-                "a newer reroll wrote reroll.dev/observed: this one restarts nothing",
-            ),
-            Self::NotRolling(stays) => f.write_str(not_rolling(*stays)),
-            Self::NoRoom => f.write_str(
-                "its annotations leave no room for reroll.dev/observed: remove some to have it restarted",
-            ),
-            Self::SettingUnreadable(complaint) => write!(f, "{complaint}"),
-            Self::RestartLimited { wait } => write!(
-                f,
-                "too many restarts in a short time: the next one waits {} s. Find out what keeps changing its sources",
-                wait.as_secs().max(1)
-            ),
-            Self::OptedOut => f.write_str(
-                "reroll.dev/restart-on is gone: changes of its sources no longer restart it",
-            ),
-            Self::AdoptedOutdated { source } => {
-                write!(f, "{}", Cause::plain(CauseKind::Outdated, Some(source)))
-            }
-            Self::Stale { source, pods } => write!(
-                f,
-                "{} may have the old data of {}: the old one was immutable, and their nodes had pods with it. Give it another name, \
-                 or scale all that uses it to 0, wait until no pod names it, and scale up",
-                listed(pods),
-                source.spoken()
-            ),
-            // With the time in it no Event repeats another: that would take a right to patch Events.
-            Self::HistoryWentBack { at } => write!(
-                f,
-                "{at:.0}: etcd went back to an earlier state, as after a restore: reroll lists everything again. If this is said \
-                 every minute, an API server was not restarted together with etcd: restart it"
-            ),
-        }
-    }
-}
-
-/// The most pods that are named.
-const MOST_PODS: usize = 10;
-
-/// Names pods, not more than a few.
-fn listed(pods: &[String]) -> String {
-    let named = pods.iter().take(MOST_PODS).map(String::as_str);
-    let named = named.collect::<Vec<_>>().join(", ");
-    match pods.len().saturating_sub(MOST_PODS) {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
-}
-
-const fn not_rolling(stays: Stays) -> &'static str {
-    match stays {
-        Stays::Paused => "it was restarted, but it is paused: its pods roll when it is resumed",
-        Stays::OnDelete => {
-            "it was restarted, but its update strategy is OnDelete: delete its pods to have them replaced"
-        }
-        Stays::Partitioned => {
-            "it was restarted, but the partition of its update strategy keeps the pods below it"
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
 
     use super::*;
-    use crate::model::{decide::Restart, testing::World, workload::KINDS};
+    use crate::model::{
+        decide::{CauseKind, Restart},
+        testing::World,
+        workload::KINDS,
+    };
 
     fn causes() -> Vec<Cause> {
         let source = SourceName::secret("db");
@@ -473,6 +364,14 @@ mod tests {
             Note::Stale {
                 source: &source,
                 pods: &pods,
+            },
+            Note::WorksElsewhere {
+                key_id: "abc",
+                user: Some("system:serviceaccount:old:reroll"),
+            },
+            Note::WorksElsewhere {
+                key_id: "abc",
+                user: None,
             },
             Note::HistoryWentBack {
                 at: "2026-01-01T00:00:00.5Z".parse().unwrap(),

@@ -1,7 +1,7 @@
 //! Objects as they are read: without what reroll does not need.
 //!
 //! `managedFields` are most of a small object's bytes. They are trees, so they take the longest to read. Only their
-//! times are kept, and whether they hold data. The fields of an object are read once, straight into their types: the
+//! times are kept, whether they hold data, and who wrote reroll's own annotation. The fields of an object are read once, straight into their types: the
 //! derived forms of objects of every kind make two trees of each.
 //!
 //! An object that is not as its kind should be must not stop the rest, so each is read by itself ([`Guarded`]).
@@ -23,6 +23,8 @@ use serde::{
     de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::{Map, Value, json, value::RawValue};
+
+use super::annotation::OBSERVED;
 
 /// What is read from the JSON of one object.
 pub trait FromObject: Sized {
@@ -60,6 +62,7 @@ struct Meta {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ManagedFields {
+    manager: Option<String>,
     time: Option<Time>,
     fields_v1: Option<Fields>,
 }
@@ -70,6 +73,32 @@ struct Fields {
     data: Option<IgnoredAny>,
     #[serde(rename = "f:binaryData")]
     binary_data: Option<IgnoredAny>,
+    #[serde(rename = "f:metadata")]
+    metadata: Option<FieldsOfMeta>,
+}
+
+#[derive(Deserialize)]
+struct FieldsOfMeta {
+    #[serde(rename = "f:annotations")]
+    annotations: Option<FieldsOfAnnotations>,
+}
+
+#[derive(Deserialize)]
+struct FieldsOfAnnotations {
+    #[serde(rename = "f:reroll.dev/observed")]
+    observed: Option<IgnoredAny>,
+}
+
+/// Returns the managers that wrote reroll's `observed`, as far as `managedFields` tell.
+pub fn writers_of_observed(meta: &ObjectMeta) -> impl Iterator<Item = &str> {
+    let owns = |entry: &&ManagedFieldsEntry| {
+        let fields = entry.fields_v1.as_ref();
+        let annotations =
+            fields.and_then(|fields| fields.0.get("f:metadata")?.get("f:annotations"));
+        annotations.is_some_and(|all| all.get(format!("f:{OBSERVED}")).is_some())
+    };
+    let owners = meta.managed_fields.iter().flatten().filter(owns);
+    owners.filter_map(|entry| entry.manager.as_deref())
 }
 
 #[derive(Deserialize)]
@@ -251,12 +280,27 @@ impl From<Meta> for ObjectMeta {
 
 impl From<ManagedFields> for ManagedFieldsEntry {
     fn from(manager: ManagedFields) -> Self {
-        let owns_data = manager
-            .fields_v1
-            .is_some_and(|fields| fields.data.is_some() || fields.binary_data.is_some());
+        let Some(fields) = manager.fields_v1 else {
+            return Self {
+                time: manager.time,
+                ..Self::default()
+            };
+        };
+        let owns_data = fields.data.is_some() || fields.binary_data.is_some();
+        let annotations = fields.metadata.and_then(|meta| meta.annotations);
+        let observed = annotations.is_some_and(|all| all.observed.is_some());
+        let mut kept = Map::new();
+        if owns_data {
+            kept.insert("f:data".to_owned(), json!({}));
+        }
+        if observed {
+            let all = json!({ "f:annotations": { (format!("f:{OBSERVED}")): {} } });
+            kept.insert("f:metadata".to_owned(), all);
+        }
         Self {
+            manager: manager.manager.filter(|_| observed),
             time: manager.time,
-            fields_v1: owns_data.then(|| FieldsV1(json!({ "f:data": {} }))),
+            fields_v1: (!kept.is_empty()).then(|| FieldsV1(kept.into())),
             ..Self::default()
         }
     }

@@ -106,6 +106,32 @@ impl Observed {
         }
     }
 
+    /// Whether it says of no source what is older than `other` says, and of one what is newer. By resourceVersions: it may
+    /// be under another digest key.
+    pub fn is_ahead_of(&self, other: &Self) -> bool {
+        let mut newer = false;
+        for (source, entry) in &self.entries {
+            let age = |entry: &Entry| (entry.resource_version(), entry.is_deleted());
+            let before = other.entries.get(source).map_or((0, false), age);
+            let now = age(entry);
+            if now.0 == 0 {
+                // It was absent.
+                continue;
+            }
+            if now < before {
+                return false;
+            }
+            newer |= now > before;
+        }
+        if let (Some(now), Some(before)) = (&self.fold, &other.fold) {
+            if now.newest.max(&before.newest) != now.newest {
+                return false;
+            }
+            newer |= now.newest != before.newest;
+        }
+        newer
+    }
+
     /// Returns the same in the oldest format that can say it; `plain`: the format for what needs no newer one.
     #[must_use]
     pub(super) fn in_format(self, plain: u64) -> Self {

@@ -15,7 +15,7 @@ mod selector;
 
 use std::{collections::BTreeMap, fmt};
 
-use kube::core::DynamicObject;
+use kube::core::{DynamicObject, ObjectMeta};
 use litemap::LiteMap;
 use serde_json::Value;
 
@@ -34,8 +34,8 @@ pub use self::{
     selector::selector,
 };
 use super::{
-    annotation::{self, LAST_RESTART, OBSERVED, ON_CHANGE, PENDING, RESTARTED_FOR},
-    object::resource_version,
+    annotation::{self, FIELD_MANAGER, LAST_RESTART, OBSERVED, ON_CHANGE, PENDING, RESTARTED_FOR},
+    object::{resource_version, writers_of_observed},
     source::{References, references},
 };
 
@@ -106,6 +106,8 @@ pub struct Workload {
     pub asks: Asks,
     /// The text of `reroll.dev/observed`.
     pub observed: Option<String>,
+    /// Who wrote that.
+    pub observed_by: Writer,
     /// Whether `reroll.dev/last-restart` is there.
     pub last_restart: bool,
     /// The text of `reroll.dev/pending`.
@@ -136,6 +138,26 @@ pub struct Workload {
     pub annotation_bytes: usize,
     /// Bytes of all annotations of the template but reroll's own.
     pub template_annotation_bytes: usize,
+}
+
+/// Who wrote something, as far as `managedFields` tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// A reroll, or that cannot be told.
+    Reroll,
+    /// Another client. Through its write a webhook may have written.
+    Another,
+}
+
+impl Writer {
+    fn of_observed(meta: &ObjectMeta) -> Self {
+        let mut writers = writers_of_observed(meta).peekable();
+        if writers.peek().is_some() && writers.all(|manager| manager != FIELD_MANAGER) {
+            Self::Another
+        } else {
+            Self::Reroll
+        }
+    }
 }
 
 impl Workload {
@@ -173,6 +195,7 @@ impl Workload {
             phase: JobPhase::read(kind, object),
             asks: exact(asks),
             observed: annotations.get(OBSERVED).cloned(),
+            observed_by: Writer::of_observed(meta),
             last_restart: annotations.contains_key(LAST_RESTART),
             pending: annotations.get(PENDING).cloned(),
             restarted_for: marks.current().to_owned(),

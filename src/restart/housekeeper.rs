@@ -24,9 +24,16 @@ use crate::{
     judge::{
         intents::{Finish, Intent},
         live::Live,
+        others,
         tidying::Due,
     },
-    model::{WorkloadKey, held::Held, index::Bared, patch},
+    model::{
+        WorkloadKey,
+        held::Held,
+        index::Bared,
+        patch,
+        peer::{May, Peers},
+    },
 };
 
 /// Writes what is due, one workload at a time, while this replica leads.
@@ -90,12 +97,57 @@ impl Housekeeper {
     }
 
     async fn tidy(&self, due: &Due) -> Finish {
-        let (key, attempts) = (&due.workload, due.attempts);
-        let (judge, state) = (&self.live.judge, &self.live.judge.state);
+        let (key, judge) = (&due.workload, &self.live.judge);
         if judge.docket().intents.is_taken(key) {
             // A task is restarting it, which writes the same annotation.
             return Finish::Retry(backoff(0));
         }
+        let other = judge.other_key(key);
+        let claim = |peers: &mut Peers, now| peers.claim(key, other.as_deref(), now);
+        match judge.state.peers(claim) {
+            May::Work => self.tidy_own(due).await,
+            May::Try => self.try_out(key, due.attempts).await,
+            // It is filed again when that changes.
+            May::Hold => Finish::Over,
+        }
+    }
+
+    /// Writes a workload that is another installation's, to see whether that one undoes it. It writes nothing else: it does
+    /// not restart it, and does not report it.
+    async fn try_out(&self, key: &WorkloadKey, attempts: u32) -> Finish {
+        let judge = &self.live.judge;
+        let patch = match self.unwritten(key) {
+            Some(Unwritten {
+                text: Some(text),
+                patch: Some(patch),
+                ..
+            }) if self.has_room(key, text.len()) => patch,
+            _ => {
+                judge.state.peers(|peers, _| peers.gave_up(key));
+                return Finish::Over;
+            }
+        };
+        judge.docket().tidying.writes(Instant::now());
+        match self.live.write(key, &patch).await {
+            Ok(()) => {
+                judge.teller.metrics.housekeeping_written();
+                others::answered(judge, key);
+                Finish::Over
+            }
+            Err(failure) => {
+                judge.state.peers(|peers, _| peers.gave_up(key));
+                if failure == Failure::Gone {
+                    return Finish::Over;
+                }
+                tracing::debug!(workload = %key, failure = failure.as_str(), attempts, "did not take a workload over, trying again");
+                Finish::Retry(backoff(attempts))
+            }
+        }
+    }
+
+    async fn tidy_own(&self, due: &Due) -> Finish {
+        let (key, attempts) = (&due.workload, due.attempts);
+        let (judge, state) = (&self.live.judge, &self.live.judge.state);
         let (report, bared) = judge.docket().tidying.take_report(key);
         let examined = examine(&self.live, key).await;
         if matches!(examined, Examined::Later) {

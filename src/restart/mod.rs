@@ -52,7 +52,9 @@ use crate::{
         decide::{Restart, joined},
         held::Held,
         note::Note,
-        patch, pending,
+        patch,
+        peer::May,
+        pending,
         text::shortened,
         workload::{RestartBy, RestartMarks, Workload},
     },
@@ -188,7 +190,9 @@ impl Restarter {
                 Finish::Over
             }
             Ok(judged) => match &judged.decision {
-                Some(Decision::Restart(restart)) if !judged.is_held_back() => {
+                Some(Decision::Restart(restart))
+                    if !judged.is_held_back() && judge.may(&intent.workload) == May::Work =>
+                {
                     match rolled_by_others(&self.live, &intent, restart).await {
                         ByOthers::None => self.restart(&intent, restart).await,
                         ByOthers::Recorded => {

@@ -9,7 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Restarter, housekeeper::Housekeeper, job::Jobs, moment::Probe};
 use crate::{
     cluster::own::stored_jobs::Store,
-    judge::testing::{Stage, annotate, metadata, template},
+    judge::{
+        others,
+        testing::{Stage, annotate, metadata, template},
+    },
     model::annotation::{ON_CHANGE, RESTART_ON},
     ops::health::Liveness,
 };
@@ -58,6 +61,7 @@ fn begin(stage: &Stage, concurrency: usize, jobs: Option<Arc<Jobs>>) -> AtWork {
     let tasks = vec![
         tokio::spawn(restarter.run(stop.clone())),
         tokio::spawn(housekeeper.run(stop.clone())),
+        tokio::spawn(others::follow(Arc::clone(&live.judge), stop.clone())),
     ];
     AtWork { stop, tasks }
 }

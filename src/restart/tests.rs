@@ -2,6 +2,7 @@ mod catch_up;
 mod cron_job;
 mod failing;
 mod once;
+mod others;
 mod refused;
 
 use super::testing::{LONG, cron_job, settle, start};

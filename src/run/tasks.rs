@@ -17,7 +17,7 @@ use crate::{
         own::stored_jobs,
     },
     config::Settings,
-    judge::{claims, live::Live},
+    judge::{claims, live::Live, others},
     model::{SourceKind, csi::Part, workload::JOB},
     ops::{
         alerts::{self, AlertSink},
@@ -95,6 +95,8 @@ impl Start<'_> {
             claims::confirm(self.live.clone(), stop()),
             history.run(stop()),
         );
+        let others = others::follow(Arc::clone(&judge), stop());
+        self.spawn("other installations", others);
         self.spawn("sweep", sweep);
         self.spawn("provisional intents", claims);
         self.spawn("history", history);

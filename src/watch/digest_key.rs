@@ -61,7 +61,7 @@ impl KeyWatch {
         }
     }
 
-    /// Checks the key. Returns whether keys that were doubted are out of use.
+    /// Checks the key. Returns whether keys that were doubted are not ours.
     async fn check(&self) -> Result<bool, Unsound> {
         // Reads which keys are doubted before it reads the Secret: a Secret read before a key was doubted proves
         // nothing about that key.
@@ -75,7 +75,8 @@ impl KeyWatch {
         }
         tracing::warn!(
             keys = ?doubted,
-            "workloads were observed under digest keys that are out of use: their digests are adopted again, uids are compared"
+            "workloads were observed under digest keys that are not ours, of another installation or lost: one workload of each namespace \
+             is tried, and what nobody undoes is adopted again (uids are compared)"
         );
         state.index_mut().retire_keys(doubted);
         Ok(true)

@@ -21,6 +21,7 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::time::Instant;
 
 use super::{
+    others,
     review::{Answer, NotAReview, Operation, Request, uid_in},
     server::{BodyError, BodyReader},
     sources,
@@ -86,7 +87,9 @@ async fn admit_workload(Extract(admission): Extract<Admission>, body: Body) -> R
             &admission.state.index(),
             &admission.state.setup.own_user,
         );
-        let Some(write) = write else {
+        let persists = request.dry_run != Some(true);
+        let own = |write: &Write| !others::are_left_to(&admission.state, write, persists);
+        let Some(write) = write.filter(own) else {
             return Ok((Answer::allow(uid, Vec::new()), operation, "ignored"));
         };
         let asked = admission.state.index().tick();

@@ -43,6 +43,8 @@ pub struct Write {
     template_changed: bool,
     /// How to find the pods that it adopts, where it is new and may adopt some.
     adopter: Option<Adopter>,
+    /// The user, where that is another installation of reroll.
+    by_another: Option<String>,
 }
 
 /// How reroll changes a write, and what it says of it.
@@ -65,6 +67,31 @@ impl Write {
     /// Returns the workload's namespace.
     pub fn namespace(&self) -> &str {
         &self.key.namespace
+    }
+
+    /// Returns the workload that is written.
+    pub fn workload(&self) -> &WorkloadKey {
+        &self.key
+    }
+
+    /// Returns `metadata.uid`; empty for a new one.
+    pub fn uid(&self) -> &str {
+        &self.new.workload.uid
+    }
+
+    /// Returns the user, where what is written says that another installation of reroll writes it.
+    pub fn by_another(&self) -> Option<&str> {
+        self.by_another.as_deref()
+    }
+
+    /// Returns the `observed` that is there.
+    pub fn observed_before(&self) -> Option<&str> {
+        self.old.as_ref()?.own.observed.as_deref()
+    }
+
+    /// Returns the `observed` that is asked for.
+    pub fn observed_after(&self) -> Option<&str> {
+        self.new.own.observed.as_deref()
     }
 
     /// Returns the patch and the warnings. `overlay` has the sources as they were read just now, `adoption` what

@@ -5,7 +5,8 @@
 //!   `:N` for the N-th time: aborts there;
 //! - `UNDER_TEST_HANG`: the same, but from then on every restart hangs there, and the thread with it;
 //! - `UNDER_TEST_CLOCK`: a file with seconds that its clock is off by, read whenever it is asked for the time;
-//! - `UNDER_TEST_FORMAT`: the format of `observed`, as of a later release.
+//! - `UNDER_TEST_FORMAT`: the format of `observed`, as of a later release;
+//! - `UNDER_TEST_TRY_AGAIN`: after so many seconds a namespace of another installation is tried again.
 #![expect(
     clippy::disallowed_methods,
     reason = "a test program, told by variables"
@@ -19,6 +20,7 @@ use std::{
         Arc,
         atomic::{self, AtomicU64},
     },
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -69,6 +71,11 @@ async fn start() -> anyhow::Result<()> {
     }
     if let Ok(format) = env::var("UNDER_TEST_FORMAT") {
         surroundings.format = format.parse().context("UNDER_TEST_FORMAT")?;
+    }
+    if let Ok(seconds) = env::var("UNDER_TEST_TRY_AGAIN") {
+        let seconds = seconds.parse().context("UNDER_TEST_TRY_AGAIN")?;
+        let after = Duration::from_secs(seconds);
+        surroundings.try_again = after..=after;
     }
     run(settings, surroundings).await
 }

@@ -34,6 +34,7 @@ mod gone;
 mod helm;
 mod hostile;
 mod immutable;
+mod installations;
 mod keys;
 mod kinds;
 mod limits;

@@ -1,7 +1,7 @@
 //! What is other than before when the index took something in.
 
 use super::tracked::Tracked;
-use crate::model::workload::WorkloadKey;
+use crate::model::{peer::Hands, workload::WorkloadKey};
 
 /// What a source's event did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct WorkloadChange {
     pub lost_opt_in: bool,
     /// It is opted in and without `observed`, and was not so when it was seen before.
     pub bared: Option<Bared>,
+    /// Its `observed` is another installation's and was ours, or the other way round.
+    pub hands: Option<Hands>,
     /// Others of the same template, for which it changed something.
     pub related: Vec<WorkloadKey>,
     /// As of [`SourceChange::older`].

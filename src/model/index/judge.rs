@@ -1,10 +1,11 @@
 //! What follows from what is known, for one workload at a time.
 
-use std::{borrow::Cow, collections::BTreeSet, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet};
 
 use super::{
     Index,
     asked::Tick,
+    judged::Judged,
     overlay::{Overlay, just_read, without_ignored},
     preview::{PREVIEWED, Preview},
     sources::Source,
@@ -13,6 +14,7 @@ use super::{
 use crate::model::{
     decide::{
         CauseKind, Decision, Doubt, Known, Lookup, NO_SOURCES, Pods, Subject, Undecided, decide,
+        rewritten::rewritten,
     },
     observed::{Observed, Reading, TakenOver, Templates},
     policy::{Complaint, Policy, Selection},
@@ -20,41 +22,8 @@ use crate::model::{
     source::{References, SourceKey, SourceName},
     stamp::stamp_create,
     version::Version,
-    workload::{Rollout, Stays, Workload, WorkloadKey},
+    workload::{Rollout, Workload, WorkloadKey},
 };
-
-/// A decision with what else matters for carrying it out.
-#[derive(Clone, Debug)]
-pub struct Judged {
-    /// `None` where the workload is unknown, did not opt in, has a controller as owner, or is being deleted.
-    pub decision: Option<Decision>,
-    /// `observed` is to be written or removed.
-    pub unwritten: bool,
-    /// `reroll.dev/suspend`, of it or of one that has its template.
-    pub suspended: bool,
-    /// An Argo Rollout that has its template is aborted, which a restart would end.
-    pub aborted: bool,
-    /// `reroll.dev/settle`
-    pub settle: Option<Duration>,
-    /// How long changes are to gather after the first of them, and when that was, in unix seconds, as far as the sources
-    /// themselves tell.
-    pub gather: Option<(Duration, Option<i64>)>,
-    /// Its pods are not those of its template after a restart, and will not be by themselves.
-    pub stays: Option<Stays>,
-    /// The owner that would revert what reroll writes, of a workload that opted in.
-    pub owner: Option<String>,
-    /// The owner that took back the mark of the last restart.
-    pub taken_back: Option<String>,
-    /// What of its annotations cannot be read.
-    pub complaints: Vec<Complaint>,
-}
-
-impl Judged {
-    /// Whether a restart waits until its user, or its Rollout's, lets it go.
-    pub fn is_held_back(&self) -> bool {
-        self.suspended || self.aborted
-    }
-}
 
 impl Index {
     /// Decides for a workload, with `overlay` laid over what is known of sources.
@@ -199,7 +168,7 @@ impl Index {
 
     /// Decides, and takes over at once what was observed without a restart; it is written later.
     pub fn judge(&mut self, key: &WorkloadKey, overlay: &Overlay) -> Judged {
-        let decision = self.assess(key, overlay);
+        let decision = self.decided(key, overlay);
         self.judged(key, decision)
     }
 
@@ -211,8 +180,36 @@ impl Index {
         reads: &[(SourceName, Option<Version>)],
     ) -> Judged {
         let overlay = self.overlay(&key.namespace, asked, reads);
-        let decision = self.assess(key, &overlay);
+        let decision = self.decided(key, &overlay);
         self.judged(key, decision)
+    }
+
+    fn decided(&mut self, key: &WorkloadKey, overlay: &Overlay) -> Option<Decision> {
+        let decision = self.assess(key, overlay);
+        if !matches!(decision, Some(Decision::Restart(_))) {
+            return decision;
+        }
+        let Some(ours) = self.rewritten(key, overlay) else {
+            return decision;
+        };
+        self.remember(key, ours);
+        self.assess(key, overlay)
+    }
+
+    /// Returns what was observed of a workload as it is under our key, where it was observed under another.
+    fn rewritten(&self, key: &WorkloadKey, overlay: &Overlay) -> Option<Observed> {
+        let tracked = self.workload(key)?;
+        let Some(Reading::OtherKey(observed)) = &tracked.memory else {
+            return None;
+        };
+        let live = |source: &SourceName| {
+            overlay
+                .get(source)
+                .copied()
+                .unwrap_or_else(|| self.look(&key.namespace, source, Some(tracked.read_at)))
+        };
+        let subject = tracked.subject(key.kind, tracked.uses());
+        Some(rewritten(&subject, observed, &live, &self.basis.key))
     }
 
     fn judged(&mut self, key: &WorkloadKey, decision: Option<Decision>) -> Judged {

@@ -26,7 +26,7 @@ impl RetiredKeys {
 
     /// Returns the id of the key that a workload was observed under, where that may be right instead of ours.
     pub(super) fn doubted<'a>(&self, tracked: &'a Tracked) -> Option<&'a String> {
-        let id = tracked.other_key.as_ref();
+        let id = tracked.under.other_key();
         id.filter(|id| !self.contains(id))
     }
 }

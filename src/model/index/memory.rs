@@ -18,10 +18,10 @@ pub(super) fn follow_memory(
     remembered: Option<Reading>,
     reading: Option<Reading>,
     written: Option<u64>,
-    uid: &str,
+    workload: &Workload,
 ) -> Followed {
     let counts = match &remembered {
-        Some(remembered) => supersedes(reading.as_ref(), remembered, written, uid),
+        Some(remembered) => supersedes(reading.as_ref(), remembered, written, workload),
         None => reading.as_ref().is_some_and(|read| is_news(read, written)),
     };
     Followed {
@@ -46,14 +46,17 @@ pub(super) fn supersedes(
     reading: Option<&Reading>,
     remembered: &Reading,
     written: Option<u64>,
-    uid: &str,
+    workload: &Workload,
 ) -> bool {
     match (reading, remembered) {
         (Some(Reading::Newer(_)), _) => true,
         (
             Some(read @ (Reading::Genuine(of) | Reading::Previous(of))),
             Reading::Genuine(_) | Reading::Previous(_),
-        ) => is_news(read, written) && of.is_of(uid),
+        ) => is_news(read, written) && of.is_of(&workload.uid),
+        (Some(Reading::OtherKey(of)), Reading::Genuine(known) | Reading::Previous(known)) => {
+            was_restarted(of, known, workload)
+        }
         (
             Some(Reading::Genuine(_) | Reading::Previous(_) | Reading::OtherKey(_)),
             Reading::OtherKey(_) | Reading::Foreign | Reading::Newer(_),
@@ -62,6 +65,16 @@ pub(super) fn supersedes(
         (_, Reading::Foreign) | (None, Reading::Newer(_)) => true,
         _ => false,
     }
+}
+
+/// Whether another installation restarted the workload since what is remembered: then its pods have what that one
+/// observed. What is under a key that a rollback brought back says nothing newer of any source.
+fn was_restarted(by_another: &Observed, known: &Observed, workload: &Workload) -> bool {
+    let mark = &by_another.restarted_for;
+    by_another.is_of(&workload.uid)
+        && *mark != known.restarted_for
+        && workload.mark().is_none_or(|stands| stands == mark)
+        && by_another.is_ahead_of(known)
 }
 
 /// Whether it was known which pods the workload adopted when this was written.

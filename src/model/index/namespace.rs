@@ -11,6 +11,7 @@ use super::{
     memory::{folds, remembered},
     sources::{Absence, Missed, Source, Sources},
     tracked::Tracked,
+    under::Under,
 };
 use crate::model::{
     annotation::RESTART_ON,
@@ -171,6 +172,7 @@ impl Namespace {
         let untouched = same.is_some_and(|known| known.memory.is_none());
         let opted_in = same.is_some_and(|known| known.policy.opted_in());
         let was_bare = same.map(Tracked::is_bare);
+        let under = same.map(Tracked::annotated);
         if let (true, Some(before)) = (weighed.older, &mut before) {
             before.forget();
         }
@@ -178,6 +180,7 @@ impl Namespace {
         let tracked = tracked.told(weighed.told);
         let change = WorkloadChange {
             related: Vec::new(),
+            hands: under.and_then(|before| Under::changed_hands(&before, &tracked.annotated())),
             bared: Bared::of(was_bare, opted_in, &tracked),
             adopted: untouched && matches!(tracked.memory, Some(Reading::Genuine(_))),
             lost_opt_in: opted_in

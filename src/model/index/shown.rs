@@ -53,7 +53,7 @@ impl<'a> Shown<'a> {
         }
         let written = known.and_then(|known| known.written);
         match known.and_then(|known| known.memory.as_ref()) {
-            Some(remembered) if !supersedes(reading.as_ref(), remembered, written, &shown.uid) => {
+            Some(remembered) if !supersedes(reading.as_ref(), remembered, written, shown) => {
                 Some(remembered.clone())
             }
             Some(_) => reading,

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use super::{
     asked::{Tick, Told},
     memory::{examined, follow_memory},
+    under::Under,
 };
 use crate::model::{
     decide::{Ages, NO_SOURCES, Pods, Subject},
     digest::DigestKey,
-    observed::{Entry, Observed, Reading, Templates},
+    observed::{Observed, Reading, Templates},
     policy::{Complaint, Defaults, Policy},
     source::{References, SourceName},
-    version::Version,
     workload::{Kind, Workload},
 };
 
@@ -34,8 +34,8 @@ pub struct Tracked {
     uses: Option<References>,
     /// What was observed: the annotation's content, or what is newer than it.
     pub(super) memory: Option<Reading>,
-    /// The id of a digest key that is not known here, where the annotation was written under one.
-    pub(super) other_key: Option<String>,
+    /// The digest key that the annotation is under.
+    pub(super) under: Under,
     /// The highest sequence that was read from the annotation, over opt-outs too: what has none above it is an old text
     /// that a rollback restored.
     pub(super) written: Option<u64>,
@@ -78,13 +78,14 @@ impl Tracked {
         let mut void = before.as_ref().and_then(|known| known.void.clone());
         if !policy.opted_in() {
             void = workload.observed.clone().or(void);
+            let under = Under::of_opted_out(&workload, key);
             return Self {
                 workload,
                 policy,
                 complaints,
                 uses: Some(References::new()),
                 memory: None,
-                other_key: None,
+                under,
                 written: before.as_ref().and_then(|known| known.written),
                 void,
                 started: None,
@@ -110,16 +111,11 @@ impl Tracked {
             None => text.map(|text| Observed::read(text, key)),
         };
         let before_that = before.as_ref().and_then(|known| known.written);
-        let mut written = before_that;
-        if let Some(Reading::Genuine(read) | Reading::Previous(read)) = &reading
-            && read.is_of(&workload.uid)
-        {
-            written = written.max(Some(read.sequence));
-        }
-        let other_key = match &reading {
-            None => known.and_then(|known| known.other_key.clone()),
-            Some(Reading::OtherKey(read)) if read.is_of(&workload.uid) => Some(read.key_id.clone()),
-            _ => None,
+        let written = before_that.max(own_sequence(reading.as_ref(), &workload.uid));
+        let was = before.as_ref().map(Self::was_under);
+        let under = match known {
+            Some(known) => known.under.clone(),
+            None => Under::read(reading.as_ref(), &workload, was),
         };
         let same_text = |known: &&Self| known.workload.observed == workload.observed;
         let read_at = before
@@ -150,7 +146,7 @@ impl Tracked {
                 .is_some_and(|read| examined(read, &workload));
         let was_gone = before.as_ref().is_some_and(|known| known.formers_gone);
         let remembered = before.and_then(|known| known.memory);
-        let memory = follow_memory(remembered, reading, before_that, &workload.uid);
+        let memory = follow_memory(remembered, reading, before_that, &workload);
         let formers_gone = workload.older_pods().are_gone() || (was_gone && memory.is_remembered);
         let memory = memory.reading;
         Self {
@@ -159,7 +155,7 @@ impl Tracked {
             complaints,
             uses: Some(References::new()),
             memory,
-            other_key,
+            under,
             written,
             void,
             started,
@@ -207,6 +203,30 @@ impl Tracked {
                 observed.is_of(&self.workload.uid)
                     && observed.restarted_for != self.workload.restarted_for
             })
+    }
+
+    /// Returns what its `observed` is under, and whether it is there and is remembered.
+    pub(super) fn annotated(&self) -> (Under, bool) {
+        let there = self.workload.observed.is_some() && self.observed().is_some();
+        (self.under.clone(), there)
+    }
+
+    /// Returns what its `observed` is under, and whether a text of ours was read and is remembered.
+    fn was_under(&self) -> (&Under, bool) {
+        (
+            &self.under,
+            self.written.is_some() && self.observed().is_some(),
+        )
+    }
+
+    /// Returns the digest key that its `observed` is under, where another installation may have written that.
+    pub fn other_installation(&self) -> Option<&str> {
+        self.under.installation()
+    }
+
+    /// Whether this text is on it and is no installation's.
+    pub fn is_tampered_with(&self, text: &str) -> bool {
+        matches!(self.under, Under::Forged(_)) && self.workload.observed.as_deref() == Some(text)
     }
 
     /// Whether it is opted in and has no `observed` written on it.
@@ -311,32 +331,6 @@ impl Tracked {
         self.memory = Some(Reading::Genuine(observed));
     }
 
-    /// Returns what was observed, with a source adopted as it was `before`, where it did not count then and does
-    /// `now`; as it is `now`, where it was not `watched` before. A fold does not tell its sources apart, so there it
-    /// is adopted as it is.
-    pub(super) fn adopting(
-        &self,
-        source: &SourceName,
-        before: &Version,
-        now: &Version,
-        watched: bool,
-    ) -> Option<Observed> {
-        let usage = self.uses().get(source)?;
-        let begins = !before.counts_for(usage) && now.counts_for(usage);
-        let observed = self.observed().filter(|_| begins)?;
-        if observed.fold.is_some() || observed.entries.contains_key(source) {
-            return None;
-        }
-        let mut next = observed.clone();
-        next.entries.insert(
-            source.clone(),
-            Entry::of(if watched { before } else { now }, usage),
-        );
-        let ahead = observed.sequence.saturating_add(1);
-        next.sequence = self.unwritten_sequence().unwrap_or(ahead);
-        Some(next)
-    }
-
     /// Returns the sequence of what is remembered and not written yet.
     pub(super) fn unwritten_sequence(&self) -> Option<u64> {
         let sequence = self.observed()?.sequence;
@@ -366,7 +360,9 @@ impl Tracked {
     )]
     pub(super) fn unwritten(&self, key: &DigestKey) -> Option<Option<String>> {
         if !self.policy.opted_in() {
-            return self.workload.has_own().then_some(None);
+            // What is another's may be opted in by his rules.
+            let ours = self.under == Under::Ours;
+            return (ours && self.workload.has_own()).then_some(None);
         }
         match &self.memory {
             Some(Reading::Genuine(observed) | Reading::Previous(observed)) => {
@@ -378,6 +374,14 @@ impl Tracked {
             }
             _ => None,
         }
+    }
+}
+
+/// Returns the sequence of a text that was read, where it is ours and of a workload with this uid.
+fn own_sequence(reading: Option<&Reading>, uid: &str) -> Option<u64> {
+    match reading? {
+        Reading::Genuine(read) | Reading::Previous(read) if read.is_of(uid) => Some(read.sequence),
+        _ => None,
     }
 }
 

@@ -116,6 +116,11 @@ impl Entry {
         }
     }
 
+    /// Whether its deletion was answered by a restart.
+    pub(super) fn is_deleted(&self) -> bool {
+        matches!(self, Self::Deleted { .. })
+    }
+
     /// Returns the resourceVersion that a live version must not be older than.
     pub fn resource_version(&self) -> u64 {
         match self {

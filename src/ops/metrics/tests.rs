@@ -2,6 +2,7 @@
 
 use super::views::{Indexed, Pending};
 use super::*;
+use crate::model::peer::Holder;
 
 fn all_views() -> Metrics {
     let metrics = Metrics::new();
@@ -16,6 +17,13 @@ fn all_views() -> Metrics {
         under_previous_key: 0,
     });
     metrics.view_certificate(|| Some(1_800_000_000));
+    metrics.view_others(|| {
+        vec![Holder {
+            key_id: "abc".to_owned(),
+            user: "system:serviceaccount:old:reroll".to_owned(),
+            namespaces: 2,
+        }]
+    });
     metrics
 }
 

@@ -13,6 +13,7 @@ use prometheus_client::{
 };
 
 use super::Metrics;
+use crate::model::peer::Holder;
 
 /// What waits to be done now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,6 +81,30 @@ impl Metrics {
             scrape
                 .gauge("workloads_under_previous_key", help)?
                 .encode_gauge(&indexed.under_previous_key)
+        });
+    }
+
+    /// Shows which other installations work in how many namespaces; nothing while there are none. Call once; the closure runs
+    /// at each scrape.
+    pub fn view_others(&self, view: impl Fn() -> Vec<Holder> + Send + Sync + 'static) {
+        self.add_view(move |scrape| {
+            let holders = view();
+            if holders.is_empty() {
+                return Ok(());
+            }
+            let help = "Namespaces that are left to another installation of reroll, by its digest key and user";
+            let mut namespaces = scrape.gauge("namespaces_elsewhere", help)?;
+            for Holder {
+                key_id,
+                user,
+                namespaces: count,
+            } in holders
+            {
+                namespaces
+                    .encode_family(&[("key", key_id), ("user", user)])?
+                    .encode_gauge(&(count as u64))?;
+            }
+            Ok(())
         });
     }
 

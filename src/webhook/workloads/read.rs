@@ -36,7 +36,8 @@ impl Write {
             .options
             .as_ref()
             .and_then(|options| options.field_manager.as_deref());
-        let own_write = request.user_info.username == own_user && manager == Some(FIELD_MANAGER);
+        let (by_reroll, who) = (manager == Some(FIELD_MANAGER), &request.user_info.username);
+        let own_write = by_reroll && who == own_user;
         let nowhere = request.namespace.is_empty() || !index.works_in(&request.namespace);
         if !request.sub_resource.is_empty() || nowhere || own_write {
             return None;
@@ -114,6 +115,7 @@ impl Write {
             widened,
             template_changed,
             adopter: adopter.flatten(),
+            by_another: by_reroll.then(|| who.clone()),
         })
     }
 

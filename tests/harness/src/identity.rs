@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
-    core::v1::ServiceAccount,
-    rbac::v1::{Role, RoleBinding},
+    core::v1::{Namespace, ServiceAccount},
+    rbac::v1::{ClusterRoleBinding, Role, RoleBinding},
 };
 use kube::{Api, api::PostParams, config::Kubeconfig};
 use serde::de::DeserializeOwned;
@@ -33,17 +33,32 @@ impl Arena {
             let bindings = self.own::<RoleBinding>(namespace);
             bindings.create(&params, &binding).await.unwrap();
         }
-        let request = TokenRequest {
-            spec: TokenRequestSpec::default(),
-            ..TokenRequest::default()
-        };
-        let answer = accounts.create_token_request(name, &params, &request);
-        let token = answer.await.unwrap().status.unwrap().token;
-        self.kubeconfig_with(&token)
+        let token = token_of(&accounts, name).await;
+        self.kubeconfig_with(&self.own_namespace, &token)
+    }
+
+    /// Creates a namespace with a `ServiceAccount` that may do everything. Returns a kubeconfig of it.
+    pub async fn administrator(&self, namespace: &str) -> PathBuf {
+        let params = PostParams::default();
+        let home = object(json!({ "metadata": { "name": namespace } }));
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        namespaces.create(&params, &home).await.unwrap();
+        let accounts = self.own::<ServiceAccount>(namespace);
+        let account = object(json!({ "metadata": { "name": "reroll" } }));
+        accounts.create(&params, &account).await.unwrap();
+        let binding = object(json!({
+            "metadata": { "name": namespace },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin" },
+            "subjects": [{ "kind": "ServiceAccount", "name": "reroll", "namespace": namespace }],
+        }));
+        let bindings = Api::<ClusterRoleBinding>::all(self.client.clone());
+        bindings.create(&params, &binding).await.unwrap();
+        let token = token_of(&accounts, "reroll").await;
+        self.kubeconfig_with(namespace, &token)
     }
 
     /// As the cluster's own, for the user of a token.
-    fn kubeconfig_with(&self, token: &str) -> PathBuf {
+    fn kubeconfig_with(&self, name: &str, token: &str) -> PathBuf {
         let mut config = Kubeconfig::read_from(self.cluster.kubeconfig()).unwrap();
         let current = config.current_context.clone();
         let context = config
@@ -56,7 +71,7 @@ impl Arena {
                 named.auth_info = Some(serde_json::from_value(json!({ "token": token })).unwrap());
             }
         }
-        let path = std::env::temp_dir().join(format!("reroll-user-{}.yaml", self.own_namespace));
+        let path = std::env::temp_dir().join(format!("reroll-user-{name}.yaml"));
         std::fs::write(&path, serde_json::to_string(&config).unwrap()).unwrap();
         path
     }
@@ -67,6 +82,16 @@ impl Arena {
     {
         Api::namespaced(self.client.clone(), namespace)
     }
+}
+
+async fn token_of(accounts: &Api<ServiceAccount>, name: &str) -> String {
+    let request = TokenRequest {
+        spec: TokenRequestSpec::default(),
+        ..TokenRequest::default()
+    };
+    let params = PostParams::default();
+    let answer = accounts.create_token_request(name, &params, &request);
+    answer.await.unwrap().status.unwrap().token
 }
 
 fn object<K: DeserializeOwned>(json: Value) -> K {

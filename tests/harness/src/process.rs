@@ -116,6 +116,13 @@ impl RerollBuilder {
         self
     }
 
+    /// Logs to a file of this name: where more than one runs in an arena.
+    #[must_use]
+    pub fn log_as(mut self, name: &str) -> Self {
+        self.log.set_file_name(format!("{name}.log"));
+        self
+    }
+
     /// Starts it, and waits until it is ready.
     pub async fn start(self) -> Reroll {
         let mut reroll = self.spawn().await;

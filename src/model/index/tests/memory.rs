@@ -127,6 +127,46 @@ fn vanished_forged_or_put_back_it_is_kept_from_memory_and_written_again() {
     }
 }
 
+#[test]
+fn what_another_installation_restarted_is_what_the_pods_have() {
+    let by_another = |shown: &Shown| {
+        let text = shown.observed.as_ref();
+        text.map(|text| text.replace(key().id(), "other-id"))
+    };
+    let (mut others, first) = adopted();
+    others.apply_source(&at("s"), v("s", "A", 11, "y"));
+    let second = restarted(&mut others, &first);
+    let theirs = Shown {
+        observed: by_another(&second),
+        ..second.clone()
+    };
+    let (mut index, _) = adopted();
+    index.retire_keys(["other-id".to_owned()].into());
+    index.apply_source(&at("s"), v("s", "A", 11, "y"));
+    theirs.apply(&mut index);
+    assert_eq!(judge(&mut index, &theirs).outcome(), Outcome::Record);
+    // Under a mark that the template does not have, it says nothing about the pods.
+    let (mut index, web) = adopted();
+    index.retire_keys(["other-id".to_owned()].into());
+    index.apply_source(&at("s"), v("s", "A", 11, "y"));
+    let unmarked = Shown {
+        restarted_for: web.restarted_for,
+        ..theirs
+    };
+    unmarked.apply(&mut index);
+    assert_eq!(kinds(&judge(&mut index, &unmarked)), [CauseKind::Updated]);
+    // One that a rollback brought back says nothing newer.
+    let old = Shown {
+        rv: second.rv + 1,
+        observed: by_another(&first),
+        restarted_for: first.restarted_for.clone(),
+        ..second
+    };
+    others.retire_keys(["other-id".to_owned()].into());
+    old.apply(&mut others);
+    assert_eq!(kinds(&judge(&mut others, &old)), [CauseKind::RolledBack]);
+}
+
 /// The annotation of a workload, as a newer release writes it.
 fn by_newer_release(web: &Shown) -> String {
     let Reading::Genuine(observed) = Observed::read(web.observed.as_ref().unwrap(), &key()) else {

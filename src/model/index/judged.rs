@@ -1,0 +1,38 @@
+//! A decision on a workload, with what else is known of it.
+
+use std::time::Duration;
+
+use crate::model::{decide::Decision, policy::Complaint, workload::Stays};
+
+/// A decision with what else matters for carrying it out.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// `None` where the workload is unknown, did not opt in, has a controller as owner, or is being deleted.
+    pub decision: Option<Decision>,
+    /// `observed` is to be written or removed.
+    pub unwritten: bool,
+    /// `reroll.dev/suspend`, of it or of one that has its template.
+    pub suspended: bool,
+    /// An Argo Rollout that has its template is aborted, which a restart would end.
+    pub aborted: bool,
+    /// `reroll.dev/settle`
+    pub settle: Option<Duration>,
+    /// How long changes are to gather after the first of them, and when that was, in unix seconds, as far as the sources
+    /// themselves tell.
+    pub gather: Option<(Duration, Option<i64>)>,
+    /// Its pods are not those of its template after a restart, and will not be by themselves.
+    pub stays: Option<Stays>,
+    /// The owner that would revert what reroll writes, of a workload that opted in.
+    pub owner: Option<String>,
+    /// The owner that took back the mark of the last restart.
+    pub taken_back: Option<String>,
+    /// What of its annotations cannot be read.
+    pub complaints: Vec<Complaint>,
+}
+
+impl Judged {
+    /// Whether a restart waits until its user, or its Rollout's, lets it go.
+    pub fn is_held_back(&self) -> bool {
+        self.suspended || self.aborted
+    }
+}

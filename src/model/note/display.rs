@@ -1,0 +1,143 @@
+//! The text of a note's Event.
+
+use std::fmt;
+
+use super::Note;
+use crate::model::{
+    annotation::{KUBECTL_RESTARTED_AT, MARK},
+    decide::{Cause, CauseKind, joined},
+    source::SourceName,
+    workload::{MARK_WORD, Stays},
+};
+
+/// The text of its Event.
+impl fmt::Display for Note<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Restarted { cause, how: None } => write!(f, "{cause}"),
+            Self::Restarted {
+                cause,
+                how: Some(how),
+            } => write!(f, "{how}: {cause}"),
+            Self::RestartedLate { last_restart } => f.write_str(last_restart),
+            Self::RestartFailed { why } => {
+                write!(f, "could not restart it, trying again: {why}")
+            }
+            Self::NotRecreated { why } => write!(
+                f,
+                "not created again yet, and kept in a Secret of reroll's namespace; trying again: {why}"
+            ),
+            Self::RestartWaits { causes, missing } => {
+                let missing: Vec<_> = missing.iter().map(SourceName::spoken).collect();
+                write!(
+                    f,
+                    "{}; reroll restarts it when {} exists with all required keys",
+                    joined(causes),
+                    missing.join(", ")
+                )
+            }
+            Self::RunWaits => f.write_str(
+                "a run is active, and concurrencyPolicy allows only one at a time: the CronJob runs again when that run ends",
+            ),
+            Self::RestartSuspended { causes } => write!(
+                f,
+                "{}; not restarted because reroll.dev/suspend is true",
+                joined(causes)
+            ),
+            Self::RestartAborted { causes } => write!(
+                f,
+                "{}; not restarted while the Argo Rollout that has its template is aborted, which a restart would end",
+                joined(causes)
+            ),
+            Self::Owned { owner } => write!(
+                f,
+                "it belongs to {}, which would revert a restart: opt in there, or not at all",
+                owner.unwrap_or("a controller")
+            ),
+            Self::Dropped { kind } => write!(
+                f,
+                "not restarted: the schema of {} drops annotations of the pod template at {}; it must list them, or say \
+                 x-kubernetes-preserve-unknown-fields for metadata there",
+                kind.kind, kind.template
+            ),
+            Self::Refused { causes } => write!(
+                f,
+                "{}; a policy or an admission webhook refuses what a restart changes in the pod template; tried again. kubectl \
+                 rollout restart, where that is allowed, makes up for it; with {MARK}: {MARK_WORD} reroll changes only what \
+                 that changes",
+                joined(causes)
+            ),
+            Self::TakenBack { owner } => write!(
+                f,
+                "{} took back {KUBECTL_RESTARTED_AT}, by which it was restarted: held until a source changes again",
+                owner.unwrap_or("a controller")
+            ),
+            Self::OptInUnreadable => {
+                f.write_str("reroll cannot read its opt-in, and restarts nothing")
+            }
+            Self::NewerFormat => f.write_str(
+                "a newer reroll wrote reroll.dev/observed: this one restarts nothing",
+            ),
+            Self::NotRolling(stays) => f.write_str(not_rolling(*stays)),
+            Self::NoRoom => f.write_str(
+                "its annotations leave no room for reroll.dev/observed: remove some to have it restarted",
+            ),
+            Self::SettingUnreadable(complaint) => write!(f, "{complaint}"),
+            Self::RestartLimited { wait } => write!(
+                f,
+                "too many restarts in a short time: the next one waits {} s. Find out what keeps changing its sources",
+                wait.as_secs().max(1)
+            ),
+            Self::OptedOut => f.write_str(
+                "reroll.dev/restart-on is gone: changes of its sources no longer restart it",
+            ),
+            Self::AdoptedOutdated { source } => {
+                write!(f, "{}", Cause::plain(CauseKind::Outdated, Some(source)))
+            }
+            Self::Stale { source, pods } => write!(
+                f,
+                "{} may have the old data of {}: the old one was immutable, and their nodes had pods with it. Give it another name, \
+                 or scale all that uses it to 0, wait until no pod names it, and scale up",
+                listed(pods),
+                source.spoken()
+            ),
+            Self::WorksElsewhere { key_id, user } => write!(
+                f,
+                "another installation of reroll works in this namespace (digest key {key_id}, user {}): this one leaves it \
+                 alone, and tries again every 5 to 15 minutes",
+                user.unwrap_or("not known: no webhook of this one saw it write")
+            ),
+            // With the time in it no Event repeats another: that would take a right to patch Events.
+            Self::HistoryWentBack { at } => write!(
+                f,
+                "{at:.0}: etcd went back to an earlier state, as after a restore: reroll lists everything again. If this is said \
+                 every minute, an API server was not restarted together with etcd: restart it"
+            ),
+        }
+    }
+}
+
+/// The most pods that are named.
+const MOST_PODS: usize = 10;
+
+/// Names pods, not more than a few.
+fn listed(pods: &[String]) -> String {
+    let named = pods.iter().take(MOST_PODS).map(String::as_str);
+    let named = named.collect::<Vec<_>>().join(", ");
+    match pods.len().saturating_sub(MOST_PODS) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+const fn not_rolling(stays: Stays) -> &'static str {
+    match stays {
+        Stays::Paused => "it was restarted, but it is paused: its pods roll when it is resumed",
+        Stays::OnDelete => {
+            "it was restarted, but its update strategy is OnDelete: delete its pods to have them replaced"
+        }
+        Stays::Partitioned => {
+            "it was restarted, but the partition of its update strategy keeps the pods below it"
+        }
+    }
+}
