@@ -141,7 +141,7 @@ pub fn ages_of(pods: impl IntoIterator<Item = (i64, References)>, sources: &[Sou
     let mut ages: Ages = BTreeMap::new();
     for (made, uses) in pods {
         for source in sources {
-            let Some(usage) = uses.get(source) else {
+            let Some(usage) = uses.get(source).filter(|usage| usage.is_read()) else {
                 continue;
             };
             let oldest: &mut LiteMap<String, i64> = ages.entry(source.clone()).or_default();

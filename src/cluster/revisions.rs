@@ -193,7 +193,8 @@ impl Past {
     pub fn has(&self, source: &SourceName, usage: &Usage, version: &Version) -> bool {
         let entries = self.observed.as_ref().map(|observed| &observed.entries);
         let known = entries.and_then(|entries| entries.get(source));
-        match (known, Entry::of(version, usage)) {
+        let as_used = known.and_then(|known| known.as_used(version, usage, true));
+        match (as_used.as_ref().or(known), Entry::of(version, usage)) {
             (
                 Some(Entry::Seen {
                     uid: a,

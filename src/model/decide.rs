@@ -21,12 +21,14 @@ mod gains;
 pub(super) mod rewritten;
 pub(super) mod rotation;
 mod rules;
+mod unread;
 mod view;
 
 use self::{
     aborted::Serving,
     gains::Gains,
     rules::{Rule, Ruling},
+    unread::judge_unread,
 };
 pub use self::{
     cause::{Cause, CauseKind, joined},
@@ -35,7 +37,7 @@ pub use self::{
 };
 use super::{
     digest::DigestKey,
-    observed::{Entries, Fold, Formers, Observed, Unrecorded},
+    observed::{Entries, Entry, Fold, Formers, Observed, Unrecorded},
     source::{References, SourceName},
     version::used_keys,
 };
@@ -77,21 +79,38 @@ pub fn decide<'a>(
         let entry = before.and_then(|observed| observed.entries.get(source));
         let regained = formers.regained(source, usage, entry);
         let entry = regained.as_ref().or(entry);
+        if !usage.is_read() {
+            rulings.push((vec![source.clone()], judge_unread(usage, live(source))));
+            continue;
+        }
         if entry.is_none() && before.is_some_and(|observed| observed.fold.is_some()) {
             folded.insert(source.clone(), usage.clone());
             continue;
         }
+        let version = live(source).version();
+        let all_known = formers.unrecorded() == Unrecorded::Nothing;
+        let as_used = entry
+            .zip(version.filter(|_| all_known))
+            .and_then(|(entry, version)| entry.as_used(version, usage, comparable));
+        let entry = as_used.as_ref().or(entry);
         let mut lacking = used_keys(usage).filter(|key| entry.is_none_or(|entry| entry.lacks(key)));
         gained |= lacking.any(|key| rule.gains.by_template(source, key));
         let verdict = rule.judge(source, usage, entry, live(source));
         rulings.push((vec![source.clone()], verdict.ruling));
-        kept.extend(verdict.kept.map(|entry| (source.clone(), entry)));
-        rolled.extend(verdict.rolled.map(|entry| (source.clone(), entry)));
+        let with_held = |next: Entry, before: Option<&Entry>| match version {
+            Some(version) => next.with_held(before, version, usage),
+            None => next,
+        };
+        let next = verdict.kept.map(|next| with_held(next, entry));
+        kept.extend(next.map(|next| (source.clone(), next)));
+        let next = verdict.rolled.map(|next| with_held(next, None));
+        rolled.extend(next.map(|next| (source.clone(), next)));
     }
     let mut fold = Fate::None;
     let mut refolds = false;
     if let Some(old) = before.and_then(|observed| observed.fold.as_ref()) {
-        let judged = rule.judge_fold(old, &folded, live, key);
+        let held = before.and_then(|before| subject.folded_as_held(before));
+        let judged = rule.judge_fold(old, &folded, held.as_ref(), live, key);
         rulings.extend(judged.rulings);
         refolds = judged.other_names;
         match judged.kept {

@@ -16,6 +16,7 @@ mod entry;
 mod fitted;
 mod fold;
 mod former;
+mod parts;
 mod taken_over;
 mod wire;
 mod wire_entry;
@@ -192,8 +193,7 @@ impl Observed {
             let entry = now.entries.get(source);
             let is_unknown = |key: &str| match entry {
                 None => self.fold.is_none(),
-                Some(Entry::Seen { states, .. }) => !states.contains_key(key),
-                Some(_) => false,
+                Some(entry) => entry.lacks(key) && !entry.has_whole_of(key, usage),
             };
             let refers = before.refers.get(source);
             let mut used = refers.into_iter().flat_map(used_keys);

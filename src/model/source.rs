@@ -3,9 +3,11 @@
 mod kinds;
 mod names;
 mod references;
+mod usage;
 
 pub use self::{
     kinds::{KindSet, ReloaderKeys, SourceKind},
     names::{NotASource, SourceKey, SourceName},
-    references::{Need, References, Usage, containers_using, references},
+    references::{References, containers_using, references},
+    usage::{Held, Need, Usage},
 };

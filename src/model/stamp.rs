@@ -23,7 +23,7 @@ use super::{
     digest::DigestKey,
     observed::{Entries, Entry, Formers, KeyState, Observed, Reading, Unrecorded},
     source::{Need, SourceName, Usage},
-    version::used_keys,
+    version::{Version, used_keys},
     workload::{Kind, RestartMarks},
 };
 
@@ -226,11 +226,11 @@ impl<'a> Old<'a> {
     }
 
     /// Returns what the entry becomes of something that the template gains again. `content`: only other data is a change.
-    fn regain(&self, former: &Entry, now: &Entry, content: bool) -> Regained {
+    fn regain(&self, former: &Entry, now: &Entry, usage: &Usage, content: bool) -> Regained {
         let same = same_versions(former, now) || (content && same_data(former, now));
         if same {
             Regained::Same(with_keys_of(former, now))
-        } else if self.suspended || is_away(former, now) {
+        } else if self.suspended || is_away(former, now, usage) {
             Regained::Pending(with_new_keys_of(former, now))
         } else {
             Regained::Changed
@@ -266,27 +266,40 @@ fn entries<'a>(subject: &Subject, old: &Old, live: &dyn Fn(&SourceName) -> Looku
         let entry = old.entry(source);
         let regained = old.formers.regained(source, usage, entry);
         let before = regained.as_ref().or(entry);
+        if !usage.is_read() {
+            recorded
+                .waiting
+                .extend(is_lacking(usage, live(source)).then(|| source.clone()));
+            continue;
+        }
+        let version = live(source).version();
         // What pods have of something that was dropped and is not remembered is not known.
         let noted = old.formers.unrecorded() != Unrecorded::Nothing;
+        let as_used = before
+            .zip(version.filter(|_| !noted))
+            .and_then(|(before, version)| before.as_used(version, usage, true));
+        let before = as_used.as_ref().or(before);
+        let with_held = |entry: Entry| match version {
+            Some(version) => entry.with_held(before, version, usage),
+            None => entry,
+        };
         let lacks = |key: &str| before.is_none_or(|entry| entry.lacks(key));
         recorded.advanced |= noted && used_keys(usage).any(lacks);
         let live = live(source).of_data();
         let Some(now) = entry_now(source, usage, before, live) else {
             continue;
         };
-        let content = match live {
-            Lookup::Present { version, .. } => subject.content_decides(source, usage, version),
-            Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => false,
-        };
+        let decides = |version| subject.content_decides(source, usage, version);
+        let content = live.version().is_some_and(decides);
         if let Some(former) = &regained {
-            match old.regain(former, &now, content) {
+            match old.regain(former, &now, usage, content) {
                 Regained::Same(entry) => {
-                    recorded.entries.insert(source.clone(), entry);
+                    recorded.entries.insert(source.clone(), with_held(entry));
                     continue;
                 }
                 Regained::Pending(entry) => {
-                    recorded.entries.insert(source.clone(), entry);
-                    recorded.pending.push((source.clone(), now));
+                    recorded.entries.insert(source.clone(), with_held(entry));
+                    recorded.pending.push((source.clone(), with_held(now)));
                     continue;
                 }
                 Regained::Changed => {}
@@ -298,14 +311,16 @@ fn entries<'a>(subject: &Subject, old: &Old, live: &dyn Fn(&SourceName) -> Looku
         });
         recorded.advanced |= !same;
         // The CSI driver provides nothing before pods mount it.
-        if is_waiting(&now) && source.kind.is_readable() {
+        let lacks = |version: &Version| now == Entry::of(version, usage) && version.lacks(usage);
+        let waits = is_waiting(&now) || version.is_some_and(lacks);
+        if waits && source.kind.is_readable() {
             recorded.waiting.push(source.clone());
         }
         let entry = match before {
             Some(before) if same => with_keys_of(before, &now),
             _ => now,
         };
-        recorded.entries.insert(source.clone(), entry);
+        recorded.entries.insert(source.clone(), with_held(entry));
     }
     recorded
 }
@@ -335,6 +350,15 @@ fn entry_now(
         Lookup::Unsynced | Lookup::Unseen | Lookup::Present { .. } | Lookup::Absent { .. } => {
             before.cloned()
         }
+    }
+}
+
+/// Whether it is known that what new pods need is absent.
+fn is_lacking(usage: &Usage, live: Lookup) -> bool {
+    match live {
+        Lookup::Present { version, .. } => version.lacks(usage),
+        Lookup::Absent { .. } => usage.need == Need::Required,
+        Lookup::Unsynced | Lookup::Unseen => false,
     }
 }
 

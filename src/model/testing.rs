@@ -145,6 +145,7 @@ pub(crate) fn whole(need: Need) -> Usage {
         need,
         whole: true,
         keys: LiteMap::new(),
+        held: None,
         env: true,
         volume: false,
         if_matched: false,
@@ -161,6 +162,7 @@ pub(crate) fn keyed(keys: &[(&str, Need)]) -> Usage {
             .unwrap_or(Need::Optional),
         whole: false,
         keys: keys.iter().map(|(k, n)| ((*k).to_owned(), *n)).collect(),
+        held: None,
         env: true,
         volume: false,
         if_matched: false,
@@ -425,11 +427,17 @@ pub(crate) mod objects {
     pub(crate) fn object() -> impl Strategy<Value = Value> {
         (annotations(&[OBSERVED, LAST_RESTART]), template_metadata(), 0..3usize).prop_map(
             |(annotations, template, secrets)| {
-                let volumes: Vec<_> = ["s", "t"][..secrets.min(2)]
+                let names = &["s", "t"][..secrets.min(2)];
+                let volumes: Vec<_> = names
                     .iter()
                     .map(|name| json!({"name": name, "secret": {"secretName": name}}))
                     .collect();
-                let template = with(json!({"spec": {"volumes": volumes}}), "metadata", template);
+                let mounts: Vec<_> = names
+                    .iter()
+                    .map(|name| json!({"name": name, "mountPath": format!("/{name}")}))
+                    .collect();
+                let spec = json!({"containers": [{"volumeMounts": mounts}], "volumes": volumes});
+                let template = with(json!({"spec": spec}), "metadata", template);
                 let metadata = json!({
                     "name": "web", "namespace": super::NAMESPACE, "uid": super::WORKLOAD,
                     "resourceVersion": "1", "generation": 3, "creationTimestamp": "2023-11-14T22:13:20Z",

@@ -173,6 +173,11 @@ impl Version {
         Some(self.keys[found].1)
     }
 
+    /// Whether it lacks a key that new pods need.
+    pub fn lacks(&self, usage: &Usage) -> bool {
+        usage.demanded().any(|key| self.key(key).is_none())
+    }
+
     /// Returns the digest of what a workload uses: [`Self::whole`] for `*`.
     pub fn used(&self, key: &str) -> Option<Digest> {
         if key == WHOLE {

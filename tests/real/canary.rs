@@ -250,6 +250,7 @@ impl Case {
             "containers": [{
                 "env": [{ "name": "V", "valueFrom": { "secretKeyRef": { "name": "holder", "key": "text" } } }],
                 "envFrom": [{ "configMapRef": { "name": "holder" } }],
+                "volumeMounts": [{ "name": "v", "mountPath": "/v" }],
             }],
             "volumes": [{ "name": "v", "secret": { "secretName": "holder" } }],
         });

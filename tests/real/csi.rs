@@ -270,7 +270,10 @@ fn classes(pod: &Pod) -> Vec<String> {
 fn mounting(class: &str) -> Value {
     let from = json!({ "secretKeyRef": { "name": "db", "key": "k", "optional": true } });
     json!({
-        "containers": [{ "env": [{ "name": "V", "valueFrom": from }] }],
+        "containers": [{
+            "env": [{ "name": "V", "valueFrom": from }],
+            "volumeMounts": [{ "name": "store", "mountPath": "/store", "readOnly": true }],
+        }],
         "volumes": [{ "name": "store", "csi": {
             "driver": DRIVER, "readOnly": true, "volumeAttributes": { "secretProviderClass": class },
         } }],

@@ -71,8 +71,8 @@ async fn a_deletion_that_no_watch_showed_counts_and_prints_nothing() {
     }
 }
 
-/// Names that are the same once they are variables, a Secret of which the second volume is mounted, one that no
-/// container mounts, and those that only a name asks for.
+/// Names that are the same once they are variables, a Secret of which the second volume is mounted, and those that only a
+/// name asks for. One that no container mounts is no business of its pods.
 #[tokio::test]
 async fn sources_that_it_mixes_up_or_does_not_see() {
     let arena = Arena::new("defects-names").await;
@@ -97,11 +97,12 @@ async fn sources_that_it_mixes_up_or_does_not_see() {
     arena.create(&web).await;
     arena.adopted("Deployment", "web").await;
     let recorder = arena.record().await;
-    let all = ["a-b", "a.b", "twice", "unmounted", "pull", "plugin"];
-    for (number, name) in all.into_iter().enumerate() {
+    let mut rollouts = 0;
+    for name in ["a-b", "a.b", "twice", "unmounted", "pull", "plugin"] {
         arena.update_secret(name, &[("k", "two")]).await;
         recorder.settle(&arena).await;
-        recorder.expect("Deployment", "web", number + 1);
+        rollouts += usize::from(name != "unmounted");
+        recorder.expect("Deployment", "web", rollouts);
     }
 }
 

@@ -357,6 +357,7 @@ async fn s13_every_way_to_refer() {
     let _reroll = arena.reroll().start().await;
     let from = |name: &str| json!({ "envFrom": [{ "configMapRef": { "name": name } }] });
     let key = json!({ "configMapKeyRef": { "name": "w01", "key": "k" } });
+    let mounting = json!({ "volumeMounts": [{ "name": "v", "mountPath": "/v" }] });
     let volume = json!({ "name": "v", "configMap": { "name": "w02" } });
     let projected = json!({ "name": "v", "projected": { "sources": [
         { "configMap": { "name": "w03" } }, { "configMap": { "name": "w04" } },
@@ -372,11 +373,11 @@ async fn s13_every_way_to_refer() {
         ),
         (
             vec!["w02"],
-            json!({ "containers": [{}], "volumes": [volume] }),
+            json!({ "containers": [mounting], "volumes": [volume] }),
         ),
         (
             vec!["w03", "w04"],
-            json!({ "containers": [{}], "volumes": [projected] }),
+            json!({ "containers": [mounting], "volumes": [projected] }),
         ),
         (vec!["w00"], json!({ "containers": [from("w00")] })),
     ];

@@ -65,3 +65,4 @@ mod together;
 mod undo;
 mod unpersisted;
 mod updates;
+mod volumes;

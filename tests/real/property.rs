@@ -153,7 +153,7 @@ async fn live(arena: &Arena, known: &Known, genuine: &Value, seed: u64) -> (usiz
             assert_eq!(own(stored, key), own(expected, key), "{key} of {what}");
         }
         let others = |object: &Value| {
-            let bare = bare(object);
+            let bare = bare(object, &serde_json::Value::Null);
             let mut all = bare["metadata"]["annotations"].clone();
             if let Some(map) = all.as_object_mut() {
                 map.remove("deployment.kubernetes.io/revision");

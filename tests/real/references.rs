@@ -173,6 +173,7 @@ async fn every_way_to_choose() {
         "containers": [{
             "env": [{ "name": "V", "valueFrom": { "secretKeyRef": { "name": "env", "key": "k" } } }],
             "envFrom": [{ "configMapRef": { "name": "env" } }],
+            "volumeMounts": [{ "name": "v", "mountPath": "/v" }, { "name": "w", "mountPath": "/w" }],
         }],
         "volumes": [
             { "name": "v", "secret": { "secretName": "volume" } },

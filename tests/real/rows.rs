@@ -43,7 +43,7 @@ async fn what_new_pods_wait_for_rolls_nothing_when_it_appears() {
     let _reroll = arena.reroll().start().await;
     arena.secret("half", &[("other", "one")]).await;
     let volume = json!({
-        "containers": [{}],
+        "containers": [{ "volumeMounts": [{ "name": "v", "mountPath": "/v" }] }],
         "volumes": [{ "name": "v", "configMap": { "name": "absent" } }],
     });
     for (name, pod, missing) in [

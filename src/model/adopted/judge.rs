@@ -40,7 +40,7 @@ pub fn judge<'a>(
         formers: Formers::none(),
     };
     let mut late = Vec::new();
-    for (source, usage) in subject.uses {
+    for (source, usage) in subject.uses.iter().filter(|(_, usage)| usage.is_read()) {
         let entry = known.and_then(|known| known.entries.get(source));
         let folded = entry.is_none() && before.fold.is_some();
         let entry = match (entry, live(source)) {
@@ -128,7 +128,7 @@ fn fold_that_counts<'a>(
     let (mut now, mut folded) = (Entries::new(), References::new());
     let mut read = true;
     for (source, usage) in uses {
-        if known.entries.contains_key(source) {
+        if known.entries.contains_key(source) || !usage.is_read() {
             continue;
         }
         folded.insert(source.clone(), usage.clone());

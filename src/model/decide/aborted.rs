@@ -91,6 +91,7 @@ fn usage_of(entry: &Entry) -> Usage {
         keys: named
             .map(|(key, state)| (key.clone(), need(state)))
             .collect(),
+        held: None,
         env: true,
         volume: true,
         if_matched: false,

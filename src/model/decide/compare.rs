@@ -37,7 +37,7 @@ impl Compared {
             asks: false,
         };
         for (key, new_state) in new {
-            let required = usage.keys.get(key) == Some(&Need::Required);
+            let required = usage.need_of(key) != Need::Optional;
             let (kept, changed) = match (old.get(key), new_state) {
                 (None, new @ KeyState::Seen(_)) => match gain(key) {
                     Gain::Adopt => (*new, false),
@@ -75,12 +75,9 @@ impl Compared {
     }
 }
 
-/// Whether a key is absent that pods cannot start without.
+/// Whether a key is absent that new pods need.
 pub(super) fn lacks(usage: &Usage, version: &Version) -> bool {
-    usage
-        .keys
-        .iter()
-        .any(|(key, need)| *need == Need::Required && version.key(key).is_none())
+    version.lacks(usage)
 }
 
 /// Returns the entry with absent required keys as *unknown*: pods run, so they may run without them.

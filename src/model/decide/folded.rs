@@ -56,6 +56,7 @@ impl Rule<'_> {
         &self,
         old: &Fold,
         uses: &References,
+        held: Option<&References>,
         live: &dyn Fn(&SourceName) -> Lookup<'a>,
         key: &DigestKey,
     ) -> FoldVerdict {
@@ -92,8 +93,15 @@ impl Rule<'_> {
         let content = self.comparable && !found.by_uid;
         let mut kept = Some(self.standing(old, &as_if));
         if other_names {
-            // Another set of sources or keys: the spec gained or lost some, and pods rolled for that.
-            match self.judge_refolded(uses, live) {
+            // Another set of sources or keys: the spec gained or lost some, and pods rolled for that. Or an older release
+            // counted all that volumes hold.
+            let reading = held.is_some_and(|held| self.is_same_as_held(old, held, live, key));
+            let gain = if reading {
+                Gain::Adopt
+            } else {
+                self.judge_refolded(uses, live)
+            };
+            match gain {
                 Gain::Adopt => kept = None,
                 Gain::Ask => {
                     let asked = uses.keys().cloned().collect();
@@ -127,6 +135,20 @@ impl Rule<'_> {
             now: found.now,
             other_names,
         }
+    }
+
+    /// Whether a fold is what there is of all that volumes hold.
+    fn is_same_as_held<'a>(
+        &self,
+        old: &Fold,
+        held: &References,
+        live: &dyn Fn(&SourceName) -> Lookup<'a>,
+        key: &DigestKey,
+    ) -> bool {
+        self.look(held, live).is_ok_and(|found| {
+            let now = Fold::of(key, &found.as_if, held);
+            now.names == old.names && self.same(&now, old)
+        })
     }
 
     /// Whether any of the sources was written after pods were made that use it: which of them is new in the fold cannot

@@ -41,7 +41,7 @@ pub(in crate::model) fn rekey<'a>(
         .collect();
     let folded = uses
         .iter()
-        .filter(|(source, _)| !observed.entries.contains_key(*source))
+        .filter(|(source, usage)| usage.is_read() && !observed.entries.contains_key(*source))
         .map(|(source, usage)| (source.clone(), usage.clone()))
         .collect();
     let fold = observed.fold.as_ref();

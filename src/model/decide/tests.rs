@@ -5,7 +5,7 @@ use crate::model::{
     observed::Entry,
     policy::{OnDelete, OnRecreate},
     recreation::{Asked, Origin},
-    source::{Need, Usage},
+    source::{Held, Need, Usage},
     version::Version,
 };
 
@@ -15,6 +15,7 @@ mod csi;
 mod document;
 mod fold;
 mod formers;
+mod parts;
 mod rollouts;
 mod runs;
 mod stable;

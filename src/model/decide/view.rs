@@ -36,7 +36,15 @@ pub enum Lookup<'a> {
     },
 }
 
-impl Lookup<'_> {
+impl<'a> Lookup<'a> {
+    /// Returns its version, where it exists.
+    pub(in crate::model) fn version(self) -> Option<&'a Version> {
+        match self {
+            Self::Present { version, .. } => Some(version),
+            Self::Unsynced | Self::Unseen | Self::Absent { .. } => None,
+        }
+    }
+
     /// Returns the same, where what shows nothing of its data is absent.
     #[must_use]
     pub fn of_data(self) -> Self {

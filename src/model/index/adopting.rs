@@ -18,7 +18,7 @@ impl Tracked {
         now: &Version,
         watched: bool,
     ) -> Option<Observed> {
-        let usage = self.uses().get(source)?;
+        let usage = self.uses().get(source).filter(|usage| usage.is_read())?;
         let begins = !before.counts_for(usage) && now.counts_for(usage);
         let observed = self.observed().filter(|_| begins)?;
         if observed.fold.is_some() || observed.entries.contains_key(source) {

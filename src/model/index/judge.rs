@@ -19,7 +19,7 @@ use crate::model::{
     observed::{Observed, Reading, TakenOver, Templates},
     policy::{Complaint, Policy, Selection},
     recreation::{Asked, CALM_SECONDS},
-    source::{References, SourceKey, SourceName},
+    source::{References, SourceKey, SourceName, Usage},
     stamp::stamp_create,
     version::Version,
     workload::{Rollout, Workload, WorkloadKey},
@@ -316,6 +316,10 @@ impl Index {
             let Some(tracked) = self.workload(&user) else {
                 continue;
             };
+            // It neither restarts now nor when the source is back.
+            if !tracked.uses().get(&key.source).is_some_and(Usage::is_read) {
+                continue;
+            }
             let adopting = match (before, becomes) {
                 (Some(before), Lookup::Present { version, .. }) => {
                     let watched = self.scope.watches_all_sources();

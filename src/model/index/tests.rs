@@ -75,7 +75,14 @@ impl Shown {
             .iter()
             .map(|name| serde_json::json!({"name": name, "secret": {"secretName": name}}))
             .collect();
-        let mut template = serde_json::json!({"metadata": {}, "spec": {"volumes": volumes}});
+        let mounts: Vec<_> = self
+            .secrets
+            .iter()
+            .map(|name| serde_json::json!({"name": name, "mountPath": format!("/{name}")}))
+            .collect();
+        let spec =
+            serde_json::json!({"containers": [{"volumeMounts": mounts}], "volumes": volumes});
+        let mut template = serde_json::json!({"metadata": {}, "spec": spec});
         if !self.restarted_for.is_empty() {
             template["metadata"]["annotations"] =
                 serde_json::json!({"reroll.dev/restarted-for": self.restarted_for});

@@ -55,13 +55,13 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// Returns the entry for a source that exists. Required keys that it lacks are *waiting*, optional ones
-    /// *unknown*.
+    /// Returns the entry for a source that exists. Keys that it lacks are *waiting* where pods do not start without
+    /// them, else *unknown*.
     pub fn of(version: &Version, usage: &Usage) -> Self {
         let states = used_keys(usage).map(|key| {
-            let absent = || match usage.keys.get(key) {
-                Some(Need::Required) => KeyState::Waiting,
-                _ => KeyState::Unknown,
+            let absent = || match usage.need_of(key) {
+                Need::Required => KeyState::Waiting,
+                Need::AsFile | Need::Optional => KeyState::Unknown,
             };
             (
                 key.to_owned(),

@@ -12,7 +12,7 @@ use super::entry::{Entries, Entry, KeyState};
 use crate::model::{
     digest::{Digest, DigestKey},
     source::{References, SourceKind},
-    version::used_keys,
+    version::{used_keys, uses_key},
 };
 
 /// Entries, combined.
@@ -115,7 +115,10 @@ impl Fold {
             );
             if let Entry::Seen { uid, states, .. } = entry {
                 uids.extend([name.clone(), uid.clone()]);
-                for (used, state) in states {
+                // What else volumes hold stands there for older releases only.
+                let usage = uses.get(source).filter(|usage| usage.held.is_some());
+                let counts = |key: &str| usage.is_none_or(|usage| uses_key(usage, key));
+                for (used, state) in states.iter().filter(|(key, _)| counts(key)) {
                     data.extend([name.clone(), used.clone()]);
                     data.push(match state {
                         KeyState::Seen(digest) => digest.to_string(),

@@ -63,17 +63,23 @@ pub struct Before<'a> {
 }
 
 impl Templates<'_> {
-    /// Whether a change of the template, and not of the opt-in, dropped a key of a source. `key: None` asks for the
-    /// source as a whole.
+    /// Whether a change of the template dropped a key of a source: not one of the opt-in, and not a release of reroll that
+    /// knows better what of a volume is read. `key: None` asks for the source as a whole.
     fn dropped(self, source: &SourceName, key: Option<&str>) -> bool {
-        let refers = |references: &References| {
-            references
-                .get(source)
-                .is_some_and(|usage| key.is_none_or(|key| uses_key(usage, key)))
+        let reads = |references: &References| {
+            references.get(source).is_some_and(|usage| {
+                key.map_or_else(|| usage.is_read(), |key| uses_key(usage, key))
+            })
+        };
+        let holds = |references: &References| {
+            references.get(source).is_some_and(|usage| {
+                usage.held.is_some() && key.is_none_or(|key| uses_key(&usage.as_held(), key))
+            })
         };
         // What was used and not referred to was named by the opt-in; what was neither is of a template that went unseen.
-        let of_template = |before: Before| refers(before.refers) || !refers(before.uses);
-        !refers(self.now) && self.before.is_none_or(of_template)
+        let of_template =
+            |before: Before| reads(before.refers) || (!reads(before.uses) && !holds(before.refers));
+        !reads(self.now) && self.before.map_or_else(|| !holds(self.now), of_template)
     }
 
     /// Whether the template of now refers to a key of a source.
@@ -128,6 +134,10 @@ impl Formers {
             None => of_source.next()?.clone(),
         };
         let mut regains = entry.is_none();
+        // What is former was not used: there it stood for older releases only.
+        if let (Some(_), Entry::Seen { states, .. }) = (entry, &mut whole) {
+            states.retain(|key, _| !(uses_key(usage, key) && self.has(source, key)));
+        }
         for former in of_source {
             let (
                 Entry::Seen { uid, states, .. },
@@ -240,6 +250,13 @@ impl Formers {
         }
     }
 
+    fn has(&self, source: &SourceName, key: &str) -> bool {
+        self.entries.iter().any(|(former, entry)| {
+            former == source
+                && matches!(entry, Entry::Seen { states, .. } if states.contains_key(key))
+        })
+    }
+
     /// Whether any former entry is of this source.
     pub fn names(&self, source: &SourceName) -> bool {
         self.entries.iter().any(|(former, _)| former == source)
@@ -251,8 +268,9 @@ impl Formers {
     #[must_use]
     pub fn left_out(&self, refers: &References, uses: &References) -> Self {
         let entries = self.entries.iter();
-        let left_out =
-            |source: &SourceName| refers.contains_key(source) && !uses.contains_key(source);
+        let left_out = |source: &SourceName| {
+            refers.get(source).is_some_and(Usage::is_read) && !uses.contains_key(source)
+        };
         Self {
             entries: entries
                 .filter(|(source, _)| left_out(source))

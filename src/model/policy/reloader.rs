@@ -152,7 +152,8 @@ mod tests {
         references(&serde_json::json!({"spec": {"containers": [{
             "env": [{"valueFrom": {"secretKeyRef": {"name": "db", "key": "k"}}}],
             "envFrom": [{"configMapRef": {"name": "app"}}, {"secretRef": {"name": "tls"}}],
-        }], "volumes": [{"csi": {
+            "volumeMounts": [{"name": "store", "mountPath": "/store"}],
+        }], "volumes": [{"name": "store", "csi": {
             "driver": "secrets-store.csi.k8s.io", "volumeAttributes": {"secretProviderClass": "vault"},
         }}]}}))
     }

@@ -89,11 +89,16 @@ impl Rules {
         let way = !narrowed || (self.env && usage.env) || (self.volume && usage.volume);
         let named = self.names(source);
         let taken = named || (kind && way);
+        // To name what no container reads is to ask for all of it.
+        let unread = named && !usage.is_read();
+        if !(named || usage.counts()) {
+            return None;
+        }
         if self.excludes(source) || !(taken || self.search) {
             return None;
         }
         Some(Usage {
-            whole: usage.whole || (named && self.whole),
+            whole: usage.whole || unread || (named && self.whole),
             if_matched: !taken,
             ..usage.clone()
         })

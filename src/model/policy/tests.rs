@@ -23,8 +23,12 @@ fn selected(text: &str) -> Vec<String> {
         "containers": [{
             "env": [{"valueFrom": {"secretKeyRef": {"name": "db", "key": "k"}}}],
             "envFrom": [{"configMapRef": {"name": "app"}}],
+            "volumeMounts": [{"name": "tls", "mountPath": "/tls"}],
         }],
-        "volumes": [{"secret": {"secretName": "tls"}}],
+        "volumes": [
+            {"name": "tls", "secret": {"secretName": "tls"}},
+            {"name": "idle", "secret": {"secretName": "idle"}},
+        ],
     }});
     let Selection::Some(rules) = read(text).0.selection else {
         return Vec::new();
@@ -55,6 +59,7 @@ fn what_an_opt_in_selects() {
         ("auto,!secret/t*", vec!["configmap/app", "secret/db"]),
         ("!configmap/app", vec!["secret/db", "secret/tls"]),
         ("secret/tls", vec!["secret/tls"]),
+        ("secret/idle", vec!["secret/idle"]),
         ("secret/other", vec!["secret/other"]),
         ("secret/extra-*", vec!["secret/extra-1"]),
         ("configmaps,secret/d?", vec!["configmap/app", "secret/db"]),

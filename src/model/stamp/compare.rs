@@ -1,6 +1,9 @@
 //! What an entry has against what there is now, and what becomes of its keys.
 
-use crate::model::observed::{Entry, KeyState};
+use crate::model::{
+    observed::{Entry, KeyState},
+    source::{Need, Usage},
+};
 
 /// Whether nothing changed that pods have.
 pub(super) fn same_versions(before: &Entry, now: &Entry) -> bool {
@@ -73,16 +76,18 @@ pub(super) fn with_new_keys_of(before: &Entry, now: &Entry) -> Entry {
     entry
 }
 
-/// Whether what pods have is absent, all of it or a required key: new pods could not start without.
-pub(super) fn is_away(former: &Entry, now: &Entry) -> bool {
+/// Whether what pods have is absent, all of it or a key that new pods need.
+pub(super) fn is_away(former: &Entry, now: &Entry, usage: &Usage) -> bool {
     match (former, now) {
         (_, Entry::Waiting | Entry::Unknown) => true,
         (Entry::Seen { states: old, .. }, Entry::Seen { states, .. }) => {
             let has = |key| matches!(old.get(key), Some(KeyState::Seen(_)));
-            let mut waiting = states
-                .iter()
-                .filter(|(_, state)| **state == KeyState::Waiting);
-            waiting.any(|(key, _)| has(key))
+            let mut absent = states.iter().filter(|(key, state)| match state {
+                KeyState::Seen(_) => false,
+                KeyState::Waiting => true,
+                KeyState::Unknown => usage.need_of(key) != Need::Optional,
+            });
+            absent.any(|(key, _)| has(key))
         }
         _ => false,
     }

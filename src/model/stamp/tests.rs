@@ -12,6 +12,8 @@ use super::{
 };
 use Need::{Optional, Required};
 
+mod parts;
+
 const KIND: Kind = &KINDS[0];
 const X: &[(&str, &str)] = &[("k", "x")];
 const Y: &[(&str, &str)] = &[("k", "y")];

@@ -50,7 +50,8 @@ pub(super) async fn outdated(
     // examined on their own (`adopted.rs`). The pods that it makes itself are no older than the workload.
     let revision = revision.max(tracked.workload.created);
     let mut outdated = Outdated::default();
-    for (source, usage) in tracked.uses() {
+    let read = tracked.uses().iter();
+    for (source, usage) in read.filter(|(_, usage)| usage.is_read()) {
         let Lookup::Present { version, .. } = index.source(&key.namespace, source) else {
             continue;
         };

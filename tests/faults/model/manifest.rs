@@ -28,7 +28,8 @@ pub fn source(source: &Source, data: &Data) -> Value {
 
 /// A workload as a person first creates it.
 pub fn first(world: &World, made: &Workload) -> Value {
-    let (mut env, mut env_from, mut volumes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut env, mut env_from) = (Vec::new(), Vec::new());
+    let (mut volumes, mut mounts) = (Vec::new(), Vec::new());
     for (number, reference) in made.references.iter().enumerate() {
         let Source { kind, name, .. } = &world.sources[reference.source];
         let secret = *kind == "Secret";
@@ -43,7 +44,9 @@ pub fn first(world: &World, made: &Workload) -> Value {
             if let Some(key) = reference.part {
                 volume["items"] = json!([{ "key": key, "path": key }]);
             }
-            volumes.push(json!({ "name": format!("v{number}"), field: volume }));
+            let name = format!("v{number}");
+            mounts.push(json!({ "name": name, "mountPath": format!("/{name}") }));
+            volumes.push(json!({ "name": name, field: volume }));
         } else if let Some(key) = reference.part {
             let field = if secret {
                 "secretKeyRef"
@@ -57,7 +60,8 @@ pub fn first(world: &World, made: &Workload) -> Value {
             env_from.push(json!({ field: { "name": name, "optional": optional } }));
         }
     }
-    let pod = json!({ "containers": [{ "env": env, "envFrom": env_from }], "volumes": volumes });
+    let container = json!({ "env": env, "envFrom": env_from, "volumeMounts": mounts });
+    let pod = json!({ "containers": [container], "volumes": volumes });
     let mut annotations = Vec::new();
     annotations.extend(made.opted.map(|text| (RESTART_ON, text)));
     annotations.extend(

@@ -364,10 +364,17 @@ impl Generator {
             container["envFrom"] = json!(env_from);
             containers.push(container);
         }
+        let mut mounts = Vec::new();
         for number in 0..self.random.u8(0..3) {
             let (secret, map) = (*self.pick(&SECRETS), *self.pick(&CONFIG_MAPS));
             let optional = self.optional();
             let name = format!("v{number}");
+            if self.often(80) {
+                let path = *self.pick(&["", "", "a", "p", "missing"]);
+                mounts.push(
+                    json!({ "name": name, "mountPath": format!("/{name}"), "subPath": path }),
+                );
+            }
             let items = json!([{ "key": "a", "path": "p" }]);
             let class = *self.pick(&CLASSES);
             volumes.push(match self.random.u8(0..5) {
@@ -384,6 +391,7 @@ impl Generator {
                 _ => json!({ "name": name, "emptyDir": {} }),
             });
         }
+        containers[0]["volumeMounts"] = json!(mounts);
         json!({ "containers": containers, "volumes": volumes })
     }
 
@@ -428,10 +436,12 @@ impl Generator {
 }
 
 /// Returns the object without reroll's annotations and without maps that hold nothing: all that belongs to other
-/// writers.
-pub fn bare(object: &Value) -> Value {
+/// writers. `old`: what it was before the write. A mark by `kubectl.kubernetes.io/restartedAt` stays reroll's until the next
+/// restart, whatever the workload says by then.
+pub fn bare(object: &Value, old: &Value) -> Value {
     let mut bare = object.clone();
-    if own(object, MARK) == Some("restartedAt") {
+    let marked = own(old, RESTARTED_AT).is_some_and(|text| text.starts_with('~'));
+    if marked || own(object, MARK) == Some("restartedAt") {
         remove(&mut bare, "/spec/template/metadata/annotations", KUBECTL);
     }
     for key in [OBSERVED, LAST_RESTART, RESTARTED_AT, PENDING] {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{aborted, csi, formers, table, whole, *};
+use super::{aborted, csi, formers, parts, table, whole, *};
 
 const DOCUMENT: &str = include_str!("../../../../docs/design.md");
 const BEGIN: &str = "## The decision table";
@@ -37,6 +37,7 @@ fn the_document_and_the_tests_have_the_same_rows() {
         table::outcomes(),
         formers::outcomes(),
         aborted::outcomes(),
+        parts::outcomes(),
         csi::outcomes(),
     ]
     .into_iter()

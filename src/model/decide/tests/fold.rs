@@ -19,7 +19,7 @@ fn at(number: usize, uid: &str, rv: u64, value: &str) -> Version {
 }
 
 /// [`MANY`] Secrets, and what is observed of them.
-fn many(usage: &Usage) -> (World, Observed) {
+pub(super) fn many(usage: &Usage) -> (World, Observed) {
     let mut world = World::new();
     for number in 0..MANY {
         let live = Live::Present(at(number, &format!("A{number}"), 100, "x"));

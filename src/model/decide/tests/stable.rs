@@ -41,18 +41,27 @@ fn data() -> impl Strategy<Value = Data> {
 
 fn usage() -> impl Strategy<Value = Usage> {
     let need = || prop::sample::select(vec![Optional, Required]);
-    let keys = proptest::collection::btree_map(prop::sample::select(vec!["k", "l"]), need(), 0..3);
-    (need(), any::<bool>(), keys).prop_map(|(need, all, keys)| {
+    let needs = prop::sample::select(vec![Optional, Need::AsFile, Required]);
+    let keys = proptest::collection::btree_map(prop::sample::select(vec!["k", "l"]), needs, 0..3);
+    (need(), any::<bool>(), any::<bool>(), keys).prop_map(|(need, all, in_volume, keys)| {
         let keys: litemap::LiteMap<_, _> =
             keys.into_iter().map(|(k, n)| (k.to_owned(), n)).collect();
+        let held = in_volume.then(|| Held {
+            whole: true,
+            keys: keys.clone(),
+        });
+        let stronger = |need| if need == Need::AsFile { Required } else { need };
         Usage {
-            need: keys.values().copied().max().unwrap_or(need).max(if all {
-                need
-            } else {
-                Optional
-            }),
+            need: keys
+                .values()
+                .copied()
+                .map(stronger)
+                .max()
+                .unwrap_or(need)
+                .max(if all { need } else { Optional }),
             whole: all || keys.is_empty(),
             keys,
+            held: held.filter(|_| !all).map(Box::new),
             env: true,
             volume: false,
             if_matched: false,
@@ -242,7 +251,7 @@ proptest! {
             let cannot_start = cluster.world.uses.iter().any(|(source, usage)| {
                 let exists = cluster.exists.get(source);
                 exists.map_or(usage.need == Required, |(_, data)| {
-                    usage.keys.iter().any(|(key, need)| *need == Required && !data.contains_key(key.as_str()))
+                    usage.keys.iter().any(|(key, need)| *need != Optional && !data.contains_key(key.as_str()))
                 })
             });
             let outdated = cluster.world.uses.iter().any(|(source, usage)| {

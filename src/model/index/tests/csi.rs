@@ -16,11 +16,12 @@ fn web() -> WorkloadKey {
 
 /// A Deployment that mounts class `vault` and opts in so.
 fn apply(index: &mut Index, opt_in: &str) {
-    let volume = json!({"csi": {"driver": "secrets-store.csi.k8s.io",
+    let mount = json!({"name": "store", "mountPath": "/store"});
+    let volume = json!({"name": "store", "csi": {"driver": "secrets-store.csi.k8s.io",
         "volumeAttributes": {"secretProviderClass": "vault"}}});
     let object = json!({
         "metadata": {"uid": "u", "annotations": {"reroll.dev/restart-on": opt_in}},
-        "spec": {"template": {"spec": {"volumes": [volume]}}},
+        "spec": {"template": {"spec": {"containers": [{"volumeMounts": [mount]}], "volumes": [volume]}}},
     });
     let workload = Workload::read(&KINDS[0], &serde_json::from_value(object).unwrap());
     index.apply_workload(&web(), workload);
