@@ -3,11 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
-use reroll_harness::{Arena, RerollBuilder, deployment, eventually};
+use reroll_harness::{Arena, Policy, RerollBuilder, deployment, eventually};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
-
-use crate::unpersisted::Policy;
 
 /// A webhook that notes what it gets. Its tasks end with it.
 struct Webhook {

@@ -16,13 +16,11 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use reroll_harness::{
-    Arena, LAST_RESTART, OBSERVED, RESTART_ON, RESTARTED_FOR, Recorder, Reroll, RerollBuilder,
-    deployment, env, eventually, secret,
+    Arena, LAST_RESTART, OBSERVED, Policy, RESTART_ON, RESTARTED_FOR, Recorder, Reroll,
+    RerollBuilder, deployment, env, eventually, secret,
 };
 use serde_json::{Value, json};
 use tokio::{sync::Notify, task::JoinHandle};
-
-use crate::unpersisted::Policy;
 
 const ON_CHANGE: &str = "reroll.dev/on-change";
 const RUNS: [(&str, &str); 2] = [(RESTART_ON, "auto"), (ON_CHANGE, "run-now")];

@@ -222,6 +222,61 @@ async fn a_restart_follows_only_where_pods_need_one() {
     assert!(said.err.contains(complaint), "{}", said.err);
 }
 
+/// They stay away until everything has come to rest: pods that need them wait, and others may have started without.
+#[tokio::test]
+async fn the_same_follows_when_they_stay_away_for_a_while() {
+    let arena = Arena::new("recreators-gone").await;
+    let _reroll = arena.reroll().start().await;
+    let owned = owner(&arena).await;
+    let all = recreators(&owned);
+    create_users(&arena, &all).await;
+    let recorder = arena.record().await;
+    join_all(all.iter().map(|one| arena.delete("Secret", one.name))).await;
+    recorder.settle(&arena).await;
+    expect(&recorder, &all, 0);
+    join_all(all.iter().map(async |one| {
+        arena.create(&one.secret(1)).await;
+    }))
+    .await;
+    recorder.settle(&arena).await;
+    expect(&recorder, &all, 1);
+}
+
+/// The token of a service account is another one each time. Its controller adds it a moment after the Secret is there.
+#[tokio::test]
+async fn the_token_of_a_service_account_restarts_once() {
+    let arena = Arena::new("recreators-token").await;
+    let _reroll = arena.patient(arena.reroll()).await;
+    let token = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
+        "metadata": { "name": "token", "annotations": { "kubernetes.io/service-account.name": "default" } },
+    });
+    let made = async || {
+        arena.create(&token).await;
+        eventually("the token is there", async || {
+            let token = arena.get("Secret", "token").await;
+            token.data["data"]["token"].as_str().map(drop)
+        })
+        .await;
+    };
+    made().await;
+    let needs = workload("Deployment", "needs", &OPT_IN, env("token", "token"));
+    let likes = workload(
+        "Deployment",
+        "likes",
+        &OPT_IN,
+        env_optional("token", "token"),
+    );
+    arena.create(&needs).await;
+    arena.create(&likes).await;
+    arena.all_adopted("Deployment").await;
+    let recorder = arena.record().await;
+    arena.delete("Secret", "token").await;
+    made().await;
+    recorder.settle(&arena).await;
+    recorder.expect_each("Deployment", [("needs", 1), ("likes", 1)]);
+}
+
 #[tokio::test]
 async fn the_same_follows_after_downtime() {
     let arena = Arena::new("recreators-away").await;

@@ -1,11 +1,10 @@
 //! A policy refuses what a restart changes: nobody's own request fails because of that, and pods that others roll count.
 
 use reroll_harness::{
-    Arena, LAST_RESTART, OBSERVED, Pods, RESTART_ON, RESTARTED_FOR, Recorder, eventually, running,
+    Arena, LAST_RESTART, OBSERVED, Pods, Policy, RESTART_ON, RESTARTED_FOR, Recorder, eventually,
+    running,
 };
 use serde_json::{Value, json};
-
-use super::unpersisted::Policy;
 
 const PENDING: &str = "reroll.dev/pending";
 const MARK: &str = "reroll.dev/mark";

@@ -5,8 +5,8 @@ use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, api::PostParams};
 use reroll_harness::{
-    Arena, OBSERVED, Pods, RESTART_ON, Reroll, deployment, env, eventually, running, secret,
-    workload,
+    Arena, OBSERVED, Pods, Policy, RESTART_ON, Reroll, deployment, env, eventually, running,
+    secret, workload,
 };
 use serde_json::{Value, json};
 
@@ -180,73 +180,6 @@ async fn a_refused_restart_is_made_later_and_holds_up_nobody() {
     recorder.settle(&arena).await;
     recorder.expect("Deployment", "web", 1);
     recorder.expect("Deployment", "other", 1);
-}
-
-/// A `ValidatingAdmissionPolicy` for the arena's namespace.
-pub struct Policy {
-    name: String,
-}
-
-impl Policy {
-    /// Creates it, and waits until the API server obeys it. It must refuse an object named or labelled as the probe.
-    pub async fn enforce(arena: &Arena, resources: &[&str], expression: &str) -> Self {
-        let name = arena.namespace.clone();
-        let policy = json!({
-            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
-            "metadata": { "name": name },
-            "spec": {
-                "failurePolicy": "Fail",
-                "matchConstraints": { "resourceRules": [{
-                    "apiGroups": ["", "apps", "batch"], "apiVersions": ["v1"], "resources": resources,
-                    "operations": ["CREATE", "UPDATE"],
-                }] },
-                "validations": [{ "expression": expression, "message": "not here" }],
-            },
-        });
-        let binding = json!({
-            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
-            "metadata": { "name": name },
-            "spec": {
-                "policyName": name,
-                "validationActions": ["Deny"],
-                "matchResources": { "namespaceSelector": { "matchLabels": {
-                    "kubernetes.io/metadata.name": name,
-                } } },
-            },
-        });
-        for object in [policy, binding] {
-            arena
-                .kubectl_with(&["create", "-f", "-"], &object.to_string())
-                .await
-                .ok();
-        }
-        eventually("the policy is enforced", async || {
-            (!Self::allows(arena).await).then_some(())
-        })
-        .await;
-        Self { name }
-    }
-
-    pub async fn lift(self, arena: &Arena) {
-        let both = [
-            "validatingadmissionpolicybinding",
-            "validatingadmissionpolicy",
-        ];
-        for kind in both {
-            arena.kubectl(&["delete", kind, &self.name]).await.ok();
-        }
-        eventually("the policy is lifted", async || {
-            Self::allows(arena).await.then_some(())
-        })
-        .await;
-    }
-
-    async fn allows(arena: &Arena) -> bool {
-        let mut probe = workload("Deployment", "probe", &[], env("db", "k"));
-        probe["metadata"]["labels"] = json!({ "refuse": "true" });
-        let arguments = ["create", "--dry-run=server", "-f", "-"];
-        arena.kubectl_with(&arguments, &probe.to_string()).await.ok
-    }
 }
 
 /// reroll was asked and allowed it; another webhook, a policy or the store did not.

@@ -69,6 +69,9 @@ async fn write_source(arena: &Arena, source: &Source, step: &Step) {
     }
 }
 
+/// What `kubectl rollout restart` sets in the template.
+pub const KUBECTL_RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+
 /// What owns the sources that a machine owns.
 pub const OWNER: &str = "owner";
 
@@ -104,6 +107,10 @@ async fn write_workload(arena: &Arena, world: &World, workload: &Workload, step:
             patch(json!({ "metadata": { "annotations": { RESTART_ON: to } } })).await
         }
         Step::Edit(_, number) => patch(manifest::edit(*number)).await,
+        Step::ByHand(_, number) => {
+            let time = format!("2026-01-01T00:{:02}:{:02}Z", number / 60 % 60, number % 60);
+            patch(manifest::of_template(KUBECTL_RESTARTED_AT, &time)).await
+        }
         Step::Note(_, number) => {
             patch(json!({ "metadata": { "annotations": { "note": number.to_string() } } })).await
         }

@@ -5,8 +5,9 @@ use reroll_harness::{RESTART_ON, RESTARTED_FOR, config_map, running, secret, wor
 use serde_json::{Value, json};
 
 use super::{
+    act::OWNER,
     rules::Data,
-    world::{Opt, Source, Workload, World, Write},
+    world::{Guard, Opt, Source, Workload, World, Write},
 };
 
 const ANNOTATIONS: &str = "/spec/template/metadata/annotations";
@@ -74,11 +75,19 @@ pub fn first(world: &World, made: &Workload) -> Value {
             .on_delete
             .then_some(("reroll.dev/on-delete", "restart")),
     );
+    if made.guard == Guard::Owner {
+        annotations.push(("reroll.dev/mark", "restartedAt"));
+    }
     let with_pods_or_not = if made.running { running } else { workload };
     let mut manifest = with_pods_or_not(made.kind, &made.name, &annotations, pod);
     if made.running && made.kind != "DaemonSet" {
         // Of a StatefulSet whose rollout hangs one pod is left.
         manifest["spec"]["replicas"] = json!(if made.kind == "StatefulSet" { 2 } else { 1 });
+    }
+    if made.guard == Guard::Owner {
+        manifest["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "v1", "kind": "ConfigMap", "name": OWNER, "uid": world.owner, "controller": true,
+        }]);
     }
     manifest
 }
@@ -121,7 +130,12 @@ pub fn without_rerolls(mut manifest: Value) -> Value {
 
 /// A change of the template.
 pub fn edit(number: u32) -> Value {
-    json!({ "spec": { "template": { "metadata": { "annotations": { "edit": number.to_string() } } } } })
+    of_template("edit", &number.to_string())
+}
+
+/// A change of one annotation of the template.
+pub fn of_template(key: &str, value: &str) -> Value {
+    json!({ "spec": { "template": { "metadata": { "annotations": { key: value } } } } })
 }
 
 /// The `restart-on` of an object.

@@ -15,7 +15,8 @@
 //!
 //! `REROLL_MODEL_ROUNDS` sets how many rounds there are (6 by default); a storm follows every six.
 //!
-//! A smaller test of the same kind loses a round to a restored etcd ([`restored`]).
+//! Smaller tests of the same kind lose a round to a restored etcd ([`restored`]), have another installation beside them
+//! ([`beside`]), or somebody who does not let reroll have its way ([`guarded`]).
 //!
 //! Left out is what the contract leaves open, and what it takes from a workload:
 //! - In a storm, what needs the webhook (undo, replace, a copied manifest, an opt-in) waits while reroll is down. A
@@ -33,8 +34,10 @@
 //!   does not look at what came to a workload whose source was absent when its template was last written.
 
 mod act;
+mod beside;
 mod chains;
 mod fates;
+mod guarded;
 mod history;
 mod manifest;
 mod pods;
@@ -49,13 +52,14 @@ use std::time::Instant;
 
 use fastrand::Rng;
 use futures::{StreamExt as _, stream};
+use kube::ResourceExt as _;
 use reroll_harness::{Arena, Reroll};
 
 use self::{
     rules::{Live, Policy},
     steps::{Draw, During, KEYS},
     storm::{Watches, storm},
-    world::{Maker, Opt, Reference, Source, Workload, World},
+    world::{Guard, Maker, Opt, Reference, Source, Workload, World},
 };
 use crate::{MACHINE, variable};
 
@@ -143,9 +147,8 @@ async fn begin(
     watches: &Watches,
     planned: &[Workload],
 ) -> Reroll {
-    arena
-        .create(&reroll_harness::config_map(act::OWNER, &[]))
-        .await;
+    let owner = reroll_harness::config_map(act::OWNER, &[]);
+    world.owner = arena.create(&owner).await.uid().unwrap();
     create_sources(arena, world).await;
     let (before, after) = planned.split_at(planned.len() / 2);
     create(arena, world, before).await;
@@ -169,7 +172,8 @@ async fn one_round(
         During::Quiet
     };
     let sources: Vec<_> = (0..world.sources.len()).collect();
-    let workloads: Vec<_> = (0..world.workloads.len()).collect();
+    let free = |number: &usize| world.workloads[*number].guard == Guard::Nobody;
+    let workloads: Vec<_> = (0..world.workloads.len()).filter(free).collect();
     let mut draw = Draw {
         rng,
         during,
@@ -232,6 +236,7 @@ fn draw_workloads(world: &World, rng: &mut Rng, size: Size) -> Vec<Workload> {
                 content: rng.u8(0..10) == 0,
                 on_delete: rng.u8(0..10) == 0,
             },
+            guard: Guard::Nobody,
             opted,
             opt: Opt::read(opted),
             running: number >= size.workloads - size.running,

@@ -38,6 +38,8 @@ pub enum Step {
     Opt(usize, Option<&'static str>),
     /// Changes the template.
     Edit(usize, u32),
+    /// `kubectl rollout restart`
+    ByHand(usize, u32),
     /// Changes what is not the template.
     Note(usize, u32),
     Pause(usize, bool),
@@ -118,6 +120,7 @@ impl Step {
             | Self::Later(source, ..) => Ok(*source),
             Self::Opt(workload, _)
             | Self::Edit(workload, _)
+            | Self::ByHand(workload, _)
             | Self::Note(workload, _)
             | Self::Pause(workload, _)
             | Self::Save(workload)

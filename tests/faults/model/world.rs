@@ -34,6 +34,16 @@ pub enum Maker {
     Hook,
 }
 
+/// Who keeps reroll from having its way with a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    Nobody,
+    /// A policy refuses what a restart changes.
+    Policy,
+    /// Its owner takes back what a restart changes.
+    Owner,
+}
+
 /// What `restart-on` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opt {
@@ -58,6 +68,7 @@ pub struct Workload {
     pub name: String,
     pub references: Vec<Reference>,
     pub policy: Policy,
+    pub guard: Guard,
     /// The `restart-on` that it was made with.
     pub opted: Option<&'static str>,
     pub opt: Opt,
@@ -84,6 +95,8 @@ pub struct Workload {
 pub struct World {
     pub sources: Vec<Source>,
     pub workloads: Vec<Workload>,
+    /// The uid of what owns sources and workloads.
+    pub owner: String,
     /// What was done in the last round.
     pub done: Vec<Step>,
 }
@@ -269,8 +282,14 @@ impl World {
         let Some(verdicts) = self.verdicts(workload) else {
             return;
         };
-        let restarts = verdicts.values().any(|verdict| verdict.cause)
+        let due = verdicts.values().any(|verdict| verdict.cause)
             && !verdicts.values().any(|verdict| verdict.holds);
+        let (restarts, changes) = match self.workloads[workload].guard {
+            Guard::Nobody => (due, 1),
+            Guard::Policy => (false, 0),
+            // The restart, and that it is taken back.
+            Guard::Owner => (due, 2),
+        };
         let entries = verdicts
             .into_iter()
             .map(|(source, verdict)| {
@@ -283,7 +302,7 @@ impl World {
             })
             .collect();
         self.workloads[workload].observed = Some(entries);
-        self.workloads[workload].rollouts += usize::from(restarts);
+        self.workloads[workload].rollouts += usize::from(restarts) * changes;
     }
 
     fn verdicts(&self, workload: usize) -> Option<BTreeMap<usize, Verdict>> {

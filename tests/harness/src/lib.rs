@@ -25,6 +25,7 @@ mod identity;
 mod manifests;
 mod many;
 mod pods;
+mod policy;
 mod process;
 mod recorder;
 mod replica;
@@ -41,6 +42,7 @@ pub use self::{
     manifests::*,
     many::{each, numbered},
     pods::{Pods, running},
+    policy::Policy,
     process::{Reroll, RerollBuilder},
     recorder::Recorder,
     replica::LEADER,
