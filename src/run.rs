@@ -42,7 +42,7 @@ use crate::{
     },
     config::Settings,
     judge::{Judge, live::Live},
-    model::{DigestKey, Index, format::FORMAT, peer::TRY_AGAIN},
+    model::{DigestKey, Index, format::FORMAT, held::UnderWay, peer::TRY_AGAIN},
     ops::{
         health::{self, Health, Liveness as Beats, Readiness},
         metrics::{
@@ -349,7 +349,7 @@ fn view(metrics: &Metrics, state: &Arc<State>, judge: &Arc<Judge>, jobs: Option<
         let pending = judge.docket().pending();
         let recreating = jobs.as_ref().map_or(0, |jobs| jobs.under_way());
         let mut held_back = pending.held_back;
-        held_back.push(("recreating", recreating as u64));
+        held_back.push((UnderWay::Recreating.as_str(), recreating as u64));
         Pending {
             intents: pending.intents as u64,
             oldest: pending.oldest.map(|at| at.elapsed()),

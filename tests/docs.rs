@@ -8,6 +8,8 @@ use std::{
     process::Command,
 };
 
+use reroll::model::held::{Held, UnderWay};
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -161,19 +163,9 @@ fn metrics_that_are_named_exist() {
 fn reasons_that_are_named_exist_and_all_are_named() {
     let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
     let table = read("docs/troubleshooting.md");
-    let held = read("src/model/held.rs");
-    let reasons = held
-        .lines()
-        .filter_map(|line| line.split_once("=> \"")?.1.split_once('"'));
-    let mut count = 0;
-    for (reason, _) in reasons {
-        assert!(table.contains(&format!("`{reason}`")), "no reason {reason}");
-        count += 1;
-    }
-    assert!(count > 10, "{count} reasons");
-    let others = read("src/judge/docket.rs") + &read("src/run.rs");
-    for reason in ["limited", "rolling", "recreating"] {
-        assert!(others.contains(&format!("(\"{reason}\", ")), "{reason}");
+    let held = Held::ALL.into_iter().map(Held::as_str);
+    let under_way = UnderWay::ALL.into_iter().map(UnderWay::as_str);
+    for reason in held.chain(under_way) {
         assert!(table.contains(&format!("`{reason}`")), "no reason {reason}");
     }
 
@@ -191,6 +183,35 @@ fn reasons_that_are_named_exist_and_all_are_named() {
         }
     }
     assert!(count > 10, "{count} Events are named");
+}
+
+/// The alert, the dashboard and the runbook name the reasons that need a user, and no other.
+#[test]
+fn reasons_that_need_a_user_are_the_same_everywhere() {
+    let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
+    let needs = Held::ALL.into_iter().filter(|held| held.needs_a_user());
+    let needs: BTreeSet<_> = needs.map(Held::as_str).collect();
+    for file in [
+        "charts/reroll/alerts.yaml",
+        "charts/reroll/dashboards/reroll.json",
+    ] {
+        let text = read(file).replace("\\\"", "\"");
+        let lists = text.split("reason=~\"").skip(1);
+        let lists = lists.filter_map(|rest| Some(rest.split_once('"')?.0));
+        let named = lists.map(|list| list.split('|').collect::<BTreeSet<_>>());
+        let named: Vec<_> = named.filter(|list| list.contains("missing")).collect();
+        assert_eq!(named, [needs.clone()], "{file}");
+    }
+    let runbook = read("docs/runbook.md");
+    let section = runbook
+        .split("\n## ")
+        .find(|section| section.starts_with("RerollWorkloadsHeld"));
+    let rows = section
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"));
+    let rows: BTreeSet<_> = rows.filter_map(|row| row.split('`').next()).collect();
+    assert_eq!(rows, needs, "docs/runbook.md");
 }
 
 #[test]

@@ -193,9 +193,11 @@ impl Life {
         self.away(now).max(silent).max(self.doubted)
     }
 
-    /// Returns since when it is at no request, if that is longer than it takes to send the next one.
+    /// Returns since when it is at no request, if that is longer than it takes to send the next one. After a list it may take
+    /// longer: a long one is taken in first. What a first list shows is judged when all are complete, so nothing is missed.
     fn away(&self, now: Instant) -> Option<Instant> {
-        self.at.err().filter(|since| now - *since > Liveness::AWAY)
+        let away = self.at.err().filter(|_| self.goes_on);
+        away.filter(|since| now - *since > Liveness::AWAY)
     }
 }
 

@@ -53,7 +53,7 @@ struct Revision {
 #[serde(default, rename_all = "camelCase")]
 struct Metadata {
     creation_timestamp: Option<Time>,
-    annotations: OwnAnnotations,
+    annotations: Written,
     owner_references: Vec<Owner>,
 }
 
@@ -77,13 +77,13 @@ struct Template {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct TemplateMetadata {
-    annotations: OwnAnnotations,
+    annotations: Written,
 }
 
 /// The annotations of reroll on an object.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct OwnAnnotations {
+struct Written {
     #[serde(rename = "reroll.dev/observed")]
     observed: Option<String>,
     #[serde(rename = "reroll.dev/restarted-for")]

@@ -6,7 +6,7 @@
 use tokio::time::Instant;
 
 use super::{bucket::Bounds, held::HeldWorkloads, intents::Intents, tidying::Tidying};
-use crate::model::WorkloadKey;
+use crate::model::{WorkloadKey, held::UnderWay};
 
 /// All that the judge has filed.
 #[derive(Debug)]
@@ -50,7 +50,10 @@ impl Docket {
     /// Returns the counts of what waits.
     pub fn pending(&self) -> Pending {
         let (limited, rolling) = (self.intents.limited(), self.intents.rolling());
-        let others = [("limited", limited as u64), ("rolling", rolling as u64)];
+        let others = [
+            (UnderWay::Limited.as_str(), limited as u64),
+            (UnderWay::Rolling.as_str(), rolling as u64),
+        ];
         Pending {
             intents: self.intents.len(),
             oldest: self.intents.oldest(),

@@ -119,11 +119,59 @@ impl Held {
         }
     }
 
+    /// Whether it stays until a user does something about it: an alert asks for that.
+    pub const fn needs_a_user(self) -> bool {
+        match self {
+            Self::Missing
+            | Self::Unreadable
+            | Self::NewerFormat
+            | Self::Elsewhere
+            | Self::NoRoom
+            | Self::Dropped
+            | Self::Refused
+            | Self::TakenBack => true,
+            // They pass by themselves, or a user asked for them.
+            Self::Suspended
+            | Self::Aborted
+            | Self::Owned
+            | Self::UnknownKey
+            | Self::Running
+            | Self::Paused
+            | Self::OnDelete
+            | Self::Partitioned => false,
+        }
+    }
+
     /// Whether only the next write shows that the reason holds no more.
     pub const fn shows_at_a_write(self) -> bool {
         matches!(
             self,
             Self::NoRoom | Self::Dropped | Self::Running | Self::Refused
         )
+    }
+}
+
+/// Why the restart of a workload is not made yet although an intent is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnderWay {
+    /// It was restarted too often in a short time.
+    Limited,
+    /// Others roll, as many as may at once.
+    Rolling,
+    /// It is a Job that is being created again.
+    Recreating,
+}
+
+impl UnderWay {
+    /// Every reason, for metrics.
+    pub const ALL: [Self; 3] = [Self::Limited, Self::Rolling, Self::Recreating];
+
+    /// Returns the word for metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Limited => "limited",
+            Self::Rolling => "rolling",
+            Self::Recreating => "recreating",
+        }
     }
 }

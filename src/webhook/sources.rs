@@ -211,6 +211,7 @@ fn some(workloads: &[WorkloadKey], incomplete: bool) -> String {
     match workloads {
         [] => String::new(),
         [one] if !incomplete => one.spoken(),
+        [one] => format!("{} and perhaps others", one.spoken()),
         [first, rest @ ..] => format!("{} and {most}{} more", first.spoken(), rest.len()),
     }
 }

@@ -103,7 +103,11 @@ impl Write {
         adoption: &Adoption,
         now: i64,
     ) -> Mutation {
-        let mut warnings: Vec<_> = self.complaints.iter().map(ToString::to_string).collect();
+        let mut warnings: Vec<_> = self
+            .complaints
+            .iter()
+            .map(|complaint| format!("reroll: {complaint}"))
+            .collect();
         let owner = self.new.workload.reverting_owner();
         if let (Some(owner), true) = (owner, self.policy.opted_in()) {
             warnings.push(format!(

@@ -72,7 +72,9 @@ async fn without(name: &str, resource: &str, verb: &str, seen: &Seen) {
                     log.lines()
                         .any(|line| {
                             line.contains(words)
-                                && (line.contains("403") || line.contains("orbidden"))
+                                && ["\"code\":403", "forbidden", "RBAC"]
+                                    .iter()
+                                    .any(|cause| line.contains(cause))
                         })
                         .then_some(())
                 },

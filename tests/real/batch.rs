@@ -710,7 +710,7 @@ async fn one_that_cannot_be_created_any_more_is_kept_until_it_can() {
     let policy = Policy::enforce(&arena, &["deployments", "jobs"], "!has(object.metadata.labels) || !('refuse' in object.metadata.labels) || has(object.metadata.deletionTimestamp)").await;
     let let_go = json!({ "metadata": { "finalizers": null } });
     arena.patch("Job", "asks", let_go).await;
-    arena.event("asks", "not created again yet").await;
+    arena.event("asks", "cannot create it again yet").await;
     assert_eq!(kept(&arena).await, 1);
     assert!(
         reroll

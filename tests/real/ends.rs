@@ -118,7 +118,7 @@ async fn gone(arena: &Arena, name: &str) {
 
 /// As cert-manager's Secrets go with their Certificate, where it is told to own them.
 #[tokio::test]
-async fn a_secret_that_went_with_its_owner_rolls_once_when_it_is_there_again() {
+async fn a_secret_that_went_with_its_owner_rolls_once_when_it_is_back_with_other_data() {
     let arena = Arena::new("ends-owner").await;
     let _reroll = arena.reroll().start().await;
     arena.config_map("owner", &[]).await;
@@ -135,7 +135,7 @@ async fn a_secret_that_went_with_its_owner_rolls_once_when_it_is_there_again() {
     gone(&arena, "creds").await;
     recorder.settle(&arena).await;
     recorder.expect("Deployment", "web", 0);
-    arena.secret("creds", &[("k", "one")]).await;
+    arena.secret("creds", &[("k", "two")]).await;
     recorder.settle(&arena).await;
     recorder.expect("Deployment", "web", 1);
 }

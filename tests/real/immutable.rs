@@ -195,8 +195,8 @@ async fn replaced(
 
 fn stale(pods: &[String], source: &str) -> String {
     format!(
-        "{} may have the old data of Secret {source}: the old one was immutable, and their nodes had pods with it. Give it \
-         another name, or scale all that uses it to 0, wait until no pod names it, and scale up",
+        "{} may have the old data of Secret {source}: the old one was immutable, and kubelets keep it while a pod names it. \
+         Give the new one another name, or scale all that uses it to 0, wait until no pod names it, and scale up",
         pods.join(", ")
     )
 }

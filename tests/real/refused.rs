@@ -378,7 +378,7 @@ async fn taken_back(name: &str, webhook: bool) {
     recorder.reaches("Deployment", "web", 1).await;
     take_back(&arena).await;
     let said = arena
-        .event("web", "NotRestarted: ConfigMap boss took back")
+        .event("web", "NotRestarted: ConfigMap boss removed")
         .await;
     assert!(said.contains("held until a source changes again"), "{said}");
     recorder.settle(&arena).await;

@@ -318,8 +318,8 @@ async fn an_opt_in_that_cannot_be_read_is_told_at_the_prompt_and_afterwards() {
             .await
             .ok();
         for warning in [
-            r#"Warning: reroll.dev/restart-on: "secret/DB" is not auto, secrets, configmaps,"#,
-            r#"Warning: reroll.dev/settle: "soon" is not a duration"#,
+            r#"Warning: reroll: reroll.dev/restart-on: "secret/DB" is not auto, secrets, configmaps,"#,
+            r#"Warning: reroll: reroll.dev/settle: "soon" is not a duration"#,
         ] {
             assert!(said.err.contains(warning), "{}", said.err);
         }
@@ -336,7 +336,7 @@ async fn an_opt_in_that_cannot_be_read_is_told_at_the_prompt_and_afterwards() {
             let arguments = ["annotate", "--overwrite", kind, "web", &set];
             let said = arena.kubectl(&arguments).await.ok();
             assert_eq!(
-                said.err.contains("Warning: reroll.dev/restart-on"),
+                said.err.contains("Warning: reroll: reroll.dev/restart-on"),
                 value == "atuo"
             );
         }

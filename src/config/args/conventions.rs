@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What is rolled")]
 pub(in crate::config) struct ConventionArgs {
-    /// Opt in every workload that says nothing, and whose namespace says nothing, for all that it refers to
+    /// Opt in every workload without an opt-in of its own or of its namespace, for all that its pod template refers to
     #[arg(long, alias = "auto-reload-all", env = "REROLL_AUTO_ALL", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(in crate::config) auto_all: bool,
 
@@ -125,7 +125,7 @@ pub(in crate::config) struct ConventionArgs {
 const RECREATED: [(OnRecreate, &str); 3] = [
     (
         OnRecreate::Auto,
-        "It does, unless something owns the source, or a hook made it, and pods cannot start without it",
+        "It does, unless a machine made the source (an owner, a hook, the CSI driver) and pods cannot start without it",
     ),
     (OnRecreate::Restart, "It does: another uid is a change"),
     (

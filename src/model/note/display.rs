@@ -25,7 +25,8 @@ impl fmt::Display for Note<'_> {
             }
             Self::NotRecreated { why } => write!(
                 f,
-                "not created again yet, and kept in a Secret of reroll's namespace; trying again: {why}"
+                "reroll deleted this Job and cannot create it again yet; a Secret of reroll's namespace has its manifest; trying \
+                 again: {why}"
             ),
             Self::RestartWaits { causes, missing } => {
                 let missing: Vec<_> = missing.iter().map(SourceName::spoken).collect();
@@ -46,7 +47,7 @@ impl fmt::Display for Note<'_> {
             ),
             Self::RestartAborted { causes } => write!(
                 f,
-                "{}; not restarted while the Argo Rollout that has its template is aborted, which a restart would end",
+                "{}; not restarted: the Argo Rollout that has its template is aborted, and a restart would end the abort",
                 joined(causes)
             ),
             Self::Owned { owner } => write!(
@@ -62,14 +63,13 @@ impl fmt::Display for Note<'_> {
             ),
             Self::Refused { causes } => write!(
                 f,
-                "{}; a policy or an admission webhook refuses what a restart changes in the pod template; tried again. kubectl \
-                 rollout restart, where that is allowed, makes up for it; with {MARK}: {MARK_WORD} reroll changes only what \
-                 that changes",
+                "{}; a policy or an admission webhook refused the restart; reroll tries again once a minute. To restart it now: \
+                 kubectl rollout restart. To let reroll restart it in that way: {MARK}: {MARK_WORD}",
                 joined(causes)
             ),
             Self::TakenBack { owner } => write!(
                 f,
-                "{} took back {KUBECTL_RESTARTED_AT}, by which it was restarted: held until a source changes again",
+                "{} removed {KUBECTL_RESTARTED_AT}, which reroll had set to restart it: reroll waits until a source changes again",
                 owner.unwrap_or("a controller")
             ),
             Self::OptInUnreadable => {
@@ -96,8 +96,8 @@ impl fmt::Display for Note<'_> {
             }
             Self::Stale { source, pods } => write!(
                 f,
-                "{} may have the old data of {}: the old one was immutable, and their nodes had pods with it. Give it another name, \
-                 or scale all that uses it to 0, wait until no pod names it, and scale up",
+                "{} may have the old data of {}: the old one was immutable, and kubelets keep it while a pod names it. Give the new \
+                 one another name, or scale all that uses it to 0, wait until no pod names it, and scale up",
                 listed(pods),
                 source.spoken()
             ),

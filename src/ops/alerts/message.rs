@@ -1,6 +1,7 @@
 //! Several alerts as one message that people read.
 
 use super::{alert::Alert, settings::AlertKind};
+use crate::model::text::shortened_to_bytes;
 
 /// How many workloads a message for people names.
 pub(super) const NAMED: usize = 20;
@@ -64,13 +65,14 @@ impl Message {
             let mut lines = Vec::new();
             let mut left_out = 0;
             for alert in self.of(kind) {
-                let line = cut(&alert.line(), MOST_LINE);
+                let line = alert.line();
+                let line = shortened_to_bytes(&line, MOST_LINE);
                 if left_out > 0 || named == NAMED || length + line.len() > MOST_TEXT {
                     left_out += 1;
                 } else {
                     named += 1;
                     length += line.len();
-                    lines.push(line);
+                    lines.push(line.into_owned());
                 }
             }
             if left_out > 0 {
@@ -95,18 +97,4 @@ impl Message {
     fn of(&self, kind: AlertKind) -> impl Iterator<Item = &Alert> {
         self.alerts.iter().filter(move |alert| alert.kind == kind)
     }
-}
-
-/// Cuts a line to at most `most` bytes.
-fn cut(line: &str, most: usize) -> String {
-    const CUT: &str = "…";
-    if line.len() <= most {
-        return line.to_owned();
-    }
-    let most = most - CUT.len();
-    let end = line
-        .char_indices()
-        .map(|(at, _)| at)
-        .take_while(|&at| at <= most);
-    format!("{}{CUT}", &line[..end.last().unwrap_or(0)])
 }

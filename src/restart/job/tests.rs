@@ -252,7 +252,9 @@ async fn a_creation_that_is_refused_is_told_and_tried_until_it_succeeds() {
     work.end().await;
     let told = stage.told().await;
     assert!(
-        told[0].starts_with("RestartFailed: not created again yet, and kept in a Secret"),
+        told[0].starts_with(
+            "RestartFailed: reroll deleted this Job and cannot create it again yet; a Secret"
+        ),
         "{told:?}"
     );
     assert!(told.last().unwrap().starts_with("Restarted: "), "{told:?}");

@@ -272,6 +272,6 @@ async fn an_owner_that_takes_the_mark_back_has_it_held() {
     let told = stage.told().await;
     let taken = told
         .iter()
-        .filter(|said| said.starts_with("NotRestarted: App boss took back"));
+        .filter(|said| said.starts_with("NotRestarted: App boss removed"));
     assert!(taken.count() >= 1, "{told:?}");
 }
