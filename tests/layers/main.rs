@@ -29,6 +29,8 @@
 //! 6. Purity: `model` names nothing but what is pure: no clock, environment, input and output, other machine, chance, or
 //!    state that outlives a call. It neither brings in all of what has such a part (`use std::time::*`) nor gives that
 //!    another name (`type T = jiff::Timestamp`).
+//! 7. What cannot be read is forbidden: `extern crate`, `include!`, `#[macro_use]`, a `mod` in a block or in a macro, a
+//!    `path` that depends on a `cfg_attr`, and an `impl` with methods of a type that is not known here.
 
 mod arrows;
 mod circles;
@@ -40,6 +42,7 @@ mod sizes;
 mod tokens;
 mod tree;
 mod types;
+mod unreadable;
 mod without_tests;
 
 use std::{collections::BTreeMap, fmt, fs, path::Path};
@@ -79,6 +82,7 @@ fn check(files: &Files) -> Vec<Offence> {
     let mut code = Code::read(&tree);
     let mut found = std::mem::take(&mut tree.offences);
     found.append(&mut code.offences);
+    unreadable::everywhere(&tree, &mut found);
     let layers = list::layers(&tree.page, &mut found);
     list::unlisted(&tree, &layers, &mut found);
     list::upwards(&tree, &code, &layers, &mut found);
