@@ -1,5 +1,7 @@
 //! Every path in the code of `src`, and where it leads.
 
+mod impls;
+
 use std::collections::BTreeMap;
 
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
@@ -9,9 +11,11 @@ use syn::{
 };
 
 use crate::{
-    names::{Found, Names, Path, Target, used},
-    tokens::{ends_statement, path_at},
+    Offence,
+    names::{Found, Names, Path, Target, segments, used},
+    tokens::{ends_statement, is_call, path_at},
     tree::Tree,
+    types::aliases_among,
 };
 
 /// One path in the code.
@@ -22,8 +26,20 @@ pub(crate) struct Arrow {
     /// The path as it is written.
     pub(crate) written: String,
     pub(crate) found: Found,
+    pub(crate) how: How,
     /// Whether a module passes on by it what a module under it has: `pub use self::a::A`.
     passes_on: bool,
+}
+
+/// How a path is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// What it names itself is used.
+    Plain,
+    /// What is in it can be used as well, without its path: `use a::*`, `type A = a::B`.
+    Whole,
+    /// It is a macro's, which is called.
+    Call,
 }
 
 /// A type, by the module that defines it.
@@ -33,7 +49,7 @@ pub(crate) type Type = (usize, String);
 pub(crate) struct Impl {
     pub(crate) of: Type,
     pub(crate) at: usize,
-    /// Whether it has methods that are no trait's.
+    /// Whether it has methods that are no trait's. A macro may make them.
     pub(crate) methods: bool,
     /// The types that its methods make of `self`.
     pub(crate) builds: Vec<Type>,
@@ -44,6 +60,10 @@ pub(crate) struct Impl {
 pub(crate) struct Code {
     pub(crate) arrows: Vec<Arrow>,
     pub(crate) impls: Vec<Impl>,
+    /// Of `impl` blocks with methods among a macro's tokens: the type, and where they stand.
+    pub(crate) impls_in_tokens: Vec<(Type, usize)>,
+    /// What cannot be read.
+    pub(crate) offences: Vec<Offence>,
 }
 
 impl Code {
@@ -103,21 +123,30 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn take_path(&mut self, path: &Path, line: usize) {
+    fn take_path(&mut self, path: &Path, line: usize, how: How) {
         let found = self.tree.find(self.at, &self.blocks, path);
         self.code.arrows.push(Arrow {
             from: self.at,
             line: self.line.unwrap_or(line),
             written: path.join("::"),
             found,
+            how,
             passes_on: false,
         });
+    }
+
+    /// A path that is an arrow to other crates only: as one of `src` it is written elsewhere already.
+    fn take_outside(&mut self, path: &Path, line: usize, how: How) {
+        let found = self.tree.find(self.at, &self.blocks, path);
+        if matches!(found.to, Target::Outside(_)) {
+            self.take_path(path, line, how);
+        }
     }
 
     /// A macro's tokens, or an attribute's: there, what strings say is code as well.
     fn take_tokens(&mut self, tokens: TokenStream, strings: bool) {
         let tokens: Vec<_> = tokens.into_iter().collect();
-        self.blocks.push(Names::default());
+        self.blocks.push(aliases_among(&tokens));
         let mut at = 0;
         while at < tokens.len() {
             at += match &tokens[at] {
@@ -138,10 +167,16 @@ impl Reading<'_> {
                     Some(TokenTree::Group(group)) if says_where(group) => 2,
                     _ => 1,
                 },
+                TokenTree::Ident(name) if name == "impl" => {
+                    self.take_impl(&tokens, at, name.span().start().line);
+                    1
+                }
                 TokenTree::Ident(first) => {
                     let (path, tokens_read) = path_at(&tokens, at);
                     if let Some(path) = path {
-                        self.take_path(&path, first.span().start().line);
+                        let called = is_call(&tokens, at + tokens_read);
+                        let how = if called { How::Call } else { How::Plain };
+                        self.take_path(&path, first.span().start().line, how);
                     }
                     tokens_read
                 }
@@ -171,6 +206,7 @@ impl Reading<'_> {
                 line: self.line.unwrap_or(used.line),
                 written: path.join("::"),
                 found,
+                how: if used.glob { How::Whole } else { How::Plain },
                 passes_on: public && below,
             });
         }
@@ -197,39 +233,6 @@ impl Reading<'_> {
             self.line = outer;
         }
     }
-
-    /// The type that a path or reference names, if `src` defines it.
-    fn type_of(&self, named: &syn::Type) -> Option<Type> {
-        let path = match named {
-            syn::Type::Path(path) if path.qself.is_none() => &path.path,
-            syn::Type::Reference(to) => return self.type_of(&to.elem),
-            syn::Type::Paren(inner) => return self.type_of(&inner.elem),
-            _ => return None,
-        };
-        match self.tree.find(self.at, &self.blocks, &segments(path)).to {
-            Target::Item(module, name) => Some((module, name)),
-            _ => None,
-        }
-    }
-
-    /// The types that a method makes of `self`: `Server` of `fn build(self) -> Result<Server, Error>`.
-    fn builds(&self, method: &syn::Signature) -> Vec<Type> {
-        struct Types<'a>(&'a Reading<'a>, Vec<Type>);
-        impl<'a> Visit<'a> for Types<'_> {
-            fn visit_type(&mut self, named: &'a syn::Type) {
-                self.1.extend(self.0.type_of(named));
-                visit::visit_type(self, named);
-            }
-        }
-        let takes_self = method
-            .receiver()
-            .is_some_and(|receiver| matches!(receiver.kind, syn::ReceiverKind::Value));
-        let mut types = Types(self, Vec::new());
-        if takes_self {
-            types.visit_return_type(&method.output);
-        }
-        types.1
-    }
 }
 
 impl<'a> Visit<'a> for Reading<'a> {
@@ -242,12 +245,39 @@ impl<'a> Visit<'a> for Reading<'a> {
             .segments
             .first()
             .map_or(1, |first| line_of(&first.ident));
-        self.take_path(&segments(path), line);
+        self.take_path(&segments(path), line, How::Plain);
         visit::visit_path(self, path);
     }
 
+    // An alias lets all of a type be named without its path.
+    fn visit_item_type(&mut self, alias: &'a syn::ItemType) {
+        visit::visit_item_type(self, alias);
+        if let syn::Type::Path(path) = &*alias.ty {
+            let line = line_of(&alias.ident);
+            self.take_outside(&segments(&path.path), line, How::Whole);
+        }
+    }
+
+    // `<A>::b` is `A::b`.
+    fn visit_expr_path(&mut self, expression: &'a syn::ExprPath) {
+        visit::visit_expr_path(self, expression);
+        if let Some(of) = &expression.qself
+            && of.position == 0
+            && let syn::Type::Path(path) = &*of.ty
+        {
+            let names = expression.path.segments.iter();
+            let names = names.map(|segment| segment.ident.to_string());
+            let names: Vec<_> = segments(&path.path).into_iter().chain(names).collect();
+            let line = expression.path.segments.first();
+            let line = line.map_or(1, |first| line_of(&first.ident));
+            self.take_outside(&names, line, How::Plain);
+        }
+    }
+
     fn visit_macro(&mut self, call: &'a syn::Macro) {
-        self.visit_path(&call.path);
+        let line = call.path.segments.first();
+        let line = line.map_or(1, |first| line_of(&first.ident));
+        self.take_path(&segments(&call.path), line, How::Call);
         self.take_tokens(call.tokens.clone(), false);
     }
 
@@ -296,33 +326,9 @@ impl<'a> Visit<'a> for Reading<'a> {
     }
 
     fn visit_item_impl(&mut self, block: &'a syn::ItemImpl) {
-        if let Some(of) = self.type_of(&block.self_ty) {
-            let methods = || {
-                block.items.iter().filter_map(|item| match item {
-                    syn::ImplItem::Fn(method) => Some(&method.sig),
-                    _ => None,
-                })
-            };
-            let inherent = block.trait_.is_none();
-            let builds = methods().filter(|_| inherent);
-            self.code.impls.push(Impl {
-                of,
-                at: self.at,
-                methods: inherent && methods().next().is_some(),
-                builds: builds.flat_map(|method| self.builds(method)).collect(),
-            });
-        }
+        self.take_block(block);
         visit::visit_item_impl(self, block);
     }
-}
-
-fn segments(path: &syn::Path) -> Path {
-    let global = path.leading_colon.iter().map(|_| String::new());
-    let names = path
-        .segments
-        .iter()
-        .map(|segment| segment.ident.to_string());
-    global.chain(names).collect()
 }
 
 fn line_of(name: &Ident) -> usize {

@@ -12,11 +12,11 @@ use crate::{
 /// What each one uses.
 type Graph<T> = BTreeMap<T, BTreeSet<T>>;
 
-/// The files of each type that are parts of it: the file that defines it, and those files of modules under it that
-/// implement something for it or build it.
+/// The files of each type that are parts of it: the file that defines it, and those files of modules under it that have
+/// methods of it or build it. What a file implements of a trait makes it no part: every file can do that for any type.
 fn parts<'a>(tree: &'a Tree, code: &Code) -> BTreeMap<Type, BTreeSet<&'a str>> {
     let mut parts: BTreeMap<Type, BTreeSet<&str>> = BTreeMap::new();
-    for block in &code.impls {
+    for block in code.impls.iter().filter(|block| block.methods) {
         for of in block.builds.iter().chain([&block.of]) {
             if tree.around(block.at).any(|outer| outer == of.0) {
                 let home = tree.modules[of.0].file.as_str();
@@ -28,16 +28,25 @@ fn parts<'a>(tree: &'a Tree, code: &Code) -> BTreeMap<Type, BTreeSet<&'a str>> {
     parts
 }
 
-/// The arrows of circles of files. A circle is none if each of its arrows joins two parts of one type.
+/// The arrows of circles of files. A circle is none if one type has all its files as parts.
 pub(crate) fn of_files(tree: &Tree, code: &Code, offences: &mut Vec<Offence>) {
     let arrows = code.between_files(tree);
     let parts = parts(tree, code);
     let graph = graph(arrows.keys().copied());
-    for ((from, to), arrow) in arrows {
-        let of_one_type = parts
+    let of_one_type = |files: &[&str]| {
+        parts
             .values()
-            .any(|files| files.contains(from) && files.contains(to));
-        let Some(back) = way(&graph, to, from).filter(|_| !of_one_type) else {
+            .any(|parts| files.iter().all(|file| parts.contains(file)))
+    };
+    for ((from, to), arrow) in arrows {
+        // Most often the shortest way back shows the offence. Where it does not, a longer one may.
+        let Some(back) = way(&graph, to, from).and_then(|back| {
+            if of_one_type(&back) {
+                other_way(&graph, to, from, &of_one_type)
+            } else {
+                Some(back)
+            }
+        }) else {
             continue;
         };
         let what = format!(
@@ -121,4 +130,46 @@ fn way<T: Ord + Copy>(graph: &Graph<T>, from: T, to: T) -> Option<Vec<T>> {
         }
     }
     None
+}
+
+/// A way along arrows that does not please, through no place twice.
+fn other_way<T: Ord + Copy>(
+    graph: &Graph<T>,
+    from: T,
+    to: T,
+    pleases: &impl Fn(&[T]) -> bool,
+) -> Option<Vec<T>> {
+    fn walk<T: Ord + Copy>(
+        graph: &Graph<T>,
+        back: &BTreeSet<T>,
+        way: &mut Vec<T>,
+        to: T,
+        pleases: &impl Fn(&[T]) -> bool,
+    ) -> bool {
+        let Some(&here) = way.last() else {
+            return false;
+        };
+        if here == to {
+            return !pleases(way);
+        }
+        for &there in graph.get(&here).into_iter().flatten() {
+            if back.contains(&there) && !way.contains(&there) {
+                way.push(there);
+                if walk(graph, back, way, to, pleases) {
+                    return true;
+                }
+                way.pop();
+            }
+        }
+        false
+    }
+    // Only what leads on to the end, and is led to from the beginning.
+    let places = graph.keys().copied();
+    let back: BTreeSet<T> = places
+        .filter(|&place| way(graph, from, place).is_some() && way(graph, place, to).is_some())
+        .collect();
+    // What pleases as a whole pleases in each part of it.
+    let all: Vec<T> = back.iter().copied().collect();
+    let mut found = vec![from];
+    (!pleases(&all) && walk(graph, &back, &mut found, to, pleases)).then_some(found)
 }

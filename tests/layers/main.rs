@@ -19,12 +19,18 @@
 //!    again: the `use` is the arrow.
 //! 2. Folders: the arrows between modules side by side, each with all that is under it, form no circle that a folder is
 //!    in. A folder is a module with modules of its own.
-//! 3. Files: the arrows between files form no circle, unless each arrow of it joins two parts of one type. The parts of
-//!    a type are the file that defines it, and each file of a module under that one's which has an `impl` of it or a
+//! 3. Files: the arrows between files form no circle, unless all files of the circle are parts of one type. The parts
+//!    of a type are the file that defines it, and each file of a module under that one's which has methods of it or a
 //!    builder of it: a type with a method that takes `self` and returns it, alone or inside of a `Result` or the like.
-//! 4. Types: no type has methods in more than three files. A trait's methods do not count.
+//!    What a file implements of a trait makes it no part.
+//! 4. Types: no type has methods in more than three files, by whatever alias, and also where an `impl` stands among a
+//!    macro's tokens. A trait's methods do not count.
 //! 5. Sizes: a file has at most 400 lines without its tests.
-//! 6. Purity: `model` names nothing but what is pure.
+//! 6. Purity: `model` names nothing but what is pure: no clock, environment, input and output, other machine, chance, or
+//!    state that outlives a call. It neither brings in all of what has such a part (`use std::time::*`) nor gives that
+//!    another name (`type T = jiff::Timestamp`).
+//! 7. What cannot be read is forbidden: `extern crate`, `include!`, `#[macro_use]`, a `mod` in a block or in a macro, a
+//!    `path` that depends on a `cfg_attr`, and an `impl` with methods of a type that is not known here.
 
 mod arrows;
 mod circles;
@@ -35,6 +41,8 @@ mod pure;
 mod sizes;
 mod tokens;
 mod tree;
+mod types;
+mod unreadable;
 mod without_tests;
 
 use std::{collections::BTreeMap, fmt, fs, path::Path};
@@ -71,8 +79,10 @@ impl fmt::Display for Offence {
 /// All offences, in order.
 fn check(files: &Files) -> Vec<Offence> {
     let mut tree = Tree::read(files);
-    let code = Code::read(&tree);
+    let mut code = Code::read(&tree);
     let mut found = std::mem::take(&mut tree.offences);
+    found.append(&mut code.offences);
+    unreadable::everywhere(&tree, &mut found);
     let layers = list::layers(&tree.page, &mut found);
     list::unlisted(&tree, &layers, &mut found);
     list::upwards(&tree, &code, &layers, &mut found);

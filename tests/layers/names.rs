@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use syn::{Item, ItemUse, UseTree};
+use syn::{Item, ItemType, ItemUse, UseTree};
 
 use crate::tree::{ROOT, Tree};
 
@@ -17,6 +17,8 @@ pub(crate) struct Names {
     /// More than one where a `use` brings in a module and another a function of the same name.
     brought_in: BTreeMap<String, Vec<Path>>,
     globs: Vec<Path>,
+    /// Other names of types: `type A = B`.
+    pub(crate) aliases: BTreeMap<String, ItemType>,
 }
 
 /// One path of a `use`.
@@ -64,7 +66,10 @@ impl Names {
             Item::Struct(item) => &item.ident,
             Item::Trait(item) => &item.ident,
             Item::TraitAlias(item) => &item.ident,
-            Item::Type(item) => &item.ident,
+            Item::Type(item) => {
+                self.aliases.insert(item.ident.to_string(), item.clone());
+                &item.ident
+            }
             Item::Union(item) => &item.ident,
             Item::Macro(item) => match &item.ident {
                 Some(name) => name,
@@ -100,6 +105,16 @@ impl Names {
     fn has(&self, name: &str) -> bool {
         self.defined.contains_key(name) || self.brought_in.contains_key(name)
     }
+}
+
+/// The segments of a path in the code.
+pub(crate) fn segments(path: &syn::Path) -> Path {
+    let global = path.leading_colon.iter().map(|_| String::new());
+    let names = path
+        .segments
+        .iter()
+        .map(|segment| segment.ident.to_string());
+    global.chain(names).collect()
 }
 
 /// The paths of a `use`, one for each name.

@@ -24,9 +24,12 @@ pub(crate) fn of_files(tree: &Tree, offences: &mut Vec<Offence>) {
 
 pub(crate) fn of_types(tree: &Tree, code: &Code, offences: &mut Vec<Offence>) {
     let mut spread: BTreeMap<&Type, BTreeSet<&str>> = BTreeMap::new();
-    for block in code.impls.iter().filter(|block| block.methods) {
-        let files = spread.entry(&block.of).or_default();
-        files.insert(&tree.modules[block.at].file);
+    let blocks = code.impls.iter().filter(|block| block.methods);
+    let blocks = blocks.map(|block| (&block.of, block.at));
+    let in_tokens = code.impls_in_tokens.iter().map(|(of, at)| (of, *at));
+    for (of, at) in blocks.chain(in_tokens) {
+        let files = spread.entry(of).or_default();
+        files.insert(&tree.modules[at].file);
     }
     for ((module, name), files) in spread {
         if files.len() > FILES {

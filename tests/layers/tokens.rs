@@ -27,6 +27,11 @@ pub(crate) fn ends_statement(tokens: &[TokenTree]) -> usize {
     semicolon.map_or(tokens.len(), |at| at + 1)
 }
 
+/// Whether a macro is called at this place, after its path: `!` and a group, and not `!=`.
+pub(crate) fn is_call(tokens: &[TokenTree], at: usize) -> bool {
+    is_mark(tokens.get(at), '!') && matches!(tokens.get(at + 1), Some(TokenTree::Group(_)))
+}
+
 /// Neither `b` of `a.b`, nor of `::b` or `<A>::b`, nor of `'b`.
 fn begins_path(tokens: &[TokenTree], at: usize) -> bool {
     let before = |back: usize| at.checked_sub(back).and_then(|at| tokens.get(at));
@@ -42,6 +47,6 @@ fn is_double(tokens: &[TokenTree], at: usize, mark: char) -> bool {
         && is_mark(tokens.get(at + 1), mark)
 }
 
-fn is_mark(token: Option<&TokenTree>, mark: char) -> bool {
+pub(crate) fn is_mark(token: Option<&TokenTree>, mark: char) -> bool {
     matches!(token, Some(TokenTree::Punct(found)) if found.as_char() == mark)
 }

@@ -7,6 +7,7 @@ use syn::{Attribute, Item, ItemMod, spanned::Spanned as _};
 use crate::{
     Files, Offence,
     names::Names,
+    unreadable,
     without_tests::{Lines, is_test, without_tests},
 };
 
@@ -72,6 +73,8 @@ impl Tree {
         {
             let mut tests = Lines::default();
             without_tests(&mut main.items, &mut tests);
+            unreadable::in_attributes("src/main.rs", &main.attrs, &mut tree.offences);
+            unreadable::in_items("src/main.rs", &main.items, &mut tree.offences);
             tree.count("src/main.rs", text, &tests);
         }
         for file in files.keys() {
@@ -128,6 +131,9 @@ impl Tree {
         let Some(parsed) = self.parse(&place.file, text) else {
             return;
         };
+        if !self.modules[module].test {
+            unreadable::in_attributes(&place.file, &parsed.attrs, &mut self.offences);
+        }
         if module == ROOT {
             self.page = parsed.attrs;
         }
@@ -185,6 +191,9 @@ impl Tree {
         let only_for_tests = is_test(&child.attrs);
         if only_for_tests {
             tests.add(child.span());
+        }
+        if !only_for_tests && !self.modules[parent].test {
+            unreadable::in_attributes(&place.file, &child.attrs, &mut self.offences);
         }
         let mut path = self.modules[parent].path.clone();
         path.push(name.clone());

@@ -135,15 +135,93 @@ fn parts_of_one_type_may_use_each_other() {
         ]),
         [""; 0]
     );
-    let shown = "use super::T;\npub fn g() {}\nimpl fmt::Display for T {}";
+    // Two parts of it that have no arrow of their own, and one that two types share.
+    let both =
+        "use super::{T, builder};\npub fn g() { builder::f() }\nimpl T {\n    fn h(&self) {}\n}";
+    let builder = format!("{BUILDER}\npub fn f() {{ super::part::g() }}");
     assert_eq!(
         inside(&[
             ("src/a.rs", HOME),
-            ("src/a/part.rs", shown),
-            ("src/a/builder.rs", BUILDER),
+            ("src/a/part.rs", both),
+            ("src/a/builder.rs", &builder),
         ]),
         [""; 0]
     );
+    let home = "mod b;\nmod c;\npub struct B;\npub struct C;\nfn f() { b::f(); c::f() }";
+    assert_eq!(
+        inside(&[
+            ("src/a.rs", home),
+            (
+                "src/a/b.rs",
+                "pub fn f() {}\nimpl super::B {\n    fn g() {}\n}"
+            ),
+            (
+                "src/a/c.rs",
+                "pub fn f() {}\nimpl super::C {\n    fn g() {}\n}"
+            ),
+        ]),
+        [""; 0]
+    );
+}
+
+#[test]
+fn parts_of_different_types_make_a_circle() {
+    // a.rs and b.rs are parts of T, b.rs and c.rs of U, c.rs and a.rs of V.
+    let home = "mod b;\npub struct T;\npub struct V;\nfn f() { b::f() }";
+    let b = "pub mod c;\npub struct U;\npub fn f() { c::f() }\nimpl super::T {\n    fn t() {}\n}";
+    let c = "pub fn f(v: crate::a::V) {}\nimpl super::U {\n    fn u() {}\n}\nimpl crate::a::V {\n    fn v() {}\n}";
+    let found = inside(&[("src/a.rs", home), ("src/a/b.rs", b), ("src/a/b/c.rs", c)]);
+    let places: Vec<_> = found
+        .iter()
+        .map(|offence| offence.split(": ").next().unwrap())
+        .collect();
+    assert_eq!(places, ["src/a.rs:4", "src/a/b.rs:3", "src/a/b/c.rs:1"]);
+    assert!(
+        found[1].contains("(src/a/b/c.rs → src/a.rs → src/a/b.rs)"),
+        "{found:#?}"
+    );
+    // The same three files are parts of one type.
+    let c = c.replace("impl super::U", "impl crate::a::T");
+    assert_eq!(
+        inside(&[("src/a.rs", home), ("src/a/b.rs", b), ("src/a/b/c.rs", &c)]),
+        [""; 0]
+    );
+}
+
+#[test]
+fn what_is_implemented_of_a_trait_makes_no_part() {
+    let files = |b: &str, c: &str| {
+        inside(&[
+            ("src/a.rs", "mod b;\nmod c;\npub struct Marker;"),
+            (
+                "src/a/b.rs",
+                &format!("use super::c::C;\npub struct B;\n{b}"),
+            ),
+            (
+                "src/a/c.rs",
+                &format!("use super::b::B;\npub struct C;\n{c}"),
+            ),
+        ])
+    };
+    let method = "impl super::Marker {\n    fn f() {}\n}";
+    for (b, c) in [
+        (
+            "impl Drop for super::Marker {\n    fn drop(&mut self) {}\n}",
+            "impl Clone for super::Marker {\n    fn clone(&self) -> Self { Self }\n}",
+        ),
+        (
+            method,
+            "impl Drop for super::Marker {\n    fn drop(&mut self) {}\n}",
+        ),
+        (method, "impl super::Marker {}"),
+        (
+            method,
+            "macro_rules! m {\n    () => {\n        impl super::Marker { fn g() {} }\n    };\n}",
+        ),
+    ] {
+        assert_eq!(files(b, c).len(), 2, "{c}");
+    }
+    assert_eq!(files(method, method), [""; 0]);
 }
 
 #[test]
@@ -152,7 +230,9 @@ fn a_file_that_is_no_part_of_the_type_makes_a_circle() {
     let user = "use super::T;\npub fn g(t: T) {}";
     // It lends what it is made of, and so does not build it.
     let lender = "use super::T;\npub struct Builder;\nimpl Builder {\n    pub fn new() -> Self { Self }\n    fn build(&self) -> T { T }\n}";
-    for (part, builder) in [(user, BUILDER), (PART, lender)] {
+    // It shows the type, and has no method of it.
+    let shower = "use super::T;\npub fn g() {}\nimpl fmt::Display for T {}";
+    for (part, builder) in [(user, BUILDER), (shower, BUILDER), (PART, lender)] {
         let found = inside(&[
             ("src/a.rs", HOME),
             ("src/a/part.rs", part),
@@ -187,6 +267,7 @@ fn a_file_that_is_no_part_of_the_type_makes_a_circle() {
     assert_eq!(
         arrows,
         [
+            "src/a.rs:5: uses `part::g` of src/a/part.rs",
             "src/a/builder/x.rs:1: uses `crate::a::T` of src/a.rs",
             "src/a/part.rs:1: uses `super::builder::x::X` of src/a/builder/x.rs",
         ]
@@ -220,17 +301,20 @@ fn two_folders_use_each_other() {
 fn a_folder_with_nothing_but_tests_is_none() {
     let files = |attribute: &str| {
         inside(&[
-            ("src/a.rs", "mod b;\nmod c;\npub struct T;\nimpl T {}"),
+            (
+                "src/a.rs",
+                "mod b;\nmod c;\npub struct T;\nimpl T {\n    fn f() {}\n}",
+            ),
             (
                 "src/a/b.rs",
                 &format!(
-                    "{attribute}\nmod tests;\nuse super::c::C;\npub struct B;\nimpl super::T {{}}"
+                    "{attribute}\nmod tests;\nuse super::c::C;\npub struct B;\nimpl super::T {{\n    fn g() {{}}\n}}"
                 ),
             ),
             ("src/a/b/tests.rs", ""),
             (
                 "src/a/c.rs",
-                "use super::b::B;\npub struct C;\nimpl super::T {}",
+                "use super::b::B;\npub struct C;\nimpl super::T {\n    fn h() {}\n}",
             ),
         ])
     };

@@ -6,6 +6,7 @@ mod list;
 mod paths;
 mod pure;
 mod sizes;
+mod unreadable;
 
 use crate::{Files, check};
 

@@ -59,6 +59,74 @@ fn a_type_has_methods_in_three_files_and_other_things_in_more() {
 }
 
 #[test]
+fn methods_are_counted_however_the_block_is_written() {
+    let fourth = [
+        "type J = super::T<u8>;\nimpl J {\n    fn f() {}\n}",
+        "type J = K;\ntype K = crate::a::T<u8>;\nimpl J {\n    fn f() {}\n}",
+        "mod m {\n    pub type J = super::super::T<u8>;\n}\nuse m::J as K;\nimpl K {\n    fn f() {}\n}",
+        "type Same<A> = A;\nimpl Same<super::T<u8>> {\n    fn f() {}\n}",
+        "type Same<B, A> = A;\nimpl Same<u8, super::T<u8>> {\n    fn f() {}\n}",
+        "fn f() {\n    type J = super::T<u8>;\n    impl J {\n        fn f() {}\n    }\n}",
+        "fn f() {\n    impl super::T<u8> {\n        fn f() {}\n    }\n}",
+        "impl super::T<u8> {\n    methods!();\n}",
+        "macro_rules! m {\n    () => {\n        impl $crate::a::T<u8> {\n            fn f() {}\n        }\n    };\n}",
+        "macro_rules! m {\n    ($name:ident) => {\n        impl super::T<u8> { $(pub fn $name() {})* }\n    };\n}",
+        "m! { impl super::T<u8> { fn f() {} } }",
+        "m! { u8, unsafe impl<A> crate::a::T<A> where A: Copy { fn f() {} } }",
+        "m! { use super::T as J; impl J<u8> { fn f() {} } }",
+        "m! { impl J { fn f() {} } type J = super::T<u8>; }",
+        "fn f() { m!(impl super::T<u8> { async fn f() {} }) }",
+        "#[made(impl super::T<u8> { fn f() {} })]\nstruct S;",
+    ];
+    for fourth in fourth {
+        let found = spread(&[("b", METHOD), ("c", METHOD), ("d", fourth)]);
+        assert_eq!(
+            found,
+            [
+                "src/a.rs:4: T has methods in 4 files, 3 at most: src/a.rs, src/a/b.rs, src/a/c.rs, src/a/d.rs"
+            ],
+            "{fourth}"
+        );
+    }
+}
+
+#[test]
+fn a_block_of_methods_whose_type_is_not_known_cannot_be_read() {
+    for block in [
+        "impl m!() {\n    fn f() {}\n}",
+        "impl <u8 as Trait>::Of {\n    fn f() {}\n}",
+        "macro_rules! m {\n    ($t:ty) => { impl $t { fn f() {} } };\n}",
+        "macro_rules! m {\n    ($($g:ident)*) => { impl<$($g)*> super::T<$($g)*> { fn f() {} } };\n}",
+    ] {
+        let found = spread(&[("b", block)]);
+        assert_eq!(found.len(), 1, "{block}: {found:#?}");
+        let what = "the type of this `impl` cannot be read, and so is forbidden";
+        assert!(found[0].ends_with(what), "{block}: {found:#?}");
+    }
+}
+
+#[test]
+fn no_block_of_methods_is_seen_where_none_is() {
+    for other in [
+        "macro_rules! m {\n    ($t:ty) => { impl Trait for $t { fn f() {} } };\n}",
+        "macro_rules! m {\n    ($($t:ty)*) => { $(impl<A> Trait<$($t),*> for super::T<$t> { fn f() {} })* };\n}",
+        "macro_rules! m {\n    ($name:ident) => { struct $name; impl $name { fn f() {} } };\n}",
+        "m! { enum E { A } impl E { fn f() {} } }",
+        "m! { fn f(a: impl Trait) -> impl super::T { fn g() {} } }",
+        "m! { impl super::T<u8> { const A: fn() = g; } }",
+        "m! { impl Trait for super::T<u8> { fn f() {} } }",
+        "fn f() {\n    struct S;\n    type J = S;\n    impl J {\n        fn f() {}\n    }\n}",
+        "type J = super::T<u8>;\nimpl Trait for J {\n    fn f() {}\n}",
+        "type J = Box<super::T<u8>>;\nimpl Trait for J {\n    fn f() {}\n}",
+        "trait Tr {}\nimpl dyn Tr {\n    fn f() {}\n}",
+        "#[cfg(test)]\nm! { impl super::T<u8> { fn f() {} } }",
+    ] {
+        let found = spread(&[("b", METHOD), ("c", METHOD), ("d", other)]);
+        assert_eq!(found, [""; 0], "{other}");
+    }
+}
+
+#[test]
 fn a_file_is_long_without_its_tests() {
     let lines = |code: usize, tests: usize| {
         let tests = "    fn f() {}\n".repeat(tests);
