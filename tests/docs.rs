@@ -200,7 +200,7 @@ fn reasons_that_need_a_user_are_the_same_everywhere() {
         let lists = lists.filter_map(|rest| Some(rest.split_once('"')?.0));
         let named = lists.map(|list| list.split('|').collect::<BTreeSet<_>>());
         let named: Vec<_> = named.filter(|list| list.contains("missing")).collect();
-        assert_eq!(named, [needs.clone()], "{file}");
+        assert_eq!(named, std::slice::from_ref(&needs), "{file}");
     }
     let runbook = read("docs/runbook.md");
     let section = runbook

@@ -80,6 +80,15 @@ pub(super) fn lacks(usage: &Usage, version: &Version) -> bool {
     version.lacks(usage)
 }
 
+/// Whether a key is absent that new pods need, and that pods may have. Where no pod is known to have a file, new ones are no
+/// worse off without it.
+pub(super) fn lacks_more(usage: &Usage, version: &Version, old: &KeyStates) -> bool {
+    usage.demanded().any(|key| {
+        let had = !matches!(old.get(key), None | Some(KeyState::Unknown));
+        version.key(key).is_none() && (had || usage.need_of(key) == Need::Required)
+    })
+}
+
 /// Returns the entry with absent required keys as *unknown*: pods run, so they may run without them.
 pub(super) fn unknown_keys(entry: Entry) -> Entry {
     match entry {

@@ -2,7 +2,7 @@
 
 use super::{
     Cause, CauseKind, Doubt, Lookup, Subject,
-    compare::{Compared, lacks, unknown_keys},
+    compare::{Compared, lacks, lacks_more, unknown_keys},
     gains::{Gain, Gains},
 };
 use crate::model::{
@@ -195,19 +195,21 @@ impl Rule<'_> {
     ) -> Verdict {
         let now = Entry::of(version, usage);
         let lacks = lacks(usage, version);
+        // Pods that start with it now start without a file, too.
+        let holds_pods = lacks_more(usage, version, &KeyStates::new());
         match entry {
-            None if lacks => match self.subject.pods.started {
+            None if holds_pods => match self.subject.pods.started {
                 None => Verdict::doubt(Doubt::AskPods),
                 Some(true) => Verdict::wait(unknown_keys(now), true),
                 Some(false) => Verdict::wait(now, true),
             },
             None => self.judge_gained(source, usage, version, now),
-            Some(Entry::Waiting) if lacks => Verdict::wait(now, true),
+            Some(Entry::Waiting) if holds_pods => Verdict::wait(now, true),
             Some(Entry::Waiting) => Verdict::keep(now),
             Some(Entry::Deleted { uid, .. }) if *uid == version.uid && !fresh => {
                 Verdict::doubt(Doubt::Behind)
             }
-            Some(Entry::Deleted { .. }) if usage.need == Need::Required && lacks => {
+            Some(Entry::Deleted { .. }) if usage.need == Need::Required && holds_pods => {
                 Verdict::wait(now, true)
             }
             Some(Entry::Deleted { .. }) if usage.need == Need::Required => Verdict::keep(now),
@@ -281,7 +283,7 @@ impl Rule<'_> {
         // What has not changed keeps its old entry, so that nothing is written for it. A mark, or a uid, that is taken
         // over must not be compared with anything older than the version it came from.
         let taken_over = recreated && cause.is_none();
-        let lacks = lacks(usage, version);
+        let lacks = lacks_more(usage, version, old.states);
         let mut states = compared.kept.clone();
         if lacks && cause.is_some() {
             // RestartMarks that are not used any more still tell that pods had started: without them the new ones would look as

@@ -116,7 +116,7 @@ fn rows() -> Vec<Row> {
         row("file-gone-recreated", file(), seen(&file()), present("B", 11, WITHOUT), WAIT),
         row("file-back", file(), seen(&file()), present("A", 12, X), KEEP),
         row("file-back-changed", file(), seen(&file()), present("A", 12, Y), UPDATED),
-        row("file-still-absent", file(), without_file(), present("A", 11, WITHOUT), WAIT),
+        row("file-still-absent", file(), without_file(), present("A", 11, WITHOUT), KEEP),
         row("file-appears", file(), without_file(), present("A", 11, X), UPDATED),
         row("file-of-optional-volume-gone", optional_file(), seen(&optional_file()), present("A", 11, WITHOUT), UPDATED),
         row("file-source-absent", file(), seen(&file()), GONE, WAIT),
