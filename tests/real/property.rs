@@ -8,11 +8,12 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use reroll::{
     model::{
-        Conventions, DigestKey, Index, Observed, SourceKey, SourceKind, SourceName, Version,
-        WorkloadKey,
+        Conventions, DigestKey, Index, Observed, Policy, SourceKey, SourceKind, SourceName,
+        Version, WorkloadKey,
         adopted::Adoption,
         index::just_read,
         observed::Reading,
+        policy::Selection,
         source::KindSet,
         workload::{KINDS as ROWS, Workload},
     },
@@ -97,6 +98,15 @@ impl Known {
         expected
     }
 
+    /// Whether `observed` will be there: the controller writes what the webhook leaves to it.
+    fn is_adopted(object: &Value) -> bool {
+        let kind = ROWS.iter().find(|row| row.kind == object["kind"]).unwrap();
+        let stored = serde_json::from_value(object.clone()).unwrap();
+        let workload = Workload::read(kind, &stored);
+        let (policy, _) = Policy::of(&workload, conventions().defaults());
+        matches!(policy.selection, Selection::Some(_)) && workload.controller.is_none()
+    }
+
     /// `observed` without the clock's part, which is another one here than there.
     fn observed(&self, object: &Value) -> Option<Result<Observed, String>> {
         let text = own(object, OBSERVED)?;
@@ -178,11 +188,11 @@ async fn live(arena: &Arena, known: &Known, genuine: &Value, seed: u64) -> (usiz
     let expected = known.admit(arena, "CREATE", &object, &Value::Null);
     let stored = send(&arena.client, "POST", &path, &object).await.unwrap();
     let mut patched = check("created", &object, &expected, &stored);
-    let mut stamped = known.observed(&stored).is_some();
+    let mut adopted = Known::is_adopted(&stored);
     for _ in 0..UPDATES {
         loop {
-            if stamped {
-                // The controller fills in the uid; from then on nothing but the user changes it.
+            if adopted {
+                // The controller fills in the uid, or adopts it; from then on nothing but the user changes it.
                 arena.adopted(kind, &name).await;
             }
             // Until the kind's controller has seen it there may be pods of a template that only who followed it knows
@@ -202,7 +212,7 @@ async fn live(arena: &Arena, known: &Known, genuine: &Value, seed: u64) -> (usiz
             match send(&arena.client, "PUT", &format!("{path}/{name}"), &sent).await {
                 Ok(stored) => {
                     patched += check(&format!("updated from {old:#}"), &sent, &expected, &stored);
-                    stamped = known.observed(&stored).is_some();
+                    adopted = Known::is_adopted(&stored);
                     generator.random.u64(..);
                     generator
                         .genuine
