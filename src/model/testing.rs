@@ -148,6 +148,7 @@ pub(crate) fn whole(need: Need) -> Usage {
         held: None,
         env: true,
         volume: false,
+        mixed: false,
         if_matched: false,
     }
 }
@@ -165,6 +166,7 @@ pub(crate) fn keyed(keys: &[(&str, Need)]) -> Usage {
         held: None,
         env: true,
         volume: false,
+        mixed: false,
         if_matched: false,
     }
 }

@@ -94,6 +94,7 @@ fn usage_of(entry: &Entry) -> Usage {
         held: None,
         env: true,
         volume: true,
+        mixed: false,
         if_matched: false,
     }
 }

@@ -252,7 +252,9 @@ impl Subject<'_> {
     ) -> bool {
         let before = self.after_machines.contains(source);
         let word = self.policy.on_recreate;
-        version.origin.content_decides(word, usage.need, before)
+        version
+            .origin
+            .content_decides(word, usage.need_of_all(), before)
     }
 
     /// Whether a rollback took back what `observed` says of it.

@@ -38,8 +38,40 @@ pub fn references(template: &Value) -> References {
             container_references(container, &mut found);
         }
     }
-    volume_references(spec, &mut found);
+    let mut volumes = References::new();
+    volume_references(spec, &mut volumes);
+    for source in started_without(spec) {
+        // A volume keeps all containers from starting.
+        let holds = volumes.get(&source).is_some_and(is_required);
+        if let Some(usage) = found.get_mut(&source).filter(|usage| is_required(usage)) {
+            usage.mixed = !holds;
+        }
+    }
+    for (source, usage) in volumes {
+        match found.get_mut(&source) {
+            Some(known) => known.merge(&usage),
+            None => drop(found.insert(source, usage)),
+        }
+    }
     found
+}
+
+fn is_required(usage: &Usage) -> bool {
+    usage.need == Need::Required
+}
+
+/// Returns the sources that a container reads into variables and starts without, whatever others do.
+fn started_without(spec: &Value) -> BTreeSet<SourceName> {
+    let mut without = BTreeSet::new();
+    for list in ["initContainers", "containers"] {
+        for container in items(&spec[list]) {
+            let mut own = References::new();
+            container_references(container, &mut own);
+            let optional = own.into_iter().filter(|(_, usage)| !is_required(usage));
+            without.extend(optional.map(|(source, _)| source));
+        }
+    }
+    without
 }
 
 /// Returns the containers of a pod template that cannot start without one of these sources. A volume that any of them
@@ -208,6 +240,40 @@ mod tests {
                 References::from_iter([(source.clone(), usage)]),
                 "{spec}"
             );
+        }
+    }
+
+    #[test]
+    fn what_one_container_starts_without_and_another_does_not_is_mixed() {
+        let variable = |optional: bool| {
+            let key = json!({"name": "s", "key": "k", "optional": optional});
+            json!({"name": "V", "valueFrom": {"secretKeyRef": key}})
+        };
+        let (needs, likes) = (variable(false), variable(true));
+        let volume = json!([{"name": "v", "secret": {"secretName": "s"}}]);
+        let mount = json!([{"name": "v", "mountPath": "/v"}]);
+        for (spec, mixed) in [
+            (json!({"containers": [{"env": [needs]}]}), false),
+            (json!({"containers": [{"env": [likes]}]}), false),
+            (json!({"containers": [{"env": [needs, likes]}]}), false),
+            (
+                json!({"containers": [{"env": [needs]}, {"env": [likes]}]}),
+                true,
+            ),
+            (
+                json!({"initContainers": [{"env": [likes]}], "containers": [{"env": [needs]}]}),
+                true,
+            ),
+            (
+                json!({"containers": [{"env": [likes], "volumeMounts": mount}], "volumes": volume}),
+                false,
+            ),
+            (
+                json!({"containers": [{"env": [needs]}, {"env": [likes], "volumeMounts": mount}], "volumes": volume}),
+                false,
+            ),
+        ] {
+            assert_eq!(of(&spec)[&SourceName::secret("s")].mixed, mixed, "{spec}");
         }
     }
 

@@ -46,6 +46,8 @@ pub struct Usage {
     pub env: bool,
     /// Read into files somewhere.
     pub volume: bool,
+    /// One container does not start without it, and another does: a pod that waits for it may run without it in part.
+    pub mixed: bool,
     /// It counts only while the source asks to be found (`reloader.stakater.com/match`).
     pub if_matched: bool,
 }
@@ -82,6 +84,7 @@ impl Usage {
             held: None,
             env: false,
             volume: false,
+            mixed: false,
             if_matched: false,
         }
     }
@@ -99,6 +102,7 @@ impl Usage {
         let read = self.read().merged(other.read());
         self.need = self.need.max(other.need);
         (self.whole, self.keys) = (read.whole, read.keys);
+        self.mixed |= other.mixed;
         self.env |= other.env;
         self.volume |= other.volume;
         self.hold(held);
@@ -107,6 +111,15 @@ impl Usage {
     /// Whether anything of it is read. Where nothing is, no other data and no other uid is a change.
     pub fn is_read(&self) -> bool {
         self.whole || !self.keys.is_empty()
+    }
+
+    /// Returns whether all of a pod waits for it: what pods may have started without, in part, is optional then.
+    pub fn need_of_all(&self) -> Need {
+        if self.mixed {
+            Need::Optional
+        } else {
+            self.need
+        }
     }
 
     /// Whether it matters to pods: they read it, or do not start without it.

@@ -64,6 +64,7 @@ fn usage() -> impl Strategy<Value = Usage> {
             held: held.filter(|_| !all).map(Box::new),
             env: true,
             volume: false,
+            mixed: false,
             if_matched: false,
         }
     })

@@ -276,7 +276,12 @@ fn recreated_with_the_same_data() -> Vec<Row> {
             restarts(&required),
         ),
     ];
-    for usage in [whole(Optional), Usage::named(), keyed(&[("k", Optional)])] {
+    let mixed = Usage {
+        mixed: true,
+        ..whole(Required)
+    };
+    let optional = [whole(Optional), Usage::named(), keyed(&[("k", Optional)])];
+    for usage in optional.into_iter().chain([mixed]) {
         rows.push(row(
             "recreated-by-machine-optional",
             usage.clone(),
