@@ -380,7 +380,10 @@ async fn taken_back(name: &str, webhook: bool) {
     let said = arena
         .event("web", "NotRestarted: ConfigMap boss removed")
         .await;
-    assert!(said.contains("held until a source changes again"), "{said}");
+    assert!(
+        said.contains("reroll waits until a source changes again"),
+        "{said}"
+    );
     recorder.settle(&arena).await;
     recorder.expect("Deployment", "web", 2);
     // What the owner writes besides gets no mark of reroll's, and a new start restarts nothing.
