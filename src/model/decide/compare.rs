@@ -84,7 +84,7 @@ pub(super) fn lacks(usage: &Usage, version: &Version) -> bool {
 /// worse off without it.
 pub(super) fn lacks_more(usage: &Usage, version: &Version, old: &KeyStates) -> bool {
     usage.demanded().any(|key| {
-        let had = !matches!(old.get(key), None | Some(KeyState::Unknown));
+        let had = matches!(old.get(key), Some(KeyState::Seen(_)));
         version.key(key).is_none() && (had || usage.need_of(key) == Need::Required)
     })
 }
