@@ -11,6 +11,12 @@ use reroll_harness::{
 };
 use serde_json::json;
 
+/// The kind of a source, and its name.
+type Source = (&'static str, &'static str);
+
+const SECRET: Source = ("Secret", "s");
+const CONFIG_MAP: Source = ("ConfigMap", "c");
+
 /// A workload with a Secret and a `ConfigMap`, behind a proxy.
 struct Stage {
     arena: Arena,
@@ -45,9 +51,13 @@ impl Stage {
         }
     }
 
-    async fn change(&self, value: &str) {
-        self.arena.set("Secret", "s", "k", value).await;
-        self.arena.set("ConfigMap", "c", "k", value).await;
+    /// Changes both sources, `late` first: reroll must not have restarted for the other one before this one is written,
+    /// which takes a busy machine longer than the quiet period.
+    async fn change(&self, late: Source, value: &str) {
+        let (kind, name) = late;
+        self.arena.set(kind, name, "k", value).await;
+        let (kind, name) = if late == SECRET { CONFIG_MAP } else { SECRET };
+        self.arena.set(kind, name, "k", value).await;
     }
 
     fn reads(&self) -> usize {
@@ -88,8 +98,8 @@ fn lists(request: &RequestLine) -> bool {
 /// What goes wrong while both sources change. Returns what is to be restored afterwards.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
-    /// The watch of one kind is silent.
-    Silent(&'static str),
+    /// The watch of one kind is silent: the source that becomes known late, and its plural.
+    Silent(Source, &'static str),
     /// Both are, and the one of Secrets is back first.
     Both,
     /// The watch of Secrets breaks off, and cannot be started again.
@@ -101,20 +111,20 @@ enum Trouble {
 async fn change_in(stage: &Stage, trouble: Trouble) {
     let proxy = &stage.proxy;
     match trouble {
-        Trouble::Silent(plural) => {
+        Trouble::Silent(late, plural) => {
             stage.stall(plural).await;
-            stage.change("two").await;
+            stage.change(late, "two").await;
             stage.recorder.reaches("Deployment", "web", 1).await;
         }
         Trouble::Both => {
             let (secrets, _) = tokio::join!(stage.stall("secrets"), stage.stall("configmaps"));
-            stage.change("two").await;
+            stage.change(SECRET, "two").await;
             proxy.remove(secrets);
             stage.recorder.reaches("Deployment", "web", 1).await;
         }
         Trouble::Fails => {
             proxy.add(Rule::new(watches("secrets"), Fault::Cut));
-            stage.change("two").await;
+            stage.change(SECRET, "two").await;
             stage.recorder.reaches("Deployment", "web", 1).await;
         }
         Trouble::Expired => {
@@ -126,7 +136,7 @@ async fn change_in(stage: &Stage, trouble: Trouble) {
             proxy.add(Rule::new(watches("secrets"), Fault::Cut).times(1));
             let lists_anew = |proxy: &FaultProxy| proxy.count(lists) > before;
             proxy.wait_until(PATIENCE, lists_anew).await.unwrap();
-            stage.change("two").await;
+            stage.change(SECRET, "two").await;
             stage.recorder.reaches("Deployment", "web", 1).await;
         }
     }
@@ -136,8 +146,8 @@ async fn change_in(stage: &Stage, trouble: Trouble) {
 #[tokio::test]
 async fn what_changes_while_a_watch_stalls_is_one_restart() {
     let rows = [
-        ("secrets", Trouble::Silent("secrets")),
-        ("maps", Trouble::Silent("configmaps")),
+        ("secrets", Trouble::Silent(SECRET, "secrets")),
+        ("maps", Trouble::Silent(CONFIG_MAP, "configmaps")),
         ("both", Trouble::Both),
         ("fails", Trouble::Fails),
         ("expired", Trouble::Expired),
@@ -162,8 +172,9 @@ async fn what_changes_while_a_watch_stalls_is_one_restart() {
 #[tokio::test]
 async fn nothing_is_read_where_no_watch_stalls() {
     let stage = Stage::new("none").await;
-    for (number, value) in ["two", "three", "four"].iter().enumerate() {
-        stage.change(value).await;
+    let changes = [(SECRET, "two"), (CONFIG_MAP, "two"), (SECRET, "three")];
+    for (number, ((kind, name), value)) in changes.into_iter().enumerate() {
+        stage.arena.set(kind, name, "k", value).await;
         stage
             .recorder
             .reaches("Deployment", "web", number + 1)
