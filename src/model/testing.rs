@@ -231,6 +231,7 @@ pub(crate) struct World {
     /// By default somebody looked, and no pod uses anything that the template gained.
     pub(crate) ages: Option<Ages>,
     pub(crate) older: OlderPods,
+    pub(crate) formers_gone: bool,
     pub(crate) unseen: bool,
     /// Sources that took the place of an object that a machine had made.
     pub(crate) after_machines: BTreeSet<SourceName>,
@@ -254,6 +255,7 @@ impl World {
             widened: None,
             ages: Some(Ages::new()),
             older: OlderPods::Gone,
+            formers_gone: false,
             unseen: false,
             after_machines: BTreeSet::new(),
             aborted: false,
@@ -300,7 +302,7 @@ impl World {
                 started: self.started,
                 ages: self.ages.as_ref(),
                 older: self.older,
-                formers_gone: false,
+                formers_gone: self.formers_gone,
                 unseen: self.unseen,
                 outlive_marks: self.aborted,
                 aborted: self.aborted,

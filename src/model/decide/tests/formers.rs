@@ -406,6 +406,13 @@ fn what_the_opt_in_leaves_out_stays_former_and_is_judged_by_the_age_of_pods() {
     let decision = world.decide(Known::Observed(&before));
     assert_eq!(decision.outcome(), Outcome::Keep);
     assert_eq!(decision.next(), Some(&before));
+    // A pod of the template between is made after all, and goes again.
+    world.older = OlderPods::Left;
+    world.formers_gone = true;
+    let decision = world.decide(Known::Observed(&before));
+    assert_eq!(decision.outcome(), Outcome::Keep);
+    assert_eq!(decision.next(), Some(&before));
+    (world.older, world.formers_gone) = (OlderPods::Gone, false);
     // It comes back, too.
     let mut now = v("A", 11, Y);
     now.written = 100;
