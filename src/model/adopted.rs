@@ -6,7 +6,8 @@
 //! delete (`kubectl replace --force`).
 //!
 //! The pods carry the mark of the template that they were made of. A genuine `observed` with that mark says what the
-//! pods have ([`Adopted::said`]), whichever copy of it is left. Without one, times decide ([`judge()`]): the pods
+//! pods have ([`Adopted::said`]), whichever copy of it is left. (A mark by `kubectl.kubernetes.io/restartedAt` is not on the
+//! pods by its name. They have seen that restart where their own value is not before it, [`Adopted::under`].) Without one, times decide ([`judge()`]): the pods
 //! have not read a source that was written after they were made. A time shows that something was written; it does not
 //! show that a key was removed. Equal seconds are not later, because one rollout may write both within a second.
 //!
@@ -19,6 +20,7 @@ mod stamp;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::core::{DynamicObject, Selector};
 
@@ -27,9 +29,9 @@ pub use self::{
     stamp::{Adoption, stamp_adopting},
 };
 use super::{
-    annotation::{OBSERVED, RESTARTED_FOR},
+    annotation::{KUBECTL_RESTARTED_AT, OBSERVED, RESTARTED_AT, RESTARTED_FOR},
     observed::{Observed, Reading},
-    workload::{Kind, Revisions, selector},
+    workload::{Kind, Revisions, selector, standing_time},
 };
 
 /// The labels that tell the pods of a `ReplicaSet` from those of its neighbours: a Deployment's and a Rollout's.
@@ -74,10 +76,16 @@ struct Born {
 }
 
 /// A pod that was there before the workload.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
     /// The mark of the template that it was made of; empty for none.
     pub mark: String,
+    /// When that restart was, where the mark is one of `kubectl.kubernetes.io/restartedAt`.
+    pub marked_at: Option<Timestamp>,
+    /// The template's `reroll.dev/restarted-for`.
+    pub restarted_for: Option<String>,
+    /// The template's `kubectl.kubernetes.io/restartedAt`.
+    pub kubectl: Option<String>,
     /// `metadata.creationTimestamp`, unix seconds.
     pub created: i64,
     /// The revision that it is of: its `ReplicaSet`'s number, or its own label.
@@ -153,7 +161,10 @@ impl Adopter {
         let pods = pods.iter().filter(|pod| self.is_older(pod));
         Adopted {
             pods: pods
-                .filter_map(|pod| Some(self.pod(pod, revision(of_set(pod)?))))
+                .filter_map(|pod| {
+                    let set = of_set(pod)?;
+                    Some(self.pod(pod, revision(set)).under(marked(set)))
+                })
                 .collect(),
             copies: sets
                 .iter()
@@ -195,14 +206,15 @@ impl Adopter {
     }
 
     fn pod(&self, pod: &ObjectMeta, revision: String) -> Pod {
-        let mark = pod
-            .annotations
-            .as_ref()
-            .and_then(|all| all.get(RESTARTED_FOR));
+        let annotation = |key: &str| pod.annotations.as_ref()?.get(key).cloned();
+        let restarted_for = annotation(RESTARTED_FOR);
         let labels = pod.labels.as_ref();
         let generation = labels.and_then(|all| all.get(POD_TEMPLATE_GENERATION)?.parse().ok());
         Pod {
-            mark: mark.cloned().unwrap_or_default(),
+            mark: restarted_for.clone().unwrap_or_default(),
+            marked_at: None,
+            restarted_for,
+            kubectl: annotation(KUBECTL_RESTARTED_AT),
             created: created(pod),
             revision,
             stays: generation.is_some() && generation == self.template_generation,
@@ -216,15 +228,47 @@ impl Adopter {
     }
 }
 
+impl Pod {
+    /// Returns the same, with the mark of a text of `reroll.dev/restarted-at`, where the pod has seen that restart and no
+    /// later one.
+    fn under(self, text: Option<&str>) -> Self {
+        let standing = text.and_then(|text| standing_time(text, self.kubectl.as_deref()));
+        match standing {
+            Some((mark, at)) if Some(at) > self.marked_at => Self {
+                mark: mark.to_owned(),
+                marked_at: Some(at),
+                ..self
+            },
+            _ => self,
+        }
+    }
+}
+
 impl Adopted {
-    /// Returns the mark of the template that the pods were last made of: that of what is `remembered` of the workload
-    /// before, where a pod carries it, else the youngest pod's. `None` where there are no pods.
-    pub fn mark(&self, remembered: Option<&Reading>) -> Option<&str> {
+    /// Returns the same, with the marks of texts of `reroll.dev/restarted-at` that the workload had: pods do not carry
+    /// those by name.
+    #[must_use]
+    pub fn under<'a>(self, texts: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut pods = self.pods;
+        for text in texts {
+            let marked = |pod: Pod| pod.under(Some(text));
+            pods = pods.into_iter().map(marked).collect();
+        }
+        Self { pods, ..self }
+    }
+
+    /// Returns a pod of the template that they were last made of: one with the mark of what is `remembered` of the workload
+    /// before, else the youngest. `None` where there are no pods.
+    pub fn last(&self, remembered: Option<&Reading>) -> Option<&Pod> {
         let last = remembered.and_then(observed_in);
         let last =
             last.and_then(|last| self.pods.iter().find(|pod| pod.mark == last.restarted_for));
-        let youngest = || self.pods.iter().max_by_key(|pod| pod.created);
-        Some(&last.or_else(youngest)?.mark)
+        last.or_else(|| self.pods.iter().max_by_key(|pod| pod.created))
+    }
+
+    /// Returns the mark of that template.
+    pub fn mark(&self, remembered: Option<&Reading>) -> Option<&str> {
+        Some(&self.last(remembered)?.mark)
     }
 
     /// Returns those that Kubernetes does not replace by itself, where the template has this mark and, as far as that
@@ -265,6 +309,11 @@ impl Adopted {
 fn controller(object: &ObjectMeta) -> Option<&OwnerReference> {
     let mut owners = object.owner_references.iter().flatten();
     owners.find(|owner| owner.controller == Some(true))
+}
+
+fn marked(set: &ObjectMeta) -> Option<&str> {
+    let text = set.annotations.as_ref()?.get(RESTARTED_AT);
+    text.map(String::as_str)
 }
 
 fn created(object: &ObjectMeta) -> i64 {

@@ -55,7 +55,7 @@ use self::{
     keys::RetiredKeys,
     namespace::Namespace,
     namespaces::Namespaces,
-    orphaned::Orphaned,
+    orphaned::{LeftBehind, Orphaned},
     scope::Scope,
     shown::Shown,
     sources::{Source, Stored},
@@ -329,14 +329,15 @@ impl Index {
         })
     }
 
-    /// Returns what was last observed of a workload of this name that is gone, and whose pods `uid` may have adopted; `uid`
-    /// is empty where the new one is being created.
-    pub fn left_behind(&self, key: &WorkloadKey, uid: &str) -> Option<&Reading> {
+    /// Returns what is known of a workload of this name that is gone, and whose pods `uid` may have adopted; `uid` is empty
+    /// where the new one is being created.
+    pub fn left_behind(&self, key: &WorkloadKey, uid: &str) -> Option<LeftBehind> {
         // The watch may not have shown yet that it is gone.
         let tracked = self.workload(key);
         let before = tracked.filter(|known| known.workload.uid != uid);
-        let memory = before.and_then(|known| known.memory.as_ref());
-        memory.or_else(|| self.orphaned.get(key))
+        before
+            .and_then(LeftBehind::of)
+            .or_else(|| self.orphaned.get(key))
     }
 
     // === digest keys ===

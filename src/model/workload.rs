@@ -29,7 +29,10 @@ pub use self::{
         RestartMeans, Revisions, WorkloadKind,
     },
     lending::{Borrowed, Lent},
-    marks::{MARK_WORD, RestartBy, RestartMarks, is_time_mark, read_at, read_time, time_after},
+    marks::{
+        MARK_WORD, RestartBy, RestartMarks, is_time_mark, read_at, read_time, standing_time,
+        time_after,
+    },
     rollout::{OlderPods, Rollout, Stays},
     selector::selector,
 };

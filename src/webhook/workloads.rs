@@ -210,7 +210,7 @@ impl Write {
         if self.template_changed && pending::is_refused(&old.workload) {
             // A mark of reroll's would be refused, and this write with it. What it rolls, the controller finds out.
             warnings.push(format!(
-                "reroll: a policy refuses the restart of {} that is due: this rollout takes its place when it is complete",
+                "reroll: a policy refuses the restart of {} that is due: this rollout makes up for it when all pods are new",
                 self.key.spoken()
             ));
             return base.clone();
@@ -219,7 +219,8 @@ impl Write {
             let stamp = stamp_update(&subject, known, &live, index.key());
             let mark = subject.restarted_for;
             let stamp = stamp.map(|stamp| self.sides().in_its_way(stamp, mark, index.key()));
-            let at = self.sides().time_of_mark(&uses, &live, now);
+            let stands = old.workload.marks.last_time();
+            let at = self.sides().time_of_mark(stands, &uses, &live, now);
             return self.stamped(base, mark, stamp, at, index, warnings);
         }
         if self.opts_in() && self.policy.on_adopt == OnAdopt::Restart {

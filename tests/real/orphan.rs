@@ -48,6 +48,7 @@ struct Story {
 
 const AUTO: &[(&str, &str)] = &[(RESTART_ON, "auto")];
 const ON_ADOPT: &[(&str, &str)] = &[(RESTART_ON, "auto"), ("reroll.dev/on-adopt", "restart")];
+const MARKED: &[(&str, &str)] = &[(RESTART_ON, "auto"), ("reroll.dev/mark", "restartedAt")];
 const SUSPENDED: &[(&str, &str)] = &[(RESTART_ON, "auto"), ("reroll.dev/suspend", "true")];
 
 const fn story(name: &'static str, manifest: Manifest, change: Change, earlier: bool) -> Story {
@@ -76,6 +77,15 @@ impl Story {
         }
     }
 
+    /// What it asks for from the beginning.
+    fn asks_first(&self) -> &'static [(&'static str, &'static str)] {
+        if self.annotations == MARKED {
+            MARKED
+        } else {
+            AUTO
+        }
+    }
+
     fn is_held(&self) -> bool {
         self.annotations == SUSPENDED
     }
@@ -97,7 +107,7 @@ use Manifest::{Export, Git};
 type Row = (Story, usize, usize, usize);
 
 /// The webhook finds the pods, and changes the very write that creates the workload.
-const WITH_THE_WEBHOOK: [Row; 15] = [
+const WITH_THE_WEBHOOK: [Row; 21] = [
     (story("git", Git, Nothing, false), 0, 0, 0),
     (story("git-upd", Git, Updated, false), 0, 1, 1),
     (story("git-rec", Git, Recreated, false), 0, 1, 1),
@@ -133,10 +143,36 @@ const WITH_THE_WEBHOOK: [Row; 15] = [
         0,
         0,
     ),
+    (story("time-upd", Git, Updated, false).asks(MARKED), 0, 1, 1),
+    (story("time-old", Git, Nothing, true).asks(MARKED), 0, 0, 0),
+    (
+        story("time-old-upd", Git, Updated, true).asks(MARKED),
+        0,
+        0,
+        1,
+    ),
+    (
+        story("time-old-label", Git, Labelled, true).asks(MARKED),
+        0,
+        0,
+        0,
+    ),
+    (
+        story("time-exp-old", Export, Nothing, true).asks(MARKED),
+        0,
+        0,
+        0,
+    ),
+    (
+        story("time-exp-rec", Export, Recreated, true).asks(MARKED),
+        0,
+        1,
+        1,
+    ),
 ];
 
 /// If the mark is lost, Kubernetes replaces the pods, and nothing is left to do. Otherwise reroll restarts.
-const WITHOUT: [Row; 16] = [
+const WITHOUT: [Row; 20] = [
     (story("git", Git, Nothing, false), 0, 0, 0),
     (story("git-upd", Git, Updated, false), 1, 1, 1),
     (story("git-rec", Git, Recreated, false), 1, 1, 1),
@@ -167,6 +203,20 @@ const WITHOUT: [Row; 16] = [
         0,
         0,
         0,
+    ),
+    (story("time-upd", Git, Updated, false).asks(MARKED), 1, 1, 1),
+    (story("time-old", Git, Nothing, true).asks(MARKED), 0, 0, 1),
+    (
+        story("time-exp-old", Export, Nothing, true).asks(MARKED),
+        0,
+        0,
+        0,
+    ),
+    (
+        story("time-exp-rec", Export, Recreated, true).asks(MARKED),
+        1,
+        1,
+        1,
     ),
 ];
 
@@ -245,7 +295,9 @@ async fn run_all(arena: &Arena, rows: &[Row], pods: &Pods) -> Vec<Before> {
     for (story, kind) in all() {
         let name = story.named(kind);
         arena.secret(&name, &[("k", "one")]).await;
-        arena.create(&manifest(kind, &name)).await;
+        arena
+            .create(&manifest(kind, &name, story.asks_first()))
+            .await;
     }
     let mut oldest = Vec::new();
     for (story, kind) in all() {
@@ -277,7 +329,7 @@ async fn run_all(arena: &Arena, rows: &[Row], pods: &Pods) -> Vec<Before> {
 async fn remembered(arena: &Arena, story: &Story, kind: &str, pods: &Pods) -> Before {
     let name = story.named(kind);
     let mut again = match story.manifest {
-        Git => manifest(kind, &name),
+        Git => manifest(kind, &name, story.asks_first()),
         Export => exported(serde_json::to_value(arena.get(kind, &name).await).unwrap()),
     };
     for (key, value) in story.annotations {
@@ -429,8 +481,8 @@ struct Before {
 }
 
 /// A workload that runs.
-fn manifest(kind: &str, name: &str) -> Value {
-    running(kind, name, AUTO, env(name, "k"))
+fn manifest(kind: &str, name: &str, asks: &[(&str, &str)]) -> Value {
+    running(kind, name, asks, env(name, "k"))
 }
 
 /// As it is kept outside of the cluster.

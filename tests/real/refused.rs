@@ -282,6 +282,39 @@ async fn a_marked_stateful_set_is_restarted_through_the_policy() {
     marked("StatefulSet").await;
 }
 
+/// Made again over pods that are behind, under a policy that forbids reroll's own mark in any template.
+#[tokio::test]
+async fn a_marked_one_that_is_made_again_passes_the_policy() {
+    let arena = Arena::new("marked-again").await;
+    let pods = Pods::watch(&arena).await;
+    let _reroll = arena.patient(arena.reroll()).await;
+    let manifest = running("Deployment", "web", &MARKED, reroll_harness::env("db", "k"));
+    web(&arena, "Deployment", &MARKED).await;
+    let expression = format!(
+        "object.metadata.name != 'probe' && (object.metadata.name != 'web' || \
+         !('{RESTARTED_FOR}' in object.spec.template.metadata.?annotations.orValue({{}})))"
+    );
+    let policy = Policy::enforce(&arena, &["deployments"], &expression).await;
+    for value in ["two", "three"] {
+        arena.later_second().await;
+        let deployment = ["delete", "deployment", "web", "--cascade=orphan"];
+        arena.kubectl(&deployment).await.ok();
+        arena.update_secret("db", &[("k", value)]).await;
+        let said = arena
+            .kubectl_with(&["create", "-f", "-"], &manifest.to_string())
+            .await
+            .ok();
+        assert!(said.err.contains("they are replaced"), "{}", said.err);
+        let recorder = arena.record().await;
+        arena.adopted("Deployment", "web").await;
+        all_pods_are_new(&arena, &pods, "Deployment").await;
+        recorder.settle(&arena).await;
+        recorder.expect("Deployment", "web", 0);
+        assert!(of_template(&arena, "Deployment", KUBECTL).await.is_some());
+    }
+    policy.lift(&arena).await;
+}
+
 /// An undo takes the mark along, and is noticed; with the webhook in the very write.
 async fn undone(name: &str, webhook: bool, rollouts: usize) {
     let arena = Arena::new(name).await;

@@ -1,6 +1,6 @@
 //! What admission writes into a workload that adopts pods.
 
-use super::{Adopted, judge};
+use super::{Adopted, Pod, judge};
 use crate::model::{
     decide::{CREATE_WINDOW, Decision, Lookup, Restart, Subject},
     digest::DigestKey,
@@ -19,6 +19,25 @@ pub enum Adoption {
     Unknown,
     /// These.
     Pods(Adopted),
+}
+
+impl Adoption {
+    /// Returns the same, see [`Adopted::under`].
+    #[must_use]
+    pub fn under<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Self {
+        match self {
+            Self::Pods(adopted) => Self::Pods(adopted.clone().under(texts)),
+            Self::None | Self::Unknown => self.clone(),
+        }
+    }
+
+    /// Returns a pod of the template that they were last made of, see [`Adopted::last`].
+    pub fn last(&self, remembered: Option<&Reading>) -> Option<&Pod> {
+        match self {
+            Self::Pods(adopted) => adopted.last(remembered),
+            Self::None | Self::Unknown => None,
+        }
+    }
 }
 
 /// Returns the stamp for a workload that is created and adopts what `adoption` says, and whether those pods are

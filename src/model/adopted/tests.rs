@@ -170,8 +170,49 @@ fn pod(mark: &str, created: i64) -> Pod {
     Pod {
         mark: mark.to_owned(),
         created,
-        revision: String::new(),
-        stays: false,
+        ..Pod::default()
+    }
+}
+
+/// The value of a pod, what its `ReplicaSet` and the workload before say, and the mark that the pod has then.
+type TimeRow<'a> = (Option<&'a str>, Option<&'a str>, &'a [&'a str], &'a str);
+
+#[test]
+fn which_mark_by_time_a_pod_has() {
+    let (early, then) = ("~e@2026-01-01T00:00:00Z", "~t@2026-01-01T00:00:10Z");
+    let rows: [TimeRow; 9] = [
+        (Some(THEN), Some(then), &[], "~t"),
+        (Some(THEN), None, &[then], "~t"),
+        (Some(THEN), None, &[early, then], "~t"),
+        (Some(THEN), Some(then), &[early], "~t"),
+        (Some(BEFORE), Some(then), &[then, early], "~e"),
+        // A user set a later one.
+        (Some(LATER), None, &[then], "~t"),
+        (Some(BEFORE), Some(then), &[], "mark-pod"),
+        (None, Some(then), &[then], "mark-pod"),
+        // A restart by `spec.restartAt`, and what cannot be read.
+        (
+            Some(LATER),
+            Some("abc@2026-01-01T00:00:00Z"),
+            &["~t@soon"],
+            "mark-pod",
+        ),
+    ];
+    for (value, of_set, texts, expected) in rows {
+        let hashed = json!({"pod-template-hash": "h"});
+        let set_all = |meta: &mut ObjectMeta, key: &str, value: Option<&str>| {
+            let annotations = meta.annotations.as_mut().unwrap();
+            annotations.extend(value.map(|value| (key.to_owned(), value.to_owned())));
+        };
+        let mut set = object("set", None, BEFORE, &hashed);
+        set_all(&mut set, RESTARTED_AT, of_set);
+        let mut pod = object("pod", Some("uid-set"), BEFORE, &hashed);
+        set_all(&mut pod, KUBECTL_RESTARTED_AT, value);
+        let found = adopter(&KINDS[0], None).adopts(&[set], &[pod]);
+        let found = found.under(texts.iter().copied());
+        assert_eq!(states(&found), [expected], "{value:?} {of_set:?} {texts:?}");
+        assert_eq!(found.pods[0].restarted_for.as_deref(), Some("mark-pod"));
+        assert_eq!(found.pods[0].marked_at.is_some(), expected.starts_with('~'));
     }
 }
 

@@ -21,25 +21,46 @@ pub(super) struct Orphaned {
 
 #[derive(Debug)]
 struct Last {
-    observed: Reading,
+    left: LeftBehind,
     /// When it was first found here, in unix seconds; `None` until it is looked for.
     at: Option<i64>,
 }
 
+/// What is known of a workload that left its pods behind.
+#[derive(Clone, Debug)]
+pub struct LeftBehind {
+    /// What was last observed of it.
+    pub observed: Reading,
+    /// Its `reroll.dev/restarted-at`.
+    pub restarted_at: Option<String>,
+}
+
+impl LeftBehind {
+    /// Returns what is known of a workload; `None` where nothing was observed.
+    pub(super) fn of(tracked: &Tracked) -> Option<Self> {
+        Some(Self {
+            observed: tracked.memory.clone()?,
+            restarted_at: tracked.workload.marks.at.clone(),
+        })
+    }
+}
+
 impl Orphaned {
     /// Takes in that a workload was deleted that leaves its pods behind.
-    pub(super) fn remember(&mut self, key: &WorkloadKey, deleted: Tracked) {
-        let Some(observed @ (Reading::Genuine(_) | Reading::Previous(_))) = deleted.memory else {
+    pub(super) fn remember(&mut self, key: &WorkloadKey, deleted: &Tracked) {
+        let known =
+            |left: &LeftBehind| matches!(left.observed, Reading::Genuine(_) | Reading::Previous(_));
+        let Some(left) = LeftBehind::of(deleted).filter(known) else {
             return;
         };
         if self.by_key.len() < LIMIT || self.by_key.contains_key(key) {
-            self.by_key.insert(key.clone(), Last { observed, at: None });
+            self.by_key.insert(key.clone(), Last { left, at: None });
         }
     }
 
-    /// Returns what was last observed of a workload of this name.
-    pub(super) fn get(&self, key: &WorkloadKey) -> Option<&Reading> {
-        self.by_key.get(key).map(|last| &last.observed)
+    /// Returns what is known of a workload of this name.
+    pub(super) fn get(&self, key: &WorkloadKey) -> Option<LeftBehind> {
+        self.by_key.get(key).map(|last| last.left.clone())
     }
 
     /// Forgets what was deleted long ago.

@@ -64,7 +64,7 @@ impl Index {
         let lender = space.lender_of(&self.basis.kinds, &slot);
         let gone = space.delete_workload(&slot);
         if let Some(gone) = gone.filter(|gone| gone.workload.orphans) {
-            self.orphaned.remember(key, gone);
+            self.orphaned.remember(key, &gone);
         }
         space.share(key, lender, &self.basis)
     }

@@ -90,11 +90,9 @@ impl RestartMarks {
         let stands = |text: &String| {
             let (mark, at) = read_at(text)?;
             if is_time_mark(mark) {
-                let value = read_time(kubectl.as_deref());
+                let (mark, _) = standing_time(text, kubectl.as_deref())?;
                 // It is a change of the template.
-                return value
-                    .is_some_and(|value| value >= at)
-                    .then(|| (mark.to_owned(), true));
+                return Some((mark.to_owned(), true));
             }
             let asked = time(object, "/spec/restartAt").is_some_and(|asked| asked >= at);
             let done = time(object, RESTARTED).is_some_and(|done| done >= at);
@@ -125,6 +123,13 @@ impl RestartMarks {
         mark.map_or("", String::as_str)
     }
 
+    /// Returns the mark that pods of the template carry; empty where there is none.
+    pub fn of_pods(&self) -> &str {
+        let standing = self.standing.as_ref().filter(|mark| is_time_mark(mark));
+        let mark = standing.or(self.template.as_ref());
+        mark.map_or("", String::as_str)
+    }
+
     /// Returns the same, without a restart by time that Argo has yet to carry out.
     pub(super) fn carried_out(&self) -> &str {
         let standing = self.standing.as_ref().filter(|_| self.carried_out);
@@ -147,6 +152,14 @@ pub(super) fn time_mark(mark: &str) -> String {
 pub fn read_at(text: &str) -> Option<(&str, Timestamp)> {
     let (mark, at) = text.split_once('@')?;
     Some((mark, at.parse().ok()?))
+}
+
+/// Returns the mark and the time in a text of `reroll.dev/restarted-at`, where it is one of
+/// `kubectl.kubernetes.io/restartedAt` and stands: a template with this value has seen that restart.
+pub fn standing_time<'a>(text: &'a str, value: Option<&str>) -> Option<(&'a str, Timestamp)> {
+    let (mark, at) = read_at(text).filter(|(mark, _)| is_time_mark(mark))?;
+    let value = read_time(value)?;
+    (value >= at).then_some((mark, at))
 }
 
 /// Returns the time in `kubectl.kubernetes.io/restartedAt`, where it can be read.

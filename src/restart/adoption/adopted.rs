@@ -53,8 +53,11 @@ pub(in crate::restart) async fn examine(live: &Live, key: &WorkloadKey) -> Exami
             Examined::Nothing
         }
         Ok(Found::Pods(workload, found, current)) => {
-            let template = workload.marks.template.as_deref().unwrap_or_default();
-            let adopted = found.that_stay(template, Some(&current));
+            let template = workload.marks.of_pods();
+            let left = state.index().left_behind(key, &workload.uid);
+            let before = left.as_ref().and_then(|left| left.restarted_at.as_deref());
+            let texts = before.into_iter().chain(workload.marks.at.as_deref());
+            let adopted = found.under(texts).that_stay(template, Some(&current));
             if adopted.pods.is_empty() {
                 // Kubernetes is replacing all of them. Until it has, a user who restores the template brings these pods
                 // back.
@@ -193,7 +196,8 @@ fn judge(
     overlay: &Overlay,
 ) -> Option<(Assessment, bool)> {
     let tracked = index.workload(key)?;
-    let remembered = index.left_behind(key, &tracked.workload.uid);
+    let left = index.left_behind(key, &tracked.workload.uid);
+    let remembered = left.as_ref().map(|left| &left.observed);
     let (mark, oldest) = (adopted.mark(remembered)?, adopted.oldest()?);
     let live = |source: &SourceName| -> Lookup<'_> {
         let read = overlay.get(source).copied();

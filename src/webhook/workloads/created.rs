@@ -1,14 +1,13 @@
 //! What a workload that is created carries: the versions of this moment, or of the pods that it adopts.
 
-use jiff::Timestamp;
-
 use super::Write;
 use crate::model::{
     Index, Observed, SourceName,
-    adopted::{Adoption, stamp_adopting},
+    adopted::{Adoption, Pod, stamp_adopting},
     decide::{Lookup, Subject},
     source::References,
     stamp::OwnAnnotations,
+    workload::{RestartBy, is_time_mark, read_time},
 };
 
 impl Write {
@@ -24,10 +23,12 @@ impl Write {
     ) -> OwnAnnotations {
         let present = self.new.own.observed.as_ref();
         let present = present.map(|text| Observed::read(text, index.key()));
-        // It may be a copy of another workload's manifest. Its own pods were never restarted.
+        // It may be a copy of another workload's manifest. Its own pods were never restarted by `spec.restartAt`.
+        let mark = self.new.workload.marks.of_pods();
+        let restarted_at = self.new.own.restarted_at.clone();
         let own = OwnAnnotations {
             last_restart: None,
-            restarted_at: None,
+            restarted_at: restarted_at.filter(|_| is_time_mark(mark)),
             pending: None,
             ..self.new.own.clone()
         };
@@ -39,16 +40,18 @@ impl Write {
         }
         let none = References::new();
         let subject = self.subject(&self.new, uses, &none, index, true);
-        let mark = own.restarted_for.as_deref().unwrap_or_default();
         let mark = subject.restarted_for.map(|_| mark);
         let subject = Subject {
             restarted_for: mark,
             ..subject
         };
-        let remembered = index.left_behind(&self.key, "");
+        let left = index.left_behind(&self.key, "");
+        let remembered = left.as_ref().map(|left| &left.observed);
+        let texts = left.as_ref().and_then(|left| left.restarted_at.as_deref());
+        let adoption = adoption.under(texts.into_iter().chain(own.restarted_at.as_deref()));
         let (stamp, replaced) = stamp_adopting(
             &subject,
-            adoption,
+            &adoption,
             remembered,
             present.as_ref(),
             live,
@@ -61,14 +64,39 @@ impl Write {
                 "reroll: {spoken} adopts pods that started before a change: they are replaced"
             ));
         }
-        // What is new has no mark yet that could be kept: it gets that of its pods, or one of its own, in its template.
-        self.stamped(
-            &own,
-            mark,
-            Some(stamp),
-            Timestamp::UNIX_EPOCH,
-            index,
-            warnings,
-        )
+        let last = adoption.last(remembered);
+        let stands = last.and_then(|pod| read_time(pod.kubectl.as_deref()));
+        if replaced {
+            let stamp = self.sides().in_its_way(stamp, mark, index.key());
+            let at = self.sides().time_of_mark(stands, uses, live, now);
+            return self.stamped(&own, mark, Some(stamp), at, index, warnings);
+        }
+        // It has no mark yet that could be kept: it gets that of its pods.
+        let last = last.filter(|pod| pod.mark == stamp.restarted_for);
+        let own = last.map_or_else(|| own.clone(), |pod| self.with_values_of(pod, &own));
+        let at = last.and_then(|pod| pod.marked_at).unwrap_or_default();
+        self.stamped(&own, mark, Some(stamp), at, index, warnings)
+    }
+
+    /// Returns the same with what the template of these pods has, where restarts are by `kubectl.kubernetes.io/restartedAt`:
+    /// nothing is to roll for its absence.
+    fn with_values_of(&self, pod: &Pod, own: &OwnAnnotations) -> OwnAnnotations {
+        let asked = matches!(self.new.workload.restart_by, RestartBy::LikeKubectl { .. });
+        let time = |text: &Option<String>| read_time(text.as_deref());
+        let later = time(&own.kubectl) >= time(&pod.kubectl);
+        let (own_value, pods) = (own.kubectl.clone(), pod.kubectl.clone());
+        let kubectl = if later { own_value } else { pods };
+        match (pod.marked_at, asked) {
+            (Some(_), _) => OwnAnnotations {
+                restarted_for: pod.restarted_for.clone(),
+                kubectl,
+                ..own.clone()
+            },
+            (None, true) => OwnAnnotations {
+                kubectl,
+                ..own.clone()
+            },
+            (None, false) => own.clone(),
+        }
     }
 }

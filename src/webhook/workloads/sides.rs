@@ -10,7 +10,7 @@ use crate::model::{
     digest::DigestKey,
     source::References,
     stamp::{OwnAnnotations, Stamp},
-    workload::{Workload, is_time_mark, read_at, read_time, time_after},
+    workload::{Workload, is_time_mark, read_at, read_time, standing_time, time_after},
 };
 
 /// One of the two objects of a write.
@@ -59,10 +59,12 @@ impl Sides<'_> {
         }
     }
 
-    /// Returns the time of a fresh mark in a write that comes now, in unix seconds. A later value that the user writes after
-    /// the last change is a restart already. Asked again about its own answer, it says the same.
+    /// Returns the time of a fresh mark in a write that comes now, in unix seconds; `stands`: the last one of the pods. A later
+    /// value that the user writes after the last change is a restart already. Asked again about its own answer, it says the
+    /// same.
     pub(super) fn time_of_mark<'a>(
         self,
+        stands: Option<Timestamp>,
         uses: &References,
         live: &dyn Fn(&SourceName) -> Lookup<'a>,
         now: i64,
@@ -72,7 +74,6 @@ impl Sides<'_> {
             Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => None,
         });
         let changed = written.max().and_then(|at| Timestamp::from_second(at).ok());
-        let stands = self.old.and_then(|old| old.workload.marks.last_time());
         let asked = read_time(self.new.own.kubectl.as_deref());
         let after = stands.max(changed);
         match asked {
@@ -87,15 +88,20 @@ impl Sides<'_> {
     /// Returns the same with the template's `kubectl.kubernetes.io/restartedAt`: as the user wrote it, unless a mark that is
     /// set now, or that stands, would not count with that.
     pub(super) fn with_time(self, to: OwnAnnotations) -> OwnAnnotations {
-        let asked = self.new.own.kubectl.clone();
-        let set = self.old.and_then(|old| {
-            if to.restarted_at == old.own.restarted_at {
-                return self.keeps_time().then(|| old.own.kubectl.clone())?;
-            }
-            let (mark, at) = read_at(to.restarted_at.as_deref()?)?;
-            let counts = read_time(asked.as_deref()).is_some_and(|asked| asked >= at);
-            (is_time_mark(mark) && !counts).then(|| at.to_string())
-        });
+        // A new workload may get the value of the pods that it adopts.
+        let carried = to.kubectl.clone().filter(|_| self.old.is_none());
+        let asked = carried.or_else(|| self.new.own.kubectl.clone());
+        let as_it_was = self
+            .old
+            .filter(|old| to.restarted_at == old.own.restarted_at);
+        let set = match as_it_was {
+            Some(old) => old.own.kubectl.clone().filter(|_| self.keeps_time()),
+            None => to.restarted_at.as_deref().and_then(|text| {
+                let (mark, at) = read_at(text)?;
+                let counts = standing_time(text, asked.as_deref()).is_some();
+                (is_time_mark(mark) && !counts).then(|| at.to_string())
+            }),
+        };
         OwnAnnotations {
             kubectl: set.or(asked),
             ..to

@@ -60,7 +60,8 @@ const ODD_POLICIES: [(&str, &[&str]); 3] = [
     ),
 ];
 const MARK: &str = "reroll.dev/mark";
-const RESTARTED_AT: &str = "reroll.dev/restarted-at";
+/// Where a mark stands that is not the template's.
+pub const RESTARTED_AT: &str = "reroll.dev/restarted-at";
 const PENDING: &str = "reroll.dev/pending";
 const KUBECTL: &str = "kubectl.kubernetes.io/restartedAt";
 const TIMES: [&str; 4] = [
