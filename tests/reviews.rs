@@ -289,6 +289,28 @@ async fn own_writes_pass_untouched() {
 }
 
 #[tokio::test]
+async fn a_deletion_says_when_the_same_data_restarts_nothing() {
+    let mut db = db();
+    let mut deletes = read("secret-delete");
+    let owner = json!([{ "apiVersion": "v1", "kind": "ConfigMap", "name": "boss", "uid": "b" }]);
+    for (owners, when) in [
+        (Value::Null, "it restarts when the Secret is back"),
+        (
+            owner,
+            "it restarts if the Secret comes back with other data",
+        ),
+    ] {
+        db["metadata"]["ownerReferences"] = owners.clone();
+        deletes["request"]["oldObject"]["metadata"]["ownerReferences"] = owners;
+        let answer = Webhook::that_knows(db.clone())
+            .answer(SOURCES_PATH, &deletes)
+            .await;
+        let said = answer["response"]["warnings"].to_string();
+        assert!(said.contains(when), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_dry_run_leaves_no_trace() {
     let webhook = Webhook::new();
     let real = [

@@ -199,9 +199,12 @@ fn deleted(state: &State, key: &SourceKey, version: &Version, dry_run: bool) -> 
     } else {
         "they restart"
     };
-    warnings.push(format!(
-        "reroll: {source} is used by {users}; {who} when the {kind} is back"
-    ));
+    let when = if preview.by_uid {
+        format!("when the {kind} is back")
+    } else {
+        format!("if the {kind} comes back with other data")
+    };
+    warnings.push(format!("reroll: {source} is used by {users}; {who} {when}"));
     warnings
 }
 

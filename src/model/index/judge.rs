@@ -255,6 +255,10 @@ impl Index {
     pub fn calm_at(&self, key: &WorkloadKey) -> Option<i64> {
         let tracked = self.workload(key)?;
         let text = tracked.workload.observed.as_ref()?;
+        if tracked.is_pending_over() {
+            // What is pending no more is not to be read for another minute.
+            return None;
+        }
         let Reading::Genuine(written) = Observed::read(text, &self.basis.key) else {
             return None;
         };
@@ -328,10 +332,30 @@ impl Index {
                 _ => None,
             };
             if let Some(decided) = self.assess_from(&user, &overlay, adopting.as_ref()) {
+                preview.by_uid |= self.restarts_by_uid(&user, &key.source, becomes);
                 preview.add(user, &decided, tracked.is_held_back());
             }
         }
         preview
+    }
+
+    /// Whether a source that goes restarts a workload even if it comes back as it was, under another uid.
+    fn restarts_by_uid(&self, user: &WorkloadKey, source: &SourceName, goes: Lookup) -> bool {
+        let Lookup::Absent {
+            last: Some(last), ..
+        } = goes
+        else {
+            return false;
+        };
+        let mut back = last.clone();
+        back.uid.clear();
+        let back = Lookup::Present {
+            version: &back,
+            fresh: true,
+        };
+        let overlay = Overlay::from([(source, back)]);
+        let decided = self.assess_from(user, &overlay, None);
+        matches!(decided, Some(Decision::Restart(_)))
     }
 
     /// Whether pods of a workload may have an immutable object of this source that has another uid than this one: by

@@ -15,6 +15,8 @@ pub struct Preview {
     pub restarts: Vec<WorkloadKey>,
     /// Those that would wait for it to be back.
     pub waits: Vec<WorkloadKey>,
+    /// One of them would restart for it even if it came back as it was.
+    pub by_uid: bool,
     /// There are more users, which were not looked at.
     pub incomplete: bool,
 }

@@ -89,3 +89,33 @@ fn only_what_takes_over_a_uid_waits_for_calm() {
     web.apply(&mut index);
     assert_eq!(index.unwritten(&web.key()), None);
 }
+
+#[test]
+fn what_is_pending_no_more_does_not_wait_for_calm() {
+    let (mut index, web) = adopted(true);
+    let mut pending = web.read();
+    (pending.resource_version, pending.pending) = (3, Some("refused".to_owned()));
+    index.apply_workload(&web.key(), pending);
+    index.apply_source(&at("s"), made("B", 20, "x", true));
+    assert_eq!(judge(&mut index, &web).outcome(), Outcome::Record);
+    assert!(index.unwritten(&web.key()).is_some());
+    assert_eq!(index.calm_at(&web.key()), None);
+}
+
+#[test]
+fn a_deletion_tells_whether_the_uid_counts() {
+    for by_machine in [true, false] {
+        let (index, _) = adopted(by_machine);
+        let gone = index.source(NAMESPACE, &at("s").source);
+        let Lookup::Present { version, .. } = gone else {
+            panic!("it is there");
+        };
+        let becomes = Lookup::Absent {
+            last: Some(version),
+            since: u64::MAX,
+        };
+        let preview = index.preview(&at("s"), becomes);
+        assert_eq!(preview.waits.len(), 1, "{by_machine}");
+        assert_eq!(preview.by_uid, !by_machine);
+    }
+}
