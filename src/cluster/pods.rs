@@ -59,8 +59,7 @@ pub fn have_started(pods: &[Pod], missing: &[SourceName]) -> bool {
 /// Returns when a pod was made, in unix seconds, and what it uses; `None` for a pod that has ended or is being deleted.
 pub fn seen(pod: &Pod) -> Option<(i64, References)> {
     let made = pod.metadata.creation_timestamp.as_ref()?.0.as_second();
-    let goes = is_over(pod) || pod.metadata.deletion_timestamp.is_some();
-    (!goes).then(|| (made, references(&serde_json::json!({ "spec": pod.spec }))))
+    (!goes(pod)).then(|| (made, references(&serde_json::json!({ "spec": pod.spec }))))
 }
 
 /// The nodes on which pods run, by a source that those pods name.
@@ -100,8 +99,7 @@ pub async fn nodes_of(
 pub fn on_nodes(pods: &[Pod], had: &Nodes) -> Option<BTreeMap<SourceName, Vec<String>>> {
     let sources: Vec<_> = had.keys().cloned().collect();
     let mut found: BTreeMap<SourceName, Vec<String>> = BTreeMap::new();
-    let stays = |pod: &&Pod| !is_over(pod) && pod.metadata.deletion_timestamp.is_none();
-    for pod in pods.iter().filter(stays) {
+    for pod in pods.iter().filter(|pod| !goes(pod)) {
         let node = node(pod)?;
         for source in names(pod, &sources) {
             if had[&source].contains(node) {
@@ -126,6 +124,11 @@ fn names(pod: &Pod, sources: &[SourceName]) -> impl Iterator<Item = SourceName> 
         .iter()
         .filter(move |source| uses.contains_key(*source));
     named.cloned()
+}
+
+/// Whether a pod has ended, or is being deleted.
+fn goes(pod: &Pod) -> bool {
+    is_over(pod) || pod.metadata.deletion_timestamp.is_some()
 }
 
 /// Whether a pod has ended.

@@ -155,7 +155,7 @@ impl Judge {
     pub fn judge_taken(&self, key: &WorkloadKey) -> Judged {
         let mut docket = self.docket();
         let judged = self.state.index_mut().judge(key, &Overlay::new());
-        self.file_held(&mut docket, key, &judged);
+        self.file_held(&mut docket, key, &judged, self.may(key));
         judged
     }
 
@@ -168,7 +168,7 @@ impl Judge {
     ) -> Judged {
         let mut docket = self.docket();
         let judged = self.state.index_mut().judge_read(key, asked, reads);
-        self.file_held(&mut docket, key, &judged);
+        self.file_held(&mut docket, key, &judged, self.may(key));
         judged
     }
 
@@ -179,7 +179,8 @@ impl Judge {
         judged: &Judged,
         occasion: Occasion<'_>,
     ) {
-        self.file_held(docket, key, judged);
+        let may = self.may(key);
+        self.file_held(docket, key, judged, may);
         let Some(decision) = &judged.decision else {
             return;
         };
@@ -188,7 +189,6 @@ impl Judge {
             self.state.key_doubted.notify_one();
         }
         let doubt = decision.doubt().map(|(doubt, _)| doubt);
-        let may = self.may(key);
         let restarts = matches!(decision, Decision::Restart(_)) && may == May::Work;
         let asks_first = matches!(doubt, Some(Doubt::Behind | Doubt::AskPods | Doubt::AskAges))
             && may != May::Hold;
@@ -239,8 +239,7 @@ impl Judge {
     }
 
     /// Files why a decision holds the workload, and that its `observed` is to be written.
-    fn file_held(&self, docket: &mut Docket, key: &WorkloadKey, judged: &Judged) {
-        let may = self.may(key);
+    fn file_held(&self, docket: &mut Docket, key: &WorkloadKey, judged: &Judged, may: May) {
         let held = Held::of(judged, may);
         let restarts = matches!(judged.decision, Some(Decision::Restart(_)));
         // Only the next write shows whether such a reason still holds (no room, a dropped mark, an active run, a

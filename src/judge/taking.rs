@@ -9,7 +9,6 @@ use super::{Judge, Occasion, docket::Docket};
 use crate::model::{
     SourceKey, SourceKind, Version, WorkloadKey,
     csi::{Part, PodStatus},
-    decide::Lookup,
     index::{Bared, By, Changes, SourceChange, Tick, Tracked, WorkloadChange},
     note::Note,
     recreation::CALM_SECONDS,
@@ -159,14 +158,9 @@ impl Judge {
         let Some(tracked) = index.workload(key) else {
             return i64::MIN;
         };
-        let written =
-            tracked
-                .uses()
-                .keys()
-                .filter_map(|source| match index.source(&key.namespace, source) {
-                    Lookup::Present { version, .. } => Some(version.written),
-                    Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => None,
-                });
+        let uses = tracked.uses().keys();
+        let versions = uses.filter_map(|source| index.source(&key.namespace, source).version());
+        let written = versions.map(|version| version.written);
         written.max().unwrap_or(i64::MIN)
     }
 

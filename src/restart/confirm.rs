@@ -25,7 +25,7 @@ pub(super) async fn confirm(
 ) -> Result<Judged, Unconfirmed> {
     look_for_formers(live, key).await;
     let judged = settled(live, key).await?;
-    let restarts = matches!(judged.decision, Some(Decision::Restart(_))) && !judged.suspended;
+    let restarts = matches!(judged.decision, Some(Decision::Restart(_))) && !judged.is_held_back();
     if !restarts {
         return Ok(judged);
     }

@@ -17,7 +17,7 @@ use crate::{
     judge::{intents::Intent, live::Live},
     model::{
         WorkloadKey,
-        decide::{Lookup, Restart},
+        decide::Restart,
         held::Held,
         note::Note,
         patch,
@@ -181,10 +181,8 @@ pub(super) fn changed(live: &Live, key: &WorkloadKey, restart: &Restart) -> Opti
         .causes
         .iter()
         .filter_map(|cause| cause.source.as_ref());
-    let written = sources.filter_map(|source| match index.source(&key.namespace, source) {
-        Lookup::Present { version, .. } => Some(version.written),
-        Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => None,
-    });
+    let versions = sources.filter_map(|source| index.source(&key.namespace, source).version());
+    let written = versions.map(|version| version.written);
     Timestamp::from_second(written.max()?).ok()
 }
 

@@ -75,11 +75,6 @@ impl Compared {
     }
 }
 
-/// Whether a key is absent that new pods need.
-pub(super) fn lacks(usage: &Usage, version: &Version) -> bool {
-    version.lacks(usage)
-}
-
 /// Whether a key is absent that new pods need, and that pods may have. Where no pod is known to have a file, new ones are no
 /// worse off without it.
 pub(super) fn lacks_more(usage: &Usage, version: &Version, old: &KeyStates) -> bool {

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use super::{
     Cause, CauseKind, Doubt, Lookup,
-    compare::lacks,
     gains::Gain,
     rules::{Rule, Ruling},
 };
@@ -209,7 +208,7 @@ impl Rule<'_> {
                     let entry = Entry::of(version, usage);
                     let asks = !fresh && source.kind.is_readable();
                     let until = asks.then_some(version.resource_version);
-                    let lacking = lacks(usage, version);
+                    let lacking = version.lacks(usage);
                     (entry.clone(), entry, lacking, until, Some(version))
                 }
                 Lookup::Absent { last, since } => {

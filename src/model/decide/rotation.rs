@@ -30,7 +30,7 @@ pub(in crate::model) fn rekey<'a>(
         } => Entry::Seen {
             uid: uid.clone(),
             resource_version: *resource_version,
-            states: states_of(states, last_known(live(source))),
+            states: states_of(states, live(source).last()),
             immutable: *immutable,
         },
         other => other.clone(),
@@ -78,7 +78,7 @@ fn fold_of<'a>(
 ) -> Fold {
     let (mut before, mut now) = (Entries::new(), Entries::new());
     for (source, usage) in uses {
-        let last = last_known(live(source));
+        let last = live(source).last();
         let of = |version: Option<&Version>| {
             version.map_or(Entry::Unknown, |version| Entry::of(version, usage))
         };
@@ -99,15 +99,6 @@ fn fold_of<'a>(
     Fold {
         data,
         ..fold.clone()
-    }
-}
-
-/// Returns a source as it is, or was when it was last seen.
-fn last_known(live: Lookup<'_>) -> Option<&Version> {
-    match live {
-        Lookup::Present { version, .. } => Some(version),
-        Lookup::Absent { last, .. } => last,
-        Lookup::Unsynced | Lookup::Unseen => None,
     }
 }
 

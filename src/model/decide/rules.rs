@@ -2,7 +2,7 @@
 
 use super::{
     Cause, CauseKind, Doubt, Lookup, Subject,
-    compare::{Compared, lacks, lacks_more, unknown_keys},
+    compare::{Compared, lacks_more, unknown_keys},
     gains::{Gain, Gains},
 };
 use crate::model::{
@@ -194,7 +194,7 @@ impl Rule<'_> {
         fresh: bool,
     ) -> Verdict {
         let now = Entry::of(version, usage);
-        let lacks = lacks(usage, version);
+        let lacks = version.lacks(usage);
         // Pods that start with it now start without a file, too.
         let holds_pods = lacks_more(usage, version, &KeyStates::new());
         match entry {

@@ -38,10 +38,19 @@ pub enum Lookup<'a> {
 
 impl<'a> Lookup<'a> {
     /// Returns its version, where it exists.
-    pub(in crate::model) fn version(self) -> Option<&'a Version> {
+    pub fn version(self) -> Option<&'a Version> {
         match self {
             Self::Present { version, .. } => Some(version),
             Self::Unsynced | Self::Unseen | Self::Absent { .. } => None,
+        }
+    }
+
+    /// Returns its version, or the one that it last had, as far as remembered.
+    pub fn last(self) -> Option<&'a Version> {
+        match self {
+            Self::Present { version, .. } => Some(version),
+            Self::Absent { last, .. } => last,
+            Self::Unsynced | Self::Unseen => None,
         }
     }
 

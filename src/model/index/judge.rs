@@ -262,11 +262,10 @@ impl Index {
         let Reading::Genuine(written) = Observed::read(text, &self.basis.key) else {
             return None;
         };
-        let last_made = |source: &SourceName| match self.source(&key.namespace, source) {
-            Lookup::Present { version, .. } => Some(version.written),
-            // It may be about to come back.
-            Lookup::Absent { last, .. } => last.map(|last| last.written),
-            Lookup::Unsynced | Lookup::Unseen => None,
+        let last_made = |source: &SourceName| {
+            // One that is absent may be about to come back.
+            let last = self.source(&key.namespace, source).last()?;
+            Some(last.written)
         };
         let last = match TakenOver::between(&written, tracked.observed()?)? {
             TakenOver::Entries(sources) => sources.iter().filter_map(last_made).max(),
@@ -295,10 +294,8 @@ impl Index {
         let causes = decision.into_iter().flat_map(Decision::causes);
         let written = causes
             .filter_map(|cause| cause.source.as_ref())
-            .filter_map(|source| match self.source(&key.namespace, source) {
-                Lookup::Present { version, .. } => Some(version.written),
-                Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => None,
-            });
+            .filter_map(|source| self.source(&key.namespace, source).version())
+            .map(|version| version.written);
         written.min()
     }
 
@@ -312,10 +309,7 @@ impl Index {
             ..Preview::default()
         };
         users.truncate(PREVIEWED);
-        let before = match self.source(&key.namespace, &key.source) {
-            Lookup::Present { version, .. } => Some(version),
-            Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => None,
-        };
+        let before = self.source(&key.namespace, &key.source).version();
         for user in users {
             let Some(tracked) = self.workload(&user) else {
                 continue;

@@ -98,13 +98,17 @@ impl Stored {
 
     /// Whether an immutable object of this name and another uid than this one was there.
     pub(super) fn was_immutable(&self, uid: &str) -> bool {
-        let last = match &self.source {
-            Source::Present(version) => Some(version),
-            Source::Tombstone { last, .. } => last.as_ref(),
-        };
-        match last {
+        match self.last() {
             Some(last) if last.uid != uid => last.immutable,
             _ => self.after_immutable,
+        }
+    }
+
+    /// Returns its version, or the one that it last had.
+    fn last(&self) -> Option<&Version> {
+        match &self.source {
+            Source::Present(version) => Some(version),
+            Source::Tombstone { last, .. } => last.as_deref(),
         }
     }
 
@@ -118,12 +122,8 @@ impl Stored {
 
     /// Whether a machine made the object whose place this version takes; `None` where it takes none.
     pub(super) fn succeeded_by(&self, version: &Version) -> Option<bool> {
-        let last = match &self.source {
-            Source::Present(version) => Some(version),
-            Source::Tombstone { last, .. } => last.as_ref(),
-        };
-        last.filter(|last| last.uid != version.uid)
-            .map(|last| last.origin.by_machine)
+        let last = self.last().filter(|last| last.uid != version.uid);
+        last.map(|last| last.origin.by_machine)
     }
 }
 

@@ -69,11 +69,11 @@ impl Sides<'_> {
         live: &dyn Fn(&SourceName) -> Lookup<'a>,
         now: i64,
     ) -> Timestamp {
-        let written = uses.keys().filter_map(|source| match live(source) {
-            Lookup::Present { version, .. } => Some(version.written),
-            Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => None,
-        });
-        let changed = written.max().and_then(|at| Timestamp::from_second(at).ok());
+        let versions = uses.keys().filter_map(|source| live(source).version());
+        let changed = versions
+            .map(|version| version.written)
+            .max()
+            .and_then(|at| Timestamp::from_second(at).ok());
         let asked = read_time(self.new.own.kubectl.as_deref());
         let after = stands.max(changed);
         match asked {
