@@ -4,7 +4,7 @@ use super::observed_in;
 use crate::model::{
     decide::{Ages, CauseKind, Decision, Known, Lookup, Pods, Restart, Subject, decide},
     digest::{Digest, DigestKey},
-    observed::{Entries, Entry, Fold, Formers, KeyState, Observed, Reading},
+    observed::{Entries, Entry, Fold, Formers, Observed, Reading},
     source::{References, SourceName, Usage},
     version::Version,
 };
@@ -101,17 +101,7 @@ fn entry_that_counts(entry: &Entry, live: &Version, oldest: i64) -> Option<Entry
     match entry {
         Entry::Seen { uid, .. } | Entry::Deleted { uid, .. } if other(uid) && read => None,
         Entry::Unknown | Entry::Waiting if read => None,
-        Entry::Seen {
-            uid,
-            states,
-            immutable,
-            ..
-        } if other(uid) => Some(Entry::Seen {
-            uid: uid.clone(),
-            resource_version: 0,
-            states: states.clone(),
-            immutable: *immutable,
-        }),
+        Entry::Seen { uid, .. } if other(uid) => Some(entry.clone().of_no_version()),
         other => Some(other.clone()),
     }
 }
@@ -144,27 +134,6 @@ fn fold_that_counts<'a>(
 /// Returns the entry of pods that were made before the source was written: its data is other than what they have
 /// read.
 fn unread(live: &Version, usage: &Usage) -> Entry {
-    match Entry::of(live, usage) {
-        Entry::Seen {
-            uid,
-            states,
-            immutable,
-            ..
-        } => {
-            let other = |state: &KeyState| match state {
-                KeyState::Seen(_) => KeyState::Seen(Digest::CHANGED),
-                KeyState::Waiting | KeyState::Unknown => *state,
-            };
-            Entry::Seen {
-                uid,
-                resource_version: 0,
-                states: states
-                    .iter()
-                    .map(|(key, state)| (key.clone(), other(state)))
-                    .collect(),
-                immutable,
-            }
-        }
-        absent => absent,
-    }
+    let now = Entry::of(live, usage).of_no_version();
+    now.map_digests(|_, _| Digest::CHANGED)
 }

@@ -86,25 +86,8 @@ pub(super) fn lacks_more(usage: &Usage, version: &Version, old: &KeyStates) -> b
 
 /// Returns the entry with absent required keys as *unknown*: pods run, so they may run without them.
 pub(super) fn unknown_keys(entry: Entry) -> Entry {
-    match entry {
-        Entry::Seen {
-            uid,
-            resource_version,
-            mut states,
-            immutable,
-        } => {
-            for (_, state) in &mut states {
-                if *state == KeyState::Waiting {
-                    *state = KeyState::Unknown;
-                }
-            }
-            Entry::Seen {
-                uid,
-                resource_version,
-                states,
-                immutable,
-            }
-        }
-        other => other,
-    }
+    entry.map_states(|_, state| match state {
+        KeyState::Waiting => KeyState::Unknown,
+        KeyState::Seen(_) | KeyState::Unknown => state,
+    })
 }

@@ -7,7 +7,7 @@ use super::view::{Lookup, Subject};
 use crate::model::{
     decide::numbered,
     digest::{Digest, DigestKey},
-    observed::{Entry, KeyState, Observed},
+    observed::{Entry, Observed},
     source::SourceName,
 };
 
@@ -20,35 +20,12 @@ pub(in crate::model) fn rewritten<'a>(
     key: &DigestKey,
 ) -> Observed {
     let taken = |source: &SourceName, entry: &Entry| {
-        let Entry::Seen {
-            uid,
-            resource_version,
-            states,
-            immutable,
-        } = entry
-        else {
-            return entry.clone();
-        };
-        let live = match live(source) {
-            Lookup::Present { version, .. } if version.uid == *uid => Some(version),
-            _ => None,
-        };
-        let state = |used: &String, state: &KeyState| match state {
-            KeyState::Seen(_) => {
-                let now = live.and_then(|version| version.used(used));
-                KeyState::Seen(now.unwrap_or(Digest::CHANGED))
-            }
-            KeyState::Waiting | KeyState::Unknown => *state,
-        };
-        Entry::Seen {
-            uid: uid.clone(),
-            resource_version: *resource_version,
-            states: states
-                .iter()
-                .map(|(used, of)| (used.clone(), state(used, of)))
-                .collect(),
-            immutable: *immutable,
-        }
+        let live = live(source).version();
+        let same = live.filter(|version| entry.uid() == Some(version.uid.as_str()));
+        entry.clone().map_digests(|used, _| {
+            let now = same.and_then(|version| version.used(used));
+            now.unwrap_or(Digest::CHANGED)
+        })
     };
     let entries = observed.entries.iter();
     let mut fold = observed.fold.clone();

@@ -8,7 +8,7 @@
 use super::view::Lookup;
 use crate::model::{
     digest::{Digest, DigestKey},
-    observed::{Entries, Entry, Fold, KeyState, KeyStates, Observed},
+    observed::{Entries, Entry, Fold, Observed},
     source::{References, SourceName},
     version::Version,
 };
@@ -21,19 +21,10 @@ pub(in crate::model) fn rekey<'a>(
     live: &dyn Fn(&SourceName) -> Lookup<'a>,
     key: &DigestKey,
 ) -> Observed {
-    let rekeyed = |source: &SourceName, entry: &Entry| match entry {
-        Entry::Seen {
-            uid,
-            resource_version,
-            states,
-            immutable,
-        } => Entry::Seen {
-            uid: uid.clone(),
-            resource_version: *resource_version,
-            states: states_of(states, live(source).last()),
-            immutable: *immutable,
-        },
-        other => other.clone(),
+    let rekeyed = |source: &SourceName, entry: &Entry| {
+        let live = live(source).last();
+        let rekeyed = |used: &str, digest| rekeyed(used, digest, live);
+        entry.clone().map_digests(rekeyed)
     };
     let entries = observed.entries.iter();
     let entries = entries
@@ -53,21 +44,12 @@ pub(in crate::model) fn rekey<'a>(
     }
 }
 
-fn states_of(states: &KeyStates, live: Option<&Version>) -> KeyStates {
-    let rekeyed = |used: &String, state: &KeyState| match state {
-        KeyState::Seen(digest) => {
-            let same = live.and_then(|live| {
-                let before = live.previous.as_ref()?.used(used)?;
-                (before == *digest).then(|| live.used(used)).flatten()
-            });
-            KeyState::Seen(same.unwrap_or(Digest::CHANGED))
-        }
-        KeyState::Waiting | KeyState::Unknown => *state,
-    };
-    states
-        .iter()
-        .map(|(used, state)| (used.clone(), rekeyed(used, state)))
-        .collect()
+fn rekeyed(used: &str, digest: Digest, live: Option<&Version>) -> Digest {
+    let same = live.and_then(|live| {
+        let before = live.previous.as_ref()?.used(used)?;
+        (before == digest).then(|| live.used(used)).flatten()
+    });
+    same.unwrap_or(Digest::CHANGED)
 }
 
 fn fold_of<'a>(

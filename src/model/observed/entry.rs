@@ -76,6 +76,41 @@ impl Entry {
         }
     }
 
+    /// Returns the same with each state made another one, by key.
+    #[must_use]
+    pub(in crate::model) fn map_states(
+        mut self,
+        change: impl Fn(&str, KeyState) -> KeyState,
+    ) -> Self {
+        if let Self::Seen { states, .. } = &mut self {
+            for (key, state) in states {
+                *state = change(key, *state);
+            }
+        }
+        self
+    }
+
+    /// Returns the same with each digest made another one, by key.
+    #[must_use]
+    pub(in crate::model) fn map_digests(self, change: impl Fn(&str, Digest) -> Digest) -> Self {
+        self.map_states(|key, state| match state {
+            KeyState::Seen(digest) => KeyState::Seen(change(key, digest)),
+            KeyState::Waiting | KeyState::Unknown => state,
+        })
+    }
+
+    /// Returns the same, older than any version: what is known of it says nothing of resourceVersions here.
+    #[must_use]
+    pub(in crate::model) fn of_no_version(mut self) -> Self {
+        if let Self::Seen {
+            resource_version, ..
+        } = &mut self
+        {
+            *resource_version = 0;
+        }
+        self
+    }
+
     /// Whether it says nothing of a key of a source that existed.
     pub(in crate::model) fn lacks(&self, key: &str) -> bool {
         matches!(self, Self::Seen { states, .. } if !states.contains_key(key))
@@ -109,7 +144,7 @@ impl Entry {
     }
 
     /// Returns the uid that the source had, where it existed.
-    pub(super) fn uid(&self) -> Option<&str> {
+    pub(in crate::model) fn uid(&self) -> Option<&str> {
         match self {
             Self::Seen { uid, .. } | Self::Deleted { uid, .. } => Some(uid),
             Self::Waiting | Self::Unknown => None,
