@@ -300,8 +300,8 @@ async fn a_deletion_says_when_the_same_data_restarts_nothing() {
             "it restarts if the Secret comes back with other data",
         ),
     ] {
-        db["metadata"]["ownerReferences"] = owners.clone();
-        deletes["request"]["oldObject"]["metadata"]["ownerReferences"] = owners;
+        db["metadata"]["ownerReferences"] = owners;
+        deletes["request"]["oldObject"] = db.clone();
         let answer = Webhook::that_knows(db.clone())
             .answer(SOURCES_PATH, &deletes)
             .await;

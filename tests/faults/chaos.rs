@@ -129,8 +129,8 @@ async fn nothing_works(name: &str, answer: Answer) {
     let reroll = arena.reroll().kubeconfig(proxy.kubeconfig()).start().await;
     let fleet = Fleet::with_own_secrets(&arena, "w", SIZE).await;
     let recorder = arena.record().await;
-    fleet.update_some(&arena, 0, SIZE / 2, "two").await;
-    pending(&reroll).await;
+    let changes = fleet.update_some(&arena, 0, SIZE / 2, "two");
+    tokio::join!(changes, pending(&reroll));
     let (began, before) = (Instant::now(), proxy.requests().len());
     proxy.add(Rule::new(Matcher::any(), Fault::Answer(answer)));
     // Open watches end and are answered so, too.

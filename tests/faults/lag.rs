@@ -25,9 +25,8 @@ async fn one_lags(name: &str, laggard: Laggard, fault: Fault) {
     // Long enough for a person to change a Secret and then what uses it.
     let direct = arena.reroll().flag("--settle", "8s");
     let slow = direct.clone().kubeconfig(proxy.kubeconfig());
-    let with_webhook = async |builder: RerollBuilder, name: &str| {
-        arena.patient(builder.flag("--instance", name)).await
-    };
+    let with_webhook =
+        async |builder: RerollBuilder, name: &str| builder.flag("--instance", name).start().await;
     // The first to start leads.
     let (leader, _other): (Reroll, Reroll) = match laggard {
         Laggard::Leads => {

@@ -139,7 +139,10 @@ async fn dies(cluster: &'static Cluster, subjects: &[Subject]) {
             fleet.expect(arena, recorder, 2).await;
         }
         subject.untouched.expect(arena, recorder, 0).await;
-        assert_eq!(subject.leaders().await, 1);
+        eventually("one leads", async || {
+            (subject.leaders().await == 1).then_some(())
+        })
+        .await;
     })
     .await;
 }

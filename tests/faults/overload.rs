@@ -46,9 +46,7 @@ async fn writes_are_answered_while_thousands_of_restarts_are_made() {
     let crowd = variable("REROLL_OVERLOAD").unwrap_or(RESTARTS);
     // A namespace that no webhook sees.
     let unseen = Arena::on(arena.cluster, "unseen").await;
-    let reroll = arena
-        .patient(arena.reroll().flag("--restart-rate", "250"))
-        .await;
+    let reroll = arena.reroll().flag("--restart-rate", "250").start().await;
     arena.secret("crowd", &[("k", "one")]).await;
     each(usize::try_from(crowd).unwrap(), 16, async |number| {
         let asks = [(RESTART_ON, "auto")];

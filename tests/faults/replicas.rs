@@ -17,7 +17,7 @@ async fn killed_six_times_during_a_fan_out_to_300_it_restarts_each_once() {
     // six times up to a second.
     let builder = arena
         .reroll()
-        .flag("--restart-rate", "25")
+        .flag("--restart-rate", "10")
         .flag("--restart-burst", "1");
     let mut reroll = builder.clone().start().await;
     let fleet = Fleet::with_one_secret(&arena, "fan", 300).await;
@@ -63,7 +63,8 @@ async fn hand_over(name: &str, replicas: usize, webhook: &str) {
     let _machine = MACHINE.read().await;
     let arena = Arena::new(name).await;
     let replica = async |name: &str| {
-        let builder = arena.reroll().flag("--lease-duration", "3s");
+        // Writes wait for the one that sleeps.
+        let builder = arena.reroll().impatient().flag("--lease-duration", "3s");
         let builder = if name == webhook {
             builder
         } else {

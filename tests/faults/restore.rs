@@ -268,8 +268,11 @@ async fn restored_it_rolls_what_changed_since(name: &str, bumped: bool) {
         for replica in &subject.replicas {
             assert_eq!(replica.count(WENT_BACK).await, 1);
             // And the sentinel; those that were born in what is lost never were.
-            let workloads = replica.count("reroll_workloads_indexed").await;
-            assert_eq!(workloads, 5 * EACH as u64 + 1);
+            eventually("it knows the workloads of now", async || {
+                let workloads = replica.count("reroll_workloads_indexed").await;
+                (workloads == 5 * EACH as u64 + 1).then_some(())
+            })
+            .await;
         }
     })
     .await;

@@ -326,6 +326,7 @@ async fn a_template_that_an_aborted_rollout_has_waits() {
     let off = json!({ "metadata": { "annotations": { RESTART_ON: "off" } } });
     rollout.patch(&arena, "web", off).await;
     web.status("web", json!({ "abort": true })).await;
+    recorder.settle(&arena).await;
     arena.update_secret("db", &[("k", "three")]).await;
     web.are(&arena, &recorder, 0, 1).await;
     recorder.expect("Deployment", "lender", 1);

@@ -404,7 +404,9 @@ async fn a_secret_and_a_cron_job_that_change_together_run_once() {
     let arena = Arena::new("batch-cron-together").await;
     let _reroll = with(arena.reroll()).start().await;
     arena.secret("db", &[("k", "one")]).await;
-    arena.create(&cron_job("asks", &RUNS, &job_spec())).await;
+    // A busy machine takes some time for the two writes.
+    let asks = [&RUNS[..], &[("reroll.dev/settle", "8s")]].concat();
+    arena.create(&cron_job("asks", &asks, &job_spec())).await;
     arena.adopted("CronJob", "asks").await;
     let recorder = arena.record().await;
     let jobs = Jobs::watch(&arena).await;
@@ -413,7 +415,7 @@ async fn a_secret_and_a_cron_job_that_change_together_run_once() {
     let both = format!(
         "{}\n---\n{}",
         secret("db", &[("k", "two")]),
-        cron_job("asks", &RUNS, &job)
+        cron_job("asks", &asks, &job)
     );
     let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
     arena.kubectl_with(&apply, &both).await.ok();
@@ -439,7 +441,9 @@ async fn a_run_waits_for_another_where_only_one_may_be() {
     let recorder = arena.record().await;
     let jobs = Jobs::watch(&arena).await;
     arena.update_secret("db", &[("k", "two")]).await;
-    jobs.are(&arena, &recorder, "alone", 1).await;
+    for name in ["alone", "many"] {
+        jobs.are(&arena, &recorder, name, 1).await;
+    }
     arena.update_secret("db", &[("k", "three")]).await;
     jobs.are(&arena, &recorder, "many", 2).await;
     arena

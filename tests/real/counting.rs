@@ -73,7 +73,7 @@ async fn what_begins_to_count_and_changes_in_one_write_restarts_once() {
     for webhook in [true, false] {
         let arena = Arena::new("counting").await;
         let _reroll = if webhook {
-            arena.patient(arena.reroll()).await
+            arena.reroll().start().await
         } else {
             arena.reroll().without_webhook().start().await
         };

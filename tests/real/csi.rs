@@ -533,6 +533,7 @@ async fn who_asks_for_it_and_who_does_not() {
         .patch("vault", &PatchParams::default(), &Patch::Merge(&ignore))
         .await
         .unwrap();
+    recorder.settle(&arena).await;
     run(&arena, "Deployment", "vault", &[]).await;
     driver.store.mounted("vault", 2).await;
     driver.store.rotate("vault").await;

@@ -167,7 +167,7 @@ impl Mode {
     /// What it does needs all reviews, also on a busy machine.
     async fn start(self, arena: &Arena) -> Reroll {
         match self {
-            Self::Webhook | Self::Away => arena.patient(arena.reroll()).await,
+            Self::Webhook | Self::Away => arena.reroll().start().await,
             Self::Alone => arena.reroll().without_webhook().start().await,
         }
     }

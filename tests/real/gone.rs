@@ -19,7 +19,7 @@ const SLACK: Duration = Duration::from_secs(4);
 #[tokio::test]
 async fn a_killed_process_is_in_nobodys_way() {
     let arena = Arena::new("gone-killed").await;
-    let reroll = arena.reroll().start().await;
+    let reroll = arena.reroll().impatient().start().await;
     let recorder = before(&arena).await;
     let builder = reroll.builder();
     reroll.kill();
@@ -47,7 +47,7 @@ async fn a_killed_process_is_in_nobodys_way() {
 #[tokio::test]
 async fn a_process_that_never_answers_costs_a_timeout_per_write() {
     let arena = Arena::new("gone-stopped").await;
-    let reroll = arena.reroll().start().await;
+    let reroll = arena.reroll().impatient().start().await;
     let recorder = before(&arena).await;
     reroll.signal("STOP");
     let (took, free) = change(&arena).await;
@@ -71,7 +71,12 @@ async fn a_namespace_goes_away_without_waiting_for_one_that_never_answers() {
     // What a namespace's end takes here and now, without any webhook.
     let free = Other::new(&arena, "free", SECRETS).await;
     let both = format!("{},{}", arena.namespace, covered.name);
-    let reroll = arena.reroll().flag("--namespaces", &both).start().await;
+    let reroll = arena
+        .reroll()
+        .impatient()
+        .flag("--namespaces", &both)
+        .start()
+        .await;
     reroll.signal("STOP");
     // The webhook is there for it: a person's write waits.
     let began = Instant::now();

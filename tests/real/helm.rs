@@ -79,7 +79,7 @@ impl Release {
     async fn new(name: &str, side: &'static str) -> Self {
         let arena = Arena::new(name).await;
         // Helm's writes of one release are within the settle time, also on a busy machine.
-        let reroll = arena.patient(arena.reroll().flag("--settle", "8s")).await;
+        let reroll = arena.reroll().flag("--settle", "8s").start().await;
         let chart = tempfile::tempdir().unwrap();
         write_chart(chart.path());
         Self {

@@ -31,19 +31,10 @@ fn older_without_webhook(builder: RerollBuilder) -> RerollBuilder {
     older(builder).without_webhook()
 }
 
-/// An installation with a namespace, a user and a digest key of its own.
 async fn installation(arena: &Arena, name: &str) -> RerollBuilder {
-    let namespace = format!("{}-{name}", arena.namespace);
-    let kubeconfig = arena.administrator(&namespace).await;
-    arena
-        .reroll()
-        .kubeconfig(kubeconfig)
-        .log_as(&namespace)
-        .flag("--own-namespace", &namespace)
-        .flag("--instance", &namespace)
-        .flag("--webhook-name", &namespace)
-        // Each sweep decides about everything: what would be written again is.
-        .flag("--sweep-interval", "1s")
+    // Each sweep decides about everything: what would be written again is.
+    let builder = arena.installation(name).await;
+    builder.flag("--sweep-interval", "1s")
 }
 
 fn named(kind: &str) -> String {

@@ -8,7 +8,9 @@ use kube::{
     Api,
     api::{DynamicObject, Patch, PatchParams, PostParams},
 };
-use reroll_harness::{Arena, KINDS, OBSERVED, RESTARTED_FOR, RerollBuilder, env, workload};
+use reroll_harness::{
+    Arena, KINDS, OBSERVED, RESTARTED_FOR, RerollBuilder, env, eventually, workload,
+};
 use serde_json::{Value, json};
 
 /// Annotations of the workload and of its template; `None` for a missing map.
@@ -209,9 +211,16 @@ async fn refused(arena: &Arena, kind: &str, manifest: &Value, name: &str) {
         api.create(&PostParams::default(), &object).await
     } else {
         let mut object = manifest.clone();
-        object["metadata"]["resourceVersion"] = json!(arena.version(kind, name).await.to_string());
-        let object = serde_json::from_value(object).unwrap();
-        api.replace(name, &PostParams::default(), &object).await
+        // Its controller may write its status in between.
+        eventually("no other writer is in the way", async || {
+            let version = arena.version(kind, name).await.to_string();
+            object["metadata"]["resourceVersion"] = json!(version);
+            let object = serde_json::from_value(object.clone()).unwrap();
+            let result = api.replace(name, &PostParams::default(), &object).await;
+            let conflict = matches!(&result, Err(kube::Error::Api(status)) if status.code == 409);
+            (!conflict).then_some(result)
+        })
+        .await
     };
     match result {
         Err(kube::Error::Api(status)) => {

@@ -608,6 +608,7 @@ async fn a_template_that_changes_with_its_secret_bears_the_mark_itself() {
 
     let slow = json!({ "metadata": { "annotations": { "reroll.dev/settle": "8s" } } });
     rollout.patch(&arena, "web", slow).await;
+    recorder.settle(&arena).await;
     arena.update_secret("db", &[("k", "three")]).await;
     let edited = rollout
         .edit_template(&arena, "web", json!({ "spec": { "hostNetwork": true } }))
@@ -676,6 +677,7 @@ async fn a_rollout_that_borrows_a_template_is_restarted_by_its_time() {
     // Without the lender reroll does not know what it uses. When the lender is back, reroll makes up for what was
     // missed.
     arena.delete("Deployment", "lender").await;
+    recorder.settle(&arena).await;
     arena.update_secret("db", &[("k", "three")]).await;
     marks.are(&arena, &recorder, 2).await;
     arena

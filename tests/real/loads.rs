@@ -106,7 +106,9 @@ impl<'a> Load<'a> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for number in 0..count {
             ticks.tick().await;
-            self.change(&pick(number), &format!("{}", number + 1)).await;
+            // Data that another writer restores within the quiet period would restart nothing.
+            let value = format!("{}-{:x}", number + 1, fastrand::u64(..));
+            self.change(&pick(number), &value).await;
         }
     }
 

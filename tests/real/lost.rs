@@ -154,7 +154,7 @@ impl Row {
 #[tokio::test]
 async fn what_a_replace_took_while_down_was_ours() {
     let arena = Arena::new("lost").await;
-    let reroll = arena.patient(arena.reroll()).await;
+    let reroll = arena.reroll().start().await;
     for row in &ROWS {
         create(&arena, row).await;
     }
@@ -265,6 +265,7 @@ async fn who_opts_in_again_is_adopted_afresh() {
     arena.update_secret("annotation", &[("k", "three")]).await;
     // Written after the revisions, and of no concern: a key that is not used.
     arena.update_secret("vanishes", &[("l", "three")]).await;
+    recorder.settle(&arena).await;
     for kind in KINDS {
         let name = named("annotation", kind);
         arena.annotate(kind, &name, RESTART_ON, Some("auto")).await;
@@ -285,7 +286,7 @@ async fn who_opts_in_again_is_adopted_afresh() {
 #[tokio::test]
 async fn where_the_webhook_adopts_sooner_it_is_restarted_all_the_same() {
     let arena = Arena::new("lost-sooner").await;
-    let reroll = arena.patient(arena.reroll()).await;
+    let reroll = arena.reroll().start().await;
     let row = Row {
         name: "sooner",
         ..ROWS[0]
@@ -309,9 +310,7 @@ async fn where_the_webhook_adopts_sooner_it_is_restarted_all_the_same() {
         let manifest = workload("StatefulSet", &name, &asks, env("others", "k"));
         arena.create(&manifest).await;
     }
-    let reroll = arena
-        .patient(again.clone().flag("--adopt-rate", "0.2"))
-        .await;
+    let reroll = again.clone().flag("--adopt-rate", "0.2").start().await;
     for kind in KINDS {
         let name = row.workload(kind);
         arena.annotate(kind, &name, "note", Some("a write")).await;

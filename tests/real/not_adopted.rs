@@ -19,7 +19,7 @@ fn named(kind: &str) -> String {
 
 async fn start(arena: &Arena, webhook: bool) -> Reroll {
     if webhook {
-        arena.patient(arena.reroll()).await
+        arena.reroll().start().await
     } else {
         arena.reroll().without_webhook().start().await
     }

@@ -7,7 +7,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use kube::{Api, ResourceExt as _};
 use reroll_harness::{
-    Arena, Reroll, RerollBuilder, deployment, eventually,
+    Arena, OBSERVED, Reroll, RerollBuilder, deployment, eventually,
     proxy::{Fault, FaultProxy, Matcher, Rule},
 };
 
@@ -42,7 +42,14 @@ async fn readyz_names_the_list_that_is_missing() {
     assert_eq!(reroll.http("/livez").await, Some((200, "ok\n".to_owned())));
     // Nothing is decided meanwhile, and nothing is lost.
     arena.secret("db", &[("k", "one")]).await;
-    arena.create(&deployment("web", "db", "k")).await;
+    let web = deployment("web", "db", "k");
+    eventually("the webhook is asked", async || {
+        let create = ["create", "--dry-run=server", "-o", "json", "-f", "-"];
+        let said = arena.kubectl_with(&create, &web.to_string()).await.ok();
+        said.out.contains(OBSERVED).then_some(())
+    })
+    .await;
+    arena.create(&web).await;
     let recorder = arena.record().await;
     arena.update_secret("db", &[("k", "two")]).await;
     proxy.clear();

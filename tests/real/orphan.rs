@@ -223,7 +223,7 @@ const WITHOUT: [Row; 20] = [
 #[tokio::test]
 async fn with_the_webhook() {
     let arena = Arena::new("orphan-webhook").await;
-    let reroll = arena.patient(arena.reroll()).await;
+    let reroll = arena.reroll().start().await;
     let pods = Pods::watch(&arena).await;
     let (before, recorder) = leave_pods(&arena, &WITH_THE_WEBHOOK, &pods).await;
     make_again(&arena, &WITH_THE_WEBHOOK, &before).await;
@@ -246,7 +246,7 @@ async fn without_webhook() {
 async fn while_it_is_away() {
     let arena = Arena::new("orphan-away").await;
     // Its webhook's registration stays behind, as that of a chart would.
-    let reroll = arena.patient(arena.reroll()).await;
+    let reroll = arena.reroll().start().await;
     let pods = Pods::watch(&arena).await;
     let before = run_all(&arena, &WITHOUT, &pods).await;
     let builder = reroll.builder();
@@ -273,7 +273,7 @@ async fn with_a_webhook_that_cannot_look_in_time() {
     let arena = Arena::new("orphan-late").await;
     let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
     let builder = arena.reroll().kubeconfig(proxy.kubeconfig());
-    let reroll = builder.flag("--get-budget", "250ms").start().await;
+    let reroll = builder.impatient().start().await;
     let pods = Pods::watch(&arena).await;
     let (before, recorder) = leave_pods(&arena, &TOO_LATE, &pods).await;
     for list in ["/pods", "/replicasets"] {

@@ -62,7 +62,7 @@ async fn there_and_back_without_webhook() {
 async fn there_and_back_together_with_the_template() {
     let arena = Arena::new("paused-template").await;
     let pods = Pods::watch(&arena).await;
-    let reroll = arena.patient(arena.reroll().flag("--settle", "8s")).await;
+    let reroll = arena.reroll().flag("--settle", "8s").start().await;
     arena.secret("db", &[("k", "A")]).await;
     let manifest = running("Deployment", "web", &[(RESTART_ON, "auto")], env("db", "k"));
     arena.create(&manifest).await;

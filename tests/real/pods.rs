@@ -142,9 +142,9 @@ async fn a_secret_recreated_in_the_middle_of_a_rollout_leaves_no_older_pod() {
         arena
             .recreate_secret("db", &[("k", &number.to_string())])
             .await;
-        recorder
-            .reaches("StatefulSet", &name("StatefulSet"), number)
-            .await;
+        for kind in KINDS {
+            recorder.reaches(kind, &name(kind), number).await;
+        }
     }
     let last = arena.get("Secret", "db").await;
     recorder.settle(&arena).await;

@@ -247,7 +247,7 @@ async fn the_same_follows_when_they_stay_away_for_a_while() {
 async fn the_token_of_a_service_account_restarts_once() {
     let arena = Arena::new("recreators-token").await;
     // Its key comes within the settle time, also on a busy machine.
-    let reroll = arena.patient(arena.reroll().flag("--settle", "8s")).await;
+    let reroll = arena.reroll().flag("--settle", "8s").start().await;
     let token = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
         "metadata": { "name": "token", "annotations": { "kubernetes.io/service-account.name": "default" } },
@@ -466,7 +466,7 @@ async fn other_data_does_not_wait_for_calm() {
 #[tokio::test]
 async fn a_hook_of_helm_that_changes_nothing_restarts_nothing() {
     let arena = Arena::new("recreators-helm").await;
-    let _reroll = arena.patient(arena.reroll()).await;
+    let _reroll = arena.reroll().start().await;
     let chart = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(chart.path().join(name), text).unwrap();
     std::fs::create_dir(chart.path().join("templates")).unwrap();

@@ -1,38 +1,20 @@
 //! A policy refuses what a restart changes: nobody's own request fails because of that, and pods that others roll count.
 
 use reroll_harness::{
-    Arena, LAST_RESTART, OBSERVED, Pods, Policy, RESTART_ON, RESTARTED_FOR, Recorder, eventually,
-    running,
+    Arena, KUBECTL_RESTARTED_AT as KUBECTL, LAST_RESTART, OBSERVED, Pods, Policy, RESTART_ON,
+    RESTARTED_FOR, Recorder, eventually, running,
 };
 use serde_json::{Value, json};
 
 const PENDING: &str = "reroll.dev/pending";
 const MARK: &str = "reroll.dev/mark";
-const KUBECTL: &str = "kubectl.kubernetes.io/restartedAt";
 
 const AUTO: [(&str, &str); 1] = [(RESTART_ON, "auto")];
 const MARKED: [(&str, &str); 2] = [(RESTART_ON, "auto"), (MARK, "restartedAt")];
 
 /// Lets nobody change anything of the template of `web` but `kubectl.kubernetes.io/restartedAt`.
 async fn only_restarted_at(arena: &Arena) -> Policy {
-    let annotations =
-        |object: &str| format!("{object}.spec.template.metadata.?annotations.orValue({{}})");
-    let (new, old) = (annotations("object"), annotations("oldObject"));
-    let within = |a: &str, b: &str| {
-        format!("{a}.all(key, key == '{KUBECTL}' || (key in {b} && {b}[key] == {a}[key]))")
-    };
-    let expression = format!(
-        "object.metadata.name != 'probe' && (object.metadata.name != 'web' || oldObject == null || \
-         (object.spec.template.spec == oldObject.spec.template.spec && {} && {}))",
-        within(&new, &old),
-        within(&old, &new)
-    );
-    Policy::enforce(
-        arena,
-        &["deployments", "statefulsets", "daemonsets"],
-        &expression,
-    )
-    .await
+    Policy::only_restarted_at(arena, "object.metadata.name == 'web'").await
 }
 
 /// A running workload `web` that was adopted.
@@ -287,7 +269,7 @@ async fn a_marked_stateful_set_is_restarted_through_the_policy() {
 async fn a_marked_one_that_is_made_again_passes_the_policy() {
     let arena = Arena::new("marked-again").await;
     let pods = Pods::watch(&arena).await;
-    let _reroll = arena.patient(arena.reroll()).await;
+    let _reroll = arena.reroll().start().await;
     let manifest = running("Deployment", "web", &MARKED, reroll_harness::env("db", "k"));
     web(&arena, "Deployment", &MARKED).await;
     let expression = format!(

@@ -293,6 +293,7 @@ async fn a_suspended_workload_is_told_and_restarts_once_afterwards() {
     .await;
     arena.update_secret("db", &[("k", "C")]).await;
     arena.update_secret("back", &[("k", "A")]).await;
+    recorder.settle(&arena).await;
     for (number, kind) in KINDS.into_iter().enumerate() {
         // Removed, or set to false.
         let value = (number == 1).then_some("false");
@@ -343,6 +344,7 @@ async fn an_opt_in_that_cannot_be_read_is_told_at_the_prompt_and_afterwards() {
     };
     annotate("atuo").await;
     arena.event("web", "OptInUnreadable").await;
+    recorder.settle(&arena).await;
     arena.update_secret("db", &[("k", "two")]).await;
     recorder.settle(&arena).await;
     expect(&recorder, &[("web", 0)]);
@@ -507,7 +509,7 @@ async fn another_quiet_period_is_kept() {
     let arena = Arena::new("rows-settle").await;
     let _reroll = arena.reroll().start().await;
     arena.create(&secret("db", &[("k", "one")])).await;
-    let asks = [(RESTART_ON, "auto"), ("reroll.dev/settle", "15s")];
+    let asks = [(RESTART_ON, "auto"), ("reroll.dev/settle", "40s")];
     arena
         .create(&workload("Deployment", "slow", &asks, env("db", "k")))
         .await;
@@ -520,7 +522,7 @@ async fn another_quiet_period_is_kept() {
     arena.update_secret("db", &[("k", "three")]).await;
     recorder.reaches("Deployment", "quick", 2).await;
     recorder.reaches("Deployment", "slow", 1).await;
-    assert!(began.elapsed() >= std::time::Duration::from_secs(15));
+    assert!(began.elapsed() >= std::time::Duration::from_secs(40));
     recorder.settle(&arena).await;
     recorder.expect("Deployment", "slow", 1);
 }

@@ -178,7 +178,7 @@ async fn afterwards_while_reroll_is_down() {
 async fn undoes_a_change_that_was_recorded(name: &str, webhook: Webhook, rollouts: usize) {
     let arena = Arena::new(name).await;
     let pods = Pods::watch(&arena).await;
-    let reroll = arena.patient(arena.reroll().flag("--settle", "8s")).await;
+    let reroll = arena.reroll().flag("--settle", "8s").start().await;
     running_workloads(&arena, &pods).await;
     let recorder = arena.record().await;
     arena.hold_rollouts().await;
@@ -295,6 +295,7 @@ async fn drops_the_opt_in(name: &str, webhook: Webhook) {
     // A user who says `off` wants that: no Event.
     let off = json!({ "metadata": { "annotations": { RESTART_ON: "off" } } });
     arena.patch("Deployment", "other", off).await;
+    recorder.settle(&arena).await;
     arena.update_secret("db", &[("k", "four")]).await;
     recorder.settle(&arena).await;
     recorder.expect("Deployment", "other", 2);

@@ -20,6 +20,20 @@ fn by_another(object: &mut Value) {
     object["metadata"]["annotations"][OBSERVED] = json!(text);
 }
 
+/// One Deployment that is ours, where the other's key is known.
+fn adopted() -> (Stage, WorkloadKey) {
+    let stage = Stage::set();
+    stage.secret("s", "A", "x");
+    let web = stage.adopted(deployment("web", &["s"]));
+    retire_the_others(&stage);
+    (stage, web)
+}
+
+fn retire_the_others(stage: &Stage) {
+    let keys = BTreeSet::from([OTHER.to_owned()]);
+    stage.state.index_mut().retire_keys(keys);
+}
+
 fn is_ours(stage: &Stage, key: &WorkloadKey) -> bool {
     let object = stage.object(key);
     let text = object["metadata"]["annotations"][OBSERVED].as_str();
@@ -44,10 +58,7 @@ fn found(uid: &str) -> (Stage, Vec<WorkloadKey>) {
             stage.show_now(key);
         }
     });
-    stage
-        .state
-        .index_mut()
-        .retire_keys(BTreeSet::from([OTHER.to_owned()]));
+    retire_the_others(&stage);
     stage.judge.judge_all();
     (stage, keys.to_vec())
 }
@@ -107,13 +118,7 @@ async fn what_is_undone_is_the_others_until_it_is_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn ours_is_restored_once() {
-    let stage = Stage::set();
-    stage.secret("s", "A", "x");
-    let web = stage.adopted(deployment("web", &["s"]));
-    stage
-        .state
-        .index_mut()
-        .retire_keys(BTreeSet::from([OTHER.to_owned()]));
+    let (stage, web) = adopted();
     let _work = start(&stage, 2);
     sleep(SECOND).await;
     stage.edit(&web, by_another);
@@ -147,13 +152,7 @@ async fn what_is_recreated_restarts_only_when_it_is_taken_over() {
 
 #[tokio::test(start_paused = true)]
 async fn what_no_reroll_wrote_is_restored_at_once() {
-    let stage = Stage::set();
-    stage.secret("s", "A", "x");
-    let web = stage.adopted(deployment("web", &["s"]));
-    stage
-        .state
-        .index_mut()
-        .retire_keys(BTreeSet::from([OTHER.to_owned()]));
+    let (stage, web) = adopted();
     let _work = start(&stage, 2);
     for times in 1..=3 {
         stage.edit(&web, |object| {

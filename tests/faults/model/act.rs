@@ -6,7 +6,7 @@ use kube::{
     ResourceExt as _,
     api::{DynamicObject, ListParams, PostParams},
 };
-use reroll_harness::{Arena, RESTART_ON, eventually};
+use reroll_harness::{Arena, KUBECTL_RESTARTED_AT, RESTART_ON, eventually};
 use serde_json::{Value, json};
 
 use super::{
@@ -68,9 +68,6 @@ async fn write_source(arena: &Arena, source: &Source, step: &Step) {
         other => unreachable!("{other:?} is done to a workload"),
     }
 }
-
-/// What `kubectl rollout restart` sets in the template.
-pub const KUBECTL_RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
 /// What owns the sources that a machine owns.
 pub const OWNER: &str = "owner";

@@ -1,32 +1,27 @@
 //! Workloads of which somebody does not let reroll have its way: a policy refuses its restarts, or an owner takes them back.
 //! A person restarts some of the first by hand, and that is recorded; the second are tried once for each change.
 
-use fastrand::Rng;
 use futures::StreamExt as _;
 use kube::{
     ResourceExt as _,
     api::{DynamicObject, Patch, PatchParams},
     runtime::{WatchStreamExt as _, watcher},
 };
-use reroll_harness::{Arena, KINDS, Policy, eventually};
+use reroll_harness::{Arena, KINDS, KUBECTL_RESTARTED_AT, Policy, eventually};
 use serde_json::json;
 use tokio::task::AbortHandle;
 
 use super::{
-    Seed, Size,
-    act::KUBECTL_RESTARTED_AT,
-    begin, draw_sources, draw_workloads, one_round, rounds,
+    Drawn, SMALL, Size, begin, one_round, rounds,
     steps::Step,
     storm::Watches,
     world::{Guard, Opt, Workload, World},
 };
 use crate::MACHINE;
 
-const SMALL: Size = Size {
-    workloads: 100,
+const GUARDED: Size = Size {
     sources: 80,
-    running: 12,
-    in_a_round: 25,
+    ..SMALL
 };
 
 /// How many rounds there are; in the third reroll is killed.
@@ -34,21 +29,23 @@ const ROUNDS: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_workloads_do_what_the_model_says_where_others_have_their_way() {
-    let seed = Seed::draw();
-    let mut rng = Rng::with_seed(seed.0);
-    let mut world = World::default();
-    draw_sources(&mut world, &mut rng, SMALL);
-    let mut planned = draw_workloads(&world, &mut rng, SMALL);
+    let Drawn {
+        seed: _seed,
+        mut rng,
+        mut world,
+        mut planned,
+    } = Drawn::new(GUARDED);
     guard(&mut planned);
 
     let _machine = MACHINE.read().await;
     let arena = Arena::new("model-guarded").await;
     let watches = Watches::start(&arena).await;
-    let _policy = refuse(&arena).await;
+    let of_policy = "object.metadata.name.startsWith('policy-')";
+    let _policy = Policy::only_restarted_at(&arena, of_policy).await;
     let _owner = Owner::start(&arena);
     let mut reroll = begin(&arena, &mut world, &watches, &planned).await;
     for number in 1..=ROUNDS {
-        let round = (number, SMALL);
+        let round = (number, GUARDED);
         reroll = one_round(&arena, &mut world, &mut rng, &watches, reroll, round).await;
         let pending = refused(&arena, &world).await;
         let count = u32::try_from(number).unwrap();
@@ -72,25 +69,6 @@ fn guard(planned: &mut [Workload]) {
         workload.name = format!("{guard:?}-{number}").to_lowercase();
         (workload.opted, workload.opt) = (Some("auto"), Opt::All);
     }
-}
-
-/// Refuses every change of the template of `policy-…` but that of `kubectl rollout restart`.
-async fn refuse(arena: &Arena) -> Policy {
-    let of = |object: &str| format!("{object}.spec.template.metadata.?annotations.orValue({{}})");
-    let within = |a: &str, b: &str| {
-        format!(
-            "{a}.all(key, key == '{KUBECTL_RESTARTED_AT}' || (key in {b} && {b}[key] == {a}[key]))"
-        )
-    };
-    let (new, old) = (of("object"), of("oldObject"));
-    let expression = format!(
-        "(!has(object.metadata.labels) || !('refuse' in object.metadata.labels)) && (!object.metadata.name.startsWith('policy-') || oldObject == null || \
-         (object.spec.template.spec == oldObject.spec.template.spec && {} && {}))",
-        within(&new, &old),
-        within(&old, &new)
-    );
-    let kinds = ["deployments", "statefulsets", "daemonsets"];
-    Policy::enforce(arena, &kinds, &expression).await
 }
 
 /// Waits until each refusal stands on its workload. Returns the workloads.

@@ -80,6 +80,12 @@ const LARGE: Size = Size {
     running: 45,
     in_a_round: 100,
 };
+const SMALL: Size = Size {
+    workloads: 100,
+    sources: 120,
+    running: 12,
+    in_a_round: 25,
+};
 /// The first sources have many users.
 const SHARED: usize = 3;
 /// How many rounds until a storm.
@@ -104,14 +110,40 @@ impl Seed {
     }
 }
 
+/// What a test begins with.
+struct Drawn {
+    /// Prints itself when the test fails.
+    seed: Seed,
+    rng: Rng,
+    world: World,
+    planned: Vec<Workload>,
+}
+
+impl Drawn {
+    fn new(size: Size) -> Self {
+        let seed = Seed::draw();
+        let mut rng = Rng::with_seed(seed.0);
+        let mut world = World::default();
+        draw_sources(&mut world, &mut rng, size);
+        let planned = draw_workloads(&world, &mut rng, size);
+        Self {
+            seed,
+            rng,
+            world,
+            planned,
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_workloads_do_what_the_model_says() {
-    let seed = Seed::draw();
     let rounds = variable("REROLL_MODEL_ROUNDS").unwrap_or(UNTIL_A_STORM as u64);
-    let mut rng = Rng::with_seed(seed.0);
-    let mut world = World::default();
-    draw_sources(&mut world, &mut rng, LARGE);
-    let planned = draw_workloads(&world, &mut rng, LARGE);
+    let Drawn {
+        seed: _seed,
+        mut rng,
+        mut world,
+        planned,
+    } = Drawn::new(LARGE);
 
     let _machine = MACHINE.read().await;
     let arena = Arena::new("model").await;

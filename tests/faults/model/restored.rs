@@ -9,27 +9,21 @@ use kube::{
 use reroll_harness::{Arena, eventually};
 
 use super::{
-    Seed, Size, begin, draw_sources, draw_workloads, one_round, rounds,
+    Drawn, SMALL, begin, one_round, rounds,
     steps::{KEYS, Step},
     storm::Watches,
     world::World,
 };
 use crate::{MACHINE, restore};
 
-const SMALL: Size = Size {
-    workloads: 100,
-    sources: 120,
-    running: 12,
-    in_a_round: 25,
-};
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_workloads_do_what_the_model_says_over_a_restored_etcd() {
-    let seed = Seed::draw();
-    let mut rng = Rng::with_seed(seed.0);
-    let mut world = World::default();
-    draw_sources(&mut world, &mut rng, SMALL);
-    let planned = draw_workloads(&world, &mut rng, SMALL);
+    let Drawn {
+        seed: _seed,
+        mut rng,
+        mut world,
+        planned,
+    } = Drawn::new(SMALL);
 
     let _machine = MACHINE.read().await;
     let arena = Arena::on_own_cluster("model-restored").await;

@@ -22,7 +22,7 @@ const AT_ONCE: usize = 16;
 
 /// Starts reroll, and waits until the API server calls both of its webhooks.
 pub async fn start(arena: &Arena, builder: RerollBuilder) -> Reroll {
-    let reroll = arena.patient(builder).await;
+    let reroll = builder.start().await;
     let probe = reroll_harness::deployment("probe", "none", "a");
     let object = serde_json::from_value(probe).unwrap();
     let params = kube::api::PostParams {

@@ -101,6 +101,18 @@ impl Arena {
         RerollBuilder::new(self)
     }
 
+    /// Another installation of reroll, not started yet: with a namespace, a user and a digest key of its own.
+    pub async fn installation(&self, name: &str) -> RerollBuilder {
+        let namespace = format!("{}-{name}", self.namespace);
+        let kubeconfig = self.administrator(&namespace).await;
+        self.reroll()
+            .kubeconfig(kubeconfig)
+            .log_as(&namespace)
+            .flag("--own-namespace", &namespace)
+            .flag("--instance", &namespace)
+            .flag("--webhook-name", &namespace)
+    }
+
     /// Starts to count changes of pod templates.
     pub async fn record(&self) -> Recorder {
         Recorder::start(self).await

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{LAST_RESTART, OBSERVED, RESTARTED_FOR};
+use crate::{KUBECTL_RESTARTED_AT, LAST_RESTART, OBSERVED, RESTARTED_FOR};
 
 /// The Secrets that generated workloads refer to. What is called `gone` never exists.
 pub const SECRETS: [&str; 4] = ["db", "tls", "late", "gone"];
@@ -63,7 +63,6 @@ const MARK: &str = "reroll.dev/mark";
 /// Where a mark stands that is not the template's.
 pub const RESTARTED_AT: &str = "reroll.dev/restarted-at";
 const PENDING: &str = "reroll.dev/pending";
-const KUBECTL: &str = "kubectl.kubernetes.io/restartedAt";
 const TIMES: [&str; 4] = [
     "2027-01-15T07:00:00Z",
     "2027-01-15T08:00:03Z",
@@ -308,7 +307,7 @@ impl Generator {
         }
         if self.odd(40) {
             let value = *self.pick(&TIMES);
-            map.insert(KUBECTL.to_owned(), json!(value));
+            map.insert(KUBECTL_RESTARTED_AT.to_owned(), json!(value));
         }
         Some(map.into())
     }
@@ -443,7 +442,11 @@ pub fn bare(object: &Value, old: &Value) -> Value {
     let mut bare = object.clone();
     let marked = own(old, RESTARTED_AT).is_some_and(|text| text.starts_with('~'));
     if marked || own(object, MARK) == Some("restartedAt") {
-        remove(&mut bare, "/spec/template/metadata/annotations", KUBECTL);
+        remove(
+            &mut bare,
+            "/spec/template/metadata/annotations",
+            KUBECTL_RESTARTED_AT,
+        );
     }
     for key in [OBSERVED, LAST_RESTART, RESTARTED_AT, PENDING] {
         remove(&mut bare, "/metadata/annotations", key);

@@ -10,6 +10,8 @@ pub const OBSERVED: &str = "reroll.dev/observed";
 pub const RESTARTED_FOR: &str = "reroll.dev/restarted-for";
 /// Tells people of the last restart.
 pub const LAST_RESTART: &str = "reroll.dev/last-restart";
+/// What `kubectl rollout restart` sets in the pod template.
+pub const KUBECTL_RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 /// The kinds of workload that run all the time.
 pub const KINDS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
 

@@ -3,14 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use k8s_openapi::api::admissionregistration::v1::{
-    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
-};
-use kube::{
-    Api, ResourceExt,
-    api::{ListParams, Patch, PatchParams},
-};
-use serde_json::json;
+use kube::{ResourceExt, api::ListParams};
 
 use crate::{
     Arena, OBSERVED, Reroll, RerollBuilder, deployment, eventually,
@@ -71,26 +64,8 @@ impl Arena {
         let watches = Matcher::any().path_contains("/secrets").watch(true);
         proxy.add(Rule::new(watches, Fault::DelayBody(by)));
         let builder = builder.kubeconfig(proxy.kubeconfig());
-        let reroll = self.patient(builder).await;
+        let reroll = builder.start().await;
         (proxy, reroll)
-    }
-
-    /// Returns a reroll whose webhook has all the time it needs. Otherwise, on a busy machine, a write could skip a
-    /// review. For tests that show something else.
-    pub async fn patient(&self, builder: RerollBuilder) -> Reroll {
-        let reroll = builder.flag("--get-budget", "8s").start().await;
-        let replace = |count| {
-            let line = |number| json!({ "op": "replace", "path": format!("/webhooks/{number}/timeoutSeconds"), "value": 10 });
-            serde_json::from_value((0..count).map(line).collect()).unwrap()
-        };
-        let (params, name) = (PatchParams::default(), &self.namespace);
-        let mutating = Api::<MutatingWebhookConfiguration>::all(self.client.clone());
-        let patch = Patch::<()>::Json(replace(2));
-        mutating.patch(name, &params, &patch).await.unwrap();
-        let validating = Api::<ValidatingWebhookConfiguration>::all(self.client.clone());
-        let patch = Patch::<()>::Json(replace(1));
-        validating.patch(name, &params, &patch).await.unwrap();
-        reroll
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::{Arena, env, eventually, workload};
+use crate::{Arena, KUBECTL_RESTARTED_AT, env, eventually, workload};
 
 /// A `ValidatingAdmissionPolicy` for the arena's namespace.
 pub struct Policy {
@@ -47,6 +47,26 @@ impl Policy {
         })
         .await;
         Self { name }
+    }
+
+    /// Refuses every change of the templates that this expression matches, but that of `kubectl rollout restart`.
+    pub async fn only_restarted_at(arena: &Arena, which: &str) -> Self {
+        let of =
+            |object: &str| format!("{object}.spec.template.metadata.?annotations.orValue({{}})");
+        let (new, old) = (of("object"), of("oldObject"));
+        let within = |a: &str, b: &str| {
+            format!(
+                "{a}.all(key, key == '{KUBECTL_RESTARTED_AT}' || (key in {b} && {b}[key] == {a}[key]))"
+            )
+        };
+        let expression = format!(
+            "(!has(object.metadata.labels) || !('refuse' in object.metadata.labels)) && (!({which}) || oldObject == null || \
+             (object.spec.template.spec == oldObject.spec.template.spec && {} && {}))",
+            within(&new, &old),
+            within(&old, &new)
+        );
+        let kinds = ["deployments", "statefulsets", "daemonsets"];
+        Self::enforce(arena, &kinds, &expression).await
     }
 
     /// Deletes it, and waits until the API server no longer obeys it.

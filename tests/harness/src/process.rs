@@ -7,6 +7,15 @@ use std::{
     time::Duration,
 };
 
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+
 use crate::{Arena, PATIENCE, Said, binary, eventually};
 
 /// How a reroll is to be started.
@@ -17,6 +26,9 @@ pub struct RerollBuilder {
     program: Option<PathBuf>,
     kubeconfig: PathBuf,
     log: PathBuf,
+    administrator: Client,
+    /// Its webhook has all the time it needs.
+    patient: bool,
 }
 
 /// A reroll that runs. It is stopped when dropped.
@@ -38,6 +50,8 @@ impl RerollBuilder {
             program: None,
             kubeconfig: arena.cluster.kubeconfig().to_owned(),
             log: directory.join(format!("{}.log", arena.namespace)),
+            administrator: arena.client.clone(),
+            patient: true,
         };
         builder
             .flag("--namespaces", &arena.namespace)
@@ -100,6 +114,14 @@ impl RerollBuilder {
         self
     }
 
+    /// With the time that a review may take as it is, where that is what a test shows. Otherwise the webhook has all the time
+    /// it needs ([`Self::start`]): on a busy machine a write could skip a review.
+    #[must_use]
+    pub fn impatient(mut self) -> Self {
+        self.patient = false;
+        self
+    }
+
     /// No admission webhook at all.
     #[must_use]
     pub fn without_webhook(self) -> Self {
@@ -125,9 +147,26 @@ impl RerollBuilder {
 
     /// Starts it, and waits until it is ready.
     pub async fn start(self) -> Reroll {
-        let mut reroll = self.spawn().await;
+        let webhook = self
+            .value("--webhook-url")
+            .and(self.value("--webhook-name"));
+        let patience = webhook.filter(|_| self.patient).map(ToOwned::to_owned);
+        let builder = match &patience {
+            Some(_) => self.clone().flag("--get-budget", "8s"),
+            None => self.clone(),
+        };
+        let mut reroll = builder.spawn().await;
+        reroll.builder = self;
         reroll.ready().await;
+        if let Some(name) = patience {
+            reroll.wait_for_reviews(&name).await;
+        }
         reroll
+    }
+
+    fn value(&self, flag: &str) -> Option<&str> {
+        let mut all = self.flags.iter();
+        all.find(|(name, _)| name == flag)?.1.as_deref()
     }
 
     /// Starts it and waits for its end; for a reroll that must refuse to run.
@@ -220,6 +259,21 @@ impl Reroll {
             },
         )
         .await;
+    }
+
+    /// Makes the API server wait for its reviews.
+    async fn wait_for_reviews(&self, name: &str) {
+        let client = &self.builder.administrator;
+        let longer = |count| {
+            let line = |number| json!({ "op": "replace", "path": format!("/webhooks/{number}/timeoutSeconds"), "value": 10 });
+            let lines = (0..count).map(line).collect();
+            Patch::<()>::Json(serde_json::from_value(lines).unwrap())
+        };
+        let params = PatchParams::default();
+        let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone());
+        mutating.patch(name, &params, &longer(2)).await.unwrap();
+        let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
+        validating.patch(name, &params, &longer(1)).await.unwrap();
     }
 
     /// How it was started, to start it again.

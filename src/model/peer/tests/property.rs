@@ -131,6 +131,21 @@ impl World {
         true
     }
 
+    /// Does what is drawn; what names a workload that there is not is left out.
+    fn go_through(&mut self, moves: &[Move]) {
+        let workloads = self.stands.len();
+        for step in moves {
+            match *step {
+                Move::Show(side, workload) if workload < workloads => self.show(side, workload),
+                Move::Act(side, workload) if workload < workloads => {
+                    self.act(side, workload);
+                }
+                Move::Wait(seconds) => self.now += SECOND * u32::try_from(seconds).unwrap(),
+                Move::Show(..) | Move::Act(..) => {}
+            }
+        }
+    }
+
     /// All goes on as it does while nothing stalls, for this long. Returns how many writes that took.
     fn go_on(&mut self, seconds: u64) -> usize {
         let (before, end) = (
@@ -188,16 +203,7 @@ proptest! {
         moves in moves(4),
     ) {
         let mut world = World::new(&owners, webhooks, None);
-        for step in &moves {
-            match *step {
-                Move::Show(side, workload) if workload < owners.len() => world.show(side, workload),
-                Move::Act(side, workload) if workload < owners.len() => {
-                    world.act(side, workload);
-                }
-                Move::Wait(seconds) => world.now += SECOND * u32::try_from(seconds).unwrap(),
-                Move::Show(..) | Move::Act(..) => {}
-            }
-        }
+        world.go_through(&moves);
         let most = 6 * owners.len() + 6;
         prop_assert!(world.go_on(60) <= most, "it does not end");
         // Both may have left it to the other. The first that tries again has it then.
@@ -220,16 +226,7 @@ proptest! {
         moves in moves(4),
     ) {
         let mut world = World::new(&owners, webhooks, Some(older));
-        for step in &moves {
-            match *step {
-                Move::Show(side, workload) if workload < owners.len() => world.show(side, workload),
-                Move::Act(side, workload) if workload < owners.len() => {
-                    world.act(side, workload);
-                }
-                Move::Wait(seconds) => world.now += SECOND * u32::try_from(seconds).unwrap(),
-                Move::Show(..) | Move::Act(..) => {}
-            }
-        }
+        world.go_through(&moves);
         world.go_on(60);
         let all = world.stands.iter().all(|(_, owner)| *owner == Some(older));
         prop_assert!(all, "{:?}", world.stands);
