@@ -39,9 +39,8 @@ pub fn without_ignored<'a>(
 ) -> References {
     let counts = |source: &SourceName, usage: &Usage| {
         let version = match live(source) {
-            Lookup::Present { version, .. } => Some(version),
-            Lookup::Absent { last, .. } => last,
             Lookup::Unsynced | Lookup::Unseen => return true,
+            known @ (Lookup::Present { .. } | Lookup::Absent { .. }) => known.last(),
         };
         version.map_or(!usage.if_matched, |version| version.counts_for(usage))
     };

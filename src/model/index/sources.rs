@@ -171,10 +171,13 @@ impl Sources {
         let before = known.as_ref().map(|known| (known.told, known.number()));
         let same = known.as_ref().is_some_and(|known| known.is(&version));
         let weighed = clock.weigh(before, by, version.resource_version, same)?;
-        match known
+        let succeeds = known
             .as_ref()
-            .and_then(|known| known.succeeded_by(&version))
-        {
+            .and_then(|known| known.succeeded_by(&version));
+        let after_immutable = known
+            .as_ref()
+            .is_some_and(|known| known.was_immutable(&version.uid));
+        match succeeds {
             None => {}
             Some(true) => {
                 self.after_machines.insert(name.clone());
@@ -185,49 +188,33 @@ impl Sources {
         }
         let mut taken = Taken {
             changed: true,
-            recreated: false,
+            recreated: succeeds.is_some(),
             appeared: false,
             counted_as: None,
             older: weighed.older,
             sighting: weighed.sighting,
         };
-        match known {
-            Some(Stored {
-                source: Source::Present(known),
-                told,
+        if let Some(Stored {
+            source: Source::Present(known),
+            told,
+            after_immutable: noted,
+        }) = known
+        {
+            *noted = after_immutable;
+            let counts = known.counts() != version.counts();
+            let origin = known.origin != version.origin;
+            taken.changed = taken.recreated || known.whole != version.whole || counts || origin;
+            let before = std::mem::replace(&mut **known, version);
+            *told = weighed.told;
+            taken.counted_as = (counts && !weighed.older).then_some(before);
+        } else {
+            taken.appeared = true;
+            let stored = Stored {
+                source: Source::Present(Box::new(version)),
+                told: weighed.told,
                 after_immutable,
-            }) => {
-                taken.recreated = known.uid != version.uid;
-                if taken.recreated {
-                    *after_immutable = known.immutable;
-                }
-                let counts = known.counts() != version.counts();
-                let origin = known.origin != version.origin;
-                taken.changed = taken.recreated || known.whole != version.whole || counts || origin;
-                let before = std::mem::replace(&mut **known, version);
-                *told = weighed.told;
-                taken.counted_as = (counts && !weighed.older).then_some(before);
-            }
-            known => {
-                let mut after_immutable = false;
-                if let Some(Stored {
-                    source: Source::Tombstone { last, .. },
-                    after_immutable: before,
-                    ..
-                }) = known
-                {
-                    let another = last.as_ref().filter(|last| last.uid != version.uid);
-                    taken.recreated = another.is_some();
-                    after_immutable = another.map_or(*before, |last| last.immutable);
-                }
-                taken.appeared = true;
-                let stored = Stored {
-                    source: Source::Present(Box::new(version)),
-                    told: weighed.told,
-                    after_immutable,
-                };
-                self.by_name.insert(name.clone(), stored);
-            }
+            };
+            self.by_name.insert(name.clone(), stored);
         }
         Some(taken)
     }

@@ -11,7 +11,7 @@
 //! - what is not remembered leaves a note ([`Unrecorded`]), under which what the template gains counts as changed.
 
 use super::{
-    entry::{Entries, Entry, KeyState, KeyStates},
+    entry::{Entries, Entry, KeyState},
     wire_entry::{self, AROUND, NOTE},
 };
 use crate::model::{
@@ -327,26 +327,13 @@ fn loses_folded(before: &Entries, uses: &References, templates: Templates) -> bo
 
 /// Returns the entry with those states of its that are asked for; `None` where it has none of them.
 fn with_states(entry: &Entry, keep: impl Fn(&str) -> bool) -> Option<Entry> {
-    let Entry::Seen {
-        uid,
-        resource_version,
-        states,
-        immutable,
-    } = entry
-    else {
+    let mut entry = entry.clone();
+    let Entry::Seen { states, .. } = &mut entry else {
         return None;
     };
-    let states: KeyStates = states
-        .iter()
-        .filter(|(key, _)| keep(key))
-        .map(|(key, state)| (key.clone(), *state))
-        .collect();
-    (!states.is_empty()).then(|| Entry::Seen {
-        uid: uid.clone(),
-        resource_version: *resource_version,
-        states,
-        immutable: *immutable,
-    })
+    states.retain(|key, _| keep(key));
+    let any = !states.is_empty();
+    any.then_some(entry)
 }
 
 fn overlap(a: &Entry, b: &Entry) -> bool {
