@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::{StreamExt as _, stream};
 use kube::{ResourceExt as _, api::ListParams};
-use reroll_harness::{Arena, KINDS, OBSERVED, Reroll, RerollBuilder, SOURCES, eventually};
+use reroll_harness::{
+    Arena, KINDS, KUBECTL_RESTARTED_AT, OBSERVED, Reroll, RerollBuilder, SOURCES, eventually,
+};
 use tokio::{sync::Notify, time::sleep};
 
 use super::{
@@ -14,7 +16,7 @@ use super::{
     rules::{Entry, Mark},
     steps::{self, Draw, During, Step},
     storm::Watches,
-    world::{World, Write},
+    world::{Guard, Workload, World, Write},
 };
 
 /// How many things are done at the same time.
@@ -161,6 +163,9 @@ fn written(world: &mut World, step: &Step, write: Write) {
 pub async fn expect(arena: &Arena, world: &mut World, watches: &Watches, what: &str) {
     let recorder = &watches.recorder;
     recorder.settle(arena).await;
+    if owners_have_their_way(arena, world).await {
+        recorder.settle(arena).await;
+    }
     let wrong: Vec<_> = world
         .workloads
         .iter()
@@ -185,6 +190,21 @@ pub async fn expect(arena: &Arena, world: &mut World, watches: &Watches, what: &
         workload.text = text;
     }
     pods::expect(arena, world, watches, what).await;
+}
+
+/// Waits until owners have taken back what restarts set. Their watches may be late. Returns whether there are owners.
+async fn owners_have_their_way(arena: &Arena, world: &World) -> bool {
+    let owned = |workload: &&Workload| workload.guard == Guard::Owner;
+    for workload in world.workloads.iter().filter(owned) {
+        let what = format!("{} has a template as its owner wants it", workload.name);
+        eventually(&what, async || {
+            let object = arena.get(workload.kind, &workload.name).await;
+            let annotations = &object.data["spec"]["template"]["metadata"]["annotations"];
+            annotations[KUBECTL_RESTARTED_AT].is_null().then_some(())
+        })
+        .await;
+    }
+    world.workloads.iter().any(|workload| owned(&workload))
 }
 
 /// Waits until every workload's `observed` says what the model does, as far as both have it: whether it is there, which
