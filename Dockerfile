@@ -41,6 +41,8 @@ COPY src src
 COPY tests/bin/under_test.rs tests/bin/
 COPY tests/harness/Cargo.toml tests/harness/
 COPY tests/harness/src/lib.rs tests/harness/src/
+COPY simulation/Cargo.toml simulation/
+COPY simulation/src/lib.rs simulation/src/
 COPY benches/cluster/main.rs benches/cluster/
 COPY benches/micro/main.rs benches/micro/
 ARG SOURCE_DATE_EPOCH=0

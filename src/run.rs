@@ -11,10 +11,11 @@
 //! Every task is awaited here. The first task that ends unasked ends the process with an error.
 
 mod admission;
+mod doors;
 mod tasks;
 mod thread;
 
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
@@ -26,6 +27,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::doors::{ApiService, Doors, InProcess};
 use self::{
     admission::check_api_server,
     tasks::{
@@ -53,7 +55,7 @@ use crate::{
     },
     restart::{job::Jobs, moment::Probe},
     state::{Clock, State, system_clock},
-    watch::{digest_key::KeyWatch, stream},
+    watch::digest_key::KeyWatch,
     webhook::{registration::Registration, server::Limits},
 };
 
@@ -74,6 +76,8 @@ pub struct Surroundings {
     pub format: u64,
     /// After how long a namespace of another installation is tried again.
     pub try_again: RangeInclusive<Duration>,
+    /// How it reaches the API server, and is reached.
+    pub doors: Doors,
 }
 
 impl Default for Surroundings {
@@ -84,6 +88,7 @@ impl Default for Surroundings {
             probe: Arc::new(|_| {}),
             format: FORMAT,
             try_again: TRY_AGAIN,
+            doors: Doors::Network,
         }
     }
 }
@@ -93,19 +98,37 @@ impl Default for Surroundings {
 /// # Errors
 /// When it cannot start, or a task ends unasked.
 pub async fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Result<()> {
-    let stop = Stop::default();
     let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
     let [Ok(mut terminate), Ok(mut interrupt)] = signals else {
         bail!("cannot listen for signals")
     };
+    let asked = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    run_until(settings, surroundings, asked).await
+}
+
+/// Runs until it is asked to end.
+///
+/// # Errors
+/// When it cannot start, or a task ends unasked.
+pub async fn run_until(
+    settings: Settings,
+    surroundings: Surroundings,
+    asked: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let stop = Stop::default();
+    let mut asked = pin!(asked);
     let began = Instant::now();
 
     let mut tasks = Tasks::new();
     let parts = Parts::start(&settings, surroundings, &mut tasks, &stop);
     let parts = tokio::select! {
         parts = parts => parts?,
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+        () = &mut asked => return Ok(()),
     };
     let (parts, listed) = parts;
     let parts = Arc::new(parts);
@@ -113,8 +136,7 @@ pub async fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Resu
     tasks.spawn(async move { ("start-up", started.await) });
 
     let failed = tokio::select! {
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
+        () = asked => None,
         failed = first_failure(&mut tasks) => Some(failed),
     };
     tracing::info!("stopping");
@@ -185,14 +207,15 @@ impl Parts {
             .readiness
             .part("connection to the API server and digest key");
         let reconciled = health.readiness.part("start-up reconciliation");
-        serve_health(settings.ops.http_listen, &health, tasks, &stop.all).await?;
-
-        let config = own.connection.client_config().await?;
-        let api_server = config.cluster_url.clone();
+        if surroundings.doors.serves() {
+            serve_health(settings.ops.http_listen, &health, tasks, &stop.all).await?;
+        }
+        let connection = surroundings.doors.connect(&own.connection).await?;
+        let api_server = connection.api_server();
         check_api_server(settings.webhook.as_ref(), &api_server)?;
         let liveness = Liveness::default();
-        let cluster = Cluster::new(stream::client(config.clone(), &liveness)?, wait)
-            .with_watches(liveness.clone());
+        let cluster =
+            Cluster::new(connection.watching(&liveness)?, wait).with_watches(liveness.clone());
         let own_user = own_user(&cluster).await?;
         let history = Arc::<History>::default();
         let (election, leadership) = Election::new(
@@ -263,7 +286,7 @@ impl Parts {
             registering: Mutex::default(),
         };
         if let Some(webhook) = &settings.webhook {
-            let webhook = parts.start_webhook(webhook, own, config, tasks, stop);
+            let webhook = parts.start_webhook(webhook, own, connection, tasks, stop);
             parts.registration = webhook.await?;
         }
         starting.ready();

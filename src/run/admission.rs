@@ -7,12 +7,12 @@ use std::{
 
 use anyhow::{Context, bail};
 use axum::http::Uri;
-use kube::Client;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     LOOK_EVERY, Parts,
+    doors::Connection,
     tasks::{Stop, Tasks},
     thread::{bind, on_own_thread},
 };
@@ -41,10 +41,31 @@ impl Parts {
         &self,
         webhook: &WebhookSettings,
         cluster: &ClusterSettings,
-        config: kube::Config,
+        connection: Connection,
         tasks: &mut Tasks,
         stop: &Stop,
     ) -> anyhow::Result<Option<(Registration, health::ReadyPart)>> {
+        let bodies = BodyReader::new(BodyLimits {
+            largest: webhook.max_body,
+            ..BodyLimits::default()
+        });
+        let get_budget = webhook.get_budget;
+        let (shared, metrics) = (Arc::clone(&self.state), Arc::clone(&self.metrics));
+        // The webhook needs a client of its own: the connections of the controller's client belong to the controller's
+        // thread.
+        let admission = move |connection: &Connection| {
+            anyhow::Ok(Admission {
+                state: shared,
+                metrics,
+                cluster: Cluster::new(connection.client()?, get_budget),
+                get_budget,
+                bodies,
+            })
+        };
+        if let Connection::InProcess(doors) = &connection {
+            (doors.webhook)(router(admission(&connection)?));
+            return Ok(None);
+        }
         let listener = bind(webhook.listen, "--webhook-listen").await?;
         let address = listener.local_addr()?;
         let (resolver, authority) = self.certificate(webhook, cluster, tasks, &stop.all).await?;
@@ -56,28 +77,14 @@ impl Parts {
             None => None,
         };
         let tls = tls::server_config(resolver, webhook.tls_min_version, clients)?;
-        let bodies = BodyReader::new(BodyLimits {
-            largest: webhook.max_body,
-            ..BodyLimits::default()
-        });
-        let (shared, metrics) = (Arc::clone(&self.state), Arc::clone(&self.metrics));
-        let get_budget = webhook.get_budget;
+        let metrics = Arc::clone(&self.metrics);
         let ending = Ending {
             leaving: stop.leaving.clone(),
             shutdown: stop.all.clone(),
         };
         tracing::info!(%address, "serving admission reviews");
         let serve = async move |listener| {
-            // The webhook needs a client of its own: the connections of the controller's client belong to the
-            // controller's thread.
-            let admission = Admission {
-                state: shared,
-                metrics: Arc::clone(&metrics),
-                cluster: Cluster::new(Client::try_from(config)?, get_budget),
-                get_budget,
-                bodies,
-            };
-            let (router, limits) = (router(admission), Limits::default());
+            let (router, limits) = (router(admission(&connection)?), Limits::default());
             Ok(server::serve(listener, tls, router, limits, metrics, ending).await?)
         };
         tasks.spawn(async {

@@ -7,12 +7,15 @@
 
 use std::{collections::BTreeSet, fmt::Debug, time::Duration};
 
-use axum::http::{Request, Uri, uri::PathAndQuery};
+use axum::{
+    BoxError,
+    http::{Request, Response, Uri, uri::PathAndQuery},
+};
 use backon::ExponentialBuilder;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use kube::{
     Api, Client, Resource,
-    client::ClientBuilder,
+    client::{Body, ClientBuilder, DynBody},
     runtime::{
         WatchStreamExt,
         utils::{Backoff, ResetTimerBackoff},
@@ -20,7 +23,7 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use tower::util::MapRequestLayer;
+use tower::{Service, util::MapRequestLayer};
 
 use crate::cluster::liveness::{Liveness, WATCH_SECONDS};
 
@@ -146,14 +149,15 @@ pub(super) fn everywhere_but(ignored: &BTreeSet<String>, field: &str) -> watcher
 }
 
 /// Returns a client for watches. Its streamed lists show what is there now, and it tells `liveness` of each watch.
-///
-/// # Errors
-/// When the configuration cannot be used: its certificates, its proxy.
-pub fn client(config: kube::Config, liveness: &Liveness) -> kube::Result<Client> {
-    let client = ClientBuilder::try_from(config)?
+pub fn client<S>(builder: ClientBuilder<S>, liveness: &Liveness) -> Client
+where
+    S: Service<Request<Body>, Response = Response<Box<DynBody>>, Error = BoxError> + Send + 'static,
+    S::Future: Send + 'static,
+{
+    let client = builder
         .with_layer(liveness)
         .with_layer(&MapRequestLayer::new(up_to_date));
-    Ok(client.build())
+    client.build()
 }
 
 /// Changes a request for a streamed list so that it asks for what is there now. kube asks with `resourceVersion=0` for

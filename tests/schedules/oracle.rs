@@ -1,0 +1,103 @@
+//! What must hold when everybody has come to rest. It knows nothing of reroll but its promise.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::{
+    cluster::Cluster,
+    kubelet::{live, needs},
+    operations::DEPLOYMENTS,
+};
+
+/// What people did.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    changes: BTreeMap<String, usize>,
+    /// How often a Deployment was undone behind the webhook.
+    undone: BTreeMap<String, usize>,
+}
+
+impl Ledger {
+    pub(crate) fn changed(&mut self, secret: &str) {
+        *self.changes.entry(secret.to_owned()).or_default() += 1;
+    }
+
+    pub(crate) fn undone(&mut self, deployment: &str) {
+        *self.undone.entry(deployment.to_owned()).or_default() += 1;
+    }
+}
+
+impl Cluster {
+    /// Returns what is wrong.
+    pub(crate) fn judge(&self) -> Result<(), String> {
+        let mut wrong = Vec::new();
+        if !self.runs() {
+            wrong.push("reroll has ended".to_owned());
+        }
+        let kubelet = self.kubelet.borrow();
+        let pods = self.server.objects("pods");
+        for (name, uses) in DEPLOYMENTS {
+            let own: Vec<_> = pods.iter().filter(|pod| belongs(pod, name)).collect();
+            if own.len() != 2 {
+                wrong.push(format!("Deployment {name} has {} pods", own.len()));
+            }
+            for pod in own {
+                let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+                let started = kubelet.started.get(uid);
+                for secret in needs(&pod["spec"]) {
+                    let has = started.and_then(|started| started.get(&secret));
+                    let now = live(&self.server, &secret);
+                    if has != now.as_ref() {
+                        wrong.push(format!(
+                            "pod {} of {name} has {has:?} of {secret}, which is {now:?}",
+                            pod["metadata"]["name"]
+                        ));
+                    }
+                }
+            }
+            let marks = self.restarts(name);
+            let changes: usize = uses
+                .iter()
+                .filter_map(|secret| self.ledger.changes.get(*secret))
+                .sum();
+            let undone = self.ledger.undone.get(name).copied().unwrap_or(0);
+            if marks > changes + undone {
+                wrong.push(format!(
+                    "Deployment {name} was restarted {marks} times for {changes} changes"
+                ));
+            }
+        }
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(wrong.join("; "))
+        }
+    }
+
+    /// Returns how many marks a Deployment has had, by the `ReplicaSet`s that there ever were.
+    fn restarts(&self, name: &str) -> usize {
+        let sets = self.server.objects("replicasets.apps");
+        let marks: std::collections::BTreeSet<_> = sets
+            .iter()
+            .filter(|set| belongs(set, name))
+            .filter_map(|set| {
+                let annotations = &set["spec"]["template"]["metadata"]["annotations"];
+                annotations["reroll.dev/restarted-for"]
+                    .as_str()
+                    .map(ToOwned::to_owned)
+            })
+            .collect();
+        marks.len()
+    }
+}
+
+fn belongs(object: &Value, deployment: &str) -> bool {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    name.rsplit_once('-').is_some_and(|(set, _)| {
+        set == deployment
+            || set
+                .rsplit_once('-')
+                .is_some_and(|(name, _)| name == deployment)
+    })
+}
