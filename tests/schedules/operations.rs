@@ -66,7 +66,8 @@ impl Cluster {
             35..50 => self.recreate(secret).await,
             50..58 => self.label(secret).await,
             58..68 => self.edit(workload, uses).await,
-            68..75 => self.undo(workload).await,
+            68..71 => self.undo(workload).await,
+            71..75 => self.hang_and_undo(workload, uses).await,
             75..82 => self.hang(),
             82..88 => self.crash().await,
             88..92 => self.lag(),
@@ -122,7 +123,7 @@ impl Cluster {
     }
 
     async fn edit(&mut self, name: &str, uses: &[&str]) {
-        let edition = self.rng.u8(0..4).to_string();
+        let edition = self.rng.u8(0..6).to_string();
         self.say(|| format!("Deployment {name} becomes edition {edition}"));
         let template = template(name, uses, &edition);
         self.patch(
@@ -165,6 +166,30 @@ impl Cluster {
             .patch(name, &params, &Patch::<()>::Json(patch))
             .await
             .unwrap();
+    }
+
+    /// A deploy that comes with a change hangs, and is taken back.
+    async fn hang_and_undo(&mut self, name: &str, uses: &[&str]) {
+        let hung = self.kubelet.borrow().hangs;
+        if !hung {
+            self.hang();
+        }
+        let secret = *self.rng.choice(uses).unwrap();
+        let waits = [self.rng.u64(0..1500), self.rng.u64(0..6000)];
+        if self.rng.bool() {
+            self.update(secret).await;
+            sleep(Duration::from_millis(waits[0])).await;
+            self.edit(name, uses).await;
+        } else {
+            self.edit(name, uses).await;
+            sleep(Duration::from_millis(waits[0])).await;
+            self.update(secret).await;
+        }
+        sleep(Duration::from_millis(waits[1])).await;
+        self.undo(name).await;
+        if !hung {
+            self.hang();
+        }
     }
 
     /// Pods that start become ready no more, or become ready again.
