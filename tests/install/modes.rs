@@ -7,7 +7,7 @@ use crate::release::{Release, merge};
 
 /// On a busy machine a review may take longer than the second that API servers wait by default.
 pub fn patient() -> Value {
-    json!({ "webhook": { "timeoutSeconds": 10, "getBudget": "8s" } })
+    json!({ "webhook": { "timeoutSeconds": 5, "getBudget": "4s" } })
 }
 
 /// reroll works in the arena's namespace only, so that tests run side by side.
