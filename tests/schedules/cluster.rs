@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     controllers::{Deployments, versions},
     kubelet::Kubelet,
-    oracle::Ledger,
+    oracle::{Ledger, Marks, note_marks},
     reroll::Replica,
 };
 
@@ -33,6 +33,7 @@ pub(crate) struct Cluster {
     pub(crate) client: Client,
     pub(crate) kubelet: Rc<RefCell<Kubelet>>,
     pub(crate) ledger: Ledger,
+    pub(crate) marks: Rc<RefCell<Marks>>,
     pub(crate) replica: Option<Replica>,
     /// The API server as reroll sees it: its watches may be late.
     pub(crate) view: ApiServer,
@@ -90,6 +91,7 @@ impl Cluster {
         Self {
             kubelet: Rc::new(RefCell::new(Kubelet::default())),
             ledger: Ledger::default(),
+            marks: Rc::default(),
             replica: None,
             view,
             webhook: Arc::default(),
@@ -137,6 +139,8 @@ impl Cluster {
             self.rng.fork(),
         );
         tokio::task::spawn_local(deployments.run());
+        let marks = note_marks(api(&self.client, "Deployment"), Rc::clone(&self.marks));
+        tokio::task::spawn_local(marks);
         self.create_all().await;
         self.start_reroll();
         self.rest(Duration::from_mins(2)).await;

@@ -1,7 +1,18 @@
 //! What must hold when everybody has come to rest. It knows nothing of reroll but its promise.
 
-use std::collections::BTreeMap;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+    rc::Rc,
+};
 
+use futures::StreamExt as _;
+use kube::{
+    Api, ResourceExt as _,
+    api::DynamicObject,
+    runtime::{WatchStreamExt as _, watcher},
+};
 use serde_json::Value;
 
 use crate::{
@@ -9,6 +20,9 @@ use crate::{
     kubelet::{live, needs},
     operations::DEPLOYMENTS,
 };
+
+/// The marks that each Deployment has had.
+pub(crate) type Marks = BTreeMap<String, BTreeSet<String>>;
 
 /// What people did.
 #[derive(Default)]
@@ -56,7 +70,7 @@ impl Cluster {
                     }
                 }
             }
-            let marks = self.restarts(name);
+            let marks = self.marks.borrow().get(name).map_or(0, BTreeSet::len);
             let changes: usize = uses
                 .iter()
                 .filter_map(|secret| self.ledger.changes.get(*secret))
@@ -74,21 +88,20 @@ impl Cluster {
             Err(wrong.join("; "))
         }
     }
+}
 
-    /// Returns how many marks a Deployment has had, by the `ReplicaSet`s that there ever were.
-    fn restarts(&self, name: &str) -> usize {
-        let sets = self.server.objects("replicasets.apps");
-        let marks: std::collections::BTreeSet<_> = sets
-            .iter()
-            .filter(|set| belongs(set, name))
-            .filter_map(|set| {
-                let annotations = &set["spec"]["template"]["metadata"]["annotations"];
-                annotations["reroll.dev/restarted-for"]
-                    .as_str()
-                    .map(ToOwned::to_owned)
-            })
-            .collect();
-        marks.len()
+/// Notes each mark that a Deployment's template has, as long as it is not aborted. `ReplicaSet`s would not do: old ones go.
+pub(crate) async fn note_marks(deployments: Api<DynamicObject>, marks: Rc<RefCell<Marks>>) {
+    let events = watcher(deployments, watcher::Config::default());
+    let mut objects = pin!(events.default_backoff().applied_objects());
+    while let Some(object) = objects.next().await {
+        let Ok(object) = object else { continue };
+        let annotations = &object.data["spec"]["template"]["metadata"]["annotations"];
+        if let Some(mark) = annotations["reroll.dev/restarted-for"].as_str() {
+            let mut marks = marks.borrow_mut();
+            let own = marks.entry(object.name_any()).or_default();
+            own.insert(mark.to_owned());
+        }
     }
 }
 
