@@ -32,7 +32,7 @@ impl Protocol {
             webhook: self.webhook,
             seen_at_once: self.seen_at_once,
             time: 0,
-            done: vec![0; self.operations.len()],
+            done: vec![false; self.operations.len()],
             faults: 0,
             changed: [false; 2],
             mark_moved: false,

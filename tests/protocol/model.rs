@@ -15,8 +15,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Protocol {
     pub(crate) replicas: usize,
-    /// What users may do. Each with how often it may be done.
-    pub(crate) operations: Vec<(Operation, u8)>,
+    /// What users may do, each once.
+    pub(crate) operations: Vec<Operation>,
     /// How many of them in all.
     pub(crate) most: u8,
     /// What may go wrong.
@@ -110,8 +110,8 @@ impl Protocol {
         };
         let asked = (0..askable).map(Some).chain((askable == 0).then_some(None));
         if state.time < self.most {
-            for (at, (operation, often)) in self.operations.iter().enumerate() {
-                if state.done[at] == *often || !state.can(*operation) {
+            for (at, operation) in self.operations.iter().enumerate() {
+                if state.done[at] || !state.can(*operation) {
                     continue;
                 }
                 if operation.is_of_source() {
@@ -140,7 +140,7 @@ impl Protocol {
         let mut next = state.clone();
         match action {
             Action::Operate(at, operation, asked) => {
-                next.done[at] += 1;
+                next.done[at] = true;
                 next.operate(operation, asked);
             }
             Action::Deliver(at, queue) => {

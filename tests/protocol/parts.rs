@@ -14,9 +14,9 @@ fn templates() {
         "templates",
         Protocol {
             operations: vec![
-                (Operation::Update(Source::B), 1),
-                (Operation::Apply(Template::One), 1),
-                (Operation::Undo, 1),
+                Operation::Update(Source::B),
+                Operation::Apply(Template::One),
+                Operation::Undo,
             ],
             most: 3,
             faults: vec![Fault::Crash],
@@ -32,10 +32,10 @@ fn opt_ins() {
         "opt-ins",
         Protocol {
             operations: vec![
-                (Operation::Update(Source::B), 1),
-                (Operation::Apply(Template::Both), 1),
-                (Operation::OptIn(OptIn::Auto), 1),
-                (Operation::Both(Template::One, OptIn::OnlyA), 1),
+                Operation::Update(Source::B),
+                Operation::Apply(Template::Both),
+                Operation::OptIn(OptIn::Auto),
+                Operation::Both(Template::One, OptIn::OnlyA),
             ],
             most: 4,
             ..Protocol::default()
@@ -49,10 +49,10 @@ fn sources() {
         "sources",
         Protocol {
             operations: vec![
-                (Operation::Update(Source::A), 1),
-                (Operation::Update(Source::B), 1),
-                (Operation::Delete(Source::A), 1),
-                (Operation::Make(Source::A, 0), 1),
+                Operation::Update(Source::A),
+                Operation::Update(Source::B),
+                Operation::Delete(Source::A),
+                Operation::Make(Source::A, 0),
             ],
             most: 2,
             faults: vec![Fault::Crash],
@@ -68,10 +68,7 @@ fn replicas() {
         "replicas",
         Protocol {
             replicas: 2,
-            operations: vec![
-                (Operation::Update(Source::A), 1),
-                (Operation::Make(Source::A, 0), 1),
-            ],
+            operations: vec![Operation::Update(Source::A), Operation::Make(Source::A, 0)],
             most: 1,
             faults: vec![Fault::Crash, Fault::Move, Fault::NoAnswer],
             most_faults: 2,
@@ -86,11 +83,11 @@ fn without_webhook() {
         "without webhook",
         Protocol {
             operations: vec![
-                (Operation::Update(Source::B), 1),
-                (Operation::Apply(Template::One), 1),
-                (Operation::Apply(Template::Both), 1),
-                (Operation::Undo, 1),
-                (Operation::Replace(Template::Both), 1),
+                Operation::Update(Source::B),
+                Operation::Apply(Template::One),
+                Operation::Apply(Template::Both),
+                Operation::Undo,
+                Operation::Replace(Template::Both),
             ],
             most: 2,
             webhook: false,
@@ -105,9 +102,9 @@ fn webhook_away() {
         "webhook away",
         Protocol {
             operations: vec![
-                (Operation::Update(Source::B), 1),
-                (Operation::Apply(Template::One), 1),
-                (Operation::Undo, 1),
+                Operation::Update(Source::B),
+                Operation::Apply(Template::One),
+                Operation::Undo,
             ],
             most: 3,
             faults: vec![Fault::Webhook],
@@ -123,9 +120,9 @@ fn off_and_on() {
         "off and on",
         Protocol {
             operations: vec![
-                (Operation::Update(Source::B), 1),
-                (Operation::OptIn(OptIn::Off), 1),
-                (Operation::OptIn(OptIn::Auto), 1),
+                Operation::Update(Source::B),
+                Operation::OptIn(OptIn::Off),
+                Operation::OptIn(OptIn::Auto),
             ],
             most: 3,
             faults: vec![Fault::Crash, Fault::Webhook],
@@ -141,10 +138,10 @@ fn formers() {
         "formers",
         Protocol {
             operations: vec![
-                (Operation::Make(Source::B, 0), 1),
-                (Operation::Delete(Source::B), 1),
-                (Operation::Apply(Template::One), 1),
-                (Operation::Apply(Template::Both), 1),
+                Operation::Make(Source::B, 0),
+                Operation::Delete(Source::B),
+                Operation::Apply(Template::One),
+                Operation::Apply(Template::Both),
             ],
             most: 3,
             ..Protocol::default()
@@ -159,8 +156,8 @@ fn standby_answers() {
         Protocol {
             replicas: 2,
             operations: vec![
-                (Operation::Update(Source::B), 1),
-                (Operation::Apply(Template::One), 1),
+                Operation::Update(Source::B),
+                Operation::Apply(Template::One),
             ],
             most: 2,
             faults: vec![Fault::Move],
@@ -176,9 +173,9 @@ fn controller_lags() {
         "controller lags",
         Protocol {
             operations: vec![
-                (Operation::Update(Source::B), 1),
-                (Operation::Apply(Template::One), 1),
-                (Operation::Apply(Template::Both), 1),
+                Operation::Update(Source::B),
+                Operation::Apply(Template::One),
+                Operation::Apply(Template::Both),
             ],
             most: 3,
             seen_at_once: false,

@@ -126,8 +126,8 @@ pub(crate) struct State {
     pub(crate) seen_at_once: bool,
     /// Operations so far.
     pub(crate) time: Time,
-    /// How often each operation of the model was done.
-    pub(crate) done: Vec<u8>,
+    /// Which operations of the model were done.
+    pub(crate) done: Vec<bool>,
     /// Faults so far.
     pub(crate) faults: u8,
     /// The source changed since `observed` was last advanced to what it is.

@@ -135,19 +135,19 @@ impl Row {
 
     /// Returns `plural.group`.
     pub(crate) fn qualified(&self) -> String {
-        if self.group.is_empty() {
-            self.plural.to_owned()
-        } else {
-            format!("{}.{}", self.plural, self.group)
-        }
+        self.in_group(self.plural)
     }
 
     /// Returns `Kind.group`.
     pub(crate) fn kind_and_group(&self) -> String {
+        self.in_group(self.kind)
+    }
+
+    fn in_group(&self, name: &str) -> String {
         if self.group.is_empty() {
-            self.kind.to_owned()
+            name.to_owned()
         } else {
-            format!("{}.{}", self.kind, self.group)
+            format!("{name}.{}", self.group)
         }
     }
 
