@@ -7,9 +7,11 @@
 //!
 //! The pods carry the mark of the template that they were made of. A genuine `observed` with that mark says what the
 //! pods have ([`Adopted::said`]), whichever copy of it is left. (A mark by `kubectl.kubernetes.io/restartedAt` is not on the
-//! pods by its name. They have seen that restart where their own value is not before it, [`Adopted::under`].) Without one, times decide ([`judge()`]): the pods
-//! have not read a source that was written after they were made. A time shows that something was written; it does not
-//! show that a key was removed. Equal seconds are not later, because one rollout may write both within a second.
+//! pods by its name. They have seen that restart where their own value is not before it, [`Adopted::under`].)
+//!
+//! Without one, times decide ([`judge()`]): the pods have not read a source that was written after they were made. A time
+//! shows that something was written; it does not show that a key was removed. Equal seconds are not later, because one
+//! rollout may write both within a second.
 //!
 //! Invariants:
 //! - only pods that stay are judged ([`Adopted::that_stay`]): Kubernetes replaces the others by itself;
@@ -163,7 +165,8 @@ impl Adopter {
             pods: pods
                 .filter_map(|pod| {
                     let set = of_set(pod)?;
-                    Some(self.pod(pod, revision(set)).under(marked(set)))
+                    let pod = self.pod(pod, revision(set));
+                    Some(marked(set).into_iter().fold(pod, Pod::under))
                 })
                 .collect(),
             copies: sets
@@ -231,9 +234,8 @@ impl Adopter {
 impl Pod {
     /// Returns the same, with the mark of a text of `reroll.dev/restarted-at`, where the pod has seen that restart and no
     /// later one.
-    fn under(self, text: Option<&str>) -> Self {
-        let standing = text.and_then(|text| standing_time(text, self.kubectl.as_deref()));
-        match standing {
+    fn under(self, text: &str) -> Self {
+        match standing_time(text, self.kubectl.as_deref()) {
             Some((mark, at)) if Some(at) > self.marked_at => Self {
                 mark: mark.to_owned(),
                 marked_at: Some(at),
@@ -249,11 +251,9 @@ impl Adopted {
     /// those by name.
     #[must_use]
     pub fn under<'a>(self, texts: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut pods = self.pods;
-        for text in texts {
-            let marked = |pod: Pod| pod.under(Some(text));
-            pods = pods.into_iter().map(marked).collect();
-        }
+        let pods = texts.into_iter().fold(self.pods, |pods, text| {
+            pods.into_iter().map(|pod| pod.under(text)).collect()
+        });
         Self { pods, ..self }
     }
 

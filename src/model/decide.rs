@@ -190,13 +190,16 @@ impl Next {
                 subject.formers_left(before)
             };
         }
-        let left = subject.formers_left(before);
+        let left;
         let still = match &self.serving {
             Some(serving) if restart => &serving.rolled,
             Some(serving) => &serving.kept,
             None if restart => subject.formers(before),
             // A pod of an older template may be there again for a moment. What the opt-in leaves out stays all the same.
-            None => &left,
+            None => {
+                left = subject.formers_left(before);
+                &left
+            }
         };
         let formers = subject.formers_after(before, still, restart);
         if restart || subject.templates.before.is_some() {

@@ -326,8 +326,8 @@ impl Index {
                 _ => None,
             };
             if let Some(decided) = self.assess_from(&user, &overlay, adopting.as_ref()) {
-                preview.by_uid |= self.restarts_by_uid(&user, &key.source, becomes);
-                preview.add(user, &decided, tracked.is_held_back());
+                let by_uid = |user: &_| self.restarts_by_uid(user, &key.source, becomes);
+                preview.add(user, &decided, tracked.is_held_back(), by_uid);
             }
         }
         preview

@@ -15,22 +15,31 @@ pub struct Preview {
     pub restarts: Vec<WorkloadKey>,
     /// Those that would wait for it to be back.
     pub waits: Vec<WorkloadKey>,
-    /// One of them would restart for it even if it came back as it was.
+    /// One that would wait would restart for it even if it came back as it was.
     pub by_uid: bool,
     /// There are more users, which were not looked at.
     pub incomplete: bool,
 }
 
 impl Preview {
-    /// Takes in what would be decided for one user.
-    pub(super) fn add(&mut self, user: WorkloadKey, decided: &Decision, held_back: bool) {
-        match decided {
-            Decision::Restart(_) if !held_back => self.restarts.push(user),
-            Decision::Wait { .. } => self.waits.push(user),
-            decided if matches!(decided.doubt(), Some((Doubt::AskPods, _))) => {
-                self.waits.push(user);
-            }
-            _ => {}
+    /// Takes in what would be decided for one user. `by_uid` tells of one that would wait whether it would restart for the
+    /// source even if that came back as it was.
+    pub(super) fn add(
+        &mut self,
+        user: WorkloadKey,
+        decided: &Decision,
+        held_back: bool,
+        by_uid: impl FnOnce(&WorkloadKey) -> bool,
+    ) {
+        let waits = match decided {
+            Decision::Wait { .. } => true,
+            decided => matches!(decided.doubt(), Some((Doubt::AskPods, _))),
+        };
+        if waits {
+            self.by_uid = self.by_uid || by_uid(&user);
+            self.waits.push(user);
+        } else if matches!(decided, Decision::Restart(_)) && !held_back {
+            self.restarts.push(user);
         }
     }
 }

@@ -83,20 +83,14 @@ impl Write {
     fn with_values_of(&self, pod: &Pod, own: &OwnAnnotations) -> OwnAnnotations {
         let asked = matches!(self.new.workload.restart_by, RestartBy::LikeKubectl { .. });
         let time = |text: &Option<String>| read_time(text.as_deref());
-        let later = time(&own.kubectl) >= time(&pod.kubectl);
-        let (own_value, pods) = (own.kubectl.clone(), pod.kubectl.clone());
-        let kubectl = if later { own_value } else { pods };
-        match (pod.marked_at, asked) {
-            (Some(_), _) => OwnAnnotations {
-                restarted_for: pod.restarted_for.clone(),
-                kubectl,
-                ..own.clone()
-            },
-            (None, true) => OwnAnnotations {
-                kubectl,
-                ..own.clone()
-            },
-            (None, false) => own.clone(),
+        let mut own = own.clone();
+        let marked = pod.marked_at.is_some();
+        if (asked || marked) && time(&own.kubectl) < time(&pod.kubectl) {
+            own.kubectl.clone_from(&pod.kubectl);
         }
+        if marked {
+            own.restarted_for.clone_from(&pod.restarted_for);
+        }
+        own
     }
 }
