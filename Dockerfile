@@ -41,7 +41,9 @@ COPY src src
 COPY tests/bin/under_test.rs tests/bin/
 COPY tests/harness/Cargo.toml tests/harness/
 COPY tests/harness/src/lib.rs tests/harness/src/
+COPY schedules/Cargo.toml schedules/
 COPY simulation/Cargo.toml simulation/
+COPY schedules/src/lib.rs schedules/src/main.rs schedules/src/
 COPY simulation/src/lib.rs simulation/src/
 COPY benches/cluster/main.rs benches/cluster/
 COPY benches/micro/main.rs benches/micro/

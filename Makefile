@@ -1,7 +1,9 @@
 # The front door. `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench micro check deny charts fmt tools cluster image
+.PHONY: help demo test simulate bench micro check deny charts fmt tools cluster image
 CARGO ?= cargo
+# How many schedules are a part of the tests: some three minutes.
+TESTED = 300
 # The tests on the cluster wait more than they compute.
 export RUST_TEST_THREADS ?= 6
 
@@ -14,6 +16,12 @@ demo: tools ## watch reroll at work in a cluster started for the purpose
 
 test: tools check charts ## everything that is checked before a merge
 	$(CARGO) test --locked --workspace
+	@$(MAKE) --no-print-directory simulate SEEDS=$(TESTED)
+
+# By SEED, SEEDS and OPERATIONS, as in: make simulate SEED=7, and by ARGS, as in: make simulate SEED=7 ARGS=--trace
+simulate: ## run reroll through random schedules in a cluster in one process
+	@$(CARGO) build --locked --quiet --profile simulate --package reroll-schedules
+	@$(CARGO) run --locked --quiet --profile simulate --package reroll-schedules -- $(ARGS)
 
 check: deny ## formatting, lints, documentation and dependencies, without a cluster
 	$(CARGO) fmt --all --check

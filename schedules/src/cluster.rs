@@ -40,7 +40,6 @@ pub(crate) struct Cluster {
     /// What answers reviews while reroll runs, and whether the API server reaches it.
     pub(crate) webhook: Arc<Mutex<Option<Router>>>,
     pub(crate) reached: bool,
-    pub(crate) lags: bool,
     /// Counts what is written, so that no value comes twice.
     pub(crate) count: u64,
     tells: bool,
@@ -96,7 +95,6 @@ impl Cluster {
             view,
             webhook: Arc::default(),
             reached: true,
-            lags: false,
             count: 0,
             rng,
             server,

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use crate::{
     cluster::{Cluster, api},
     controllers::{REVISION, is_owned, name as named, revision, template_of},
+    operation::{Name, Operation, Step},
 };
 
 pub(crate) const SECRETS: [&str; 3] = ["a", "b", "c"];
@@ -57,29 +58,23 @@ impl Cluster {
         }
     }
 
-    /// Does one thing, and waits a random time.
-    pub(crate) async fn operate(&mut self) {
-        let secret = *self.rng.choice(&SECRETS).unwrap();
-        let (workload, uses) = *self.rng.choice(&DEPLOYMENTS).unwrap();
-        match self.rng.u8(0..100) {
-            0..35 => self.update(secret).await,
-            35..50 => self.recreate(secret).await,
-            50..58 => self.label(secret).await,
-            58..68 => self.edit(workload, uses).await,
-            68..71 => self.undo(workload).await,
-            71..75 => self.hang_and_undo(workload, uses).await,
-            75..82 => self.hang(),
-            82..88 => self.crash().await,
-            88..92 => self.lag(),
-            92..96 => self.reach(),
-            _ => self.compact(),
+    /// Does one thing, and waits.
+    pub(crate) async fn operate(&mut self, step: &Step) {
+        self.say(|| step.operation.to_string());
+        match &step.operation {
+            Operation::Update(source) => self.update(source).await,
+            Operation::Recreate { source, gap } => self.recreate(source, *gap).await,
+            Operation::Label(source) => self.label(source).await,
+            Operation::Edit { workload, edition } => self.edit(workload, *edition).await,
+            Operation::Undo(workload) => self.undo(workload).await,
+            Operation::HangAndUndo { .. } => self.hang_and_undo(&step.operation).await,
+            Operation::Hang(hangs) => self.hang(*hangs),
+            Operation::Crash { away, updates } => self.crash(*away, updates).await,
+            Operation::Lag(lags) => self.lag(*lags),
+            Operation::Reach(reached) => self.reach(*reached),
+            Operation::Compact => self.server.compact(),
         }
-        let wait = match self.rng.u8(0..10) {
-            0..4 => self.rng.u64(0..400),
-            4..8 => self.rng.u64(400..4_000),
-            _ => self.rng.u64(4_000..40_000),
-        };
-        sleep(Duration::from_millis(wait)).await;
+        sleep(step.wait).await;
     }
 
     async fn patch(&self, kind: &str, name: &str, patch: Value) {
@@ -92,26 +87,23 @@ impl Cluster {
 
     async fn update(&mut self, name: &str) {
         let data = self.secret(name)["data"].clone();
-        self.say(|| format!("Secret {name} is updated: {data}"));
+        self.say(|| format!("Secret {name}: {data}"));
         self.ledger.changed(name);
         self.patch("Secret", name, json!({ "data": data })).await;
     }
 
-    async fn recreate(&mut self, name: &str) {
+    async fn recreate(&mut self, name: &str, gap: Duration) {
         let secret = self.secret(name);
-        self.say(|| format!("Secret {name} is recreated"));
         self.ledger.changed(name);
         api(&self.client, "Secret")
             .delete(name, &DeleteParams::default())
             .await
             .unwrap();
-        let wait = self.rng.u64(0..1500);
-        sleep(Duration::from_millis(wait)).await;
+        sleep(gap).await;
         self.create("Secret", secret).await;
     }
 
     async fn label(&mut self, name: &str) {
-        self.say(|| format!("Secret {name} is labelled"));
         self.count += 1;
         let label = self.count.to_string();
         self.patch(
@@ -122,10 +114,8 @@ impl Cluster {
         .await;
     }
 
-    async fn edit(&mut self, name: &str, uses: &[&str]) {
-        let edition = self.rng.u8(0..6).to_string();
-        self.say(|| format!("Deployment {name} becomes edition {edition}"));
-        let template = template(name, uses, &edition);
+    async fn edit(&mut self, name: &str, edition: u8) {
+        let template = template(name, uses(name), &edition.to_string());
         self.patch(
             "Deployment",
             name,
@@ -144,12 +134,7 @@ impl Cluster {
         let Some(before) = sets.iter().rev().nth(1) else {
             return;
         };
-        self.say(|| {
-            format!(
-                "Deployment {name} is undone to revision {}",
-                revision(before)
-            )
-        });
+        self.say(|| format!("back to revision {}", revision(before)));
         if !self.reached {
             // reroll cannot tell then which pods are new, and restarts once more.
             self.ledger.undone(name);
@@ -169,88 +154,77 @@ impl Cluster {
     }
 
     /// A deploy that comes with a change hangs, and is taken back.
-    async fn hang_and_undo(&mut self, name: &str, uses: &[&str]) {
-        let hung = self.kubelet.borrow().hangs;
-        if !hung {
-            self.hang();
-        }
-        let secret = *self.rng.choice(uses).unwrap();
-        let waits = [self.rng.u64(0..1500), self.rng.u64(0..6000)];
-        if self.rng.bool() {
-            self.update(secret).await;
-            sleep(Duration::from_millis(waits[0])).await;
-            self.edit(name, uses).await;
-        } else {
-            self.edit(name, uses).await;
-            sleep(Duration::from_millis(waits[0])).await;
-            self.update(secret).await;
-        }
-        sleep(Duration::from_millis(waits[1])).await;
-        self.undo(name).await;
-        if !hung {
-            self.hang();
-        }
-    }
-
-    /// Pods that start become ready no more, or become ready again.
-    fn hang(&mut self) {
-        let hangs = {
-            let mut kubelet = self.kubelet.borrow_mut();
-            kubelet.hangs = !kubelet.hangs;
-            kubelet.hangs
+    async fn hang_and_undo(&mut self, operation: &Operation) {
+        let Operation::HangAndUndo {
+            workload,
+            edition,
+            source,
+            first,
+            between,
+            until,
+        } = operation
+        else {
+            return;
         };
-        self.say(|| format!("pods hang: {hangs}"));
+        let hung = self.kubelet.borrow().hangs;
+        self.hang(true);
+        let uses = uses(workload);
+        let source = uses[source % uses.len()];
+        if *first {
+            self.update(source).await;
+            sleep(*between).await;
+            self.edit(workload, *edition).await;
+        } else {
+            self.edit(workload, *edition).await;
+            sleep(*between).await;
+            self.update(source).await;
+        }
+        sleep(*until).await;
+        self.undo(workload).await;
+        self.hang(hung);
     }
 
-    async fn crash(&mut self) {
-        let away = self.rng.u64(0..20_000);
-        self.say(|| format!("reroll is killed, and back after {away} ms"));
+    fn hang(&mut self, hangs: bool) {
+        self.kubelet.borrow_mut().hangs = hangs;
+    }
+
+    async fn crash(&mut self, away: Duration, updates: &[Name]) {
         self.kill_reroll();
-        for _ in 0..self.rng.u8(0..3) {
-            let secret = *self.rng.choice(&SECRETS).unwrap();
-            self.update(secret).await;
+        for source in updates {
+            self.update(source).await;
         }
-        sleep(Duration::from_millis(away)).await;
+        sleep(away).await;
         self.reached = true;
         self.start_reroll();
     }
 
-    /// Watches of reroll's bring nothing new from now on, or bring all.
-    fn lag(&mut self) {
-        self.lags = !self.lags;
-        self.say(|| format!("watches are late: {}", self.lags));
-        if self.lags {
+    fn lag(&mut self, lags: bool) {
+        if lags {
             self.view.fall_behind();
         } else {
             self.view.keep_up();
         }
     }
 
-    /// The API server reaches the webhook no more, or again.
-    fn reach(&mut self) {
-        self.reached = !self.reached;
-        self.say(|| format!("the webhook is reached: {}", self.reached));
-        if self.reached {
+    fn reach(&mut self, reached: bool) {
+        self.reached = reached;
+        if reached {
             self.bring_webhook_back();
         } else {
             self.take_webhook_away();
         }
     }
 
-    fn compact(&mut self) {
-        self.say(|| "etcd is compacted".to_owned());
-        self.server.compact();
-    }
-
     pub(crate) async fn come_to_rest(&mut self) {
-        self.kubelet.borrow_mut().hangs = false;
-        if self.lags {
-            self.lag();
-        }
-        if !self.reached {
-            self.reach();
-        }
-        self.say(|| "nobody does anything any more".to_owned());
+        self.say(|| "people and faults stop".to_owned());
+        self.hang(false);
+        self.lag(false);
+        self.reach(true);
         self.rest(Duration::from_mins(5)).await;
     }
+}
+
+fn uses(workload: &str) -> &'static [&'static str] {
+    let found = DEPLOYMENTS.iter().find(|(name, _)| *name == workload);
+    found.map_or(&[], |(_, uses)| uses)
 }
