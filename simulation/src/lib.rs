@@ -3,3 +3,5 @@
 //! It does not use the library of reroll, so that a mistake there is not repeated here.
 
 pub mod api_server;
+pub mod controllers;
+pub mod nodes;

@@ -96,7 +96,7 @@ async fn call(server: &ApiServer, hook: &Hook, attempt: &mut Attempt<'_>) -> Res
     }
     let mut object = attempt.object.clone();
     patch::apply(&mut object, &operations).map_err(Refusal::internal)?;
-    let object = defaults::read(attempt.row, object);
+    let object = defaults::read(attempt.row, object, Some(&attempt.object));
     let object = object.map_err(|refusal| Refusal::internal(refusal.message))?;
     let changed = object != attempt.object;
     attempt.object = object;
@@ -140,6 +140,7 @@ async fn ask(
     let review = json!({
         "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": attempt.request(&uid),
     });
+    tracing::trace!(webhook = hook.name(), %review, "asks");
     let answer = match server.webhook(hook.configuration(), hook.name()) {
         None => Err("there is nobody at its address".to_owned()),
         Some(webhook) => {
@@ -148,12 +149,16 @@ async fn ask(
             answer.unwrap_or_else(|_| Err("context deadline exceeded".to_owned()))
         }
     };
+    tracing::trace!(webhook = hook.name(), ?answer, "is told");
     match answer.and_then(|answer| reviews::verdict(&answer, &uid, hook.is_mutating())) {
         Ok(verdict) => match &verdict.refusal {
             None => Ok(Some(verdict)),
             Some(refusal) => Err(reviews::refused(hook.name(), refusal)),
         },
-        Err(_) if hook.ignores_failures() => Ok(None),
+        Err(_) if hook.ignores_failures() => {
+            server.miss_review();
+            Ok(None)
+        }
         Err(why) => Err(Refusal::internal(format!(
             "failed calling webhook \"{}\": {why}",
             hook.name()

@@ -1,5 +1,7 @@
 //! What the API server answers: objects, streams, and the `Status` of a refusal.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use http::{HeaderValue, Response, header::CONTENT_TYPE};
@@ -15,7 +17,7 @@ pub type AnswerBody = UnsyncBoxBody<Bytes, std::convert::Infallible>;
 /// What a request comes to.
 pub(crate) enum Answer {
     /// An object.
-    Object(u16, Value),
+    Object(u16, Arc<Value>),
     /// Plain text.
     Text(u16, &'static str),
     /// The events of a watch.
@@ -133,15 +135,15 @@ impl Refusal {
 }
 
 impl Answer {
-    pub(crate) fn ok(object: Value) -> Self {
-        Self::Object(200, object)
+    pub(crate) fn ok(object: impl Into<Arc<Value>>) -> Self {
+        Self::Object(200, object.into())
     }
 
     /// Returns it as a response, with the warnings of webhooks.
     pub(crate) fn into_response(self, mut warnings: Vec<String>) -> Response<AnswerBody> {
         let (code, kind, body) = match self {
             Self::Object(code, object) => {
-                let text = Full::new(Bytes::from(object.to_string()));
+                let text = Full::new(Bytes::from(text(&object)));
                 (code, "application/json", Either::Left(text))
             }
             Self::Text(code, text) => {
@@ -181,8 +183,14 @@ impl Answer {
     }
 }
 
+/// Returns an object as JSON.
+pub(crate) fn text(object: &Value) -> Vec<u8> {
+    // Maps with keys that are text are always written.
+    serde_json::to_vec(object).unwrap_or_default()
+}
+
 impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Self {
-        Self::Object(refusal.code, refusal.status())
+        Self::Object(refusal.code, Arc::new(refusal.status()))
     }
 }

@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use super::{
     ApiServer, User,
     answer::{Answer, AnswerBody, Refusal},
-    delete, discovery, list,
+    delete,
+    direct::Component,
+    discovery, list,
     patch::Change,
     path::{Path, Query, Target, path},
     watch, write,
@@ -39,6 +41,20 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// Makes one of a component that lives in this process.
+    pub(crate) fn direct(by: &Component, target: Target, body: Bytes) -> Self {
+        Self {
+            user: by.user.clone(),
+            target,
+            query: Query::default(),
+            only_metadata: false,
+            manager: by.manager.to_owned(),
+            body,
+            warnings: Warnings::default(),
+            content_type: String::new(),
+        }
+    }
+
     /// Returns the namespace that a review names: a Namespace is in itself.
     pub(crate) fn namespace_of<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         match self.target.row().kind {
@@ -81,11 +97,15 @@ pub(crate) async fn answer(
     request: Request<Body>,
 ) -> Response<AnswerBody> {
     let warnings = Warnings::default();
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let answered = dispatch(server, user, request, &warnings).await;
     let warnings = std::mem::take(&mut *warnings.lock());
-    answered
+    let response = answered
         .unwrap_or_else(Answer::from)
-        .into_response(warnings)
+        .into_response(warnings);
+    let (user, code) = (&user.name, response.status().as_u16());
+    tracing::trace!(user, %method, %uri, code, "answered");
+    response
 }
 
 async fn dispatch(
@@ -97,6 +117,14 @@ async fn dispatch(
     let (parts, body) = request.into_parts();
     let body = body.collect().await;
     let body = body.map_err(|error| Refusal::bad_request(error.to_string()))?;
+    let body = body.to_bytes();
+    tracing::trace!(
+        user = user.name,
+        method = %parts.method,
+        uri = %parts.uri,
+        body = %String::from_utf8_lossy(&body),
+        "asked"
+    );
     let target = match path(parts.uri.path()) {
         Path::Objects(target) => target,
         Path::Root(name) if name == "selfsubjectreviews" => {
@@ -104,7 +132,7 @@ async fn dispatch(
             review["kind"] = json!("SelfSubjectReview");
             review["apiVersion"] = json!("authentication.k8s.io/v1");
             review["status"] = json!({ "userInfo": user.info() });
-            return Ok(Answer::Object(201, review));
+            return Ok(Answer::Object(201, Arc::new(review)));
         }
         other => return Ok(discovery::answer(server, &other)),
     };
@@ -118,7 +146,7 @@ async fn dispatch(
         manager: manager(&query, header(USER_AGENT)),
         only_metadata: header(ACCEPT).contains("as=PartialObjectMetadata"),
         content_type: header(CONTENT_TYPE).to_owned(),
-        body: body.to_bytes(),
+        body,
         warnings: Arc::clone(warnings),
         target,
         query,

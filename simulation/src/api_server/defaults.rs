@@ -1,11 +1,12 @@
 //! From what a user wrote to an object as the API server knows it: types, what is left out, and defaults.
 
+mod known;
 mod pods;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
-use self::pods::pod_spec;
+use self::{known::Known, pods::pod_spec};
 use super::{answer::Refusal, resources::Row};
 
 /// The annotation in which a DaemonSet has the generation of its template.
@@ -23,7 +24,9 @@ const MAPS: [&str; 7] = [
 ];
 
 /// Reads an object: checks its types, drops what is empty or unknown, and sets what was left out.
-pub(crate) fn read(row: &Row, mut object: Value) -> Result<Value, Refusal> {
+///
+/// What stands in it just so in `known`, which was read before, is not read again.
+pub(crate) fn read(row: &Row, mut object: Value, known: Option<&Value>) -> Result<Value, Refusal> {
     let api_version = row.api_version();
     for (field, expected) in [("apiVersion", api_version.as_str()), ("kind", row.kind)] {
         match object[field].as_str() {
@@ -48,6 +51,7 @@ pub(crate) fn read(row: &Row, mut object: Value) -> Result<Value, Refusal> {
         return Ok(object);
     }
     let raw = (row.kind == "ControllerRevision").then(|| object["data"].take());
+    let known = known.map(|known| Known::take(&mut object, known));
     tidy(&mut object, None);
     let selects = object["spec"].get("selector").is_some();
     let read = (row.read)(object);
@@ -63,6 +67,9 @@ pub(crate) fn read(row: &Row, mut object: Value) -> Result<Value, Refusal> {
     }
     if let Some(data) = raw {
         object["data"] = data;
+    }
+    if let Some(known) = known {
+        known.give_back(&mut object);
     }
     set(row, &mut object);
     Ok(object)
@@ -306,7 +313,11 @@ mod tests {
     use super::{super::resources::ROWS, *};
 
     fn of(kind: &str, object: Value) -> Result<Value, Refusal> {
-        read(ROWS.iter().find(|row| row.kind == kind).unwrap(), object)
+        read(
+            ROWS.iter().find(|row| row.kind == kind).unwrap(),
+            object,
+            None,
+        )
     }
 
     #[test]

@@ -262,7 +262,7 @@ async fn delete(
         let told = if gone && !matches!(row.kind, "Pod" | "ServiceAccount") {
             success(row, &object)
         } else {
-            events::shown(row, &Arc::new(object)).into_owned()
+            Value::clone(&events::shown(row, &Arc::new(object)))
         };
         return Ok(told);
     }

@@ -1,6 +1,6 @@
 //! The two forms of an Event: that of events.k8s.io, in which it is stored, and that of the core group.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -21,9 +21,9 @@ const NAMES: [(&str, &str); 7] = [
 const REPORTERS: [&str; 2] = ["reportingComponent", "reportingInstance"];
 
 /// Returns a stored object as this row shows it.
-pub(crate) fn shown<'a>(row: &Row, stored: &'a Arc<Value>) -> Cow<'a, Value> {
+pub(crate) fn shown(row: &Row, stored: &Arc<Value>) -> Arc<Value> {
     if row.stored_as.is_none() {
-        return Cow::Borrowed(&**stored);
+        return Arc::clone(stored);
     }
     let mut object = (**stored).clone();
     object["apiVersion"] = Value::from(row.api_version());
@@ -33,7 +33,7 @@ pub(crate) fn shown<'a>(row: &Row, stored: &'a Arc<Value>) -> Cow<'a, Value> {
             object[field] = Value::from("");
         }
     }
-    Cow::Owned(object)
+    Arc::new(object)
 }
 
 /// Returns an object of this row as it is stored.

@@ -191,7 +191,7 @@ fn first(
 pub(crate) fn of(call: &Call, objects: &[Arc<Value>], revision: u64) -> Value {
     let row = call.target.row();
     let item = |object: &Arc<Value>| {
-        let mut item = shown(call, object);
+        let mut item = Arc::unwrap_or_clone(shown(call, object));
         // The items of a typed list do not say what they are.
         if !call.only_metadata
             && !row.custom
@@ -222,7 +222,7 @@ pub(crate) fn of(call: &Call, objects: &[Arc<Value>], revision: u64) -> Value {
 }
 
 /// Returns an object in the form that is asked for.
-pub(crate) fn shown(call: &Call, object: &Arc<Value>) -> Value {
+pub(crate) fn shown(call: &Call, object: &Arc<Value>) -> Arc<Value> {
     let object = events::shown(call.target.row(), object);
     if call.only_metadata {
         let mut metadata = object["metadata"].clone();
@@ -237,9 +237,11 @@ pub(crate) fn shown(call: &Call, object: &Arc<Value>) -> Value {
                 metadata.remove("annotations");
             }
         }
-        json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata })
+        Arc::new(
+            json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata }),
+        )
     } else {
-        object.into_owned()
+        object
     }
 }
 

@@ -2,27 +2,18 @@
 //!
 //! Fields of metadata and data are told apart as the real API server does it. Lists are taken as one field each, so what
 //! stands below them in workloads is coarser than in a real one.
+//!
+//! Most writes change a few fields that their manager has already. So only the parts of an object that differ are walked
+//! through, and only the entries that lose or gain a field are written anew.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-};
+mod fields;
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
+use self::fields::Fields;
 use super::resources::Row;
-
-/// A set of fields, each by its path in the words of `FieldsV1`.
-type Fields = BTreeSet<Vec<String>>;
-
-/// One entry but for its fields: manager, apiVersion and subresource.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Owner {
-    manager: String,
-    operation: String,
-    api_version: String,
-    subresource: String,
-}
 
 /// Who writes.
 #[derive(Clone, Copy, Debug)]
@@ -35,59 +26,69 @@ pub(crate) struct Writer<'a> {
 
 /// Sets the `managedFields` of an object that replaces another, or that is new.
 pub(crate) fn update(row: &Row, live: Option<&Value>, new: &mut Value, writer: Writer) {
-    let empty = blank(row);
-    let (mut changed, mut removed) = (Fields::new(), Fields::new());
-    compare(
-        live.unwrap_or(&empty),
-        new,
-        &mut Vec::new(),
-        &mut changed,
-        &mut removed,
-    );
-    let ours = |path: &Vec<String>| counts(row, path, writer.subresource);
-    changed.retain(ours);
-    removed.retain(ours);
-    let given = decode(&new["metadata"]["managedFields"]);
-    let mut entries = if given.is_empty() {
-        live.map(|live| decode(&live["metadata"]["managedFields"]))
-            .unwrap_or_default()
-    } else {
-        given
+    let (changed, removed) = match live {
+        Some(live) => fields::compare(live, new),
+        None => fields::compare(&blank(row), new),
     };
-    let owner = Owner {
-        manager: writer.manager.to_owned(),
-        operation: "Update".to_owned(),
-        api_version: row.api_version(),
-        subresource: writer.subresource.unwrap_or_default().to_owned(),
-    };
-    for (other, (_, fields)) in &mut entries {
-        fields
-            .retain(|path| !removed.contains(path) && (*other == owner || !changed.contains(path)));
+    let counts = |path: &[&str]| counts(row, path, writer.subresource);
+    let (changed, removed) = (changed.counted(counts), removed.counted(counts));
+    let mut entries = entries(live, new);
+    let (api_version, subresource) = (row.api_version(), writer.subresource.unwrap_or_default());
+    let owner = [writer.manager, "Update", &api_version, subresource];
+    let mut found = changed.is_empty();
+    entries.retain_mut(|entry| {
+        if owner_of(entry) == owner {
+            lose(entry, &[&removed]);
+            if !changed.is_empty() {
+                found = true;
+                gain(entry, &changed);
+                entry["time"] = json!(writer.now);
+            }
+        } else {
+            lose(entry, &[&changed, &removed]);
+        }
+        entry["fieldsV1"]
+            .as_object()
+            .is_some_and(|fields| !fields.is_empty())
+    });
+    if !found {
+        entries.push(entry(owner, writer.now, &changed.to_value()));
     }
-    if !changed.is_empty() {
-        let (time, fields) = entries.entry(owner).or_default();
-        writer.now.clone_into(time);
-        fields.extend(changed);
-    }
-    entries.retain(|_, (_, fields)| !fields.is_empty());
-    new["metadata"]["managedFields"] = encode(&entries);
-    if entries.is_empty()
-        && let Some(meta) = new["metadata"].as_object_mut()
-    {
+    entries.sort_by(|a, b| order(a).cmp(&order(b)));
+    if !entries.is_empty() {
+        new["metadata"]["managedFields"] = Value::Array(entries);
+    } else if let Some(meta) = new["metadata"].as_object_mut() {
         meta.remove("managedFields");
     }
 }
 
-/// Returns an object without the times of its `managedFields`: a write that changes nothing else is none.
-pub(crate) fn without_times(object: &Value) -> Cow<'_, Value> {
-    let mut object = Cow::Borrowed(object);
-    if object["metadata"].get("managedFields").is_some() {
-        let entries = object.to_mut()["metadata"]["managedFields"].as_array_mut();
-        for entry in entries.into_iter().flatten() {
-            entry["time"] = Value::Null;
-        }
-    }
-    object
+/// Whether two objects are the same but for the times of their `managedFields`: a write that changes nothing else is none.
+pub(crate) fn same_but_for_times(one: &Value, other: &Value) -> bool {
+    same(one, other, |field, one, other| match field {
+        "metadata" => same(one, other, |field, one, other| match field {
+            "managedFields" => same_entries(one, other),
+            _ => one == other,
+        }),
+        _ => one == other,
+    })
+}
+
+/// Whether two maps have the same fields, with values that are `equal`.
+fn same(one: &Value, other: &Value, equal: impl Fn(&str, &Value, &Value) -> bool) -> bool {
+    let (Some(ones), Some(others)) = (one.as_object(), other.as_object()) else {
+        return one == other;
+    };
+    let mut pairs = ones.iter().zip(others);
+    ones.len() == others.len() && pairs.all(|((a, one), (b, other))| a == b && equal(a, one, other))
+}
+
+fn same_entries(one: &Value, other: &Value) -> bool {
+    let (Some(ones), Some(others)) = (one.as_array(), other.as_array()) else {
+        return one == other;
+    };
+    let but_for_time = |field: &str, one: &Value, other: &Value| field == "time" || one == other;
+    let mut pairs = ones.iter().zip(others);
+    ones.len() == others.len() && pairs.all(|(one, other)| same(one, other, but_for_time))
 }
 
 /// What an object without any field has nevertheless: the structs that Go always writes.
@@ -107,9 +108,8 @@ fn blank(row: &Row) -> Value {
 }
 
 /// Whether a field has owners at all, for a write of this subresource.
-fn counts(row: &Row, path: &[String], subresource: Option<&str>) -> bool {
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    match path.as_slice() {
+fn counts(row: &Row, path: &[&str], subresource: Option<&str>) -> bool {
+    match path {
         ["f:apiVersion" | "f:kind" | "f:metadata"] => false,
         ["f:metadata", "f:labels", ..] if row.kind == "Deployment" => subresource.is_none(),
         ["f:metadata", field, ..] => !matches!(
@@ -129,159 +129,88 @@ fn counts(row: &Row, path: &[String], subresource: Option<&str>) -> bool {
     }
 }
 
-fn compare(
-    old: &Value,
-    new: &Value,
-    path: &mut Vec<String>,
-    changed: &mut Fields,
-    removed: &mut Fields,
-) {
-    let (Some(before), Some(after)) = (children(old, path), children(new, path)) else {
-        if old != new {
-            if !old.is_null() {
-                all(old, path, removed);
-            }
-            all(new, path, changed);
-            removed.retain(|path| !changed.contains(path));
-        }
-        return;
+/// Returns the entries that a write begins with: those that it gives, else those that are there.
+fn entries(live: Option<&Value>, new: &mut Value) -> Vec<Value> {
+    let stored = live.and_then(|live| live["metadata"]["managedFields"].as_array());
+    let given = new.pointer_mut("/metadata/managedFields").map(Value::take);
+    let given = match given {
+        Some(Value::Array(given)) if Some(&given) == stored => return given,
+        Some(Value::Array(given)) => given,
+        _ => Vec::new(),
     };
-    for (name, value) in &after {
-        path.push(name.clone());
-        match before.get(name) {
-            None => all(value, path, changed),
-            Some(old) => compare(old, value, path, changed, removed),
-        }
-        path.pop();
-    }
-    for (name, value) in &before {
-        if !after.contains_key(name) {
-            path.push(name.clone());
-            all(value, path, removed);
-            path.pop();
-        }
-    }
-}
-
-/// Adds a field and all below it.
-fn all(value: &Value, path: &mut Vec<String>, fields: &mut Fields) {
-    fields.insert(path.clone());
-    for (name, child) in children(value, path).into_iter().flatten() {
-        path.push(name);
-        all(child, path, fields);
-        path.pop();
-    }
-}
-
-/// Returns the parts of a field that have owners of their own; `None` where it is owned as a whole.
-fn children<'a>(value: &'a Value, path: &[String]) -> Option<BTreeMap<String, &'a Value>> {
-    let field = path.last().map_or("", String::as_str);
-    match value {
-        Value::Object(_)
-            if matches!(
-                field,
-                "f:selector" | "f:managedFields" | "f:regarding" | "f:involvedObject"
-            ) || field.starts_with("k:") =>
-        {
-            None
-        }
-        // What is not text there is the raw data of a ControllerRevision.
-        Value::Object(map) if field == "f:data" && map.values().any(|one| !one.is_string()) => None,
-        Value::Object(map) => Some(
-            map.iter()
-                .map(|(key, value)| (format!("f:{key}"), value))
-                .collect(),
-        ),
-        Value::Array(list) if path.len() == 2 && path[0] == "f:metadata" => {
-            let name = |value: &Value| match field {
-                "f:finalizers" => format!("v:{value}"),
-                _ => format!("k:{}", json!({ "uid": value["uid"] })),
-            };
-            (field != "f:managedFields")
-                .then(|| list.iter().map(|value| (name(value), value)).collect())
-        }
-        _ => None,
-    }
-}
-
-fn decode(managed: &Value) -> BTreeMap<Owner, (String, Fields)> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let entries = managed.as_array().into_iter().flatten();
-    let entries = entries.filter(|entry| entry["fieldsV1"].is_object());
-    entries
-        .map(|entry| {
-            let mut fields = Fields::new();
-            unfold(&entry["fieldsV1"], &mut Vec::new(), &mut fields);
-            let owner = Owner {
-                manager: text(&entry["manager"]),
-                operation: text(&entry["operation"]),
-                api_version: text(&entry["apiVersion"]),
-                subresource: text(&entry["subresource"]),
-            };
-            (owner, (text(&entry["time"]), fields))
+    let given: BTreeMap<_, _> = given
+        .iter()
+        .filter(|entry| entry["fieldsV1"].is_object())
+        .map(|given| {
+            let fields = Fields::of(&given["fieldsV1"]).to_value();
+            (
+                owner_of(given),
+                entry(owner_of(given), text(given, "time"), &fields),
+            )
         })
-        .collect()
-}
-
-fn unfold(tree: &Value, path: &mut Vec<String>, fields: &mut Fields) {
-    let Some(map) = tree.as_object() else { return };
-    if (map.is_empty() || map.contains_key(".")) && !path.is_empty() {
-        fields.insert(path.clone());
-    }
-    for (name, child) in map.iter().filter(|(name, _)| *name != ".") {
-        path.push(name.clone());
-        unfold(child, path, fields);
-        path.pop();
+        .collect();
+    if given.is_empty() {
+        stored.cloned().unwrap_or_default()
+    } else {
+        given.into_values().collect()
     }
 }
 
-fn encode(entries: &BTreeMap<Owner, (String, Fields)>) -> Value {
-    let mut sorted: Vec<_> = entries.iter().collect();
-    sorted.sort_by_key(|(owner, (time, _))| {
-        (owner.operation.clone(), time.clone(), (*owner).clone())
+fn text<'a>(entry: &'a Value, field: &str) -> &'a str {
+    entry[field].as_str().unwrap_or_default()
+}
+
+/// Returns whose an entry is: manager, operation, apiVersion and subresource.
+fn owner_of(entry: &Value) -> [&str; 4] {
+    ["manager", "operation", "apiVersion", "subresource"].map(|field| text(entry, field))
+}
+
+/// Returns what entries are ordered by.
+fn order(entry: &Value) -> [&str; 5] {
+    let [manager, operation, api_version, subresource] = owner_of(entry);
+    [
+        operation,
+        text(entry, "time"),
+        manager,
+        api_version,
+        subresource,
+    ]
+}
+
+fn entry(
+    [manager, operation, api_version, subresource]: [&str; 4],
+    time: &str,
+    fields: &Value,
+) -> Value {
+    let mut entry = json!({
+        "manager": manager, "operation": operation, "apiVersion": api_version, "time": time,
+        "fieldsType": "FieldsV1", "fieldsV1": fields,
     });
-    let entry = |(owner, (time, fields)): (&Owner, &(String, Fields))| {
-        let mut entry = json!({
-            "manager": owner.manager, "operation": owner.operation, "apiVersion": owner.api_version,
-            "time": time, "fieldsType": "FieldsV1", "fieldsV1": fold(fields),
-        });
-        if !owner.subresource.is_empty() {
-            entry["subresource"] = json!(owner.subresource);
+    if !subresource.is_empty() {
+        entry["subresource"] = json!(subresource);
+    }
+    entry
+}
+
+/// Takes fields from an entry.
+fn lose(entry: &mut Value, taken: &[&Fields]) {
+    let is = &entry["fieldsV1"];
+    if taken.iter().any(|taken| taken.is_in_part(is)) {
+        let mut fields = Fields::of(is);
+        for taken in taken {
+            fields.subtract(taken);
         }
-        entry
-    };
-    sorted.into_iter().map(entry).collect()
-}
-
-fn fold(fields: &Fields) -> Value {
-    let mut tree = Map::new();
-    for path in fields {
-        insert(&mut tree, path);
-    }
-    close(&mut tree);
-    Value::Object(tree)
-}
-
-fn insert(tree: &mut Map<String, Value>, path: &[String]) {
-    let Some((first, rest)) = path.split_first() else {
-        tree.insert(".".to_owned(), json!({}));
-        return;
-    };
-    let child = tree.entry(first.clone()).or_insert_with(|| json!({}));
-    if let Some(child) = child.as_object_mut() {
-        insert(child, rest);
+        entry["fieldsV1"] = fields.to_value();
     }
 }
 
-/// A field with nothing below it is written without the `.`.
-fn close(tree: &mut Map<String, Value>) {
-    if tree.len() == 1 {
-        tree.remove(".");
-    }
-    for (_, child) in tree.iter_mut().filter(|(name, _)| *name != ".") {
-        if let Value::Object(child) = child {
-            close(child);
-        }
+/// Gives fields to an entry.
+fn gain(entry: &mut Value, given: &Fields) {
+    let is = &entry["fieldsV1"];
+    if !given.is_all(is) {
+        let mut fields = Fields::of(is);
+        fields.add(given);
+        entry["fieldsV1"] = fields.to_value();
     }
 }
 

@@ -6,45 +6,58 @@
 //!
 //! What it does as a real one (v1.36) is checked against a real one by `tests/same_answers.rs`. Left out are
 //! authorization, server-side apply, strategic merge patches, validation but for the rules that reroll can meet, and
-//! everything that controllers do: no garbage is collected, no Namespace emptied, no pod started.
+//! everything that controllers do: no garbage is collected, no Namespace emptied, no pod started, but by those of
+//! [`crate::controllers`] and [`crate::nodes`].
 
 mod admission;
-mod answer;
+pub(crate) mod answer;
 mod call;
 mod defaults;
 mod delete;
+pub(crate) mod direct;
 mod discovery;
 mod events;
 mod list;
 mod managed;
-mod patch;
+pub(crate) mod patch;
 mod path;
 mod prepare;
-mod resources;
-mod selectors;
-mod store;
+pub(crate) mod resources;
+pub(crate) mod selectors;
+pub(crate) mod store;
+mod user;
+mod wakes;
 mod watch;
 mod write;
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{Request, Response};
 use jiff::Timestamp;
 use kube::{Client, client::Body};
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{
     sync::watch as changes,
     time::{Instant, timeout_at},
 };
 use tower::{service_fn, util::BoxCloneService};
 
-pub use self::answer::AnswerBody;
+pub use self::{answer::AnswerBody, user::User};
 use self::{
     answer::Refusal,
     resources::{ROWS, find},
     store::{Objects, Store},
+    wakes::Wakes,
 };
 
 /// What answers in place of a webhook: from an `AdmissionReview` to an `AdmissionReview`, or to why there is none.
@@ -64,10 +77,11 @@ pub struct ApiServer {
 
 struct Shared {
     stored: Mutex<(Store, Epoch)>,
-    changed: changes::Sender<()>,
+    wakes: Wakes,
     surroundings: Mutex<Surroundings>,
     webhooks: Mutex<BTreeMap<String, Webhook>>,
     conditions: Mutex<BTreeMap<String, Condition>>,
+    unanswered: AtomicU64,
 }
 
 /// How many times history went back.
@@ -82,27 +96,17 @@ struct Surroundings {
 #[derive(Clone, Debug)]
 pub struct Snapshot(Store);
 
-/// Who makes requests.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User {
-    /// Such as `system:serviceaccount:NAMESPACE:NAME`.
-    pub name: String,
-    /// Such as `system:authenticated`.
-    pub groups: Vec<String>,
-}
-
-impl User {
-    /// Makes a user that is in no group but that of all users.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            groups: vec!["system:authenticated".to_owned()],
-        }
-    }
-
-    fn info(&self) -> Value {
-        json!({ "username": self.name, "groups": self.groups })
-    }
+/// What was written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The revision of the write.
+    pub revision: u64,
+    /// Such as `deployments.apps`.
+    pub resource: String,
+    /// What was there before.
+    pub before: Option<Arc<Value>>,
+    /// What is there then; `None` for a deletion.
+    pub after: Option<Arc<Value>>,
 }
 
 // What tests do with it.
@@ -119,10 +123,11 @@ impl ApiServer {
         Self {
             shared: Arc::new(Shared {
                 stored: Mutex::new((Store::new(), 0)),
-                changed: changes::channel(()).0,
+                wakes: Wakes::new(),
                 surroundings: Mutex::new(surroundings),
                 webhooks: Mutex::default(),
                 conditions: Mutex::default(),
+                unanswered: AtomicU64::default(),
             }),
             lag: Arc::default(),
         }
@@ -181,6 +186,14 @@ impl ApiServer {
         self.shared.webhooks.lock().remove(webhook);
     }
 
+    /// Forgets all functions that answer reviews or decide conditions. They often hold clients of this server, which would
+    /// live on by them.
+    pub fn answer_nothing(&self) {
+        let webhooks = std::mem::take(&mut *self.shared.webhooks.lock());
+        let conditions = std::mem::take(&mut *self.shared.conditions.lock());
+        drop((webhooks, conditions));
+    }
+
     /// Lets a function decide in place of the match conditions of this name. It gets the expression and the request of
     /// the review, without a uid.
     pub fn decide_condition(
@@ -209,9 +222,31 @@ impl ApiServer {
         })
     }
 
+    /// Returns what was written after a revision, in the order of the writes; `None` where that is forgotten.
+    pub fn written_since(&self, revision: u64) -> Option<Vec<Written>> {
+        self.with_store(|store| {
+            let written = store.since(revision)?.map(|(revision, change)| Written {
+                revision,
+                resource: ROWS[change.row].qualified(),
+                before: change.before.clone(),
+                after: change.after.clone(),
+            });
+            Some(written.collect())
+        })
+    }
+
+    /// Returns how many reviews were not answered, and counted as allowed, until now.
+    pub fn unanswered_reviews(&self) -> u64 {
+        self.shared.unanswered.load(Relaxed)
+    }
+
     /// Forgets the history up to now: watches and pages that rest on it are answered with 410.
     pub fn compact(&self) {
-        self.write(|store| store.compact(store.revision));
+        {
+            let store = &mut self.shared.stored.lock().0;
+            store.compact(store.revision);
+        }
+        self.shared.wakes.all();
     }
 
     /// Returns all that is stored.
@@ -230,7 +265,7 @@ impl ApiServer {
             }
             stored.1 += 1;
         }
-        self.shared.changed.send_replace(());
+        self.shared.wakes.all();
     }
 
     /// Returns another API server of the same storage, which sees no write from now on until it is told to. Writes go
@@ -250,13 +285,13 @@ impl ApiServer {
         if let Some(lag) = self.lag.lock().as_mut() {
             *lag = now;
         }
-        self.shared.changed.send_replace(());
+        self.shared.wakes.all();
     }
 
     /// Lets a lagging server lag no more.
     pub fn keep_up(&self) {
         *self.lag.lock() = None;
-        self.shared.changed.send_replace(());
+        self.shared.wakes.all();
     }
 
     /// Lets this server, and its clones, see no write from now on.
@@ -272,23 +307,29 @@ impl ApiServer {
         read(&self.shared.stored.lock().0)
     }
 
-    /// Writes, and wakes the watches.
+    /// Writes, and wakes the watches of what was written.
     fn write<T>(&self, write: impl FnOnce(&mut Store) -> T) -> T {
-        let written = write(&mut self.shared.stored.lock().0);
-        self.shared.changed.send_replace(());
+        let mut stored = self.shared.stored.lock();
+        let before = stored.0.revision;
+        let written = write(&mut stored.0);
+        self.shared.wakes.after(&stored.0, before);
         written
     }
 
-    fn epoch(&self) -> Epoch {
+    pub(crate) fn epoch(&self) -> Epoch {
         self.shared.stored.lock().1
     }
 
-    fn changed(&self) -> changes::Receiver<()> {
-        self.shared.changed.subscribe()
+    pub(crate) fn changed(&self) -> changes::Receiver<()> {
+        self.shared.wakes.of_all()
+    }
+
+    fn changed_in(&self, row: usize) -> changes::Receiver<()> {
+        self.shared.wakes.of(row)
     }
 
     /// Returns the revision up to which this server has seen the writes.
-    fn visible(&self) -> u64 {
+    pub(crate) fn visible(&self) -> u64 {
         let lag = *self.lag.lock();
         self.with_store(|store| {
             lag.map_or(store.revision, |lag| {
@@ -325,12 +366,12 @@ impl ApiServer {
         Ok(())
     }
 
-    fn time(&self) -> Timestamp {
+    pub(crate) fn time(&self) -> Timestamp {
         (self.shared.surroundings.lock().now)()
     }
 
     /// Returns the time as objects have it: to the second.
-    fn now(&self) -> String {
+    pub(crate) fn now(&self) -> String {
         let time = self.time();
         Timestamp::from_second(time.as_second())
             .unwrap_or(time)
@@ -349,6 +390,11 @@ impl ApiServer {
 
     fn condition(&self, name: &str) -> Option<Condition> {
         self.shared.conditions.lock().get(name).cloned()
+    }
+
+    /// Notes that a review was not answered.
+    fn miss_review(&self) {
+        self.shared.unanswered.fetch_add(1, Relaxed);
     }
 
     fn namespace(&self, name: &str) -> Result<Arc<Value>, Refusal> {

@@ -31,6 +31,7 @@ fn remove(object: &mut Value, field: &str) {
 
 fn keep(object: &mut Value, from: &Value, field: &str) {
     match from.get(field) {
+        Some(value) if object.get(field) == Some(value) => {}
         Some(value) => object[field] = value.clone(),
         None => remove(object, field),
     }
@@ -64,7 +65,9 @@ pub(crate) fn create(row: &Row, object: &mut Value, uid: &str, now: &str) {
         job_labels(object, uid);
     }
     if row.kind == "DaemonSet" {
-        object["metadata"]["annotations"][TEMPLATE_GENERATION] = json!("1");
+        let number = &mut object["metadata"]["annotations"][TEMPLATE_GENERATION];
+        let asked = number.as_str().and_then(|text| text.parse::<i64>().ok());
+        *number = json!(asked.unwrap_or(1).max(1).to_string());
     }
 }
 
@@ -96,8 +99,7 @@ pub(crate) fn merge(row: &Row, live: &Value, new: &mut Value, part: Part) {
                 keep(new, live, field);
             }
             if row.kind == "Deployment" {
-                let labels = live["metadata"].clone();
-                keep(&mut new["metadata"], &labels, "labels");
+                keep(&mut new["metadata"], &live["metadata"], "labels");
             }
         }
         Part::Finalize => keep(new, live, "status"),

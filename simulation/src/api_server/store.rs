@@ -35,6 +35,8 @@ pub(crate) struct Store {
     /// Those after [`Self::compacted`].
     changes: VecDeque<Change>,
     objects: Vec<Objects>,
+    /// The revision of the last write of each resource.
+    last_writes: Vec<u64>,
     /// The custom resources that are served.
     pub(crate) served: BTreeSet<usize>,
 }
@@ -46,12 +48,18 @@ impl Store {
             compacted: 1,
             changes: VecDeque::new(),
             objects: vec![Objects::new(); ROWS.len()],
+            last_writes: vec![0; ROWS.len()],
             served: BTreeSet::new(),
         }
     }
 
     pub(crate) fn objects(&self, row: usize) -> &Objects {
         &self.objects[row]
+    }
+
+    /// Returns the revision of the last write of a resource.
+    pub(crate) fn last_write(&self, row: usize) -> u64 {
+        self.last_writes[row]
     }
 
     pub(crate) fn get(&self, row: usize, key: &str) -> Option<&Arc<Value>> {
@@ -64,6 +72,7 @@ impl Store {
         object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
         let object = Arc::new(object);
         let before = self.objects[row].insert(key.to_owned(), Arc::clone(&object));
+        self.last_writes[row] = self.revision;
         self.changes.push_back(Change {
             row,
             key: key.to_owned(),
@@ -77,6 +86,7 @@ impl Store {
     pub(crate) fn remove(&mut self, row: usize, key: &str) -> Option<Arc<Value>> {
         let before = self.objects[row].remove(key)?;
         self.revision += 1;
+        self.last_writes[row] = self.revision;
         self.changes.push_back(Change {
             row,
             key: key.to_owned(),

@@ -8,6 +8,7 @@ use kube::{
     core::WatchEvent,
     runtime::{WatchStreamExt as _, watcher},
 };
+use serde_json::json;
 
 use super::*;
 

@@ -1,7 +1,7 @@
 //! Watches: what is there, where that is asked for, and then what changes, until the time is over.
 //!
-//! A watch is a cursor in the history. It is woken by each write and reads on from its cursor, so a watch whose client
-//! does not read costs nothing. It ends where history goes back, and fails where its place in it was compacted.
+//! A watch is a cursor in the history. It is woken by each write of its resource and reads on from its cursor, so a watch
+//! whose client does not read costs nothing. It ends where history goes back, and fails where its place in it was compacted.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     ApiServer,
-    answer::{Answer, Refusal},
+    answer::{Answer, Refusal, text},
     call::Call,
     list::{bad_options, prefix, revision, selection, shown},
     resources::storage,
@@ -60,7 +60,7 @@ pub(crate) async fn watch(server: &ApiServer, call: Call) -> Result<Answer, Refu
     if streamed && let Some(least) = asked {
         server.reaches(least, Duration::from_secs(3)).await?;
     }
-    let changed = server.changed();
+    let changed = server.changed_in(at);
     let lasts = call.query.timeout().unwrap_or(USUAL);
     let now = Instant::now();
     let mut watch = Watch {
@@ -99,6 +99,8 @@ pub(crate) async fn watch(server: &ApiServer, call: Call) -> Result<Answer, Refu
     } else if initial && asked.is_none_or(|asked| asked == 0) {
         watch.cursor = server.seen(at).0;
     }
+    let visible = server.visible();
+    server.with_store(|store| watch.follow(store, visible));
     let frames = stream::unfold(watch, async |mut watch| {
         let frame = watch.next().await?;
         Some((frame, watch))
@@ -124,7 +126,8 @@ fn check(matching: Option<&str>, initial: bool) -> Result<(), Refusal> {
 
 fn event(kind: &str, object: &Value) -> Bytes {
     // A real one writes the type first. Clients rest on that: of an object that comes before its type kube keeps no raw text.
-    Bytes::from(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"))
+    let begin = format!("{{\"type\":\"{kind}\",\"object\":");
+    Bytes::from([begin.as_bytes(), &text(object), b"}\n"].concat())
 }
 
 impl Watch {
@@ -146,7 +149,10 @@ impl Watch {
                 () = sleep_until(self.end) => return None,
                 changed = self.changed.changed() => if changed.is_err() { return None },
                 () = sleep_until(self.next_bookmark), if self.bookmarks => {
-                    self.bookmark(&Value::Null);
+                    self.read_on();
+                    if !self.over {
+                        self.bookmark(&Value::Null);
+                    }
                     let last = self.end.checked_sub(LAST).unwrap_or(self.end);
                     let next = self.next_bookmark + BOOKMARKS;
                     self.next_bookmark = if self.next_bookmark < last { next.min(last) } else { next };
@@ -177,6 +183,16 @@ impl Watch {
     }
 
     fn take(&mut self, store: &Store, visible: u64) {
+        // Else nothing is missed, also where history was compacted.
+        if store.last_write(storage(self.call.target.index)) > self.cursor {
+            self.follow(store, visible);
+        } else {
+            self.cursor = self.cursor.max(visible);
+        }
+    }
+
+    /// Shows what changed after the cursor, if that is known still.
+    fn follow(&mut self, store: &Store, visible: u64) {
         let Some(changes) = store.since(self.cursor) else {
             let oldest = store.compacted;
             let message = format!("too old resource version: {} ({oldest})", self.cursor);
@@ -204,9 +220,9 @@ impl Watch {
             (None, Some(object)) => ("ADDED", shown(&self.call, &object)),
             (Some(_), Some(object)) => ("MODIFIED", shown(&self.call, &object)),
             (Some(object), None) => {
-                let mut object = shown(&self.call, &object);
+                let mut object = Value::clone(&shown(&self.call, &object));
                 object["metadata"]["resourceVersion"] = json!(at.to_string());
-                ("DELETED", object)
+                ("DELETED", Arc::new(object))
             }
             (None, None) => return,
         };

@@ -26,7 +26,7 @@ pub(crate) async fn create(
     object: Value,
 ) -> Result<Answer, Refusal> {
     let (row, dry) = (call.target.row(), call.query.dry_run()?);
-    let mut object = defaults::read(row, object)?;
+    let mut object = defaults::read(row, object, None)?;
     in_its_namespace(call, &mut object)?;
     prepare::without_system_fields(&mut object);
     let name = object["metadata"]["name"]
@@ -82,10 +82,7 @@ pub(crate) async fn create(
         }
         Ok(store.put(at, &key, events::stored(row, object)))
     })?;
-    Ok(Answer::Object(
-        201,
-        events::shown(row, &stored).into_owned(),
-    ))
+    Ok(Answer::Object(201, events::shown(row, &stored)))
 }
 
 fn in_its_namespace(call: &Call, object: &mut Value) -> Result<(), Refusal> {
@@ -153,7 +150,7 @@ pub(crate) async fn change(
                 _ => Err(Refusal::not_found(row, name)),
             };
         };
-        let shown = Arc::new(events::shown(row, &live).into_owned());
+        let shown = events::shown(row, &live);
         let object = admitted(server, call, &change, &shown, part).await?;
         if dry {
             return Ok(Answer::ok(object));
@@ -165,7 +162,7 @@ pub(crate) async fn change(
             }) {
                 return None;
             }
-            if managed::without_times(&object) == managed::without_times(&shown) {
+            if managed::same_but_for_times(&object, &shown) {
                 return Some(Arc::clone(&live));
             }
             let finalizers = object["metadata"].get("finalizers").is_some()
@@ -174,13 +171,13 @@ pub(crate) async fn change(
                 object["metadata"]["deletionGracePeriodSeconds"] == 0 || row.kind == "Namespace";
             if object["metadata"].get("deletionTimestamp").is_some() && !finalizers && ready {
                 store.remove(at, &key);
-                return Some(Arc::new(events::stored(row, object.clone())));
+                return Some(Arc::new(events::stored(row, object)));
             }
-            Some(store.put(at, &key, events::stored(row, object.clone())))
+            Some(store.put(at, &key, events::stored(row, object)))
         });
         // Else another write came in between: what was asked for is tried on what is there now.
         if let Some(written) = written {
-            return Ok(Answer::ok(events::shown(row, &written).into_owned()));
+            return Ok(Answer::ok(events::shown(row, &written)));
         }
     }
 }
@@ -241,7 +238,7 @@ async fn admitted(
 ) -> Result<Value, Refusal> {
     let row = call.target.row();
     let name = call.target.name.as_deref().unwrap_or_default();
-    let read = defaults::read(row, change.on(live)?);
+    let read = defaults::read(row, change.on(live)?, Some(live));
     let mut object = read.map_err(|refusal| change.unreadable(refusal))?;
     in_its_namespace(call, &mut object)?;
     has_its_name(&object, name)?;
