@@ -12,10 +12,11 @@
 
 mod admission;
 mod doors;
+mod surroundings;
 mod tasks;
 mod thread;
 
-use std::{ops::RangeInclusive, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
@@ -27,12 +28,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::doors::{ApiService, Doors, InProcess};
 use self::{
     admission::check_api_server,
     tasks::{
         Listed, Start, Stop, Tasks, serve_health, spawn_election, spawn_events, spawn_key_watch,
     },
+};
+pub use self::{
+    doors::{ApiService, Doors, InProcess},
+    surroundings::Surroundings,
 };
 use crate::{
     cluster::{
@@ -44,7 +48,7 @@ use crate::{
     },
     config::Settings,
     judge::{Judge, live::Live},
-    model::{DigestKey, Index, format::FORMAT, held::UnderWay, peer::TRY_AGAIN},
+    model::{DigestKey, Index, held::UnderWay},
     ops::{
         health::{self, Health, Liveness as Beats, Readiness},
         metrics::{
@@ -53,8 +57,8 @@ use crate::{
         },
         teller::Teller,
     },
-    restart::{job::Jobs, moment::Probe},
-    state::{Clock, State, system_clock},
+    restart::job::Jobs,
+    state::State,
     watch::digest_key::KeyWatch,
     webhook::{registration::Registration, server::Limits},
 };
@@ -64,34 +68,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The time without a sign of life after which a loop counts as hanging.
 const STALLED: Duration = Duration::from_secs(10);
-
-/// What the program gets from outside, so that tests can replace it.
-#[derive(Clone)]
-pub struct Surroundings {
-    /// Returns the time of day.
-    pub clock: Clock,
-    /// Called at named moments of a restart.
-    pub probe: Probe,
-    /// The format of `observed` that is written.
-    pub format: u64,
-    /// After how long a namespace of another installation is tried again.
-    pub try_again: RangeInclusive<Duration>,
-    /// How it reaches the API server, and is reached.
-    pub doors: Doors,
-}
-
-impl Default for Surroundings {
-    /// Returns what the product runs with.
-    fn default() -> Self {
-        Self {
-            clock: system_clock(),
-            probe: Arc::new(|_| {}),
-            format: FORMAT,
-            try_again: TRY_AGAIN,
-            doors: Doors::Network,
-        }
-    }
-}
 
 /// Runs until SIGTERM or SIGINT.
 ///
@@ -233,13 +209,14 @@ impl Parts {
         spawn_election(election, tasks, &stop.leading);
         let store =
             digest_key::Store::new(cluster.clone(), &own.own_namespace, &own.digest_key_secret);
-        let key = store.load_or_create(leadership.clone()).await?;
-        let key = key.with_format(surroundings.format);
+        let key = store.load_or_create(leadership.clone(), &surroundings.chance);
+        let key = key.await?.with_format(surroundings.format);
         tracing::info!(%api_server, user = own_user, digest_key = key.id(), "connected");
         let index = index(settings, key);
         let state = State::new(index, surroundings.clock, own_user);
         let state = Arc::new(state.trying_again(surroundings.try_again));
-        let (events, alerts) = spawn_events(settings, &metrics, &cluster, tasks, &stop.all)?;
+        let clock = Arc::clone(&state.setup.clock);
+        let (events, alerts) = spawn_events(settings, clock, &metrics, &cluster, tasks, &stop.all)?;
         let teller = Teller::new(
             Arc::clone(&metrics),
             events,

@@ -127,7 +127,11 @@ impl Stage {
         let time = move || Timestamp::from_second(time.load(Ordering::Relaxed)).unwrap();
         let state = Arc::new(State::new(index, Arc::new(time), "reroll".to_owned()));
         let metrics = Arc::new(Metrics::new());
-        let (events, publisher) = events::channel("reroll-0", Arc::clone(&metrics));
+        let (events, publisher) = events::channel(
+            "reroll-0",
+            Arc::clone(&state.setup.clock),
+            Arc::clone(&metrics),
+        );
         let (says, leadership) = Leadership::scripted();
         let teller = Teller::new(
             Arc::clone(&metrics),

@@ -36,7 +36,7 @@ pub use publisher::EventPublisher;
 
 use self::{ahead::Ahead, drops::Drops};
 use super::metrics::Metrics;
-use crate::model::text::shortened_to_bytes;
+use crate::{clock::Clock, model::text::shortened_to_bytes};
 
 /// The writer of the Events, as `kubectl describe` shows it ("From").
 const CONTROLLER: &str = "reroll";
@@ -49,21 +49,24 @@ const MAX_INSTANCE: usize = 128;
 const MAX_NAME_STEM: usize = 220;
 
 /// Takes Events in; cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct EventSink {
     queue: mpsc::Sender<Event>,
+    clock: Clock,
     instance: Arc<str>,
     sequence: Arc<AtomicU64>,
     drops: Drops,
     first: watch::Sender<Ahead>,
 }
 
-/// Returns a sink, and the publisher that the caller has to [run](EventPublisher::run). `instance` names this replica.
-pub fn channel(instance: &str, metrics: Arc<Metrics>) -> (EventSink, EventPublisher) {
+/// Returns a sink, and the publisher that the caller has to [run](EventPublisher::run). `instance` names this replica;
+/// `clock` tells when an Event happens.
+pub fn channel(instance: &str, clock: Clock, metrics: Arc<Metrics>) -> (EventSink, EventPublisher) {
     let (queue, events) = mpsc::channel(QUEUE);
     let drops = Drops::new(metrics);
     let sink = EventSink {
         queue,
+        clock,
         instance: truncate(instance, MAX_INSTANCE).into(),
         sequence: Arc::default(),
         drops: drops.clone(),
@@ -95,12 +98,14 @@ impl EventSink {
         note: &str,
         secondary: Option<ObjectReference>,
     ) {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "an edge: the time is only shown, nothing is decided by it"
-        )]
-        let now = Timestamp::now();
-        let event = self.event(now, regarding, event_type, reason, note, secondary);
+        let event = self.event(
+            (self.clock)(),
+            regarding,
+            event_type,
+            reason,
+            note,
+            secondary,
+        );
         if self.queue.try_send(event).is_err() {
             self.drops
                 .dropped("the queue is full, or reroll is shutting down");

@@ -26,6 +26,7 @@ use crate::{
         metrics::Metrics,
     },
     restart::{Restarter, housekeeper::Housekeeper, job::Jobs, moment::Probe},
+    state::Clock,
     watch::{Then, Watch, Watched, Watches, digest_key::KeyWatch, discovery, restored, selected},
 };
 
@@ -248,12 +249,14 @@ impl Start<'_> {
 /// Starts to publish Events, and to send alerts where the user configured them.
 pub(super) fn spawn_events(
     settings: &Settings,
+    clock: Clock,
     metrics: &Arc<Metrics>,
     cluster: &Cluster,
     tasks: &mut Tasks,
     stop: &CancellationToken,
 ) -> anyhow::Result<(EventSink, AlertSink)> {
-    let (events, publisher) = events::channel(&settings.cluster.instance, Arc::clone(metrics));
+    let (events, publisher) =
+        events::channel(&settings.cluster.instance, clock, Arc::clone(metrics));
     let publish = publisher.run(cluster.client(), cluster.deadline(), stop.clone());
     tasks.spawn(async move {
         publish.await;

@@ -1,6 +1,6 @@
 //! Feeds of the Secrets Store CSI driver's kinds.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use kube::core::{DynamicObject, ObjectMeta, PartialObjectMeta};
 
@@ -33,7 +33,7 @@ fn key(meta: &ObjectMeta) -> Key {
     (namespace, meta.name.clone().unwrap_or_default())
 }
 
-fn known(judge: &Judge, part: Part, within: Option<&str>) -> HashSet<Key> {
+fn known(judge: &Judge, part: Part, within: Option<&str>) -> BTreeSet<Key> {
     let known = judge.state.index().known_parts(part, within);
     known.into_iter().collect()
 }
@@ -61,7 +61,7 @@ impl Feed for StatusFeed<'_> {
         key(meta)
     }
 
-    fn known(&self, within: Option<&str>) -> HashSet<Key> {
+    fn known(&self, within: Option<&str>) -> BTreeSet<Key> {
         known(self.judge, Part::Statuses, within)
     }
 
@@ -99,7 +99,7 @@ impl Feed for ClassFeed<'_> {
         key(meta)
     }
 
-    fn known(&self, within: Option<&str>) -> HashSet<Key> {
+    fn known(&self, within: Option<&str>) -> BTreeSet<Key> {
         known(self.judge, Part::Classes, within)
     }
 

@@ -1,6 +1,6 @@
 //! What the objects of each watch become: versions of sources, workloads, defaults of namespaces.
 
-use std::{collections::HashSet, fmt::Debug, hash::Hash, marker::PhantomData};
+use std::{collections::BTreeSet, fmt::Debug, marker::PhantomData};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -24,11 +24,12 @@ use crate::{
 /// Takes in the objects of one watch.
 pub(super) trait Feed {
     type Object: Resource + Clone + Debug + FromObject + Send + 'static;
-    type Key: Eq + Hash;
+    /// In this order they are found to be gone.
+    type Key: Ord;
 
     fn key(&self, meta: &ObjectMeta) -> Self::Key;
     /// Returns the objects that are known before a new list.
-    fn known(&self, within: Option<&str>) -> HashSet<Self::Key>;
+    fn known(&self, within: Option<&str>) -> BTreeSet<Self::Key>;
     fn apply(&self, object: Self::Object, by: By);
     fn delete(&self, meta: &ObjectMeta);
     /// Takes in that an object was known before a new list and is not in it. The list was asked for at `asked`.
@@ -72,7 +73,7 @@ impl<K: SourceObject> Feed for SourceFeed<'_, K> {
         }
     }
 
-    fn known(&self, within: Option<&str>) -> HashSet<SourceKey> {
+    fn known(&self, within: Option<&str>) -> BTreeSet<SourceKey> {
         let known = self.judge.state.index().sources(self.kind, within);
         known.into_keys().collect()
     }
@@ -136,7 +137,7 @@ impl Feed for WorkloadFeed<'_> {
         }
     }
 
-    fn known(&self, within: Option<&str>) -> HashSet<WorkloadKey> {
+    fn known(&self, within: Option<&str>) -> BTreeSet<WorkloadKey> {
         let known = self.judge.state.index().workloads(Some(self.kind), within);
         known.into_iter().collect()
     }
@@ -175,7 +176,7 @@ impl Feed for NamespaceFeed<'_> {
         meta.name.clone().unwrap_or_default()
     }
 
-    fn known(&self, within: Option<&str>) -> HashSet<String> {
+    fn known(&self, within: Option<&str>) -> BTreeSet<String> {
         let known = self.namespaces.known();
         known
             .into_iter()

@@ -14,7 +14,7 @@ pub mod restored;
 pub mod selected;
 pub mod stream;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::{FutureExt, future::BoxFuture};
 use kube::{
@@ -224,7 +224,7 @@ impl Watch {
         feed: F,
     ) {
         let within = self.within.as_deref();
-        let mut before: HashSet<F::Key> = HashSet::new();
+        let mut before: BTreeSet<F::Key> = BTreeSet::new();
         let mut asked = judge.tick();
         let mut history = judge.history.lists();
         let mut stream = match self.then {
@@ -250,7 +250,7 @@ impl Watch {
                     self.what.apply(&feed, object, By::List(asked));
                 }
                 Ok(Some(Event::InitDone)) => {
-                    for key in before.drain() {
+                    while let Some(key) = before.pop_first() {
                         feed.vanished(&key, asked);
                     }
                     feed.listed(within);

@@ -113,10 +113,8 @@ impl Registration {
             "kube-system",
             "kube-node-lease",
         ];
-        let mut others = known.names();
-        others
-            .find(|name| !never.contains(name))
-            .map(ToOwned::to_owned)
+        let others = known.names().filter(|name| !never.contains(name));
+        others.min().map(ToOwned::to_owned)
     }
 
     fn failed(&self, source: Failure) -> RegistrationError {

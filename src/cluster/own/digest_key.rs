@@ -10,9 +10,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, api::ObjectMeta};
-use rustls::crypto::aws_lc_rs;
 use tokio::time::sleep;
 
+use crate::chance::{Chance, NoChance};
 use crate::cluster::{Cluster, Failure, Write, lease::Leadership};
 use crate::model::{DigestKey, digest::BadKey};
 
@@ -50,9 +50,9 @@ pub enum DigestKeyError {
         /// Why the call failed.
         reason: Failure,
     },
-    /// The system gives no random bytes.
-    #[error("the system gives no random bytes for a digest key")]
-    Random,
+    /// There are no random bytes.
+    #[error("{0} for a digest key")]
+    Random(#[from] NoChance),
 }
 
 /// The Secret that holds the key.
@@ -114,6 +114,7 @@ impl Store {
     pub async fn load_or_create(
         &self,
         mut leadership: Leadership,
+        chance: &Chance,
     ) -> Result<DigestKey, DigestKeyError> {
         if self.read().await?.is_none() {
             self.try_out().await?;
@@ -123,7 +124,7 @@ impl Store {
                 return self.key(&secret);
             }
             if leadership.leads() {
-                if let Some(secret) = self.create(&random_key()?).await? {
+                if let Some(secret) = self.create(&random_key(chance)?).await? {
                     tracing::info!(
                         namespace = self.namespace,
                         name = self.name,
@@ -235,10 +236,9 @@ impl Store {
 /// How often a replica that does not lead checks whether the leader has made the key.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-fn random_key() -> Result<Vec<u8>, DigestKeyError> {
+fn random_key(chance: &Chance) -> Result<Vec<u8>, NoChance> {
     let mut key = vec![0; DigestKey::LENGTH];
-    let random = aws_lc_rs::default_provider().secure_random;
-    random.fill(&mut key).map_err(|_| DigestKeyError::Random)?;
+    chance(&mut key)?;
     Ok(key)
 }
 

@@ -100,7 +100,7 @@ impl Classes {
         self.by_name.keys().cloned().collect()
     }
 
-    /// Returns the names of the objects of one of the driver's kinds: what a new list is compared with.
+    /// Returns the names of the objects of one of the driver's kinds, in no order.
     pub(super) fn objects(&self, part: Part) -> Vec<&String> {
         match part {
             Part::Statuses => self.statuses.keys().collect(),

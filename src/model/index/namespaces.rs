@@ -32,7 +32,7 @@ impl Namespaces {
         self.by_name.entry(name.to_owned()).or_default()
     }
 
-    /// Returns the namespaces of which something is known. `within`: only that one.
+    /// Returns the namespaces of which something is known, in no order. `within`: only that one.
     pub(super) fn within(
         &self,
         within: Option<&str>,
@@ -46,6 +46,7 @@ impl Namespaces {
         self.by_name.values_mut()
     }
 
+    /// Returns the names of all, in no order.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(String::as_str)
     }
@@ -76,23 +77,25 @@ impl Namespaces {
         Some(known)
     }
 
-    /// Returns all workloads.
+    /// Returns all workloads, in no order.
     pub(super) fn all_workloads(&self) -> impl Iterator<Item = &Tracked> {
         let spaces = self.by_name.values();
         spaces.flat_map(|space| space.workloads.values().map(AsRef::as_ref))
     }
 
-    /// Returns the workloads of a kind, or all. `within`: of one namespace.
+    /// Returns the workloads of a kind, or all, in their order: they are judged, and people told of them, in it. `within`:
+    /// of one namespace.
     pub(super) fn workloads(&self, kind: Option<Kind>, within: Option<&str>) -> Vec<WorkloadKey> {
-        self.within(within)
-            .flat_map(|(namespace, space)| {
-                let of_kind = move |row: Kind| kind.is_none_or(|kind| kind == row);
-                let slots = space.workloads.keys();
-                slots
-                    .filter(move |(row, _)| of_kind(row))
-                    .map(|slot| key_of(namespace, slot))
-            })
-            .collect()
+        let all = self.within(within).flat_map(|(namespace, space)| {
+            let of_kind = move |row: Kind| kind.is_none_or(|kind| kind == row);
+            let slots = space.workloads.keys();
+            slots
+                .filter(move |(row, _)| of_kind(row))
+                .map(|slot| key_of(namespace, slot))
+        });
+        let mut all: Vec<_> = all.collect();
+        all.sort_unstable();
+        all
     }
 
     /// Returns the sources of a kind, with their resourceVersions. `within`: of one namespace.

@@ -1,6 +1,6 @@
 //! How the index takes in what becomes known.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::core::ObjectMeta;
 
@@ -214,7 +214,7 @@ impl Index {
         if complete || news {
             let names =
                 |(name, space): (&String, &Namespace)| (name.clone(), space.classes.names());
-            let known: Vec<_> = self.namespaces.within(within).map(names).collect();
+            let known: BTreeMap<_, _> = self.namespaces.within(within).map(names).collect();
             for (namespace, classes) in known {
                 changes.extend(self.publish(&namespace, classes));
             }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::clock::system_clock;
 
 fn workload() -> ObjectReference {
     ObjectReference {
@@ -17,7 +18,7 @@ fn workload() -> ObjectReference {
 
 fn sink() -> (EventSink, EventPublisher, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::new());
-    let (sink, publisher) = channel("reroll-0", metrics.clone());
+    let (sink, publisher) = channel("reroll-0", system_clock(), metrics.clone());
     (sink, publisher, metrics)
 }
 

@@ -6,6 +6,7 @@ use kube::core::SelectorExt as _;
 use serde_json::{Value, json};
 
 use super::{configurations::requirements, *};
+use crate::model::DigestKey;
 
 #[test]
 fn a_probe_has_labels_that_are_selected() {
@@ -47,6 +48,37 @@ fn only_the_host_itself_makes_a_url_local() {
     }
 }
 
+fn registration() -> Registration {
+    Registration {
+        name: "reroll".to_owned(),
+        url: "https://127.0.0.1:8443".to_owned(),
+        authority: String::new(),
+        namespaces: Vec::new(),
+        own_namespace: "reroll".to_owned(),
+        own_user: "system:serviceaccount:reroll:reroll".to_owned(),
+        kinds: Kinds::default(),
+        conventions: Arc::default(),
+    }
+}
+
+#[test]
+fn the_first_namespace_is_probed_where_the_usual_one_is_not_selected() {
+    let conventions = Conventions {
+        namespaces: Some([("team", "a")].into_iter().collect()),
+        ..Conventions::default()
+    };
+    let key = DigestKey::new(&[7; DigestKey::LENGTH]).unwrap();
+    let mut index = Index::new(key).with_conventions(Arc::new(conventions));
+    assert_eq!(registration().probed_namespace(&index), None);
+    let others = (10..40).rev().map(|number| format!("shop-{number}"));
+    for name in others.chain(["kube-system".to_owned()]) {
+        index.select_namespace(&name, false);
+        index.apply_namespace(&name, Some("auto".to_owned()));
+    }
+    let probed = registration().probed_namespace(&index);
+    assert_eq!(probed.as_deref(), Some("shop-10"));
+}
+
 /// Each webhook by its name: as it is registered here, and as the chart has it.
 type Webhooks = BTreeMap<String, Value>;
 
@@ -79,16 +111,7 @@ fn webhooks(configurations: Vec<Value>) -> Webhooks {
 
 #[test]
 fn the_chart_has_the_same_webhooks() {
-    let here = Registration {
-        name: "reroll".to_owned(),
-        url: "https://127.0.0.1:8443".to_owned(),
-        authority: String::new(),
-        namespaces: Vec::new(),
-        own_namespace: "reroll".to_owned(),
-        own_user: "system:serviceaccount:reroll:reroll".to_owned(),
-        kinds: Kinds::default(),
-        conventions: Arc::default(),
-    };
+    let here = registration();
     let here = webhooks(vec![here.validating(), here.mutating()]);
     // What the chart renders with its own values; charts/check compares the two.
     let rendered = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/webhooks.yaml");

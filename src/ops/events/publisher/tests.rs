@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::*;
+use crate::clock::system_clock;
 use crate::ops::events::{EventSink, EventType, QUEUE, ahead::GAP, channel};
 use crate::ops::metrics::Metrics;
 
@@ -70,7 +71,7 @@ impl Run {
 
     fn with(script: Script) -> Self {
         let metrics = Arc::new(Metrics::new());
-        let (sink, publisher) = channel("reroll-0", metrics.clone());
+        let (sink, publisher) = channel("reroll-0", system_clock(), metrics.clone());
         let stop = CancellationToken::new();
         let (api, ours) = (script.clone(), stop.clone());
         let task = tokio::spawn(async move { publisher.publish_all(&api, ours).await });
@@ -298,7 +299,7 @@ fn server(code: u16, reason: &'static str) -> (ApiServer, Requests) {
 }
 
 fn queued() -> Event {
-    let (sink, mut publisher) = channel("reroll-0", Arc::new(Metrics::new()));
+    let (sink, mut publisher) = channel("reroll-0", system_clock(), Arc::new(Metrics::new()));
     sink.publish(workload(), EventType::Normal, "Restarted", "a", None);
     publisher.events.try_recv().unwrap()
 }
