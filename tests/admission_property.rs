@@ -147,7 +147,7 @@ impl Life {
                         .map(ToOwned::to_owned),
                         created: *self.generator.pick(&[-1, self.now]),
                         revision: String::new(),
-                        stays: self.generator.often(20),
+                        number: self.generator.often(20).then_some(1),
                     }
                 };
                 let pods = vec![some(), some()];
@@ -206,9 +206,18 @@ impl Life {
                     json!(admitted.patch)
                 )
             });
+            // A DaemonSet that is made over pods gets a number above theirs.
+            let numbers = operation == "CREATE" && object["kind"] == "DaemonSet";
+            let bare = |object: &Value| {
+                let mut object = object.clone();
+                if numbers && let Some(all) = object["metadata"]["annotations"].as_object_mut() {
+                    all.remove("deprecated.daemonset.template.generation");
+                }
+                bare(&object, before)
+            };
             assert_eq!(
-                bare(&next, before),
-                bare(&current, before),
+                bare(&next),
+                bare(&current),
                 "seed {seed}: the patch touches what is not reroll's"
             );
             let answer = serde_json::to_value(&answer).unwrap();

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Cluster, Failure};
 use crate::model::{
-    adopted::{Adopted, Adopter},
+    adopted::{Adopted, Adopter, POD_TEMPLATE_GENERATION},
     workload::Revisions,
 };
 
@@ -59,6 +59,29 @@ pub async fn find(cluster: &Cluster, adopter: &Adopter, pages: usize) -> Result<
     };
     let pods = list::<Pod>(cluster, adopter, params.fields(ACTIVE), pages).await?;
     Ok(adopter.adopts(&sets, &pods))
+}
+
+/// Returns whether a workload has pods with this number of a template. They may be as old as the API server's cache.
+///
+/// # Errors
+/// When the API server refuses or does not answer in time.
+pub async fn have_number(
+    cluster: &Cluster,
+    adopter: &Adopter,
+    number: i64,
+) -> Result<bool, NotFound> {
+    let mut params = ListParams::default()
+        .labels_from(&adopter.selector)
+        .fields(ACTIVE)
+        .match_any();
+    let selector = params.label_selector.take().into_iter();
+    let number = format!("{POD_TEMPLATE_GENERATION}={number}");
+    let all: Vec<_> = selector
+        .filter(|text| !text.is_empty())
+        .chain([number])
+        .collect();
+    let pods = list::<Pod>(cluster, adopter, params.labels(&all.join(",")), ALL_PAGES).await?;
+    Ok(pods.iter().any(|pod| adopter.has(pod)))
 }
 
 async fn list<K>(

@@ -18,6 +18,7 @@
 //! - `observed` says what was not found out ([`super::observed::UNEXAMINED`]), so that a crash does not hide it.
 
 mod judge;
+mod number;
 mod stamp;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ use kube::core::{DynamicObject, Selector};
 
 pub use self::{
     judge::{Assessment, judge},
+    number::{POD_TEMPLATE_GENERATION, TEMPLATE_GENERATION},
     stamp::{Adoption, stamp_adopting},
 };
 use super::{
@@ -46,10 +48,6 @@ pub const REVISIONS: [&str; 2] = [
 /// The label that names the revision of a pod of a `StatefulSet` or `DaemonSet`.
 pub const REVISION_HASH: &str = "controller-revision-hash";
 
-/// The annotation by which a `DaemonSet` counts its templates, and the label by which its pods carry the number.
-const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
-const POD_TEMPLATE_GENERATION: &str = "pod-template-generation";
-
 /// A workload, as far as it matters for what it adopts.
 #[derive(Clone, Debug)]
 pub struct Adopter {
@@ -61,9 +59,8 @@ pub struct Adopter {
     pub name: Option<String>,
     /// What selects its pods.
     pub selector: Selector,
-    /// Of a `DaemonSet`, which template since its creation it has. Its controller takes pods that carry this number for
-    /// those of the template, whatever they were made of, and numbers begin at 1 again.
-    template_generation: Option<i64>,
+    /// The number of its template, of kinds that count them ([`number`]).
+    number: Option<i64>,
     /// `None` while it is being created.
     born: Option<Born>,
 }
@@ -92,8 +89,17 @@ pub struct Pod {
     pub created: i64,
     /// The revision that it is of: its `ReplicaSet`'s number, or its own label.
     pub revision: String,
-    /// No change of the template that came with the creation replaces it.
-    pub stays: bool,
+    /// The number of the template that it was made of, of kinds that count them ([`number`]).
+    pub number: Option<i64>,
+}
+
+/// The template that a workload has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Current {
+    /// Its revision, as of [`Pod::revision`].
+    pub revision: String,
+    /// Its number, as of [`Pod::number`].
+    pub number: Option<i64>,
 }
 
 /// The pods that a workload adopts.
@@ -110,12 +116,7 @@ impl Adopter {
     /// pods, or its kind adopts none.
     pub fn read(kind: Kind, namespace: &str, object: &DynamicObject) -> Option<Self> {
         let meta = &object.metadata;
-        let numbered = || {
-            let annotations = meta.annotations.as_ref();
-            let number = annotations.and_then(|all| all.get(TEMPLATE_GENERATION)?.parse().ok());
-            // Admission sees a new one before it gets its number.
-            number.unwrap_or(1).max(1)
-        };
+        let numbered = || number::of_template(meta);
         let born = |uid: &String| Born {
             uid: uid.clone(),
             created: created(meta),
@@ -126,7 +127,7 @@ impl Adopter {
             namespace: namespace.to_owned(),
             name: meta.name.clone(),
             selector,
-            template_generation: kind.numbers_templates.then(numbered),
+            number: kind.numbers_templates.then(numbered),
             born: meta.uid.as_ref().filter(|uid| !uid.is_empty()).map(born),
         })
     }
@@ -165,7 +166,7 @@ impl Adopter {
             pods: pods
                 .filter_map(|pod| {
                     let set = of_set(pod)?;
-                    let pod = self.pod(pod, revision(set));
+                    let pod = Self::pod(pod, revision(set));
                     Some(marked(set).into_iter().fold(pod, Pod::under))
                 })
                 .collect(),
@@ -192,7 +193,7 @@ impl Adopter {
             pods: pods
                 .iter()
                 .filter(taken)
-                .map(|pod| self.pod(pod, revision(pod)))
+                .map(|pod| Self::pod(pod, revision(pod)))
                 .collect(),
             copies: Vec::new(),
         }
@@ -208,11 +209,9 @@ impl Adopter {
         may && self.is_older(object)
     }
 
-    fn pod(&self, pod: &ObjectMeta, revision: String) -> Pod {
+    fn pod(pod: &ObjectMeta, revision: String) -> Pod {
         let annotation = |key: &str| pod.annotations.as_ref()?.get(key).cloned();
         let restarted_for = annotation(RESTARTED_FOR);
-        let labels = pod.labels.as_ref();
-        let generation = labels.and_then(|all| all.get(POD_TEMPLATE_GENERATION)?.parse().ok());
         Pod {
             mark: restarted_for.clone().unwrap_or_default(),
             marked_at: None,
@@ -220,7 +219,7 @@ impl Adopter {
             kubectl: annotation(KUBECTL_RESTARTED_AT),
             created: created(pod),
             revision,
-            stays: generation.is_some() && generation == self.template_generation,
+            number: number::of_pod(pod),
         }
     }
 
@@ -271,13 +270,17 @@ impl Adopted {
         Some(&self.last(remembered)?.mark)
     }
 
-    /// Returns those that Kubernetes does not replace by itself, where the template has this mark and, as far as that
-    /// is known, is this revision.
+    /// Returns those that Kubernetes does not replace by itself, where the template has this mark and, unless it is being
+    /// created, is this one.
     #[must_use]
-    pub fn that_stay(self, mark: &str, revision: Option<&str>) -> Self {
-        let current =
-            |pod: &Pod| pod.mark == mark && revision.is_none_or(|current| pod.revision == current);
-        let stays = |pod: &Pod| pod.stays || current(pod);
+    pub fn that_stay(self, mark: &str, current: Option<&Current>) -> Self {
+        let stays = |pod: &Pod| match current {
+            None => pod.mark == mark,
+            Some(current) => {
+                let numbered = pod.number.is_some() && pod.number == current.number;
+                numbered || pod.mark == mark && pod.revision == current.revision
+            }
+        };
         Self {
             pods: self.pods.into_iter().filter(stays).collect(),
             ..self

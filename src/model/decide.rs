@@ -306,7 +306,7 @@ fn combine(
     };
     let next = match before {
         Some(before) if !changed => before.clone(),
-        _ => numbered(next, key),
+        _ => numbered(next, subject, key),
     };
     match (restart, waits, changed) {
         (true, ..) => Decision::Restart(Restart {
@@ -325,8 +325,12 @@ fn combine(
 }
 
 /// Returns the same as the next in the sequence of this workload, in a format of this release.
-pub(super) fn numbered(observed: Observed, key: &DigestKey) -> Observed {
-    let sequence = observed.sequence.saturating_add(1);
+///
+/// The sequence counts on from all that were ever written, not from the text at hand alone: that may be an old one that a
+/// rollback restored, and another process may have read newer ones.
+pub(super) fn numbered(observed: Observed, subject: &Subject, key: &DigestKey) -> Observed {
+    let last = observed.sequence.max(subject.sequence);
+    let sequence = last.saturating_add(1);
     Observed {
         sequence,
         ..observed.in_format(key.format())
@@ -346,7 +350,7 @@ pub fn restart_for(
     next.restarted_for = fresh(subject, Some(observed), observed, key);
     next.formers = subject.formers_after(observed, subject.formers(observed), true);
     Restart {
-        next: numbered(next, key),
+        next: numbered(next, subject, key),
         causes,
         missing: Vec::new(),
     }

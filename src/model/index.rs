@@ -156,7 +156,7 @@ impl Index {
         space.map_or(self.basis.defaults, |space| space.defaults(&self.basis))
     }
 
-    /// Returns the namespaces in which anything is known.
+    /// Returns the namespaces in which anything is known, in no order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.namespaces.names()
     }
@@ -227,19 +227,21 @@ impl Index {
         space.is_some_and(|space| space.edges.is_used(&key.source))
     }
 
-    /// Returns the objects of one of the CSI driver's kinds, by namespace and name: what a new list is compared with.
+    /// Returns the objects of one of the CSI driver's kinds, by namespace and name and in that order: what a new list is
+    /// compared with.
     pub fn known_parts(&self, part: Part, within: Option<&str>) -> Vec<(String, String)> {
         let mut known = Vec::new();
         for (namespace, space) in self.namespaces.within(within) {
             let names = space.classes.objects(part).into_iter();
             known.extend(names.map(|name| (namespace.clone(), name.clone())));
         }
+        known.sort_unstable();
         known
     }
 
     // === workloads ===
 
-    /// Returns the workloads of a kind: what a new list is compared with. `within`: one namespace.
+    /// Returns the workloads of a kind, or all, in their order. `within`: one namespace.
     pub fn workloads(&self, kind: Option<Kind>, within: Option<&str>) -> Vec<WorkloadKey> {
         self.namespaces.workloads(kind, within)
     }
@@ -310,7 +312,7 @@ impl Index {
         self.shown(key, shown).pods(key.kind)
     }
 
-    /// Returns what a first `observed` of a workload that is shown counts on from.
+    /// Returns what the next `observed` of a workload that is shown counts on from.
     pub fn sequence_of(&self, key: &WorkloadKey, shown: &Workload) -> u64 {
         self.shown(key, shown).sequence()
     }

@@ -53,7 +53,8 @@ pub struct Observed {
     pub workload_uid: String,
     /// When the workload was created, in unix seconds; `None` as soon as `workload_uid` is filled in.
     pub created_at: Option<i64>,
-    /// Counts the writes, so that an old one that was restored is told from the newest.
+    /// Grows with each write, and is above the workload's `resourceVersion` that the write was decided from. So an old one that
+    /// was restored is told from the newest, whoever wrote either.
     pub sequence: u64,
     /// The mark that it belongs to, most often the template's `restarted-for`; empty where there is none.
     pub restarted_for: String,

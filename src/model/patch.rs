@@ -14,6 +14,7 @@ use json_patch::{
 use serde_json::{Value, json};
 
 use super::{
+    adopted::TEMPLATE_GENERATION,
     annotation::{
         KUBECTL_RESTARTED_AT, LAST_RESTART, OBSERVED, PENDING, RESTARTED_AT, RESTARTED_FOR,
     },
@@ -130,6 +131,49 @@ pub fn admit(kind: Kind, shape: Shape, from: &OwnAnnotations, to: &OwnAnnotation
     let mut operations = Vec::new();
     write(kind, shape, from, to, false, &mut operations);
     Patch(operations)
+}
+
+/// Also lets a new `DaemonSet` count its templates from this number on.
+pub fn begin_at(mut patch: Patch, shape: Shape, number: i64) -> Patch {
+    let map = pointer(&ANNOTATIONS);
+    let creates = |one: &PatchOperation| matches!(one, PatchOperation::Add(add) if add.path == map);
+    if !shape.annotations && !patch.0.iter().any(creates) {
+        create_map(map, false, &mut patch.0);
+    }
+    patch.0.push(PatchOperation::Add(AddOperation {
+        path: annotation(TEMPLATE_GENERATION),
+        value: json!(number.to_string()),
+    }));
+    patch
+}
+
+/// Changes the template of a `DaemonSet` that has this number for the sake of its next number alone, if it is still as it
+/// was. A restart is due, and sets another mark right after. `observed` does not move, so after a crash in between the
+/// restart is still due.
+pub fn pass_number(
+    kind: Kind,
+    workload: &Workload,
+    number: i64,
+    mark: &str,
+    then: Timestamp,
+) -> Patch {
+    let from = current(workload);
+    let to = match workload.restart_by.time(then) {
+        Some(at) => OwnAnnotations {
+            kubectl: Some(at.to_string()),
+            ..from
+        },
+        None => OwnAnnotations {
+            restarted_for: Some(mark.to_owned()),
+            ..from
+        },
+    };
+    let mut patch = guarded(kind, workload, &to);
+    patch.0.push(test(
+        annotation(TEMPLATE_GENERATION),
+        json!(number.to_string()),
+    ));
+    patch
 }
 
 fn guarded(kind: Kind, workload: &Workload, to: &OwnAnnotations) -> Patch {

@@ -144,7 +144,7 @@ pub fn stamp_update<'a>(
     }
     let mut observed = fitted(&next);
     if before != Some(&observed) {
-        observed = numbered(observed, key);
+        observed = numbered(observed, subject, key);
     }
     Some(Stamp {
         restarted_for: observed.restarted_for.clone(),

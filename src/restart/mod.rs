@@ -16,6 +16,7 @@ mod cron_job;
 pub mod housekeeper;
 pub mod job;
 pub mod moment;
+mod numbers;
 mod pods;
 mod refused;
 mod retry;
@@ -223,14 +224,17 @@ impl Restarter {
 
     async fn restart(&self, intent: &Intent, restart: &Restart) -> Finish {
         let key = &intent.workload;
-        let order = match self.order(intent, restart) {
+        let order = match self.ordered(intent, restart) {
             Ok(order) => order,
-            Err(None) => return Finish::Over,
-            Err(Some(held)) => return self.hold(key, held),
+            Err(finish) => return finish,
         };
         if self.drops(&order).await {
             return self.hold(key, Held::Dropped);
         }
+        let order = match self.past_numbers(&order, restart).await {
+            Ok(later) => later.unwrap_or(order),
+            Err(finish) => return finish,
+        };
         let run = match order.known.restart_by {
             RestartBy::Template | RestartBy::RestartAt { .. } | RestartBy::LikeKubectl { .. } => {
                 None
@@ -269,10 +273,7 @@ impl Restarter {
                 self.stale.rolls(&self.live, key, had);
                 Finish::Over
             }
-            Err(failure) => {
-                self.note_refusal(&order, &failure).await;
-                self.failed(&order, &failure)
-            }
+            Err(failure) => self.not_restarted(&order, &failure).await,
         }
     }
 

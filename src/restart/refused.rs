@@ -14,7 +14,10 @@ use kube::core::DynamicObject;
 use super::{Order, Restarter};
 use crate::{
     cluster::{Failure, pods},
-    judge::{intents::Intent, live::Live},
+    judge::{
+        intents::{Finish, Intent},
+        live::Live,
+    },
     model::{
         WorkloadKey,
         decide::Restart,
@@ -40,8 +43,14 @@ pub(super) enum ByOthers {
 }
 
 impl Restarter {
+    /// Notes and tells that the patch of a restart failed. Returns when it is tried again.
+    pub(super) async fn not_restarted(&self, order: &Order<'_>, failure: &Failure) -> Finish {
+        self.note_refusal(order, failure).await;
+        self.failed(order, failure)
+    }
+
     /// Notes that a restart failed, where that was a refusal: tells it if it is news, and writes it on the workload.
-    pub(super) async fn note_refusal(&self, order: &Order<'_>, failure: &Failure) {
+    async fn note_refusal(&self, order: &Order<'_>, failure: &Failure) {
         let Order { intent, known, .. } = order;
         let key = &intent.workload;
         let pends = Pending::of(known).filter(|pending| pending.reason == Held::Refused);

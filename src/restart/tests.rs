@@ -1,6 +1,7 @@
 mod catch_up;
 mod cron_job;
 mod failing;
+mod numbers;
 mod once;
 mod others;
 mod refused;

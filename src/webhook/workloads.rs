@@ -123,7 +123,12 @@ impl Write {
         } else {
             self.sides().with_time(self.opted_out(&mut warnings))
         };
-        let patch = patch::admit(self.key.kind, self.new.workload.shape, &self.new.own, &to);
+        let shape = self.new.workload.shape;
+        let patch = patch::admit(self.key.kind, shape, &self.new.own, &to);
+        let patch = match self.first_number(adoption) {
+            Some(number) => patch::begin_at(patch, shape, number),
+            None => patch,
+        };
         Mutation { patch, warnings }
     }
 

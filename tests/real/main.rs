@@ -41,6 +41,7 @@ mod limits;
 mod loads;
 mod lost;
 mod not_adopted;
+mod numbers;
 mod ops;
 mod opting;
 mod orphan;

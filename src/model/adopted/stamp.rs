@@ -78,7 +78,7 @@ pub fn stamp_adopting<'a>(
     // It may have a fresh mark from the first time that it was asked for in this request.
     let fresh = is_stamped(present, own, now);
     let found = adopted.mark(remembered).filter(|_| {
-        let stays = adopted.pods.iter().any(|pod| pod.mark == own || pod.stays);
+        let stays = adopted.pods.iter().any(|pod| pod.mark == own);
         stays || !fresh
     });
     let Some(mark) = found else {
@@ -98,7 +98,6 @@ pub fn stamp_adopting<'a>(
         restarted_for: Some(mark),
         ..*subject
     };
-    let held = adopted.pods.iter().any(|pod| pod.stays);
     let judged = judge(&subject, oldest, said, live, key);
     let kept = |observed: Observed, missing: Vec<SourceName>| {
         let stamp = created(Some(mark));
@@ -117,8 +116,8 @@ pub fn stamp_adopting<'a>(
     };
     match judged.decision {
         Decision::Undecided(_) => (unexamined(created(Some(mark))), false),
-        // It stays pending; or it is left to the controller, whose restart comes after the creation.
-        Decision::Restart(Restart { missing, .. }) if subject.policy.suspend || held => {
+        // It stays pending.
+        Decision::Restart(Restart { missing, .. }) if subject.policy.suspend => {
             (kept(judged.before, missing), false)
         }
         Decision::Restart(Restart { next, .. }) => (created(Some(&next.restarted_for)), true),

@@ -144,25 +144,100 @@ fn which_pods_are_adopted_directly() {
     }
 }
 
+/// A `DaemonSet` with what the annotation of its number says.
+fn counting(uid: Option<&str>, number: Option<&str>) -> Adopter {
+    let annotations = number.map_or(json!({}), |number| json!({TEMPLATE_GENERATION: number}));
+    Adopter::read(&KINDS[2], NAMESPACE, &workload(uid, &annotations)).unwrap()
+}
+
+/// Pods with these numbers, called after them.
+fn numbered(numbers: &[&str]) -> Vec<ObjectMeta> {
+    let pods = numbers.iter().map(|number| {
+        let labels = json!({POD_TEMPLATE_GENERATION: number, REVISION_HASH: "r"});
+        object(number, None, BEFORE, &labels)
+    });
+    pods.collect()
+}
+
 #[test]
 fn a_daemon_set_keeps_pods_that_carry_its_number() {
-    let numbered = |number: &str| json!({"pod-template-generation": number});
-    let pods = [
-        object("a", None, BEFORE, &numbered("1")),
-        object("b", None, BEFORE, &numbered("2")),
-        object("c", None, BEFORE, &json!({})),
-    ];
-    for (generation, kept) in [
-        (None, "mark-a"),
-        (Some("0"), "mark-a"),
-        (Some("2"), "mark-b"),
+    let mut pods = numbered(&["1", "2"]);
+    pods.push(object("c", None, BEFORE, &json!({REVISION_HASH: "r"})));
+    for (number, kept) in [
+        (None, "mark-1"),
+        (Some("0"), "mark-1"),
+        (Some("2"), "mark-2"),
     ] {
-        let annotations = json!({"deprecated.daemonset.template.generation": generation});
-        let annotations = generation.map_or(json!({}), |_| annotations);
-        let object = workload(None, &annotations);
-        let adopter = Adopter::read(&KINDS[2], NAMESPACE, &object).unwrap();
-        let stays = adopter.adopts(&[], &pods).that_stay("mark-c", None);
-        assert_eq!(states(&stays), [kept, "mark-c"], "{generation:?}");
+        let adopter = counting(Some("own"), number);
+        let current = Current {
+            revision: "r".to_owned(),
+            number: adopter.number(),
+        };
+        let found = adopter.adopts(&[], &pods);
+        let stays = found.clone().that_stay("mark-c", Some(&current));
+        assert_eq!(states(&stays), [kept, "mark-c"], "{number:?}");
+        let other = Current {
+            revision: "s".to_owned(),
+            ..current
+        };
+        let stays = found.clone().that_stay("mark-c", Some(&other));
+        assert_eq!(states(&stays), [kept], "{number:?}");
+        // A new one begins above them.
+        assert_eq!(states(&found.that_stay("mark-c", None)), ["mark-c"]);
+    }
+}
+
+#[test]
+fn with_which_number_a_new_daemon_set_begins() {
+    let rows: [(Option<&str>, &[&str], Option<i64>); 13] = [
+        (None, &[], None),
+        (None, &["1"], Some(2)),
+        // Admission sees a new one before it gets its number.
+        (Some("0"), &["1"], Some(2)),
+        (Some("1"), &["2"], Some(3)),
+        (Some("2"), &["2"], Some(3)),
+        (Some("2"), &["1", "2"], Some(3)),
+        (Some("2"), &["3", "1"], Some(4)),
+        (Some("3"), &["1", "2"], None),
+        (Some("3"), &["2"], None),
+        (Some("soon"), &["1"], Some(2)),
+        (None, &["x", ""], None),
+        // Nobody changes a template so often, and above it there is nothing.
+        (None, &["9223372036854775807", "1"], Some(2)),
+        (None, &["9223372036854775807"], None),
+    ];
+    for (own, pods, expected) in rows {
+        let created = counting(None, own);
+        let adopted = created.adopts(&[], &numbered(pods));
+        assert_eq!(created.first_number(&adopted), expected, "{own:?} {pods:?}");
+    }
+    let other = adopter(&KINDS[1], None);
+    let adopted = Adopted {
+        pods: vec![Pod {
+            number: Some(1),
+            ..Pod::default()
+        }],
+        copies: Vec::new(),
+    };
+    assert_eq!((other.number(), other.first_number(&adopted)), (None, None));
+}
+
+#[test]
+fn which_pods_a_daemon_set_has() {
+    let own = counting(Some("own"), None);
+    let mut gone = object("gone", Some("own"), BEFORE, &json!({}));
+    gone.deletion_timestamp = Some(serde_json::from_value(json!(LATER)).unwrap());
+    let rows = [
+        (object("free", None, BEFORE, &json!({})), true),
+        (object("taken", Some("own"), BEFORE, &json!({})), true),
+        (
+            object("neighbours", Some("other"), BEFORE, &json!({})),
+            false,
+        ),
+        (gone, false),
+    ];
+    for (pod, has) in rows {
+        assert_eq!(own.has(&pod), has, "{:?}", pod.name);
     }
 }
 
@@ -431,13 +506,9 @@ fn stamped(world: &World, template: &str, adoption: &Adoption, last: Option<&Rea
 
 #[test]
 fn what_admission_writes() {
-    let pods = |of: &[&str], stays: bool| {
-        let pods = of.iter().map(|mark| Pod {
-            stays,
-            ..pod(mark, AT)
-        });
+    let pods = |of: &[&str]| {
         Adoption::Pods(Adopted {
-            pods: pods.collect(),
+            pods: of.iter().map(|mark| pod(mark, AT)).collect(),
             copies: Vec::new(),
         })
     };
@@ -452,7 +523,7 @@ fn what_admission_writes() {
     let now = Some(Entry::of(&live("A", "x", 0), &whole(Need::Required)));
     // Written before the pods were made, or later; and who replaces them then.
     for template in ["", "old", "m"] {
-        let kept = stamped(&world(AT), template, &pods(&["m"], false), None);
+        let kept = stamped(&world(AT), template, &pods(&["m"]), None);
         assert_eq!(
             (kept.restarted_for.as_str(), entry(&kept)),
             ("m", now.clone())
@@ -464,19 +535,15 @@ fn what_admission_writes() {
             ),
             ("", Some(CREATED))
         );
-        let fresh = stamped(&world(AT + 1), template, &pods(&["m"], false), None);
+        let fresh = stamped(&world(AT + 1), template, &pods(&["m"]), None);
         assert!(!["", "old", "m"].contains(&fresh.restarted_for.as_str()));
         assert_eq!(entry(&fresh), now);
-        // Its pods stay whatever the template is: they are restarted afterwards.
-        let left = stamped(&world(AT + 1), template, &pods(&["m"], true), None);
-        assert_eq!(left.restarted_for, "m");
-        assert_ne!(entry(&left), now);
         let mut held = world(AT + 1);
         held.policy.suspend = true;
-        let held = stamped(&held, template, &pods(&["m"], false), None);
+        let held = stamped(&held, template, &pods(&["m"]), None);
         assert_eq!(held.restarted_for, "m");
         assert_ne!(entry(&held), now);
-        let unmarked = stamped(&world(AT), template, &pods(&[""], false), None);
+        let unmarked = stamped(&world(AT), template, &pods(&[""]), None);
         assert_eq!(unmarked.restarted_for, "");
         let nobody = stamped(&world(AT + 1), template, &Adoption::None, None);
         assert_eq!(nobody.restarted_for, template);

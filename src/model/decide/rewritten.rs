@@ -42,5 +42,5 @@ pub(in crate::model) fn rewritten<'a>(
         formers: observed.formers.map(&taken),
         ..observed.clone()
     };
-    numbered(taken, key)
+    numbered(taken, subject, key)
 }

@@ -118,7 +118,7 @@ pub struct Subject<'a> {
     pub widened: Option<&'a BTreeSet<SourceName>>,
     /// What is known of its pods.
     pub pods: Pods<'a>,
-    /// What a first `observed` counts on from: no sequence number of this workload was ever higher.
+    /// What its next `observed` counts on from: no sequence number that was written on this workload was ever higher.
     pub sequence: u64,
     /// Whether it is known which pods it adopted when it was created, and what they have.
     pub examined: bool,

@@ -29,8 +29,7 @@ impl Tracked {
             source.clone(),
             Entry::of(if watched { before } else { now }, usage),
         );
-        let ahead = observed.sequence.saturating_add(1);
-        next.sequence = self.unwritten_sequence().unwrap_or(ahead);
+        next.sequence = self.next_sequence();
         Some(next)
     }
 }

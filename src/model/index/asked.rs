@@ -167,6 +167,11 @@ impl Clock {
         self.doubted = Some(self.now);
     }
 
+    /// Whether this is the first read of something that was asked for after history went back.
+    pub(super) fn is_first_since(&self, told: Told, by: By) -> bool {
+        told.asked < self.went_back && by.asked() >= Some(self.went_back)
+    }
+
     /// Whether etcd itself has to be asked before anything is written because of this; never, as long as no read has shown
     /// anything older than what was known.
     pub(super) fn doubts(&self, told: Option<Told>) -> bool {

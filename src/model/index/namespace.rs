@@ -162,6 +162,8 @@ impl Namespace {
             known.workload.uid == workload.uid && known.workload.observed == workload.observed
         });
         let known = known.map(|known| (known.told, known.workload.resource_version));
+        // It may have been written since a restore. Then its number is higher than in the lost history, and its text older.
+        let restored = !same && known.is_some_and(|(told, _)| clock.is_first_since(told, by));
         let weighed = clock.weigh(known, by, workload.resource_version, same)?;
         self.disconnect(slot);
         let mut before = self.workloads.remove(slot).map(|known| *known);
@@ -173,7 +175,7 @@ impl Namespace {
         let opted_in = same.is_some_and(|known| known.policy.opted_in());
         let was_bare = same.map(Tracked::is_bare);
         let under = same.map(Tracked::annotated);
-        if let (true, Some(before)) = (weighed.older, &mut before) {
+        if let (true, Some(before)) = (weighed.older || restored, &mut before) {
             before.forget();
         }
         let tracked = Tracked::follow(workload, before, self.defaults(basis), &basis.key);
@@ -226,15 +228,13 @@ impl Namespace {
 
     /// Takes over what a decision without a restart observed, at once; it is written later.
     ///
-    /// However often that happens before it is written, it is one write ahead of the annotation: so is what the webhook
-    /// stamps meanwhile, which must count against it.
+    /// However often that happens before it is written, it is one write ahead of the workload as it is known: so is what
+    /// the webhook stamps meanwhile, which must count against it.
     pub(super) fn remember(&mut self, slot: &Slot, mut observed: Observed) {
         let Some(tracked) = self.workloads.get_mut(slot) else {
             return;
         };
-        if let Some(ahead) = tracked.unwritten_sequence() {
-            observed.sequence = observed.sequence.min(ahead);
-        }
+        observed.sequence = observed.sequence.min(tracked.next_sequence());
         let forgotten: Vec<_> = remembered(tracked.memory.as_ref())
             .filter(|source| !observed.entries.contains_key(source))
             .cloned()
@@ -251,7 +251,9 @@ impl Namespace {
     fn forget_unwritten(&mut self, slot: &Slot, basis: &Basis) {
         let known = self.workloads.get(slot);
         if known.is_some_and(|known| known.unwritten(&basis.key).is_some()) {
-            self.follow_again(slot, basis, |known| known.memory = None);
+            // What it shows counts then, whatever was read before.
+            let forget = |known: &mut Tracked| (known.memory, known.written) = (None, None);
+            self.follow_again(slot, basis, forget);
         }
     }
 

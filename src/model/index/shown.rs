@@ -72,7 +72,7 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// Returns what its first `observed` counts on from.
+    /// Returns what its next `observed` counts on from.
     pub(super) fn sequence(self) -> u64 {
         self.known
             .map_or(0, Tracked::sequence)

@@ -114,6 +114,25 @@ impl Shown {
     }
 }
 
+#[test]
+fn workloads_come_in_one_order() {
+    let mut index = synced();
+    let mut keys = Vec::new();
+    for number in 0..60 {
+        let key = WorkloadKey {
+            namespace: format!("n-{}", number % 7),
+            name: format!("w-{number:02}"),
+            ..shown(1).key()
+        };
+        index.apply_workload(&key, shown(1).read());
+        keys.push(key);
+    }
+    keys.sort();
+    assert_eq!(index.workloads(None, None), keys);
+    keys.retain(|key| key.namespace == "n-3");
+    assert_eq!(index.workloads(Some(&KINDS[0]), Some("n-3")), keys);
+}
+
 fn at(name: &str) -> SourceKey {
     SourceKey {
         namespace: NAMESPACE.to_owned(),

@@ -332,7 +332,7 @@ impl Tracked {
     }
 
     /// Returns the sequence of what is remembered and not written yet.
-    pub(super) fn unwritten_sequence(&self) -> Option<u64> {
+    fn unwritten_sequence(&self) -> Option<u64> {
         let sequence = self.observed()?.sequence;
         (Some(sequence) > self.written).then_some(sequence)
     }
@@ -343,6 +343,12 @@ impl Tracked {
         self.written
             .unwrap_or(0)
             .max(self.workload.resource_version)
+    }
+
+    /// Returns the sequence of what is written next.
+    pub fn next_sequence(&self) -> u64 {
+        let next = self.sequence().saturating_add(1);
+        self.unwritten_sequence().unwrap_or(0).max(next)
     }
 
     /// Returns what was observed, where it is readable.

@@ -431,3 +431,35 @@ fn a_run_is_recorded_and_changes_nothing_else() {
         serde_json::json!({ OBSERVED: "new", LAST_RESTART: "why" });
     assert_eq!(patched, expected);
 }
+
+#[test]
+fn a_new_daemon_set_begins_with_a_number() {
+    let number = "/metadata/annotations/deprecated.daemonset.template.generation";
+    for annotations in [
+        json!(null),
+        json!({}),
+        json!({ "deprecated.daemonset.template.generation": "0", "other": "kept" }),
+    ] {
+        for observed in [None, Some("text".to_owned())] {
+            let mut object = json!({ "metadata": { "name": "d", "annotations": annotations }, "spec": { "template": {} } });
+            if annotations.is_null() {
+                object["metadata"]
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("annotations");
+            }
+            let (workload, from) = read(&object);
+            let to = OwnAnnotations {
+                observed: observed.clone(),
+                ..from.clone()
+            };
+            let patch = admit(KIND, workload.shape, &from, &to);
+            let patch = begin_at(patch, workload.shape, 3);
+            json_patch::patch(&mut object, &patch).unwrap();
+            assert_eq!(object.pointer(number), Some(&json!("3")));
+            let all = &object["metadata"]["annotations"];
+            assert_eq!(all.get(OBSERVED).cloned(), observed.map(Value::from));
+            assert_eq!(all.get("other"), annotations.get("other"));
+        }
+    }
+}

@@ -17,7 +17,7 @@ use crate::{
     judge::live::Live,
     model::{
         Decision, Index, Observed, SourceName, WorkloadKey,
-        adopted::{self, Adopted, Adopter, Assessment, REVISION_HASH, REVISIONS},
+        adopted::{self, Adopted, Adopter, Assessment, Current, REVISION_HASH, REVISIONS},
         decide::{Doubt, Lookup, Restart, Subject, Undecided},
         index::{Overlay, just_read, without_ignored},
         workload::{Revisions, Workload, selector},
@@ -72,8 +72,8 @@ pub(in crate::restart) async fn examine(live: &Live, key: &WorkloadKey) -> Exami
 /// Which pods a workload adopted.
 enum Found {
     None,
-    /// The workload as it is, the pods, and the revision that it has now.
-    Pods(Box<Workload>, Adopted, String),
+    /// The workload as it is, the pods, and the template that it has now.
+    Pods(Box<Workload>, Adopted, Current),
     /// The workload's controller has yet to see the workload as it is now.
     Unseen,
 }
@@ -100,7 +100,13 @@ async fn adopted_by(cluster: &Cluster, key: &WorkloadKey) -> Result<Found, NotFo
         return Ok(Found::Unseen);
     }
     Ok(match current_of(cluster, key, &object).await? {
-        Some(current) => Found::Pods(Box::new(workload), found, current),
+        Some(revision) => {
+            let current = Current {
+                revision,
+                number: adopter.number(),
+            };
+            Found::Pods(Box::new(workload), found, current)
+        }
         None => Found::Unseen,
     })
 }
@@ -227,11 +233,8 @@ fn judge(
     };
     template.clone_into(&mut before.restarted_for);
     // The sequence goes on from what was written on this workload, whatever number the workload before it had reached.
-    let written = tracked
-        .observed()
-        .map_or(tracked.sequence(), |known| known.sequence);
     for observed in next.into_iter().chain([before]) {
-        observed.sequence = written.saturating_add(1);
+        observed.sequence = tracked.next_sequence();
     }
     Some((judged, tracked.is_held_back()))
 }

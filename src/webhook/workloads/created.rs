@@ -78,6 +78,15 @@ impl Write {
         self.stamped(&own, mark, Some(stamp), at, index, warnings)
     }
 
+    /// Returns the number that a new `DaemonSet` is to begin with, so that it replaces those of the pods that it adopts
+    /// that are not of its template.
+    pub(super) fn first_number(&self, adoption: &Adoption) -> Option<i64> {
+        match adoption {
+            Adoption::Pods(adopted) => self.adopter()?.first_number(adopted),
+            Adoption::None | Adoption::Unknown => None,
+        }
+    }
+
     /// Returns the same with what the template of these pods has, where restarts are by `kubectl.kubernetes.io/restartedAt`:
     /// nothing is to roll for its absence.
     fn with_values_of(&self, pod: &Pod, own: &OwnAnnotations) -> OwnAnnotations {

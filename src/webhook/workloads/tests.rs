@@ -1,4 +1,5 @@
-//! What the webhook makes of writes of a workload that is refused a restart, or is marked by kubectl's annotation.
+//! What the webhook makes of writes of a workload that is refused a restart, is marked by kubectl's annotation, or adopts
+//! pods.
 
 use std::collections::BTreeMap;
 
@@ -240,5 +241,109 @@ fn a_mark_that_stands_is_kept_but_from_its_owner() {
             assert_eq!(value, if owned { written } else { Some(kept) });
             assert_eq!(own(&after, RESTARTED_AT), Some(at.as_str()));
         }
+    }
+}
+
+#[test]
+fn a_new_daemon_set_begins_above_the_pods_that_it_adopts() {
+    let known = Known::with(&json!({}), &json!({}));
+    let pod = json!({
+        "name": "old", "uid": "p", "creationTimestamp": "2027-01-15T07:00:00Z",
+        "labels": { "app": "web", "pod-template-generation": "2" },
+    });
+    let pod = serde_json::from_value(pod).unwrap();
+    let number = "deprecated.daemonset.template.generation";
+    // As admission sees it, and who opts in.
+    for (asks, given, expected) in [
+        ("auto", "0", "3"),
+        ("auto", "2", "3"),
+        ("auto", "5", "5"),
+        ("off", "0", "0"),
+    ] {
+        let mut object = known.web.clone();
+        object["kind"] = json!("DaemonSet");
+        object["metadata"] = json!({
+            "name": "web", "namespace": NAMESPACE, "annotations": { RESTART_ON: asks, number: given },
+        });
+        object["spec"]["selector"] = json!({ "matchLabels": { "app": "web" } });
+        let answer = |object: &Value| {
+            let review = json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+                "uid": "r", "operation": "CREATE", "namespace": NAMESPACE, "name": "web",
+                "kind": { "group": "apps", "version": "v1", "kind": "DaemonSet" },
+                "resource": { "group": "apps", "version": "v1", "resource": "daemonsets" },
+                "userInfo": { "username": "someone" }, "object": object,
+            } });
+            let body = serde_json::to_vec(&review).unwrap();
+            let request = Request::parse(&body).ok().unwrap();
+            let write = Write::read(&request, &known.index, "system:reroll").unwrap();
+            let adoption = write.adopter().map_or(Adoption::None, |adopter| {
+                Adoption::Pods(adopter.adopts(&[], std::slice::from_ref(&pod)))
+            });
+            let mutation = write.answer(&known.index, &BTreeMap::new(), &adoption, NOW);
+            let mut patched = object.clone();
+            json_patch::patch(&mut patched, &mutation.patch).unwrap();
+            patched
+        };
+        let first = answer(&object);
+        assert_eq!(own(&first, number), Some(expected), "{asks} {given}");
+        // The Secret was written after the pod was made.
+        let marked = of_template(&first, RESTARTED_FOR).is_some();
+        assert_eq!(marked, asks == "auto");
+        assert_eq!(answer(&first), first, "asked twice it says the same");
+    }
+}
+
+#[test]
+fn what_was_restarted_over_an_old_text_stays_where_that_is_known_to_be_old() {
+    let slot = WorkloadKey {
+        kind: &KINDS[0],
+        namespace: NAMESPACE.to_owned(),
+        name: "web".to_owned(),
+    };
+    let apply = |index: &mut Index, web: &Value| {
+        let web = serde_json::from_value(web.clone()).unwrap();
+        index.apply_workload(&slot, Workload::read(&KINDS[0], &web));
+    };
+    let restarted = |known: &mut Known, web: &Value, version: &str| {
+        let judged = known.index.judge(&slot, &BTreeMap::new());
+        let Some(Decision::Restart(restart)) = judged.decision else {
+            panic!("{judged:?}");
+        };
+        let mut web = web.clone();
+        web["metadata"]["resourceVersion"] = json!(version);
+        web["metadata"]["annotations"][OBSERVED] = json!(restart.next.print(&key()));
+        web["spec"]["template"]["metadata"]["annotations"][RESTARTED_FOR] =
+            json!(restart.next.restarted_for);
+        web
+    };
+    for is_shown in [false, true] {
+        let none = json!({});
+        let mut older = Known::with(&none, &none);
+        let mut younger = Known::with(&none, &none);
+        let first = older.web.clone();
+        let second = restarted(&mut older, &first, "40");
+        let mut out = second.clone();
+        out["metadata"]["resourceVersion"] = json!("50");
+        out["metadata"]["annotations"] = none;
+        let mut undone = first;
+        undone["metadata"]["resourceVersion"] = json!("60");
+        for web in [&second, &out, &undone] {
+            apply(&mut older.index, web);
+        }
+        let adopted = older.index.judge(&slot, &BTreeMap::new()).decision;
+        assert!(matches!(adopted, Some(Decision::Record(_))), "{adopted:?}");
+        apply(&mut younger.index, &undone);
+        older.web = restarted(&mut younger, &undone, "70");
+        if is_shown {
+            apply(&mut older.index, &older.web);
+        }
+        let (web, _) = older.update(|web| web["spec"]["paused"] = json!(false));
+        assert_eq!(
+            web["metadata"]["annotations"][OBSERVED],
+            older.web["metadata"]["annotations"][OBSERVED],
+            "{is_shown}"
+        );
+        let marks = |web: &Value| web["spec"]["template"]["metadata"]["annotations"].clone();
+        assert_eq!(marks(&web), marks(&older.web), "{is_shown}");
     }
 }

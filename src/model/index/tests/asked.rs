@@ -258,6 +258,44 @@ fn what_was_only_remembered_of_a_lost_history_is_forgotten() {
         assert!(index.unwritten(&web.key()).is_some());
         go_back(&mut index);
         assert_eq!(index.unwritten(&web.key()), None);
+        // What is written counts: the workload is not adopted afresh.
+        let asked = index.tick();
+        index.take_source(&at("s"), present("A", 110, "z"), By::Answer(asked));
+        assert_eq!(judge(&mut index, &web).outcome(), Outcome::Restart);
+    }
+}
+
+/// A workload that was restarted in a history that is lost, and its status was written since the restore: its number is
+/// higher than ever, and its `observed` is that of the backup.
+#[test]
+fn a_restored_workload_counts_as_it_is_whatever_its_number_is() {
+    for listed_before in [true, false] {
+        let mut index = synced();
+        let before = observing(&mut index, 10, "x");
+        index.apply_source(&at("s"), present("A", 100, "y"));
+        let next = judge(&mut index, &before).next().cloned().unwrap();
+        let lost = Shown {
+            rv: 101,
+            observed: Some(next.print(index.key())),
+            restarted_for: next.restarted_for.clone(),
+            ..before.clone()
+        };
+        lost.apply(&mut index);
+        let restored = Shown { rv: 1102, ..before };
+        let is_listed = |index: &mut Index| {
+            let asked = list(index.tick());
+            index.take_workload(&restored.key(), restored.read(), asked);
+        };
+        if listed_before {
+            is_listed(&mut index);
+        }
+        index.history_went_back();
+        is_listed(&mut index);
+        assert_eq!(index.unwritten(&restored.key()), None, "{listed_before}");
+        let asked = index.tick();
+        index.take_source(&at("s"), present("A", 1101, "z"), By::Answer(asked));
+        let judged = judge(&mut index, &restored);
+        assert_eq!(kinds(&judged), [CauseKind::Updated], "{listed_before}");
     }
 }
 

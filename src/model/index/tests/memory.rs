@@ -581,6 +581,98 @@ fn the_sequence_counts_on_over_opt_outs() {
     assert_eq!(kinds(&judge(&mut again, &first)), [CauseKind::Updated]);
 }
 
+/// A workload that opted out when there were two texts of it, and opts in again with the first of them: what follows it
+/// since the beginning, what was started after the opt-out, and what the workload looks like.
+fn undone_over_an_opt_out() -> (Index, Index, Shown) {
+    let (mut index, first) = adopted();
+    index.apply_source(&at("s"), v("s", "A", 11, "y"));
+    let second = restarted(&mut index, &first);
+    let out = Shown {
+        rv: 12,
+        restart_on: None,
+        observed: None,
+        ..second
+    };
+    out.apply(&mut index);
+    let mut later = synced();
+    later.apply_source(&at("s"), v("s", "A", 11, "y"));
+    out.apply(&mut later);
+    let back = Shown { rv: 20, ..first };
+    for index in [&mut index, &mut later] {
+        back.apply(index);
+    }
+    records_only(&judge(&mut index, &back));
+    (index, later, back)
+}
+
+#[test]
+fn what_is_written_over_an_old_text_is_news_to_all_who_know_that_it_is_old() {
+    type Write = fn(&mut Index, &Shown) -> Shown;
+    let writes: [(&str, Write); 2] = [
+        ("a restart", |later, back| {
+            let decision = judge(later, back);
+            assert_eq!(kinds(&decision), [CauseKind::Updated]);
+            let next = decision.next().unwrap();
+            Shown {
+                rv: 22,
+                restarted_for: next.restarted_for.clone(),
+                observed: Some(next.print(&key())),
+                ..back.clone()
+            }
+        }),
+        ("a stamp", |later, back| {
+            let tracked = later.workload(&back.key()).unwrap();
+            let live = |source: &SourceName| later.source(NAMESPACE, source);
+            let known = Known::Observed(tracked.observed().unwrap());
+            let subject = tracked.subject(&KINDS[0], tracked.uses());
+            let stamp = stamp_update(&subject, known, &live, &key()).unwrap();
+            Shown {
+                rv: 22,
+                restarted_for: stamp.restarted_for.clone(),
+                observed: Some(stamp.observed.print(&key())),
+                ..back.clone()
+            }
+        }),
+    ];
+    for (name, write) in writes {
+        let (mut index, mut later, back) = undone_over_an_opt_out();
+        let written = write(&mut later, &back);
+        assert_ne!(written.observed, back.observed, "{name}");
+        // A request may show it before the watch does.
+        let effective = index.effective(&back.key(), &written.read());
+        let Some(Reading::Genuine(observed)) = effective else {
+            panic!("{name}");
+        };
+        assert_eq!(Some(observed.print(&key())), written.observed, "{name}");
+        assert_eq!(observed.restarted_for, written.restarted_for, "{name}");
+        written.apply(&mut index);
+        assert_eq!(
+            judge(&mut index, &written).outcome(),
+            Outcome::Keep,
+            "{name}"
+        );
+        assert_eq!(index.unwritten(&written.key()), None, "{name}");
+        // An undo to the first text is one all the same.
+        let undone = Shown { rv: 26, ..back };
+        undone.apply(&mut index);
+        assert_eq!(
+            index.unwritten(&undone.key()),
+            Some(written.observed),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn who_does_not_know_that_a_text_is_old_believes_what_is_adopted_in_its_place() {
+    let (index, mut later, back) = undone_over_an_opt_out();
+    let adopted = back.written(&index, 22);
+    assert_ne!(adopted.observed, back.observed);
+    adopted.apply(&mut later);
+    assert_eq!(judge(&mut later, &adopted).outcome(), Outcome::Keep);
+    assert_eq!(later.unwritten(&adopted.key()), None);
+}
+
 #[test]
 fn a_write_beats_memory_and_the_first_of_two_stays() {
     let (mut index, web) = adopted();
