@@ -2,7 +2,6 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
-use axum::Router;
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use kube::{
@@ -10,20 +9,30 @@ use kube::{
     api::{DynamicObject, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
-use parking_lot::Mutex;
-use reroll_simulation::api_server::{ApiServer, User};
-use serde_json::{Value, json};
+use reroll_simulation::{
+    api_server::ApiServer,
+    controllers::{Controllers, Delays},
+    nodes::{Behaviour, Nodes, Outcome},
+};
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    controllers::{Deployments, versions},
-    kubelet::Kubelet,
-    oracle::{Ledger, Marks, note_marks},
-    reroll::Replica,
+    Schedule, Step, Telling,
+    drawn::Placed,
+    operation::Operation,
+    oracle::{Observer, Wrongs},
+    people::Memory,
+    person, register,
+    replicas::Installation,
+    world::NAMESPACE,
 };
 
-pub(crate) const NAMESPACE: &str = "shop";
 const BEGIN: &str = "2026-01-01T00:00:00Z";
+/// After how long somebody should have come to rest.
+const PATIENCE: Duration = Duration::from_hours(1);
+/// The nodes.
+const NODES: [&str; 2] = ["node-0", "node-1"];
 
 /// Everything of one schedule.
 pub(crate) struct Cluster {
@@ -31,44 +40,70 @@ pub(crate) struct Cluster {
     pub(crate) server: ApiServer,
     /// A person's.
     pub(crate) client: Client,
-    pub(crate) kubelet: Rc<RefCell<Kubelet>>,
-    pub(crate) ledger: Ledger,
-    pub(crate) marks: Rc<RefCell<Marks>>,
-    pub(crate) replica: Option<Replica>,
-    /// The API server as reroll sees it: its watches may be late.
-    pub(crate) view: ApiServer,
-    /// What answers reviews while reroll runs, and whether the API server reaches it.
-    pub(crate) webhook: Arc<Mutex<Option<Router>>>,
-    pub(crate) reached: bool,
-    /// Counts what is written, so that no value comes twice.
-    pub(crate) count: u64,
+    pub(crate) nodes: Arc<Nodes>,
+    pub(crate) controllers: Arc<Controllers>,
+    pub(crate) workloads: Vec<Placed>,
+    pub(crate) memory: Memory,
+    pub(crate) observer: Observer,
+    /// What was wrong on the way.
+    pub(crate) wrongs: Wrongs,
+    pub(crate) reroll: Rc<Installation>,
+    /// Another installation, for a while.
+    pub(crate) second: Rc<RefCell<Option<Rc<Installation>>>>,
+    /// How long nothing is written when everybody has come to rest.
+    pub(crate) calm: Duration,
+    /// Pods that start never become ready.
+    pub(crate) hangs: bool,
+    pub(crate) clock: Clock,
     tells: bool,
     began: Instant,
 }
 
+/// Tells the time of day.
+pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// Returns the time of day, which goes on with tokio's.
-pub(crate) fn clock(began: Instant) -> Arc<dyn Fn() -> Timestamp + Send + Sync> {
+pub(crate) fn clock(began: Instant) -> Clock {
     let first: Timestamp = BEGIN.parse().unwrap();
     Arc::new(move || first + SignedDuration::try_from(began.elapsed()).unwrap())
 }
 
 /// Returns the API of a kind in the namespace of all workloads.
 pub(crate) fn api(client: &Client, kind: &str) -> Api<DynamicObject> {
-    let (group, plural) = match kind {
-        "Deployment" => ("apps", "deployments"),
-        "ReplicaSet" => ("apps", "replicasets"),
-        "Secret" => ("", "secrets"),
-        "Pod" => ("", "pods"),
-        other => panic!("{other}"),
-    };
+    let resource = resource(kind);
+    let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
     let gvk = GroupVersionKind::gvk(group, "v1", kind);
     let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
     Api::namespaced_with(client.clone(), NAMESPACE, &resource)
 }
 
+/// Returns the resource of a kind.
+pub(crate) fn resource(kind: &str) -> &'static str {
+    match kind {
+        "Deployment" => "deployments.apps",
+        "StatefulSet" => "statefulsets.apps",
+        "DaemonSet" => "daemonsets.apps",
+        "ReplicaSet" => "replicasets.apps",
+        "Secret" => "secrets",
+        "ConfigMap" => "configmaps",
+        "Pod" => "pods",
+        other => panic!("{other}"),
+    }
+}
+
+/// Returns the behaviour of pods: all of them become ready, or none does.
+fn behaviour(hangs: bool) -> Behaviour {
+    let outcome = if hangs {
+        Outcome::NeverReady
+    } else {
+        Outcome::Ready
+    };
+    Arc::new(move |_, _| outcome)
+}
+
 impl Cluster {
-    pub(crate) fn new(seed: u64, tells: bool) -> Self {
-        let mut rng = Rng::with_seed(seed);
+    pub(crate) fn new(schedule: &Schedule, telling: Telling) -> Self {
+        let mut rng = Rng::with_seed(schedule.seed);
         let (began, mut uids) = (Instant::now(), rng.fork());
         let now = clock(began);
         let uid = move || {
@@ -83,23 +118,35 @@ impl Cluster {
                 &hex[20..]
             )
         };
+        let clock = Arc::clone(&now);
         let server = ApiServer::new(move || now(), uid);
-        let client = server.client(User::new("person"));
-        let view = server.lagging();
-        view.keep_up();
+        let wrongs = Wrongs::default();
+        let client = person::client(&server, &wrongs);
+        let reroll = Installation::new("reroll", &server, Arc::clone(&clock), rng.fork(), &wrongs);
+        let nodes = Nodes::new(
+            &server,
+            &NODES,
+            &mut rng,
+            &Delays::default(),
+            behaviour(false),
+        );
+        let controllers = Controllers::new(&server, &mut rng, &Delays::default());
         Self {
-            kubelet: Rc::new(RefCell::new(Kubelet::default())),
-            ledger: Ledger::default(),
-            marks: Rc::default(),
-            replica: None,
-            view,
-            webhook: Arc::default(),
-            reached: true,
-            count: 0,
+            nodes: Arc::new(nodes),
+            controllers: Arc::new(controllers),
+            workloads: schedule.workloads.clone(),
+            memory: Memory::default(),
+            observer: Observer::default(),
+            wrongs,
+            reroll,
+            second: Rc::default(),
+            calm: Duration::from_mins(5),
+            hangs: false,
+            clock,
             rng,
             server,
             client,
-            tells,
+            tells: telling == Telling::Trace,
             began,
         }
     }
@@ -110,13 +157,17 @@ impl Cluster {
         }
     }
 
-    pub(crate) fn began(&self) -> Instant {
-        self.began
+    /// Makes an installation of reroll that has no replica yet.
+    pub(crate) async fn install(&mut self, name: &'static str) -> Rc<Installation> {
+        let (clock, rng) = (Arc::clone(&self.clock), self.rng.fork());
+        let made = Installation::new(name, &self.server, clock, rng, &self.wrongs);
+        made.register().await;
+        made
     }
 
     /// Creates the namespaces, sources and workloads, and starts everybody.
-    pub(crate) async fn begin(&mut self) {
-        for name in [NAMESPACE, "reroll", "default"] {
+    pub(crate) async fn begin(&mut self, steps: &[Step]) {
+        for name in [NAMESPACE, "reroll", "other", "default"] {
             let labels = json!({ "kubernetes.io/metadata.name": name });
             let object = json!({ "metadata": { "name": name, "labels": labels } });
             let namespaces = Api::<k8s_openapi::api::core::v1::Namespace>::all(self.client.clone());
@@ -126,46 +177,63 @@ impl Cluster {
                 .await
                 .unwrap();
         }
-        crate::reroll::register(&self.server).await;
-        let controller = self.server.client(User::new(
-            "system:serviceaccount:kube-system:deployment-controller",
-        ));
-        let deployments = Deployments::new(
-            &self.server,
-            &controller,
-            Rc::clone(&self.kubelet),
-            self.rng.fork(),
-        );
-        tokio::task::spawn_local(deployments.run());
-        let marks = note_marks(api(&self.client, "Deployment"), Rc::clone(&self.marks));
-        tokio::task::spawn_local(marks);
+        register::decide_conditions(&self.server);
+        self.reroll.register().await;
+        let controllers = Arc::clone(&self.controllers);
+        tokio::task::spawn_local(async move { controllers.run().await });
+        self.nodes.register().await;
+        let nodes = Arc::clone(&self.nodes);
+        tokio::task::spawn_local(async move { nodes.run().await });
         self.create_all().await;
-        self.start_reroll();
+        let replicas = self.rng.usize(1..=2);
+        let places: Vec<_> = (0..replicas).map(|_| self.reroll.place()).collect();
+        let faults = steps.iter().filter_map(|step| match &step.operation {
+            Operation::Fault(fault) => Some(fault),
+            _ => None,
+        });
+        self.fail_first(faults);
+        for place in places {
+            self.reroll.start(&place);
+        }
         self.rest(Duration::from_mins(2)).await;
+        self.note();
     }
 
-    pub(crate) async fn create(&self, kind: &str, object: Value) {
-        let object: DynamicObject = serde_json::from_value(object).unwrap();
-        let created = api(&self.client, kind)
-            .create(&PostParams::default(), &object)
-            .await;
-        created.unwrap();
+    /// Lets pods that start from now on become ready, or hang.
+    pub(crate) fn hang(&mut self, hangs: bool) {
+        self.hangs = hangs;
+        self.nodes.behave(behaviour(hangs));
     }
 
-    /// Waits until nothing was written for this long but Leases.
-    pub(crate) async fn rest(&self, calm: Duration) {
-        let mut quiet = Duration::ZERO;
+    /// Ends all faults, and all that people hold up, and waits until nothing happens any more.
+    pub(crate) async fn come_to_rest(&mut self) {
+        self.say(|| "people and faults stop".to_owned());
+        self.heal().await;
+        self.let_go().await;
+        self.unhang().await;
+        self.rest(self.calm).await;
+    }
+
+    /// Waits until nothing was written for this long but Leases and Events.
+    pub(crate) async fn rest(&mut self, calm: Duration) {
         let step = Duration::from_secs(1);
-        let mut before = versions(&self.server);
+        let mut quiet = Duration::ZERO;
+        let end = Instant::now() + PATIENCE;
+        let mut seen = self.server.revision();
         while quiet < calm {
+            if Instant::now() > end {
+                return self.wrong("the cluster does not come to rest".to_owned());
+            }
             sleep(step).await;
-            let now = versions(&self.server);
-            quiet = if now == before {
+            let written = self.server.written_since(seen).unwrap_or_default();
+            seen = self.server.revision();
+            let counts =
+                |resource: &str| resource.starts_with("leases") || resource.starts_with("events");
+            quiet = if written.iter().all(|one| counts(&one.resource)) {
                 quiet + step
             } else {
                 Duration::ZERO
             };
-            before = now;
         }
     }
 }

@@ -4,42 +4,103 @@ use std::{fmt, time::Duration};
 
 use proptest::{
     prelude::*,
-    sample::select,
-    strategy::ValueTree,
+    sample::{select, subsequence},
+    strategy::{BoxedStrategy, ValueTree},
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 
 use crate::{
-    operation::{Name, Operation, Step},
-    operations::{DEPLOYMENTS, SECRETS},
+    faults::fault,
+    operation::{Hang, Name, OnSource, OnWorkload, Operation, Recreation, Remake, Step},
+    world::{EDITIONS, SOURCES, WORKLOADS, plan},
 };
+
+/// How many workloads a schedule has.
+const PLACED: usize = 3;
 
 /// What is done, in which order, and the chance of everything else.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     /// The chance of what nobody does on purpose: how long controllers take, uids, jitter.
     pub seed: u64,
+    /// The workloads that there are.
+    pub workloads: Vec<Placed>,
     /// What is done.
     pub steps: Vec<Step>,
+}
+
+/// A workload that there is.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// Its name.
+    pub name: Name,
+    /// The edition that it begins with.
+    pub edition: u8,
+    /// The values of `reroll.dev/on-delete` and `reroll.dev/on-recreate`, where it has them.
+    pub words: (Option<Name>, Option<Name>),
 }
 
 /// A step that can be made simpler.
 pub(crate) type Tree = Box<dyn ValueTree<Value = Step>>;
 
+/// What a schedule is drawn as.
+pub(crate) struct Drawn {
+    seed: u64,
+    workloads: Vec<Placed>,
+    pub(crate) steps: Vec<Tree>,
+}
+
+impl Drawn {
+    /// Draws a schedule of so many operations.
+    pub(crate) fn new(seed: u64, operations: usize) -> Self {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+        let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+        let workloads = placed().new_tree(&mut runner).unwrap().current();
+        let step = step(workloads.iter().map(|placed| placed.name).collect());
+        let mut draw = || -> Tree { Box::new(step.new_tree(&mut runner).unwrap()) };
+        Self {
+            seed,
+            workloads,
+            steps: (0..operations).map(|_| draw()).collect(),
+        }
+    }
+
+    /// Returns the schedule as it is now.
+    pub(crate) fn schedule(&self) -> Schedule {
+        Schedule {
+            seed: self.seed,
+            workloads: self.workloads.clone(),
+            steps: self.steps.iter().map(ValueTree::current).collect(),
+        }
+    }
+}
+
 impl Schedule {
     /// Draws a schedule of so many operations.
     pub fn draw(seed: u64, operations: usize) -> Self {
-        Self::of(seed, &trees(seed, operations))
-    }
-
-    pub(crate) fn of(seed: u64, trees: &[Tree]) -> Self {
-        let steps = trees.iter().map(ValueTree::current).collect();
-        Self { seed, steps }
+        Drawn::new(seed, operations).schedule()
     }
 }
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Placed {
+            name,
+            edition,
+            words,
+        } in &self.workloads
+        {
+            write!(f, "     {name} has edition {edition}")?;
+            let (on_delete, on_recreate) = words;
+            for (key, word) in [("on-delete", on_delete), ("on-recreate", on_recreate)] {
+                if let Some(word) = word {
+                    write!(f, ", {key}: {word}")?;
+                }
+            }
+            writeln!(f)?;
+        }
         for (number, step) in self.steps.iter().enumerate() {
             writeln!(f, "{:>3}. {step}", number + 1)?;
         }
@@ -47,22 +108,29 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// Draws the steps of a schedule.
-pub(crate) fn trees(seed: u64, operations: usize) -> Vec<Tree> {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let step = step();
-    let mut draw = || -> Tree { Box::new(step.new_tree(&mut runner).unwrap()) };
-    (0..operations).map(|_| draw()).collect()
+fn placed() -> impl Strategy<Value = Vec<Placed>> {
+    let names: Vec<Name> = WORKLOADS.iter().map(|plan| plan.name).collect();
+    let on_delete = prop_oneof![3 => Just(None), 1 => Just(Some("restart"))];
+    let on_recreate =
+        prop_oneof![4 => Just(None), 1 => Just(Some("content")), 1 => Just(Some("restart"))];
+    let words = (edition(), on_delete, on_recreate);
+    let words = proptest::collection::vec(words, PLACED);
+    (subsequence(names, PLACED), words).prop_map(|(names, words)| {
+        let both = names.into_iter().zip(words);
+        let placed = both.map(|(name, (edition, on_delete, on_recreate))| Placed {
+            name,
+            edition,
+            words: (on_delete, on_recreate),
+        });
+        placed.collect()
+    })
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    (operation(), wait()).prop_map(|(operation, wait)| Step { operation, wait })
+fn step(workloads: Vec<Name>) -> impl Strategy<Value = Step> {
+    (operation(workloads), wait()).prop_map(|(operation, wait)| Step { operation, wait })
 }
 
-fn millis(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
+pub(crate) fn millis(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
     range.prop_map(Duration::from_millis)
 }
 
@@ -71,44 +139,116 @@ fn wait() -> impl Strategy<Value = Duration> {
 }
 
 fn source() -> impl Strategy<Value = Name> {
-    select(&SECRETS[..])
+    select(&SOURCES[..])
 }
 
-fn workload() -> impl Strategy<Value = Name> {
-    select(&DEPLOYMENTS[..]).prop_map(|(name, _)| name)
+fn edition() -> impl Strategy<Value = u8> {
+    1..=EDITIONS
 }
 
-fn operation() -> impl Strategy<Value = Operation> {
+fn operation(workloads: Vec<Name>) -> BoxedStrategy<Operation> {
+    let workload = select(workloads);
+    let on_workload = workload
+        .clone()
+        .prop_flat_map(|name| on_workload(name).prop_map(move |what| (name, what)));
     prop_oneof![
-        35 => source().prop_map(Operation::Update),
-        15 => (source(), millis(0..1_500)).prop_map(|(source, gap)| Operation::Recreate { source, gap }),
-        8 => source().prop_map(Operation::Label),
-        10 => (workload(), 0..6_u8).prop_map(|(workload, edition)| Operation::Edit { workload, edition }),
-        3 => workload().prop_map(Operation::Undo),
-        4 => hang_and_undo(),
-        7 => any::<bool>().prop_map(Operation::Hang),
-        6 => crash(),
-        4 => any::<bool>().prop_map(Operation::Lag),
-        4 => any::<bool>().prop_map(Operation::Reach),
-        4 => Just(Operation::Compact),
+        48 => (source(), on_source()).prop_map(|(name, what)| Operation::Source(name, what)),
+        26 => on_workload.prop_map(|(name, what)| Operation::Workload(name, what)),
+        5 => hang(workload).prop_map(Operation::HangAndUndo),
+        5 => any::<bool>().prop_map(Operation::Hang),
+        16 => fault().prop_map(Operation::Fault),
+        1 => Just(Operation::BackUp),
+        1 => any::<bool>().prop_map(|bump| Operation::Restore { bump }),
+        2 => restore(),
+        3 => Just(Operation::Rest),
+    ]
+    .boxed()
+}
+
+fn restore() -> impl Strategy<Value = Operation> {
+    (source(), millis(0..6_000), any::<bool>()).prop_map(|(source, until, bump)| {
+        Operation::BackUpAndRestore {
+            source,
+            until,
+            bump,
+        }
+    })
+}
+
+fn on_source() -> impl Strategy<Value = OnSource> {
+    prop_oneof![
+        50 => Just(OnSource::Update),
+        4 => millis(0..3_000).prop_map(OnSource::UpdateAndBack),
+        5 => Just(OnSource::UpdateOther),
+        22 => recreation().prop_map(OnSource::Recreate),
+        4 => Just(OnSource::Delete),
+        8 => Just(OnSource::Create),
+        5 => Just(OnSource::Label),
+        2 => Just(OnSource::Freeze),
+        4 => (any::<bool>(), any::<bool>()).prop_map(|(ignored, changes)| OnSource::Ignore { ignored, changes }),
     ]
 }
 
-fn hang_and_undo() -> impl Strategy<Value = Operation> {
-    let chance = (workload(), 0..6_u8, 0..8_usize, any::<bool>());
+fn recreation() -> impl Strategy<Value = Recreation> {
+    let gap = prop_oneof![3 => millis(0..1_500), 1 => millis(1_500..20_000)];
+    let [same, owned, immutable] = [0.3, 0.3, 0.1].map(proptest::bool::weighted);
+    (gap, same, owned, immutable).prop_map(|(gap, same, owned, immutable)| Recreation {
+        gap,
+        same,
+        owned,
+        immutable,
+    })
+}
+
+fn on_workload(workload: Name) -> impl Strategy<Value = OnWorkload> {
+    prop_oneof![
+        30 => edition().prop_map(OnWorkload::Edit),
+        12 => Just(OnWorkload::Undo),
+        6 => Just(OnWorkload::Export),
+        5 => Just(OnWorkload::ReplaceByExport),
+        6 => edition().prop_map(OnWorkload::ReplaceByManifest),
+        6 => any::<bool>().prop_map(OnWorkload::Pause),
+        5 => (0..4_u8).prop_map(OnWorkload::Scale),
+        5 => any::<bool>().prop_map(OnWorkload::Suspend),
+        7 => proptest::bool::weighted(0.7).prop_map(OnWorkload::OptIn),
+        3 => (0..3_u8).prop_map(OnWorkload::OptInFor),
+        8 => remake(workload).prop_map(OnWorkload::OrphanAndRemake),
+        5 => remake(workload).prop_map(OnWorkload::Remake),
+        2 => Just(OnWorkload::PutBackObserved),
+        2 => Just(OnWorkload::DropObserved),
+        1 => Just(OnWorkload::ForgeObserved),
+        4 => Just(OnWorkload::RolloutRestart),
+    ]
+}
+
+/// Draws a source that a workload uses.
+fn used(workload: Name) -> impl Strategy<Value = Name> {
+    select(plan(workload).uses(EDITIONS))
+}
+
+fn remake(workload: Name) -> impl Strategy<Value = Remake> {
+    let gap = prop_oneof![3 => millis(0..2_000), 1 => millis(2_000..20_000)];
+    let changes = proptest::option::weighted(0.5, used(workload));
+    (any::<bool>(), edition(), gap, changes).prop_map(|(export, edition, gap, changes)| Remake {
+        export,
+        edition,
+        gap,
+        changes,
+    })
+}
+
+fn hang(workload: impl Strategy<Value = Name>) -> impl Strategy<Value = Hang> {
+    let source = workload.prop_flat_map(|name| used(name).prop_map(move |source| (name, source)));
+    let chance = (source, edition(), any::<bool>(), any::<bool>());
     (chance, millis(0..1_500), millis(0..6_000)).prop_map(
-        |((workload, edition, source, first), between, until)| Operation::HangAndUndo {
+        |(((workload, source), edition, first, by_manifest), between, until)| Hang {
             workload,
             edition,
             source,
             first,
             between,
             until,
+            by_manifest,
         },
     )
-}
-
-fn crash() -> impl Strategy<Value = Operation> {
-    let updates = proptest::collection::vec(source(), 0..3);
-    (millis(0..20_000), updates).prop_map(|(away, updates)| Operation::Crash { away, updates })
 }

@@ -4,6 +4,9 @@
 //! A [`Schedule`] is a value: operations of people and faults, with the time between them. [`Schedule::draw`] makes one
 //! from a seed, [`run`] lets it happen, and [`shrink`] looks for the shortest part of it that still goes wrong.
 //!
+//! The same schedule is the same run, byte for byte, where tokio is built with `--cfg tokio_unstable`: then its seed draws
+//! tokio's chance too.
+//!
 //! The oracle shares no code with reroll. Pods note which versions of their sources they started with. When everybody
 //! has come to rest, every pod has what is there now, and no workload was restarted more often than its sources changed.
 #![allow(
@@ -12,23 +15,35 @@
     clippy::panic,
     reason = "it is a test: what fails in the simulated cluster ends the schedule"
 )]
+#![allow(
+    clippy::similar_names,
+    reason = "a line has a life, and what served serves"
+)]
 
+mod chance;
 mod cluster;
-mod controllers;
 mod drawn;
-mod kubelet;
+mod faults;
+mod line;
 mod operation;
-mod operations;
 mod oracle;
-mod reroll;
+mod people;
+mod person;
+mod register;
+mod replicas;
 mod shrink;
+mod webhook;
+mod world;
 
-use tokio::{runtime::Builder, task::LocalSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tokio::task::LocalSet;
 
 use self::cluster::Cluster;
 pub use self::{
-    drawn::Schedule,
-    operation::{Operation, Step},
+    drawn::{Placed, Schedule},
+    faults::{Effect, Fault, Hook, Lasts, Requests, Watches, Which, Write},
+    operation::{Hang, OnSource, OnWorkload, Operation, Recreation, Remake, Step},
     shrink::shrink,
 };
 
@@ -47,19 +62,22 @@ pub enum Telling {
 ///
 /// What is wrong in the end, in words.
 pub fn run(schedule: &Schedule, telling: Telling) -> Result<(), String> {
-    let runtime = Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .map_err(|error| error.to_string())?;
+    let runtime = chance::runtime(schedule.seed).map_err(|error| error.to_string())?;
     let whole = async {
-        let mut cluster = Cluster::new(schedule.seed, telling == Telling::Trace);
-        cluster.begin().await;
+        let mut cluster = Cluster::new(schedule, telling);
+        cluster.begin(&schedule.steps).await;
         for step in &schedule.steps {
             cluster.operate(step).await;
         }
         cluster.come_to_rest().await;
-        cluster.judge()
+        let ended = cluster.judge();
+        cluster.server.answer_nothing();
+        ended
     };
-    LocalSet::new().block_on(&runtime, whole)
+    let ran = || LocalSet::new().block_on(&runtime, whole);
+    catch_unwind(AssertUnwindSafe(ran)).unwrap_or_else(|why| {
+        let text = why.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| why.downcast_ref::<&str>().map(ToString::to_string));
+        Err(format!("it panics: {}", text.unwrap_or_default()))
+    })
 }

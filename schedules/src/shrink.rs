@@ -2,10 +2,7 @@
 //!
 //! First operations go, many at a time and then one at a time; then each that is left becomes as simple as it can be.
 
-use crate::{
-    Schedule,
-    drawn::{Tree, trees},
-};
+use crate::{Schedule, drawn::Drawn};
 
 /// Makes a schedule that fails simpler as long as it fails. `fails` tells whether one does. Returns the simplest that was
 /// found with so many tries, and how many there were.
@@ -16,20 +13,18 @@ pub fn shrink(
     fails: impl FnMut(&Schedule) -> bool,
 ) -> (Schedule, usize) {
     let mut shrinking = Shrinking {
-        seed,
-        trees: trees(seed, operations),
+        drawn: Drawn::new(seed, operations),
         left: tries,
         fails,
     };
     shrinking.shorten();
     shrinking.simplify();
-    let schedule = Schedule::of(seed, &shrinking.trees);
+    let schedule = shrinking.drawn.schedule();
     (schedule, tries - shrinking.left)
 }
 
 struct Shrinking<F> {
-    seed: u64,
-    trees: Vec<Tree>,
+    drawn: Drawn,
     /// How many tries are left.
     left: usize,
     fails: F,
@@ -42,24 +37,24 @@ impl<F: FnMut(&Schedule) -> bool> Shrinking<F> {
             return false;
         }
         self.left -= 1;
-        let schedule = Schedule::of(self.seed, &self.trees);
+        let schedule = self.drawn.schedule();
         (self.fails)(&schedule)
     }
 
     fn shorten(&mut self) {
-        let mut size = self.trees.len() / 2;
+        let mut size = self.drawn.steps.len() / 2;
         while size > 0 {
             let mut start = 0;
-            while start < self.trees.len() && self.left > 0 {
-                let end = (start + size).min(self.trees.len());
-                let mut rest = self.trees.split_off(start);
+            while start < self.drawn.steps.len() && self.left > 0 {
+                let end = (start + size).min(self.drawn.steps.len());
+                let mut rest = self.drawn.steps.split_off(start);
                 let after = rest.split_off(end - start);
-                let kept = self.trees.len();
-                self.trees.extend(after);
+                let kept = self.drawn.steps.len();
+                self.drawn.steps.extend(after);
                 if !self.fails() {
-                    let after = self.trees.split_off(kept);
-                    self.trees.append(&mut rest);
-                    self.trees.extend(after);
+                    let after = self.drawn.steps.split_off(kept);
+                    self.drawn.steps.append(&mut rest);
+                    self.drawn.steps.extend(after);
                     start = end;
                 }
             }
@@ -68,11 +63,11 @@ impl<F: FnMut(&Schedule) -> bool> Shrinking<F> {
     }
 
     fn simplify(&mut self) {
-        for at in 0..self.trees.len() {
-            while self.left > 0 && self.trees[at].simplify() {
+        for at in 0..self.drawn.steps.len() {
+            while self.left > 0 && self.drawn.steps[at].simplify() {
                 while !self.fails() {
                     // The last step was one too many: the tree goes back half of it.
-                    if !self.trees[at].complicate() {
+                    if !self.drawn.steps[at].complicate() {
                         break;
                     }
                 }
@@ -84,7 +79,7 @@ impl<F: FnMut(&Schedule) -> bool> Shrinking<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Operation;
+    use crate::{Fault, Operation};
 
     #[test]
     fn the_shortest_schedule_that_fails_is_found() {
@@ -92,7 +87,7 @@ mod tests {
             let compacted = schedule
                 .steps
                 .iter()
-                .filter(|step| matches!(step.operation, Operation::Compact));
+                .filter(|step| matches!(step.operation, Operation::Fault(Fault::Compact)));
             compacted.count() >= 2
         };
         let seed = (0..1_000)

@@ -1,7 +1,11 @@
 //! Schedules that went wrong once, or found what was broken on purpose.
 #![allow(clippy::panic, reason = "a failed schedule fails the test")]
 
-use reroll_schedules::{Schedule, Telling, run};
+use std::time::Duration;
+
+use reroll_schedules::{
+    Fault, Hook, OnSource, OnWorkload, Operation, Placed, Remake, Schedule, Step, Telling, run,
+};
 
 /// How many operations a schedule has where nothing else is said.
 const OPERATIONS: usize = 60;
@@ -12,6 +16,78 @@ fn the_first_schedules_end_well() {
         let schedule = Schedule::draw(seed, OPERATIONS);
         if let Err(wrong) = run(&schedule, Telling::Silent) {
             panic!("make simulate SEED={seed}: {wrong}");
+        }
+    }
+}
+
+fn step(operation: Operation, seconds: u64) -> Step {
+    Step {
+        operation,
+        wait: Duration::from_secs(seconds),
+    }
+}
+
+/// What goes wrong with the webhook while it is made again.
+const HOOKS: [Option<Hook>; 2] = [None, Some(Hook::Away)];
+
+/// A `DaemonSet` of this edition that is deleted without its pods, and made again of the same template: it counts its
+/// templates from 1 again.
+fn made_again(export: bool, edition: u8, hook: Option<Hook>) -> Vec<Step> {
+    let how = Remake {
+        export,
+        edition,
+        gap: Duration::from_secs(2),
+        changes: None,
+    };
+    let remade = step(
+        Operation::Workload("agent", OnWorkload::OrphanAndRemake(how)),
+        60,
+    );
+    let away = hook.map(|hook| {
+        let lasts = Duration::from_secs(30);
+        step(Operation::Fault(Fault::Hook(hook, lasts)), 1)
+    });
+    away.into_iter().chain([remade]).collect()
+}
+
+/// Its pods carry the number that the next change of its template brings.
+#[test]
+fn pods_that_a_daemon_set_adopted_are_replaced_whatever_their_number_is() {
+    let edit = |edition| step(Operation::Workload("agent", OnWorkload::Edit(edition)), 60);
+    let changes = || step(Operation::Source("conf-e", OnSource::Update), 60);
+    for hook in HOOKS {
+        let again = |export| made_again(export, 3, hook);
+        for (number, steps) in [
+            [vec![edit(3)], again(false), vec![changes()]].concat(),
+            [vec![edit(3)], again(true), vec![changes()]].concat(),
+            [
+                vec![edit(4), edit(3)],
+                again(false),
+                vec![changes(), changes()],
+            ]
+            .concat(),
+            [
+                vec![changes(), edit(3)],
+                again(false),
+                vec![changes(), changes()],
+            ]
+            .concat(),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let schedule = Schedule {
+                seed: 1,
+                workloads: vec![Placed {
+                    name: "agent",
+                    edition: 2,
+                    words: (None, None),
+                }],
+                steps,
+            };
+            if let Err(wrong) = run(&schedule, Telling::Silent) {
+                panic!("{number}, {hook:?}: {wrong}\n{schedule}");
+            }
         }
     }
 }

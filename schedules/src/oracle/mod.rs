@@ -1,0 +1,80 @@
+//! What must hold. It knows nothing of reroll but its promise, and shares no code with it.
+//!
+//! The [`Observer`] reads all that was written, write by write: it counts the changes for which each workload may be
+//! restarted, and the restarts. [`Cluster::judge`] looks at what pods started with when everybody has come to rest.
+
+mod observer;
+mod pods;
+mod template;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+pub(crate) use self::observer::Observer;
+
+/// What was wrong on the way, in words.
+pub(crate) type Wrongs = Arc<Mutex<Vec<String>>>;
+
+use crate::{
+    cluster::Cluster,
+    world::{FOREIGN, plan},
+};
+
+impl Cluster {
+    /// Takes note of what is wrong.
+    pub(crate) fn wrong(&mut self, what: String) {
+        self.say(|| format!("WRONG: {what}"));
+        self.wrongs.lock().push(what);
+    }
+
+    /// Reads what was written since the last time.
+    pub(crate) fn note(&mut self) {
+        let (observer, nodes) = (&mut self.observer, &self.nodes);
+        observer.catch_up(&self.server, &nodes.starts());
+        for what in self.observer.take_wrongs() {
+            self.wrong(what);
+        }
+    }
+
+    /// Returns what is wrong.
+    pub(crate) fn judge(&mut self) -> Result<(), String> {
+        self.note();
+        for placed in self.workloads.clone() {
+            let Some(live) = self.workload(placed.name) else {
+                self.wrong(format!("{} is gone", placed.name));
+                continue;
+            };
+            if live["metadata"]["annotations"][FOREIGN] != placed.name {
+                self.wrong(format!(
+                    "{} has lost an annotation of its owner",
+                    placed.name
+                ));
+            }
+            if template::left_after_opting_out(&live) {
+                self.wrong(format!(
+                    "{} has opted out, and keeps what reroll wrote",
+                    placed.name
+                ));
+            }
+            let starts = self.nodes.starts();
+            let found = pods::wrong(
+                &self.server,
+                &live,
+                plan(placed.name),
+                &self.observer,
+                &starts,
+            );
+            drop(starts);
+            for what in found {
+                self.wrong(what);
+            }
+        }
+        let wrongs = self.wrongs.lock();
+        if wrongs.is_empty() {
+            Ok(())
+        } else {
+            Err(wrongs.join("; "))
+        }
+    }
+}

@@ -1,0 +1,550 @@
+//! The observer: which changes there were, and which restarts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use reroll_simulation::{
+    api_server::{ApiServer, Written},
+    nodes::{Need, Source, SourceKind, Started, Version, needs},
+};
+use serde_json::Value;
+
+use super::template::{OptIn, mark, needs_of, same_but_for_the_mark};
+use crate::world::{IGNORE, KEY, NAMESPACE, OPT_IN};
+
+/// The starts of the containers of pods, by the pod's uid.
+pub(crate) type Starts = BTreeMap<String, Vec<Started>>;
+
+const OBSERVED: &str = "reroll.dev/observed";
+const SUSPEND: &str = "reroll.dev/suspend";
+
+/// What the observer knows of a workload.
+#[derive(Default)]
+struct Watched {
+    live: Option<Arc<Value>>,
+    /// As it was last, also where it is gone.
+    last: Option<Arc<Value>>,
+    /// How often something changed for which it may be restarted.
+    allowed: usize,
+    /// How often it was restarted.
+    restarts: usize,
+    /// How often it may be restarted because etcd was restored, and reroll did not know yet.
+    spare: usize,
+    /// Something that its pods cannot start without is away, and everybody had the time to know.
+    lacks: bool,
+    /// The marks that its template has had.
+    marks: BTreeSet<String>,
+    /// It has opted in, and nothing is recorded for that yet.
+    awaits: bool,
+    /// What its template dropped, as it was then.
+    dropped: BTreeMap<Source, Option<Arc<Value>>>,
+}
+
+/// What the observer knows of a pod.
+struct Pod {
+    /// The revision of its creation.
+    made: u64,
+    workload: String,
+    needs: Vec<Need>,
+}
+
+/// Reads all writes in their order.
+#[derive(Default)]
+pub(crate) struct Observer {
+    revision: u64,
+    sources: BTreeMap<Source, Arc<Value>>,
+    /// As they were last, of those that are away.
+    away: BTreeMap<Source, Arc<Value>>,
+    workloads: BTreeMap<String, Watched>,
+    pods: BTreeMap<String, Pod>,
+    /// Pods that need not have what is there now: it changed before their workload was adopted.
+    excused: BTreeSet<(String, Source)>,
+    /// Values that were there for a moment.
+    brief: BTreeSet<String>,
+    /// The revisions of people's writes.
+    people: BTreeSet<u64>,
+    /// Those that the webhook did not see.
+    unseen: BTreeSet<u64>,
+    /// The revisions of the deletions of sources, by their uid.
+    gone: BTreeMap<String, u64>,
+    /// The sources that a machine has made.
+    machine_made: BTreeSet<Source>,
+    wrongs: Vec<String>,
+}
+
+impl Observer {
+    /// Whether a pod was made when the source of this uid was deleted already.
+    pub(crate) fn is_later(&self, pod: &str, uid: &str) -> bool {
+        let made = self.pods.get(pod).map(|pod| pod.made);
+        self.gone.get(uid).is_some_and(|gone| made > Some(*gone))
+    }
+
+    /// Whether a machine has made a source.
+    pub(crate) fn is_machine_made(&self, source: &Source) -> bool {
+        self.machine_made.contains(source)
+    }
+
+    pub(crate) fn take_wrongs(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.wrongs)
+    }
+
+    /// Whether a pod need not have what a source is now.
+    pub(crate) fn excuses(&self, pod: &str, source: &Source) -> bool {
+        self.excused.contains(&(pod.to_owned(), source.clone()))
+    }
+
+    /// Takes note of an old `observed` that somebody wrote around the webhook. A process that was not there when it was
+    /// replaced believes it.
+    pub(crate) fn forged(&mut self, workload: &str) {
+        if let Some(watched) = self.workloads.get_mut(workload) {
+            watched.allowed += 1;
+        }
+    }
+
+    /// Takes note of a value that is taken back soon: a container that starts meanwhile may keep it.
+    pub(crate) fn is_brief(&mut self, value: String) {
+        self.brief.insert(value);
+    }
+
+    /// Whether what a pod has was there for a moment only.
+    pub(crate) fn was_brief(&self, version: &Version) -> bool {
+        let data = version.data();
+        data.get(KEY)
+            .is_some_and(|value| self.brief.contains(*value))
+    }
+
+    /// Takes note of a write of a person, and of whether the webhook was asked about it.
+    pub(crate) fn person_wrote(&mut self, revision: u64, seen: bool) {
+        self.people.insert(revision);
+        if !seen {
+            self.unseen.insert(revision);
+        }
+    }
+
+    /// Reads what was written since the last time.
+    pub(crate) fn catch_up(&mut self, server: &ApiServer, starts: &Starts) {
+        let written = server.written_since(self.revision);
+        let Some(written) = written else {
+            return self.begin_anew(server);
+        };
+        for one in written {
+            self.revision = one.revision;
+            self.read(&one, starts);
+        }
+    }
+
+    /// Everything is done that can be: what changed until now is no reason for a restart any more, unless something holds it.
+    pub(crate) fn rested(&mut self) {
+        for watched in self.workloads.values_mut() {
+            let Some(live) = &watched.live else { continue };
+            let opted_in = OptIn::of(live);
+            // reroll does not look at what is ignored or not opted in for, and does not know that it is away.
+            let lacks = |need: &Need| {
+                let away = self.away.get(&need.source);
+                let counts = opted_in.has(&need.source) && !need.optional;
+                counts && away.is_some_and(|away| !is_ignored(away))
+            };
+            let is_away = |need: &Need| !need.optional && self.away.contains_key(&need.source);
+            watched.lacks = needs_of(live).iter().any(lacks);
+            let is_held = needs_of(live).iter().any(is_away)
+                || live["spec"]["paused"] == true
+                || live["metadata"]["annotations"][SUSPEND] == "true";
+            watched.spare = 0;
+            if !is_held {
+                watched.allowed = watched.restarts;
+            }
+        }
+    }
+
+    /// Reads all that is there, where history went back. What is another thing now counts as changed.
+    pub(crate) fn begin_anew(&mut self, server: &ApiServer) {
+        self.revision = server.revision();
+        // Pods may run with what is lost, and nobody can tell.
+        let lost = self
+            .sources
+            .values()
+            .filter_map(|object| object["data"][KEY].as_str());
+        let lost: Vec<_> = lost.map(ToOwned::to_owned).collect();
+        let mut all = Vec::new();
+        for resource in [
+            "secrets",
+            "configmaps",
+            "deployments.apps",
+            "statefulsets.apps",
+            "daemonsets.apps",
+            "pods",
+        ] {
+            let objects = server.objects(resource);
+            all.extend(objects.into_iter().map(|object| (resource, object)));
+        }
+        let live = all
+            .iter()
+            .filter_map(|(_, object)| object["data"][KEY].as_str());
+        let live: BTreeSet<_> = live.collect();
+        let lost = lost
+            .into_iter()
+            .filter(|value| !live.contains(value.as_str()));
+        self.brief.extend(lost);
+        self.pods.clear();
+        for (resource, object) in &all {
+            match *resource {
+                "pods" => self.pod(self.revision, None, Some(object)),
+                "secrets" | "configmaps" => {
+                    self.source(resource, None, Some(object));
+                }
+                _ => {
+                    let watched = self.workloads.entry(name(object)).or_default();
+                    watched.live = Some(Arc::clone(object));
+                    watched.allowed += 1;
+                    watched.spare = 1;
+                    watched.marks = mark(object).map(ToOwned::to_owned).into_iter().collect();
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, one: &Written, starts: &Starts) {
+        let (before, after) = (one.before.as_ref(), one.after.as_ref());
+        let object = after.or(before);
+        if object.is_none_or(|object| object["metadata"]["namespace"] != NAMESPACE) {
+            return;
+        }
+        match one.resource.as_str() {
+            "secrets" | "configmaps" => {
+                self.source(&one.resource, before, after);
+                self.counts_again(&one.resource, before, after, starts);
+            }
+            "deployments.apps" | "statefulsets.apps" | "daemonsets.apps" => {
+                self.workload(one.revision, before, after, starts);
+            }
+            "pods" => self.pod(one.revision, before, after),
+            _ => {}
+        }
+    }
+
+    fn source(&mut self, resource: &str, before: Option<&Arc<Value>>, after: Option<&Arc<Value>>) {
+        let Some(object) = after.or(before) else {
+            return;
+        };
+        let source = source_of(resource, object);
+        if object["metadata"]["ownerReferences"].is_array() {
+            self.machine_made.insert(source.clone());
+        }
+        let old = self
+            .sources
+            .get(&source)
+            .or(self.away.get(&source))
+            .cloned();
+        match after {
+            Some(after) => {
+                if !self.sources.contains_key(&source) {
+                    self.workloads
+                        .values_mut()
+                        .for_each(|watched| watched.lacks = false);
+                }
+                self.away.remove(&source);
+                self.sources.insert(source.clone(), Arc::clone(after));
+            }
+            None => {
+                if let Some(gone) = self.sources.remove(&source) {
+                    self.gone
+                        .insert(text(&gone["metadata"]["uid"]), self.revision);
+                    self.away.insert(source.clone(), gone);
+                }
+            }
+        }
+        let needs: Vec<_> = self
+            .pods
+            .values()
+            .map(|pod| (pod.workload.clone(), pod.needs.clone()))
+            .collect();
+        for (name, watched) in &mut self.workloads {
+            let own = needs.iter().filter(|(workload, _)| workload == name);
+            let own = own.flat_map(|(_, needs)| needs.clone());
+            let workload = watched.live.as_deref().or(watched.last.as_deref());
+            let template = workload.map(needs_of).unwrap_or_default();
+            let mut all: Vec<_> = own
+                .chain(template)
+                .filter(|need| need.source == source)
+                .collect();
+            if let Some(OptIn::One(one)) = workload.map(OptIn::of)
+                && one == source
+            {
+                // It counts as a whole where nothing of it is read.
+                all.push(Need {
+                    source: one,
+                    keys: None,
+                    optional: true,
+                    way: reroll_simulation::nodes::Way::Environment,
+                });
+            }
+            let counts =
+                |need: &Need| is_other(old.as_deref(), after.map(|it| &**it), need.keys.as_ref());
+            if all.iter().any(counts) {
+                watched.allowed += 1;
+                let pods = self.pods.iter().filter(|(_, pod)| pod.workload == *name);
+                let uids: Vec<_> = pods.map(|(uid, _)| uid.clone()).collect();
+                if !watched.awaits && after.is_some() {
+                    for uid in uids {
+                        self.excused.remove(&(uid, source.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A source that counts again, and is as it was, is adopted as it is.
+    fn counts_again(
+        &mut self,
+        resource: &str,
+        before: Option<&Arc<Value>>,
+        after: Option<&Arc<Value>>,
+        starts: &Starts,
+    ) {
+        let (Some(before), Some(after)) = (before, after) else {
+            return;
+        };
+        if !is_ignored(before) || is_ignored(after) || before["data"] != after["data"] {
+            return;
+        }
+        let source = source_of(resource, after);
+        for (uid, started) in starts {
+            let Some(started) = started.last() else {
+                continue;
+            };
+            let mut own = started.versions.iter();
+            let has_it = own.all(|((one, _), version)| {
+                *one != source || version.as_ref().is_some_and(|version| version.is_as(after))
+            });
+            if !has_it {
+                self.excused.insert((uid.clone(), source.clone()));
+            }
+        }
+    }
+
+    fn pod(&mut self, revision: u64, before: Option<&Arc<Value>>, after: Option<&Arc<Value>>) {
+        let Some(object) = after.or(before) else {
+            return;
+        };
+        let uid = text(&object["metadata"]["uid"]);
+        if after.is_none() {
+            self.pods.remove(&uid);
+            return;
+        }
+        let workload = text(&object["metadata"]["labels"]["app"]);
+        self.pods.entry(uid).or_insert_with(|| Pod {
+            made: revision,
+            workload,
+            needs: needs(&object["spec"]),
+        });
+    }
+
+    fn workload(
+        &mut self,
+        revision: u64,
+        before: Option<&Arc<Value>>,
+        after: Option<&Arc<Value>>,
+        starts: &Starts,
+    ) {
+        let Some(object) = after.or(before) else {
+            return;
+        };
+        let name = name(object);
+        let mut watched = self.workloads.remove(&name).unwrap_or_default();
+        match (before, after) {
+            (Some(before), Some(after)) => self.written(revision, &mut watched, before, after),
+            (None, Some(after)) => {
+                self.remade(revision, &mut watched, after, &name);
+                watched.marks.extend(mark(after).map(ToOwned::to_owned));
+                self.gained(&mut watched, &[], after, true);
+            }
+            _ => {}
+        }
+        let words = |object: Option<&Arc<Value>>| {
+            object.map(|it| it["metadata"]["annotations"][OPT_IN].clone())
+        };
+        let opts_in = after.is_some_and(|after| OptIn::of(after) != OptIn::No);
+        if before.is_some() && opts_in && words(before) != words(after) {
+            watched.awaits = true;
+            if before.is_some_and(|before| OptIn::of(before) == OptIn::No) {
+                // What changed before is no reason to restart.
+                watched.allowed = watched.allowed.min(watched.restarts + watched.spare);
+            }
+        }
+        watched.live = after.cloned();
+        if after.is_some() {
+            watched.last = after.cloned();
+        }
+        if watched.awaits
+            && let Some(after) = after
+            && after["metadata"]["annotations"][OBSERVED].is_string()
+            && (before.is_none_or(|before| {
+                before["metadata"]["annotations"][OBSERVED]
+                    != after["metadata"]["annotations"][OBSERVED]
+            }))
+        {
+            watched.awaits = false;
+            self.excuse(&name, starts);
+        }
+        self.workloads.insert(name, watched);
+    }
+
+    /// Over the pods of before, a workload that is made again as it was rolls nothing.
+    fn remade(&mut self, revision: u64, watched: &mut Watched, after: &Arc<Value>, name: &str) {
+        let Some(last) = &watched.last else { return };
+        let has_pods = self.pods.values().any(|pod| pod.workload == name);
+        if has_pods && same_but_for_the_mark(last, after) && mark(last) != mark(after) {
+            if self.unseen.contains(&revision) {
+                watched.allowed += 1;
+            }
+            watched.restarts += 1;
+            self.count(name, watched);
+        }
+    }
+
+    fn count(&mut self, name: &str, watched: &Watched) {
+        let (restarts, allowed) = (watched.restarts, watched.allowed);
+        if restarts > allowed {
+            let what = format!("{name} is restarted {restarts} times for {allowed} changes");
+            self.wrongs.push(what);
+        }
+    }
+
+    /// Pods of a workload that is adopted need not have what is there now.
+    fn excuse(&mut self, workload: &str, starts: &Starts) {
+        let own = self.pods.iter().filter(|(_, pod)| pod.workload == workload);
+        for (uid, _) in own {
+            let Some(started) = starts.get(uid).and_then(|all| all.last()) else {
+                continue;
+            };
+            for ((source, _), version) in &started.versions {
+                let live = self.sources.get(source);
+                let same = match (version, live) {
+                    (Some(version), Some(live)) => {
+                        version.uid() == live["metadata"]["uid"] && version.is_as(live)
+                    }
+                    (None, None) => true,
+                    _ => false,
+                };
+                if !same {
+                    self.excused.insert((uid.clone(), source.clone()));
+                }
+            }
+        }
+    }
+
+    fn written(
+        &mut self,
+        revision: u64,
+        watched: &mut Watched,
+        before: &Arc<Value>,
+        after: &Arc<Value>,
+    ) {
+        if before["spec"]["template"] == after["spec"]["template"] {
+            return;
+        }
+        if OptIn::of(before) != OptIn::No
+            && OptIn::of(after) == OptIn::No
+            && same_but_for_the_mark(before, after)
+        {
+            self.wrongs.push(format!(
+                "opting out changes the template of {}",
+                name(after)
+            ));
+        }
+        let unseen = self.unseen.contains(&revision);
+        let fresh = mark(after).is_some_and(|mark| watched.marks.insert(mark.to_owned()));
+        if same_but_for_the_mark(before, after) {
+            if unseen || !fresh {
+                if unseen {
+                    watched.allowed += 1;
+                } else if self.people.contains(&revision)
+                    && [before, after]
+                        .iter()
+                        .all(|object| OptIn::of(object) != OptIn::No)
+                {
+                    let name = name(after);
+                    self.wrongs
+                        .push(format!("a user's write takes back the mark of {name}"));
+                }
+                return;
+            }
+            watched.restarts += 1;
+            self.count(&name(after), watched);
+            if watched.lacks {
+                let name = name(after);
+                self.wrongs
+                    .push(format!("{name} is restarted though its pods cannot start"));
+            }
+            return;
+        }
+        if unseen && mark(before) != mark(after) {
+            // reroll cannot tell then which pods are new, and restarts once more.
+            watched.allowed += 1;
+        }
+        watched.lacks = false;
+        let old = needs_of(before);
+        for need in &old {
+            let version = self.sources.get(&need.source).cloned();
+            watched.dropped.insert(need.source.clone(), version);
+        }
+        self.gained(watched, &old, after, unseen);
+    }
+
+    /// What a template gains is a reason to restart where it changed since a template had it.
+    fn gained(&mut self, watched: &mut Watched, old: &[Need], after: &Arc<Value>, unseen: bool) {
+        for need in needs_of(after) {
+            if old.contains(&need) {
+                continue;
+            }
+            let live = self.sources.get(&need.source);
+            let changed = match watched.dropped.get(&need.source) {
+                None => unseen,
+                Some(dropped) => {
+                    is_other(dropped.as_deref(), live.map(|it| &**it), need.keys.as_ref())
+                }
+            };
+            if changed || unseen {
+                watched.allowed += 1;
+            }
+        }
+    }
+}
+
+fn is_ignored(object: &Value) -> bool {
+    object["metadata"]["annotations"][IGNORE] == "true"
+}
+
+fn source_of(resource: &str, object: &Value) -> Source {
+    let kind = if resource == "secrets" {
+        SourceKind::Secret
+    } else {
+        SourceKind::ConfigMap
+    };
+    let name = name(object);
+    Source { kind, name }
+}
+
+/// Whether a source is another thing, as far as these keys tell.
+fn is_other(old: Option<&Value>, new: Option<&Value>, keys: Option<&BTreeSet<String>>) -> bool {
+    let (Some(old), Some(new)) = (old, new) else {
+        return old.is_some() != new.is_some();
+    };
+    let used = |object: &Value| -> BTreeMap<String, Value> {
+        let data = object["data"].as_object().into_iter().flatten();
+        let used = data.filter(|(key, _)| keys.is_none_or(|keys| keys.contains(*key)));
+        used.map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    };
+    old["metadata"]["uid"] != new["metadata"]["uid"] || used(old) != used(new)
+}
+
+fn name(object: &Value) -> String {
+    text(&object["metadata"]["name"])
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,119 @@
+//! What pods must have when everybody has come to rest.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use reroll_simulation::{
+    api_server::ApiServer,
+    nodes::{Source, SourceKind, Version, needs},
+};
+use serde_json::Value;
+
+use super::{
+    observer::{Observer, Starts},
+    template::OptIn,
+};
+use crate::world::{IGNORE, NAMESPACE, Plan};
+
+/// Returns what is wrong with the pods of a workload.
+pub(crate) fn wrong(
+    server: &ApiServer,
+    live: &Value,
+    plan: &Plan,
+    observer: &Observer,
+    starts: &Starts,
+) -> Vec<String> {
+    let opted_in = OptIn::of(live);
+    let mut wrongs = Vec::new();
+    let pods = server.objects("pods");
+    let own: Vec<_> = pods
+        .iter()
+        .filter(|pod| pod["metadata"]["labels"]["app"] == plan.name)
+        .collect();
+    let status = &live["status"];
+    let wanted = live["spec"]["replicas"].as_u64();
+    if wanted.is_some_and(|wanted| wanted != own.len() as u64) {
+        wrongs.push(format!(
+            "{} has {} pods of {wanted:?}; its status is {status}",
+            plan.name,
+            own.len()
+        ));
+    }
+    let sources = sources(server);
+    let content = live["metadata"]["annotations"]["reroll.dev/on-recreate"]
+        .as_str()
+        .unwrap_or("auto");
+    let restarts_for_absence = live["metadata"]["annotations"]["reroll.dev/on-delete"] == "restart";
+    for pod in own {
+        let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+        let pod_name = &pod["metadata"]["name"];
+        let Some(started) = starts.get(uid).and_then(|all| all.last()) else {
+            wrongs.push(format!("pod {pod_name} never started"));
+            continue;
+        };
+        let optional = |source: &Source| {
+            let all = needs(&pod["spec"]);
+            let mut own = all.iter().filter(|need| need.source == *source);
+            own.all(|need| need.optional)
+        };
+        for ((source, _), version) in &started.versions {
+            if !opted_in.has(source) || observer.excuses(uid, source) {
+                continue;
+            }
+            let now = sources.get(source);
+            if now.is_some_and(|now| now["metadata"]["annotations"][IGNORE] == "true") {
+                continue;
+            }
+            let right = match (version, now) {
+                (Some(version), Some(_)) if observer.was_brief(version) => true,
+                (Some(version), Some(now)) => {
+                    version.is_immutable() && observer.is_later(uid, version.uid())
+                        || version.is_as(now)
+                            && (version.uid() == now["metadata"]["uid"]
+                                || content == "content"
+                                || content == "auto"
+                                    && observer.is_machine_made(source)
+                                    && !optional(source))
+                }
+                (None, None) => true,
+                (Some(_), None) => !(optional(source) && restarts_for_absence),
+                (None, Some(_)) => false,
+            };
+            if !right {
+                wrongs.push(format!(
+                    "pod {pod_name} has {} of {source:?}, which is {}",
+                    version.as_ref().map_or_else(|| "nothing".to_owned(), told),
+                    now.map_or_else(|| "away".to_owned(), |now| told_live(now)),
+                ));
+            }
+        }
+    }
+    wrongs
+}
+
+fn told(version: &Version) -> String {
+    format!("{:?} ({})", version.data(), version.uid())
+}
+
+fn told_live(live: &Value) -> String {
+    format!("{} ({})", live["data"], live["metadata"]["uid"])
+}
+
+fn sources(server: &ApiServer) -> BTreeMap<Source, Arc<Value>> {
+    let kinds = [
+        ("secrets", SourceKind::Secret),
+        ("configmaps", SourceKind::ConfigMap),
+    ];
+    let mut all = BTreeMap::new();
+    for (resource, kind) in kinds {
+        for object in server.objects(resource) {
+            if object["metadata"]["namespace"] == NAMESPACE {
+                let name = object["metadata"]["name"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned();
+                all.insert(Source { kind, name }, object);
+            }
+        }
+    }
+    all
+}

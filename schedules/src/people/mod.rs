@@ -1,0 +1,272 @@
+//! What people do, as they do it: by requests to the API server.
+
+mod sources;
+mod undo;
+mod workloads;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use kube::{
+    Api,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, PropagationPolicy},
+};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    cluster::{Cluster, api},
+    operation::{Hang, OnWorkload, Operation, Step},
+    world::{NAMESPACE, WORKLOADS, kind_of, plan},
+};
+
+/// How long nothing is written when everything is done: longer than reroll waits with what it tries again.
+const QUIET: Duration = Duration::from_secs(90);
+/// How long a person waits until an object is gone.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// How often a person tries again what met somebody else's write.
+const TRIES: usize = 10;
+
+/// What people remember.
+#[derive(Default)]
+pub(crate) struct Memory {
+    /// Counts what is written, so that no value comes twice.
+    count: u64,
+    /// The copies of workloads that somebody keeps.
+    exports: BTreeMap<String, Value>,
+    /// The first `observed` that each workload had.
+    observed: BTreeMap<String, Value>,
+    backup: Option<reroll_simulation::api_server::Snapshot>,
+}
+
+impl Cluster {
+    /// Does one thing, and waits.
+    pub(crate) async fn operate(&mut self, step: &Step) {
+        self.say(|| step.operation.to_string());
+        match &step.operation {
+            Operation::Source(name, what) => self.on_source(name, what).await,
+            Operation::Workload(name, what) => self.on_workload(name, what).await,
+            Operation::HangAndUndo(hang) => self.hang_and_undo(hang).await,
+            Operation::Hang(true) => self.hang(true),
+            Operation::Hang(false) => self.unhang().await,
+            Operation::Fault(fault) => {
+                self.note();
+                self.fail(fault).await;
+            }
+            Operation::Rest => {
+                self.heal().await;
+                self.unhang().await;
+                self.rest(QUIET).await;
+                self.note();
+                self.observer.rested();
+            }
+            Operation::BackUp => self.memory.backup = Some(self.server.snapshot()),
+            Operation::Restore { bump } => self.restore(*bump),
+            Operation::BackUpAndRestore {
+                source,
+                until,
+                bump,
+            } => {
+                self.memory.backup = Some(self.server.snapshot());
+                self.update(source).await;
+                sleep(*until).await;
+                self.restore(*bump);
+            }
+        }
+        sleep(step.wait).await;
+        self.note();
+    }
+
+    /// Creates the sources and workloads that there are in the beginning.
+    pub(crate) async fn create_all(&mut self) {
+        for name in crate::world::SOURCES {
+            self.make_source(name, &json!({}), None).await;
+        }
+        for placed in self.workloads.clone() {
+            let annotations = workloads::annotations(&placed);
+            let manifest = plan(placed.name).manifest(placed.edition, &annotations);
+            self.create(plan(placed.name).kind, manifest).await;
+        }
+    }
+
+    /// A deploy that comes with a change hangs, and is taken back.
+    async fn hang_and_undo(&mut self, hang: &Hang) {
+        let Some(before) = self.workload(hang.workload) else {
+            return;
+        };
+        let before = before["spec"]["template"].clone();
+        let hung = self.hangs;
+        self.hang(true);
+        if hang.first {
+            self.update(hang.source).await;
+            sleep(hang.between).await;
+            self.edit(hang.workload, hang.edition).await;
+        } else {
+            self.edit(hang.workload, hang.edition).await;
+            sleep(hang.between).await;
+            self.update(hang.source).await;
+        }
+        sleep(hang.until).await;
+        if hang.by_manifest {
+            self.write_template(hang.workload, before).await;
+        } else {
+            self.on_workload(hang.workload, &OnWorkload::Undo).await;
+        }
+        self.hang(hung);
+    }
+
+    fn restore(&mut self, bump: bool) {
+        let Some(backup) = self.memory.backup.clone() else {
+            return;
+        };
+        self.note();
+        let later = bump.then(|| self.server.revision() + 1_000);
+        self.server.restore(&backup, later);
+        self.observer.begin_anew(&self.server);
+    }
+
+    /// Returns a workload as it is stored.
+    pub(crate) fn workload(&self, name: &str) -> Option<Arc<Value>> {
+        self.object(plan(name).kind, name)
+    }
+
+    /// Returns an object as it is stored.
+    pub(crate) fn object(&self, kind: &str, name: &str) -> Option<Arc<Value>> {
+        let all = self.server.objects(crate::cluster::resource(kind));
+        let mut own = all.into_iter().filter(|one| {
+            one["metadata"]["name"] == name && one["metadata"]["namespace"] == NAMESPACE
+        });
+        own.next()
+    }
+
+    pub(crate) async fn create(&mut self, kind: &str, object: Value) {
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        let (api, unanswered) = (api(&self.client, kind), self.server.unanswered_reviews());
+        let created = api.create(&PostParams::default(), &object).await;
+        self.expect(&format!("create a {kind}"), unanswered, created);
+    }
+
+    /// Sends a merge patch.
+    pub(crate) async fn merge(&mut self, kind: &str, name: &str, patch: Value) {
+        let unanswered = self.server.unanswered_reviews();
+        let patched = api(&self.client, kind)
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await;
+        self.expect(&format!("patch {kind} {name}"), unanswered, patched);
+    }
+
+    /// Sends a JSON patch.
+    pub(crate) async fn patch(&mut self, kind: &str, name: &str, patch: Value) {
+        let patch: json_patch::Patch = serde_json::from_value(patch).unwrap();
+        let unanswered = self.server.unanswered_reviews();
+        let patched = api(&self.client, kind)
+            .patch(name, &PatchParams::default(), &Patch::<()>::Json(patch))
+            .await;
+        self.expect(&format!("patch {kind} {name}"), unanswered, patched);
+    }
+
+    /// Changes an object by reading and writing it, as `kubectl replace` does; by its status where `status` is true.
+    pub(crate) async fn replace(
+        &mut self,
+        kind: &str,
+        name: &str,
+        status: bool,
+        change: impl Fn(&Value) -> Value,
+    ) {
+        for _ in 0..TRIES {
+            let Some(live) = self.object(kind, name) else {
+                return;
+            };
+            let mut object = change(&live);
+            object["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
+            let object: DynamicObject = serde_json::from_value(object).unwrap();
+            let (api, params) = (api(&self.client, kind), PostParams::default());
+            let unanswered = self.server.unanswered_reviews();
+            let written = if status {
+                api.replace_status(name, &params, &object).await
+            } else {
+                api.replace(name, &params, &object).await
+            };
+            match written {
+                Err(kube::Error::Api(refusal)) if refusal.code == 409 => {}
+                written => {
+                    let what = format!("replace {kind} {name}");
+                    return self.expect(&what, unanswered, written);
+                }
+            }
+        }
+    }
+
+    pub(crate) async fn delete(&mut self, kind: &str, name: &str, how: PropagationPolicy) {
+        let params = DeleteParams {
+            propagation_policy: Some(how),
+            ..DeleteParams::default()
+        };
+        let api: Api<DynamicObject> = api(&self.client, kind);
+        if let Err(error) = api.delete(name, &params).await
+            && kind != "Pod"
+        {
+            self.wrong(format!("a person cannot delete {kind} {name}: {error}"));
+        }
+    }
+
+    /// Waits until an object is gone.
+    pub(crate) async fn gone(&mut self, kind: &str, name: &str) {
+        let end = Instant::now() + PATIENCE;
+        while self.object(kind, name).is_some() {
+            if Instant::now() > end {
+                return self.wrong(format!("{kind} {name} does not go"));
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Notes the answer to a write of a person: none fails, for nothing else than reroll could fail it here.
+    /// `unanswered` is how many reviews were not answered before.
+    fn expect(&mut self, what: &str, unanswered: u64, answer: kube::Result<DynamicObject>) {
+        match answer {
+            Ok(object) => {
+                let revision = object.metadata.resource_version.unwrap_or_default();
+                let seen = self.server.unanswered_reviews() == unanswered;
+                if let Ok(revision) = revision.parse() {
+                    self.observer.person_wrote(revision, seen);
+                }
+            }
+            Err(error) => self.wrong(format!("a person cannot {what}: {error}")),
+        }
+    }
+
+    /// Says what a person's operation on a source rests on.
+    pub(crate) fn source_object(&self, name: &str) -> Option<Arc<Value>> {
+        self.object(kind_of(name), name)
+    }
+
+    /// Lets pods that start become ready again. Those that hang a person deletes: nobody else does it for a StatefulSet.
+    pub(crate) async fn unhang(&mut self) {
+        self.hang(false);
+        for pod in self.server.objects("pods") {
+            let conditions = pod["status"]["conditions"].as_array();
+            let mut conditions = conditions.into_iter().flatten();
+            let ready = conditions.any(|one| one["type"] == "Ready" && one["status"] == "True");
+            let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+            if !ready && self.object("Pod", name).is_some() {
+                self.delete("Pod", name, PropagationPolicy::Background)
+                    .await;
+            }
+        }
+    }
+
+    /// Ends all that people hold up: what is away comes back, and restarts are not suspended.
+    pub(crate) async fn let_go(&mut self) {
+        for name in crate::world::SOURCES {
+            self.on_source(name, &crate::operation::OnSource::Create)
+                .await;
+        }
+        for plan in &WORKLOADS {
+            if self.workload(plan.name).is_some() {
+                for what in [OnWorkload::Pause(false), OnWorkload::Suspend(false)] {
+                    self.on_workload(plan.name, &what).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! reroll itself, in this process: the replicas of an installation.
+//!
+//! A replica has a [`Line`], a clock of its own, and one process after the other. A process that was killed is started
+//! again after a while, as by a kubelet. So is one that ends because its first requests failed; no other may end unasked.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use clap::Parser as _;
+use fastrand::Rng;
+use jiff::SignedDuration;
+use reroll::{
+    clock::Clock,
+    config::{Cli, Command, Settings},
+    run::{Doors, InProcess, Surroundings, run_until},
+};
+use reroll_simulation::api_server::{ApiServer, User};
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    line::{Leader, Life, Line},
+    oracle::Wrongs,
+    register,
+    webhook::Webhook,
+};
+
+/// How long a process may take to end when it is asked to.
+const ENDS: Duration = Duration::from_secs(40);
+/// After how long a process is started again that could not start.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// One installation: its replicas have a namespace, a Lease and a digest key of their own.
+pub(crate) struct Installation {
+    /// Its name is that of its namespace and of its webhook configurations.
+    name: &'static str,
+    server: ApiServer,
+    clock: Clock,
+    rng: RefCell<Rng>,
+    wrongs: Wrongs,
+    pub(crate) webhook: Arc<Webhook>,
+    leader: Arc<Leader>,
+    replicas: RefCell<Vec<Rc<Replica>>>,
+    /// How many replicas there have been: each has a name of its own.
+    count: Cell<u32>,
+}
+
+/// A place for a process.
+pub(crate) struct Replica {
+    pub(crate) name: String,
+    pub(crate) line: Arc<Line>,
+    /// How far its clock is from the right time, in milliseconds.
+    skew: Arc<AtomicI64>,
+    process: RefCell<Option<Process>>,
+}
+
+struct Process {
+    life: Arc<Life>,
+    stop: Option<oneshot::Sender<()>>,
+    supervisor: JoinHandle<()>,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.life.end(Duration::ZERO);
+        self.supervisor.abort();
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        self.webhook.close();
+    }
+}
+
+impl Replica {
+    /// Kills the process, as by SIGKILL. It is started again after a while.
+    pub(crate) fn kill(&self, away: Duration) {
+        if let Some(process) = &*self.process.borrow() {
+            process.life.end(away);
+        }
+    }
+
+    pub(crate) fn set_clock(&self, off: SignedDuration) {
+        let millis = i64::try_from(off.as_millis()).unwrap_or_default();
+        self.skew.store(millis, Relaxed);
+    }
+}
+
+impl Installation {
+    pub(crate) fn new(
+        name: &'static str,
+        server: &ApiServer,
+        clock: Clock,
+        mut rng: Rng,
+        wrongs: &Wrongs,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            webhook: Webhook::new(rng.fork(), wrongs),
+            leader: Leader::new(server, name, wrongs),
+            name,
+            server: server.clone(),
+            clock,
+            rng: RefCell::new(rng),
+            wrongs: Arc::clone(wrongs),
+            replicas: RefCell::default(),
+            count: Cell::new(0),
+        })
+    }
+
+    fn user(&self) -> String {
+        format!("system:serviceaccount:{}:reroll", self.name)
+    }
+
+    /// Registers its webhooks.
+    pub(crate) async fn register(&self) {
+        self.webhook.answer(&self.server, self.name);
+        register::register(&self.server, self.name, self.name, &self.user()).await;
+    }
+
+    /// Ends all its replicas at once, and takes its webhooks away.
+    pub(crate) async fn remove(&self) {
+        for replica in self.replicas.take() {
+            self.webhook.serve_no_more(&replica.name);
+            replica.process.take();
+        }
+        register::unregister(&self.server, self.name).await;
+    }
+
+    /// Whether each of its replicas runs.
+    pub(crate) fn is_whole(&self) -> bool {
+        let runs = |replica: &Rc<Replica>| self.webhook.is_served_by(&replica.name);
+        self.replicas.borrow().iter().all(runs)
+    }
+
+    /// Returns a replica by any number.
+    pub(crate) fn replica(&self, number: u8) -> Option<Rc<Replica>> {
+        let replicas = self.replicas.borrow();
+        let at = usize::from(number).checked_rem(replicas.len())?;
+        replicas.get(at).cloned()
+    }
+
+    /// Returns the replica that has the Lease.
+    pub(crate) fn holder(&self) -> Option<Rc<Replica>> {
+        let holder = self.leader.holder()?;
+        let replicas = self.replicas.borrow();
+        replicas.iter().find(|one| one.name == holder).cloned()
+    }
+
+    pub(crate) fn replicas(&self) -> Vec<Rc<Replica>> {
+        self.replicas.borrow().clone()
+    }
+
+    /// Makes a replica that does not run yet.
+    pub(crate) fn place(&self) -> Rc<Replica> {
+        let number = self.count.get();
+        self.count.set(number + 1);
+        let rng = self.rng.borrow_mut().fork();
+        let name = format!("{}-{number}", self.name);
+        let own = (name.clone(), Arc::clone(&self.leader));
+        let replica = Rc::new(Replica {
+            line: Line::new(&self.server, User::new(self.user()), rng, own),
+            name,
+            skew: Arc::default(),
+            process: RefCell::default(),
+        });
+        self.replicas.borrow_mut().push(Rc::clone(&replica));
+        replica
+    }
+
+    pub(crate) fn start(self: &Rc<Self>, replica: &Rc<Replica>) {
+        let life = Life::new();
+        let (stop, stopped) = oneshot::channel();
+        let (own, place) = (Rc::clone(self), Rc::clone(replica));
+        let supervised = Box::pin(own.supervise(place, Arc::clone(&life), stopped));
+        let process = Process {
+            life,
+            stop: Some(stop),
+            supervisor: tokio::task::spawn_local(supervised),
+        };
+        *replica.process.borrow_mut() = Some(process);
+    }
+
+    /// Has so many replicas from now on.
+    pub(crate) fn scale(self: &Rc<Self>, replicas: usize) {
+        while self.replicas.borrow().len() < replicas {
+            let replica = self.place();
+            self.start(&replica);
+        }
+        while self.replicas.borrow().len() > replicas {
+            let replica = self.replicas.borrow_mut().remove(0);
+            self.end(replica);
+        }
+    }
+
+    /// Starts a new replica, and ends the oldest after a while, as a rolling update does.
+    pub(crate) fn replace(self: &Rc<Self>, overlap: Duration) {
+        let replica = self.place();
+        self.start(&replica);
+        let own = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            sleep(overlap).await;
+            if own.replicas.borrow().len() > 1 {
+                let replica = own.replicas.borrow_mut().remove(0);
+                own.end(replica);
+            }
+        });
+    }
+
+    /// Lets a replica end, as by SIGTERM.
+    fn end(self: &Rc<Self>, replica: Rc<Replica>) {
+        let own = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            let Some(mut process) = replica.process.take() else {
+                return;
+            };
+            if let Some(stop) = process.stop.take() {
+                // It may have ended already.
+                let _ended = stop.send(());
+            }
+            if timeout(ENDS, &mut process.supervisor).await.is_err() {
+                own.wrong(&replica, "does not end when it is asked to");
+            }
+            own.webhook.serve_no_more(&replica.name);
+        });
+    }
+
+    fn wrong(&self, replica: &Replica, what: &str) {
+        let name = &replica.name;
+        self.wrongs.lock().push(format!("{name} {what}"));
+    }
+
+    /// Runs one process after the other.
+    async fn supervise(
+        self: Rc<Self>,
+        replica: Rc<Replica>,
+        mut life: Arc<Life>,
+        mut stop: oneshot::Receiver<()>,
+    ) {
+        loop {
+            let began = Instant::now();
+            let (serves, mut asked) = (Rc::new(Cell::new(false)), false);
+            let running = {
+                let asked = async {
+                    drop((&mut stop).await);
+                    asked = true;
+                };
+                let running = self.run(&replica, &life, &serves, asked);
+                tokio::select! {
+                    biased;
+                    away = life.ended() => Err(away),
+                    ended = running => Ok(ended),
+                }
+            };
+            self.webhook.serve_no_more(&replica.name);
+            let away = match running {
+                _ if asked => return,
+                Err(away) => away,
+                Ok(ended) => {
+                    life.end(AGAIN);
+                    if serves.get() || !replica.line.was_disturbed(began) {
+                        let why = format!("ended unasked: {ended:?}");
+                        self.wrong(&replica, &why);
+                    }
+                    AGAIN
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = &mut stop => return,
+                () = sleep(away) => {}
+            }
+            life = Life::new();
+            if let Some(process) = &mut *replica.process.borrow_mut() {
+                process.life = Arc::clone(&life);
+            }
+        }
+    }
+
+    async fn run(
+        &self,
+        replica: &Replica,
+        life: &Arc<Life>,
+        serves: &Rc<Cell<bool>>,
+        asked: impl Future<Output = ()>,
+    ) -> anyhow::Result<()> {
+        let flags = [
+            ["reroll", "run"],
+            ["--tls-cert", "none"],
+            ["--tls-key", "none"],
+            ["--own-namespace", self.name],
+            ["--instance", &replica.name],
+            ["--adopt-rate", "0"],
+            ["--restart-rate", "0"],
+            ["--workload-interval", "0s"],
+        ];
+        let Command::Run(args) = Cli::try_parse_from(flags.as_flattened())?.command;
+        let settings = Settings::try_from(*args)?;
+        let (line, served) = (Arc::clone(&replica.line), Arc::clone(life));
+        let webhook = Arc::clone(&self.webhook);
+        let (name, started) = (replica.name.clone(), Arc::new(AtomicI64::new(0)));
+        let (begun, own) = (Arc::clone(&started), Arc::clone(life));
+        let api_server = Arc::clone(&replica.line);
+        let doors = InProcess {
+            api_server: Arc::new(move || api_server.service(&own)),
+            webhook: Arc::new(move |router| {
+                begun.store(1, Relaxed);
+                webhook.serve(&name, router, &served, &line);
+            }),
+        };
+        let (clock, skew) = (Arc::clone(&self.clock), Arc::clone(&replica.skew));
+        let surroundings = Surroundings {
+            clock: Arc::new(move || clock() + SignedDuration::from_millis(skew.load(Relaxed))),
+            chance: crate::chance::chance(),
+            doors: Doors::InProcess(doors),
+            ..Surroundings::default()
+        };
+        let ended = Box::pin(run_until(settings, surroundings, asked)).await;
+        serves.set(started.load(Relaxed) > 0);
+        ended
+    }
+}
