@@ -2,7 +2,7 @@
 //! jumps. What is done, and when, comes from a seed.
 //!
 //! A [`Schedule`] is a value: operations of people and faults, with the time between them. [`Schedule::draw`] makes one
-//! from a seed, [`run`] lets it happen, and [`shrink`] looks for the shortest part of it that still goes wrong.
+//! from a seed, [`run`] lets it happen, and [`shrink()`] looks for the shortest part of it that still goes wrong.
 //!
 //! The same schedule is the same run, byte for byte, where tokio is built with `--cfg tokio_unstable`: then its seed draws
 //! tokio's chance too.

@@ -89,7 +89,7 @@ pub struct Pod {
     pub created: i64,
     /// The revision that it is of: its `ReplicaSet`'s number, or its own label.
     pub revision: String,
-    /// The number of the template that it was made of, of kinds that count them ([`number`]).
+    /// The number of the template that it was made of, of kinds that count them.
     pub number: Option<i64>,
 }
 
