@@ -3,14 +3,14 @@
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use fastrand::Rng;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::{
     Api, Client,
     api::{DynamicObject, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
 use reroll_simulation::{
-    api_server::ApiServer,
+    api_server::{self, ApiServer},
     controllers::{Controllers, Delays},
     nodes::{Behaviour, Nodes, Outcome},
 };
@@ -62,12 +62,6 @@ pub(crate) struct Cluster {
 /// Tells the time of day.
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Returns the time of day, which goes on with tokio's.
-pub(crate) fn clock(began: Instant) -> Clock {
-    let first: Timestamp = BEGIN.parse().unwrap();
-    Arc::new(move || first + SignedDuration::try_from(began.elapsed()).unwrap())
-}
-
 /// Returns the API of a kind in the namespace of all workloads.
 pub(crate) fn api(client: &Client, kind: &str) -> Api<DynamicObject> {
     let resource = resource(kind);
@@ -104,22 +98,9 @@ fn behaviour(hangs: bool) -> Behaviour {
 impl Cluster {
     pub(crate) fn new(schedule: &Schedule, telling: Telling) -> Self {
         let mut rng = Rng::with_seed(schedule.seed);
-        let (began, mut uids) = (Instant::now(), rng.fork());
-        let now = clock(began);
-        let uid = move || {
-            let number = uids.u128(..);
-            let hex = format!("{number:032x}");
-            format!(
-                "{}-{}-{}-{}-{}",
-                &hex[..8],
-                &hex[8..12],
-                &hex[12..16],
-                &hex[16..20],
-                &hex[20..]
-            )
-        };
-        let clock = Arc::clone(&now);
-        let server = ApiServer::new(move || now(), uid);
+        let first = BEGIN.parse().unwrap();
+        let server = ApiServer::seeded(first, &mut rng);
+        let clock: Clock = Arc::new(api_server::clock(first));
         let wrongs = Wrongs::default();
         let client = person::client(&server, &wrongs);
         let reroll = Installation::new("reroll", &server, Arc::clone(&clock), rng.fork(), &wrongs);
@@ -147,7 +128,7 @@ impl Cluster {
             server,
             client,
             tells: telling == Telling::Trace,
-            began,
+            began: Instant::now(),
         }
     }
 

@@ -40,9 +40,10 @@ use std::{
     time::Duration,
 };
 
+use fastrand::Rng;
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{Request, Response};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{Client, client::Body};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -109,6 +110,12 @@ pub struct Written {
     pub after: Option<Arc<Value>>,
 }
 
+/// Returns a clock that shows this time of day now, and goes on with tokio's.
+pub fn clock(first: Timestamp) -> impl Fn() -> Timestamp + Clone + Send + Sync + 'static {
+    let began = Instant::now();
+    move || first + SignedDuration::try_from(began.elapsed()).unwrap_or_default()
+}
+
 // What tests do with it.
 impl ApiServer {
     /// Makes one in which nothing is stored. It asks `now` for the time of day and `uid` for uids, one at a time.
@@ -131,6 +138,16 @@ impl ApiServer {
             }),
             lag: Arc::default(),
         }
+    }
+
+    /// Makes one whose uids are drawn from a seed. Its time of day is this one now, and goes on with tokio's.
+    pub fn seeded(first: Timestamp, rng: &mut Rng) -> Self {
+        let mut uids = rng.fork();
+        Self::new(clock(first), move || {
+            let hex = format!("{:032x}", uids.u128(..));
+            let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| &hex[part]);
+            parts.join("-")
+        })
     }
 
     /// Returns a client of a user.

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use fastrand::Rng;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use reroll_simulation::{
     api_server::{ApiServer, User},
     controllers::{Controllers, Delays},
@@ -19,6 +18,9 @@ use crate::{
 /// How long nothing is written at a rest: longer than any pause that a controller makes.
 const CALM: Duration = Duration::from_secs(90);
 
+/// The longest that anything may take.
+const PATIENCE: Duration = Duration::from_hours(1);
+
 /// Tells a story. Returns what there was at each rest.
 pub(crate) fn tell(seed: u64, name: &str, steps: &[Step]) -> Pictures {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -28,10 +30,7 @@ pub(crate) fn tell(seed: u64, name: &str, steps: &[Step]) -> Pictures {
         .unwrap();
     runtime.block_on(async {
         let mut rng = Rng::with_seed(seed);
-        let (began, mut uids) = (Instant::now(), rng.fork());
-        let first: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
-        let now = move || first + SignedDuration::try_from(began.elapsed()).unwrap();
-        let server = ApiServer::new(now, move || format!("{:032x}", uids.u128(..)));
+        let server = ApiServer::seeded("2026-01-01T00:00:30Z".parse().unwrap(), &mut rng);
         let delays = Delays::default();
         let controllers = Controllers::new(&server, &mut rng, &delays);
         let names = ["node-0", "node-1", "node-2"];
@@ -54,28 +53,11 @@ async fn go_through(server: &ApiServer, teller: &Teller, steps: &[Step]) -> Pict
     let mut pictures = Pictures::new();
     teller.create_namespace().await;
     for step in steps {
-        match step {
-            Step::Ask(method, path, body) => teller.ask(method, path, body).await,
-            Step::Undo(kind, name, to) => teller.undo(*kind, name, *to).await,
-            Step::DeletePods(app, count) => teller.delete_pods(app, *count).await,
-            Step::UntilSet(..) | Step::UntilCount(..) => {
-                let began = Instant::now();
-                while !teller.is_there(step).await {
-                    assert!(began.elapsed() < Duration::from_hours(1), "{step:?}");
-                    sleep(Duration::from_millis(100)).await;
-                }
-            }
-            Step::NewNamespace => {
-                teller.delete_namespace().await;
-                while !teller.namespace_is_gone().await {
-                    sleep(Duration::from_secs(1)).await;
-                }
-                teller.create_namespace().await;
-            }
-            Step::Rest(name) => {
-                rest(server).await;
-                pictures.push((name.clone(), picture::take(teller).await));
-            }
+        if let Step::Rest(name) = step {
+            rest(server).await;
+            pictures.push((name.clone(), picture::take(teller).await));
+        } else {
+            assert!(teller.does(step, PATIENCE).await, "{step:?}");
         }
     }
     pictures

@@ -24,32 +24,13 @@ pub(crate) async fn tell(client: Client, story: &Story, expected: &Pictures) -> 
     teller.create_namespace().await;
     let mut expected = expected.iter();
     for step in &story.steps {
-        match step {
-            Step::Ask(method, path, body) => teller.ask(method, path, body).await,
-            Step::Undo(kind, name, to) => teller.undo(*kind, name, *to).await,
-            Step::DeletePods(app, count) => teller.delete_pods(app, *count).await,
-            Step::UntilSet(..) | Step::UntilCount(..) => {
-                let began = Instant::now();
-                while !teller.is_there(step).await {
-                    if began.elapsed() > PATIENCE {
-                        return Some(format!("{name}: waited in vain: {step:?}"));
-                    }
-                    sleep(Duration::from_millis(100)).await;
-                }
+        if let Step::Rest(rest) = step {
+            let (_, expected) = expected.next().unwrap();
+            if let Err(differs) = compare(&teller, expected).await {
+                return Some(format!("{name}, {rest}:\n{differs}"));
             }
-            Step::NewNamespace => {
-                teller.delete_namespace().await;
-                while !teller.namespace_is_gone().await {
-                    sleep(Duration::from_millis(200)).await;
-                }
-                teller.create_namespace().await;
-            }
-            Step::Rest(rest) => {
-                let (_, expected) = expected.next().unwrap();
-                if let Err(differs) = compare(&teller, expected).await {
-                    return Some(format!("{name}, {rest}:\n{differs}"));
-                }
-            }
+        } else if !teller.does(step, PATIENCE).await {
+            return Some(format!("{name}: waited in vain: {step:?}"));
         }
     }
     None

@@ -1,10 +1,13 @@
 //! What people do in a story, and where it rests.
 
+use std::time::Duration;
+
 use http::Request;
 use http_body_util::BodyExt as _;
 use kube::{Client, client::Body};
 use reroll_simulation::controllers::undo;
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 /// One step of a story.
 #[derive(Clone, Debug)]
@@ -75,6 +78,33 @@ pub(crate) struct Teller {
 }
 
 impl Teller {
+    /// Does what a step says; a rest is not done here. Returns false where it waited in vain.
+    pub(crate) async fn does(&self, step: &Step, patience: Duration) -> bool {
+        match step {
+            Step::Ask(method, path, body) => self.ask(method, path, body).await,
+            Step::Undo(kind, name, to) => self.undo(*kind, name, *to).await,
+            Step::DeletePods(app, count) => self.delete_pods(app, *count).await,
+            Step::UntilSet(..) | Step::UntilCount(..) => {
+                let began = Instant::now();
+                while !self.is_there(step).await {
+                    if began.elapsed() > patience {
+                        return false;
+                    }
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+            Step::NewNamespace => {
+                self.delete_namespace().await;
+                while !self.namespace_is_gone().await {
+                    sleep(Duration::from_millis(200)).await;
+                }
+                self.create_namespace().await;
+            }
+            Step::Rest(_) => {}
+        }
+        true
+    }
+
     fn url(&self, path: &str) -> String {
         let parts: Vec<&str> = path.split('/').collect();
         let (group, own) = if parts[0] == "v1" {

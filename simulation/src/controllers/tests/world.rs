@@ -3,9 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use fastrand::Rng;
-use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::{
     api_server::{
@@ -51,10 +50,7 @@ pub(super) fn run(seed: u64, story: impl AsyncFnOnce(&World)) {
 impl World {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let (began, mut uids) = (Instant::now(), rng.fork());
-        let first: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let now = move || first + SignedDuration::try_from(began.elapsed()).unwrap();
-        let server = ApiServer::new(now, move || format!("{:032x}", uids.u128(..)));
+        let server = ApiServer::seeded("2026-01-01T00:00:00Z".parse().unwrap(), &mut rng);
         let delays = Delays::default();
         let ready = Arc::new(|_: &Value, _: &_| Outcome::Ready);
         let nodes = ["node-0", "node-1", "node-2"];

@@ -201,13 +201,7 @@ fn when_history_went_back_nothing_is_written_that_etcd_did_not_say() {
     let restart = judge(&mut index, &before);
     assert_eq!(restart.outcome(), Outcome::Restart);
     let next = restart.next().cloned().unwrap();
-    let lost = Shown {
-        rv: 101,
-        observed: Some(next.print(index.key())),
-        restarted_for: next.restarted_for.clone(),
-        ..before.clone()
-    };
-    lost.apply(&mut index);
+    lost(&index, &before, &next).apply(&mut index);
     // The workload is listed first. What is known of the Secret must not restart it.
     let asked = list(index.tick());
     let seen = index.take_workload(&before.key(), before.read(), asked);
@@ -274,13 +268,7 @@ fn a_restored_workload_counts_as_it_is_whatever_its_number_is() {
         let before = observing(&mut index, 10, "x");
         index.apply_source(&at("s"), present("A", 100, "y"));
         let next = judge(&mut index, &before).next().cloned().unwrap();
-        let lost = Shown {
-            rv: 101,
-            observed: Some(next.print(index.key())),
-            restarted_for: next.restarted_for.clone(),
-            ..before.clone()
-        };
-        lost.apply(&mut index);
+        lost(&index, &before, &next).apply(&mut index);
         let restored = Shown { rv: 1102, ..before };
         let is_listed = |index: &mut Index| {
             let asked = list(index.tick());
@@ -296,6 +284,16 @@ fn a_restored_workload_counts_as_it_is_whatever_its_number_is() {
         index.take_source(&at("s"), present("A", 1101, "z"), By::Answer(asked));
         let judged = judge(&mut index, &restored);
         assert_eq!(kinds(&judged), [CauseKind::Updated], "{listed_before}");
+    }
+}
+
+/// Returns a workload as it was restarted in a history that is lost.
+fn lost(index: &Index, before: &Shown, next: &Observed) -> Shown {
+    Shown {
+        rv: 101,
+        observed: Some(next.print(index.key())),
+        restarted_for: next.restarted_for.clone(),
+        ..before.clone()
     }
 }
 
