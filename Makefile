@@ -22,7 +22,6 @@ test: tools check charts ## everything that is checked before a merge
 # tokio's own chance has a seed only so.
 simulate: export RUSTFLAGS += --cfg tokio_unstable
 simulate: ## run reroll through random schedules in a cluster in one process
-	@$(CARGO) build --locked --quiet --profile simulate --package reroll-schedules
 	@$(CARGO) run --locked --quiet --profile simulate --package reroll-schedules -- $(ARGS)
 
 check: deny ## formatting, lints, documentation and dependencies, without a cluster

@@ -12,14 +12,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 pub(crate) use self::observer::Observer;
-
-/// What was wrong on the way, in words.
-pub(crate) type Wrongs = Arc<Mutex<Vec<String>>>;
-
 use crate::{
     cluster::Cluster,
     world::{FOREIGN, plan},
 };
+
+/// What was wrong on the way, in words.
+pub(crate) type Wrongs = Arc<Mutex<Vec<String>>>;
 
 impl Cluster {
     /// Takes note of what is wrong.

@@ -86,6 +86,11 @@ impl Observer {
         self.machine_made.contains(source)
     }
 
+    /// Returns a source as it is, if it is there.
+    pub(crate) fn live(&self, source: &Source) -> Option<&Arc<Value>> {
+        self.sources.get(source)
+    }
+
     pub(crate) fn take_wrongs(&mut self) -> Vec<String> {
         std::mem::take(&mut self.wrongs)
     }
@@ -187,6 +192,17 @@ impl Observer {
             .into_iter()
             .filter(|value| !live.contains(value.as_str()));
         self.brief.extend(lost);
+        let there: BTreeSet<_> = all
+            .iter()
+            .filter(|(resource, _)| ["secrets", "configmaps"].contains(resource))
+            .map(|(resource, object)| source_of(resource, object))
+            .collect();
+        for (source, gone) in self.sources.clone() {
+            if !there.contains(&source) {
+                self.sources.remove(&source);
+                self.away.insert(source, gone);
+            }
+        }
         self.pods.clear();
         for (resource, object) in &all {
             match *resource {
@@ -240,9 +256,9 @@ impl Observer {
         match after {
             Some(after) => {
                 if !self.sources.contains_key(&source) {
-                    self.workloads
-                        .values_mut()
-                        .for_each(|watched| watched.lacks = false);
+                    for watched in self.workloads.values_mut() {
+                        watched.lacks = false;
+                    }
                 }
                 self.away.remove(&source);
                 self.sources.insert(source.clone(), Arc::clone(after));
@@ -255,14 +271,9 @@ impl Observer {
                 }
             }
         }
-        let needs: Vec<_> = self
-            .pods
-            .values()
-            .map(|pod| (pod.workload.clone(), pod.needs.clone()))
-            .collect();
         for (name, watched) in &mut self.workloads {
-            let own = needs.iter().filter(|(workload, _)| workload == name);
-            let own = own.flat_map(|(_, needs)| needs.clone());
+            let pods = self.pods.iter().filter(|(_, pod)| pod.workload == *name);
+            let own = pods.clone().flat_map(|(_, pod)| &pod.needs).cloned();
             let workload = watched.live.as_deref().or(watched.last.as_deref());
             let template = workload.map(needs_of).unwrap_or_default();
             let mut all: Vec<_> = own
@@ -284,11 +295,9 @@ impl Observer {
                 |need: &Need| is_other(old.as_deref(), after.map(|it| &**it), need.keys.as_ref());
             if all.iter().any(counts) {
                 watched.allowed += 1;
-                let pods = self.pods.iter().filter(|(_, pod)| pod.workload == *name);
-                let uids: Vec<_> = pods.map(|(uid, _)| uid.clone()).collect();
                 if !watched.awaits && after.is_some() {
-                    for uid in uids {
-                        self.excused.remove(&(uid, source.clone()));
+                    for (uid, _) in pods {
+                        self.excused.remove(&(uid.clone(), source.clone()));
                     }
                 }
             }
@@ -513,7 +522,7 @@ impl Observer {
     }
 }
 
-fn is_ignored(object: &Value) -> bool {
+pub(super) fn is_ignored(object: &Value) -> bool {
     object["metadata"]["annotations"][IGNORE] == "true"
 }
 

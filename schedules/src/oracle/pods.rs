@@ -1,18 +1,16 @@
 //! What pods must have when everybody has come to rest.
 
-use std::{collections::BTreeMap, sync::Arc};
-
 use reroll_simulation::{
     api_server::ApiServer,
-    nodes::{Source, SourceKind, Version, needs},
+    nodes::{Source, Version, needs},
 };
 use serde_json::Value;
 
 use super::{
-    observer::{Observer, Starts},
+    observer::{Observer, Starts, is_ignored},
     template::OptIn,
 };
-use crate::world::{IGNORE, NAMESPACE, Plan};
+use crate::world::Plan;
 
 /// Returns what is wrong with the pods of a workload.
 pub(crate) fn wrong(
@@ -38,7 +36,6 @@ pub(crate) fn wrong(
             own.len()
         ));
     }
-    let sources = sources(server);
     let content = live["metadata"]["annotations"]["reroll.dev/on-recreate"]
         .as_str()
         .unwrap_or("auto");
@@ -59,8 +56,8 @@ pub(crate) fn wrong(
             if !opted_in.has(source) || observer.excuses(uid, source) {
                 continue;
             }
-            let now = sources.get(source);
-            if now.is_some_and(|now| now["metadata"]["annotations"][IGNORE] == "true") {
+            let now = observer.live(source);
+            if now.is_some_and(|now| is_ignored(now)) {
                 continue;
             }
             let right = match (version, now) {
@@ -96,24 +93,4 @@ fn told(version: &Version) -> String {
 
 fn told_live(live: &Value) -> String {
     format!("{} ({})", live["data"], live["metadata"]["uid"])
-}
-
-fn sources(server: &ApiServer) -> BTreeMap<Source, Arc<Value>> {
-    let kinds = [
-        ("secrets", SourceKind::Secret),
-        ("configmaps", SourceKind::ConfigMap),
-    ];
-    let mut all = BTreeMap::new();
-    for (resource, kind) in kinds {
-        for object in server.objects(resource) {
-            if object["metadata"]["namespace"] == NAMESPACE {
-                let name = object["metadata"]["name"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned();
-                all.insert(Source { kind, name }, object);
-            }
-        }
-    }
-    all
 }
