@@ -340,13 +340,12 @@ fn entry_now(
         Lookup::Absent { since, .. } if !source.kind.is_readable() => {
             before.cloned().or((since > 0).then_some(Entry::Waiting))
         }
-        Lookup::Absent { since, .. } if since >= known_until => {
-            Some(if usage.need == Need::Required {
-                Entry::Waiting
-            } else {
-                Entry::Unknown
-            })
-        }
+        Lookup::Absent { since, .. } if since >= known_until => Some(match before {
+            _ if usage.need == Need::Required => Entry::Waiting,
+            // Its deletion was answered: pods that start now lack it as those before them.
+            Some(deleted @ Entry::Deleted { .. }) => deleted.clone(),
+            _ => Entry::Unknown,
+        }),
         Lookup::Unsynced | Lookup::Unseen | Lookup::Present { .. } | Lookup::Absent { .. } => {
             before.cloned()
         }

@@ -190,6 +190,25 @@ fn absent_and_optional_is_unknown() {
     assert_eq!(stamp.waiting, []);
 }
 
+/// Else each write of the template after such a restart would get a fresh mark, and an owner who takes the restart back
+/// would cause another one.
+#[test]
+fn a_deletion_that_was_answered_stays_so_while_the_source_is_absent() {
+    for uid in ["A", "B"] {
+        let last = Some(v(uid, 12, X));
+        let world = one(whole(Optional), Live::Absent { last, since: 13 });
+        let deleted = Entry::Deleted {
+            uid: "A".to_owned(),
+            resource_version: 10,
+            immutable: false,
+        };
+        let before = world.observed([(s(), deleted)]);
+        let stamp = world.stamp(Known::Observed(&before)).unwrap();
+        assert_eq!(stamp.observed, before, "{uid}");
+        assert_eq!(stamp.restarted_for, before.restarted_for, "{uid}");
+    }
+}
+
 #[test]
 fn a_missing_required_key_is_waited_for() {
     let world = one(
