@@ -40,6 +40,8 @@ struct Watched {
     awaits: bool,
     /// What its template dropped, as it was then.
     dropped: BTreeMap<Source, Option<Arc<Value>>>,
+    /// It goes, and its pods stay.
+    leaves_pods: bool,
 }
 
 /// What the observer knows of a pod.
@@ -105,6 +107,13 @@ impl Observer {
     pub(crate) fn forged(&mut self, workload: &str) {
         if let Some(watched) = self.workloads.get_mut(workload) {
             watched.allowed += 1;
+        }
+    }
+
+    /// Takes note that a workload is deleted without its pods.
+    pub(crate) fn leaves_pods(&mut self, workload: &str) {
+        if let Some(watched) = self.workloads.get_mut(workload) {
+            watched.leaves_pods = true;
         }
     }
 
@@ -402,8 +411,9 @@ impl Observer {
 
     /// Over the pods of before, a workload that is made again as it was rolls nothing.
     fn remade(&mut self, revision: u64, watched: &mut Watched, after: &Arc<Value>, name: &str) {
+        let left = std::mem::take(&mut watched.leaves_pods);
         let Some(last) = &watched.last else { return };
-        let has_pods = self.pods.values().any(|pod| pod.workload == name);
+        let has_pods = left && self.pods.values().any(|pod| pod.workload == name);
         if has_pods && same_but_for_the_mark(last, after) && mark(last) != mark(after) {
             if self.unseen.contains(&revision) {
                 watched.allowed += 1;

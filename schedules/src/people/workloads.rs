@@ -70,6 +70,7 @@ impl Cluster {
                 self.annotate(plan, OPT_IN, Some(word)).await;
             }
             OnWorkload::OrphanAndRemake(remake) => {
+                self.observer.leaves_pods(name);
                 self.remake(plan, &live, remake, PropagationPolicy::Orphan)
                     .await;
             }
