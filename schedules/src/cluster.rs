@@ -25,6 +25,7 @@ use crate::{
     people::Memory,
     person, register,
     replicas::Installation,
+    telling,
     world::NAMESPACE,
 };
 
@@ -112,6 +113,14 @@ impl Cluster {
             behaviour(false),
         );
         let controllers = Controllers::new(&server, &mut rng, &Delays::default());
+        let (tells, began) = (telling == Telling::Trace, Instant::now());
+        if tells {
+            server.tell(move |one| {
+                if let Some(line) = telling::line(one) {
+                    eprintln!("{:>9.3} {line}", began.elapsed().as_secs_f64());
+                }
+            });
+        }
         Self {
             nodes: Arc::new(nodes),
             controllers: Arc::new(controllers),
@@ -127,8 +136,8 @@ impl Cluster {
             rng,
             server,
             client,
-            tells: telling == Telling::Trace,
-            began: Instant::now(),
+            tells,
+            began,
         }
     }
 

@@ -32,6 +32,7 @@ mod person;
 mod register;
 mod replicas;
 mod shrink;
+mod telling;
 mod webhook;
 mod world;
 

@@ -57,7 +57,7 @@ pub use self::{answer::AnswerBody, user::User};
 use self::{
     answer::Refusal,
     resources::{ROWS, find},
-    store::{Objects, Store},
+    store::{Change, Objects, Store},
     wakes::Wakes,
 };
 
@@ -83,7 +83,11 @@ struct Shared {
     webhooks: Mutex<BTreeMap<String, Webhook>>,
     conditions: Mutex<BTreeMap<String, Condition>>,
     unanswered: AtomicU64,
+    told: Mutex<Option<Told>>,
 }
+
+/// Is told of each write.
+type Told = Box<dyn FnMut(&Written) + Send>;
 
 /// How many times history went back.
 type Epoch = u64;
@@ -108,6 +112,17 @@ pub struct Written {
     pub before: Option<Arc<Value>>,
     /// What is there then; `None` for a deletion.
     pub after: Option<Arc<Value>>,
+}
+
+impl Written {
+    fn of((revision, change): (u64, &Change)) -> Self {
+        Self {
+            revision,
+            resource: ROWS[change.row].qualified(),
+            before: change.before.clone(),
+            after: change.after.clone(),
+        }
+    }
 }
 
 /// Returns a clock that shows this time of day now, and goes on with tokio's.
@@ -135,6 +150,7 @@ impl ApiServer {
                 webhooks: Mutex::default(),
                 conditions: Mutex::default(),
                 unanswered: AtomicU64::default(),
+                told: Mutex::default(),
             }),
             lag: Arc::default(),
         }
@@ -242,14 +258,14 @@ impl ApiServer {
     /// Returns what was written after a revision, in the order of the writes; `None` where that is forgotten.
     pub fn written_since(&self, revision: u64) -> Option<Vec<Written>> {
         self.with_store(|store| {
-            let written = store.since(revision)?.map(|(revision, change)| Written {
-                revision,
-                resource: ROWS[change.row].qualified(),
-                before: change.before.clone(),
-                after: change.after.clone(),
-            });
-            Some(written.collect())
+            let written = store.since(revision)?;
+            Some(written.map(Written::of).collect())
         })
+    }
+
+    /// Tells of each write from now on, when it is done.
+    pub fn tell(&self, told: impl FnMut(&Written) + Send + 'static) {
+        *self.shared.told.lock() = Some(Box::new(told));
     }
 
     /// Returns how many reviews were not answered, and counted as allowed, until now.
@@ -330,6 +346,10 @@ impl ApiServer {
         let before = stored.0.revision;
         let written = write(&mut stored.0);
         self.shared.wakes.after(&stored.0, before);
+        if let Some(told) = &mut *self.shared.told.lock() {
+            let changes = stored.0.since(before).into_iter().flatten();
+            changes.map(Written::of).for_each(|one| told(&one));
+        }
         written
     }
 
