@@ -12,8 +12,10 @@ use tower::{Service as _, service_fn};
 
 use crate::oracle::Wrongs;
 
-/// How long the webhooks of a request may keep it: of each installation one, which may be asked once more, has a second.
-const LONGEST: Duration = Duration::from_secs(4);
+/// How long the webhooks may keep one try of a request: of each installation one, which may be asked once more, has a second.
+const OF_ONE_TRY: Duration = Duration::from_secs(4);
+/// How often the API server tries a patch that meets other writes, each time with all webhooks.
+const TRIES: u32 = 5;
 
 /// Returns the client of a person.
 pub(crate) fn client(server: &ApiServer, wrongs: &Wrongs) -> Client {
@@ -25,7 +27,7 @@ pub(crate) fn client(server: &ApiServer, wrongs: &Wrongs) -> Client {
             let began = Instant::now();
             let answer = service.call(request).await?;
             let (took, status) = (began.elapsed(), answer.status());
-            if method != Method::GET && (took > LONGEST || status.is_server_error()) {
+            if method != Method::GET && (took > OF_ONE_TRY * TRIES || status.is_server_error()) {
                 let wrong = format!("a person's {method} of {path} took {took:?}: {status}");
                 wrongs.lock().push(wrong);
             }

@@ -37,6 +37,8 @@ use crate::{
 
 /// How long a process may take to end when it is asked to.
 const ENDS: Duration = Duration::from_secs(40);
+/// How long a process that nothing disturbs takes to read all that there is, with room to spare.
+const READS: Duration = Duration::from_secs(10);
 /// After how long a process is started again that could not start.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -62,6 +64,8 @@ pub(crate) struct Replica {
     /// How far its clock is from the right time, in milliseconds.
     skew: Arc<AtomicI64>,
     process: RefCell<Option<Process>>,
+    /// When its process was started.
+    started: Cell<Instant>,
 }
 
 struct Process {
@@ -143,6 +147,12 @@ impl Installation {
         self.replicas.borrow().iter().all(runs)
     }
 
+    /// Whether each of its replicas has had the time to read all that there is.
+    pub(crate) fn has_read_all(&self) -> bool {
+        let has = |replica: &Rc<Replica>| replica.started.get().elapsed() > READS;
+        self.is_whole() && self.replicas.borrow().iter().all(has)
+    }
+
     /// Returns a replica by any number.
     pub(crate) fn replica(&self, number: u8) -> Option<Rc<Replica>> {
         let replicas = self.replicas.borrow();
@@ -173,6 +183,7 @@ impl Installation {
             name,
             skew: Arc::default(),
             process: RefCell::default(),
+            started: Cell::new(Instant::now()),
         });
         self.replicas.borrow_mut().push(Rc::clone(&replica));
         replica
@@ -249,6 +260,7 @@ impl Installation {
     ) {
         loop {
             let began = Instant::now();
+            replica.started.set(began);
             let (serves, mut asked) = (Rc::new(Cell::new(false)), false);
             let running = {
                 let asked = async {

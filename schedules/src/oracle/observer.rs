@@ -11,7 +11,7 @@ use reroll_simulation::{
 };
 use serde_json::Value;
 
-use super::template::{OptIn, mark, needs_of, same_but_for_the_mark};
+use super::template::{OptIn, mark, mark_of, needs_of, same_but_for_the_mark};
 use crate::world::{IGNORE, KEY, NAMESPACE, OPT_IN};
 
 /// The starts of the containers of pods, by the pod's uid.
@@ -32,6 +32,8 @@ struct Watched {
     restarts: usize,
     /// How often it may be restarted because etcd was restored, and reroll did not know yet.
     spare: usize,
+    /// That was without another revision. Then watches may go on, and reroll finds what is lost when it reads it.
+    unnoticed: bool,
     /// Something that its pods cannot start without is away, and everybody had the time to know.
     lacks: bool,
     /// The marks that its template has had.
@@ -50,6 +52,7 @@ struct Pod {
     made: u64,
     workload: String,
     needs: Vec<Need>,
+    mark: Option<String>,
 }
 
 /// Reads all writes in their order.
@@ -117,6 +120,13 @@ impl Observer {
         }
     }
 
+    /// Takes note that `observed` went before reroll had read it.
+    pub(crate) fn adopts_again(&mut self, workload: &str) {
+        if let Some(watched) = self.workloads.get_mut(workload) {
+            watched.awaits = true;
+        }
+    }
+
     /// Takes note of a value that is taken back soon: a container that starts meanwhile may keep it.
     pub(crate) fn is_brief(&mut self, value: String) {
         self.brief.insert(value);
@@ -141,7 +151,7 @@ impl Observer {
     pub(crate) fn catch_up(&mut self, server: &ApiServer, starts: &Starts) {
         let written = server.written_since(self.revision);
         let Some(written) = written else {
-            return self.begin_anew(server);
+            return self.begin_anew(server, true);
         };
         for one in written {
             self.revision = one.revision;
@@ -165,15 +175,17 @@ impl Observer {
             let is_held = needs_of(live).iter().any(is_away)
                 || live["spec"]["paused"] == true
                 || live["metadata"]["annotations"][SUSPEND] == "true";
-            watched.spare = 0;
+            if !watched.unnoticed {
+                watched.spare = 0;
+            }
             if !is_held {
-                watched.allowed = watched.restarts;
+                watched.allowed = watched.restarts + watched.spare;
             }
         }
     }
 
     /// Reads all that is there, where history went back. What is another thing now counts as changed.
-    pub(crate) fn begin_anew(&mut self, server: &ApiServer) {
+    pub(crate) fn begin_anew(&mut self, server: &ApiServer, bumped: bool) {
         self.revision = server.revision();
         // Pods may run with what is lost, and nobody can tell.
         let lost = self
@@ -224,6 +236,7 @@ impl Observer {
                     watched.live = Some(Arc::clone(object));
                     watched.allowed += 1;
                     watched.spare = 1;
+                    watched.unnoticed = !bumped;
                     watched.marks = mark(object).map(ToOwned::to_owned).into_iter().collect();
                 }
             }
@@ -356,6 +369,7 @@ impl Observer {
             made: revision,
             workload,
             needs: needs(&object["spec"]),
+            mark: mark_of(object).map(ToOwned::to_owned),
         });
     }
 
@@ -374,6 +388,8 @@ impl Observer {
         match (before, after) {
             (Some(before), Some(after)) => self.written(revision, &mut watched, before, after),
             (None, Some(after)) => {
+                // What it lacks by its new template, everybody has yet to see.
+                watched.lacks = false;
                 self.remade(revision, &mut watched, after, &name);
                 watched.marks.extend(mark(after).map(ToOwned::to_owned));
                 self.gained(&mut watched, &[], after, true);
@@ -413,8 +429,15 @@ impl Observer {
     fn remade(&mut self, revision: u64, watched: &mut Watched, after: &Arc<Value>, name: &str) {
         let left = std::mem::take(&mut watched.leaves_pods);
         let Some(last) = &watched.last else { return };
-        let has_pods = left && self.pods.values().any(|pod| pod.workload == name);
-        if has_pods && same_but_for_the_mark(last, after) && mark(last) != mark(after) {
+        let mut pods = self.pods.values().filter(|pod| pod.workload == name);
+        let has_pods = left && pods.clone().next().is_some();
+        // A rollout that did not end goes on with another mark: which pods are of which template nobody knows any more.
+        let all_have_it = pods.all(|pod| pod.mark.as_deref() == mark(last));
+        if has_pods
+            && all_have_it
+            && same_but_for_the_mark(last, after)
+            && mark(last) != mark(after)
+        {
             if self.unseen.contains(&revision) {
                 watched.allowed += 1;
             }

@@ -17,7 +17,12 @@ const OWN: [&str; 4] = [
 
 /// Returns the template's mark.
 pub(crate) fn mark(object: &Value) -> Option<&str> {
-    object["spec"]["template"]["metadata"]["annotations"][MARK].as_str()
+    mark_of(&object["spec"]["template"])
+}
+
+/// Returns the mark of a template, or of a pod.
+pub(crate) fn mark_of(object: &Value) -> Option<&str> {
+    object["metadata"]["annotations"][MARK].as_str()
 }
 
 /// Whether two templates are the same but for the mark.

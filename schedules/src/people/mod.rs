@@ -121,7 +121,7 @@ impl Cluster {
         self.note();
         let later = bump.then(|| self.server.revision() + 1_000);
         self.server.restore(&backup, later);
-        self.observer.begin_anew(&self.server);
+        self.observer.begin_anew(&self.server, bump);
     }
 
     /// Returns a workload as it is stored.

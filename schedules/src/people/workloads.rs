@@ -84,6 +84,10 @@ impl Cluster {
             }
             OnWorkload::ForgeObserved => self.forge(plan, Some(json!(r#"{"v":99}"#))).await,
             OnWorkload::DropObserved => {
+                if !self.reroll.has_read_all() {
+                    self.note();
+                    self.observer.adopts_again(name);
+                }
                 let without = |live: &Value| {
                     let mut object = live.clone();
                     if let Some(all) = object["metadata"]["annotations"].as_object_mut() {
