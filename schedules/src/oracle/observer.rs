@@ -76,10 +76,18 @@ pub(crate) struct Observer {
     gone: BTreeMap<String, u64>,
     /// The sources that a machine has made.
     machine_made: BTreeSet<Source>,
+    /// The id of the first digest key that `observed` was written with.
+    first_key: Option<String>,
     wrongs: Vec<String>,
 }
 
 impl Observer {
+    /// Whether another installation than the first wrote what is recorded.
+    fn is_of_another(&self, object: &Value) -> bool {
+        let (first, key) = (self.first_key.as_deref(), key_id(object));
+        key.is_some_and(|key| Some(key.as_str()) != first)
+    }
+
     /// Whether a pod was made when the source of this uid was deleted already.
     pub(crate) fn is_later(&self, pod: &str, uid: &str) -> bool {
         let made = self.pods.get(pod).map(|pod| pod.made);
@@ -251,8 +259,11 @@ impl Observer {
         }
         match one.resource.as_str() {
             "secrets" | "configmaps" => {
+                let was =
+                    object.and_then(|object| self.away.get(&source_of(&one.resource, object)));
+                let was = before.or(was).cloned();
                 self.source(&one.resource, before, after);
-                self.counts_again(&one.resource, before, after, starts);
+                self.counts_again(&one.resource, was.as_ref(), after, starts);
             }
             "deployments.apps" | "statefulsets.apps" | "daemonsets.apps" => {
                 self.workload(one.revision, before, after, starts);
@@ -326,7 +337,7 @@ impl Observer {
         }
     }
 
-    /// A source that counts again, and is as it was, is adopted as it is.
+    /// A source that counts again, and is as it was or made again, is adopted as it is.
     fn counts_again(
         &mut self,
         resource: &str,
@@ -337,7 +348,9 @@ impl Observer {
         let (Some(before), Some(after)) = (before, after) else {
             return;
         };
-        if !is_ignored(before) || is_ignored(after) || before["data"] != after["data"] {
+        let same = before["metadata"]["uid"] == after["metadata"]["uid"];
+        let changed = same && before["data"] != after["data"];
+        if !is_ignored(before) || is_ignored(after) || changed {
             return;
         }
         let source = source_of(resource, after);
@@ -400,8 +413,14 @@ impl Observer {
             object.map(|it| it["metadata"]["annotations"][OPT_IN].clone())
         };
         let opts_in = after.is_some_and(|after| OptIn::of(after) != OptIn::No);
+        let made_unseen = before.is_none() && self.unseen.contains(&revision);
+        if made_unseen && opts_in {
+            watched.awaits = true;
+        }
         if before.is_some() && opts_in && words(before) != words(after) {
             watched.awaits = true;
+            // What it has not opted in for, reroll does not look at.
+            watched.lacks = false;
             if before.is_some_and(|before| OptIn::of(before) == OptIn::No) {
                 // What changed before is no reason to restart.
                 watched.allowed = watched.allowed.min(watched.restarts + watched.spare);
@@ -412,6 +431,7 @@ impl Observer {
             watched.last = after.cloned();
         }
         if watched.awaits
+            && !made_unseen
             && let Some(after) = after
             && after["metadata"]["annotations"][OBSERVED].is_string()
             && (before.is_none_or(|before| {
@@ -421,6 +441,9 @@ impl Observer {
         {
             watched.awaits = false;
             self.excuse(&name, starts);
+        }
+        if self.first_key.is_none() {
+            self.first_key = after.and_then(|after| key_id(after));
         }
         self.workloads.insert(name, watched);
     }
@@ -496,7 +519,8 @@ impl Observer {
                 name(after)
             ));
         }
-        let unseen = self.unseen.contains(&revision);
+        // The webhook of an installation leaves alone what another one has.
+        let unseen = self.unseen.contains(&revision) || self.is_of_another(before);
         let fresh = mark(after).is_some_and(|mark| watched.marks.insert(mark.to_owned()));
         if same_but_for_the_mark(before, after) {
             if unseen || !fresh {
@@ -553,6 +577,13 @@ impl Observer {
             }
         }
     }
+}
+
+/// Returns the id of the digest key that `observed` was written with.
+fn key_id(object: &Value) -> Option<String> {
+    let observed = object["metadata"]["annotations"][OBSERVED].as_str()?;
+    let observed: Value = serde_json::from_str(observed).ok()?;
+    observed["k"].as_str().map(ToOwned::to_owned)
 }
 
 pub(super) fn is_ignored(object: &Value) -> bool {

@@ -84,10 +84,7 @@ impl Cluster {
             }
             OnWorkload::ForgeObserved => self.forge(plan, Some(json!(r#"{"v":99}"#))).await,
             OnWorkload::DropObserved => {
-                if !self.reroll.has_read_all() {
-                    self.note();
-                    self.observer.adopts_again(name);
-                }
+                self.vanishes(name);
                 let without = |live: &Value| {
                     let mut object = live.clone();
                     if let Some(all) = object["metadata"]["annotations"].as_object_mut() {
@@ -140,10 +137,18 @@ impl Cluster {
         }
     }
 
+    /// What is recorded of a workload goes, or something takes its place that may not be its own.
+    fn vanishes(&mut self, name: &str) {
+        self.note();
+        if !self.reroll.has_read_all() {
+            self.observer.adopts_again(name);
+        }
+    }
+
     /// Writes an `observed` through the status.
     async fn forge(&mut self, plan: &Plan, observed: Option<Value>) {
         let Some(observed) = observed else { return };
-        self.note();
+        self.vanishes(plan.name);
         self.observer.forged(plan.name);
         let with = move |live: &Value| {
             let mut object = live.clone();
