@@ -44,6 +44,8 @@ struct Watched {
     dropped: BTreeMap<Source, Option<Arc<Value>>>,
     /// It goes, and its pods stay.
     leaves_pods: bool,
+    /// Another installation than the first wrote what was last recorded.
+    of_another: bool,
 }
 
 /// What the observer knows of a pod.
@@ -82,12 +84,6 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
-    /// Whether another installation than the first wrote what is recorded.
-    fn is_of_another(&self, object: &Value) -> bool {
-        let (first, key) = (self.first_key.as_deref(), key_id(object));
-        key.is_some_and(|key| Some(key.as_str()) != first)
-    }
-
     /// Whether a pod was made when the source of this uid was deleted already.
     pub(crate) fn is_later(&self, pod: &str, uid: &str) -> bool {
         let made = self.pods.get(pod).map(|pod| pod.made);
@@ -180,7 +176,9 @@ impl Observer {
             };
             let is_away = |need: &Need| !need.optional && self.away.contains_key(&need.source);
             watched.lacks = needs_of(live).iter().any(lacks);
-            let is_held = needs_of(live).iter().any(is_away)
+            // The first installation waits for the other one, which may be gone.
+            let is_held = watched.of_another
+                || needs_of(live).iter().any(is_away)
                 || live["spec"]["paused"] == true
                 || live["metadata"]["annotations"][SUSPEND] == "true";
             if !watched.unnoticed {
@@ -442,8 +440,15 @@ impl Observer {
             watched.awaits = false;
             self.excuse(&name, starts);
         }
-        if self.first_key.is_none() {
-            self.first_key = after.and_then(|after| key_id(after));
+        let keys = [before, after].map(|object| object.and_then(|object| key_id(object)));
+        if let [Some(old), Some(new)] = &keys
+            && old != new
+        {
+            // Nobody can compare what was digested with another key.
+            self.excuse(&name, starts);
+        }
+        if let [_, Some(key)] = keys {
+            watched.of_another = *self.first_key.get_or_insert_with(|| key.clone()) != key;
         }
         self.workloads.insert(name, watched);
     }
@@ -520,7 +525,7 @@ impl Observer {
             ));
         }
         // The webhook of an installation leaves alone what another one has.
-        let unseen = self.unseen.contains(&revision) || self.is_of_another(before);
+        let unseen = self.unseen.contains(&revision) || watched.of_another;
         let fresh = mark(after).is_some_and(|mark| watched.marks.insert(mark.to_owned()));
         if same_but_for_the_mark(before, after) {
             if unseen || !fresh {
