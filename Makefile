@@ -1,6 +1,6 @@
 # The front door. `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo test simulate bench micro check deny charts fmt tools cluster image
+.PHONY: help demo test node simulate bench micro check deny charts fmt tools cluster image
 CARGO ?= cargo
 # How many schedules are a part of the tests.
 TESTED = 150
@@ -16,7 +16,17 @@ demo: tools ## watch reroll at work in a cluster started for the purpose
 
 test: tools check charts ## everything that is checked before a merge
 	$(CARGO) test --locked --workspace
+	@if lacks=$$(tests/cluster/node lacks) || [ -n "$(REROLL_NODE)" ]; then $(MAKE) --no-print-directory node; \
+	  else printf '%s\n' "$$lacks" | sed 's/^/make node is left out, for this machine lacks /'; fi
 	@$(MAKE) --no-print-directory simulate SEEDS=$(TESTED)
+
+# As root, with the programs that tests/cluster/README.md lists. `make test` leaves it out where something is missing, or
+# fails there if REROLL_NODE is not empty. The tests wait for pods, most of the time.
+node: export RUST_TEST_THREADS = 16
+node: tools ## run the tests whose pods really run, on real nodes
+	@lacks=$$(tests/cluster/node lacks) || { printf '%s\n' "$$lacks" | sed 's/^/make node: this machine lacks /' >&2; exit 1; }
+	@tests/cluster/up path kubelet >/dev/null
+	$(CARGO) test --locked --test node
 
 # By SEED, SEEDS and OPERATIONS, as in: make simulate SEED=7, and by ARGS, as in: make simulate SEED=7 ARGS=--trace
 # tokio's own chance has a seed only so.

@@ -1,5 +1,5 @@
 //! A real Kubernetes cluster for as long as a [`Cluster`] lives: an API server, etcd, the controllers, the scheduler
-//! and three simulated nodes on which pods start and become ready at once.
+//! and three simulated nodes on which pods start and become ready at once, or two real ones.
 //!
 //! `tests/cluster/up serve` runs it, and removes it when its standard input is closed. This process holds the other
 //! end. So the cluster goes away however this process ends: by a return, a panic, Ctrl-C or `kill -9`.
@@ -21,6 +21,9 @@ use serde::Deserialize;
 
 /// Runs clusters, and knows where their tools are.
 const UP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cluster/up");
+
+/// Runs real nodes, and knows what they take.
+const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cluster/node");
 
 /// Tearing down kills everything and takes a fraction of a second.
 const TEAR_DOWN: Duration = Duration::from_secs(30);
@@ -53,6 +56,23 @@ impl Cluster {
     /// each controller, after 30 at once.
     pub fn start_with_default_limits() -> Result<Self> {
         Self::serve(&["default-limits"])
+    }
+
+    /// Starts a cluster of its own whose two nodes run containers, instead of simulated ones. Where the machine can do that
+    /// not, [`Self::lacks`] says why.
+    pub fn start_with_real_nodes() -> Result<Self> {
+        Self::serve(&["real-nodes"])
+    }
+
+    /// Returns what this machine lacks to run real nodes, in words.
+    pub fn lacks() -> Result<Vec<String>> {
+        let output = Command::new(NODE)
+            .arg("lacks")
+            .stderr(Stdio::inherit())
+            .output()
+            .with_context(|| format!("cannot run {NODE}"))?;
+        let said = String::from_utf8(output.stdout)?;
+        Ok(said.lines().map(str::to_owned).collect())
     }
 
     fn serve(arguments: &[&str]) -> Result<Self> {
