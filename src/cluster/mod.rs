@@ -10,6 +10,7 @@ pub mod connection;
 pub mod discovery;
 pub mod failure;
 pub mod history;
+pub mod holders;
 pub mod lease;
 pub mod liveness;
 pub mod own;

@@ -1,9 +1,9 @@
 //! The pods of a workload: whether they have started, how old they are, and which sources they use.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::{Api, api::ListParams};
 use litemap::LiteMap;
 
 use super::{Cluster, Failure};
@@ -14,9 +14,6 @@ use crate::model::{
     version::used_keys,
     workload::selector,
 };
-
-/// The pods per page where all of a namespace are listed.
-const PAGE: u32 = 500;
 
 /// Lists the pods that a workload's selector selects; `None` where it has no selector.
 ///
@@ -62,63 +59,12 @@ pub fn seen(pod: &Pod) -> Option<(i64, References)> {
     (!goes(pod)).then(|| (made, references(&serde_json::json!({ "spec": pod.spec }))))
 }
 
-/// The nodes on which pods run, by a source that those pods name.
-pub type Nodes = BTreeMap<SourceName, BTreeSet<String>>;
-
-/// Returns on which nodes of a namespace's pods any names each of these sources, whosever pods they are.
-///
-/// # Errors
-/// When the API server refuses, or does not answer in time.
-pub async fn nodes_of(
-    cluster: &Cluster,
-    namespace: &str,
-    sources: &[SourceName],
-) -> Result<Nodes, Failure> {
-    let api = Api::<Pod>::namespaced(cluster.client(), namespace);
-    let mut params = ListParams::default().limit(PAGE);
-    let mut nodes = Nodes::new();
-    loop {
-        let page = cluster.list(&api, &params).await?;
-        for pod in &page.items {
-            let Some(node) = node(pod).filter(|_| !is_over(pod)) else {
-                continue;
-            };
-            for source in names(pod, sources) {
-                nodes.entry(source).or_default().insert(node.to_owned());
-            }
-        }
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(nodes),
-        }
-    }
-}
-
-/// Returns the names of those of a workload's pods that name a source and run on nodes that had it; `None` while not
-/// all of its pods have a node.
-pub fn on_nodes(pods: &[Pod], had: &Nodes) -> Option<BTreeMap<SourceName, Vec<String>>> {
-    let sources: Vec<_> = had.keys().cloned().collect();
-    let mut found: BTreeMap<SourceName, Vec<String>> = BTreeMap::new();
-    for pod in pods.iter().filter(|pod| !goes(pod)) {
-        let node = node(pod)?;
-        for source in names(pod, &sources) {
-            if had[&source].contains(node) {
-                found.entry(source).or_default().push(pod.name_any());
-            }
-        }
-    }
-    for pods in found.values_mut() {
-        pods.sort_unstable();
-    }
-    Some(found)
-}
-
-fn node(pod: &Pod) -> Option<&str> {
+pub(super) fn node(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref()
 }
 
 /// Returns those of these sources that a pod's own spec names.
-fn names(pod: &Pod, sources: &[SourceName]) -> impl Iterator<Item = SourceName> {
+pub(super) fn names(pod: &Pod, sources: &[SourceName]) -> impl Iterator<Item = SourceName> {
     let uses = references(&serde_json::json!({ "spec": pod.spec }));
     let named = sources
         .iter()
@@ -127,12 +73,12 @@ fn names(pod: &Pod, sources: &[SourceName]) -> impl Iterator<Item = SourceName> 
 }
 
 /// Whether a pod has ended, or is being deleted.
-fn goes(pod: &Pod) -> bool {
+pub(super) fn goes(pod: &Pod) -> bool {
     is_over(pod) || pod.metadata.deletion_timestamp.is_some()
 }
 
 /// Whether a pod has ended.
-fn is_over(pod: &Pod) -> bool {
+pub(super) fn is_over(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     let phase = status.and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
@@ -197,42 +143,5 @@ mod tests {
         let of = |key: &str| ages.get(&used).and_then(|ages| ages.get(key).copied());
         assert_eq!((of("a"), of("b"), of("c")), (Some(10), Some(20), None));
         assert_eq!(ages.get(&other), None);
-    }
-
-    /// A pod of this name on this node.
-    fn on(name: &str, node: Option<&str>, mut spec: Value, phase: &str, deleted: bool) -> Pod {
-        spec["nodeName"] = json!(node);
-        let mut pod = pod(
-            "1970-01-01T00:00:10Z",
-            &spec,
-            &json!({ "phase": phase }),
-            deleted,
-        );
-        pod.metadata.name = Some(name.to_owned());
-        pod
-    }
-
-    #[test]
-    fn pods_on_nodes_that_had_it_are_named() {
-        let (s, other) = (env(&["a"]), json!({ "containers": [{ "name": "c" }] }));
-        let had = Nodes::from([(
-            SourceName::secret("s"),
-            ["n1".to_owned(), "n2".to_owned()].into(),
-        )]);
-        let mut pods = vec![
-            on("web-2", Some("n2"), s.clone(), "Running", false),
-            on("web-1", Some("n1"), s.clone(), "Pending", false),
-            on("elsewhere", Some("n3"), s.clone(), "Running", false),
-            on("without", Some("n1"), other, "Running", false),
-            on("over", Some("n1"), s.clone(), "Failed", false),
-            on("old", Some("n1"), s.clone(), "Running", true),
-        ];
-        let expected = BTreeMap::from([(
-            SourceName::secret("s"),
-            vec!["web-1".to_owned(), "web-2".to_owned()],
-        )]);
-        assert_eq!(on_nodes(&pods, &had), Some(expected));
-        pods.push(on("unscheduled", None, s, "Pending", false));
-        assert_eq!(on_nodes(&pods, &had), None);
     }
 }

@@ -5,8 +5,9 @@
 //! data on nodes that still had a pod with it, whosever pod that was, and the new data on all others.
 //!
 //! Nothing outside the kubelet shows it. So reroll lists, right before the restart, which nodes have pods that name the
-//! source. When the rollout is over, it names the new pods there, once. Nothing is kept of it but in memory: a kubelet
-//! that starts again heals unseen, so what is written down would be wrong some day.
+//! source. When the rollout is over, it names the new pods there, once, but for those of a `StatefulSet` that came when no
+//! other was left ([`crate::cluster::holders`]). Nothing is kept of it but in memory: a kubelet that starts again heals
+//! unseen, so what is written down would be wrong some day.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,7 +16,10 @@ use tokio::time::Instant;
 
 use super::retry::BEAT;
 use crate::{
-    cluster::pods::{self, Nodes},
+    cluster::{
+        holders::{self, Holders, Nodes},
+        pods,
+    },
     judge::live::Live,
     model::{
         Cause, SourceName, WorkloadKey,
@@ -69,7 +73,16 @@ impl Stale {
         };
         let rolling = all.entry(key.clone()).or_insert(began);
         for (source, nodes) in had {
-            rolling.had.entry(source).or_default().extend(nodes);
+            let known = rolling.had.entry(source).or_default();
+            for (node, holders) in nodes {
+                // Two rollouts in one: whose turn it was is not known any more.
+                let holders = if known.contains_key(&node) {
+                    Holders::Any
+                } else {
+                    holders
+                };
+                known.insert(node, holders);
+            }
         }
     }
 
@@ -93,11 +106,7 @@ impl Stale {
 
     /// Names the pods that may have old data.
     pub(super) async fn tell(&self, live: &Live, key: WorkloadKey, rolling: Rolling) {
-        let found = match pods::of(&live.cluster, &key).await {
-            Ok(pods) => pods::on_nodes(&pods.unwrap_or_default(), &rolling.had),
-            Err(_) => None,
-        };
-        let Some(found) = found else {
+        let Some(found) = found(live, &key, &rolling.had).await else {
             // Not all have a node yet, or the API server did not answer.
             let look = Instant::now() + BEAT;
             self.0
@@ -112,6 +121,18 @@ impl Stale {
     }
 }
 
+/// Returns which of a workload's pods may have the old data of these sources; `None` if it is to be asked again.
+async fn found(
+    live: &Live,
+    key: &WorkloadKey,
+    had: &Nodes,
+) -> Option<BTreeMap<SourceName, Vec<String>>> {
+    let sources: Vec<_> = had.keys().cloned().collect();
+    let has = holders::nodes(&live.cluster, key, &sources).await.ok()?;
+    let pods = pods::of(&live.cluster, key).await.ok()?;
+    holders::stale(&pods.unwrap_or_default(), had, &has)
+}
+
 /// Returns which nodes have pods that may keep the old object of a source, before the workload is restarted because that
 /// source was recreated. Pods are listed only if an old object was immutable.
 pub(super) async fn nodes(live: &Live, key: &WorkloadKey, causes: &[Cause]) -> Nodes {
@@ -119,7 +140,7 @@ pub(super) async fn nodes(live: &Live, key: &WorkloadKey, causes: &[Cause]) -> N
     if sources.is_empty() {
         return Nodes::new();
     }
-    let nodes = pods::nodes_of(&live.cluster, &key.namespace, &sources).await;
+    let nodes = holders::nodes(&live.cluster, key, &sources).await;
     nodes
         .inspect_err(|failure| {
             tracing::warn!(workload = %key, %failure, "cannot list the pods that may get old data of an immutable object");
