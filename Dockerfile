@@ -39,6 +39,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY src src
 # Not built here, but Cargo.toml names them.
 COPY tests/bin/under_test.rs tests/bin/
+COPY tests/node/main.rs tests/node/
 COPY tests/harness/Cargo.toml tests/harness/
 COPY tests/harness/src/lib.rs tests/harness/src/
 COPY schedules/Cargo.toml schedules/

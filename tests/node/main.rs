@@ -12,6 +12,11 @@
     reason = "a test program: nobody else uses it, and a failed step fails the test"
 )]
 
+mod bad_values;
 mod changes;
+mod deploys;
+mod immutable;
+mod leftovers;
+mod orphan;
 mod reads;
 mod stage;

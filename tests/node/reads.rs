@@ -57,6 +57,9 @@ pub fn in_all_ways(kind: &str, name: &str) -> Value {
     init["env"] = env;
     init["volumeMounts"] = json!([{ "name": "handed", "mountPath": "/handed" }]);
     json!({
+        // A network for each pod takes as long as all the rest.
+        "hostNetwork": true,
+        "automountServiceAccountToken": false,
         "initContainers": [init],
         "containers": [main],
         "volumes": [

@@ -133,6 +133,7 @@ impl Arena {
             "Secret" => ("", "secrets"),
             "ConfigMap" => ("", "configmaps"),
             "Pod" => ("", "pods"),
+            "Event" => ("", "events"),
             "Node" => ("", "nodes"),
             other => panic!("no such kind: {other}"),
         };
