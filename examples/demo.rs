@@ -1,8 +1,9 @@
 //! `make demo`: the main job on a real control plane, as a person at a prompt sees it.
 //!
 //! Starts a cluster and reroll, deletes and recreates a Secret, and shows the warning, the Event, the rollout and the
-//! new pods. Then it stops reroll, changes the Secret meanwhile, starts reroll again and shows that it catches up.
-//! Exits with an error if any of that did not happen.
+//! new pods. Then it stops reroll, changes the Secret meanwhile, starts reroll again and shows that it catches up. Where this
+//! machine can run containers, the pods say which password they have; else the nodes are simulated. Exits with an error if
+//! any of that did not happen.
 #![allow(clippy::print_stdout, reason = "it is a program that prints")]
 
 use std::{
@@ -38,7 +39,9 @@ spec:
     spec:
       containers:
         - name: web
-          image: registry.example/web:1
+          image: reroll.test/busybox:1   # all that the nodes have
+          imagePullPolicy: Never
+          command: [sh, -c, 'echo my password is $PASSWORD; trap exit TERM; sleep 2147483647 & wait']
           env: [{ name: PASSWORD, valueFrom: { secretKeyRef: { name: db, key: password } } }]
 ";
 
@@ -53,12 +56,32 @@ fn main() -> ExitCode {
 }
 
 fn demo() -> Result<()> {
-    title(
-        "A real control plane: etcd, kube-apiserver, controllers, scheduler, and nodes simulated by kwok",
-    );
+    let lacks = lacks()?;
+    let are_real = lacks.is_empty();
+    title(&format!(
+        "A real control plane: etcd, kube-apiserver, controllers, scheduler, and {}",
+        if are_real {
+            "two nodes that run containers: kubelet, containerd, runc"
+        } else {
+            "nodes simulated by kwok"
+        }
+    ));
+    if !are_real {
+        let lacks = lacks.join("; ");
+        say(&format!(
+            "(no container runs, so no pod can say its password: real nodes take {lacks})"
+        ));
+    }
     let began = Instant::now();
-    let cluster = Cluster::start()?;
-    let shell = Shell { cluster: &cluster };
+    let cluster = if are_real {
+        Cluster::start_with_real_nodes()?
+    } else {
+        Cluster::start()?
+    };
+    let shell = Shell {
+        cluster: &cluster,
+        are_real,
+    };
     say(&format!("up after {:.1} s", began.elapsed().as_secs_f64()));
     shell.quiet("kubectl create namespace reroll", "")?;
 
@@ -73,6 +96,7 @@ fn demo() -> Result<()> {
     shell.quiet("kubectl apply -f -", MANIFEST)?;
     shell.run("kubectl rollout status deployment web --timeout 60s")?;
     shell.run("kubectl get pods -o wide --no-headers")?;
+    shell.password("first")?;
     let first = shell.pods()?;
 
     title("The Secret is deleted and recreated, with the very same data");
@@ -100,6 +124,7 @@ fn demo() -> Result<()> {
         shell.pods()? == second,
         "pods rolled although reroll is down"
     );
+    shell.password("first")?;
 
     title("reroll starts again, and finds what it missed");
     let reroll = Reroll::start(&cluster)?;
@@ -110,13 +135,25 @@ fn demo() -> Result<()> {
         "kubectl get deployment web -o jsonpath={.metadata.annotations.reroll\\.dev/last-restart}",
     )?;
     shell.run("kubectl get replicasets,pods --no-headers")?;
+    shell.password("second")?;
     reroll.stop()?;
     title("Two changes, two rollouts: one for the recreation, one for the change nobody saw");
     Ok(())
 }
 
+/// Why the nodes are simulated, if they are.
+fn lacks() -> Result<Vec<String>> {
+    match std::env::var_os("KUBECONFIG") {
+        Some(_) => Ok(vec![
+            "a cluster of their own, not that of KUBECONFIG".to_owned(),
+        ]),
+        None => Cluster::lacks(),
+    }
+}
+
 struct Shell<'a> {
     cluster: &'a Cluster,
+    are_real: bool,
 }
 
 impl Shell<'_> {
@@ -179,6 +216,27 @@ impl Shell<'_> {
         ensure!(
             sets == revisions,
             "expected {revisions} revisions by now, found {sets}"
+        );
+        Ok(())
+    }
+
+    /// Shows which password the pods have, as they say themselves, and checks that it is this one.
+    fn password(&self, expected: &str) -> Result<()> {
+        if !self.are_real {
+            return Ok(());
+        }
+        let line = "kubectl logs -l app=web --prefix";
+        let pods = self.pods()?.len();
+        let began = Instant::now();
+        while self.quiet(line, "")?.lines().count() < pods {
+            ensure!(began.elapsed() < PATIENCE, "the pods say nothing");
+            sleep(Duration::from_millis(50));
+        }
+        let said = self.run(line)?;
+        let expected = format!("my password is {expected}");
+        ensure!(
+            said.lines().all(|line| line.ends_with(&expected)),
+            "not every pod says \"{expected}\""
         );
         Ok(())
     }
