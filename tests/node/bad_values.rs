@@ -177,7 +177,7 @@ impl Shown {
                 while let Some(object) = objects.next().await {
                     let shown = object.ok().and_then(|object| look(&object, &old));
                     let Some(shown) = shown else { continue };
-                    let shown = without_names(shown, &namespace);
+                    let shown = without_names(&shown, &namespace);
                     let part = &mut all.lock().unwrap()[part];
                     if !part.contains(&shown) {
                         part.push(shown);
@@ -311,9 +311,9 @@ fn event_look(object: &DynamicObject, old: &BTreeSet<String>) -> Option<Value> {
 }
 
 /// The same without the names of this run.
-fn without_names(shown: Value, namespace: &str) -> Value {
+fn without_names(shown: &Value, namespace: &str) -> Value {
     let named = [
-        (format!("{namespace}"), "NAMESPACE"),
+        (namespace.to_owned(), "NAMESPACE"),
         (format!(r"{WEB}-[0-9a-f]+-[0-9a-z]{{5}}"), "POD"),
         (
             r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}".to_owned(),

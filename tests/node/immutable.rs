@@ -199,7 +199,12 @@ async fn made_again(kind: &str) {
 async fn first_node(client: kube::Client) -> String {
     use kube::ResourceExt as _;
     let nodes = kube::Api::<k8s_openapi::api::core::v1::Node>::all(client);
-    nodes.list(&Default::default()).await.unwrap().items[0].name_any()
+    nodes
+        .list(&kube::api::ListParams::default())
+        .await
+        .unwrap()
+        .items[0]
+        .name_any()
 }
 
 /// Waits until a workload was restarted this often, and its pods are new.

@@ -35,6 +35,7 @@ enum End {
 struct Cluster {
     folder: tempfile::TempDir,
     supervisor: Child,
+    user: Option<Child>,
     name: String,
 }
 
@@ -103,6 +104,7 @@ impl Cluster {
             return Self {
                 folder,
                 supervisor,
+                user: None,
                 name,
             };
         }
@@ -116,22 +118,22 @@ impl Cluster {
         let kubectl = |arguments: &[&str]| {
             let bin = Path::new(facts["bin"].as_str().unwrap());
             let mut command = Command::new(bin.join("kubectl"));
+            let kubeconfig = facts["kubeconfig"].as_str().unwrap();
+            command.args(["--kubeconfig", kubeconfig]).args(arguments);
+            command.stdout(Stdio::null());
             command
-                .arg("--kubeconfig")
-                .arg(facts["kubeconfig"].as_str().unwrap());
-            command
-                .args(arguments)
-                .stdout(Stdio::null())
-                .status()
-                .unwrap()
         };
         let image = format!("--image={IMAGE}");
         let run = ["run", "pod", &image, "--image-pull-policy=Never"];
-        assert!(kubectl(&run).success());
-        assert!(kubectl(&["wait", "--for=condition=Ready", "pod/pod", "--timeout=2m"]).success());
+        assert!(kubectl(&run).status().unwrap().success());
+        let wait = ["wait", "--for=condition=Ready", "pod/pod", "--timeout=2m"];
+        assert!(kubectl(&wait).status().unwrap().success());
+        // A user of the cluster, who does not end by himself. Of a test that was killed this is reroll.
+        let user = kubectl(&["get", "pods", "--watch"]).spawn().unwrap();
         Self {
             folder,
             supervisor,
+            user: Some(user),
             name: facts["name"].as_str().unwrap().to_owned(),
         }
     }
@@ -222,6 +224,10 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         drop(self.supervisor.stdin.take());
         drop(self.supervisor.wait());
+        if let Some(user) = &mut self.user {
+            drop(user.kill());
+            drop(user.wait());
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kube::ResourceExt;
+use kube::{ResourceExt, api::ListParams};
 use reroll_harness::{KINDS, SOURCES, eventually};
 
 use crate::stage::{PODS, Stage, arena, named};
@@ -27,7 +27,7 @@ async fn orphan(stage: &Stage) {
             let list = stage
                 .arena
                 .api(owned)
-                .list(&Default::default())
+                .list(&ListParams::default())
                 .await
                 .unwrap();
             let own =
