@@ -37,6 +37,7 @@ simulate: ## run reroll through random schedules in a cluster in one process
 check: deny ## formatting, lints, documentation and dependencies, without a cluster
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --test node -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	@if [ -x scripts/style ]; then scripts/style; fi
 

@@ -224,6 +224,9 @@ mod tests {
         assert_eq!(named(&old, &new, &[]), None);
     }
 
+    /// The old pods, the new ones, others that are there all the time; and who is named.
+    type Row<'a> = (&'a [Value], &'a [Value], &'a [Value], &'a [&'a str]);
+
     #[test]
     fn pods_that_are_replaced_in_turn_are_named_where_another_old_one_was() {
         let set = |places: &[(u32, &str)]| -> Vec<Value> {
@@ -233,7 +236,7 @@ mod tests {
         let alone = set(&[(0, "n1"), (1, "n2")]);
         let together = set(&[(0, "n1"), (1, "n1")]);
         let other = [pod("other", Some("n1"))];
-        let rows: [(&[Value], &[Value], &[Value], &[&str]); 7] = [
+        let rows: [Row<'_>; 7] = [
             // Each was the only one of its node.
             (&alone, &alone, &[], &[]),
             (&alone, &set(&[(0, "n2"), (1, "n2")]), &[], &[]),
