@@ -17,7 +17,7 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use regex::Regex;
-use reroll_harness::{Arena, running};
+use reroll_harness::{Arena, PATIENCE, running};
 use serde_json::{Map, Value, json};
 use tokio::{
     task::JoinSet,
@@ -31,8 +31,6 @@ use crate::{
 
 const TABLE: &str = include_str!("bad_values.json");
 const WEB: &str = "web";
-/// All of it is shown by then, on a busy machine too.
-const LONGEST: Duration = Duration::from_secs(100);
 
 /// How containers fail.
 #[derive(Clone, Copy, PartialEq)]
@@ -193,7 +191,7 @@ impl Shown {
 
     /// Waits until all has been shown that this row has. Checks that nothing else was.
     async fn expect(&self, name: &str, row: &Value) {
-        let deadline = Instant::now() + LONGEST;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let shown = self.all.lock().unwrap().clone();
             let differs = PARTS
