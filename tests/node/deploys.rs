@@ -113,9 +113,10 @@ async fn unblock(arena: &Arena) {
         let ready =
             |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
         if !conditions.is_some_and(|all| all.iter().any(ready)) {
-            arena
-                .delete("Pod", pod["metadata"]["name"].as_str().unwrap())
-                .await;
+            let name = pod["metadata"]["name"].as_str().unwrap();
+            // One that is about to go anyway may be gone.
+            let delete = ["delete", "pod", name, "--ignore-not-found", "--wait=false"];
+            arena.kubectl(&delete).await.ok();
         }
     }
 }
