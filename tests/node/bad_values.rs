@@ -32,6 +32,8 @@ use crate::{
 
 const TABLE: &str = include_str!("bad_values.json");
 const WEB: &str = "web";
+/// The most restarts of a container up to which the table goes. After that all repeats itself, more slowly.
+const RESTARTS: u64 = 2;
 
 /// How containers fail.
 #[derive(Clone, Copy, PartialEq)]
@@ -292,6 +294,14 @@ fn pod_look(object: &DynamicObject, old: &BTreeSet<String>) -> Option<Value> {
         "conditions": conditions(status, &["Ready"]),
     });
     if let Some(containers) = status["containerStatuses"].as_array() {
+        let restarts = |container: &Value| container["restartCount"].as_u64();
+        if containers
+            .iter()
+            .filter_map(restarts)
+            .any(|count| count > RESTARTS)
+        {
+            return None;
+        }
         shown["containerStatuses"] = containers.iter().map(container_look).collect();
     }
     Some(shown)
