@@ -22,6 +22,7 @@ const SUSPEND: &str = "reroll.dev/suspend";
 
 /// What the observer knows of a workload.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what it knows, one by one")]
 struct Watched {
     live: Option<Arc<Value>>,
     /// As it was last, also where it is gone.
