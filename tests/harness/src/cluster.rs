@@ -182,14 +182,26 @@ impl Cluster {
             .args(["-c", &format!("kill -KILL {pid}")])
             .status()?;
         ensure!(status.success(), "cannot kill {component}, process {pid}");
+        // It holds its port, which the next one needs, until its last thread is gone: long, where everything is slow.
+        let deadline = Instant::now() + TEAR_DOWN;
+        while runs(pid) {
+            let late = Instant::now() > deadline;
+            ensure!(!late, "{component}, process {pid}, outlives its SIGKILL");
+            thread::sleep(Duration::from_millis(5));
+        }
         // kwokctl must not take the dead process, which may not have been reaped yet, for a running one.
         std::fs::remove_file(self.pid_file(component))?;
         Ok(())
     }
 
     /// Starts the components which were killed, as they were: with the same data and ports. Returns when the API server
-    /// answers.
+    /// is ready and all of them run. One that ended at its start, because another was late, is started once more.
     pub fn start_components(&self) -> Result<()> {
+        self.start_what_is_down()
+            .or_else(|_| self.start_what_is_down())
+    }
+
+    fn start_what_is_down(&self) -> Result<()> {
         let work_dir = self
             .facts
             .data
@@ -199,13 +211,23 @@ impl Cluster {
         let output = self
             .command("kwokctl")
             .env("KWOK_WORKDIR", work_dir)
-            .args(["--name", self.name(), "start", "cluster", "--wait", "5m"])
+            .args(["--name", self.name(), "start", "cluster", "--wait", "2m"])
             .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "kwokctl: {said}");
+        // kwokctl reports success where it has waited in vain, too.
+        let ready = self.kubectl().args(["get", "--raw=/readyz"]).output()?;
         ensure!(
-            output.status.success(),
-            "kwokctl: {}",
-            String::from_utf8_lossy(&output.stderr)
+            ready.status.success(),
+            "the API server is not ready: {}\nkwokctl: {said}",
+            String::from_utf8_lossy(&ready.stderr)
         );
+        for entry in std::fs::read_dir(self.facts.data.join("pids"))? {
+            let file = entry?.path();
+            let component = file.file_stem().unwrap_or_default().to_string_lossy();
+            let pid = self.component_pid(&component)?;
+            ensure!(runs(pid), "{component} has ended\nkwokctl: {said}");
+        }
         Ok(())
     }
 
@@ -278,4 +300,17 @@ impl Drop for Cluster {
             thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// Whether a process, or one of its threads, still runs. One that is dead but not yet reaped does not.
+fn runs(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let threads = threads.into_iter().flatten().flatten();
+    threads
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok())
+        .any(|stat| {
+            // The state stands behind the name, which is in brackets and may have brackets of its own.
+            let state = stat.rsplit(") ").next().unwrap_or_default();
+            !state.starts_with(['Z', 'X'])
+        })
 }
