@@ -29,6 +29,10 @@ struct Watched {
     last: Option<Arc<Value>>,
     /// How often something changed for which it may be restarted.
     allowed: usize,
+    /// How often something changed for which it would be restarted if it had opted in for it.
+    unheard: usize,
+    /// What was recorded when its opt-in last changed.
+    recorded: Option<Value>,
     /// How often it was restarted.
     restarts: usize,
     /// How often it may be restarted because etcd was restored, and reroll did not know yet.
@@ -326,7 +330,11 @@ impl Observer {
             let counts =
                 |need: &Need| is_other(old.as_deref(), after.map(|it| &**it), need.keys.as_ref());
             if all.iter().any(counts) {
-                watched.allowed += 1;
+                if workload.is_some_and(|it| OptIn::of(it).has(&source)) {
+                    watched.allowed += 1;
+                } else {
+                    watched.unheard += 1;
+                }
                 if !watched.awaits && after.is_some() {
                     for (uid, _) in pods {
                         self.excused.remove(&(uid.clone(), source.clone()));
@@ -424,6 +432,18 @@ impl Observer {
                 // What changed before is no reason to restart.
                 watched.allowed = watched.allowed.min(watched.restarts + watched.spare);
             }
+            // reroll need not have seen that it had opted out, where what it recorded stayed.
+            let stayed = watched.recorded.is_some()
+                && watched.recorded == before.map(|before| recorded(before).clone());
+            if stayed {
+                watched.allowed += watched.unheard;
+            }
+        }
+        if let Some(after) = after
+            && words(before) != words(Some(after))
+        {
+            watched.unheard = 0;
+            watched.recorded = Some(recorded(after)).filter(|it| it.is_string()).cloned();
         }
         watched.live = after.cloned();
         if after.is_some() {
@@ -585,9 +605,14 @@ impl Observer {
     }
 }
 
+/// Returns what is recorded.
+fn recorded(object: &Value) -> &Value {
+    &object["metadata"]["annotations"][OBSERVED]
+}
+
 /// Returns the id of the digest key that `observed` was written with.
 fn key_id(object: &Value) -> Option<String> {
-    let observed = object["metadata"]["annotations"][OBSERVED].as_str()?;
+    let observed = recorded(object).as_str()?;
     let observed: Value = serde_json::from_str(observed).ok()?;
     observed["k"].as_str().map(ToOwned::to_owned)
 }
