@@ -237,7 +237,7 @@ impl Cluster {
 
     /// Whether processes of the first installation are left alone: there was a second one. What changes while that one has
     /// the namespace is restarted for only by who saw it before it changed, as docs/limits.md says.
-    fn spares(&self) -> bool {
+    pub(crate) fn spares(&self) -> bool {
         self.calm >= TRIES_AGAIN
     }
 

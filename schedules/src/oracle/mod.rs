@@ -5,6 +5,7 @@
 
 mod observer;
 mod pods;
+mod reasons;
 mod template;
 
 use std::sync::Arc;

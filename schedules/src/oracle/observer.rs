@@ -11,7 +11,10 @@ use reroll_simulation::{
 };
 use serde_json::Value;
 
-use super::template::{OptIn, mark, mark_of, needs_of, same_but_for_the_mark};
+use super::{
+    reasons::{Change, is_other},
+    template::{OptIn, mark, mark_of, needs_of, same_but_for_the_mark},
+};
 use crate::world::{IGNORE, KEY, NAMESPACE, OPT_IN};
 
 /// The starts of the containers of pods, by the pod's uid.
@@ -85,10 +88,17 @@ pub(crate) struct Observer {
     machine_made: BTreeSet<Source>,
     /// The id of the first digest key that `observed` was written with.
     first_key: Option<String>,
+    /// Nothing was wrong since everybody was at rest.
+    calm: bool,
     wrongs: Vec<String>,
 }
 
 impl Observer {
+    /// Takes note that something goes wrong from now on.
+    pub(crate) fn is_disturbed(&mut self) {
+        self.calm = false;
+    }
+
     /// Whether a pod was made when the source of this uid was deleted already.
     pub(crate) fn is_later(&self, pod: &str, uid: &str) -> bool {
         let made = self.pods.get(pod).map(|pod| pod.made);
@@ -169,7 +179,9 @@ impl Observer {
     }
 
     /// Everything is done that can be: what changed until now is no reason for a restart any more, unless something holds it.
-    pub(crate) fn rested(&mut self) {
+    /// `calm`: nothing goes wrong from now on, as far as anybody knows.
+    pub(crate) fn rested(&mut self, calm: bool) {
+        self.calm = calm;
         for watched in self.workloads.values_mut() {
             let Some(live) = &watched.live else { continue };
             let opted_in = OptIn::of(live);
@@ -198,6 +210,7 @@ impl Observer {
     /// Reads all that is there, where history went back. What is another thing now counts as changed.
     pub(crate) fn begin_anew(&mut self, server: &ApiServer, bumped: bool) {
         self.revision = server.revision();
+        self.calm = false;
         // Pods may run with what is lost, and nobody can tell.
         let lost = self
             .sources
@@ -307,6 +320,11 @@ impl Observer {
                 }
             }
         }
+        let change = Change {
+            old: old.as_ref(),
+            new: after,
+            calm: self.calm,
+        };
         for (name, watched) in &mut self.workloads {
             let pods = self.pods.iter().filter(|(_, pod)| pod.workload == *name);
             let own = pods.clone().flat_map(|(_, pod)| &pod.needs).cloned();
@@ -327,10 +345,13 @@ impl Observer {
                     way: reroll_simulation::nodes::Way::Environment,
                 });
             }
-            let counts =
+            let differs =
                 |need: &Need| is_other(old.as_deref(), after.map(|it| &**it), need.keys.as_ref());
-            if all.iter().any(counts) {
-                if workload.is_some_and(|it| OptIn::of(it).has(&source)) {
+            if all.iter().any(differs) {
+                let is_reason = workload.is_some_and(|it| change.is_reason(&all, it));
+                if !is_reason {
+                    // Its pods may go on as they are.
+                } else if workload.is_some_and(|it| OptIn::of(it).has(&source)) {
                     watched.allowed += 1;
                 } else {
                     watched.unheard += 1;
@@ -410,6 +431,8 @@ impl Observer {
             (None, Some(after)) => {
                 // What it lacks by its new template, everybody has yet to see.
                 watched.lacks = false;
+                // It may adopt pods, and what they have counts, whatever it had opted in for before.
+                watched.allowed += std::mem::take(&mut watched.unheard);
                 self.remade(revision, &mut watched, after, &name);
                 watched.marks.extend(mark(after).map(ToOwned::to_owned));
                 self.gained(&mut watched, &[], after, true);
@@ -459,14 +482,14 @@ impl Observer {
             }))
         {
             watched.awaits = false;
-            self.excuse(&name, starts);
+            self.excuse(&mut watched, &name, starts);
         }
         let keys = [before, after].map(|object| object.and_then(|object| key_id(object)));
         if let [Some(old), Some(new)] = &keys
             && old != new
         {
             // Nobody can compare what was digested with another key.
-            self.excuse(&name, starts);
+            self.excuse(&mut watched, &name, starts);
         }
         if let [_, Some(key)] = keys {
             watched.of_another = *self.first_key.get_or_insert_with(|| key.clone()) != key;
@@ -504,7 +527,9 @@ impl Observer {
     }
 
     /// Pods of a workload that is adopted need not have what is there now.
-    fn excuse(&mut self, workload: &str, starts: &Starts) {
+    ///
+    /// What is away then, nobody knows: when it comes, it restarts.
+    fn excuse(&mut self, watched: &mut Watched, workload: &str, starts: &Starts) {
         let own = self.pods.iter().filter(|(_, pod)| pod.workload == workload);
         for (uid, _) in own {
             let Some(started) = starts.get(uid).and_then(|all| all.last()) else {
@@ -512,6 +537,9 @@ impl Observer {
             };
             for ((source, _), version) in &started.versions {
                 let live = self.sources.get(source);
+                if live.is_none() {
+                    watched.allowed += 1;
+                }
                 let same = match (version, live) {
                     (Some(version), Some(live)) => {
                         version.uid() == live["metadata"]["uid"] && version.is_as(live)
@@ -629,20 +657,6 @@ fn source_of(resource: &str, object: &Value) -> Source {
     };
     let name = name(object);
     Source { kind, name }
-}
-
-/// Whether a source is another thing, as far as these keys tell.
-fn is_other(old: Option<&Value>, new: Option<&Value>, keys: Option<&BTreeSet<String>>) -> bool {
-    let (Some(old), Some(new)) = (old, new) else {
-        return old.is_some() != new.is_some();
-    };
-    let used = |object: &Value| -> BTreeMap<String, Value> {
-        let data = object["data"].as_object().into_iter().flatten();
-        let used = data.filter(|(key, _)| keys.is_none_or(|keys| keys.contains(*key)));
-        used.map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
-    };
-    old["metadata"]["uid"] != new["metadata"]["uid"] || used(old) != used(new)
 }
 
 fn name(object: &Value) -> String {

@@ -50,6 +50,7 @@ impl Cluster {
             Operation::Hang(false) => self.unhang().await,
             Operation::Fault(fault) => {
                 self.note();
+                self.observer.is_disturbed();
                 self.fail(fault).await;
             }
             Operation::Rest => {
@@ -57,7 +58,8 @@ impl Cluster {
                 self.unhang().await;
                 self.rest(QUIET).await;
                 self.note();
-                self.observer.rested();
+                let calm = !self.spares();
+                self.observer.rested(calm);
             }
             Operation::BackUp => self.memory.backup = Some(self.server.snapshot()),
             Operation::Restore { bump } => self.restore(*bump),
