@@ -187,6 +187,7 @@ impl Cluster {
         }
         self.rest(Duration::from_mins(2)).await;
         self.note();
+        self.observer.rested(true);
     }
 
     /// Lets pods that start from now on become ready, or hang.

@@ -44,6 +44,8 @@ struct Watched {
     unnoticed: bool,
     /// Something that its pods cannot start without is away, and everybody had the time to know.
     lacks: bool,
+    /// The webhook did not see one of its templates, since everybody was at rest.
+    unseen: bool,
     /// The marks that its template has had.
     marks: BTreeSet<String>,
     /// It has opted in, and nothing is recorded for that yet.
@@ -202,6 +204,7 @@ impl Observer {
                 watched.spare = 0;
             }
             if !is_held {
+                watched.unseen = false;
                 watched.allowed = watched.restarts + watched.spare;
             }
         }
@@ -435,7 +438,7 @@ impl Observer {
                 watched.allowed += std::mem::take(&mut watched.unheard);
                 self.remade(revision, &mut watched, after, &name);
                 watched.marks.extend(mark(after).map(ToOwned::to_owned));
-                self.gained(&mut watched, &[], after, true);
+                self.gained(&mut watched, &[], after, Unseen::Whole);
             }
             _ => {}
         }
@@ -610,27 +613,62 @@ impl Observer {
             let version = self.sources.get(&need.source).cloned();
             watched.dropped.insert(need.source.clone(), version);
         }
+        let unseen = if unseen {
+            self.unseen_gains(watched, &name(after))
+        } else {
+            Unseen::Nothing
+        };
         self.gained(watched, &old, after, unseen);
     }
 
+    /// Returns what may be news of what a template gains that the webhook did not see.
+    fn unseen_gains(&self, watched: &mut Watched, workload: &str) -> Unseen {
+        // Where a template went unseen before, or history went back, nobody knows what older pods have.
+        let doubtful =
+            std::mem::replace(&mut watched.unseen, true) || watched.spare > 0 || watched.unnoticed;
+        let own = self.pods.values().filter(|pod| pod.workload == workload);
+        match own.map(|pod| pod.made).min() {
+            Some(oldest) if !doubtful => Unseen::Since(oldest),
+            _ => Unseen::Whole,
+        }
+    }
+
     /// What a template gains is a reason to restart where it changed since a template had it.
-    fn gained(&mut self, watched: &mut Watched, old: &[Need], after: &Arc<Value>, unseen: bool) {
+    fn gained(&mut self, watched: &mut Watched, old: &[Need], after: &Arc<Value>, unseen: Unseen) {
         for need in needs_of(after) {
             if old.contains(&need) {
                 continue;
             }
             let live = self.sources.get(&need.source);
-            let changed = match watched.dropped.get(&need.source) {
-                None => unseen,
-                Some(dropped) => {
-                    is_other(dropped.as_deref(), live.map(|it| &**it), need.keys.as_ref())
-                }
+            let changed = watched.dropped.get(&need.source).is_some_and(|dropped| {
+                is_other(dropped.as_deref(), live.map(|it| &**it), need.keys.as_ref())
+            });
+            let unseen = match unseen {
+                Unseen::Nothing => false,
+                Unseen::Whole => true,
+                Unseen::Since(oldest) => live.is_none_or(|live| revision_of(live) > oldest),
             };
             if changed || unseen {
                 watched.allowed += 1;
             }
         }
     }
+}
+
+/// What of a template the webhook did not see.
+#[derive(Clone, Copy)]
+enum Unseen {
+    Nothing,
+    /// What it gains is news where it was written since the oldest pod was made, which was at this revision.
+    Since(u64),
+    Whole,
+}
+
+fn revision_of(object: &Value) -> u64 {
+    let revision = object["metadata"]["resourceVersion"].as_str();
+    revision
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(u64::MAX)
 }
 
 /// Returns what is recorded.
