@@ -6,6 +6,7 @@
 mod observer;
 mod pods;
 mod reasons;
+mod recorded;
 mod template;
 
 use std::sync::Arc;

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::{
     reasons::{Change, is_other},
+    recorded::{changes_of_others, key_id, recorded, wrong},
     template::{OptIn, mark, mark_of, needs_of, same_but_for_the_mark},
 };
 use crate::world::{IGNORE, KEY, NAMESPACE, OPT_IN};
@@ -430,7 +431,12 @@ impl Observer {
         let name = name(object);
         let mut watched = self.workloads.remove(&name).unwrap_or_default();
         match (before, after) {
-            (Some(before), Some(after)) => self.written(revision, &mut watched, before, after),
+            (Some(before), Some(after)) => {
+                self.written(revision, &mut watched, before, after);
+                if !self.people.contains(&revision) {
+                    self.wrongs.extend(changes_of_others(before, after));
+                }
+            }
             (None, Some(after)) => {
                 // What it lacks by its new template, everybody has yet to see.
                 watched.lacks = false;
@@ -470,6 +476,11 @@ impl Observer {
         {
             watched.unheard = 0;
             watched.recorded = Some(recorded(after)).filter(|it| it.is_string()).cloned();
+        }
+        if let Some(after) = after
+            && before.is_none_or(|before| recorded(before) != recorded(after))
+        {
+            self.wrongs.extend(wrong(after));
         }
         watched.live = after.cloned();
         if after.is_some() {
@@ -669,18 +680,6 @@ fn revision_of(object: &Value) -> u64 {
     revision
         .and_then(|text| text.parse().ok())
         .unwrap_or(u64::MAX)
-}
-
-/// Returns what is recorded.
-fn recorded(object: &Value) -> &Value {
-    &object["metadata"]["annotations"][OBSERVED]
-}
-
-/// Returns the id of the digest key that `observed` was written with.
-fn key_id(object: &Value) -> Option<String> {
-    let observed = recorded(object).as_str()?;
-    let observed: Value = serde_json::from_str(observed).ok()?;
-    observed["k"].as_str().map(ToOwned::to_owned)
 }
 
 pub(super) fn is_ignored(object: &Value) -> bool {

@@ -40,6 +40,14 @@ pub(crate) fn same_but_for_the_mark(one: &Value, other: &Value) -> bool {
     without(one) == without(other)
 }
 
+/// Returns the annotations that are of one kind.
+pub(crate) fn of_kind(annotations: &Value, stays: impl Fn(&str) -> bool) -> Vec<(&str, &Value)> {
+    let all = annotations.as_object().into_iter().flatten();
+    all.map(|(key, value)| (key.as_str(), value))
+        .filter(|(key, _)| stays(key))
+        .collect()
+}
+
 /// Returns what a template's pods need.
 pub(crate) fn needs_of(object: &Value) -> Vec<Need> {
     needs(&object["spec"]["template"]["spec"])

@@ -1,0 +1,71 @@
+//! What must hold of whatever is written on workloads, whoever writes it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::template::{of_kind, same_but_for_the_mark};
+
+const OBSERVED: &str = "reroll.dev/observed";
+/// How long `observed` may be.
+const LIMIT: usize = 16 * 1024;
+/// What the controllers write beside the specification.
+const CONTROLLERS: [&str; 2] = ["deployment.kubernetes.io/", "deprecated.daemonset."];
+
+/// Returns what is recorded.
+pub(super) fn recorded(object: &Value) -> &Value {
+    &object["metadata"]["annotations"][OBSERVED]
+}
+
+/// Returns the id of the digest key that `observed` was written with.
+pub(super) fn key_id(object: &Value) -> Option<String> {
+    let observed: Value = serde_json::from_str(recorded(object).as_str()?).ok()?;
+    observed["k"].as_str().map(ToOwned::to_owned)
+}
+
+/// Returns what is wrong with what is recorded.
+pub(super) fn wrong(object: &Value) -> Option<String> {
+    let observed = recorded(object).as_str()?;
+    let name = &object["metadata"]["name"];
+    if observed.len() > LIMIT {
+        return Some(format!("observed of {name} has {} bytes", observed.len()));
+    }
+    let observed: Value = serde_json::from_str(observed).ok()?;
+    let mut known = BTreeMap::new();
+    for (source, entry) in observed["s"].as_object().into_iter().flatten() {
+        for digest in entry["d"].as_object().into_iter().flatten() {
+            let digest = digest.1.as_str().filter(|text| text.len() > MARKERS);
+            let Some(digest) = digest else { continue };
+            if let Some(other) = known.insert(digest.to_owned(), source)
+                && other != source
+            {
+                return Some(format!("{name} shows that {other} and {source} are the same"));
+            }
+        }
+    }
+    None
+}
+
+/// What is as short is a word, and no digest.
+const MARKERS: usize = 8;
+
+/// Returns what is wrong with a write that no person made: nothing of others may change.
+pub(super) fn changes_of_others(before: &Value, after: &Value) -> Option<String> {
+    let name = &after["metadata"]["name"];
+    if !same_but_for_the_mark(before, after) {
+        return Some(format!("the template of {name} is changed by reroll"));
+    }
+    if others(before) != others(after) {
+        return Some(format!("annotations of {name} are changed by reroll"));
+    }
+    None
+}
+
+/// Returns what neither reroll nor a controller writes.
+fn others(object: &Value) -> Vec<(&str, &Value)> {
+    let own = |key: &str| {
+        let theirs = CONTROLLERS.iter().any(|prefix| key.starts_with(prefix));
+        key.starts_with("reroll.dev/") || theirs
+    };
+    of_kind(&object["metadata"]["annotations"], |key| !own(key))
+}
