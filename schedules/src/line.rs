@@ -242,9 +242,11 @@ impl Line {
                 life.end(away);
                 return pending().await;
             }
-            if asked.write() == Some(Write::Workload) {
-                let (own, leader) = &self.own;
-                leader.is_asked_by(own);
+            let (own, leader) = &self.own;
+            match asked.write() {
+                Some(Write::Workload) => leader.is_asked_by(own),
+                Some(Write::DigestKey) => leader.makes_key(own),
+                _ => {}
             }
             let asleep = self.asleep();
             if asleep > Instant::now() {

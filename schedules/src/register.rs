@@ -38,8 +38,10 @@ pub(crate) fn decide_conditions(server: &ApiServer) {
     });
 }
 
-/// Registers the webhooks of an installation.
-pub(crate) async fn register(server: &ApiServer, configuration: &str, own: &str, user: &str) {
+/// Registers the webhooks of an installation, whose namespace has the same name. `spares`: they are not asked about what
+/// this user writes by reroll.
+pub(crate) async fn register(server: &ApiServer, configuration: &str, user: &str, spares: bool) {
+    let own = configuration;
     let client = server.client(User::new("administrator"));
     let namespaces = |more: &[Value]| {
         let never = json!({ "key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": [own, "kube-system"] });
@@ -72,14 +74,15 @@ pub(crate) async fn register(server: &ApiServer, configuration: &str, own: &str,
     let label = |operator: &str| {
         namespaces(&[json!({ "key": "reroll.dev/restart-on", "operator": operator })])
     };
+    let conditions = ["asks-for-restarts", "not-rerolls-own-write"];
+    let conditions = if spares {
+        &conditions[..]
+    } else {
+        &conditions[..1]
+    };
     let mut mutating = [
-        webhook(
-            1,
-            workloads.clone(),
-            label("DoesNotExist"),
-            &["asks-for-restarts", "not-rerolls-own-write"],
-        ),
-        webhook(2, workloads, label("Exists"), &["not-rerolls-own-write"]),
+        webhook(1, workloads.clone(), label("DoesNotExist"), conditions),
+        webhook(2, workloads, label("Exists"), &conditions[1..]),
     ];
     for webhook in &mut mutating {
         webhook["reinvocationPolicy"] = json!("IfNeeded");

@@ -101,6 +101,10 @@ impl Replica {
     }
 }
 
+fn user_of(installation: &str) -> String {
+    format!("system:serviceaccount:{installation}:reroll")
+}
+
 impl Installation {
     pub(crate) fn new(
         name: &'static str,
@@ -109,8 +113,9 @@ impl Installation {
         mut rng: Rng,
         wrongs: &Wrongs,
     ) -> Rc<Self> {
+        let user = user_of(name);
         Rc::new(Self {
-            webhook: Webhook::new(rng.fork(), wrongs),
+            webhook: Webhook::new(user, rng.fork(), wrongs),
             leader: Leader::new(server, name, wrongs),
             name,
             server: server.clone(),
@@ -123,13 +128,16 @@ impl Installation {
     }
 
     fn user(&self) -> String {
-        format!("system:serviceaccount:{}:reroll", self.name)
+        user_of(self.name)
     }
 
-    /// Registers its webhooks.
-    pub(crate) async fn register(&self) {
+    /// Registers its webhooks. `spares`: a match condition keeps its own writes away from them.
+    pub(crate) async fn register(&self, spares: bool) {
         self.webhook.answer(&self.server, self.name);
-        register::register(&self.server, self.name, self.name, &self.user()).await;
+        if !spares {
+            self.webhook.sees_own_writes();
+        }
+        register::register(&self.server, self.name, &self.user(), spares).await;
     }
 
     /// Ends all its replicas at once, and takes its webhooks away.

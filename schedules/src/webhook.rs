@@ -3,12 +3,20 @@
 //! Each review goes to one of the replicas that serve. What reroll itself does with it is judged here: it answers within
 //! its budget, whatever its own requests meet, and it never refuses.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
 use fastrand::Rng;
 use http::Request;
 use parking_lot::Mutex;
+use reroll::webhook::routes::WORKLOADS_PATH;
 use reroll_simulation::api_server::ApiServer;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -26,6 +34,10 @@ const BUDGET: Duration = Duration::from_millis(260);
 
 /// The webhook of one installation.
 pub(crate) struct Webhook {
+    /// The user of the installation.
+    user: String,
+    /// The match conditions keep its own writes away.
+    spared: AtomicBool,
     state: Mutex<State>,
     wrongs: Wrongs,
 }
@@ -45,16 +57,23 @@ struct Serving {
 }
 
 impl Webhook {
-    pub(crate) fn new(rng: Rng, wrongs: &Wrongs) -> Arc<Self> {
+    pub(crate) fn new(user: String, rng: Rng, wrongs: &Wrongs) -> Arc<Self> {
         let state = State {
             rng,
             serving: BTreeMap::new(),
             faults: Vec::new(),
         };
         Arc::new(Self {
+            user,
+            spared: AtomicBool::new(true),
             state: Mutex::new(state),
             wrongs: Arc::clone(wrongs),
         })
+    }
+
+    /// Its own writes come here too from now on: no match condition keeps them away.
+    pub(crate) fn sees_own_writes(&self) {
+        self.spared.store(false, Relaxed);
     }
 
     /// Lets it answer for the webhooks of a configuration.
@@ -146,6 +165,12 @@ impl Webhook {
     }
 
     async fn asks(&self, serving: &Serving, path: &str, review: &Value) -> Value {
+        let request = &review["request"];
+        let own = request["userInfo"]["username"] == self.user.as_str()
+            && request["options"]["fieldManager"] == "reroll";
+        if own && path == WORKLOADS_PATH && self.spared.load(Relaxed) {
+            self.wrong("is asked about reroll's own write");
+        }
         sleep_until(serving.line.asleep()).await;
         let request = Request::post(path).body(Body::from(review.to_string()));
         let began = Instant::now();
@@ -161,6 +186,9 @@ impl Webhook {
         let answer: Value = serde_json::from_slice(&body.unwrap()).unwrap_or_default();
         if took > BUDGET {
             self.wrong(&format!("took {took:?} for a review"));
+        }
+        if own && path == WORKLOADS_PATH && answer["response"]["patch"].is_string() {
+            self.wrong("changes reroll's own write");
         }
         if !status.is_success() || answer["response"]["allowed"] != true {
             self.wrong(&format!("answered a review with {status}: {answer}"));

@@ -1,6 +1,6 @@
 //! Who leads, as the Lease says it, and that no other replica restarts anything.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use reroll_simulation::api_server::ApiServer;
@@ -18,6 +18,8 @@ pub(crate) struct Leader {
     namespace: &'static str,
     /// The holder of the Lease, and since when.
     seen: Mutex<(String, Instant)>,
+    /// All that have led.
+    led: Mutex<BTreeSet<String>>,
     wrongs: Wrongs,
 }
 
@@ -27,6 +29,7 @@ impl Leader {
             server: server.clone(),
             namespace,
             seen: Mutex::new((String::new(), Instant::now())),
+            led: Mutex::default(),
             wrongs: Arc::clone(wrongs),
         })
     }
@@ -45,7 +48,17 @@ impl Leader {
         let holder = self.holder().unwrap_or_default();
         let mut seen = self.seen.lock();
         if seen.0 != holder {
+            self.led.lock().insert(holder.clone());
             *seen = (holder, Instant::now());
+        }
+    }
+
+    /// Notes that it is wrong if a replica makes the digest key that never led.
+    pub(super) fn makes_key(&self, replica: &str) {
+        self.look();
+        if !self.led.lock().contains(replica) {
+            let wrong = format!("{replica} makes the digest key, and does not lead");
+            self.wrongs.lock().push(wrong);
         }
     }
 

@@ -480,7 +480,7 @@ impl Observer {
         if let Some(after) = after
             && before.is_none_or(|before| recorded(before) != recorded(after))
         {
-            self.wrongs.extend(wrong(after));
+            self.wrongs.extend(wrong(after, &self.sources));
         }
         watched.live = after.cloned();
         if after.is_some() {

@@ -1,7 +1,8 @@
 //! What must hold of whatever is written on workloads, whoever writes it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
+use reroll_simulation::nodes::{Source, SourceKind};
 use serde_json::Value;
 
 use super::template::{of_kind, same_but_for_the_mark};
@@ -23,14 +24,28 @@ pub(super) fn key_id(object: &Value) -> Option<String> {
     observed["k"].as_str().map(ToOwned::to_owned)
 }
 
-/// Returns what is wrong with what is recorded.
-pub(super) fn wrong(object: &Value) -> Option<String> {
+/// Returns what is wrong with what is recorded, where these sources are there.
+pub(super) fn wrong(object: &Value, sources: &BTreeMap<Source, Arc<Value>>) -> Option<String> {
     let observed = recorded(object).as_str()?;
     let name = &object["metadata"]["name"];
     if observed.len() > LIMIT {
         return Some(format!("observed of {name} has {} bytes", observed.len()));
     }
     let observed: Value = serde_json::from_str(observed).ok()?;
+    let drops = observed["p"].as_array().is_some_and(|all| !all.is_empty());
+    if drops && observed["v"] == 1 {
+        // An older release would take it for its own, and not see what the template dropped.
+        return Some(format!("observed of {name} has former entries in the first format"));
+    }
+    for (source, object) in sources {
+        let entry = &observed["s"][spoken(source)];
+        let revision = entry["r"].as_u64().map(|number| number.to_string());
+        let is_of = revision.as_deref() == object["metadata"]["resourceVersion"].as_str();
+        if is_of && object["immutable"] == true && entry["i"] != 1 {
+            let source = &source.name;
+            return Some(format!("observed of {name} does not say that {source} was immutable"));
+        }
+    }
     let mut known = BTreeMap::new();
     for (source, entry) in observed["s"].as_object().into_iter().flatten() {
         for digest in entry["d"].as_object().into_iter().flatten() {
@@ -44,6 +59,15 @@ pub(super) fn wrong(object: &Value) -> Option<String> {
         }
     }
     None
+}
+
+/// Returns the name of a source, as `observed` has it.
+fn spoken(source: &Source) -> String {
+    let kind = match source.kind {
+        SourceKind::Secret => "secret",
+        SourceKind::ConfigMap => "configmap",
+    };
+    format!("{kind}/{}", source.name)
 }
 
 /// What is as short is a word, and no digest.
