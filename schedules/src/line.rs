@@ -242,12 +242,7 @@ impl Line {
                 life.end(away);
                 return pending().await;
             }
-            let (own, leader) = &self.own;
-            match asked.write() {
-                Some(Write::Workload) => leader.is_asked_by(own),
-                Some(Write::DigestKey) => leader.makes_key(own),
-                _ => {}
-            }
+            let request = self.look_at(request, &asked).await?;
             let asleep = self.asleep();
             if asleep > Instant::now() {
                 self.state.lock().disturbed = Some(Instant::now());
@@ -279,6 +274,27 @@ impl Line {
             }
         }
         .boxed()
+    }
+
+    /// Looks at a write that may not be made.
+    async fn look_at(
+        &self,
+        request: Request<Body>,
+        asked: &Asked,
+    ) -> Result<Request<Body>, BoxError> {
+        let (own, leader) = &self.own;
+        match asked.write() {
+            Some(Write::DigestKey) => leader.makes_key(own),
+            Some(Write::Workload) => {
+                leader.is_asked_by(own);
+                let (parts, body) = request.into_parts();
+                let body = body.collect().await?.to_bytes();
+                leader.takes_over(own, parts.uri.path(), &body);
+                return Ok(Request::from_parts(parts, Body::from(body.to_vec())));
+            }
+            _ => {}
+        }
+        Ok(request)
     }
 
     /// Returns a random part of a time.

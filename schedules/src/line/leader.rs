@@ -1,16 +1,26 @@
 //! Who leads, as the Lease says it, and that no other replica restarts anything.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use reroll_simulation::api_server::ApiServer;
+use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::oracle::Wrongs;
+use crate::oracle::{Wrongs, key_id, key_id_of_text};
 
 /// How long a replica may still write that led before: it reads once more what a restart needs, and each read may take as
 /// long as a request may.
 const LAST: Duration = Duration::from_secs(45);
+
+/// How long another installation has the time to restore what is its own.
+const UNDONE_WITHIN: Duration = Duration::from_secs(10);
+/// After how long without a try nobody knows any more who works there.
+const FORGOTTEN: Duration = Duration::from_mins(5);
 
 /// Who leads in an installation.
 pub(crate) struct Leader {
@@ -20,7 +30,16 @@ pub(crate) struct Leader {
     seen: Mutex<(String, Instant)>,
     /// All that have led.
     led: Mutex<BTreeSet<String>>,
+    /// The first workload that each replica took over from another installation last, and when.
+    tries: Mutex<BTreeMap<String, Try>>,
     wrongs: Wrongs,
+}
+
+struct Try {
+    workload: String,
+    at: Instant,
+    /// The other installation left it to this one.
+    won: bool,
 }
 
 impl Leader {
@@ -30,6 +49,7 @@ impl Leader {
             namespace,
             seen: Mutex::new((String::new(), Instant::now())),
             led: Mutex::default(),
+            tries: Mutex::default(),
             wrongs: Arc::clone(wrongs),
         })
     }
@@ -73,4 +93,55 @@ impl Leader {
             self.wrongs.lock().push(wrong);
         }
     }
+
+    /// Notes that it is wrong if a replica takes over two workloads of another installation before it can know that that
+    /// one leaves it the first.
+    pub(super) fn takes_over(&self, replica: &str, path: &str, patch: &[u8]) {
+        let Some(own) = written_key(patch) else {
+            return;
+        };
+        let workload = path.rsplit('/').next().unwrap_or_default();
+        let key_of = |workload: &str| {
+            let all = ["deployments.apps", "statefulsets.apps", "daemonsets.apps"];
+            let all = all
+                .iter()
+                .flat_map(|resource| self.server.objects(resource));
+            let mut named = all.filter(|object| object["metadata"]["name"] == workload);
+            named.next().and_then(|object| key_id(&object))
+        };
+        if key_of(workload).is_none_or(|key| key == own) {
+            return;
+        }
+        let (mut tries, at) = (self.tries.lock(), Instant::now());
+        let first = || Try {
+            workload: workload.to_owned(),
+            at,
+            won: false,
+        };
+        let last = tries.entry(replica.to_owned()).or_insert_with(first);
+        let since = last.at.elapsed();
+        if last.workload == workload && since < FORGOTTEN {
+            return;
+        }
+        if since < UNDONE_WITHIN && !last.won {
+            let other = &last.workload;
+            let wrong = format!("{replica} takes over {workload} {since:?} after {other}");
+            self.wrongs.lock().push(wrong);
+        } else if since < FORGOTTEN {
+            last.won |= key_of(&last.workload).is_none_or(|key| key == own);
+        }
+        if since >= FORGOTTEN || !last.won {
+            *last = first();
+        }
+    }
+}
+
+/// Returns the id of the digest key under which a JSON patch records something.
+fn written_key(patch: &[u8]) -> Option<String> {
+    let operations: Vec<Value> = serde_json::from_slice(patch).ok()?;
+    let mut writes = operations.iter().filter(|one| {
+        let path = one["path"].as_str().unwrap_or_default();
+        one["op"] != "test" && path.ends_with("/reroll.dev~1observed")
+    });
+    key_id_of_text(writes.next()?["value"].as_str()?)
 }

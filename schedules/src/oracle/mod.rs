@@ -13,7 +13,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-pub(crate) use self::observer::Observer;
+pub(crate) use self::{
+    observer::Observer,
+    recorded::{key_id, key_id_of_text},
+};
 use crate::{
     cluster::Cluster,
     world::{FOREIGN, plan},

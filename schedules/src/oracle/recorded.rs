@@ -19,8 +19,13 @@ pub(super) fn recorded(object: &Value) -> &Value {
 }
 
 /// Returns the id of the digest key that `observed` was written with.
-pub(super) fn key_id(object: &Value) -> Option<String> {
-    let observed: Value = serde_json::from_str(recorded(object).as_str()?).ok()?;
+pub(crate) fn key_id(object: &Value) -> Option<String> {
+    key_id_of_text(recorded(object).as_str()?)
+}
+
+/// Returns the id of the digest key of an `observed`.
+pub(crate) fn key_id_of_text(text: &str) -> Option<String> {
+    let observed: Value = serde_json::from_str(text).ok()?;
     observed["k"].as_str().map(ToOwned::to_owned)
 }
 
