@@ -47,6 +47,10 @@ struct Watched {
     lacks: bool,
     /// The webhook did not see one of its templates, since everybody was at rest.
     unseen: bool,
+    /// The revisions of the last write of its template, and of the one before.
+    templates: [u64; 2],
+    /// That was a restart.
+    restarted_last: bool,
     /// The marks that its template has had.
     marks: BTreeSet<String>,
     /// It has opted in, and nothing is recorded for that yet.
@@ -91,21 +95,39 @@ pub(crate) struct Observer {
     machine_made: BTreeSet<Source>,
     /// The id of the first digest key that `observed` was written with.
     first_key: Option<String>,
-    /// Nothing was wrong since everybody was at rest.
-    calm: bool,
+    /// The revision at which everybody was at rest, if nothing was wrong since.
+    calm: Option<u64>,
     wrongs: Vec<String>,
 }
 
 impl Observer {
     /// Takes note that something goes wrong from now on.
     pub(crate) fn is_disturbed(&mut self) {
-        self.calm = false;
+        self.calm = None;
     }
 
     /// Whether a pod was made when the source of this uid was deleted already.
     pub(crate) fn is_later(&self, pod: &str, uid: &str) -> bool {
         let made = self.pods.get(pod).map(|pod| pod.made);
         self.gone.get(uid).is_some_and(|gone| made > Some(*gone))
+    }
+
+    /// Whether reroll has to tell that a pod has the old data of this immutable object: it restarted the workload for what
+    /// came after it, and could see all that.
+    pub(crate) fn must_tell(&self, pod: &str, uid: &str) -> bool {
+        let (Some(calm), Some(gone)) = (self.calm, self.gone.get(uid)) else {
+            return false;
+        };
+        let Some(pod) = self.pods.get(pod) else {
+            return false;
+        };
+        let Some(watched) = self.workloads.get(&pod.workload) else {
+            return false;
+        };
+        let [last, before] = watched.templates;
+        let is_new = watched.live.as_ref().is_some_and(|live| mark(live) == pod.mark.as_deref());
+        let in_turn = [calm, *gone, last, pod.made].is_sorted() && before < *gone;
+        watched.restarted_last && is_new && in_turn
     }
 
     /// Whether a machine has made a source.
@@ -184,7 +206,7 @@ impl Observer {
     /// Everything is done that can be: what changed until now is no reason for a restart any more, unless something holds it.
     /// `calm`: nothing goes wrong from now on, as far as anybody knows.
     pub(crate) fn rested(&mut self, calm: bool) {
-        self.calm = calm;
+        self.calm = calm.then_some(self.revision);
         for watched in self.workloads.values_mut() {
             let Some(live) = &watched.live else { continue };
             let opted_in = OptIn::of(live);
@@ -214,7 +236,7 @@ impl Observer {
     /// Reads all that is there, where history went back. What is another thing now counts as changed.
     pub(crate) fn begin_anew(&mut self, server: &ApiServer, bumped: bool) {
         self.revision = server.revision();
-        self.calm = false;
+        self.calm = None;
         // Pods may run with what is lost, and nobody can tell.
         let lost = self
             .sources
@@ -327,7 +349,7 @@ impl Observer {
         let change = Change {
             old: old.as_ref(),
             new: after,
-            calm: self.calm,
+            calm: self.calm.is_some(),
         };
         for (name, watched) in &mut self.workloads {
             let pods = self.pods.iter().filter(|(_, pod)| pod.workload == *name);
@@ -587,6 +609,8 @@ impl Observer {
                 name(after)
             ));
         }
+        watched.templates = [revision, watched.templates[0]];
+        watched.restarted_last = !self.people.contains(&revision);
         // The webhook of an installation leaves alone what another one has.
         let unseen = self.unseen.contains(&revision) || watched.of_another;
         let fresh = mark(after).is_some_and(|mark| watched.marks.insert(mark.to_owned()));

@@ -60,6 +60,16 @@ pub(crate) fn wrong(
             if now.is_some_and(|now| is_ignored(now)) {
                 continue;
             }
+            if let (Some(version), Some(now)) = (version, now)
+                && version.is_immutable()
+                && !version.is_as(now)
+                && observer.must_tell(uid, version.uid())
+                && !is_told(server, plan.name, pod_name)
+            {
+                wrongs.push(format!(
+                    "no Event tells that pod {pod_name} has the old data of {source:?}"
+                ));
+            }
             let right = match (version, now) {
                 (Some(version), Some(_)) if observer.was_brief(version) => true,
                 (Some(version), Some(now)) => {
@@ -85,6 +95,18 @@ pub(crate) fn wrong(
         }
     }
     wrongs
+}
+
+/// Whether an Event tells of old data in a pod.
+fn is_told(server: &ApiServer, workload: &str, pod: &Value) -> bool {
+    let pod = pod.as_str().unwrap_or_default();
+    let tells = |event: &Value| {
+        event["reason"] == "Stale"
+            && event["regarding"]["name"] == workload
+            && event["note"].as_str().is_some_and(|note| note.contains(pod))
+    };
+    let events = server.objects("events.events.k8s.io");
+    events.iter().any(|event| tells(event))
 }
 
 fn told(version: &Version) -> String {
