@@ -160,7 +160,7 @@ fn operation(workloads: Vec<Name>) -> BoxedStrategy<Operation> {
         1 => Just(Operation::BackUp),
         1 => any::<bool>().prop_map(|bump| Operation::Restore { bump }),
         2 => restore(),
-        3 => Just(Operation::Rest),
+        7 => Just(Operation::Rest),
     ]
     .boxed()
 }
@@ -180,6 +180,7 @@ fn on_source() -> impl Strategy<Value = OnSource> {
         50 => Just(OnSource::Update),
         4 => millis(0..3_000).prop_map(OnSource::UpdateAndBack),
         5 => Just(OnSource::UpdateOther),
+        3 => Just(OnSource::Copy),
         22 => recreation().prop_map(OnSource::Recreate),
         4 => Just(OnSource::Delete),
         8 => Just(OnSource::Create),
@@ -192,11 +193,15 @@ fn on_source() -> impl Strategy<Value = OnSource> {
 fn recreation() -> impl Strategy<Value = Recreation> {
     let gap = prop_oneof![3 => millis(0..1_500), 1 => millis(1_500..20_000)];
     let [same, owned, immutable] = [0.3, 0.3, 0.1].map(proptest::bool::weighted);
-    (gap, same, owned, immutable).prop_map(|(gap, same, owned, immutable)| Recreation {
-        gap,
-        same,
-        owned,
-        immutable,
+    let meanwhile = proptest::option::weighted(0.2, source());
+    (gap, same, owned, immutable, meanwhile).prop_map(|(gap, same, owned, immutable, meanwhile)| {
+        Recreation {
+            gap,
+            same,
+            owned,
+            immutable,
+            meanwhile,
+        }
     })
 }
 
@@ -211,12 +216,13 @@ fn on_workload(workload: Name) -> impl Strategy<Value = OnWorkload> {
         5 => (0..4_u8).prop_map(OnWorkload::Scale),
         5 => any::<bool>().prop_map(OnWorkload::Suspend),
         7 => proptest::bool::weighted(0.7).prop_map(OnWorkload::OptIn),
-        3 => (0..3_u8).prop_map(OnWorkload::OptInFor),
+        6 => (0..3_u8).prop_map(OnWorkload::OptInFor),
         8 => remake(workload).prop_map(OnWorkload::OrphanAndRemake),
         5 => remake(workload).prop_map(OnWorkload::Remake),
         2 => Just(OnWorkload::PutBackObserved),
         2 => Just(OnWorkload::DropObserved),
         1 => Just(OnWorkload::ForgeObserved),
+        1 => any::<bool>().prop_map(OnWorkload::Fill),
         4 => Just(OnWorkload::RolloutRestart),
     ]
 }

@@ -58,6 +58,8 @@ pub enum OnSource {
     UpdateAndBack(Duration),
     /// A key changes that only those read who read all.
     UpdateOther,
+    /// It gets the data of another one of its kind.
+    Copy,
     /// It is deleted, and made again after a time.
     Recreate(Recreation),
     /// It is deleted.
@@ -88,6 +90,8 @@ pub struct Recreation {
     pub owned: bool,
     /// Whether the new one is immutable.
     pub immutable: bool,
+    /// Which other source changes while it is away.
+    pub meanwhile: Option<Name>,
 }
 
 /// What happens to a workload.
@@ -123,6 +127,8 @@ pub enum OnWorkload {
     DropObserved,
     /// Somebody writes an `observed` of a format that there is not, through the status.
     ForgeObserved,
+    /// Its annotations become as large as they may be, or small again.
+    Fill(bool),
     /// `kubectl rollout restart`.
     RolloutRestart,
 }
@@ -206,6 +212,7 @@ impl fmt::Display for OnSource {
                 write!(f, "gets other data, and its old data back after {after} ms")
             }
             Self::UpdateOther => write!(f, "gets other data in a key that few read"),
+            Self::Copy => write!(f, "gets the data of the next one of its kind"),
             Self::Recreate(recreation) => {
                 let data = if recreation.same { "the same" } else { "other" };
                 let gap = recreation.gap.as_millis();
@@ -213,6 +220,9 @@ impl fmt::Display for OnSource {
                     f,
                     "is deleted, and made again with {data} data after {gap} ms"
                 )?;
+                if let Some(other) = recreation.meanwhile {
+                    write!(f, ", while {other} changes")?;
+                }
                 if recreation.owned {
                     write!(f, ", with an owner")?;
                 }
@@ -264,6 +274,8 @@ impl fmt::Display for OnWorkload {
             Self::PutBackObserved => write!(f, "gets an old observed by its status"),
             Self::DropObserved => write!(f, "loses observed by its status"),
             Self::ForgeObserved => write!(f, "gets a forged observed by its status"),
+            Self::Fill(true) => write!(f, "gets annotations that leave no room"),
+            Self::Fill(false) => write!(f, "has room for annotations again"),
             Self::RolloutRestart => write!(f, "is restarted by kubectl"),
         }
     }

@@ -16,8 +16,14 @@ pub(crate) const IGNORE: &str = "reroll.dev/ignore";
 /// What people write beside, and what nobody else may touch.
 pub(crate) const FOREIGN: &str = "example.com/owner";
 
+/// Where people write so much that nothing else has room.
+pub(crate) const NOTES: &str = "example.com/notes";
+
 /// The sources: Secrets have short names, `ConfigMap`s long ones.
 pub(crate) const SOURCES: [Name; 5] = ["a", "b", "c", "conf-d", "conf-e"];
+
+/// How long the names of sources are that are never there, as long as they may be but for some letters.
+const LONG: usize = 240;
 
 /// A workload that there can be.
 pub(crate) struct Plan {
@@ -26,6 +32,8 @@ pub(crate) struct Plan {
     references: [(Name, How); 3],
     /// What of the spec is not as it is by default.
     spec: &'static str,
+    /// With its second source comes so much that is never there.
+    absent: u8,
 }
 
 /// How a container has a source.
@@ -34,6 +42,8 @@ enum How {
     Env,
     /// One key in a variable.
     Key,
+    /// A key that few read, in a variable.
+    OtherKey,
     OptionalEnv,
     Volume,
     /// One key in a file.
@@ -49,7 +59,7 @@ pub(crate) const OTHER_KEY: &str = "other";
 pub(crate) const EDITIONS: u8 = 7;
 
 /// All workloads that there can be.
-pub(crate) const WORKLOADS: [Plan; 6] = [
+pub(crate) const WORKLOADS: [Plan; 7] = [
     Plan {
         name: "web",
         kind: "Deployment",
@@ -59,12 +69,14 @@ pub(crate) const WORKLOADS: [Plan; 6] = [
             ("conf-d", How::OptionalEnv),
         ],
         spec: "{}",
+        absent: 0,
     },
     Plan {
         name: "api",
         kind: "Deployment",
         references: [("a", How::Key), ("c", How::Item), ("conf-e", How::Env)],
         spec: r#"{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}"#,
+        absent: 0,
     },
     Plan {
         name: "batch",
@@ -75,12 +87,14 @@ pub(crate) const WORKLOADS: [Plan; 6] = [
             ("c", How::OptionalEnv),
         ],
         spec: r#"{"strategy":{"type":"Recreate"}}"#,
+        absent: 0,
     },
     Plan {
         name: "db",
         kind: "StatefulSet",
         references: [("b", How::Key), ("c", How::Env), ("conf-d", How::Volume)],
         spec: r#"{"serviceName":"db"}"#,
+        absent: 0,
     },
     Plan {
         name: "queue",
@@ -91,6 +105,7 @@ pub(crate) const WORKLOADS: [Plan; 6] = [
             ("c", How::OptionalEnv),
         ],
         spec: r#"{"serviceName":"queue","podManagementPolicy":"Parallel"}"#,
+        absent: 0,
     },
     Plan {
         name: "agent",
@@ -101,6 +116,19 @@ pub(crate) const WORKLOADS: [Plan; 6] = [
             ("b", How::OptionalEnv),
         ],
         spec: "{}",
+        absent: 0,
+    },
+    // It has more sources than there is room for in what reroll records.
+    Plan {
+        name: "bulk",
+        kind: "Deployment",
+        references: [
+            ("a", How::Key),
+            ("conf-d", How::OptionalEnv),
+            ("a", How::OtherKey),
+        ],
+        spec: "{}",
+        absent: 70,
     },
 ];
 
@@ -142,6 +170,12 @@ impl Plan {
         for (source, how) in self.references(edition) {
             refer(source, how, &mut container, &mut volumes);
         }
+        let absent = if edition & 2 == 0 { 0 } else { self.absent };
+        for number in 0..absent {
+            let name = format!("absent-{number:03}-{}", "x".repeat(LONG));
+            let reference = json!({ "secretRef": { "name": name, "optional": true } });
+            add(&mut container, "envFrom", reference);
+        }
         json!({
             "metadata": {
                 "labels": { "app": self.name },
@@ -166,16 +200,20 @@ impl Plan {
     }
 }
 
+fn add(container: &mut Value, field: &str, value: Value) {
+    match &mut container[field] {
+        Value::Array(all) => all.push(value),
+        none => *none = json!([value]),
+    }
+}
+
 fn refer(source: Name, how: How, container: &mut Value, volumes: &mut Vec<Value>) {
     let (from, key, volume) = if is_secret(source) {
         ("secretRef", "secretKeyRef", "secret")
     } else {
         ("configMapRef", "configMapKeyRef", "configMap")
     };
-    let mut add = |field: &str, value: Value| match &mut container[field] {
-        Value::Array(all) => all.push(value),
-        none => *none = json!([value]),
-    };
+    let mut add = |field: &str, value: Value| add(container, field, value);
     let name_field = if is_secret(source) {
         "secretName"
     } else {
@@ -189,11 +227,16 @@ fn refer(source: Name, how: How, container: &mut Value, volumes: &mut Vec<Value>
                 json!({ from: { "name": source, "optional": true } }),
             );
         }
-        How::Key => {
-            let reference = json!({ "name": source, "key": KEY });
+        How::Key | How::OtherKey => {
+            let (name, used) = if matches!(how, How::Key) {
+                ("K", KEY)
+            } else {
+                ("O", OTHER_KEY)
+            };
+            let reference = json!({ "name": source, "key": used });
             return add(
                 "env",
-                json!({ "name": "K", "valueFrom": { key: reference } }),
+                json!({ "name": name, "valueFrom": { key: reference } }),
             );
         }
         How::Volume => json!({ volume: { name_field: source } }),

@@ -16,7 +16,7 @@ use super::{
     recorded::{changes_of_others, key_id, recorded, wrong},
     template::{OptIn, mark, mark_of, needs_of, same_but_for_the_mark},
 };
-use crate::world::{IGNORE, KEY, NAMESPACE, OPT_IN};
+use crate::world::{IGNORE, KEY, NAMESPACE, NOTES, OPT_IN};
 
 /// The starts of the containers of pods, by the pod's uid.
 pub(crate) type Starts = BTreeMap<String, Vec<Started>>;
@@ -47,6 +47,8 @@ struct Watched {
     lacks: bool,
     /// The webhook did not see one of its templates, since everybody was at rest.
     unseen: bool,
+    /// It has had no room for what reroll writes, since everybody was at rest.
+    full: bool,
     /// The revisions of the last write of its template, and of the one before.
     templates: [u64; 2],
     /// That was a restart.
@@ -125,7 +127,10 @@ impl Observer {
             return false;
         };
         let [last, before] = watched.templates;
-        let is_new = watched.live.as_ref().is_some_and(|live| mark(live) == pod.mark.as_deref());
+        let is_new = watched
+            .live
+            .as_ref()
+            .is_some_and(|live| mark(live) == pod.mark.as_deref());
         let in_turn = [calm, *gone, last, pod.made].is_sorted() && before < *gone;
         watched.restarted_last && is_new && in_turn
     }
@@ -226,7 +231,8 @@ impl Observer {
             if !watched.unnoticed {
                 watched.spare = 0;
             }
-            if !is_held {
+            watched.full &= live["metadata"]["annotations"][NOTES].is_string();
+            if !is_held && !watched.full {
                 watched.unseen = false;
                 watched.allowed = watched.restarts + watched.spare;
             }
@@ -452,6 +458,7 @@ impl Observer {
         };
         let name = name(object);
         let mut watched = self.workloads.remove(&name).unwrap_or_default();
+        watched.full |= object["metadata"]["annotations"][NOTES].is_string();
         match (before, after) {
             (Some(before), Some(after)) => {
                 self.written(revision, &mut watched, before, after);
@@ -556,7 +563,7 @@ impl Observer {
 
     fn count(&mut self, name: &str, watched: &Watched) {
         let (restarts, allowed) = (watched.restarts, watched.allowed);
-        if restarts > allowed {
+        if restarts > allowed && !watched.full {
             let what = format!("{name} is restarted {restarts} times for {allowed} changes");
             self.wrongs.push(what);
         }
@@ -612,7 +619,8 @@ impl Observer {
         watched.templates = [revision, watched.templates[0]];
         watched.restarted_last = !self.people.contains(&revision);
         // The webhook of an installation leaves alone what another one has.
-        let unseen = self.unseen.contains(&revision) || watched.of_another;
+        // Where there is no room it writes nothing.
+        let unseen = self.unseen.contains(&revision) || watched.of_another || watched.full;
         let fresh = mark(after).is_some_and(|mark| watched.marks.insert(mark.to_owned()));
         if same_but_for_the_mark(before, after) {
             if unseen || !fresh {

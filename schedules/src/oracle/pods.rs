@@ -103,7 +103,9 @@ fn is_told(server: &ApiServer, workload: &str, pod: &Value) -> bool {
     let tells = |event: &Value| {
         event["reason"] == "Stale"
             && event["regarding"]["name"] == workload
-            && event["note"].as_str().is_some_and(|note| note.contains(pod))
+            && event["note"]
+                .as_str()
+                .is_some_and(|note| note.contains(pod))
     };
     let events = server.objects("events.events.k8s.io");
     events.iter().any(|event| tells(event))

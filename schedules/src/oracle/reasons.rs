@@ -77,3 +77,105 @@ fn used<'a>(object: &'a Value, keys: Option<&BTreeSet<String>>) -> BTreeMap<&'a 
     let used = data.filter(|(key, _)| keys.is_none_or(|keys| keys.contains(*key)));
     used.map(|(key, value)| (key.as_str(), value)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use reroll_simulation::nodes::{Source, SourceKind, Way};
+    use serde_json::json;
+
+    use super::*;
+
+    fn source(uid: &str, value: &str, owned: bool) -> Arc<Value> {
+        let owners = owned.then(|| json!([{ "kind": "Certificate" }]));
+        let metadata = json!({ "uid": uid, "ownerReferences": owners });
+        Arc::new(json!({ "metadata": metadata, "data": { "k": value, "other": value } }))
+    }
+
+    fn need(optional: bool) -> Need {
+        Need {
+            source: Source {
+                kind: SourceKind::Secret,
+                name: "a".to_owned(),
+            },
+            keys: Some(BTreeSet::from(["k".to_owned()])),
+            optional,
+            way: Way::Environment,
+        }
+    }
+
+    #[test]
+    fn what_is_a_reason() {
+        let [plain, other, again, owned] = [
+            source("1", "x", false),
+            source("1", "y", false),
+            source("2", "x", false),
+            source("2", "x", true),
+        ];
+        let by_machine = source("1", "x", true);
+        let word = |key: &str, value: &str| json!({ "metadata": { "annotations": { format!("reroll.dev/{key}"): value } } });
+        let (none, restart) = (json!({}), word("on-delete", "restart"));
+        let (content, uid) = (
+            word("on-recreate", "content"),
+            word("on-recreate", "restart"),
+        );
+        for (what, old, new, optional, workload, right) in [
+            ("data", Some(&plain), Some(&other), false, &none, true),
+            ("a new uid", Some(&plain), Some(&again), false, &none, true),
+            (
+                "by a machine",
+                Some(&plain),
+                Some(&owned),
+                false,
+                &none,
+                false,
+            ),
+            (
+                "from a machine",
+                Some(&by_machine),
+                Some(&again),
+                false,
+                &none,
+                false,
+            ),
+            (
+                "an optional one",
+                Some(&plain),
+                Some(&owned),
+                true,
+                &none,
+                true,
+            ),
+            ("uids count", Some(&plain), Some(&owned), false, &uid, true),
+            (
+                "content counts",
+                Some(&plain),
+                Some(&again),
+                false,
+                &content,
+                false,
+            ),
+            ("deletion", Some(&plain), None, true, &none, false),
+            ("deletion counts", Some(&plain), None, true, &restart, true),
+            (
+                "of a required one",
+                Some(&plain),
+                None,
+                false,
+                &restart,
+                false,
+            ),
+            ("creation", None, Some(&plain), false, &none, true),
+        ] {
+            let change = Change {
+                old,
+                new,
+                calm: true,
+            };
+            assert_eq!(
+                change.is_reason(&[need(optional)], workload),
+                right,
+                "{what}"
+            );
+        }
+    }
+}

@@ -10,6 +10,8 @@ use super::template::{of_kind, same_but_for_the_mark};
 const OBSERVED: &str = "reroll.dev/observed";
 /// How long `observed` may be.
 const LIMIT: usize = 16 * 1024;
+/// How many bytes of annotations an object may have.
+const ANNOTATIONS: usize = 256 * 1024;
 /// What the controllers write beside the specification.
 const CONTROLLERS: [&str; 2] = ["deployment.kubernetes.io/", "deprecated.daemonset."];
 
@@ -31,8 +33,15 @@ pub(crate) fn key_id_of_text(text: &str) -> Option<String> {
 
 /// Returns what is wrong with what is recorded, where these sources are there.
 pub(super) fn wrong(object: &Value, sources: &BTreeMap<Source, Arc<Value>>) -> Option<String> {
-    let observed = recorded(object).as_str()?;
     let name = &object["metadata"]["name"];
+    let annotations = object["metadata"]["annotations"].as_object()?;
+    let bytes = |(key, value): (&String, &Value)| key.len() + value.as_str().map_or(0, str::len);
+    if annotations.iter().map(bytes).sum::<usize>() > ANNOTATIONS {
+        return Some(format!(
+            "a real API server refuses the annotations of {name}"
+        ));
+    }
+    let observed = recorded(object).as_str()?;
     if observed.len() > LIMIT {
         return Some(format!("observed of {name} has {} bytes", observed.len()));
     }
@@ -40,7 +49,9 @@ pub(super) fn wrong(object: &Value, sources: &BTreeMap<Source, Arc<Value>>) -> O
     let drops = observed["p"].as_array().is_some_and(|all| !all.is_empty());
     if drops && observed["v"] == 1 {
         // An older release would take it for its own, and not see what the template dropped.
-        return Some(format!("observed of {name} has former entries in the first format"));
+        return Some(format!(
+            "observed of {name} has former entries in the first format"
+        ));
     }
     for (source, object) in sources {
         let entry = &observed["s"][spoken(source)];
@@ -48,7 +59,9 @@ pub(super) fn wrong(object: &Value, sources: &BTreeMap<Source, Arc<Value>>) -> O
         let is_of = revision.as_deref() == object["metadata"]["resourceVersion"].as_str();
         if is_of && object["immutable"] == true && entry["i"] != 1 {
             let source = &source.name;
-            return Some(format!("observed of {name} does not say that {source} was immutable"));
+            return Some(format!(
+                "observed of {name} does not say that {source} was immutable"
+            ));
         }
     }
     let mut known = BTreeMap::new();
@@ -59,7 +72,9 @@ pub(super) fn wrong(object: &Value, sources: &BTreeMap<Source, Arc<Value>>) -> O
             if let Some(other) = known.insert(digest.to_owned(), source)
                 && other != source
             {
-                return Some(format!("{name} shows that {other} and {source} are the same"));
+                return Some(format!(
+                    "{name} shows that {other} and {source} are the same"
+                ));
             }
         }
     }

@@ -265,7 +265,11 @@ impl Cluster {
         }
         for plan in &WORKLOADS {
             if self.workload(plan.name).is_some() {
-                for what in [OnWorkload::Pause(false), OnWorkload::Suspend(false)] {
+                for what in [
+                    OnWorkload::Fill(false),
+                    OnWorkload::Pause(false),
+                    OnWorkload::Suspend(false),
+                ] {
                     self.on_workload(plan.name, &what).await;
                 }
             }

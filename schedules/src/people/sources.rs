@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use crate::{
     cluster::Cluster,
     operation::{OnSource, Recreation},
-    world::{IGNORE, KEY, OTHER_KEY, is_secret, kind_of},
+    world::{IGNORE, KEY, OTHER_KEY, SOURCES, is_secret, kind_of},
 };
 
 impl Cluster {
@@ -50,6 +50,16 @@ impl Cluster {
                 let patch = json!({ "data": { OTHER_KEY: value } });
                 self.merge(kind_of(name), name, patch).await;
             }
+            OnSource::Copy => {
+                let alike = SOURCES
+                    .iter()
+                    .filter(|one| is_secret(one) == is_secret(name));
+                let next = alike.cycle().skip_while(|one| **one != name).nth(1);
+                if let Some(other) = next.and_then(|next| self.source_object(next)) {
+                    let data = json!({ "data": other["data"] });
+                    self.merge(kind_of(name), name, data).await;
+                }
+            }
             OnSource::UpdateAndBack(after) => {
                 let before = found.map(|found| found["data"].clone());
                 self.update(name).await;
@@ -77,8 +87,9 @@ impl Cluster {
                 same: false,
                 owned: false,
                 immutable: true,
+                meanwhile: None,
             };
-            return self.recreate(name, recreation).await;
+            return Box::pin(self.recreate(name, recreation)).await;
         }
         let value = self.value(name);
         let patch = json!({ "data": { KEY: value } });
@@ -91,7 +102,12 @@ impl Cluster {
         };
         self.delete(kind_of(name), name, PropagationPolicy::Background)
             .await;
-        sleep(recreation.gap).await;
+        let half = recreation.gap / 2;
+        sleep(half).await;
+        if let Some(other) = recreation.meanwhile {
+            self.update(other).await;
+        }
+        sleep(recreation.gap.saturating_sub(half)).await;
         let mut metadata = json!({});
         if recreation.owned {
             metadata["ownerReferences"] = json!([{

@@ -11,11 +11,15 @@ use crate::{
     cluster::Cluster,
     drawn::Placed,
     operation::{OnSource, OnWorkload, Remake},
-    world::{FOREIGN, OPT_IN, Plan, kind_of, plan},
+    world::{FOREIGN, NOTES, OPT_IN, Plan, kind_of, plan},
 };
 
 const OBSERVED: &str = "reroll.dev/observed";
 const SUSPEND: &str = "reroll.dev/suspend";
+/// How many bytes of annotations an object may have.
+const LIMIT: usize = 256 * 1024;
+/// What people leave of it: enough for words of their own, and not for what reroll writes.
+const ROOM: usize = 150;
 
 impl Cluster {
     fn annotations_of(&self, name: &str) -> Value {
@@ -93,6 +97,14 @@ impl Cluster {
                     object
                 };
                 self.replace(plan.kind, name, true, without).await;
+            }
+            OnWorkload::Fill(fills) => {
+                let room = LIMIT.saturating_sub(size_of_annotations(&live) + NOTES.len() + ROOM);
+                let notes = fills.then(|| "n".repeat(room));
+                let is_full = live["metadata"]["annotations"][NOTES].is_string();
+                if *fills != is_full {
+                    self.annotate(plan, NOTES, notes).await;
+                }
             }
             OnWorkload::RolloutRestart => {
                 let at = (self.clock)().to_string();
@@ -181,6 +193,14 @@ impl Cluster {
     }
 }
 
+/// Returns how many bytes of annotations an object has.
+fn size_of_annotations(object: &Value) -> usize {
+    let all = object["metadata"]["annotations"].as_object().into_iter();
+    all.flatten()
+        .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
+        .sum()
+}
+
 /// Returns the annotations that a person has for a workload in Git.
 pub(crate) fn annotations(placed: &Placed) -> Value {
     let mut all = json!({ OPT_IN: "auto", FOREIGN: placed.name });
@@ -200,6 +220,12 @@ fn exported(live: &Value) -> Value {
         metadata.retain(|key, _| {
             ["name", "namespace", "labels", "annotations"].contains(&key.as_str())
         });
+        if let Some(all) = metadata
+            .get_mut("annotations")
+            .and_then(Value::as_object_mut)
+        {
+            all.remove(NOTES);
+        }
     }
     if let Some(whole) = object.as_object_mut() {
         whole.remove("status");
