@@ -12,7 +12,7 @@ use reroll_simulation::{
 use serde_json::Value;
 
 use super::{
-    reasons::{Change, is_other},
+    reasons::{Change, FOLDS, is_other},
     recorded::{changes_of_others, key_id, recorded, wrong},
     template::{OptIn, mark, mark_of, needs_of, same_but_for_the_mark},
 };
@@ -45,6 +45,8 @@ struct Watched {
     unnoticed: bool,
     /// Something that its pods cannot start without is away, and everybody had the time to know.
     lacks: bool,
+    /// Its template dropped more than can be remembered, since everybody was at rest.
+    drops_more: bool,
     /// The webhook did not see one of its templates, since everybody was at rest.
     unseen: bool,
     /// It has had no room for what reroll writes, since everybody was at rest.
@@ -53,6 +55,8 @@ struct Watched {
     templates: [u64; 2],
     /// That was a restart.
     restarted_last: bool,
+    /// The first pod that was made since.
+    first_pod: Option<String>,
     /// The marks that its template has had.
     marks: BTreeSet<String>,
     /// It has opted in, and nothing is recorded for that yet.
@@ -116,23 +120,20 @@ impl Observer {
 
     /// Whether reroll has to tell that a pod has the old data of this immutable object: it restarted the workload for what
     /// came after it, and could see all that.
-    pub(crate) fn must_tell(&self, pod: &str, uid: &str) -> bool {
-        let (Some(calm), Some(gone)) = (self.calm, self.gone.get(uid)) else {
+    pub(crate) fn must_tell(&self, uid: &str, source: &str) -> bool {
+        let (Some(calm), Some(gone)) = (self.calm, self.gone.get(source)) else {
             return false;
         };
-        let Some(pod) = self.pods.get(pod) else {
+        let Some(pod) = self.pods.get(uid) else {
             return false;
         };
         let Some(watched) = self.workloads.get(&pod.workload) else {
             return false;
         };
         let [last, before] = watched.templates;
-        let is_new = watched
-            .live
-            .as_ref()
-            .is_some_and(|live| mark(live) == pod.mark.as_deref());
         let in_turn = [calm, *gone, last, pod.made].is_sorted() && before < *gone;
-        watched.restarted_last && is_new && in_turn
+        // One that was made after the rollout is not told of.
+        watched.restarted_last && watched.first_pod.as_deref() == Some(uid) && in_turn
     }
 
     /// Whether a machine has made a source.
@@ -157,7 +158,9 @@ impl Observer {
     /// Takes note of an old `observed` that somebody wrote around the webhook. A process that was not there when it was
     /// replaced believes it.
     pub(crate) fn forged(&mut self, workload: &str) {
-        if let Some(watched) = self.workloads.get_mut(workload) {
+        if self.calm.is_none()
+            && let Some(watched) = self.workloads.get_mut(workload)
+        {
             watched.allowed += 1;
         }
     }
@@ -234,6 +237,7 @@ impl Observer {
             watched.full &= live["metadata"]["annotations"][NOTES].is_string();
             if !is_held && !watched.full {
                 watched.unseen = false;
+                watched.drops_more = false;
                 watched.allowed = watched.restarts + watched.spare;
             }
         }
@@ -438,6 +442,15 @@ impl Observer {
             return;
         }
         let workload = text(&object["metadata"]["labels"]["app"]);
+        if let Some(watched) = self.workloads.get_mut(&workload)
+            && watched.first_pod.is_none()
+            && watched
+                .live
+                .as_ref()
+                .is_some_and(|live| mark(live) == mark_of(object))
+        {
+            watched.first_pod = Some(uid.clone());
+        }
         self.pods.entry(uid).or_insert_with(|| Pod {
             made: revision,
             workload,
@@ -504,7 +517,9 @@ impl Observer {
             && words(before) != words(Some(after))
         {
             watched.unheard = 0;
-            watched.recorded = Some(recorded(after)).filter(|it| it.is_string()).cloned();
+            let unseen = self.calm.is_none() || self.unseen.contains(&revision);
+            let stays = Some(recorded(after)).filter(|it| unseen && it.is_string());
+            watched.recorded = stays.cloned();
         }
         if let Some(after) = after
             && before.is_none_or(|before| recorded(before) != recorded(after))
@@ -617,6 +632,7 @@ impl Observer {
             ));
         }
         watched.templates = [revision, watched.templates[0]];
+        watched.first_pod = None;
         watched.restarted_last = !self.people.contains(&revision);
         // The webhook of an installation leaves alone what another one has.
         // Where there is no room it writes nothing.
@@ -634,6 +650,10 @@ impl Observer {
                     let name = name(after);
                     self.wrongs
                         .push(format!("a user's write takes back the mark of {name}"));
+                } else if mark(before) != mark(after) && !self.people.contains(&revision) {
+                    let name = name(after);
+                    self.wrongs
+                        .push(format!("a mark is used again to restart {name}"));
                 }
                 return;
             }
@@ -652,6 +672,8 @@ impl Observer {
         }
         watched.lacks = false;
         let old = needs_of(before);
+        // There is no room to remember so much that is dropped.
+        watched.drops_more |= old.len() > FOLDS;
         for need in &old {
             let version = self.sources.get(&need.source).cloned();
             watched.dropped.insert(need.source.clone(), version);
@@ -691,7 +713,7 @@ impl Observer {
                 Unseen::Whole => true,
                 Unseen::Since(oldest) => live.is_none_or(|live| revision_of(live) > oldest),
             };
-            if changed || unseen {
+            if changed || unseen || watched.drops_more {
                 watched.allowed += 1;
             }
         }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::template::needs_of;
 
 /// With more sources some may be folded.
-const FOLDS: usize = 50;
+pub(super) const FOLDS: usize = 50;
 
 /// A source before and after a write. Before it is made again, it is what went.
 pub(super) struct Change<'a> {
