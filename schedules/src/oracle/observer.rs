@@ -383,6 +383,12 @@ impl Observer {
             }
             let differs =
                 |need: &Need| is_other(old.as_deref(), after.map(|it| &**it), need.keys.as_ref());
+            // A fold of other sources than before is compared by when each was written, and any write counts.
+            let folds = workload.is_some_and(|it| needs_of(it).len() > FOLDS);
+            let counted = [old.as_ref(), after].map(|it| it.is_some_and(|it| is_ignored(it)));
+            if folds && !all.is_empty() && counted[0] != counted[1] {
+                watched.allowed += 1;
+            }
             if all.iter().any(differs) {
                 let is_reason = workload.is_some_and(|it| change.is_reason(&all, it));
                 if !is_reason {
@@ -511,6 +517,9 @@ impl Observer {
                 && watched.recorded == before.map(|before| recorded(before).clone());
             if stayed {
                 watched.allowed += watched.unheard;
+            }
+            if after.is_some_and(|after| needs_of(after).len() > FOLDS) {
+                watched.allowed += 1;
             }
         }
         if let Some(after) = after
