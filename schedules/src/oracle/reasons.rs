@@ -8,7 +8,7 @@ use std::{
 use reroll_simulation::nodes::Need;
 use serde_json::Value;
 
-use super::template::needs_of;
+use super::{observer::is_ignored, template::needs_of};
 
 /// With more sources some may be folded.
 pub(super) const FOLDS: usize = 50;
@@ -43,7 +43,8 @@ impl Change<'_> {
         if !needs.iter().all(same) {
             return true;
         }
-        if needs_of(workload).len() > FOLDS {
+        if is_ignored(old) || needs_of(workload).len() > FOLDS {
+            // What takes the place of an ignored one is news.
             // What is folded counts by content only together.
             return true;
         }
