@@ -681,8 +681,8 @@ impl Observer {
         }
         watched.lacks = false;
         let old = needs_of(before);
-        // There is no room to remember so much that is dropped.
-        watched.drops_more |= old.len() > FOLDS;
+        // There is no room to remember so much that is dropped. Known: what is dropped beside a fold is news, too.
+        watched.drops_more |= old.len() > FOLDS || needs_of(after).len() > FOLDS;
         for need in &old {
             let version = self.sources.get(&need.source).cloned();
             watched.dropped.insert(need.source.clone(), version);
