@@ -1,5 +1,7 @@
 //! Schedules from seeds.
 
+mod scenes;
+
 use std::{fmt, time::Duration};
 
 use proptest::{
@@ -40,8 +42,8 @@ pub struct Placed {
     pub words: (Option<Name>, Option<Name>),
 }
 
-/// A step that can be made simpler.
-pub(crate) type Tree = Box<dyn ValueTree<Value = Step>>;
+/// A step, or some that belong together, that can be made simpler.
+pub(crate) type Tree = Box<dyn ValueTree<Value = Vec<Step>>>;
 
 /// What a schedule is drawn as.
 pub(crate) struct Drawn {
@@ -58,12 +60,17 @@ impl Drawn {
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let mut runner = TestRunner::new_with_rng(Config::default(), rng);
         let workloads = placed().new_tree(&mut runner).unwrap().current();
-        let step = step(workloads.iter().map(|placed| placed.name).collect());
-        let mut draw = || -> Tree { Box::new(step.new_tree(&mut runner).unwrap()) };
+        let steps = steps(workloads.iter().map(|placed| placed.name).collect());
+        let (mut drawn, mut count) = (Vec::new(), 0);
+        while count < operations {
+            let tree: Tree = Box::new(steps.new_tree(&mut runner).unwrap());
+            count += tree.current().len();
+            drawn.push(tree);
+        }
         Self {
             seed,
             workloads,
-            steps: (0..operations).map(|_| draw()).collect(),
+            steps: drawn,
         }
     }
 
@@ -72,13 +79,13 @@ impl Drawn {
         Schedule {
             seed: self.seed,
             workloads: self.workloads.clone(),
-            steps: self.steps.iter().map(ValueTree::current).collect(),
+            steps: self.steps.iter().flat_map(ValueTree::current).collect(),
         }
     }
 }
 
 impl Schedule {
-    /// Draws a schedule of so many operations.
+    /// Draws a schedule of so many operations; a few more, where some belong together.
     pub fn draw(seed: u64, operations: usize) -> Self {
         Drawn::new(seed, operations).schedule()
     }
@@ -124,6 +131,11 @@ fn placed() -> impl Strategy<Value = Vec<Placed>> {
         });
         placed.collect()
     })
+}
+
+fn steps(workloads: Vec<Name>) -> impl Strategy<Value = Vec<Step>> {
+    let step = step(workloads.clone()).prop_map(|step| vec![step]);
+    prop_oneof![24 => step, 1 => scenes::scene(workloads)]
 }
 
 fn step(workloads: Vec<Name>) -> impl Strategy<Value = Step> {

@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     spec: &'static str,
     /// With its second source comes so much that is never there.
     absent: u8,
+    /// Its template has no annotations of people.
+    bare: bool,
 }
 
 /// How a container has a source.
@@ -70,6 +72,7 @@ pub(crate) const WORKLOADS: [Plan; 7] = [
         ],
         spec: "{}",
         absent: 0,
+        bare: false,
     },
     Plan {
         name: "api",
@@ -77,6 +80,7 @@ pub(crate) const WORKLOADS: [Plan; 7] = [
         references: [("a", How::Key), ("c", How::Item), ("conf-e", How::Env)],
         spec: r#"{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}"#,
         absent: 0,
+        bare: true,
     },
     Plan {
         name: "batch",
@@ -88,6 +92,7 @@ pub(crate) const WORKLOADS: [Plan; 7] = [
         ],
         spec: r#"{"strategy":{"type":"Recreate"}}"#,
         absent: 0,
+        bare: false,
     },
     Plan {
         name: "db",
@@ -95,6 +100,7 @@ pub(crate) const WORKLOADS: [Plan; 7] = [
         references: [("b", How::Key), ("c", How::Env), ("conf-d", How::Volume)],
         spec: r#"{"serviceName":"db"}"#,
         absent: 0,
+        bare: false,
     },
     Plan {
         name: "queue",
@@ -106,6 +112,7 @@ pub(crate) const WORKLOADS: [Plan; 7] = [
         ],
         spec: r#"{"serviceName":"queue","podManagementPolicy":"Parallel"}"#,
         absent: 0,
+        bare: false,
     },
     Plan {
         name: "agent",
@@ -117,6 +124,7 @@ pub(crate) const WORKLOADS: [Plan; 7] = [
         ],
         spec: "{}",
         absent: 0,
+        bare: false,
     },
     // It has more sources than there is room for in what reroll records.
     Plan {
@@ -129,6 +137,7 @@ pub(crate) const WORKLOADS: [Plan; 7] = [
         ],
         spec: "{}",
         absent: 70,
+        bare: false,
     },
 ];
 
@@ -176,13 +185,11 @@ impl Plan {
             let reference = json!({ "secretRef": { "name": name, "optional": true } });
             add(&mut container, "envFrom", reference);
         }
-        json!({
-            "metadata": {
-                "labels": { "app": self.name },
-                "annotations": { "edition": edition.to_string() },
-            },
-            "spec": { "containers": [container], "volumes": volumes },
-        })
+        let mut metadata = json!({ "labels": { "app": self.name } });
+        if !self.bare {
+            metadata["annotations"] = json!({ "edition": edition.to_string() });
+        }
+        json!({ "metadata": metadata, "spec": { "containers": [container], "volumes": volumes } })
     }
 
     /// Returns what a person has in Git.
