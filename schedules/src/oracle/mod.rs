@@ -12,6 +12,7 @@ mod template;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use serde_json::Value;
 
 pub(crate) use self::{
     observer::Observer,
@@ -61,24 +62,37 @@ impl Cluster {
                     placed.name
                 ));
             }
-            let starts = self.nodes.starts();
-            let found = pods::wrong(
-                &self.server,
-                &live,
-                plan(placed.name),
-                &self.observer,
-                &starts,
-            );
-            drop(starts);
-            for what in found {
-                self.wrong(what);
-            }
+            self.look_at_pods_of(placed.name, &live);
         }
         let wrongs = self.wrongs.lock();
         if wrongs.is_empty() {
             Ok(())
         } else {
             Err(wrongs.join("; "))
+        }
+    }
+
+    /// Looks at the pods of all workloads that nothing holds up, where everybody has come to rest for a while.
+    pub(crate) fn look_at_pods(&mut self) {
+        if self.spares() {
+            // What changes while another installation has the namespace may wait until that one is gone.
+            return;
+        }
+        for placed in self.workloads.clone() {
+            if let Some(live) = self.workload(placed.name)
+                && self.observer.is_done(placed.name)
+            {
+                self.look_at_pods_of(placed.name, &live);
+            }
+        }
+    }
+
+    fn look_at_pods_of(&mut self, name: &str, live: &Value) {
+        let starts = self.nodes.starts();
+        let found = pods::wrong(&self.server, live, plan(name), &self.observer, &starts);
+        drop(starts);
+        for what in found {
+            self.wrong(what);
         }
     }
 }

@@ -31,6 +31,8 @@ struct Watched {
     live: Option<Arc<Value>>,
     /// As it was last, also where it is gone.
     last: Option<Arc<Value>>,
+    /// When everybody was at rest, nothing held it up.
+    done: bool,
     /// How often something changed for which it may be restarted.
     allowed: usize,
     /// How often something changed for which it would be restarted if it had opted in for it.
@@ -65,6 +67,8 @@ struct Watched {
     dropped: BTreeMap<Source, Option<Arc<Value>>>,
     /// It goes, and its pods stay.
     leaves_pods: bool,
+    /// There may be pods that it can adopt, since everybody was at rest.
+    orphans: bool,
     /// Another installation than the first wrote what was last recorded.
     of_another: bool,
 }
@@ -169,6 +173,7 @@ impl Observer {
     pub(crate) fn leaves_pods(&mut self, workload: &str) {
         if let Some(watched) = self.workloads.get_mut(workload) {
             watched.leaves_pods = true;
+            watched.orphans = true;
         }
     }
 
@@ -227,20 +232,32 @@ impl Observer {
             let is_away = |need: &Need| !need.optional && self.away.contains_key(&need.source);
             watched.lacks = needs_of(live).iter().any(lacks);
             // The first installation waits for the other one, which may be gone.
+            let lost = |need: &Need| self.away.contains_key(&need.source);
+            let folds = needs_of(live).len() > FOLDS;
             let is_held = watched.of_another
                 || needs_of(live).iter().any(is_away)
+                // A process that begins anew takes what a fold lacks for a change.
+                || folds && needs_of(live).iter().any(lost)
                 || live["spec"]["paused"] == true
                 || live["metadata"]["annotations"][SUSPEND] == "true";
             if !watched.unnoticed {
                 watched.spare = 0;
             }
             watched.full &= live["metadata"]["annotations"][NOTES].is_string();
+            watched.done = !is_held && !watched.full && !watched.unnoticed;
             if !is_held && !watched.full {
                 watched.unseen = false;
                 watched.drops_more = false;
+                watched.orphans = false;
                 watched.allowed = watched.restarts + watched.spare;
             }
         }
+    }
+
+    /// Whether nothing held a workload up when everybody was at rest.
+    pub(crate) fn is_done(&self, workload: &str) -> bool {
+        let watched = self.workloads.get(workload);
+        watched.is_some_and(|watched| watched.done)
     }
 
     /// Reads all that is there, where history went back. What is another thing now counts as changed.
@@ -297,6 +314,7 @@ impl Observer {
                     watched.allowed += 1;
                     watched.spare = 1;
                     watched.unnoticed = !bumped;
+                    watched.lacks = false;
                     watched.marks = mark(object).map(ToOwned::to_owned).into_iter().collect();
                 }
             }
@@ -488,11 +506,17 @@ impl Observer {
             (None, Some(after)) => {
                 // What it lacks by its new template, everybody has yet to see.
                 watched.lacks = false;
-                // It may adopt pods, and what they have counts, whatever it had opted in for before.
-                watched.allowed += std::mem::take(&mut watched.unheard);
+                let unheard = std::mem::take(&mut watched.unheard);
+                let adopts = watched.orphans || watched.spare > 0 || watched.unnoticed;
+                if adopts {
+                    // What the pods have that it may adopt counts, whatever it had opted in for before.
+                    watched.allowed += unheard;
+                }
                 self.remade(revision, &mut watched, after, &name);
                 watched.marks.extend(mark(after).map(ToOwned::to_owned));
-                self.gained(&mut watched, &[], after, Unseen::Whole);
+                if adopts {
+                    self.gained(&mut watched, &[], after, Unseen::Whole);
+                }
             }
             _ => {}
         }
@@ -686,6 +710,11 @@ impl Observer {
         for need in &old {
             let version = self.sources.get(&need.source).cloned();
             watched.dropped.insert(need.source.clone(), version);
+        }
+        if self.calm.is_none() && [before, after].iter().any(|it| needs_of(it).len() > FOLDS) {
+            // Known: a webhook that has missed a change, and can read nothing, folds other sources than before as it knows
+            // them, and the leader restarts for what it has missed once more.
+            watched.allowed += 1;
         }
         let unseen = if unseen {
             self.unseen_gains(watched, &name(after))

@@ -82,8 +82,12 @@ pub(crate) fn wrong(
                                     && !optional(source))
                 }
                 (None, None) => true,
-                (Some(_), None) => !(optional(source) && restarts_for_absence),
-                (None, Some(_)) => false,
+                (Some(version), None) => {
+                    let kept = version.is_immutable() && observer.is_later(uid, version.uid());
+                    kept || !(optional(source) && restarts_for_absence)
+                }
+                // It may have started in the moment in which it was made again.
+                (None, Some(_)) => content == "content" && optional(source),
             };
             if !right {
                 wrongs.push(format!(

@@ -34,16 +34,18 @@ impl Change<'_> {
             return false;
         }
         let restarts_for_absence = optional && word("reroll.dev/on-delete") == Some("restart");
+        let folds = needs_of(workload).len() > FOLDS;
         let (Some(old), Some(new)) = (self.old, self.new) else {
             // No restart rolls into the absence of what pods need.
             let comes = self.new.is_some();
-            return comes || restarts_for_absence;
+            // What a fold was with it, a process that never saw it cannot tell.
+            return comes || restarts_for_absence || folds && optional;
         };
         let same = |need: &Need| used(old, need.keys.as_ref()) == used(new, need.keys.as_ref());
         if !needs.iter().all(same) {
             return true;
         }
-        if is_ignored(old) || needs_of(workload).len() > FOLDS {
+        if is_ignored(old) || folds {
             // What takes the place of an ignored one is news.
             // What is folded counts by content only together.
             return true;
@@ -53,7 +55,7 @@ impl Change<'_> {
         let by_machine = owned(new) || self.calm && owned(old);
         let content_decides = match word("reroll.dev/on-recreate") {
             // Pods of after the deletion lack it.
-            Some("content") => !restarts_for_absence,
+            Some("content") => !optional,
             Some("restart") => false,
             _ => by_machine && !optional,
         };

@@ -60,6 +60,7 @@ impl Cluster {
                 self.note();
                 let calm = !self.spares();
                 self.observer.rested(calm);
+                self.look_at_pods();
             }
             Operation::BackUp => self.memory.backup = Some(self.server.snapshot()),
             Operation::Restore { bump } => self.restore(*bump),

@@ -160,7 +160,7 @@ impl Cluster {
     /// Writes an `observed` through the status.
     async fn forge(&mut self, plan: &Plan, observed: Option<Value>) {
         let Some(observed) = observed else { return };
-        self.vanishes(plan.name);
+        self.note();
         self.observer.forged(plan.name);
         let with = move |live: &Value| {
             let mut object = live.clone();
@@ -168,6 +168,7 @@ impl Cluster {
             object
         };
         self.replace(plan.kind, plan.name, true, with).await;
+        self.vanishes(plan.name);
     }
 
     /// Deletes a workload, and makes it again.
