@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     reasons::{Change, FOLDS, is_other},
-    recorded::{changes_of_others, key_id, recorded, wrong},
+    recorded::{advances, changes_of_others, key_id, recorded, spoken, wrong},
     template::{OptIn, mark, mark_of, needs_of, same_but_for_the_mark},
 };
 use crate::world::{IGNORE, KEY, NAMESPACE, NOTES, OPT_IN};
@@ -39,6 +39,8 @@ struct Watched {
     unheard: usize,
     /// What was recorded when its opt-in last changed.
     recorded: Option<Value>,
+    /// What reroll recorded last.
+    by_reroll: Option<String>,
     /// How often it was restarted.
     restarts: usize,
     /// How often it may be restarted because etcd was restored, and reroll did not know yet.
@@ -103,6 +105,8 @@ pub(crate) struct Observer {
     gone: BTreeMap<String, u64>,
     /// The sources that a machine has made.
     machine_made: BTreeSet<Source>,
+    /// The sources that were ignored once, as `observed` has their names.
+    once_ignored: BTreeSet<String>,
     /// The id of the first digest key that `observed` was written with.
     first_key: Option<String>,
     /// The revision at which everybody was at rest, if nothing was wrong since.
@@ -315,6 +319,7 @@ impl Observer {
                     watched.spare = 1;
                     watched.unnoticed = !bumped;
                     watched.lacks = false;
+                    watched.by_reroll = None;
                     watched.marks = mark(object).map(ToOwned::to_owned).into_iter().collect();
                 }
             }
@@ -350,6 +355,9 @@ impl Observer {
         let source = source_of(resource, object);
         if object["metadata"]["ownerReferences"].is_array() {
             self.machine_made.insert(source.clone());
+        }
+        if is_ignored(object) {
+            self.once_ignored.insert(spoken(&source));
         }
         let old = self
             .sources
@@ -559,6 +567,7 @@ impl Observer {
         {
             self.wrongs.extend(wrong(after, &self.sources));
         }
+        self.advanced(revision, &mut watched, before, after);
         watched.live = after.cloned();
         if after.is_some() {
             watched.last = after.cloned();
@@ -586,6 +595,38 @@ impl Observer {
             watched.of_another = *self.first_key.get_or_insert_with(|| key.clone()) != key;
         }
         self.workloads.insert(name, watched);
+    }
+
+    /// Looks whether what reroll records advances without a restart.
+    fn advanced(
+        &mut self,
+        revision: u64,
+        watched: &mut Watched,
+        before: Option<&Arc<Value>>,
+        after: Option<&Arc<Value>>,
+    ) {
+        let Some(after) = after.filter(|after| OptIn::of(after) != OptIn::No) else {
+            watched.by_reroll = None;
+            return;
+        };
+        let Some(text) = recorded(after).as_str() else {
+            return;
+        };
+        if before.is_some_and(|before| recorded(before) == recorded(after)) {
+            return;
+        }
+        // What people write through the status is none of reroll's.
+        let by_a_person = self.people.contains(&revision)
+            && before.is_some_and(|before| before["spec"] == after["spec"]);
+        if by_a_person {
+            return;
+        }
+        let doubtful = watched.awaits || watched.spare > 0 || watched.unnoticed;
+        if !doubtful && let Some(old) = &watched.by_reroll {
+            let wrong = advances(old, after, &self.once_ignored);
+            self.wrongs.extend(wrong);
+        }
+        watched.by_reroll = Some(text.to_owned());
     }
 
     /// Over the pods of before, a workload that is made again as it was rolls nothing.

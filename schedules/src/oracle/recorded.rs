@@ -1,6 +1,9 @@
 //! What must hold of whatever is written on workloads, whoever writes it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use reroll_simulation::nodes::{Source, SourceKind};
 use serde_json::Value;
@@ -81,8 +84,34 @@ pub(super) fn wrong(object: &Value, sources: &BTreeMap<Source, Arc<Value>>) -> O
     None
 }
 
+/// Returns what is wrong with an `observed` that takes the place of this one of the same workload: a version advances, and
+/// the mark stays. `excused` tells of sources that may be adopted as they are.
+pub(super) fn advances(old: &str, object: &Value, excused: &BTreeSet<String>) -> Option<String> {
+    let old: Value = serde_json::from_str(old).ok()?;
+    let new: Value = serde_json::from_str(recorded(object).as_str()?).ok()?;
+    if ["k", "for", "rf"].iter().any(|key| old[key] != new[key]) {
+        return None;
+    }
+    for (source, entry) in new["s"].as_object().into_iter().flatten() {
+        for (key, digest) in entry["d"].as_object().into_iter().flatten() {
+            let before = &old["s"][source]["d"][key];
+            let both = [before, digest].map(|it| it.as_str().filter(|text| text.len() > MARKERS));
+            if let [Some(before), Some(after)] = both
+                && before != after
+                && !excused.contains(source)
+            {
+                let name = &object["metadata"]["name"];
+                return Some(format!(
+                    "observed of {name} advances {source} without a mark"
+                ));
+            }
+        }
+    }
+    None
+}
+
 /// Returns the name of a source, as `observed` has it.
-fn spoken(source: &Source) -> String {
+pub(super) fn spoken(source: &Source) -> String {
     let kind = match source.kind {
         SourceKind::Secret => "secret",
         SourceKind::ConfigMap => "configmap",
