@@ -287,6 +287,9 @@ impl Line {
             Some(Write::DigestKey) => leader.makes_key(own),
             Some(Write::Workload) => {
                 leader.is_asked_by(own);
+                if leader.writes_without_end() {
+                    return pending().await;
+                }
                 let (parts, body) = request.into_parts();
                 let body = body.collect().await?.to_bytes();
                 leader.takes_over(own, parts.uri.path(), &body);

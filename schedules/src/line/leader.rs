@@ -22,6 +22,9 @@ const UNDONE_WITHIN: Duration = Duration::from_secs(10);
 /// After how long without a try nobody knows any more who works there.
 const FORGOTTEN: Duration = Duration::from_mins(5);
 
+/// How many writes of workloads a replica needs in a second, and many more.
+const MOST: u32 = 1_000;
+
 /// Who leads in an installation.
 pub(crate) struct Leader {
     server: ApiServer,
@@ -32,6 +35,8 @@ pub(crate) struct Leader {
     led: Mutex<BTreeSet<String>>,
     /// The first workload that each replica took over from another installation last, and when.
     tries: Mutex<BTreeMap<String, Try>>,
+    /// When a second began, and how many writes of workloads there were in it.
+    busy: Mutex<(Instant, u32)>,
     wrongs: Wrongs,
 }
 
@@ -50,6 +55,7 @@ impl Leader {
             seen: Mutex::new((String::new(), Instant::now())),
             led: Mutex::default(),
             tries: Mutex::default(),
+            busy: Mutex::new((Instant::now(), 0)),
             wrongs: Arc::clone(wrongs),
         })
     }
@@ -80,6 +86,20 @@ impl Leader {
             let wrong = format!("{replica} makes the digest key, and does not lead");
             self.wrongs.lock().push(wrong);
         }
+    }
+
+    /// Whether workloads are written without end. Time would stand still then: whoever does it waits for ever from then on.
+    pub(super) fn writes_without_end(&self) -> bool {
+        let mut busy = self.busy.lock();
+        if busy.1 < MOST && busy.0.elapsed() > Duration::from_secs(1) {
+            *busy = (Instant::now(), 0);
+        }
+        busy.1 += 1;
+        if busy.1 == MOST {
+            let wrong = format!("{} writes workloads without end", self.namespace);
+            self.wrongs.lock().push(wrong);
+        }
+        busy.1 >= MOST
     }
 
     /// Notes that it is wrong if a replica writes a workload though another one has long been the leader.
