@@ -10,7 +10,8 @@
 //! - a read replaces what was known when it was asked for, and not confirmed by a later one, whatever the numbers
 //!   are;
 //! - between that and what came meanwhile the higher number decides: a list may show what no event after it brings;
-//! - an event of a watch never replaces a higher number: it may be late.
+//! - an event of a watch never replaces a higher number: it may be late. Numbers of a history that is no more say
+//!   nothing, for they are used again.
 
 /// A tick of an index's logical clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,7 +111,7 @@ impl Clock {
             return Some(self.take(Told::default(), false, by));
         };
         let known_then = by.asked().is_some_and(|asked| told.was_known(asked));
-        if !known_then && number < known {
+        if !known_then && number < known && !self.is_lost(told) {
             return None;
         }
         // A deletion whose number could not be read says nothing.
@@ -136,7 +137,7 @@ impl Clock {
         let (told, known) = known;
         let takes = match by.asked() {
             Some(asked) => told.was_known(asked),
-            None => number >= known,
+            None => number >= known || self.is_lost(told),
         };
         takes.then(|| self.take(told, false, by).told)
     }
@@ -165,6 +166,11 @@ impl Clock {
         self.now.0 += 1;
         self.went_back = self.now;
         self.doubted = Some(self.now);
+    }
+
+    /// Whether a number was learned in a history that is no more, and nothing that was asked for since has confirmed it.
+    pub(super) fn is_lost(&self, told: Told) -> bool {
+        self.went_back > Tick::default() && told.learned.max(told.asked) <= self.went_back
     }
 
     /// Whether this is the first read of something that was asked for after history went back.

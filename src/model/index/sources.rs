@@ -259,13 +259,15 @@ impl Sources {
         };
         let known = known.get_mut();
         let before = (known.told, known.number());
+        let lost = clock.is_lost(known.told);
         match &mut known.source {
             Source::Present(version) => {
                 let Some(told) = clock.weigh_absence(before, by, number) else {
                     return Missed::Nothing;
                 };
+                let older = if lost { 0 } else { version.resource_version };
                 let source = Source::Tombstone {
-                    since: number.max(version.resource_version),
+                    since: number.max(older),
                     last: Some(version.clone()),
                     at: now,
                     sure,
@@ -278,7 +280,7 @@ impl Sources {
                 sure: known_sure,
                 ..
             } => {
-                *since = number.max(*since);
+                *since = if lost { number } else { number.max(*since) };
                 if let By::List(_) | By::Answer(_) = by
                     && let Some(told) = clock.weigh_absence(before, by, number)
                 {

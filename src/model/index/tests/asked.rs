@@ -287,6 +287,37 @@ fn a_restored_workload_counts_as_it_is_whatever_its_number_is() {
     }
 }
 
+/// Numbers are used again after a restore. So an event counts, whatever its number is, for a source that the lost history
+/// had and a list since does not show.
+#[test]
+fn what_is_absent_since_a_restore_may_be_created_at_any_number() {
+    let was_there = |_: &mut Index| {};
+    let was_deleted = |index: &mut Index| {
+        index.delete_source(&at("s"), 101, 0);
+    };
+    let was_listed_before_that_was_known = |index: &mut Index| {
+        let asked = list(index.tick());
+        index.miss_source(&at("s"), asked, 0);
+    };
+    let gone: [fn(&mut Index); 3] = [was_there, was_deleted, was_listed_before_that_was_known];
+    for (case, happens) in gone.into_iter().enumerate() {
+        let mut index = synced();
+        index.apply_source(&at("s"), present("A", 100, "x"));
+        happens(&mut index);
+        index.history_went_back();
+        let asked = list(index.tick());
+        index.miss_source(&at("s"), asked, 0);
+        let change = index.apply_source(&at("s"), present("B", 60, "y"));
+        assert!(change.changed, "{case}");
+        // An event of before that one still does not.
+        let late = index.apply_source(&at("s"), present("C", 50, "z"));
+        assert!(!late.changed, "{case}");
+        index.delete_source(&at("s"), 70, 0);
+        let late = index.apply_source(&at("s"), present("B", 65, "y"));
+        assert!(!late.changed, "{case}");
+    }
+}
+
 /// Returns a workload as it was restarted in a history that is lost.
 fn lost(index: &Index, before: &Shown, next: &Observed) -> Shown {
     Shown {
