@@ -183,9 +183,8 @@ impl Parts {
             .readiness
             .part("connection to the API server and digest key");
         let reconciled = health.readiness.part("start-up reconciliation");
-        if surroundings.doors.serves() {
-            serve_health(settings.ops.http_listen, &health, tasks, &stop.all).await?;
-        }
+        let (doors, http) = (&surroundings.doors, settings.ops.http_listen);
+        serve_health(doors, http, &health, tasks, &stop.all).await?;
         let connection = surroundings.doors.connect(&own.connection).await?;
         let api_server = connection.api_server();
         check_api_server(settings.webhook.as_ref(), &api_server)?;
@@ -249,7 +248,7 @@ impl Parts {
         };
         let heartbeat = health.liveness.heartbeat("restarts", STALLED);
         let (jobs, listed) = start.all(&health.readiness, heartbeat, surroundings.probe);
-        view(&metrics, &state, &judge, jobs);
+        view(&metrics, &state, &judge, jobs, leadership.clone());
         let mut parts = Self {
             state,
             metrics,
@@ -331,7 +330,13 @@ fn work(health: Health, watches: Liveness) -> Work {
     })
 }
 
-fn view(metrics: &Metrics, state: &Arc<State>, judge: &Arc<Judge>, jobs: Option<Arc<Jobs>>) {
+fn view(
+    metrics: &Metrics,
+    state: &Arc<State>,
+    judge: &Arc<Judge>,
+    jobs: Option<Arc<Jobs>>,
+    leadership: Leadership,
+) {
     let index = Arc::clone(state);
     metrics.view_indexed(move || {
         let index = index.index();
@@ -352,7 +357,11 @@ fn view(metrics: &Metrics, state: &Arc<State>, judge: &Arc<Judge>, jobs: Option<
         held_back.push((UnderWay::Recreating.as_str(), recreating as u64));
         Pending {
             intents: pending.intents as u64,
-            oldest: pending.oldest.map(|at| at.elapsed()),
+            // No other replica can do anything about it, or asks etcd whether it is void.
+            oldest: pending
+                .oldest
+                .filter(|_| leadership.leads())
+                .map(|at| at.elapsed()),
             held_back,
         }
     });

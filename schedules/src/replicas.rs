@@ -13,9 +13,11 @@ use std::{
     time::Duration,
 };
 
+use axum::Router;
 use clap::Parser as _;
 use fastrand::Rng;
 use jiff::SignedDuration;
+use parking_lot::Mutex;
 use reroll::{
     clock::Clock,
     config::{Cli, Command, Settings},
@@ -64,8 +66,10 @@ pub(crate) struct Replica {
     /// How far its clock is from the right time, in milliseconds.
     skew: Arc<AtomicI64>,
     process: RefCell<Option<Process>>,
+    /// What its process says of itself.
+    pub(crate) health: Arc<Mutex<Option<Router>>>,
     /// When its process was started.
-    started: Cell<Instant>,
+    pub(crate) started: Cell<Instant>,
 }
 
 struct Process {
@@ -191,6 +195,7 @@ impl Installation {
             name,
             skew: Arc::default(),
             process: RefCell::default(),
+            health: Arc::default(),
             started: Cell::new(Instant::now()),
         });
         self.replicas.borrow_mut().push(Rc::clone(&replica));
@@ -283,6 +288,7 @@ impl Installation {
                 }
             };
             self.webhook.serve_no_more(&replica.name);
+            replica.health.lock().take();
             let away = match running {
                 _ if asked => return,
                 Err(away) => away,
@@ -330,13 +336,14 @@ impl Installation {
         let webhook = Arc::clone(&self.webhook);
         let (name, started) = (replica.name.clone(), Arc::new(AtomicI64::new(0)));
         let (begun, own) = (Arc::clone(&started), Arc::clone(life));
-        let api_server = Arc::clone(&replica.line);
+        let (api_server, health) = (Arc::clone(&replica.line), Arc::clone(&replica.health));
         let doors = InProcess {
             api_server: Arc::new(move || api_server.service(&own)),
             webhook: Arc::new(move |router| {
                 begun.store(1, Relaxed);
                 webhook.serve(&name, router, &served, &line);
             }),
+            health: Arc::new(move |router| *health.lock() = Some(router)),
         };
         let (clock, skew) = (Arc::clone(&self.clock), Arc::clone(&replica.skew));
         let surroundings = Surroundings {

@@ -91,3 +91,36 @@ fn pods_that_a_daemon_set_adopted_are_replaced_whatever_their_number_is() {
         }
     }
 }
+
+/// After a restore of etcd its numbers are used again: a source that comes then may have a lower one than it had in what is
+/// lost.
+#[test]
+fn a_source_that_is_created_after_a_restore_is_seen_whatever_its_number_is() {
+    let away = Duration::from_secs(1);
+    for waits in [2, 5, 10, 30] {
+        let conf = |what, seconds| step(Operation::Source("conf-e", what), seconds);
+        let steps = vec![
+            conf(OnSource::Delete, 60),
+            step(Operation::BackUp, 0),
+            conf(OnSource::Create, 60),
+            conf(OnSource::Update, 60),
+            conf(OnSource::Update, 60),
+            step(Operation::Restore { bump: false }, waits),
+            // Only the watch shows it.
+            step(Operation::Fault(Fault::Hook(Hook::Away, away)), 0),
+            conf(OnSource::Create, 60),
+        ];
+        let schedule = Schedule {
+            seed: 1,
+            workloads: vec![Placed {
+                name: "agent",
+                edition: 3,
+                words: (None, None),
+            }],
+            steps,
+        };
+        if let Err(wrong) = run(&schedule, Telling::Silent) {
+            panic!("{waits} s: {wrong}\n{schedule}");
+        }
+    }
+}

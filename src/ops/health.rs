@@ -163,7 +163,8 @@ impl std::fmt::Debug for Check {
 // === the server ===
 
 /// Returns the routes.
-fn router(health: Health) -> Router {
+/// Returns what answers for all three.
+pub fn router(health: Health) -> Router {
     Router::new()
         .route(
             "/readyz",

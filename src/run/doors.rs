@@ -37,6 +37,8 @@ pub struct InProcess {
     pub api_server: Arc<dyn Fn() -> ApiService + Send + Sync>,
     /// Takes what answers reviews.
     pub webhook: Arc<dyn Fn(Router) + Send + Sync>,
+    /// Takes what answers for health and metrics.
+    pub health: Arc<dyn Fn(Router) + Send + Sync>,
 }
 
 /// The way to the API server.
@@ -46,11 +48,6 @@ pub(super) enum Connection {
 }
 
 impl Doors {
-    /// Whether health and metrics are served.
-    pub(super) fn serves(&self) -> bool {
-        matches!(self, Self::Network)
-    }
-
     /// Returns the way to the API server.
     pub(super) async fn connect(
         &self,

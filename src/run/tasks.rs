@@ -9,7 +9,10 @@ use futures::{
 use tokio::{sync::oneshot, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::thread::{bind, on_own_thread};
+use super::{
+    doors::Doors,
+    thread::{bind, on_own_thread},
+};
 use crate::{
     cluster::{
         Cluster, DiscoveredKind,
@@ -51,11 +54,16 @@ pub(super) struct Stop {
 
 /// Starts the server for probes and metrics.
 pub(super) async fn serve_health(
+    doors: &Doors,
     address: SocketAddr,
     health: &Health,
     tasks: &mut Tasks,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
+    if let Doors::InProcess(doors) = doors {
+        (doors.health)(health::router(health.clone()));
+        return Ok(());
+    }
     let listener = bind(address, "--http-listen").await?;
     tracing::info!(address = %listener.local_addr()?, "serving health and metrics");
     let (health, stop) = (health.clone(), stop.clone());

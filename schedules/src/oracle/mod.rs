@@ -3,6 +3,7 @@
 //! The [`Observer`] reads all that was written, write by write: it counts the changes for which each workload may be
 //! restarted, and the restarts. [`Cluster::judge`] looks at what pods started with when everybody has come to rest.
 
+mod health;
 mod observer;
 mod pods;
 mod reasons;
@@ -64,6 +65,7 @@ impl Cluster {
             }
             self.look_at_pods_of(placed.name, &live);
         }
+        self.look_at_health();
         let wrongs = self.wrongs.lock();
         if wrongs.is_empty() {
             Ok(())

@@ -36,6 +36,8 @@ pub(crate) struct Memory {
     /// The first `observed` that each workload had.
     observed: BTreeMap<String, Value>,
     backup: Option<reroll_simulation::api_server::Snapshot>,
+    /// When etcd was restored without another revision, so that watches may go on.
+    pub(crate) unbumped: Vec<Instant>,
 }
 
 impl Cluster {
@@ -124,6 +126,9 @@ impl Cluster {
         self.note();
         let later = bump.then(|| self.server.revision() + 1_000);
         self.server.restore(&backup, later);
+        if !bump {
+            self.memory.unbumped.push(Instant::now());
+        }
         self.observer.begin_anew(&self.server, bump);
     }
 

@@ -53,7 +53,7 @@ impl Metrics {
             scrape
                 .seconds(
                     "intents_oldest_pending",
-                    "How long the oldest pending intent has waited",
+                    "How long the oldest pending intent has waited; 0 on a replica that does not lead",
                 )?
                 .encode_gauge(&oldest)?;
             let help = "Workloads whose restart is held back, by reason";
