@@ -29,7 +29,7 @@ struct About {
 }
 
 /// Draws a scene about one of these workloads.
-pub(super) fn scene(workloads: Vec<Name>) -> impl Strategy<Value = Vec<Step>> {
+pub(super) fn scene(workloads: &[Name]) -> impl Strategy<Value = Vec<Step>> + use<> {
     let scenes: [fn(&About) -> Vec<Step>; 13] = [
         made_again_by_a_machine,
         away_and_another_changes,
@@ -45,7 +45,7 @@ pub(super) fn scene(workloads: Vec<Name>) -> impl Strategy<Value = Vec<Step>> {
         late_write,
         stale_review,
     ];
-    let scenes = scenes.map(|scene| about(workloads.clone()).prop_map(move |about| scene(&about)));
+    let scenes = scenes.map(|scene| about(workloads.to_vec()).prop_map(move |about| scene(&about)));
     Union::new(scenes)
 }
 

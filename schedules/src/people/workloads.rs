@@ -160,6 +160,10 @@ impl Cluster {
     /// Writes an `observed` through the status.
     async fn forge(&mut self, plan: &Plan, observed: Option<Value>) {
         let Some(observed) = observed else { return };
+        let is_full = |live: Arc<Value>| live["metadata"]["annotations"][NOTES].is_string();
+        if self.workload(plan.name).is_none_or(is_full) {
+            return;
+        }
         self.note();
         self.observer.forged(plan.name);
         let with = move |live: &Value| {

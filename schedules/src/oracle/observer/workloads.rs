@@ -1,0 +1,236 @@
+//! Writes of workloads, as wholes.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{
+    super::{
+        reasons::FOLDS,
+        recorded::{advances, changes_of_others, key_id, recorded, spoken, wrong},
+        template::{OptIn, mark, needs_of, same_but_for_the_mark},
+    },
+    Observer, Starts, Watched, name,
+    templates::Unseen,
+};
+use crate::world::{NOTES, OPT_IN};
+
+impl Observer {
+    pub(super) fn workload(
+        &mut self,
+        revision: u64,
+        before: Option<&Arc<Value>>,
+        after: Option<&Arc<Value>>,
+        starts: &Starts,
+    ) {
+        let Some(object) = after.or(before) else {
+            return;
+        };
+        let name = name(object);
+        let mut watched = self.workloads.remove(&name).unwrap_or_default();
+        watched.full |= object["metadata"]["annotations"][NOTES].is_string();
+        match (before, after) {
+            (Some(before), Some(after)) => {
+                self.written(revision, &mut watched, before, after);
+                if !self.people.contains(&revision) {
+                    self.wrongs.extend(changes_of_others(before, after));
+                }
+            }
+            (None, Some(after)) => self.created(revision, &mut watched, after, &name),
+            _ => {}
+        }
+        self.opts_in(revision, &mut watched, before, after);
+        if let Some(after) = after
+            && before.is_none_or(|before| recorded(before) != recorded(after))
+        {
+            self.wrongs.extend(wrong(after, &self.sources));
+        }
+        self.advanced(revision, &mut watched, before, after);
+        watched.live = after.cloned();
+        if let Some(after) = after {
+            watched.last = Some(Arc::clone(after));
+            self.refers(&mut watched, after);
+            self.adopted(revision, &mut watched, before, after, starts);
+        }
+        self.workloads.insert(name, watched);
+    }
+
+    fn created(&mut self, revision: u64, watched: &mut Watched, after: &Arc<Value>, name: &str) {
+        // What it lacks by its new template, everybody has yet to see.
+        watched.lacks = false;
+        let unheard = std::mem::take(&mut watched.unheard);
+        let adopts = watched.orphans || watched.spare > 0 || watched.unnoticed;
+        if adopts {
+            // What the pods have that it may adopt counts, whatever it had opted in for before.
+            watched.allowed += unheard;
+        }
+        self.remade(revision, watched, after, name);
+        watched.marks.extend(mark(after).map(ToOwned::to_owned));
+        if adopts {
+            self.gained(watched, &[], after, Unseen::Whole);
+        }
+    }
+
+    /// What a change of the opt-in makes of the changes of before.
+    fn opts_in(
+        &self,
+        revision: u64,
+        watched: &mut Watched,
+        before: Option<&Arc<Value>>,
+        after: Option<&Arc<Value>>,
+    ) {
+        let words = |object: &Arc<Value>| object["metadata"]["annotations"][OPT_IN].clone();
+        let Some(after) = after.filter(|after| before.map(words) != Some(words(after))) else {
+            return;
+        };
+        let opts_in = OptIn::of(after) != OptIn::No;
+        match before {
+            None => watched.awaits |= opts_in && self.unseen.contains(&revision),
+            Some(before) if opts_in => {
+                watched.awaits = true;
+                // What it has not opted in for, reroll does not look at.
+                watched.lacks = false;
+                if OptIn::of(before) == OptIn::No {
+                    // What changed before is no reason to restart.
+                    watched.allowed = watched.allowed.min(watched.restarts + watched.spare);
+                }
+                // reroll need not have seen that it had opted out, where what it recorded stayed.
+                if watched.recorded.as_ref() == Some(recorded(before)) {
+                    watched.allowed += watched.unheard;
+                }
+                watched.allowed += usize::from(needs_of(after).len() > FOLDS);
+            }
+            Some(_) => {}
+        }
+        watched.unheard = 0;
+        let unseen = self.calm.is_none() || self.unseen.contains(&revision);
+        let stays = Some(recorded(after)).filter(|it| unseen && it.is_string());
+        watched.recorded = stays.cloned();
+    }
+
+    /// What is recorded anew, or with another key, is taken as it is.
+    fn adopted(
+        &mut self,
+        revision: u64,
+        watched: &mut Watched,
+        before: Option<&Arc<Value>>,
+        after: &Arc<Value>,
+        starts: &Starts,
+    ) {
+        let name = name(after);
+        let text = recorded(after);
+        let is_new = text.is_string() && before.is_none_or(|before| recorded(before) != text);
+        let made_unseen = before.is_none() && self.unseen.contains(&revision);
+        if watched.awaits && is_new && !made_unseen {
+            watched.awaits = false;
+            self.excuse(watched, &name, starts);
+        }
+        let Some(key) = key_id(after) else { return };
+        if before.is_some_and(|before| key_id(before).is_some_and(|old| old != key)) {
+            // Nobody can compare what was digested with another key.
+            self.excuse(watched, &name, starts);
+        }
+        watched.of_another = *self.first_key.get_or_insert_with(|| key.clone()) != key;
+    }
+
+    /// Looks whether what reroll records advances without a restart.
+    fn advanced(
+        &mut self,
+        revision: u64,
+        watched: &mut Watched,
+        before: Option<&Arc<Value>>,
+        after: Option<&Arc<Value>>,
+    ) {
+        let Some(after) = after.filter(|after| OptIn::of(after) != OptIn::No) else {
+            watched.by_reroll = None;
+            return;
+        };
+        let Some(text) = recorded(after).as_str() else {
+            return;
+        };
+        if before.is_some_and(|before| recorded(before) == recorded(after)) {
+            return;
+        }
+        // What people write through the status, or around the webhook, is none of reroll's.
+        let by_status = before.is_some_and(|before| {
+            before["spec"] == after["spec"] && OptIn::of(before) == OptIn::of(after)
+        });
+        let by_a_person =
+            self.people.contains(&revision) && (by_status || self.unseen.contains(&revision));
+        if by_a_person {
+            return;
+        }
+        let doubtful = watched.awaits || watched.spare > 0 || watched.unnoticed;
+        if !doubtful && let Some(old) = &watched.by_reroll {
+            let excused = &self.once_ignored | &watched.without;
+            self.wrongs.extend(advances(old, after, &excused));
+        }
+        watched.by_reroll = Some(text.to_owned());
+        watched.without.clear();
+    }
+
+    /// Takes note of what a template does not refer to.
+    fn refers(&self, watched: &mut Watched, after: &Value) {
+        let needs = needs_of(after);
+        let known = self.sources.keys().chain(self.away.keys());
+        let others = known.filter(|source| needs.iter().all(|need| need.source != **source));
+        watched.without.extend(others.map(spoken));
+    }
+
+    /// Over the pods of before, a workload that is made again as it was rolls nothing.
+    fn remade(&mut self, revision: u64, watched: &mut Watched, after: &Arc<Value>, name: &str) {
+        let left = std::mem::take(&mut watched.leaves_pods);
+        let Some(last) = &watched.last else { return };
+        let mut pods = self.pods.values().filter(|pod| pod.workload == name);
+        let has_pods = left && pods.clone().next().is_some();
+        // A rollout that did not end goes on with another mark: which pods are of which template nobody knows any more.
+        let all_have_it = pods.all(|pod| pod.mark.as_deref() == mark(last));
+        if has_pods
+            && all_have_it
+            && same_but_for_the_mark(last, after)
+            && mark(last) != mark(after)
+        {
+            if self.unseen.contains(&revision) {
+                watched.allowed += 1;
+            }
+            watched.restarts += 1;
+            self.count(name, watched);
+        }
+    }
+
+    pub(super) fn count(&mut self, name: &str, watched: &Watched) {
+        let (restarts, allowed) = (watched.restarts, watched.allowed);
+        if restarts > allowed && !watched.full {
+            let what = format!("{name} is restarted {restarts} times for {allowed} changes");
+            self.wrongs.push(what);
+        }
+    }
+
+    /// Pods of a workload that is adopted need not have what is there now.
+    ///
+    /// What is away then, nobody knows: when it comes, it restarts.
+    fn excuse(&mut self, watched: &mut Watched, workload: &str, starts: &Starts) {
+        let own = self.pods.iter().filter(|(_, pod)| pod.workload == workload);
+        for (uid, _) in own {
+            let Some(started) = starts.get(uid).and_then(|all| all.last()) else {
+                continue;
+            };
+            for ((source, _), version) in &started.versions {
+                let live = self.sources.get(source);
+                if live.is_none() {
+                    watched.allowed += 1;
+                }
+                let same = match (version, live) {
+                    (Some(version), Some(live)) => {
+                        version.uid() == live["metadata"]["uid"] && version.is_as(live)
+                    }
+                    (None, None) => true,
+                    _ => false,
+                };
+                if !same {
+                    self.excused.insert((uid.clone(), source.clone()));
+                }
+            }
+        }
+    }
+}
