@@ -1,6 +1,6 @@
 //! What pods read after a deploy that changes a source too, and after one that hangs and is taken back.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use reroll_harness::{Arena, KINDS, Pods, SOURCES, running, secret};
 use serde_json::{Value, json};
@@ -16,11 +16,12 @@ name: app
 version: 1.0.0
 ";
 
-/// A chart with the source and a workload of each kind. In it a value of the release stands for each of these texts.
-fn chart() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("templates")).unwrap();
-    fs::write(folder.path().join("Chart.yaml"), CHART).unwrap();
+/// Writes a chart with the source and a workload of each kind into a folder that goes away with the cluster. In it a value
+/// of the release stands for each of these texts.
+fn chart(arena: &Arena) -> PathBuf {
+    let folder = arena.cluster.folder().join("chart");
+    fs::create_dir_all(folder.join("templates")).unwrap();
+    fs::write(folder.join("Chart.yaml"), CHART).unwrap();
     let mut all = vec![secret("db", &[("k", "PASSWORD")])];
     for kind in KINDS {
         let mut workload = running(kind, &named(kind), &AUTO, in_all_ways(SOURCES[0], "db"));
@@ -32,7 +33,7 @@ fn chart() -> tempfile::TempDir {
         let text = text.replace("PASSWORD", "{{ .Values.password }}");
         let text = text.replace("TAG", "{{ .Values.tag }}");
         let file = format!("templates/{number}.yaml");
-        fs::write(folder.path().join(file), text).unwrap();
+        fs::write(folder.join(file), text).unwrap();
     }
     folder
 }
@@ -43,9 +44,9 @@ async fn a_helm_upgrade_reaches_the_pods_by_one_rollout() {
     let arena = arena("deploys-helm").await;
     // Helm's writes of one release are within the settle time, also on a busy machine.
     let reroll = arena.reroll().flag("--settle", "5s").start().await;
-    let chart = chart();
+    let chart = chart(&arena);
     let upgrade = async |arena: &Arena, password: &str, tag: &str, flags: &[&str]| {
-        let chart = chart.path().to_str().unwrap();
+        let chart = chart.to_str().unwrap();
         let values = format!("password={password},tag={tag}");
         let words = [&["upgrade", "app", chart, "--set", &values], flags].concat();
         arena.helm(&words).await.ok();
