@@ -155,6 +155,12 @@ impl Observer {
         self.sources.get(source)
     }
 
+    /// Whether a source is ignored, or was when it went.
+    pub(crate) fn ignores(&self, source: &Source) -> bool {
+        let last = self.sources.get(source).or(self.away.get(source));
+        last.is_some_and(|last| is_ignored(last))
+    }
+
     pub(crate) fn take_wrongs(&mut self) -> Vec<String> {
         std::mem::take(&mut self.wrongs)
     }

@@ -7,7 +7,7 @@ use reroll_simulation::{
 use serde_json::Value;
 
 use super::{
-    observer::{Observer, Starts, is_ignored},
+    observer::{Observer, Starts},
     template::OptIn,
 };
 use crate::world::Plan;
@@ -57,7 +57,7 @@ pub(crate) fn wrong(
                 continue;
             }
             let now = observer.live(source);
-            if now.is_some_and(|now| is_ignored(now)) {
+            if observer.ignores(source) {
                 continue;
             }
             if let (Some(version), Some(now)) = (version, now)
