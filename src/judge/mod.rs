@@ -182,7 +182,8 @@ impl Judge {
         let may = self.may(key);
         self.file_held(docket, key, judged, may);
         let Some(decision) = &judged.decision else {
-            return;
+            // It has not opted in any more. Only a leader would find that out by taking the intent.
+            return self.settle(docket, key);
         };
         self.teller.metrics.decided(decision.as_str());
         if matches!(decision, Decision::Undecided(Undecided::UnknownKey)) {
@@ -197,11 +198,15 @@ impl Judge {
         let asks = doubt == Some(Doubt::AskAges);
         if !due {
             // The data was restored, or another replica was faster.
-            if docket.intents.settled(key) {
-                self.teller.metrics.intent_ended(IntentOutcome::Void);
-            }
+            self.settle(docket, key);
         } else if asks || !judged.is_held_back() {
             self.file_intent(docket, key, judged, occasion);
+        }
+    }
+
+    fn settle(&self, docket: &mut Docket, key: &WorkloadKey) {
+        if docket.intents.settled(key) {
+            self.teller.metrics.intent_ended(IntentOutcome::Void);
         }
     }
 

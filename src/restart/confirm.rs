@@ -62,9 +62,10 @@ async fn settled(live: &Live, key: &WorkloadKey) -> Result<Judged, Unconfirmed> 
                 judged = judge.judge_taken(key);
             }
             Some((Doubt::AskAges, sources)) => {
+                let asked = judge.tick();
                 let ages = ages(live, key, sources).await;
                 let ages = ages.map_err(|_| Unconfirmed::NoAnswer)?;
-                judge.state.index_mut().set_ages(key, ages);
+                judge.state.index_mut().set_ages(key, ages, asked);
                 judged = judge.judge_taken(key);
             }
             _ => return Ok(judged),
@@ -72,7 +73,7 @@ async fn settled(live: &Live, key: &WorkloadKey) -> Result<Judged, Unconfirmed> 
     }
     match judged.decision.as_ref().and_then(Decision::doubt) {
         // Each read brought something newer, and still not all that is needed.
-        Some((Doubt::Behind, _)) => Err(Unconfirmed::NoAnswer),
+        Some((Doubt::Behind | Doubt::AskAges, _)) => Err(Unconfirmed::NoAnswer),
         _ => Ok(judged),
     }
 }

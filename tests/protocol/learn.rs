@@ -115,7 +115,12 @@ fn learn(index: &mut Index, step: &Step) -> Option<Decision> {
                 let made = LiteMap::from_iter([("k".to_owned(), seconds(*made))]);
                 (name_of(*source), made)
             };
-            index.set_ages(&key, ages.iter().map(one).collect::<BTreeMap<_, _>>());
+            let asked = index.tick();
+            index.set_ages(
+                &key,
+                ages.iter().map(one).collect::<BTreeMap<_, _>>(),
+                asked,
+            );
         }
         Step::AdoptedNone => index.set_examined(&key),
     }

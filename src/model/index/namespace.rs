@@ -1,15 +1,17 @@
 //! One namespace: its sources, its workloads, and the edges between them.
 
+mod sources;
+
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
     asked::{By, Clock},
     basis::Basis,
-    changes::{Bared, SourceChange, WorkloadChange},
+    changes::{Bared, WorkloadChange},
     csi::Classes,
     edges::{Edges, Slot},
     memory::{folds, remembered},
-    sources::{Absence, Missed, Source, Sources},
+    sources::{Source, Sources},
     tracked::Tracked,
     under::Under,
 };
@@ -17,8 +19,7 @@ use crate::model::{
     annotation::RESTART_ON,
     observed::{Observed, Reading},
     policy::{Defaults, Rules, Selection},
-    source::{References, SourceKey, SourceName},
-    version::Version,
+    source::{References, SourceName},
     workload::{Workload, WorkloadKey},
 };
 
@@ -51,102 +52,6 @@ impl Namespace {
             && self.workloads.is_empty()
             && self.classes.is_empty()
     }
-
-    // === sources ===
-
-    /// Takes in a version of a source. `watched`: all sources are watched, and not merely selected ones.
-    pub(super) fn take_source(
-        &mut self,
-        key: &SourceKey,
-        version: Version,
-        by: By,
-        watched: bool,
-        basis: &Basis,
-        clock: &mut Clock,
-    ) -> SourceChange {
-        let Some(taken) = self.sources.take(&key.source, version, by, clock) else {
-            return SourceChange::default();
-        };
-        if taken.appeared {
-            self.reconnect_globs(&key.source);
-        }
-        if let Some(before) = &taken.counted_as {
-            self.begin_to_count(&key.source, before, watched);
-        }
-        let users = if taken.changed || taken.older {
-            self.users_of(key)
-        } else {
-            Vec::new()
-        };
-        if taken.older {
-            for user in &users {
-                self.forget_unwritten(&(user.kind, user.name.clone()), basis);
-            }
-        }
-        SourceChange {
-            changed: taken.changed,
-            recreated: taken.recreated,
-            users,
-            older: taken.sighting,
-        }
-    }
-
-    /// Takes in that a source is absent.
-    pub(super) fn miss_source(
-        &mut self,
-        key: &SourceKey,
-        absence: Absence,
-        clock: &mut Clock,
-    ) -> SourceChange {
-        let missed = self.sources.miss(&key.source, absence, clock);
-        let gone = missed == Missed::Gone;
-        let users = if gone { self.users_of(key) } else { Vec::new() };
-        if missed != Missed::Nothing {
-            self.reconnect_globs(&key.source);
-        }
-        SourceChange {
-            changed: gone,
-            users,
-            ..SourceChange::default()
-        }
-    }
-
-    /// Forgets a source, and even that it is gone.
-    pub(super) fn forget_source(&mut self, name: &SourceName) {
-        self.sources.forget(name);
-        self.reconnect_globs(name);
-    }
-
-    /// Forgets sources that were deleted long ago and are not used.
-    pub(super) fn expire(&mut self, now: i64) {
-        let edges = &self.edges;
-        self.sources.expire(now, |name| edges.is_used(name));
-    }
-
-    /// Takes in that a source may count from now on for workloads that it did not count for as it was `before`. Their pods
-    /// have what it was then: one write that makes it count and changes its data is a change. Where it was not `watched`
-    /// it is not known what it was right before that write, and it is adopted as it is.
-    fn begin_to_count(&mut self, source: &SourceName, before: &Version, watched: bool) {
-        let Some(now) = self.sources.present(source) else {
-            return;
-        };
-        for slot in self.edges.users(source) {
-            let Some(tracked) = self.workloads.get_mut(slot) else {
-                continue;
-            };
-            if let Some(observed) = tracked.adopting(source, before, now, watched) {
-                tracked.set_memory(observed);
-            }
-        }
-    }
-
-    /// Returns the opted-in workloads that use a source.
-    pub(super) fn users_of(&self, key: &SourceKey) -> Vec<WorkloadKey> {
-        let users = self.edges.users(&key.source);
-        users.map(|slot| key_of(&key.namespace, slot)).collect()
-    }
-
-    // === workloads ===
 
     /// Takes in a workload; `None` where it does not count.
     pub(super) fn take_workload(
@@ -222,6 +127,9 @@ impl Namespace {
     /// Takes in that history went back: forgets what is remembered of workloads besides what they show.
     pub(super) fn history_went_back(&mut self, basis: &Basis) {
         for slot in self.slots() {
+            if let Some(tracked) = self.workloads.get_mut(&slot) {
+                (tracked.started, tracked.ages) = (None, None);
+            }
             self.forget_unwritten(&slot, basis);
         }
     }

@@ -83,11 +83,10 @@ impl Index {
         }
     }
 
-    /// Takes in how old the pods are that use what the template gained.
-    pub fn set_ages(&mut self, key: &WorkloadKey, ages: Ages) {
-        if let Some(tracked) = self.namespaces.workload_mut(key) {
-            tracked.ages = Some(Box::new(ages));
-        }
+    /// Takes in how old the pods are that use what the template gained; they were looked up at this tick.
+    pub fn set_ages(&mut self, key: &WorkloadKey, ages: Ages, asked: Tick) {
+        let space = self.namespaces.entry(&key.namespace);
+        space.set_ages(&(key.kind, key.name.clone()), ages, asked);
     }
 
     /// Takes in that no pod has what is former of a workload.

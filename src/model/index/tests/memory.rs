@@ -742,6 +742,51 @@ fn what_the_opt_in_selects_newly_is_adopted_whatever_its_age() {
         SourceName::secret("s"),
         [("*".to_owned(), -1)].into_iter().collect(),
     );
-    again.set_ages(&wide.key(), ages);
+    let asked = again.tick();
+    again.set_ages(&wide.key(), ages, asked);
     assert_eq!(kinds(&judge(&mut again, &wide)), [CauseKind::Updated]);
+}
+
+/// Pods that came since they were looked up have what the source was before it changed.
+#[test]
+fn how_old_pods_are_is_looked_up_again_when_a_source_has_changed() {
+    let asks = Outcome::Undecided(Doubt::AskAges);
+    let mut index = synced();
+    index.apply_source(&at("s"), v("s", "A", 10, "x"));
+    let web = shown(11);
+    web.apply(&mut index);
+    records_only(&judge(&mut index, &web));
+    let before = web.written(&index, 12);
+    before.apply(&mut index);
+    // The template gains another source, and the webhook does not see that.
+    index.apply_source(&at("t"), v("t", "T", 20, "x"));
+    let gained = Shown {
+        rv: 21,
+        secrets: vec!["s", "t"],
+        ..before
+    };
+    gained.apply(&mut index);
+    assert_eq!(judge(&mut index, &gained).outcome(), asks);
+    let asked = index.tick();
+    index.apply_source(&at("t"), v("t", "T", 22, "y"));
+    index.set_ages(&gained.key(), BTreeMap::new(), asked);
+    assert_eq!(
+        judge(&mut index, &gained).outcome(),
+        asks,
+        "it came between"
+    );
+    let asked = index.tick();
+    index.set_ages(&gained.key(), BTreeMap::new(), asked);
+    assert_eq!(judge(&mut index, &gained).outcome(), Outcome::Record);
+    // That cannot be written, and is forgotten. Then pods start, and the source is made again.
+    index.history_went_back();
+    assert_eq!(
+        judge(&mut index, &gained).outcome(),
+        asks,
+        "after a restore"
+    );
+    let asked = index.tick();
+    index.set_ages(&gained.key(), BTreeMap::new(), asked);
+    index.apply_source(&at("t"), v("t", "U", 23, "z"));
+    assert_eq!(judge(&mut index, &gained).outcome(), asks, "it changed");
 }

@@ -82,7 +82,8 @@ fn only_what_takes_over_a_uid_waits_for_calm() {
         ..web
     };
     web.apply(&mut index);
-    index.set_ages(&web.key(), BTreeMap::new());
+    let asked = index.tick();
+    index.set_ages(&web.key(), BTreeMap::new(), asked);
     assert_eq!(judge(&mut index, &web).outcome(), Outcome::Record);
     assert_eq!(index.calm_at(&web.key()), None);
     let web = web.written(&index, 4);

@@ -1,0 +1,142 @@
+//! What a change of a source is to the workloads of its namespace.
+
+use super::{Namespace, key_of};
+use crate::model::{
+    decide::Ages,
+    index::{
+        asked::{By, Clock, Tick},
+        basis::Basis,
+        changes::SourceChange,
+        edges::Slot,
+        sources::{Absence, Missed},
+    },
+    source::{SourceKey, SourceName},
+    version::Version,
+    workload::WorkloadKey,
+};
+
+impl Namespace {
+    /// Takes in a version of a source. `watched`: all sources are watched, and not merely selected ones.
+    pub(in crate::model::index) fn take_source(
+        &mut self,
+        key: &SourceKey,
+        version: Version,
+        by: By,
+        watched: bool,
+        basis: &Basis,
+        clock: &mut Clock,
+    ) -> SourceChange {
+        let Some(taken) = self.sources.take(&key.source, version, by, clock) else {
+            return SourceChange::default();
+        };
+        if taken.appeared {
+            self.reconnect_globs(&key.source);
+        }
+        if let Some(before) = &taken.counted_as {
+            self.begin_to_count(&key.source, before, watched);
+        }
+        if taken.changed {
+            self.forget_ages(&key.source);
+        }
+        let users = if taken.changed || taken.older {
+            self.users_of(key)
+        } else {
+            Vec::new()
+        };
+        if taken.older {
+            for user in &users {
+                self.forget_unwritten(&(user.kind, user.name.clone()), basis);
+            }
+        }
+        SourceChange {
+            changed: taken.changed,
+            recreated: taken.recreated,
+            users,
+            older: taken.sighting,
+        }
+    }
+
+    /// Takes in that a source is absent.
+    pub(in crate::model::index) fn miss_source(
+        &mut self,
+        key: &SourceKey,
+        absence: Absence,
+        clock: &mut Clock,
+    ) -> SourceChange {
+        let missed = self.sources.miss(&key.source, absence, clock);
+        let gone = missed == Missed::Gone;
+        if gone {
+            self.forget_ages(&key.source);
+        }
+        let users = if gone { self.users_of(key) } else { Vec::new() };
+        if missed != Missed::Nothing {
+            self.reconnect_globs(&key.source);
+        }
+        SourceChange {
+            changed: gone,
+            users,
+            ..SourceChange::default()
+        }
+    }
+
+    /// Forgets a source, and even that it is gone.
+    pub(in crate::model::index) fn forget_source(&mut self, name: &SourceName) {
+        self.sources.forget(name);
+        self.reconnect_globs(name);
+    }
+
+    /// Forgets sources that were deleted long ago and are not used.
+    pub(in crate::model::index) fn expire(&mut self, now: i64) {
+        let edges = &self.edges;
+        self.sources.expire(now, |name| edges.is_used(name));
+    }
+
+    /// Takes in that a source may count from now on for workloads that it did not count for as it was `before`. Their pods
+    /// have what it was then: one write that makes it count and changes its data is a change. Where it was not `watched`
+    /// it is not known what it was right before that write, and it is adopted as it is.
+    fn begin_to_count(&mut self, source: &SourceName, before: &Version, watched: bool) {
+        let Some(now) = self.sources.present(source) else {
+            return;
+        };
+        for slot in self.edges.users(source) {
+            let Some(tracked) = self.workloads.get_mut(slot) else {
+                continue;
+            };
+            if let Some(observed) = tracked.adopting(source, before, now, watched) {
+                tracked.set_memory(observed);
+            }
+        }
+    }
+
+    /// Forgets how old pods are that use a source, because it changed: pods that came since they were looked up have what
+    /// it was before.
+    fn forget_ages(&mut self, source: &SourceName) {
+        for slot in self.edges.users(source) {
+            if let Some(tracked) = self.workloads.get_mut(slot) {
+                tracked.ages = None;
+            }
+        }
+    }
+
+    /// Takes in how old the pods of a workload are that use what its template gained; they were looked up at this tick. They
+    /// do not count if a source that it uses changed since.
+    pub(in crate::model::index) fn set_ages(&mut self, slot: &Slot, ages: Ages, asked: Tick) {
+        let Some(tracked) = self.workloads.get_mut(slot) else {
+            return;
+        };
+        let sources = &self.sources;
+        let changed = |source: &SourceName| {
+            let known = sources.get(source);
+            known.is_some_and(|known| known.told.learned() > asked)
+        };
+        if !tracked.uses().keys().any(changed) {
+            tracked.ages = Some(Box::new(ages));
+        }
+    }
+
+    /// Returns the opted-in workloads that use a source.
+    pub(in crate::model::index) fn users_of(&self, key: &SourceKey) -> Vec<WorkloadKey> {
+        let users = self.edges.users(&key.source);
+        users.map(|slot| key_of(&key.namespace, slot)).collect()
+    }
+}
