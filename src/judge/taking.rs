@@ -45,7 +45,12 @@ impl Judge {
             let before = index.workload(key);
             before.is_some_and(|known| !known.workload.older_pods().are_gone())
         };
-        let seen = self.state.index_mut().take_workload(key, workload, by);
+        let ahead = self.state.index().ahead(key, &workload);
+        let foreseen = ahead.map(|ahead| ahead.work_out(&workload));
+        let seen = self
+            .state
+            .index_mut()
+            .take_workload_with(key, workload, by, foreseen);
         if rolled {
             self.docket().intents.hurry(key, Instant::now());
             self.intents_changed.notify_one();
@@ -168,7 +173,12 @@ impl Judge {
 
     /// Takes in that a source exists in this version.
     pub fn source_applied(&self, key: &SourceKey, version: Version, by: By) {
-        let change = self.state.index_mut().take_source(key, version, by);
+        let mut takers = self.state.index().takers(key);
+        takers.work_out(&key.source);
+        let change = self
+            .state
+            .index_mut()
+            .take_source_with(key, version, by, &takers);
         self.source_changed(key, change);
     }
 

@@ -18,6 +18,7 @@ mod borrow;
 mod changes;
 mod csi;
 mod edges;
+mod foreseen;
 mod judge;
 mod judged;
 mod keys;
@@ -43,6 +44,7 @@ pub use self::{
     asked::{By, Tick},
     basis::TOMBSTONE_SECONDS,
     changes::{Bared, SourceChange, WorkloadChange},
+    foreseen::{Ahead, Foreseen, Takers},
     judged::Judged,
     overlay::{Overlay, just_read, without_ignored},
     preview::{PREVIEWED, Preview},
@@ -52,6 +54,7 @@ pub use self::{
 use self::{
     asked::{Clock, Told},
     basis::Basis,
+    foreseen::Known,
     keys::RetiredKeys,
     namespace::Namespace,
     namespaces::Namespaces,
@@ -259,11 +262,17 @@ impl Index {
 
     /// Returns what counts of what a workload refers to, under these rules: a glob takes what exists, and what was observed
     /// of the workload although it is gone.
-    pub fn select(&self, key: &WorkloadKey, rules: &Rules, references: &References) -> References {
+    fn select(
+        &self,
+        key: &WorkloadKey,
+        rules: &Arc<Rules>,
+        references: &References,
+        known: Option<Known<'_>>,
+    ) -> References {
         match self.namespaces.get(&key.namespace) {
             Some(space) => {
                 let memory = self.workload(key).and_then(|known| known.memory.as_ref());
-                space.select(rules, references, memory)
+                space.select(rules, references, memory, known)
             }
             None => rules.select(references, std::iter::empty()),
         }

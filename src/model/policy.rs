@@ -5,6 +5,7 @@
 //! forgets anything ([`Selection::Unreadable`]): a typo must not erase what was observed.
 
 mod complaint;
+mod patterns;
 mod reloader;
 mod rules;
 mod selection;
@@ -14,12 +15,16 @@ use std::time::Duration;
 use self::complaint::complaint;
 pub use self::{
     complaint::Complaint,
-    rules::{Pattern, Rules},
+    patterns::{Beyond, MAX_BYTES, MAX_PROGRAM, Pattern, Patterns},
+    rules::Rules,
     selection::{MAX_ENTRIES, Selection},
 };
 pub use super::recreation::OnRecreate;
 use super::{
-    annotation::{MARK, ON_ADOPT, ON_CHANGE, ON_DELETE, ON_RECREATE, RESTART_ON, SETTLE, SUSPEND},
+    annotation::{
+        MARK, ON_ADOPT, ON_CHANGE, ON_DELETE, ON_RECREATE, RESTART_ON, SETTLE, SUSPEND,
+        reloader::selecting,
+    },
     source::KindSet,
     text::read_duration,
     workload::{Asks, JobPhase, RestartBy, Workload},
@@ -102,18 +107,13 @@ impl Policy {
                     let mut selection = defaults.namespace.or(all).map_or(Selection::Off, |text| {
                         Selection::read(text, &mut complaints)
                     });
-                    if let Selection::Some(rules) = &mut selection {
-                        rules.excluded.extend(reloader::excluded(annotations));
-                    }
+                    selection.exclude(reloader::excluded(annotations));
                     selection
                 })
             }
         };
         let mut selection = selection;
-        if let Selection::Some(rules) = &mut selection {
-            let ignored = defaults.ignored.iter();
-            rules.excluded.extend(ignored.map(Pattern::all));
-        }
+        selection.exclude(defaults.ignored.iter().map(Pattern::all));
         let mut choices = Choices {
             annotations,
             complaints: &mut complaints,
@@ -215,11 +215,22 @@ impl Policy {
         (policy, complaints)
     }
 
+    /// Whether what these annotations say may take long to read: there are patterns in it, or there is much of it.
+    pub fn is_much(annotations: &Asks) -> bool {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-/!, ".contains(&byte);
+        let much = |text: &String| text.len() > MUCH || !text.bytes().all(plain);
+        let mut selecting = selecting().chain([RESTART_ON]);
+        selecting.any(|key| annotations.get(key).is_some_and(much))
+    }
+
     /// Whether the workload is reroll's business.
     pub fn opted_in(&self) -> bool {
         self.selection != Selection::Off
     }
 }
+
+/// As many bytes of a list are read in no time.
+const MUCH: usize = 1024;
 
 /// Annotations that take one of a few words.
 struct Choices<'a> {

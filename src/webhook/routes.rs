@@ -82,11 +82,13 @@ async fn admit_workload(Extract(admission): Extract<Admission>, body: Body) -> R
     handle(&admission, Webhook::Workloads, body, async |body| {
         let request = Request::parse(body)?;
         let (uid, operation) = (request.uid.clone(), request.operation);
-        let write = Write::read(
-            &request,
-            &admission.state.index(),
-            &admission.state.setup.own_user,
-        );
+        let state = &admission.state;
+        let begun = Write::begin(&request, &state.index(), &state.setup.own_user);
+        // What takes long is done without the lock that all wait for.
+        let write = begun.map(|mut begun| {
+            begun.work_out();
+            begun.end(&state.index())
+        });
         let persists = request.dry_run != Some(true);
         let own = |write: &Write| !others::are_left_to(&admission.state, write, persists);
         let Some(write) = write.filter(own) else {

@@ -6,6 +6,7 @@
 )]
 
 mod annotations;
+mod patterns;
 mod review;
 
 use std::{fs, path::Path};
@@ -13,8 +14,10 @@ use std::{fs, path::Path};
 use fastrand::Rng;
 
 const SEED: u64 = 20_261_122;
-/// How many changed inputs each target sees.
+/// How many changed inputs a target sees.
 const CHANGED: usize = 30_000;
+/// How many of those that make automata, each of which is as large as the bounds allow.
+const FEW: usize = 2_000;
 
 fn corpus(folders: &[&str]) -> Vec<Vec<u8>> {
     let mut inputs = Vec::new();
@@ -59,23 +62,32 @@ fn changed(random: &mut Rng, corpus: &[Vec<u8>]) -> Vec<u8> {
     input
 }
 
-fn run(target: fn(&[u8]), folders: &[&str]) {
+fn run(target: fn(&[u8]), folders: &[&str], changes: usize) {
     let corpus = corpus(folders);
     for input in &corpus {
         target(input);
     }
     let mut random = Rng::with_seed(SEED);
-    for _ in 0..CHANGED {
+    for _ in 0..changes {
         target(&changed(&mut random, &corpus));
     }
 }
 
 #[test]
 fn reviews() {
-    run(review::check, &["tests/data", "fuzz/corpus/review"]);
+    run(
+        review::check,
+        &["tests/data", "fuzz/corpus/review"],
+        CHANGED,
+    );
 }
 
 #[test]
 fn annotations() {
-    run(annotations::check, &["fuzz/corpus/annotations"]);
+    run(annotations::check, &["fuzz/corpus/annotations"], CHANGED);
+}
+
+#[test]
+fn patterns() {
+    run(patterns::check, &["fuzz/corpus/patterns"], FEW);
 }

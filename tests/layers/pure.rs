@@ -10,7 +10,7 @@ use crate::{
 /// The module of the root that is pure, with all under it.
 const CORE: &str = "model";
 /// The crates that it may name: no runtime, no client, no clock, no environment.
-const CRATES: [&str; 15] = [
+const CRATES: [&str; 16] = [
     "std",
     "core",
     "alloc",
@@ -24,6 +24,7 @@ const CRATES: [&str; 15] = [
     "jiff",
     "base64",
     "regex",
+    "regex_syntax",
     "wildmatch",
     "thiserror",
 ];

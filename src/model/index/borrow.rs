@@ -110,13 +110,15 @@ impl Namespace {
         };
         let mut workload = tracked.workload.clone();
         self.disconnect(slot);
-        let known = self.workloads.remove(slot).map(|known| *known);
+        let mut known = self.workloads.remove(slot).map(|known| *known);
         self.relate(&basis.kinds, slot, &mut workload, known.as_ref());
         let same = known
             .as_ref()
             .is_some_and(|known| known.workload == workload);
-        let again = Tracked::follow(workload, known, self.defaults(basis), &basis.key);
-        self.put(slot, again);
+        let read = self.read(&workload, known.as_mut(), None, basis);
+        let policy = (read.policy, read.complaints);
+        let again = Tracked::follow(workload, known, policy, &basis.key);
+        self.put(slot, again, read.selected);
         !same
     }
 }

@@ -17,7 +17,7 @@ use crate::model::{
         rewritten::rewritten,
     },
     observed::{Observed, Reading, TakenOver, Templates},
-    policy::{Complaint, Policy, Selection},
+    policy::{Complaint, Selection},
     recreation::{Asked, CALM_SECONDS},
     source::{References, SourceKey, SourceName, Usage},
     stamp::stamp_create,
@@ -369,12 +369,12 @@ impl Index {
         workload: &Workload,
         now: i64,
     ) -> Option<String> {
-        let (policy, _) = Policy::of(workload, self.defaults_of(&key.namespace));
-        let Selection::Some(rules) = &policy.selection else {
+        let (policy, _, uses) = self.selected(key, workload, None);
+        if !matches!(policy.selection, Selection::Some(_)) {
             return None;
-        };
+        }
         let live = |source: &SourceName| self.source(&key.namespace, source);
-        let uses = without_ignored(&self.select(key, rules, &workload.references), &live);
+        let uses = without_ignored(&uses, &live);
         let subject = Subject {
             uid: "",
             created: now,

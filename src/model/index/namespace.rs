@@ -2,7 +2,10 @@
 
 mod sources;
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use super::{
     asked::{By, Clock},
@@ -10,6 +13,7 @@ use super::{
     changes::{Bared, WorkloadChange},
     csi::Classes,
     edges::{Edges, Slot},
+    foreseen::{Foreseen, Known, Selected, Takers},
     memory::{folds, remembered},
     sources::{Source, Sources},
     tracked::Tracked,
@@ -18,7 +22,7 @@ use super::{
 use crate::model::{
     annotation::RESTART_ON,
     observed::{Observed, Reading},
-    policy::{Defaults, Rules, Selection},
+    policy::{Complaint, Defaults, Policy, Rules, Selection},
     source::{References, SourceName},
     workload::{Workload, WorkloadKey},
 };
@@ -35,6 +39,18 @@ pub(super) struct Namespace {
     pub(super) classes: Classes,
     /// The workloads that have the pod template of another.
     pub(super) borrowing: BTreeSet<Slot>,
+    /// The workloads whose expressions are ready for use, at most [`KEPT_READY`].
+    kept_ready: BTreeSet<Slot>,
+}
+
+/// For so many workloads of a namespace their expressions are kept ready; for others each use makes them ready again.
+const KEPT_READY: usize = 16;
+
+/// What a workload asks for, and what of that is known to select what.
+pub(super) struct Read {
+    pub(super) policy: Policy,
+    pub(super) complaints: Vec<Complaint>,
+    pub(super) selected: Option<Selected>,
 }
 
 impl Namespace {
@@ -59,6 +75,7 @@ impl Namespace {
         slot: &Slot,
         mut workload: Workload,
         by: By,
+        foreseen: Option<Foreseen>,
         basis: &Basis,
         clock: &mut Clock,
     ) -> Option<WorkloadChange> {
@@ -83,7 +100,8 @@ impl Namespace {
         if let (true, Some(before)) = (weighed.older || restored, &mut before) {
             before.forget();
         }
-        let tracked = Tracked::follow(workload, before, self.defaults(basis), &basis.key);
+        let read = self.read(&workload, before.as_mut(), foreseen, basis);
+        let tracked = Tracked::follow(workload, before, (read.policy, read.complaints), &basis.key);
         let tracked = tracked.told(weighed.told);
         let change = WorkloadChange {
             related: Vec::new(),
@@ -97,7 +115,7 @@ impl Namespace {
                 && !tracked.workload.asks.contains_key(RESTART_ON),
             older: weighed.sighting,
         };
-        self.put(slot, tracked);
+        self.put(slot, tracked, read.selected);
         Some(change)
     }
 
@@ -105,6 +123,7 @@ impl Namespace {
     pub(super) fn delete_workload(&mut self, slot: &Slot) -> Option<Tracked> {
         self.disconnect(slot);
         self.borrowing.remove(slot);
+        self.kept_ready.remove(slot);
         self.workloads.remove(slot).map(|gone| *gone)
     }
 
@@ -115,7 +134,7 @@ impl Namespace {
         }
         self.default = default;
         for slot in self.slots() {
-            self.follow_again(&slot, basis, |_| {});
+            self.follow_again(&slot, basis, Tracked::read_again);
         }
         let borrowing: Vec<_> = self.borrowing.iter().cloned().collect();
         for slot in borrowing {
@@ -171,15 +190,63 @@ impl Namespace {
         if let Some(mut known) = self.workloads.remove(slot) {
             change(&mut known);
             let workload = known.workload.clone();
-            let defaults = self.defaults(basis);
-            let again = Tracked::follow(workload, Some(*known), defaults, &basis.key);
-            self.put(slot, again);
+            let read = self.read(&workload, Some(&mut known), None, basis);
+            let policy = (read.policy, read.complaints);
+            let again = Tracked::follow(workload, Some(*known), policy, &basis.key);
+            self.put(slot, again, read.selected);
         }
     }
 
-    pub(super) fn put(&mut self, slot: &Slot, tracked: Tracked) {
+    /// Reads what a workload asks for, unless that is known.
+    pub(super) fn read(
+        &self,
+        workload: &Workload,
+        before: Option<&mut Tracked>,
+        foreseen: Option<Foreseen>,
+        basis: &Basis,
+    ) -> Read {
+        if let Some(known) = before.filter(|known| known.reads_as_before(workload)) {
+            return Read {
+                policy: known.policy.clone(),
+                complaints: known.complaints.clone(),
+                selected: Selected::by(known),
+            };
+        }
+        let defaults = self.defaults(basis);
+        let foreseen = foreseen.and_then(|foreseen| foreseen.into_read(workload, defaults));
+        foreseen.unwrap_or_else(|| {
+            let (policy, complaints) = Policy::of(workload, defaults);
+            Read {
+                policy,
+                complaints,
+                selected: None,
+            }
+        })
+    }
+
+    pub(super) fn put(&mut self, slot: &Slot, tracked: Tracked, selected: Option<Selected>) {
         self.workloads.insert(slot.clone(), Box::new(tracked));
-        self.connect(slot);
+        self.connect(slot, selected.as_ref());
+        drop(selected);
+        self.put_away(slot);
+    }
+
+    /// Keeps the automata of expressions ready for some workloads only: each is a hundred times as large as its text.
+    fn put_away(&mut self, slot: &Slot) {
+        let Some(tracked) = self.workloads.get_mut(slot) else {
+            return;
+        };
+        let Selection::Some(rules) = &mut tracked.policy.selection else {
+            self.kept_ready.remove(slot);
+            return;
+        };
+        if !rules.has_expressions() {
+            self.kept_ready.remove(slot);
+        } else if self.kept_ready.len() < KEPT_READY || self.kept_ready.contains(slot) {
+            self.kept_ready.insert(slot.clone());
+        } else {
+            Arc::make_mut(rules).put_away();
+        }
     }
 
     fn slots(&self) -> Vec<Slot> {
@@ -191,25 +258,31 @@ impl Namespace {
     /// Returns what counts of what a workload refers to, under these rules, where this is remembered of it.
     pub(super) fn select(
         &self,
-        rules: &Rules,
+        rules: &Arc<Rules>,
         references: &References,
         memory: Option<&Reading>,
+        known: Option<Known<'_>>,
     ) -> References {
-        let candidates = candidates(&self.sources, memory);
-        rules.select(references, candidates.chain(remembered(memory)))
+        let candidates = candidates(&self.sources, memory).chain(remembered(memory));
+        rules.select_knowing(references, candidates, |source, referenced| {
+            let exists = || self.sources.present(source).is_some();
+            known?.usage(rules, source, referenced, exists)
+        })
     }
 
-    fn connect(&mut self, slot: &Slot) {
-        let Some(tracked) = self.workloads.get_mut(slot) else {
+    fn connect(&mut self, slot: &Slot, known: Option<&Selected>) {
+        let Some(tracked) = self.workloads.get(slot) else {
             return;
         };
         let Selection::Some(rules) = &tracked.policy.selection else {
             return;
         };
-        let memory = tracked.memory.as_ref();
-        let candidates = candidates(&self.sources, memory).chain(remembered(memory));
-        let uses = rules.select(&tracked.workload.references, candidates);
+        let (memory, known) = (tracked.memory.as_ref(), known.map(Selected::known));
+        let uses = self.select(rules, &tracked.workload.references, memory, known);
         self.edges.set_globbing(slot, rules.has_globs());
+        let Some(tracked) = self.workloads.get_mut(slot) else {
+            return;
+        };
         tracked.set_uses(uses);
         for source in tracked.uses().keys() {
             self.edges.add(slot, source);
@@ -236,17 +309,39 @@ impl Namespace {
         }
     }
 
-    fn reconnect_globs(&mut self, name: &SourceName) {
-        let takes = |slot: &&Slot| match self.workloads.get(*slot) {
-            Some(tracked) => match &tracked.policy.selection {
-                Selection::Some(rules) => rules.names(name),
-                _ => false,
-            },
-            None => false,
+    /// Returns the workloads whose opt-in has a glob, in their order, each with its rules.
+    pub(super) fn globbing(&self) -> impl Iterator<Item = (Slot, Arc<Rules>)> {
+        self.edges.globbing().filter_map(|slot| {
+            let tracked = self.workloads.get(slot)?;
+            match &tracked.policy.selection {
+                Selection::Some(rules) => Some((slot.clone(), Arc::clone(rules))),
+                Selection::Off | Selection::Unreadable => None,
+            }
+        })
+    }
+
+    /// Makes the edges of a source that may be taken from now on.
+    fn connect_globs(&mut self, name: &SourceName, takers: &Takers) {
+        let takes = |(slot, rules): &(Slot, Arc<Rules>)| {
+            let known = takers.take(slot, rules);
+            known.unwrap_or_else(|| rules.takes(name))
         };
-        let slots: Vec<_> = self.edges.globbing().filter(takes).cloned().collect();
-        for slot in &slots {
-            self.reconnect(slot, name);
+        let takers: Vec<_> = self.globbing().filter(takes).collect();
+        for (slot, _) in takers {
+            self.reconnect(&slot, name);
+        }
+    }
+
+    /// Cuts the edges of a source that is not taken any more.
+    fn disconnect_globs(&mut self, name: &SourceName) {
+        let globbing: BTreeSet<_> = self.edges.globbing().collect();
+        let users = self.edges.users(name);
+        let users: Vec<_> = users
+            .filter(|user| globbing.contains(user))
+            .cloned()
+            .collect();
+        for slot in users {
+            self.reconnect(&slot, name);
         }
     }
 
@@ -266,10 +361,8 @@ impl Namespace {
                 remembered(memory).any(|known| known == source)
             }
         };
-        let candidate = counts.then_some(source).into_iter();
-        let selected = rules
-            .select(&tracked.workload.references, candidate)
-            .remove(source);
+        let referenced = tracked.workload.references.get(source);
+        let selected = rules.select_one(source, referenced, counts);
         if let Some(usage) = selected {
             let mut uses = tracked.take_uses();
             uses.insert(source.clone(), usage);

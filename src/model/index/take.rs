@@ -9,6 +9,7 @@ use super::{
     asked::{By, Tick},
     changes::{SourceChange, WorkloadChange},
     csi::Drawn,
+    foreseen::{Foreseen, Takers},
     namespace::Namespace,
     sources::Absence,
 };
@@ -39,13 +40,25 @@ impl Index {
         workload: Workload,
         by: By,
     ) -> WorkloadChange {
+        self.take_workload_with(key, workload, by, None)
+    }
+
+    /// Takes in a workload of which it was worked out before what it asks for.
+    pub fn take_workload_with(
+        &mut self,
+        key: &WorkloadKey,
+        workload: Workload,
+        by: By,
+        foreseen: Option<Foreseen>,
+    ) -> WorkloadChange {
         if !self.works_in(&key.namespace) {
             return WorkloadChange::default();
         }
         let space = self.namespaces.entry(&key.namespace);
         let slot = (key.kind, key.name.clone());
         let lender = space.lender_of(&self.basis.kinds, &slot);
-        let change = space.take_workload(&slot, workload, by, &self.basis, &mut self.clock);
+        let (basis, clock) = (&self.basis, &mut self.clock);
+        let change = space.take_workload(&slot, workload, by, foreseen, basis, clock);
         match change {
             None => WorkloadChange::default(),
             Some(change) => WorkloadChange {
@@ -112,12 +125,24 @@ impl Index {
 
     /// Takes in a version, however it became known.
     pub fn take_source(&mut self, key: &SourceKey, version: Version, by: By) -> SourceChange {
+        self.take_source_with(key, version, by, &Takers::default())
+    }
+
+    /// Takes in a version of a source of which it was worked out before who takes it.
+    pub fn take_source_with(
+        &mut self,
+        key: &SourceKey,
+        version: Version,
+        by: By,
+        takers: &Takers,
+    ) -> SourceChange {
         if !self.works_in(&key.namespace) {
             return SourceChange::default();
         }
         let watched = self.scope.watches_all_sources();
         let space = self.namespaces.entry(&key.namespace);
-        space.take_source(key, version, by, watched, &self.basis, &mut self.clock)
+        let (basis, clock) = (&self.basis, &mut self.clock);
+        space.take_source(key, version, by, watched, takers, basis, clock)
     }
 
     /// Takes in the event that a source is gone: `resource_version` is that of the deletion, `now` is in unix seconds. Where

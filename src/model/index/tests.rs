@@ -13,6 +13,7 @@ use crate::model::{
 mod asked;
 mod csi;
 mod edges;
+mod foreseen;
 mod immutable;
 mod lending;
 mod memory;

@@ -11,7 +11,7 @@ use crate::model::{
     decide::{Ages, NO_SOURCES, Pods, Subject},
     digest::DigestKey,
     observed::{Observed, Reading, Templates},
-    policy::{Complaint, Defaults, Policy},
+    policy::{Complaint, Policy},
     source::{References, SourceName},
     workload::{Kind, Workload},
 };
@@ -61,6 +61,8 @@ pub struct Tracked {
     pub(super) pending_over: bool,
     /// Whether it is known which pods it adopted when it was created: it was looked up, or `observed` says so.
     pub(super) examined: bool,
+    /// Whether what it asks for is to be read again, whatever it says.
+    reread: bool,
 }
 
 impl Tracked {
@@ -68,13 +70,12 @@ impl Tracked {
     pub(super) fn follow(
         workload: Workload,
         before: Option<Self>,
-        defaults: Defaults<'_>,
+        (policy, complaints): (Policy, Vec<Complaint>),
         key: &DigestKey,
     ) -> Self {
         let before = before.filter(|known| known.workload.uid == workload.uid);
         let told = before.as_ref().map(|known| known.told).unwrap_or_default();
         let unseen = may_be_unseen(&workload, before.as_ref());
-        let (policy, complaints) = Policy::of(&workload, defaults);
         let mut void = before.as_ref().and_then(|known| known.void.clone());
         if !policy.opted_in() {
             void = workload.observed.clone().or(void);
@@ -98,6 +99,7 @@ impl Tracked {
                 read_at: Tick::default(),
                 pending_over: false,
                 examined: before.is_some_and(|known| known.examined),
+                reread: false,
             };
         }
         let text = workload
@@ -168,7 +170,24 @@ impl Tracked {
             read_at,
             pending_over: false,
             examined,
+            reread: false,
         }
+    }
+
+    /// Whether a workload says what this one said, as far as it matters to what it asks for.
+    pub(super) fn reads_as_before(&self, workload: &Workload) -> bool {
+        let before = &self.workload;
+        !self.reread
+            && before.asks == workload.asks
+            && before.restart_by == workload.restart_by
+            && before.phase == workload.phase
+            && before.borrows == workload.borrows
+            && before.is_led() == workload.is_led()
+    }
+
+    /// Takes in that what it asks for is to be read again, because its namespace says something else.
+    pub(super) fn read_again(&mut self) {
+        self.reread = true;
     }
 
     /// Takes in how it became known.

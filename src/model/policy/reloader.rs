@@ -7,12 +7,13 @@
 //! - `auto`, of all kinds or of one, takes what is referenced. So does a default for all workloads where neither says
 //!   anything.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     complaint::{Complaint, complaint},
-    rules::{Pattern, Rules},
-    selection::{MAX_ENTRIES, Selection},
+    patterns::{Beyond, Pattern, Patterns},
+    rules::Rules,
+    selection::{EXPECTED_EARLIER, MAX_ENTRIES, Selection, expected_within},
 };
 use crate::model::{
     annotation::reloader::{AUTO, IGNORE, PAUSE_PERIOD, SEARCH, selecting},
@@ -49,29 +50,62 @@ pub(super) fn read(asks: &Asks, all: bool, complaints: &mut Vec<Complaint>) -> O
         ..Rules::default()
     };
     let before = complaints.len();
+    let named = named(asks, complaints);
+    let unreadable = complaints.len() > before;
     for kind in SourceKind::ALL {
-        let key = kind.reloader().reload;
-        for text in list(asks, key) {
-            match Pattern::regex(kind, text) {
-                Some(pattern) => rules.named.push(pattern),
-                None => complaints.push(complaint(key, text, "a regular expression")),
+        for key in [kind.reloader().reload, kind.reloader().exclude] {
+            if list(asks, key).nth(MAX_ENTRIES).is_some() {
+                complaints.push(complaint(key, "…", EXPECTED_EARLIER));
             }
         }
     }
-    let unreadable = complaints.len() > before;
-    rules.excluded = excluded(asks);
+    match Patterns::new(named) {
+        Ok(named) => rules.named = named,
+        Err(beyond) => {
+            let key = key_of(beyond);
+            let text = asks.get(key).map_or("", String::as_str);
+            complaints.push(complaint(key, text, expected_within(beyond)));
+            return Some(Selection::Unreadable);
+        }
+    }
+    for pattern in excluded(asks) {
+        rules.excluded.also(pattern);
+    }
     let nothing = rules.kinds.is_empty() && !rules.search && rules.named.is_empty();
     Some(match (nothing, unreadable) {
         (true, true) => Selection::Unreadable,
         (true, false) => Selection::Off,
-        (false, _) => Selection::Some(rules),
+        (false, _) => Selection::Some(Arc::new(rules)),
     })
+}
+
+/// Returns what is named, of each list as much as is read.
+fn named(asks: &Asks, complaints: &mut Vec<Complaint>) -> Vec<Pattern> {
+    let mut named = Vec::new();
+    for kind in SourceKind::ALL {
+        let key = kind.reloader().reload;
+        for text in list(asks, key).take(MAX_ENTRIES) {
+            match Pattern::expression(kind, text) {
+                Some(pattern) => named.push(pattern),
+                None => complaints.push(complaint(key, text, "a regular expression")),
+            }
+        }
+    }
+    named
+}
+
+/// Returns the annotation that is beyond a bound. There are no globs in these words.
+fn key_of(beyond: Beyond) -> &'static str {
+    match beyond {
+        Beyond::Globs => SourceKind::Secret.reloader().reload,
+        Beyond::Bytes(kind) | Beyond::Program(kind) => kind.reloader().reload,
+    }
 }
 
 /// Returns sources that are excluded in these words, which hold for every opt-in.
 pub(super) fn excluded(asks: &Asks) -> Vec<Pattern> {
     let of = |kind: SourceKind| {
-        let names = list(asks, kind.reloader().exclude);
+        let names = list(asks, kind.reloader().exclude).take(MAX_ENTRIES);
         names.map(move |name| Pattern::exact(kind, name))
     };
     SourceKind::ALL.into_iter().flat_map(of).collect()
@@ -98,7 +132,6 @@ fn list<'a>(asks: &'a Asks, key: &str) -> impl Iterator<Item = &'a str> + use<'a
     text.split(',')
         .map(str::trim)
         .filter(|item| !item.is_empty())
-        .take(MAX_ENTRIES)
 }
 
 /// Returns a switch as Go's `strconv.ParseBool` reads it; what it cannot read does not count.

@@ -1,10 +1,8 @@
 //! Which sources an opt-in takes: what is referenced, and what is named.
 
-use std::fmt;
+use std::{cell::LazyCell, fmt};
 
-use regex::{Regex, RegexBuilder};
-use wildmatch::WildMatch;
-
+use super::patterns::{Patterns, Ready};
 use crate::model::source::{KindSet, References, SourceKind, SourceName, Usage};
 
 /// A readable opt-in.
@@ -25,24 +23,9 @@ pub struct Rules {
     /// What is named counts as a whole, whichever of its keys the template reads.
     pub whole: bool,
     /// By name or glob, referenced or not.
-    pub named: Vec<Pattern>,
+    pub named: Patterns,
     /// Never these.
-    pub excluded: Vec<Pattern>,
-}
-
-/// A kind with a name, a glob (`*` and `?`), or a regular expression.
-#[derive(Clone, Debug)]
-pub struct Pattern {
-    kind: SourceKind,
-    text: String,
-    name: Name,
-}
-
-#[derive(Clone, Debug)]
-enum Name {
-    Exact,
-    Glob(WildMatch),
-    Regex(Regex),
+    pub excluded: Patterns,
 }
 
 impl Rules {
@@ -53,154 +36,139 @@ impl Rules {
         references: &References,
         others: impl Iterator<Item = &'a SourceName>,
     ) -> References {
+        self.select_knowing(references, others, |_, _| None)
+    }
+
+    /// Returns the same where some of it is known: how a source counts that is referenced so, or is not.
+    pub fn select_knowing<'a, 'b>(
+        &self,
+        references: &References,
+        others: impl Iterator<Item = &'a SourceName>,
+        known: impl Fn(&SourceName, Option<&Usage>) -> Option<Option<&'b Usage>>,
+    ) -> References {
+        let ready = LazyCell::new(|| self.ready());
+        let take = |source: &SourceName, usage| match known(source, Some(usage)) {
+            Some(known) => known.cloned(),
+            None => ready.take(source, usage),
+        };
         let mut selected: References = references
             .iter()
-            .filter_map(|(source, usage)| Some((source.clone(), self.take(source, usage)?)))
+            .filter_map(|(source, usage)| Some((source.clone(), take(source, usage)?)))
             .collect();
-        let mut add = |source: &SourceName| {
-            if !self.excludes(source) && !references.contains_key(source) {
-                selected.entry(source.clone()).or_insert_with(Usage::named);
-            }
+        let takes = |source: &&SourceName| match known(source, None) {
+            Some(known) => known.is_some(),
+            None => ready.takes(source),
         };
-        self.named
-            .iter()
-            .filter_map(Pattern::source)
-            .for_each(|source| add(&source));
+        let mut add = |source: &SourceName| {
+            selected.entry(source.clone()).or_insert_with(Usage::named);
+        };
+        let unreferenced = |source: &&SourceName| !references.contains_key(source);
+        let exact = self.named.exact().filter(unreferenced);
+        exact.filter(takes).for_each(&mut add);
         if self.has_globs() {
-            others.filter(|source| self.names(source)).for_each(add);
+            let others = others.filter(unreferenced);
+            others.filter(takes).for_each(add);
         }
         selected
     }
 
+    /// Returns how one source counts that is referenced so, or is not. `exists`: or did when it was observed.
+    pub fn select_one(
+        &self,
+        source: &SourceName,
+        referenced: Option<&Usage>,
+        exists: bool,
+    ) -> Option<Usage> {
+        match referenced {
+            Some(usage) => self.ready().take(source, usage),
+            None if exists || self.named.has_exact(source) => self.takes(source).then(Usage::named),
+            None => None,
+        }
+    }
+
+    /// Whether a name or glob takes this source, and no other excludes it.
+    pub fn takes(&self, source: &SourceName) -> bool {
+        self.ready().takes(source)
+    }
+
+    /// Whether names have to be matched, and not just looked up.
+    pub fn has_patterns(&self) -> bool {
+        self.named.is_open() || self.excluded.is_open()
+    }
+
     /// Whether what it selects depends on which sources exist.
     pub fn has_globs(&self) -> bool {
-        self.named.iter().any(Pattern::is_open)
+        self.named.is_open()
     }
 
     /// Whether a name or glob takes this source.
     pub fn names(&self, source: &SourceName) -> bool {
-        self.named.iter().any(|pattern| pattern.matches(source))
+        self.named.ready().takes(source)
+    }
+
+    /// Whether it is named, and not by a pattern.
+    pub fn has_name(&self, source: &SourceName) -> bool {
+        self.named.has_exact(source)
+    }
+
+    /// Whether expressions take memory while they are ready for use.
+    pub fn has_expressions(&self) -> bool {
+        self.named.has_expressions()
+    }
+
+    /// Whether its expressions are ready for use.
+    #[cfg(test)]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.named.is_ready()
+    }
+
+    /// Puts the automata of expressions away; each use makes them again.
+    pub fn put_away(&mut self) {
+        self.named.put_away();
+    }
+
+    fn ready(&self) -> ReadyRules<'_> {
+        ReadyRules {
+            rules: self,
+            named: self.named.ready(),
+            excluded: self.excluded.ready(),
+        }
+    }
+}
+
+/// Rules that are ready to look at many names.
+struct ReadyRules<'a> {
+    rules: &'a Rules,
+    named: Ready<'a>,
+    excluded: Ready<'a>,
+}
+
+impl ReadyRules<'_> {
+    fn takes(&self, source: &SourceName) -> bool {
+        self.named.takes(source) && !self.excluded.takes(source)
     }
 
     /// Returns how a reference counts, if it does.
     fn take(&self, source: &SourceName, usage: &Usage) -> Option<Usage> {
-        let kind = self.kinds.contains(source.kind);
-        let narrowed = self.env || self.volume;
-        let way = !narrowed || (self.env && usage.env) || (self.volume && usage.volume);
-        let named = self.names(source);
+        let rules = self.rules;
+        let kind = rules.kinds.contains(source.kind);
+        let narrowed = rules.env || rules.volume;
+        let way = !narrowed || (rules.env && usage.env) || (rules.volume && usage.volume);
+        let named = self.named.takes(source);
         let taken = named || (kind && way);
         // To name what no container reads is to ask for all of it.
         let unread = named && !usage.is_read();
         if !(named || usage.counts()) {
             return None;
         }
-        if self.excludes(source) || !(taken || self.search) {
+        if self.excluded.takes(source) || !(taken || rules.search) {
             return None;
         }
         Some(Usage {
-            whole: usage.whole || unread || (named && self.whole),
+            whole: usage.whole || unread || (named && rules.whole),
             if_matched: !taken,
             ..usage.clone()
         })
-    }
-
-    fn excludes(&self, source: &SourceName) -> bool {
-        self.excluded.iter().any(|pattern| pattern.matches(source))
-    }
-}
-
-/// A bad expression must not cost memory either: the library's limit is 10 MB.
-const REGEX_SIZE: usize = 64 * 1024;
-
-impl Pattern {
-    /// Reads a name, or a glob.
-    pub(super) fn read(text: &str) -> Option<Self> {
-        let source: SourceName = text.parse().ok()?;
-        let legal = |byte: u8| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-*?".contains(&byte)
-        };
-        if source.name.len() > 253 || !source.name.bytes().all(legal) {
-            return None;
-        }
-        let name = if source.name.contains(['*', '?']) {
-            Name::Glob(WildMatch::new(&source.name))
-        } else {
-            Name::Exact
-        };
-        Some(Self {
-            kind: source.kind,
-            text: source.name,
-            name,
-        })
-    }
-
-    /// Returns a pattern that takes exactly this name.
-    pub(super) fn exact(kind: SourceKind, name: &str) -> Self {
-        Self {
-            kind,
-            text: name.to_owned(),
-            name: Name::Exact,
-        }
-    }
-
-    /// Returns a pattern that takes everything of a kind.
-    pub(super) fn all(kind: SourceKind) -> Self {
-        Self {
-            kind,
-            text: "*".to_owned(),
-            name: Name::Glob(WildMatch::new("*")),
-        }
-    }
-
-    /// Reads a regular expression, which stands between `^` and `$`.
-    pub(super) fn regex(kind: SourceKind, text: &str) -> Option<Self> {
-        // What matches nothing but itself needs no automaton; most people write names.
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        if text.bytes().all(plain) {
-            return Some(Self::exact(kind, text));
-        }
-        let regex = RegexBuilder::new(&format!("^{text}$"))
-            .size_limit(REGEX_SIZE)
-            .build();
-        Some(Self {
-            kind,
-            text: text.to_owned(),
-            name: Name::Regex(regex.ok()?),
-        })
-    }
-
-    fn is_open(&self) -> bool {
-        !matches!(self.name, Name::Exact)
-    }
-
-    fn matches(&self, source: &SourceName) -> bool {
-        self.kind == source.kind
-            && match &self.name {
-                Name::Exact => self.text == source.name,
-                Name::Glob(glob) => glob.matches(&source.name),
-                Name::Regex(regex) => regex.is_match(&source.name),
-            }
-    }
-
-    fn source(&self) -> Option<SourceName> {
-        (!self.is_open()).then(|| SourceName {
-            kind: self.kind,
-            name: self.text.clone(),
-        })
-    }
-}
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Self) -> bool {
-        let kind_of = std::mem::discriminant::<Name>;
-        (self.kind, &self.text, kind_of(&self.name))
-            == (other.kind, &other.text, kind_of(&other.name))
-    }
-}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind.prefix(), self.text)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Which sources an opt-in selects, in reroll's own words.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use super::{
     complaint::{Complaint, complaint},
-    rules::{Pattern, Rules},
+    patterns::{Beyond, Pattern, Patterns},
+    rules::Rules,
 };
 use crate::model::{
     annotation::RESTART_ON,
@@ -19,6 +20,10 @@ pub(super) static EXPECTED_RESTART_ON: LazyLock<String> = LazyLock::new(|| {
     format!("auto, {kinds}, [!]secret/NAME (or another kind), env, volume or off")
 });
 
+/// What an entry should be that is not among those that are read.
+pub(super) const EXPECTED_EARLIER: &str =
+    "among the first 1024 entries, which are all that reroll reads";
+
 /// Which sources count for a workload.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Selection {
@@ -27,12 +32,22 @@ pub enum Selection {
     /// It did, in words that cannot be read: nothing is decided until a user corrects them.
     Unreadable,
     /// It did.
-    Some(Rules),
+    Some(Arc<Rules>),
 }
 
 impl Selection {
+    /// Never takes these, whatever it says: names, or everything of a kind.
+    pub(super) fn exclude(&mut self, patterns: impl IntoIterator<Item = Pattern>) {
+        let mut patterns = patterns.into_iter().peekable();
+        if let (Self::Some(rules), Some(_)) = (self, patterns.peek()) {
+            let excluded = &mut Arc::make_mut(rules).excluded;
+            patterns.for_each(|pattern| excluded.also(pattern));
+        }
+    }
+
     pub(super) fn read(text: &str, complaints: &mut Vec<Complaint>) -> Self {
         let mut rules = Rules::default();
+        let (mut named, mut excluded) = (Vec::new(), Vec::new());
         let mut tokens = text
             .split(',')
             .map(str::trim)
@@ -52,8 +67,8 @@ impl Selection {
                 word if let Some(kind) = kind(word) => rules.kinds.insert(kind),
                 _ => {
                     let (list, name) = match token.strip_prefix('!') {
-                        Some(name) => (&mut rules.excluded, name),
-                        None => (&mut rules.named, token),
+                        Some(name) => (&mut excluded, name),
+                        None => (&mut named, token),
                     };
                     let Some(pattern) = Pattern::read(name) else {
                         complaints.push(complaint(RESTART_ON, token, &EXPECTED_RESTART_ON));
@@ -65,11 +80,7 @@ impl Selection {
             read += 1;
         }
         if tokens.next().is_some() {
-            complaints.push(complaint(
-                RESTART_ON,
-                "…",
-                "among the first 1024 entries, which are all that reroll reads",
-            ));
+            complaints.push(complaint(RESTART_ON, "…", EXPECTED_EARLIER));
         }
         if read == 0 {
             if complaints.is_empty() {
@@ -77,10 +88,28 @@ impl Selection {
             }
             return Self::Unreadable;
         }
+        match (Patterns::new(named), Patterns::new(excluded)) {
+            (Ok(named), Ok(excluded)) => (rules.named, rules.excluded) = (named, excluded),
+            (Err(beyond), _) | (_, Err(beyond)) => {
+                complaints.push(complaint(RESTART_ON, text, expected_within(beyond)));
+                return Self::Unreadable;
+            }
+        }
         // `env` alone, or an exclusion alone, can only mean: of all that is referenced.
         if rules.named.is_empty() && rules.kinds.is_empty() {
             rules.kinds = KindSet::all();
         }
-        Self::Some(rules)
+        Self::Some(Arc::new(rules))
+    }
+}
+
+/// Returns what a list of patterns should be that is beyond a bound.
+pub(super) fn expected_within(beyond: Beyond) -> &'static str {
+    match beyond {
+        Beyond::Globs => "short enough: all globs together have at most 2048 bytes",
+        Beyond::Bytes(_) => "short enough: all expressions together have at most 2048 bytes",
+        Beyond::Program(_) => {
+            "simple enough: all expressions together become at most 128 KiB of program"
+        }
     }
 }

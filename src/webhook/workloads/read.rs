@@ -12,18 +12,118 @@ use crate::{
         Index, Kind, Policy, WorkloadKey,
         adopted::Adopter,
         annotation::{FIELD_MANAGER, KUBECTL_RESTARTED_AT},
+        index::{Ahead, Foreseen},
         object::FromObject as _,
-        policy::Selection,
+        policy::Complaint,
         source::References,
-        workload::{Workload, bare_template},
+        workload::bare_template,
     },
     webhook::review::{Operation, Request},
 };
 
+/// A review of which it is not worked out yet what the workload asks for.
+pub struct Begun {
+    key: WorkloadKey,
+    creates: bool,
+    object: DynamicObject,
+    old: Option<Asking>,
+    new: Asking,
+    template_changed: bool,
+    by_another: Option<String>,
+}
+
+/// One of the two objects of a write, and what is to be known of what it asks for.
+struct Asking {
+    side: Side,
+    ahead: Option<Ahead>,
+    foreseen: Option<Foreseen>,
+}
+
+impl Asking {
+    fn read(key: &WorkloadKey, object: &DynamicObject, index: &Index) -> Self {
+        let side = Side::read(key, object, index);
+        let ahead = index.ahead(key, &side.workload);
+        Self {
+            side,
+            ahead,
+            foreseen: None,
+        }
+    }
+
+    fn work_out(&mut self) {
+        if let Some(ahead) = self.ahead.take() {
+            self.foreseen = Some(ahead.work_out(&self.side.workload));
+        }
+    }
+
+    /// Returns what it asks for, and what that selects.
+    fn policy(&self, key: &WorkloadKey, index: &Index) -> (Policy, Vec<Complaint>, References) {
+        index.selected(key, &self.side.workload, self.foreseen.as_ref())
+    }
+
+    fn into_side(self, policy: &Policy) -> Side {
+        Side {
+            opted_in: policy.opted_in(),
+            ..self.side
+        }
+    }
+}
+
+impl Begun {
+    /// Works out what the workload asks for. It may take long, and needs no lock.
+    pub fn work_out(&mut self) {
+        self.new.work_out();
+        if let Some(old) = &mut self.old {
+            old.work_out();
+        }
+    }
+
+    /// Ends to read the review.
+    pub fn end(self, index: &Index) -> Write {
+        let key = self.key;
+        let (policy, complaints, uses) = self.new.policy(&key, index);
+        let new = self.new.into_side(&policy);
+        let old = self.old.map(|old| {
+            let (before, _, selected) = old.policy(&key, index);
+            let changed = !self.template_changed && before.selection != policy.selection;
+            (old.into_side(&before), selected, changed)
+        });
+        let (old, old_uses, widened) = match old {
+            Some((old, selected, changed)) => {
+                let new = uses.keys().filter(|source| !selected.contains_key(source));
+                let widened = changed.then(|| new.cloned().collect());
+                (Some(old), selected, widened)
+            }
+            None => (None, References::new(), None),
+        };
+        let adopts = self.creates && new.workload.shape.template;
+        let adopter = adopts.then(|| Adopter::read(key.kind, &key.namespace, &self.object));
+        Write {
+            key,
+            old,
+            new,
+            policy,
+            complaints,
+            uses,
+            old_uses,
+            widened,
+            template_changed: self.template_changed,
+            adopter: adopter.flatten(),
+            by_another: self.by_another,
+        }
+    }
+}
+
 impl Write {
-    /// Reads a review. `None` where it does not concern reroll: another kind, a subresource, a namespace that is left alone,
-    /// reroll's own write.
+    /// Reads a review at once, whatever that takes.
     pub fn read(request: &Request, index: &Index, own_user: &str) -> Option<Self> {
+        let begun = Self::begin(request, index, own_user)?;
+        Some(begun.end(index))
+    }
+
+    /// Begins to read a review. `None` where it does not concern reroll: another kind, a subresource, a namespace that is left
+    /// alone, reroll's own write.
+    pub fn begin(request: &Request, index: &Index, own_user: &str) -> Option<Begun> {
         let kind = index
             .kinds()
             .find(&request.kind.group, &request.kind.kind)?;
@@ -60,61 +160,38 @@ impl Write {
         // the user's request.
         let meta = &object.metadata;
         let has_metadata = meta.name.is_some() || meta.generate_name.is_some();
-        let default = index.defaults_of(&request.namespace);
         let name = meta.name.clone().unwrap_or_else(|| request.name.clone());
         let key = WorkloadKey {
             kind,
             namespace: request.namespace.clone(),
             name,
         };
-        let side = |object: &DynamicObject| Side::read(&key, object, index);
-        let new = side(&object);
-        if new.workload.is_left_alone() {
+        let new = Asking::read(&key, &object, index);
+        let workload = &new.side.workload;
+        if workload.is_left_alone() {
             return None;
         }
-        let has_template = match &new.workload.borrows {
+        let has_template = match &workload.borrows {
             Some(template) => template.known,
-            None => new.workload.shape.template,
+            None => workload.shape.template,
         };
         if !has_metadata || !has_template {
             return None;
         }
-        let before = old.as_ref().map(side);
+        let before = old.as_ref().map(|old| Asking::read(&key, old, index));
         let template_changed = match (&old, &before) {
-            (Some(old), Some(before)) => changes_template(kind, (old, before), (&object, &new)),
+            (Some(old), Some(before)) => {
+                changes_template(kind, (old, &before.side), (&object, &new.side))
+            }
             _ => true,
         };
-        let (policy, complaints) = Policy::of(&new.workload, default);
-        let select = |policy: &Policy, workload: &Workload| match &policy.selection {
-            Selection::Some(rules) => index.select(&key, rules, &workload.references),
-            Selection::Off | Selection::Unreadable => References::new(),
-        };
-        let uses = select(&policy, &new.workload);
-        let old = before;
-        let (old_uses, widened) = match &old {
-            Some(old) => {
-                let (before, _) = Policy::of(&old.workload, default);
-                let selected = select(&before, &old.workload);
-                let new = uses.keys().filter(|source| !selected.contains_key(source));
-                let changed = !template_changed && before.selection != policy.selection;
-                let widened = changed.then(|| new.cloned().collect());
-                (selected, widened)
-            }
-            None => (References::new(), None),
-        };
-        let adopts = creates && new.workload.shape.template;
-        let adopter = adopts.then(|| Adopter::read(kind, &key.namespace, &object));
-        Some(Self {
+        Some(Begun {
             key,
-            old,
+            creates,
+            object,
+            old: before,
             new,
-            policy,
-            complaints,
-            uses,
-            old_uses,
-            widened,
             template_changed,
-            adopter: adopter.flatten(),
             by_another: by_reroll.then(|| who.clone()),
         })
     }

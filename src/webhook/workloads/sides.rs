@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use kube::core::DynamicObject;
 
 use crate::model::{
-    Index, Policy, SourceName, WorkloadKey,
+    Index, SourceName, WorkloadKey,
     decide::Lookup,
     digest::DigestKey,
     source::References,
@@ -17,6 +17,7 @@ use crate::model::{
 pub(super) struct Side {
     pub(super) workload: Workload,
     pub(super) own: OwnAnnotations,
+    /// Not before it is read what it asks for.
     pub(super) opted_in: bool,
 }
 
@@ -25,11 +26,9 @@ impl Side {
         let kind = key.kind;
         let mut workload = Workload::read(kind, object);
         index.relate(key, &mut workload);
-        let default = index.defaults_of(&key.namespace);
-        let opted_in = Policy::of(&workload, default).0.opted_in();
         Self {
             own: OwnAnnotations::read(kind, object),
-            opted_in,
+            opted_in: false,
             workload,
         }
     }

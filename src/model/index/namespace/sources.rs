@@ -8,6 +8,7 @@ use crate::model::{
         basis::Basis,
         changes::SourceChange,
         edges::Slot,
+        foreseen::Takers,
         sources::{Absence, Missed},
     },
     source::{SourceKey, SourceName},
@@ -23,6 +24,7 @@ impl Namespace {
         version: Version,
         by: By,
         watched: bool,
+        takers: &Takers,
         basis: &Basis,
         clock: &mut Clock,
     ) -> SourceChange {
@@ -30,7 +32,7 @@ impl Namespace {
             return SourceChange::default();
         };
         if taken.appeared {
-            self.reconnect_globs(&key.source);
+            self.connect_globs(&key.source, takers);
         }
         if let Some(before) = &taken.counted_as {
             self.begin_to_count(&key.source, before, watched);
@@ -69,8 +71,11 @@ impl Namespace {
             self.forget_ages(&key.source);
         }
         let users = if gone { self.users_of(key) } else { Vec::new() };
-        if missed != Missed::Nothing {
-            self.reconnect_globs(&key.source);
+        match missed {
+            Missed::Nothing => {}
+            // A fold may hold it.
+            Missed::Noted => self.connect_globs(&key.source, &Takers::default()),
+            Missed::Gone => self.disconnect_globs(&key.source),
         }
         SourceChange {
             changed: gone,
@@ -82,7 +87,7 @@ impl Namespace {
     /// Forgets a source, and even that it is gone.
     pub(in crate::model::index) fn forget_source(&mut self, name: &SourceName) {
         self.sources.forget(name);
-        self.reconnect_globs(name);
+        self.disconnect_globs(name);
     }
 
     /// Forgets sources that were deleted long ago and are not used.
