@@ -205,7 +205,7 @@ impl Parts {
             work(health.clone(), liveness),
         );
         let election = election.with_history(Arc::clone(&history));
-        spawn_election(election, tasks, &stop.leading);
+        spawn_election(election, &connection, tasks, &stop.leading);
         let store =
             digest_key::Store::new(cluster.clone(), &own.own_namespace, &own.digest_key_secret);
         let key = store.load_or_create(leadership.clone(), &surroundings.chance);

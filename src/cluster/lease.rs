@@ -25,7 +25,7 @@ use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::MicroTime,
 };
-use kube::{Api, api::ObjectMeta};
+use kube::{Api, Client, api::ObjectMeta};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -109,6 +109,7 @@ pub type Work = Arc<dyn Fn() -> Progress + Send + Sync>;
 pub struct Election {
     cluster: Cluster,
     api: Api<Lease>,
+    namespace: String,
     settings: LeaseSettings,
     identity: String,
     clock: Clock,
@@ -145,6 +146,7 @@ impl Election {
             Self {
                 cluster: cluster.within(settings.deadline()),
                 api,
+                namespace: namespace.to_owned(),
                 settings,
                 identity,
                 clock,
@@ -158,6 +160,16 @@ impl Election {
             },
             Leadership(told),
         )
+    }
+
+    /// Returns the same election by this client, which belongs to the thread that it runs on.
+    #[must_use]
+    pub fn by(self, client: &Client) -> Self {
+        Self {
+            cluster: self.cluster.by(client),
+            api: Api::namespaced(client.clone(), &self.namespace),
+            ..self
+        }
     }
 
     /// Returns the same election, which reports to `history` when the Lease's versions go back.
@@ -253,8 +265,10 @@ impl Election {
         if !self.may_take(&lease) {
             return Claim::Others;
         }
-        let transitions =
-            spec(&lease).lease_transitions.unwrap_or(0) + i32::from(!self.is_ours(&lease));
+        // Whoever may write the Lease may write any number.
+        let transitions = spec(&lease).lease_transitions.unwrap_or(0);
+        let transitions = transitions.checked_add(i32::from(!self.is_ours(&lease)));
+        let transitions = transitions.unwrap_or(0);
         let acquired = if self.is_ours(&lease) {
             spec(&lease).acquire_time.clone()
         } else {

@@ -81,6 +81,15 @@ impl Cluster {
         }
     }
 
+    /// Returns the same door through another client.
+    #[must_use]
+    pub fn by(&self, client: &Client) -> Self {
+        Self {
+            client: client.clone(),
+            ..self.clone()
+        }
+    }
+
     /// Returns the client: to name the API of a kind, for watches, and for the publisher of Events.
     pub fn client(&self) -> Client {
         self.client.clone()

@@ -42,6 +42,7 @@ pub struct InProcess {
 }
 
 /// The way to the API server.
+#[derive(Clone)]
 pub(super) enum Connection {
     Network(Box<kube::Config>),
     InProcess(InProcess),
@@ -69,6 +70,11 @@ impl Connection {
             Self::Network(config) => config.cluster_url.clone(),
             Self::InProcess(_) => Uri::from_static("https://127.0.0.1"),
         }
+    }
+
+    /// Whether the API server is in this process, where everything runs on one thread.
+    pub(super) fn is_in_process(&self) -> bool {
+        matches!(self, Self::InProcess(_))
     }
 
     /// Returns a client that tells `liveness` of its watches.

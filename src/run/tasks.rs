@@ -10,8 +10,8 @@ use tokio::{sync::oneshot, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    doors::Doors,
-    thread::{bind, on_own_thread},
+    doors::{Connection, Doors},
+    thread::{bind, on_own_thread, run_on_own_thread},
 };
 use crate::{
     cluster::{
@@ -282,12 +282,26 @@ pub(super) fn spawn_events(
     Ok((events, alerts))
 }
 
-/// Starts to take part in the election of the leader.
-pub(super) fn spawn_election(election: Election, tasks: &mut Tasks, stop: &CancellationToken) {
-    let election = election.run(stop.clone());
+/// Starts to take part in the election of the leader, by a connection of its own.
+pub(super) fn spawn_election(
+    election: Election,
+    connection: &Connection,
+    tasks: &mut Tasks,
+    stop: &CancellationToken,
+) {
+    let (connection, stop) = (connection.clone(), stop.clone());
+    let in_process = connection.is_in_process();
+    let elect = async move || {
+        election.by(&connection.client()?).run(stop).await;
+        Ok(())
+    };
     tasks.spawn(async move {
-        election.await;
-        ("leader election", Ok(()))
+        let elected = if in_process {
+            elect().await
+        } else {
+            run_on_own_thread("lease", elect).await
+        };
+        ("leader election", elected)
     });
 }
 

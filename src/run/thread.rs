@@ -1,8 +1,9 @@
-//! Runs servers on threads of their own, so that they do not wait for the controller.
+//! Runs servers and the election on threads of their own, so that they do not wait for the controller.
 //!
 //! The controller has one thread. Two threads that share its work would wake each other for nearly every event of a
 //! watch, which costs a fifth of the processor time of a start. So other threads answer reviews, for which a user's
-//! write waits, and probes, by which a kubelet judges. Each has a runtime and connections of its own.
+//! write waits, and probes, by which a kubelet judges. Another holds the Lease, which must not lapse because one namespace
+//! has much to be decided. Each has a runtime and connections of its own.
 
 use std::{net::SocketAddr, thread};
 
@@ -23,16 +24,29 @@ where
     S: FnOnce(TcpListener) -> F + Send + 'static,
     F: Future<Output = anyhow::Result<()>>,
 {
+    let listener = listener.into_std()?;
+    // A listener must be made inside the runtime that wakes it.
+    let serve = move || async move { serve(TcpListener::from_std(listener)?).await };
+    run_on_own_thread(name, serve).await
+}
+
+/// Runs `work` on a thread of this name until it ends. Dropping the future ends it too, at its next await.
+///
+/// # Errors
+/// When the thread cannot be started, or `work` fails or panics.
+pub(super) async fn run_on_own_thread<W, F>(name: &'static str, work: W) -> anyhow::Result<()>
+where
+    W: FnOnce() -> F + Send + 'static,
+    F: Future<Output = anyhow::Result<()>>,
+{
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot wait for input and output")?;
-    let listener = listener.into_std()?;
     let dropped = CancellationToken::new();
     let _drop = dropped.clone().drop_guard();
     let (ended, end) = oneshot::channel();
     let work = move || {
-        // A listener must be made inside the runtime that wakes it.
-        let serving = async { serve(TcpListener::from_std(listener)?).await };
-        let result = runtime.block_on(dropped.run_until_cancelled(serving));
+        let working = async { work().await };
+        let result = runtime.block_on(dropped.run_until_cancelled(working));
         // If the future was dropped, no task receives this.
         let _ = ended.send(result.unwrap_or(Ok(())));
     };

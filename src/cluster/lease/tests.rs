@@ -111,7 +111,14 @@ fn holder(script: &Script) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn a_free_lease_is_won_at_once() {
-    for (there, transitions) in [(None, 0), (Some(lease("", 3)), 4), (Some(lease("a", 3)), 3)] {
+    for (there, transitions) in [
+        (None, 0),
+        (Some(lease("", 3)), 4),
+        (Some(lease("a", 3)), 3),
+        // Somebody wrote that.
+        (Some(lease("", i32::MAX)), 0),
+        (Some(lease("a", i32::MAX)), i32::MAX),
+    ] {
         let script = Script::default();
         if let Some(there) = there.clone() {
             script.put(PATH, there);
