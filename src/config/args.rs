@@ -210,7 +210,8 @@ pub(super) struct RestartArgs {
     #[arg(long, value_name = "NUMBER", env = "REROLL_ADOPT_RATE", default_value = "0", allow_negative_numbers = true, value_parser = parse_rate)]
     pub(super) adopt_rate: f64,
 
-    /// How many workloads may be rolling at the same time; 0 means no limit
+    /// How many workloads may be rolling at the same time, the last of them only in a namespace that has no other; 0 means no
+    /// limit
     #[arg(
         long,
         value_name = "N",

@@ -7,7 +7,7 @@
 //! Of the due intents, [`Intents::take`] takes one of the namespace that was served longest ago, and there of the
 //! source that was served longest ago. So 500 workloads behind one Secret do not delay the single workload behind
 //! another. Two more limits apply: the pace of all restarts (a token bucket), and the budget of workloads that may be
-//! rolling at once. A workload that was restarted often in short order also waits for a bucket of its own, so that two
+//! rolling at once, of which the last place is for a namespace that has none. A workload that was restarted often in short order also waits for a bucket of its own, so that two
 //! writers that fight over a Secret do not cause a storm of restarts.
 //!
 //! A task that took an intent ends it by [`Intents::finish`]. A new change of the same workload waits until then, so
@@ -158,13 +158,14 @@ impl Intents {
     pub fn take(&mut self, now: Instant) -> Option<Intent> {
         self.rolling
             .retain(|_, since| now.saturating_duration_since(*since) < ROLLING_AT_MOST);
-        let waiting = self.heads().filter(|(_, (due, _))| *due <= now);
+        let waiting = self.heads_with_room();
+        let waiting = waiting.filter(|(_, (due, _))| *due <= now);
         let served = |lane: &Lane| self.namespaces.get(&lane.0).copied().unwrap_or(0);
         let turn = |lane: &Lane| self.lanes.get(lane).map_or(0, |turn| turn.served);
         let (lane, (_, workload)) =
             waiting.min_by_key(|(lane, (due, _))| (served(lane), turn(lane), *due))?;
         let (lane, workload) = (lane.clone(), workload.clone());
-        if !self.has_budget() || !self.bucket.take(now) {
+        if !self.bucket.take(now) {
             return None;
         }
         self.turns += 1;
@@ -179,11 +180,7 @@ impl Intents {
     /// Returns when [`Self::take`] can return something next; `None` where no time tells, because nothing waits or the
     /// budget is used up.
     pub fn next(&self, now: Instant) -> Option<Instant> {
-        let due = self
-            .heads()
-            .map(|(_, (due, _))| *due)
-            .min()
-            .filter(|_| self.has_budget())?;
+        let due = self.heads_with_room().map(|(_, (due, _))| *due).min()?;
         Some(due.max(self.bucket.ready(now)))
     }
 
@@ -314,10 +311,18 @@ impl Intents {
         self.rolling.len()
     }
 
-    fn has_budget(&self) -> bool {
-        self.bounds
-            .rolling
-            .is_none_or(|most| self.rolling.len() + self.taken.len() < most)
+    /// Returns the heads of lanes for which the budget has room. Its last place is for a namespace that has none yet: rollouts
+    /// that hang in one do not use it up for all.
+    fn heads_with_room(&self) -> impl Iterator<Item = (&Lane, &(Instant, WorkloadKey))> {
+        let under_way = self.rolling.keys().chain(&self.taken);
+        let under_way: Vec<_> = under_way.map(|key| key.namespace.as_str()).collect();
+        let most = self.bounds.rolling.unwrap_or(usize::MAX);
+        let free = most.saturating_sub(under_way.len());
+        self.heads().filter(move |((namespace, _), _)| match free {
+            0 => false,
+            1 => !under_way.contains(&namespace.as_str()),
+            _ => true,
+        })
     }
 
     /// Returns the first intent of each lane whose workload no task is restarting.

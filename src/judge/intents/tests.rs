@@ -177,17 +177,60 @@ fn a_workload_has_a_limit_of_its_own_and_the_pending_one_is_kept() {
     assert!(intents.each.is_empty());
 }
 
-#[test]
-fn the_budget_counts_what_rolls_but_not_for_ever() {
-    let start = Instant::now();
+fn rolling_at_most(most: usize, now: Instant) -> Intents {
     let bounds = Bounds {
-        rolling: Some(2),
+        rolling: Some(most),
         ..Bounds::paced(Pacing {
             rate: None,
             burst: 1,
         })
     };
-    let mut intents = Intents::new(bounds, start);
+    Intents::new(bounds, now)
+}
+
+#[test]
+fn the_last_place_is_for_a_namespace_that_has_none() {
+    let start = Instant::now();
+    let mut intents = rolling_at_most(3, start);
+    let of = |namespace: &str, name: &str| WorkloadKey {
+        namespace: namespace.to_owned(),
+        ..workload(name)
+    };
+    let roll = |intents: &mut Intents| {
+        let intent = intents.take(start)?;
+        let workload = intent.workload.clone();
+        intents.restarted(&workload, start);
+        intents.finish(intent, Finish::Over, start);
+        Some(workload)
+    };
+    for name in ["a", "b", "c"] {
+        intents.noticed(&of("hangs", name), start, Duration::ZERO);
+    }
+    assert_eq!(roll(&mut intents), Some(of("hangs", "a")));
+    assert_eq!(roll(&mut intents), Some(of("hangs", "b")));
+    assert_eq!((roll(&mut intents), intents.next(start)), (None, None));
+    intents.noticed(&of("other", "d"), start, Duration::ZERO);
+    assert_eq!(intents.next(start), Some(start));
+    assert_eq!(roll(&mut intents), Some(of("other", "d")));
+    assert_eq!(roll(&mut intents), None);
+    assert!(intents.rolls(&of("other", "d"), false, start));
+    assert_eq!(roll(&mut intents), None, "the last place");
+    assert!(intents.rolls(&of("hangs", "a"), false, start));
+    assert_eq!(roll(&mut intents), Some(of("hangs", "c")));
+    // Where there is one place only, each namespace may take it.
+    let mut intents = rolling_at_most(1, start);
+    intents.noticed(&of("n", "a"), start, Duration::ZERO);
+    intents.noticed(&of("n", "b"), start, Duration::ZERO);
+    assert_eq!(roll(&mut intents), Some(of("n", "a")));
+    assert_eq!(roll(&mut intents), None);
+    assert!(intents.rolls(&of("n", "a"), false, start));
+    assert_eq!(roll(&mut intents), Some(of("n", "b")));
+}
+
+#[test]
+fn the_budget_counts_what_rolls_but_not_for_ever() {
+    let start = Instant::now();
+    let mut intents = rolling_at_most(3, start);
     for name in ["a", "b", "c", "d"] {
         intents.noticed(&workload(name), start, Duration::ZERO);
     }
