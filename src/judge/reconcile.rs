@@ -16,6 +16,7 @@ impl Judge {
     /// changed while reroll was down, and for nothing else. `began` is when the process started to list.
     pub fn reconcile_start(&self, began: Instant) {
         self.listed.store(true, Ordering::Release);
+        self.state.index_mut().all_listed();
         let missed = self.judge_all();
         let took = began.elapsed();
         self.teller.metrics.startup_reconciled(took, missed);

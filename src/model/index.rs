@@ -83,6 +83,8 @@ pub struct Index {
     orphaned: Orphaned,
     retired: RetiredKeys,
     clock: Clock,
+    /// All workloads are known.
+    listed: bool,
 }
 
 impl Index {
@@ -101,6 +103,7 @@ impl Index {
             orphaned: Orphaned::default(),
             retired: RetiredKeys::default(),
             clock: Clock::default(),
+            listed: false,
         }
     }
 

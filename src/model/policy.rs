@@ -209,6 +209,12 @@ impl Policy {
         {
             complaints.push(complaint(WORKLOAD_REF, &template.kind, FOLLOWED));
         }
+        if let Some(excess) = workload.excess
+            && policy.opted_in()
+        {
+            complaints.push(complaint(TEMPLATE, &excess.to_string(), FEWER));
+            policy.selection = Selection::Unreadable;
+        }
         if workload.is_led() {
             policy.selection = Selection::Off;
         }
@@ -262,6 +268,12 @@ const WORKLOAD_REF: &str = "spec.workloadRef";
 /// What it can name.
 const FOLLOWED: &str =
     "a kind whose template reroll reads, such as Deployment: it does not restart this";
+
+/// Where references stand.
+const TEMPLATE: &str = "spec.template";
+
+/// How many there can be.
+const FEWER: &str = "within 1024 sources and 4096 keys: reroll does not follow this workload";
 
 /// The longest quiet period an annotation can ask for.
 const MAX_SETTLE: Duration = Duration::from_hours(1);

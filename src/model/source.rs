@@ -8,6 +8,6 @@ mod usage;
 pub use self::{
     kinds::{KindSet, ReloaderKeys, SourceKind},
     names::{NotASource, SourceKey, SourceName},
-    references::{References, containers_using, references},
+    references::{Excess, MAX_KEYS, MAX_SOURCES, References, containers_using, excess, references},
     usage::{Held, Need, Usage},
 };

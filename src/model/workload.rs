@@ -39,7 +39,7 @@ pub use self::{
 use super::{
     annotation::{self, FIELD_MANAGER, LAST_RESTART, OBSERVED, ON_CHANGE, PENDING, RESTARTED_FOR},
     object::{resource_version, writers_of_observed},
-    source::{References, references},
+    source::{Excess, References, excess, references},
 };
 
 /// A workload anywhere in the cluster.
@@ -125,6 +125,8 @@ pub struct Workload {
     pub phase: JobPhase,
     /// What the template uses; of one that is borrowed, what it last used.
     pub references: References,
+    /// How many they are, where they are more than reroll follows: then `references` is empty.
+    pub excess: Option<Excess>,
     /// Whose template it has, where it has none of its own.
     pub borrows: Option<Borrowed>,
     /// What others say that have its template.
@@ -184,6 +186,12 @@ impl Workload {
         };
         let marks = RestartMarks::read(kind, object);
         let asks = asks(annotations, template_annotations);
+        let references = references(template);
+        let excess = excess(&references);
+        let references = match excess {
+            Some(_) => References::new(),
+            None => exact(references),
+        };
         Self {
             uid: meta.uid.clone().unwrap_or_default(),
             resource_version: resource_version(meta.resource_version.as_deref()).unwrap_or(0),
@@ -203,7 +211,8 @@ impl Workload {
             pending: annotations.get(PENDING).cloned(),
             restarted_for: marks.current().to_owned(),
             marks,
-            references: exact(references(template)),
+            references,
+            excess,
             borrows: Borrowed::read(kind, object),
             lent: Lent::default(),
             abort: Abort::read(kind, &object.data),

@@ -111,41 +111,6 @@ async fn a_bad_expression_is_told_at_the_prompt() {
 }
 
 #[tokio::test]
-async fn what_patterns_may_cost_is_told_at_the_prompt_and_by_an_event() {
-    let arena = Arena::new("reloader-bounds").await;
-    let _reroll = arena.reroll().start().await;
-    let globs: Vec<_> = (0..1000)
-        .map(|at| format!("secret/{at}{}", "*a".repeat(60)))
-        .collect();
-    let lists = [".{60}"; 1024].join(",");
-    let rows = [
-        (
-            "globs",
-            ("reroll.dev/restart-on", globs.join(",")),
-            "reroll.dev/restart-on: \"secret/0*a*a*a*a*a*a*a*a*a*a*a*…\" is not short enough: all globs together have at most 2048 bytes",
-        ),
-        (
-            "expressions",
-            (SECRET_RELOAD, lists),
-            "secret.reloader.stakater.com/reload: \".{60},.{60},.{60},.{60},.{60},.…\" is not short enough: all expressions together have at most 2048 bytes",
-        ),
-        (
-            "program",
-            (SECRET_RELOAD, "(((a{99}){99}){99})".to_owned()),
-            "secret.reloader.stakater.com/reload: \"(((a{99}){99}){99})\" is not simple enough: all expressions together become at most 128 KiB of program",
-        ),
-    ];
-    for (name, (key, value), expected) in rows {
-        let object = workload("Deployment", name, &[(key, &value)], both());
-        let object = object.to_string();
-        let created = arena.kubectl_with(&["create", "-f", "-"], &object);
-        let said = created.await.ok().err;
-        assert!(said.contains(&expected[..100]), "{said}");
-        arena.event(name, expected).await;
-    }
-}
-
-#[tokio::test]
 async fn on_the_pod_template_they_count_where_the_workload_has_none() {
     let arena = Arena::new("reloader-template").await;
     let _reroll = arena.reroll().start().await;

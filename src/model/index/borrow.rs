@@ -33,8 +33,10 @@ impl Namespace {
         }
         self.borrowing.insert(slot.clone());
         if !self.borrow(kinds, workload) {
-            let before = before.map(|known| known.workload.references.clone());
-            workload.references = before.unwrap_or_default();
+            let before = before.map(|known| &known.workload);
+            let references = before.map(|known| known.references.clone());
+            workload.references = references.unwrap_or_default();
+            workload.excess = before.and_then(|known| known.excess);
         }
     }
 
@@ -52,6 +54,7 @@ impl Namespace {
             Some(lender) => lender.workload.references.clone(),
             None => References::new(),
         };
+        workload.excess = lender.and_then(|lender| lender.workload.excess);
         template.known
     }
 

@@ -1,6 +1,6 @@
 //! The sources of one namespace: how versions and absences are taken in.
 
-use std::collections::{BTreeSet, HashMap, hash_map::Entry};
+use std::collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry};
 
 use super::{
     asked::{By, Clock, Told},
@@ -14,7 +14,13 @@ pub(super) struct Sources {
     by_name: HashMap<SourceName, Stored>,
     /// Those that took the place of an object that a machine had made, as it was last seen.
     after_machines: BTreeSet<SourceName>,
+    /// Those that went while nobody used them, in that order; some may be back, or used, since.
+    gone_unused: VecDeque<SourceName>,
 }
+
+/// So many sources of a namespace are remembered that went while nobody used them. Anybody who may create and delete them can
+/// make any number.
+pub(super) const GONE_UNUSED: usize = 256;
 
 /// A source as known.
 #[derive(Debug)]
@@ -69,6 +75,8 @@ pub(super) struct Absence {
     pub(super) now: i64,
     /// All sources are watched, and not merely selected ones.
     pub(super) watches_all: bool,
+    /// Somebody uses it. What a source was that nobody uses is not remembered.
+    pub(super) used: bool,
 }
 
 /// What taking in an absence did.
@@ -231,6 +239,7 @@ impl Sources {
             number,
             now,
             watches_all,
+            used,
         } = absence;
         // A watch of selected ones only cannot tell one that is gone from one that is selected no more.
         let sure = watches_all || by.is_answer();
@@ -268,7 +277,7 @@ impl Sources {
                 let older = if lost { 0 } else { version.resource_version };
                 let source = Source::Tombstone {
                     since: number.max(older),
-                    last: Some(version.clone()),
+                    last: used.then(|| version.clone()),
                     at: now,
                     sure,
                 };
@@ -292,6 +301,21 @@ impl Sources {
         }
     }
 
+    /// Takes in that a source went that nobody uses, and forgets the oldest of those.
+    pub(super) fn went_unused(&mut self, name: &SourceName, is_used: impl Fn(&SourceName) -> bool) {
+        self.gone_unused.push_back(name.clone());
+        while self.gone_unused.len() > GONE_UNUSED {
+            let Some(oldest) = self.gone_unused.pop_front() else {
+                return;
+            };
+            let is_there = self.present(&oldest).is_some();
+            let went_again = self.gone_unused.contains(&oldest);
+            if !is_there && !went_again && !is_used(&oldest) {
+                self.forget(&oldest);
+            }
+        }
+    }
+
     /// Forgets a source, and even that it is gone.
     pub(super) fn forget(&mut self, name: &SourceName) {
         self.by_name.remove(name);
@@ -307,5 +331,7 @@ impl Sources {
         let by_name = &self.by_name;
         self.after_machines
             .retain(|name| by_name.contains_key(name));
+        self.gone_unused.retain(|name| by_name.contains_key(name));
+        self.gone_unused.shrink_to_fit();
     }
 }

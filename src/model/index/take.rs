@@ -170,6 +170,7 @@ impl Index {
             number,
             now,
             watches_all: self.scope.watches_all_sources(),
+            used: !self.listed,
         };
         let space = self.namespaces.entry(&key.namespace);
         space.miss_source(key, absence, &mut self.clock)
@@ -324,6 +325,11 @@ impl Index {
             self.namespaces.remove(namespace);
             workloads
         })
+    }
+
+    /// Takes in that all workloads are known: a source that none of them uses is used by nobody.
+    pub fn all_listed(&mut self) {
+        self.listed = true;
     }
 
     // === time ===

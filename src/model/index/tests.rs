@@ -20,6 +20,7 @@ mod memory;
 mod order;
 mod orphaned;
 mod recreated;
+mod tombstones;
 
 use super::super::{
     annotation::{LAST_RESTART, OBSERVED, RESTART_ON},

@@ -182,6 +182,7 @@ impl Tracked {
             && before.restart_by == workload.restart_by
             && before.phase == workload.phase
             && before.borrows == workload.borrows
+            && before.excess == workload.excess
             && before.is_led() == workload.is_led()
     }
 

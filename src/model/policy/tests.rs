@@ -317,3 +317,43 @@ fn what_a_mark_can_be() {
     let borrows = json!({"workloadRef": {"name": "web"}});
     assert_eq!(of(&ROLLOUT, "restartedAt", borrows), means_nothing);
 }
+
+/// Each reference takes memory for as long as the workload is there.
+#[test]
+fn references_are_bounded() {
+    use crate::model::{
+        source::{MAX_KEYS, MAX_SOURCES},
+        workload::KINDS,
+    };
+    let of = |sources: usize, keys: usize| {
+        let source = |number: usize| json!({"secret": {"name": format!("s{number}")}});
+        let item =
+            |number: usize| json!({"key": format!("k{number}"), "path": format!("k{number}")});
+        let items: Vec<_> = (0..keys).map(item).collect();
+        let mut projected: Vec<_> = (0..sources).map(source).collect();
+        projected[0]["secret"]["items"] = json!(items);
+        let object = json!({"metadata": {"annotations": {RESTART_ON: "auto"}}, "spec": {"template": {"spec": {
+            "containers": [{"name": "c", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}],
+            "volumes": [{"name": "v", "projected": {"sources": projected}}],
+        }}}});
+        let workload = Workload::read(&KINDS[0], &serde_json::from_value(object).unwrap());
+        let (policy, complaints) = Policy::of(&workload, Defaults::default());
+        let complaints: Vec<_> = complaints.iter().map(ToString::to_string).collect();
+        (
+            workload.references.len(),
+            policy.selection == Selection::Unreadable,
+            complaints.join("; "),
+        )
+    };
+    assert_eq!(
+        of(MAX_SOURCES, MAX_KEYS),
+        (MAX_SOURCES, false, String::new())
+    );
+    let told = |what: &str| {
+        format!(
+            "spec.template: \"{what}\" is not within {MAX_SOURCES} sources and {MAX_KEYS} keys: reroll does not follow this workload"
+        )
+    };
+    assert_eq!(of(12_000, 0), (0, true, told("12000 sources")));
+    assert_eq!(of(1, 4097), (0, true, told("4097 keys of sources")));
+}

@@ -122,6 +122,12 @@ impl Usage {
         }
     }
 
+    /// Returns how many keys it names, those included that no container reads.
+    pub(super) fn size(&self) -> usize {
+        let held = self.held.as_ref().map_or(0, |held| held.keys.len());
+        self.keys.len() + held
+    }
+
     /// Whether it matters to pods: they read it, or do not start without it.
     pub fn counts(&self) -> bool {
         self.is_read() || self.need == Need::Required

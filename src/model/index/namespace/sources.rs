@@ -65,6 +65,8 @@ impl Namespace {
         absence: Absence,
         clock: &mut Clock,
     ) -> SourceChange {
+        let used = absence.used || self.edges.is_used(&key.source);
+        let absence = Absence { used, ..absence };
         let missed = self.sources.miss(&key.source, absence, clock);
         let gone = missed == Missed::Gone;
         if gone {
@@ -76,6 +78,11 @@ impl Namespace {
             // A fold may hold it.
             Missed::Noted => self.connect_globs(&key.source, &Takers::default()),
             Missed::Gone => self.disconnect_globs(&key.source),
+        }
+        if missed != Missed::Nothing && !used {
+            let edges = &self.edges;
+            let is_used = |name: &SourceName| edges.is_used(name);
+            self.sources.went_unused(&key.source, is_used);
         }
         SourceChange {
             changed: gone,
