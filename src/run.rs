@@ -355,6 +355,7 @@ fn view(
         let recreating = jobs.as_ref().map_or(0, |jobs| jobs.under_way());
         let mut held_back = pending.held_back;
         held_back.push((UnderWay::Recreating.as_str(), recreating as u64));
+        held_back.push((UnderWay::Turn.as_str(), judge.waiting() as u64));
         Pending {
             intents: pending.intents as u64,
             // No other replica can do anything about it, or asks etcd whether it is void.

@@ -22,6 +22,7 @@ mod taking;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tidying;
+mod turns;
 
 use std::{
     sync::{
@@ -32,9 +33,9 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::{sync::Notify, time::Instant};
+use tokio::{sync::Notify, task::yield_now, time::Instant};
 
-use self::{bucket::Bounds, docket::Docket};
+use self::{bucket::Bounds, docket::Docket, turns::Turns};
 use crate::{
     cluster::history::History,
     model::{
@@ -79,6 +80,11 @@ pub struct Judge {
     /// Notified when a workload is gone that is restarted by re-creation (a Job).
     pub replaceable_gone: Notify,
     docket: Mutex<Docket>,
+    turns: Mutex<Turns>,
+    /// Notified when a decision begins to wait for its turn.
+    turns_changed: Notify,
+    /// Whether [`Self::take_turns`] is at work. Before that nothing waits.
+    takes_turns: AtomicBool,
     settings: Settings,
     /// Whether every first list is complete. Before that nothing is judged, because absence would mean nothing.
     listed: AtomicBool,
@@ -110,6 +116,9 @@ impl Judge {
             tidying_changed: Notify::new(),
             replaceable_gone: Notify::new(),
             docket: Mutex::new(docket),
+            turns: Mutex::default(),
+            turns_changed: Notify::new(),
+            takes_turns: AtomicBool::new(false),
             settings,
             listed: AtomicBool::new(false),
         }
@@ -135,6 +144,53 @@ impl Judge {
         let judged = self.state.index_mut().judge(key, &Overlay::new());
         self.file(&mut docket, key, &judged, occasion);
         judged.decision
+    }
+
+    /// Decides for a workload like [`Self::judge`], now or when it is the turn of its namespace ([`turns`]).
+    pub fn judge_in_turn(&self, key: &WorkloadKey, occasion: Occasion<'_>) {
+        let now = Instant::now();
+        let mut turns = self.turns.lock();
+        if self.takes_turns.load(Ordering::Acquire) && !turns.may(&key.namespace, now) {
+            let change = match occasion {
+                Occasion::Change(source) => Some(source),
+                Occasion::Look => None,
+            };
+            turns.wait(key, change);
+            self.turns_changed.notify_one();
+            return;
+        }
+        drop(turns);
+        self.judge(key, occasion);
+        self.took(key, now);
+    }
+
+    /// Makes the decisions that wait, by turns of namespaces, until it is dropped.
+    pub async fn take_turns(self: Arc<Self>) {
+        self.takes_turns.store(true, Ordering::Release);
+        loop {
+            let next = self.turns.lock().next();
+            let Some((key, change)) = next else {
+                self.turns_changed.notified().await;
+                continue;
+            };
+            let now = Instant::now();
+            let occasion = change.as_ref().map_or(Occasion::Look, Occasion::Change);
+            self.judge(&key, occasion);
+            self.took(&key, now);
+            // Watches go on, and calls.
+            yield_now().await;
+        }
+    }
+
+    /// Returns how many workloads wait for a decision.
+    pub fn waiting(&self) -> usize {
+        self.turns.lock().len()
+    }
+
+    fn took(&self, key: &WorkloadKey, since: Instant) {
+        let now = Instant::now();
+        let time = now.saturating_duration_since(since);
+        self.turns.lock().took(&key.namespace, time, now);
     }
 
     /// Returns what may be done with a workload: another installation may work in its namespace.

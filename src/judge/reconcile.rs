@@ -42,6 +42,7 @@ impl Judge {
             self.state
                 .peers(|peers, _| peers.retain(|name| names.contains(name)));
             self.docket().intents.expire(Instant::now());
+            self.turns.lock().expire(Instant::now());
             self.judge_all();
         }
     }

@@ -26,7 +26,7 @@ impl Judge {
     /// Takes in a workload as it is now, and judges it.
     pub fn workload_applied(&self, key: &WorkloadKey, workload: Workload, by: By) {
         self.take_in(key, workload, by);
-        self.judge(key, Occasion::Look);
+        self.judge_in_turn(key, Occasion::Look);
     }
 
     /// Takes in a workload as it is now. Does not judge it: the caller acts on it right now.
@@ -74,7 +74,7 @@ impl Judge {
             if self.is_listed() && self.is_bare(workload) {
                 self.docket().tidying.bared(workload, Bared::Afresh);
             }
-            self.judge(workload, Occasion::Look);
+            self.judge_in_turn(workload, Occasion::Look);
         }
     }
 
@@ -217,7 +217,7 @@ impl Judge {
             tracing::debug!(source = %key, recreated = change.recreated, users = change.users.len(), "a source changed");
         }
         for user in change.users {
-            self.judge(&user, Occasion::Change(&key.source));
+            self.judge_in_turn(&user, Occasion::Change(&key.source));
         }
     }
 

@@ -2,5 +2,6 @@ mod docket;
 mod held;
 mod quiet;
 mod race;
+mod turns;
 
 use super::testing::*;

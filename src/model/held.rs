@@ -160,11 +160,13 @@ pub enum UnderWay {
     Rolling,
     /// It is a Job that is being created again.
     Recreating,
+    /// Whether it is due is not decided yet: its namespace has had much decided lately, and others go first.
+    Turn,
 }
 
 impl UnderWay {
     /// Every reason, for metrics.
-    pub const ALL: [Self; 3] = [Self::Limited, Self::Rolling, Self::Recreating];
+    pub const ALL: [Self; 4] = [Self::Limited, Self::Rolling, Self::Recreating, Self::Turn];
 
     /// Returns the word for metrics.
     pub const fn as_str(self) -> &'static str {
@@ -172,6 +174,7 @@ impl UnderWay {
             Self::Limited => "limited",
             Self::Rolling => "rolling",
             Self::Recreating => "recreating",
+            Self::Turn => "turn",
         }
     }
 }

@@ -106,6 +106,7 @@ impl Start<'_> {
         );
         let others = others::follow(Arc::clone(&judge), stop());
         self.spawn("other installations", others);
+        self.until_stopped("decisions", Arc::clone(&judge).take_turns());
         self.spawn("sweep", sweep);
         self.spawn("provisional intents", claims);
         self.spawn("history", history);
