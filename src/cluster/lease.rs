@@ -16,6 +16,7 @@
 //! No crate is used: those for this version of kube renew without a resourceVersion, or have no timeouts of their own.
 
 mod releases;
+mod settings;
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,32 +34,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::releases::releases;
+pub use self::settings::LeaseSettings;
 use super::{
     Cluster, Failure, Write,
     history::{History, LOOKS, PROOF, Versions},
 };
 use crate::{clock::Clock, model::object::resource_version};
-
-/// Which Lease, and for how long.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeaseSettings {
-    /// `metadata.name`
-    pub name: String,
-    /// How long a claim counts after its last renewal.
-    pub duration: Duration,
-}
-
-impl LeaseSettings {
-    /// Returns how long the leader leads without a renewal: shorter than others wait, so that two never lead at once.
-    fn deadline(&self) -> Duration {
-        self.duration * 5 / 8
-    }
-
-    /// Returns the time between two renewals of the leader, or two tries of the others.
-    fn retry(&self) -> Duration {
-        self.duration / 10
-    }
-}
 
 /// Tells tasks whether this replica leads: until when, or `None`.
 #[derive(Clone, Debug)]

@@ -146,7 +146,7 @@ impl Judge {
         judged.decision
     }
 
-    /// Decides for a workload like [`Self::judge`], now or when it is the turn of its namespace ([`turns`]).
+    /// Decides for a workload like [`Self::judge`], now or when it is the turn of its namespace.
     pub fn judge_in_turn(&self, key: &WorkloadKey, occasion: Occasion<'_>) {
         let now = Instant::now();
         let mut turns = self.turns.lock();

@@ -54,7 +54,7 @@ pub use self::{
 use self::{
     asked::{Clock, Told},
     basis::Basis,
-    foreseen::Known,
+    foreseen::{Known, read_shown},
     keys::RetiredKeys,
     namespace::Namespace,
     namespaces::Namespaces,
@@ -69,7 +69,7 @@ use super::{
     decide::{Lookup, Pods},
     digest::DigestKey,
     observed::Reading,
-    policy::{Defaults, Rules},
+    policy::{Complaint, Defaults, Policy, Rules, Selection},
     source::{References, SourceKey, SourceKind, SourceName},
     workload::{Kind, Kinds, Workload, WorkloadKey},
 };
@@ -304,6 +304,24 @@ impl Index {
     /// Returns how many sources exist, and how many workloads opted in.
     pub fn size(&self) -> (usize, usize) {
         self.namespaces.size()
+    }
+
+    // === what is worked out before, or is known ===
+
+    /// Returns what a workload that is shown asks for, and what that selects; `foreseen`: as far as that was worked out.
+    pub fn selected(
+        &self,
+        key: &WorkloadKey,
+        shown: &Workload,
+        foreseen: Option<&Foreseen>,
+    ) -> (Policy, Vec<Complaint>, References) {
+        let defaults = self.defaults_of(&key.namespace);
+        let (policy, complaints, known) = read_shown(self.workload(key), shown, defaults, foreseen);
+        let uses = match &policy.selection {
+            Selection::Some(rules) => self.select(key, rules, &shown.references, known),
+            Selection::Off | Selection::Unreadable => References::new(),
+        };
+        (policy, complaints, uses)
     }
 
     // === workloads that a request or a read shows ===

@@ -1,7 +1,7 @@
 //! The mutating webhook for workloads. It keeps reroll's annotations as reroll wrote them. It records the versions that new
 //! pods start with, so that a workload that is created or changed anyway is not restarted a second time.
 //!
-//! [`Write::begin`], [`Begun::end`] and [`Write::answer`] are pure; between the last two the caller reads the sources that [`Write::to_read`] names.
+//! [`Write::begin`], its end and [`Write::answer`] are pure; between the last two the caller reads the sources that [`Write::to_read`] names.
 //! Only a write that changes the template of an opted-in workload, or opts one in, reads any.
 
 mod created;

@@ -17,10 +17,8 @@ async fn decisions_wait_where_much_was_decided_and_none_is_lost() {
     stage.adopted(deployment("api", &["s"]));
     let judge = &stage.judge;
     let busy = || {
-        judge
-            .turns
-            .lock()
-            .took(&web.namespace, LONG, Instant::now())
+        let mut turns = judge.turns.lock();
+        turns.took(&web.namespace, LONG, Instant::now());
     };
     // As long as nobody makes those that wait, none does.
     busy();

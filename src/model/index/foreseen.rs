@@ -1,7 +1,7 @@
 //! What an opt-in selects, worked out before the index is locked to change it.
 //!
 //! To match many names takes long where somebody wants it to. Everybody waits for the lock of the index, so who changes it
-//! works that out before: [`Index::ahead`] says of what, [`Ahead::work_out`] does it without a lock, and the index takes
+//! works that out before: [`Ahead`] says of what, [`Ahead::work_out`] does it without a lock, and the index takes
 //! it in. What changed in between, which is little, is matched under the lock. An opt-in that stands as it stood is not
 //! read again, and what it selects of names that were there is known already.
 
@@ -10,11 +10,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{Index, edges::Slot, namespace::Read, tracked::Tracked};
+use super::{edges::Slot, tracked::Tracked};
 use crate::model::{
     policy::{Complaint, Defaults, Policy, Rules, Selection},
-    source::{References, SourceKey, SourceName, Usage},
-    workload::{Workload, WorkloadKey},
+    source::{References, SourceName, Usage},
+    workload::Workload,
 };
 
 /// What is needed to work out what an opt-in selects.
@@ -60,65 +60,77 @@ pub struct Takers {
     take: BTreeSet<Slot>,
 }
 
-impl Index {
-    /// Returns what is needed to work out what a workload selects that is taken in next; `None` where that costs nothing.
-    pub fn ahead(&self, key: &WorkloadKey, workload: &Workload) -> Option<Ahead> {
-        let known = self.workload(key);
-        if !Policy::is_much(&workload.asks)
-            || known.is_some_and(|known| known.reads_as_before(workload))
-        {
-            return None;
-        }
-        let space = self.namespaces.get(&key.namespace);
-        let names = space.map(|space| space.sources.candidates(true).cloned().collect());
-        Some(Ahead {
-            label: space.and_then(|space| space.default.clone()),
-            defaults: self.basis.defaults,
-            names: names.unwrap_or_default(),
-        })
-    }
+/// What a workload asks for, and what of that is known to select what.
+pub(super) struct Read {
+    pub(super) policy: Policy,
+    pub(super) complaints: Vec<Complaint>,
+    pub(super) selected: Option<Selected>,
+}
 
-    /// Returns what a workload that is shown asks for, and what that selects; `foreseen`: as far as that was worked out.
-    pub fn selected(
-        &self,
-        key: &WorkloadKey,
-        shown: &Workload,
-        foreseen: Option<&Foreseen>,
-    ) -> (Policy, Vec<Complaint>, References) {
-        let known = self.workload(key);
-        let known = known.filter(|known| known.reads_as_before(shown));
-        let defaults = self.defaults_of(&key.namespace);
-        let foreseen = foreseen.filter(|foreseen| foreseen.holds(shown, defaults));
-        let (policy, complaints) = match (known, foreseen) {
-            (Some(known), _) => (known.policy.clone(), known.complaints.clone()),
-            (None, Some(foreseen)) => (foreseen.policy.clone(), foreseen.complaints.clone()),
-            (None, None) => Policy::of(shown, defaults),
-        };
-        let Selection::Some(rules) = &policy.selection else {
-            return (policy, complaints, References::new());
-        };
-        let selected = || foreseen.and_then(|foreseen| foreseen.selected.as_ref());
-        let known = match known {
-            Some(known) => Known::of(known),
-            None => selected().map(Selected::known),
-        };
-        let uses = self.select(key, rules, &shown.references, known);
-        (policy, complaints, uses)
-    }
-
-    /// Returns the workloads whose opt-in may take a source, where it is not known to exist.
-    pub fn takers(&self, key: &SourceKey) -> Takers {
-        let space = self.namespaces.get(&key.namespace);
-        let space = space.filter(|space| space.sources.present(&key.source).is_none());
-        let asked = space.map(|space| space.globbing().collect());
-        Takers {
-            asked: asked.unwrap_or_default(),
-            take: BTreeSet::new(),
+impl Read {
+    /// Reads it.
+    pub(super) fn anew(workload: &Workload, defaults: Defaults<'_>) -> Self {
+        let (policy, complaints) = Policy::of(workload, defaults);
+        Self {
+            policy,
+            complaints,
+            selected: None,
         }
     }
 }
 
+/// Whether a workload says what it said, as far as it matters to what it asks for. Its namespace must say the same, too.
+pub(super) fn reads_as_before(before: &Workload, now: &Workload) -> bool {
+    before.asks == now.asks
+        && before.restart_by == now.restart_by
+        && before.phase == now.phase
+        && before.borrows == now.borrows
+        && before.excess == now.excess
+        && before.is_led() == now.is_led()
+}
+
+/// Reads what a workload asks for that is shown, unless that is known or `foreseen`. Returns with it what of its selection is
+/// known.
+pub(super) fn read_shown<'a>(
+    known: Option<&'a Tracked>,
+    shown: &Workload,
+    defaults: Defaults<'_>,
+    foreseen: Option<&'a Foreseen>,
+) -> (Policy, Vec<Complaint>, Option<Known<'a>>) {
+    if let Some(known) = known.filter(|known| reads_as_before(&known.workload, shown)) {
+        let (policy, complaints) = (known.policy.clone(), known.complaints.clone());
+        return (policy, complaints, Known::of(known));
+    }
+    if let Some(foreseen) = foreseen.filter(|foreseen| foreseen.holds(shown, defaults)) {
+        let (policy, complaints) = (foreseen.policy.clone(), foreseen.complaints.clone());
+        let selected = foreseen.selected.as_ref().map(Selected::known);
+        return (policy, complaints, selected);
+    }
+    let (policy, complaints) = Policy::of(shown, defaults);
+    (policy, complaints, None)
+}
+
 impl Ahead {
+    /// Makes it for a workload that is taken in next; `None` where that costs nothing. `defaults` are those of its namespace,
+    /// `others` those of all, and `names` its sources.
+    pub(super) fn of(
+        known: Option<&Tracked>,
+        workload: &Workload,
+        defaults: Defaults<'_>,
+        others: Defaults<'static>,
+        names: impl FnOnce() -> HashSet<SourceName>,
+    ) -> Option<Self> {
+        let same = |known: &Tracked| reads_as_before(&known.workload, workload);
+        if !Policy::is_much(&workload.asks) || known.is_some_and(same) {
+            return None;
+        }
+        Some(Self {
+            label: defaults.namespace.map(ToOwned::to_owned),
+            defaults: others,
+            names: names(),
+        })
+    }
+
     /// Works out what a workload asks for, and what that selects.
     pub fn work_out(self, workload: &Workload) -> Foreseen {
         let defaults = Defaults {
@@ -203,6 +215,10 @@ impl<'a> Known<'a> {
 
     /// Returns how a source counts, where that was worked out by these rules. `exists`: it does now, and so was looked at
     /// when it came.
+    #[expect(
+        clippy::option_option,
+        reason = "it is known that it counts, that it does not, or neither"
+    )]
     pub(super) fn usage(
         &self,
         rules: &Arc<Rules>,
@@ -221,6 +237,14 @@ impl<'a> Known<'a> {
 }
 
 impl Takers {
+    /// Makes it of workloads in their order.
+    pub(super) fn of(asked: impl Iterator<Item = (Slot, Arc<Rules>)>) -> Self {
+        Self {
+            asked: asked.collect(),
+            take: BTreeSet::new(),
+        }
+    }
+
     /// Works out which of them take a source.
     pub fn work_out(&mut self, source: &SourceName) {
         let takes = self.asked.iter().filter(|(_, rules)| rules.takes(source));

@@ -13,7 +13,7 @@ use super::{
     changes::{Bared, WorkloadChange},
     csi::Classes,
     edges::{Edges, Slot},
-    foreseen::{Foreseen, Known, Selected, Takers},
+    foreseen::{Foreseen, Known, Read, Selected, Takers, reads_as_before},
     memory::{folds, remembered},
     sources::{Source, Sources},
     tracked::Tracked,
@@ -22,7 +22,7 @@ use super::{
 use crate::model::{
     annotation::RESTART_ON,
     observed::{Observed, Reading},
-    policy::{Complaint, Defaults, Policy, Rules, Selection},
+    policy::{Defaults, Rules, Selection},
     source::{References, SourceName},
     workload::{Workload, WorkloadKey},
 };
@@ -45,13 +45,6 @@ pub(super) struct Namespace {
 
 /// For so many workloads of a namespace their expressions are kept ready; for others each use makes them ready again.
 const KEPT_READY: usize = 16;
-
-/// What a workload asks for, and what of that is known to select what.
-pub(super) struct Read {
-    pub(super) policy: Policy,
-    pub(super) complaints: Vec<Complaint>,
-    pub(super) selected: Option<Selected>,
-}
 
 impl Namespace {
     /// Returns what holds for its workloads that say nothing.
@@ -134,7 +127,7 @@ impl Namespace {
         }
         self.default = default;
         for slot in self.slots() {
-            self.follow_again(&slot, basis, Tracked::read_again);
+            self.follow_again(&slot, basis, false, |_| {});
         }
         let borrowing: Vec<_> = self.borrowing.iter().cloned().collect();
         for slot in borrowing {
@@ -180,17 +173,26 @@ impl Namespace {
         if known.is_some_and(|known| known.unwritten(&basis.key).is_some()) {
             // What it shows counts then, whatever was read before.
             let forget = |known: &mut Tracked| (known.memory, known.written) = (None, None);
-            self.follow_again(slot, basis, forget);
+            self.follow_again(slot, basis, true, forget);
         }
     }
 
     /// Follows a workload anew from what is known of it, after a change of that.
-    fn follow_again(&mut self, slot: &Slot, basis: &Basis, change: impl FnOnce(&mut Tracked)) {
+    ///
+    /// `asks_the_same`: what it asks for stands.
+    fn follow_again(
+        &mut self,
+        slot: &Slot,
+        basis: &Basis,
+        asks_the_same: bool,
+        change: impl FnOnce(&mut Tracked),
+    ) {
         self.disconnect(slot);
         if let Some(mut known) = self.workloads.remove(slot) {
             change(&mut known);
             let workload = known.workload.clone();
-            let read = self.read(&workload, Some(&mut known), None, basis);
+            let before = asks_the_same.then_some(&mut *known);
+            let read = self.read(&workload, before, None, basis);
             let policy = (read.policy, read.complaints);
             let again = Tracked::follow(workload, Some(*known), policy, &basis.key);
             self.put(slot, again, read.selected);
@@ -205,7 +207,8 @@ impl Namespace {
         foreseen: Option<Foreseen>,
         basis: &Basis,
     ) -> Read {
-        if let Some(known) = before.filter(|known| known.reads_as_before(workload)) {
+        let same = |known: &&mut Tracked| reads_as_before(&known.workload, workload);
+        if let Some(known) = before.filter(same) {
             return Read {
                 policy: known.policy.clone(),
                 complaints: known.complaints.clone(),
@@ -214,14 +217,7 @@ impl Namespace {
         }
         let defaults = self.defaults(basis);
         let foreseen = foreseen.and_then(|foreseen| foreseen.into_read(workload, defaults));
-        foreseen.unwrap_or_else(|| {
-            let (policy, complaints) = Policy::of(workload, defaults);
-            Read {
-                policy,
-                complaints,
-                selected: None,
-            }
-        })
+        foreseen.unwrap_or_else(|| Read::anew(workload, defaults))
     }
 
     pub(super) fn put(&mut self, slot: &Slot, tracked: Tracked, selected: Option<Selected>) {
@@ -236,16 +232,16 @@ impl Namespace {
         let Some(tracked) = self.workloads.get_mut(slot) else {
             return;
         };
-        let Selection::Some(rules) = &mut tracked.policy.selection else {
-            self.kept_ready.remove(slot);
-            return;
-        };
-        if !rules.has_expressions() {
-            self.kept_ready.remove(slot);
-        } else if self.kept_ready.len() < KEPT_READY || self.kept_ready.contains(slot) {
-            self.kept_ready.insert(slot.clone());
-        } else {
-            Arc::make_mut(rules).put_away();
+        let kept = &mut self.kept_ready;
+        match &mut tracked.policy.selection {
+            Selection::Some(rules) if rules.has_expressions() => {
+                if kept.len() < KEPT_READY || kept.contains(slot) {
+                    kept.insert(slot.clone());
+                } else {
+                    Arc::make_mut(rules).put_away();
+                }
+            }
+            _ => drop(kept.remove(slot)),
         }
     }
 
@@ -322,12 +318,12 @@ impl Namespace {
 
     /// Makes the edges of a source that may be taken from now on.
     fn connect_globs(&mut self, name: &SourceName, takers: &Takers) {
-        let takes = |(slot, rules): &(Slot, Arc<Rules>)| {
+        let asked = |(slot, rules): &(Slot, Arc<Rules>)| {
             let known = takers.take(slot, rules);
             known.unwrap_or_else(|| rules.takes(name))
         };
-        let takers: Vec<_> = self.globbing().filter(takes).collect();
-        for (slot, _) in takers {
+        let users: Vec<_> = self.globbing().filter(asked).collect();
+        for (slot, _) in users {
             self.reconnect(&slot, name);
         }
     }

@@ -9,7 +9,7 @@ use super::{
     asked::{By, Tick},
     changes::{SourceChange, WorkloadChange},
     csi::Drawn,
-    foreseen::{Foreseen, Takers},
+    foreseen::{Ahead, Foreseen, Takers},
     namespace::Namespace,
     sources::Absence,
 };
@@ -116,6 +116,30 @@ impl Index {
         }
     }
 
+    /// Returns what is needed to work out what a workload selects that is taken in next; `None` where that costs nothing.
+    pub fn ahead(&self, key: &WorkloadKey, workload: &Workload) -> Option<Ahead> {
+        let space = self.namespaces.get(&key.namespace);
+        let names = || space.map(|space| space.sources.candidates(true).cloned().collect());
+        let defaults = self.defaults_of(&key.namespace);
+        Ahead::of(
+            self.workload(key),
+            workload,
+            defaults,
+            self.basis.defaults,
+            || names().unwrap_or_default(),
+        )
+    }
+
+    /// Returns the workloads whose opt-in may take a source, where it is not known to exist.
+    pub fn takers(&self, key: &SourceKey) -> Takers {
+        match self.namespaces.get(&key.namespace) {
+            Some(space) if space.sources.present(&key.source).is_none() => {
+                Takers::of(space.globbing())
+            }
+            _ => Takers::default(),
+        }
+    }
+
     // === sources ===
 
     /// Takes in an event: a version that exists, or existed, in the API.
@@ -142,7 +166,7 @@ impl Index {
         let watched = self.scope.watches_all_sources();
         let space = self.namespaces.entry(&key.namespace);
         let (basis, clock) = (&self.basis, &mut self.clock);
-        space.take_source(key, version, by, watched, takers, basis, clock)
+        space.take_source(key, version, (by, watched), takers, basis, clock)
     }
 
     /// Takes in the event that a source is gone: `resource_version` is that of the deletion, `now` is in unix seconds. Where

@@ -61,8 +61,6 @@ pub struct Tracked {
     pub(super) pending_over: bool,
     /// Whether it is known which pods it adopted when it was created: it was looked up, or `observed` says so.
     pub(super) examined: bool,
-    /// Whether what it asks for is to be read again, whatever it says.
-    reread: bool,
 }
 
 impl Tracked {
@@ -99,7 +97,6 @@ impl Tracked {
                 read_at: Tick::default(),
                 pending_over: false,
                 examined: before.is_some_and(|known| known.examined),
-                reread: false,
             };
         }
         let text = workload
@@ -170,25 +167,7 @@ impl Tracked {
             read_at,
             pending_over: false,
             examined,
-            reread: false,
         }
-    }
-
-    /// Whether a workload says what this one said, as far as it matters to what it asks for.
-    pub(super) fn reads_as_before(&self, workload: &Workload) -> bool {
-        let before = &self.workload;
-        !self.reread
-            && before.asks == workload.asks
-            && before.restart_by == workload.restart_by
-            && before.phase == workload.phase
-            && before.borrows == workload.borrows
-            && before.excess == workload.excess
-            && before.is_led() == workload.is_led()
-    }
-
-    /// Takes in that what it asks for is to be read again, because its namespace says something else.
-    pub(super) fn read_again(&mut self) {
-        self.reread = true;
     }
 
     /// Takes in how it became known.
