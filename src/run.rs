@@ -47,6 +47,7 @@ use crate::{
         lease::{Election, Leadership, LeaseSettings, Progress, Work},
         liveness::Liveness,
         own::digest_key,
+        reach::Reach,
     },
     config::Settings,
     judge::{Judge, live::Live},
@@ -191,8 +192,9 @@ impl Parts {
         let api_server = connection.api_server();
         check_api_server(settings.webhook.as_ref(), &api_server)?;
         let liveness = Liveness::default();
-        let cluster =
-            Cluster::new(connection.watching(&liveness)?, wait).with_watches(liveness.clone());
+        let cluster = Cluster::new(connection.watching(&liveness)?, wait)
+            .with_watches(liveness.clone())
+            .with_reach(Reach::new(&api_server));
         let own_user = first::own_user(&cluster).await?;
         let history = Arc::<History>::default();
         let (election, leadership) = Election::new(

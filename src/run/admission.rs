@@ -53,13 +53,14 @@ impl Parts {
         });
         let get_budget = webhook.get_budget;
         let (shared, metrics) = (Arc::clone(&self.state), Arc::clone(&self.metrics));
+        let reach = self.cluster.reach().clone();
         // The webhook needs a client of its own: the connections of the controller's client belong to the controller's
         // thread.
         let admission = move |connection: &Connection| {
             anyhow::Ok(Admission {
                 state: shared,
                 metrics,
-                cluster: Cluster::new(connection.client()?, get_budget),
+                cluster: Cluster::new(connection.client()?, get_budget).with_reach(reach),
                 get_budget,
                 bodies,
             })
