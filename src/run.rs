@@ -12,15 +12,15 @@
 
 mod admission;
 mod doors;
+mod first;
+mod patience;
 mod surroundings;
 mod tasks;
 mod thread;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
-use k8s_openapi::api::authentication::v1::SelfSubjectReview;
-use kube::Api;
+use anyhow::bail;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::Mutex,
@@ -30,21 +30,24 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     admission::check_api_server,
+    first::load_key,
     tasks::{
         Listed, Start, Stop, Tasks, serve_health, spawn_election, spawn_events, spawn_key_watch,
     },
 };
 pub use self::{
     doors::{ApiService, Doors, InProcess},
+    first::own_user,
     surroundings::Surroundings,
 };
 use crate::{
     cluster::{
-        Cluster, Write,
+        Cluster,
         history::History,
         lease::{Election, Leadership, LeaseSettings, Progress, Work},
         liveness::Liveness,
         own::digest_key,
+        reach::Reach,
     },
     config::Settings,
     judge::{Judge, live::Live},
@@ -189,9 +192,10 @@ impl Parts {
         let api_server = connection.api_server();
         check_api_server(settings.webhook.as_ref(), &api_server)?;
         let liveness = Liveness::default();
-        let cluster =
-            Cluster::new(connection.watching(&liveness)?, wait).with_watches(liveness.clone());
-        let own_user = own_user(&cluster).await?;
+        let cluster = Cluster::new(connection.watching(&liveness)?, wait)
+            .with_watches(liveness.clone())
+            .with_reach(Reach::new(&api_server));
+        let own_user = first::own_user(&cluster).await?;
         let history = Arc::<History>::default();
         let (election, leadership) = Election::new(
             &cluster,
@@ -208,8 +212,8 @@ impl Parts {
         spawn_election(election, &connection, tasks, &stop.leading);
         let store =
             digest_key::Store::new(cluster.clone(), &own.own_namespace, &own.digest_key_secret);
-        let key = store.load_or_create(leadership.clone(), &surroundings.chance);
-        let key = key.await?.with_format(surroundings.format);
+        let key = load_key(&store, &leadership, &surroundings.chance).await?;
+        let key = key.with_format(surroundings.format);
         tracing::info!(%api_server, user = own_user, digest_key = key.id(), "connected");
         let index = index(settings, key);
         let state = State::new(index, surroundings.clock, own_user);
@@ -366,22 +370,4 @@ fn view(
             held_back,
         }
     });
-}
-
-/// Asks the API server for the user name by which it knows reroll.
-///
-/// # Errors
-/// When the API server refuses, does not answer in time, or does not say.
-pub async fn own_user(cluster: &Cluster) -> anyhow::Result<String> {
-    let api = Api::<SelfSubjectReview>::all(cluster.client());
-    let review = SelfSubjectReview::default();
-    let review = cluster.create(&api, &review, Write::Real).await;
-    let review = review.context("cannot reach the API server")?;
-    let user = review
-        .status
-        .and_then(|status| status.user_info)
-        .and_then(|user| user.username);
-    user.context(
-        "the API server does not say who we are (SelfSubjectReview, Kubernetes 1.28 or newer)",
-    )
 }

@@ -3,7 +3,7 @@
 //! The words never quote the answer, because it may hold a Secret's data. Message and reason of a `Status` are parts of
 //! the answer: kube puts there what it cannot decode (kube 5.0.0, `handle_api_errors`).
 
-use std::fmt;
+use std::{error::Error, fmt};
 
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,21 @@ impl Failure {
                 code => Self::Refused(code),
             },
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => Self::Unreadable,
+            kube::Error::Service(cause) => Self::Unreachable(causes(cause.as_ref())),
+            kube::Error::HyperError(cause) => Self::Unreachable(causes(cause)),
             other => Self::Unreachable(other.to_string()),
+        }
+    }
+
+    /// Whether the same call may succeed later though nobody does anything about it: the API server is away,
+    /// overloaded or broken for a while.
+    pub const fn passes(&self) -> bool {
+        match self {
+            Self::Overloaded | Self::Timeout | Self::Unreachable(_) => true,
+            Self::Refused(code) => *code >= 500,
+            Self::Gone | Self::Exists | Self::Conflict | Self::Forbidden | Self::Unreadable => {
+                false
+            }
         }
     }
 
@@ -90,6 +104,20 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// Returns the texts of an error of the connection and of its causes, each once: what could not be done, and why.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use kube::core::Status;
@@ -116,7 +144,16 @@ mod tests {
         ] {
             assert_eq!(of(reason, code), expected);
             assert_eq!(expected.as_str(), word);
+            assert_eq!(expected.passes(), [429, 500].contains(&code), "{reason}");
         }
+    }
+
+    #[test]
+    fn what_happened_to_the_connection_is_told_with_its_cause() {
+        let cut = std::io::Error::other(std::io::Error::other("reset by peer"));
+        let failure = Failure::of(&kube::Error::Service(Box::new(cut)));
+        assert_eq!(failure.to_string(), "reset by peer");
+        assert!(failure.passes() && Failure::Timeout.passes());
     }
 
     #[test]

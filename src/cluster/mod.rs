@@ -15,6 +15,7 @@ pub mod lease;
 pub mod liveness;
 pub mod own;
 pub mod pods;
+pub mod reach;
 pub mod revisions;
 pub mod served;
 pub mod sources;
@@ -31,10 +32,10 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub use self::{failure::Failure, served::DiscoveredKind};
-use self::{liveness::Liveness, served::Served};
+use self::{liveness::Liveness, reach::Reach, served::Served};
 use crate::model::annotation::FIELD_MANAGER;
 
 /// A client of the API server whose calls end in time. Cheap to clone. Clones share what discovery found.
@@ -44,6 +45,7 @@ pub struct Cluster {
     deadline: Duration,
     served: Served,
     watches: Liveness,
+    reach: Reach,
 }
 
 /// Whether a write is made or only tried.
@@ -63,6 +65,7 @@ impl Cluster {
             deadline,
             served: Served::default(),
             watches: Liveness::default(),
+            reach: Reach::default(),
         }
     }
 
@@ -70,6 +73,12 @@ impl Cluster {
     #[must_use]
     pub fn with_watches(self, watches: Liveness) -> Self {
         Self { watches, ..self }
+    }
+
+    /// Returns the same door, which tells this of its calls.
+    #[must_use]
+    pub fn with_reach(self, reach: Reach) -> Self {
+        Self { reach, ..self }
     }
 
     /// Returns the same door with another deadline for each call.
@@ -100,6 +109,11 @@ impl Cluster {
         self.deadline
     }
 
+    /// Returns whether the API server can be reached.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
     /// Returns what is known of the watches.
     pub fn watches(&self) -> &Liveness {
         &self.watches
@@ -115,10 +129,13 @@ impl Cluster {
     /// # Errors
     /// When the API server refuses, or does not answer in time.
     pub async fn call<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
-        match timeout(self.deadline, call).await {
+        let began = Instant::now();
+        let ended = match timeout(self.deadline, call).await {
             Err(_) => Err(Failure::Timeout),
             Ok(answer) => answer.map_err(|error| Failure::of(&error)),
-        }
+        };
+        self.reach.ended(began, ended.as_ref().err());
+        ended
     }
 
     /// Reads one object as etcd has it (a GET without resourceVersion); `None` where it does not exist.

@@ -7,7 +7,7 @@
 
 mod store;
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use axum::{
     body::to_bytes,
@@ -84,6 +84,7 @@ pub(crate) struct Turn {
 enum Answer {
     Serve,
     Say(u16, String),
+    Cut,
 }
 
 /// What the answer waits for; the request was carried out before.
@@ -122,6 +123,11 @@ impl Turn {
     /// It is never seen, and never answered.
     pub(crate) fn lose() -> Self {
         Self::say(500, "").unanswered()
+    }
+
+    /// It is never seen, and its connection is cut.
+    pub(crate) const fn cut() -> Self {
+        Self::new(Answer::Cut)
     }
 
     pub(crate) fn late(self, after: Duration) -> Self {
@@ -165,7 +171,7 @@ impl Script {
         let script = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let script = script.clone();
-            async move { Ok::<_, Infallible>(script.handle(request).await) }
+            async move { script.handle(request).await }
         });
         Client::new(service, "default")
     }
@@ -256,7 +262,7 @@ impl Script {
         assert!(reached.is_ok(), "no {count} {pattern}: {:#?}", self.lines());
     }
 
-    async fn handle(&self, request: Request<Body>) -> Response<Body> {
+    async fn handle(&self, request: Request<Body>) -> io::Result<Response<Body>> {
         let (parts, body) = request.into_parts();
         let bytes = to_bytes(axum::body::Body::new(body), 1 << 20).await;
         let asked = Asked {
@@ -274,6 +280,10 @@ impl Script {
                 (code, answer.to_string())
             }
             Answer::Say(code, text) => (code, text),
+            Answer::Cut => {
+                self.0.asked.lock().push(asked);
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
         };
         self.0.asked.lock().push(asked);
         self.0.news.notify_one();
@@ -284,7 +294,7 @@ impl Script {
             Wait::Ever => std::future::pending().await,
         }
         let response = Response::builder().status(code);
-        response.body(Body::from(text.into_bytes())).unwrap()
+        Ok(response.body(Body::from(text.into_bytes())).unwrap())
     }
 
     fn take_turn(&self, asked: &Asked) -> Turn {

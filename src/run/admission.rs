@@ -1,6 +1,7 @@
 //! Starts the webhook server, and registers the webhook where no chart does.
 
 use std::{
+    error::Error as _,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -13,16 +14,17 @@ use tokio_util::sync::CancellationToken;
 use super::{
     LOOK_EVERY, Parts,
     doors::Connection,
+    patience::patiently,
     tasks::{Stop, Tasks},
     thread::{bind, on_own_thread},
 };
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, Failure},
     config::ClusterSettings,
     ops::health,
     webhook::{
         certificates::{Hooks, KeptCertificates, KeptSettings},
-        registration::{Registration, is_loopback},
+        registration::{Registration, RegistrationError, is_loopback},
         routes::{Admission, router},
         server::{self, BodyLimits, BodyReader, Ending, Limits},
         settings::{CertificateSource, LocalRegistration, WebhookSettings},
@@ -51,13 +53,14 @@ impl Parts {
         });
         let get_budget = webhook.get_budget;
         let (shared, metrics) = (Arc::clone(&self.state), Arc::clone(&self.metrics));
+        let reach = self.cluster.reach().clone();
         // The webhook needs a client of its own: the connections of the controller's client belong to the controller's
         // thread.
         let admission = move |connection: &Connection| {
             anyhow::Ok(Admission {
                 state: shared,
                 metrics,
-                cluster: Cluster::new(connection.client()?, get_budget),
+                cluster: Cluster::new(connection.client()?, get_budget).with_reach(reach),
                 get_budget,
                 bodies,
             })
@@ -197,7 +200,12 @@ impl Parts {
         if stop.is_cancelled() {
             return Ok(());
         }
-        registration.apply(&self.cluster).await?;
+        let write = || registration.apply(&self.cluster);
+        let passes = |error: &RegistrationError| {
+            let failure = error.source().and_then(|source| source.downcast_ref());
+            !stop.is_cancelled() && failure.is_some_and(Failure::passes)
+        };
+        patiently("register the webhooks", passes, write).await?;
         tracing::info!(
             name = registration.name,
             url = registration.url,

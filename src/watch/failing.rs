@@ -1,12 +1,20 @@
 //! Why a watch fails, and when that is logged: the watch is tried again for ever, and each failure is logged once.
 
+use std::time::Duration;
+
 use kube::runtime::watcher;
+use tokio::time::Instant;
+
+use crate::cluster::Failure;
 
 /// The API server asks for patience. It does so while it begins to serve a kind (KEP-4568, since 1.34). That is no
 /// failure unless it lasts.
 const NOT_YET: u16 = 429;
-/// The number of such answers in a row after which that is logged: some four seconds.
+/// The number of such answers, or failed connections, in a row after which that is logged: some four seconds.
 const PATIENCE: u32 = 3;
+
+/// The longest time between two connections that fail in a row: the longest wait between two tries, and the try.
+const IN_A_ROW: Duration = Duration::from_secs(30);
 
 /// A failure of a watch: the step, and the HTTP status or 0.
 pub(super) type Failed = (&'static str, u16);
@@ -16,6 +24,8 @@ pub(super) type Failed = (&'static str, u16);
 pub(super) struct Failing {
     last: Option<Failed>,
     times: u32,
+    /// How often in a row the connection failed, and when it last did.
+    cut: Option<(u32, Instant)>,
 }
 
 impl Failing {
@@ -28,10 +38,34 @@ impl Failing {
         self.times == if failure.1 == NOT_YET { PATIENCE } else { 1 }
     }
 
+    /// Notes that the connection failed, while the API server counts as reachable or not. Returns whether that is to be
+    /// logged: when it lasts although the API server is there.
+    pub(super) fn is_cut_off(&mut self, reachable: bool) -> bool {
+        if !reachable {
+            return false;
+        }
+        let now = Instant::now();
+        let in_a_row = self.cut.filter(|(_, at)| now - *at < IN_A_ROW);
+        let times = in_a_row.map_or(1, |(times, _)| times.saturating_add(1));
+        self.cut = Some((times, now));
+        times == PATIENCE
+    }
+
     /// Notes that the watch works.
     pub(super) fn works(&mut self) {
         *self = Self::default();
     }
+}
+
+/// Whether a watch fails because of its connection. Of an API server that is away, the log tells by itself.
+pub(super) fn is_cut(error: &watcher::Error) -> bool {
+    let source = match error {
+        watcher::Error::InitialListFailed(source)
+        | watcher::Error::WatchStartFailed(source)
+        | watcher::Error::WatchFailed(source) => source,
+        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => return false,
+    };
+    matches!(Failure::of(source), Failure::Unreachable(_))
 }
 
 /// Returns the class of an error, for the log. The error's own text may quote an object.
@@ -77,6 +111,22 @@ mod tests {
             let mut failing = Failing::default();
             let heard: Vec<_> = failures.iter().map(|it| failing.is_news(*it)).collect();
             assert_eq!(heard, told, "{failures:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cut_is_told_when_it_lasts_although_the_api_server_is_there() {
+        let mut failing = Failing::default();
+        let mut heard = |reachable: [bool; 5]| reachable.map(|it| failing.is_cut_off(it));
+        assert_eq!(heard([true, false, false, false, true]), [false; 5]);
+        assert_eq!(
+            heard([true, true, true, false, true])[..3],
+            [true, false, false]
+        );
+        failing.works();
+        for _ in 0..9 {
+            tokio::time::sleep(IN_A_ROW).await;
+            assert!(!failing.is_cut_off(true), "once in a while");
         }
     }
 

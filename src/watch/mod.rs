@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 
 use self::{
     csi::{ClassFeed, StatusFeed},
-    failing::{Failing, class},
+    failing::{Failing, class, is_cut},
     feed::{Feed, NamespaceFeed, SourceFeed, WorkloadFeed},
     namespaces::Namespaces,
     stream::{Stream, everywhere_but},
@@ -173,15 +173,16 @@ impl Watch {
             }
             Watched::Csi(part @ Part::Statuses) => {
                 let api = api(&watches.cluster, DiscoveredKind::Csi(part), within);
-                self.follow(judge, api, config, StatusFeed { judge }).await;
+                self.follow(watches, api, config, StatusFeed { judge })
+                    .await;
             }
             Watched::Csi(part @ Part::Classes) => {
                 let api = api(&watches.cluster, DiscoveredKind::Csi(part), within);
-                self.follow(judge, api, config, ClassFeed { judge }).await;
+                self.follow(watches, api, config, ClassFeed { judge }).await;
             }
             Watched::Workloads(kind) => {
                 let api = api(&watches.cluster, DiscoveredKind::Workload(kind), within);
-                self.follow(judge, api, config, WorkloadFeed { judge, kind })
+                self.follow(watches, api, config, WorkloadFeed { judge, kind })
                     .await;
             }
             Watched::Namespaces => {
@@ -191,7 +192,7 @@ impl Watch {
                 };
                 let namespaces = &watches.namespaces;
                 let api = Api::all(watches.cluster.client());
-                self.follow(judge, api, config, NamespaceFeed { namespaces })
+                self.follow(watches, api, config, NamespaceFeed { namespaces })
                     .await;
             }
         }
@@ -213,16 +214,17 @@ impl Watch {
             None => config,
         };
         let feed = SourceFeed::<K>::new(judge, kind);
-        self.follow(judge, api, config, feed).await;
+        self.follow(watches, api, config, feed).await;
     }
 
     async fn follow<F: Feed>(
         mut self,
-        judge: &Judge,
+        watches: &Watches,
         api: Api<Guarded<F::Object>>,
         config: watcher::Config,
         feed: F,
     ) {
+        let (judge, reach) = (&*watches.judge, watches.cluster.reach());
         let within = self.within.as_deref();
         let mut before: BTreeSet<F::Key> = BTreeSet::new();
         let mut asked = judge.tick();
@@ -264,6 +266,19 @@ impl Watch {
                 }
                 Ok(Some(Event::Delete(Guarded(object)))) => feed.delete(meta(&object)),
                 Ok(None) => return,
+                Err(error) if is_cut(&error) => {
+                    let (reason, code) = class(&error);
+                    if failing.is_cut_off(!reach.is_doubted()) {
+                        self.what.warn(within, reason, code);
+                    } else {
+                        tracing::debug!(
+                            what = self.what.plural(),
+                            namespace = within,
+                            reason,
+                            "a watch failed, trying again"
+                        );
+                    }
+                }
                 Err(error) => {
                     let (reason, code) = class(&error);
                     if code == NOT_FOUND && self.what.may_go() {

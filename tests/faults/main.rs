@@ -15,6 +15,7 @@ mod fleet;
 mod watches;
 
 mod adoption;
+mod away;
 mod chaos;
 mod lag;
 mod model;

@@ -39,9 +39,7 @@ pub enum DigestKeyError {
         source: BadKey,
     },
     /// The API server refused, or did not answer in time.
-    #[error(
-        "cannot read or create Secret {namespace}/{name}: {reason}; reroll needs get and create on Secrets of its own namespace, which must exist"
-    )]
+    #[error("cannot read or create Secret {namespace}/{name}: {reason}{}", remedy(.reason))]
     Api {
         /// Its namespace.
         namespace: String,
@@ -53,6 +51,22 @@ pub enum DigestKeyError {
     /// There are no random bytes.
     #[error("{0} for a digest key")]
     Random(#[from] NoChance),
+}
+
+impl DigestKeyError {
+    /// Whether it may pass though nobody does anything about it.
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Api { reason, .. } if reason.passes())
+    }
+}
+
+/// Returns what a person can do about a failure, to be put behind it.
+const fn remedy(reason: &Failure) -> &'static str {
+    match reason {
+        Failure::Forbidden => "; reroll needs get and create on Secrets of its own namespace",
+        Failure::Gone => "; the namespace must exist",
+        _ => "",
+    }
 }
 
 /// The Secret that holds the key.
