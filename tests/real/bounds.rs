@@ -50,7 +50,7 @@ async fn how_many_references_there_may_be_is_told() {
         &[(RESTART_ON, "auto")],
         env("creds", "k"),
     );
-    let sources: Vec<_> = (0..1101)
+    let sources: Vec<_> = (0..1100)
         .map(|at| json!({"secret": {"name": format!("s{at}"), "optional": true}}))
         .collect();
     let spec = &mut object["spec"]["template"]["spec"];
