@@ -10,7 +10,7 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     body::Body,
     extract::State as Extract,
     http::StatusCode,
@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use super::{
     others,
     review::{Answer, NotAReview, Operation, Request, uid_in},
-    server::{BodyError, BodyReader},
+    server::{BodyError, BodyReader, Caller},
     sources,
     workloads::Write,
 };
@@ -69,8 +69,15 @@ pub fn router(admission: Admission) -> Router {
         .with_state(admission)
 }
 
-async fn admit_source(Extract(admission): Extract<Admission>, body: Body) -> Response {
-    handle(&admission, Webhook::Sources, body, async |body| {
+/// Which connection a request came on; `None` where it came on none.
+type FromServer = Option<Extension<Caller>>;
+
+async fn admit_source(
+    Extract(admission): Extract<Admission>,
+    caller: FromServer,
+    body: Body,
+) -> Response {
+    handle(&admission, Webhook::Sources, caller, body, async |body| {
         let request = Request::parse(body)?;
         let (answer, outcome) = sources::answer(&admission.state, &request);
         Ok((answer, request.operation, outcome))
@@ -78,8 +85,12 @@ async fn admit_source(Extract(admission): Extract<Admission>, body: Body) -> Res
     .await
 }
 
-async fn admit_workload(Extract(admission): Extract<Admission>, body: Body) -> Response {
-    handle(&admission, Webhook::Workloads, body, async |body| {
+async fn admit_workload(
+    Extract(admission): Extract<Admission>,
+    caller: FromServer,
+    body: Body,
+) -> Response {
+    handle(&admission, Webhook::Workloads, caller, body, async |body| {
         let request = Request::parse(body)?;
         let (uid, operation) = (request.uid.clone(), request.operation);
         let write = Write::read(
@@ -118,12 +129,14 @@ type Handled = Result<(Answer, Operation, &'static str), Result<String, NotARevi
 async fn handle(
     admission: &Admission,
     webhook: Webhook,
+    caller: FromServer,
     body: Body,
     answer: impl AsyncFnOnce(&[u8]) -> Handled,
 ) -> Response {
     let began = Instant::now();
     admission.state.reviews.fetch_add(1, Ordering::Relaxed);
-    let (response, operation, outcome) = match admission.bodies.read(body).await {
+    let caller = caller.map(|Extension(caller)| caller);
+    let (response, operation, outcome) = match admission.bodies.read(caller, body).await {
         Err(error) => refuse_body(&error),
         Ok(held) => match answer(&held).await {
             Ok((answer, operation, outcome)) => (Json(answer).into_response(), operation, outcome),
@@ -163,6 +176,7 @@ fn refuse_body(error: &BodyError) -> (Response, Operation, &'static str) {
         BodyError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
         BodyError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         BodyError::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout"),
+        BodyError::Slow => (StatusCode::REQUEST_TIMEOUT, "slow"),
         BodyError::Disconnected(_) => (StatusCode::BAD_REQUEST, "disconnected"),
     };
     (

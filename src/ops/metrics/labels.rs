@@ -83,6 +83,20 @@ label! {
         Timeout = "timeout",
         /// Its handler panicked.
         Panic = "panic",
+        /// It came too slowly, and others waited.
+        Slow = "slow",
+        /// There were too many at once, and none of them came slowly.
+        Crowd = "crowd",
+    }
+}
+
+label! {
+    /// One of the two ports.
+    Port {
+        /// Where API servers send reviews.
+        Webhook = "webhook",
+        /// For probes and metrics.
+        Probes = "probes",
     }
 }
 
