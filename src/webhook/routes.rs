@@ -17,11 +17,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::time::Instant;
 
 use super::{
     others,
+    reads::Reads,
     review::{Answer, NotAReview, Operation, Request, uid_in},
     server::{BodyError, BodyReader, Caller},
     sources,
@@ -31,13 +31,9 @@ use crate::{
     cluster::{
         Cluster, Failure,
         adoptable::{self, ONE_PAGE},
-        sources as reads,
     },
-    model::{SourceName, Version, adopted::Adoption, version::key_of},
-    ops::metrics::{
-        Metrics,
-        labels::{SourceRead, Webhook},
-    },
+    model::adopted::Adoption,
+    ops::metrics::{Metrics, labels::Webhook},
     state::State,
 };
 
@@ -66,6 +62,7 @@ pub fn router(admission: Admission) -> Router {
     Router::new()
         .route(SOURCES_PATH, post(admit_source))
         .route(WORKLOADS_PATH, post(admit_workload))
+        .layer(Extension(Reads::default()))
         .with_state(admission)
 }
 
@@ -87,6 +84,7 @@ async fn admit_source(
 
 async fn admit_workload(
     Extract(admission): Extract<Admission>,
+    Extension(reads): Extension<Reads>,
     caller: FromServer,
     body: Body,
 ) -> Response {
@@ -104,13 +102,19 @@ async fn admit_workload(
             return Ok((Answer::allow(uid, Vec::new()), operation, "ignored"));
         };
         let asked = admission.state.index().tick();
-        let (reads, adoption) = tokio::join!(
-            admission.read_sources(&write),
+        let (read, adoption) = tokio::join!(
+            reads.of(
+                &write,
+                &admission.state,
+                &admission.cluster,
+                &admission.metrics,
+                admission.get_budget
+            ),
             admission.find_adopted(&write)
         );
         let admitted = {
             let index = admission.state.index();
-            let read = index.overlay(write.namespace(), asked, &reads);
+            let read = index.overlay(write.namespace(), asked, &read);
             write.answer(&index, &read, &adoption, admission.state.now())
         };
         let answer = Answer::allow(uid, admitted.warnings).with_patch(&admitted.patch);
@@ -208,41 +212,5 @@ impl Admission {
             "left to the controller which pods a new workload adopts"
         );
         Adoption::Unknown
-    }
-
-    /// Reads the sources that a write needs, side by side. Leaves to memory those that do not come within the budget.
-    async fn read_sources(&self, write: &Write) -> Vec<(SourceName, Option<Version>)> {
-        let deadline = Instant::now() + self.get_budget;
-        let mut pending: FuturesUnordered<_> = write
-            .to_read()
-            .map(|source| {
-                let key = key_of(write.namespace(), source);
-                let setup = &self.state.setup;
-                async move {
-                    let (digest_key, conventions) = (&setup.key, &setup.conventions);
-                    let version = reads::read(&self.cluster, digest_key, conventions, &key);
-                    (version.await, key.source)
-                }
-            })
-            .collect();
-        let mut reads = Vec::with_capacity(pending.len());
-        while let Ok(Some((result, source))) =
-            tokio::time::timeout_at(deadline, pending.next()).await
-        {
-            match result {
-                Ok(version) => {
-                    self.metrics.admission_source_read(SourceRead::Read);
-                    reads.push((source, version));
-                }
-                Err(error) => {
-                    self.metrics.admission_source_read(SourceRead::Timeout);
-                    tracing::debug!(%error, %source, namespace = write.namespace(), "read no source at admission");
-                }
-            }
-        }
-        for _ in 0..pending.len() {
-            self.metrics.admission_source_read(SourceRead::Timeout);
-        }
-        reads
     }
 }

@@ -49,6 +49,8 @@ label! {
         Read = "read",
         /// From memory, because the read failed or did not end within the budget.
         Timeout = "timeout",
+        /// From memory, because there were too many to read.
+        Memory = "memory",
     }
 }
 
