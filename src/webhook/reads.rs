@@ -151,7 +151,7 @@ mod tests {
     }
 
     fn source(number: usize) -> SourceKey {
-        key_of(NAMESPACE, &SourceName::secret(&name(number)))
+        key_of(NAMESPACE, &SourceName::secret(name(number)))
     }
 
     /// A webhook that knows of many Secrets; the later their number, the earlier they were written. The last ten it does not
