@@ -199,6 +199,11 @@ impl Provisional {
         );
     }
 
+    /// Whether a write of this source was admitted, and not seen yet.
+    pub fn claims(&self, key: &SourceKey) -> bool {
+        self.claims.contains_key(key)
+    }
+
     /// Removes and returns the claims that are at least `age` old at `now`.
     pub fn take_due(&mut self, age: Duration, now: Instant) -> Vec<(SourceKey, Claim)> {
         let due: Vec<_> = self
@@ -244,7 +249,9 @@ mod tests {
     fn a_create_after_a_delete_is_a_recreation() {
         let mut provisional = Provisional::default();
         let now = Instant::now();
+        assert!(!provisional.claims(&key("a")));
         assert_eq!(provisional.admit(&key("a"), "A", whole(), now), None);
+        assert!(provisional.claims(&key("a")));
         let gone = Deleted {
             uid: "A".to_owned(),
             immutable: true,

@@ -9,7 +9,10 @@ use base64::{Engine as _, display::Base64Display, prelude::BASE64_URL_SAFE_NO_PA
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256};
 
-use super::format::{FORMAT, NEWEST_FORMAT};
+use super::{
+    format::{FORMAT, NEWEST_FORMAT},
+    text::{printable, shortened},
+};
 
 /// A digest, cut to 96 bits: long enough that collisions do not happen, short enough for an annotation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +80,12 @@ impl fmt::Debug for DigestKey {
     }
 }
 
+/// Returns an id of a digest key as it is told: whoever may write an annotation can name any. What is no id of ours is cut.
+pub fn told_id(id: &str) -> String {
+    // One character more is the mark that something was cut.
+    shortened(&printable(id), DigestKey::ID_LENGTH + 1).into_owned()
+}
+
 /// The bytes in the Secret are no usable key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a digest key has 32 bytes, this one has {0}")]
@@ -85,6 +94,8 @@ pub struct BadKey(pub usize);
 impl DigestKey {
     /// Length in bytes.
     pub const LENGTH: usize = 32;
+    /// Length of an id.
+    pub const ID_LENGTH: usize = 8;
 
     /// Takes over key bytes.
     ///
@@ -102,7 +113,7 @@ impl DigestKey {
         );
         Ok(Self {
             key: key.to_vec(),
-            id: id.to_string()[..8].to_owned(),
+            id: id.to_string()[..Self::ID_LENGTH].to_owned(),
             previous: None,
             format: FORMAT,
         })
@@ -214,5 +225,15 @@ mod tests {
             format!("DigestKey({})", key().id()),
             "never the key itself"
         );
+    }
+
+    #[test]
+    fn an_id_that_is_none_of_ours_is_told_in_part() {
+        let ours = key().id().to_owned();
+        assert_eq!(ours.len(), DigestKey::ID_LENGTH);
+        assert_eq!(told_id(&ours), ours);
+        assert_eq!(told_id("abc"), "abc");
+        assert_eq!(told_id(&"x".repeat(20_000)), "xxxxxxxx…");
+        assert_eq!(told_id("a\nb\u{1b}c"), "abc");
     }
 }

@@ -27,13 +27,14 @@ use std::{
 
 use self::standing::ends;
 pub use self::standing::{Hands, Holder, Lost, May, Standing, UNDONE_WITHIN, key_id_in};
-use super::{text::shortened, workload::WorkloadKey};
+use super::{
+    digest::told_id,
+    text::{printable, shortened},
+    workload::WorkloadKey,
+};
 
 /// When a namespace that is another's is tried again: so long afterwards, at random.
 pub const TRY_AGAIN: RangeInclusive<Duration> = Duration::from_mins(5)..=Duration::from_mins(15);
-
-/// The most characters of a key's id that are told. Ids are shorter; whoever forges one may write anything.
-const LONGEST_ID: usize = 16;
 
 /// The most characters of a user's name that are told.
 const LONGEST_USER: usize = 128;
@@ -51,7 +52,7 @@ pub struct Peers {
     own: String,
     again: RangeInclusive<Duration>,
     spaces: BTreeMap<String, Standing>,
-    /// By key id, the user who wrote under it, as admission saw it.
+    /// By key id as it is told, the user who wrote under it, as admission saw it.
     users: BTreeMap<String, String>,
     /// By namespace, when ours was last restored at admission.
     restored: BTreeMap<String, Duration>,
@@ -211,12 +212,13 @@ impl Peers {
 
     /// Takes in who writes a workload under a key, as admission saw it. Where that was not known, it is told.
     pub fn writes_as(&mut self, workload: &WorkloadKey, key_id: &str, user: &str) {
-        let known = self.users.contains_key(key_id);
+        let told = told_id(key_id);
+        let known = self.users.contains_key(&told);
         if self.users.len() >= MOST_USERS && !known {
             return;
         }
-        let user = shortened(user, LONGEST_USER).into_owned();
-        self.users.insert(key_id.to_owned(), user);
+        let user = shortened(&printable(user), LONGEST_USER).into_owned();
+        self.users.insert(told, user);
         let holds =
             matches!(self.of(workload), Some(Standing::Theirs { key_id: of, .. }) if of == key_id);
         if holds && !known {
@@ -270,8 +272,8 @@ impl Peers {
     fn tell(&mut self, workload: &WorkloadKey, key_id: &str) {
         self.lost.push(Lost {
             workload: workload.clone(),
-            user: self.users.get(key_id).cloned(),
-            key_id: shortened(key_id, LONGEST_ID).into_owned(),
+            user: self.users.get(&told_id(key_id)).cloned(),
+            key_id: told_id(key_id),
         });
     }
 
@@ -349,10 +351,10 @@ impl Peers {
         let mut holders = BTreeMap::<_, Holder>::new();
         for standing in self.spaces.values() {
             if let Standing::Theirs { key_id, .. } = standing {
-                let named = shortened(key_id, LONGEST_ID).into_owned();
-                let holder = holders.entry(named.clone()).or_insert_with(|| Holder {
-                    key_id: named,
-                    user: self.users.get(key_id).cloned().unwrap_or_default(),
+                let told = told_id(key_id);
+                let holder = holders.entry(told.clone()).or_insert_with(|| Holder {
+                    user: self.users.get(&told).cloned().unwrap_or_default(),
+                    key_id: told,
                     namespaces: 0,
                 });
                 holder.namespaces += 1;

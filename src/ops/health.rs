@@ -1,4 +1,4 @@
-//! `/readyz`, `/livez` and `/metrics`, as plain HTTP.
+//! What `/readyz`, `/livez` and `/metrics` answer.
 //!
 //! *Ready* means: fit to serve. Every part that must come up first registers itself by name and says when it has; the
 //! answer names those that have not. *Live* means: not stuck. A liveness check asks only what a new process would cure: an
@@ -14,13 +14,9 @@ use axum::{
     routing::get,
 };
 use parking_lot::Mutex;
-use tokio::{net::TcpListener, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
 use super::metrics::Metrics;
-
-/// How long requests in flight may take once the server is told to stop.
-const LAST_REQUESTS: Duration = Duration::from_secs(2);
 
 /// Everything that the health server answers from.
 #[derive(Clone, Debug)]
@@ -160,9 +156,8 @@ impl std::fmt::Debug for Check {
     }
 }
 
-// === the server ===
+// === the routes ===
 
-/// Returns the routes.
 /// Returns what answers for all three.
 pub fn router(health: Health) -> Router {
     Router::new()
@@ -179,27 +174,6 @@ pub fn router(health: Health) -> Router {
             get(|State(health): State<Health>| async move { scrape(&health.metrics) }),
         )
         .with_state(health)
-}
-
-/// Serves until `stop`, then lets requests in flight end for two seconds at most.
-///
-/// # Errors
-/// When the listener cannot be used.
-pub async fn serve(
-    listener: TcpListener,
-    health: Health,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let stopped = stop.clone().cancelled_owned();
-    let server = axum::serve(listener, router(health)).with_graceful_shutdown(stopped);
-    let deadline = async {
-        stop.cancelled().await;
-        tokio::time::sleep(LAST_REQUESTS).await;
-    };
-    tokio::select! {
-        result = server => result,
-        () = deadline => Ok(()),
-    }
 }
 
 fn answer(complaints: &[String]) -> Response {
@@ -224,7 +198,6 @@ fn scrape(metrics: &Metrics) -> Response {
 mod tests {
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tower::ServiceExt as _;
 
     use super::*;
@@ -324,27 +297,5 @@ mod tests {
             "application/openmetrics-text; version=1.0.0; charset=utf-8"
         );
         assert!(body.ends_with("# EOF\n"), "{body}");
-    }
-
-    #[tokio::test]
-    async fn the_server_answers_and_stops() {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let server = tokio::spawn(serve(listener, health(), stop.clone()));
-
-        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        stream
-            .write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
-            .await
-            .unwrap();
-        let mut answer = [0; 15];
-        stream.read_exact(&mut answer).await.unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 200 OK");
-
-        // A client that holds on to its connection does not hold up the end.
-        stop.cancel();
-        let ended = tokio::time::timeout(Duration::from_mins(5), server).await;
-        assert!(matches!(ended, Ok(Ok(Ok(())))));
     }
 }

@@ -6,9 +6,17 @@
 //!   bodies of errors, and decoding errors, which quote values.
 //! - Of a panic only the place is logged: its message may hold anything.
 //!
+//! And one keeps lines short, whatever they quote: names in templates, annotations and answers of API servers can have any
+//! length, and a user of one namespace writes them. A line of more than [`LONGEST_LINE`] bytes is cut, see [`Short`].
+//!
 //! Spans are left out of the output: an event carries the fields that it needs.
 
-use std::{io::IsTerminal as _, panic::PanicHookInfo};
+use std::{
+    io::{self, IsTerminal as _, Write},
+    panic::PanicHookInfo,
+};
+
+use serde_json::Value;
 
 use tracing::{Metadata, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
@@ -17,6 +25,13 @@ use tracing_subscriber::{
     layer::{Layer as _, SubscriberExt as _},
     util::SubscriberInitExt as _,
 };
+
+use crate::model::text::shortened_to_bytes;
+
+/// The most bytes of a line.
+const LONGEST_LINE: usize = 8 * 1024;
+/// The most bytes of each text in a line of JSON that is cut.
+const LONGEST_TEXT: usize = 512;
 
 /// What to log, and how.
 #[derive(Clone, Debug)]
@@ -95,6 +110,8 @@ fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
+    let json = format == LogFormat::Json;
+    let writer = Shortening { to: writer, json };
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     let layer = if format == LogFormat::Human {
         layer.with_ansi(std::io::stderr().is_terminal()).boxed()
@@ -108,6 +125,62 @@ where
     };
     let layer = layer.with_filter(filter).with_filter(filter_fn(may_print));
     Box::new(tracing_subscriber::registry().with(layer))
+}
+
+/// Makes writers that cut lines that are too long.
+struct Shortening<M> {
+    to: M,
+    json: bool,
+}
+
+impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Shortening<M> {
+    type Writer = Short<M::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Short {
+            to: self.to.make_writer(),
+            json: self.json,
+        }
+    }
+}
+
+/// Cuts lines that are too long. Each line comes in one piece.
+struct Short<W> {
+    to: W,
+    json: bool,
+}
+
+impl<W: Write> Write for Short<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if line.len() <= LONGEST_LINE {
+            self.to.write_all(line)?;
+        } else {
+            let cut = if self.json { short_json(line) } else { None };
+            let cut = cut.unwrap_or_else(|| short_text(line));
+            writeln!(self.to, "{cut}")?;
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+fn short_text(line: &[u8]) -> String {
+    let line = String::from_utf8_lossy(line);
+    shortened_to_bytes(line.trim_end(), LONGEST_LINE - 1).into_owned()
+}
+
+/// Returns a line of JSON with each text cut; `None` where it stays too long all the same.
+fn short_json(line: &[u8]) -> Option<String> {
+    let mut line: Value = serde_json::from_slice(line).ok()?;
+    for text in line.as_object_mut()?.values_mut() {
+        if let Value::String(text) = text {
+            *text = shortened_to_bytes(text, LONGEST_TEXT).into_owned();
+        }
+    }
+    Some(line.to_string()).filter(|line| line.len() < LONGEST_LINE)
 }
 
 /// Keeps out spans, and what kube prints of an API server's answers (kube 5.0.0: `client/mod.rs` lines 291 and 331 for whole
@@ -125,7 +198,6 @@ fn may_print(metadata: &Metadata<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     use super::*;
@@ -134,11 +206,11 @@ mod tests {
     struct Buffer(Arc<Mutex<Vec<u8>>>);
 
     impl Write for Buffer {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
 
-        fn flush(&mut self) -> std::io::Result<()> {
+        fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
     }
@@ -186,6 +258,37 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("noise"), "{text}");
+    }
+
+    #[test]
+    fn long_lines_are_cut_and_are_lines_of_their_form_all_the_same() {
+        let long = "ü".repeat(10_000);
+        let say = || {
+            tracing::info!(name = long, count = 7, "{}", "said");
+            tracing::info!("next");
+        };
+        let json = logged(LogFormat::Json, "info", say);
+        let lines: Vec<Value> = json
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0]["name"].as_str().unwrap().len(), LONGEST_TEXT - 1);
+        assert_eq!(
+            (&lines[0]["count"], &lines[0]["message"]),
+            (&Value::from(7), &Value::from("said"))
+        );
+        assert_eq!(lines[1]["message"], "next");
+
+        let human = logged(LogFormat::Human, "info", say);
+        let lines: Vec<_> = human.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert!(
+            lines[0].len() < LONGEST_LINE && lines[0].ends_with('…'),
+            "{}",
+            lines[0]
+        );
+        assert!(lines[1].ends_with("next"), "{}", lines[1]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use prometheus_client::{
 };
 
 use self::labels::{
-    AlertOutcome, CertificateRepair, IntentOutcome, RequestFailure, SourceEvent, SourceRead,
+    AlertOutcome, CertificateRepair, IntentOutcome, Port, RequestFailure, SourceEvent, SourceRead,
     Webhook,
 };
 
@@ -69,9 +69,11 @@ pub struct Metrics {
     webhook_accept_failures: Counter,
     webhook_request_failures: Counters<1>,
     tls_handshake_failures: Counter,
+    probe_connections: Gauge,
+    connections_cut: Counters<1>,
 }
 
-/// A connection to the webhook that is open.
+/// A connection that is open.
 #[derive(Debug)]
 pub struct OpenConnection(Gauge);
 
@@ -141,8 +143,10 @@ impl Metrics {
             certificate_out_of_date: r.counter("certificate_out_of_date", "1 while reroll cannot use the certificate files and serves an older certificate, otherwise 0"),
             webhook_connections: r.counter("webhook_connections", "Open connections to the webhook, their TLS handshake included"),
             webhook_accept_failures: r.counter("webhook_accept_failures", "Times that the system did not accept a connection to the webhook, for lack of file descriptors or memory"),
-            webhook_request_failures: r.counter("webhook_request_failures", "Requests that the webhook answered with an error: they took too long (timeout), or broke a handler (panic)"),
+            webhook_request_failures: r.counter("webhook_request_failures", "Requests that the webhook answered with an error: they took too long (timeout), broke a handler (panic), came too slowly while others waited (slow), or were too many at once (crowd)"),
             tls_handshake_failures: r.counter("tls_handshake_failures", "TLS handshakes that failed or took too long"),
+            probe_connections: r.counter("probe_connections", "Open connections to the port for probes and metrics"),
+            connections_cut: r.counter("connections_cut", "Connections that were cut because they had got on least and others waited, by port"),
             registry: Mutex::default(),
         };
         metrics.begin_at_zero();
@@ -176,6 +180,12 @@ impl Metrics {
             drop(
                 self.certificate_repairs
                     .get_or_create(&[("reason", why.as_str())]),
+            );
+        }
+        for port in Port::ALL {
+            drop(
+                self.connections_cut
+                    .get_or_create(&[("port", port.as_str())]),
             );
         }
         for why in RequestFailure::ALL {
@@ -335,15 +345,28 @@ impl Metrics {
         self.certificate_out_of_date.set(out_of_date.into());
     }
 
-    /// Counts a connection to the webhook as open until the answer is dropped.
-    pub fn connection_open(&self) -> OpenConnection {
-        self.webhook_connections.inc();
-        OpenConnection(self.webhook_connections.clone())
+    /// Counts a connection as open until the answer is dropped.
+    pub fn connection_open(&self, port: Port) -> OpenConnection {
+        let open = match port {
+            Port::Webhook => &self.webhook_connections,
+            Port::Probes => &self.probe_connections,
+        };
+        open.inc();
+        OpenConnection(open.clone())
+    }
+
+    /// Counts a connection that was cut because others waited.
+    pub fn connection_cut(&self, port: Port) {
+        self.connections_cut
+            .get_or_create(&[("port", port.as_str())])
+            .inc();
     }
 
     /// Counts that the system would not accept a connection to the webhook.
-    pub fn accept_failed(&self) {
-        self.webhook_accept_failures.inc();
+    pub fn accept_failed(&self, port: Port) {
+        if port == Port::Webhook {
+            self.webhook_accept_failures.inc();
+        }
     }
 
     /// Counts a TLS handshake that failed or took too long.
@@ -352,10 +375,12 @@ impl Metrics {
     }
 
     /// Counts a request to the webhook that got an error for an answer.
-    pub fn request_failed(&self, why: RequestFailure) {
-        self.webhook_request_failures
-            .get_or_create(&[("reason", why.as_str())])
-            .inc();
+    pub fn request_failed(&self, port: Port, why: RequestFailure) {
+        if port == Port::Webhook {
+            self.webhook_request_failures
+                .get_or_create(&[("reason", why.as_str())])
+                .inc();
+        }
     }
 }
 

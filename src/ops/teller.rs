@@ -21,10 +21,15 @@ use crate::{
         index::Judged,
         note::{Loudness, Note, Severity},
         policy::Complaint,
+        text::shortened_to_bytes,
     },
     state::State,
 };
 
+/// The most bytes of what is told of one thing, in the log as in an Event.
+const MOST_TOLD: usize = 1024;
+/// The most bytes of an object's name. Templates can name what cannot be one.
+const MOST_NAME: usize = 253;
 /// The most Events about what cannot be read of one workload.
 const MOST_COMPLAINTS: usize = 5;
 
@@ -185,6 +190,7 @@ impl Teller {
 
     fn publish(&self, key: &WorkloadKey, note: &Note<'_>) {
         let source = note.source();
+        let source = source.filter(|source| source.name.len() <= MOST_NAME);
         let secondary = source.map(|source| self.source_reference(key, source));
         let (kind, reason) = (event_type(note), note.reason());
         self.events.publish(
@@ -249,6 +255,8 @@ fn log(note: &Note<'_>, key: &WorkloadKey, failed: Option<(&Failure, u32)>) {
     let reason = note.reason();
     let failure = failed.map(|(failure, _)| failure.as_str());
     let attempts = failed.map(|(_, attempts)| attempts);
+    let note = note.to_string();
+    let note = shortened_to_bytes(&note, MOST_TOLD);
     match loudness {
         Loudness::Info => tracing::info!(workload = %key, reason, %note, "{line}"),
         Loudness::Warn => {

@@ -26,7 +26,7 @@ use crate::{
         certificates::{Hooks, KeptCertificates, KeptSettings},
         registration::{Registration, RegistrationError, is_loopback},
         routes::{Admission, router},
-        server::{self, BodyLimits, BodyReader, Ending, Limits},
+        server::{self, BodyLimits, BodyReader, Ending, Limits, Served},
         settings::{CertificateSource, LocalRegistration, WebhookSettings},
         tls::{self, CertificateFiles, CertificateResolver, SelfMade},
     },
@@ -88,7 +88,8 @@ impl Parts {
         tracing::info!(%address, "serving admission reviews");
         let serve = async move |listener| {
             let (router, limits) = (router(admission(&connection)?), Limits::default());
-            Ok(server::serve(listener, tls, router, limits, metrics, ending).await?)
+            let served = Served::Webhook(tls);
+            Ok(server::serve(listener, served, router, limits, metrics, ending).await?)
         };
         tasks.spawn(async {
             (

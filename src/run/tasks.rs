@@ -31,6 +31,7 @@ use crate::{
     restart::{Restarter, housekeeper::Housekeeper, job::Jobs, moment::Probe},
     state::Clock,
     watch::{Then, Watch, Watched, Watches, digest_key::KeyWatch, discovery, restored, selected},
+    webhook::server::{self, Ending, Limits, Served},
 };
 
 /// A future that ends when every first list is complete.
@@ -66,8 +67,15 @@ pub(super) async fn serve_health(
     }
     let listener = bind(address, "--http-listen").await?;
     tracing::info!(address = %listener.local_addr()?, "serving health and metrics");
-    let (health, stop) = (health.clone(), stop.clone());
-    let serve = async |listener| Ok(health::serve(listener, health, stop).await?);
+    let (router, metrics) = (health::router(health.clone()), Arc::clone(&health.metrics));
+    let ending = Ending {
+        leaving: CancellationToken::new(),
+        shutdown: stop.clone(),
+    };
+    let serve = async move |listener| {
+        let (served, limits) = (Served::Probes, Limits::of_probes());
+        Ok(server::serve(listener, served, router, limits, metrics, ending).await?)
+    };
     let served = on_own_thread("health", listener, serve);
     tasks.spawn(async { ("health server", served.await) });
     Ok(())

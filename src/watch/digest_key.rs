@@ -3,13 +3,14 @@
 //! It checks every few seconds, and at once when a workload was observed under a key that this process does not know.
 //! Then either that key is out of use, or ours is. Until that is settled nothing is decided about the workload.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::time::{sleep, timeout};
 
 use crate::{
     cluster::own::digest_key::{Checked, Replaced, Store, Unsound},
     judge::Judge,
+    model::digest::told_id,
 };
 
 /// How often the key is checked, at the least.
@@ -17,6 +18,8 @@ const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// The least time between two checks. Annotations can name any key, so anything that writes them can make a key
 /// doubted.
 const CHECK_AT_MOST_EVERY: Duration = Duration::from_millis(500);
+/// The most keys that are told of at once.
+const MOST_TOLD: usize = 16;
 
 /// Checks the digest key.
 #[derive(Clone)]
@@ -74,11 +77,34 @@ impl KeyWatch {
             return Ok(false);
         }
         tracing::warn!(
-            keys = ?doubted,
+            keys = told(&doubted),
             "workloads were observed under digest keys that are not ours, of another installation or lost: one workload of each namespace \
              is tried, and what nobody undoes is adopted again (uids are compared)"
         );
         state.index_mut().retire_keys(doubted);
         Ok(true)
+    }
+}
+
+/// Names keys, not more than a few: anybody who may write an annotation can name any.
+fn told(ids: &BTreeSet<String>) -> String {
+    let named: BTreeSet<_> = ids.iter().take(MOST_TOLD).map(|id| told_id(id)).collect();
+    let named = named.into_iter().collect::<Vec<_>>().join(", ");
+    match ids.len().saturating_sub(MOST_TOLD) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_keys_are_told_and_of_each_no_more_than_an_id_has() {
+        let ids = |count: usize| (0..count).map(|key| format!("{key:08}{}", "x".repeat(20_000)));
+        assert_eq!(told(&ids(2).collect()), "00000000…, 00000001…");
+        let many = told(&ids(1000).collect());
+        assert!(many.ends_with("00000015… and 984 more"), "{many}");
     }
 }

@@ -1,11 +1,13 @@
 //! The admission side: what the API server calls before a write is persisted.
 //!
 //! [`server`] and [`tls`] serve HTTPS. [`routes`] takes the calls. [`sources`] (validating) and [`workloads`] (mutating)
-//! answer them by the pure core; `others` leaves to another installation of reroll what is its own. [`registration`] tells
+//! answer them by the pure core; `reads` reads sources for
+//! that, and `others` leaves to another installation of reroll what is its own. [`registration`] tells
 //! an API server about the webhook where no chart does, and [`certificates`] keeps certificates where no cert-manager does.
 
 pub mod certificates;
 mod others;
+mod reads;
 pub mod registration;
 pub mod review;
 pub mod routes;

@@ -10,20 +10,20 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     body::Body,
     extract::State as Extract,
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::post,
 };
-use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::time::Instant;
 
 use super::{
     others,
+    reads::Reads,
     review::{Answer, NotAReview, Operation, Request, uid_in},
-    server::{BodyError, BodyReader},
+    server::{BodyError, BodyReader, Caller},
     sources,
     workloads::Write,
 };
@@ -31,13 +31,9 @@ use crate::{
     cluster::{
         Cluster, Failure,
         adoptable::{self, ONE_PAGE},
-        sources as reads,
     },
-    model::{SourceName, Version, adopted::Adoption, version::key_of},
-    ops::metrics::{
-        Metrics,
-        labels::{SourceRead, Webhook},
-    },
+    model::adopted::Adoption,
+    ops::metrics::{Metrics, labels::Webhook},
     state::State,
 };
 
@@ -66,11 +62,19 @@ pub fn router(admission: Admission) -> Router {
     Router::new()
         .route(SOURCES_PATH, post(admit_source))
         .route(WORKLOADS_PATH, post(admit_workload))
+        .layer(Extension(Reads::default()))
         .with_state(admission)
 }
 
-async fn admit_source(Extract(admission): Extract<Admission>, body: Body) -> Response {
-    handle(&admission, Webhook::Sources, body, async |body| {
+/// Which connection a request came on; `None` where it came on none.
+type FromServer = Option<Extension<Caller>>;
+
+async fn admit_source(
+    Extract(admission): Extract<Admission>,
+    caller: FromServer,
+    body: Body,
+) -> Response {
+    handle(&admission, Webhook::Sources, caller, body, async |body| {
         let request = Request::parse(body)?;
         let (answer, outcome) = sources::answer(&admission.state, &request);
         Ok((answer, request.operation, outcome))
@@ -78,8 +82,13 @@ async fn admit_source(Extract(admission): Extract<Admission>, body: Body) -> Res
     .await
 }
 
-async fn admit_workload(Extract(admission): Extract<Admission>, body: Body) -> Response {
-    handle(&admission, Webhook::Workloads, body, async |body| {
+async fn admit_workload(
+    Extract(admission): Extract<Admission>,
+    Extension(reads): Extension<Reads>,
+    caller: FromServer,
+    body: Body,
+) -> Response {
+    handle(&admission, Webhook::Workloads, caller, body, async |body| {
         let request = Request::parse(body)?;
         let (uid, operation) = (request.uid.clone(), request.operation);
         let state = &admission.state;
@@ -95,13 +104,19 @@ async fn admit_workload(Extract(admission): Extract<Admission>, body: Body) -> R
             return Ok((Answer::allow(uid, Vec::new()), operation, "ignored"));
         };
         let asked = admission.state.index().tick();
-        let (reads, adoption) = tokio::join!(
-            admission.read_sources(&write),
+        let (read, adoption) = tokio::join!(
+            reads.of(
+                &write,
+                &admission.state,
+                &admission.cluster,
+                &admission.metrics,
+                admission.get_budget
+            ),
             admission.find_adopted(&write)
         );
         let admitted = {
             let index = admission.state.index();
-            let read = index.overlay(write.namespace(), asked, &reads);
+            let read = index.overlay(write.namespace(), asked, &read);
             write.answer(&index, &read, &adoption, admission.state.now())
         };
         let answer = Answer::allow(uid, admitted.warnings).with_patch(&admitted.patch);
@@ -120,12 +135,14 @@ type Handled = Result<(Answer, Operation, &'static str), Result<String, NotARevi
 async fn handle(
     admission: &Admission,
     webhook: Webhook,
+    caller: FromServer,
     body: Body,
     answer: impl AsyncFnOnce(&[u8]) -> Handled,
 ) -> Response {
     let began = Instant::now();
     admission.state.reviews.fetch_add(1, Ordering::Relaxed);
-    let (response, operation, outcome) = match admission.bodies.read(body).await {
+    let caller = caller.map(|Extension(caller)| caller);
+    let (response, operation, outcome) = match admission.bodies.read(caller, body).await {
         Err(error) => refuse_body(&error),
         Ok(held) => match answer(&held).await {
             Ok((answer, operation, outcome)) => (Json(answer).into_response(), operation, outcome),
@@ -165,6 +182,7 @@ fn refuse_body(error: &BodyError) -> (Response, Operation, &'static str) {
         BodyError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
         BodyError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         BodyError::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout"),
+        BodyError::Slow => (StatusCode::REQUEST_TIMEOUT, "slow"),
         BodyError::Disconnected(_) => (StatusCode::BAD_REQUEST, "disconnected"),
     };
     (
@@ -196,41 +214,5 @@ impl Admission {
             "left to the controller which pods a new workload adopts"
         );
         Adoption::Unknown
-    }
-
-    /// Reads the sources that a write needs, side by side. Leaves to memory those that do not come within the budget.
-    async fn read_sources(&self, write: &Write) -> Vec<(SourceName, Option<Version>)> {
-        let deadline = Instant::now() + self.get_budget;
-        let mut pending: FuturesUnordered<_> = write
-            .to_read()
-            .map(|source| {
-                let key = key_of(write.namespace(), source);
-                let setup = &self.state.setup;
-                async move {
-                    let (digest_key, conventions) = (&setup.key, &setup.conventions);
-                    let version = reads::read(&self.cluster, digest_key, conventions, &key);
-                    (version.await, key.source)
-                }
-            })
-            .collect();
-        let mut reads = Vec::with_capacity(pending.len());
-        while let Ok(Some((result, source))) =
-            tokio::time::timeout_at(deadline, pending.next()).await
-        {
-            match result {
-                Ok(version) => {
-                    self.metrics.admission_source_read(SourceRead::Read);
-                    reads.push((source, version));
-                }
-                Err(error) => {
-                    self.metrics.admission_source_read(SourceRead::Timeout);
-                    tracing::debug!(%error, %source, namespace = write.namespace(), "read no source at admission");
-                }
-            }
-        }
-        for _ in 0..pending.len() {
-            self.metrics.admission_source_read(SourceRead::Timeout);
-        }
-        reads
     }
 }

@@ -1,8 +1,9 @@
-//! The HTTPS server that API servers dial.
+//! The server that API servers dial by HTTPS, and kubelets and Prometheus by HTTP.
 //!
-//! Every client that reaches the port can open connections. So whatever a connection may hold is bounded: how many there
-//! are, how long one may take for its handshake and for its first request, how long it may stay idle, and (in
-//! [`BodyReader`]) the memory of what it sends. When connections run out, idle ones make room.
+//! Every client that reaches a port can open connections. So whatever a connection may hold is bounded: how many there
+//! are, and how many requests on them; how long one may take for its handshake and for its first request, how long it may
+//! stay idle, and (in [`BodyReader`]) the memory of what it sends. When they run out, whoever has got on least makes room for
+//! whoever comes ([`places`]): one that says nothing keeps nobody out.
 //!
 //! Two numbers come from the client. API servers keep idle connections for 90 s (Go's `http.Transport`, to which
 //! client-go defaults). They do not repeat a POST that met a closing connection: the call fails, and the API server goes on
@@ -14,26 +15,30 @@
 mod activity;
 mod body;
 mod connection;
+mod counts;
 mod limits;
+mod places;
 mod requests;
 
 use std::{io, sync::Arc, time::Duration};
 
 use axum::Router;
 use rustls::ServerConfig;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 pub use body::{BodyError, BodyLimits, BodyReader, HeldBody};
 pub use limits::Limits;
+pub use requests::Caller;
 
-use self::connection::Connections;
-use crate::ops::metrics::Metrics;
+use self::{
+    connection::Connections,
+    counts::Counts,
+    places::{Bounds, Places},
+};
+use crate::ops::metrics::{Metrics, labels::Port};
 
 /// How long to wait before accepting again when the system would not: it is out of file descriptors or memory.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(500);
@@ -49,30 +54,53 @@ pub struct Ending {
     pub shutdown: CancellationToken,
 }
 
-/// Serves `router` over TLS on `listener` until the end; then, for at most [`Limits::drain`], what is in flight. Dropping the
-/// future ends everything at once.
+/// What is served on a port.
+#[derive(Clone, Debug)]
+pub enum Served {
+    /// The webhook.
+    Webhook(Arc<ServerConfig>),
+    /// Probes and metrics, as plain HTTP/1.1.
+    Probes,
+}
+
+/// Serves `router` on `listener` until the end; then, for at most [`Limits::drain`], what is in flight. Dropping the future
+/// ends everything at once.
 ///
 /// # Errors
 /// When the listener can never accept again. When the system runs out of file descriptors, the server waits.
 pub async fn serve(
     listener: TcpListener,
-    tls: Arc<ServerConfig>,
+    served: Served,
     router: Router,
     limits: Limits,
     metrics: Arc<Metrics>,
     ending: Ending,
 ) -> io::Result<()> {
-    let slots = Arc::new(Semaphore::new(limits.connections));
+    let (tls, port) = match served {
+        Served::Webhook(config) => (Some(TlsAcceptor::from(config)), Port::Webhook),
+        Served::Probes => (None, Port::Probes),
+    };
+    let counts = Counts { metrics, port };
+    let places = |all: usize| {
+        let (share, claim, fresh) = (all, 1, limits.fresh);
+        Arc::new(Places::new(Bounds {
+            all,
+            share,
+            claim,
+            fresh,
+        }))
+    };
+    let slots = places(limits.connections);
     let abort = CancellationToken::new();
     let _abort_when_dropped = abort.clone().drop_guard();
     let drain = CancellationToken::new();
     let tasks = TaskTracker::new();
     let connections = Arc::new(Connections {
-        tls: TlsAcceptor::from(tls),
+        tls,
         router,
+        requests: places(limits.requests),
         limits: limits.clone(),
-        metrics: Arc::clone(&metrics),
-        slots: Arc::clone(&slots),
+        counts: counts.clone(),
         tasks: tasks.clone(),
         leaving: ending.leaving,
         drain: drain.clone(),
@@ -81,9 +109,13 @@ pub async fn serve(
 
     let accepting = async {
         loop {
-            let (stream, slot) = next_connection(&listener, &slots, &metrics).await?;
-            let connection = Arc::clone(&connections).serve(stream, slot);
-            tasks.spawn(abort.child_token().run_until_cancelled_owned(connection));
+            let stream = next_connection(&listener, &counts).await?;
+            let place = slots.enter(None, 1);
+            // Somebody makes room, or ends: all that hold a place are served.
+            if place.take(1).await.is_ok() {
+                let connection = Arc::clone(&connections).serve(stream, place);
+                tasks.spawn(abort.child_token().run_until_cancelled_owned(connection));
+            }
         }
     };
     let accepted: io::Result<()> = tokio::select! {
@@ -95,44 +127,34 @@ pub async fn serve(
 
     drain.cancel();
     tasks.close();
-    info!(
-        connections = tasks.len(),
-        "draining the webhook's connections"
-    );
+    let port = port.as_str();
+    info!(port, connections = tasks.len(), "draining connections");
     if tokio::time::timeout(limits.drain, tasks.wait())
         .await
         .is_err()
     {
-        warn!(tasks = tasks.len(), after = ?limits.drain, "cutting off what is still in flight");
+        warn!(port, tasks = tasks.len(), after = ?limits.drain, "cutting off what is still in flight");
         abort.cancel();
         tasks.wait().await;
     }
     accepted
 }
 
-/// Waits for a slot, then for a connection. A connection that finds no slot waits in the backlog and costs nothing here.
-async fn next_connection(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-    metrics: &Metrics,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
+/// Waits for a connection.
+async fn next_connection(listener: &TcpListener, counts: &Counts) -> io::Result<TcpStream> {
     let mut failing = false;
     loop {
         let error = match listener.accept().await {
-            Ok((stream, _)) => return Ok((stream, slot)),
+            Ok((stream, _)) => return Ok(stream),
             Err(error) => error,
         };
         match AcceptFailure::of(&error) {
             AcceptFailure::OfOneConnection => {}
             AcceptFailure::Permanent => return Err(error),
             AcceptFailure::OfTheSystem => {
-                metrics.accept_failed();
+                counts.accept_failed();
                 if !failing {
-                    warn!(%error, "cannot accept connections; is the limit of open files too low?");
+                    warn!(port = counts.port.as_str(), %error, "cannot accept connections; is the limit of open files too low?");
                 }
                 failing = true;
                 tokio::time::sleep(ACCEPT_BACKOFF).await;

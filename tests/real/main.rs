@@ -48,6 +48,7 @@ mod opting;
 mod orphan;
 mod paused;
 mod pods;
+mod ports;
 mod property;
 mod recreate;
 mod recreators;

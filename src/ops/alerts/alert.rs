@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 
 use super::settings::AlertKind;
-use crate::model::{Cause, WorkloadKey};
+use crate::model::{Cause, WorkloadKey, text::shortened_to_bytes};
 
+/// The most bytes of a text in an alert. Templates can name what cannot exist, at any length.
+const MOST_TEXT: usize = 600;
 /// How many causes an alert lists; the rest is a number.
 pub(super) const CAUSES: usize = 5;
 
@@ -34,6 +36,10 @@ pub(super) struct AlertCause {
     pub(super) text: String,
 }
 
+fn told(text: &str) -> String {
+    shortened_to_bytes(text, MOST_TEXT).into_owned()
+}
+
 impl Alert {
     pub(super) fn new(
         kind: AlertKind,
@@ -47,9 +53,9 @@ impl Alert {
             source: cause
                 .source
                 .as_ref()
-                .map(|source| (source.kind.as_str(), source.name.clone())),
+                .map(|source| (source.kind.as_str(), told(&source.name))),
             reason: cause.kind.as_str(),
-            text: cause.to_string(),
+            text: told(&cause.to_string()),
         };
         Self {
             kind,

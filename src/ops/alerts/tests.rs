@@ -41,6 +41,28 @@ pub(super) fn restarted(name: &str) -> Alert {
     )
 }
 
+#[test]
+fn names_of_any_length_make_no_long_alert() {
+    let causes = vec![recreated(&"x".repeat(20_000)); 100];
+    let alert = Alert::new(
+        AlertKind::Restarted,
+        &workload("web"),
+        &causes,
+        1,
+        None,
+        at(0),
+    );
+    let message = Message::new(vec![alert], 0);
+    for sink in [
+        AlertSinkKind::Slack,
+        AlertSinkKind::Json,
+        AlertSinkKind::Text,
+    ] {
+        let length = Content::new(sink, "", &message).body.len();
+        assert!(length < 10_000, "{length}");
+    }
+}
+
 pub(super) fn failing(name: &str, attempts: u32) -> Alert {
     let updated = Cause {
         kind: CauseKind::Updated,

@@ -49,6 +49,8 @@ label! {
         Read = "read",
         /// From memory, because the read failed or did not end within the budget.
         Timeout = "timeout",
+        /// From memory, because there were too many to read.
+        Memory = "memory",
     }
 }
 
@@ -83,6 +85,20 @@ label! {
         Timeout = "timeout",
         /// Its handler panicked.
         Panic = "panic",
+        /// It came too slowly, and others waited.
+        Slow = "slow",
+        /// There were too many at once, and none of them came slowly.
+        Crowd = "crowd",
+    }
+}
+
+label! {
+    /// One of the two ports.
+    Port {
+        /// Where API servers send reviews.
+        Webhook = "webhook",
+        /// For probes and metrics.
+        Probes = "probes",
     }
 }
 

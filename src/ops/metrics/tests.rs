@@ -48,9 +48,10 @@ fn record_one_of_each(metrics: &Metrics) {
     metrics.startup_reconciled(Duration::from_millis(2500), 9);
     metrics.certificate_not_reloaded();
     metrics.certificate_out_of_date(true);
-    metrics.accept_failed();
+    metrics.accept_failed(Port::Webhook);
+    metrics.connection_cut(Port::Probes);
     metrics.handshake_failed();
-    metrics.request_failed(RequestFailure::Panic);
+    metrics.request_failed(Port::Webhook, RequestFailure::Panic);
     metrics.leading(true);
     metrics.history_went_back();
     metrics.event_dropped();
@@ -147,7 +148,7 @@ fn a_view_that_changes_shows_the_new_value() {
 #[test]
 fn a_connection_counts_while_it_is_open() {
     let metrics = Metrics::new();
-    let open = metrics.connection_open();
+    let open = metrics.connection_open(Port::Webhook);
     has(&metrics.encode().unwrap(), "reroll_webhook_connections 1");
     drop(open);
     has(&metrics.encode().unwrap(), "reroll_webhook_connections 0");

@@ -3,18 +3,29 @@
 //! An `AdmissionReview` of an UPDATE carries an object twice, and a ConfigMap of 1 MiB can be 6 MiB of escaped JSON. So some
 //! bodies must be large. Only few of those are read at once. They have a lane of their own, so that small bodies do not wait
 //! behind them.
+//!
+//! A body takes memory as it comes: what it declares costs its sender nothing, and so gets it nothing. Where memory is short,
+//! the slowest gives way ([`super::places`]).
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{
+    ops::{Deref, Range},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
 use futures::StreamExt;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout_at},
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    places::{Bounds, Place, Places, Standing},
+    requests::Caller,
 };
 
 /// How much of a body that is too large is kept, to answer its sender.
 const START: usize = 4096;
+/// How much memory a body takes first. It doubles what it has when that is full.
+const FIRST: usize = 4096;
 
 /// What bodies may take.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +42,8 @@ pub struct BodyLimits {
     pub total: Duration,
     /// How long a body may pause.
     pub stall: Duration,
+    /// How long it may take to send 64 KiB, or a sixteenth of what came before, while others wait for memory.
+    pub fresh: Duration,
 }
 
 impl Default for BodyLimits {
@@ -42,6 +55,7 @@ impl Default for BodyLimits {
             memory_large: 64 << 20,
             total: Duration::from_secs(10),
             stall: Duration::from_secs(2),
+            fresh: Duration::from_millis(100),
         }
     }
 }
@@ -60,6 +74,9 @@ pub enum BodyError {
     /// Other bodies took the memory, and kept it.
     #[error("too many large requests at once: no memory for this one within the time it has")]
     Busy,
+    /// Others waited for memory, and this one got on least.
+    #[error("the request's body came too slowly, and others waited")]
+    Slow,
     /// The body came too slowly.
     #[error("the request's body came too slowly")]
     Timeout,
@@ -72,23 +89,38 @@ pub enum BodyError {
 #[derive(Clone, Debug)]
 pub struct BodyReader {
     limits: BodyLimits,
-    small: Arc<Semaphore>,
-    large: Arc<Semaphore>,
+    small: Arc<Places>,
+    large: Arc<Places>,
 }
 
 impl BodyReader {
     /// Returns a reader with all of its memory free.
     pub fn new(limits: BodyLimits) -> Self {
-        let lane = |bytes: usize| Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)));
+        let lane = |all: usize, share: usize, claim: usize| {
+            let fresh = limits.fresh;
+            Arc::new(Places::new(Bounds {
+                all,
+                share,
+                claim,
+                fresh,
+            }))
+        };
+        let (small, large) = (limits.memory_small, limits.memory_large);
+        // What one connection leaves is enough for the largest body of another.
+        let largest = limits.largest.min(large);
         Self {
             limits,
-            small: lane(limits.memory_small),
-            large: lane(limits.memory_large),
+            small: lane(
+                small,
+                (small / 2).max(limits.small.min(small)),
+                limits.small,
+            ),
+            large: lane(large, (large - largest).max(largest), largest),
         }
     }
 
-    /// Reads a body. Its declared length is its share of the memory (the largest, when it declares none). It takes its share
-    /// before anything is read, and the share is free again when the answer is dropped.
+    /// Reads a body. It takes memory as it comes, of the share of the connection it comes on, and the memory is free again
+    /// when the answer is dropped.
     ///
     /// A body that is too large is read on for a while and thrown away, so that the answer arrives. Otherwise hyper would
     /// close an HTTP/1 connection on a client that is still sending, whose system then discards the answer with the reset.
@@ -96,7 +128,7 @@ impl BodyReader {
     ///
     /// # Errors
     /// When the body is too large, comes too slowly or breaks off, or there is no memory for it in time.
-    pub async fn read(&self, body: Body) -> Result<HeldBody, BodyError> {
+    pub async fn read(&self, caller: Option<Caller>, body: Body) -> Result<HeldBody, BodyError> {
         let limit = self.limits.largest;
         let deadline = Instant::now() + self.limits.total;
         let declared = body
@@ -112,10 +144,13 @@ impl BodyReader {
             let start = chunks.discard(limit, Vec::new()).await;
             return Err(BodyError::TooLarge { limit, start });
         }
-        let memory = self.reserve(declared.unwrap_or(limit), deadline).await?;
-        let mut bytes = Vec::with_capacity(declared.unwrap_or(0));
-        while let Some(chunk) = chunks.next().await? {
-            if bytes.len() + chunk.len() > limit {
+        let most = declared.unwrap_or(limit);
+        let connection = caller.map(|caller| caller.connection);
+        let mut memory = self.small.enter(connection, most.min(self.limits.small));
+        let mut bytes = Vec::new();
+        while let Some(chunk) = chunks.next_unless_cut(&memory).await? {
+            let length = bytes.len() + chunk.len();
+            if length > limit {
                 bytes.extend_from_slice(&chunk[..chunk.len().min(START)]);
                 bytes.truncate(START);
                 bytes.shrink_to_fit();
@@ -123,29 +158,44 @@ impl BodyReader {
                 let start = chunks.discard(limit, bytes).await;
                 return Err(BodyError::TooLarge { limit, start });
             }
+            memory.came(chunk.len());
+            if length > bytes.capacity() {
+                let to = (2 * bytes.capacity()).max(FIRST).min(most).max(length);
+                let grown = self.grow(memory, bytes.capacity()..to, most, connection);
+                memory = match timeout_at(deadline, grown).await {
+                    Ok(grown) => grown?,
+                    Err(_) => return Err(BodyError::Busy),
+                };
+                bytes.reserve_exact(to - bytes.len());
+            }
             bytes.extend_from_slice(&chunk);
         }
+        memory.gets_on(Standing::Owed);
         Ok(HeldBody {
             bytes: Bytes::from(bytes),
             _memory: memory,
         })
     }
 
-    async fn reserve(
+    /// Returns the memory for a body that grows so, to `claim` at most, in the lane for its size.
+    async fn grow(
         &self,
-        bytes: usize,
-        deadline: Instant,
-    ) -> Result<OwnedSemaphorePermit, BodyError> {
-        let (lane, all) = if bytes <= self.limits.small {
-            (&self.small, self.limits.memory_small)
+        memory: Place,
+        has: Range<usize>,
+        claim: usize,
+        connection: Option<u64>,
+    ) -> Result<Place, BodyError> {
+        let small = self.limits.small;
+        let moves = has.start <= small && has.end > small;
+        let (place, more) = if moves {
+            (self.large.enter(connection, claim), has.end)
         } else {
-            (&self.large, self.limits.memory_large)
+            (memory, has.len())
         };
-        // A body that is larger than its lane takes all of it.
-        let bytes = u32::try_from(bytes.min(all)).unwrap_or(u32::MAX);
-        match timeout_at(deadline, Arc::clone(lane).acquire_many_owned(bytes)).await {
-            Ok(Ok(memory)) => Ok(memory),
-            Ok(Err(_)) | Err(_) => Err(BodyError::Busy),
+        match place.take(more).await {
+            Ok(()) => Ok(place),
+            Err(_) if place.was_cut() => Err(BodyError::Slow),
+            Err(_) => Err(BodyError::Busy),
         }
     }
 }
@@ -154,7 +204,7 @@ impl BodyReader {
 #[derive(Debug)]
 pub struct HeldBody {
     bytes: Bytes,
-    _memory: OwnedSemaphorePermit,
+    _memory: Place,
 }
 
 impl Deref for HeldBody {
@@ -173,6 +223,14 @@ struct Chunks {
 }
 
 impl Chunks {
+    async fn next_unless_cut(&mut self, memory: &Place) -> Result<Option<Bytes>, BodyError> {
+        tokio::select! {
+            biased;
+            () = memory.is_cut() => Err(BodyError::Slow),
+            next = self.next() => next,
+        }
+    }
+
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         let until = self.deadline.min(Instant::now() + self.stall);
         match timeout_at(until, self.body.next()).await {
@@ -198,7 +256,14 @@ impl Chunks {
 
 #[cfg(test)]
 mod tests {
-    use futures::stream;
+    use std::{
+        convert::Infallible,
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use futures::{channel::mpsc, stream};
+    use hyper::body::{Frame, SizeHint};
 
     use super::*;
 
@@ -227,11 +292,14 @@ mod tests {
     async fn a_body_up_to_the_limit_is_read() {
         let reader = BodyReader::new(limits());
         for length in [0, 10, 11, 100] {
-            let body = reader.read(Body::from(vec![b'x'; length])).await.unwrap();
+            let body = reader
+                .read(None, Body::from(vec![b'x'; length]))
+                .await
+                .unwrap();
             assert_eq!(*body, vec![b'x'; length]);
         }
         let body = chunked(vec![Ok("ab".into()), Ok("cd".into())]);
-        assert_eq!(*reader.read(body).await.unwrap(), *b"abcd");
+        assert_eq!(*reader.read(None, body).await.unwrap(), *b"abcd");
     }
 
     #[tokio::test]
@@ -240,13 +308,13 @@ mod tests {
         let declared = Body::from(vec![b'x'; 101]);
         let undeclared = chunked(vec![Ok(vec![b'x'; 100].into()), Ok("x".into())]);
         for body in [declared, undeclared] {
-            let read = reader.read(body).await;
+            let read = reader.read(None, body).await;
             let Err(BodyError::TooLarge { limit: 100, start }) = read else {
                 panic!("{read:?}")
             };
             assert_eq!(start, [b'x'; 101]);
         }
-        assert_eq!(reader.large.available_permits(), 200);
+        assert_eq!(reader.large.taken(), 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -254,11 +322,11 @@ mod tests {
         let reader = BodyReader::new(limits());
         let endless = Body::from_stream(stream::repeat_with(|| Chunk::Ok("xxxxxxxxxx".into())));
         assert!(matches!(
-            reader.read(endless).await,
+            reader.read(None, endless).await,
             Err(BodyError::TooLarge { .. })
         ));
         let long = chunked(vec![Ok(vec![b'x'; 100_000].into()), Ok("y".into())]);
-        let read = reader.read(long).await;
+        let read = reader.read(None, long).await;
         assert!(matches!(read, Err(BodyError::TooLarge { start, .. }) if start == [b'x'; START]));
     }
 
@@ -267,7 +335,7 @@ mod tests {
         let reader = BodyReader::new(limits());
         let start = Instant::now();
         assert!(matches!(
-            reader.read(stalled()).await,
+            reader.read(None, stalled()).await,
             Err(BodyError::Timeout)
         ));
         assert_eq!(start.elapsed(), limits().stall);
@@ -278,7 +346,7 @@ mod tests {
             Some((Chunk::Ok("x".into()), ()))
         });
         assert!(matches!(
-            reader.read(Body::from_stream(trickle)).await,
+            reader.read(None, Body::from_stream(trickle)).await,
             Err(BodyError::Timeout)
         ));
         assert_eq!(start.elapsed(), limits().total);
@@ -292,7 +360,7 @@ mod tests {
             Err(std::io::ErrorKind::ConnectionReset.into()),
         ]);
         assert!(matches!(
-            reader.read(broken).await,
+            reader.read(None, broken).await,
             Err(BodyError::Disconnected(_))
         ));
     }
@@ -301,16 +369,19 @@ mod tests {
     async fn large_bodies_wait_for_memory_and_small_ones_pass_them() {
         let reader = BodyReader::new(limits());
         let large = || Body::from(vec![b'x'; 100]);
-        let first = reader.read(large()).await.unwrap();
-        let _second = reader.read(large()).await.unwrap();
-        let mut third = Box::pin(reader.read(large()));
+        let first = reader.read(None, large()).await.unwrap();
+        let _second = reader.read(None, large()).await.unwrap();
+        let mut third = Box::pin(reader.read(None, large()));
         assert!(futures::poll!(&mut third).is_pending());
-        reader.read(Body::from("small")).await.unwrap();
+        reader.read(None, Body::from("small")).await.unwrap();
         drop(first);
         let _third = third.await.unwrap();
 
         let start = Instant::now();
-        assert!(matches!(reader.read(large()).await, Err(BodyError::Busy)));
+        assert!(matches!(
+            reader.read(None, large()).await,
+            Err(BodyError::Busy)
+        ));
         assert_eq!(start.elapsed(), limits().total);
     }
 
@@ -320,7 +391,56 @@ mod tests {
             memory_large: 50,
             ..limits()
         });
-        let body = reader.read(Body::from(vec![b'x'; 100])).await.unwrap();
-        assert_eq!((body.len(), reader.large.available_permits()), (100, 0));
+        let body = reader
+            .read(None, Body::from(vec![b'x'; 100]))
+            .await
+            .unwrap();
+        assert_eq!((body.len(), reader.large.taken()), (100, 50));
+    }
+
+    /// Declares more than has come.
+    struct Declares(u64, mpsc::UnboundedReceiver<Bytes>);
+
+    impl HttpBody for Declares {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let chunk = self.1.poll_next_unpin(context);
+            chunk.map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.0)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_takes_memory_as_it_comes_whatever_it_declares() {
+        let reader = BodyReader::new(BodyLimits::default());
+        let (send, receive) = mpsc::unbounded();
+        let declares = Body::new(Declares(1 << 20, receive));
+        let mut read = Box::pin(reader.read(None, declares));
+        for (comes, small, large) in [
+            (0, 0, 0),
+            (1, 4096, 0),
+            (4095, 4096, 0),
+            (1, 8192, 0),
+            ((256 << 10) - 4097, 256 << 10, 0),
+            (1, 0, 512 << 10),
+            (300 << 10, 0, 1 << 20),
+        ] {
+            send.unbounded_send(vec![b'x'; comes].into()).unwrap();
+            assert!(futures::poll!(&mut read).is_pending());
+            assert_eq!((reader.small.taken(), reader.large.taken()), (small, large));
+        }
+        drop(send);
+        let read = read.await.unwrap();
+        assert_eq!(read.len(), (556 << 10) + 1);
+        drop(read);
+        assert_eq!((reader.small.taken(), reader.large.taken()), (0, 0));
     }
 }

@@ -14,8 +14,8 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep_until, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -24,16 +24,17 @@ use tracing::debug;
 
 use super::{
     activity::{Activity, Next},
+    counts::Counts,
     limits::Limits,
+    places::{Place, Places},
     requests::{Requests, Streams},
 };
-use crate::ops::metrics::Metrics;
 
-/// The most that HTTP/1 buffers of what it has not parsed. hyper's default is six times that.
-const HTTP1_BUFFER: usize = 64 * 1024;
+/// The most that HTTP/1 buffers of what it has not parsed. hyper's default is 25 times that.
+const HTTP1_BUFFER: usize = 16 * 1024;
 /// How much an HTTP/2 client may send ahead of the reader, in one stream and in all. hyper's default is 1 MiB for either: a
 /// gigabyte for a thousand connections.
-const HTTP2_WINDOWS: (u32, u32) = (64 * 1024, 256 * 1024);
+const HTTP2_WINDOWS: (u32, u32) = (64 * 1024, 128 * 1024);
 /// How many requests an HTTP/2 client may have in flight on one connection.
 const HTTP2_STREAMS: u32 = 128;
 /// How many requests an HTTP/2 client may have taken back before the server looks at them. hyper's default of 20 is made
@@ -44,12 +45,13 @@ const HTTP2_TAKEN_BACK: usize = 4096;
 
 /// What all connections of a server share.
 pub(super) struct Connections {
-    pub(super) tls: TlsAcceptor,
+    /// `None`: no TLS, and HTTP/1.1 only.
+    pub(super) tls: Option<TlsAcceptor>,
     pub(super) router: Router,
     pub(super) limits: Limits,
-    pub(super) metrics: Arc<Metrics>,
-    /// Each connection holds one of them.
-    pub(super) slots: Arc<Semaphore>,
+    pub(super) counts: Counts,
+    /// Each request holds one of them.
+    pub(super) requests: Arc<Places>,
     /// All tasks that connections spawn.
     pub(super) tasks: TaskTracker,
     /// Answers carry `Connection: close` from then on.
@@ -61,56 +63,67 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Serves one connection to its end.
-    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, slot: OwnedSemaphorePermit) {
-        let _slot = slot;
-        let _open = self.metrics.connection_open();
-        let Some(stream) = self.handshake(stream).await else {
+    /// Serves one connection to its end, or until others need its place more.
+    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, place: Place) {
+        let _open = self.counts.connection_open();
+        // Answers are small, and a user's `kubectl` waits for them.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else {
+            let activity = Arc::new(Activity::new(place, Instant::now()));
+            return self.speak(stream, None, activity).await;
+        };
+        let Some(stream) = self.handshake(tls, stream, &place).await else {
             return;
         };
-        let activity = Arc::new(Activity::new(Instant::now()));
+        let activity = Arc::new(Activity::new(place, Instant::now()));
+        let alpn = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+        self.speak(stream, alpn.as_deref(), activity).await;
+    }
+
+    async fn handshake(
+        &self,
+        tls: &TlsAcceptor,
+        stream: TcpStream,
+        place: &Place,
+    ) -> Option<TlsStream<TcpStream>> {
+        let peer = stream.peer_addr().ok();
+        let handshake = timeout(self.limits.handshake, tls.accept(stream));
+        tokio::select! {
+            handshake = handshake => match handshake {
+                Ok(Ok(stream)) => return Some(stream),
+                Ok(Err(error)) => debug!(?peer, %error, "TLS handshake failed"),
+                Err(_) => debug!(?peer, "TLS handshake took too long"),
+            },
+            () = place.is_cut() => {
+                debug!(?peer, "others waited for a TLS handshake to end");
+                self.counts.connection_cut();
+            }
+        }
+        self.counts.metrics.handshake_failed();
+        None
+    }
+
+    /// Speaks HTTP on a stream.
+    async fn speak<S>(&self, stream: S, alpn: Option<&[u8]>, activity: Arc<Activity>)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let service = Requests {
             router: self.router.clone(),
             activity: Arc::clone(&activity),
+            places: Arc::clone(&self.requests),
             limit: self.limits.request,
-            metrics: Arc::clone(&self.metrics),
+            counts: self.counts.clone(),
             leaving: self.leaving.clone(),
         };
         // Dropped with this future: a request of an HTTP/2 connection that is gone has no client to answer to.
         let end = self.abort.child_token();
         let _end = end.clone().drop_guard();
-        let http = self.http(
-            stream.get_ref().1.alpn_protocol(),
-            Streams {
-                tasks: self.tasks.clone(),
-                end,
-            },
-        );
+        let tasks = self.tasks.clone();
+        let http = self.http(alpn, Streams { tasks, end });
         let connection =
             http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         self.drive(pin!(connection), &activity).await;
-    }
-
-    async fn handshake(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
-        let peer = stream.peer_addr().ok();
-        // Answers are small, and a user's `kubectl` waits for them.
-        let _ = stream.set_nodelay(true);
-        let limit = self
-            .limits
-            .in_a_crowd(self.limits.handshake, self.is_crowded());
-        match timeout(limit, self.tls.accept(stream)).await {
-            Ok(Ok(stream)) => Some(stream),
-            Ok(Err(error)) => {
-                debug!(?peer, %error, "TLS handshake failed");
-                self.metrics.handshake_failed();
-                None
-            }
-            Err(_) => {
-                debug!(?peer, "TLS handshake took too long");
-                self.metrics.handshake_failed();
-                None
-            }
-        }
     }
 
     /// Returns the protocol that ALPN names, so that nothing is read to guess it.
@@ -143,7 +156,7 @@ impl Connections {
         let mut closing = None;
         loop {
             let now = Instant::now();
-            let until = match activity.next(&self.limits, self.is_crowded(), closing, now) {
+            let until = match activity.next(&self.limits, closing, now) {
                 Next::Wait(until) => until,
                 Next::Close => {
                     closing = Some(now);
@@ -163,12 +176,13 @@ impl Connections {
                     closing = Some(Instant::now());
                     connection.as_mut().graceful_shutdown();
                 }
+                () = activity.place.is_cut() => {
+                    debug!("others waited for a connection");
+                    self.counts.connection_cut();
+                    return;
+                }
                 () = sleep_until(until) => {}
             }
         }
-    }
-
-    fn is_crowded(&self) -> bool {
-        self.slots.available_permits().saturating_mul(8) < self.limits.connections
     }
 }

@@ -5,18 +5,20 @@ use std::time::Duration;
 /// What connections may take.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// How many may be open at once; more wait in the listener's backlog. Three API servers open 600: each has 200 mutating
-    /// requests in flight by default.
+    /// How many may be open at once. Three API servers open 600: each has 200 mutating requests in flight by default.
     pub connections: usize,
+    /// How many requests may be in flight on all of them.
+    pub requests: usize,
+    /// How long a connection or a request is safe after it got on, when others wait for its place: the one that has not got on
+    /// for longest gives way, and the next one soon after. To get on is to finish the handshake, to complete a request's
+    /// header, to send 64 KiB of its body or a sixteenth of what came before, and to have it answered.
+    pub fresh: Duration,
     /// How long the TLS handshake may take.
     pub handshake: Duration,
     /// How long a client may take to complete the header of its first request, and to close where it was asked to.
     pub header: Duration,
     /// How long a connection may be without a request. Longer than the client's own limit (90 s), see [`super`].
     pub idle: Duration,
-    /// The most that each of the three above is when fewer than an eighth of `connections` is left, so that silent
-    /// connections cannot keep clients out. Also how often a connection is looked at.
-    pub when_crowded: Duration,
     /// How long a request may take in all: as long as an API server waits at most.
     pub request: Duration,
     /// How often the server pings an HTTP/2 client, and how long that may take to answer.
@@ -26,13 +28,15 @@ pub struct Limits {
 }
 
 impl Default for Limits {
+    /// Returns those of the webhook.
     fn default() -> Self {
         Self {
             connections: 1024,
+            requests: 2048,
+            fresh: Duration::from_millis(100),
             handshake: Duration::from_secs(5),
             header: Duration::from_secs(5),
             idle: Duration::from_mins(2),
-            when_crowded: Duration::from_secs(1),
             request: Duration::from_secs(30),
             ping: (Duration::from_secs(20), Duration::from_secs(10)),
             drain: Duration::from_secs(15),
@@ -41,12 +45,14 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Returns `limit`, or less where it is crowded.
-    pub(super) fn in_a_crowd(&self, limit: Duration, crowded: bool) -> Duration {
-        if crowded {
-            limit.min(self.when_crowded)
-        } else {
-            limit
+    /// Returns those of the port for probes and metrics. Its clients send a short request at once, and are few.
+    pub fn of_probes() -> Self {
+        Self {
+            connections: 256,
+            requests: 256,
+            fresh: Duration::from_millis(20),
+            drain: Duration::from_secs(2),
+            ..Self::default()
         }
     }
 }

@@ -1,9 +1,13 @@
 //! A live server on a real socket, and clients that behave and that do not.
 
+mod probes;
+mod slow;
+
 use std::future::pending;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, Response, StatusCode, Version, header};
@@ -84,23 +88,26 @@ impl Server {
 
     async fn start_with(limits: Limits, lowest: TlsVersion) -> Self {
         let made = SelfMade::for_host("127.0.0.1", now()).unwrap();
-        Self::serve(
-            limits,
-            lowest,
-            made.ca_pem,
-            Arc::new(CertificateResolver::new(made.certificate)),
-        )
-        .await
+        let certificates = Arc::new(CertificateResolver::new(made.certificate));
+        let bodies = BodyLimits::default();
+        Self::serve(limits, bodies, lowest, made.ca_pem, certificates).await
+    }
+
+    async fn with_bodies(limits: Limits, bodies: BodyLimits) -> Self {
+        let made = SelfMade::for_host("127.0.0.1", now()).unwrap();
+        let certificates = Arc::new(CertificateResolver::new(made.certificate));
+        Self::serve(limits, bodies, TlsVersion::V1_3, made.ca_pem, certificates).await
     }
 
     async fn serve(
         limits: Limits,
+        bodies: BodyLimits,
         lowest: TlsVersion,
         ca: String,
         certificates: Arc<CertificateResolver>,
     ) -> Self {
         let shared = Shared {
-            bodies: BodyReader::new(BodyLimits::default()),
+            bodies: BodyReader::new(bodies),
             held: Arc::default(),
         };
         let router = Router::new()
@@ -119,7 +126,7 @@ impl Server {
         let tls = server_config(certificates, lowest, None).unwrap();
         let serving = tokio::spawn(serve(
             listener,
-            tls,
+            Served::Webhook(tls),
             router,
             limits,
             Arc::clone(&metrics),
@@ -218,8 +225,12 @@ async fn held(State(shared): State<Shared>) -> &'static str {
     "let go"
 }
 
-async fn length(State(shared): State<Shared>, body: Body) -> (StatusCode, String) {
-    match shared.bodies.read(body).await {
+async fn length(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    body: Body,
+) -> (StatusCode, String) {
+    match shared.bodies.read(Some(caller), body).await {
         Ok(body) => (StatusCode::OK, body.len().to_string()),
         Err(error @ BodyError::TooLarge { .. }) => {
             (StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
@@ -352,6 +363,7 @@ async fn a_new_certificate_is_served_to_new_connections() {
     let files = files.await.unwrap();
     let server = Server::serve(
         limits(),
+        BodyLimits::default(),
         TlsVersion::V1_3,
         authority.pem().to_owned(),
         files.resolver(),
@@ -460,7 +472,6 @@ async fn an_idle_connection_ends() {
     let short = Duration::from_millis(50);
     let server = Server::start(Limits {
         idle: short,
-        when_crowded: short,
         ..limits()
     })
     .await;
@@ -497,7 +508,7 @@ async fn silent_and_idle_connections_make_room_when_all_are_taken() {
         connections: 2,
         handshake: DEADLINE * 2,
         header: DEADLINE * 2,
-        when_crowded: SHORT,
+        idle: DEADLINE * 2,
         ..limits()
     };
     let server = Server::start(crowd).await;

@@ -27,6 +27,7 @@ pub struct Https {
     roots: RootCertStore,
     /// A certificate with its key, both PEM.
     identity: Option<(String, String)>,
+    protocol: &'static str,
 }
 
 impl Https {
@@ -50,7 +51,15 @@ impl Https {
             host: "127.0.0.1".to_owned(),
             roots,
             identity: None,
+            protocol: "http/1.1",
         }
+    }
+
+    /// Speaks HTTP/2 on connections that the caller makes.
+    #[must_use]
+    pub fn http2(mut self) -> Self {
+        self.protocol = "h2";
+        self
     }
 
     /// Asks for another host than the address.
@@ -87,7 +96,7 @@ impl Https {
                     .unwrap()
             }
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![self.protocol.as_bytes().to_vec()];
         let stream = TcpStream::connect(&self.address).await?;
         let name = ServerName::try_from(self.host.clone()).unwrap();
         let connect = TlsConnector::from(Arc::new(config)).connect(name, stream);

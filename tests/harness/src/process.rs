@@ -342,6 +342,11 @@ impl Reroll {
         self.webhook.clone().unwrap()
     }
 
+    /// The plain HTTP port, for probes and metrics.
+    pub fn http_address(&self) -> &str {
+        &self.http
+    }
+
     /// GET from the plain HTTP port: the status and the body.
     pub async fn http(&self, path: &str) -> Option<(u16, String)> {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
