@@ -146,6 +146,9 @@ mod tests {
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)
             .with_writer(move || writer.clone());
+        // With one subscriber alone, tracing asks that of whichever thread comes first: another test's has none, and then nobody
+        // is told.
+        let _second = tracing::Dispatch::new(tracing_subscriber::registry());
         let _logs = tracing::subscriber::set_default(subscriber.finish());
         let cluster = script.cluster().with_reach(Reach::new(&PLACE));
         // Another door to the same API server.

@@ -219,6 +219,8 @@ mod tests {
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let subscriber = subscriber(format, filter.parse().unwrap(), move || writer.clone());
+        // With one subscriber alone, tracing asks that of whichever thread comes first: another test's has none.
+        let _second = tracing::Dispatch::new(tracing_subscriber::registry());
         tracing::subscriber::with_default(subscriber, work);
         let bytes = buffer.0.lock().unwrap();
         String::from_utf8(bytes.clone()).unwrap()

@@ -9,10 +9,12 @@ use parking_lot::Mutex;
 pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    pub(super) fn keep(&self) -> tracing::subscriber::DefaultGuard {
+    pub(super) fn keep(&self) -> (tracing::subscriber::DefaultGuard, tracing::Dispatch) {
         let log = self.clone();
+        // With one subscriber alone, tracing asks that of whichever thread comes first: another test's has none.
+        let second = tracing::Dispatch::new(tracing_subscriber::registry());
         let subscriber = tracing_subscriber::fmt().with_writer(move || log.clone());
-        tracing::subscriber::set_default(subscriber.finish())
+        (tracing::subscriber::set_default(subscriber.finish()), second)
     }
 
     pub(super) fn count(&self, what: &str) -> usize {
