@@ -4,6 +4,7 @@
 use super::tracked::Tracked;
 use crate::model::{
     decide::Decision,
+    digest::Digest,
     observed::{Entry, Observed},
     source::SourceName,
     version::Version,
@@ -17,6 +18,21 @@ impl Tracked {
         if self.pending_over || matches!(decision, Some(Decision::Wait { .. })) {
             self.widened = None;
         }
+    }
+
+    /// Returns what was observed, where pods have other data of these sources. A fold does not tell its sources apart.
+    pub(super) fn outdated(&self, sources: &[SourceName]) -> Option<Observed> {
+        let mut next = self.observed()?.clone();
+        for source in sources {
+            if let Some(entry) = next.entries.remove(source) {
+                let other = entry.map_digests(|_, _| Digest::CHANGED);
+                next.entries.insert(source.clone(), other);
+            } else if let Some(fold) = &mut next.fold {
+                fold.data = Digest::CHANGED.to_string();
+            }
+        }
+        next.sequence = self.next_sequence();
+        Some(next)
     }
 
     /// Returns what was observed, with a source adopted as it was `before`, where it did not count then and does
