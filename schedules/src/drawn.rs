@@ -136,7 +136,7 @@ fn placed() -> impl Strategy<Value = Vec<Placed>> {
 fn steps(workloads: Vec<Name>) -> impl Strategy<Value = Vec<Step>> {
     let scene = scenes::scene(&workloads);
     let step = step(workloads).prop_map(|step| vec![step]);
-    prop_oneof![24 => step, 1 => scene]
+    prop_oneof![12 => step, 1 => scene]
 }
 
 fn step(workloads: Vec<Name>) -> impl Strategy<Value = Step> {
@@ -230,6 +230,7 @@ fn on_workload(workload: Name) -> impl Strategy<Value = OnWorkload> {
         5 => any::<bool>().prop_map(OnWorkload::Suspend),
         7 => proptest::bool::weighted(0.7).prop_map(OnWorkload::OptIn),
         6 => (0..3_u8).prop_map(OnWorkload::OptInFor),
+        2 => any::<bool>().prop_map(OnWorkload::OnDelete),
         8 => remake(workload).prop_map(OnWorkload::OrphanAndRemake),
         5 => remake(workload).prop_map(OnWorkload::Remake),
         2 => Just(OnWorkload::PutBackObserved),

@@ -117,6 +117,8 @@ pub enum OnWorkload {
     OptIn(bool),
     /// It opts in for one source by name.
     OptInFor(u8),
+    /// From now on it is restarted for what is deleted and optional, or is not.
+    OnDelete(bool),
     /// It is deleted, its pods stay, and it is made again.
     OrphanAndRemake(Remake),
     /// `kubectl replace --force`: it is deleted with its pods, and made again.
@@ -269,6 +271,8 @@ impl fmt::Display for OnWorkload {
             Self::OptIn(true) => write!(f, "opts in"),
             Self::OptIn(false) => write!(f, "opts out"),
             Self::OptInFor(at) => write!(f, "opts in for its source {at} only"),
+            Self::OnDelete(true) => write!(f, "asks for restarts for what is deleted"),
+            Self::OnDelete(false) => write!(f, "asks for no restarts for what is deleted"),
             Self::OrphanAndRemake(remake) => write!(f, "is deleted without its pods{remake}"),
             Self::Remake(remake) => write!(f, "is deleted{remake}"),
             Self::PutBackObserved => write!(f, "gets an old observed by its status"),

@@ -11,6 +11,10 @@ use crate::operation::Name;
 pub(crate) const NAMESPACE: &str = "shop";
 /// The annotation that opts in.
 pub(crate) const OPT_IN: &str = "reroll.dev/restart-on";
+/// The annotation that says whether what is deleted restarts.
+pub(crate) const ON_DELETE: &str = "reroll.dev/on-delete";
+/// The annotation that says whether what is made again as it was restarts.
+pub(crate) const ON_RECREATE: &str = "reroll.dev/on-recreate";
 /// The annotation of a source that counts for nobody.
 pub(crate) const IGNORE: &str = "reroll.dev/ignore";
 /// What people write beside, and what nobody else may touch.

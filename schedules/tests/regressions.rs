@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use reroll_schedules::{
-    Fault, Hook, OnSource, OnWorkload, Operation, Placed, Remake, Schedule, Step, Telling, run,
+    Fault, Hook, OnSource, OnWorkload, Operation, Placed, Recreation, Remake, Schedule, Step,
+    Telling, run,
 };
 
 /// How many operations a schedule has where nothing else is said.
@@ -89,6 +90,74 @@ fn pods_that_a_daemon_set_adopted_are_replaced_whatever_their_number_is() {
                 panic!("{number}, {hook:?}: {wrong}\n{schedule}");
             }
         }
+    }
+}
+
+/// What is made again in the place of an ignored source is news, also to a workload that has opted in for more before.
+#[test]
+fn what_comes_in_the_place_of_an_ignored_source_restarts() {
+    let ignore = OnSource::Ignore {
+        ignored: true,
+        changes: false,
+    };
+    let again = OnSource::Recreate(Recreation {
+        gap: Duration::from_secs(1),
+        same: true,
+        owned: false,
+        immutable: false,
+        meanwhile: None,
+    });
+    let workload = |what| step(Operation::Workload("queue", what), 10);
+    let schedule = Schedule {
+        seed: 1,
+        workloads: vec![Placed {
+            name: "queue",
+            edition: 7,
+            words: (None, None),
+        }],
+        steps: vec![
+            step(Operation::Source("conf-e", ignore), 10),
+            workload(OnWorkload::OptInFor(2)),
+            workload(OnWorkload::OptIn(true)),
+            step(Operation::Rest, 0),
+            step(Operation::Source("conf-e", again), 10),
+        ],
+    };
+    if let Err(wrong) = run(&schedule, Telling::Silent) {
+        panic!("{wrong}\n{schedule}");
+    }
+}
+
+/// A client replaced the workload while reroll was away. The old pods stay until new ones can start.
+#[test]
+fn what_was_missed_restarts_nothing_while_pods_could_not_start() {
+    let source = |name, what, seconds| step(Operation::Source(name, what), seconds);
+    let workload = |what, seconds| step(Operation::Workload("batch", what), seconds);
+    let away = Fault::Crash {
+        away: Duration::from_secs(20),
+        updates: vec!["conf-d"],
+    };
+    let steps = vec![
+        source("conf-d", OnSource::Update, 60),
+        source("b", OnSource::Delete, 0),
+        step(Operation::Rest, 0),
+        step(Operation::Fault(away), 2),
+        workload(OnWorkload::DropObserved, 60),
+        step(Operation::Rest, 0),
+        source("b", OnSource::Create, 0),
+        step(Operation::Rest, 0),
+    ];
+    let schedule = Schedule {
+        seed: 1,
+        workloads: vec![Placed {
+            name: "batch",
+            edition: 7,
+            words: (None, None),
+        }],
+        steps,
+    };
+    if let Err(wrong) = run(&schedule, Telling::Silent) {
+        panic!("{wrong}\n{schedule}");
     }
 }
 

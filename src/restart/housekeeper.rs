@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Restarter,
     adoption::{
-        Outdated,
+        Behind, Outdated,
         adopted::{Examined, examine},
         asks_for_restart, outdated, restart_outdated,
     },
@@ -169,14 +169,19 @@ impl Housekeeper {
         } else {
             Ok(Some(Outdated::default()))
         };
-        let restart = match examined {
-            Examined::Behind(restart) => Some(*restart),
+        let behind = match examined {
+            Examined::Behind(restart) => Some(Behind::Restart(restart)),
             // `examine` knows what the pods have. That is more than times can tell.
             Examined::Stands | Examined::Later => None,
             Examined::Nothing => {
                 let outdated = outdated.as_ref().ok().and_then(Option::as_ref);
                 outdated.and_then(|outdated| restart_outdated(state, key, &mark, outdated))
             }
+        };
+        let (restart, patch) = match behind {
+            Some(Behind::Restart(restart)) => (Some(restart), patch),
+            Some(Behind::Later) => (None, self.unwritten(key).and_then(|it| it.patch)),
+            None => (None, patch),
         };
         let finish = match (restart, patch) {
             // What is outdated is unknown. That holds the write up only for a restart: one that the workload asks for,

@@ -1,8 +1,9 @@
 //! The mutating webhook for workloads. It keeps reroll's annotations as reroll wrote them. It records the versions that new
 //! pods start with, so that a workload that is created or changed anyway is not restarted a second time.
 //!
-//! [`Write::begin`], its end and [`Write::answer`] are pure; between the last two the caller reads the sources that [`Write::to_read`] names.
-//! Only a write that changes the template of an opted-in workload, or opts one in, reads any.
+//! [`Write::begin`], its end and [`Write::answer`] are pure; between the last two the caller reads the sources that
+//! [`Write::to_read`] names. Only a write that changes the template of an opted-in workload, or opts one in or in for more, reads
+//! any.
 
 mod created;
 mod read;
@@ -59,9 +60,12 @@ pub struct Mutation {
 impl Write {
     /// Returns the sources whose versions of right now the answer needs.
     pub fn to_read(&self) -> impl Iterator<Item = &SourceName> {
-        let recorded = (self.template_changed || self.opts_in()) && self.is_ours();
-        let one = |source: &&SourceName| source.kind.is_readable();
-        self.uses.keys().filter(one).filter(move |_| recorded)
+        let (all, ours) = (self.template_changed || self.opts_in(), self.is_ours());
+        let newly = self.widened.as_ref();
+        let recorded =
+            move |source: &&SourceName| all || newly.is_some_and(|newly| newly.contains(*source));
+        let one = move |source: &&SourceName| ours && source.kind.is_readable();
+        self.uses.keys().filter(one).filter(recorded)
     }
 
     /// Returns the workload's namespace.

@@ -22,6 +22,9 @@ const UNDONE_WITHIN: Duration = Duration::from_secs(10);
 /// After how long without a try nobody knows any more who works there.
 const FORGOTTEN: Duration = Duration::from_mins(5);
 
+/// How often a replica tries the same workload at most in that time, also where its writes fail.
+const TRIES: u32 = 8;
+
 /// How many writes of workloads a replica needs in a second, and many more.
 const MOST: u32 = 1_000;
 
@@ -43,6 +46,7 @@ pub(crate) struct Leader {
 struct Try {
     workload: String,
     at: Instant,
+    count: u32,
     /// The other installation left it to this one.
     won: bool,
 }
@@ -136,11 +140,17 @@ impl Leader {
         let first = || Try {
             workload: workload.to_owned(),
             at,
+            count: 0,
             won: false,
         };
         let last = tries.entry(replica.to_owned()).or_insert_with(first);
         let since = last.at.elapsed();
         if last.workload == workload && since < FORGOTTEN {
+            last.count += 1;
+            if last.count == TRIES {
+                let wrong = format!("{replica} does not leave {workload} to another installation");
+                self.wrongs.lock().push(wrong);
+            }
             return;
         }
         if since < UNDONE_WITHIN && !last.won {

@@ -16,6 +16,7 @@ use reroll_simulation::{
 };
 use serde_json::Value;
 
+use super::reasons::FOLDS;
 use crate::world::{IGNORE, KEY, NAMESPACE};
 
 /// The starts of the containers of pods, by the pod's uid.
@@ -42,6 +43,8 @@ struct Watched {
     by_reroll: Option<String>,
     /// What a template did not refer to since then: it may be adopted again when no older pod is left.
     without: BTreeSet<String>,
+    /// How often something was made again since everybody was at rest that counts only for who does not know what went.
+    unless_disturbed: usize,
     /// How often it was restarted.
     restarts: usize,
     /// How often it may be restarted because etcd was restored, and reroll did not know yet.
@@ -72,6 +75,10 @@ struct Watched {
     leaves_pods: bool,
     /// There may be pods that it can adopt, since everybody was at rest.
     orphans: bool,
+    /// It was made over pods since it opted in, and the webhook did not see it.
+    made_over_pods: bool,
+    /// It is made again next, with no mark, and adopts no pods.
+    made_anew: bool,
     /// Another installation than the first wrote what was last recorded.
     of_another: bool,
 }
@@ -80,6 +87,8 @@ struct Watched {
 struct Pod {
     /// The revision of its creation.
     made: u64,
+    /// The second of its creation.
+    made_at: String,
     workload: String,
     needs: Vec<Need>,
     mark: Option<String>,
@@ -112,6 +121,8 @@ pub(crate) struct Observer {
     first_key: Option<String>,
     /// The revision at which everybody was at rest, if nothing was wrong since.
     calm: Option<u64>,
+    /// The same of the rest before the last one.
+    calm_before: Option<u64>,
     wrongs: Vec<String>,
 }
 
@@ -119,6 +130,10 @@ impl Observer {
     /// Takes note that something goes wrong from now on.
     pub(crate) fn is_disturbed(&mut self) {
         self.calm = None;
+        for watched in self.workloads.values_mut() {
+            // What went is known only to who saw it.
+            watched.allowed += std::mem::take(&mut watched.unless_disturbed);
+        }
     }
 
     /// Whether a pod was made when the source of this uid was deleted already.
@@ -130,7 +145,7 @@ impl Observer {
     /// Whether reroll has to tell that a pod has the old data of this immutable object: it restarted the workload for what
     /// came after it, and could see all that.
     pub(crate) fn must_tell(&self, uid: &str, source: &str) -> bool {
-        let (Some(calm), Some(gone)) = (self.calm, self.gone.get(source)) else {
+        let Some(gone) = self.gone.get(source) else {
             return false;
         };
         let Some(pod) = self.pods.get(uid) else {
@@ -139,8 +154,14 @@ impl Observer {
         let Some(watched) = self.workloads.get(&pod.workload) else {
             return false;
         };
+        if pod.needs.len() > FOLDS {
+            // Which of its many sources changed, nobody knows.
+            return false;
+        }
         let [last, before] = watched.templates;
-        let in_turn = [calm, *gone, last, pod.made].is_sorted() && before < *gone;
+        let since = |calm: Option<u64>| calm.is_some_and(|calm| calm <= *gone);
+        let calm = since(self.calm) || since(self.calm_before);
+        let in_turn = calm && [*gone, last, pod.made].is_sorted() && before < *gone;
         // One that was made after the rollout is not told of.
         watched.restarted_last && watched.first_pod.as_deref() == Some(uid) && in_turn
     }
@@ -185,6 +206,14 @@ impl Observer {
         if let Some(watched) = self.workloads.get_mut(workload) {
             watched.leaves_pods = true;
             watched.orphans = true;
+        }
+    }
+
+    /// Takes note that a workload is made next whose template has no mark, and which adopts no pods.
+    pub(crate) fn is_made_anew(&mut self, workload: &str) {
+        if let Some(watched) = self.workloads.get_mut(workload) {
+            let may_adopt = watched.orphans || watched.spare > 0 || watched.unnoticed;
+            watched.made_anew = !may_adopt;
         }
     }
 

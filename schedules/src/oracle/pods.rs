@@ -10,7 +10,7 @@ use super::{
     observer::{Observer, Starts},
     template::OptIn,
 };
-use crate::world::Plan;
+use crate::world::{ON_DELETE, ON_RECREATE, Plan};
 
 /// Returns what is wrong with the pods of a workload.
 pub(crate) fn wrong(
@@ -36,10 +36,10 @@ pub(crate) fn wrong(
             own.len()
         ));
     }
-    let content = live["metadata"]["annotations"]["reroll.dev/on-recreate"]
+    let content = live["metadata"]["annotations"][ON_RECREATE]
         .as_str()
         .unwrap_or("auto");
-    let restarts_for_absence = live["metadata"]["annotations"]["reroll.dev/on-delete"] == "restart";
+    let restarts_for_absence = live["metadata"]["annotations"][ON_DELETE] == "restart";
     for pod in own {
         let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
         let pod_name = &pod["metadata"]["name"];

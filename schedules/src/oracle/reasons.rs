@@ -9,11 +9,13 @@ use reroll_simulation::nodes::Need;
 use serde_json::Value;
 
 use super::{observer::is_ignored, template::needs_of};
+use crate::world::{ON_DELETE, ON_RECREATE};
 
 /// With more sources some may be folded.
 pub(super) const FOLDS: usize = 50;
 
 /// A source before and after a write. Before it is made again, it is what went.
+#[derive(Clone, Copy)]
 pub(super) struct Change<'a> {
     pub(super) old: Option<&'a Arc<Value>>,
     pub(super) new: Option<&'a Arc<Value>>,
@@ -33,7 +35,7 @@ impl Change<'_> {
         if !needs.iter().any(differs) {
             return false;
         }
-        let restarts_for_absence = optional && word("reroll.dev/on-delete") == Some("restart");
+        let restarts_for_absence = optional && word(ON_DELETE) == Some("restart");
         let folds = needs_of(workload).len() > FOLDS;
         let (Some(old), Some(new)) = (self.old, self.new) else {
             // No restart rolls into the absence of what pods need.
@@ -53,7 +55,7 @@ impl Change<'_> {
         // Only its uid is another one.
         let owned = |object: &Value| object["metadata"]["ownerReferences"].is_array();
         let by_machine = owned(new) || self.calm && owned(old);
-        let content_decides = match word("reroll.dev/on-recreate") {
+        let content_decides = match word(ON_RECREATE) {
             // Pods of after the deletion lack it.
             Some("content") => !optional,
             Some("restart") => false,

@@ -15,6 +15,8 @@ const OBSERVED: &str = "reroll.dev/observed";
 const LIMIT: usize = 16 * 1024;
 /// How many bytes of annotations an object may have.
 const ANNOTATIONS: usize = 256 * 1024;
+/// How much of that is left to others.
+const RESERVE: usize = 8 * 1024;
 /// What the controllers write beside the specification.
 const CONTROLLERS: [&str; 2] = ["deployment.kubernetes.io/", "deprecated.daemonset."];
 
@@ -39,12 +41,16 @@ pub(super) fn wrong(object: &Value, sources: &BTreeMap<Source, Arc<Value>>) -> O
     let name = &object["metadata"]["name"];
     let annotations = object["metadata"]["annotations"].as_object()?;
     let bytes = |(key, value): (&String, &Value)| key.len() + value.as_str().map_or(0, str::len);
-    if annotations.iter().map(bytes).sum::<usize>() > ANNOTATIONS {
+    let bytes = annotations.iter().map(bytes).sum::<usize>();
+    if bytes > ANNOTATIONS {
         return Some(format!(
             "a real API server refuses the annotations of {name}"
         ));
     }
     let observed = recorded(object).as_str()?;
+    if bytes > ANNOTATIONS - RESERVE {
+        return Some(format!("observed of {name} leaves no room for others"));
+    }
     if observed.len() > LIMIT {
         return Some(format!("observed of {name} has {} bytes", observed.len()));
     }
@@ -70,7 +76,7 @@ pub(super) fn wrong(object: &Value, sources: &BTreeMap<Source, Arc<Value>>) -> O
     let mut known = BTreeMap::new();
     for (source, entry) in observed["s"].as_object().into_iter().flatten() {
         for digest in entry["d"].as_object().into_iter().flatten() {
-            let digest = digest.1.as_str().filter(|text| text.len() > MARKERS);
+            let digest = digest.1.as_str().filter(|text| is_digest(text));
             let Some(digest) = digest else { continue };
             if let Some(other) = known.insert(digest.to_owned(), source)
                 && other != source
@@ -95,7 +101,7 @@ pub(super) fn advances(old: &str, object: &Value, excused: &BTreeSet<String>) ->
     for (source, entry) in new["s"].as_object().into_iter().flatten() {
         for (key, digest) in entry["d"].as_object().into_iter().flatten() {
             let before = &old["s"][source]["d"][key];
-            let both = [before, digest].map(|it| it.as_str().filter(|text| text.len() > MARKERS));
+            let both = [before, digest].map(|it| it.as_str().filter(|text| is_digest(text)));
             if let [Some(before), Some(after)] = both
                 && before != after
                 && !excused.contains(source)
@@ -121,6 +127,11 @@ pub(super) fn spoken(source: &Source) -> String {
 
 /// What is as short is a word, and no digest.
 const MARKERS: usize = 8;
+
+/// Whether this tells of data. Zeros say that pods have something else than there is, whatever that was.
+fn is_digest(text: &str) -> bool {
+    text.len() > MARKERS && text.bytes().any(|byte| byte != b'A')
+}
 
 /// Returns what is wrong with a write that no person made: nothing of others may change.
 pub(super) fn changes_of_others(before: &Value, after: &Value) -> Option<String> {

@@ -11,7 +11,7 @@ use crate::{
     cluster::Cluster,
     drawn::Placed,
     operation::{OnSource, OnWorkload, Remake},
-    world::{FOREIGN, NOTES, OPT_IN, Plan, kind_of, plan},
+    world::{FOREIGN, NOTES, ON_DELETE, ON_RECREATE, OPT_IN, Plan, kind_of, plan},
 };
 
 const OBSERVED: &str = "reroll.dev/observed";
@@ -72,6 +72,10 @@ impl Cluster {
                 let source = uses[usize::from(*at) % uses.len()];
                 let word = format!("{}/{source}", kind_of(source).to_lowercase());
                 self.annotate(plan, OPT_IN, Some(word)).await;
+            }
+            OnWorkload::OnDelete(restarts) => {
+                let word = restarts.then(|| "restart".to_owned());
+                self.annotate(plan, ON_DELETE, word).await;
             }
             OnWorkload::OrphanAndRemake(remake) => {
                 self.observer.leaves_pods(name);
@@ -194,6 +198,10 @@ impl Cluster {
             self.on_source(source, &OnSource::Update).await;
         }
         sleep(remake.gap).await;
+        self.note();
+        if !remake.export {
+            self.observer.is_made_anew(plan.name);
+        }
         self.create(plan.kind, object).await;
     }
 }
@@ -210,9 +218,9 @@ fn size_of_annotations(object: &Value) -> usize {
 pub(crate) fn annotations(placed: &Placed) -> Value {
     let mut all = json!({ OPT_IN: "auto", FOREIGN: placed.name });
     let (on_delete, on_recreate) = placed.words;
-    for (key, word) in [("on-delete", on_delete), ("on-recreate", on_recreate)] {
+    for (key, word) in [(ON_DELETE, on_delete), (ON_RECREATE, on_recreate)] {
         if let Some(word) = word {
-            all[format!("reroll.dev/{key}")] = json!(word);
+            all[key] = json!(word);
         }
     }
     all

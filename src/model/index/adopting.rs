@@ -1,13 +1,40 @@
-//! A source that begins to count for a workload, because of what it says itself.
+//! Sources that are not what a workload's pods have, when it is adopted or they are: a source begins to count because of what
+//! it says itself, or was written after the pods were made.
 
 use super::tracked::Tracked;
 use crate::model::{
+    decide::Decision,
+    digest::Digest,
     observed::{Entry, Observed},
     source::SourceName,
     version::Version,
 };
 
 impl Tracked {
+    /// Takes in what was decided about it. What the opt-in selects newly is adopted by that: what comes later, or counts
+    /// later, is news.
+    pub(super) fn decided(&mut self, decision: Option<&Decision>) {
+        self.pending_over = matches!(decision, Some(Decision::Keep(_) | Decision::Record(_)));
+        if self.pending_over || matches!(decision, Some(Decision::Wait { .. })) {
+            self.widened = None;
+        }
+    }
+
+    /// Returns what was observed, where pods have other data of these sources. A fold does not tell its sources apart.
+    pub(super) fn outdated(&self, sources: &[SourceName]) -> Option<Observed> {
+        let mut next = self.observed()?.clone();
+        for source in sources {
+            if let Some(entry) = next.entries.remove(source) {
+                let other = entry.map_digests(|_, _| Digest::CHANGED);
+                next.entries.insert(source.clone(), other);
+            } else if let Some(fold) = &mut next.fold {
+                fold.data = Digest::CHANGED.to_string();
+            }
+        }
+        next.sequence = self.next_sequence();
+        Some(next)
+    }
+
     /// Returns what was observed, with a source adopted as it was `before`, where it did not count then and does
     /// `now`; as it is `now`, where it was not `watched` before. A fold does not tell its sources apart, so there it
     /// is adopted as it is.

@@ -218,9 +218,8 @@ impl Index {
         {
             self.remember(key, next.clone());
         }
-        let over = matches!(decision, Some(Decision::Keep(_) | Decision::Record(_)));
         if let Some(tracked) = self.namespaces.workload_mut(key) {
-            tracked.pending_over = over;
+            tracked.decided(decision.as_ref());
         }
         let tracked = self.workload(key);
         Judged {

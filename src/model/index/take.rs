@@ -11,13 +11,14 @@ use super::{
     csi::Drawn,
     foreseen::{Ahead, Foreseen, Takers},
     namespace::Namespace,
+    overlay::Overlay,
     sources::Absence,
 };
 use crate::model::{
     csi::{Part, PodStatus},
-    decide::Ages,
+    decide::{Ages, Decision},
     observed::Observed,
-    source::{SourceKey, SourceKind},
+    source::{SourceKey, SourceKind, SourceName},
     version::Version,
     workload::{Workload, WorkloadKey},
 };
@@ -87,6 +88,27 @@ impl Index {
         if let Some(space) = self.namespaces.get_mut(&key.namespace) {
             space.remember(&(key.kind, key.name.clone()), observed);
         }
+    }
+
+    /// Takes in that the pods of a workload have these sources as they were before, where nothing may restart it now:
+    /// something that pods need is absent, or is not known to be there, or restarts are held back. It is restarted for them
+    /// then as for any change. Returns false, and takes in nothing, where it may be restarted.
+    pub fn set_outdated(&mut self, key: &WorkloadKey, sources: &[SourceName]) -> bool {
+        let decision = self.assess(key, &Overlay::new());
+        let Some(tracked) = self.workload(key) else {
+            return false;
+        };
+        let waits = matches!(
+            decision,
+            Some(Decision::Wait { .. } | Decision::Undecided(_))
+        );
+        if !waits && !tracked.is_held_back() {
+            return false;
+        }
+        if let Some(observed) = tracked.outdated(sources) {
+            self.remember(key, observed);
+        }
+        true
     }
 
     /// Takes in whether a container that needs what is absent has ever started.

@@ -73,31 +73,42 @@ pub(super) fn asks_for_restart(state: &State, key: &WorkloadKey) -> bool {
     tracked.is_some_and(|tracked| tracked.policy.on_adopt == OnAdopt::Restart)
 }
 
-/// Returns the restart for outdated sources: for all of them where the workload asks for that, else for those that were
-/// missed. `None` if the workload's mark is no longer `mark`, because it was restarted meanwhile.
+/// What follows for outdated sources.
+pub(super) enum Behind {
+    /// A restart.
+    Restart(Box<Restart>),
+    /// A restart, when nothing holds it up any more. What is remembered says so.
+    Later,
+}
+
+/// Returns what follows for outdated sources: for all of them where the workload asks for that, else for those that were
+/// missed. `None`: nothing; also if the workload's mark is no longer `mark`, because it was restarted meanwhile.
 pub(super) fn restart_outdated(
     state: &State,
     key: &WorkloadKey,
     mark: &str,
     outdated: &Outdated,
-) -> Option<Restart> {
-    let index = state.index();
+) -> Option<Behind> {
+    let mut index = state.index_mut();
     let tracked = index.workload(key)?;
     let sources = match tracked.policy.on_adopt {
         OnAdopt::Restart => &outdated.sources,
         OnAdopt::Report => &outdated.missed,
     };
-    let restarts =
-        !tracked.is_held_back() && !sources.is_empty() && tracked.workload.restarted_for == mark;
-    let observed = tracked.observed().filter(|_| restarts)?;
+    let stands = tracked.workload.restarted_for == mark && tracked.observed().is_some();
+    if !stands || sources.is_empty() {
+        return None;
+    }
+    if index.set_outdated(key, sources) {
+        return Some(Behind::Later);
+    }
+    let tracked = index.workload(key)?;
+    let observed = tracked.observed()?;
     let causes = sources
         .iter()
         .map(|source| Cause::plain(CauseKind::Outdated, Some(source)))
         .collect();
-    Some(restart_for(
-        &tracked.subject(key.kind, tracked.uses()),
-        observed,
-        causes,
-        index.key(),
-    ))
+    let subject = tracked.subject(key.kind, tracked.uses());
+    let restart = restart_for(&subject, observed, causes, index.key());
+    Some(Behind::Restart(Box::new(restart)))
 }

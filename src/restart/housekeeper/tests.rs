@@ -8,7 +8,7 @@ use crate::{
     judge::{Settings, intents::Finish, testing::*},
     model::{
         WorkloadKey,
-        annotation::{OBSERVED, ON_ADOPT, RESTART_ON, RESTARTED_FOR},
+        annotation::{OBSERVED, ON_ADOPT, RESTART_ON, RESTARTED_FOR, SUSPEND},
     },
     restart::testing::{LONG, settle, start},
 };
@@ -312,6 +312,70 @@ async fn what_is_newer_than_the_pods_restarts_where_the_workload_asks_for_it() {
     work.end().await;
     let told = stage.told().await;
     assert!(told[0].starts_with("Restarted: Secret s "), "{told:?}");
+}
+
+/// New pods could not start: the old ones stay until what they need is back.
+#[tokio::test(start_paused = true)]
+async fn what_is_newer_than_the_pods_restarts_when_nothing_that_they_need_is_absent() {
+    let stage = Stage::set();
+    written_later(&stage);
+    let web = deployment("web", &["needed", "s"]);
+    let web = stage.workload(annotate(web, ON_ADOPT, "restart"));
+    revision(&stage, &web);
+    let mark = |stage: &Stage| {
+        let template = &stage.object(&web)["spec"]["template"];
+        template["metadata"]["annotations"][RESTARTED_FOR].clone()
+    };
+    let work = start(&stage, 2);
+    sleep(LONG).await;
+    assert_eq!(mark(&stage), Value::Null);
+    let after = stage.object(&web);
+    assert!(after["metadata"]["annotations"][OBSERVED].is_string());
+    work.crash().await;
+
+    // Another process knows by what was written.
+    let again = Stage::again(&stage.script, |again| {
+        again.show_secret_now("s");
+        again.show_now(&web);
+    });
+    let work = start(&again, 2);
+    sleep(LONG).await;
+    assert_eq!(mark(&again), Value::Null);
+    again.secret("needed", "B", "x");
+    sleep(LONG).await;
+    assert!(mark(&again).is_string());
+    let written = again.script.count(PATCH);
+    sleep(LONG).await;
+    assert_eq!(again.script.count(PATCH), written);
+    work.end().await;
+    let told = again.told().await;
+    assert!(
+        told.iter()
+            .any(|one| one.starts_with("Restarted: Secret s was updated")),
+        "{told:?}"
+    );
+}
+
+/// What is held by settings is pending.
+#[tokio::test(start_paused = true)]
+async fn what_is_newer_than_the_pods_restarts_when_it_is_suspended_no_more() {
+    let stage = Stage::set();
+    written_later(&stage);
+    let web = annotate(deployment("web", &["s"]), ON_ADOPT, "restart");
+    let web = stage.workload(annotate(web, SUSPEND, "true"));
+    revision(&stage, &web);
+    let mark = |stage: &Stage| {
+        let template = &stage.object(&web)["spec"]["template"];
+        template["metadata"]["annotations"][RESTARTED_FOR].clone()
+    };
+    let _work = start(&stage, 2);
+    sleep(LONG).await;
+    assert_eq!(mark(&stage), Value::Null);
+    stage.edit(&web, |object| {
+        object["metadata"]["annotations"][SUSPEND] = json!("false");
+    });
+    sleep(LONG).await;
+    assert!(mark(&stage).is_string());
 }
 
 #[tokio::test(start_paused = true)]

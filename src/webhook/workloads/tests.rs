@@ -93,6 +93,15 @@ impl Known {
     }
 
     fn answer(&self, object: &Value, now: i64) -> (Value, Vec<String>) {
+        self.write(object, |write| {
+            let mutation = write.answer(&self.index, &BTreeMap::new(), &Adoption::None, now);
+            let mut patched = object.clone();
+            json_patch::patch(&mut patched, &mutation.patch).unwrap();
+            (patched, mutation.warnings)
+        })
+    }
+
+    fn write<T>(&self, object: &Value, look: impl FnOnce(&Write) -> T) -> T {
         let review = json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
             "uid": "r", "operation": "UPDATE", "namespace": NAMESPACE, "name": "web",
             "kind": { "group": "apps", "version": "v1", "kind": "Deployment" },
@@ -101,11 +110,16 @@ impl Known {
         } });
         let body = serde_json::to_vec(&review).unwrap();
         let request = Request::parse(&body).ok().unwrap();
-        let write = Write::read(&request, &self.index, "system:reroll").unwrap();
-        let mutation = write.answer(&self.index, &BTreeMap::new(), &Adoption::None, now);
-        let mut patched = object.clone();
-        json_patch::patch(&mut patched, &mutation.patch).unwrap();
-        (patched, mutation.warnings)
+        look(&Write::read(&request, &self.index, "system:reroll").unwrap())
+    }
+
+    /// Returns which sources are read for an UPDATE.
+    fn to_read(&self, edit: impl FnOnce(&mut Value)) -> Vec<String> {
+        let mut object = self.web.clone();
+        edit(&mut object);
+        self.write(&object, |write| {
+            write.to_read().map(|source| source.name.clone()).collect()
+        })
     }
 }
 
@@ -123,6 +137,21 @@ fn of_template<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
 
 fn own<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
     object["metadata"]["annotations"][key].as_str()
+}
+
+/// What changed before is adopted with the opt-in, whatever the watches have shown.
+#[test]
+fn what_is_opted_in_for_is_read() {
+    let known = Known::with(&json!({}), &json!({}));
+    let opt_in = |words: &str| {
+        let words = json!(words);
+        known.to_read(move |object| object["metadata"]["annotations"][RESTART_ON] = words)
+    };
+    assert_eq!(opt_in("auto"), Vec::<String>::new());
+    assert_eq!(opt_in("auto, secret/other"), ["other"]);
+    assert_eq!(opt_in("secret/other"), ["other"]);
+    assert_eq!(opt_in("secret/db"), Vec::<String>::new());
+    assert_eq!(known.to_read(set_image), ["db"]);
 }
 
 #[test]

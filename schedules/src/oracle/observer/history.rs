@@ -12,12 +12,13 @@ use super::{
     },
     Observer, SUSPEND, is_ignored, name, source_of,
 };
-use crate::world::{KEY, NOTES};
+use crate::world::{KEY, NOTES, ON_DELETE};
 
 impl Observer {
     /// Everything is done that can be: what changed until now is no reason for a restart any more, unless something holds it.
     /// `calm`: nothing goes wrong from now on, as far as anybody knows.
     pub(crate) fn rested(&mut self, calm: bool) {
+        self.calm_before = self.calm;
         self.calm = calm.then_some(self.revision);
         for watched in self.workloads.values_mut() {
             let Some(live) = &watched.live else { continue };
@@ -31,7 +32,9 @@ impl Observer {
             let is_away = |need: &Need| !need.optional && self.away.contains_key(&need.source);
             watched.lacks = needs_of(live).iter().any(lacks);
             // The first installation waits for the other one, which may be gone.
-            let lost = |need: &Need| self.away.contains_key(&need.source);
+            let restarts = live["metadata"]["annotations"][ON_DELETE] == "restart";
+            let lost =
+                |need: &Need| self.away.contains_key(&need.source) && !(restarts && need.optional);
             let folds = needs_of(live).len() > FOLDS;
             let is_held = watched.of_another
                 || needs_of(live).iter().any(is_away)
@@ -42,6 +45,7 @@ impl Observer {
             if !watched.unnoticed {
                 watched.spare = 0;
             }
+            watched.unless_disturbed = 0;
             watched.full &= live["metadata"]["annotations"][NOTES].is_string();
             watched.done = !is_held && !watched.full && !watched.unnoticed;
             if !is_held && !watched.full {
@@ -56,7 +60,7 @@ impl Observer {
     /// Reads all that is there, where history went back. What is another thing now counts as changed.
     pub(crate) fn begin_anew(&mut self, server: &ApiServer, bumped: bool) {
         self.revision = server.revision();
-        self.calm = None;
+        (self.calm, self.calm_before) = (None, None);
         // Pods may run with what is lost, and nobody can tell.
         let lost = self
             .sources

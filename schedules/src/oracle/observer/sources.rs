@@ -91,6 +91,12 @@ impl Observer {
                 let is_reason = workload.is_some_and(|it| change.is_reason(&all, it));
                 if !is_reason {
                     // Its pods may go on as they are.
+                    let unknown = Change {
+                        calm: false,
+                        ..change
+                    };
+                    let counts = workload.is_some_and(|it| unknown.is_reason(&all, it));
+                    watched.unless_disturbed += usize::from(counts);
                 } else if workload.is_some_and(|it| OptIn::of(it).has(&source)) {
                     watched.allowed += 1;
                 } else {
@@ -162,6 +168,7 @@ impl Observer {
         }
         self.pods.entry(uid).or_insert_with(|| Pod {
             made: revision,
+            made_at: text(&object["metadata"]["creationTimestamp"]),
             workload,
             needs: needs(&object["spec"]),
             mark: mark_of(object).map(ToOwned::to_owned),

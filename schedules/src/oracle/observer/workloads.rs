@@ -13,7 +13,7 @@ use super::{
     Observer, Starts, Watched, name,
     templates::Unseen,
 };
-use crate::world::{NOTES, OPT_IN};
+use crate::world::{NOTES, ON_DELETE, OPT_IN};
 
 impl Observer {
     pub(super) fn workload(
@@ -40,6 +40,7 @@ impl Observer {
             _ => {}
         }
         self.opts_in(revision, &mut watched, before, after);
+        self.asks(&mut watched, before, after);
         if let Some(after) = after
             && before.is_none_or(|before| recorded(before) != recorded(after))
         {
@@ -59,6 +60,10 @@ impl Observer {
         // What it lacks by its new template, everybody has yet to see.
         watched.lacks = false;
         let unheard = std::mem::take(&mut watched.unheard);
+        if std::mem::take(&mut watched.made_anew) && mark(after).is_some() {
+            let what = format!("{name} is made with the mark of pods that are not its own");
+            self.wrongs.push(what);
+        }
         let adopts = watched.orphans || watched.spare > 0 || watched.unnoticed;
         if adopts {
             // What the pods have that it may adopt counts, whatever it had opted in for before.
@@ -85,17 +90,24 @@ impl Observer {
         };
         let opts_in = OptIn::of(after) != OptIn::No;
         match before {
-            None => watched.awaits |= opts_in && self.unseen.contains(&revision),
+            None => {
+                let unseen = opts_in && self.unseen.contains(&revision);
+                watched.awaits |= unseen;
+                watched.made_over_pods = unseen && watched.orphans;
+            }
             Some(before) if opts_in => {
                 watched.awaits = true;
+                watched.made_over_pods = false;
                 // What it has not opted in for, reroll does not look at.
                 watched.lacks = false;
                 if OptIn::of(before) == OptIn::No {
                     // What changed before is no reason to restart.
                     watched.allowed = watched.allowed.min(watched.restarts + watched.spare);
                 }
-                // reroll need not have seen that it had opted out, where what it recorded stayed.
-                if watched.recorded.as_ref() == Some(recorded(before)) {
+                // reroll need not have seen that it had opted out, where what it recorded stayed. Nor does a process know that
+                // begins later, and finds only what the revisions say.
+                let stayed = watched.recorded.as_ref() == Some(recorded(before));
+                if stayed || self.unseen.contains(&revision) {
                     watched.allowed += watched.unheard;
                 }
                 watched.allowed += usize::from(needs_of(after).len() > FOLDS);
@@ -106,6 +118,21 @@ impl Observer {
         let unseen = self.calm.is_none() || self.unseen.contains(&revision);
         let stays = Some(recorded(after)).filter(|it| unseen && it.is_string());
         watched.recorded = stays.cloned();
+    }
+
+    /// What is away may restart it from now on, where it asks for that.
+    fn asks(&self, watched: &mut Watched, before: Option<&Arc<Value>>, after: Option<&Arc<Value>>) {
+        let asks = |object: &Arc<Value>| object["metadata"]["annotations"][ON_DELETE] == "restart";
+        let Some(after) = after.filter(|after| asks(after)) else {
+            return;
+        };
+        if before.is_some_and(|before| !asks(before)) {
+            let needs = needs_of(after);
+            let away = needs
+                .iter()
+                .filter(|need| self.away.contains_key(&need.source));
+            watched.allowed += away.count();
+        }
     }
 
     /// What is recorded anew, or with another key, is taken as it is.
@@ -211,12 +238,16 @@ impl Observer {
     /// What is away then, nobody knows: when it comes, it restarts.
     fn excuse(&mut self, watched: &mut Watched, workload: &str, starts: &Starts) {
         let own = self.pods.iter().filter(|(_, pod)| pod.workload == workload);
-        for (uid, _) in own {
+        for (uid, pod) in own {
             let Some(started) = starts.get(uid).and_then(|all| all.last()) else {
                 continue;
             };
             for ((source, _), version) in &started.versions {
                 let live = self.sources.get(source);
+                if watched.made_over_pods && live.is_some_and(|it| written_at(it) > &*pod.made_at) {
+                    // Times tell that it has something else.
+                    continue;
+                }
                 if live.is_none() {
                     watched.allowed += 1;
                 }
@@ -233,4 +264,13 @@ impl Observer {
             }
         }
     }
+}
+
+/// Returns the second in which the data of a source was last written.
+fn written_at(source: &Value) -> &str {
+    let fields = source["metadata"]["managedFields"].as_array();
+    let fields = fields.into_iter().flatten();
+    let of_data = fields.filter(|one| one["fieldsV1"]["f:data"].is_object());
+    let times = of_data.filter_map(|one| one["time"].as_str());
+    times.max().unwrap_or_default()
 }

@@ -48,6 +48,32 @@ fn an_owner_that_comes_later_is_news() {
     assert_eq!(judge(&mut index, &web).outcome(), Outcome::Record);
 }
 
+/// What an opt-in selects newly is adopted then, and what is made later in the place of an ignored one is not.
+#[test]
+fn what_comes_in_the_place_of_an_ignored_one_is_no_part_of_an_earlier_opt_in() {
+    let mut index = synced();
+    index.apply_source(&at("s"), v("s", "A", 10, "x"));
+    let mut ignored = v("t", "B", 11, "x");
+    ignored.ignored = true;
+    index.apply_source(&at("t"), ignored);
+    let mut web = Shown {
+        secrets: vec!["s", "t"],
+        ..shown(1)
+    };
+    for (rv, words) in [(1, "secret/s"), (3, "auto")] {
+        (web.rv, web.restart_on) = (rv, Some(words));
+        web.apply(&mut index);
+        judge(&mut index, &web);
+        web = web.written(&index, rv + 1);
+        web.apply(&mut index);
+    }
+    index.delete_source(&at("t"), 12, 0);
+    index.apply_source(&at("t"), v("t", "C", 13, "x"));
+    let decision = judge(&mut index, &web);
+    let doubt = decision.doubt().map(|(doubt, _)| doubt);
+    assert_eq!(doubt, Some(Doubt::AskAges));
+}
+
 #[test]
 fn a_read_that_comes_before_the_watch_knows_who_made_the_one_that_went() {
     for (by_machine, outcome) in [(true, Outcome::Record), (false, Outcome::Restart)] {
