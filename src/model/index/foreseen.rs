@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{edges::Slot, tracked::Tracked};
+use super::{edges::Slot, sources::Sources, tracked::Tracked};
 use crate::model::{
     policy::{Complaint, Defaults, Policy, Rules, Selection},
     source::{References, SourceName, Usage},
@@ -112,13 +112,13 @@ pub(super) fn read_shown<'a>(
 
 impl Ahead {
     /// Makes it for a workload that is taken in next; `None` where that costs nothing. `defaults` are those of its namespace,
-    /// `others` those of all, and `names` its sources.
+    /// `others` those of all.
     pub(super) fn of(
         known: Option<&Tracked>,
         workload: &Workload,
         defaults: Defaults<'_>,
         others: Defaults<'static>,
-        names: impl FnOnce() -> HashSet<SourceName>,
+        sources: Option<&Sources>,
     ) -> Option<Self> {
         let same = |known: &Tracked| reads_as_before(&known.workload, workload);
         if !Policy::is_much(&workload.asks) || known.is_some_and(same) {
@@ -127,7 +127,7 @@ impl Ahead {
         Some(Self {
             label: defaults.namespace.map(ToOwned::to_owned),
             defaults: others,
-            names: names(),
+            names: sources.map(names).unwrap_or_default(),
         })
     }
 
@@ -154,6 +154,10 @@ impl Ahead {
             selected,
         }
     }
+}
+
+fn names(sources: &Sources) -> HashSet<SourceName> {
+    sources.candidates(true).cloned().collect()
 }
 
 impl Foreseen {

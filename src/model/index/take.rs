@@ -141,25 +141,16 @@ impl Index {
     /// Returns what is needed to work out what a workload selects that is taken in next; `None` where that costs nothing.
     pub fn ahead(&self, key: &WorkloadKey, workload: &Workload) -> Option<Ahead> {
         let space = self.namespaces.get(&key.namespace);
-        let names = || space.map(|space| space.sources.candidates(true).cloned().collect());
-        let defaults = self.defaults_of(&key.namespace);
-        Ahead::of(
-            self.workload(key),
-            workload,
-            defaults,
-            self.basis.defaults,
-            || names().unwrap_or_default(),
-        )
+        let (own, others) = (self.defaults_of(&key.namespace), self.basis.defaults);
+        let sources = space.map(|space| &space.sources);
+        Ahead::of(self.workload(key), workload, own, others, sources)
     }
 
     /// Returns the workloads whose opt-in may take a source, where it is not known to exist.
     pub fn takers(&self, key: &SourceKey) -> Takers {
-        match self.namespaces.get(&key.namespace) {
-            Some(space) if space.sources.present(&key.source).is_none() => {
-                Takers::of(space.globbing())
-            }
-            _ => Takers::default(),
-        }
+        let space = self.namespaces.get(&key.namespace);
+        let space = space.filter(|space| space.sources.present(&key.source).is_none());
+        space.map_or_else(Takers::default, |space| Takers::of(space.globbing()))
     }
 
     // === sources ===

@@ -14,7 +14,10 @@ impl Log {
         // With one subscriber alone, tracing asks that of whichever thread comes first: another test's has none.
         let second = tracing::Dispatch::new(tracing_subscriber::registry());
         let subscriber = tracing_subscriber::fmt().with_writer(move || log.clone());
-        (tracing::subscriber::set_default(subscriber.finish()), second)
+        (
+            tracing::subscriber::set_default(subscriber.finish()),
+            second,
+        )
     }
 
     pub(super) fn count(&self, what: &str) -> usize {
