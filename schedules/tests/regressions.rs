@@ -128,7 +128,7 @@ fn what_comes_in_the_place_of_an_ignored_source_restarts() {
     }
 }
 
-/// A client replaced the workload while reroll was away. The old pods stay until new ones can start.
+/// What was recorded is gone, and a source changed, while reroll was away. The old pods stay until new ones can start.
 #[test]
 fn what_was_missed_restarts_nothing_while_pods_could_not_start() {
     let source = |name, what, seconds| step(Operation::Source(name, what), seconds);
@@ -138,7 +138,6 @@ fn what_was_missed_restarts_nothing_while_pods_could_not_start() {
         updates: vec!["conf-d"],
     };
     let steps = vec![
-        source("conf-d", OnSource::Update, 60),
         source("b", OnSource::Delete, 0),
         step(Operation::Rest, 0),
         step(Operation::Fault(away), 2),
