@@ -12,6 +12,7 @@
 
 mod admission;
 mod doors;
+mod files;
 mod first;
 mod patience;
 mod surroundings;
@@ -87,6 +88,7 @@ pub async fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Resu
             _ = interrupt.recv() => {}
         }
     };
+    files::allow_open_files();
     run_until(settings, surroundings, asked).await
 }
 
