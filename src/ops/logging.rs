@@ -7,7 +7,7 @@
 //! - Of a panic only the place is logged: its message may hold anything.
 //!
 //! And one keeps lines short, whatever they quote: names in templates, annotations and answers of API servers can have any
-//! length, and a user of one namespace writes them. A line of more than [`LONGEST_LINE`] bytes is cut, see [`Short`].
+//! length, and a user of one namespace writes them. A line of more than `LONGEST_LINE` bytes is cut, see `Short`.
 //!
 //! Spans are left out of the output: an event carries the fields that it needs.
 

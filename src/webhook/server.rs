@@ -3,7 +3,7 @@
 //! Every client that reaches a port can open connections. So whatever a connection may hold is bounded: how many there
 //! are, and how many requests on them; how long one may take for its handshake and for its first request, how long it may
 //! stay idle, and (in [`BodyReader`]) the memory of what it sends. When they run out, whoever has got on least makes room for
-//! whoever comes ([`places`]): one that says nothing keeps nobody out.
+//! whoever comes (`places`): one that says nothing keeps nobody out.
 //!
 //! Two numbers come from the client. API servers keep idle connections for 90 s (Go's `http.Transport`, to which
 //! client-go defaults). They do not repeat a POST that met a closing connection: the call fails, and the API server goes on
