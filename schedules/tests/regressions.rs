@@ -21,6 +21,22 @@ fn the_first_schedules_end_well() {
     }
 }
 
+/// Runs these steps with one workload, which has to end well. `which` names them where there are several.
+fn ends_well(name: &'static str, edition: u8, steps: Vec<Step>, which: &str) {
+    let schedule = Schedule {
+        seed: 1,
+        workloads: vec![Placed {
+            name,
+            edition,
+            words: (None, None),
+        }],
+        steps,
+    };
+    if let Err(wrong) = run(&schedule, Telling::Silent) {
+        panic!("{which}: {wrong}\n{schedule}");
+    }
+}
+
 fn step(operation: Operation, seconds: u64) -> Step {
     Step {
         operation,
@@ -77,18 +93,7 @@ fn pods_that_a_daemon_set_adopted_are_replaced_whatever_their_number_is() {
         .into_iter()
         .enumerate()
         {
-            let schedule = Schedule {
-                seed: 1,
-                workloads: vec![Placed {
-                    name: "agent",
-                    edition: 2,
-                    words: (None, None),
-                }],
-                steps,
-            };
-            if let Err(wrong) = run(&schedule, Telling::Silent) {
-                panic!("{number}, {hook:?}: {wrong}\n{schedule}");
-            }
+            ends_well("agent", 2, steps, &format!("{number}, {hook:?}"));
         }
     }
 }
@@ -108,24 +113,14 @@ fn what_comes_in_the_place_of_an_ignored_source_restarts() {
         meanwhile: None,
     });
     let workload = |what| step(Operation::Workload("queue", what), 10);
-    let schedule = Schedule {
-        seed: 1,
-        workloads: vec![Placed {
-            name: "queue",
-            edition: 7,
-            words: (None, None),
-        }],
-        steps: vec![
-            step(Operation::Source("conf-e", ignore), 10),
-            workload(OnWorkload::OptInFor(2)),
-            workload(OnWorkload::OptIn(true)),
-            step(Operation::Rest, 0),
-            step(Operation::Source("conf-e", again), 10),
-        ],
-    };
-    if let Err(wrong) = run(&schedule, Telling::Silent) {
-        panic!("{wrong}\n{schedule}");
-    }
+    let steps = vec![
+        step(Operation::Source("conf-e", ignore), 10),
+        workload(OnWorkload::OptInFor(2)),
+        workload(OnWorkload::OptIn(true)),
+        step(Operation::Rest, 0),
+        step(Operation::Source("conf-e", again), 10),
+    ];
+    ends_well("queue", 7, steps, "an ignored source");
 }
 
 /// What was recorded is gone, and a source changed, while reroll was away. The old pods stay until new ones can start.
@@ -146,18 +141,7 @@ fn what_was_missed_restarts_nothing_while_pods_could_not_start() {
         source("b", OnSource::Create, 0),
         step(Operation::Rest, 0),
     ];
-    let schedule = Schedule {
-        seed: 1,
-        workloads: vec![Placed {
-            name: "batch",
-            edition: 7,
-            words: (None, None),
-        }],
-        steps,
-    };
-    if let Err(wrong) = run(&schedule, Telling::Silent) {
-        panic!("{wrong}\n{schedule}");
-    }
+    ends_well("batch", 7, steps, "what was missed");
 }
 
 /// After a restore of etcd its numbers are used again: a source that comes then may have a lower one than it had in what is
@@ -178,17 +162,6 @@ fn a_source_that_is_created_after_a_restore_is_seen_whatever_its_number_is() {
             step(Operation::Fault(Fault::Hook(Hook::Away, away)), 0),
             conf(OnSource::Create, 60),
         ];
-        let schedule = Schedule {
-            seed: 1,
-            workloads: vec![Placed {
-                name: "agent",
-                edition: 3,
-                words: (None, None),
-            }],
-            steps,
-        };
-        if let Err(wrong) = run(&schedule, Telling::Silent) {
-            panic!("{waits} s: {wrong}\n{schedule}");
-        }
+        ends_well("agent", 3, steps, &format!("{waits} s"));
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod adoptable;
 pub mod connection;
+pub mod delays;
 pub mod discovery;
 pub mod failure;
 pub mod history;

@@ -92,10 +92,7 @@ impl Reach {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::{Result, Write},
-        time::Duration,
-    };
+    use std::time::Duration;
 
     use k8s_openapi::api::core::v1::Secret;
     use kube::Api;
@@ -104,33 +101,18 @@ mod tests {
     use super::{
         super::{
             Cluster,
-            testing::{Script, Turn},
+            testing::{Script, Turn, log::Log},
         },
         *,
     };
 
     const PLACE: &str = "https://api.example:6443/";
 
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> Result<usize> {
-            self.0.lock().write(bytes)
-        }
-
-        fn flush(&mut self) -> Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Log {
-        /// Returns the lines since the last look, and that each names the API server.
-        fn take(&self) -> Vec<String> {
-            let text = String::from_utf8(std::mem::take(&mut *self.0.lock())).unwrap();
-            assert!(text.lines().all(|line| line.contains(PLACE)), "{text}");
-            text.lines().map(str::to_owned).collect()
-        }
+    /// Returns the lines since the last look, and that each names the API server.
+    fn lines(log: &Log) -> Vec<String> {
+        let text = log.take();
+        assert!(text.lines().all(|line| line.contains(PLACE)), "{text}");
+        text.lines().map(str::to_owned).collect()
     }
 
     async fn ask(cluster: &Cluster) {
@@ -142,14 +124,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_outage_is_told_once_and_so_is_its_end() {
         let (log, script) = (Log::default(), Script::default());
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(move || writer.clone());
-        // With one subscriber alone, tracing asks that of whichever thread comes first: another test's has none, and then nobody
-        // is told.
-        let _second = tracing::Dispatch::new(tracing_subscriber::registry());
-        let _logs = tracing::subscriber::set_default(subscriber.finish());
+        let _kept = log.keep();
         let cluster = script.cluster().with_reach(Reach::new(&PLACE));
         // Another door to the same API server.
         let other = cluster.within(Duration::from_secs(1));
@@ -161,7 +136,7 @@ mod tests {
             ask(&other).await;
             assert!(!cluster.reach().is_doubted());
         }
-        assert_eq!(log.take(), Vec::<String>::new(), "one call proves nothing");
+        assert_eq!(lines(&log), Vec::<String>::new(), "one call proves nothing");
         for answer in [
             Turn::serve(),
             Turn::refuse(403, "Forbidden"),
@@ -172,7 +147,7 @@ mod tests {
                 ask(&cluster).await;
                 ask(&other).await;
             }
-            let told = log.take();
+            let told = lines(&log);
             assert_eq!(told.len(), 1, "{told:?}");
             assert!(
                 told[0].contains("WARN") && told[0].contains("cannot be reached"),
@@ -186,7 +161,7 @@ mod tests {
             script.turn("GET", answer);
             ask(&cluster).await;
             ask(&other).await;
-            let told = log.take();
+            let told = lines(&log);
             assert_eq!(told.len(), 1, "{told:?}");
             assert!(told[0].contains("can be reached again"), "{told:?}");
         }

@@ -5,6 +5,7 @@
 //! of a kind: it refuses, answers something else, answers late, when a [`Gate`] opens, or never. Selectors of lists are
 //! ignored, and watches are never answered. Every request is noted.
 
+pub(crate) mod log;
 mod store;
 
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};

@@ -148,9 +148,9 @@ impl Judge {
 
     /// Decides for a workload like [`Self::judge`], now or when it is the turn of its namespace.
     pub fn judge_in_turn(&self, key: &WorkloadKey, occasion: Occasion<'_>) {
-        let now = Instant::now();
         let mut turns = self.turns.lock();
-        if self.takes_turns.load(Ordering::Acquire) && !turns.may(&key.namespace, now) {
+        let may = || turns.may(&key.namespace, Instant::now());
+        if self.takes_turns.load(Ordering::Acquire) && !may() {
             let change = match occasion {
                 Occasion::Change(source) => Some(source),
                 Occasion::Look => None,
@@ -160,8 +160,7 @@ impl Judge {
             return;
         }
         drop(turns);
-        self.judge(key, occasion);
-        self.took(key, now);
+        self.judge_timed(key, occasion);
     }
 
     /// Makes the decisions that wait, by turns of namespaces, until it is dropped.
@@ -173,10 +172,8 @@ impl Judge {
                 self.turns_changed.notified().await;
                 continue;
             };
-            let now = Instant::now();
             let occasion = change.as_ref().map_or(Occasion::Look, Occasion::Change);
-            self.judge(&key, occasion);
-            self.took(&key, now);
+            self.judge_timed(&key, occasion);
             // Watches go on, and calls.
             yield_now().await;
         }
@@ -187,10 +184,12 @@ impl Judge {
         self.turns.lock().len()
     }
 
-    fn took(&self, key: &WorkloadKey, since: Instant) {
+    fn judge_timed(&self, key: &WorkloadKey, occasion: Occasion<'_>) {
+        let began = Instant::now();
+        self.judge(key, occasion);
         let now = Instant::now();
-        let time = now.saturating_duration_since(since);
-        self.turns.lock().took(&key.namespace, time, now);
+        let mut turns = self.turns.lock();
+        turns.took(&key.namespace, now.saturating_duration_since(began), now);
     }
 
     /// Returns what may be done with a workload: another installation may work in its namespace.

@@ -33,7 +33,7 @@ use crate::{
     },
     model::{
         Index, Kind, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
-        annotation::{OBSERVED, RESTART_ON},
+        annotation::{OBSERVED, RESTART_ON, RESTARTED_FOR},
         index::{By, Overlay},
         testing::{NAMESPACE, key as digest_key},
         workload::{CRON_JOB, JOB, KINDS, Kinds, ROLLOUT, Workload},
@@ -239,6 +239,11 @@ impl Stage {
 
     pub(crate) fn object(&self, key: &WorkloadKey) -> Value {
         self.script.object(&path(key)).unwrap()
+    }
+
+    /// Returns the mark on a workload's template, or null.
+    pub(crate) fn mark(&self, key: &WorkloadKey) -> Value {
+        self.object(key)["spec"]["template"]["metadata"]["annotations"][RESTARTED_FOR].clone()
     }
 
     /// Has workloads adopted with a version that was not shown.

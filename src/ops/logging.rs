@@ -198,32 +198,16 @@ fn may_print(metadata: &Metadata<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Buffer {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::cluster::testing::log::{Log, heard};
 
     fn logged(format: LogFormat, filter: &str, work: impl FnOnce()) -> String {
-        let buffer = Buffer::default();
-        let writer = buffer.clone();
+        let log = Log::default();
+        let writer = log.clone();
         let subscriber = subscriber(format, filter.parse().unwrap(), move || writer.clone());
-        // With one subscriber alone, tracing asks that of whichever thread comes first: another test's has none.
-        let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+        let _heard = heard();
         tracing::subscriber::with_default(subscriber, work);
-        let bytes = buffer.0.lock().unwrap();
-        String::from_utf8(bytes.clone()).unwrap()
+        log.take()
     }
 
     fn work_in_a_span() {

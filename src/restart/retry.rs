@@ -2,19 +2,16 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::BackoffBuilder as _;
+
+use crate::cluster::delays::delays;
 
 /// How often a loop shows that it is alive when there is nothing to do.
 pub(super) const BEAT: Duration = Duration::from_secs(1);
 
 /// Returns the wait before the next try after so many failed ones: longer each time, up to a minute and some jitter.
 pub(super) fn backoff(attempts: u32) -> Duration {
-    let delays = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(50))
-        .with_max_delay(Duration::from_mins(1))
-        .with_max_times(usize::MAX)
-        .with_jitter();
-    delays
+    delays(Duration::from_millis(50), Duration::from_mins(1))
         .build()
         .nth(attempts.min(16) as usize)
         .unwrap_or(Duration::from_mins(1))

@@ -5,8 +5,10 @@
 
 use std::{fmt::Display, time::Duration};
 
-use backon::{ExponentialBuilder, Retryable as _};
+use backon::Retryable as _;
 use tokio::time::{Instant, sleep};
+
+use crate::cluster::delays::delays;
 
 /// How long a call of the start is tried again, from its first failure on.
 pub(super) const PATIENCE: Duration = Duration::from_mins(2);
@@ -27,15 +29,9 @@ where
     E: Display,
     F: Future<Output = Result<T, E>>,
 {
-    let (first, longest) = RETRY;
-    let delays = ExponentialBuilder::default()
-        .with_min_delay(first)
-        .with_max_delay(longest)
-        .without_max_times()
-        .with_jitter();
     let mut until = None;
     let mut told = false;
-    call.retry(delays)
+    call.retry(delays(RETRY.0, RETRY.1))
         .sleep(sleep)
         .when(|error| {
             let now = Instant::now();

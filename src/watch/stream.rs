@@ -11,7 +11,6 @@ use axum::{
     BoxError,
     http::{Request, Response, Uri, uri::PathAndQuery},
 };
-use backon::ExponentialBuilder;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use kube::{
     Api, Client, Resource,
@@ -25,7 +24,10 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tower::{Service, util::MapRequestLayer};
 
-use crate::cluster::liveness::{Liveness, WATCH_SECONDS};
+use crate::cluster::{
+    delays::delays,
+    liveness::{Liveness, WATCH_SECONDS},
+};
 
 /// The objects per page of a list. Small pages limit the memory: a page of 300 Secrets of 1 MB would not.
 const PAGE: u32 = 50;
@@ -126,12 +128,7 @@ fn is_refused(error: &watcher::Error) -> bool {
 
 fn backoff() -> impl Backoff {
     let (first, longest) = RETRY;
-    let delays = ExponentialBuilder::default()
-        .with_min_delay(first)
-        .with_max_delay(longest)
-        .without_max_times()
-        .with_jitter();
-    ResetTimerBackoff::new(ExponentialBackoff::from(delays), CALM_AFTER)
+    ResetTimerBackoff::new(ExponentialBackoff::from(delays(first, longest)), CALM_AFTER)
 }
 
 /// Returns a configuration with which the API server leaves out these namespaces.

@@ -1,14 +1,11 @@
-mod log;
-
 use std::collections::BTreeSet;
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use self::log::Log;
 use super::{
-    super::testing::{Gate, Script, Turn},
+    super::testing::{Gate, Script, Turn, log::Log},
     *,
 };
 

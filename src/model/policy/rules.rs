@@ -101,11 +101,6 @@ impl Rules {
         self.named.is_open()
     }
 
-    /// Whether a name or glob takes this source.
-    pub fn names(&self, source: &SourceName) -> bool {
-        self.named.ready().takes(source)
-    }
-
     /// Whether it is named, and not by a pattern.
     pub fn has_name(&self, source: &SourceName) -> bool {
         self.named.has_exact(source)

@@ -41,17 +41,21 @@ pub(super) fn restarted(name: &str) -> Alert {
     )
 }
 
-#[test]
-fn names_of_any_length_make_no_long_alert() {
-    let causes = vec![recreated(&"x".repeat(20_000)); 100];
-    let alert = Alert::new(
+fn for_causes(causes: &[Cause]) -> Alert {
+    Alert::new(
         AlertKind::Restarted,
         &workload("web"),
-        &causes,
+        causes,
         1,
         None,
         at(0),
-    );
+    )
+}
+
+#[test]
+fn names_of_any_length_make_no_long_alert() {
+    let causes = vec![recreated(&"x".repeat(20_000)); 100];
+    let alert = for_causes(&causes);
     let message = Message::new(vec![alert], 0);
     for sink in [
         AlertSinkKind::Slack,
@@ -191,14 +195,7 @@ fn many_causes_are_bounded_and_a_long_line_is_cut() {
     let causes: Vec<_> = (0..40)
         .map(|n| recreated(&format!("{n}-{}", "ü".repeat(120))))
         .collect();
-    let alert = Alert::new(
-        AlertKind::Restarted,
-        &workload("web"),
-        &causes,
-        1,
-        None,
-        at(0),
-    );
+    let alert = for_causes(&causes);
     assert_eq!((alert.causes.len(), alert.more_causes), (CAUSES, 35));
     let sections = Message::new(vec![alert], 0).sections();
     let line = &sections[0].lines[0];

@@ -322,13 +322,9 @@ async fn what_is_newer_than_the_pods_restarts_when_nothing_that_they_need_is_abs
     let web = deployment("web", &["needed", "s"]);
     let web = stage.workload(annotate(web, ON_ADOPT, "restart"));
     revision(&stage, &web);
-    let mark = |stage: &Stage| {
-        let template = &stage.object(&web)["spec"]["template"];
-        template["metadata"]["annotations"][RESTARTED_FOR].clone()
-    };
     let work = start(&stage, 2);
     sleep(LONG).await;
-    assert_eq!(mark(&stage), Value::Null);
+    assert_eq!(stage.mark(&web), Value::Null);
     let after = stage.object(&web);
     assert!(after["metadata"]["annotations"][OBSERVED].is_string());
     work.crash().await;
@@ -340,10 +336,10 @@ async fn what_is_newer_than_the_pods_restarts_when_nothing_that_they_need_is_abs
     });
     let work = start(&again, 2);
     sleep(LONG).await;
-    assert_eq!(mark(&again), Value::Null);
+    assert_eq!(again.mark(&web), Value::Null);
     again.secret("needed", "B", "x");
     sleep(LONG).await;
-    assert!(mark(&again).is_string());
+    assert!(again.mark(&web).is_string());
     let written = again.script.count(PATCH);
     sleep(LONG).await;
     assert_eq!(again.script.count(PATCH), written);
@@ -364,18 +360,14 @@ async fn what_is_newer_than_the_pods_restarts_when_it_is_suspended_no_more() {
     let web = annotate(deployment("web", &["s"]), ON_ADOPT, "restart");
     let web = stage.workload(annotate(web, SUSPEND, "true"));
     revision(&stage, &web);
-    let mark = |stage: &Stage| {
-        let template = &stage.object(&web)["spec"]["template"];
-        template["metadata"]["annotations"][RESTARTED_FOR].clone()
-    };
     let _work = start(&stage, 2);
     sleep(LONG).await;
-    assert_eq!(mark(&stage), Value::Null);
+    assert_eq!(stage.mark(&web), Value::Null);
     stage.edit(&web, |object| {
         object["metadata"]["annotations"][SUSPEND] = json!("false");
     });
     sleep(LONG).await;
-    assert!(mark(&stage).is_string());
+    assert!(stage.mark(&web).is_string());
 }
 
 #[tokio::test(start_paused = true)]

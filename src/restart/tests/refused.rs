@@ -35,10 +35,6 @@ fn annotation(stage: &Stage, web: &WorkloadKey, key: &str) -> Option<String> {
         .map(ToOwned::to_owned)
 }
 
-fn mark(stage: &Stage, web: &WorkloadKey) -> Value {
-    stage.object(web)["spec"]["template"]["metadata"]["annotations"][RESTARTED_FOR].clone()
-}
-
 /// A user restarts it, and its rollout is under way.
 fn rolls(stage: &Stage, web: &WorkloadKey, at: &str) {
     stage.edit(web, |object| {
@@ -77,7 +73,7 @@ async fn what_is_refused_stands_on_the_workload_and_is_said_once() {
     // The policy is lifted: the restart's own patch says that nothing is pending.
     stage.script.clear(PATCH);
     settle().await;
-    assert!(mark(&stage, &web).is_string());
+    assert!(stage.mark(&web).is_string());
     assert_eq!(annotation(&stage, &web, PENDING), None);
     assert_eq!((stage.held("refused"), stage.pending().intents), (0, 0));
     work.end().await;
@@ -190,7 +186,7 @@ async fn what_others_do_does_not_always_take_its_place() {
         others(&stage, &web);
         stage.script.clear(PATCH);
         settle().await;
-        assert!(mark(&stage, &web).is_string(), "{name}: it is restarted");
+        assert!(stage.mark(&web).is_string(), "{name}: it is restarted");
         assert_eq!(annotation(&stage, &web, PENDING), None, "{name}");
     }
 }
@@ -204,7 +200,7 @@ async fn what_is_put_back_is_pending_no_more() {
     stage.secret("s", "A", "x");
     settle().await;
     assert_eq!(annotation(&stage, &web, PENDING), None);
-    assert_eq!(mark(&stage, &web), Value::Null);
+    assert_eq!(stage.mark(&web), Value::Null);
     assert_eq!(stage.held("refused"), 0);
 }
 
