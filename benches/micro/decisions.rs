@@ -21,6 +21,7 @@ use crate::made::{NAMESPACE, key, read, secret, template};
 pub(crate) fn measure(criterion: &mut Criterion) {
     decide_one(criterion);
     preview_all(criterion);
+    judge_folds(criterion);
 }
 
 fn decide_one(criterion: &mut Criterion) {
@@ -88,11 +89,41 @@ fn preview_all(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Workloads that opt in for every Secret of their namespace: what is observed of so many is folded. One Secret has been
+/// written, with other data or only with other labels, and one of the workloads is judged.
+fn judge_folds(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("fold");
+    for count in [200_usize, 2000] {
+        let mut index = Index::new(key());
+        index.set_synced(SourceKind::Secret);
+        let sources: Vec<_> = (0..count)
+            .map(|number| SourceName::secret(format!("secret-{number:05}")))
+            .collect();
+        for source in &sources {
+            apply(&mut index, source, "1000", "a");
+        }
+        let workload = adopt_as(&mut index, "web", &template(1, 0), "secret/*");
+        group.throughput(Throughput::Elements(count as u64));
+        let nothing = BTreeMap::new();
+        for (what, value) in [("labels", "a"), ("data", "b")] {
+            apply(&mut index, &sources[count / 2], "1001", value);
+            group.bench_function(BenchmarkId::new(what, count), |bencher| {
+                bencher.iter(|| black_box(&index).assess(&workload, &nothing));
+            });
+        }
+    }
+    group.finish();
+}
+
 /// A watch shows a Deployment of this name.
 fn adopt(index: &mut Index, name: &str, template: &Value) {
+    adopt_as(index, name, template, "auto");
+}
+
+fn adopt_as(index: &mut Index, name: &str, template: &Value, opt_in: &str) -> WorkloadKey {
     let object = json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": { "name": name, "namespace": NAMESPACE, "uid": name, "annotations": { RESTART_ON: "auto" } },
+        "metadata": { "name": name, "namespace": NAMESPACE, "uid": name, "annotations": { RESTART_ON: opt_in } },
         "spec": { "template": template },
     });
     let key = WorkloadKey {
@@ -103,6 +134,7 @@ fn adopt(index: &mut Index, name: &str, template: &Value) {
     let workload = Workload::read(key.kind, &serde_json::from_value(object).unwrap());
     index.apply_workload(&key, workload);
     drop(index.judge(&key, &BTreeMap::new()));
+    key
 }
 
 /// A watch shows this value of a source.
