@@ -18,6 +18,7 @@ mod csi;
 mod decision;
 mod folded;
 mod gains;
+mod next;
 pub(super) mod rewritten;
 pub(super) mod rotation;
 mod rules;
@@ -27,6 +28,7 @@ mod view;
 use self::{
     aborted::Serving,
     gains::Gains,
+    next::{Fate, Next},
     rules::{Rule, Ruling},
     unread::judge_unread,
 };
@@ -38,7 +40,7 @@ pub use self::{
 use super::{
     digest::DigestKey,
     observed::{Entries, Entry, Fold, Formers, Observed, Unrecorded},
-    source::{References, SourceName},
+    source::SourceName,
     version::used_keys,
 };
 
@@ -73,7 +75,7 @@ pub fn decide<'a>(
     };
     let mut rulings = Vec::new();
     let (mut kept, mut rolled) = (Entries::new(), Entries::new());
-    let mut folded = References::new();
+    let mut folded = Vec::new();
     let mut gained = false;
     for (source, usage) in subject.uses {
         let entry = before.and_then(|observed| observed.entries.get(source));
@@ -84,7 +86,7 @@ pub fn decide<'a>(
             continue;
         }
         if entry.is_none() && before.is_some_and(|observed| observed.fold.is_some()) {
-            folded.insert(source.clone(), usage.clone());
+            folded.push((source, usage));
             continue;
         }
         let version = live(source).version();
@@ -106,18 +108,16 @@ pub fn decide<'a>(
         let next = verdict.rolled.map(|next| with_held(next, None));
         rolled.extend(next.map(|next| (source.clone(), next)));
     }
-    let mut fold = Fate::None;
-    let mut refolds = false;
+    let (mut fold, mut refolds) = (Fate::None, false);
     if let Some(old) = before.and_then(|observed| observed.fold.as_ref()) {
         let held = before.and_then(|before| subject.folded_as_held(before));
         let judged = rule.judge_fold(old, &folded, held.as_ref(), live, key);
         rulings.extend(judged.rulings);
         refolds = judged.other_names;
-        match judged.kept {
-            Some(standing) => fold = Fate::Kept(standing, judged.as_if),
-            None => kept.extend(judged.as_if),
-        }
-        rolled.extend(judged.now);
+        fold = match judged.kept {
+            Some(standing) => Fate::Stays(standing, judged.found),
+            None => Fate::TakenApart(judged.found),
+        };
     }
     if before.is_some_and(|old| subject.is_undone(old)) {
         let cause = Cause::plain(CauseKind::RolledBack, None);
@@ -154,73 +154,11 @@ pub(super) fn is_own(observed: &Observed, uid: &str, created: i64) -> bool {
     }
 }
 
-/// What becomes of the fold if nothing restarts.
-enum Fate {
-    /// There is none, or it was taken apart.
-    None,
-    /// It stays like this; its sources, with what is absent as it last was.
-    Kept(Fold, Entries),
-}
-
-/// What `observed` becomes, one way or the other.
-struct Next {
-    /// The entries if nothing restarts.
-    kept: Entries,
-    /// The entries with a restart.
-    rolled: Entries,
-    fold: Fate,
-    /// The fold holds other sources than before.
-    refolds: bool,
-    /// The template gained something while the webhook was away.
-    gained: bool,
-    /// What becomes of the former entries of an aborted Rollout.
-    serving: Option<Serving>,
-}
-
-impl Next {
-    /// Returns what is former afterwards.
-    fn formers(&self, subject: &Subject, before: Option<&Observed>, restart: bool) -> Formers {
-        let Some(before) = before else {
-            return Formers::none();
-        };
-        if subject.pods.older.are_gone() {
-            return if restart {
-                Formers::none()
-            } else {
-                subject.formers_left(before)
-            };
-        }
-        let left;
-        let still = match &self.serving {
-            Some(serving) if restart => &serving.rolled,
-            Some(serving) => &serving.kept,
-            None if restart => subject.formers(before),
-            // A pod of an older template may be there again for a moment. What the opt-in leaves out stays all the same.
-            None => {
-                left = subject.formers_left(before);
-                &left
-            }
-        };
-        let formers = subject.formers_after(before, still, restart);
-        if restart || subject.templates.before.is_some() {
-            formers
-        } else if self.refolds {
-            // What a fold lost cannot be told by name.
-            formers.noting(Unrecorded::More)
-        } else if self.gained {
-            // There may have been other templates that reroll did not see.
-            formers.noting(Unrecorded::Unseen)
-        } else {
-            formers
-        }
-    }
-}
-
 fn combine(
     subject: &Subject,
     before: Option<&Observed>,
     rulings: Vec<(Vec<SourceName>, Ruling)>,
-    parts: Next,
+    mut parts: Next,
     key: &DigestKey,
 ) -> Decision {
     let (mut causes, mut missing, mut unsure) = (Vec::new(), Vec::new(), Vec::new());
@@ -258,6 +196,7 @@ fn combine(
         return Decision::doubted(Doubt::Behind, unsure);
     }
     let formers = parts.formers(subject, before, restart);
+    let entries = parts.take_entries(restart);
     // A restart reaches all pods, whichever were adopted.
     let unexamined = !restart && !subject.examined && before.is_some_and(Observed::is_unexamined);
     let mut next = Observed {
@@ -275,7 +214,7 @@ fn combine(
             (None, Some(mark)) => mark.to_owned(),
             (None, None) => String::new(),
         },
-        entries: if restart { parts.rolled } else { parts.kept },
+        entries,
         fold: None,
         formers,
     };
@@ -284,7 +223,7 @@ fn combine(
         next.restarted_for = fresh(subject, before, &next, key);
     }
     let next = match parts.fold {
-        Fate::Kept(fold, now) if !restart => next.beside(&fold, &now, key, subject.uses),
+        Fate::Stays(fold, now) if !restart => next.beside(&fold, || now.as_if(), key, subject.uses),
         _ => next.fitted(key, subject.uses, &missing),
     };
     let next = if unexamined {

@@ -30,19 +30,26 @@ impl Digest {
         Self(short)
     }
 
-    /// Returns the digest of parts that are no secret, under no key, so that it can be compared whatever the key is.
-    /// Each part has its length before it.
+    /// Returns the digest of parts that are no secret, see [`PlainParts`].
     pub(super) fn plain<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut hash = Sha256::new();
+        let mut digest = PlainParts::default();
         for part in parts {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
+            digest.part(&[part]);
         }
-        Self::cut(&hash.finalize())
+        digest.finish()
     }
 
     pub(super) const fn bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Returns the printed form.
+    pub(super) fn printed(&self) -> [u8; Self::PRINTED] {
+        let mut printed = [0; Self::PRINTED];
+        // Twelve bytes are sixteen characters.
+        let written = BASE64_URL_SAFE_NO_PAD.encode_slice(self.0, &mut printed);
+        debug_assert_eq!(written, Ok(Self::PRINTED));
+        printed
     }
 
     /// Reads the printed form.
@@ -62,6 +69,45 @@ impl fmt::Display for Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// Makes the digest of parts that are no secret, under no key, so that it can be compared whatever the key is.
+#[derive(Clone, Default)]
+pub(super) struct PlainParts(Sha256);
+
+impl PlainParts {
+    /// Adds a part, which is all these pieces together, with its length before it.
+    pub(super) fn part(&mut self, pieces: &[&[u8]]) {
+        with_length(pieces, |bytes| self.0.update(bytes));
+    }
+
+    pub(super) fn finish(self) -> Digest {
+        Digest::cut(&self.0.finalize())
+    }
+}
+
+/// Makes the digest of parts under a key.
+#[derive(Clone)]
+pub(super) struct KeyedParts(Hmac<Sha256>);
+
+impl KeyedParts {
+    /// Adds a part, which is all these pieces together, with its length before it.
+    pub(super) fn part(&mut self, pieces: &[&[u8]]) {
+        with_length(pieces, |bytes| self.0.update(bytes));
+    }
+
+    pub(super) fn finish(self) -> Digest {
+        Digest::cut(&self.0.finalize().into_bytes())
+    }
+}
+
+/// Hands over a part, its length first: so no two lists of parts read the same.
+fn with_length(pieces: &[&[u8]], mut take: impl FnMut(&[u8])) {
+    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+    take(&(length as u64).to_be_bytes());
+    for piece in pieces {
+        take(piece);
     }
 }
 
@@ -171,14 +217,19 @@ impl DigestKey {
 
     /// Returns the digest of parts, each with its length before it, so that no two lists of parts read the same.
     pub fn digest<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
-        // HMAC takes keys of every length: this cannot fail, and an empty key would only fail to match.
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key)
-            .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()));
+        let mut digest = self.parts();
         for part in parts {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part);
+            digest.part(&[part]);
         }
-        Digest::cut(&mac.finalize().into_bytes())
+        digest.finish()
+    }
+
+    /// Begins a digest of parts.
+    pub(super) fn parts(&self) -> KeyedParts {
+        // HMAC takes keys of every length: this cannot fail, and an empty key would only fail to match.
+        let mac = Hmac::<Sha256>::new_from_slice(&self.key)
+            .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()));
+        KeyedParts(mac)
     }
 }
 

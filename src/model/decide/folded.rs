@@ -14,66 +14,79 @@ use crate::model::{
     digest::DigestKey,
     observed::{Entries, Entry, Fold},
     policy::OnDelete,
-    source::{Need, References, SourceKind, SourceName},
-    version::used_keys,
+    source::{Need, References, SourceKind, SourceName, Usage},
+    version::{Version, used_keys},
 };
 
 /// What follows for all that was folded.
-pub(super) struct FoldVerdict {
+pub(super) struct FoldVerdict<'u, 'a> {
     /// With the sources that each ruling is about.
     pub(super) rulings: Vec<(Vec<SourceName>, Ruling)>,
     /// The fold if nothing restarts; `None` where its sources are taken over as they are now.
     pub(super) kept: Option<Fold>,
-    /// Its sources with what is absent as it last was: their entries where there is no fold any more.
-    pub(super) as_if: Entries,
-    /// Its sources as they are now: their entries where pods restart.
-    pub(super) now: Entries,
+    /// Its sources.
+    pub(super) found: Found<'u, 'a>,
     /// It holds other sources, or other keys of them, than before.
     pub(super) other_names: bool,
 }
 
+/// A folded source, and how the workload uses it.
+pub(super) type Folded<'u> = (&'u SourceName, &'u Usage);
+
 /// The folded sources as looked up.
 #[derive(Default)]
-struct Found {
-    now: Entries,
-    /// The same, with what is absent as it last was.
-    as_if: Entries,
+pub(super) struct Found<'u, 'a> {
+    sources: Vec<Looked<'u, 'a>>,
+    /// Something is absent, and is not now what it last was.
+    gone: bool,
     /// Something is absent, and what it was is not remembered.
     forgotten: bool,
     /// Required and absent.
     missing: Vec<SourceName>,
     /// Known from a watch only.
-    watched: Vec<SourceName>,
+    watched: Vec<&'u SourceName>,
     /// A recreation with the same data is a change, of one of them at least.
     by_uid: bool,
     /// How far the watches are known to have come.
     reached: BTreeMap<SourceKind, u64>,
 }
 
+/// A folded source as looked up.
+struct Looked<'u, 'a> {
+    source: &'u SourceName,
+    usage: &'u Usage,
+    now: Option<&'a Version>,
+    /// The same, but for what is absent: as it last was.
+    as_if: Option<&'a Version>,
+}
+
 impl Rule<'_> {
-    pub(super) fn judge_fold<'a>(
+    pub(super) fn judge_fold<'u, 'a>(
         &self,
         old: &Fold,
-        uses: &References,
+        folded: &[Folded<'u>],
         held: Option<&References>,
         live: &dyn Fn(&SourceName) -> Lookup<'a>,
         key: &DigestKey,
-    ) -> FoldVerdict {
-        let found = match self.look(uses, live) {
+    ) -> FoldVerdict<'u, 'a> {
+        let found = match self.look(folded.iter().copied(), live) {
             Ok(found) => found,
             Err((source, doubt)) => {
                 let rulings = vec![(vec![source], Ruling::Doubt(doubt))];
                 return FoldVerdict {
                     rulings,
                     kept: Some(old.clone()),
-                    as_if: Entries::new(),
-                    now: Entries::new(),
+                    found: Found::default(),
                     other_names: false,
                 };
             }
         };
-        let now = Fold::of(key, &found.now, uses);
-        let as_if = Fold::of(key, &found.as_if, uses);
+        let now = found.fold_now(key);
+        let as_if = if found.gone {
+            found.fold_as_if(key)
+        } else {
+            now.clone()
+        };
         let mut rulings = Vec::new();
         if !found.missing.is_empty() {
             let ruling = Ruling::Wait {
@@ -98,12 +111,12 @@ impl Rule<'_> {
             let gain = if reading {
                 Gain::Adopt
             } else {
-                self.judge_refolded(uses, live)
+                self.judge_refolded(folded, live)
             };
             match gain {
                 Gain::Adopt => kept = None,
                 Gain::Ask => {
-                    let asked = uses.keys().cloned().collect();
+                    let asked = folded.iter().map(|(source, _)| (*source).clone()).collect();
                     rulings.push((asked, Ruling::Doubt(Doubt::AskAges)));
                 }
                 Gain::Changed => {
@@ -130,8 +143,7 @@ impl Rule<'_> {
         FoldVerdict {
             rulings,
             kept,
-            as_if: found.as_if,
-            now: found.now,
+            found,
             other_names,
         }
     }
@@ -144,8 +156,8 @@ impl Rule<'_> {
         live: &dyn Fn(&SourceName) -> Lookup<'a>,
         key: &DigestKey,
     ) -> bool {
-        self.look(held, live).is_ok_and(|found| {
-            let now = Fold::of(key, &found.as_if, held);
+        self.look(held.iter(), live).is_ok_and(|found| {
+            let now = found.fold_as_if(key);
             now.names == old.names && self.same(&now, old)
         })
     }
@@ -154,13 +166,13 @@ impl Rule<'_> {
     /// be told.
     fn judge_refolded<'a>(
         &self,
-        uses: &References,
+        folded: &[Folded],
         live: &dyn Fn(&SourceName) -> Lookup<'a>,
     ) -> Gain {
         if self.gains.by_opt_in() {
             return Gain::Adopt;
         }
-        let gains = uses.iter().map(|(source, usage)| match live(source) {
+        let gains = folded.iter().map(|(source, usage)| match live(source) {
             Lookup::Present { version, .. } => {
                 self.gains.judge(source, used_keys(usage), version.written)
             }
@@ -194,62 +206,89 @@ impl Rule<'_> {
         fold.uids == old.uids && (fold.data == old.data || !self.comparable)
     }
 
-    fn look<'a>(
+    fn look<'u, 'a>(
         &self,
-        uses: &References,
+        uses: impl Iterator<Item = Folded<'u>>,
         live: &dyn Fn(&SourceName) -> Lookup<'a>,
-    ) -> Result<Found, (SourceName, Doubt)> {
+    ) -> Result<Found<'u, 'a>, (SourceName, Doubt)> {
         let mut found = Found::default();
         for (source, usage) in uses {
-            let (entry, as_if, lacking, watched, version) = match live(source).of_data() {
+            let one = source.kind.is_readable();
+            let (now, as_if, lacking, watched) = match live(source).of_data() {
                 Lookup::Unsynced => return Err((source.clone(), Doubt::Unsynced)),
                 Lookup::Unseen => return Err((source.clone(), Doubt::Behind)),
                 Lookup::Present { version, fresh } => {
-                    let entry = Entry::of(version, usage);
-                    let asks = !fresh && source.kind.is_readable();
-                    let until = asks.then_some(version.resource_version);
-                    let lacking = version.lacks(usage);
-                    (entry.clone(), entry, lacking, until, Some(version))
+                    let until = (!fresh && one).then_some(version.resource_version);
+                    (Some(version), Some(version), version.lacks(usage), until)
                 }
                 Lookup::Absent { last, since } => {
                     found.forgotten |= last.is_none();
-                    let as_if = last.map_or(Entry::Unknown, |version| Entry::of(version, usage));
-                    let one = source.kind.is_readable();
                     let until = (since != u64::MAX && one).then_some(since);
                     let lacking = usage.need == Need::Required && one;
                     // A required one is waited for: that it was deleted is no change.
-                    let now = if lacking {
-                        as_if.clone()
-                    } else {
-                        Entry::Unknown
-                    };
-                    (now, as_if, lacking, until, last)
+                    let now = last.filter(|_| lacking);
+                    found.gone |= now.is_none() && last.is_some();
+                    (now, last, lacking, until)
                 }
             };
             // A SecretProviderClass has no uid.
-            found.by_uid |=
-                source.kind.is_readable() && !self.content_decides(source, usage, version);
+            found.by_uid |= one && !self.content_decides(source, usage, as_if);
             if lacking {
                 found.missing.push(source.clone());
             }
             if let Some(until) = watched {
-                found.watched.push(source.clone());
+                found.watched.push(source);
                 let reached = found.reached.entry(source.kind).or_insert(0);
                 *reached = until.max(*reached);
             }
-            found.as_if.insert(source.clone(), as_if);
-            found.now.insert(source.clone(), entry);
+            found.sources.push(Looked {
+                source,
+                usage,
+                now,
+                as_if,
+            });
         }
         Ok(found)
     }
 }
 
-impl Found {
+impl Found<'_, '_> {
+    fn fold_now(&self, key: &DigestKey) -> Fold {
+        let sources = self.sources.iter();
+        Fold::of_versions(key, sources.map(|one| (one.source, one.usage, one.now)))
+    }
+
+    fn fold_as_if(&self, key: &DigestKey) -> Fold {
+        let sources = self.sources.iter();
+        Fold::of_versions(key, sources.map(|one| (one.source, one.usage, one.as_if)))
+    }
+
+    /// Returns its sources as they are now: their entries where pods restart.
+    pub(super) fn now(&self) -> Entries {
+        let sources = self.sources.iter();
+        sources
+            .map(|one| (one.source.clone(), entry(one.now, one.usage)))
+            .collect()
+    }
+
+    /// Returns its sources with what is absent as it last was: their entries where there is no fold any more.
+    pub(super) fn as_if(&self) -> Entries {
+        let sources = self.sources.iter();
+        sources
+            .map(|one| (one.source.clone(), entry(one.as_if, one.usage)))
+            .collect()
+    }
+
     /// Returns the sources to be asked for, because their watch has not come as far as the fold.
     fn behind(&self, old: &Fold) -> Vec<SourceName> {
         let behind = |source: &&SourceName| {
             self.reached.get(&source.kind).copied().unwrap_or(0) < old.newest.of(source.kind)
         };
-        self.watched.iter().filter(behind).cloned().collect()
+        let watched = self.watched.iter().copied().filter(behind);
+        watched.cloned().collect()
     }
+}
+
+fn entry(version: Option<&Version>, usage: &Usage) -> Entry {
+    version.map_or(Entry::Unknown, |version| Entry::of(version, usage))
 }

@@ -5,7 +5,7 @@ use crate::model::{
     observed::Entry,
     policy::{OnDelete, OnRecreate},
     recreation::{Asked, Origin},
-    source::{Held, Need, Usage},
+    source::{Held, Need, References, Usage},
     version::Version,
 };
 

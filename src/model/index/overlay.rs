@@ -1,6 +1,6 @@
 //! Sources as they would be, or as they were read just now.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::model::{
     decide::Lookup,
@@ -32,11 +32,12 @@ pub fn just_read(reads: &[(SourceName, Option<Version>)]) -> Overlay<'_> {
         .collect()
 }
 
-/// Returns what is used, without sources that ask to be ignored, or do not ask to be found where they have to.
-pub fn without_ignored<'a>(
-    uses: &References,
+/// Returns what is used, without sources that ask to be ignored, or do not ask to be found where they have to. Nearly
+/// always that is all of it.
+pub fn without_ignored<'u, 'a>(
+    uses: &'u References,
     live: &dyn Fn(&SourceName) -> Lookup<'a>,
-) -> References {
+) -> Cow<'u, References> {
     let counts = |source: &SourceName, usage: &Usage| {
         let version = match live(source) {
             Lookup::Unsynced | Lookup::Unseen => return true,
@@ -44,8 +45,12 @@ pub fn without_ignored<'a>(
         };
         version.map_or(!usage.if_matched, |version| version.counts_for(usage))
     };
-    uses.iter()
-        .filter(|(source, usage)| counts(source, usage))
-        .map(|(source, usage)| (source.clone(), usage.clone()))
-        .collect()
+    if uses.iter().all(|(source, usage)| counts(source, usage)) {
+        return Cow::Borrowed(uses);
+    }
+    let left = uses.iter().filter(|(source, usage)| counts(source, usage));
+    Cow::Owned(
+        left.map(|(source, usage)| (source.clone(), usage.clone()))
+            .collect(),
+    )
 }

@@ -24,6 +24,16 @@ pub enum KeyState {
     Unknown,
 }
 
+impl KeyState {
+    /// Returns the digest of its data, where it was there.
+    pub(super) fn digest(self) -> Option<Digest> {
+        match self {
+            Self::Seen(digest) => Some(digest),
+            Self::Waiting | Self::Unknown => None,
+        }
+    }
+}
+
 /// What is known of one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {

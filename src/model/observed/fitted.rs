@@ -40,6 +40,19 @@ impl Observed {
             })
     }
 
+    /// Returns no more bytes than [`Self::print`] takes: where that is too much, nothing has to be printed to know.
+    fn length_at_least(&self) -> usize {
+        let entry = |entry: &Entry| match entry {
+            Entry::Seen { uid, states, .. } => uid.len() + states.len(),
+            Entry::Deleted { uid, .. } => uid.len(),
+            Entry::Waiting | Entry::Unknown => 0,
+        };
+        let entries = self.entries.iter();
+        entries
+            .map(|(source, of)| source.name.len() + entry(of))
+            .sum()
+    }
+
     /// Returns the same with as many entries folded as it takes to stay within [`LIMIT`]. What pods wait for, and
     /// what is `absent`, stays apart as long as that fits: a fold cannot tell what it was. Former entries get what
     /// room is left.
@@ -60,7 +73,7 @@ impl Observed {
         absent: &[SourceName],
         limit: usize,
     ) -> Self {
-        if self.print(key).len() <= limit {
+        if self.length_at_least() <= limit && self.print(key).len() <= limit {
             return self;
         }
         let all = std::mem::take(&mut self.entries);
@@ -87,26 +100,37 @@ impl Observed {
     }
 
     /// Returns the same with a fold that stays as it is beside the entries, as long as that fits. If it does not, the
-    /// fold takes them in: `now` are its own sources as they are. One that stands for other versions than those still
+    /// fold takes them in: `now` returns its own sources as they are. One that stands for other versions than those still
     /// does afterwards.
     #[must_use]
     pub fn beside(
         mut self,
         fold: &Fold,
-        now: &Entries,
+        now: impl FnOnce() -> Entries,
         key: &DigestKey,
         uses: &References,
     ) -> Self {
         let formers = std::mem::take(&mut self.formers);
         let limit = LIMIT - room_for_note(&formers);
-        let mut joined = now.clone();
+        self.fold = Some(fold.clone());
+        if self.print(key).len() > limit {
+            self.take_into(fold, now(), limit, key, uses);
+        }
+        self.with_formers(formers, key)
+    }
+
+    /// Makes it fit by taking entries into the fold, whose own sources are these.
+    fn take_into(
+        &mut self,
+        fold: &Fold,
+        mut joined: Entries,
+        limit: usize,
+        key: &DigestKey,
+        uses: &References,
+    ) {
         let before = Fold::of(key, &joined, uses);
         let pending = before.uids != fold.uids || before.data != fold.data;
-        self.fold = Some(fold.clone());
         for keep_apart in [true, false] {
-            if self.print(key).len() <= limit {
-                break;
-            }
             let all = std::mem::take(&mut self.entries);
             let (apart, taken) = parted(all, |source, entry| keep_apart && entry.is_apart(source));
             self.entries = apart;
@@ -120,8 +144,10 @@ impl Observed {
                 all.newest = all.newest.max(&fold.newest);
             }
             self.fold = Some(all);
+            if self.print(key).len() <= limit {
+                break;
+            }
         }
-        self.with_formers(formers, key)
     }
 }
 

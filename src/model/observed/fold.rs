@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::entry::{Entries, Entry, KeyState};
+use super::entry::{Entries, Entry};
 use crate::model::{
-    digest::{Digest, DigestKey},
-    source::{References, SourceKind},
-    version::{used_keys, uses_key},
+    digest::{Digest, DigestKey, KeyedParts, PlainParts},
+    source::{References, SourceKind, SourceName, Usage},
+    version::{Version, used_keys, uses_key},
 };
 
 /// Entries, combined.
@@ -101,41 +101,42 @@ impl<'de> Deserialize<'de> for Newest {
 impl Fold {
     /// Combines entries; `uses` tells which keys belong to a source that is absent.
     pub fn of(key: &DigestKey, entries: &Entries, uses: &References) -> Self {
-        let (mut names, mut uids, mut data) = (Vec::new(), Vec::new(), Vec::new());
-        let mut newest = Newest::default();
+        let mut folding = Folding::under(key);
         for (source, entry) in entries {
-            let name = source.to_string();
-            newest.see(source.kind, entry.resource_version());
-            names.push(name.clone());
-            names.extend(
-                uses.get(source)
-                    .into_iter()
-                    .flat_map(used_keys)
-                    .map(|used| format!("/{used}")),
-            );
+            let usage = uses.get(source);
+            folding.begin(source, usage, entry.resource_version());
             if let Entry::Seen { uid, states, .. } = entry {
-                uids.extend([name.clone(), uid.clone()]);
+                folding.uid(source, uid);
                 // What else volumes hold stands there for older releases only.
-                let usage = uses.get(source).filter(|usage| usage.held.is_some());
-                let counts = |key: &str| usage.is_none_or(|usage| uses_key(usage, key));
-                for (used, state) in states.iter().filter(|(key, _)| counts(key)) {
-                    data.extend([name.clone(), used.clone()]);
-                    data.push(match state {
-                        KeyState::Seen(digest) => digest.to_string(),
-                        KeyState::Waiting | KeyState::Unknown => String::new(),
-                    });
+                let held = usage.filter(|usage| usage.held.is_some());
+                for (used, state) in states {
+                    if held.is_none_or(|usage| uses_key(usage, used)) {
+                        folding.state(source, used, state.digest());
+                    }
                 }
             }
         }
-        let plain =
-            |parts: &[String]| Digest::plain(parts.iter().map(String::as_bytes)).to_string();
-        Self {
-            n: entries.len(),
-            names: plain(&names),
-            uids: plain(&uids),
-            data: key.digest(data.iter().map(String::as_bytes)).to_string(),
-            newest,
+        folding.finish()
+    }
+
+    /// Combines what is known of sources, those first that are before others in [`References`]: the same as
+    /// [`Self::of`] of the entries that [`Entry::of`] makes, and [`Entry::Unknown`] where there is no version.
+    pub fn of_versions<'a>(
+        key: &DigestKey,
+        versions: impl Iterator<Item = (&'a SourceName, &'a Usage, Option<&'a Version>)>,
+    ) -> Self {
+        let mut folding = Folding::under(key);
+        for (source, usage, version) in versions {
+            let number = version.map_or(0, |version| version.resource_version);
+            folding.begin(source, Some(usage), number);
+            if let Some(version) = version {
+                folding.uid(source, &version.uid);
+                for used in used_keys(usage) {
+                    folding.state(source, used, version.used(used));
+                }
+            }
         }
+        folding.finish()
     }
 
     /// Whether it stands for the same versions, newer labels aside.
@@ -148,3 +149,68 @@ impl Fold {
         self.names == other.names && self.newest.is_behind(&other.newest)
     }
 }
+
+/// A fold in the making.
+struct Folding {
+    n: usize,
+    names: PlainParts,
+    uids: PlainParts,
+    data: KeyedParts,
+    newest: Newest,
+}
+
+impl Folding {
+    fn under(key: &DigestKey) -> Self {
+        Self {
+            n: 0,
+            names: PlainParts::default(),
+            uids: PlainParts::default(),
+            data: key.parts(),
+            newest: Newest::default(),
+        }
+    }
+
+    fn begin(&mut self, source: &SourceName, usage: Option<&Usage>, resource_version: u64) {
+        self.n += 1;
+        self.newest.see(source.kind, resource_version);
+        self.names.part(&name(source));
+        for used in usage.into_iter().flat_map(used_keys) {
+            self.names.part(&[b"/", used.as_bytes()]);
+        }
+    }
+
+    fn uid(&mut self, source: &SourceName, uid: &str) {
+        self.uids.part(&name(source));
+        self.uids.part(&[uid.as_bytes()]);
+    }
+
+    fn state(&mut self, source: &SourceName, used: &str, digest: Option<Digest>) {
+        self.data.part(&name(source));
+        self.data.part(&[used.as_bytes()]);
+        let printed = digest.map(|digest| digest.printed());
+        self.data
+            .part(&[printed.as_ref().map_or(&[][..], |printed| printed)]);
+    }
+
+    fn finish(self) -> Fold {
+        Fold {
+            n: self.n,
+            names: self.names.finish().to_string(),
+            uids: self.uids.finish().to_string(),
+            data: self.data.finish().to_string(),
+            newest: self.newest,
+        }
+    }
+}
+
+/// Returns how a source is written, in pieces.
+fn name(source: &SourceName) -> [&[u8]; 3] {
+    [
+        source.kind.prefix().as_bytes(),
+        b"/",
+        source.name.as_bytes(),
+    ]
+}
+
+#[cfg(test)]
+mod tests;
