@@ -17,12 +17,14 @@ pub mod held;
 pub mod intents;
 pub mod live;
 pub mod others;
+pub mod reads;
 mod reconcile;
 mod taking;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tidying;
 mod turns;
+mod unread;
 
 use std::{
     sync::{
@@ -35,7 +37,7 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::Notify, task::yield_now, time::Instant};
 
-use self::{bucket::Bounds, docket::Docket, turns::Turns};
+use self::{bucket::Bounds, docket::Docket, turns::Turns, unread::Unread};
 use crate::{
     cluster::history::History,
     model::{
@@ -45,6 +47,7 @@ use crate::{
         index::{Judged, Overlay, Tick},
         note::Note,
         peer::{May, Peers},
+        version::key_of,
     },
     ops::{metrics::labels::IntentOutcome, teller::Teller},
     state::State,
@@ -80,6 +83,7 @@ pub struct Judge {
     /// Notified when a workload is gone that is restarted by re-creation (a Job).
     pub replaceable_gone: Notify,
     docket: Mutex<Docket>,
+    unread: Unread,
     turns: Mutex<Turns>,
     /// Notified when a decision begins to wait for its turn.
     turns_changed: Notify,
@@ -116,6 +120,7 @@ impl Judge {
             tidying_changed: Notify::new(),
             replaceable_gone: Notify::new(),
             docket: Mutex::new(docket),
+            unread: Unread::default(),
             turns: Mutex::default(),
             turns_changed: Notify::new(),
             takes_turns: AtomicBool::new(false),
@@ -244,10 +249,16 @@ impl Judge {
         if matches!(decision, Decision::Undecided(Undecided::UnknownKey)) {
             self.state.key_doubted.notify_one();
         }
-        let doubt = decision.doubt().map(|(doubt, _)| doubt);
+        let doubt = decision.doubt();
+        let waits_for_read = match doubt {
+            Some((Doubt::Behind, sources)) => self.read_if_unread(key, sources),
+            _ => false,
+        };
+        let doubt = doubt.map(|(doubt, _)| doubt);
         let restarts = matches!(decision, Decision::Restart(_)) && may == May::Work;
         let asks_first = matches!(doubt, Some(Doubt::Behind | Doubt::AskPods | Doubt::AskAges))
-            && may != May::Hold;
+            && may != May::Hold
+            && !waits_for_read;
         let due = restarts || asks_first;
         // The pods of a suspended workload are looked at all the same, so that its restart is seen to be pending.
         let asks = doubt == Some(Doubt::AskAges);
@@ -257,6 +268,26 @@ impl Judge {
         } else if asks || !judged.is_held_back() {
             self.file_intent(docket, key, judged, occasion);
         }
+    }
+
+    /// Has those read of which single keys are not known. Returns whether that is all of them: the workload is judged again
+    /// then.
+    fn read_if_unread(&self, key: &WorkloadKey, sources: &[SourceName]) -> bool {
+        let index = self.state.index();
+        let (mut all, mut unread) = (true, Vec::new());
+        for source in sources {
+            let known = index.source(&key.namespace, source).version();
+            if known.is_some_and(|version| !version.tells_all()) {
+                unread.push(key_of(&key.namespace, source));
+            } else {
+                all = false;
+            }
+        }
+        drop(index);
+        for source in unread {
+            self.unread.add(source);
+        }
+        all
     }
 
     fn settle(&self, docket: &mut Docket, key: &WorkloadKey) {

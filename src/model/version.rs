@@ -32,6 +32,9 @@ use super::{
 /// Raised when what is digested, or how, changes.
 const DIGEST_FORMAT: &[u8] = b"reroll-digest-1";
 
+/// Names of keys with the digests of their values.
+type Keys = Box<[(Box<str>, Digest)]>;
+
 /// What a source was at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
@@ -54,8 +57,8 @@ pub struct Version {
     pub shows: Shows,
     /// Digest of all keys and values together.
     pub whole: Digest,
-    /// Digests by key, sorted.
-    keys: Box<[(Box<str>, Digest)]>,
+    /// Digests by key, sorted; `None` where they were put away, see [`Self::put_keys_away`].
+    keys: Option<Keys>,
     /// The same under the digest key before, while a rotation lasts.
     pub previous: Option<Box<Self>>,
 }
@@ -149,7 +152,7 @@ impl Version {
             origin: Origin::of(meta),
             shows: Shows::Data,
             whole,
-            keys: keys.into_boxed_slice(),
+            keys: Some(keys.into_boxed_slice()),
             previous: previous.map(Box::new),
         }
     }
@@ -164,13 +167,37 @@ impl Version {
         !self.ignored && (self.matched || !usage.if_matched)
     }
 
-    /// Returns the digest of one key, `None` where the source does not have it.
+    /// Returns the digest of one key, `None` where the source does not have it. Ask only where [`Self::tells`].
     pub fn key(&self, name: &str) -> Option<Digest> {
-        let found = self
-            .keys
+        let keys = self.keys.as_deref()?;
+        let found = keys
             .binary_search_by(|(known, _)| (**known).cmp(name))
             .ok()?;
-        Some(self.keys[found].1)
+        Some(keys[found].1)
+    }
+
+    /// Forgets the digests of single keys, where nobody uses any: a ConfigMap may have 60,000. Somebody who begins to use
+    /// one needs the source to be read again.
+    pub fn put_keys_away(&mut self) {
+        self.keys = None;
+        if let Some(previous) = &mut self.previous {
+            previous.put_keys_away();
+        }
+    }
+
+    /// Returns of how many single keys it has digests.
+    pub fn size(&self) -> usize {
+        self.keys.as_ref().map_or(0, |keys| keys.len())
+    }
+
+    /// Whether it tells all of what is used so.
+    pub fn tells(&self, usage: &Usage) -> bool {
+        self.keys.is_some() || !usage.names_keys()
+    }
+
+    /// Whether it tells of every single key, and not merely of the whole.
+    pub fn tells_all(&self) -> bool {
+        self.keys.is_some()
     }
 
     /// Whether it lacks a key that new pods need.

@@ -20,7 +20,7 @@ use crate::{
         own::stored_jobs,
     },
     config::Settings,
-    judge::{claims, live::Live, others},
+    judge::{claims, live::Live, others, reads},
     model::{SourceKind, csi::Part, workload::JOB},
     ops::{
         alerts::{self, AlertSink},
@@ -113,9 +113,11 @@ impl Start<'_> {
             history.run(stop()),
         );
         let others = others::follow(Arc::clone(&judge), stop());
+        let reads = reads::read_what_is_used(self.live.clone(), stop());
         self.spawn("other installations", others);
         self.until_stopped("decisions", Arc::clone(&judge).take_turns());
         self.spawn("sweep", sweep);
+        self.spawn("reads of sources", reads);
         self.spawn("provisional intents", claims);
         self.spawn("history", history);
         let watches = Arc::new(Watches::new(judge, self.live.cluster.clone()));

@@ -190,6 +190,7 @@ impl Write {
                 .get(source)
                 .copied()
                 .unwrap_or_else(|| index.source(&self.key.namespace, source))
+                .telling(|| self.uses.get(source))
         };
         let uses = without_ignored(&self.uses, &live);
         let old_uses = without_ignored(&self.old_uses, &live);

@@ -67,5 +67,6 @@ mod timing;
 mod together;
 mod undo;
 mod unpersisted;
+mod unused;
 mod updates;
 mod volumes;

@@ -6,9 +6,7 @@ use axum::{body::Body, http::Request};
 use futures::{StreamExt as _, future::join_all, stream};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use reroll_harness::{
-    Arena, Https, OBSERVED, PATIENCE, RESTART_ON, Reroll, deployment, eventually,
-};
+use reroll_harness::{Arena, Https, OBSERVED, PATIENCE, RESTART_ON, deployment, eventually};
 use rustls::version::TLS13;
 use serde_json::json;
 use tokio::{
@@ -21,14 +19,6 @@ use tokio::{
 const CROWD: usize = 8000;
 /// The most that reroll may need for them.
 const MEMORY: u64 = 32 << 20;
-
-/// The memory of a process, in bytes.
-fn memory(reroll: &Reroll) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", reroll.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let kib = line.unwrap().split_whitespace().nth(1).unwrap();
-    kib.parse::<u64>().unwrap() << 10
-}
 
 /// A byte, and then one each second.
 fn trickle() -> Body {
@@ -43,7 +33,7 @@ fn trickle() -> Body {
 async fn half_requests_at_the_port_for_probes_keep_no_kubelet_out() {
     let arena = Arena::new("ports-probes").await;
     let reroll = arena.reroll().start().await;
-    let before = memory(&reroll);
+    let before = reroll.memory();
     let half = async || {
         let connect = timeout(PATIENCE, TcpStream::connect(reroll.http_address()));
         let mut stream = connect.await.ok()?.ok()?;
@@ -64,7 +54,7 @@ async fn half_requests_at_the_port_for_probes_keep_no_kubelet_out() {
     assert!(crowd.len() > 256, "more than it holds: {}", crowd.len());
     assert_eq!(answered, CROWD / 500);
     assert!(most <= 256, "{most}");
-    let more = memory(&reroll).saturating_sub(before);
+    let more = reroll.memory().saturating_sub(before);
     eprintln!(
         "{} half requests: {} KiB, at most {most} connections",
         crowd.len(),

@@ -54,6 +54,23 @@ impl<'a> Lookup<'a> {
         }
     }
 
+    /// Returns the same for what is used so: unseen where only the whole of it is known, and a single key is used. `None`:
+    /// it is not known what of it is used.
+    #[must_use]
+    pub fn telling<'u>(self, usage: impl Fn() -> Option<&'u Usage>) -> Self {
+        let tells = |version: &Version| {
+            version.tells_all() || usage().is_some_and(|usage| version.tells(usage))
+        };
+        match self {
+            Self::Present { version, .. } if !tells(version) => Self::Unseen,
+            Self::Absent {
+                last: Some(last),
+                since,
+            } if !tells(last) => Self::Absent { last: None, since },
+            other => other,
+        }
+    }
+
     /// Returns the same, where what shows nothing of its data is absent.
     #[must_use]
     pub fn of_data(self) -> Self {

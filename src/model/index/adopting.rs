@@ -54,7 +54,14 @@ impl Tracked {
         let mut next = observed.clone();
         next.entries.insert(
             source.clone(),
-            Entry::of(if watched { before } else { now }, usage),
+            Entry::of(
+                if watched && before.tells(usage) {
+                    before
+                } else {
+                    now
+                },
+                usage,
+            ),
         );
         next.sequence = self.next_sequence();
         Some(next)

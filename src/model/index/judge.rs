@@ -54,12 +54,7 @@ impl Index {
         if tracked.policy.selection == Selection::Unreadable {
             return Some(Decision::Undecided(Undecided::Unreadable));
         }
-        let live = |source: &SourceName| {
-            overlay
-                .get(source)
-                .copied()
-                .unwrap_or_else(|| self.look(&key.namespace, source, Some(tracked.read_at)))
-        };
+        let live = self.live(key, tracked, overlay);
         let uses = without_ignored(tracked.uses(), &live);
         let known = match &tracked.memory {
             _ if self.retired.doubted(tracked).is_some() => Known::UnknownKey,
@@ -90,6 +85,20 @@ impl Index {
             Some(decision)
         } else {
             Some(Decision::doubted(Doubt::Behind, doubtful))
+        }
+    }
+
+    /// Returns how the sources of a workload are looked up, for what it uses of them.
+    fn live<'a>(
+        &'a self,
+        key: &'a WorkloadKey,
+        tracked: &'a Tracked,
+        overlay: &'a Overlay<'a>,
+    ) -> impl Fn(&SourceName) -> Lookup<'a> {
+        |source| {
+            let read = overlay.get(source).copied();
+            read.unwrap_or_else(|| self.look(&key.namespace, source, Some(tracked.read_at)))
+                .telling(|| tracked.uses().get(source))
         }
     }
 
@@ -142,28 +151,7 @@ impl Index {
         let Some(space) = self.namespaces.get(namespace) else {
             return Cow::Borrowed(&NO_SOURCES);
         };
-        let known = space.sources.after_machines();
-        let succeeds = |(source, live): (&&SourceName, &Lookup<'_>)| match live {
-            Lookup::Present { version, .. } => {
-                let stored = space.sources.get(source)?;
-                let by_machine = stored.succeeded_by(version)?;
-                (known.contains(*source) != by_machine).then(|| ((*source).clone(), by_machine))
-            }
-            Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => None,
-        };
-        let news: Vec<_> = overlay.iter().filter_map(succeeds).collect();
-        if news.is_empty() {
-            return Cow::Borrowed(known);
-        }
-        let mut all = known.clone();
-        for (source, by_machine) in news {
-            if by_machine {
-                all.insert(source);
-            } else {
-                all.remove(&source);
-            }
-        }
-        Cow::Owned(all)
+        space.sources.after_machines_with(overlay)
     }
 
     /// Decides, and takes over at once what was observed without a restart; it is written later.
@@ -202,12 +190,7 @@ impl Index {
         let Some(Reading::OtherKey(observed)) = &tracked.memory else {
             return None;
         };
-        let live = |source: &SourceName| {
-            overlay
-                .get(source)
-                .copied()
-                .unwrap_or_else(|| self.look(&key.namespace, source, Some(tracked.read_at)))
-        };
+        let live = self.live(key, tracked, overlay);
         let subject = tracked.subject(key.kind, tracked.uses());
         Some(rewritten(&subject, observed, &live, &self.basis.key))
     }
@@ -372,7 +355,10 @@ impl Index {
         if !matches!(policy.selection, Selection::Some(_)) {
             return None;
         }
-        let live = |source: &SourceName| self.source(&key.namespace, source);
+        let live = |source: &SourceName| {
+            let known = self.source(&key.namespace, source);
+            known.telling(|| uses.get(source))
+        };
         let uses = without_ignored(&uses, &live);
         let subject = Subject {
             uid: "",

@@ -46,6 +46,8 @@ pub(super) struct Namespace {
 /// For so many workloads of a namespace their expressions are kept ready; for others each use makes them ready again.
 const KEPT_READY: usize = 16;
 
+pub(super) use self::sources::ToldBy;
+
 impl Namespace {
     /// Returns what holds for its workloads that say nothing.
     pub(super) fn defaults<'a>(&'a self, basis: &'a Basis) -> Defaults<'a> {

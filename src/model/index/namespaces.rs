@@ -64,6 +64,13 @@ impl Namespaces {
         self.by_name.retain(|_, space| !space.is_empty());
     }
 
+    /// Forgets the single keys of sources that are not used.
+    pub(super) fn put_keys_away(&mut self) {
+        for space in self.by_name.values_mut() {
+            space.put_keys_away();
+        }
+    }
+
     /// Returns what is known of a workload.
     pub(super) fn workload(&self, key: &WorkloadKey) -> Option<&Tracked> {
         let slot = (key.kind, key.name.clone());

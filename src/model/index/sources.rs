@@ -1,12 +1,16 @@
 //! The sources of one namespace: how versions and absences are taken in.
 
-use std::collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
+};
 
 use super::{
     asked::{By, Clock, Told},
     basis::TOMBSTONE_SECONDS,
+    overlay::Overlay,
 };
-use crate::model::{source::SourceName, version::Version};
+use crate::model::{decide::Lookup, source::SourceName, version::Version};
 
 /// The sources of one namespace.
 #[derive(Debug, Default)]
@@ -21,6 +25,10 @@ pub(super) struct Sources {
 /// So many sources of a namespace are remembered that went while nobody used them. Anybody who may create and delete them can
 /// make any number.
 pub(super) const GONE_UNUSED: usize = 256;
+
+/// So many single keys of a source are kept until the next sweep that nobody uses: somebody may be about to. More go at
+/// once.
+const KEPT_KEYS: usize = 64;
 
 /// A source as known.
 #[derive(Debug)]
@@ -149,9 +157,33 @@ impl Sources {
         self.by_name.is_empty()
     }
 
-    /// Returns those that took the place of an object that a machine had made.
-    pub(super) fn after_machines(&self) -> &BTreeSet<SourceName> {
-        &self.after_machines
+    /// Returns those that took the place of an object that a machine had made, as they are known, or as `overlay` has them.
+    pub(super) fn after_machines_with(
+        &self,
+        overlay: &Overlay<'_>,
+    ) -> Cow<'_, BTreeSet<SourceName>> {
+        let known = &self.after_machines;
+        let succeeds = |(source, live): (&&SourceName, &Lookup<'_>)| match live {
+            Lookup::Present { version, .. } => {
+                let stored = self.get(source)?;
+                let by_machine = stored.succeeded_by(version)?;
+                (known.contains(*source) != by_machine).then(|| ((*source).clone(), by_machine))
+            }
+            Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => None,
+        };
+        let news: Vec<_> = overlay.iter().filter_map(succeeds).collect();
+        if news.is_empty() {
+            return Cow::Borrowed(known);
+        }
+        let mut all = known.clone();
+        for (source, by_machine) in news {
+            if by_machine {
+                all.insert(source);
+            } else {
+                all.remove(&source);
+            }
+        }
+        Cow::Owned(all)
     }
 
     /// Returns the names of sources that exist, or those that are gone and remembered as well.
@@ -211,7 +243,10 @@ impl Sources {
             *noted = after_immutable;
             let counts = known.counts() != version.counts();
             let origin = known.origin != version.origin;
-            taken.changed = taken.recreated || known.whole != version.whole || counts || origin;
+            // Its users could not be judged by single keys so far.
+            let tells_more = version.tells_all() && !known.tells_all();
+            taken.changed =
+                taken.recreated || known.whole != version.whole || counts || origin || tells_more;
             let before = std::mem::replace(&mut **known, version);
             *told = weighed.told;
             taken.counted_as = (counts && !weighed.older).then_some(before);
@@ -312,6 +347,28 @@ impl Sources {
             let went_again = self.gone_unused.contains(&oldest);
             if !is_there && !went_again && !is_used(&oldest) {
                 self.forget(&oldest);
+            }
+        }
+    }
+
+    /// Forgets the single keys of a source that nobody uses, where they are many.
+    pub(super) fn put_keys_away(&mut self, name: &SourceName) {
+        if let Some(Source::Present(version)) =
+            self.by_name.get_mut(name).map(|known| &mut known.source)
+            && version.size() > KEPT_KEYS
+        {
+            version.put_keys_away();
+        }
+    }
+
+    /// Forgets the single keys of all sources that are not used.
+    pub(super) fn put_all_keys_away(&mut self, is_used: impl Fn(&SourceName) -> bool) {
+        for (name, stored) in &mut self.by_name {
+            if let Source::Present(version) = &mut stored.source
+                && name.kind.is_readable()
+                && !is_used(name)
+            {
+                version.put_keys_away();
             }
         }
     }

@@ -10,7 +10,7 @@ use super::{
     changes::{SourceChange, WorkloadChange},
     csi::Drawn,
     foreseen::{Ahead, Foreseen, Takers},
-    namespace::Namespace,
+    namespace::{Namespace, ToldBy},
     overlay::Overlay,
     sources::Absence,
 };
@@ -178,8 +178,9 @@ impl Index {
         }
         let watched = self.scope.watches_all_sources();
         let space = self.namespaces.entry(&key.namespace);
+        let told = ToldBy::new(by, watched, self.listed);
         let (basis, clock) = (&self.basis, &mut self.clock);
-        space.take_source(key, version, (by, watched), takers, basis, clock)
+        space.take_source(key, version, told, takers, basis, clock)
     }
 
     /// Takes in the event that a source is gone: `resource_version` is that of the deletion, `now` is in unix seconds. Where
@@ -367,6 +368,7 @@ impl Index {
     /// Takes in that all workloads are known: a source that none of them uses is used by nobody.
     pub fn all_listed(&mut self) {
         self.listed = true;
+        self.namespaces.put_keys_away();
     }
 
     // === time ===

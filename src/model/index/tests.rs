@@ -21,6 +21,7 @@ mod order;
 mod orphaned;
 mod recreated;
 mod tombstones;
+mod unread;
 
 use super::super::{
     annotation::{LAST_RESTART, OBSERVED, RESTART_ON},

@@ -122,6 +122,11 @@ impl Usage {
         }
     }
 
+    /// Whether it names a key, one included that no container reads.
+    pub fn names_keys(&self) -> bool {
+        self.size() > 0
+    }
+
     /// Returns how many keys it names, those included that no container reads.
     pub(super) fn size(&self) -> usize {
         let held = self.held.as_ref().map_or(0, |held| held.keys.len());

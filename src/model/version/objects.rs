@@ -59,14 +59,14 @@ impl Version {
             origin: Origin::default(),
             shows: Shows::Nothing,
             whole: Digest::CHANGED,
-            keys: Box::default(),
+            keys: Some(Box::default()),
             previous: None,
         }
     }
 
     fn without_keys(self) -> Self {
         Self {
-            keys: Box::default(),
+            keys: Some(Box::default()),
             previous: self
                 .previous
                 .map(|previous| Box::new(previous.without_keys())),

@@ -16,7 +16,7 @@ fn of(source: &SourceName, data: &Data) -> Version {
 }
 
 fn all(version: &Version) -> Vec<Digest> {
-    let keys = version.keys.iter().map(|(_, digest)| *digest);
+    let keys = version.keys.iter().flatten().map(|(_, digest)| *digest);
     keys.chain([version.whole]).collect()
 }
 

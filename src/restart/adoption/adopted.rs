@@ -208,6 +208,7 @@ fn judge(
     let live = |source: &SourceName| -> Lookup<'_> {
         let read = overlay.get(source).copied();
         read.unwrap_or_else(|| index.source(&key.namespace, source))
+            .telling(|| tracked.uses().get(source))
     };
     let uses = without_ignored(tracked.uses(), &live);
     let subject = Subject {

@@ -58,6 +58,10 @@ pub(super) async fn outdated(
         if version.written <= revision {
             continue;
         }
+        if !version.tells(usage) {
+            // It is read before anything is decided.
+            return Ok(None);
+        }
         if found && past.was_ours && !past.has(source, usage, version) {
             outdated.missed.push(source.clone());
         }

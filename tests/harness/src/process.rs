@@ -363,6 +363,14 @@ impl Reroll {
         tokio::time::timeout(PATIENCE, get).await.ok()?
     }
 
+    /// Returns how much memory it has, in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kib = line.unwrap().split_whitespace().nth(1).unwrap();
+        kib.parse::<u64>().unwrap() << 10
+    }
+
     /// The value of a metric, with its labels as they are printed; 0 where it is not there.
     pub async fn metric(&self, name: &str) -> f64 {
         let (_, body) = self.http("/metrics").await.unwrap();

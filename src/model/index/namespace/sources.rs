@@ -16,17 +16,42 @@ use crate::model::{
     workload::WorkloadKey,
 };
 
+/// How a version became known.
+#[derive(Clone, Copy)]
+pub(in crate::model::index) struct ToldBy {
+    by: By,
+    /// All sources are watched, and not merely selected ones.
+    watched: bool,
+    /// All workloads are known.
+    listed: bool,
+}
+
+impl ToldBy {
+    pub(in crate::model::index) fn new(by: By, watched: bool, listed: bool) -> Self {
+        Self {
+            by,
+            watched,
+            listed,
+        }
+    }
+}
+
 impl Namespace {
-    /// Takes in a version of a source. `watched`: all sources are watched, and not merely selected ones.
+    /// Takes in a version of a source.
     pub(in crate::model::index) fn take_source(
         &mut self,
         key: &SourceKey,
         version: Version,
-        (by, watched): (By, bool),
+        told: ToldBy,
         takers: &Takers,
         basis: &Basis,
         clock: &mut Clock,
     ) -> SourceChange {
+        let ToldBy {
+            by,
+            watched,
+            listed,
+        } = told;
         let Some(taken) = self.sources.take(&key.source, version, by, clock) else {
             return SourceChange::default();
         };
@@ -48,6 +73,9 @@ impl Namespace {
             for user in &users {
                 self.forget_unwritten(&(user.kind, user.name.clone()), basis);
             }
+        }
+        if listed && users.is_empty() && !self.edges.is_used(&key.source) {
+            self.sources.put_keys_away(&key.source);
         }
         SourceChange {
             changed: taken.changed,
@@ -96,10 +124,17 @@ impl Namespace {
         self.disconnect_globs(name);
     }
 
-    /// Forgets sources that were deleted long ago and are not used.
+    /// Forgets sources that were deleted long ago and are not used, and the single keys of those that exist and are not.
     pub(in crate::model::index) fn expire(&mut self, now: i64) {
         let edges = &self.edges;
         self.sources.expire(now, |name| edges.is_used(name));
+        self.put_keys_away();
+    }
+
+    /// Forgets the single keys of sources that are not used.
+    pub(in crate::model::index) fn put_keys_away(&mut self) {
+        let edges = &self.edges;
+        self.sources.put_all_keys_away(|name| edges.is_used(name));
     }
 
     /// Takes in that a source may count from now on for workloads that it did not count for as it was `before`. Their pods
