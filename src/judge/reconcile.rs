@@ -16,7 +16,6 @@ impl Judge {
     /// changed while reroll was down, and for nothing else. `began` is when the process started to list.
     pub fn reconcile_start(&self, began: Instant) {
         self.listed.store(true, Ordering::Release);
-        self.state.index_mut().all_listed();
         let missed = self.judge_all();
         let took = began.elapsed();
         self.teller.metrics.startup_reconciled(took, missed);
@@ -28,6 +27,11 @@ impl Judge {
             took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "reconciled what changed while reroll was away"
         );
+    }
+
+    /// Takes in that all workloads are known, of the kinds included that not every cluster has.
+    pub fn workloads_listed(&self) {
+        self.state.index_mut().workloads_listed();
     }
 
     /// Judges every workload and forgets old tombstones at every sweep interval, until `stop`.

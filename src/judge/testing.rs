@@ -95,6 +95,7 @@ impl Stage {
         for kind in SourceKind::ALL {
             stage.judge.source_listed(kind, None);
         }
+        stage.judge.workloads_listed();
         stage.judge.reconcile_start(Instant::now());
         stage
     }
@@ -111,6 +112,7 @@ impl Stage {
         for kind in SourceKind::ALL {
             stage.judge.source_listed(kind, None);
         }
+        stage.judge.workloads_listed();
         stage.judge.reconcile_start(Instant::now());
         stage
     }

@@ -1,6 +1,6 @@
 //! Starts the tasks of the process: servers, watches and loops.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{future::pending, net::SocketAddr, sync::Arc};
 
 use futures::{
     FutureExt,
@@ -156,12 +156,23 @@ impl Start<'_> {
     fn watch_all(&mut self, watches: &Arc<Watches>, readiness: &Readiness) -> Listed {
         let everywhere = self.everywhere();
         let what = everywhere.iter().copied().chain([Watched::Namespaces]);
-        let lists: Vec<_> = what
-            .map(|what| self.watch(watches, what, readiness))
-            .collect();
-        for kind in self.discovered() {
-            self.follow(watches, kind);
+        let (mut lists, mut of_workloads) = (Vec::new(), Vec::new());
+        for what in what {
+            let list = self.watch(watches, what, readiness).shared();
+            if !matches!(what, Watched::Sources(_)) {
+                of_workloads.push(list.clone().boxed());
+            }
+            lists.push(list);
         }
+        for kind in self.discovered() {
+            of_workloads.push(self.follow(watches, kind));
+        }
+        let judge = Arc::clone(&watches.judge);
+        self.until_stopped("the first lists of workloads", async move {
+            join_all(of_workloads).await;
+            judge.workloads_listed();
+            pending::<()>().await;
+        });
         if self.settings.conventions.namespaces.is_some() {
             let selected = selected::list(Arc::clone(watches), everywhere);
             self.until_stopped("selected namespaces", selected);
@@ -238,12 +249,17 @@ impl Start<'_> {
         listed.boxed()
     }
 
-    fn follow(&mut self, watches: &Arc<Watches>, kind: DiscoveredKind) {
+    /// Follows a kind that may be absent. Returns a future that ends when it is known to be, or its first list is complete.
+    fn follow(&mut self, watches: &Arc<Watches>, kind: DiscoveredKind) -> Listed {
         let interval = self.settings.cluster.discovery_interval;
+        let mut answers = Vec::new();
         for within in self.within() {
-            let follow = discovery::follow(Arc::clone(watches), kind, within, interval);
+            let (answered, answer) = oneshot::channel();
+            answers.push(answer);
+            let follow = discovery::follow(Arc::clone(watches), kind, within, interval, answered);
             self.until_stopped("a kind that may be absent", follow);
         }
+        join_all(answers).map(drop).boxed()
     }
 
     fn until_stopped(

@@ -12,7 +12,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kube::core::ApiResource;
-use tokio::time::sleep;
+use tokio::{sync::oneshot, time::sleep};
 
 use super::{Then, Watch, Watched, Watches};
 use crate::{
@@ -22,14 +22,17 @@ use crate::{
 };
 
 /// Looks for a kind every `interval`, and watches its objects while it is served. `within` is one namespace, or `None`
-/// for all. Never ends.
+/// for all. `answered` is told when it is first known whether the kind is served, and its objects are listed if so. Never
+/// ends.
 pub async fn follow(
     watches: Arc<Watches>,
     kind: DiscoveredKind,
     within: Option<String>,
     interval: Duration,
+    answered: oneshot::Sender<()>,
 ) {
     watches.namespaces.selection_known().await;
+    let mut answered = Some(answered);
     loop {
         match discover(&watches.cluster, kind).await {
             Ok(Some(resource)) => {
@@ -37,7 +40,7 @@ pub async fn follow(
                 let watch = Watch {
                     what: Watched::of(kind),
                     within: within.clone(),
-                    then: Then::GoOn,
+                    then: answered.take().map_or(Then::GoOn, Then::Tell),
                 };
                 watch.run(Arc::clone(&watches)).await;
                 vanished(&watches, kind, within.as_deref());
@@ -48,6 +51,8 @@ pub async fn follow(
                 absent(&watches.judge, kind, within.as_deref());
             }
         }
+        // What cannot be told counts as absent. No task waits any more while reroll is stopping.
+        let _ = answered.take().map(|answered| answered.send(()));
         sleep(interval).await;
     }
 }

@@ -27,8 +27,8 @@ pub(super) struct Sources {
 pub(super) const GONE_UNUSED: usize = 256;
 
 /// So many single keys of a source are kept until the next sweep that nobody uses: somebody may be about to. More go at
-/// once.
-const KEPT_KEYS: usize = 64;
+/// once, and all during a first list, if all workloads are known by then.
+pub(super) const KEPT_KEYS: usize = 64;
 
 /// A source as known.
 #[derive(Debug)]
@@ -351,11 +351,11 @@ impl Sources {
         }
     }
 
-    /// Forgets the single keys of a source that nobody uses, where they are many.
-    pub(super) fn put_keys_away(&mut self, name: &SourceName) {
+    /// Forgets the single keys of a source that nobody uses, where they are more than this.
+    pub(super) fn put_keys_away(&mut self, name: &SourceName, keeps: usize) {
         if let Some(Source::Present(version)) =
             self.by_name.get_mut(name).map(|known| &mut known.source)
-            && version.size() > KEPT_KEYS
+            && version.size() > keeps
         {
             version.put_keys_away();
         }

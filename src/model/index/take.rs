@@ -178,7 +178,7 @@ impl Index {
         }
         let watched = self.scope.watches_all_sources();
         let space = self.namespaces.entry(&key.namespace);
-        let told = ToldBy::new(by, watched, self.listed);
+        let told = ToldBy::new(key, by, watched, (&self.scope, self.listed));
         let (basis, clock) = (&self.basis, &mut self.clock);
         space.take_source(key, version, told, takers, basis, clock)
     }
@@ -366,7 +366,7 @@ impl Index {
     }
 
     /// Takes in that all workloads are known: a source that none of them uses is used by nobody.
-    pub fn all_listed(&mut self) {
+    pub fn workloads_listed(&mut self) {
         self.listed = true;
         self.namespaces.put_keys_away();
     }

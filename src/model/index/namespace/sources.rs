@@ -9,7 +9,8 @@ use crate::model::{
         changes::SourceChange,
         edges::Slot,
         foreseen::Takers,
-        sources::{Absence, Missed},
+        scope::Scope,
+        sources::{Absence, KEPT_KEYS, Missed},
     },
     source::{SourceKey, SourceName},
     version::Version,
@@ -22,17 +23,24 @@ pub(in crate::model::index) struct ToldBy {
     by: By,
     /// All sources are watched, and not merely selected ones.
     watched: bool,
-    /// All workloads are known.
-    listed: bool,
+    /// So many single keys of it are kept where nobody uses it.
+    keeps: usize,
 }
 
 impl ToldBy {
-    pub(in crate::model::index) fn new(by: By, watched: bool, listed: bool) -> Self {
-        Self {
-            by,
-            watched,
-            listed,
-        }
+    /// `listed`: all workloads are known.
+    pub(in crate::model::index) fn new(
+        key: &SourceKey,
+        by: By,
+        watched: bool,
+        (scope, listed): (&Scope, bool),
+    ) -> Self {
+        let keeps = match (listed, scope.is_synced(key.source.kind, &key.namespace)) {
+            (false, _) => usize::MAX,
+            (true, false) => 0,
+            (true, true) => KEPT_KEYS,
+        };
+        Self { by, watched, keeps }
     }
 }
 
@@ -47,11 +55,7 @@ impl Namespace {
         basis: &Basis,
         clock: &mut Clock,
     ) -> SourceChange {
-        let ToldBy {
-            by,
-            watched,
-            listed,
-        } = told;
+        let ToldBy { by, watched, keeps } = told;
         let Some(taken) = self.sources.take(&key.source, version, by, clock) else {
             return SourceChange::default();
         };
@@ -74,8 +78,8 @@ impl Namespace {
                 self.forget_unwritten(&(user.kind, user.name.clone()), basis);
             }
         }
-        if listed && users.is_empty() && !self.edges.is_used(&key.source) {
-            self.sources.put_keys_away(&key.source);
+        if users.is_empty() && !self.edges.is_used(&key.source) {
+            self.sources.put_keys_away(&key.source, keeps);
         }
         SourceChange {
             changed: taken.changed,

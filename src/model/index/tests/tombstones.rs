@@ -20,7 +20,7 @@ fn gone(index: &Index) -> Vec<(String, bool)> {
 #[test]
 fn of_what_nobody_used_little_is_remembered_and_not_for_all() {
     let mut index = synced();
-    index.all_listed();
+    index.workloads_listed();
     shown(1).apply(&mut index);
     index.apply_source(&at("s"), v("s", "S", 2, "x"));
     index.delete_source(&at("s"), 3, 0);
@@ -54,7 +54,7 @@ fn of_what_nobody_used_little_is_remembered_and_not_for_all() {
 #[test]
 fn what_is_back_or_used_stays() {
     let mut index = synced();
-    index.all_listed();
+    index.workloads_listed();
     for (at_, rv) in [("s", 2), ("back", 4)] {
         index.apply_source(&at(at_), v(at_, "A", rv, "x"));
         index.delete_source(&at(at_), rv + 1, 0);

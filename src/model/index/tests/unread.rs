@@ -50,7 +50,7 @@ const DATA: [(&str, &str); 2] = [("k", "1"), ("other", "1")];
 fn listed() -> Index {
     let mut index = synced();
     index.apply_source(&at("s"), secret(10, &DATA));
-    index.all_listed();
+    index.workloads_listed();
     index
 }
 
@@ -81,7 +81,22 @@ fn keys_are_kept_until_all_workloads_are_known_and_where_one_is_used() {
             let (key, workload) = deployment("web", how);
             index.apply_workload(&key, workload);
         }
-        index.all_listed();
+        index.workloads_listed();
+        assert_eq!(size(&index), kept, "{how:?}");
+    }
+}
+
+#[test]
+fn where_workloads_are_known_first_no_key_is_kept_of_what_nobody_uses() {
+    for (how, kept) in [(None, 0), (Some(How::Key), 2)] {
+        let mut index = Index::new(key());
+        if let Some(how) = how {
+            let (key, workload) = deployment("web", how);
+            index.apply_workload(&key, workload);
+        }
+        index.workloads_listed();
+        index.apply_source(&at("s"), secret(10, &DATA));
+        index.set_synced(SourceKind::Secret);
         assert_eq!(size(&index), kept, "{how:?}");
     }
 }
@@ -152,7 +167,7 @@ fn a_source_that_begins_to_count_before_it_was_read_is_adopted_as_it_is() {
     let mut ignored = secret(10, &DATA);
     ignored.ignored = true;
     index.apply_source(&at("s"), ignored);
-    index.all_listed();
+    index.workloads_listed();
     let (key, workload) = deployment("web", How::Key);
     index.apply_workload(&key, workload);
     assert_eq!(decide(&mut index, &key).doubt().unwrap().0, Doubt::Behind);
