@@ -47,7 +47,7 @@ pub use self::{
     foreseen::{Ahead, Foreseen, Takers},
     judged::Judged,
     overlay::{Overlay, just_read, without_ignored},
-    preview::{PREVIEWED, Preview},
+    preview::{PREVIEWED, PREVIEWED_SOURCES, Preview},
     take::Changes,
     tracked::Tracked,
 };

@@ -7,7 +7,7 @@ use super::{
     asked::Tick,
     judged::Judged,
     overlay::{Overlay, just_read, without_ignored},
-    preview::{PREVIEWED, Preview},
+    preview::Preview,
     sources::Source,
     tracked::Tracked,
 };
@@ -282,15 +282,15 @@ impl Index {
     }
 
     /// Returns what a source's change to this state would do to the workloads that use it: those that it would restart, and
-    /// those that would wait for it. A person waits for the answer, so of many users only the first are looked at.
+    /// those that would wait for it. A person waits for the answer, and others for the index: so of many users only the first
+    /// are looked at, and of those that use very much fewer.
     pub fn preview(&self, key: &SourceKey, becomes: Lookup) -> Preview {
         let overlay = Overlay::from([(&key.source, becomes)]);
-        let mut users = self.users(key);
-        let mut preview = Preview {
-            incomplete: users.len() > PREVIEWED,
-            ..Preview::default()
+        let sources = |user: &_| {
+            self.workload(user)
+                .map_or(0, |tracked| tracked.uses().len())
         };
-        users.truncate(PREVIEWED);
+        let (mut preview, users) = Preview::of(self.users(key), sources);
         let before = self.source(&key.namespace, &key.source).version();
         for user in users {
             let Some(tracked) = self.workload(&user) else {

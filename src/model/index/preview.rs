@@ -7,6 +7,8 @@ use crate::model::{
 
 /// How many users of a source are looked at.
 pub const PREVIEWED: usize = 100;
+/// How many sources they may use together. A user who takes everything of a namespace costs as much as thousands of others.
+pub const PREVIEWED_SOURCES: usize = 4096;
 
 /// What a change of a source would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +24,26 @@ pub struct Preview {
 }
 
 impl Preview {
+    /// Begins one of these users, and returns those who are looked at. `sources` tells how many one uses.
+    pub(super) fn of(
+        mut users: Vec<WorkloadKey>,
+        sources: impl Fn(&WorkloadKey) -> usize,
+    ) -> (Self, Vec<WorkloadKey>) {
+        let all = users.len();
+        let mut looked_at = 0;
+        let fits = |user: &&WorkloadKey| {
+            looked_at += sources(user);
+            looked_at <= PREVIEWED_SOURCES
+        };
+        let fitting = users.iter().take(PREVIEWED).take_while(fits).count();
+        users.truncate(fitting);
+        let preview = Self {
+            incomplete: fitting < all,
+            ..Self::default()
+        };
+        (preview, users)
+    }
+
     /// Takes in what would be decided for one user. `by_uid` tells of one that would wait whether it would restart for the
     /// source even if that came back as it was.
     pub(super) fn add(

@@ -519,6 +519,37 @@ fn a_preview_changes_nothing() {
 }
 
 #[test]
+fn a_preview_costs_no_more_where_workloads_take_everything_of_a_namespace() {
+    const SOURCES: usize = 1500;
+    let mut index = synced();
+    for number in 0..SOURCES {
+        let name = format!("s{number}");
+        index.apply_source(&at(&name), v(&name, "A", 10, "x"));
+    }
+    let names = ["one", "two", "three"];
+    for name in names {
+        let web = Shown {
+            name,
+            uid: name,
+            restart_on: Some("secret/*"),
+            secrets: Vec::new(),
+            ..shown(1)
+        };
+        web.apply(&mut index);
+        records_only(&judge(&mut index, &web));
+    }
+    let version = v("s7", "A", u64::MAX, "y");
+    let becomes = Lookup::Present {
+        version: &version,
+        fresh: true,
+    };
+    assert_eq!(index.users(&at("s7")).len(), names.len());
+    let preview = index.preview(&at("s7"), becomes);
+    assert_eq!(preview.restarts.len(), PREVIEWED_SOURCES / SOURCES);
+    assert!(preview.incomplete);
+}
+
+#[test]
 fn an_ignored_source_does_not_count() {
     let (mut index, web) = adopted();
     let mut ignored = v("s", "A", 11, "y");
