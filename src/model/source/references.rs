@@ -5,15 +5,21 @@
 //!
 //! Of a volume only those files count that a container reads ([`volumes`]).
 
+mod bounds;
+mod excess;
 mod found;
 mod volumes;
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
 use litemap::LiteMap;
 use serde_json::Value;
 
-pub use self::found::References;
+pub use self::{
+    bounds::{MAX_KEYS, MAX_SOURCES},
+    excess::{Excess, excess},
+    found::References,
+};
 use self::{
     found::{add, items, named},
     volumes::volume_references,
@@ -54,40 +60,6 @@ pub fn references(template: &Value) -> References {
         }
     }
     found
-}
-
-/// The most sources of a template that reroll follows.
-pub const MAX_SOURCES: usize = 1024;
-/// The most keys of them, all sources together.
-pub const MAX_KEYS: usize = 4096;
-
-/// Returns how many references there are, where they are more than reroll follows: each takes memory for as long as the
-/// workload is there.
-pub fn excess(references: &References) -> Option<Excess> {
-    let sources = references.len();
-    if sources > MAX_SOURCES {
-        return Some(Excess::Sources(sources));
-    }
-    let keys = references.values().map(Usage::size).sum();
-    (keys > MAX_KEYS).then_some(Excess::Keys(keys))
-}
-
-/// More than reroll follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Excess {
-    /// So many sources.
-    Sources(usize),
-    /// So many keys of sources.
-    Keys(usize),
-}
-
-impl fmt::Display for Excess {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sources(number) => write!(f, "{number} sources"),
-            Self::Keys(number) => write!(f, "{number} keys of sources"),
-        }
-    }
 }
 
 fn is_required(usage: &Usage) -> bool {

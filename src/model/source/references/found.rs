@@ -3,6 +3,7 @@
 use litemap::LiteMap;
 use serde_json::Value;
 
+use super::bounds::COUNTED;
 use crate::model::source::{
     kinds::{Fields, SourceKind},
     names::SourceName,
@@ -23,6 +24,9 @@ pub(super) fn named(
 }
 
 pub(super) fn add(found: &mut References, kind: SourceKind, name: &Value, usage: Usage) {
+    if found.len() >= COUNTED {
+        return;
+    }
     let Some(name) = name.as_str().filter(|name| !name.is_empty()) else {
         return;
     };

@@ -12,7 +12,11 @@
 use litemap::LiteMap;
 use serde_json::Value;
 
-use super::found::{References, add, items, named};
+use super::{
+    bounds::MAX_KEYS,
+    excess::excess,
+    found::{References, add, items, named},
+};
 use crate::model::source::{
     kinds::SourceKind,
     usage::{Held, Need, Usage},
@@ -20,6 +24,7 @@ use crate::model::source::{
 
 /// Adds what the volumes of a pod's spec refer to.
 pub(super) fn volume_references(spec: &Value, found: &mut References) {
+    let mut added = 0;
     for volume in items(&spec["volumes"]) {
         let mounts = Mounts::of(spec, &volume["name"]);
         for kind in SourceKind::ALL {
@@ -38,16 +43,63 @@ pub(super) fn volume_references(spec: &Value, found: &mut References) {
                 add(found, kind, &reference[name], usage);
             }
         }
-        let projected = &volume["projected"]["sources"];
-        for (number, source) in items(projected).enumerate() {
-            let others = items(projected).enumerate();
-            let others = others.filter(|(other, _)| *other != number);
-            let others: Vec<_> = others.map(|(_, other)| other).collect();
+        let projected: Vec<_> = items(&volume["projected"]["sources"]).collect();
+        let provided = Provided::by(&projected, &mounts);
+        for (number, source) in projected.iter().enumerate() {
             for (kind, reference) in named(source, |fields| fields.projected) {
-                let usage = in_files(reference, &mounts).beside(reference, &mounts, &others);
+                let elsewhere = |path: &Path| provided.besides(number, path);
+                let usage = in_files(reference, &mounts).beside(reference, &mounts, elsewhere);
+                added += usage.size();
                 add(found, kind, &reference["name"], usage);
             }
+            if added > ROOM {
+                // Several may have been of one source.
+                if excess(found).is_some() {
+                    return;
+                }
+                added = 0;
+            }
         }
+    }
+}
+
+/// So many keys are added before it is looked whether there are more than reroll follows: each source may have as many as
+/// there are mounts.
+const ROOM: usize = 16 * MAX_KEYS;
+
+/// Which files the sources of a projected volume may have.
+#[derive(Default)]
+struct Provided<'a> {
+    /// Two sources that may have any file, by their numbers.
+    any: Vec<usize>,
+    /// The paths of others.
+    listed: Vec<(usize, Path<'a>)>,
+}
+
+impl<'a> Provided<'a> {
+    fn by(sources: &[&'a Value], mounts: &Mounts) -> Self {
+        let mut provided = Self::default();
+        if !matches!(mounts, Mounts::Parts(_)) {
+            // Nobody asks.
+            return provided;
+        }
+        for (number, source) in sources.iter().enumerate() {
+            match files(source) {
+                Some(paths) => provided
+                    .listed
+                    .extend(paths.into_iter().map(|path| (number, path))),
+                None if provided.any.len() < 2 => provided.any.push(number),
+                None => {}
+            }
+        }
+        provided
+    }
+
+    /// Whether another source than this one may have a file at or below a path.
+    fn besides(&self, number: usize, path: &Path) -> bool {
+        let other = |one: &usize| *one != number;
+        let mut listed = self.listed.iter().filter(|(one, _)| other(one));
+        self.any.iter().any(other) || listed.any(|(_, own)| meet(own, path))
     }
 }
 
@@ -145,7 +197,12 @@ fn in_files(reference: &Value, mounts: &Mounts) -> Usage {
 impl Usage {
     /// Returns the same beside the other sources of a projected volume. A file that another source may provide as well is
     /// needed of none.
-    fn beside(mut self, reference: &Value, mounts: &Mounts, others: &[&Value]) -> Self {
+    fn beside(
+        mut self,
+        reference: &Value,
+        mounts: &Mounts,
+        elsewhere: impl Fn(&Path) -> bool,
+    ) -> Self {
         let Mounts::Parts(mounted) = mounts else {
             return self;
         };
@@ -153,9 +210,8 @@ impl Usage {
             return self;
         }
         for path in mounted {
-            let provided = others.iter().any(|other| may_provide(other, path));
             if let Some(need) = path.first().and_then(|key| self.keys.get_mut(*key))
-                && provided
+                && elsewhere(path)
             {
                 *need = Need::Optional;
             }
@@ -164,8 +220,8 @@ impl Usage {
     }
 }
 
-/// Whether a source of a projected volume may have a file at or below a path.
-fn may_provide(source: &Value, path: &Path) -> bool {
+/// Returns the paths of a source of a projected volume; `None` where it may have any file.
+fn files(source: &Value) -> Option<Vec<Path<'_>>> {
     const PATHS: [&str; 4] = [
         "path",
         "keyPath",
@@ -173,14 +229,18 @@ fn may_provide(source: &Value, path: &Path) -> bool {
         "credentialBundlePath",
     ];
     let members = source.as_object().into_iter().flatten();
-    let mut members = members.filter(|(_, member)| member.is_object());
-    members.any(|(_, member)| {
+    let members = members.filter(|(_, member)| member.is_object());
+    let mut all = Vec::new();
+    for (_, member) in members {
         let own = PATHS.into_iter().map(|field| &member[field]);
         let listed = items(&member["items"]).map(|item| &item["path"]);
-        let mut paths = own.chain(listed).filter_map(Value::as_str).peekable();
-        let any_key = paths.peek().is_none();
-        any_key || paths.any(|own| meet(&parts(own), path))
-    })
+        let before = all.len();
+        all.extend(own.chain(listed).filter_map(Value::as_str).map(parts));
+        if all.len() == before {
+            return None;
+        }
+    }
+    Some(all)
 }
 
 /// Returns the `items` of a reference: keys, and the paths at which they are files.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::*;
+use super::{super::bounds::COUNTED, *};
 use crate::model::{
     source::{SourceName, containers_using, references},
     version::used_keys,
@@ -195,6 +195,38 @@ fn a_volume_that_no_container_mounts_is_needed_by_none() {
 }
 
 /// A volume of Secret s and ConfigMap s, and how containers mount it.
+/// A pod with so many sources in one volume, of which so many files are mounted.
+fn many(sources: usize, mounts: usize) -> Value {
+    let sources: Vec<_> = (0..sources)
+        .map(|at| json!({ "secret": { "name": format!("s{at}") } }))
+        .collect();
+    let mounts: Vec<_> = (0..mounts)
+        .map(
+            |at| json!({ "name": "v", "mountPath": format!("/{at}"), "subPath": format!("k{at}") }),
+        )
+        .collect();
+    pod(
+        &json!({ "projected": { "sources": sources } }),
+        &json!(mounts),
+    )
+}
+
+#[test]
+fn what_nobody_follows_takes_no_more_than_there_is_room_for() {
+    let keys = |found: &References| found.values().map(Usage::size).sum::<usize>();
+    // A file of each source for each mount: 4 million.
+    let found = references(&many(2000, 2000));
+    assert!(keys(&found) < 2 * ROOM, "{}", keys(&found));
+    assert!(excess(&found).is_some());
+    let found = references(&many(12_000, 0));
+    assert!(found.len() <= COUNTED, "{}", found.len());
+    assert!(excess(&found).is_some());
+    // What is followed is all there.
+    let found = references(&many(64, 64));
+    assert_eq!((found.len(), keys(&found)), (64, MAX_KEYS));
+    assert_eq!(excess(&found), None);
+}
+
 fn volume() -> impl Strategy<Value = (Value, Vec<&'static str>)> {
     let items = prop_oneof![
         Just(json!(null)),
