@@ -1,6 +1,6 @@
 # The front door. `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo test node simulate bench micro check deny charts fmt tools cluster image
+.PHONY: help demo test node simulate bench micro scale check deny charts fmt tools cluster image
 CARGO ?= cargo
 # How many schedules are a part of the tests.
 TESTED = 150
@@ -56,6 +56,9 @@ bench: tools ## measure it on a real control plane, beside the same writes by a 
 # A name, or a part of one, by ARGS, as in: make micro ARGS=digest
 micro: ## measure what is computed in memory, against the last time
 	$(CARGO) bench --locked --bench micro -- $(ARGS)
+
+scale: ## measure the index of a huge cluster, in memory
+	$(CARGO) bench --locked --bench scale
 
 charts: ## lint and test the chart, its alerts and the manifests that are rendered from it
 	charts/check
