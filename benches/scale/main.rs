@@ -86,7 +86,7 @@ impl Made {
         for kind in SourceKind::ALL {
             made.index.set_synced(kind);
         }
-        made.index.all_listed();
+        made.index.workloads_listed();
         made
     }
 

@@ -13,7 +13,7 @@ use litemap::LiteMap;
 use serde_json::Value;
 
 use super::{
-    bounds::MAX_KEYS,
+    bounds::{COUNTED, MAX_KEYS},
     excess::excess,
     found::{References, add, items, named},
 };
@@ -52,7 +52,7 @@ pub(super) fn volume_references(spec: &Value, found: &mut References) {
                 added += usage.size();
                 add(found, kind, &reference["name"], usage);
             }
-            if added > ROOM {
+            if added > ROOM || found.len() >= COUNTED {
                 // Several may have been of one source.
                 if excess(found).is_some() {
                     return;

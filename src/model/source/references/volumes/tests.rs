@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{super::bounds::COUNTED, *};
+use super::*;
 use crate::model::{
     source::{SourceName, containers_using, references},
     version::used_keys,
