@@ -139,6 +139,13 @@ impl Bed {
         }
     }
 
+    /// When the template of a Deployment changed last, and how often it has changed so far.
+    pub fn changed(&self, name: &str) -> (Option<Instant>, usize) {
+        let changes = self.changes.lock().unwrap();
+        let of = changes.get(name);
+        of.map_or((None, 0), |(at, times)| (Some(*at), *times))
+    }
+
     /// How many templates have changed so far, in all.
     pub fn count(&self) -> usize {
         *self.total.borrow()

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use reroll_harness::{Arena, Reroll, RerollBuilder};
+use reroll_harness::{Arena, Reroll, RerollBuilder, binary};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{allow::OnlyAllows, bed::Bed};
@@ -82,12 +82,19 @@ impl Cost {
 }
 
 impl Binary {
-    fn builder(&self, arena: &Arena) -> RerollBuilder {
+    /// Returns one for this arena, not started yet.
+    pub fn builder(&self, arena: &Arena) -> RerollBuilder {
         let builder = arena.reroll().flag("--settle", "0s").flag("--log", "info");
         match &self.path {
             Some(path) => builder.program(path.clone()),
             None => builder,
         }
+    }
+
+    /// Returns its path.
+    pub fn program(&self) -> PathBuf {
+        let built = || binary("reroll").expect("it was built");
+        self.path.clone().unwrap_or_else(built)
     }
 
     /// Ends the benchmarks at once, and says why, if an older release does not know a flag that they use. Otherwise
@@ -183,7 +190,8 @@ impl Running {
     }
 }
 
-fn cost(pid: u32) -> Cost {
+/// Returns what a process has cost so far.
+pub fn cost(pid: u32) -> Cost {
     let read =
         |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
     let status = read("status");

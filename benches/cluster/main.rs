@@ -86,7 +86,7 @@ async fn main() {
     for path in &args.from {
         report.replace(read(path));
     }
-    for scenario in scenarios {
+    for scenario in scenarios.into_iter().flat_map(Scenario::parts) {
         let measured = measure(scenario, &contenders, args.repeats).await;
         eprintln!("{}", measured.tables());
         report.replace(measured);

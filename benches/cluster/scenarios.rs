@@ -5,6 +5,7 @@ mod burst;
 mod changes;
 mod downtime;
 mod fan_out;
+mod hostile;
 mod reaction;
 mod soak;
 mod start;
@@ -50,6 +51,32 @@ pub enum Scenario {
     Changes,
     /// Memory over minutes of churn.
     Soak,
+    /// What a hostile tenant, or a stranger, costs others: all of the following.
+    Hostile,
+    /// A thousand globs of 120 letters, and as many as are read, beside a hundred Secrets with long names that are written.
+    HostileGlobs,
+    /// Twenty Deployments with lists of up to 1,024 expressions, beside the same.
+    HostileExpressions,
+    /// Forged reviews at the webhook's port, of 38 KB and with as much as is read.
+    HostileReviews,
+    /// Twenty Deployments with `secret/*` over 2,000 Secrets, of which two a second are written.
+    HostileEverything,
+    /// Slow requests on HTTP/2: three connections that are full of them, and one with four large ones.
+    HostileSlow,
+    /// A ConfigMap of 60,000 keys that comes and goes, and Deployments of 12,000 projected sources that are written.
+    HostileObjects,
+    /// 8,000 requests at the port for probes that never end their header.
+    HostileProbes,
+    /// A template with 1,000 references, written five times a second.
+    HostileReferences,
+    /// Three rollouts of one namespace that hang, and a rolling limit of three.
+    HostileRollouts,
+    /// A start beside 300 Helm releases of 700 KiB.
+    HostileReleases,
+    /// Two tenants at once: globs, and `secret/*`.
+    HostileTwo,
+    /// What is remembered of 300 objects that a tenant took away, when an hour has passed.
+    HostileMemory,
 }
 
 impl fmt::Display for Scenario {
@@ -62,7 +89,43 @@ impl fmt::Display for Scenario {
 impl Scenario {
     /// All of them.
     pub fn all() -> Vec<Self> {
-        Self::value_variants().to_vec()
+        let all = Self::value_variants().iter().copied();
+        all.filter(|scenario| *scenario != Self::Hostile).collect()
+    }
+
+    /// Those that it stands for: itself, but for one name for several.
+    pub fn parts(self) -> Vec<Self> {
+        match self {
+            Self::Hostile => Self::all()
+                .into_iter()
+                .filter(|part| part.is_hostile())
+                .collect(),
+            one => vec![one],
+        }
+    }
+
+    fn is_hostile(self) -> bool {
+        self.hostile().is_some()
+            || matches!(
+                self,
+                Self::Hostile | Self::HostileReleases | Self::HostileMemory
+            )
+    }
+
+    fn hostile(self) -> Option<hostile::Row> {
+        Some(match self {
+            Self::HostileGlobs => hostile::Row::Globs,
+            Self::HostileExpressions => hostile::Row::Expressions,
+            Self::HostileReviews => hostile::Row::Reviews,
+            Self::HostileEverything => hostile::Row::Everything,
+            Self::HostileSlow => hostile::Row::Slow,
+            Self::HostileObjects => hostile::Row::Objects,
+            Self::HostileProbes => hostile::Row::Probes,
+            Self::HostileReferences => hostile::Row::References,
+            Self::HostileRollouts => hostile::Row::Rollouts,
+            Self::HostileTwo => hostile::Row::Two,
+            _ => return None,
+        })
     }
 
     /// Those who do it: the plainest controller where reroll reacts, or is asked.
@@ -76,8 +139,12 @@ impl Scenario {
                 | Self::FanOut2000
                 | Self::Admission
         );
-        all.iter()
-            .filter(move |contender| plain || !matches!(contender, Contender::Plainest))
+        all.iter().filter(move |contender| match contender {
+            Contender::Plainest => plain,
+            // It is reroll that tenants and strangers turn against.
+            Contender::Floor | Contender::Peer(_) => !self.is_hostile(),
+            Contender::Reroll(_) => true,
+        })
     }
 
     /// Runs it once.
@@ -98,6 +165,12 @@ impl Scenario {
             Self::Admission => admission::run(contender).await,
             Self::Changes => changes::run(contender).await,
             Self::Soak => soak::run(contender, repeat).await,
+            Self::HostileReleases => hostile::releases(contender).await,
+            Self::HostileMemory => hostile::memory(contender).await,
+            _ => match self.hostile() {
+                Some(row) => hostile::run(contender, row).await,
+                None => Samples::default(),
+            },
         }
     }
 }

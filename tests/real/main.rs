@@ -41,6 +41,7 @@ mod kinds;
 mod limits;
 mod loads;
 mod lost;
+mod memory;
 mod not_adopted;
 mod numbers;
 mod ops;

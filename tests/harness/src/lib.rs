@@ -12,6 +12,7 @@
 
 pub mod cluster;
 pub mod generate;
+pub mod hostile;
 pub mod plot;
 pub mod proxy;
 pub mod report;
@@ -24,6 +25,7 @@ mod https;
 mod identity;
 mod manifests;
 mod many;
+mod moved;
 mod pods;
 mod policy;
 mod process;
@@ -41,6 +43,7 @@ pub use self::{
     https::Https,
     manifests::*,
     many::{each, numbered},
+    moved::MovedClocks,
     pods::{Pods, running},
     policy::Policy,
     process::{Reroll, RerollBuilder},
