@@ -28,10 +28,8 @@ impl<'a> OfKind for Read<'a> {
         let api = Api::<K>::namespaced(self.cluster.client(), namespace);
         let read = async move {
             let found = self.cluster.get(&api, &self.key.source.name).await?;
-            Ok(found.map(|mut object| {
-                self.conventions.read_source(object.meta_mut());
-                object.version(self.digest_key, namespace)
-            }))
+            let (conventions, key) = (self.conventions, self.digest_key);
+            Ok(found.map(|object| conventions.version_of(object, namespace, key)))
         };
         read.boxed()
     }

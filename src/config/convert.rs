@@ -135,17 +135,18 @@ impl TryFrom<ConventionArgs> for Conventions {
         let vocabulary = given.fold(Vocabulary::default(), |all, (meant, name)| {
             all.with(meant, name)
         });
-        let ignored_namespaces = args.ignore_namespaces.into_iter();
-        let ignored_namespaces = ignored_namespaces.filter(|name| !name.is_empty());
+        let not_empty =
+            |values: Vec<String>| values.into_iter().filter(|it| !it.is_empty()).collect();
         Ok(Self {
             vocabulary,
             all: args.auto_all,
             ignored: args.ignore_resources.into_iter().collect(),
             namespaces: selective(args.namespace_selector),
             sources: selective(args.source_selector),
+            skipped_types: not_empty(args.skip_secret_types),
             on_recreate: args.on_recreate,
             on_delete: args.on_delete,
-            ignored_namespaces: ignored_namespaces.collect(),
+            ignored_namespaces: not_empty(args.ignore_namespaces),
         })
     }
 }

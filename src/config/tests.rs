@@ -189,6 +189,14 @@ const REFUSED: &[(&[&str], &[&str])] = &[
         &["--sweep-interval <DURATION>", "longer than 0"],
     ),
     (
+        &["--skip-secret-types=a=b"],
+        &["--skip-secret-types <TYPES>", "such as helm.sh/release.v1"],
+    ),
+    (
+        &["--skip-secret-types=it's"],
+        &["--skip-secret-types <TYPES>", "letters, digits"],
+    ),
+    (
         &["--restart-rate=-1"],
         &["--restart-rate <NUMBER>", "per second"],
     ),

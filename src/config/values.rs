@@ -102,6 +102,19 @@ pub(super) fn parse_annotation(value: &str) -> Result<String, ValueError> {
     refuse("expected an annotation's key such as example.com/reload")
 }
 
+/// Reads the type of a Secret, as in `helm.sh/release.v1`. API servers take any text for one; those that need escaping in a
+/// field selector, or in a match condition, are refused. The empty string is allowed: it means none.
+pub(super) fn parse_secret_type(value: &str) -> Result<String, ValueError> {
+    let value = value.trim();
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+    if value.len() <= 253 && value.bytes().all(inner) {
+        return Ok(value.to_owned());
+    }
+    refuse(
+        "expected a Secret's type such as helm.sh/release.v1: at most 253 letters, digits, '-', '_', '.' and '/'",
+    )
+}
+
 /// Reads the name of an object (a DNS subdomain, RFC 1123).
 pub(super) fn parse_object_name(value: &str) -> Result<String, ValueError> {
     let value = value.trim();

@@ -24,7 +24,7 @@ mod taking;
 pub(crate) mod testing;
 pub mod tidying;
 mod turns;
-mod unread;
+pub mod unshown;
 
 use std::{
     sync::{
@@ -37,7 +37,7 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::Notify, task::yield_now, time::Instant};
 
-use self::{bucket::Bounds, docket::Docket, turns::Turns, unread::Unread};
+use self::{bucket::Bounds, docket::Docket, turns::Turns, unshown::Unshown};
 use crate::{
     cluster::history::History,
     model::{
@@ -82,8 +82,9 @@ pub struct Judge {
     pub tidying_changed: Notify,
     /// Notified when a workload is gone that is restarted by re-creation (a Job).
     pub replaceable_gone: Notify,
+    /// What is to be read because no watch shows it, or not all of it is kept.
+    pub unshown: Unshown,
     docket: Mutex<Docket>,
-    unread: Unread,
     turns: Mutex<Turns>,
     /// Notified when a decision begins to wait for its turn.
     turns_changed: Notify,
@@ -119,8 +120,8 @@ impl Judge {
             intents_changed: Notify::new(),
             tidying_changed: Notify::new(),
             replaceable_gone: Notify::new(),
+            unshown: Unshown::default(),
             docket: Mutex::new(docket),
-            unread: Unread::default(),
             turns: Mutex::default(),
             turns_changed: Notify::new(),
             takes_turns: AtomicBool::new(false),
@@ -284,8 +285,8 @@ impl Judge {
             }
         }
         drop(index);
-        for source in unread {
-            self.unread.add(source);
+        if !unread.is_empty() {
+            self.unshown.read_now(unread, Instant::now());
         }
         all
     }

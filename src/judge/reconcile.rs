@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::{Judge, Occasion};
-use crate::model::Decision;
+use crate::model::{Decision, index::unshown};
 
 impl Judge {
     /// Reconciles at start, when all first lists are complete: decides for every workload. Intents are filed for what
@@ -51,8 +51,10 @@ impl Judge {
         }
     }
 
-    /// Judges every workload. Returns how many need a restart.
+    /// Judges every workload, and again where a read shows what no watch does. Returns how many need a restart.
     pub fn judge_all(&self) -> u64 {
+        let unshown = unshown::all(&self.state.index());
+        self.unshown.read_by_turns(unshown, Instant::now());
         let all = self.state.index().workloads(None, None);
         let restarts = all.iter().filter(|key| {
             let decision = self.judge(key, Occasion::Look);

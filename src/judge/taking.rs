@@ -9,7 +9,7 @@ use super::{Judge, Occasion, docket::Docket};
 use crate::model::{
     SourceKey, SourceKind, Version, WorkloadKey,
     csi::{Part, PodStatus},
-    index::{Bared, By, Changes, SourceChange, Tick, Tracked, WorkloadChange},
+    index::{Bared, By, Changes, SourceChange, Tick, Tracked, WorkloadChange, unshown},
     note::Note,
     recreation::CALM_SECONDS,
     workload::{RestartMeans, Rollout, Workload},
@@ -45,6 +45,11 @@ impl Judge {
             let before = index.workload(key);
             before.is_some_and(|known| !known.workload.older_pods().are_gone())
         };
+        let is_written = {
+            let index = self.state.index();
+            let before = index.workload(key).map(|known| known.workload.stated);
+            before != Some(workload.stated)
+        };
         let ahead = self.state.index().ahead(key, &workload);
         let foreseen = ahead.map(|ahead| ahead.work_out(&workload));
         let seen = self
@@ -60,6 +65,12 @@ impl Judge {
         }
         if let Some(hands) = &seen.hands {
             self.state.peers(|peers, now| peers.seen(key, hands, now));
+        }
+        if is_written && self.is_listed() {
+            for written in seen.related.iter().chain([key]) {
+                let unshown = unshown::of(&self.state.index(), written);
+                self.unshown.read_now(unshown, Instant::now());
+            }
         }
         self.look_after(key, &seen);
         if seen.lost_opt_in {

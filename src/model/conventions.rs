@@ -8,8 +8,10 @@ use serde_json::Value;
 
 use super::{
     annotation::IGNORE,
+    digest::DigestKey,
     policy::{Defaults, OnDelete, OnRecreate},
-    source::KindSet,
+    source::{KindSet, SourceKind},
+    version::{SourceObject, Version},
     workload::Kind,
 };
 
@@ -33,6 +35,8 @@ pub struct Conventions {
     /// The labels of sources that count; `None` for all. Others are not even listed, so that one which is not known may
     /// exist all the same.
     pub sources: Option<Selector>,
+    /// The types of Secrets that are neither listed nor watched. One that is not known may exist all the same.
+    pub skipped_types: BTreeSet<String>,
 }
 
 impl Conventions {
@@ -52,9 +56,29 @@ impl Conventions {
         matches(self.namespaces.as_ref(), labels)
     }
 
+    /// Whether sources of a kind may exist that no watch shows, and of which neither name nor labels tell.
+    pub fn hides(&self, kind: SourceKind) -> bool {
+        kind == SourceKind::Secret && !self.skipped_types.is_empty()
+    }
+
+    /// Returns the version of a source that was just read, however it was.
+    pub fn version_of<K: SourceObject>(
+        &self,
+        mut object: K,
+        namespace: &str,
+        key: &DigestKey,
+    ) -> Version {
+        self.read_source(object.meta_mut());
+        let is_skipped = |kind: &str| self.skipped_types.contains(kind);
+        let skipped = object.secret_type().is_some_and(is_skipped);
+        let mut version = object.version(key, namespace);
+        version.skipped = skipped;
+        version
+    }
+
     /// Brings a source that was just read into the form that is known behind it: one that is not selected says itself
     /// that it is to be ignored.
-    pub fn read_source(&self, meta: &mut ObjectMeta) {
+    fn read_source(&self, meta: &mut ObjectMeta) {
         self.vocabulary.translate(meta);
         let labels = meta.labels.get_or_insert_default();
         if !matches(self.sources.as_ref(), labels) {
@@ -131,11 +155,13 @@ impl Vocabulary {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::Secret;
     use serde_json::json;
 
     use super::*;
     use crate::model::{
         annotation::reloader::{AUTO, IGNORE, SEARCH},
+        object::FromObject as _,
         workload::KINDS,
     };
 
@@ -200,6 +226,25 @@ mod tests {
         assert!(!ignored(Some(tier("web"))));
         assert!(ignored(Some(tier("db"))));
         assert!(ignored(None));
+    }
+
+    #[test]
+    fn a_secret_of_a_skipped_type_is_known_by_its_type() {
+        let conventions = Conventions {
+            skipped_types: ["example.com/large".to_owned()].into(),
+            ..Conventions::default()
+        };
+        let key = DigestKey::new(&[7; DigestKey::LENGTH]).unwrap();
+        let skipped = |kind: &str| {
+            let secret = json!({"metadata": {"name": "s"}, "type": kind, "data": {"k": "eHh4"}});
+            let secret = Secret::from_object(&secret.to_string()).unwrap();
+            conventions.version_of(secret, "n", &key).skipped
+        };
+        assert!(skipped("example.com/large"));
+        assert!(!skipped("Opaque"));
+        assert!(conventions.hides(SourceKind::Secret));
+        assert!(!conventions.hides(SourceKind::ConfigMap));
+        assert!(!Conventions::default().hides(SourceKind::Secret));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod changes;
 mod csi;
 mod edges;
 mod foreseen;
+mod hidden;
 mod judge;
 mod judged;
 mod keys;
@@ -34,6 +35,7 @@ mod sources;
 mod take;
 mod tracked;
 mod under;
+pub mod unshown;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -180,18 +182,15 @@ impl Index {
         self.look(namespace, source, None)
     }
 
-    /// Returns the same for a workload of which the newest was learned at this moment: what was asked for later is no mere
-    /// event.
-    fn look(&self, namespace: &str, source: &SourceName, since: Option<Tick>) -> Lookup<'_> {
+    /// Returns the same for a workload: what was asked for after the newest was learned of that is no mere event.
+    fn look(&self, namespace: &str, source: &SourceName, asker: Option<&Tracked>) -> Lookup<'_> {
         if !self.scope.is_synced(source.kind, namespace) {
             return Lookup::Unsynced;
         }
         let stored = self.stored(namespace, source);
-        let asked_since = |told: Told| since.is_some_and(|since| told.is_after(since));
+        let asked_since = |told: Told| asker.is_some_and(|asker| told.is_after(asker.read_at));
         match stored.map(|stored| (&stored.source, stored.told)) {
-            None if !self.scope.watches_all_sources() && source.kind.is_readable() => {
-                Lookup::Unseen
-            }
+            None if hidden::may_exist(&self.scope, source, asker) => Lookup::Unseen,
             Some((Source::Tombstone { sure: false, .. }, _)) => Lookup::Unseen,
             None => {
                 let complete = self.scope.statuses_complete(namespace);
@@ -215,8 +214,8 @@ impl Index {
         self.namespaces.get(namespace)?.sources.get(source)
     }
 
-    /// Returns the sources of a kind, with their resourceVersions: what a new list is compared with. `within`: one
-    /// namespace.
+    /// Returns the sources of a kind that a list shows, with their resourceVersions: what a new one is compared with.
+    /// `within`: one namespace.
     pub fn sources(&self, kind: SourceKind, within: Option<&str>) -> HashMap<SourceKey, u64> {
         self.namespaces.sources(kind, within)
     }

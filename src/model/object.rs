@@ -115,6 +115,7 @@ struct OfSource<T> {
     data: Option<BTreeMap<String, T>>,
     binary_data: Option<BTreeMap<String, ByteString>>,
     immutable: Option<bool>,
+    r#type: Option<String>,
 }
 
 /// An object of any kind.
@@ -186,6 +187,7 @@ impl FromObject for Secret {
             metadata: object.metadata.into(),
             data: object.data,
             immutable: object.immutable,
+            type_: object.r#type,
             ..Self::default()
         })
     }

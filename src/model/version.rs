@@ -37,6 +37,10 @@ type Keys = Box<[(Box<str>, Digest)]>;
 
 /// What a source was at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the object"
+)]
 pub struct Version {
     /// `metadata.uid`; another one means that the object was deleted and recreated.
     pub uid: String,
@@ -47,6 +51,8 @@ pub struct Version {
     /// A kubelet goes on giving the data of an immutable object to new pods for as long as any pod on its node names it,
     /// also after the object was deleted or recreated.
     pub immutable: bool,
+    /// It is of a type that is neither listed nor watched: only a read shows it.
+    pub skipped: bool,
     /// `reroll.dev/ignore: "true"`, or Reloader's.
     pub ignored: bool,
     /// `reloader.stakater.com/match: "true"`
@@ -147,6 +153,7 @@ impl Version {
             resource_version: resource_version(meta.resource_version.as_deref()).unwrap_or(0),
             written: written(meta),
             immutable: immutable == Some(true),
+            skipped: false,
             ignored,
             matched,
             origin: Origin::of(meta),

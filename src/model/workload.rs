@@ -19,7 +19,7 @@ use kube::core::{DynamicObject, ObjectMeta};
 use litemap::LiteMap;
 use serde_json::Value;
 
-use self::asks::asks;
+use self::asks::{asks, stated};
 pub use self::{
     abort::Abort,
     asks::Asks,
@@ -105,6 +105,8 @@ pub struct Workload {
     pub orphans: bool,
     /// The owner that is its controller, as `Kind name`: what reroll wrote there would be reverted.
     pub controller: Option<String>,
+    /// A digest of what others wrote of it, other than its status: another one means that they wrote it.
+    pub stated: u64,
     /// What people ask for: reroll's annotations but for those it writes itself.
     pub asks: Asks,
     /// The text of `reroll.dev/observed`.
@@ -204,6 +206,7 @@ impl Workload {
             controller: owner.map(|owner| format!("{} {}", owner.kind, owner.name)),
             restart_by: RestartBy::read(kind, &asks, object),
             phase: JobPhase::read(kind, object),
+            stated: stated(meta),
             asks: exact(asks),
             observed: annotations.get(OBSERVED).cloned(),
             observed_by: Writer::of_observed(meta),

@@ -3,7 +3,7 @@
 //! After an outage the watches come back one by one. Two sources that changed meanwhile then become known at different
 //! times, and would be restarted for one after the other. So what a restart is decided by is read first, once per
 //! workload and stall ([`Liveness::doubt`](crate::cluster::liveness::Liveness::doubt)). In normal operation nothing is
-//! read.
+//! read, but for what no watch shows.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::{
     cluster::Failure,
     judge::live::Live,
-    model::{SourceName, WorkloadKey},
+    model::{SourceName, WorkloadKey, index::unshown},
 };
 
 /// What came of it.
@@ -40,11 +40,15 @@ impl CatchUp {
     /// last read, and tells the judge.
     pub(super) async fn read(&self, live: &Live, key: &WorkloadKey) -> CaughtUp {
         let missed = live.cluster.watches().doubt();
-        if missed.is_none_or(|missed| !self.begins(key, missed)) {
+        let sources = if missed.is_some_and(|missed| self.begins(key, missed)) {
+            readable(live, key)
+        } else {
+            unshown::skipped(&live.judge.state.index(), key)
+        };
+        if sources.is_empty() {
             return CaughtUp::NothingNew;
         }
-        let sources = readable(live, key);
-        tracing::debug!(workload = %key, sources = sources.len(), "watches may have missed something: reading all sources");
+        tracing::debug!(workload = %key, sources = sources.len(), "watches may have missed something: reading sources");
         let asked = live.judge.tick();
         match live.sources(key, &sources, asked).await {
             Ok(_) if live.judge.docket().intents.waits(key) => CaughtUp::News,

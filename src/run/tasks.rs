@@ -113,11 +113,13 @@ impl Start<'_> {
             history.run(stop()),
         );
         let others = others::follow(Arc::clone(&judge), stop());
-        let reads = reads::read_what_is_used(self.live.clone(), stop());
         self.spawn("other installations", others);
         self.until_stopped("decisions", Arc::clone(&judge).take_turns());
         self.spawn("sweep", sweep);
-        self.spawn("reads of sources", reads);
+        self.spawn(
+            "sources that no watch shows",
+            reads::read(self.live.clone(), stop()),
+        );
         self.spawn("provisional intents", claims);
         self.spawn("history", history);
         let watches = Arc::new(Watches::new(judge, self.live.cluster.clone()));

@@ -78,17 +78,14 @@ impl<K: SourceObject> Feed for SourceFeed<'_, K> {
         known.into_keys().collect()
     }
 
-    fn apply(&self, mut object: K, by: By) {
+    fn apply(&self, object: K, by: By) {
         let key = self.key(object.meta());
-        if !self.judge.state.index().works_in(&key.namespace) {
+        let state = &self.judge.state;
+        if !state.index().works_in(&key.namespace) {
             return;
         }
-        self.judge
-            .state
-            .setup
-            .conventions
-            .read_source(object.meta_mut());
-        let version = object.version(&self.judge.state.setup.key, &key.namespace);
+        let (conventions, digest_key) = (&state.setup.conventions, &state.setup.key);
+        let version = conventions.version_of(object, &key.namespace, digest_key);
         self.judge
             .teller
             .metrics

@@ -29,7 +29,7 @@ use self::{
     failing::{Failing, class, is_cut},
     feed::{Feed, NamespaceFeed, SourceFeed, WorkloadFeed},
     namespaces::Namespaces,
-    stream::{Stream, everywhere_but},
+    stream::{Stream, without},
 };
 use crate::{
     cluster::{Cluster, DiscoveredKind},
@@ -155,11 +155,16 @@ impl Watch {
     pub async fn run(self, watches: Arc<Watches>) {
         let watches = &*watches;
         let judge = &*watches.judge;
-        let ignored = &judge.state.setup.conventions.ignored_namespaces;
-        let config = everywhere_but(ignored, "metadata.namespace");
+        let conventions = &judge.state.setup.conventions;
+        let ignored = ("metadata.namespace", &conventions.ignored_namespaces);
+        let config = without([ignored]);
         let within = self.within.as_deref();
         match self.what {
             Watched::Sources(kind) => {
+                let config = match kind {
+                    SourceKind::Secret => without([ignored, ("type", &conventions.skipped_types)]),
+                    SourceKind::ConfigMap | SourceKind::SecretProviderClass => config,
+                };
                 let follow = FollowSources {
                     watch: self,
                     watches,
@@ -187,7 +192,7 @@ impl Watch {
             }
             Watched::Namespaces => {
                 let config = match within {
-                    None => everywhere_but(ignored, "metadata.name"),
+                    None => without([("metadata.name", ignored.1)]),
                     Some(name) => config.fields(&format!("metadata.name={name}")),
                 };
                 let namespaces = &watches.namespaces;

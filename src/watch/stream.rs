@@ -131,17 +131,19 @@ fn backoff() -> impl Backoff {
     ResetTimerBackoff::new(ExponentialBackoff::from(delays(first, longest)), CALM_AFTER)
 }
 
-/// Returns a configuration with which the API server leaves out these namespaces.
-pub(super) fn everywhere_but(ignored: &BTreeSet<String>, field: &str) -> watcher::Config {
-    let fields: Vec<_> = ignored
-        .iter()
-        .map(|name| format!("{field}!={name}"))
-        .collect();
+/// Returns a configuration with which the API server leaves out what has one of these values in a field.
+pub(super) fn without<'a>(
+    left_out: impl IntoIterator<Item = (&'a str, &'a BTreeSet<String>)>,
+) -> watcher::Config {
+    let mut selector = Vec::new();
+    for (field, values) in left_out {
+        selector.extend(values.iter().map(|value| format!("{field}!={value}")));
+    }
     let config = watcher::Config::default();
-    if fields.is_empty() {
+    if selector.is_empty() {
         config
     } else {
-        config.fields(&fields.join(","))
+        config.fields(&selector.join(","))
     }
 }
 
@@ -188,6 +190,24 @@ fn without_version(uri: &Uri) -> Option<Uri> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_out_is_one_selector() {
+        let values = |all: &[&str]| {
+            all.iter()
+                .map(|one| (*one).to_owned())
+                .collect::<BTreeSet<_>>()
+        };
+        let (namespaces, none) = (values(&["a", "b"]), values(&[]));
+        let types = values(&["helm.sh/release.v1"]);
+        let selector = |namespaces, types| {
+            without([("metadata.namespace", namespaces), ("type", types)]).field_selector
+        };
+        assert_eq!(selector(&none, &none), None);
+        assert_eq!(selector(&none, &types).unwrap(), "type!=helm.sh/release.v1");
+        let both = "metadata.namespace!=a,metadata.namespace!=b,type!=helm.sh/release.v1";
+        assert_eq!(selector(&namespaces, &types).unwrap(), both);
+    }
 
     fn rewritten(uri: &str) -> String {
         let request = Request::builder().uri(uri).body(()).unwrap();

@@ -100,9 +100,9 @@ impl OfKind for Decode<'_> {
     type Output = Option<Version>;
 
     fn of<K: SourceObject>(self) -> Option<Version> {
-        let mut object = K::from_object(self.raw).ok()?;
-        self.conventions.read_source(object.meta_mut());
-        Some(object.version(self.key, self.namespace))
+        let object = K::from_object(self.raw).ok()?;
+        let conventions = self.conventions;
+        Some(conventions.version_of(object, self.namespace, self.key))
     }
 }
 

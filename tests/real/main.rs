@@ -61,6 +61,7 @@ mod reloader_settings;
 mod replicas;
 mod rows;
 mod selectors;
+mod skipped;
 mod stalls;
 mod storms;
 mod tamper;

@@ -25,7 +25,47 @@ pub(crate) fn watches() -> Vec<String> {
             kind.base, kind.plural
         ));
     }
+    all.push(format!(
+        "{SECRETS}?watch=true&resourceVersion=0&{NO_RELEASES}"
+    ));
     all
+}
+
+const SECRETS: &str = "/api/v1/namespaces/same/secrets";
+/// As reroll lists and watches Secrets.
+const NO_RELEASES: &str = "fieldSelector=metadata.namespace!%3Dother,type!%3Dhelm.sh%2Frelease.v1";
+
+/// Secrets by their type.
+pub(crate) fn types() -> Vec<Step> {
+    let typed = |name: &str, of: &str| {
+        let mut object = secret(name, "1");
+        object["type"] = json!(of);
+        object
+    };
+    let one = |name: &str| format!("{SECRETS}/{name}");
+    let label = json!({ "metadata": { "labels": { "v": "2" } } });
+    let mut steps = vec![
+        Step::post(SECRETS, typed("release", "helm.sh/release.v1")),
+        Step::post(SECRETS, typed("large", "example.com/large")),
+        Step::post(SECRETS, secret("plain", "1")),
+        Step::get(&format!("{SECRETS}?{NO_RELEASES}")),
+        Step::get(&format!("/api/v1/secrets?{NO_RELEASES}")).metadata_only(),
+        Step::get(&format!(
+            "{SECRETS}?fieldSelector=type%3Dhelm.sh/release.v1"
+        )),
+        Step::get(&format!("{SECRETS}?fieldSelector=type%3DOpaque")),
+    ];
+    for name in ["release", "large", "plain"] {
+        steps.push(Step::new("PATCH", &one(name), label.clone()));
+        steps.push(Step::new("DELETE", &one(name), Value::Null));
+    }
+    // The same name with another type.
+    for (name, of) in [("large", "helm.sh/release.v1"), ("release", "Opaque")] {
+        steps.push(Step::post(SECRETS, typed(name, of)));
+        steps.push(Step::get(&format!("{SECRETS}?{NO_RELEASES}")));
+        steps.push(Step::new("DELETE", &one(name), Value::Null));
+    }
+    steps
 }
 
 /// Ends the watches: an object that all of them see goes.

@@ -89,6 +89,9 @@ async fn compare(cluster: &Cluster) -> Vec<String> {
         real.open(path).await;
         copy.open(path).await;
     }
+    for step in fixed::types() {
+        both(&step, &mut real, &mut copy, &mut comparison, &hooks).await;
+    }
     for _ in 0..REQUESTS {
         for step in draw.next() {
             both(&step, &mut real, &mut copy, &mut comparison, &hooks).await;

@@ -8,7 +8,7 @@ use crate::{
     config::{
         choice::one_of,
         selector::parse_selector,
-        values::{parse_annotation, parse_namespace},
+        values::{parse_annotation, parse_namespace, parse_secret_type},
     },
     model::{
         SourceKind,
@@ -71,6 +71,20 @@ pub(in crate::config) struct ConventionArgs {
         value_parser = parse_selector
     )]
     pub(in crate::config) source_selector: Option<Selector>,
+
+    /// Types of Secrets to neither list nor watch, separated by commas; empty for none
+    ///
+    /// If a workload names such a Secret, reroll reads it when that workload is written and at every sweep, and sees
+    /// its changes only then.
+    #[arg(
+        long,
+        value_name = "TYPES",
+        env = "REROLL_SKIP_SECRET_TYPES",
+        default_value = "helm.sh/release.v1",
+        value_delimiter = ',',
+        value_parser = parse_secret_type
+    )]
+    pub(in crate::config) skip_secret_types: Vec<String>,
 
     /// Kinds of sources that do not count; reroll does not read them
     #[arg(

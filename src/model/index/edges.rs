@@ -46,6 +46,11 @@ impl Edges {
         self.users.contains_key(source)
     }
 
+    /// Returns the sources that workloads use.
+    pub(super) fn used(&self) -> impl Iterator<Item = &SourceName> {
+        self.users.keys()
+    }
+
     /// Takes in whether the opt-in of a workload has a glob.
     pub(super) fn set_globbing(&mut self, slot: &Slot, has_globs: bool) {
         if has_globs {

@@ -97,7 +97,7 @@ impl Index {
     ) -> impl Fn(&SourceName) -> Lookup<'a> {
         |source| {
             let read = overlay.get(source).copied();
-            read.unwrap_or_else(|| self.look(&key.namespace, source, Some(tracked.read_at)))
+            read.unwrap_or_else(|| self.look(&key.namespace, source, Some(tracked)))
                 .telling(|| tracked.uses().get(source))
         }
     }
@@ -302,7 +302,7 @@ impl Index {
             }
             let adopting = match (before, becomes) {
                 (Some(before), Lookup::Present { version, .. }) => {
-                    let watched = self.scope.watches_all_sources();
+                    let watched = self.scope.watches_all_sources() && !version.skipped;
                     tracked.adopting(&key.source, before, version, watched)
                 }
                 _ => None,

@@ -105,7 +105,7 @@ impl Namespaces {
         all
     }
 
-    /// Returns the sources of a kind, with their resourceVersions. `within`: of one namespace.
+    /// Returns the sources of a kind that a list shows, with their resourceVersions. `within`: of one namespace.
     pub(super) fn sources(
         &self,
         kind: SourceKind,
@@ -114,7 +114,7 @@ impl Namespaces {
         self.within(within)
             .flat_map(|(namespace, space)| {
                 let all = space.sources.all_present();
-                all.filter(move |(name, _)| name.kind == kind)
+                all.filter(move |(name, version)| name.kind == kind && !version.skipped)
                     .map(|(name, version)| {
                         (version::key_of(namespace, name), version.resource_version)
                     })

@@ -83,6 +83,8 @@ pub(super) struct Absence {
     pub(super) now: i64,
     /// All sources are watched, and not merely selected ones.
     pub(super) watches_all: bool,
+    /// It may exist although no watch shows it: an answer that says otherwise is remembered.
+    pub(super) hides: bool,
     /// Somebody uses it. What a source was that nobody uses is not remembered.
     pub(super) used: bool,
 }
@@ -274,6 +276,7 @@ impl Sources {
             number,
             now,
             watches_all,
+            hides,
             used,
         } = absence;
         // A watch of selected ones only cannot tell one that is gone from one that is selected no more.
@@ -281,7 +284,8 @@ impl Sources {
         let mut known = match self.by_name.entry(name.clone()) {
             Entry::Occupied(known) => known,
             Entry::Vacant(unknown) => {
-                if !(by == By::Event || !watches_all || clock.doubts_any()) {
+                let found = hides && by.is_answer();
+                if !(by == By::Event || !watches_all || found || clock.doubts_any()) {
                     return Missed::Nothing;
                 }
                 // An event about it that comes late must not bring it to life.

@@ -176,7 +176,7 @@ impl Index {
         if !self.works_in(&key.namespace) {
             return SourceChange::default();
         }
-        let watched = self.scope.watches_all_sources();
+        let watched = self.scope.watches_all_sources() && !version.skipped;
         let space = self.namespaces.entry(&key.namespace);
         let told = ToldBy::new(key, by, watched, (&self.scope, self.listed));
         let (basis, clock) = (&self.basis, &mut self.clock);
@@ -208,6 +208,7 @@ impl Index {
             number,
             now,
             watches_all: self.scope.watches_all_sources(),
+            hides: self.scope.conventions().hides(key.source.kind),
             used: !self.listed,
         };
         let space = self.namespaces.entry(&key.namespace);

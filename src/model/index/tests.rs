@@ -14,6 +14,7 @@ mod asked;
 mod csi;
 mod edges;
 mod foreseen;
+mod hidden;
 mod immutable;
 mod lending;
 mod memory;

@@ -54,6 +54,7 @@ impl Version {
             resource_version: 0,
             written: 0,
             immutable: false,
+            skipped: false,
             ignored: false,
             matched: false,
             origin: Origin::default(),

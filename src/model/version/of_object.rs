@@ -22,6 +22,11 @@ pub trait SourceObject:
 {
     /// Returns its version; its own metadata may lack the namespace.
     fn version(&self, key: &DigestKey, namespace: &str) -> Version;
+
+    /// Returns `type`, which only Secrets have.
+    fn secret_type(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// Something that is done with the objects of a kind.
@@ -47,6 +52,10 @@ impl SourceKind {
 impl SourceObject for Secret {
     fn version(&self, key: &DigestKey, namespace: &str) -> Version {
         Version::of_secret(key, namespace, self)
+    }
+
+    fn secret_type(&self) -> Option<&str> {
+        self.type_.as_deref()
     }
 }
 

@@ -1,7 +1,11 @@
-//! What people ask for by annotations.
+//! What people ask for by annotations, and whether anybody wrote a workload.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
 
+use kube::core::ObjectMeta;
 use litemap::LiteMap;
 use serde_json::{Map, Value};
 
@@ -9,6 +13,9 @@ use crate::model::annotation::{
     LAST_RESTART, OBSERVED, PENDING, PREFIX, RESTARTED_AT,
     reloader::{DOMAIN, selecting},
 };
+
+/// The annotations that the deployment controller writes begin so.
+const DEPLOYMENT_CONTROLLER: &str = "deployment.kubernetes.io/";
 
 /// Annotations by which people ask for something.
 pub type Asks = LiteMap<String, String>;
@@ -19,10 +26,8 @@ pub(super) fn asks(
     annotations: &BTreeMap<String, String>,
     template: Option<&Map<String, Value>>,
 ) -> Asks {
-    let counts = |key: &str| {
-        let written = [OBSERVED, LAST_RESTART, RESTARTED_AT, PENDING].contains(&key);
-        (key.starts_with(PREFIX) && !written) || reloader_key(key)
-    };
+    let counts =
+        |key: &str| (key.starts_with(PREFIX) && !is_written_by_us(key)) || reloader_key(key);
     let mut asks: Asks = annotations
         .iter()
         .filter(|(key, _)| counts(key))
@@ -40,6 +45,24 @@ pub(super) fn asks(
         }
     }
     asks
+}
+
+/// Returns a digest of what others write of an object, other than its status. (Each write of a spec has its own generation.)
+pub(super) fn stated(meta: &ObjectMeta) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    meta.generation.hash(&mut hasher);
+    meta.labels.hash(&mut hasher);
+    let others = |key: &str| !is_written_by_us(key) && !key.starts_with(DEPLOYMENT_CONTROLLER);
+    for annotation in meta.annotations.iter().flatten() {
+        if others(annotation.0) {
+            annotation.hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}
+
+fn is_written_by_us(key: &str) -> bool {
+    [OBSERVED, LAST_RESTART, RESTARTED_AT, PENDING].contains(&key)
 }
 
 fn reloader_key(key: &str) -> bool {

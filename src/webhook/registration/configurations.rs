@@ -14,11 +14,18 @@ use super::Registration;
 use crate::{
     model::{
         annotation::{FIELD_MANAGER, PREFIX, RESTART_ON, reloader::DOMAIN},
-        conventions::Vocabulary,
+        conventions::{Conventions, Vocabulary},
         source::SourceKind,
     },
     webhook::routes::{SOURCES_PATH, WORKLOADS_PATH},
 };
+
+/// The types of Secrets that workloads hardly ever use, and that are written often.
+const UNUSED_TYPES: [&str; 3] = [
+    "helm.sh/release.v1",
+    "kubernetes.io/service-account-token",
+    "bootstrap.kubernetes.io/token",
+];
 
 /// Seconds that the API server waits for an answer.
 const TIMEOUT_SECONDS: u32 = 1;
@@ -38,7 +45,7 @@ impl Registration {
                 }],
                 "namespaceSelector": { "matchExpressions": self.namespaces() },
                 "objectSelector": { "matchExpressions": requirements(self.conventions.sources.as_ref()) },
-                "matchConditions": source_conditions(),
+                "matchConditions": source_conditions(&self.conventions),
             }))],
         })
     }
@@ -169,8 +176,12 @@ fn annotated(vocabulary: &Vocabulary) -> Value {
 
 /// Returns the conditions that leave out writes of sources that no workload reads. They also leave out deletions that must
 /// not wait for reroll: the namespace controller empties a namespace with many Secrets one by one.
-fn source_conditions() -> Vec<Value> {
+fn source_conditions(conventions: &Conventions) -> Vec<Value> {
     let either = "(object != null ? object : oldObject)";
+    let skipped = conventions.skipped_types.iter().map(String::as_str);
+    let skipped = skipped.filter(|kind| !UNUSED_TYPES.contains(kind));
+    let types: Vec<_> = UNUSED_TYPES.into_iter().chain(skipped).collect();
+    let types = types.join("', '");
     vec![
         condition(
             "not-by-namespace-or-gc-controller",
@@ -181,8 +192,7 @@ fn source_conditions() -> Vec<Value> {
         condition(
             "not-helm-or-token",
             &format!(
-                "request.resource.resource != 'secrets' || !has({either}.type) || !({either}.type in \
-                 ['helm.sh/release.v1', 'kubernetes.io/service-account-token', 'bootstrap.kubernetes.io/token'])"
+                "request.resource.resource != 'secrets' || !has({either}.type) || !({either}.type in ['{types}'])"
             ),
         ),
         condition(

@@ -90,6 +90,7 @@ impl<S: Stream<Item = Chunk> + Unpin> DelayLine<S> {
         self.last_due = due;
         match chunk {
             Some(Ok(bytes)) => {
+                self.exchange.received(bytes.len());
                 let bytes = self.doubler.push(&bytes, flow.doubled);
                 if !bytes.is_empty() {
                     self.waiting.push_back((due, Some(Ok(bytes))));

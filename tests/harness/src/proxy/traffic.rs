@@ -32,6 +32,8 @@ pub struct RequestLine {
     /// The status that the API server answered, or the proxy in its place. `None`: not answered yet, cut, or upstream
     /// failed. An answer that was lost on purpose has one.
     pub status: Option<u16>,
+    /// How many bytes of the answer's body came from upstream so far.
+    pub received: u64,
     /// Why upstream could not be asked. No fault of a rule: such a request is cut.
     pub error: Option<String>,
 }
@@ -44,6 +46,7 @@ impl RequestLine {
             query: request.uri.query().unwrap_or_default().to_owned(),
             at: Instant::now(),
             status: None,
+            received: 0,
             error: None,
         }
     }
@@ -200,6 +203,11 @@ impl Traffic {
     }
 
     fn update(&self, number: u64, update: impl Fn(&mut RequestLine)) {
+        self.update_quietly(number, update);
+        self.changes.send_replace(());
+    }
+
+    fn update_quietly(&self, number: u64, update: impl Fn(&mut RequestLine)) {
         let mut state = self.lock();
         if let Some(exchange) = state.in_flight.get_mut(&number) {
             update(&mut exchange.request);
@@ -210,8 +218,6 @@ impl Traffic {
         if let Some(request) = remembered.and_then(|index| state.log.get_mut(index)) {
             update(request);
         }
-        drop(state);
-        self.changes.send_replace(());
     }
 
     fn end(&self, number: u64) {
@@ -239,6 +245,13 @@ impl Exchange {
     pub(super) fn answered(&self, status: StatusCode) {
         self.traffic.update(self.number, |request| {
             request.status = Some(status.as_u16());
+        });
+    }
+
+    /// Notes bytes of the answer's body. Nobody is told: there are too many.
+    pub(super) fn received(&self, bytes: usize) {
+        self.traffic.update_quietly(self.number, |request| {
+            request.received += bytes as u64;
         });
     }
 
