@@ -236,7 +236,7 @@ mod tests {
         let (admission, metrics) = webhook(&script, SOURCES);
         let patch = create(admission, SOURCES).await;
         assert!(patch.is_string(), "what is known is recorded");
-        assert_eq!(script.count("GET /secrets/"), MOST);
+        assert_eq!(script.count("GET /secrets/"), 64);
         let metrics = metrics.encode().unwrap();
         for (result, count) in [("read", MOST), ("memory", SOURCES - MOST), ("timeout", 0)] {
             let line =
