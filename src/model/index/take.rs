@@ -176,9 +176,8 @@ impl Index {
         if !self.works_in(&key.namespace) {
             return SourceChange::default();
         }
-        let watched = self.scope.watches_all_sources() && !version.skipped;
         let space = self.namespaces.entry(&key.namespace);
-        let told = ToldBy::new(key, by, watched, (&self.scope, self.listed));
+        let told = ToldBy::new(key, &version, by, (&self.scope, self.listed));
         let (basis, clock) = (&self.basis, &mut self.clock);
         space.take_source(key, version, told, takers, basis, clock)
     }

@@ -21,7 +21,7 @@ use crate::model::{
 #[derive(Clone, Copy)]
 pub(in crate::model::index) struct ToldBy {
     by: By,
-    /// All sources are watched, and not merely selected ones.
+    /// It would be known if it were other before: all sources are watched, and not merely selected ones, or types.
     watched: bool,
     /// So many single keys of it are kept where nobody uses it.
     keeps: usize,
@@ -31,8 +31,8 @@ impl ToldBy {
     /// `listed`: all workloads are known.
     pub(in crate::model::index) fn new(
         key: &SourceKey,
+        version: &Version,
         by: By,
-        watched: bool,
         (scope, listed): (&Scope, bool),
     ) -> Self {
         let keeps = match (listed, scope.is_synced(key.source.kind, &key.namespace)) {
@@ -40,7 +40,11 @@ impl ToldBy {
             (true, false) => 0,
             (true, true) => KEPT_KEYS,
         };
-        Self { by, watched, keeps }
+        Self {
+            by,
+            watched: scope.watches_all_sources() && !version.skipped,
+            keeps,
+        }
     }
 }
 

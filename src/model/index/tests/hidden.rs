@@ -17,7 +17,7 @@ fn skipping() -> Index {
     for kind in SourceKind::ALL {
         index.set_synced(kind);
     }
-    index.all_listed();
+    index.workloads_listed();
     index
 }
 
