@@ -48,6 +48,7 @@ COPY schedules/src/lib.rs schedules/src/main.rs schedules/src/
 COPY simulation/src/lib.rs simulation/src/
 COPY benches/cluster/main.rs benches/cluster/
 COPY benches/micro/main.rs benches/micro/
+COPY benches/scale/main.rs benches/scale/
 ARG SOURCE_DATE_EPOCH=0
 # The cache holds downloads only: with one for target/, cargo would go by modification times, and miss changes.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked <<END
