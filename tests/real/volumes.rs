@@ -131,29 +131,17 @@ async fn create(arena: &Arena, way: &Way) {
     }
 }
 
+/// The pods of Deployments. Where a pod takes the place of one of its name, kwok and the controller of StatefulSets, which
+/// both delete by name, have deleted the new one as well, again and again for minutes, although it was up to date; so of
+/// StatefulSets only templates are counted here.
 async fn uids(arena: &Arena, names: &[&str]) -> BTreeSet<String> {
     let mut uids = BTreeSet::new();
-    for kind in KINDS {
-        for name in names {
-            arena.complete(kind, &named(kind, name)).await;
-            uids.extend(arena.pod_uids(&named(kind, name)).await);
-        }
+    for name in names {
+        let name = named("Deployment", name);
+        arena.complete("Deployment", &name).await;
+        uids.extend(arena.pod_uids(&name).await);
     }
     uids
-}
-
-/// The same after a rollout, when pods stay. The controller of StatefulSets deletes by name: by an old cache it deletes the
-/// pod that it has just made in the place of the old one (`DeletePod` in its `stateful_pod_control.go`).
-async fn settled_uids(arena: &Arena, recorder: &Recorder, names: &[&str]) -> BTreeSet<String> {
-    let mut before = uids(arena, names).await;
-    loop {
-        recorder.settle(arena).await;
-        let now = uids(arena, names).await;
-        if now == before {
-            return now;
-        }
-        before = now;
-    }
 }
 
 #[track_caller]
@@ -193,7 +181,7 @@ async fn only_the_files_that_containers_read_count() {
 
     set("k", "two").await;
     expect(&recorder, &names, 1);
-    let second = settled_uids(&arena, &recorder, &names).await;
+    let second = uids(&arena, &names).await;
     assert!(second.is_disjoint(&first));
 
     // New pods would have a directory in the place of the file, or would not start.
