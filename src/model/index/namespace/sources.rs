@@ -107,7 +107,13 @@ impl Namespace {
         if gone {
             self.forget_ages(&key.source);
         }
-        let users = if gone { self.users_of(key) } else { Vec::new() };
+        // Who waits to know whether it exists is judged again.
+        let changed = gone || (missed == Missed::Noted && absence.hides);
+        let users = if changed {
+            self.users_of(key)
+        } else {
+            Vec::new()
+        };
         match missed {
             Missed::Nothing => {}
             // A fold may hold it.
@@ -120,7 +126,7 @@ impl Namespace {
             self.sources.went_unused(&key.source, is_used);
         }
         SourceChange {
-            changed: gone,
+            changed,
             users,
             ..SourceChange::default()
         }
