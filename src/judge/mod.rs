@@ -285,9 +285,7 @@ impl Judge {
             }
         }
         drop(index);
-        if !unread.is_empty() {
-            self.unshown.read_now(unread, Instant::now());
-        }
+        self.unshown.read_now(unread, Instant::now());
         all
     }
 

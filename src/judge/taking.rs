@@ -40,15 +40,12 @@ impl Judge {
         }
         // Pods that others rolled may be what a refused restart is for.
         let gone = workload.pending.is_some() && workload.older_pods().are_gone();
-        let rolled = gone && {
+        let (rolled, is_written) = {
             let index = self.state.index();
-            let before = index.workload(key);
-            before.is_some_and(|known| !known.workload.older_pods().are_gone())
-        };
-        let is_written = {
-            let index = self.state.index();
-            let before = index.workload(key).map(|known| known.workload.stated);
-            before != Some(workload.stated)
+            let before = index.workload(key).map(|known| &known.workload);
+            let rolled = gone && before.is_some_and(|known| !known.older_pods().are_gone());
+            let stated = before.map(|known| known.stated);
+            (rolled, stated != Some(workload.stated))
         };
         let ahead = self.state.index().ahead(key, &workload);
         let foreseen = ahead.map(|ahead| ahead.work_out(&workload));

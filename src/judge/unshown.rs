@@ -39,12 +39,16 @@ impl Unshown {
 
     fn file(&self, sources: impl Iterator<Item = (SourceKey, Instant)>) {
         let mut due = self.due.lock();
+        let mut sooner = false;
         for (source, at) in sources {
+            sooner |= due.get(&source).is_none_or(|known| at < *known);
             let known = due.entry(source).or_insert(at);
             *known = at.min(*known);
         }
         drop(due);
-        self.changed.notify_one();
+        if sooner {
+            self.changed.notify_one();
+        }
     }
 
     /// Returns when the next one is due.

@@ -1,33 +1,16 @@
 //! Clients that take what there is at reroll's ports, and hold on to it. What is counted are answers, connections and bytes.
 
-use std::time::Duration;
-
-use axum::{body::Body, http::Request};
-use futures::{StreamExt as _, future::join_all, stream};
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use reroll_harness::{Arena, Https, OBSERVED, PATIENCE, RESTART_ON, deployment, eventually};
-use rustls::version::TLS13;
-use serde_json::json;
-use tokio::{
-    io::AsyncWriteExt as _,
-    net::TcpStream,
-    time::{sleep, timeout},
+use futures::future::join_all;
+use reroll_harness::{
+    Arena, Https, OBSERVED, PATIENCE, RESTART_ON, deployment, eventually, hostile::keep_slow,
 };
+use serde_json::json;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 
 /// As many as a stranger opened when a kubelet killed reroll.
 const CROWD: usize = 8000;
 /// The most that reroll may need for them.
 const MEMORY: u64 = 32 << 20;
-
-/// A byte, and then one each second.
-fn trickle() -> Body {
-    let bytes = stream::unfold((), |()| async {
-        sleep(Duration::from_secs(1)).await;
-        Some((Ok::<_, std::io::Error>(" "), ()))
-    });
-    Body::from_stream(stream::iter([Ok("{")]).chain(bytes))
-}
 
 #[tokio::test]
 async fn half_requests_at_the_port_for_probes_keep_no_kubelet_out() {
@@ -63,38 +46,6 @@ async fn half_requests_at_the_port_for_probes_keep_no_kubelet_out() {
     assert!(more < MEMORY, "{more}");
 }
 
-/// Has 128 slow requests under way on one connection, and others when these are cut, for ever.
-fn keep_slow(https: &Https) -> impl Future<Output = ()> + Send + 'static {
-    let https = https.clone();
-    async move {
-        loop {
-            sleep(Duration::from_millis(20)).await;
-            let Ok(stream) = https.connect(&[&TLS13]).await else {
-                continue;
-            };
-            let shaken = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
-            let Ok((send, connection)) = shaken else {
-                continue;
-            };
-            let connection = tokio::spawn(connection);
-            let slots = (0..128).map(|_| {
-                let mut send = send.clone();
-                async move {
-                    while send.ready().await.is_ok() {
-                        let request = Request::post("https://reroll/admit/sources")
-                            .header("Content-Length", 256 << 10)
-                            .body(trickle());
-                        drop(send.send_request(request.unwrap()).await);
-                        sleep(Duration::from_millis(20)).await;
-                    }
-                }
-            });
-            join_all(slots).await;
-            connection.abort();
-        }
-    }
-}
-
 #[tokio::test]
 async fn requests_that_come_slowly_keep_no_writes_from_the_webhook() {
     const WRITES: u64 = 10;
@@ -103,7 +54,7 @@ async fn requests_that_come_slowly_keep_no_writes_from_the_webhook() {
     arena.secret("db", &[("k", "one")]).await;
     arena.create(&deployment("web", "db", "k")).await;
     let https = Https::to(&mut reroll, &arena).await.http2();
-    let slow = (0..3).map(|_| keep_slow(&https));
+    let slow = (0..3).map(|_| keep_slow(https.clone(), 128, 256 << 10, 0));
     let slow = tokio::spawn(join_all(slow.collect::<Vec<_>>()));
     let answered = "reroll_admission_requests_total{webhook=\"sources\",operation=\"UPDATE\",outcome=\"allowed\"}";
     let before = reroll.count(answered).await;

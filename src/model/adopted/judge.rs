@@ -115,19 +115,18 @@ fn fold_that_counts<'a>(
     key: &DigestKey,
 ) -> Option<Fold> {
     let fold = known.fold.as_ref()?;
-    let (mut now, mut folded) = (Entries::new(), References::new());
-    let mut read = true;
-    for (source, usage) in uses {
-        if known.entries.contains_key(source) || !usage.is_read() {
-            continue;
-        }
-        folded.insert(source.clone(), usage.clone());
-        if let Lookup::Present { version, .. } = live(source) {
-            read &= version.written <= oldest;
-            now.insert(source.clone(), Entry::of(version, usage));
-        }
-    }
-    let same_objects = Fold::of(key, &now, &folded).uids == fold.uids;
+    let folded = uses
+        .iter()
+        .filter(|(source, usage)| usage.is_read() && !known.entries.contains_key(*source));
+    let present =
+        folded.filter_map(|(source, usage)| Some((source, usage, live(source).version()?)));
+    let present: Vec<_> = present.collect();
+    let mut versions = present.iter().map(|(_, _, version)| version);
+    let read = versions.all(|version| version.written <= oldest);
+    let now = present
+        .into_iter()
+        .map(|(source, usage, version)| (source, usage, Some(version)));
+    let same_objects = Fold::of_versions(key, now).uids == fold.uids;
     (same_objects || !read).then(|| fold.clone())
 }
 

@@ -8,8 +8,8 @@
 use super::view::Lookup;
 use crate::model::{
     digest::{Digest, DigestKey},
-    observed::{Entries, Entry, Fold, Observed},
-    source::{References, SourceName},
+    observed::{Entry, Fold, Observed},
+    source::{References, SourceName, Usage},
     version::Version,
 };
 
@@ -32,12 +32,11 @@ pub(in crate::model) fn rekey<'a>(
         .collect();
     let folded = uses
         .iter()
-        .filter(|(source, usage)| usage.is_read() && !observed.entries.contains_key(*source))
-        .map(|(source, usage)| (source.clone(), usage.clone()))
-        .collect();
+        .filter(|(source, usage)| usage.is_read() && !observed.entries.contains_key(*source));
+    let last = folded.map(|(source, usage)| (source, usage, live(source).last()));
     let fold = observed.fold.as_ref();
     Observed {
-        fold: fold.map(|fold| fold_of(fold, &folded, live, key)),
+        fold: fold.map(|fold| fold_of(fold, &last.collect::<Vec<_>>(), key)),
         formers: observed.formers.map(&rekeyed),
         entries,
         ..observed.clone()
@@ -52,29 +51,16 @@ fn rekeyed(used: &str, digest: Digest, live: Option<&Version>) -> Digest {
     same.unwrap_or(Digest::CHANGED)
 }
 
-fn fold_of<'a>(
-    fold: &Fold,
-    uses: &References,
-    live: &dyn Fn(&SourceName) -> Lookup<'a>,
-    key: &DigestKey,
-) -> Fold {
-    let (mut before, mut now) = (Entries::new(), Entries::new());
-    for (source, usage) in uses {
-        let last = live(source).last();
-        let of = |version: Option<&Version>| {
-            version.map_or(Entry::Unknown, |version| Entry::of(version, usage))
-        };
-        before.insert(
-            source.clone(),
-            of(last.and_then(|version| version.previous.as_deref())),
-        );
-        now.insert(source.clone(), of(last));
-    }
+fn fold_of(fold: &Fold, last: &[(&SourceName, &Usage, Option<&Version>)], key: &DigestKey) -> Fold {
+    let before = last.iter().map(|(source, usage, version)| {
+        let version = version.and_then(|version| version.previous.as_deref());
+        (*source, *usage, version)
+    });
     let data_before = key
         .previous()
-        .map(|previous| Fold::of(previous, &before, uses).data);
+        .map(|previous| Fold::of_versions(previous, before).data);
     let data = if data_before.as_ref() == Some(&fold.data) {
-        Fold::of(key, &now, uses).data
+        Fold::of_versions(key, last.iter().copied()).data
     } else {
         Digest::CHANGED.to_string()
     };

@@ -3,7 +3,7 @@
 use super::{Index, sources::Stored};
 use crate::model::{
     source::{SourceKey, SourceName},
-    version::key_of,
+    version::{Version, key_of},
     workload::WorkloadKey,
 };
 
@@ -21,11 +21,7 @@ pub fn all(index: &Index) -> Vec<SourceKey> {
 
 /// Returns those that one workload uses.
 pub fn of(index: &Index, key: &WorkloadKey) -> Vec<SourceKey> {
-    let used = index
-        .workload(key)
-        .into_iter()
-        .flat_map(|it| it.uses().keys());
-    let unshown = used.filter(|source| is_unshown(index, &key.namespace, source));
+    let unshown = used(index, key).filter(|source| is_unshown(index, &key.namespace, source));
     unshown
         .map(|source| key_of(&key.namespace, source))
         .collect()
@@ -33,26 +29,23 @@ pub fn of(index: &Index, key: &WorkloadKey) -> Vec<SourceKey> {
 
 /// Returns the sources that a workload uses and of which only reads show what they are.
 pub fn skipped(index: &Index, key: &WorkloadKey) -> Vec<SourceName> {
-    let used = index
-        .workload(key)
-        .into_iter()
-        .flat_map(|it| it.uses().keys());
-    let skipped = used.filter(|source| {
-        let stored = index.stored(&key.namespace, source);
-        stored
-            .and_then(Stored::present)
-            .is_some_and(|version| version.skipped)
+    let skipped = used(index, key).filter(|source| {
+        present(index, &key.namespace, source).is_some_and(|version| version.skipped)
     });
     skipped.cloned().collect()
 }
 
+fn used<'a>(index: &'a Index, key: &WorkloadKey) -> impl Iterator<Item = &'a SourceName> {
+    let workload = index.workload(key).into_iter();
+    workload.flat_map(|workload| workload.uses().keys())
+}
+
+fn present<'a>(index: &'a Index, namespace: &str, source: &SourceName) -> Option<&'a Version> {
+    index.stored(namespace, source).and_then(Stored::present)
+}
+
 fn is_unshown(index: &Index, namespace: &str, source: &SourceName) -> bool {
-    let shown = || {
-        let stored = index.stored(namespace, source);
-        stored
-            .and_then(Stored::present)
-            .is_some_and(|version| !version.skipped)
-    };
+    let shown = || present(index, namespace, source).is_some_and(|version| !version.skipped);
     let scope = &index.scope;
     scope.conventions().hides(source.kind) && scope.is_synced(source.kind, namespace) && !shown()
 }

@@ -1,6 +1,7 @@
 //! What hostile tenants write.
 
 mod remembered;
+mod slow;
 
 use kube::{
     Api,
@@ -8,7 +9,10 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-pub use self::remembered::{Added, Remembered, remembered};
+pub use self::{
+    remembered::{Added, Remembered, remembered},
+    slow::keep_slow,
+};
 use crate::{Arena, RESTART_ON, config_map, env_from, secret, workload};
 
 /// The longest that the globs, or the expressions, of one list may be together to be read.

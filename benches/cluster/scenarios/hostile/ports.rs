@@ -1,18 +1,14 @@
 //! What strangers do at reroll's ports: any pod that reaches them.
 
-use std::time::Duration;
-
-use axum::{body::Body, http::Request};
-use futures::{StreamExt as _, future::join_all, stream};
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use reroll::webhook::routes::{SOURCES_PATH, WORKLOADS_PATH};
+use futures::future::join_all;
+use reroll::webhook::routes::WORKLOADS_PATH;
 use reroll_harness::{
     Https, RESTART_ON, deployment,
     generate::review,
-    hostile::{CONFIG_MAP_RELOAD, SECRET_RELOAD, expression_list, glob_list, read_globs},
+    hostile::{
+        CONFIG_MAP_RELOAD, SECRET_RELOAD, expression_list, glob_list, keep_slow, read_globs,
+    },
 };
-use rustls::version::TLS13;
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinSet, time::sleep};
 
@@ -58,22 +54,6 @@ pub(super) fn reviews(work: &mut JoinSet<()>, webhook: &Https, namespace: &str) 
     }
 }
 
-/// So much at once, and then a byte each second.
-fn trickle(first: usize) -> Body {
-    let bytes = stream::unfold((), |()| async {
-        sleep(Duration::from_secs(1)).await;
-        Some((Ok::<_, std::io::Error>(" "), ()))
-    });
-    let first = stream::iter([Ok("{")]).chain(stream::iter((0..first / 1024).map(|_| {
-        const KIB: &str = match str::from_utf8(&[b' '; 1024]) {
-            Ok(text) => text,
-            Err(_) => "",
-        };
-        Ok(KIB)
-    })));
-    Body::from_stream(first.chain(bytes))
-}
-
 /// Three connections full of requests that declare 256 KiB, and one with four large ones.
 pub(super) fn slow(work: &mut JoinSet<()>, webhook: &Https) {
     let webhook = webhook.clone().http2();
@@ -81,37 +61,6 @@ pub(super) fn slow(work: &mut JoinSet<()>, webhook: &Https) {
         work.spawn(keep_slow(webhook.clone(), STREAMS, SMALL, 0));
     }
     work.spawn(keep_slow(webhook, 4, LARGE, LARGE - (1 << 20)));
-}
-
-/// Has so many slow requests under way on one connection, and others when these are cut.
-async fn keep_slow(webhook: Https, streams: usize, declared: usize, first: usize) {
-    loop {
-        sleep(Duration::from_millis(20)).await;
-        let Ok(stream) = webhook.connect(&[&TLS13]).await else {
-            continue;
-        };
-        let shaken = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
-        let Ok((send, connection)) = shaken else {
-            continue;
-        };
-        let connection = tokio::spawn(connection);
-        let slots = (0..streams).map(|_| {
-            let mut send = send.clone();
-            async move {
-                while send.ready().await.is_ok() {
-                    let request = Request::post(format!("https://reroll{SOURCES_PATH}"))
-                        .header("Content-Length", declared)
-                        .body(trickle(first));
-                    if let Ok(request) = request {
-                        drop(send.send_request(request).await);
-                    }
-                    sleep(Duration::from_millis(20)).await;
-                }
-            }
-        });
-        join_all(slots).await;
-        connection.abort();
-    }
 }
 
 /// Thousands of requests that never end their header, and others when these are cut.
