@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::live::Live;
-use crate::model::SourceKey;
+use crate::model::{SourceKey, index::unshown};
 
 /// Reads what is due, and tells the judge, until `stop`.
 pub async fn read(live: Live, stop: CancellationToken) {
@@ -28,8 +28,8 @@ pub async fn read(live: Live, stop: CancellationToken) {
             return;
         }
         for source in judge.unshown.take(Instant::now()) {
-            // Its last user may be gone.
-            if judge.state.index().is_used(&source) {
+            // Its last user may be gone, and it may have been asked for again while it was being read.
+            if unshown::wants_read(&judge.state.index(), &source) {
                 read_one(&live, source).await;
             }
         }

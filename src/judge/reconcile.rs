@@ -32,6 +32,7 @@ impl Judge {
     /// Takes in that all workloads are known, of the kinds included that not every cluster has.
     pub fn workloads_listed(&self) {
         self.state.index_mut().workloads_listed();
+        tracing::info!("the first lists of all kinds of workloads are in");
     }
 
     /// Judges every workload and forgets old tombstones at every sweep interval, until `stop`.

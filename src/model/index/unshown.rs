@@ -27,6 +27,13 @@ pub fn of(index: &Index, key: &WorkloadKey) -> Vec<SourceKey> {
         .collect()
 }
 
+/// Whether a source is to be read: a workload uses it, and the watches do not show enough of it.
+pub fn wants_read(index: &Index, key: &SourceKey) -> bool {
+    let known = present(index, &key.namespace, &key.source);
+    let is_partly_known = known.is_some_and(|version| !version.tells_all());
+    index.is_used(key) && (is_partly_known || is_unshown(index, &key.namespace, &key.source))
+}
+
 /// Returns the sources that a workload uses and of which only reads show what they are.
 pub fn skipped(index: &Index, key: &WorkloadKey) -> Vec<SourceName> {
     let skipped = used(index, key).filter(|source| {

@@ -1,7 +1,7 @@
 //! Sources of which only the whole is known, because nobody used a key of them.
 
 use super::*;
-use crate::model::index::By;
+use crate::model::index::{By, unshown::wants_read};
 
 /// How a Deployment uses the Secret `s`.
 #[derive(Clone, Copy, Debug)]
@@ -131,13 +131,19 @@ fn what_is_used_as_a_whole_needs_no_read() {
 fn who_begins_to_use_a_key_is_judged_when_it_was_read() {
     let mut index = listed();
     let (key, workload) = deployment("web", How::Key);
+    assert!(!wants_read(&index, &at("s")), "nobody uses it");
     index.apply_workload(&key, workload);
+    assert!(wants_read(&index, &at("s")));
     let doubted = decide(&mut index, &key);
     assert_eq!(doubted.doubt().unwrap().0, Doubt::Behind);
     assert_eq!(doubted.missing(), [SourceName::secret("s")]);
 
     let users = read(&mut index, secret(10, &DATA));
     assert_eq!(users, std::slice::from_ref(&key));
+    assert!(
+        !wants_read(&index, &at("s")),
+        "asked for twice, it is read once"
+    );
     assert!(matches!(decide(&mut index, &key), Decision::Record(_)));
     index.expire(0);
     assert_eq!(size(&index), 2, "it is used");
