@@ -23,6 +23,7 @@ mod arena;
 mod binaries;
 mod https;
 mod identity;
+mod kubelet;
 mod manifests;
 mod many;
 mod moved;
@@ -41,6 +42,7 @@ pub use self::{
     arena::{Arena, Said},
     binaries::binary,
     https::Https,
+    kubelet::{Behaves, Kubelet},
     manifests::*,
     many::{each, numbered},
     moved::MovedClocks,

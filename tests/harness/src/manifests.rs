@@ -6,6 +6,8 @@ use serde_json::{Map, Value, json};
 pub const RESTART_ON: &str = "reroll.dev/restart-on";
 /// What reroll has seen of the sources of a workload.
 pub const OBSERVED: &str = "reroll.dev/observed";
+/// What the last restart of a workload was.
+pub const ROLLOUT: &str = "reroll.dev/rollout";
 /// What a template was changed for.
 pub const RESTARTED_FOR: &str = "reroll.dev/restarted-for";
 /// Tells people of the last restart.

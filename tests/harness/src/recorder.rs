@@ -14,7 +14,7 @@ use kube::{
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::{Arena, KINDS, OBSERVED, Reroll, deployment, eventually};
+use crate::{Arena, KINDS, OBSERVED, ROLLOUT, Reroll, deployment, eventually};
 
 /// The workload whose Secret is changed after the act.
 const SENTINEL: &str = "sentinel";
@@ -36,6 +36,8 @@ struct Seen {
     restarted_for: Vec<String>,
     /// Every `observed` that it has had.
     observed: Vec<String>,
+    /// Every `rollout` that it has had.
+    opened: Vec<String>,
 }
 
 impl Recorder {
@@ -96,6 +98,16 @@ impl Recorder {
         let all = seen.get(&format!("{kind} {name}"));
         all.into_iter()
             .flat_map(|seen| &seen.observed)
+            .map(|text| serde_json::from_str(text).unwrap())
+            .collect()
+    }
+
+    /// Every `rollout` that the workload has had, in order.
+    pub fn opened(&self, kind: &str, name: &str) -> Vec<Value> {
+        let seen = self.seen.lock().unwrap();
+        let all = seen.get(&format!("{kind} {name}"));
+        all.into_iter()
+            .flat_map(|seen| &seen.opened)
             .map(|text| serde_json::from_str(text).unwrap())
             .collect()
     }
@@ -228,6 +240,11 @@ fn note(seen: &mut BTreeMap<String, Seen>, kind: &str, object: &DynamicObject) {
         && entry.observed.last() != Some(observed)
     {
         entry.observed.push(observed.clone());
+    }
+    if let Some(opened) = object.annotations().get(ROLLOUT)
+        && entry.opened.last() != Some(opened)
+    {
+        entry.opened.push(opened.clone());
     }
     let template = object.data["spec"]["template"].clone();
     if entry.templates.last() != Some(&template) {
