@@ -105,6 +105,13 @@ pub async fn run_until(
     let mut asked = pin!(asked);
     let began = Instant::now();
 
+    for (flag, by) in &settings.restarts.replaced {
+        tracing::warn!(
+            flag,
+            by,
+            "a flag does nothing any more: another took its place"
+        );
+    }
     let mut tasks = Tasks::new();
     let parts = Parts::start(&settings, surroundings, &mut tasks, &stop);
     let parts = tokio::select! {

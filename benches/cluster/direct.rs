@@ -94,7 +94,10 @@ impl Direct {
             &workload,
             &observed.print(&self.key),
             &observed.restarted_for,
-            &format!("{now:.0}: Secret {name} changed"),
+            &patch::Told {
+                last_restart: format!("{now:.0}: Secret {name} changed"),
+                opened: None,
+            },
             now,
         );
         self.write(name, patch, observed).await;

@@ -51,6 +51,8 @@ pub enum Scenario {
     Changes,
     /// Memory over minutes of churn.
     Soak,
+    /// Slow start, simulated with the brakes themselves, for users and hours that no test can wait for.
+    SlowStart,
     /// What a hostile tenant, or a stranger, costs others: all of the following.
     Hostile,
     /// A thousand globs of 120 letters, and as many as are read, beside a hundred Secrets with long names that are written.

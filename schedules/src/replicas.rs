@@ -328,7 +328,8 @@ impl Installation {
             ["--instance", &replica.name],
             ["--adopt-rate", "0"],
             ["--restart-rate", "0"],
-            ["--workload-interval", "0s"],
+            ["--slow-start", "off"],
+            ["--max-distance", "0s"],
         ];
         let Command::Run(args) = Cli::try_parse_from(flags.as_flattened())?.command;
         let settings = Settings::try_from(*args)?;

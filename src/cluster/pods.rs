@@ -32,6 +32,16 @@ pub async fn of(cluster: &Cluster, key: &WorkloadKey) -> Result<Option<Vec<Pod>>
     Ok(Some(pods.items))
 }
 
+/// Lists the pods of a namespace.
+///
+/// # Errors
+/// When the API server refuses, or does not answer in time.
+pub async fn in_namespace(cluster: &Cluster, namespace: &str) -> Result<Vec<Pod>, Failure> {
+    let pods = Api::<Pod>::namespaced(cluster.client(), namespace);
+    let pods = cluster.list(&pods, &ListParams::default()).await?;
+    Ok(pods.items)
+}
+
 /// Whether a container that needs one of these sources has ever started in any pod. Each pod's own spec says what its
 /// containers need: pods of an earlier revision may not have needed what is missing.
 pub fn have_started(pods: &[Pod], missing: &[SourceName]) -> bool {

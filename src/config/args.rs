@@ -8,7 +8,7 @@ pub(super) mod webhook;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 use self::{alerts::AlertArgs, conventions::ConventionArgs, webhook::WebhookArgs};
 use super::{
@@ -20,6 +20,11 @@ use super::{
     },
 };
 use crate::{model::Kind, ops::logging::LogFormat};
+
+const SLOW_START: &[(bool, &str)] = &[
+    (true, "They wait, so that a bad value breaks one workload"),
+    (false, "All are restarted at once"),
+];
 
 /// Rolls Kubernetes workloads when a Secret or ConfigMap they use changes or is recreated: once, and only then.
 #[derive(Debug, Parser)]
@@ -220,25 +225,70 @@ pub(super) struct RestartArgs {
     )]
     pub(super) rolling_limit: u32,
 
-    /// How many restarts one workload may have at once, after a quiet time
+    /// Whether restarts for one version of a source wait for what became of those before: one goes alone, then twice as many
+    /// each time
     #[arg(
         long,
-        value_name = "N",
-        env = "REROLL_WORKLOAD_BURST",
-        default_value_t = 10,
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_name = "WORD",
+        env = "REROLL_SLOW_START",
+        default_value = "on",
+        value_parser = one_of(SLOW_START, |on| if on { "on" } else { "off" }),
+        action = ArgAction::Set
     )]
-    pub(super) workload_burst: u32,
+    pub(super) slow_start: bool,
 
-    /// How long one workload waits between restarts after that; 0s means no limit
+    /// For how long a new pod has to run before its restart counts as good
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "REROLL_SOAK",
+        default_value = "10s",
+        value_parser = parse_duration
+    )]
+    pub(super) soak: Duration,
+
+    /// The same for a restart that goes alone
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "REROLL_BAKE",
+        default_value = "1m",
+        value_parser = parse_duration
+    )]
+    pub(super) bake: Duration,
+
+    /// When a restart has failed of which no new pod runs; a longer progressDeadlineSeconds of the workload counts
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "REROLL_ROLLOUT_DEADLINE",
+        default_value = "10m",
+        value_parser = parse_positive_duration
+    )]
+    pub(super) rollout_deadline: Duration,
+
+    /// The longest time between two restarts of one workload whose sources keep changing; 0s means none
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "REROLL_MAX_DISTANCE",
+        default_value = "1h",
+        value_parser = parse_duration
+    )]
+    pub(super) max_distance: Duration,
+
+    /// Does nothing any more: --max-distance took its place
+    #[arg(long, value_name = "N", env = "REROLL_WORKLOAD_BURST")]
+    pub(super) workload_burst: Option<u32>,
+
+    /// Does nothing any more: --max-distance took its place
     #[arg(
         long,
         value_name = "DURATION",
         env = "REROLL_WORKLOAD_INTERVAL",
-        default_value = "1m",
         value_parser = parse_duration
     )]
-    pub(super) workload_interval: Duration,
+    pub(super) workload_interval: Option<Duration>,
 
     /// How often reroll checks all workloads again
     #[arg(

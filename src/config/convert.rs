@@ -1,5 +1,8 @@
 //! From what a person typed to settings.
 
+use std::time::Duration;
+
+use jiff::SignedDuration;
 use kube::core::Selector;
 
 use super::{
@@ -14,12 +17,13 @@ use super::{
 use crate::{
     cluster::connection::ConnectionSettings,
     judge::{
-        self,
+        self, brakes,
         bucket::{Bounds, Pacing},
     },
     model::{
         Conventions,
         annotation::reloader,
+        brake::verdict::Patience,
         conventions::Vocabulary,
         source::{ReloaderKeys, SourceKind},
         workload::{KINDS, Kinds, NAMED},
@@ -159,16 +163,17 @@ impl TryFrom<RestartArgs> for RestartSettings {
         if max < settle {
             return Err(ConfigError::SettleMax { settle, max });
         }
+        let replaced = [
+            args.workload_burst
+                .map(|_| ("--workload-burst", "--max-distance")),
+            args.workload_interval
+                .map(|_| ("--workload-interval", "--max-distance")),
+        ];
         let limit = |rate: f64| (rate > 0.0).then_some(rate);
-        let interval = args.workload_interval;
         let bounds = Bounds {
             all: Pacing {
                 rate: limit(args.restart_rate),
                 burst: args.restart_burst,
-            },
-            each: Pacing {
-                rate: (!interval.is_zero()).then(|| interval.as_secs_f64().recip()),
-                burst: args.workload_burst,
             },
             rolling: (args.rolling_limit > 0).then_some(args.rolling_limit as usize),
         };
@@ -177,12 +182,27 @@ impl TryFrom<RestartArgs> for RestartSettings {
                 settle,
                 settle_max: max,
                 bounds,
+                brakes: brakes::Settings {
+                    slow_start: args.slow_start,
+                    patience: Patience {
+                        soak: signed(args.soak),
+                        bake: signed(args.bake.max(args.soak)),
+                        deadline: signed(args.rollout_deadline),
+                    },
+                    longest_distance: signed(args.max_distance),
+                },
                 adopt_rate: limit(args.adopt_rate),
                 sweep_interval: args.sweep_interval,
             },
             concurrency: args.restart_concurrency.into(),
+            replaced: replaced.into_iter().flatten().collect(),
         })
     }
+}
+
+/// Returns the same, signed: a duration that a flag can name fits.
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
 impl WebhookArgs {

@@ -57,4 +57,6 @@ pub struct RestartSettings {
     pub judge: judge::Settings,
     /// Restarts in flight at the same time; at least 1.
     pub concurrency: usize,
+    /// Flags that were given and do nothing any more, each with what took its place.
+    pub replaced: Vec<(&'static str, &'static str)>,
 }

@@ -19,8 +19,6 @@ pub struct Pacing {
 pub struct Bounds {
     /// The pace of all workloads together.
     pub all: Pacing,
-    /// The pace of each single workload.
-    pub each: Pacing,
     /// The most workloads that may be rolling at the same time; `None` means no limit.
     pub rolling: Option<usize>,
 }
@@ -29,14 +27,7 @@ impl Bounds {
     /// Returns limits that have only a pace for all workloads.
     #[cfg(test)]
     pub fn paced(all: Pacing) -> Self {
-        Self {
-            all,
-            each: Pacing {
-                rate: None,
-                burst: 1,
-            },
-            rolling: None,
-        }
+        Self { all, rolling: None }
     }
 }
 

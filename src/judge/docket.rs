@@ -5,7 +5,13 @@
 
 use tokio::time::Instant;
 
-use super::{bucket::Bounds, held::HeldWorkloads, intents::Intents, tidying::Tidying};
+use super::{
+    brakes::{self, Brakes},
+    bucket::Bounds,
+    held::HeldWorkloads,
+    intents::Intents,
+    tidying::Tidying,
+};
 use crate::model::{WorkloadKey, held::UnderWay};
 
 /// All that the judge has filed.
@@ -17,6 +23,8 @@ pub struct Docket {
     pub held: HeldWorkloads,
     /// The workloads whose `observed` is to be written without a restart.
     pub tidying: Tidying,
+    /// The restarts that were made, and those that wait for what becomes of them.
+    pub brakes: Brakes,
 }
 
 /// The counts of what waits, for metrics.
@@ -32,11 +40,17 @@ pub struct Pending {
 
 impl Docket {
     /// Makes an empty docket. `adopt_rate` is the most writes of `observed` per second, over all kinds.
-    pub fn new(bounds: Bounds, adopt_rate: Option<f64>, now: Instant) -> Self {
+    pub fn new(
+        bounds: Bounds,
+        adopt_rate: Option<f64>,
+        brakes: brakes::Settings,
+        now: Instant,
+    ) -> Self {
         Self {
             intents: Intents::new(bounds, now),
             held: HeldWorkloads::default(),
             tidying: Tidying::new(adopt_rate, now),
+            brakes: Brakes::new(brakes),
         }
     }
 
@@ -44,15 +58,17 @@ impl Docket {
     pub fn forget(&mut self, workload: &WorkloadKey) -> bool {
         self.intents.forget(workload);
         self.held.forget(workload);
+        self.brakes.forget(workload);
         self.tidying.forget(workload)
     }
 
     /// Returns the counts of what waits.
     pub fn pending(&self) -> Pending {
-        let (limited, rolling) = (self.intents.limited(), self.intents.rolling());
+        let (slowed, limited) = self.brakes.counts();
         let others = [
-            (UnderWay::Limited.as_str(), limited as u64),
-            (UnderWay::Rolling.as_str(), rolling as u64),
+            (UnderWay::SlowStart.as_str(), slowed),
+            (UnderWay::Limited.as_str(), limited),
+            (UnderWay::Rolling.as_str(), self.intents.rolling() as u64),
         ];
         Pending {
             intents: self.intents.len(),
@@ -77,7 +93,7 @@ mod tests {
             burst: 1,
         };
         let now = Instant::now();
-        let mut docket = Docket::new(Bounds::paced(pacing), None, now);
+        let mut docket = Docket::new(Bounds::paced(pacing), None, brakes::Settings::off(), now);
         let workload = WorkloadKey {
             kind: &KINDS[0],
             namespace: "n".to_owned(),

@@ -7,8 +7,8 @@
 //! Of the due intents, [`Intents::take`] takes one of the namespace that was served longest ago, and there of the
 //! source that was served longest ago. So 500 workloads behind one Secret do not delay the single workload behind
 //! another. Two more limits apply: the pace of all restarts (a token bucket), and the budget of workloads that may be
-//! rolling at once, of which the last place is for a namespace that has none. A workload that was restarted often in short order also waits for a bucket of its own, so that two
-//! writers that fight over a Secret do not cause a storm of restarts.
+//! rolling at once, of which the last place is for a namespace that has none. What waits for another brake is parked
+//! ([`super::brakes`]): it counts as waiting, and is not taken before it is resumed.
 //!
 //! A task that took an intent ends it by [`Intents::finish`]. A new change of the same workload waits until then, so
 //! that two tasks never restart the same workload.
@@ -59,6 +59,8 @@ pub enum Finish {
     Over,
     /// It is to be tried again after this time.
     Retry(Duration),
+    /// A brake holds it: it is to be resumed.
+    Parked,
 }
 
 /// A rollout that takes longer no longer counts against the budget: a rollout that hangs must not delay the others.
@@ -74,9 +76,8 @@ pub struct Intents {
     taken: HashSet<WorkloadKey>,
     bounds: Bounds,
     bucket: Bucket,
-    each: HashMap<WorkloadKey, Bucket>,
     rolling: HashMap<WorkloadKey, Instant>,
-    limited: HashSet<WorkloadKey>,
+    parked: HashMap<WorkloadKey, Intent>,
 }
 
 /// Whose turn an intent takes: a namespace, and a source in it.
@@ -100,9 +101,8 @@ impl Intents {
             taken: HashSet::new(),
             bounds,
             bucket: Bucket::full(bounds.all, now),
-            each: HashMap::new(),
             rolling: HashMap::new(),
-            limited: HashSet::new(),
+            parked: HashMap::new(),
         }
     }
 
@@ -116,33 +116,29 @@ impl Intents {
         settle: Duration,
         longest: Duration,
     ) {
-        let since = self
-            .waiting
-            .get(workload)
-            .map_or(now, |intent| intent.since);
+        let parked = self.parked.remove(workload);
+        let since = self.waiting.get(workload).or(parked.as_ref());
+        let since = since.map_or(now, |intent| intent.since);
         let due = (now + settle).min(since + longest.max(settle));
         let source = Some(source.clone());
-        self.put(
-            Intent {
-                workload: workload.clone(),
-                since,
-                attempts: 0,
-                due,
-                source,
-            },
-            now,
-        );
+        self.put(Intent {
+            workload: workload.clone(),
+            since,
+            attempts: 0,
+            due,
+            source,
+        });
     }
 
     /// Files that the workload may need a restart for something that is no new change. An intent that waits already
     /// stays as it is.
     pub fn noticed(&mut self, workload: &WorkloadKey, now: Instant, settle: Duration) {
-        if !self.waiting.contains_key(workload) {
+        if !self.waiting.contains_key(workload) && !self.parked.contains_key(workload) {
             let intent = Intent {
                 due: now + settle,
                 ..Intent::now(workload, now)
             };
-            self.put(intent, now);
+            self.put(intent);
         }
     }
 
@@ -150,7 +146,15 @@ impl Intents {
     pub fn hurry(&mut self, workload: &WorkloadKey, now: Instant) {
         if let Some(intent) = self.remove(workload) {
             let due = intent.due.min(now);
-            self.put(Intent { due, ..intent }, now);
+            self.put(Intent { due, ..intent });
+        }
+    }
+
+    /// Has a parked intent due at once, because its brake lets it go.
+    pub fn resume(&mut self, workload: &WorkloadKey, now: Instant) {
+        if let Some(intent) = self.parked.remove(workload) {
+            let due = now;
+            self.put(Intent { due, ..intent });
         }
     }
 
@@ -189,14 +193,8 @@ impl Intents {
         self.bucket.give_back();
     }
 
-    /// Notes that a workload was restarted. The restart counts against the workload's own limit, and against the budget
-    /// until the workload has rolled.
+    /// Notes that a workload was restarted. The restart counts against the budget until the workload has rolled.
     pub fn restarted(&mut self, workload: &WorkloadKey, now: Instant) {
-        let each = self.bounds.each;
-        self.each
-            .entry(workload.clone())
-            .or_insert_with(|| Bucket::full(each, now))
-            .take(now);
         if self.bounds.rolling.is_some() {
             self.rolling.insert(workload.clone(), now);
         }
@@ -220,26 +218,12 @@ impl Intents {
         self.rolling.remove(workload).is_some()
     }
 
-    /// Returns how long the workload's own limit delays its restart, once for each delay; else `None`.
-    pub fn newly_limited(&mut self, workload: &WorkloadKey, now: Instant) -> Option<Duration> {
-        let wait = self
-            .each
-            .get(workload)?
-            .ready(now)
-            .saturating_duration_since(now);
-        if wait.is_zero() || !self.waiting.contains_key(workload) {
-            self.limited.remove(workload);
-            return None;
-        }
-        self.limited.insert(workload.clone()).then_some(wait)
-    }
-
     /// Whether a task is carrying out an intent of the workload.
     pub fn is_taken(&self, workload: &WorkloadKey) -> bool {
         self.taken.contains(workload)
     }
 
-    /// Whether the workload has an intent that no task has taken yet.
+    /// Whether the workload has an intent that no task has taken yet, and that no brake holds.
     pub fn waits(&self, workload: &WorkloadKey) -> bool {
         self.waiting.contains_key(workload)
     }
@@ -247,36 +231,36 @@ impl Intents {
     /// Ends an intent that a task took.
     pub fn finish(&mut self, intent: Intent, finish: Finish, now: Instant) {
         self.taken.remove(&intent.workload);
-        self.limited.remove(&intent.workload);
-        if let (Finish::Retry(after), false) = (finish, self.waiting.contains_key(&intent.workload))
-        {
-            self.put(
-                Intent {
-                    attempts: intent.attempts + 1,
-                    due: now + after,
-                    ..intent
-                },
-                now,
-            );
+        if self.waiting.contains_key(&intent.workload) {
+            return;
+        }
+        match finish {
+            Finish::Over => {}
+            Finish::Retry(after) => self.put(Intent {
+                attempts: intent.attempts + 1,
+                due: now + after,
+                ..intent
+            }),
+            Finish::Parked => {
+                self.parked.insert(intent.workload.clone(), intent);
+            }
         }
     }
 
     /// Drops the workload's intent: nothing is to be done. Returns whether there was one.
     pub fn settled(&mut self, workload: &WorkloadKey) -> bool {
-        self.limited.remove(workload);
-        self.remove(workload).is_some()
+        let parked = self.parked.remove(workload).is_some();
+        self.remove(workload).is_some() || parked
     }
 
     /// Forgets a workload that is gone, or for which nothing is to be done any more.
     pub fn forget(&mut self, workload: &WorkloadKey) {
         self.settled(workload);
-        // Its own limit stays until it expires, because a Job that is re-created has the same name.
         self.rolling.remove(workload);
     }
 
-    /// Forgets the limits of workloads that were not restarted for long, and the turns of namespaces without intents.
-    pub fn expire(&mut self, now: Instant) {
-        self.each.retain(|_, bucket| !bucket.is_full(now));
+    /// Forgets the turns of namespaces without intents.
+    pub fn expire(&mut self) {
         let lanes: HashSet<_> = self
             .lanes
             .keys()
@@ -286,24 +270,20 @@ impl Intents {
             .retain(|namespace, _| lanes.contains(namespace));
     }
 
-    /// Returns how many intents wait or are being carried out.
+    /// Returns how many intents wait, are held by a brake, or are being carried out.
     pub fn len(&self) -> usize {
-        self.waiting.len() + self.taken.len()
+        self.waiting.len() + self.parked.len() + self.taken.len()
     }
 
-    /// Whether no intent waits or is being carried out.
+    /// Whether no intent waits, is held or is being carried out.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Returns since when the oldest intent waits.
     pub fn oldest(&self) -> Option<Instant> {
-        self.waiting.values().map(|intent| intent.since).min()
-    }
-
-    /// Returns how many workloads wait for their own limit.
-    pub fn limited(&self) -> usize {
-        self.limited.len()
+        let all = self.waiting.values().chain(self.parked.values());
+        all.map(|intent| intent.since).min()
     }
 
     /// Returns how many workloads count as rolling against the budget.
@@ -336,10 +316,7 @@ impl Intents {
         })
     }
 
-    fn put(&mut self, mut intent: Intent, now: Instant) {
-        if let Some(bucket) = self.each.get(&intent.workload) {
-            intent.due = intent.due.max(bucket.ready(now));
-        }
+    fn put(&mut self, intent: Intent) {
         self.remove(&intent.workload);
         let lane = (intent.workload.namespace.clone(), intent.source.clone());
         self.lanes

@@ -10,6 +10,8 @@
 //!   undo what a newer one filed.
 //! - The docket is locked before the index, never after it.
 
+pub mod brakes;
+pub mod braking;
 pub mod bucket;
 pub mod claims;
 pub mod docket;
@@ -45,7 +47,6 @@ use crate::{
         decide::{Doubt, Undecided},
         held::Held,
         index::{Judged, Overlay, Tick},
-        note::Note,
         peer::{May, Peers},
         version::key_of,
     },
@@ -62,6 +63,8 @@ pub struct Settings {
     pub settle_max: Duration,
     /// The limits for restarts.
     pub bounds: Bounds,
+    /// How restarts wait for what becomes of others.
+    pub brakes: brakes::Settings,
     /// The most writes per second that adopt workloads; `None` means no limit but the pace of their controllers.
     pub adopt_rate: Option<f64>,
     /// The time between two sweeps over all workloads.
@@ -78,6 +81,8 @@ pub struct Judge {
     pub history: Arc<History>,
     /// Notified when an intent was filed, or one may be due sooner.
     pub intents_changed: Notify,
+    /// Notified when a restart that a brake holds may be made sooner.
+    pub brakes_changed: Notify,
     /// Notified when a write of `observed` was filed, or one may be due sooner.
     pub tidying_changed: Notify,
     /// Notified when a workload is gone that is restarted by re-creation (a Job).
@@ -112,12 +117,18 @@ impl Judge {
         history: Arc<History>,
         settings: Settings,
     ) -> Self {
-        let docket = Docket::new(settings.bounds, settings.adopt_rate, Instant::now());
+        let docket = Docket::new(
+            settings.bounds,
+            settings.adopt_rate,
+            settings.brakes,
+            Instant::now(),
+        );
         Self {
             state,
             teller,
             history,
             intents_changed: Notify::new(),
+            brakes_changed: Notify::new(),
             tidying_changed: Notify::new(),
             replaceable_gone: Notify::new(),
             unshown: Unshown::default(),
@@ -290,6 +301,7 @@ impl Judge {
     }
 
     fn settle(&self, docket: &mut Docket, key: &WorkloadKey) {
+        docket.brakes.settled(key);
         if docket.intents.settled(key) {
             self.teller.metrics.intent_ended(IntentOutcome::Void);
         }
@@ -307,9 +319,6 @@ impl Judge {
         match occasion {
             Occasion::Change(source) => docket.intents.changed(key, source, now, settle, longest),
             Occasion::Look => docket.intents.noticed(key, now, settle),
-        }
-        if let Some(wait) = docket.intents.newly_limited(key, now) {
-            self.teller.say_first(key, &Note::RestartLimited { wait });
         }
         self.intents_changed.notify_one();
     }

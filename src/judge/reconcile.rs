@@ -46,7 +46,7 @@ impl Judge {
             let names: BTreeSet<_> = self.state.index().names().map(ToOwned::to_owned).collect();
             self.state
                 .peers(|peers, _| peers.retain(|name| names.contains(name)));
-            self.docket().intents.expire(Instant::now());
+            self.docket().intents.expire();
             self.turns.lock().expire(Instant::now());
             self.judge_all();
         }

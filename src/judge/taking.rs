@@ -12,7 +12,7 @@ use crate::model::{
     index::{Bared, By, Changes, SourceChange, Tick, Tracked, WorkloadChange, unshown},
     note::Note,
     recreation::CALM_SECONDS,
-    workload::{RestartMeans, Rollout, Workload},
+    workload::{RestartMeans, Workload},
 };
 
 impl Judge {
@@ -33,10 +33,6 @@ impl Judge {
     pub fn take_in(&self, key: &WorkloadKey, workload: Workload, by: By) {
         if workload.is_left_alone() {
             return self.forget(key);
-        }
-        let rolling = workload.rollout == Rollout::Rolling && !workload.restarted_for.is_empty();
-        if self.docket().intents.rolls(key, rolling, Instant::now()) {
-            self.intents_changed.notify_one();
         }
         // Pods that others rolled may be what a refused restart is for.
         let gone = workload.pending.is_some() && workload.older_pods().are_gone();
@@ -125,6 +121,9 @@ impl Judge {
             let index = self.state.index();
             let tracked = index.workload(key);
             let now = Instant::now();
+            if let Some(tracked) = tracked {
+                self.brakes_see(&mut docket, key, tracked);
+            }
             let seen = |tracked: &Tracked| docket.tidying.seen(key, &tracked.workload, now);
             let bare = tracked.is_some_and(Tracked::is_bare);
             (bare, tracked.is_some_and(seen))
@@ -143,6 +142,18 @@ impl Judge {
         }
         if news {
             self.tidying_changed.notify_one();
+        }
+    }
+
+    /// Takes in for the brakes how a workload is now.
+    fn brakes_see(&self, docket: &mut Docket, key: &WorkloadKey, tracked: &Tracked) {
+        let now = self.state.time();
+        if docket.brakes.shown(key, tracked, now) {
+            self.brakes_changed.notify_one();
+        }
+        let rolling = docket.brakes.made().rolls(key, tracked, now);
+        if docket.intents.rolls(key, rolling, Instant::now()) {
+            self.intents_changed.notify_one();
         }
     }
 

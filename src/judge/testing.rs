@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Judge, Settings,
+    Judge, Settings, brakes,
     bucket::{Bounds, Pacing},
     docket::Pending,
     live::Live,
@@ -65,6 +65,7 @@ pub(crate) fn settings() -> Settings {
         settle: SETTLE,
         settle_max: SETTLE_MAX,
         bounds: Bounds::paced(pacing),
+        brakes: brakes::Settings::off(),
         adopt_rate: None,
         sweep_interval: Duration::from_hours(1),
     }

@@ -1,3 +1,4 @@
+mod brakes;
 mod docket;
 mod held;
 mod quiet;

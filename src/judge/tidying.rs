@@ -144,7 +144,7 @@ impl Tidying {
         match finish {
             Finish::Retry(after) => self.queue.put_back(due, after, now),
             Finish::Over if bare => {}
-            Finish::Over => {
+            Finish::Over | Finish::Parked => {
                 // Events that were still on the way may have filed the same again.
                 self.told(&due.workload);
                 self.bared.remove(&due.workload);

@@ -38,6 +38,18 @@ pub const RESTARTED_AT: &str = "reroll.dev/restarted-at";
 /// [`Pending`]: crate::model::pending::Pending
 pub const PENDING: &str = "reroll.dev/pending";
 
+/// Written by reroll on a workload's metadata: what its last restart was, see [`Opened`].
+///
+/// [`Opened`]: crate::model::brake::Opened
+pub const ROLLOUT_OPENED: &str = "reroll.dev/rollout";
+
+/// `off` on a workload, a Namespace or a source: its restarts do not wait for what becomes of others.
+pub const SLOW_START: &str = "reroll.dev/slow-start";
+/// For how long a new pod has to run before a restart counts as good, as `30s`.
+pub const SOAK: &str = "reroll.dev/soak";
+/// When a restart that is not good has failed, as `20m`.
+pub const ROLLOUT_DEADLINE: &str = "reroll.dev/rollout-deadline";
+
 /// Set on the pod template by `kubectl rollout restart`, and by reroll where [`MARK`] asks for that.
 pub const KUBECTL_RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 

@@ -154,7 +154,9 @@ impl Held {
 /// Why the restart of a workload is not made yet although an intent is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnderWay {
-    /// It was restarted too often in a short time.
+    /// Others of the same version have no verdict yet, or failed.
+    SlowStart,
+    /// It was restarted a short while ago.
     Limited,
     /// Others roll, as many as may at once.
     Rolling,
@@ -166,12 +168,19 @@ pub enum UnderWay {
 
 impl UnderWay {
     /// Every reason, for metrics.
-    pub const ALL: [Self; 4] = [Self::Limited, Self::Rolling, Self::Recreating, Self::Turn];
+    pub const ALL: [Self; 5] = [
+        Self::SlowStart,
+        Self::Limited,
+        Self::Rolling,
+        Self::Recreating,
+        Self::Turn,
+    ];
 
     /// Returns the word for metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Limited => "limited",
+            Self::SlowStart => "slow_start",
+            Self::Limited => "distance",
             Self::Rolling => "rolling",
             Self::Recreating => "recreating",
             Self::Turn => "turn",

@@ -13,6 +13,7 @@
 
 mod adopting;
 mod asked;
+pub mod at_once;
 mod basis;
 mod borrow;
 mod changes;

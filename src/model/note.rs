@@ -97,6 +97,25 @@ pub enum Note<'a> {
         /// For so long.
         wait: Duration,
     },
+    /// No new pod of its restart is good yet.
+    RolloutWaits {
+        /// What it waits for.
+        words: &'a str,
+    },
+    /// Its restart failed.
+    RestartStuck {
+        /// Why.
+        words: &'a str,
+        /// What only a person can do.
+        remedy: Option<&'a str>,
+    },
+    /// Others wait because a restart failed.
+    RestartsSlowed {
+        /// For which source.
+        source: Option<&'a SourceName>,
+        /// What is so.
+        words: &'a str,
+    },
     /// The workload lost its opt-in, perhaps by a rollback.
     OptedOut,
     /// The workload was adopted, and this source was written after its current revision was made.
@@ -210,6 +229,9 @@ impl<'a> Note<'a> {
             Self::NoRoom => "NoRoom",
             Self::SettingUnreadable(_) => "SettingUnreadable",
             Self::RestartLimited { .. } => "RestartLimited",
+            Self::RolloutWaits { .. } => "RolloutWaits",
+            Self::RestartStuck { .. } => "RestartStuck",
+            Self::RestartsSlowed { .. } => "RestartsSlowed",
             Self::OptedOut => "OptedOut",
             Self::AdoptedOutdated { .. } => "AdoptedOutdated",
             Self::Stale { .. } => "Stale",
@@ -262,6 +284,9 @@ impl<'a> Note<'a> {
                 warn,
                 "a workload is restarted so often that its next restart waits",
             ),
+            Self::RolloutWaits { .. } => (info, "no new pod of a restart is good yet"),
+            Self::RestartStuck { .. } => (warn, "a restart failed"),
+            Self::RestartsSlowed { .. } => (warn, "restarts wait because one failed"),
             Self::OptedOut => (info, "a workload is no longer opted in"),
             Self::Stale { .. } => (
                 warn,

@@ -24,7 +24,7 @@ use serde::{
 };
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::annotation::OBSERVED;
+use super::annotation::{OBSERVED, SLOW_START};
 
 /// What is read from the JSON of one object.
 pub trait FromObject: Sized {
@@ -306,6 +306,19 @@ impl From<ManagedFields> for ManagedFieldsEntry {
             ..Self::default()
         }
     }
+}
+
+/// Whether restarts do not wait for what becomes of others, where a source or a Namespace says so.
+pub fn goes_at_once(meta: &ObjectMeta) -> bool {
+    let annotations = meta.annotations.as_ref();
+    annotations
+        .and_then(|all| all.get(SLOW_START))
+        .is_some_and(|text| is_off(text))
+}
+
+/// Whether a value of `reroll.dev/slow-start` switches it off.
+pub fn is_off(text: &str) -> bool {
+    text.trim() == "off"
 }
 
 #[cfg(test)]

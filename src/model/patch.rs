@@ -17,10 +17,20 @@ use super::{
     adopted::TEMPLATE_GENERATION,
     annotation::{
         KUBECTL_RESTARTED_AT, LAST_RESTART, OBSERVED, PENDING, RESTARTED_AT, RESTARTED_FOR,
+        ROLLOUT_OPENED,
     },
     stamp::OwnAnnotations,
     workload::{Kind, RestartBy, Shape, Workload},
 };
+
+/// What a restart writes for people and for its verdict.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// `reroll.dev/last-restart`
+    pub last_restart: String,
+    /// `reroll.dev/rollout`; `None` where there is nothing to see of it.
+    pub opened: Option<String>,
+}
 
 const ANNOTATIONS: [&str; 2] = ["metadata", "annotations"];
 
@@ -31,12 +41,13 @@ pub fn restart(
     workload: &Workload,
     observed: &str,
     mark: &str,
-    last_restart: &str,
+    told: &Told,
     then: Timestamp,
 ) -> Patch {
     let own = OwnAnnotations {
         observed: Some(observed.to_owned()),
-        last_restart: Some(last_restart.to_owned()),
+        last_restart: Some(told.last_restart.clone()),
+        opened: told.opened.clone(),
         restarted_at: None,
         pending: None,
         ..current(workload)
@@ -121,6 +132,7 @@ pub fn forget(kind: Kind, workload: &Workload) -> Patch {
         last_restart: None,
         restarted_at: None,
         pending: None,
+        opened: None,
         ..current(workload)
     };
     guarded(kind, workload, &to)
@@ -196,6 +208,7 @@ fn current(workload: &Workload) -> OwnAnnotations {
         observed: workload.observed.clone(),
         // Only that it is there matters: it is overwritten or removed, never tested.
         last_restart: workload.last_restart.then(String::new),
+        opened: workload.has_opened.then(String::new),
         restarted_for: workload.marks.template.clone(),
         restarted_at: workload.marks.at.clone(),
         pending: workload.pending.clone(),
@@ -216,6 +229,7 @@ fn write(
         (LAST_RESTART, &from.last_restart, &to.last_restart),
         (RESTARTED_AT, &from.restarted_at, &to.restarted_at),
         (PENDING, &from.pending, &to.pending),
+        (ROLLOUT_OPENED, &from.opened, &to.opened),
     ];
     if !shape.annotations && metadata.iter().any(|(_, _, to)| to.is_some()) {
         create_map(pointer(&ANNOTATIONS), guard, operations);

@@ -4,6 +4,7 @@
 //! warning at the prompt and the Event. The rest counts. An opt-in of which nothing can be read neither restarts nor
 //! forgets anything ([`Selection::Unreadable`]): a typo must not erase what was observed.
 
+mod brakes;
 mod complaint;
 mod patterns;
 mod reloader;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use self::complaint::complaint;
 pub use self::{
+    brakes::{Brakes, LONGEST_DEADLINE},
     complaint::Complaint,
     patterns::{Beyond, MAX_BYTES, MAX_PROGRAM, Pattern, Patterns},
     rules::Rules,
@@ -47,6 +49,8 @@ pub struct Policy {
     pub gather: Option<Duration>,
     /// Report only.
     pub suspend: bool,
+    /// How its restarts are braked.
+    pub brakes: Brakes,
 }
 
 /// `reroll.dev/on-delete`
@@ -159,6 +163,7 @@ impl Policy {
             settle,
             gather,
             suspend: suspend.unwrap_or_default(),
+            brakes: Brakes::read(annotations, &mut complaints),
         };
         (policy, complaints)
     }

@@ -18,7 +18,7 @@ use kube::core::DynamicObject;
 
 use self::compare::{is_away, same_data, same_versions, with_keys_of, with_new_keys_of};
 use super::{
-    annotation::{LAST_RESTART, OBSERVED, PENDING},
+    annotation::{LAST_RESTART, OBSERVED, PENDING, ROLLOUT_OPENED},
     decide::{CREATE_WINDOW, Known, Lookup, Subject, belongs, fresh, numbered, rotation},
     digest::DigestKey,
     observed::{Entries, Entry, Formers, KeyState, Observed, Reading, Unrecorded},
@@ -40,6 +40,8 @@ pub struct OwnAnnotations {
     pub restarted_at: Option<String>,
     /// `reroll.dev/pending`
     pub pending: Option<String>,
+    /// `reroll.dev/rollout`
+    pub opened: Option<String>,
     /// The template's `kubectl.kubernetes.io/restartedAt`, which users write, too.
     pub kubectl: Option<String>,
 }
@@ -55,6 +57,7 @@ impl OwnAnnotations {
             restarted_for: marks.template,
             restarted_at: marks.at,
             pending: own(PENDING),
+            opened: own(ROLLOUT_OPENED),
             kubectl: marks.kubectl,
         }
     }

@@ -24,7 +24,7 @@ pub use self::{
 };
 use super::{
     digest::{Digest, DigestKey},
-    object::resource_version,
+    object::{goes_at_once, resource_version},
     recreation::Origin,
     source::{SourceKey, SourceKind, SourceName, Usage},
 };
@@ -57,6 +57,8 @@ pub struct Version {
     pub ignored: bool,
     /// `reloader.stakater.com/match: "true"`
     pub matched: bool,
+    /// `reroll.dev/slow-start: off`
+    pub at_once: bool,
     /// What its metadata says about its being recreated.
     pub origin: Origin,
     /// What is known by it.
@@ -155,6 +157,7 @@ impl Version {
             immutable: immutable == Some(true),
             skipped: false,
             ignored,
+            at_once: goes_at_once(meta),
             matched,
             origin: Origin::of(meta),
             shows: Shows::Data,

@@ -10,6 +10,9 @@ mod batch;
 mod kinds;
 mod lending;
 mod marks;
+mod opened;
+mod print;
+mod progress;
 mod rollout;
 mod selector;
 
@@ -30,14 +33,21 @@ pub use self::{
     },
     lending::{Borrowed, Lent},
     marks::{
-        MARK_WORD, RestartBy, RestartMarks, is_time_mark, read_at, read_time, standing_time,
-        time_after,
+        MARK_WORD, NewPods, RestartBy, RestartMarks, is_time_mark, read_at, read_time,
+        standing_time, time_after,
     },
+    opened::{Changed, LastRestart, Opened, SOURCES, VersionId},
+    print::template_print,
+    progress::{PodCounts, Progress, Void},
     rollout::{OlderPods, Rollout, Stays},
     selector::selector,
 };
 use super::{
-    annotation::{self, FIELD_MANAGER, LAST_RESTART, OBSERVED, ON_CHANGE, PENDING, RESTARTED_FOR},
+    annotation::{
+        self, FIELD_MANAGER, LAST_RESTART, OBSERVED, ON_CHANGE, PENDING, RESTARTED_FOR,
+        ROLLOUT_OPENED,
+    },
+    digest::Digest,
     object::{resource_version, writers_of_observed},
     source::{Excess, References, excess, references},
 };
@@ -87,6 +97,10 @@ pub struct Shape {
 const ORPHAN: &str = "orphan";
 
 /// What is read off a workload.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the object"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// `metadata.uid`; empty while it is being created.
@@ -117,6 +131,14 @@ pub struct Workload {
     pub last_restart: bool,
     /// The text of `reroll.dev/pending`.
     pub pending: Option<String>,
+    /// Whether `reroll.dev/rollout` is there.
+    pub has_opened: bool,
+    /// What that says of the last restart.
+    pub last: Option<Box<LastRestart>>,
+    /// What its status shows of its pods.
+    pub progress: Progress,
+    /// Which template it has, our marks left out.
+    pub print: Digest,
     /// The mark that `observed` belongs to; empty where there is none.
     pub restarted_for: String,
     /// The marks it is one of.
@@ -188,6 +210,11 @@ impl Workload {
         };
         let marks = RestartMarks::read(kind, object);
         let asks = asks(annotations, template_annotations);
+        let restart_by = RestartBy::read(kind, &asks, object);
+        let like_kubectl = matches!(restart_by, RestartBy::LikeKubectl { .. });
+        let print = template_print(template, like_kubectl);
+        let opened = annotations.get(ROLLOUT_OPENED);
+        let last = opened.and_then(|text| LastRestart::read(text, marks.current(), print));
         let references = references(template);
         let excess = excess(&references);
         let references = match excess {
@@ -204,7 +231,7 @@ impl Workload {
             orphans: meta.deletion_timestamp.is_some()
                 && meta.finalizers.iter().flatten().any(|one| one == ORPHAN),
             controller: owner.map(|owner| format!("{} {}", owner.kind, owner.name)),
-            restart_by: RestartBy::read(kind, &asks, object),
+            restart_by,
             phase: JobPhase::read(kind, object),
             stated: stated(meta),
             asks: exact(asks),
@@ -212,6 +239,10 @@ impl Workload {
             observed_by: Writer::of_observed(meta),
             last_restart: annotations.contains_key(LAST_RESTART),
             pending: annotations.get(PENDING).cloned(),
+            has_opened: opened.is_some(),
+            last: last.map(Box::new),
+            progress: Progress::read(kind, &object.data),
+            print,
             restarted_for: marks.current().to_owned(),
             marks,
             references,
@@ -288,7 +319,7 @@ impl Workload {
 
     /// Whether an annotation of reroll's is on its metadata, to be removed where it is not opted in.
     pub fn has_own(&self) -> bool {
-        self.observed.is_some() || self.last_restart || self.pending.is_some()
+        self.observed.is_some() || self.last_restart || self.pending.is_some() || self.has_opened
     }
 
     /// Returns a CronJob or Job about which there is nothing to know: no annotation asks for anything, nothing of reroll's

@@ -52,6 +52,7 @@ pub struct Metrics {
     decisions: Counters<1>,
     restarts: Counters<2>,
     restart_failures: Counters<2>,
+    restarts_stuck: Counters<2>,
     reaction: Histogram,
     adoptions: Counter,
     adopted_outdated: Counter,
@@ -128,6 +129,7 @@ impl Metrics {
             decisions: r.counter("decisions", "Decisions about workloads"),
             restarts: r.counter("restarts", "Restarts whose patch was made, counted once for each cause; the rollout follows"),
             restart_failures: r.counter("restart_failures", "Restart patches that failed; reroll retries them"),
+            restarts_stuck: r.counter("restarts_stuck", "Restarts that were made and failed: no new pod of them works"),
             reaction: r.in_seconds("reaction", "Time from seeing a source's change to making the restart patch", reaction),
             adoptions: r.counter("adoptions", "Workloads adopted"),
             adopted_outdated: r.counter("adopted_outdated_sources", "Sources that were written after the current revision of a workload, found at its adoption"),
@@ -278,12 +280,16 @@ impl Metrics {
             .inc();
     }
 
-    /// Counts a restart patch that failed. `reason` is a class (`conflict`, `forbidden`, `timeout`, …), never the error's
-    /// text.
+    /// Counts a restart patch that failed. `reason` is a class (`conflict`, `forbidden`, …), never the error's text.
     pub fn restart_failed(&self, kind: &'static str, reason: &'static str) {
-        self.restart_failures
-            .get_or_create(&[("kind", kind), ("reason", reason)])
-            .inc();
+        let labels = [("kind", kind), ("reason", reason)];
+        self.restart_failures.get_or_create(&labels).inc();
+    }
+
+    /// Counts a restart that failed after it was made. `reason` is one of a few words.
+    pub fn restart_stuck(&self, kind: &'static str, reason: &'static str) {
+        let labels = [("kind", kind), ("reason", reason)];
+        self.restarts_stuck.get_or_create(&labels).inc();
     }
 
     /// Records a restart that was made `took` after the change was seen.

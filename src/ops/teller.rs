@@ -188,6 +188,18 @@ impl Teller {
             .publish(regarding, kind, reason, &note.to_string(), None);
     }
 
+    /// Says it on a source of a workload's namespace: to those who wrote that.
+    pub fn say_on_source(&self, key: &WorkloadKey, source: &SourceName, note: &Note<'_>) {
+        if source.name.len() > MOST_NAME {
+            return;
+        }
+        let regarding = self.source_reference(key, source);
+        let (kind, reason) = (event_type(note), note.reason());
+        let related = Some(self.reference(key));
+        self.events
+            .publish(regarding, kind, reason, &note.to_string(), related);
+    }
+
     fn publish(&self, key: &WorkloadKey, note: &Note<'_>) {
         let source = note.source();
         let source = source.filter(|source| source.name.len() <= MOST_NAME);

@@ -17,8 +17,10 @@ pub mod housekeeper;
 pub mod job;
 pub mod moment;
 mod numbers;
+mod order;
 mod pods;
 mod refused;
+pub mod release;
 mod retry;
 mod stale;
 #[cfg(test)]
@@ -38,32 +40,29 @@ use self::{
     cron_job::NotRun,
     job::Jobs,
     moment::{Moment, Probe},
-    refused::{ByOthers, changed, rolled_by_others},
+    order::Order,
+    refused::{ByOthers, rolled_by_others},
     retry::{BEAT, backoff},
     stale::Stale,
 };
 use crate::{
     cluster::{Failure, Write, lease::Leadership},
     judge::{
+        brakes::Answer,
+        braking,
         intents::{Finish, Intent},
         live::Live,
     },
     model::{
-        Cause, Decision, WorkloadKey,
-        decide::{Restart, joined},
+        Decision, WorkloadKey,
+        decide::Restart,
         held::Held,
         note::Note,
-        patch,
         peer::May,
-        pending,
-        text::shortened,
-        workload::{RestartBy, RestartMarks, Workload},
+        workload::{RestartBy, RestartMarks},
     },
     ops::{health::Heartbeat, metrics::labels::IntentOutcome},
 };
-
-/// The most characters of `reroll.dev/last-restart`.
-const LAST_RESTART_LENGTH: usize = 1024;
 
 /// If restarts are under way and none has ended for this long, they hang: the timeout of each call is a fraction of it.
 const HANGS: Duration = Duration::from_mins(2);
@@ -85,21 +84,6 @@ pub struct Restarter {
     probe: Probe,
     catch_up: CatchUp,
     stale: Stale,
-}
-
-/// A restart that is decided, and what it writes.
-struct Order<'a> {
-    intent: &'a Intent,
-    causes: &'a [Cause],
-    /// The causes in words.
-    told: String,
-    /// The workload as it was when the restart was decided.
-    known: Workload,
-    mark: String,
-    /// Which restart it is, as of `reroll.dev/pending`.
-    id: String,
-    last_restart: String,
-    patch: patch::Patch,
 }
 
 impl Restarter {
@@ -195,6 +179,12 @@ impl Restarter {
                     if !judged.is_held_back() && judge.may(&intent.workload) == May::Work =>
                 {
                     match rolled_by_others(&self.live, &intent, restart).await {
+                        ByOthers::None
+                            if braking::ask(judge, &intent.workload, restart) == Answer::Wait =>
+                        {
+                            judge.docket().intents.unused();
+                            Finish::Parked
+                        }
                         ByOthers::None => self.restart(&intent, restart).await,
                         ByOthers::Recorded => {
                             judge.teller.metrics.intent_ended(IntentOutcome::Void);
@@ -215,11 +205,20 @@ impl Restarter {
                 }
             },
         };
-        judge
-            .docket()
-            .intents
-            .finish(intent, finish, Instant::now());
+        let mut docket = judge.docket();
+        let key = intent.workload.clone();
+        docket.intents.finish(intent, finish, Instant::now());
+        match finish {
+            // It was let go before it was parked.
+            Finish::Parked if docket.brakes.waits(&key).is_none() => {
+                docket.intents.resume(&key, Instant::now());
+            }
+            Finish::Parked => {}
+            Finish::Over | Finish::Retry(_) => docket.brakes.ended(&key, judge.state.time()),
+        }
+        drop(docket);
         judge.intents_changed.notify_one();
+        judge.brakes_changed.notify_one();
     }
 
     async fn restart(&self, intent: &Intent, restart: &Restart) -> Finish {
@@ -275,46 +274,6 @@ impl Restarter {
             }
             Err(failure) => self.not_restarted(&order, &failure).await,
         }
-    }
-
-    /// Prepares a restart of a known workload. `Err(None)`: the workload is gone.
-    fn order<'a>(
-        &self,
-        intent: &'a Intent,
-        restart: &'a Restart,
-    ) -> Result<Order<'a>, Option<Held>> {
-        let Restart { causes, next, .. } = restart;
-        let state = &self.live.judge.state;
-        let now = state.time();
-        let told = joined(causes);
-        let last_restart = format!("{now:.0}: {told}");
-        let last_restart = shortened(&last_restart, LAST_RESTART_LENGTH).into_owned();
-        let key = &intent.workload;
-        let since = changed(&self.live, key, restart);
-        let index = state.index();
-        let tracked = index.workload(key).ok_or(None)?;
-        let known = &tracked.workload;
-        let mark = known.restart_by.mark(&next.restarted_for);
-        let observed = next.clone().under(&mark, index.key()).print(index.key());
-        let id = pending::id(known, restart, tracked.uses(), index.key());
-        if !known.has_room(observed.len(), last_restart.len()) {
-            return Err(Some(Held::NoRoom));
-        }
-        let then = match known.restart_by {
-            RestartBy::LikeKubectl { .. } => since.unwrap_or(now),
-            _ => now,
-        };
-        let patch = patch::restart(key.kind, known, &observed, &mark, &last_restart, then);
-        Ok(Order {
-            intent,
-            causes,
-            told,
-            known: known.clone(),
-            mark,
-            id,
-            last_restart,
-            patch,
-        })
     }
 
     async fn recreate(&self, order: &Order<'_>) -> Result<(), Failure> {

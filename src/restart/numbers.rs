@@ -7,7 +7,7 @@
 //!
 //! The webhook lets a `DaemonSet` that is created begin above all such numbers, so this is for one that it did not see.
 
-use super::{Order, Restarter};
+use super::{Restarter, order::Order};
 use crate::{
     cluster::{
         Failure,
@@ -30,7 +30,7 @@ impl Restarter {
         intent: &'a Intent,
         restart: &'a Restart,
     ) -> Result<Order<'a>, Finish> {
-        self.order(intent, restart).map_err(|held| match held {
+        Order::prepare(&self.live, intent, restart).map_err(|held| match held {
             None => Finish::Over,
             Some(held) => self.hold(&intent.workload, held),
         })

@@ -11,7 +11,10 @@
 use jiff::Timestamp;
 use kube::core::DynamicObject;
 
-use super::{Order, Restarter};
+use super::{
+    Restarter,
+    order::{Order, changed},
+};
 use crate::{
     cluster::{Failure, pods},
     judge::{
@@ -181,18 +184,6 @@ async fn made_since(
         made.all(|made| made >= since)
     };
     Ok(pods.is_some_and(made))
-}
-
-/// Returns when the last of the sources was written that a restart is for, as far as they tell.
-pub(super) fn changed(live: &Live, key: &WorkloadKey, restart: &Restart) -> Option<Timestamp> {
-    let index = live.judge.state.index();
-    let sources = restart
-        .causes
-        .iter()
-        .filter_map(|cause| cause.source.as_ref());
-    let versions = sources.filter_map(|source| index.source(&key.namespace, source).version());
-    let written = versions.map(|version| version.written);
-    Timestamp::from_second(written.max()?).ok()
 }
 
 /// Records what the pods were started with. No pod of an older template is left, so an undo starts its pods anew: no fresh

@@ -182,7 +182,8 @@ impl Feed for NamespaceFeed<'_> {
     }
 
     fn apply(&self, object: Self::Object, _by: By) {
-        self.namespaces.applied(&object.name_any(), object.labels());
+        self.namespaces
+            .applied(&object.name_any(), &object.metadata);
     }
 
     fn delete(&self, meta: &ObjectMeta) {

@@ -12,7 +12,12 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use crate::{judge::Judge, model::annotation::RESTART_ON};
+use kube::core::ObjectMeta;
+
+use crate::{
+    judge::Judge,
+    model::{annotation::RESTART_ON, index::at_once, object::goes_at_once},
+};
 
 /// What is known of namespaces besides the index.
 pub struct Namespaces {
@@ -35,8 +40,10 @@ impl Namespaces {
         }
     }
 
-    /// Takes in the labels that a namespace has.
-    pub fn applied(&self, name: &str, labels: &BTreeMap<String, String>) {
+    /// Takes in the labels and annotations that a namespace has.
+    pub fn applied(&self, name: &str, meta: &ObjectMeta) {
+        let none = BTreeMap::new();
+        let labels = meta.labels.as_ref().unwrap_or(&none);
         let conventions = &self.judge.state.setup.conventions;
         if conventions.namespaces.is_some() {
             if conventions.selects_namespace(labels) {
@@ -46,11 +53,14 @@ impl Namespaces {
             }
         }
         let default = labels.get(RESTART_ON).cloned();
+        let at_once = goes_at_once(meta);
+        at_once::set_namespace(&mut self.judge.state.index_mut(), name, at_once);
         self.judge.namespace_default(name, default);
     }
 
     /// Takes in that a namespace is gone.
     pub fn deleted(&self, name: &str) {
+        at_once::set_namespace(&mut self.judge.state.index_mut(), name, false);
         self.judge.namespace_default(name, None);
         self.leave(name);
     }

@@ -352,7 +352,8 @@ async fn every_right_in_the_cluster_is_needed() {
             "custom": [{ "group": "example.com", "version": "v1", "kind": "App", "resource": "apps" }],
             "discoveryInterval": "2s",
         },
-        "restarts": { "settle": "100ms", "workloadInterval": "1s" },
+        // Each restart after the second waits for as long, so that its Event repeats.
+        "restarts": { "settle": "100ms", "slowStart": false, "maxDistance": "2s" },
     });
     merge(&mut values, &own);
     let release = Release::new(arena, Some(proxy.url()), &values).await;
@@ -365,7 +366,8 @@ async fn every_right_in_one_namespace_is_needed() {
     let mut values = in_namespace(&arena);
     let own = json!({
         "watch": { "ignoreResources": ["secretproviderclasses"] },
-        "restarts": { "settle": "100ms", "workloadInterval": "1s" },
+        // Each restart after the second waits for as long, so that its Event repeats.
+        "restarts": { "settle": "100ms", "slowStart": false, "maxDistance": "2s" },
     });
     merge(&mut values, &own);
     let release = Release::new(arena, Some(proxy.url()), &values).await;

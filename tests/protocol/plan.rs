@@ -71,7 +71,11 @@ fn restart_of(index: &Index, restart: &Restart) -> Flight {
     let observed = restart.next.clone().under(&mark, index.key());
     let observed = observed.print(index.key());
     let then = jiff::Timestamp::UNIX_EPOCH;
-    let patch = patch::restart(key.kind, known, &observed, &mark, "restarted", then);
+    let told = patch::Told {
+        last_restart: "restarted".to_owned(),
+        opened: None,
+    };
+    let patch = patch::restart(key.kind, known, &observed, &mark, &told, then);
     Flight {
         patch: Json::of(&json!(patch)),
         restarts: true,

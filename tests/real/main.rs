@@ -62,6 +62,7 @@ mod replicas;
 mod rows;
 mod selectors;
 mod skipped;
+mod slow_start;
 mod stalls;
 mod storms;
 mod tamper;

@@ -146,19 +146,13 @@ async fn no_more_than_two_roll_at_the_same_time() {
     assert_eq!(most, 2);
 }
 
-/// Two writers fight over a Secret: three restarts at once, then one for every interval.
+/// Two writers fight over a Secret: restarts come ever more rarely, and the last value wins.
 #[tokio::test]
 async fn a_workload_restarted_too_often_waits_and_says_so() {
-    // Much longer than a change takes until it has rolled something, also on a busy machine.
-    const INTERVAL: Duration = Duration::from_secs(15);
-    const AT_ONCE: usize = 3;
-    let arena = Arena::new("storms-limit").await;
-    let limited = |interval: &str| {
-        let reroll = arena.reroll().flag("--workload-interval", interval);
-        reroll.flag("--workload-burst", &AT_ONCE.to_string())
-    };
-    let reroll = limited("1h").start().await;
-    for name in ["hourly", "often", "calm"] {
+    let arena = Arena::new("storms-distance").await;
+    let start = async || arena.reroll().flag("--max-distance", "1h").start().await;
+    let reroll = start().await;
+    for name in ["fought-over", "calm"] {
         arena.secret(name, &[("k", "0")]).await;
         arena.create(&deployment(name, name, "k")).await;
         arena.adopted("Deployment", name).await;
@@ -168,43 +162,45 @@ async fn a_workload_restarted_too_often_waits_and_says_so() {
         let value = number.to_string();
         arena.update_secret(name, &[("k", &value)]).await;
     };
-    for rollouts in 1..=AT_ONCE {
-        change("hourly", rollouts).await;
-        recorder.reaches("Deployment", "hourly", rollouts).await;
+    // One at once, one more at once; the third waits for five seconds, the fourth for ten.
+    for rollouts in 1..=2 {
+        change("fought-over", rollouts).await;
+        recorder
+            .reaches("Deployment", "fought-over", rollouts)
+            .await;
     }
-    for more in [4, 5] {
-        change("hourly", more).await;
-        arena.event("hourly", "RestartLimited: ").await;
-        let held = "reroll_workloads_pending{reason=\"limited\"}";
+    let held = "reroll_workloads_pending{reason=\"distance\"}";
+    for number in [3, 4] {
+        change("fought-over", number).await;
         eventually("it is held", async || {
             (reroll.count(held).await == 1).then_some(())
         })
         .await;
-        // No other workload is held.
-        change("calm", more).await;
-        recorder.reaches("Deployment", "calm", more - AT_ONCE).await;
-        recorder.expect("Deployment", "hourly", AT_ONCE);
+        // No other workload is held, and it can be changed meanwhile.
+        change("calm", number).await;
+        recorder.reaches("Deployment", "calm", number - 2).await;
+        recorder.expect("Deployment", "fought-over", number - 1);
+        change("fought-over", 10 * number).await;
+        recorder.reaches("Deployment", "fought-over", number).await;
     }
-    assert_eq!(arena.event_count("hourly", "RestartLimited").await, 1);
-    // A start knows of no limit that was reached before it.
+    arena.event("fought-over", "RestartLimited: ").await;
+    let distances = recorder.opened("Deployment", "fought-over");
+    let distances: Vec<_> = distances
+        .iter()
+        .map(|opened| opened["distance"].as_i64().unwrap_or(0))
+        .collect();
+    assert_eq!(distances, [0, 5, 10, 20]);
+    // A start remembers it: it stands on the workload.
+    change("fought-over", 5).await;
     assert!(reroll.stop().await);
-    let _reroll = limited(&format!("{}s", INTERVAL.as_secs())).start().await;
-    recorder.reaches("Deployment", "hourly", AT_ONCE + 1).await;
-    let began = Instant::now();
-    let changes = AT_ONCE + 2;
-    for rollouts in 1..=AT_ONCE {
-        change("often", rollouts).await;
-        recorder.reaches("Deployment", "often", rollouts).await;
-    }
-    for rollouts in AT_ONCE + 1..=changes {
-        // Both of them, whenever they come, are one.
-        change("often", 10 * rollouts).await;
-        change("often", 10 * rollouts + 1).await;
-        recorder.reaches("Deployment", "often", rollouts).await;
-        let waits = u32::try_from(rollouts - AT_ONCE).unwrap();
-        assert!(began.elapsed() >= INTERVAL * waits, "{:?}", began.elapsed());
-    }
-    arena.event("often", "RestartLimited: ").await;
-    recorder.expect("Deployment", "often", changes);
-    recorder.expect("Deployment", "hourly", AT_ONCE + 1);
+    let reroll = start().await;
+    eventually("it is held still", async || {
+        (reroll.count(held).await == 1).then_some(())
+    })
+    .await;
+    recorder.expect("Deployment", "fought-over", 4);
+    recorder.reaches("Deployment", "fought-over", 5).await;
+    recorder.settle(&arena).await;
+    recorder.expect("Deployment", "fought-over", 5);
+    recorder.expect("Deployment", "calm", 2);
 }

@@ -214,12 +214,7 @@ async fn start(contender: &Contender, bed: &Bed, row: Row, namespaces: &[String]
 
 /// As it is shipped: every default, also of the time that a review may take.
 fn by_default(builder: RerollBuilder) -> RerollBuilder {
-    let set = [
-        "--settle",
-        "--restart-rate",
-        "--adopt-rate",
-        "--workload-interval",
-    ];
+    let set = ["--settle", "--restart-rate", "--adopt-rate"];
     set.into_iter()
         .fold(builder, RerollBuilder::without)
         .impatient()

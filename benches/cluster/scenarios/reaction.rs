@@ -25,12 +25,7 @@ pub(super) async fn run_by_default(contender: &Contender) -> Samples {
         Contender::Floor | Contender::Plainest | Contender::Peer(_) => Duration::ZERO,
     };
     let defaults = |builder: RerollBuilder| {
-        let set = [
-            "--settle",
-            "--restart-rate",
-            "--adopt-rate",
-            "--workload-interval",
-        ];
+        let set = ["--settle", "--restart-rate", "--adopt-rate"];
         set.into_iter().fold(builder, RerollBuilder::without)
     };
     measure(contender, WRITES_BY_DEFAULT, quiet, defaults).await

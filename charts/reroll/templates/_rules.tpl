@@ -60,7 +60,7 @@
   verbs: [create, get]
 {{- end }}
 # Has a container of a workload ever started without a source that it needs? And when was its current revision made?
-# Which pods does a new one adopt?
+# Which pods does a new one adopt? What became of a restart?
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]

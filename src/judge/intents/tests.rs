@@ -136,45 +136,31 @@ fn one_sources_many_do_not_hold_up_anothers_one() {
 }
 
 #[test]
-fn a_workload_has_a_limit_of_its_own_and_the_pending_one_is_kept() {
+fn what_a_brake_holds_is_parked_until_it_is_resumed_or_changes_again() {
     let start = Instant::now();
-    let each = Pacing {
-        rate: Some(1.0 / 60.0),
-        burst: 10,
-    };
-    let bounds = Bounds {
-        each,
-        ..Bounds::paced(Pacing {
-            rate: None,
-            burst: 1,
-        })
-    };
-    let mut intents = Intents::new(bounds, start);
-    for _ in 0..10 {
-        intents.noticed(&workload("a"), start, Duration::ZERO);
+    let mut intents = rolling_at_most(9, start);
+    let a = workload("a");
+    let source = SourceName::secret("s");
+    let park = |intents: &mut Intents| {
         let intent = intents.take(start).unwrap();
-        intents.restarted(&workload("a"), start);
-        intents.finish(intent, Finish::Over, start);
-        // A Job is gone in between.
-        intents.forget(&workload("a"));
-    }
-    intents.noticed(&workload("a"), start, Duration::ZERO);
-    intents.noticed(&workload("b"), start, Duration::ZERO);
-    assert_eq!(intents.take(start).unwrap().workload.name, "b");
+        intents.finish(intent, Finish::Parked, start);
+    };
+    intents.noticed(&a, start, Duration::ZERO);
+    park(&mut intents);
+    assert_eq!((intents.take(start), intents.len()), (None, 1));
+    assert_eq!(intents.oldest(), Some(start));
+    // What is no change leaves it parked.
+    intents.noticed(&a, start, Duration::ZERO);
     assert_eq!(intents.take(start), None);
-    assert_eq!(
-        intents.newly_limited(&workload("a"), start),
-        Some(Duration::from_mins(1))
-    );
-    assert_eq!(
-        intents.newly_limited(&workload("a"), start),
-        None,
-        "told once"
-    );
-    assert_eq!(intents.limited(), 1);
-    assert!(intents.take(start + Duration::from_mins(1)).is_some());
-    intents.expire(start + Duration::from_hours(1));
-    assert!(intents.each.is_empty());
+    intents.resume(&a, start);
+    park(&mut intents);
+    let later = start + Duration::from_secs(5);
+    intents.changed(&a, &source, later, Duration::ZERO, Duration::ZERO);
+    let intent = intents.take(later).unwrap();
+    assert_eq!(intent.since, start, "it waits since the first change");
+    intents.finish(intent, Finish::Parked, later);
+    assert!(intents.settled(&a));
+    assert!(intents.is_empty());
 }
 
 fn rolling_at_most(most: usize, now: Instant) -> Intents {

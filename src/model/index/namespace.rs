@@ -32,6 +32,8 @@ use crate::model::{
 pub(super) struct Namespace {
     /// The default opt-in.
     pub(super) default: Option<String>,
+    /// Restarts in it do not wait for what becomes of others: `reroll.dev/slow-start: off`.
+    pub(super) at_once: bool,
     pub(super) sources: Sources,
     pub(super) workloads: HashMap<Slot, Box<Tracked>>,
     pub(super) edges: Edges,
@@ -58,10 +60,9 @@ impl Namespace {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.default.is_none()
-            && self.sources.is_empty()
-            && self.workloads.is_empty()
-            && self.classes.is_empty()
+        let says_nothing = self.default.is_none() && !self.at_once;
+        let has_nothing = self.sources.is_empty() && self.workloads.is_empty();
+        says_nothing && has_nothing && self.classes.is_empty()
     }
 
     /// Takes in a workload; `None` where it does not count.

@@ -10,6 +10,37 @@ use crate::model::{
     workload::{MARK_WORD, Stays},
 };
 
+impl Note<'_> {
+    /// Writes what is said of when restarts are made, and of what became of them.
+    fn of_brakes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RestartLimited { wait } => write!(
+                f,
+                "too many restarts in a short time: the next one waits {} s. Find out what keeps changing its sources",
+                wait.as_secs().max(1)
+            ),
+            Self::RolloutWaits { words } => {
+                write!(f, "no new pod of its restart is good yet: {words}")
+            }
+            Self::RestartStuck {
+                words,
+                remedy: None,
+            } => write!(f, "its restart failed: {words}"),
+            Self::RestartStuck {
+                words,
+                remedy: Some(remedy),
+            } => {
+                write!(
+                    f,
+                    "its restart failed: {words}. It does not heal by itself; {remedy}"
+                )
+            }
+            Self::RestartsSlowed { words, .. } => f.write_str(words),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The text of its Event.
 impl fmt::Display for Note<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,11 +114,10 @@ impl fmt::Display for Note<'_> {
                 "its annotations leave no room for reroll.dev/observed: remove some to have it restarted",
             ),
             Self::SettingUnreadable(complaint) => write!(f, "{complaint}"),
-            Self::RestartLimited { wait } => write!(
-                f,
-                "too many restarts in a short time: the next one waits {} s. Find out what keeps changing its sources",
-                wait.as_secs().max(1)
-            ),
+            Self::RestartLimited { .. }
+            | Self::RolloutWaits { .. }
+            | Self::RestartStuck { .. }
+            | Self::RestartsSlowed { .. } => self.of_brakes(f),
             Self::OptedOut => f.write_str(
                 "reroll.dev/restart-on is gone: changes of its sources no longer restart it",
             ),

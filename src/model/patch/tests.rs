@@ -11,6 +11,22 @@ use super::{
 
 const KIND: Kind = &KINDS[0];
 
+/// A restart that says this of itself, and nothing for a verdict.
+fn restart(
+    kind: Kind,
+    workload: &Workload,
+    observed: &str,
+    mark: &str,
+    last_restart: &str,
+    then: Timestamp,
+) -> Patch {
+    let told = Told {
+        last_restart: last_restart.to_owned(),
+        opened: None,
+    };
+    super::restart(kind, workload, observed, mark, &told, then)
+}
+
 /// As the API server does: a `test` for null passes where the member is missing and its parent is there, which the
 /// crate refuses (evanphx/json-patch v4 against RFC 6902).
 fn apply(object: &Value, patch: &Patch) -> Result<Value, json_patch::PatchError> {

@@ -56,6 +56,7 @@ impl Version {
             immutable: false,
             skipped: false,
             ignored: false,
+            at_once: false,
             matched: false,
             origin: Origin::default(),
             shows: Shows::Nothing,

@@ -10,7 +10,7 @@ use litemap::LiteMap;
 use serde_json::{Map, Value};
 
 use crate::model::annotation::{
-    LAST_RESTART, OBSERVED, PENDING, PREFIX, RESTARTED_AT,
+    LAST_RESTART, OBSERVED, PENDING, PREFIX, RESTARTED_AT, ROLLOUT_OPENED,
     reloader::{DOMAIN, selecting},
 };
 
@@ -62,7 +62,14 @@ pub(super) fn stated(meta: &ObjectMeta) -> u64 {
 }
 
 fn is_written_by_us(key: &str) -> bool {
-    [OBSERVED, LAST_RESTART, RESTARTED_AT, PENDING].contains(&key)
+    [
+        OBSERVED,
+        LAST_RESTART,
+        RESTARTED_AT,
+        PENDING,
+        ROLLOUT_OPENED,
+    ]
+    .contains(&key)
 }
 
 fn reloader_key(key: &str) -> bool {

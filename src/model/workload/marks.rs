@@ -54,6 +54,20 @@ use super::{
     },
 };
 
+/// How the new pods of a restart are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NewPods {
+    /// By this annotation.
+    Marked {
+        /// Its key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// They were made at this time, or later.
+    MadeSince(Timestamp),
+}
+
 /// The marks on one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestartMarks {
@@ -128,6 +142,23 @@ impl RestartMarks {
         let standing = self.standing.as_ref().filter(|mark| is_time_mark(mark));
         let mark = standing.or(self.template.as_ref());
         mark.map_or("", String::as_str)
+    }
+
+    /// Returns how the pods of its template, or of its last restart by time, are known.
+    pub fn new_pods(&self) -> NewPods {
+        let marked = |key, value: &str| NewPods::Marked {
+            key,
+            value: value.to_owned(),
+        };
+        let at = self.at.as_deref().and_then(read_at);
+        match at.filter(|(mark, _)| *mark == self.current()) {
+            Some((mark, _)) if is_time_mark(mark) => {
+                let value = self.kubectl.as_deref().unwrap_or_default();
+                marked(KUBECTL_RESTARTED_AT, value)
+            }
+            Some((_, at)) => NewPods::MadeSince(at),
+            None => marked(RESTARTED_FOR, self.current()),
+        }
     }
 
     /// Returns the same, without a restart by time that Argo has yet to carry out.

@@ -42,6 +42,7 @@ fn record_one_of_each(metrics: &Metrics) {
     metrics.decided("keep");
     metrics.restarted("Deployment", "recreated");
     metrics.restart_failed("StatefulSet", "conflict");
+    metrics.restart_stuck("Deployment", "config");
     metrics.reacted(Duration::from_millis(1200));
     metrics.adopted();
     metrics.housekeeping_written();

@@ -11,7 +11,10 @@ use crate::{
         Settings,
         bucket::{Bounds, Pacing},
     },
-    model::annotation::{RESERVE, TOTAL_LIMIT},
+    model::{
+        annotation::{RESERVE, ROLLOUT_OPENED, TOTAL_LIMIT},
+        workload::Opened,
+    },
 };
 
 #[tokio::test(start_paused = true)]
@@ -36,6 +39,7 @@ async fn an_intent_that_is_due_is_one_patch_that_tests_and_restarts() {
             { "op": "test", "path": "/metadata/annotations/reroll.dev~1observed", "value": before["metadata"]["annotations"][OBSERVED] },
             { "op": "replace", "path": "/metadata/annotations/reroll.dev~1observed", "value": annotations[OBSERVED] },
             { "op": "add", "path": "/metadata/annotations/reroll.dev~1last-restart", "value": "2027-01-15T08:00:00Z: Secret s was updated" },
+            { "op": "add", "path": "/metadata/annotations/reroll.dev~1rollout", "value": annotations[ROLLOUT_OPENED] },
             { "op": "test", "path": template, "value": null },
             { "op": "add", "path": template, "value": {} },
             { "op": "test", "path": format!("{template}/reroll.dev~1restarted-for"), "value": null },
@@ -44,6 +48,9 @@ async fn an_intent_that_is_due_is_one_patch_that_tests_and_restarts() {
     );
     let observed = annotations[OBSERVED].as_str().unwrap();
     assert!(observed.contains(&format!("\"rf\":{mark}")), "{observed}");
+    let opened = Opened::read(annotations[ROLLOUT_OPENED].as_str().unwrap()).unwrap();
+    assert_eq!(opened.mark, mark.as_str().unwrap());
+    assert_eq!(opened.versions.len(), 1);
     assert_eq!(after["metadata"]["generation"], 2);
     // The answer tells how it is now, so nothing else was asked.
     assert_eq!(stage.script.lines(), ["PATCH n/deployments/web"]);

@@ -65,7 +65,8 @@ impl RerollBuilder {
             .flag("--settle", "100ms")
             .flag("--restart-rate", "0")
             .flag("--adopt-rate", "0")
-            .flag("--workload-interval", "0s")
+            .flag("--slow-start", "off")
+            .flag("--max-distance", "0s")
             .flag("--log-format", "json")
             .flag("--log", "info,reroll=debug")
     }

@@ -1,0 +1,354 @@
+//! Which restarts that are due may be made now, as far as those before say: slow start, the spread over namespaces, distance.
+//!
+//! The brakes themselves are pure functions of the model ([`crate::model::brake`]); this gathers what they need. What is kept here
+//! is what was seen: since when a rollout is complete, and what a look at its pods showed. A process that has just started knows
+//! none of that, finds it out again, and until then counts a restart as one without a verdict.
+//!
+//! Invariants:
+//! - a restart that is let go counts from that moment on, before anything shows it;
+//! - each workload waits here at most once; who waits has an intent that is parked ([`super::intents`]).
+//!
+//! Pure: time is an argument.
+
+mod made;
+mod news;
+mod release;
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use self::{made::Made, news::News};
+use crate::model::{
+    Index, SourceName, WorkloadKey,
+    brake::{Verdict, distance, look::Look, spread::Spread, verdict::Patience, versions::versions},
+    decide::Restart,
+    index::{Tracked, at_once},
+    version::key_of,
+    workload::{Changed, Opened, RestartMeans, VersionId},
+};
+
+/// How restarts are braked.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Whether restarts of one version wait for what became of others.
+    pub slow_start: bool,
+    /// For how long pods are looked at.
+    pub patience: Patience,
+    /// The longest distance between two restarts of one workload; 0 for none.
+    pub longest_distance: SignedDuration,
+}
+
+impl Settings {
+    /// Returns settings that brake nothing.
+    pub fn off() -> Self {
+        Self {
+            slow_start: false,
+            patience: Patience::default(),
+            longest_distance: SignedDuration::ZERO,
+        }
+    }
+}
+
+/// So long restarts that are due gather before one is chosen: who goes first is chosen among all of them.
+const GATHER: SignedDuration = SignedDuration::from_millis(250);
+
+/// What may be done with a restart that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is made now.
+    Go {
+        /// Whether it goes alone.
+        alone: bool,
+    },
+    /// It waits.
+    Wait,
+}
+
+/// Why a restart waits that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// Others of the same version have no verdict yet, or failed.
+    SlowStart {
+        /// When the next may go, where failures hold it.
+        next: Option<Timestamp>,
+    },
+    /// Restarts are under way in many namespaces, or failed in some.
+    Spread,
+    /// It was restarted a short while ago.
+    Distance {
+        /// Until when; `None`: until its rollout is through.
+        next: Option<Timestamp>,
+    },
+}
+
+/// Restarts that were made, and those that wait.
+#[derive(Debug)]
+pub struct Brakes {
+    settings: Settings,
+    made: Made,
+    waiting: BTreeMap<WorkloadKey, Waiting>,
+    going: BTreeMap<WorkloadKey, Going>,
+    due: BTreeMap<String, Timestamp>,
+    spread: Option<(Timestamp, Spread)>,
+}
+
+#[derive(Clone, Debug)]
+struct Waiting {
+    versions: BTreeMap<Changed, VersionId>,
+    since: Timestamp,
+    /// When it was asked for last.
+    asked: Timestamp,
+    reason: Reason,
+}
+
+#[derive(Clone, Debug)]
+struct Going {
+    versions: BTreeMap<Changed, VersionId>,
+    alone: bool,
+    since: Timestamp,
+}
+
+fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+impl Brakes {
+    /// Makes one that knows of no restart.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            made: Made::new(settings.patience),
+            waiting: BTreeMap::new(),
+            going: BTreeMap::new(),
+            due: BTreeMap::new(),
+            spread: None,
+        }
+    }
+
+    /// Returns the restarts that were made.
+    pub fn made(&self) -> &Made {
+        &self.made
+    }
+
+    /// Takes in how a workload is now. Returns whether somebody may go sooner for it.
+    pub fn shown(&mut self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) -> bool {
+        let news = self.made.shown(key, tracked, now);
+        if news {
+            self.look_at(&key.namespace, now);
+        }
+        news
+    }
+
+    /// Takes in what the pods of a workload's restart with this mark showed.
+    pub fn looked(&mut self, key: &WorkloadKey, mark: &str, look: Look, now: Timestamp) {
+        if self.made.looked(key, mark, look, now) {
+            self.look_at(&key.namespace, now);
+        }
+    }
+
+    /// Forgets a workload that is gone.
+    pub fn forget(&mut self, key: &WorkloadKey) {
+        self.settled(key);
+        self.made.forget(key);
+        self.going.remove(key);
+    }
+
+    /// Takes in that nothing is due for a workload any more.
+    pub fn settled(&mut self, key: &WorkloadKey) {
+        self.waiting.remove(key);
+        self.going.remove(key);
+    }
+
+    /// Takes in that a restart which was let go was made, or was not.
+    pub fn ended(&mut self, key: &WorkloadKey, now: Timestamp) {
+        if self.going.remove(key).is_some() {
+            self.look_at(&key.namespace, now);
+        }
+    }
+
+    /// Returns why a workload waits, and since when.
+    pub fn waits(&self, key: &WorkloadKey) -> Option<(Reason, Timestamp)> {
+        self.waiting.get(key).map(|it| (it.reason, it.since))
+    }
+
+    /// Returns how many wait for each reason.
+    pub fn counts(&self) -> (u64, u64) {
+        let is_distance = |it: &&Waiting| matches!(it.reason, Reason::Distance { .. });
+        let distance = self.waiting.values().filter(is_distance).count();
+        ((self.waiting.len() - distance) as u64, distance as u64)
+    }
+
+    /// Whether a restart that is due may be made now. If not it waits here until [`Self::release`] lets it go.
+    pub fn ask(
+        &mut self,
+        index: &Index,
+        key: &WorkloadKey,
+        restart: &Restart,
+        now: Timestamp,
+    ) -> Answer {
+        let Some(tracked) = index.workload(key) else {
+            return Answer::Go { alone: false };
+        };
+        let versions = self.needed(index, key, tracked, restart);
+        if let Some(going) = self
+            .going
+            .get(key)
+            .filter(|going| going.versions == versions)
+        {
+            return Answer::Go { alone: going.alone };
+        }
+        self.going.remove(key);
+        let since = self.waiting.remove(key).map_or(now, |waited| waited.since);
+        let mut waiting = Waiting {
+            since,
+            asked: now,
+            reason: Reason::SlowStart { next: None },
+            versions,
+        };
+        let held = self.held_by_distance(key, tracked, now);
+        if let Some(reason) = held {
+            waiting.reason = reason;
+        } else if self.goes_at_once(index, key, tracked, &waiting.versions, now) {
+            self.go(key, waiting, false, now);
+            return Answer::Go { alone: false };
+        }
+        self.waiting.insert(key.clone(), waiting);
+        self.look_at(&key.namespace, later(now, GATHER));
+        Answer::Wait
+    }
+
+    /// Returns when [`Self::release`] may let somebody go.
+    pub fn next(&self) -> Option<Timestamp> {
+        self.due.values().min().copied()
+    }
+
+    /// Returns what a restart that is let go writes for its verdict; `None` where there is nothing to see of it.
+    pub fn opened(
+        &self,
+        index: &Index,
+        key: &WorkloadKey,
+        restart: &Restart,
+        mark: &str,
+        now: Timestamp,
+    ) -> Option<Opened> {
+        if matches!(key.kind.means, RestartMeans::Run | RestartMeans::Recreate) {
+            return None;
+        }
+        let workload = &index.workload(key)?.workload;
+        let before = workload
+            .last
+            .as_ref()
+            .map(|last| (last.opened.at, last.opened.distance));
+        let version = |source: &SourceName| index.source(&key.namespace, source).version();
+        Some(Opened {
+            at: now,
+            mark: mark.to_owned(),
+            versions: versions(&restart.causes, index.key(), version),
+            distance: distance::after(before, now, self.settings.longest_distance),
+            unavailable: workload.progress.unavailable(),
+            well: workload.progress.is_well(),
+            alone: self.going.get(key).is_some_and(|going| going.alone),
+            generation: workload.generation.saturating_add(1),
+            template: workload.print,
+        })
+    }
+
+    /// Returns the versions for which a restart needs room.
+    fn needed(
+        &self,
+        index: &Index,
+        key: &WorkloadKey,
+        tracked: &Tracked,
+        restart: &Restart,
+    ) -> BTreeMap<Changed, VersionId> {
+        let runs = matches!(key.kind.means, RestartMeans::Run | RestartMeans::Recreate);
+        let namespace = &key.namespace;
+        let at_once = !self.settings.slow_start
+            || !tracked.policy.brakes.slow_start
+            || at_once::namespace(index, namespace);
+        if at_once || runs {
+            return BTreeMap::new();
+        }
+        let version = |source: &SourceName| index.source(namespace, source).version();
+        let mut versions = versions(&restart.causes, index.key(), version);
+        versions.retain(|changed, _| match changed {
+            Changed::Source(source) => !at_once::source(index, namespace, source),
+            Changed::Namespace => true,
+        });
+        versions
+    }
+
+    fn held_by_distance(
+        &self,
+        key: &WorkloadKey,
+        tracked: &Tracked,
+        now: Timestamp,
+    ) -> Option<Reason> {
+        let opened = &tracked.workload.last.as_ref()?.opened;
+        let verdict = self.made.verdict(key, tracked, now);
+        let rolls = tracked.workload.progress.rolls();
+        let longest = self.settings.longest_distance;
+        let wait = distance::wait(
+            (opened.at, opened.distance),
+            verdict.as_ref(),
+            rolls,
+            now,
+            longest,
+        )?;
+        Some(Reason::Distance {
+            next: match wait {
+                distance::Wait::Until(next) => Some(next),
+                distance::Wait::ForRollout => None,
+            },
+        })
+    }
+
+    /// Whether there is nobody to wait for.
+    fn goes_at_once(
+        &mut self,
+        index: &Index,
+        key: &WorkloadKey,
+        tracked: &Tracked,
+        versions: &BTreeMap<Changed, VersionId>,
+        now: Timestamp,
+    ) -> bool {
+        if versions.is_empty() || self.has_nothing_to_lose(key, tracked, now) {
+            return true;
+        }
+        let sole = |changed: &Changed| match changed {
+            Changed::Source(source) => index.users(&key_of(&key.namespace, source)).len() <= 1,
+            Changed::Namespace => false,
+        };
+        versions.keys().all(sole) && self.spread(index, now).allows(&key.namespace)
+    }
+
+    /// Whether no pod of it is available or comes by itself, or its last restart failed.
+    fn has_nothing_to_lose(&self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) -> bool {
+        let progress = &tracked.workload.progress;
+        progress.void.is_some()
+            || progress.is_down()
+            || matches!(
+                self.made.verdict(key, tracked, now),
+                Some(Verdict::Failed(_))
+            )
+    }
+
+    fn go(&mut self, key: &WorkloadKey, waiting: Waiting, alone: bool, now: Timestamp) {
+        if let Some((_, spread)) = &mut self.spread {
+            spread.take(&key.namespace);
+        }
+        let Waiting { versions, .. } = waiting;
+        let going = Going {
+            versions,
+            alone,
+            since: now,
+        };
+        self.going.insert(key.clone(), going);
+    }
+
+    fn look_at(&mut self, namespace: &str, at: Timestamp) {
+        let due = self.due.entry(namespace.to_owned()).or_insert(at);
+        *due = at.min(*due);
+    }
+}

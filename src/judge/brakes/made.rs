@@ -1,0 +1,234 @@
+//! The restarts that were made, and what was seen of them.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::{
+    Index, WorkloadKey,
+    brake::{
+        Verdict,
+        look::Look,
+        verdict::{Facts, Patience, verdict},
+    },
+    index::Tracked,
+    workload::Rollout,
+};
+
+/// What is older is forgotten.
+const FORGOTTEN: SignedDuration = SignedDuration::from_hours(72);
+/// How long a restart has no look at its pods.
+const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(20);
+/// The shortest time between two looks.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+
+/// What was told of a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Told {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What it waits for.
+    Waits,
+    /// Why it failed.
+    Stuck,
+}
+
+/// The restarts that were made, by workload, and what was seen of them: at most one each.
+#[derive(Debug)]
+pub struct Made {
+    patience: Patience,
+    by_key: BTreeMap<WorkloadKey, Seen>,
+}
+
+/// What was seen of a restart.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    mark: String,
+    at: Timestamp,
+    complete_since: Option<Timestamp>,
+    was_good: bool,
+    look: Option<Look>,
+    looked: Option<Timestamp>,
+    told: Told,
+}
+
+impl Made {
+    /// Makes one that knows of no restart.
+    pub(super) fn new(patience: Patience) -> Self {
+        Self {
+            patience,
+            by_key: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in how a workload is now. Returns whether somebody may go sooner for it.
+    pub(super) fn shown(&mut self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) -> bool {
+        let Some(last) = tracked.workload.last.as_ref() else {
+            return self.by_key.remove(key).is_some();
+        };
+        let opened = &last.opened;
+        if now.duration_since(opened.at) > FORGOTTEN {
+            self.by_key.remove(key);
+            return false;
+        }
+        let seen = self.by_key.entry(key.clone()).or_default();
+        if seen.mark != opened.mark || seen.at != opened.at {
+            *seen = Seen {
+                mark: opened.mark.clone(),
+                at: opened.at,
+                ..Seen::default()
+            };
+        }
+        let workload = &tracked.workload;
+        let is_complete = last.is_ours
+            && workload
+                .progress
+                .is_complete(opened, workload.observed_generation);
+        if !is_complete {
+            seen.complete_since = None;
+        } else if seen.complete_since.is_none() {
+            seen.complete_since = Some(now);
+        }
+        true
+    }
+
+    /// Takes in what the pods of a workload's restart with this mark showed. Returns whether it is still the last one.
+    pub(super) fn looked(
+        &mut self,
+        key: &WorkloadKey,
+        mark: &str,
+        look: Look,
+        now: Timestamp,
+    ) -> bool {
+        let seen = self.by_key.get_mut(key).filter(|seen| seen.mark == mark);
+        let known = seen.is_some();
+        if let Some(seen) = seen {
+            (seen.look, seen.looked) = (Some(look), Some(now));
+        }
+        known
+    }
+
+    /// Forgets a workload that is gone.
+    pub(super) fn forget(&mut self, key: &WorkloadKey) {
+        self.by_key.remove(key);
+    }
+
+    /// Returns the workloads that were restarted, in a namespace or in all.
+    pub(super) fn keys(&self, within: Option<&str>) -> impl Iterator<Item = &WorkloadKey> {
+        let is_there = move |key: &&WorkloadKey| within.is_none_or(|name| key.namespace == name);
+        self.by_key.keys().filter(is_there)
+    }
+
+    /// Returns what was told of a restart.
+    pub(super) fn told(&self, key: &WorkloadKey) -> Told {
+        self.by_key.get(key).map_or(Told::Nothing, |seen| seen.told)
+    }
+
+    /// Takes in what was told of a restart.
+    pub(super) fn tell(&mut self, key: &WorkloadKey, told: Told) {
+        if let Some(seen) = self.by_key.get_mut(key) {
+            seen.told = told;
+        }
+    }
+
+    /// Returns what a look at the pods of a restart showed.
+    pub fn look(&self, key: &WorkloadKey) -> Option<&Look> {
+        self.by_key.get(key)?.look.as_ref()
+    }
+
+    /// Remembers which restarts of a namespace are good: what becomes of their pods later has other reasons.
+    pub(super) fn remember_good(&mut self, index: &Index, namespace: &str, now: Timestamp) {
+        let good: Vec<_> = self
+            .keys(Some(namespace))
+            .filter_map(|key| {
+                let tracked = index.workload(key)?;
+                let good = self.verdict(key, tracked, now) == Some(Verdict::Good);
+                Some((key.clone(), good))
+            })
+            .collect();
+        for (key, good) in good {
+            if let Some(seen) = self.by_key.get_mut(&key) {
+                seen.was_good = good;
+            }
+        }
+    }
+
+    /// Returns the workloads whose pods are worth a look, those that were not looked at for longest first.
+    pub fn to_look_at(&self, index: &Index, now: Timestamp) -> Vec<WorkloadKey> {
+        let mut all: Vec<_> = self
+            .by_key
+            .iter()
+            .filter(|(key, seen)| {
+                let age = now.duration_since(seen.at);
+                let pause = LOOK_AGAIN.max(age / 10);
+                age >= FIRST_LOOK
+                    && seen.looked.is_none_or(|at| now.duration_since(at) >= pause)
+                    && index
+                        .workload(key)
+                        .is_some_and(|tracked| self.is_open(key, tracked, now))
+            })
+            .map(|(key, seen)| (seen.looked, key.clone()))
+            .collect();
+        all.sort();
+        all.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Whether a look at the pods may change the verdict: there is none, or it is good and pods are missing.
+    fn is_open(&self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) -> bool {
+        let Some(last) = &tracked.workload.last else {
+            return false;
+        };
+        let deadline = last.opened.at.checked_add(self.patience(tracked).deadline);
+        let in_time = deadline.is_ok_and(|deadline| now < deadline);
+        match self.verdict(key, tracked, now) {
+            // What failed may be good after all.
+            Some(Verdict::Rolling { .. } | Verdict::Failed(_)) => true,
+            Some(Verdict::Good) => {
+                in_time && tracked.workload.progress.unavailable() > last.opened.unavailable
+            }
+            Some(Verdict::Void(_)) | None => false,
+        }
+    }
+
+    /// Returns what became of a workload's last restart; `None` where there was none, or the rollout is somebody else's.
+    pub fn verdict(&self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) -> Option<Verdict> {
+        let workload = &tracked.workload;
+        let last = workload.last.as_ref()?;
+        let seen = self
+            .by_key
+            .get(key)
+            .filter(|seen| seen.mark == last.opened.mark);
+        let facts = Facts {
+            opened: &last.opened,
+            is_ours: last.is_ours,
+            progress: &workload.progress,
+            aborted: workload.abort.is_aborted(),
+            complete_since: seen.and_then(|seen| seen.complete_since),
+            was_good: seen.is_some_and(|seen| seen.was_good),
+            look: seen.and_then(|seen| seen.look.as_ref()),
+        };
+        verdict(&facts, self.patience(tracked), now)
+    }
+
+    /// Whether a restart of a workload counts as rolling: it is neither complete, nor failed, nor void.
+    pub fn rolls(&self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) -> bool {
+        let workload = &tracked.workload;
+        let Some(last) = workload.last.as_ref().filter(|last| last.is_ours) else {
+            // A release that wrote no `reroll.dev/rollout` restarted it, or somebody else.
+            return workload.rollout == Rollout::Rolling && !workload.restarted_for.is_empty();
+        };
+        let is_complete = workload
+            .progress
+            .is_complete(&last.opened, workload.observed_generation);
+        let verdict = self.verdict(key, tracked, now);
+        !is_complete && matches!(verdict, Some(Verdict::Good | Verdict::Rolling { .. }))
+    }
+
+    /// Returns for how long the pods of a workload are looked at.
+    pub fn patience(&self, tracked: &Tracked) -> Patience {
+        let asks = &tracked.policy.brakes;
+        let own = tracked.workload.progress.deadline;
+        self.patience.of(asks.soak, asks.deadline, own)
+    }
+}

@@ -1,0 +1,191 @@
+//! What became of restarts, as people are told it: once for each restart, as far as this process knows.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Brakes, Reason, made::Told};
+use crate::model::{
+    Index, SourceName, WorkloadKey,
+    brake::{Verdict, look::Said, verdict::Failed},
+    index::Tracked,
+    version::key_of,
+    workload::{Changed, Opened},
+};
+
+/// After so long without a good pod people are told what it waits for.
+const TOLD_AFTER: SignedDuration = SignedDuration::from_mins(1);
+
+/// What there is to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// No new pod of it is good yet.
+    Waits {
+        /// What for.
+        words: String,
+    },
+    /// Its restart failed.
+    Stuck {
+        /// Why, in a word.
+        reason: &'static str,
+        /// Why.
+        words: String,
+        /// What only a person can do.
+        remedy: Option<String>,
+    },
+    /// Others wait because it failed.
+    Slowed {
+        /// For which source.
+        source: Option<SourceName>,
+        /// What is so.
+        words: String,
+    },
+}
+
+impl Brakes {
+    /// Returns what there is to tell of the restarts of a namespace.
+    pub fn news(
+        &mut self,
+        index: &Index,
+        namespace: &str,
+        now: Timestamp,
+    ) -> Vec<(WorkloadKey, News)> {
+        let here: Vec<_> = self.made.keys(Some(namespace)).cloned().collect();
+        let mut all = Vec::new();
+        for key in here {
+            let Some(tracked) = index.workload(&key) else {
+                continue;
+            };
+            let Some(opened) = tracked.workload.last.as_ref().map(|last| &last.opened) else {
+                continue;
+            };
+            let verdict = self.made.verdict(&key, tracked, now);
+            let told = self.made.told(&key);
+            let told = match &verdict {
+                Some(Verdict::Failed(failed)) if told < Told::Stuck => {
+                    let words = self.why(&key, tracked, failed);
+                    all.extend(
+                        self.slowed(index, &key, opened, &words, now)
+                            .into_iter()
+                            .map(|news| (key.clone(), news)),
+                    );
+                    let (reason, remedy) = (failed.as_str(), remedy(&key, tracked, failed));
+                    all.push((
+                        key.clone(),
+                        News::Stuck {
+                            reason,
+                            words,
+                            remedy,
+                        },
+                    ));
+                    Told::Stuck
+                }
+                Some(Verdict::Rolling { .. }) if told < Told::Waits => {
+                    let at = opened.at.checked_add(TOLD_AFTER).unwrap_or(Timestamp::MAX);
+                    if now < at {
+                        self.look_at(namespace, at);
+                        continue;
+                    }
+                    let words = self.waits_for(&key, tracked);
+                    all.push((key.clone(), News::Waits { words }));
+                    Told::Waits
+                }
+                Some(Verdict::Good) => Told::Nothing,
+                _ => continue,
+            };
+            self.made.tell(&key, told);
+        }
+        all
+    }
+
+    fn why(&self, key: &WorkloadKey, tracked: &Tracked, failed: &Failed) -> String {
+        match failed {
+            Failed::Pod(_, said) => spoken(said),
+            Failed::Aborted => "the Rollout aborted it".to_owned(),
+            Failed::Deadline => format!(
+                "no new pod was good by its deadline: {}",
+                self.waits_for(key, tracked)
+            ),
+        }
+    }
+
+    fn waits_for(&self, key: &WorkloadKey, tracked: &Tracked) -> String {
+        let look = self.made.look(key);
+        let said = look.and_then(|look| look.waits.as_ref());
+        let refused = tracked.workload.progress.refused.as_deref();
+        match (said, refused) {
+            (Some(said), _) => spoken(said),
+            (None, Some(refused)) => refused.to_owned(),
+            (None, None) if look.is_some_and(|look| look.new == 0) => {
+                "no new pod was made".to_owned()
+            }
+            (None, None) => "its new pods are not available".to_owned(),
+        }
+    }
+
+    /// Returns who waits because a restart failed, for each source that it was for.
+    fn slowed(
+        &self,
+        index: &Index,
+        key: &WorkloadKey,
+        opened: &Opened,
+        why: &str,
+        now: Timestamp,
+    ) -> Vec<News> {
+        let of = |changed: &Changed| {
+            let id = opened.versions.get(changed)?;
+            let waits = self.waiting.iter().filter(|(other, waiting)| {
+                other.namespace == key.namespace && waiting.versions.get(changed) == Some(id)
+            });
+            let next = waits.clone().find_map(|(_, waiting)| match waiting.reason {
+                Reason::SlowStart { next } => next,
+                Reason::Spread | Reason::Distance { .. } => None,
+            });
+            let waiting = waits.count();
+            let (restarted, _) =
+                self.restarted(index, &key.namespace, &(changed.clone(), *id), now);
+            let source = match changed {
+                Changed::Source(source) => Some(source.clone()),
+                Changed::Namespace => None,
+            };
+            let users = source.as_ref().map_or(waiting + restarted.len(), |source| {
+                index.users(&key_of(&key.namespace, source)).len()
+            });
+            let what = source
+                .as_ref()
+                .map_or("restarts".to_owned(), SourceName::spoken);
+            let next = next.map_or(String::new(), |next| {
+                format!(", the next one until {}", minutes(next))
+            });
+            let words = format!(
+                "{what}: {} of {users} restarted, and {} does not become available: {why}; {waiting} wait{next}. Pods that start for \
+                 another reason take the new value",
+                restarted.len(),
+                key.spoken(),
+            );
+            (waiting > 0).then_some(News::Slowed { source, words })
+        };
+        opened.versions.keys().filter_map(of).collect()
+    }
+}
+
+fn spoken(said: &Said) -> String {
+    format!("pod {}: {}", said.pod, said.words)
+}
+
+/// Returns the time of day without seconds: it is not told sooner than it is decided.
+fn minutes(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// Returns what only a person can do: a StatefulSet that replaces its pods in order never replaces one that is not ready.
+fn remedy(key: &WorkloadKey, tracked: &Tracked, failed: &Failed) -> Option<String> {
+    let Failed::Pod(_, said) = failed else {
+        return None;
+    };
+    let in_order = tracked.workload.progress.in_order;
+    in_order.then(|| {
+        format!(
+            "once the value is right: kubectl delete pod {} -n {}",
+            said.pod, key.namespace
+        )
+    })
+}

@@ -1,0 +1,270 @@
+//! Who of those that wait goes now.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Brakes, GATHER, News, Reason, Waiting, later};
+use crate::model::{
+    Index, WorkloadKey,
+    brake::{
+        Verdict,
+        slow_start::{Restarted, Room, Stands, room},
+        spread::{Namespace, Spread},
+        turns::{Candidate, Counted, choose},
+        verdict::counted,
+    },
+    index::Tracked,
+    version::key_of,
+    workload::{Changed, Workload},
+};
+
+/// So long nothing new is made of what all namespaces show.
+const SPREAD_FOR: SignedDuration = SignedDuration::from_secs(1);
+
+impl Brakes {
+    /// Lets those go that may, in the namespaces where something changed. Returns them, and what there is to tell.
+    pub fn release(
+        &mut self,
+        index: &Index,
+        now: Timestamp,
+    ) -> (Vec<WorkloadKey>, Vec<(WorkloadKey, News)>) {
+        let due = self.due.iter().filter(|(_, at)| **at <= now);
+        let due: Vec<_> = due.map(|(name, _)| name.clone()).collect();
+        let (mut gone, mut news) = (Vec::new(), Vec::new());
+        for namespace in due {
+            self.due.remove(&namespace);
+            gone.extend(self.release_in(index, &namespace, now));
+            news.extend(self.news(index, &namespace, now));
+        }
+        (gone, news)
+    }
+
+    fn release_in(&mut self, index: &Index, namespace: &str, now: Timestamp) -> Vec<WorkloadKey> {
+        self.made.remember_good(index, namespace, now);
+        let mut candidates = Vec::new();
+        let mut keys = Vec::new();
+        let here: Vec<_> = self
+            .waiting
+            .keys()
+            .filter(|key| key.namespace == namespace)
+            .cloned()
+            .collect();
+        for key in here {
+            let Some(tracked) = index.workload(&key) else {
+                continue;
+            };
+            let gathers = self
+                .waiting
+                .get(&key)
+                .map(|waiting| later(waiting.asked, GATHER));
+            if let Some(until) = gathers.filter(|until| *until > now) {
+                self.look_at(namespace, until);
+                continue;
+            }
+            let held = self.held_by_distance(&key, tracked, now);
+            let candidate = held
+                .is_none()
+                .then(|| self.candidate(&key, tracked, now))
+                .flatten();
+            if let (Some(reason), Some(waiting)) = (held, self.waiting.get_mut(&key)) {
+                waiting.reason = reason;
+                if let Reason::Distance { next: Some(next) } = reason {
+                    self.look_at(namespace, next);
+                }
+            }
+            if let Some(candidate) = candidate {
+                candidates.push(candidate);
+                keys.push(key);
+            }
+        }
+        if candidates.is_empty() {
+            return Vec::new();
+        }
+        let (rooms, next) = self.rooms(index, namespace, &candidates, now);
+        if let Some(next) = next {
+            self.look_at(namespace, next);
+        }
+        let spread = self.spread(index, now).clone();
+        let mut gone = Vec::new();
+        let mut left: BTreeSet<usize> = (0..keys.len()).collect();
+        for goes in choose(&candidates, &rooms) {
+            let key = &keys[goes.which];
+            if !candidates[goes.which].freely && !spread.allows(namespace) {
+                self.wait_for(key, Reason::Spread);
+                self.look_at(namespace, later(now, SPREAD_FOR));
+                left.remove(&goes.which);
+                continue;
+            }
+            left.remove(&goes.which);
+            if let Some(waiting) = self.waiting.remove(key) {
+                self.go(key, waiting, goes.alone, now);
+                gone.push(key.clone());
+            }
+        }
+        for which in left {
+            let next = held_until(&candidates[which], &rooms);
+            self.wait_for(&keys[which], Reason::SlowStart { next });
+        }
+        gone
+    }
+
+    fn wait_for(&mut self, key: &WorkloadKey, reason: Reason) {
+        if let Some(waiting) = self.waiting.get_mut(key) {
+            waiting.reason = reason;
+        }
+    }
+
+    fn candidate(&self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) -> Option<Candidate> {
+        let waiting = self.waiting.get(key)?;
+        let workload = &tracked.workload;
+        let verdict = self.made.verdict(key, tracked, now);
+        let rolls = workload.progress.rolls()
+            && verdict.is_none()
+            && self.may_roll(key, workload, waiting, now);
+        Some(Candidate {
+            versions: waiting.versions.clone(),
+            since: waiting.since,
+            freely: self.has_nothing_to_lose(key, tracked, now),
+            rolls,
+            probed: workload.progress.probed,
+            several: workload
+                .progress
+                .counts
+                .is_some_and(|counts| counts.wanted > 1),
+            available: workload.created,
+        })
+    }
+
+    /// Whether somebody else's rollout is still waited for: a deadline at most.
+    fn may_roll(
+        &self,
+        _: &WorkloadKey,
+        workload: &Workload,
+        waiting: &Waiting,
+        now: Timestamp,
+    ) -> bool {
+        let own = workload.progress.deadline;
+        let deadline = self.settings.patience.of(None, None, own).deadline;
+        now.duration_since(waiting.since) < deadline
+    }
+
+    /// Returns the room of each version that these are for, and when time alone changes it.
+    fn rooms(
+        &self,
+        index: &Index,
+        namespace: &str,
+        candidates: &[Candidate],
+        now: Timestamp,
+    ) -> (BTreeMap<Counted, Room>, Option<Timestamp>) {
+        let mut rooms = BTreeMap::new();
+        let mut next: Option<Timestamp> = None;
+        let all = candidates.iter().flat_map(|one| &one.versions);
+        for (changed, id) in all {
+            let counted = (changed.clone(), *id);
+            if rooms.contains_key(&counted) {
+                continue;
+            }
+            let (restarted, soon) = self.restarted(index, namespace, &counted, now);
+            let room = room(&restarted, now);
+            let at = match room {
+                Room::At(at) => Some(at),
+                Room::AfterVerdict | Room::Now { .. } => None,
+            };
+            next = [next, soon, at].into_iter().flatten().min();
+            rooms.insert(counted, room);
+        }
+        (rooms, next)
+    }
+
+    /// Returns the restarts that count for a version, and when time alone changes what became of one.
+    pub(super) fn restarted(
+        &self,
+        index: &Index,
+        namespace: &str,
+        (changed, id): &Counted,
+        now: Timestamp,
+    ) -> (Vec<Restarted>, Option<Timestamp>) {
+        let users = match changed {
+            Changed::Source(source) => index.users(&key_of(namespace, source)),
+            Changed::Namespace => self.made.keys(Some(namespace)).cloned().collect(),
+        };
+        let mut next: Option<Timestamp> = None;
+        let mut all = Vec::new();
+        for key in users {
+            if let Some(going) = self
+                .going
+                .get(&key)
+                .filter(|going| going.versions.get(changed) == Some(id))
+            {
+                let at = going.since;
+                all.push(Restarted {
+                    at,
+                    stands: Stands::Rolling,
+                });
+                continue;
+            }
+            let Some(tracked) = index.workload(&key) else {
+                continue;
+            };
+            let last = tracked.workload.last.as_ref();
+            let Some(last) = last.filter(|last| last.opened.versions.get(changed) == Some(id))
+            else {
+                continue;
+            };
+            let verdict = self.made.verdict(&key, tracked, now);
+            if let Some(Verdict::Rolling { next: soon }) = &verdict {
+                next = next.into_iter().chain([*soon]).min();
+            }
+            all.extend(counted(&last.opened, verdict.as_ref()));
+        }
+        (all, next)
+    }
+
+    pub(super) fn spread(&mut self, index: &Index, now: Timestamp) -> &Spread {
+        let stale = self
+            .spread
+            .as_ref()
+            .is_none_or(|(at, _)| now.duration_since(*at).abs() >= SPREAD_FOR);
+        if stale {
+            let mut by_name: BTreeMap<&str, Vec<(Timestamp, Stands)>> = BTreeMap::new();
+            for key in self.made.keys(None) {
+                let Some(tracked) = index.workload(key) else {
+                    continue;
+                };
+                let verdict = self.made.verdict(key, tracked, now);
+                let opened = tracked.workload.last.as_ref().map(|last| &last.opened);
+                let restarted = opened.and_then(|opened| counted(opened, verdict.as_ref()));
+                let all = by_name.entry(&key.namespace).or_default();
+                all.extend(restarted.map(|one| (one.at, one.stands)));
+            }
+            for (key, going) in &self.going {
+                by_name
+                    .entry(&key.namespace)
+                    .or_default()
+                    .push((going.since, Stands::Rolling));
+            }
+            let namespaces: Vec<_> = by_name
+                .into_iter()
+                .map(|(name, all)| Namespace::of(name, all))
+                .collect();
+            let spread = Spread::of(&namespaces, now);
+            self.spread = Some((now, spread));
+        }
+        let empty = || (now, Spread::of(&[], now));
+        &self.spread.get_or_insert_with(empty).1
+    }
+}
+
+/// Returns when the failures of others let a candidate go, as far as they alone hold it.
+fn held_until(candidate: &Candidate, rooms: &BTreeMap<Counted, Room>) -> Option<Timestamp> {
+    let counted = candidate
+        .versions
+        .iter()
+        .map(|(changed, id)| (changed.clone(), *id));
+    let times = counted.filter_map(|counted| match rooms.get(&counted) {
+        Some(Room::At(at)) => Some(*at),
+        _ => None,
+    });
+    times.max()
+}

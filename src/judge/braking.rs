@@ -1,0 +1,72 @@
+//! Where the judge asks its brakes, and tells what became of restarts.
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{
+    Judge,
+    brakes::{Answer, News, Reason},
+};
+use crate::model::{WorkloadKey, decide::Restart, note::Note};
+
+/// Asks the brakes about a restart that is due. One that waits has its intent parked by the caller.
+pub fn ask(judge: &Judge, key: &WorkloadKey, restart: &Restart) -> Answer {
+    let now = judge.state.time();
+    let mut docket = judge.docket();
+    let before = docket.brakes.waits(key);
+    let answer = docket.brakes.ask(&judge.state.index(), key, restart, now);
+    let waits = docket.brakes.waits(key);
+    drop(docket);
+    if let (None, Some((Reason::Distance { next: Some(next) }, _))) = (before, waits) {
+        let wait = next.duration_since(now).unsigned_abs();
+        judge.teller.say_first(key, &Note::RestartLimited { wait });
+    }
+    if waits.is_some() {
+        judge.brakes_changed.notify_one();
+    }
+    answer
+}
+
+/// Has those restarts due that the brakes let go, and tells what became of others. Returns when there may be more.
+pub fn release(judge: &Judge) -> Option<Timestamp> {
+    let now = judge.state.time();
+    let mut docket = judge.docket();
+    let (gone, news) = docket.brakes.release(&judge.state.index(), now);
+    let at = Instant::now();
+    for key in &gone {
+        docket.intents.resume(key, at);
+    }
+    let next = docket.brakes.next();
+    drop(docket);
+    if !gone.is_empty() {
+        judge.intents_changed.notify_one();
+    }
+    for (key, news) in &news {
+        tell(judge, key, news);
+    }
+    next
+}
+
+fn tell(judge: &Judge, key: &WorkloadKey, news: &News) {
+    let teller = &judge.teller;
+    match news {
+        News::Waits { words } => teller.say_first(key, &Note::RolloutWaits { words }),
+        News::Stuck {
+            reason,
+            words,
+            remedy,
+        } => {
+            teller.metrics.restart_stuck(key.kind.kind, reason);
+            let remedy = remedy.as_deref();
+            teller.say_first(key, &Note::RestartStuck { words, remedy });
+        }
+        News::Slowed { source, words } => {
+            let source = source.as_ref();
+            let note = Note::RestartsSlowed { source, words };
+            teller.say_first(key, &note);
+            if let (Some(source), true) = (source, teller.leads()) {
+                teller.say_on_source(key, source, &note);
+            }
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The brakes in the judge's hands: who waits, who goes, and what a process that has just started makes of it.
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    judge::{
+        Occasion, Settings,
+        brakes::{self, Answer, News, Reason},
+        braking,
+    },
+    model::{
+        Decision, WorkloadKey,
+        annotation::{RESTARTED_FOR, ROLLOUT_OPENED},
+        brake::{
+            look::{Look, Reason as Why, Said, Trouble},
+            verdict::Patience,
+        },
+        testing::NAMESPACE,
+    },
+};
+
+fn slowly() -> Settings {
+    Settings {
+        brakes: brakes::Settings {
+            slow_start: true,
+            patience: Patience::default(),
+            longest_distance: SignedDuration::ZERO,
+        },
+        ..settings()
+    }
+}
+
+/// A Deployment with two pods, both of its template and available.
+fn running(name: &str) -> Value {
+    let mut object = deployment(name, &["s"]);
+    object["spec"]["replicas"] = json!(2);
+    object["status"] = json!({
+        "observedGeneration": 99, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2,
+    });
+    object
+}
+
+/// The users of one Secret, which has changed: all of them are due.
+fn due(names: &[&str]) -> (Stage, Vec<WorkloadKey>) {
+    let stage = Stage::with(slowly());
+    stage.secret("s", "A", "x");
+    let keys: Vec<_> = names
+        .iter()
+        .map(|name| stage.adopted(running(name)))
+        .collect();
+    stage.secret("s", "A", "y");
+    (stage, keys)
+}
+
+fn ask(stage: &Stage, key: &WorkloadKey) -> Answer {
+    let decision = stage.judge.judge(key, Occasion::Look);
+    let Some(Decision::Restart(restart)) = decision else {
+        panic!("{decision:?}");
+    };
+    braking::ask(&stage.judge, key, &restart)
+}
+
+/// Returns who goes now.
+fn released(stage: &Stage) -> Vec<String> {
+    let now = stage
+        .state
+        .time()
+        .checked_add(SignedDuration::from_secs(1))
+        .unwrap();
+    let mut docket = stage.judge.docket();
+    let (gone, _) = docket.brakes.release(&stage.state.index(), now);
+    gone.into_iter().map(|key| key.name).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_goes_alone_and_the_others_wait() {
+    let (stage, keys) = due(&["a", "b", "c"]);
+    for key in &keys {
+        assert_eq!(ask(&stage, key), Answer::Wait);
+    }
+    assert_eq!(released(&stage), ["a"]);
+    assert_eq!(ask(&stage, &keys[0]), Answer::Go { alone: true });
+    assert_eq!(released(&stage), [""; 0]);
+    let docket = stage.judge.docket();
+    assert_eq!(docket.brakes.counts(), (2, 0));
+    let (reason, _) = docket.brakes.waits(&keys[1]).unwrap();
+    assert_eq!(reason, Reason::SlowStart { next: None });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_user_goes_at_once() {
+    let (stage, keys) = due(&["a"]);
+    assert_eq!(ask(&stage, &keys[0]), Answer::Go { alone: false });
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_nothing_to_lose_goes_at_once() {
+    let (stage, keys) = due(&["a", "down", "none"]);
+    stage.edit(&keys[1], |object| {
+        object["status"]["availableReplicas"] = json!(0);
+    });
+    stage.edit(&keys[2], |object| object["spec"]["replicas"] = json!(0));
+    assert_eq!(ask(&stage, &keys[0]), Answer::Wait);
+    assert_eq!(ask(&stage, &keys[1]), Answer::Go { alone: false });
+    assert_eq!(ask(&stage, &keys[2]), Answer::Go { alone: false });
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_it_is_off_nobody_waits() {
+    let (stage, keys) = due(&["a", "b"]);
+    stage.edit(&keys[0], |object| {
+        object["metadata"]["annotations"]["reroll.dev/slow-start"] = json!("off");
+    });
+    assert_eq!(ask(&stage, &keys[0]), Answer::Go { alone: false });
+    assert_eq!(ask(&stage, &keys[1]), Answer::Wait);
+    crate::model::index::at_once::set_namespace(&mut stage.state.index_mut(), NAMESPACE, true);
+    assert_eq!(ask(&stage, &keys[1]), Answer::Go { alone: false });
+}
+
+/// Writes what a restart of the first writes, and what its pods show.
+fn restarted(stage: &Stage, key: &WorkloadKey, reason: Option<Why>) {
+    let decision = stage.judge.judge(key, Occasion::Look);
+    let Some(Decision::Restart(restart)) = decision else {
+        panic!("{decision:?}");
+    };
+    let now = stage.state.time();
+    let (observed, opened) = {
+        let docket = stage.judge.docket();
+        let index = stage.state.index();
+        let mark = &restart.next.restarted_for;
+        let opened = docket
+            .brakes
+            .opened(&index, key, &restart, mark, now)
+            .unwrap();
+        (
+            restart
+                .next
+                .clone()
+                .under(mark, index.key())
+                .print(index.key()),
+            opened,
+        )
+    };
+    stage.edit(key, |object| {
+        object["metadata"]["annotations"]["reroll.dev/observed"] = json!(observed);
+        object["metadata"]["annotations"][ROLLOUT_OPENED] = json!(opened.print());
+        object["spec"]["template"]["metadata"]["annotations"] =
+            json!({ RESTARTED_FOR: opened.mark });
+        object["status"]["updatedReplicas"] = json!(1);
+    });
+    let said = Said {
+        pod: "a-1".to_owned(),
+        words: "no".to_owned(),
+    };
+    let look = Look {
+        new: 1,
+        trouble: reason.map(|reason| Trouble { reason, said }),
+        runs_since: reason.is_none().then_some(now),
+        ..Look::default()
+    };
+    let mut docket = stage.judge.docket();
+    docket.brakes.ended(key, now);
+    docket.brakes.looked(key, &opened.mark, look, now);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_holds_the_others_and_is_told_once() {
+    let (stage, keys) = due(&["a", "b", "c"]);
+    for key in &keys {
+        ask(&stage, key);
+    }
+    assert_eq!(released(&stage), ["a"]);
+    restarted(&stage, &keys[0], Some(Why::Config));
+    let mut docket = stage.judge.docket();
+    let now = stage
+        .state
+        .time()
+        .checked_add(SignedDuration::from_secs(2))
+        .unwrap();
+    let (gone, news) = docket.brakes.release(&stage.state.index(), now);
+    assert_eq!(gone, []);
+    let told: Vec<_> = news.iter().map(|(key, _)| key.name.as_str()).collect();
+    assert_eq!(told, ["a", "a"], "{news:?}");
+    let News::Slowed { source, words } = &news[0].1 else {
+        panic!("{news:?}");
+    };
+    assert_eq!(source.as_ref().unwrap().name, "s");
+    assert!(
+        words.contains("1 of 3 restarted") && words.contains("2 wait, the next one until"),
+        "{words}"
+    );
+    assert!(
+        matches!(
+            &news[1].1,
+            News::Stuck {
+                reason: "config",
+                ..
+            }
+        ),
+        "{news:?}"
+    );
+    let ten_minutes = stage
+        .state
+        .time()
+        .checked_add(SignedDuration::from_mins(10))
+        .unwrap();
+    let (reason, _) = docket.brakes.waits(&keys[1]).unwrap();
+    assert_eq!(
+        reason,
+        Reason::SlowStart {
+            next: Some(ten_minutes)
+        }
+    );
+    let (_, again) = docket.brakes.release(&stage.state.index(), now);
+    assert_eq!(again, []);
+    // Then one more goes.
+    let (gone, _) = docket.brakes.release(&stage.state.index(), ten_minutes);
+    assert_eq!(gone, [keys[1].clone()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_process_comes_to_the_same() {
+    for (why, waits) in [(Some(Why::Config), true), (None, false)] {
+        let (stage, keys) = due(&["a", "b"]);
+        for key in &keys {
+            ask(&stage, key);
+        }
+        assert_eq!(released(&stage), ["a"]);
+        restarted(&stage, &keys[0], why);
+        // It knows nothing but what the API server shows, and what a look at the pods shows again.
+        let look = stage
+            .judge
+            .docket()
+            .brakes
+            .made()
+            .look(&keys[0])
+            .cloned()
+            .unwrap();
+        stage.judge.docket().brakes = brakes::Brakes::new(slowly().brakes);
+        for key in &keys {
+            stage.edit(key, |_| {});
+        }
+        let mark = stage
+            .state
+            .index()
+            .workload(&keys[0])
+            .unwrap()
+            .workload
+            .restarted_for
+            .clone();
+        let now = stage.state.time();
+        stage
+            .judge
+            .docket()
+            .brakes
+            .looked(&keys[0], &mark, look, now);
+        assert_eq!(ask(&stage, &keys[1]), Answer::Wait);
+        let later = now.checked_add(SignedDuration::from_secs(100)).unwrap();
+        let (gone, _) = stage
+            .judge
+            .docket()
+            .brakes
+            .release(&stage.state.index(), later);
+        assert_eq!(gone.is_empty(), waits, "{why:?}");
+    }
+}

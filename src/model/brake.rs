@@ -1,0 +1,24 @@
+//! Brakes: *when* a restart that is due is made, and what became of those that were made.
+//!
+//! A brake never changes what is decided. What it holds stays pending, is decided again when the brake opens, and is then
+//! one restart for everything that changed meanwhile.
+//!
+//! Brakes remember nothing. What they need stands on the workloads: in `reroll.dev/rollout` ([`Opened`]), in the status
+//! ([`Progress`]), and in the pods ([`look`]). So a restarted process, another leader and the command line come to the same answer.
+//!
+//! Reading order: [`versions`] (for what a restart is), [`look`] (what the pods show), [`verdict`] (what became of it),
+//! [`slow_start`] (of one version of one source), [`turns`] (who goes first), [`spread`] (over namespaces), [`distance`]
+//! (between restarts of one workload).
+//!
+//! [`Opened`]: super::workload::Opened
+//! [`Progress`]: super::workload::Progress
+
+pub mod distance;
+pub mod look;
+pub mod slow_start;
+pub mod spread;
+pub mod turns;
+pub mod verdict;
+pub mod versions;
+
+pub use verdict::Verdict;

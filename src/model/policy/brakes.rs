@@ -1,0 +1,75 @@
+//! How the restarts of a workload are braked, by its own words. A value that cannot be read is the default, and said.
+
+use jiff::SignedDuration;
+
+use super::complaint::{Complaint, complaint};
+use crate::model::{
+    annotation::{ROLLOUT_DEADLINE, SLOW_START, SOAK},
+    object::is_off,
+    text::read_duration,
+    workload::Asks,
+};
+
+/// The longest deadline that a restart can have.
+pub const LONGEST_DEADLINE: SignedDuration = SignedDuration::from_hours(1);
+
+/// How the restarts of a workload are braked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Brakes {
+    /// Whether its restarts wait for what becomes of others.
+    pub slow_start: bool,
+    /// For how long a new pod has to run.
+    pub soak: Option<SignedDuration>,
+    /// When a restart that is not good has failed.
+    pub deadline: Option<SignedDuration>,
+}
+
+impl Default for Brakes {
+    fn default() -> Self {
+        Self {
+            slow_start: true,
+            soak: None,
+            deadline: None,
+        }
+    }
+}
+
+impl Brakes {
+    pub(super) fn read(annotations: &Asks, complaints: &mut Vec<Complaint>) -> Self {
+        let slow_start = annotations.get(SLOW_START).map(|text| {
+            let off = is_off(text);
+            if !off && text.trim() != ON {
+                complaints.push(complaint(SLOW_START, text, "on or off"));
+            }
+            !off
+        });
+        Self {
+            slow_start: slow_start.unwrap_or(true),
+            soak: duration(SOAK, annotations, complaints),
+            deadline: duration(ROLLOUT_DEADLINE, annotations, complaints),
+        }
+    }
+}
+
+const ON: &str = "on";
+
+/// Whether a value of [`SLOW_START`] switches it off.
+fn duration(
+    key: &'static str,
+    annotations: &Asks,
+    complaints: &mut Vec<Complaint>,
+) -> Option<SignedDuration> {
+    let text = annotations.get(key)?;
+    let read = read_duration(text)
+        .ok()
+        .and_then(|read| SignedDuration::try_from(read).ok());
+    let read = read.filter(|read| *read <= LONGEST_DEADLINE);
+    if read.is_none() {
+        complaints.push(complaint(
+            key,
+            text,
+            "a duration such as 30s or 20m, up to 1h",
+        ));
+    }
+    read
+}

@@ -1,0 +1,100 @@
+//! A restart that is decided, and what it writes.
+
+use jiff::Timestamp;
+
+use crate::{
+    judge::{intents::Intent, live::Live},
+    model::{
+        Cause, WorkloadKey,
+        annotation::ROLLOUT_OPENED,
+        decide::{Restart, joined},
+        held::Held,
+        patch, pending,
+        text::shortened,
+        workload::{RestartBy, Workload},
+    },
+};
+
+/// The most characters of `reroll.dev/last-restart`.
+const LAST_RESTART_LENGTH: usize = 1024;
+
+/// A restart that is decided, and what it writes.
+pub(super) struct Order<'a> {
+    pub(super) intent: &'a Intent,
+    pub(super) causes: &'a [Cause],
+    /// The causes in words.
+    pub(super) told: String,
+    /// The workload as it was when the restart was decided.
+    pub(super) known: Workload,
+    pub(super) mark: String,
+    /// Which restart it is, as of `reroll.dev/pending`.
+    pub(super) id: String,
+    pub(super) last_restart: String,
+    pub(super) patch: patch::Patch,
+}
+
+impl<'a> Order<'a> {
+    /// Prepares a restart of a known workload. `Err(None)`: the workload is gone.
+    pub(super) fn prepare(
+        live: &Live,
+        intent: &'a Intent,
+        restart: &'a Restart,
+    ) -> Result<Self, Option<Held>> {
+        let Restart { causes, next, .. } = restart;
+        let state = &live.judge.state;
+        let now = state.time();
+        let told = joined(causes);
+        let last_restart = format!("{now:.0}: {told}");
+        let last_restart = shortened(&last_restart, LAST_RESTART_LENGTH).into_owned();
+        let key = &intent.workload;
+        let since = changed(live, key, restart);
+        let docket = live.judge.docket();
+        let index = state.index();
+        let tracked = index.workload(key).ok_or(None)?;
+        let known = &tracked.workload;
+        let mark = known.restart_by.mark(&next.restarted_for);
+        let observed = next.clone().under(&mark, index.key()).print(index.key());
+        let id = pending::id(known, restart, tracked.uses(), index.key());
+        if !known.has_room(observed.len(), last_restart.len()) {
+            return Err(Some(Held::NoRoom));
+        }
+        let then = match known.restart_by {
+            RestartBy::LikeKubectl { .. } => since.unwrap_or(now),
+            _ => now,
+        };
+        let opened = docket.brakes.opened(&index, key, restart, &mark, now);
+        let opened = opened.map(|opened| opened.print());
+        let more = opened
+            .as_ref()
+            .map_or(0, |text| ROLLOUT_OPENED.len() + text.len());
+        // Where there is no room for it, the restart counts for nothing.
+        let fits = known.has_room(observed.len(), last_restart.len() + more);
+        let writes = patch::Told {
+            last_restart: last_restart.clone(),
+            opened: opened.filter(|_| fits),
+        };
+        let patch = patch::restart(key.kind, known, &observed, &mark, &writes, then);
+        Ok(Self {
+            intent,
+            causes,
+            told,
+            known: known.clone(),
+            mark,
+            id,
+            last_restart,
+            patch,
+        })
+    }
+}
+
+/// Returns when the last of the sources was written that a restart is for, as far as they tell.
+pub(super) fn changed(live: &Live, key: &WorkloadKey, restart: &Restart) -> Option<Timestamp> {
+    let index = live.judge.state.index();
+    let sources = restart
+        .causes
+        .iter()
+        .filter_map(|cause| cause.source.as_ref());
+    let versions = sources.filter_map(|source| index.source(&key.namespace, source).version());
+    let written = versions.map(|version| version.written);
+    Timestamp::from_second(written.max()?).ok()
+}
