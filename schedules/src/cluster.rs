@@ -225,7 +225,7 @@ impl Cluster {
             seen = self.server.revision();
             let counts =
                 |resource: &str| resource.starts_with("leases") || resource.starts_with("events");
-            quiet = if written.iter().all(|one| counts(&one.resource)) {
+            quiet = if written.iter().all(|one| counts(one.resource)) {
                 quiet + step
             } else {
                 Duration::ZERO

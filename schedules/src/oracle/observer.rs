@@ -268,13 +268,12 @@ impl Observer {
         if object.is_none_or(|object| object["metadata"]["namespace"] != NAMESPACE) {
             return;
         }
-        match one.resource.as_str() {
+        match one.resource {
             "secrets" | "configmaps" => {
-                let was =
-                    object.and_then(|object| self.away.get(&source_of(&one.resource, object)));
+                let was = object.and_then(|object| self.away.get(&source_of(one.resource, object)));
                 let was = before.or(was).cloned();
-                self.source(&one.resource, before, after);
-                self.counts_again(&one.resource, was.as_ref(), after, starts);
+                self.source(one.resource, before, after);
+                self.counts_again(one.resource, was.as_ref(), after, starts);
             }
             "deployments.apps" | "statefulsets.apps" | "daemonsets.apps" => {
                 self.workload(one.revision, before, after, starts);

@@ -37,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     /// What webhooks want the user to know.
     pub(crate) warnings: Warnings,
+    /// It comes from a component in this process, whose objects are such as they were read.
+    pub(crate) direct: bool,
     content_type: String,
 }
 
@@ -51,6 +53,7 @@ impl Call {
             manager: by.manager.to_owned(),
             body,
             warnings: Warnings::default(),
+            direct: true,
             content_type: String::new(),
         }
     }
@@ -148,6 +151,7 @@ async fn dispatch(
         content_type: header(CONTENT_TYPE).to_owned(),
         body,
         warnings: Arc::clone(warnings),
+        direct: false,
         target,
         query,
     };

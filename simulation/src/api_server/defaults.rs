@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
 use self::{known::Known, pods::pod_spec};
-use super::{answer::Refusal, resources::Row};
+use super::{answer::Refusal, prepare::Part, resources::Row};
 
 /// The annotation in which a DaemonSet has the generation of its template.
 pub(crate) const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
@@ -75,27 +75,68 @@ pub(crate) fn read(row: &Row, mut object: Value, known: Option<&Value>) -> Resul
     Ok(object)
 }
 
+/// Reads an object that a component made of one that was read before.
+pub(crate) fn read_known(row: &Row, object: &mut Value, part: Part) {
+    match part {
+        Part::Status => {
+            for field in ["metadata", "status"] {
+                if let Some(child) = object.get_mut(field) {
+                    tidy(child, Some(field));
+                }
+            }
+            status(object, counts(row));
+        }
+        Part::Main | Part::Finalize if row.custom || row.kind == "ControllerRevision" => {
+            if let Some(metadata) = object.get_mut("metadata") {
+                tidy(metadata, Some("metadata"));
+            }
+        }
+        Part::Main | Part::Finalize => {
+            tidy(object, None);
+            set(row, object);
+        }
+    }
+}
+
+/// Whether nothing is to be dropped.
+fn is_tidy(value: &Value, under: Option<&str>) -> bool {
+    match value {
+        Value::Object(map) => {
+            let free = under.is_some_and(|field| MAPS.contains(&field));
+            map.iter()
+                .all(|(key, child)| stays(key, child, free) && is_tidy(child, Some(key)))
+        }
+        Value::Array(list) => list.iter().all(|child| is_tidy(child, None)),
+        _ => true,
+    }
+}
+
+/// Whether a field is written. `free`: people chose its name.
+fn stays(field: &str, value: &Value, free: bool) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(inner) => free || !inner.is_empty() || !MAPS.contains(&field),
+        Value::String(text) if !free && text.is_empty() => !matches!(
+            field,
+            "generateName" | "namespace" | "resourceVersion" | "uid" | "value" | "type"
+        ),
+        _ => true,
+    }
+}
+
 /// Drops nulls, empty lists, and maps that are left out where they are empty. `under` is the field the value stands in.
 fn tidy(value: &mut Value, under: Option<&str>) {
+    if is_tidy(value, under) {
+        return;
+    }
     match value {
         Value::Object(map) => {
             for (key, child) in map.iter_mut() {
                 tidy(child, Some(key));
             }
             let free = under.is_some_and(|field| MAPS.contains(&field));
-            map.retain(|key, child| match child {
-                Value::Null => false,
-                Value::Array(list) => !list.is_empty(),
-                Value::Object(inner) => free || !inner.is_empty() || !MAPS.contains(&key.as_str()),
-                Value::String(text) if !free => {
-                    let left_out = matches!(
-                        key.as_str(),
-                        "generateName" | "namespace" | "resourceVersion" | "uid" | "value" | "type"
-                    );
-                    !(text.is_empty() && left_out)
-                }
-                _ => true,
-            });
+            map.retain(|key, child| stays(key, child, free));
         }
         Value::Array(list) => list.iter_mut().for_each(|child| tidy(child, None)),
         _ => {}
@@ -272,15 +313,19 @@ fn workload(row: &Row, object: &mut Value) {
         }
         pod_spec(&mut template["spec"]);
     }
-    let counts = match row.kind {
+    status(object, counts(row));
+}
+
+/// The numbers that a status has always.
+fn counts(row: &Row) -> Value {
+    match row.kind {
         "StatefulSet" => json!({ "replicas": 0, "availableReplicas": 0 }),
         "ReplicaSet" => json!({ "replicas": 0 }),
         "DaemonSet" => json!({
             "currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0,
         }),
         _ => json!({}),
-    };
-    status(object, counts);
+    }
 }
 
 fn webhooks(row: &Row, object: &mut Value) {

@@ -53,10 +53,10 @@ impl Named<'_> {
     }
 }
 
-fn object(answer: Answer) -> Value {
+fn object(answer: Answer) -> Arc<Value> {
     match answer {
-        Answer::Object(_, object) => Arc::unwrap_or_clone(object),
-        Answer::Text(..) | Answer::Stream(_) => Value::Null,
+        Answer::Object(_, object) => object,
+        Answer::Text(..) | Answer::Stream(_) => Arc::default(),
     }
 }
 
@@ -67,7 +67,7 @@ impl ApiServer {
         by: &Component,
         at: Named<'_>,
         new: Value,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Arc<Value>, Refusal> {
         let call = at.call(by, Bytes::new());
         write::create(self, &call, new).await.map(object)
     }
@@ -78,7 +78,7 @@ impl ApiServer {
         by: &Component,
         at: Named<'_>,
         change: Change,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Arc<Value>, Refusal> {
         let call = at.call(by, Bytes::new());
         write::change(self, &call, change).await.map(object)
     }
@@ -151,7 +151,7 @@ impl ApiServer {
     pub(crate) fn each_since(
         &self,
         revision: u64,
-        mut see: impl FnMut(&store::Change),
+        mut see: impl FnMut(&Arc<store::Change>),
     ) -> Option<u64> {
         let visible = self.visible();
         if visible <= revision {

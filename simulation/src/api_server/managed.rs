@@ -27,6 +27,10 @@ pub(crate) struct Writer<'a> {
 /// Sets the `managedFields` of an object that replaces another, or that is new.
 pub(crate) fn update(row: &Row, live: Option<&Value>, new: &mut Value, writer: Writer) {
     let (changed, removed) = match live {
+        // What does not count for a status is long.
+        Some(live) if writer.subresource == Some("status") => {
+            fields::compare_but(live, new, "spec")
+        }
         Some(live) => fields::compare(live, new),
         None => fields::compare(&blank(row), new),
     };
@@ -64,13 +68,16 @@ pub(crate) fn update(row: &Row, live: Option<&Value>, new: &mut Value, writer: W
 
 /// Whether two objects are the same but for the times of their `managedFields`: a write that changes nothing else is none.
 pub(crate) fn same_but_for_times(one: &Value, other: &Value) -> bool {
-    same(one, other, |field, one, other| match field {
-        "metadata" => same(one, other, |field, one, other| match field {
-            "managedFields" => same_entries(one, other),
+    // Most writes change the status, and what stands before it is long.
+    one["status"] == other["status"]
+        && same(one, other, |field, one, other| match field {
+            "metadata" => same(one, other, |field, one, other| match field {
+                "managedFields" => same_entries(one, other),
+                _ => one == other,
+            }),
+            "status" => true,
             _ => one == other,
-        }),
-        _ => one == other,
-    })
+        })
 }
 
 /// Whether two maps have the same fields, with values that are `equal`.

@@ -107,7 +107,7 @@ pub struct Written {
     /// The revision of the write.
     pub revision: u64,
     /// Such as `deployments.apps`.
-    pub resource: String,
+    pub resource: &'static str,
     /// What was there before.
     pub before: Option<Arc<Value>>,
     /// What is there then; `None` for a deletion.
@@ -115,10 +115,10 @@ pub struct Written {
 }
 
 impl Written {
-    fn of((revision, change): (u64, &Change)) -> Self {
+    fn of((revision, change): (u64, &Arc<Change>)) -> Self {
         Self {
             revision,
-            resource: ROWS[change.row].qualified(),
+            resource: resources::qualified(change.row),
             before: change.before.clone(),
             after: change.after.clone(),
         }
@@ -248,7 +248,7 @@ impl ApiServer {
     /// Returns all objects of a resource, such as `deployments.apps`, as they are stored; none where there is no such
     /// resource.
     pub fn objects(&self, resource: &str) -> Vec<Arc<Value>> {
-        let row = ROWS.iter().position(|row| row.qualified() == resource);
+        let row = resources::named(resource);
         self.with_store(|store| {
             let objects = row.map(|row| store.objects(resources::storage(row)).values().cloned());
             objects.into_iter().flatten().collect()
@@ -357,8 +357,13 @@ impl ApiServer {
         self.shared.stored.lock().1
     }
 
-    pub(crate) fn changed(&self) -> changes::Receiver<()> {
+    fn changed(&self) -> changes::Receiver<()> {
         self.shared.wakes.of_all()
+    }
+
+    /// Returns what wakes when one of these rows was written, or what this server sees changed otherwise.
+    pub(crate) fn changed_in_any(&self, rows: &[usize]) -> changes::Receiver<()> {
+        self.shared.wakes.of_some(rows)
     }
 
     fn changed_in(&self, row: usize) -> changes::Receiver<()> {

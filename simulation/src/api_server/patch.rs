@@ -43,6 +43,21 @@ impl Change {
         }
     }
 
+    /// Takes the object of a PUT of one version, to try it once: it cannot be of another one.
+    pub(crate) fn take(&mut self) -> Option<Value> {
+        match self {
+            Self::Put(object) if object["metadata"]["resourceVersion"].is_string() => {
+                Some(object.take())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it was taken.
+    pub(crate) fn is_spent(&self) -> bool {
+        matches!(self, Self::Put(Value::Null))
+    }
+
     /// Returns what the object would become.
     pub(crate) fn on(&self, live: &Value) -> Result<Value, Refusal> {
         match self {

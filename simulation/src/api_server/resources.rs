@@ -1,5 +1,7 @@
 //! The table of resources: what is served, and how each kind differs from the others.
 
+use std::sync::LazyLock;
+
 use k8s_openapi::api::{
     admissionregistration::v1 as registration, apps::v1 as apps, batch::v1 as batch,
     coordination::v1 as coordination, core::v1 as core, events::v1 as events,
@@ -253,6 +255,19 @@ pub(crate) const ROWS: &[Row] = &[
 pub(crate) fn find(group: &str, version: &str, plural: &str) -> Option<usize> {
     ROWS.iter()
         .position(|row| row.group == group && row.version == version && row.plural == plural)
+}
+
+/// The names of the rows, as in `deployments.apps`.
+static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| ROWS.iter().map(Row::qualified).collect());
+
+/// Returns the name of a row, such as `deployments.apps`.
+pub(crate) fn qualified(index: usize) -> &'static str {
+    &NAMES[index]
+}
+
+/// Returns the index of the first row of this name.
+pub(crate) fn named(qualified: &str) -> Option<usize> {
+    NAMES.iter().position(|name| name == qualified)
 }
 
 /// Returns the index of the row in which the objects of a row are stored.

@@ -33,7 +33,7 @@ pub(crate) struct Store {
     /// What was there before this revision is not known any more.
     pub(crate) compacted: u64,
     /// Those after [`Self::compacted`].
-    changes: VecDeque<Change>,
+    changes: VecDeque<Arc<Change>>,
     objects: Vec<Objects>,
     /// The revision of the last write of each resource.
     last_writes: Vec<u64>,
@@ -73,12 +73,12 @@ impl Store {
         let object = Arc::new(object);
         let before = self.objects[row].insert(key.to_owned(), Arc::clone(&object));
         self.last_writes[row] = self.revision;
-        self.changes.push_back(Change {
+        self.changes.push_back(Arc::new(Change {
             row,
             key: key.to_owned(),
             before,
             after: Some(Arc::clone(&object)),
-        });
+        }));
         object
     }
 
@@ -87,21 +87,21 @@ impl Store {
         let before = self.objects[row].remove(key)?;
         self.revision += 1;
         self.last_writes[row] = self.revision;
-        self.changes.push_back(Change {
+        self.changes.push_back(Arc::new(Change {
             row,
             key: key.to_owned(),
             before: Some(Arc::clone(&before)),
             after: None,
-        });
+        }));
         Some(before)
     }
 
     /// Returns the changes after a revision, with their own; `None` where it is compacted.
-    pub(crate) fn since(&self, revision: u64) -> Option<impl Iterator<Item = (u64, &Change)>> {
+    pub(crate) fn since(&self, revision: u64) -> Option<impl Iterator<Item = (u64, &Arc<Change>)>> {
         let first = revision.max(self.compacted);
         let known = revision >= self.compacted;
         let skip = usize::try_from(first - self.compacted).unwrap_or(usize::MAX);
-        known.then(|| (first + 1..).zip(self.changes.iter().skip(skip)))
+        known.then(|| (first + 1..).zip(self.changes.range(skip.min(self.changes.len())..)))
     }
 
     /// Returns the objects as they were at a revision; `None` where it is compacted.

@@ -1,5 +1,6 @@
 //! Who waits is woken by writes of what it waits for, and of nothing else.
 
+use parking_lot::Mutex;
 use tokio::sync::watch::{Receiver, Sender};
 
 use super::{resources::ROWS, store::Store};
@@ -10,6 +11,8 @@ pub(super) struct Wakes {
     all: Sender<()>,
     /// Of writes of each resource.
     rows: Vec<Sender<()>>,
+    /// Of writes of any of some resources.
+    some: Mutex<Vec<(Vec<usize>, Sender<()>)>>,
 }
 
 impl Wakes {
@@ -17,6 +20,7 @@ impl Wakes {
         Self {
             all: Sender::default(),
             rows: ROWS.iter().map(|_| Sender::default()).collect(),
+            some: Mutex::default(),
         }
     }
 
@@ -28,13 +32,30 @@ impl Wakes {
         self.rows[row].subscribe()
     }
 
+    pub(super) fn of_some(&self, rows: &[usize]) -> Receiver<()> {
+        let mut some = self.some.lock();
+        if let Some((_, wake)) = some.iter().find(|(own, _)| own == rows) {
+            return wake.subscribe();
+        }
+        let wake = Sender::default();
+        let receiver = wake.subscribe();
+        some.push((rows.to_vec(), wake));
+        receiver
+    }
+
     /// Wakes those who wait for what was written after a revision.
     pub(super) fn after(&self, store: &Store, revision: u64) {
         if store.revision == revision {
             return;
         }
+        let is_written = |row: usize| store.last_write(row) > revision;
         for (row, wake) in self.rows.iter().enumerate() {
-            if store.last_write(row) > revision {
+            if is_written(row) {
+                wake.send_replace(());
+            }
+        }
+        for (rows, wake) in &*self.some.lock() {
+            if rows.iter().any(|row| is_written(*row)) {
                 wake.send_replace(());
             }
         }
@@ -43,7 +64,9 @@ impl Wakes {
 
     /// Wakes everyone: what is seen changed otherwise than by a write.
     pub(super) fn all(&self) {
-        for wake in self.rows.iter().chain([&self.all]) {
+        let some = self.some.lock();
+        let some = some.iter().map(|(_, wake)| wake);
+        for wake in self.rows.iter().chain([&self.all]).chain(some) {
             wake.send_replace(());
         }
     }

@@ -131,7 +131,7 @@ fn named(server: &ApiServer, object: &mut Value) -> String {
 pub(crate) async fn change(
     server: &ApiServer,
     call: &Call,
-    change: Change,
+    mut change: Change,
 ) -> Result<Answer, Refusal> {
     let (row, dry) = (call.target.row(), call.query.dry_run()?);
     let name = call.target.name.as_deref().unwrap_or_default();
@@ -143,15 +143,18 @@ pub(crate) async fn change(
     loop {
         let Some(live) = server.with_store(|store| store.get(at, &key).cloned()) else {
             return match change {
-                Change::Put(object) if row.put_creates() => {
+                Change::Put(object) if row.put_creates() && !object.is_null() => {
                     same_uid(row, &object, &json!({ "metadata": { "name": name } }))?;
                     create(server, call, object).await
                 }
                 _ => Err(Refusal::not_found(row, name)),
             };
         };
+        if change.is_spent() {
+            return Err(Refusal::outdated(row, name));
+        }
         let shown = events::shown(row, &live);
-        let object = admitted(server, call, &change, &shown, part).await?;
+        let object = admitted(server, call, &mut change, &shown, part).await?;
         if dry {
             return Ok(Answer::ok(object));
         }
@@ -232,14 +235,21 @@ fn part_of(call: &Call) -> Result<Part, Refusal> {
 async fn admitted(
     server: &ApiServer,
     call: &Call,
-    change: &Change,
+    change: &mut Change,
     live: &Arc<Value>,
     part: Part,
 ) -> Result<Value, Refusal> {
     let row = call.target.row();
     let name = call.target.name.as_deref().unwrap_or_default();
-    let read = defaults::read(row, change.on(live)?, Some(live));
-    let mut object = read.map_err(|refusal| change.unreadable(refusal))?;
+    let mut object = if call.direct {
+        let known = change.take().map_or_else(|| change.on(live), Ok);
+        let mut object = known?;
+        defaults::read_known(row, &mut object, part);
+        object
+    } else {
+        let read = defaults::read(row, change.on(live)?, Some(live));
+        read.map_err(|refusal| change.unreadable(refusal))?
+    };
     in_its_namespace(call, &mut object)?;
     has_its_name(&object, name)?;
     if matches!(change, Change::Put(_)) {
@@ -279,7 +289,10 @@ async fn admitted(
         _ => {}
     }
     object["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
-    prepare::merge(row, live, &mut object, part);
+    // Components leave all else of a version as it is when they write its status.
+    if !(call.direct && part == Part::Status) {
+        prepare::merge(row, live, &mut object, part);
+    }
     prepare::update(row, live, &mut object, part);
     prepare::valid_update(row, live, &object)?;
     attempt.object = object;

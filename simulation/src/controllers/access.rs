@@ -124,7 +124,7 @@ impl Access {
         kind: Kind,
         namespace: &str,
         object: Value,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Arc<Value>, Refusal> {
         self.travel().await;
         let at = Named {
             row: kind.row(),
@@ -143,7 +143,7 @@ impl Access {
         key: &str,
         subresource: Option<&str>,
         change: Change,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Arc<Value>, Refusal> {
         let (namespace, name) = parts(key);
         let at = Named {
             row,
@@ -157,7 +157,7 @@ impl Access {
     }
 
     /// Replaces an object, by its resourceVersion.
-    pub(crate) async fn update(&self, kind: Kind, object: Value) -> Result<Value, Refusal> {
+    pub(crate) async fn update(&self, kind: Kind, object: Value) -> Result<Arc<Value>, Refusal> {
         self.travel().await;
         let key = key(&object);
         self.write(kind.row(), &key, None, Change::Put(object))
@@ -165,7 +165,11 @@ impl Access {
     }
 
     /// Replaces the status of an object, by its resourceVersion.
-    pub(crate) async fn update_status(&self, kind: Kind, object: Value) -> Result<Value, Refusal> {
+    pub(crate) async fn update_status(
+        &self,
+        kind: Kind,
+        object: Value,
+    ) -> Result<Arc<Value>, Refusal> {
         self.travel().await;
         let key = key(&object);
         self.write(kind.row(), &key, Some("status"), Change::Put(object))
@@ -178,7 +182,7 @@ impl Access {
         kind: Kind,
         object: &Value,
         status: &Value,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Arc<Value>, Refusal> {
         let with = |object: &Value| {
             let mut object = object.clone();
             object["status"] = status.clone();

@@ -9,7 +9,7 @@ use super::{
     access::Access,
     claim::Claim,
     deployment::numbers::{Round, scaled},
-    history::{self, HASH, number_of, patch_of, renumber},
+    history::{self, HASH, number_of, renumber},
     objects::{
         Kind, annotation, created, is_deleted, label, name, namespace, number, without_zeros,
     },
@@ -102,8 +102,8 @@ pub(crate) fn node_of(pod: &Value) -> Option<&str> {
 /// Returns the revision of the template, and the others.
 async fn revisions(access: &Access, set: &Value) -> Result<(Arc<Value>, Vec<Arc<Value>>), Refusal> {
     let all = history::of(access, Kind::DaemonSet, set).await?;
-    let patch = patch_of(set);
-    let (mut same, old): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| one["data"] == patch);
+    let is_current = |one: &Arc<Value>| history::brings_back(one, set);
+    let (mut same, old): (Vec<_>, Vec<_>) = all.into_iter().partition(is_current);
     let next = old.iter().map(|one| number_of(one)).max().unwrap_or(0) + 1;
     let Some(kept) = same.pop() else {
         let created = history::create(access, Kind::DaemonSet, set, next).await?;

@@ -14,6 +14,14 @@ use crate::api_server::answer::Refusal;
 /// The label of pods and of a DaemonSet's revisions.
 pub(crate) const HASH: &str = "controller-revision-hash";
 
+/// Whether a revision brings the template of an owner back.
+pub(crate) fn brings_back(revision: &Value, owner: &Value) -> bool {
+    let own = owner["spec"]["template"].as_object().into_iter().flatten();
+    let template = revision["data"]["spec"]["template"].as_object();
+    let template = template.into_iter().flatten();
+    template.filter(|(field, _)| *field != "$patch").eq(own)
+}
+
 /// Returns the patch that brings a template back.
 pub(crate) fn patch_of(owner: &Value) -> Value {
     let mut template = owner["spec"]["template"].clone();
@@ -90,7 +98,7 @@ pub(crate) async fn create(
         });
         let created = access.create(Kind::ControllerRevision, namespace(owner), revision.clone());
         let refusal = match created.await {
-            Ok(created) => return Ok(Arc::new(created)),
+            Ok(created) => return Ok(created),
             Err(refusal) if refusal.reason != "AlreadyExists" => return Err(refusal),
             Err(refusal) => refusal,
         };
@@ -111,6 +119,5 @@ pub(crate) async fn renumber(
 ) -> Result<Arc<Value>, Refusal> {
     let mut changed = revision.clone();
     changed["revision"] = json!(number);
-    let written = access.update(Kind::ControllerRevision, changed).await?;
-    Ok(Arc::new(written))
+    access.update(Kind::ControllerRevision, changed).await
 }

@@ -28,7 +28,7 @@ pub(crate) mod worker;
 use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 
 use fastrand::Rng;
-use futures::{FutureExt as _, future::LocalBoxFuture, future::join_all};
+use futures::{FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered};
 use tokio::sync::watch;
 
 pub(crate) use self::daemon_set::node_of;
@@ -206,7 +206,8 @@ impl Controllers {
             Controller::Namespace => own.run(namespace::Namespaces),
             Controller::RootCaCertPublisher => own.run(root_ca::RootCa),
         });
-        join_all(loops).await;
+        // Only those that are woken are polled.
+        loops.collect::<FuturesUnordered<_>>().collect::<()>().await;
     }
 
     /// Lets a controller be away, or come back: then it begins anew, as one that was started.

@@ -159,9 +159,9 @@ pub(crate) async fn run<C: Controller>(
     rng: Rng,
     pace: Pace,
 ) {
-    let mut changed = access.view.changed();
-    let mut queue = Queue::new(rng, pace);
     let rows = controller.watches();
+    let mut changed = access.view.changed_in_any(&rows);
+    let mut queue = Queue::new(rng, pace);
     let mut read_to = None;
     loop {
         if *away.borrow_and_update() {
@@ -230,7 +230,7 @@ fn read<C: Controller>(
     let seen = since.and_then(|place| {
         access.view.each_since(place.revision, |change| {
             if watched.contains(&change.row) {
-                changes.push(change.clone());
+                changes.push(Arc::clone(change));
             }
         })
     });
@@ -251,16 +251,17 @@ fn read<C: Controller>(
 }
 
 /// Returns all objects, as if they had just been created.
-fn all(access: &Access, watched: &[usize]) -> Vec<Change> {
+fn all(access: &Access, watched: &[usize]) -> Vec<Arc<Change>> {
     let mut changes = Vec::new();
     for row in watched {
         access.view.with_seen(*row, |objects| {
-            changes.extend(objects.iter().map(|(key, object)| Change {
+            let change = |(key, object): (&String, &Arc<Value>)| Change {
                 row: *row,
                 key: key.clone(),
                 before: None,
                 after: Some(Arc::clone(object)),
-            }));
+            };
+            changes.extend(objects.iter().map(change).map(Arc::new));
         });
     }
     changes

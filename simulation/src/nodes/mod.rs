@@ -13,7 +13,7 @@ mod started;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use fastrand::Rng;
-use futures::future::join_all;
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
@@ -120,7 +120,8 @@ impl Nodes {
             own.run(kubelet)
         });
         let scheduler = self.scheduler.run(Scheduler);
-        join_all(kubelets.chain([scheduler])).await;
+        let all = kubelets.chain([scheduler]);
+        all.collect::<FuturesUnordered<_>>().collect::<()>().await;
     }
 
     /// Says what becomes of pods whose containers start from now on.

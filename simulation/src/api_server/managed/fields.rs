@@ -142,6 +142,21 @@ pub(super) fn compare(old: &Value, new: &Value) -> (Fields, Fields) {
     (changed, removed)
 }
 
+/// The same, but for one field.
+pub(super) fn compare_but(old: &Value, new: &Value, left_out: &str) -> (Fields, Fields) {
+    let (mut changed, mut removed) = (Fields::default(), Fields::default());
+    let parts = |value| {
+        let mut parts = Parts::of(value, Place::ROOT)?;
+        parts.list.retain(|(name, _)| name != left_out);
+        Some(parts)
+    };
+    if let (Some(before), Some(after)) = (parts(old), parts(new)) {
+        differ_in(&before, &after, Place::ROOT, &mut changed, &mut removed);
+    }
+    removed.subtract(&changed);
+    (changed, removed)
+}
+
 fn differ(old: &Value, new: &Value, place: Place, changed: &mut Fields, removed: &mut Fields) {
     let (Some(before), Some(after)) = (Parts::of(old, place), Parts::of(new, place)) else {
         if old != new {
@@ -152,6 +167,16 @@ fn differ(old: &Value, new: &Value, place: Place, changed: &mut Fields, removed:
         }
         return;
     };
+    differ_in(&before, &after, place, changed, removed);
+}
+
+fn differ_in(
+    before: &Parts,
+    after: &Parts,
+    place: Place,
+    changed: &mut Fields,
+    removed: &mut Fields,
+) {
     for (key, value) in &after.list {
         let was = before.get(key);
         if was == Some(*value) {

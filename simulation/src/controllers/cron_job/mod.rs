@@ -221,7 +221,7 @@ impl Run<'_> {
                 let Some(found) = ours.filter(|found| !known(found)) else {
                     return Ok(());
                 };
-                Value::clone(&found)
+                found
             }
             Err(refusal) => return Err(refusal),
         };

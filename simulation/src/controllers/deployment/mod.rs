@@ -30,7 +30,7 @@ pub(crate) struct Deployments;
 struct Rollout<'a> {
     access: &'a Access,
     /// As it was read; its status and its revision are changed on the way.
-    deployment: Value,
+    deployment: Arc<Value>,
 }
 
 impl Controller for Deployments {
@@ -63,7 +63,7 @@ impl Controller for Deployments {
         let all = claim.claim(Kind::ReplicaSet, namespace, |_| true).await?;
         let mut rollout = Rollout {
             access,
-            deployment: Value::clone(&deployment),
+            deployment: Arc::clone(&deployment),
         };
         rollout.sync(all).await
     }
@@ -150,15 +150,28 @@ impl Rollout<'_> {
         };
         let now = self.access.now();
         let condition = status::new(status::PROGRESSING, "Unknown", reason, message, &now);
-        status::set(&mut self.deployment["status"], condition);
+        status::set(&mut self.changed()["status"], condition);
         self.write_status().await
     }
 
     /// Writes the Deployment's status, and the annotation with its revision, as they are here.
     async fn write_status(&self) -> Result<(), Refusal> {
-        let deployment = self.deployment.clone();
+        let deployment = Value::clone(&self.deployment);
         let written = self.access.update_status(Kind::Deployment, deployment);
         written.await.map(|_| ())
+    }
+
+    /// Writes the Deployment's status, as the last that is done with it.
+    async fn end_with(&mut self, status: Value) -> Result<(), Refusal> {
+        self.changed()["status"] = status;
+        let deployment = Arc::unwrap_or_clone(std::mem::take(&mut self.deployment));
+        let written = self.access.update_status(Kind::Deployment, deployment);
+        written.await.map(|_| ())
+    }
+
+    /// Returns the Deployment, to change it here.
+    fn changed(&mut self) -> &mut Value {
+        Arc::make_mut(&mut self.deployment)
     }
 
     async fn recreate(&mut self, all: Vec<Arc<Value>>) -> Result<Next, Refusal> {
@@ -213,16 +226,14 @@ impl Rollout<'_> {
         if status == self.deployment["status"] {
             return Ok(());
         }
-        self.deployment["status"] = status;
-        self.write_status().await
+        self.end_with(status).await
     }
 
     async fn sync_progress(&mut self, sets: &Sets) -> Result<Next, Refusal> {
         match self.progress(sets) {
             Progress::Same(next) => Ok(next),
             Progress::Status(status) => {
-                self.deployment["status"] = status;
-                self.write_status().await?;
+                self.end_with(status).await?;
                 Ok(None)
             }
         }

@@ -45,7 +45,7 @@ impl Rollout<'_> {
         if !self.note_size(&mut scaled) && !resized {
             return Ok(false);
         }
-        *set = Arc::new(self.access.update(Kind::ReplicaSet, scaled).await?);
+        *set = self.access.update(Kind::ReplicaSet, scaled).await?;
         Ok(resized)
     }
 

@@ -63,16 +63,19 @@ pub(crate) fn revision(object: &Value) -> i64 {
 
 /// Whether two templates are the same but for the label that tells `ReplicaSet`s apart.
 pub(crate) fn same_template(one: &Value, other: &Value) -> bool {
-    fn metadata(template: &Value) -> Vec<(&String, &Value)> {
+    fn metadata(template: &Value) -> impl Iterator<Item = (&String, &Value)> {
         let fields = template["metadata"].as_object().into_iter().flatten();
-        fields.filter(|(field, _)| *field != "labels").collect()
+        fields.filter(|(field, _)| *field != "labels")
     }
-    fn labels(template: &Value) -> Vec<(&String, &Value)> {
+    fn labels(template: &Value) -> impl Iterator<Item = (&String, &Value)> {
         let labels = template["metadata"]["labels"].as_object();
         let labels = labels.into_iter().flatten();
-        labels.filter(|(label, _)| *label != HASH).collect()
+        labels.filter(|(label, _)| *label != HASH)
     }
-    one["spec"] == other["spec"] && metadata(one) == metadata(other) && labels(one) == labels(other)
+    // What differs most often comes first.
+    metadata(one).eq(metadata(other))
+        && labels(one).eq(labels(other))
+        && one["spec"] == other["spec"]
 }
 
 /// Returns a set's template without the label that tells `ReplicaSet`s apart.
@@ -89,13 +92,14 @@ pub(crate) fn is_copied(annotation: &str) -> bool {
     !OWN.contains(&annotation)
 }
 
-/// Sets the annotations of the set of the template. `exists`: whether it is there already. Returns whether they change.
-fn annotate(rollout: &Rollout<'_>, set: &mut Value, number: i64, exists: bool) -> bool {
+/// Returns the annotations that the set of the template is to have; `None` where it has them.
+fn annotated(rollout: &Rollout<'_>, set: &Value, number: i64) -> Option<Map<String, Value>> {
     let mut all = annotations(set);
     let mut changes = false;
-    for (name, value) in annotations(&rollout.deployment) {
-        if is_copied(&name) && all.get(&name) != Some(&value) {
-            all.insert(name, value);
+    let copied = rollout.deployment["metadata"]["annotations"].as_object();
+    for (name, value) in copied.into_iter().flatten() {
+        if is_copied(name) && all.get(name) != Some(value) {
+            all.insert(name.clone(), value.clone());
             changes = true;
         }
     }
@@ -112,11 +116,7 @@ fn annotate(rollout: &Rollout<'_>, set: &mut Value, number: i64, exists: bool) -
         Ok(_) => {}
         Err(_) => changes = false,
     }
-    set["metadata"]["annotations"] = Value::Object(all);
-    if !exists && rollout.note_size(set) {
-        changes = true;
-    }
-    changes
+    changes.then_some(all)
 }
 
 fn remember(annotations: &mut Map<String, Value>, revision: &str) {
@@ -153,16 +153,18 @@ impl Rollout<'_> {
 
     /// Brings the set of the template, and what the Deployment says of it, up to date.
     async fn keep(&mut self, set: Arc<Value>, number: i64) -> Result<Arc<Value>, Refusal> {
-        let mut changed = Value::clone(&set);
-        let annotated = annotate(self, &mut changed, number, true);
+        let annotated = annotated(self, &set, number);
         let seconds = |object: &Value| self::number(object, "/spec/minReadySeconds");
         let wanted = seconds(&self.deployment);
-        if annotated || seconds(&set) != wanted {
+        if annotated.is_some() || seconds(&set) != wanted {
+            let mut changed = Value::clone(&set);
+            if let Some(annotated) = annotated {
+                changed["metadata"]["annotations"] = Value::Object(annotated);
+            }
             if seconds(&set) != wanted {
                 changed["spec"]["minReadySeconds"] = json!(wanted);
             }
-            let written = self.access.update(Kind::ReplicaSet, changed).await?;
-            return Ok(Arc::new(written));
+            return self.access.update(Kind::ReplicaSet, changed).await;
         }
         let mut writes = self.note_revision(annotation(&set, REVISION).unwrap_or_default());
         if self.has_deadline() && condition(&self.deployment, status::PROGRESSING).is_none() {
@@ -179,7 +181,7 @@ impl Rollout<'_> {
     fn progressing(&mut self, status: &str, reason: &str, message: &str) {
         let now = self.access.now();
         let condition = status::new(status::PROGRESSING, status, reason, message, &now);
-        status::set(&mut self.deployment["status"], condition);
+        status::set(&mut self.changed()["status"], condition);
     }
 
     /// Returns whether the Deployment said another revision.
@@ -187,7 +189,7 @@ impl Rollout<'_> {
         if annotation(&self.deployment, REVISION) == Some(revision) {
             return false;
         }
-        self.deployment["metadata"]["annotations"][REVISION] = json!(revision);
+        self.changed()["metadata"]["annotations"][REVISION] = json!(revision);
         true
     }
 
@@ -198,7 +200,7 @@ impl Rollout<'_> {
             .access
             .create(Kind::ReplicaSet, &namespace, set.clone());
         let (set, is_new) = match created.await {
-            Ok(created) => (Arc::new(created), true),
+            Ok(created) => (created, true),
             Err(refusal) if refusal.reason == "AlreadyExists" => {
                 (self.existing(&set, refusal).await?, false)
             }
@@ -242,7 +244,7 @@ impl Rollout<'_> {
             return Ok(found);
         }
         let collisions = number(&self.deployment, "/status/collisionCount");
-        self.deployment["status"]["collisionCount"] = json!(collisions + 1);
+        self.changed()["status"]["collisionCount"] = json!(collisions + 1);
         drop(self.write_status().await);
         Err(refusal)
     }
@@ -265,7 +267,10 @@ impl Rollout<'_> {
         if let Some(seconds) = deployment["spec"].get("minReadySeconds") {
             set["spec"]["minReadySeconds"] = seconds.clone();
         }
-        annotate(self, &mut set, number, false);
+        if let Some(annotated) = annotated(self, &set, number) {
+            set["metadata"]["annotations"] = Value::Object(annotated);
+        }
+        self.note_size(&mut set);
         set
     }
 

@@ -219,19 +219,21 @@ pub(super) async fn track(
 ) -> Result<(), Refusal> {
     let is_new =
         |pod: &Value| count.new_succeeded.contains(uid(pod)) || count.new_failed.contains(uid(pod));
-    let mut written = job.clone();
+    let mut written = Arc::new(job.clone());
     let first = count.status(access, job, false);
     if first != job["status"] {
-        written["status"] = first;
-        written = access.update_status(Kind::Job, written).await?;
+        let mut changed = job.clone();
+        changed["status"] = first;
+        written = access.update_status(Kind::Job, changed).await?;
     }
     for pod in pods.iter().filter(|pod| is_new(pod) && is_tracked(pod)) {
         untrack(access, pod).await?;
     }
     let second = count.status(access, &written, true);
     if second != written["status"] {
-        written["status"] = second;
-        access.update_status(Kind::Job, written).await?;
+        let mut changed = Value::clone(&written);
+        changed["status"] = second;
+        access.update_status(Kind::Job, changed).await?;
     }
     Ok(())
 }

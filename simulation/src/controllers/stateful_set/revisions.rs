@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::{
     access::Access,
-    history::{create, number_of, patch_of, renumber},
+    history::{brings_back, create, number_of, renumber},
     objects::{Kind, name},
 };
 use crate::api_server::answer::Refusal;
@@ -23,10 +23,10 @@ impl Revisions {
         set: &Value,
         all: &[Arc<Value>],
     ) -> Result<Self, Refusal> {
-        let patch = patch_of(set);
         let next = all.last().map_or(1, |last| number_of(last) + 1);
-        let same = all.iter().rfind(|one| one["data"] == patch);
-        let is_last = all.last().is_some_and(|last| last["data"] == patch);
+        let same = all.iter().rfind(|one| brings_back(one, set));
+        let is_last =
+            same.is_some_and(|same| all.last().is_some_and(|last| Arc::ptr_eq(same, last)));
         let update = match same {
             Some(same) if is_last => Arc::clone(same),
             Some(same) => renumber(access, same, next).await?,
