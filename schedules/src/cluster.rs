@@ -24,7 +24,7 @@ use crate::{
     oracle::{Observer, Wrongs},
     people::Memory,
     person, register,
-    replicas::Installation,
+    replicas::{Installation, lease_of},
     telling,
     world::NAMESPACE,
 };
@@ -60,6 +60,8 @@ pub(crate) struct Cluster {
     pub(crate) clock: Clock,
     /// A match condition keeps reroll's own writes from its webhook.
     spares_own_writes: bool,
+    /// How long the Leases of the installations count, if not as by default.
+    lease: Option<&'static str>,
     tells: bool,
     began: Instant,
 }
@@ -108,7 +110,15 @@ impl Cluster {
         let clock: Clock = Arc::new(api_server::clock(first));
         let wrongs = Wrongs::default();
         let client = person::client(&server, &wrongs);
-        let reroll = Installation::new("reroll", &server, Arc::clone(&clock), rng.fork(), &wrongs);
+        let lease = lease_of(schedule.seed);
+        let reroll = Installation::new(
+            "reroll",
+            &server,
+            Arc::clone(&clock),
+            rng.fork(),
+            &wrongs,
+            lease,
+        );
         let nodes = Nodes::new(
             &server,
             &NODES,
@@ -137,6 +147,7 @@ impl Cluster {
             calm: Duration::from_mins(5),
             hangs: false,
             spares_own_writes: !schedule.seed.is_multiple_of(UNSPARED),
+            lease,
             clock,
             rng,
             server,
@@ -155,7 +166,7 @@ impl Cluster {
     /// Makes an installation of reroll that has no replica yet.
     pub(crate) async fn install(&mut self, name: &'static str) -> Rc<Installation> {
         let (clock, rng) = (Arc::clone(&self.clock), self.rng.fork());
-        let made = Installation::new(name, &self.server, clock, rng, &self.wrongs);
+        let made = Installation::new(name, &self.server, clock, rng, &self.wrongs, self.lease);
         made.register(true).await;
         made
     }

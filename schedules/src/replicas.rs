@@ -44,6 +44,18 @@ const READS: Duration = Duration::from_secs(10);
 /// After how long a process is started again that could not start.
 const AGAIN: Duration = Duration::from_secs(2);
 
+/// How long the Lease counts where a schedule does not keep the default, in words of the command line. Renewals of the
+/// default are most of all requests.
+const LEASE: &str = "40s";
+/// Of so many schedules there is one where the Lease has the duration that it has by default.
+const DEFAULT_LEASE: u64 = 4;
+
+/// How long the Lease of the installations of a schedule counts; `None` for the default. Tests of single operations have
+/// the seed 1.
+pub(crate) fn lease_of(seed: u64) -> Option<&'static str> {
+    (seed % DEFAULT_LEASE != 1).then_some(LEASE)
+}
+
 /// One installation: its replicas have a namespace, a Lease and a digest key of their own.
 pub(crate) struct Installation {
     /// Its name is that of its namespace and of its webhook configurations.
@@ -54,6 +66,8 @@ pub(crate) struct Installation {
     wrongs: Wrongs,
     pub(crate) webhook: Arc<Webhook>,
     leader: Arc<Leader>,
+    /// How long its Lease counts, if not as by default.
+    lease: Option<&'static str>,
     replicas: RefCell<Vec<Rc<Replica>>>,
     /// How many replicas there have been: each has a name of its own.
     count: Cell<u32>,
@@ -116,11 +130,13 @@ impl Installation {
         clock: Clock,
         mut rng: Rng,
         wrongs: &Wrongs,
+        lease: Option<&'static str>,
     ) -> Rc<Self> {
         let user = user_of(name);
         Rc::new(Self {
             webhook: Webhook::new(user, rng.fork(), wrongs),
             leader: Leader::new(server, name, wrongs),
+            lease,
             name,
             server: server.clone(),
             clock,
@@ -331,7 +347,9 @@ impl Installation {
             ["--slow-start", "off"],
             ["--max-distance", "0s"],
         ];
-        let Command::Run(args) = Cli::try_parse_from(flags.as_flattened())?.command;
+        let lease = self.lease.map(|lease| ["--lease-duration", lease]);
+        let flags: Vec<_> = flags.into_iter().chain(lease).flatten().collect();
+        let Command::Run(args) = Cli::try_parse_from(flags)?.command;
         let settings = Settings::try_from(*args)?;
         let (line, served) = (Arc::clone(&replica.line), Arc::clone(life));
         let webhook = Arc::clone(&self.webhook);
