@@ -65,7 +65,7 @@ pub(crate) struct Installation {
     rng: RefCell<Rng>,
     wrongs: Wrongs,
     pub(crate) webhook: Arc<Webhook>,
-    leader: Arc<Leader>,
+    pub(crate) leader: Arc<Leader>,
     /// How long its Lease counts, if not as by default.
     lease: Option<&'static str>,
     replicas: RefCell<Vec<Rc<Replica>>>,
@@ -179,6 +179,13 @@ impl Installation {
     pub(crate) fn has_read_all(&self) -> bool {
         let has = |replica: &Rc<Replica>| replica.started.get().elapsed() > READS;
         self.is_whole() && self.replicas.borrow().iter().all(has)
+    }
+
+    /// Whether a process of it began later than this, or has yet to begin.
+    pub(crate) fn begins_anew(&self, since: Instant) -> bool {
+        let runs = |replica: &Rc<Replica>| self.webhook.is_served_by(&replica.name);
+        let knows = |replica: &Rc<Replica>| runs(replica) && replica.started.get() < since;
+        !self.replicas.borrow().iter().all(knows)
     }
 
     /// Returns a replica by any number.

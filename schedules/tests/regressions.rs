@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use reroll_schedules::{
-    Fault, Hook, OnSource, OnWorkload, Operation, Placed, Recreation, Remake, Schedule, Step,
-    Telling, run,
+    Effect, Fault, Hook, Lasts, OnSource, OnWorkload, Operation, Placed, Recreation, Remake,
+    Requests, Schedule, Step, Telling, Watches, Which, run,
 };
 
 /// How many operations a schedule has where nothing else is said.
@@ -23,13 +23,19 @@ fn the_first_schedules_end_well() {
 
 /// Runs these steps with one workload, which has to end well. `which` names them where there are several.
 fn ends_well(name: &'static str, edition: u8, steps: Vec<Step>, which: &str) {
+    all_end_well(&[(name, edition)], steps, which);
+}
+
+/// Runs these steps with some workloads, which have to end well.
+fn all_end_well(placed: &[(&'static str, u8)], steps: Vec<Step>, which: &str) {
+    let workloads = placed.iter().map(|(name, edition)| Placed {
+        name,
+        edition: *edition,
+        words: (None, None),
+    });
     let schedule = Schedule {
         seed: 1,
-        workloads: vec![Placed {
-            name,
-            edition,
-            words: (None, None),
-        }],
+        workloads: workloads.collect(),
         steps,
     };
     if let Err(wrong) = run(&schedule, Telling::Silent) {
@@ -142,6 +148,106 @@ fn what_was_missed_restarts_nothing_while_pods_could_not_start() {
         step(Operation::Rest, 0),
     ];
     ends_well("batch", 7, steps, "what was missed");
+}
+
+/// Somebody takes the room that is left while the leader does not hear of it, and a source changes.
+#[test]
+fn a_restart_may_rest_on_room_that_is_gone_since() {
+    let silent = Watches::Stall(Duration::from_secs(7));
+    let steps = vec![
+        step(
+            Operation::Fault(Fault::Watches(Which::Leader, None, silent)),
+            0,
+        ),
+        step(Operation::Workload("queue", OnWorkload::Fill(true)), 0),
+        step(Operation::Source("conf-e", OnSource::Update), 10),
+        step(Operation::Rest, 0),
+    ];
+    ends_well("queue", 7, steps, "no room");
+}
+
+/// What was recorded goes in the moment before reroll is killed, or what was recorded of a former workload takes its place. With
+/// its mark the workload looks as if it had been opted out and in again, so what changes meanwhile is adopted.
+#[test]
+fn what_is_taken_away_before_a_crash_is_adopted_again() {
+    let web = |what, seconds| step(Operation::Workload("web", what), seconds);
+    let silent = Watches::Stall(Duration::from_secs(5));
+    let again = Remake {
+        export: false,
+        edition: 1,
+        gap: Duration::from_secs(1),
+        changes: None,
+    };
+    for what in [OnWorkload::DropObserved, OnWorkload::PutBackObserved] {
+        let away = Fault::Crash {
+            away: Duration::from_secs(3),
+            updates: vec!["a"],
+        };
+        let which = format!("{what:?}");
+        let steps = vec![
+            web(OnWorkload::Remake(again), 30),
+            step(Operation::Source("a", OnSource::Update), 60),
+            step(Operation::Rest, 0),
+            step(
+                Operation::Fault(Fault::Watches(Which::Leader, None, silent)),
+                0,
+            ),
+            web(what, 0),
+            step(Operation::Fault(away), 60),
+            step(Operation::Rest, 0),
+        ];
+        ends_well("web", 1, steps, &which);
+    }
+}
+
+/// Another installation has all, because nobody undid what a person wrote over an `observed` of this one. Then that one is gone,
+/// somebody puts an old `observed` of this one back, and nobody undoes that: so the rest is taken over without a try.
+#[test]
+fn what_a_person_overwrites_shows_who_works_there() {
+    let refused = Fault::Line(
+        Which::Leader,
+        Requests::Writes,
+        Effect::Refused(503, None),
+        Lasts::For(Duration::from_secs(30)),
+    );
+    let on_db = |what| Operation::Workload("db", what);
+    let steps = vec![
+        step(Operation::Fault(Fault::Second(Duration::from_mins(1))), 20),
+        step(Operation::Fault(refused), 0),
+        step(on_db(OnWorkload::ForgeObserved), 25),
+        step(Operation::Rest, 0),
+        step(on_db(OnWorkload::PutBackObserved), 30),
+        step(Operation::Rest, 0),
+    ];
+    let all = [("db", 1), ("api", 3), ("agent", 2), ("web", 1)];
+    all_end_well(&all, steps, "given back");
+}
+
+/// An immutable source was made again before a workload opted in for it. The workload is adopted with what came after it, so
+/// no Event names pods that have the old one from their kubelet.
+#[test]
+fn what_went_before_the_opt_in_is_not_told() {
+    let a = |what, seconds| step(Operation::Source("a", what), seconds);
+    let queue = |what, seconds| step(Operation::Workload("queue", what), seconds);
+    let again = OnSource::Recreate(Recreation {
+        gap: Duration::from_secs(1),
+        same: true,
+        owned: false,
+        immutable: false,
+        meanwhile: None,
+    });
+    // Its pods have the immutable one, and keep it on their nodes.
+    let restarted = Operation::Workload("web", OnWorkload::RolloutRestart);
+    let steps = vec![
+        queue(OnWorkload::OptInFor(1), 10),
+        a(OnSource::Freeze, 10),
+        step(restarted, 30),
+        a(again, 30),
+        queue(OnWorkload::OptIn(true), 5),
+        a(OnSource::Update, 30),
+        step(Operation::Rest, 0),
+    ];
+    all_end_well(&[("web", 1), ("queue", 7)], steps, "an opt-in");
 }
 
 /// After a restore of etcd its numbers are used again: a source that comes then may have a lower one than it had in what is

@@ -38,6 +38,8 @@ pub(crate) struct Leader {
     led: Mutex<BTreeSet<String>>,
     /// The first workload that each replica took over from another installation last, and when.
     tries: Mutex<BTreeMap<String, Try>>,
+    /// The workload whose `observed` a person overwrote last, and when.
+    overwritten: Mutex<Option<(String, Instant)>>,
     /// When a second began, and how many writes of workloads there were in it.
     busy: Mutex<(Instant, u32)>,
     wrongs: Wrongs,
@@ -59,6 +61,7 @@ impl Leader {
             seen: Mutex::new((String::new(), Instant::now())),
             led: Mutex::default(),
             tries: Mutex::default(),
+            overwritten: Mutex::default(),
             busy: Mutex::new((Instant::now(), 0)),
             wrongs: Arc::clone(wrongs),
         })
@@ -118,6 +121,11 @@ impl Leader {
         }
     }
 
+    /// Notes that a person writes another `observed` on a workload, which another installation may have.
+    pub(crate) fn is_overwritten(&self, workload: &str) {
+        *self.overwritten.lock() = Some((workload.to_owned(), Instant::now()));
+    }
+
     /// Notes that it is wrong if a replica takes over two workloads of another installation before it can know that that
     /// one leaves it the first.
     pub(super) fn takes_over(&self, replica: &str, path: &str, patch: &[u8]) {
@@ -153,6 +161,13 @@ impl Leader {
             }
             return;
         }
+        // What a person wrote shows as well as a try that nobody undoes it.
+        let overwritten = self.overwritten.lock();
+        let stands = overwritten.as_ref().is_some_and(|(written, at)| {
+            let in_time = (UNDONE_WITHIN..FORGOTTEN).contains(&at.elapsed());
+            in_time && key_of(written).is_none_or(|key| key == own)
+        });
+        last.won |= stands;
         if since < UNDONE_WITHIN && !last.won {
             let other = &last.workload;
             let wrong = format!("{replica} takes over {workload} {since:?} after {other}");

@@ -37,7 +37,16 @@ impl Cluster {
     /// Reads what was written since the last time.
     pub(crate) fn note(&mut self) {
         let (observer, nodes) = (&mut self.observer, &self.nodes);
+        let vanished = &mut self.memory.vanished;
+        vanished.retain(|workload, (since, _)| {
+            let begins_anew = self.reroll.begins_anew(*since);
+            if begins_anew {
+                observer.may_be_adopted_again(workload);
+            }
+            !begins_anew
+        });
         observer.catch_up(&self.server, &nodes.starts());
+        vanished.retain(|workload, (_, left)| observer.is_recorded(workload, left));
         for what in self.observer.take_wrongs() {
             self.wrong(what);
         }

@@ -16,7 +16,7 @@ use reroll_simulation::{
 };
 use serde_json::Value;
 
-use super::reasons::FOLDS;
+use super::{reasons::FOLDS, recorded::recorded, template::mark};
 use crate::world::{IGNORE, KEY, NAMESPACE};
 
 /// The starts of the containers of pods, by the pod's uid.
@@ -59,6 +59,8 @@ struct Watched {
     unseen: bool,
     /// It has had no room for what reroll writes, since everybody was at rest.
     full: bool,
+    /// Somebody took that room since everybody was at rest, and reroll has not written since.
+    filled: bool,
     /// The revisions of the last write of its template, and of the one before.
     templates: [u64; 2],
     /// That was a restart.
@@ -113,6 +115,8 @@ pub(crate) struct Observer {
     unseen: BTreeSet<u64>,
     /// The revisions of the deletions of sources, by their uid.
     gone: BTreeMap<String, u64>,
+    /// Workloads that had not opted in for a source when it went, with its uid.
+    gone_unheard: BTreeSet<(String, String)>,
     /// The sources that a machine has made.
     machine_made: BTreeSet<Source>,
     /// The sources that were ignored once, as `observed` has their names.
@@ -154,6 +158,11 @@ impl Observer {
         let Some(watched) = self.workloads.get(&pod.workload) else {
             return false;
         };
+        let unheard = (pod.workload.clone(), source.to_owned());
+        if self.gone_unheard.contains(&unheard) {
+            // What came after it is all that the workload was adopted with.
+            return false;
+        }
         if pod.needs.len() > FOLDS {
             // Which of its many sources changed, nobody knows.
             return false;
@@ -222,6 +231,22 @@ impl Observer {
         if let Some(watched) = self.workloads.get_mut(workload) {
             watched.awaits = true;
         }
+    }
+
+    /// Takes note that a process began after `observed` went. Where the template has its mark, that looks to it as if a user
+    /// had opted out and in again.
+    pub(crate) fn may_be_adopted_again(&mut self, workload: &str) {
+        if let Some(watched) = self.workloads.get_mut(workload)
+            && watched.live.as_ref().is_some_and(|it| mark(it).is_some())
+        {
+            watched.awaits = true;
+        }
+    }
+
+    /// Whether this is recorded of a workload; null for nothing.
+    pub(crate) fn is_recorded(&self, workload: &str, text: &Value) -> bool {
+        let live = self.workloads.get(workload).and_then(|it| it.live.as_ref());
+        live.is_some_and(|live| recorded(live) == text)
     }
 
     /// Takes note of a value that is taken back soon: a container that starts meanwhile may keep it.

@@ -20,6 +20,14 @@ const RESERVE: usize = 8 * 1024;
 /// What the controllers write beside the specification.
 const CONTROLLERS: [&str; 2] = ["deployment.kubernetes.io/", "deprecated.daemonset."];
 
+/// Whether who wrote could know that there is room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    Is,
+    /// A person took it a moment before.
+    MayBeGone,
+}
+
 /// Returns what is recorded.
 pub(super) fn recorded(object: &Value) -> &Value {
     &object["metadata"]["annotations"][OBSERVED]
@@ -37,7 +45,11 @@ pub(crate) fn key_id_of_text(text: &str) -> Option<String> {
 }
 
 /// Returns what is wrong with what is recorded, where these sources are there.
-pub(super) fn wrong(object: &Value, sources: &BTreeMap<Source, Arc<Value>>) -> Option<String> {
+pub(super) fn wrong(
+    object: &Value,
+    sources: &BTreeMap<Source, Arc<Value>>,
+    room: Room,
+) -> Option<String> {
     let name = &object["metadata"]["name"];
     let annotations = object["metadata"]["annotations"].as_object()?;
     let bytes = |(key, value): (&String, &Value)| key.len() + value.as_str().map_or(0, str::len);
@@ -48,7 +60,7 @@ pub(super) fn wrong(object: &Value, sources: &BTreeMap<Source, Arc<Value>>) -> O
         ));
     }
     let observed = recorded(object).as_str()?;
-    if bytes > ANNOTATIONS - RESERVE {
+    if bytes > ANNOTATIONS - RESERVE && room == Room::Is {
         return Some(format!("observed of {name} leaves no room for others"));
     }
     if observed.len() > LIMIT {

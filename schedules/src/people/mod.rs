@@ -35,6 +35,8 @@ pub(crate) struct Memory {
     exports: BTreeMap<String, Value>,
     /// The first `observed` that each workload had.
     observed: BTreeMap<String, Value>,
+    /// The workloads whose `observed` people took away or overwrote, when, and what is there now: reroll has not written it again.
+    pub(crate) vanished: BTreeMap<&'static str, (Instant, Value)>,
     backup: Option<reroll_simulation::api_server::Snapshot>,
     /// When etcd was restored without another revision, so that watches may go on.
     pub(crate) unbumped: Vec<Instant>,

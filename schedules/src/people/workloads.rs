@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kube::api::PropagationPolicy;
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::undo;
 use crate::{
@@ -92,7 +92,7 @@ impl Cluster {
             }
             OnWorkload::ForgeObserved => self.forge(plan, Some(json!(r#"{"v":99}"#))).await,
             OnWorkload::DropObserved => {
-                self.vanishes(name);
+                self.vanishes(plan.name, Value::Null);
                 let without = |live: &Value| {
                     let mut object = live.clone();
                     if let Some(all) = object["metadata"]["annotations"].as_object_mut() {
@@ -154,11 +154,12 @@ impl Cluster {
     }
 
     /// What is recorded of a workload goes, or something takes its place that may not be its own.
-    fn vanishes(&mut self, name: &str) {
+    fn vanishes(&mut self, name: &'static str, left: Value) {
         self.note();
         if !self.reroll.has_read_all() {
             self.observer.adopts_again(name);
         }
+        self.memory.vanished.insert(name, (Instant::now(), left));
     }
 
     /// Writes an `observed` through the status.
@@ -170,13 +171,17 @@ impl Cluster {
         }
         self.note();
         self.observer.forged(plan.name);
-        let with = move |live: &Value| {
+        self.reroll.leader.is_overwritten(plan.name);
+        if let Some(second) = &*self.second.borrow() {
+            second.leader.is_overwritten(plan.name);
+        }
+        let with = |live: &Value| {
             let mut object = live.clone();
             object["metadata"]["annotations"][OBSERVED] = observed.clone();
             object
         };
         self.replace(plan.kind, plan.name, true, with).await;
-        self.vanishes(plan.name);
+        self.vanishes(plan.name, observed);
     }
 
     /// Deletes a workload, and makes it again.

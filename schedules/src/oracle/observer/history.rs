@@ -46,6 +46,7 @@ impl Observer {
                 watched.spare = 0;
             }
             watched.unless_disturbed = 0;
+            watched.filled = false;
             watched.full &= live["metadata"]["annotations"][NOTES].is_string();
             watched.done = !is_held && !watched.full && !watched.unnoticed;
             if !is_held && !watched.full {

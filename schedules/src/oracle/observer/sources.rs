@@ -48,8 +48,14 @@ impl Observer {
             }
             None => {
                 if let Some(gone) = self.sources.remove(&source) {
-                    self.gone
-                        .insert(text(&gone["metadata"]["uid"]), self.revision);
+                    let uid = text(&gone["metadata"]["uid"]);
+                    for (name, watched) in &self.workloads {
+                        let live = watched.live.as_deref();
+                        if !live.is_some_and(|it| OptIn::of(it).has(&source)) {
+                            self.gone_unheard.insert((name.clone(), uid.clone()));
+                        }
+                    }
+                    self.gone.insert(uid, self.revision);
                     self.away.insert(source.clone(), gone);
                 }
             }

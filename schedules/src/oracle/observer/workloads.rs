@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     super::{
         reasons::FOLDS,
-        recorded::{advances, changes_of_others, key_id, recorded, spoken, wrong},
+        recorded::{Room, advances, changes_of_others, key_id, recorded, spoken, wrong},
         template::{OptIn, mark, needs_of, same_but_for_the_mark},
     },
     Observer, Starts, Watched, name,
@@ -28,7 +28,9 @@ impl Observer {
         };
         let name = name(object);
         let mut watched = self.workloads.remove(&name).unwrap_or_default();
-        watched.full |= object["metadata"]["annotations"][NOTES].is_string();
+        watched.full |= is_full(object);
+        watched.filled |=
+            after.is_some_and(|it| is_full(it)) && !before.is_some_and(|it| is_full(it));
         match (before, after) {
             (Some(before), Some(after)) => {
                 self.written(revision, &mut watched, before, after);
@@ -44,7 +46,15 @@ impl Observer {
         if let Some(after) = after
             && before.is_none_or(|before| recorded(before) != recorded(after))
         {
-            self.wrongs.extend(wrong(after, &self.sources));
+            let by_reroll = !self.people.contains(&revision);
+            let filled = by_reroll && std::mem::take(&mut watched.filled);
+            // Its first write since then may rest on what it read before, or arrive late.
+            let room = if filled && self.calm.is_none() {
+                Room::MayBeGone
+            } else {
+                Room::Is
+            };
+            self.wrongs.extend(wrong(after, &self.sources, room));
         }
         self.advanced(revision, &mut watched, before, after);
         watched.live = after.cloned();
@@ -173,6 +183,11 @@ impl Observer {
             return;
         };
         let Some(text) = recorded(after).as_str() else {
+            let rolls = before.is_some_and(|before| !same_but_for_the_mark(before, after));
+            if rolls && self.unseen.contains(&revision) {
+                // It is adopted with the pods of its new template.
+                watched.by_reroll = None;
+            }
             return;
         };
         if before.is_some_and(|before| recorded(before) == recorded(after)) {
@@ -264,6 +279,11 @@ impl Observer {
             }
         }
     }
+}
+
+/// Whether people left no room for what reroll writes.
+fn is_full(workload: &Value) -> bool {
+    workload["metadata"]["annotations"][NOTES].is_string()
 }
 
 /// Returns the second in which the data of a source was last written.
