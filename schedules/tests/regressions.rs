@@ -250,6 +250,30 @@ fn what_went_before_the_opt_in_is_not_told() {
     all_end_well(&[("web", 1), ("queue", 7)], steps, "an opt-in");
 }
 
+/// etcd goes back to another workload of the same name, and somebody overwrites what is recorded of it before reroll has listed
+/// everything again: nothing tells which version its pods have.
+#[test]
+fn what_is_overwritten_after_a_restore_is_adopted() {
+    let queue = |what, seconds| step(Operation::Workload("queue", what), seconds);
+    let again = Remake {
+        export: true,
+        edition: 2,
+        gap: Duration::from_secs(3),
+        changes: None,
+    };
+    for waits in [0, 1, 2, 4] {
+        let steps = vec![
+            step(Operation::BackUp, 3),
+            queue(OnWorkload::OrphanAndRemake(again), 30),
+            step(Operation::Restore { bump: true }, waits),
+            queue(OnWorkload::ForgeObserved, 0),
+            step(Operation::Source("conf-e", OnSource::Update), 60),
+            step(Operation::Rest, 0),
+        ];
+        ends_well("queue", 2, steps, &format!("{waits} s"));
+    }
+}
+
 /// After a restore of etcd its numbers are used again: a source that comes then may have a lower one than it had in what is
 /// lost.
 #[test]

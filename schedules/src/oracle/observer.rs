@@ -243,6 +243,12 @@ impl Observer {
         }
     }
 
+    /// Whether etcd went back since everybody was at rest. What reroll remembers may be of another workload of that name.
+    pub(crate) fn is_restored(&self, workload: &str) -> bool {
+        let watched = self.workloads.get(workload);
+        watched.is_some_and(|watched| watched.spare > 0)
+    }
+
     /// Whether this is recorded of a workload; null for nothing.
     pub(crate) fn is_recorded(&self, workload: &str, text: &Value) -> bool {
         let live = self.workloads.get(workload).and_then(|it| it.live.as_ref());

@@ -156,7 +156,7 @@ impl Cluster {
     /// What is recorded of a workload goes, or something takes its place that may not be its own.
     fn vanishes(&mut self, name: &'static str, left: Value) {
         self.note();
-        if !self.reroll.has_read_all() {
+        if !self.reroll.has_read_all() || self.observer.is_restored(name) {
             self.observer.adopts_again(name);
         }
         self.memory.vanished.insert(name, (Instant::now(), left));
