@@ -3,7 +3,7 @@
 .PHONY: help demo test node simulate bench micro scale check deny charts fmt tools cluster image
 CARGO ?= cargo
 # How many schedules are a part of the tests.
-TESTED = 150
+TESTED = 600
 # The tests on the cluster wait more than they compute.
 export RUST_TEST_THREADS ?= 6
 

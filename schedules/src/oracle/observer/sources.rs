@@ -108,7 +108,8 @@ impl Observer {
                 } else {
                     watched.unheard += 1;
                 }
-                if !watched.awaits && after.is_some() {
+                // Where content decides, and is the same, pods that need not have it go on as they are.
+                if is_reason && !watched.awaits && after.is_some() {
                     for (uid, _) in pods {
                         self.excused.remove(&(uid.clone(), source.clone()));
                     }
