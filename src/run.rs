@@ -377,6 +377,7 @@ fn view(
                 .filter(|_| leadership.leads())
                 .map(|at| at.elapsed()),
             held_back,
+            unread: judge.unshown.waiting() as u64,
         }
     });
 }

@@ -5,41 +5,64 @@
 //! - Of a source that nobody uses only the digest of the whole is kept. It is read when a workload begins to use a key of
 //!   it, once however many workloads do.
 //!
-//! Every replica reads them, whether it leads or not: each decides for itself which workloads are up to date.
+//! Every replica reads them, whether it leads or not: each decides for itself which workloads are up to date. A read that
+//! fails is tried again for ever. The log says it once, and once that it ended; a metric counts what waits.
 
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::live::Live;
-use crate::model::{SourceKey, index::unshown};
+use crate::{
+    cluster::Failure,
+    model::{SourceKey, index::unshown},
+};
 
 /// Reads what is due, and tells the judge, until `stop`.
 pub async fn read(live: Live, stop: CancellationToken) {
-    let judge = &live.judge;
+    let unshown = &live.judge.unshown;
     loop {
-        let next = judge.unshown.next();
-        let wait = async {
+        let one = async {
+            if let Some(source) = unshown.take(Instant::now()) {
+                return see_to(&live, source).await;
+            }
+            let next = unshown.next();
             tokio::select! {
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
-                () = judge.unshown.changed.notified() => {}
+                () = unshown.changed.notified() => {}
             }
         };
-        if stop.run_until_cancelled(wait).await.is_none() {
+        if stop.run_until_cancelled(one).await.is_none() {
             return;
-        }
-        for source in judge.unshown.take(Instant::now()) {
-            // Its last user may be gone, and it may have been asked for again while it was being read.
-            if unshown::wants_read(&judge.state.index(), &source) {
-                read_one(&live, source).await;
-            }
         }
     }
 }
 
+async fn see_to(live: &Live, source: SourceKey) {
+    let judge = &live.judge;
+    // Its last user may be gone, and it may have been asked for again while it was being read.
+    let wants_read = unshown::wants_read(&judge.state.index(), &source);
+    if wants_read {
+        read_one(live, source).await;
+    } else if judge.unshown.ended(&source) {
+        tracing::info!(%source, "a source that could not be read needs no read any more");
+    }
+}
+
 async fn read_one(live: &Live, source: SourceKey) {
-    if let Err(failure) = live.source(&source).await {
-        // Where that holds a workload, the restarter says so.
-        tracing::debug!(%source, %failure, "cannot read a source that no watch shows in full, trying again");
-        live.judge.unshown.read_again(source, Instant::now());
+    let unshown = &live.judge.unshown;
+    let Err(failure) = live.source(&source).await else {
+        if unshown.ended(&source) {
+            tracing::info!(%source, "a source that could not be read was read");
+        }
+        return;
+    };
+    // Of an API server that is away, the log tells by itself.
+    let is_away = matches!(failure, Failure::Unreachable(_)) && live.cluster.reach().is_doubted();
+    if unshown.failed(source.clone(), !is_away, Instant::now()) {
+        tracing::warn!(
+            %source,
+            %failure,
+            "cannot read a source that no watch shows in full: its changes restart nothing until it is read, trying again"
+        );
     }
 }

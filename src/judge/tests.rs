@@ -3,6 +3,7 @@ mod docket;
 mod held;
 mod quiet;
 mod race;
+mod reads;
 mod turns;
 
 use super::testing::*;

@@ -1,10 +1,14 @@
 //! Which sources are to be read because workloads use them and the watches do not show enough of them, and when.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
+use super::by_time::ByTime;
 use crate::model::SourceKey;
 
 /// The time between two reads of one sweep, so that it is no burst. (Most of them find nothing.)
@@ -15,9 +19,35 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// What is to be read, and when. One entry for each source.
 #[derive(Debug, Default)]
 pub struct Unshown {
-    due: Mutex<BTreeMap<SourceKey, Instant>>,
+    queue: Mutex<Queue>,
     /// Notified when something is to be read sooner.
     pub changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    due: BTreeMap<SourceKey, Instant>,
+    order: ByTime<SourceKey>,
+    /// Taken, and not known to be read yet. It may be filed again meanwhile.
+    reading: BTreeSet<SourceKey>,
+    /// The last read of these failed, and that was told. They wait, or are being read.
+    failing: BTreeSet<SourceKey>,
+}
+
+impl Queue {
+    /// Files a source. Returns whether it is due sooner than it was.
+    fn file(&mut self, source: SourceKey, at: Instant) -> bool {
+        let known = self.due.get(&source).copied();
+        if known.is_some_and(|known| known <= at) {
+            return false;
+        }
+        if let Some(known) = known {
+            self.order.remove(known, &source);
+        }
+        self.order.put(at, &source);
+        self.due.insert(source, at);
+        true
+    }
 }
 
 impl Unshown {
@@ -32,20 +62,13 @@ impl Unshown {
         self.file(sources.into_iter().zip(times));
     }
 
-    /// Files that this is to be read again, because a read failed.
-    pub fn read_again(&self, source: SourceKey, now: Instant) {
-        self.file(std::iter::once((source, now + AGAIN)));
-    }
-
     fn file(&self, sources: impl Iterator<Item = (SourceKey, Instant)>) {
-        let mut due = self.due.lock();
+        let mut queue = self.queue.lock();
         let mut sooner = false;
         for (source, at) in sources {
-            sooner |= due.get(&source).is_none_or(|known| at < *known);
-            let known = due.entry(source).or_insert(at);
-            *known = at.min(*known);
+            sooner |= queue.file(source, at);
         }
-        drop(due);
+        drop(queue);
         if sooner {
             self.changed.notify_one();
         }
@@ -53,14 +76,40 @@ impl Unshown {
 
     /// Returns when the next one is due.
     pub fn next(&self) -> Option<Instant> {
-        self.due.lock().values().min().copied()
+        self.queue.lock().order.next()
     }
 
-    /// Takes what is due.
-    pub fn take(&self, now: Instant) -> Vec<SourceKey> {
-        let mut due = self.due.lock();
-        let due = due.extract_if(.., |_, at| *at <= now);
-        due.map(|(source, _)| source).collect()
+    /// Takes one that is due. [`Self::failed`] or [`Self::ended`] is to follow.
+    pub fn take(&self, now: Instant) -> Option<SourceKey> {
+        let mut queue = self.queue.lock();
+        let source = queue.order.take(now)?;
+        queue.due.remove(&source);
+        queue.reading.insert(source.clone());
+        Some(source)
+    }
+
+    /// Takes in that a source was read, or needs no read any more. Returns whether it was [told](Self::failed) that it could
+    /// not be read.
+    pub fn ended(&self, source: &SourceKey) -> bool {
+        let mut queue = self.queue.lock();
+        queue.reading.remove(source);
+        queue.failing.remove(source)
+    }
+
+    /// Takes in that a read failed: it is tried again. Returns whether that is news, where it is `told`.
+    pub fn failed(&self, source: SourceKey, told: bool, now: Instant) -> bool {
+        let mut queue = self.queue.lock();
+        queue.reading.remove(&source);
+        let is_news = told && queue.failing.insert(source.clone());
+        queue.file(source, now + AGAIN);
+        is_news
+    }
+
+    /// Returns how many wait to be read, or are being read.
+    pub fn waiting(&self) -> usize {
+        let queue = self.queue.lock();
+        let again = |source: &&SourceKey| !queue.due.contains_key(*source);
+        queue.due.len() + queue.reading.iter().filter(again).count()
     }
 }
 
@@ -69,19 +118,54 @@ mod tests {
     use super::*;
     use crate::model::{SourceName, testing::NAMESPACE, version::key_of};
 
+    fn sources() -> [SourceKey; 2] {
+        ["a", "b"].map(|name| key_of(NAMESPACE, &SourceName::secret(name)))
+    }
+
     #[tokio::test(start_paused = true)]
     async fn each_is_due_once_and_as_soon_as_anything_asks() {
-        let [a, b] = ["a", "b"].map(|name| key_of(NAMESPACE, &SourceName::secret(name)));
+        let [a, b] = sources();
         let now = Instant::now();
         let unshown = Unshown::default();
         assert!(unshown.next().is_none());
         unshown.read_by_turns(vec![a.clone(), b.clone()], now + PACE);
-        unshown.read_again(a.clone(), now);
+        unshown.failed(a.clone(), false, now);
         assert_eq!(unshown.next(), Some(now + PACE));
         unshown.read_now(vec![b.clone()], now);
-        assert_eq!(unshown.take(now), [b]);
-        assert_eq!(unshown.take(now), []);
-        assert_eq!(unshown.take(now + PACE), [a]);
+        assert_eq!(unshown.waiting(), 2);
+        assert_eq!(unshown.take(now), Some(b.clone()));
+        assert_eq!(unshown.take(now), None);
+        assert_eq!(unshown.take(now + PACE), Some(a.clone()));
         assert!(unshown.next().is_none());
+        assert_eq!(unshown.waiting(), 2, "while they are read");
+        unshown.read_now(vec![b.clone()], now);
+        assert_eq!(unshown.waiting(), 2, "one is to be read again");
+        assert_eq!(unshown.take(now), Some(b.clone()));
+        for source in [a, b] {
+            assert!(!unshown.ended(&source), "no read has failed");
+        }
+        assert_eq!(unshown.waiting(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_news_once_in_a_row() {
+        let [a, b] = sources();
+        let (mut now, unshown) = (Instant::now(), Unshown::default());
+        let mut try_once = |source: &SourceKey, told| {
+            now += AGAIN;
+            unshown.read_now(vec![source.clone()], now);
+            assert_eq!(unshown.take(now).as_ref(), Some(source));
+            let is_news = unshown.failed(source.clone(), told, now);
+            assert_eq!(unshown.next(), Some(now + AGAIN), "it is tried again");
+            assert_eq!(unshown.take(now + AGAIN).as_ref(), Some(source));
+            is_news
+        };
+        assert!(!try_once(&a, false), "the outage is told elsewhere");
+        assert!(!unshown.ended(&a));
+        for source in [&a, &b, &a] {
+            assert!(try_once(source, true));
+            assert!(!try_once(source, true) && !try_once(source, false));
+            assert!(unshown.ended(source));
+        }
     }
 }

@@ -14,7 +14,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::model::{Kind, WorkloadKey};
+use crate::{
+    judge::by_time::ByTime,
+    model::{Kind, WorkloadKey},
+};
 
 /// When the last of a workload's sources was written, in unix seconds. The latest goes first.
 type Rank = Reverse<i64>;
@@ -35,7 +38,7 @@ pub(super) struct Queue {
     waiting: BTreeMap<WorkloadKey, Waiting>,
     ready: BTreeMap<Kind, BTreeSet<(Rank, WorkloadKey)>>,
     /// The workloads that wait for a time: for another try, or until their sources are calm.
-    later: BTreeSet<(Instant, WorkloadKey)>,
+    later: ByTime<WorkloadKey>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -107,8 +110,7 @@ impl Queue {
 
     /// Takes the next workload, of the kinds that may be written.
     pub(super) fn take(&mut self, now: Instant, may: impl Fn(Kind) -> bool) -> Option<Due> {
-        while let Some((_, workload)) = self.later.first().filter(|(at, _)| *at <= now) {
-            let workload = workload.clone();
+        while let Some(workload) = self.later.take(now) {
             if let Some(waiting) = self.remove(&workload) {
                 let later = None;
                 self.insert(workload, Waiting { later, ..waiting });
@@ -129,12 +131,12 @@ impl Queue {
     /// written.
     pub(super) fn next(&self, opens: impl Fn(Kind) -> Instant) -> Option<Instant> {
         let ready = self.ready.keys().map(|kind| opens(kind));
-        ready.chain(self.later.first().map(|(at, _)| *at)).min()
+        ready.chain(self.later.next()).min()
     }
 
     fn insert(&mut self, workload: WorkloadKey, waiting: Waiting) {
         if let Some(at) = waiting.later {
-            self.later.insert((at, workload.clone()));
+            self.later.put(at, &workload);
         } else {
             let ready = self.ready.entry(workload.kind).or_default();
             ready.insert((waiting.rank, workload.clone()));
@@ -145,7 +147,7 @@ impl Queue {
     fn remove(&mut self, workload: &WorkloadKey) -> Option<Waiting> {
         let waiting = self.waiting.remove(workload)?;
         if let Some(at) = waiting.later {
-            self.later.remove(&(at, workload.clone()));
+            self.later.remove(at, workload);
         } else if let Some(ready) = self.ready.get_mut(workload.kind) {
             ready.remove(&(waiting.rank, workload.clone()));
             if ready.is_empty() {

@@ -10,6 +10,7 @@ fn all_views() -> Metrics {
         intents: 3,
         oldest: Some(Duration::from_millis(1500)),
         held_back: vec![("suspended", 2), ("controller_owned", 0)],
+        unread: 4,
     });
     metrics.view_indexed(|| Indexed {
         sources: 7,
@@ -125,6 +126,7 @@ fn views_are_read_at_each_scrape() {
         "reroll_intents_oldest_pending_seconds 1.5",
         r#"reroll_workloads_pending{reason="suspended"} 2"#,
         r#"reroll_workloads_pending{reason="controller_owned"} 0"#,
+        "reroll_sources_unread 4",
         "reroll_sources_indexed 7",
         "reroll_workloads_indexed 5",
         "reroll_certificate_not_after_timestamp_seconds 1800000000",

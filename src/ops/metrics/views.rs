@@ -25,6 +25,8 @@ pub struct Pending {
     /// Workloads whose restart is held back, by reason (`suspended`, `controller_owned`, `rate_limited`, …). A reason is
     /// named also when it counts 0: a series that vanishes looks like a scrape that failed.
     pub held_back: Vec<(&'static str, u64)>,
+    /// Sources that wait to be read by themselves.
+    pub unread: u64,
 }
 
 /// How much is in the index now.
@@ -56,6 +58,10 @@ impl Metrics {
                     "How long the oldest pending intent has waited; 0 on a replica that does not lead",
                 )?
                 .encode_gauge(&oldest)?;
+            let help = "Sources that wait to be read, because a workload uses them and no watch shows enough of them";
+            scrape
+                .gauge("sources_unread", help)?
+                .encode_gauge(&pending.unread)?;
             let help = "Workloads whose restart is held back, by reason";
             let mut held_back = scrape.gauge("workloads_pending", help)?;
             for (reason, count) in pending.held_back {
