@@ -1,6 +1,7 @@
 //! What is measured.
 
 mod admission;
+mod adoption;
 mod burst;
 mod changes;
 mod downtime;
@@ -47,6 +48,10 @@ pub enum Scenario {
     /// What a webhook adds to 200 writes a second of Secrets, and of Deployments; the floor is one that only says
     /// allowed.
     Admission,
+    /// 1,000 workloads are adopted, and somebody's own rollout meanwhile.
+    Adoption1k,
+    /// The same of 10,000.
+    Adoption10k,
     /// CPU time of 1,000 changes.
     Changes,
     /// Memory over minutes of churn.
@@ -165,6 +170,8 @@ impl Scenario {
             Self::Growth => start::grow(contender).await,
             Self::Idle => start::idle(contender).await,
             Self::Admission => admission::run(contender).await,
+            Self::Adoption1k => adoption::run(contender, 1000, repeat).await,
+            Self::Adoption10k => adoption::run(contender, 10_000, repeat).await,
             Self::Changes => changes::run(contender).await,
             Self::Soak => soak::run(contender, repeat).await,
             Self::HostileReleases => hostile::releases(contender).await,

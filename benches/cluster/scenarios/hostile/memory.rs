@@ -8,8 +8,16 @@ use reroll_harness::{
 
 use crate::contender::Contender;
 
-/// Objects of each row: as many as come in five minutes, one a second.
+/// Objects of each row: as many as come in five minutes, one a second. An API server takes seconds for each of the large.
 const COUNT: usize = 300;
+const LARGE: usize = 20;
+
+fn count(added: Added) -> usize {
+    match added {
+        Added::Keys | Added::Projected => LARGE,
+        _ => COUNT,
+    }
+}
 
 pub(in super::super) async fn run(contender: &Contender) -> Samples {
     let mut samples = Samples::default();
@@ -20,7 +28,7 @@ pub(in super::super) async fn run(contender: &Contender) -> Samples {
     let row = async |added: Added| {
         let arena = Arena::new("bench-memory").await;
         let builder = super::by_default(binary.builder(&arena)).program(binary.program());
-        let memory = remembered(&arena, builder, added, COUNT).await;
+        let memory = remembered(&arena, builder, added, count(added)).await;
         eprintln!("{added:?}: {memory:?}");
         memory
     };
