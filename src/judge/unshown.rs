@@ -1,7 +1,10 @@
 //! Which sources are to be read because workloads use them and the watches do not show enough of them, and when.
+//!
+//! Namespaces take turns: one read is made at a time, and a namespace may have thousands of sources to be read.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound::{Excluded, Unbounded},
     time::Duration,
 };
 
@@ -27,7 +30,12 @@ pub struct Unshown {
 #[derive(Debug, Default)]
 struct Queue {
     due: BTreeMap<SourceKey, Instant>,
-    order: ByTime<SourceKey>,
+    /// Those whose time has not come, as far as anybody looked.
+    later: ByTime<SourceKey>,
+    /// The others, by namespace.
+    ready: BTreeMap<String, BTreeSet<SourceKey>>,
+    /// The namespace that had the last turn.
+    served: String,
     /// Taken, and not known to be read yet. It may be filed again meanwhile.
     reading: BTreeSet<SourceKey>,
     /// The last read of these failed, and that was told. They wait, or are being read.
@@ -42,11 +50,33 @@ impl Queue {
             return false;
         }
         if let Some(known) = known {
-            self.order.remove(known, &source);
+            self.later.remove(known, &source);
         }
-        self.order.put(at, &source);
+        self.later.put(at, &source);
         self.due.insert(source, at);
         true
+    }
+
+    /// Takes one that is due, of the namespace whose turn it is.
+    fn take(&mut self, now: Instant) -> Option<SourceKey> {
+        while let Some(source) = self.later.take(now) {
+            let namespace = source.namespace.clone();
+            self.ready.entry(namespace).or_default().insert(source);
+        }
+        let after = (Excluded(self.served.as_str()), Unbounded);
+        let mut next = self.ready.range::<str, _>(after).map(|(name, _)| name);
+        let namespace = next.next().or_else(|| self.ready.keys().next())?.clone();
+        let of = self.ready.get_mut(&namespace)?;
+        let source = of.pop_first();
+        if of.is_empty() {
+            self.ready.remove(&namespace);
+        }
+        self.served = namespace;
+        let source = source?;
+        if let Some(at) = self.due.remove(&source) {
+            self.later.remove(at, &source);
+        }
+        Some(source)
     }
 }
 
@@ -74,16 +104,15 @@ impl Unshown {
         }
     }
 
-    /// Returns when the next one is due.
+    /// Returns when the next one is due, after [`Self::take`] had none.
     pub fn next(&self) -> Option<Instant> {
-        self.queue.lock().order.next()
+        self.queue.lock().later.next()
     }
 
     /// Takes one that is due. [`Self::failed`] or [`Self::ended`] is to follow.
     pub fn take(&self, now: Instant) -> Option<SourceKey> {
         let mut queue = self.queue.lock();
-        let source = queue.order.take(now)?;
-        queue.due.remove(&source);
+        let source = queue.take(now)?;
         queue.reading.insert(source.clone());
         Some(source)
     }
@@ -167,5 +196,21 @@ mod tests {
             assert!(!try_once(source, true) && !try_once(source, false));
             assert!(unshown.ended(source));
         }
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_with_many_does_not_hold_up_others() {
+        let (now, unshown) = (Instant::now(), Unshown::default());
+        let of = |namespace: &str, number: usize| {
+            key_of(namespace, &SourceName::secret(format!("s{number}")))
+        };
+        unshown.read_now((0..1000).map(|number| of("b", number)).collect(), now);
+        assert_eq!(unshown.take(now).unwrap().namespace, "b");
+        unshown.read_now(vec![of("a", 0), of("c", 0), of("c", 1)], now);
+        let taken: Vec<_> = std::iter::from_fn(|| unshown.take(now))
+            .map(|source| source.namespace)
+            .collect();
+        assert_eq!(taken[..5], ["c", "a", "b", "c", "b"]);
+        assert_eq!(taken.len(), 999 + 3);
+        assert_eq!(unshown.next(), None);
     }
 }
