@@ -40,7 +40,7 @@ pub const PENDING: &str = "reroll.dev/pending";
 
 /// Written by reroll on a workload's metadata: what its last restart was, see [`Opened`].
 ///
-/// [`Opened`]: crate::model::brake::Opened
+/// [`Opened`]: crate::model::workload::Opened
 pub const ROLLOUT_OPENED: &str = "reroll.dev/rollout";
 
 /// `off` on a workload, a Namespace or a source: its restarts do not wait for what becomes of others.

@@ -1,7 +1,7 @@
 //! Lets restarts go that brakes held, and looks at the pods of those that were made.
 //!
 //! Pods are listed only of workloads whose restart has no verdict after a while, or that is good and lacks pods: at most
-//! [`LISTS`] lists a second, one for a namespace that needs more than that.
+//! ten lists a second, one for a namespace that needs more than that.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

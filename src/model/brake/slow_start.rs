@@ -8,7 +8,7 @@
 //! after that one, at most [`LONGEST_HOLD`], until one is good. What fails of one round doubles it once. So a bad value
 //! breaks three in the first hour and nine in a weekend, and nothing is held for ever.
 //!
-//! Who is void, or was not well before, is left out by the caller ([`super::verdict::Counts`]).
+//! Who is void, or was not well before, is left out by the caller ([`super::verdict::counted`]).
 
 use jiff::{SignedDuration, Timestamp};
 
