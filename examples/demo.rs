@@ -41,7 +41,7 @@ spec:
         - name: web
           image: reroll.test/busybox:1   # all that the nodes have
           imagePullPolicy: Never
-          command: [sh, -c, 'echo my password is $PASSWORD; trap exit TERM; sleep 2147483647 & wait']
+          command: [sh, -c, 'echo my password is $PASSWORD; trap exit TERM; test $PASSWORD = wrong && exit 1; sleep 2147483647 & wait']
           env: [{ name: PASSWORD, valueFrom: { secretKeyRef: { name: db, key: password } } }]
 ";
 
@@ -136,9 +136,11 @@ fn demo() -> Result<()> {
     )?;
     shell.run("kubectl get replicasets,pods --no-headers")?;
     shell.password("second")?;
-    reroll.stop()?;
     title("Two changes, two rollouts: one for the recreation, one for the change nobody saw");
-    Ok(())
+    if are_real {
+        shell.slow_start()?;
+    }
+    reroll.stop()
 }
 
 /// Why the nodes are simulated, if they are.
@@ -186,6 +188,44 @@ impl Shell<'_> {
             .concat();
         ensure!(output.status.success(), "{line}: {text}");
         Ok(text)
+    }
+
+    /// A wrong value breaks one of two Deployments, and a right one reaches both.
+    fn slow_start(&self) -> Result<()> {
+        title("A second Deployment uses the Secret, and somebody writes a wrong password");
+        let worker = MANIFEST.split("---").last().unwrap_or_default();
+        let worker = worker.replace("web", "worker");
+        self.quiet("kubectl apply -f -", &worker)?;
+        self.run("kubectl rollout status deployment worker --timeout 60s")?;
+        self.run(r#"kubectl patch secret db -p {"stringData":{"password":"wrong"}}"#)?;
+        say("(one of the two is restarted, and the other waits until it is known to run)");
+        let line = "kubectl events --for secret/db --types Warning --no-headers";
+        let began = Instant::now();
+        while !self.quiet(line, "")?.contains("RestartsSlowed") {
+            ensure!(began.elapsed() < 2 * PATIENCE, "no Event says who waits");
+            sleep(Duration::from_millis(200));
+        }
+        self.run(line)?;
+        self.run("kubectl get pods --no-headers")?;
+
+        title("The right password: the broken one first, then the other");
+        self.run(r#"kubectl patch secret db -p {"stringData":{"password":"third"}}"#)?;
+        for name in ["web", "worker"] {
+            let began = Instant::now();
+            let line = format!("kubectl logs -l app={name} --prefix");
+            while !self
+                .quiet(&line, "")
+                .is_ok_and(|said| has_only(&said, "third"))
+            {
+                ensure!(
+                    began.elapsed() < 2 * PATIENCE,
+                    "{name} does not get the right password"
+                );
+                sleep(Duration::from_millis(200));
+            }
+            self.run(&line)?;
+        }
+        Ok(())
     }
 
     fn pods(&self) -> Result<Vec<String>> {
@@ -259,6 +299,11 @@ impl Shell<'_> {
     }
 }
 
+fn has_only(said: &str, password: &str) -> bool {
+    let expected = format!("my password is {password}");
+    said.lines().count() == 2 && said.lines().all(|line| line.ends_with(&expected))
+}
+
 /// A reroll that runs with the cluster's kubeconfig.
 struct Reroll(Child);
 
@@ -266,7 +311,7 @@ impl Reroll {
     fn start(cluster: &Cluster) -> Result<Self> {
         let program = binary("reroll")?;
         let log = std::env::temp_dir().join(format!("reroll-demo-{}.log", std::process::id()));
-        let arguments = "run --webhook-url https://127.0.0.1:0 --webhook-listen 127.0.0.1:0 --http-listen 127.0.0.1:0";
+        let arguments = "run --webhook-url https://127.0.0.1:0 --webhook-listen 127.0.0.1:0 --http-listen 127.0.0.1:0 --soak 2s --bake 5s";
         let (bold, plain) = colours("1");
         println!("{bold}$ reroll {arguments}{plain}");
         let mut command = Command::new(program);

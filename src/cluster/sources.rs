@@ -9,7 +9,7 @@ use kube::Api;
 use super::{Cluster, Failure};
 use crate::model::{
     Conventions, DigestKey, SourceKey, Version,
-    version::{OfKind, SourceObject},
+    version::{OfKind, SourceObject, writer},
 };
 
 /// A source that is to be read.
@@ -32,6 +32,37 @@ impl<'a> OfKind for Read<'a> {
             Ok(found.map(|object| conventions.version_of(object, namespace, key)))
         };
         read.boxed()
+    }
+}
+
+/// Finds out who wrote a source last.
+struct Writer<'a> {
+    cluster: &'a Cluster,
+    key: &'a SourceKey,
+}
+
+impl<'a> OfKind for Writer<'a> {
+    type Output = BoxFuture<'a, Result<Option<String>, Failure>>;
+
+    fn of<K: SourceObject>(self) -> Self::Output {
+        let api = Api::<K>::namespaced(self.cluster.client(), &self.key.namespace);
+        let read = async move {
+            let call = api.get_metadata(&self.key.source.name);
+            let found = self.cluster.call(call).await?;
+            Ok(writer(&found.metadata).map(ToOwned::to_owned))
+        };
+        read.boxed()
+    }
+}
+
+/// Reads which field manager wrote the data of a source last; `None` where nothing tells.
+///
+/// # Errors
+/// When the API server refuses, or does not answer in time.
+pub async fn last_writer(cluster: &Cluster, key: &SourceKey) -> Result<Option<String>, Failure> {
+    match key.source.kind.typed(Writer { cluster, key }) {
+        Some(read) => read.await,
+        None => Ok(None),
     }
 }
 

@@ -19,11 +19,14 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::{made::Made, news::News};
+use super::by_namespace::ByNamespace;
 use crate::model::{
     Index, SourceName, WorkloadKey,
     brake::{Verdict, distance, look::Look, spread::Spread, verdict::Patience, versions::versions},
     decide::Restart,
+    held::Held,
     index::{Tracked, at_once},
+    pending::Pending,
     version::key_of,
     workload::{Changed, Opened, RestartMeans, VersionId},
 };
@@ -50,6 +53,10 @@ impl Settings {
     }
 }
 
+/// What waits for so long is shown on the workload.
+const SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(30);
+/// A restart that was let go and was not heard of for so long counts no more: it must not hold others for ever.
+const GOING_AT_MOST: SignedDuration = SignedDuration::from_mins(5);
 /// So long restarts that are due gather before one is chosen: who goes first is chosen among all of them.
 const GATHER: SignedDuration = SignedDuration::from_millis(250);
 
@@ -82,13 +89,24 @@ pub enum Reason {
     },
 }
 
+impl Reason {
+    /// Returns the same as it stands on the workload; `None` for what passes by itself as long as nothing fails.
+    fn shown(self) -> Option<Held> {
+        match self {
+            Self::SlowStart { next: Some(_) } => Some(Held::SlowStart),
+            Self::Distance { next: Some(_) } => Some(Held::Distance),
+            Self::SlowStart { next: None } | Self::Spread | Self::Distance { next: None } => None,
+        }
+    }
+}
+
 /// Restarts that were made, and those that wait.
 #[derive(Debug)]
 pub struct Brakes {
     settings: Settings,
     made: Made,
-    waiting: BTreeMap<WorkloadKey, Waiting>,
-    going: BTreeMap<WorkloadKey, Going>,
+    waiting: ByNamespace<Waiting>,
+    going: ByNamespace<Going>,
     due: BTreeMap<String, Timestamp>,
     spread: Option<(Timestamp, Spread)>,
 }
@@ -119,8 +137,8 @@ impl Brakes {
         Self {
             settings,
             made: Made::new(settings.patience),
-            waiting: BTreeMap::new(),
-            going: BTreeMap::new(),
+            waiting: ByNamespace::default(),
+            going: ByNamespace::default(),
             due: BTreeMap::new(),
             spread: None,
         }
@@ -151,7 +169,8 @@ impl Brakes {
     pub fn forget(&mut self, key: &WorkloadKey) {
         self.settled(key);
         self.made.forget(key);
-        self.going.remove(key);
+        // Others may have waited for it.
+        self.look_at(&key.namespace, Timestamp::MIN);
     }
 
     /// Takes in that nothing is due for a workload any more.
@@ -172,11 +191,31 @@ impl Brakes {
         self.waiting.get(key).map(|it| (it.reason, it.since))
     }
 
+    /// Returns those that have waited for so long that a person may have to act on it, and why; at most so many.
+    pub fn to_show(&self, index: &Index, most: usize, now: Timestamp) -> Vec<(WorkloadKey, Held)> {
+        let long = |it: &Waiting| now.duration_since(it.since) >= SHOWN_AFTER;
+        let waiting = self.waiting.iter().filter(|(_, it)| long(it));
+        let waiting = waiting.filter_map(|(key, it)| {
+            let held = it.reason.shown()?;
+            let shown = index
+                .workload(key)
+                .and_then(|tracked| Pending::of(&tracked.workload));
+            let is_news = shown.is_none_or(|shown| shown.reason != held);
+            is_news.then(|| (key.clone(), held))
+        });
+        waiting.take(most).collect()
+    }
+
     /// Returns how many wait for each reason.
     pub fn counts(&self) -> (u64, u64) {
-        let is_distance = |it: &&Waiting| matches!(it.reason, Reason::Distance { .. });
-        let distance = self.waiting.values().filter(is_distance).count();
-        ((self.waiting.len() - distance) as u64, distance as u64)
+        let (mut slowed, mut distance) = (0, 0);
+        for (_, waiting) in self.waiting.iter() {
+            match waiting.reason {
+                Reason::SlowStart { .. } | Reason::Spread => slowed += 1,
+                Reason::Distance { .. } => distance += 1,
+            }
+        }
+        (slowed, distance)
     }
 
     /// Whether a restart that is due may be made now. If not it waits here until [`Self::release`] lets it go.
@@ -213,7 +252,7 @@ impl Brakes {
             self.go(key, waiting, false, now);
             return Answer::Go { alone: false };
         }
-        self.waiting.insert(key.clone(), waiting);
+        self.waiting.insert(key, waiting);
         self.look_at(&key.namespace, later(now, GATHER));
         Answer::Wait
     }
@@ -287,7 +326,9 @@ impl Brakes {
     ) -> Option<Reason> {
         let opened = &tracked.workload.last.as_ref()?.opened;
         let verdict = self.made.verdict(key, tracked, now);
-        let rolls = tracked.workload.progress.rolls();
+        // One that hangs is overtaken: nothing is held for ever.
+        let hangs = now >= self.made.hangs_at(key, tracked);
+        let rolls = tracked.workload.progress.rolls() && !hangs;
         let longest = self.settings.longest_distance;
         let wait = distance::wait(
             (opened.at, opened.distance),
@@ -344,7 +385,7 @@ impl Brakes {
             alone,
             since: now,
         };
-        self.going.insert(key.clone(), going);
+        self.going.insert(key, going);
     }
 
     fn look_at(&mut self, namespace: &str, at: Timestamp) {

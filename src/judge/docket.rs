@@ -12,7 +12,10 @@ use super::{
     intents::Intents,
     tidying::Tidying,
 };
-use crate::model::{WorkloadKey, held::UnderWay};
+use crate::model::{
+    WorkloadKey,
+    held::{Held, UnderWay},
+};
 
 /// All that the judge has filed.
 #[derive(Debug)]
@@ -65,15 +68,17 @@ impl Docket {
     /// Returns the counts of what waits.
     pub fn pending(&self) -> Pending {
         let (slowed, limited) = self.brakes.counts();
-        let others = [
-            (UnderWay::SlowStart.as_str(), slowed),
-            (UnderWay::Limited.as_str(), limited),
-            (UnderWay::Rolling.as_str(), self.intents.rolling() as u64),
-        ];
+        let rolling = self.intents.rolling() as u64;
+        let others = [(UnderWay::Rolling.as_str(), rolling)];
+        let held = self.held.counts().map(|(held, count)| match held {
+            Held::SlowStart => (held.as_str(), slowed),
+            Held::Distance => (held.as_str(), limited),
+            _ => (held.as_str(), count),
+        });
         Pending {
             intents: self.intents.len(),
             oldest: self.intents.oldest(),
-            held_back: self.held.counts().chain(others).collect(),
+            held_back: held.chain(others).collect(),
         }
     }
 }

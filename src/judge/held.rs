@@ -9,6 +9,8 @@ use crate::model::{WorkloadKey, held::Held, policy::Complaint};
 pub struct HeldWorkloads {
     held: BTreeMap<WorkloadKey, Held>,
     complaints: BTreeMap<WorkloadKey, Vec<Complaint>>,
+    /// What cannot be read of namespaces.
+    namespaces: BTreeMap<String, Complaint>,
 }
 
 impl HeldWorkloads {
@@ -40,7 +42,27 @@ impl HeldWorkloads {
         news
     }
 
-    /// Forgets everything, so that the next decisions are news again and are told.
+    /// Notes what of a namespace's annotations cannot be read; `None` if all can. Returns whether that is news.
+    pub fn complain_of(&mut self, namespace: &str, complaint: Option<&Complaint>) -> bool {
+        match complaint {
+            Some(complaint) => {
+                let before = self
+                    .namespaces
+                    .insert(namespace.to_owned(), complaint.clone());
+                before.as_ref() != Some(complaint)
+            }
+            None => self.namespaces.remove(namespace).is_some(),
+        }
+    }
+
+    /// Returns what cannot be read of namespaces.
+    pub fn namespaces(&self) -> Vec<(String, Complaint)> {
+        let all = self.namespaces.iter();
+        all.map(|(name, complaint)| (name.clone(), complaint.clone()))
+            .collect()
+    }
+
+    /// Forgets everything about workloads, so that the next decisions are news again and are told.
     pub fn tell_again(&mut self) {
         self.held.clear();
         self.complaints.clear();
@@ -53,10 +75,10 @@ impl HeldWorkloads {
     }
 
     /// Returns the number of held workloads for each reason.
-    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub fn counts(&self) -> impl Iterator<Item = (Held, u64)> {
         Held::ALL.into_iter().map(|reason| {
             let count = self.held.values().filter(|held| **held == reason).count();
-            (reason.as_str(), count as u64)
+            (reason, count as u64)
         })
     }
 }

@@ -280,10 +280,9 @@ impl Intents {
         self.len() == 0
     }
 
-    /// Returns since when the oldest intent waits.
+    /// Returns since when the oldest intent waits that no brake holds.
     pub fn oldest(&self) -> Option<Instant> {
-        let all = self.waiting.values().chain(self.parked.values());
-        all.map(|intent| intent.since).min()
+        self.waiting.values().map(|intent| intent.since).min()
     }
 
     /// Returns how many workloads count as rolling against the budget.

@@ -13,6 +13,7 @@
 pub mod brakes;
 pub mod braking;
 pub mod bucket;
+mod by_namespace;
 mod by_time;
 pub mod claims;
 pub mod docket;

@@ -12,6 +12,10 @@ use super::{
 pub enum Held {
     /// Something required is absent.
     Missing,
+    /// Others of the same version have no verdict yet, or failed.
+    SlowStart,
+    /// It was restarted a short while ago.
+    Distance,
     /// `reroll.dev/suspend: "true"`.
     Suspended,
     /// An Argo Rollout that has its template is aborted.
@@ -73,8 +77,10 @@ impl Held {
     }
 
     /// Every reason, for metrics.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Missing,
+        Self::SlowStart,
+        Self::Distance,
         Self::Suspended,
         Self::Aborted,
         Self::Owned,
@@ -101,6 +107,8 @@ impl Held {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
+            Self::SlowStart => "slow_start",
+            Self::Distance => "distance",
             Self::Suspended => "suspended",
             Self::Aborted => "aborted",
             Self::Owned => "owned",
@@ -131,7 +139,9 @@ impl Held {
             | Self::Refused
             | Self::TakenBack => true,
             // They pass by themselves, or a user asked for them.
-            Self::Suspended
+            Self::SlowStart
+            | Self::Distance
+            | Self::Suspended
             | Self::Aborted
             | Self::Owned
             | Self::UnknownKey
@@ -154,10 +164,6 @@ impl Held {
 /// Why the restart of a workload is not made yet although an intent is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnderWay {
-    /// Others of the same version have no verdict yet, or failed.
-    SlowStart,
-    /// It was restarted a short while ago.
-    Limited,
     /// Others roll, as many as may at once.
     Rolling,
     /// It is a Job that is being created again.
@@ -168,19 +174,11 @@ pub enum UnderWay {
 
 impl UnderWay {
     /// Every reason, for metrics.
-    pub const ALL: [Self; 5] = [
-        Self::SlowStart,
-        Self::Limited,
-        Self::Rolling,
-        Self::Recreating,
-        Self::Turn,
-    ];
+    pub const ALL: [Self; 3] = [Self::Rolling, Self::Recreating, Self::Turn];
 
     /// Returns the word for metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::SlowStart => "slow_start",
-            Self::Limited => "distance",
             Self::Rolling => "rolling",
             Self::Recreating => "recreating",
             Self::Turn => "turn",

@@ -97,6 +97,17 @@ pub enum Note<'a> {
         /// For so long.
         wait: Duration,
     },
+    /// A source has made it restart again and again.
+    Rewritten {
+        /// The source.
+        source: &'a SourceName,
+        /// How often within an hour.
+        times: usize,
+        /// Which keys changed last.
+        keys: &'a [String],
+        /// Who wrote it last, where that is known.
+        writer: Option<&'a str>,
+    },
     /// No new pod of its restart is good yet.
     RolloutWaits {
         /// What it waits for.
@@ -189,7 +200,11 @@ impl<'a> Note<'a> {
             Held::Paused => Self::NotRolling(Stays::Paused),
             Held::OnDelete => Self::NotRolling(Stays::OnDelete),
             Held::Partitioned => Self::NotRolling(Stays::Partitioned),
-            Held::UnknownKey | Held::Elsewhere | Held::Running => return None,
+            Held::UnknownKey
+            | Held::Elsewhere
+            | Held::Running
+            | Held::SlowStart
+            | Held::Distance => return None,
         })
     }
 
@@ -206,9 +221,10 @@ impl<'a> Note<'a> {
     /// Returns the type of its Event.
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::Restarted { .. } | Self::RestartedLate { .. } | Self::RunWaits => {
-                Severity::Normal
-            }
+            Self::Restarted { .. }
+            | Self::RestartedLate { .. }
+            | Self::RunWaits
+            | Self::RolloutWaits { .. } => Severity::Normal,
             _ => Severity::Warning,
         }
     }
@@ -229,6 +245,7 @@ impl<'a> Note<'a> {
             Self::NoRoom => "NoRoom",
             Self::SettingUnreadable(_) => "SettingUnreadable",
             Self::RestartLimited { .. } => "RestartLimited",
+            Self::Rewritten { .. } => "SourceRewritten",
             Self::RolloutWaits { .. } => "RolloutWaits",
             Self::RestartStuck { .. } => "RestartStuck",
             Self::RestartsSlowed { .. } => "RestartsSlowed",
@@ -244,7 +261,9 @@ impl<'a> Note<'a> {
     pub fn source(&self) -> Option<&'a SourceName> {
         match self {
             Self::Restarted { cause, .. } => cause.source.as_ref(),
-            Self::AdoptedOutdated { source } | Self::Stale { source, .. } => Some(source),
+            Self::AdoptedOutdated { source }
+            | Self::Stale { source, .. }
+            | Self::Rewritten { source, .. } => Some(source),
             _ => None,
         }
     }
@@ -283,6 +302,10 @@ impl<'a> Note<'a> {
             Self::RestartLimited { .. } => (
                 warn,
                 "a workload is restarted so often that its next restart waits",
+            ),
+            Self::Rewritten { .. } => (
+                warn,
+                "a source changes again and again, and restarts a workload each time",
             ),
             Self::RolloutWaits { .. } => (info, "no new pod of a restart is good yet"),
             Self::RestartStuck { .. } => (warn, "a restart failed"),
@@ -325,6 +348,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "it is a list")]
     fn all_words() {
         let causes = causes();
         let source = SourceName::secret("db");
@@ -335,6 +359,7 @@ mod tests {
             expected: "a duration",
             source: None,
         };
+        let keys = ["password".to_owned()];
         let how = Some("Job web-1 runs now");
         let pods: Vec<_> = (0..12).map(|number| format!("web-{number}")).collect();
         let notes = [
@@ -364,6 +389,31 @@ mod tests {
             Note::Owned { owner: None },
             Note::Dropped { kind: &KINDS[0] },
             Note::Refused { causes: &causes },
+            Note::Rewritten {
+                source: &source,
+                times: 5,
+                keys: &keys,
+                writer: Some("kubectl-patch"),
+            },
+            Note::Rewritten {
+                source: &source,
+                times: 10,
+                keys: &[],
+                writer: None,
+            },
+            Note::RolloutWaits { words: "WHY" },
+            Note::RestartStuck {
+                words: "WHY",
+                remedy: None,
+            },
+            Note::RestartStuck {
+                words: "WHY",
+                remedy: Some("once the value is right: COMMAND"),
+            },
+            Note::RestartsSlowed {
+                source: Some(&source),
+                words: "WHO WAITS",
+            },
             Note::TakenBack {
                 owner: Some("App web"),
             },

@@ -308,17 +308,37 @@ impl From<ManagedFields> for ManagedFieldsEntry {
     }
 }
 
-/// Whether restarts do not wait for what becomes of others, where a source or a Namespace says so.
-pub fn goes_at_once(meta: &ObjectMeta) -> bool {
-    let annotations = meta.annotations.as_ref();
-    annotations
-        .and_then(|all| all.get(SLOW_START))
-        .is_some_and(|text| is_off(text))
+/// What a source or a Namespace says by `reroll.dev/slow-start`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SlowStart {
+    /// Restarts wait for what becomes of others; or nothing.
+    #[default]
+    On,
+    /// They do not.
+    Off,
+    /// Something that cannot be read, which is nothing.
+    Unreadable,
 }
 
-/// Whether a value of `reroll.dev/slow-start` switches it off.
-pub fn is_off(text: &str) -> bool {
-    text.trim() == "off"
+impl SlowStart {
+    /// What can be said.
+    pub const WORDS: &'static str = "on or off";
+
+    /// Reads it off the metadata of a source or a Namespace.
+    pub fn of(meta: &ObjectMeta) -> Self {
+        let annotations = meta.annotations.as_ref();
+        let text = annotations.and_then(|all| all.get(SLOW_START));
+        text.map_or(Self::On, |text| Self::read(text))
+    }
+
+    /// Reads the annotation's text.
+    pub fn read(text: &str) -> Self {
+        match text.trim() {
+            "on" => Self::On,
+            "off" => Self::Off,
+            _ => Self::Unreadable,
+        }
+    }
 }
 
 #[cfg(test)]

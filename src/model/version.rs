@@ -18,13 +18,13 @@ use k8s_openapi::{
 
 use self::meta::written;
 pub use self::{
-    meta::counts,
+    meta::{counts, writer},
     objects::Shows,
     of_object::{OfKind, SourceObject},
 };
 use super::{
     digest::{Digest, DigestKey},
-    object::{goes_at_once, resource_version},
+    object::{SlowStart, resource_version},
     recreation::Origin,
     source::{SourceKey, SourceKind, SourceName, Usage},
 };
@@ -57,8 +57,8 @@ pub struct Version {
     pub ignored: bool,
     /// `reloader.stakater.com/match: "true"`
     pub matched: bool,
-    /// `reroll.dev/slow-start: off`
-    pub at_once: bool,
+    /// `reroll.dev/slow-start`
+    pub slow_start: SlowStart,
     /// What its metadata says about its being recreated.
     pub origin: Origin,
     /// What is known by it.
@@ -157,7 +157,7 @@ impl Version {
             immutable: immutable == Some(true),
             skipped: false,
             ignored,
-            at_once: goes_at_once(meta),
+            slow_start: SlowStart::of(meta),
             matched,
             origin: Origin::of(meta),
             shows: Shows::Data,

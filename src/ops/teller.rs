@@ -188,6 +188,25 @@ impl Teller {
             .publish(regarding, kind, reason, &note.to_string(), None);
     }
 
+    /// Says what of a namespace's annotations cannot be read, where this replica leads: an Event in it.
+    pub fn of_namespace(&self, name: &str, complaint: &Complaint) {
+        if !self.leads() {
+            return;
+        }
+        let note = Note::SettingUnreadable(complaint);
+        tracing::info!(namespace = name, note = %note, "part of what a namespace asks for cannot be read");
+        let regarding = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Namespace".to_owned()),
+            namespace: Some(name.to_owned()),
+            name: Some(name.to_owned()),
+            ..ObjectReference::default()
+        };
+        let (kind, reason) = (event_type(&note), note.reason());
+        self.events
+            .publish(regarding, kind, reason, &note.to_string(), None);
+    }
+
     /// Says it on a source of a workload's namespace: to those who wrote that.
     pub fn say_on_source(&self, key: &WorkloadKey, source: &SourceName, note: &Note<'_>) {
         if source.name.len() > MOST_NAME {

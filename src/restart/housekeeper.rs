@@ -22,6 +22,8 @@ use super::{
 use crate::{
     cluster::{Failure, lease::Leadership},
     judge::{
+        brakes::Answer,
+        braking,
         intents::{Finish, Intent},
         live::Live,
         others,
@@ -187,12 +189,18 @@ impl Housekeeper {
             // What is outdated is unknown. That holds the write up only for a restart: one that the workload asks for,
             // or one that reroll may have missed. A report alone holds nothing up.
             _ if self.must_know(key, &outdated, found) => Finish::Retry(backoff(attempts)),
+            (Some(restart), _) if braking::ask(judge, key, &restart) == Answer::Wait => {
+                // It is asked again, and goes when it was let go meanwhile.
+                Finish::Retry(backoff(attempts))
+            }
             (Some(restart), _) => {
                 judge.docket().tidying.writes(Instant::now());
                 let mut intent = Intent::now(key, Instant::now());
                 intent.attempts = attempts;
                 // The patch of the restart adopts it.
-                self.restarter.restart(&intent, &restart).await
+                let finish = self.restarter.restart(&intent, &restart).await;
+                judge.docket().brakes.ended(key, state.time());
+                finish
             }
             (None, Some(patch)) => {
                 judge.docket().tidying.writes(Instant::now());

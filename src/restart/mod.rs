@@ -22,6 +22,8 @@ mod pods;
 mod refused;
 pub mod release;
 mod retry;
+mod rewritten;
+mod shown;
 mod stale;
 #[cfg(test)]
 mod testing;
@@ -43,6 +45,7 @@ use self::{
     order::Order,
     refused::{ByOthers, rolled_by_others},
     retry::{BEAT, backoff},
+    rewritten::Rewritten,
     stale::Stale,
 };
 use crate::{
@@ -84,6 +87,7 @@ pub struct Restarter {
     probe: Probe,
     catch_up: CatchUp,
     stale: Stale,
+    rewritten: Rewritten,
 }
 
 impl Restarter {
@@ -105,6 +109,7 @@ impl Restarter {
             probe,
             catch_up: CatchUp::default(),
             stale: Stale::default(),
+            rewritten: Rewritten::default(),
         }
     }
 
@@ -126,6 +131,10 @@ impl Restarter {
             if leads && !led {
                 // While another replica led, or none did, this one told nothing. It tells now.
                 judge.docket().held.tell_again();
+                let namespaces = judge.docket().held.namespaces();
+                for (namespace, complaint) in namespaces {
+                    judge.teller.of_namespace(&namespace, &complaint);
+                }
                 judge.judge_all();
             }
             led = leads;
@@ -270,6 +279,8 @@ impl Restarter {
                 (self.probe)(Moment::AfterPatch);
                 self.restarted(&order, run.as_deref());
                 self.stale.rolls(&self.live, key, had);
+                let causes = order.causes;
+                self.rewritten.restarted(&self.live, key, causes).await;
                 Finish::Over
             }
             Err(failure) => self.not_restarted(&order, &failure).await,

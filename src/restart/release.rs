@@ -1,4 +1,4 @@
-//! Lets restarts go that brakes held, and looks at the pods of those that were made.
+//! Lets restarts go that brakes held, looks at the pods of those that were made, and shows who waits.
 //!
 //! Pods are listed only of workloads whose restart has no verdict after a while, or that is good and lacks pods: at most
 //! ten lists a second, one for a namespace that needs more than that.
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::shown::show;
 use crate::{
     cluster::{lease::Leadership, pods},
     judge::{Judge, braking, live::Live},
@@ -59,6 +60,7 @@ pub async fn look(live: Live, leadership: Leadership, stop: CancellationToken) {
             for (namespace, keys) in worth_a_look(&live) {
                 look_at(&live, &namespace, &keys).await;
             }
+            show(&live).await;
         }
     }
 }

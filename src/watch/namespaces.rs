@@ -16,7 +16,12 @@ use kube::core::ObjectMeta;
 
 use crate::{
     judge::Judge,
-    model::{annotation::RESTART_ON, index::at_once, object::goes_at_once},
+    model::{
+        annotation::{RESTART_ON, SLOW_START},
+        index::at_once,
+        object::SlowStart,
+        policy::Complaint,
+    },
 };
 
 /// What is known of namespaces besides the index.
@@ -53,14 +58,30 @@ impl Namespaces {
             }
         }
         let default = labels.get(RESTART_ON).cloned();
-        let at_once = goes_at_once(meta);
+        let slow_start = SlowStart::of(meta);
+        let at_once = slow_start == SlowStart::Off;
         at_once::set_namespace(&mut self.judge.state.index_mut(), name, at_once);
+        let text = meta
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(SLOW_START));
+        let text = text.filter(|_| slow_start == SlowStart::Unreadable);
+        let complaint = text.map(|text| Complaint::of_namespace(text));
+        let news = self
+            .judge
+            .docket()
+            .held
+            .complain_of(name, complaint.as_ref());
+        if let (true, Some(complaint)) = (news, &complaint) {
+            self.judge.teller.of_namespace(name, complaint);
+        }
         self.judge.namespace_default(name, default);
     }
 
     /// Takes in that a namespace is gone.
     pub fn deleted(&self, name: &str) {
         at_once::set_namespace(&mut self.judge.state.index_mut(), name, false);
+        self.judge.docket().held.complain_of(name, None);
         self.judge.namespace_default(name, None);
         self.leave(name);
     }

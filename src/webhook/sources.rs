@@ -16,7 +16,7 @@ use crate::{
         DigestKey, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
         conventions::Conventions,
         decide::Lookup,
-        object::FromObject as _,
+        object::{FromObject as _, SlowStart},
         policy::Complaint,
         recreation::Asked,
         version::{OfKind, SourceObject},
@@ -134,6 +134,10 @@ fn written(state: &State, key: &SourceKey, mut version: Version, dry_run: bool) 
     let mut warnings = Vec::new();
     if version.origin.asks == Asked::Unreadable {
         let complaint = Complaint::of_recreation(&key.source);
+        warnings.push(format!("reroll: {complaint}"));
+    }
+    if version.slow_start == SlowStart::Unreadable {
+        let complaint = Complaint::of_slow_start(&key.source);
         warnings.push(format!("reroll: {complaint}"));
     }
     if preview.restarts.is_empty() {

@@ -9,7 +9,8 @@ use kube::{
     api::{DynamicObject, Patch, PatchParams, PostParams},
 };
 use reroll_harness::{
-    Arena, KINDS, OBSERVED, RESTARTED_FOR, RerollBuilder, env, eventually, workload,
+    Arena, KINDS, LAST_RESTART, OBSERVED, RESTARTED_FOR, ROLLOUT, RerollBuilder, env, eventually,
+    workload,
 };
 use serde_json::{Value, json};
 
@@ -59,11 +60,9 @@ async fn label_namespace(arena: &Arena) {
 /// The annotations that are not reroll's, or of controllers.
 fn others(object: &DynamicObject) -> (Value, Value) {
     let keep = |key: &String| {
-        *key != OBSERVED
-            && *key != RESTARTED_FOR
+        ![LAST_RESTART, OBSERVED, RESTARTED_FOR, ROLLOUT].contains(&key.as_str())
             && !key.starts_with("deployment.kubernetes.io/")
             && !key.starts_with("deprecated.daemonset.")
-            && *key != "reroll.dev/last-restart"
     };
     let mut outside = object.metadata.annotations.clone().unwrap_or_default();
     outside.retain(|key, _| keep(key));

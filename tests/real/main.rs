@@ -63,6 +63,7 @@ mod rows;
 mod selectors;
 mod skipped;
 mod slow_start;
+mod slow_start_kinds;
 mod stalls;
 mod storms;
 mod tamper;

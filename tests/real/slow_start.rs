@@ -283,3 +283,50 @@ async fn where_slow_start_is_off_all_go_at_once() {
             .expect_each(KIND, fleet.names.iter().map(|name| (name, 1)));
     }
 }
+
+#[tokio::test]
+async fn what_waits_because_one_failed_is_shown_on_it_and_only_as_long() {
+    let fleet = Fleet::of("slow-shown", 4).await;
+    let reroll = slowly(&fleet.arena).start().await;
+    fleet.adopted().await;
+    fleet
+        .arena
+        .update_secret("db", &[("k", "config error")])
+        .await;
+    let broken = fleet.one_is_broken_and_the_rest_wait(&reroll).await;
+    let shown = async || {
+        let mut shown = Vec::new();
+        for name in &fleet.names {
+            let text = fleet
+                .arena
+                .annotation(KIND, name, "reroll.dev/pending")
+                .await;
+            if let Some(text) = text {
+                assert!(text.contains("\"reason\":\"slow_start\""), "{text}");
+                shown.push(name.clone());
+            }
+        }
+        shown
+    };
+    eventually("it is shown on the others", async || {
+        (shown().await.len() == 3).then_some(())
+    })
+    .await;
+    assert!(!shown().await.contains(&broken));
+    assert_eq!(fleet.restarted(), [&broken]);
+    fleet
+        .arena
+        .update_secret("db", &[("k", "good again")])
+        .await;
+    eventually("all are restarted", async || {
+        (fleet.restarted().len() == 4).then_some(())
+    })
+    .await;
+    fleet.recorder.settle(&fleet.arena).await;
+    assert_eq!(shown().await, [""; 0]);
+    let others = fleet.names.iter().filter(|name| **name != broken);
+    fleet
+        .recorder
+        .expect_each(KIND, others.map(|name| (name, 1)));
+    fleet.recorder.expect(KIND, &broken, 2);
+}

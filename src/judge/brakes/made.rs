@@ -1,18 +1,19 @@
 //! The restarts that were made, and what was seen of them.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{
-    Index, WorkloadKey,
-    brake::{
-        Verdict,
-        look::Look,
-        verdict::{Facts, Patience, verdict},
+use crate::{
+    judge::by_namespace::ByNamespace,
+    model::{
+        Index, WorkloadKey,
+        brake::{
+            Verdict,
+            look::Look,
+            verdict::{Facts, Patience, verdict},
+        },
+        index::Tracked,
+        workload::Rollout,
     },
-    index::Tracked,
-    workload::Rollout,
 };
 
 /// What is older is forgotten.
@@ -38,7 +39,7 @@ pub(super) enum Told {
 #[derive(Debug)]
 pub struct Made {
     patience: Patience,
-    by_key: BTreeMap<WorkloadKey, Seen>,
+    by_key: ByNamespace<Seen>,
 }
 
 /// What was seen of a restart.
@@ -51,6 +52,8 @@ struct Seen {
     look: Option<Look>,
     looked: Option<Timestamp>,
     told: Told,
+    /// The most pods that were new and available, and when they first were.
+    best: Option<(i64, Timestamp)>,
 }
 
 impl Made {
@@ -58,7 +61,7 @@ impl Made {
     pub(super) fn new(patience: Patience) -> Self {
         Self {
             patience,
-            by_key: BTreeMap::new(),
+            by_key: ByNamespace::default(),
         }
     }
 
@@ -72,15 +75,23 @@ impl Made {
             self.by_key.remove(key);
             return false;
         }
-        let seen = self.by_key.entry(key.clone()).or_default();
-        if seen.mark != opened.mark || seen.at != opened.at {
-            *seen = Seen {
+        let is_known = |seen: &Seen| seen.mark == opened.mark && seen.at == opened.at;
+        if !self.by_key.get(key).is_some_and(is_known) {
+            let seen = Seen {
                 mark: opened.mark.clone(),
                 at: opened.at,
                 ..Seen::default()
             };
+            self.by_key.insert(key, seen);
         }
+        let Some(seen) = self.by_key.get_mut(key) else {
+            return false;
+        };
         let workload = &tracked.workload;
+        let new = workload.progress.new_and_available();
+        if seen.best.is_none_or(|(best, _)| new > best) {
+            seen.best = Some((new, now));
+        }
         let is_complete = last.is_ours
             && workload
                 .progress
@@ -109,15 +120,34 @@ impl Made {
         known
     }
 
+    /// Returns when the rollout of a restart hangs, as far as nothing changes: a deadline after there were more new pods than
+    /// ever. What flaps makes no progress.
+    pub(super) fn hangs_at(&self, key: &WorkloadKey, tracked: &Tracked) -> Timestamp {
+        let opened = tracked.workload.last.as_ref().map(|last| last.opened.at);
+        let best = self
+            .by_key
+            .get(key)
+            .and_then(|seen| seen.best)
+            .map(|(_, at)| at);
+        let since = opened.max(best).unwrap_or(Timestamp::MIN);
+        since
+            .checked_add(self.patience(tracked).deadline)
+            .unwrap_or(Timestamp::MAX)
+    }
+
     /// Forgets a workload that is gone.
     pub(super) fn forget(&mut self, key: &WorkloadKey) {
         self.by_key.remove(key);
     }
 
-    /// Returns the workloads that were restarted, in a namespace or in all.
-    pub(super) fn keys(&self, within: Option<&str>) -> impl Iterator<Item = &WorkloadKey> {
-        let is_there = move |key: &&WorkloadKey| within.is_none_or(|name| key.namespace == name);
-        self.by_key.keys().filter(is_there)
+    /// Returns the workloads of a namespace that were restarted.
+    pub(super) fn within(&self, namespace: &str) -> impl Iterator<Item = &WorkloadKey> {
+        self.by_key.within(namespace).map(|(key, _)| key)
+    }
+
+    /// Returns all workloads that were restarted.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &WorkloadKey> {
+        self.by_key.iter().map(|(key, _)| key)
     }
 
     /// Returns what was told of a restart.
@@ -137,21 +167,31 @@ impl Made {
         self.by_key.get(key)?.look.as_ref()
     }
 
-    /// Remembers which restarts of a namespace are good: what becomes of their pods later has other reasons.
-    pub(super) fn remember_good(&mut self, index: &Index, namespace: &str, now: Timestamp) {
-        let good: Vec<_> = self
-            .keys(Some(namespace))
+    /// Remembers which restarts of a namespace are good: what becomes of their pods later has other reasons. Returns when
+    /// time alone may make more of them good.
+    pub(super) fn remember_good(
+        &mut self,
+        index: &Index,
+        namespace: &str,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let verdicts: Vec<_> = self
+            .within(namespace)
             .filter_map(|key| {
-                let tracked = index.workload(key)?;
-                let good = self.verdict(key, tracked, now) == Some(Verdict::Good);
-                Some((key.clone(), good))
+                let verdict = self.verdict(key, index.workload(key)?, now);
+                Some((key.clone(), verdict))
             })
             .collect();
-        for (key, good) in good {
+        let mut soonest: Option<Timestamp> = None;
+        for (key, verdict) in verdicts {
             if let Some(seen) = self.by_key.get_mut(&key) {
-                seen.was_good = good;
+                seen.was_good = verdict == Some(Verdict::Good);
+            }
+            if let Some(Verdict::Rolling { next }) = verdict {
+                soonest = soonest.into_iter().chain([next]).min();
             }
         }
+        soonest
     }
 
     /// Returns the workloads whose pods are worth a look, those that were not looked at for longest first.
@@ -222,7 +262,8 @@ impl Made {
             .progress
             .is_complete(&last.opened, workload.observed_generation);
         let verdict = self.verdict(key, tracked, now);
-        !is_complete && matches!(verdict, Some(Verdict::Good | Verdict::Rolling { .. }))
+        let hangs = now >= self.hangs_at(key, tracked);
+        !is_complete && !hangs && matches!(verdict, Some(Verdict::Good | Verdict::Rolling { .. }))
     }
 
     /// Returns for how long the pods of a workload are looked at.

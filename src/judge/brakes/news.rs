@@ -48,7 +48,7 @@ impl Brakes {
         namespace: &str,
         now: Timestamp,
     ) -> Vec<(WorkloadKey, News)> {
-        let here: Vec<_> = self.made.keys(Some(namespace)).cloned().collect();
+        let here: Vec<_> = self.made.within(namespace).cloned().collect();
         let mut all = Vec::new();
         for key in here {
             let Some(tracked) = index.workload(&key) else {
@@ -132,9 +132,8 @@ impl Brakes {
     ) -> Vec<News> {
         let of = |changed: &Changed| {
             let id = opened.versions.get(changed)?;
-            let waits = self.waiting.iter().filter(|(other, waiting)| {
-                other.namespace == key.namespace && waiting.versions.get(changed) == Some(id)
-            });
+            let here = self.waiting.within(&key.namespace);
+            let waits = here.filter(|(_, waiting)| waiting.versions.get(changed) == Some(id));
             let next = waits.clone().find_map(|(_, waiting)| match waiting.reason {
                 Reason::SlowStart { next } => next,
                 Reason::Spread | Reason::Distance { .. } => None,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Brakes, GATHER, News, Reason, Waiting, later};
+use super::{Brakes, GATHER, GOING_AT_MOST, News, Reason, later};
 use crate::model::{
     Index, WorkloadKey,
     brake::{
@@ -16,7 +16,7 @@ use crate::model::{
     },
     index::Tracked,
     version::key_of,
-    workload::{Changed, Workload},
+    workload::Changed,
 };
 
 /// So long nothing new is made of what all namespaces show.
@@ -29,8 +29,13 @@ impl Brakes {
         index: &Index,
         now: Timestamp,
     ) -> (Vec<WorkloadKey>, Vec<(WorkloadKey, News)>) {
+        for namespace in self.forgotten(now) {
+            self.look_at(&namespace, now);
+        }
         let due = self.due.iter().filter(|(_, at)| **at <= now);
-        let due: Vec<_> = due.map(|(name, _)| name.clone()).collect();
+        let mut due: Vec<_> = due.map(|(name, _)| name.clone()).collect();
+        let spread = self.spread(index, now);
+        due.sort_by_key(|namespace| spread.goes_last(namespace));
         let (mut gone, mut news) = (Vec::new(), Vec::new());
         for namespace in due {
             self.due.remove(&namespace);
@@ -40,15 +45,29 @@ impl Brakes {
         (gone, news)
     }
 
+    /// Forgets who was let go and was not heard of for long. Returns where.
+    fn forgotten(&mut self, now: Timestamp) -> BTreeSet<String> {
+        let mut namespaces = BTreeSet::new();
+        self.going.retain(|key, going| {
+            let keeps = now.duration_since(going.since) < GOING_AT_MOST;
+            if !keeps {
+                namespaces.insert(key.namespace.clone());
+            }
+            keeps
+        });
+        namespaces
+    }
+
     fn release_in(&mut self, index: &Index, namespace: &str, now: Timestamp) -> Vec<WorkloadKey> {
-        self.made.remember_good(index, namespace, now);
+        if let Some(next) = self.made.remember_good(index, namespace, now) {
+            self.look_at(namespace, next);
+        }
         let mut candidates = Vec::new();
         let mut keys = Vec::new();
         let here: Vec<_> = self
             .waiting
-            .keys()
-            .filter(|key| key.namespace == namespace)
-            .cloned()
+            .within(namespace)
+            .map(|(key, _)| key.clone())
             .collect();
         for key in here {
             let Some(tracked) = index.workload(&key) else {
@@ -69,11 +88,18 @@ impl Brakes {
                 .flatten();
             if let (Some(reason), Some(waiting)) = (held, self.waiting.get_mut(&key)) {
                 waiting.reason = reason;
-                if let Reason::Distance { next: Some(next) } = reason {
-                    self.look_at(namespace, next);
+                let hangs = self.made.hangs_at(&key, tracked);
+                match reason {
+                    Reason::Distance { next: Some(next) } => self.look_at(namespace, next),
+                    Reason::Distance { next: None } => self.look_at(namespace, hangs),
+                    Reason::SlowStart { .. } | Reason::Spread => {}
                 }
             }
             if let Some(candidate) = candidate {
+                if candidate.rolls {
+                    let until = self.waits_for_others_until(&key, tracked);
+                    self.look_at(namespace, until);
+                }
                 candidates.push(candidate);
                 keys.push(key);
             }
@@ -121,7 +147,7 @@ impl Brakes {
         let verdict = self.made.verdict(key, tracked, now);
         let rolls = workload.progress.rolls()
             && verdict.is_none()
-            && self.may_roll(key, workload, waiting, now);
+            && now < self.waits_for_others_until(key, tracked);
         Some(Candidate {
             versions: waiting.versions.clone(),
             since: waiting.since,
@@ -136,17 +162,13 @@ impl Brakes {
         })
     }
 
-    /// Whether somebody else's rollout is still waited for: a deadline at most.
-    fn may_roll(
-        &self,
-        _: &WorkloadKey,
-        workload: &Workload,
-        waiting: &Waiting,
-        now: Timestamp,
-    ) -> bool {
-        let own = workload.progress.deadline;
-        let deadline = self.settings.patience.of(None, None, own).deadline;
-        now.duration_since(waiting.since) < deadline
+    /// Returns until when somebody else's rollout is waited for: a deadline at most.
+    fn waits_for_others_until(&self, key: &WorkloadKey, tracked: &Tracked) -> Timestamp {
+        let since = self
+            .waiting
+            .get(key)
+            .map_or(Timestamp::MIN, |waiting| waiting.since);
+        later(since, self.made.patience(tracked).deadline)
     }
 
     /// Returns the room of each version that these are for, and when time alone changes it.
@@ -187,7 +209,7 @@ impl Brakes {
     ) -> (Vec<Restarted>, Option<Timestamp>) {
         let users = match changed {
             Changed::Source(source) => index.users(&key_of(namespace, source)),
-            Changed::Namespace => self.made.keys(Some(namespace)).cloned().collect(),
+            Changed::Namespace => self.made.within(namespace).cloned().collect(),
         };
         let mut next: Option<Timestamp> = None;
         let mut all = Vec::new();
@@ -228,7 +250,7 @@ impl Brakes {
             .is_none_or(|(at, _)| now.duration_since(*at).abs() >= SPREAD_FOR);
         if stale {
             let mut by_name: BTreeMap<&str, Vec<(Timestamp, Stands)>> = BTreeMap::new();
-            for key in self.made.keys(None) {
+            for key in self.made.keys() {
                 let Some(tracked) = index.workload(key) else {
                     continue;
                 };
@@ -238,7 +260,7 @@ impl Brakes {
                 let all = by_name.entry(&key.namespace).or_default();
                 all.extend(restarted.map(|one| (one.at, one.stands)));
             }
-            for (key, going) in &self.going {
+            for (key, going) in self.going.iter() {
                 by_name
                     .entry(&key.namespace)
                     .or_default()

@@ -266,3 +266,72 @@ async fn a_new_process_comes_to_the_same() {
         assert_eq!(gone.is_empty(), waits, "{why:?}");
     }
 }
+
+/// Returns who goes so long from now.
+fn released_in(stage: &Stage, wait: SignedDuration) -> Vec<String> {
+    let now = stage.state.time().checked_add(wait).unwrap();
+    let mut docket = stage.judge.docket();
+    let (gone, _) = docket.brakes.release(&stage.state.index(), now);
+    gone.into_iter().map(|key| key.name).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_gone_or_never_heard_of_again_holds_nobody() {
+    for is_gone in [true, false] {
+        let (stage, keys) = due(&["a", "b", "c"]);
+        for key in &keys {
+            ask(&stage, key);
+        }
+        assert_eq!(released(&stage), ["a"]);
+        let wait = if is_gone {
+            stage.judge.workload_deleted(&keys[0]);
+            SignedDuration::from_secs(2)
+        } else {
+            SignedDuration::from_mins(6)
+        };
+        assert_eq!(released_in(&stage, wait), ["b"], "{is_gone}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_rollout_is_let_through_and_one_that_hangs_is_overtaken() {
+    let distant = Settings {
+        brakes: brakes::Settings {
+            slow_start: false,
+            patience: Patience::default(),
+            longest_distance: SignedDuration::from_hours(1),
+        },
+        ..settings()
+    };
+    let stage = Stage::with(distant);
+    stage.secret("s", "A", "x");
+    let web = stage.adopted(running("web"));
+    stage.secret("s", "A", "y");
+    assert_eq!(ask(&stage, &web), Answer::Go { alone: false });
+    restarted(&stage, &web, None);
+    released_in(&stage, SignedDuration::from_secs(11));
+    stage.secret("s", "A", "z");
+    let judged = stage.judge.judge(&web, Occasion::Look);
+    let Some(Decision::Restart(restart)) = judged else {
+        panic!("{judged:?}");
+    };
+    let asked = |minutes| {
+        let now = stage
+            .state
+            .time()
+            .checked_add(SignedDuration::from_mins(minutes))
+            .unwrap();
+        let mut docket = stage.judge.docket();
+        docket.brakes.release(&stage.state.index(), now);
+        docket.brakes.ask(&stage.state.index(), &web, &restart, now)
+    };
+    assert_eq!(asked(1), Answer::Wait);
+    let waits = stage
+        .judge
+        .docket()
+        .brakes
+        .waits(&web)
+        .map(|(reason, _)| reason);
+    assert_eq!(waits, Some(Reason::Distance { next: None }));
+    assert_eq!(asked(11), Answer::Go { alone: false });
+}

@@ -18,6 +18,9 @@ use crate::model::{
 /// So long after its deadline a restart that was complete once has no verdict any more: what fails then has another reason.
 const CLOSED: SignedDuration = SignedDuration::from_hours(24);
 
+/// So long after its deadline a restart has no verdict any more whose status does not tell whether it was ever complete.
+const FORGOTTEN: SignedDuration = SignedDuration::from_hours(72);
+
 /// So far may the clock of the process be ahead that made a restart.
 const AHEAD: SignedDuration = SignedDuration::from_mins(1);
 
@@ -161,6 +164,8 @@ pub fn verdict(facts: &Facts<'_>, patience: Patience, now: Timestamp) -> Option<
                 Some(failed) => Some(failed),
                 None if is_over && was_complete => Some(Verdict::Good),
                 None if is_unmarked(facts) => Some(Verdict::Void(Void::Unmarked)),
+                // Nothing tells any more whether it was complete once.
+                None if progress.by_node && now >= later(deadline, FORGOTTEN) => None,
                 None if is_over && good_at.is_none() => Some(Verdict::Failed(Failed::Deadline)),
                 None => {
                     let image = look.and_then(|look| look.next);

@@ -1,7 +1,7 @@
 //! Where restarts do not wait for what becomes of others: `reroll.dev/slow-start: off` on a source or a Namespace.
 
 use super::Index;
-use crate::model::source::SourceName;
+use crate::model::{object::SlowStart, source::SourceName};
 
 /// Takes in whether a namespace says so.
 pub fn set_namespace(index: &mut Index, name: &str, at_once: bool) {
@@ -25,5 +25,5 @@ pub fn namespace(index: &Index, name: &str) -> bool {
 /// Whether a source says so.
 pub fn source(index: &Index, namespace: &str, source: &SourceName) -> bool {
     let version = index.source(namespace, source).version();
-    version.is_some_and(|version| version.at_once)
+    version.is_some_and(|version| version.slow_start == SlowStart::Off)
 }

@@ -19,6 +19,23 @@ impl Note<'_> {
                 "too many restarts in a short time: the next one waits {} s. Find out what keeps changing its sources",
                 wait.as_secs().max(1)
             ),
+            Self::Rewritten {
+                source,
+                times,
+                keys,
+                writer,
+            } => {
+                let spoken = source.spoken();
+                write!(f, "{spoken} made it restart {times} times within an hour")?;
+                if let Some(key) = keys.first() {
+                    write!(f, ", last for key {key}")?;
+                }
+                let writer = writer.unwrap_or("somebody who is not known");
+                write!(
+                    f,
+                    "; {writer} wrote it last. Restarts come ever more rarely: find out why it is rewritten"
+                )
+            }
             Self::RolloutWaits { words } => {
                 write!(f, "no new pod of its restart is good yet: {words}")
             }
@@ -115,6 +132,7 @@ impl fmt::Display for Note<'_> {
             ),
             Self::SettingUnreadable(complaint) => write!(f, "{complaint}"),
             Self::RestartLimited { .. }
+            | Self::Rewritten { .. }
             | Self::RolloutWaits { .. }
             | Self::RestartStuck { .. }
             | Self::RestartsSlowed { .. } => self.of_brakes(f),

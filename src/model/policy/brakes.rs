@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::complaint::{Complaint, complaint};
 use crate::model::{
     annotation::{ROLLOUT_DEADLINE, SLOW_START, SOAK},
-    object::is_off,
+    object::SlowStart,
     text::read_duration,
     workload::Asks,
 };
@@ -36,22 +36,18 @@ impl Default for Brakes {
 
 impl Brakes {
     pub(super) fn read(annotations: &Asks, complaints: &mut Vec<Complaint>) -> Self {
-        let slow_start = annotations.get(SLOW_START).map(|text| {
-            let off = is_off(text);
-            if !off && text.trim() != ON {
-                complaints.push(complaint(SLOW_START, text, "on or off"));
-            }
-            !off
-        });
+        let text = annotations.get(SLOW_START);
+        let slow_start = text.map_or(SlowStart::On, |text| SlowStart::read(text));
+        if let (SlowStart::Unreadable, Some(text)) = (slow_start, text) {
+            complaints.push(complaint(SLOW_START, text, SlowStart::WORDS));
+        }
         Self {
-            slow_start: slow_start.unwrap_or(true),
+            slow_start: slow_start != SlowStart::Off,
             soak: duration(SOAK, annotations, complaints),
             deadline: duration(ROLLOUT_DEADLINE, annotations, complaints),
         }
     }
 }
-
-const ON: &str = "on";
 
 /// Whether a value of [`SLOW_START`] switches it off.
 fn duration(

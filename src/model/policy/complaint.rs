@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::model::{
-    annotation::ON_RECREATE,
+    annotation::{ON_RECREATE, SLOW_START},
+    object::SlowStart,
     recreation::OnRecreate,
     source::SourceName,
     text::{printable, shortened},
@@ -32,6 +33,19 @@ impl Complaint {
             source: Some(source.clone()),
             ..complaint(ON_RECREATE, "", OnRecreate::WORDS)
         }
+    }
+
+    /// Complains of `reroll.dev/slow-start` on a source. What stands there is not remembered.
+    pub fn of_slow_start(source: &SourceName) -> Self {
+        Self {
+            source: Some(source.clone()),
+            ..complaint(SLOW_START, "", SlowStart::WORDS)
+        }
+    }
+
+    /// Complains of `reroll.dev/slow-start` on a Namespace.
+    pub fn of_namespace(text: &str) -> Self {
+        complaint(SLOW_START, text, SlowStart::WORDS)
     }
 }
 

@@ -17,19 +17,33 @@ pub fn counts(meta: &ObjectMeta) -> (bool, bool) {
     (ignored, says(annotation::reloader::MATCH))
 }
 
+/// Returns who wrote the data of a source last: a field manager, as far as `managedFields` tell.
+pub fn writer(meta: &ObjectMeta) -> Option<&str> {
+    let managed = meta
+        .managed_fields
+        .iter()
+        .flatten()
+        .filter(|entry| owns_data(entry));
+    let last = managed.max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?;
+    last.manager.as_deref()
+}
+
+fn owns_data(entry: &ManagedFieldsEntry) -> bool {
+    let fields = entry.fields_v1.as_ref();
+    let has = |field: &&str| fields.is_some_and(|fields| fields.0.get(*field).is_some());
+    ["f:data", "f:binaryData"].iter().any(has)
+}
+
 pub(super) fn written(meta: &ObjectMeta) -> i64 {
     let created = meta
         .creation_timestamp
         .as_ref()
         .map_or(0, |time| time.0.as_second());
-    let owns_data = |entry: &&ManagedFieldsEntry| {
-        entry.fields_v1.as_ref().is_some_and(|fields| {
-            ["f:data", "f:binaryData"]
-                .iter()
-                .any(|field| fields.0.get(field).is_some())
-        })
-    };
-    let managed = meta.managed_fields.iter().flatten().filter(owns_data);
+    let managed = meta
+        .managed_fields
+        .iter()
+        .flatten()
+        .filter(|entry| owns_data(entry));
     managed
         .filter_map(|entry| entry.time.as_ref())
         .map(|time| time.0.as_second())

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{Digest, DigestKey, Version};
-use crate::model::{recreation::Origin, source::SourceKind};
+use crate::model::{object::SlowStart, recreation::Origin, source::SourceKind};
 
 /// What is known by a version. Only what [`crate::model::csi`] puts together is ever other than [`Self::Data`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Version {
             immutable: false,
             skipped: false,
             ignored: false,
-            at_once: false,
+            slow_start: SlowStart::default(),
             matched: false,
             origin: Origin::default(),
             shows: Shows::Nothing,

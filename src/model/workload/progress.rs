@@ -136,6 +136,15 @@ impl Progress {
         })
     }
 
+    /// Returns how many pods are of its template and available, at least; 0 where that is not counted.
+    pub fn new_and_available(&self) -> i64 {
+        self.counts.map_or(0, |counts| {
+            let older = counts.all.saturating_sub(counts.updated).max(0);
+            let available = counts.available.saturating_sub(older).max(0);
+            available.min(counts.updated)
+        })
+    }
+
     /// Whether pods of older templates are being replaced, by anybody's rollout.
     pub fn rolls(&self) -> bool {
         self.void.is_none()

@@ -55,7 +55,7 @@ impl Metrics {
             scrape
                 .seconds(
                     "intents_oldest_pending",
-                    "How long the oldest pending intent has waited; 0 on a replica that does not lead",
+                    "How long the oldest intent has waited that no brake holds; 0 on a replica that does not lead",
                 )?
                 .encode_gauge(&oldest)?;
             let help = "Sources that wait to be read, because a workload uses them and no watch shows enough of them";

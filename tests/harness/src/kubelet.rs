@@ -85,11 +85,20 @@ impl Kubelet {
 
     /// Returns a workload whose pods come here, so many of them.
     pub fn runs(&self, mut manifest: Value, replicas: usize) -> Value {
+        let kind = manifest["kind"].as_str().unwrap_or_default().to_owned();
         let spec = &mut manifest["spec"];
-        spec["replicas"] = json!(replicas);
-        // A longer one counts in place of reroll's.
-        spec["progressDeadlineSeconds"] = json!(5);
+        match kind.as_str() {
+            "DaemonSet" => {}
+            // A longer one counts in place of reroll's.
+            "Deployment" => {
+                spec["replicas"] = json!(replicas);
+                spec["progressDeadlineSeconds"] = json!(5);
+            }
+            _ => spec["replicas"] = json!(replicas),
+        }
         spec["template"]["spec"]["nodeName"] = json!(self.node);
+        spec["template"]["spec"]["nodeSelector"] = json!(null);
+        spec["template"]["spec"]["tolerations"] = json!([{ "operator": "Exists" }]);
         spec["template"]["spec"]["terminationGracePeriodSeconds"] = json!(0);
         manifest
     }

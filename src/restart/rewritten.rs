@@ -1,0 +1,143 @@
+//! Tells when a source makes a workload restart again and again: two writers fight, or a machine rewrites it.
+//!
+//! What was told is kept in memory only: another process tells it again.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::{
+    cluster::sources::last_writer,
+    judge::live::Live,
+    model::{Cause, Digest, SourceKey, WorkloadKey, note::Note, version::key_of},
+};
+
+/// So many changes within [`WITHIN`] are told, then twice as many, and so on.
+const FEW: usize = 5;
+const WITHIN: Duration = Duration::from_hours(1);
+/// The most sources that are followed. What is beyond is not told.
+const MOST: usize = 10_000;
+/// The most times that are kept of one.
+const MOST_TIMES: usize = 4096;
+
+/// Sources that made workloads restart within the last hour.
+#[derive(Debug, Default)]
+pub(super) struct Rewritten(Mutex<BTreeMap<SourceKey, Changes>>);
+
+#[derive(Debug, Default)]
+struct Changes {
+    times: VecDeque<Instant>,
+    last: Option<Digest>,
+    told: usize,
+}
+
+impl Changes {
+    /// Takes in a restart for this version. Returns how many versions it was within the hour, where that is to be told.
+    fn take(&mut self, version: Digest, now: Instant) -> Option<usize> {
+        if self.last == Some(version) {
+            // Another user of the same.
+            return None;
+        }
+        self.last = Some(version);
+        self.times.push_back(now);
+        while self.times.len() > MOST_TIMES || self.is_old(now) {
+            self.times.pop_front();
+        }
+        let times = self.times.len();
+        if times < FEW {
+            self.told = 0;
+        }
+        let due = times >= FEW && times >= self.told.saturating_mul(2);
+        due.then(|| {
+            self.told = times;
+            times
+        })
+    }
+
+    fn is_old(&self, now: Instant) -> bool {
+        let first = self.times.front();
+        first.is_some_and(|first| now.saturating_duration_since(*first) > WITHIN)
+    }
+}
+
+impl Rewritten {
+    /// Takes in that a workload was restarted for these causes, and tells what is to be told.
+    pub(super) async fn restarted(&self, live: &Live, key: &WorkloadKey, causes: &[Cause]) {
+        for cause in causes {
+            let Some(source) = &cause.source else {
+                continue;
+            };
+            let source = key_of(&key.namespace, source);
+            let Some(times) = self.take(live, &source) else {
+                continue;
+            };
+            let writer = last_writer(&live.cluster, &source).await.ok().flatten();
+            let note = Note::Rewritten {
+                source: &source.source,
+                times,
+                keys: &cause.keys,
+                writer: writer.as_deref(),
+            };
+            live.judge.teller.say(key, &note);
+        }
+    }
+
+    fn take(&self, live: &Live, source: &SourceKey) -> Option<usize> {
+        let version = {
+            let index = live.judge.state.index();
+            index
+                .source(&source.namespace, &source.source)
+                .version()?
+                .whole
+        };
+        let now = Instant::now();
+        let mut all = self.0.lock();
+        if all.len() >= MOST && !all.contains_key(source) {
+            all.retain(|_, changes| {
+                changes
+                    .times
+                    .back()
+                    .is_some_and(|last| last.elapsed() < WITHIN)
+            });
+        }
+        if all.len() >= MOST && !all.contains_key(source) {
+            return None;
+        }
+        all.entry(source.clone()).or_default().take(version, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_within_an_hour_are_told_and_then_twice_as_many() {
+        let key = crate::model::testing::key();
+        let start = Instant::now();
+        let mut changes = Changes::default();
+        let mut told = Vec::new();
+        for number in 0..21_u64 {
+            let version = key.digest([number.to_be_bytes().as_slice()]);
+            let now = start + Duration::from_secs(60 * number);
+            for _ in 0..3 {
+                told.extend(changes.take(version, now));
+            }
+        }
+        assert_eq!(told, [5, 10, 20]);
+        let rare = |number: u64| {
+            let version = key.digest([number.to_le_bytes().as_slice()]);
+            let now = start + Duration::from_hours(10) + Duration::from_mins(20 * number);
+            (version, now)
+        };
+        let told = (0..10).filter_map(|number| {
+            let (version, now) = rare(number);
+            changes.take(version, now)
+        });
+        assert_eq!(told.count(), 0);
+    }
+}
