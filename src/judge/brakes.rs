@@ -22,7 +22,9 @@ pub use self::{made::Made, news::News};
 use super::by_namespace::ByNamespace;
 use crate::model::{
     Index, SourceName, WorkloadKey,
-    brake::{Verdict, distance, look::Look, spread::Spread, verdict::Patience, versions::versions},
+    brake::{
+        Verdict, distance, later, look::Look, spread::Spread, verdict::Patience, versions::versions,
+    },
     decide::Restart,
     held::Held,
     index::{Tracked, at_once},
@@ -125,10 +127,6 @@ struct Going {
     versions: BTreeMap<Changed, VersionId>,
     alone: bool,
     since: Timestamp,
-}
-
-fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
-    at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 impl Brakes {

@@ -57,6 +57,10 @@ impl<T> ByNamespace<T> {
         self.spaces.get(namespace).into_iter().flatten()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.spaces.is_empty()
+    }
+
     /// Returns all of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&WorkloadKey, &T)> {
         self.spaces.values().flatten()

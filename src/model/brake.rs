@@ -22,3 +22,8 @@ pub mod verdict;
 pub mod versions;
 
 pub use verdict::Verdict;
+
+/// Returns the time so long after another; the latest there is, where that cannot be told.
+pub fn later(at: jiff::Timestamp, by: jiff::SignedDuration) -> jiff::Timestamp {
+    at.checked_add(by).unwrap_or(jiff::Timestamp::MAX)
+}

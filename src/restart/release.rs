@@ -15,7 +15,10 @@ use crate::{
     judge::{Judge, braking, live::Live},
     model::{
         WorkloadKey,
-        brake::look::{Asked, Look},
+        brake::{
+            later,
+            look::{Asked, Look},
+        },
     },
 };
 
@@ -141,10 +144,7 @@ fn take(live: &Live, key: &WorkloadKey, pods: &[k8s_openapi::api::core::v1::Pod]
         &Asked {
             new: &tracked.workload.marks.new_pods(),
             soak: patience.needed(opened),
-            deadline: opened
-                .at
-                .checked_add(patience.deadline)
-                .unwrap_or(Timestamp::MAX),
+            deadline: later(opened.at, patience.deadline),
             now,
         },
     );

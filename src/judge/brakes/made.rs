@@ -7,7 +7,7 @@ use crate::{
     model::{
         Index, WorkloadKey,
         brake::{
-            Verdict,
+            Verdict, later,
             look::Look,
             verdict::{Facts, Patience, verdict},
         },
@@ -130,9 +130,7 @@ impl Made {
             .and_then(|seen| seen.best)
             .map(|(_, at)| at);
         let since = opened.max(best).unwrap_or(Timestamp::MIN);
-        since
-            .checked_add(self.patience(tracked).deadline)
-            .unwrap_or(Timestamp::MAX)
+        later(since, self.patience(tracked).deadline)
     }
 
     /// Forgets a workload that is gone.

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Brakes, Reason, made::Told};
 use crate::model::{
     Index, SourceName, WorkloadKey,
-    brake::{Verdict, look::Said, verdict::Failed},
+    brake::{Verdict, later, look::Said, verdict::Failed},
     index::Tracked,
     version::key_of,
     workload::{Changed, Opened},
@@ -79,7 +79,7 @@ impl Brakes {
                     Told::Stuck
                 }
                 Some(Verdict::Rolling { .. }) if told < Told::Waits => {
-                    let at = opened.at.checked_add(TOLD_AFTER).unwrap_or(Timestamp::MAX);
+                    let at = later(opened.at, TOLD_AFTER);
                     if now < at {
                         self.look_at(namespace, at);
                         continue;

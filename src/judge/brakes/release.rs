@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Brakes, GATHER, GOING_AT_MOST, News, Reason, later};
+use super::{Brakes, GATHER, GOING_AT_MOST, News, Reason};
 use crate::model::{
     Index, WorkloadKey,
     brake::{
-        Verdict,
+        Verdict, later,
         slow_start::{Restarted, Room, Stands, room},
         spread::{Namespace, Spread},
         turns::{Candidate, Counted, choose},
@@ -34,8 +34,11 @@ impl Brakes {
         }
         let due = self.due.iter().filter(|(_, at)| **at <= now);
         let mut due: Vec<_> = due.map(|(name, _)| name.clone()).collect();
-        let spread = self.spread(index, now);
-        due.sort_by_key(|namespace| spread.goes_last(namespace));
+        // Whose turn it is matters only where somebody waits.
+        if due.len() > 1 && !self.waiting.is_empty() {
+            let spread = self.spread(index, now);
+            due.sort_by_key(|namespace| spread.goes_last(namespace));
+        }
         let (mut gone, mut news) = (Vec::new(), Vec::new());
         for namespace in due {
             self.due.remove(&namespace);
@@ -111,12 +114,12 @@ impl Brakes {
         if let Some(next) = next {
             self.look_at(namespace, next);
         }
-        let spread = self.spread(index, now).clone();
+        let allowed = self.spread(index, now).allows(namespace);
         let mut gone = Vec::new();
         let mut left: BTreeSet<usize> = (0..keys.len()).collect();
         for goes in choose(&candidates, &rooms) {
             let key = &keys[goes.which];
-            if !candidates[goes.which].freely && !spread.allows(namespace) {
+            if !candidates[goes.which].freely && !allowed {
                 self.wait_for(key, Reason::Spread);
                 self.look_at(namespace, later(now, SPREAD_FOR));
                 left.remove(&goes.which);

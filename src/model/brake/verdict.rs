@@ -7,6 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    later,
     look::{Look, Reason, Said},
     slow_start::{Restarted, Stands},
 };
@@ -207,10 +208,6 @@ pub fn counted(opened: &Opened, verdict: Option<&Verdict>) -> Option<Restarted> 
     };
     let at = opened.at;
     Some(Restarted { at, stands })
-}
-
-fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
-    at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
