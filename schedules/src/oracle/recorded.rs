@@ -54,11 +54,6 @@ pub(super) fn wrong(
     let annotations = object["metadata"]["annotations"].as_object()?;
     let bytes = |(key, value): (&String, &Value)| key.len() + value.as_str().map_or(0, str::len);
     let bytes = annotations.iter().map(bytes).sum::<usize>();
-    if bytes > ANNOTATIONS {
-        return Some(format!(
-            "a real API server refuses the annotations of {name}"
-        ));
-    }
     let observed = recorded(object).as_str()?;
     if bytes > ANNOTATIONS - RESERVE && room == Room::Is {
         return Some(format!("observed of {name} leaves no room for others"));

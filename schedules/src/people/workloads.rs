@@ -18,8 +18,9 @@ const OBSERVED: &str = "reroll.dev/observed";
 const SUSPEND: &str = "reroll.dev/suspend";
 /// How many bytes of annotations an object may have.
 const LIMIT: usize = 256 * 1024;
-/// What people leave of it: enough for words of their own, and not for what reroll writes.
-const ROOM: usize = 150;
+/// What people leave of it: enough for what the controllers copy to a `ReplicaSet` and note there (its revision and its former
+/// ones, how many pods are desired), or it could never be written again; and less than reroll leaves to others.
+const ROOM: usize = 300;
 
 impl Cluster {
     fn annotations_of(&self, name: &str) -> Value {

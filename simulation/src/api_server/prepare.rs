@@ -12,6 +12,21 @@ use super::{
 /// The fields of the metadata that no write changes.
 const IMMUTABLE: [&str; 3] = ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"];
 
+/// The annotations whose size is bounded, by their field and its pointer.
+const ANNOTATIONS: [(&str, &str); 3] = [
+    ("metadata.annotations", "/metadata/annotations"),
+    (
+        "spec.template.annotations",
+        "/spec/template/metadata/annotations",
+    ),
+    (
+        "spec.jobTemplate.spec.template.annotations",
+        "/spec/jobTemplate/spec/template/metadata/annotations",
+    ),
+];
+/// The most of them: `TotalAnnotationSizeLimitB` in apimachinery.
+const ANNOTATION_BYTES: usize = 262_144;
+
 /// Which part of an object a write is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -183,9 +198,29 @@ fn is_name(name: &str) -> bool {
             .all(|letter| good(letter) || letter == '-' || letter == '.')
 }
 
+/// How many bytes the keys and values of annotations have. The number of a `DaemonSet`'s templates is a field inside of the
+/// API server, and an annotation only for others.
+fn bytes(annotations: &Value) -> usize {
+    let all = annotations.as_object().into_iter().flatten();
+    let counted = all.filter(|(key, _)| *key != TEMPLATE_GENERATION);
+    counted
+        .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
+        .sum()
+}
+
 fn valid(row: &Row, object: &Value) -> Result<(), Refusal> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let invalid = |why: &str| Err(Refusal::invalid(row, name, why));
+    for (field, at) in ANNOTATIONS {
+        if object
+            .pointer(at)
+            .is_some_and(|all| bytes(all) > ANNOTATION_BYTES)
+        {
+            return invalid(&format!(
+                "{field}: Too long: may not be more than {ANNOTATION_BYTES} bytes"
+            ));
+        }
+    }
     for field in ["data", "binaryData"] {
         let keys = object
             .get(field)

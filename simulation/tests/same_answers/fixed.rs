@@ -68,6 +68,29 @@ pub(crate) fn types() -> Vec<Step> {
     steps
 }
 
+/// Annotations as large as they may be, and one byte larger: of the object, and of its template.
+pub(crate) fn sizes() -> Vec<Step> {
+    let notes = |bytes: usize| json!({ "n": "n".repeat(bytes - 1) });
+    let limit = 262_144;
+    let mut steps = Vec::new();
+    for kind in kinds() {
+        let path = format!("{}/namespaces/same/{}", kind.base, kind.plural);
+        for bytes in [limit, limit + 1] {
+            let mut object = (kind.make)("full", "1");
+            object["metadata"]["annotations"] = notes(bytes);
+            steps.push(Step::post(&path, object));
+        }
+        let one = format!("{path}/full");
+        let more = json!({ "metadata": { "annotations": { "m": "1" } } });
+        steps.push(Step::new("PATCH", &one, more));
+        let of_template = json!({ "metadata": { "annotations": notes(limit + 1) } });
+        let template = json!({ "spec": { "template": of_template } });
+        steps.push(Step::new("PATCH", &one, template));
+        steps.push(Step::new("DELETE", &one, Value::Null));
+    }
+    steps
+}
+
 /// Ends the watches: an object that all of them see goes.
 pub(crate) fn last() -> Vec<Step> {
     let steps = kinds().into_iter().flat_map(|kind| {

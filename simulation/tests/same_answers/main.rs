@@ -89,7 +89,7 @@ async fn compare(cluster: &Cluster) -> Vec<String> {
         real.open(path).await;
         copy.open(path).await;
     }
-    for step in fixed::types() {
+    for step in fixed::types().into_iter().chain(fixed::sizes()) {
         both(&step, &mut real, &mut copy, &mut comparison, &hooks).await;
     }
     for _ in 0..REQUESTS {
