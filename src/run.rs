@@ -365,10 +365,16 @@ fn view(
     let judge = Arc::clone(judge);
     metrics.view_pending(move || {
         let pending = judge.docket().pending();
-        let recreating = jobs.as_ref().map_or(0, |jobs| jobs.under_way());
+        let recreating = jobs.as_ref().map_or_else(Vec::new, |jobs| jobs.under_way());
         let mut held_back = pending.held_back;
-        held_back.push((UnderWay::Recreating.as_str(), recreating as u64));
-        held_back.push((UnderWay::Turn.as_str(), judge.waiting() as u64));
+        for (reason, namespaces) in [
+            (UnderWay::Recreating, recreating),
+            (UnderWay::Turn, judge.waiting()),
+        ] {
+            for namespace in namespaces {
+                held_back.add(reason.as_str(), &namespace);
+            }
+        }
         Pending {
             intents: pending.intents as u64,
             // No other replica can do anything about it, or asks etcd whether it is void.

@@ -204,16 +204,15 @@ impl Brakes {
         waiting.take(most).collect()
     }
 
-    /// Returns how many wait for each reason.
-    pub fn counts(&self) -> (u64, u64) {
-        let (mut slowed, mut distance) = (0, 0);
-        for (_, waiting) in self.waiting.iter() {
-            match waiting.reason {
-                Reason::SlowStart { .. } | Reason::Spread => slowed += 1,
-                Reason::Distance { .. } => distance += 1,
-            }
-        }
-        (slowed, distance)
+    /// Returns who waits, with the reason of each.
+    pub fn each(&self) -> impl Iterator<Item = (&WorkloadKey, Held)> {
+        self.waiting.iter().map(|(key, waiting)| {
+            let held = match waiting.reason {
+                Reason::SlowStart { .. } | Reason::Spread => Held::SlowStart,
+                Reason::Distance { .. } => Held::Distance,
+            };
+            (key, held)
+        })
     }
 
     /// Whether a restart that is due may be made now. If not it waits here until [`Self::release`] lets it go.

@@ -15,6 +15,7 @@ use super::{
 use crate::model::{
     WorkloadKey,
     held::{Held, UnderWay},
+    held_back::HeldBack,
 };
 
 /// All that the judge has filed.
@@ -37,8 +38,8 @@ pub struct Pending {
     pub intents: usize,
     /// Since when the oldest intent waits.
     pub oldest: Option<Instant>,
-    /// The number of workloads that are held back, by reason.
-    pub held_back: Vec<(&'static str, u64)>,
+    /// The workloads that are held back. Each reason is named.
+    pub held_back: HeldBack,
 }
 
 impl Docket {
@@ -67,18 +68,22 @@ impl Docket {
 
     /// Returns the counts of what waits.
     pub fn pending(&self) -> Pending {
-        let (slowed, limited) = self.brakes.counts();
-        let rolling = self.intents.rolling() as u64;
-        let others = [(UnderWay::Rolling.as_str(), rolling)];
-        let held = self.held.counts().map(|(held, count)| match held {
-            Held::SlowStart => (held.as_str(), slowed),
-            Held::Distance => (held.as_str(), limited),
-            _ => (held.as_str(), count),
-        });
+        // Who waits for a brake is shown on the workload only after a while, and counts at once.
+        let brakes = self.brakes.each();
+        let others = self.held.each();
+        let others = others.filter(|(_, held)| !matches!(held, Held::SlowStart | Held::Distance));
+        let named = Held::ALL.map(Held::as_str).into_iter();
+        let mut held_back = HeldBack::none(named.chain(UnderWay::ALL.map(UnderWay::as_str)));
+        for (key, held) in brakes.chain(others) {
+            held_back.add(held.as_str(), &key.namespace);
+        }
+        for key in self.intents.rolling() {
+            held_back.add(UnderWay::Rolling.as_str(), &key.namespace);
+        }
         Pending {
             intents: self.intents.len(),
             oldest: self.intents.oldest(),
-            held_back: held.chain(others).collect(),
+            held_back,
         }
     }
 }
@@ -106,9 +111,9 @@ mod tests {
         };
         assert!(docket.held.hold(&workload, Some(Held::Missing)));
         assert!(!docket.held.hold(&workload, Some(Held::Missing)));
-        assert!(docket.pending().held_back.contains(&("missing", 1)));
+        assert!(docket.pending().held_back.of("missing") == 1);
         docket.forget(&workload);
         assert!(!docket.held.hold(&workload, None));
-        assert!(docket.pending().held_back.contains(&("missing", 0)));
+        assert!(docket.pending().held_back.of("missing") == 0);
     }
 }

@@ -74,11 +74,8 @@ impl HeldWorkloads {
         self.complaints.remove(workload);
     }
 
-    /// Returns the number of held workloads for each reason.
-    pub fn counts(&self) -> impl Iterator<Item = (Held, u64)> {
-        Held::ALL.into_iter().map(|reason| {
-            let count = self.held.values().filter(|held| **held == reason).count();
-            (reason, count as u64)
-        })
+    /// Returns the held workloads with the reason of each.
+    pub fn each(&self) -> impl Iterator<Item = (&WorkloadKey, Held)> {
+        self.held.iter().map(|(key, held)| (key, *held))
     }
 }

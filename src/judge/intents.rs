@@ -285,9 +285,9 @@ impl Intents {
         self.waiting.values().map(|intent| intent.since).min()
     }
 
-    /// Returns how many workloads count as rolling against the budget.
-    pub fn rolling(&self) -> usize {
-        self.rolling.len()
+    /// Returns the workloads that count as rolling against the budget.
+    pub fn rolling(&self) -> impl Iterator<Item = &WorkloadKey> {
+        self.rolling.keys()
     }
 
     /// Returns the heads of lanes for which the budget has room. Its last place is for a namespace that has none yet: rollouts

@@ -198,9 +198,9 @@ impl Judge {
         }
     }
 
-    /// Returns how many workloads wait for a decision.
-    pub fn waiting(&self) -> usize {
-        self.turns.lock().len()
+    /// Returns the namespace of each workload that waits for a decision.
+    pub fn waiting(&self) -> Vec<String> {
+        self.turns.lock().waiting()
     }
 
     fn judge_timed(&self, key: &WorkloadKey, occasion: Occasion<'_>) {

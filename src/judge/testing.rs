@@ -285,8 +285,7 @@ impl Stage {
 
     /// Returns how many workloads are held for this reason.
     pub(crate) fn held(&self, reason: &str) -> u64 {
-        let all = self.pending().held_back;
-        all.into_iter().find(|(why, _)| *why == reason).unwrap().1
+        self.pending().held_back.of(reason)
     }
 
     /// When the next intent is due, from now on.

@@ -111,9 +111,11 @@ impl Turns {
         Some((workload, change))
     }
 
-    /// Returns how many wait.
-    pub(super) fn len(&self) -> usize {
-        self.waiting.values().map(|queue| queue.order.len()).sum()
+    /// Returns the namespace of each workload that waits.
+    pub(super) fn waiting(&self) -> Vec<String> {
+        let all = self.waiting.iter();
+        all.flat_map(|(namespace, queue)| vec![namespace.clone(); queue.order.len()])
+            .collect()
     }
 
     /// Forgets what namespaces took long ago.
@@ -148,7 +150,7 @@ mod tests {
             turns.wait(&workload("busy", name), None);
         }
         turns.wait(&workload("calm", "x"), None);
-        assert_eq!(turns.len(), 4);
+        assert_eq!(turns.waiting().len(), 4);
         let order = ["busy/a", "calm/x", "busy/b", "busy/c"];
         assert_eq!(names(&mut turns), order);
         assert!(turns.order.is_empty() && turns.waiting.is_empty());

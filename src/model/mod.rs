@@ -21,6 +21,7 @@ pub mod decide;
 pub mod digest;
 pub mod format;
 pub mod held;
+pub mod held_back;
 pub mod index;
 pub mod note;
 pub mod object;

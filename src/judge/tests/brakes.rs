@@ -17,6 +17,7 @@ use crate::{
             look::{Look, Reason as Why, Said, Trouble},
             verdict::Patience,
         },
+        held::Held,
         testing::NAMESPACE,
     },
 };
@@ -84,7 +85,8 @@ async fn one_goes_alone_and_the_others_wait() {
     assert_eq!(ask(&stage, &keys[0]), Answer::Go { alone: true });
     assert_eq!(released(&stage), [""; 0]);
     let docket = stage.judge.docket();
-    assert_eq!(docket.brakes.counts(), (2, 0));
+    let waits: Vec<_> = docket.brakes.each().map(|(_, held)| held).collect();
+    assert_eq!(waits, [Held::SlowStart; 2]);
     let (reason, _) = docket.brakes.waits(&keys[1]).unwrap();
     assert_eq!(reason, Reason::SlowStart { next: None });
 }

@@ -2,14 +2,18 @@
 
 use super::views::{Indexed, Pending};
 use super::*;
-use crate::model::peer::Holder;
+use crate::model::{held_back::HeldBack, peer::Holder};
 
 fn all_views() -> Metrics {
     let metrics = Metrics::new();
     metrics.view_pending(|| Pending {
         intents: 3,
         oldest: Some(Duration::from_millis(1500)),
-        held_back: vec![("suspended", 2), ("controller_owned", 0)],
+        held_back: {
+            let mut all = HeldBack::none(["suspended", "owned"]);
+            all.add("suspended", "shop");
+            all
+        },
         unread: 4,
     });
     metrics.view_indexed(|| Indexed {
@@ -124,8 +128,9 @@ fn views_are_read_at_each_scrape() {
     for line in [
         "reroll_intents_pending 3",
         "reroll_intents_oldest_pending_seconds 1.5",
-        r#"reroll_workloads_pending{reason="suspended"} 2"#,
-        r#"reroll_workloads_pending{reason="controller_owned"} 0"#,
+        r#"reroll_workloads_pending{workload_namespace="shop",reason="suspended"} 1"#,
+        r#"reroll_workloads_pending{reason="suspended"} 0"#,
+        r#"reroll_workloads_pending{reason="owned"} 0"#,
         "reroll_sources_unread 4",
         "reroll_sources_indexed 7",
         "reroll_workloads_indexed 5",

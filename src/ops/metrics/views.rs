@@ -13,7 +13,7 @@ use prometheus_client::{
 };
 
 use super::Metrics;
-use crate::model::peer::Holder;
+use crate::model::{held_back::HeldBack, peer::Holder};
 
 /// What waits to be done now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,9 +22,8 @@ pub struct Pending {
     pub intents: u64,
     /// How long the oldest of them has waited; `None` without intents.
     pub oldest: Option<Duration>,
-    /// Workloads whose restart is held back, by reason (`suspended`, `controller_owned`, `rate_limited`, …). A reason is
-    /// named also when it counts 0: a series that vanishes looks like a scrape that failed.
-    pub held_back: Vec<(&'static str, u64)>,
+    /// Workloads whose restart is held back, by reason (`suspended`, `owned`, `slow_start`, …) and namespace.
+    pub held_back: HeldBack,
     /// Sources that wait to be read by themselves.
     pub unread: u64,
 }
@@ -62,12 +61,17 @@ impl Metrics {
             scrape
                 .gauge("sources_unread", help)?
                 .encode_gauge(&pending.unread)?;
-            let help = "Workloads whose restart is held back, by reason";
+            let help = "Workloads whose restart is held back, by reason and namespace; without a namespace those of all others";
             let mut held_back = scrape.gauge("workloads_pending", help)?;
-            for (reason, count) in pending.held_back {
+            for (reason, shown) in pending.held_back.shown() {
                 held_back
                     .encode_family(&[("reason", reason)])?
-                    .encode_gauge(&count)?;
+                    .encode_gauge(&shown.others)?;
+                for (namespace, count) in shown.named {
+                    held_back
+                        .encode_family(&[("workload_namespace", namespace), ("reason", reason)])?
+                        .encode_gauge(&count)?;
+                }
             }
             Ok(())
         });

@@ -74,9 +74,9 @@ impl Jobs {
         }
     }
 
-    /// Returns how many Jobs are being re-created.
-    pub fn under_way(&self) -> usize {
-        self.recreations.lock().len()
+    /// Returns the namespace of each Job that is being re-created.
+    pub fn under_way(&self) -> Vec<String> {
+        self.recreations.lock().namespaces()
     }
 
     /// Begins to re-create a Job: does the steps until the old one is being deleted. `known` is the Job as it was when

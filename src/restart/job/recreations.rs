@@ -40,9 +40,10 @@ pub(super) struct Recreation {
 type Told = Option<(Vec<Cause>, Instant)>;
 
 impl Recreations {
-    /// Returns how many Jobs are being re-created.
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
+    /// Returns the namespace of each Job that is being re-created.
+    pub(super) fn namespaces(&self) -> Vec<String> {
+        let all = self.all.values();
+        all.map(|one| one.stored.key().namespace.clone()).collect()
     }
 
     /// Whether the Job with this uid is being re-created; `None` while that is unknown.

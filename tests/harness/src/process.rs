@@ -372,16 +372,14 @@ impl Reroll {
         kib.parse::<u64>().unwrap() << 10
     }
 
-    /// The value of a metric, with its labels as they are printed; 0 where it is not there.
+    /// The value of a metric with these labels, over all others that it has; 0 where it is not there.
     pub async fn metric(&self, name: &str) -> f64 {
         let (_, body) = self.http("/metrics").await.unwrap();
-        let line = body.lines().find(|line| {
-            line.rsplit_once(' ')
-                .is_some_and(|(found, _)| found == name)
-        });
-        line.map_or(0.0, |line| {
-            line.rsplit_once(' ').unwrap().1.parse().unwrap()
-        })
+        let lines = body.lines().filter_map(|line| line.rsplit_once(' '));
+        lines
+            .filter(|(found, _)| is_of(found, name))
+            .map(|(_, value)| value.parse::<f64>().unwrap())
+            .sum()
     }
 
     async fn logged_address(&self, from: usize, message: &str) -> String {
@@ -400,6 +398,22 @@ impl Reroll {
         )
         .await
     }
+}
+
+/// Whether a series, as a scrape shows it, has this name and these labels.
+fn is_of(series: &str, wanted: &str) -> bool {
+    let parts = |text: &str| {
+        let (name, labels) = text.split_once('{').unwrap_or((text, ""));
+        let labels = labels.trim_end_matches('}').split("\",");
+        let labels = labels.map(|label| label.trim_end_matches('"').to_owned());
+        (name.to_owned(), labels.collect::<Vec<_>>())
+    };
+    let (name, labels) = parts(series);
+    let (wanted, all) = parts(wanted);
+    name == wanted
+        && all
+            .iter()
+            .all(|label| label.is_empty() || labels.contains(label))
 }
 
 impl Drop for Reroll {
