@@ -107,6 +107,12 @@ pub fn is_refused(workload: &Workload) -> bool {
     Pending::of(workload).is_some_and(|pending| pending.reason == Held::Refused)
 }
 
+/// Returns what a restart of the workload is pending for that waits because others failed, in words.
+pub fn slowed(workload: &Workload) -> Option<String> {
+    let pending = Pending::of(workload)?;
+    (pending.reason == Held::SlowStart).then_some(pending.causes)
+}
+
 /// Returns which restart it is: a digest of the mark that stands, and of the uids and digests that it would take.
 pub fn id(workload: &Workload, restart: &Restart, uses: &References, key: &DigestKey) -> String {
     let next = &restart.next;

@@ -225,6 +225,11 @@ impl Write {
             ));
             return base.clone();
         }
+        if let (true, Some(causes)) = (self.template_changed, pending::slowed(&old.workload)) {
+            warnings.push(format!(
+                "reroll: these pods take what failed elsewhere ({causes}): kubectl get events --field-selector reason=RestartsSlowed"
+            ));
+        }
         if self.template_changed {
             let stamp = stamp_update(&subject, known, &live, index.key());
             let mark = subject.restarted_for;

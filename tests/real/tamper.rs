@@ -14,8 +14,8 @@ use reroll::model::{
     observed::{Observed, Reading},
 };
 use reroll_harness::{
-    Arena, KINDS, LAST_RESTART, OBSERVED, RESTART_ON, RESTARTED_FOR, RerollBuilder, deployment,
-    env, eventually, workload,
+    Arena, KINDS, LAST_RESTART, OBSERVED, RESTART_ON, RESTARTED_FOR, ROLLOUT, RerollBuilder,
+    deployment, env, eventually, workload,
 };
 use serde_json::{Value, json};
 
@@ -29,11 +29,12 @@ fn manifest(kind: &str) -> Value {
     workload(kind, &named(kind), &AUTO, env("db", "k"))
 }
 
-/// reroll's three annotations on a workload.
+/// reroll's annotations on a workload.
 #[derive(Clone, Debug, PartialEq)]
 struct Own {
     observed: Option<String>,
     last_restart: Option<String>,
+    rollout: Option<String>,
     restarted_for: Option<String>,
 }
 
@@ -44,6 +45,7 @@ async fn own(arena: &Arena, kind: &str, name: &str) -> Own {
     Own {
         observed: annotations.get(OBSERVED).cloned(),
         last_restart: annotations.get(LAST_RESTART).cloned(),
+        rollout: annotations.get(ROLLOUT).cloned(),
         restarted_for: template[RESTARTED_FOR].as_str().map(ToOwned::to_owned),
     }
 }
@@ -152,6 +154,7 @@ fn pinned(kind: &str, own: &Own, template: bool) -> Value {
     let mut manifest = manifest(kind);
     manifest["metadata"]["annotations"][OBSERVED] = json!(own.observed);
     manifest["metadata"]["annotations"][LAST_RESTART] = json!(own.last_restart);
+    manifest["metadata"]["annotations"][ROLLOUT] = json!(own.rollout);
     if template {
         let annotations = json!({ RESTARTED_FOR: own.restarted_for });
         manifest["spec"]["template"]["metadata"]["annotations"] = annotations;
@@ -169,7 +172,7 @@ async fn pinned_again_and_again(arena: &Arena, reroll: RerollBuilder, template: 
     let mut manifests = Vec::new();
     for kind in KINDS {
         let old = own(arena, kind, &named(kind)).await;
-        assert!(old.observed.is_some() && old.restarted_for.is_some());
+        assert!(old.observed.is_some() && old.restarted_for.is_some() && old.rollout.is_some());
         manifests.push(pinned(kind, &old, template));
     }
     let mut rollouts = 2;
@@ -187,6 +190,9 @@ async fn pinned_again_and_again(arena: &Arena, reroll: RerollBuilder, template: 
                 if more == 0 {
                     let observed = before.observed.as_deref().unwrap();
                     restored(arena, kind, &named(kind), observed, "apply").await;
+                }
+                if template && more == 0 {
+                    assert_eq!(own(arena, kind, &named(kind)).await, before);
                 }
             }
         }

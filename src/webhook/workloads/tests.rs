@@ -182,6 +182,25 @@ fn a_write_gets_no_mark_where_one_is_refused() {
 }
 
 #[test]
+fn who_rolls_what_waits_because_others_failed_is_told() {
+    let told = |reason: &str, edit: fn(&mut Value)| {
+        let pending = json!({ PENDING: REFUSED.replace("refused", reason) });
+        let (_, warnings) = Known::with(&pending, &json!({})).update(edit);
+        warnings
+            .iter()
+            .any(|said| said.contains("failed elsewhere"))
+    };
+    assert!(told("slow_start", set_image));
+    assert!(told("slow_start", |object| restart(
+        object,
+        "2027-01-15T07:59:59Z"
+    )));
+    assert!(!told("distance", set_image));
+    let label = |object: &mut Value| object["metadata"]["labels"]["team"] = json!("shop");
+    assert!(!told("slow_start", label), "it rolls nothing");
+}
+
+#[test]
 fn what_is_pending_is_reroll_s_own() {
     let refused = Known::with(&json!({ PENDING: REFUSED }), &json!({}));
     let (after, _) = refused.update(|object| {
