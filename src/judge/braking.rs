@@ -7,7 +7,7 @@ use super::{
     Judge,
     brakes::{Answer, News, Reason},
 };
-use crate::model::{WorkloadKey, decide::Restart, note::Note};
+use crate::model::{WorkloadKey, brake::verdict::HANGS, decide::Restart, note::Note};
 
 /// Asks the brakes about a restart that is due. One that waits has its intent parked by the caller.
 pub fn ask(judge: &Judge, key: &WorkloadKey, restart: &Restart) -> Answer {
@@ -59,6 +59,10 @@ fn tell(judge: &Judge, key: &WorkloadKey, news: &News) {
             teller.metrics.restart_stuck(key.kind.kind, reason);
             let remedy = remedy.as_deref();
             teller.say_first(key, &Note::RestartStuck { words, remedy });
+        }
+        News::Hangs { words } => {
+            teller.metrics.restart_stuck(key.kind.kind, HANGS);
+            teller.say_first(key, &Note::RestartHangs { words });
         }
         News::Slowed { source, words } => {
             let source = source.as_ref();

@@ -120,6 +120,11 @@ pub enum Note<'a> {
         /// What only a person can do.
         remedy: Option<&'a str>,
     },
+    /// Its restart is good, and its rollout goes no further.
+    RestartHangs {
+        /// How far it is.
+        words: &'a str,
+    },
     /// Others wait because a restart failed.
     RestartsSlowed {
         /// For which source.
@@ -247,7 +252,7 @@ impl<'a> Note<'a> {
             Self::RestartLimited { .. } => "RestartLimited",
             Self::Rewritten { .. } => "SourceRewritten",
             Self::RolloutWaits { .. } => "RolloutWaits",
-            Self::RestartStuck { .. } => "RestartStuck",
+            Self::RestartStuck { .. } | Self::RestartHangs { .. } => "RestartStuck",
             Self::RestartsSlowed { .. } => "RestartsSlowed",
             Self::OptedOut => "OptedOut",
             Self::AdoptedOutdated { .. } => "AdoptedOutdated",
@@ -309,6 +314,7 @@ impl<'a> Note<'a> {
             ),
             Self::RolloutWaits { .. } => (info, "no new pod of a restart is good yet"),
             Self::RestartStuck { .. } => (warn, "a restart failed"),
+            Self::RestartHangs { .. } => (warn, "the rollout of a restart goes no further"),
             Self::RestartsSlowed { .. } => (warn, "restarts wait because one failed"),
             Self::OptedOut => (info, "a workload is no longer opted in"),
             Self::Stale { .. } => (
@@ -409,6 +415,9 @@ mod tests {
             Note::RestartStuck {
                 words: "WHY",
                 remedy: Some("once the value is right: COMMAND"),
+            },
+            Note::RestartHangs {
+                words: "HOW FAR IT IS",
             },
             Note::RestartsSlowed {
                 source: Some(&source),

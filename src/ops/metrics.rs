@@ -129,7 +129,7 @@ impl Metrics {
             decisions: r.counter("decisions", "Decisions about workloads"),
             restarts: r.counter("restarts", "Restarts whose patch was made, counted once for each cause; the rollout follows"),
             restart_failures: r.counter("restart_failures", "Restart patches that failed; reroll retries them"),
-            restarts_stuck: r.counter("restarts_stuck", "Restarts that were made and failed: no new pod of them works"),
+            restarts_stuck: r.counter("restarts_stuck", "Restarts that were made and failed, or whose rollout goes no further"),
             reaction: r.in_seconds("reaction", "Time from seeing a source's change to making the restart patch", reaction),
             adoptions: r.counter("adoptions", "Workloads adopted"),
             adopted_outdated: r.counter("adopted_outdated_sources", "Sources that were written after the current revision of a workload, found at its adoption"),

@@ -33,6 +33,8 @@ pub(super) enum Told {
     Waits,
     /// Why it failed.
     Stuck,
+    /// That it is good, and goes no further.
+    Hangs,
 }
 
 /// The restarts that were made, by workload, and what was seen of them: at most one each.

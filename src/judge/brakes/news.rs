@@ -31,6 +31,11 @@ pub enum News {
         /// What only a person can do.
         remedy: Option<String>,
     },
+    /// It is good, and goes no further.
+    Hangs {
+        /// How far it is.
+        words: String,
+    },
     /// Others wait because it failed.
     Slowed {
         /// For which source.
@@ -88,6 +93,18 @@ impl Brakes {
                     all.push((key.clone(), News::Waits { words }));
                     Told::Waits
                 }
+                Some(Verdict::Good) if tracked.workload.progress.is_under_way() => {
+                    let at = self.made.hangs_at(&key, tracked);
+                    if now < at {
+                        self.look_at(namespace, at);
+                        Told::Nothing
+                    } else if told == Told::Hangs {
+                        continue;
+                    } else {
+                        all.push((key.clone(), self.hangs(tracked)));
+                        Told::Hangs
+                    }
+                }
                 Some(Verdict::Good) => Told::Nothing,
                 _ => continue,
             };
@@ -119,6 +136,22 @@ impl Brakes {
             }
             (None, None) => "its new pods are not available".to_owned(),
         }
+    }
+
+    /// Returns how a restart that is good goes no further.
+    fn hangs(&self, tracked: &Tracked) -> News {
+        let progress = &tracked.workload.progress;
+        let wanted = progress.counts.unwrap_or_default().wanted;
+        let (new, within) = (
+            progress.new_and_available(),
+            self.made.patience(tracked).deadline,
+        );
+        let why = progress.refused.as_deref();
+        let why = why.map_or(String::new(), |why| format!(": {why}"));
+        let words = format!(
+            "{new} of {wanted} pods are new and available, and for {within:#} there were never more{why}"
+        );
+        News::Hangs { words }
     }
 
     /// Returns who waits because a restart failed, for each source that it was for.

@@ -161,7 +161,10 @@ impl Brakes {
                 .progress
                 .counts
                 .is_some_and(|counts| counts.wanted > 1),
-            available: workload.created,
+            available: workload
+                .progress
+                .available_since
+                .unwrap_or(workload.created),
         })
     }
 

@@ -337,3 +337,27 @@ async fn a_good_rollout_is_let_through_and_one_that_hangs_is_overtaken() {
     assert_eq!(waits, Some(Reason::Distance { next: None }));
     assert_eq!(asked(11), Answer::Go { alone: false });
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_good_and_goes_no_further_is_told_once_and_slows_nobody() {
+    let (stage, keys) = due(&["a", "b"]);
+    for key in &keys {
+        ask(&stage, key);
+    }
+    assert_eq!(released(&stage), ["a"]);
+    restarted(&stage, &keys[0], None);
+    let news_in = |minutes| {
+        let now = stage.state.time();
+        let now = now.checked_add(SignedDuration::from_mins(minutes)).unwrap();
+        let mut docket = stage.judge.docket();
+        let (gone, news) = docket.brakes.release(&stage.state.index(), now);
+        let gone: Vec<_> = gone.into_iter().map(|key| key.name).collect();
+        (gone, news)
+    };
+    assert_eq!(news_in(2), (vec!["b".to_owned()], vec![]));
+    let hangs = News::Hangs {
+        words: "1 of 2 pods are new and available, and for 10m there were never more".to_owned(),
+    };
+    assert_eq!(news_in(12).1, [(keys[0].clone(), hangs)]);
+    assert_eq!(news_in(13).1, []);
+}

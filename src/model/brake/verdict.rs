@@ -97,6 +97,9 @@ pub enum Failed {
     Deadline,
 }
 
+/// For metrics: a restart is good, and its rollout goes no further.
+pub const HANGS: &str = "hangs";
+
 impl Failed {
     /// Returns the word for metrics.
     pub const fn as_str(&self) -> &'static str {

@@ -52,6 +52,7 @@ impl Note<'_> {
                     "its restart failed: {words}. It does not heal by itself; {remedy}"
                 )
             }
+            Self::RestartHangs { words } => write!(f, "its rollout goes no further: {words}"),
             Self::RestartsSlowed { words, .. } => f.write_str(words),
             _ => Ok(()),
         }
@@ -135,6 +136,7 @@ impl fmt::Display for Note<'_> {
             | Self::Rewritten { .. }
             | Self::RolloutWaits { .. }
             | Self::RestartStuck { .. }
+            | Self::RestartHangs { .. }
             | Self::RestartsSlowed { .. } => self.of_brakes(f),
             Self::OptedOut => f.write_str(
                 "reroll.dev/restart-on is gone: changes of its sources no longer restart it",

@@ -133,7 +133,7 @@ impl Opened {
     pub fn print(&self) -> String {
         let versions = self.versions.iter();
         let wire = Wire {
-            at: self.at.to_string(),
+            at: format!("{:.3}", self.at),
             mark: self.mark.clone(),
             versions: versions
                 .map(|(changed, id)| (changed.print(), id.to_string()))
@@ -154,7 +154,7 @@ impl Opened {
 mod tests {
     use super::*;
 
-    const TEXT: &str = r#"{"at":"2026-01-01T00:00:00.25Z","mark":"m","for":{"configmap/c":"AAAAAAAAAAAAAAAB","secret/db":"AAAAAAAAAAAAAAAA"},"distance":5,"unavailable":1,"well":true,"alone":true,"generation":3,"template":"AAAAAAAAAAAAAAAC"}"#;
+    const TEXT: &str = r#"{"at":"2026-01-01T00:00:00.250Z","mark":"m","for":{"configmap/c":"AAAAAAAAAAAAAAAB","secret/db":"AAAAAAAAAAAAAAAA"},"distance":5,"unavailable":1,"well":true,"alone":true,"generation":3,"template":"AAAAAAAAAAAAAAAC"}"#;
 
     #[test]
     fn what_is_printed_reads_back() {
@@ -178,7 +178,7 @@ mod tests {
         let rows = [
             "",
             "{}",
-            &TEXT.replace("2026-01-01T00:00:00.25Z", "yesterday"),
+            &TEXT.replace("2026-01-01T00:00:00.250Z", "yesterday"),
             &TEXT.replace("secret/db", "db"),
             &TEXT.replace("AAAAAAAAAAAAAAAC", "short"),
         ];

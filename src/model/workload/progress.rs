@@ -1,6 +1,6 @@
 //! What a workload's status shows of its pods.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{Counts, Kind, Opened, RestartMeans};
@@ -48,6 +48,8 @@ pub struct Progress {
     pub void: Option<Void>,
     /// Whether its rollout was complete once: the status says so, however its pods are now.
     pub was_complete: bool,
+    /// How many of its pods stay on the template before, because a partition of its rolling update says so.
+    pub kept: i64,
     /// Whether its nodes, not a number, say how many pods it has: some may be down.
     pub by_node: bool,
     /// Whether none of its pods is replaced while one is unavailable.
@@ -60,12 +62,15 @@ pub struct Progress {
     pub refused: Option<Box<str>>,
     /// Its own deadline for progress.
     pub deadline: Option<SignedDuration>,
+    /// Since when it has been available, in unix seconds, where its kind tells.
+    pub available_since: Option<i64>,
 }
 
 impl Progress {
     /// Reads it off an object; total.
     pub fn read(kind: Kind, object: &Value) -> Self {
         let counts = kind.counts.map(|counts| PodCounts::read(counts, object));
+        let wanted = counts.map_or(0, |counts| counts.wanted);
         let seconds = object.pointer("/spec/progressDeadlineSeconds");
         let seconds = seconds
             .and_then(Value::as_i64)
@@ -73,6 +78,7 @@ impl Progress {
         Self {
             void: void(kind, counts, object),
             was_complete: was_complete(kind, object),
+            kept: partition(object).min(wanted),
             by_node: kind.counts == Some(Counts::Scheduled),
             waits_for_all: kind.ordinals,
             in_order: kind.ordinals
@@ -84,6 +90,10 @@ impl Progress {
             refused: condition(object, "ReplicaFailure", "True")
                 .and_then(|one| one.get("message")?.as_str())
                 .map(Into::into),
+            available_since: condition(object, "Available", "True")
+                .and_then(|one| one.get("lastTransitionTime")?.as_str())
+                .and_then(|time| time.parse::<Timestamp>().ok())
+                .map(Timestamp::as_second),
             // "No deadline" is written as the highest number.
             deadline: seconds
                 .filter(|seconds| *seconds < 86_400 * 365)
@@ -133,6 +143,16 @@ impl Progress {
     pub fn unavailable(&self) -> i64 {
         self.counts.map_or(0, |counts| {
             counts.wanted.saturating_sub(counts.available).max(0)
+        })
+    }
+
+    /// Whether a rollout of its template is not through, and never was. What is drained or scaled later is no rollout. A
+    /// `DaemonSet` does not tell whether it was complete, and nodes come and go: there it is older pods that count.
+    pub fn is_under_way(&self) -> bool {
+        self.counts.is_some_and(|counts| {
+            let through = self.new_and_available() >= counts.wanted.saturating_sub(self.kept);
+            let older = counts.updated < counts.wanted.min(counts.all);
+            self.void.is_none() && !self.was_complete && !through && (older || !self.by_node)
         })
     }
 
@@ -192,8 +212,7 @@ fn void(kind: Kind, counts: Option<PodCounts>, object: &Value) -> Option<Void> {
         None => object.pointer("/spec/replicas").and_then(Value::as_i64),
     };
     let strategy = object.pointer("/spec/updateStrategy/type");
-    let partition = object.pointer("/spec/updateStrategy/rollingUpdate/partition");
-    let partition = partition.and_then(Value::as_i64).unwrap_or(0);
+    let partition = partition(object);
     if wanted == Some(0) {
         Some(Void::NoReplicas)
     } else if is_true("/spec/paused") || argo_waits {
@@ -205,6 +224,11 @@ fn void(kind: Kind, counts: Option<PodCounts>, object: &Value) -> Option<Void> {
     } else {
         None
     }
+}
+
+fn partition(object: &Value) -> i64 {
+    let partition = object.pointer("/spec/updateStrategy/rollingUpdate/partition");
+    partition.and_then(Value::as_i64).unwrap_or(0).max(0)
 }
 
 /// Whether the status says that the rollout of the template was complete once. It goes on saying so when pods fail later, are

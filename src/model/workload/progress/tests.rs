@@ -108,6 +108,53 @@ fn where_no_new_pod_comes_by_itself() {
 }
 
 #[test]
+fn whose_rollout_is_under_way() {
+    let [deployment, stateful_set, daemon_set] = [&KINDS[0], &KINDS[1], &KINDS[2]];
+    let with = |mut object: Value, pointer: [&str; 2], value: Value| {
+        object[pointer[0]][pointer[1]] = value;
+        object
+    };
+    let complete =
+        json!([{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }]);
+    let behind = |kept: i64| json!({ "rollingUpdate": { "partition": kept } });
+    let strategy = ["spec", "updateStrategy"];
+    let rows = [
+        (deployment, replicas(3, 4, 1, 3), true),
+        (deployment, replicas(3, 3, 3, 2), true),
+        (deployment, replicas(3, 3, 3, 3), false),
+        // Complete once, and drained since.
+        (
+            deployment,
+            with(replicas(3, 3, 3, 2), ["status", "conditions"], complete),
+            false,
+        ),
+        (
+            deployment,
+            with(replicas(3, 4, 1, 3), ["spec", "paused"], json!(true)),
+            false,
+        ),
+        (
+            stateful_set,
+            with(replicas(3, 3, 1, 3), strategy, behind(2)),
+            false,
+        ),
+        (
+            stateful_set,
+            with(replicas(3, 3, 1, 3), strategy, behind(1)),
+            true,
+        ),
+        (daemon_set, daemons(3, 2, 3), true),
+        // A node went down after it.
+        (daemon_set, daemons(3, 3, 2), false),
+        (&DEPLOYMENT_CONFIG, replicas(3, 4, 1, 3), false),
+    ];
+    for (kind, object, expected) in rows {
+        let is = Progress::read(kind, &object).is_under_way();
+        assert_eq!(is, expected, "{} {object}", kind.kind);
+    }
+}
+
+#[test]
 fn what_else_the_status_says() {
     let [deployment, stateful_set, daemon_set] = [&KINDS[0], &KINDS[1], &KINDS[2]];
     let condition = |kind: &str, reason: &str| json!([{ "type": kind, "status": "True", "reason": reason, "message": "exceeded quota" }]);
