@@ -144,13 +144,7 @@ impl fmt::Display for Note<'_> {
             Self::AdoptedOutdated { source } => {
                 write!(f, "{}", Cause::plain(CauseKind::Outdated, Some(source)))
             }
-            Self::Stale { source, pods } => write!(
-                f,
-                "{} may have the old data of {}: the old one was immutable, and kubelets keep it while a pod names it. Give the new \
-                 one another name, or scale all that uses it to 0, wait until no pod names it, and scale up",
-                listed(pods),
-                source.spoken()
-            ),
+            Self::Stale { source, pods } => f.write_str(&stale(source, pods)),
             Self::WorksElsewhere { key_id, user } => write!(
                 f,
                 "another installation of reroll works in this namespace (digest key {key_id}, user {}): this one leaves it \
@@ -165,6 +159,15 @@ impl fmt::Display for Note<'_> {
             ),
         }
     }
+}
+
+fn stale(source: &SourceName, pods: &[String]) -> String {
+    format!(
+        "{} may have the old data of {}: the old one was immutable, and kubelets keep it while a pod names it. Give the new \
+         one another name, or scale all that uses it to 0, wait until no pod names it, and scale up",
+        listed(pods),
+        source.spoken()
+    )
 }
 
 /// The most pods that are named.
