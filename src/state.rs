@@ -19,6 +19,7 @@ use crate::model::{
     Conventions, Digest, DigestKey, Index, SourceKey,
     peer::{Peers, TRY_AGAIN},
     workload::Kinds,
+    writers::Writers,
 };
 
 /// What is fixed before anything is read. It never changes and needs no lock.
@@ -42,6 +43,7 @@ pub struct State {
     index: RwLock<Index>,
     provisional: Mutex<Provisional>,
     peers: Mutex<Peers>,
+    writers: Mutex<Writers>,
     began: Instant,
     /// Notified when a claim was added to [`Provisional`].
     pub provisional_added: Notify,
@@ -68,6 +70,7 @@ impl State {
             index: RwLock::new(index),
             provisional: Mutex::default(),
             peers: Mutex::new(peers),
+            writers: Mutex::default(),
             began: Instant::now(),
             provisional_added: Notify::new(),
             key_doubted: Notify::new(),
@@ -109,6 +112,11 @@ impl State {
             self.peers_changed.notify_one();
         }
         answer
+    }
+
+    /// Locks who wrote sources. Whoever holds it takes no other lock.
+    pub fn writers(&self) -> MutexGuard<'_, Writers> {
+        self.writers.lock()
     }
 
     /// Returns the moment that [`Peers`] names as so long after the start.

@@ -38,6 +38,7 @@ pub(crate) mod testing;
 pub mod text;
 pub mod version;
 pub mod workload;
+pub mod writers;
 
 pub use conventions::Conventions;
 pub use decide::{Cause, CauseKind, Decision, decide};

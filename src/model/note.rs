@@ -107,6 +107,8 @@ pub enum Note<'a> {
         keys: &'a [String],
         /// Who wrote it last, where that is known.
         writer: Option<&'a str>,
+        /// Whether the workload's own pods did.
+        itself: bool,
     },
     /// No new pod of its restart is good yet.
     RolloutWaits {
@@ -400,12 +402,21 @@ mod tests {
                 times: 5,
                 keys: &keys,
                 writer: Some("kubectl-patch"),
+                itself: false,
             },
             Note::Rewritten {
                 source: &source,
                 times: 10,
                 keys: &[],
                 writer: None,
+                itself: false,
+            },
+            Note::Rewritten {
+                source: &source,
+                times: 20,
+                keys: &keys,
+                writer: Some("web"),
+                itself: true,
             },
             Note::RolloutWaits { words: "WHY" },
             Note::RestartStuck {

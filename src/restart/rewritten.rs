@@ -72,21 +72,23 @@ impl Rewritten {
                 continue;
             };
             let source = key_of(&key.namespace, source);
-            let Some(times) = self.take(live, &source) else {
+            let Some((times, version)) = self.take(live, &source) else {
                 continue;
             };
             let writer = last_writer(&live.cluster, &source).await.ok().flatten();
+            let itself = wrote_it_itself(live, key, &source, version).await;
             let note = Note::Rewritten {
                 source: &source.source,
                 times,
                 keys: &cause.keys,
                 writer: writer.as_deref(),
+                itself,
             };
             live.judge.teller.say(key, &note);
         }
     }
 
-    fn take(&self, live: &Live, source: &SourceKey) -> Option<usize> {
+    fn take(&self, live: &Live, source: &SourceKey) -> Option<(usize, Digest)> {
         let version = {
             let index = live.judge.state.index();
             index
@@ -107,8 +109,28 @@ impl Rewritten {
         if all.len() >= MOST && !all.contains_key(source) {
             return None;
         }
-        all.entry(source.clone()).or_default().take(version, now)
+        let changes = all.entry(source.clone()).or_default();
+        Some((changes.take(version, now)?, version))
     }
+}
+
+/// Whether a workload's own pods wrote this version of a source, as far as this replica reviewed that write.
+async fn wrote_it_itself(
+    live: &Live,
+    key: &WorkloadKey,
+    source: &SourceKey,
+    version: Digest,
+) -> bool {
+    let wrote = |account: &str| {
+        let writers = live.judge.state.writers();
+        writers.account(source, version) == Some(account)
+    };
+    let Ok(Some(object)) = live.cluster.workload(key).await else {
+        return false;
+    };
+    let pods = object.data.pointer(key.kind.template);
+    let account = pods.and_then(|pods| pods.pointer("/spec/serviceAccountName")?.as_str());
+    wrote(account.unwrap_or("default"))
 }
 
 #[cfg(test)]

@@ -76,7 +76,13 @@ pub fn answer(state: &State, request: &Request) -> (Answer, &'static str) {
     };
     let dry_run = request.dry_run == Some(true);
     let warnings = match request.operation {
-        Operation::Create | Operation::Update => written(state, &key, version, dry_run),
+        Operation::Create | Operation::Update => {
+            if !dry_run {
+                let user = &request.user_info.username;
+                state.writers().wrote(&key, version.whole, user);
+            }
+            written(state, &key, version, dry_run)
+        }
         Operation::Delete => deleted(state, &key, &version, dry_run),
         Operation::Other => Vec::new(),
     };

@@ -59,6 +59,7 @@ mod registration;
 mod reloader;
 mod reloader_settings;
 mod replicas;
+mod restarts_itself;
 mod rows;
 mod selectors;
 mod skipped;

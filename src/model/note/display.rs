@@ -24,6 +24,7 @@ impl Note<'_> {
                 times,
                 keys,
                 writer,
+                itself,
             } => {
                 let spoken = source.spoken();
                 write!(f, "{spoken} made it restart {times} times within an hour")?;
@@ -31,9 +32,14 @@ impl Note<'_> {
                     write!(f, ", last for key {key}")?;
                 }
                 let writer = writer.unwrap_or("somebody who is not known");
+                let pods = if *itself {
+                    " with the ServiceAccount of its own pods: it restarts itself"
+                } else {
+                    ""
+                };
                 write!(
                     f,
-                    "; {writer} wrote it last. Restarts come ever more rarely: find out why it is rewritten"
+                    "; {writer} wrote it last{pods}. Restarts come ever more rarely: find out why it is rewritten"
                 )
             }
             Self::RolloutWaits { words } => {
