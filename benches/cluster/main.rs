@@ -90,7 +90,8 @@ async fn main() {
     for path in &args.from {
         report.replace(read(path));
     }
-    for scenario in scenarios.into_iter().flat_map(Scenario::parts) {
+    let scenarios: Vec<_> = scenarios.into_iter().flat_map(Scenario::parts).collect();
+    for scenario in scenarios.iter().copied() {
         if scenario == Scenario::SlowStart {
             // Time jumps, and there is no cluster: nothing to repeat, and nobody beside it.
             println!("| what happens | simulated | the design says |\n|---|---|---|");
@@ -115,6 +116,22 @@ async fn main() {
         plot::write(&report, folder, title).expect("--plots can be written");
     }
     println!("{}", report.tables());
+    for line in scenarios.into_iter().filter_map(with_brakes) {
+        println!("{line}");
+    }
+}
+
+/// Returns what a scenario takes with the brakes on that it is measured without.
+fn with_brakes(scenario: Scenario) -> Option<String> {
+    let takes = match scenario {
+        Scenario::FanOut500 => format!("{:.1} min, simulated", table::healthy_in(500, 2)),
+        Scenario::FanOut2000 => format!("{:.1} min, simulated", table::healthy_in(2_000, 2)),
+        Scenario::Burst => "the same: a source with one user waits for nobody".to_owned(),
+        _ => return None,
+    };
+    Some(format!(
+        "{scenario} runs with --slow-start off and --max-distance 0s; with both on, where each rollout takes 2 s: {takes}."
+    ))
 }
 
 impl Args {

@@ -1,4 +1,4 @@
-//! Who wrote sources last, as far as this process saw it: the ServiceAccounts of the namespace itself. A workload whose pods
+//! Who wrote sources last, as far as this process saw it: the `ServiceAccount`s of the namespace itself. A workload whose pods
 //! write a source that they use restarts itself.
 //!
 //! It is bounded: who wrote longest ago is forgotten first.
@@ -10,7 +10,7 @@ use super::{Digest, SourceKey};
 /// The most sources whose writers are known.
 const MOST: usize = 1_000;
 
-/// How the API server names a ServiceAccount, before its namespace.
+/// How the API server names a `ServiceAccount`, before its namespace.
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
 /// Who wrote sources last.
@@ -41,7 +41,7 @@ impl Writers {
         }
     }
 
-    /// Returns the ServiceAccount of the source's namespace that wrote this version of it; `None` where it was somebody else,
+    /// Returns the `ServiceAccount` of the source's namespace that wrote this version of it; `None` where it was somebody else,
     /// or that was not seen.
     pub fn account(&self, source: &SourceKey, version: Digest) -> Option<&str> {
         let (written, account) = self.by_source.get(source)?;

@@ -53,6 +53,12 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
+/// Returns after how many minutes the last of so many users is restarted where all is well, and the first pod of a rollout is
+/// ready after so long.
+pub(crate) fn healthy_in(users: usize, first: Seconds) -> f64 {
+    minutes(&run(World::until(3 * HOUR), alike(users, Pod::Runs(first))))
+}
+
 fn minutes(run: &Run) -> f64 {
     run.restarted
         .values()
@@ -73,10 +79,9 @@ fn healthy(rows: &mut Vec<Row>) {
         ("all healthy, 20 min (one pod 5 min)", 5 * MINUTE, 42.0),
         ("all healthy, 40 min (DaemonSet, 12 s a pod)", 12, 4.0),
     ] {
-        let run = run(World::until(3 * HOUR), alike(USERS, Pod::Runs(first)));
         rows.push(Row {
             input,
-            is: minutes(&run),
+            is: healthy_in(USERS, first),
             says,
             unit: "min",
         });
