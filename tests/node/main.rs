@@ -19,4 +19,5 @@ mod immutable;
 mod leftovers;
 mod orphan;
 mod reads;
+mod slow_start;
 mod stage;
