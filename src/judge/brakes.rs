@@ -163,6 +163,11 @@ impl Brakes {
         }
     }
 
+    /// Takes in that the pods of a workload's restart could not be listed: others have their turn first.
+    pub fn could_not_look(&mut self, key: &WorkloadKey, now: Timestamp) {
+        self.made.could_not_look(key, now);
+    }
+
     /// Forgets a workload that is gone.
     pub fn forget(&mut self, key: &WorkloadKey) {
         self.settled(key);

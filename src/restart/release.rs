@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -74,61 +75,58 @@ fn worth_a_look(live: &Live) -> Vec<(String, Vec<WorkloadKey>)> {
     let now = judge.state.time();
     let docket = judge.docket();
     let index = judge.state.index();
-    let all = docket.brakes.made().to_look_at(&index, now);
-    drop(index);
-    drop(docket);
-    let mut by_namespace: BTreeMap<String, Vec<WorkloadKey>> = BTreeMap::new();
+    turns(&docket.brakes.made().to_look_at(&index, now))
+}
+
+/// Returns what one second's lists are made for: one workload each, or all of a namespace that has too many. Whoever was not
+/// looked at for longest comes first, so a namespace whose restarts fail all the time takes no turn of another.
+fn turns(all: &[WorkloadKey]) -> Vec<(String, Vec<WorkloadKey>)> {
+    let mut by_namespace: BTreeMap<&str, Vec<&WorkloadKey>> = BTreeMap::new();
     for key in all {
-        by_namespace
-            .entry(key.namespace.clone())
-            .or_default()
-            .push(key);
+        by_namespace.entry(&key.namespace).or_default().push(key);
     }
-    let (mut lists, mut chosen) = (0, Vec::new());
-    for (namespace, keys) in by_namespace {
-        // One list shows all of them.
-        let cost = if keys.len() > LISTS { 1 } else { keys.len() };
-        if lists + cost <= LISTS {
-            lists += cost;
-            chosen.push((namespace, keys));
-        } else if lists < LISTS {
-            let keys = keys.into_iter().take(LISTS - lists).collect();
-            lists = LISTS;
-            chosen.push((namespace, keys));
+    let mut turns = Vec::new();
+    for key in all {
+        if turns.len() == LISTS {
+            break;
         }
+        let namespace = key.namespace.as_str();
+        // One list shows all of them.
+        let crowd = by_namespace.get(namespace).filter(|all| all.len() > LISTS);
+        let keys = match crowd {
+            Some(all) if all.first() != Some(&key) => continue,
+            Some(all) => all.iter().copied().cloned().collect(),
+            None => vec![key.clone()],
+        };
+        turns.push((namespace.to_owned(), keys));
     }
-    chosen
+    turns
 }
 
 async fn look_at(live: &Live, namespace: &str, keys: &[WorkloadKey]) {
-    if keys.len() > LISTS {
-        let Ok(pods) = pods::in_namespace(&live.cluster, namespace).await else {
-            return;
-        };
-        for key in keys {
-            take(live, key, &pods);
-        }
-        return;
-    }
+    let own = match keys {
+        [key] => pods::of(&live.cluster, key).await,
+        _ => Ok(None),
+    };
+    let pods = match own {
+        // Of many; or of one without a selector, whose pods carry the mark all the same.
+        Ok(None) => pods::in_namespace(&live.cluster, namespace).await,
+        own => own.map(Option::unwrap_or_default),
+    };
+    // The same for all of them, so that they are due for their next look together.
+    let now = live.judge.state.time();
+    let failure = match pods {
+        Ok(pods) => return keys.iter().for_each(|key| take(live, key, &pods, now)),
+        Err(failure) => failure.as_str(),
+    };
     for key in keys {
-        match pods::of(&live.cluster, key).await {
-            Ok(Some(pods)) => take(live, key, &pods),
-            // It has no selector: its pods carry the mark all the same.
-            Ok(None) => {
-                if let Ok(pods) = pods::in_namespace(&live.cluster, namespace).await {
-                    take(live, key, &pods);
-                }
-            }
-            Err(failure) => {
-                tracing::debug!(workload = %key, failure = failure.as_str(), "cannot list the pods of a restart, trying again");
-            }
-        }
+        tracing::debug!(workload = %key, failure, "cannot list the pods of a restart, trying again");
+        live.judge.docket().brakes.could_not_look(key, now);
     }
 }
 
-fn take(live: &Live, key: &WorkloadKey, pods: &[k8s_openapi::api::core::v1::Pod]) {
+fn take(live: &Live, key: &WorkloadKey, pods: &[Pod], now: Timestamp) {
     let judge = &live.judge;
-    let now = judge.state.time();
     let mut docket = judge.docket();
     let index = judge.state.index();
     let Some(tracked) = index.workload(key) else {
@@ -152,4 +150,45 @@ fn take(live: &Live, key: &WorkloadKey, pods: &[k8s_openapi::api::core::v1::Pod]
     drop(index);
     drop(docket);
     judge.brakes_changed.notify_one();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::workload::KINDS;
+
+    fn keys(namespace: &str, count: usize) -> Vec<WorkloadKey> {
+        let key = |number| WorkloadKey {
+            kind: &KINDS[0],
+            namespace: namespace.to_owned(),
+            name: format!("w-{number:02}"),
+        };
+        (0..count).map(key).collect()
+    }
+
+    #[test]
+    fn a_second_has_ten_lists_for_those_who_waited_for_longest() {
+        let few = keys("few", LISTS);
+        let crowd = keys("crowd", LISTS + 1);
+        let named = |turns: &[(String, Vec<WorkloadKey>)]| -> Vec<_> {
+            let size = |(namespace, keys): &(String, Vec<_>)| (namespace.clone(), keys.len());
+            turns.iter().map(size).collect()
+        };
+        let one = |namespace: &str| (namespace.to_owned(), 1);
+        assert_eq!(named(&turns(&few)), vec![one("few"); LISTS]);
+        assert_eq!(named(&turns(&crowd)), [("crowd".to_owned(), LISTS + 1)]);
+        let later = [few.clone(), crowd.clone()].concat();
+        assert_eq!(named(&turns(&later)), vec![one("few"); LISTS]);
+        let between = [&few[..4], &crowd, &few[4..]].concat();
+        let mut expected = vec![one("few"); LISTS];
+        expected.insert(4, ("crowd".to_owned(), LISTS + 1));
+        expected.truncate(LISTS);
+        assert_eq!(named(&turns(&between)), expected);
+        // By name "a" comes first, and was looked at last.
+        let last = [keys("z", 2), keys("a", 2)].concat();
+        assert_eq!(
+            named(&turns(&last)),
+            [one("z"), one("z"), one("a"), one("a")]
+        );
+    }
 }

@@ -18,6 +18,7 @@ mod adoption;
 mod away;
 mod chaos;
 mod lag;
+mod looks;
 mod model;
 mod outage;
 mod overload;

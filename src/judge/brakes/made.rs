@@ -52,6 +52,7 @@ struct Seen {
     complete_since: Option<Timestamp>,
     was_good: bool,
     look: Option<Look>,
+    /// When its pods were last listed, or could not be.
     looked: Option<Timestamp>,
     told: Told,
     /// The most pods that were new and available, and when they first were.
@@ -120,6 +121,13 @@ impl Made {
             (seen.look, seen.looked) = (Some(look), Some(now));
         }
         known
+    }
+
+    /// Takes in that the pods of a workload's restart could not be listed.
+    pub(super) fn could_not_look(&mut self, key: &WorkloadKey, now: Timestamp) {
+        if let Some(seen) = self.by_key.get_mut(key) {
+            seen.looked = Some(now);
+        }
     }
 
     /// Returns when the rollout of a restart hangs, as far as nothing changes: a deadline after there were more new pods than

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     judge::{
-        Occasion, Settings,
+        Docket, Occasion, Settings,
         brakes::{self, Answer, News, Reason},
         braking,
     },
@@ -267,6 +267,24 @@ async fn a_new_process_comes_to_the_same() {
             .release(&stage.state.index(), later);
         assert_eq!(gone.is_empty(), waits, "{why:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_pods_cannot_be_listed_has_no_turn_before_others() {
+    let (stage, keys) = due(&["a", "b"]);
+    for key in &keys {
+        ask(&stage, key);
+        restarted(&stage, key, Some(Why::Config));
+    }
+    let now = stage.state.time();
+    let at = |seconds| now.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+    let index = stage.state.index();
+    let mut docket = stage.judge.docket();
+    let turns = |docket: &Docket, seconds| docket.brakes.made().to_look_at(&index, at(seconds));
+    assert_eq!(turns(&docket, 30), keys);
+    docket.brakes.could_not_look(&keys[0], at(30));
+    assert_eq!(turns(&docket, 31), keys[1..]);
+    assert_eq!(turns(&docket, 36), [keys[1].clone(), keys[0].clone()]);
 }
 
 /// Returns who goes so long from now.
