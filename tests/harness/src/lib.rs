@@ -21,6 +21,7 @@ pub mod turns;
 mod acts;
 mod arena;
 mod binaries;
+mod crowd;
 mod https;
 mod identity;
 mod kubelet;
@@ -41,6 +42,7 @@ pub use self::{
     acts::{SOURCES, at_once},
     arena::{Arena, Said},
     binaries::binary,
+    crowd::{BAD, Crowd},
     https::Https,
     kubelet::{Behaves, Kubelet},
     manifests::*,
