@@ -52,8 +52,8 @@ pub struct Progress {
     pub kept: i64,
     /// Whether its nodes, not a number, say how many pods it has: some may be down.
     pub by_node: bool,
-    /// Whether none of its pods is replaced while one is unavailable.
-    pub waits_for_all: bool,
+    /// So many unavailable pods keep all others from being replaced; `None`: none do.
+    pub stalls_at: Option<i64>,
     /// Whether it replaces its pods in order, and none while one is not ready, the one that is not included.
     pub in_order: bool,
     /// Whether a container of it has a readiness probe.
@@ -80,7 +80,7 @@ impl Progress {
             was_complete: was_complete(kind, object),
             kept: partition(object).min(wanted),
             by_node: kind.counts == Some(Counts::Scheduled),
-            waits_for_all: kind.ordinals,
+            stalls_at: stalls_at(kind, counts, object),
             in_order: kind.ordinals
                 && object
                     .pointer("/spec/podManagementPolicy")
@@ -103,7 +103,8 @@ impl Progress {
     }
 
     /// Whether a restart is complete: all pods are of its template, and available; of a DaemonSet as many as before, for a node
-    /// may be down. `seen`: the generation that the status was made for.
+    /// may be down, but one at least: a new pod on that node is as unavailable as the one before. `seen`: the generation that the
+    /// status was made for.
     pub fn is_complete(&self, opened: &Opened, seen: Option<i64>) -> bool {
         let Some(counts) = self.counts else {
             return false;
@@ -115,11 +116,15 @@ impl Progress {
         let wanted = counts.wanted.saturating_sub(missing);
         counts.updated >= wanted
             && counts.available >= wanted
-            && (self.by_node || counts.all <= counts.updated)
+            && if self.by_node {
+                counts.wanted == 0 || self.new_and_available() > 0
+            } else {
+                counts.all <= counts.updated
+            }
     }
 
-    /// Whether it is well: pods are available, and none is of an older template. Where one that is unavailable keeps all others
-    /// from being replaced, all are available.
+    /// Whether it is well: pods are available, none is of an older template, and not so many are unavailable that they keep all
+    /// others from being replaced.
     pub fn is_well(&self) -> bool {
         let Some(counts) = self.counts else {
             return true;
@@ -129,8 +134,10 @@ impl Progress {
         } else {
             counts.updated < counts.all
         };
-        let enough = if self.waits_for_all { counts.wanted } else { 1 };
-        counts.available >= enough.max(1) && !older
+        let stalls = self
+            .stalls_at
+            .is_some_and(|most| self.unavailable() >= most);
+        counts.available >= 1 && !older && !stalls
     }
 
     /// Whether it has nothing to lose: it wants pods, and none is available.
@@ -208,7 +215,9 @@ fn void(kind: Kind, counts: Option<PodCounts>, object: &Value) -> Option<Void> {
     let wanted = match kind.counts {
         Some(Counts::Replicas) => counts.map(|counts| counts.wanted),
         // Before its controller looked at it, it wants none by its status.
-        Some(Counts::Scheduled) => None,
+        Some(Counts::Scheduled) => object
+            .pointer("/status/observedGeneration")
+            .and(counts.map(|counts| counts.wanted)),
         None => object.pointer("/spec/replicas").and_then(Value::as_i64),
     };
     let strategy = object.pointer("/spec/updateStrategy/type");
@@ -229,6 +238,30 @@ fn void(kind: Kind, counts: Option<PodCounts>, object: &Value) -> Option<Void> {
 fn partition(object: &Value) -> i64 {
     let partition = object.pointer("/spec/updateStrategy/rollingUpdate/partition");
     partition.and_then(Value::as_i64).unwrap_or(0).max(0)
+}
+
+/// As of `pkg/controller/daemon/update.go` and `pkg/controller/statefulset/stateful_set_control.go`: a StatefulSet replaces no pod
+/// while one is unavailable, a DaemonSet none that is available while `maxUnavailable` are not, unless it surges.
+fn stalls_at(kind: Kind, counts: Option<PodCounts>, object: &Value) -> Option<i64> {
+    if kind.ordinals {
+        return Some(1);
+    }
+    let counts = counts.filter(|_| kind.counts == Some(Counts::Scheduled))?;
+    let rolling =
+        |name: &str| object.pointer(&format!("/spec/updateStrategy/rollingUpdate/{name}"));
+    let pods = |value: &Value| match value {
+        Value::String(percent) => {
+            let percent: i64 = percent.strip_suffix('%')?.parse().ok()?;
+            let pods = counts.wanted.checked_mul(percent)?.checked_add(99)?;
+            Some(pods / 100)
+        }
+        number => number.as_i64(),
+    };
+    let surges = rolling("maxSurge")
+        .and_then(pods)
+        .is_some_and(|most| most > 0);
+    let most = rolling("maxUnavailable").and_then(pods).unwrap_or(1);
+    (!surges).then_some(most.max(1))
 }
 
 /// Whether the status says that the rollout of the template was complete once. It goes on saying so when pods fail later, are

@@ -51,10 +51,16 @@ fn when_a_restart_is_complete_and_who_is_well() {
         (stateful_set, replicas(2, 2, 2, 1), 0, 3, false, false),
         (stateful_set, replicas(2, 2, 1, 2), 0, 3, false, false),
         (daemon_set, daemons(3, 3, 3), 0, 3, true, true),
-        (daemon_set, daemons(3, 2, 2), 0, 3, false, true),
+        (daemon_set, daemons(3, 2, 2), 0, 3, false, false),
         // A node is down, and was before.
-        (daemon_set, daemons(3, 2, 2), 1, 3, true, true),
+        (daemon_set, daemons(3, 2, 2), 1, 3, true, false),
         (daemon_set, daemons(3, 1, 2), 1, 3, false, false),
+        // The new pod may be the one on that node.
+        (daemon_set, daemons(2, 1, 1), 1, 3, false, false),
+        // All were missing.
+        (daemon_set, daemons(1, 1, 0), 1, 3, false, false),
+        (daemon_set, daemons(2, 2, 1), 2, 3, true, false),
+        (daemon_set, daemons(0, 0, 0), 0, 3, true, false),
         (&DEPLOYMENT_CONFIG, replicas(2, 2, 2, 2), 0, 3, false, true),
     ];
     for (kind, object, missing, seen, complete, well) in rows {
@@ -70,11 +76,32 @@ fn when_a_restart_is_complete_and_who_is_well() {
 }
 
 #[test]
+fn how_many_unavailable_pods_stall_a_daemon_set() {
+    let rows = [
+        (json!({}), Some(1)),
+        (json!({ "maxUnavailable": 2, "maxSurge": 0 }), Some(2)),
+        (json!({ "maxUnavailable": "10%" }), Some(2)),
+        (json!({ "maxUnavailable": "0%", "maxSurge": 0 }), Some(1)),
+        (json!({ "maxUnavailable": 0, "maxSurge": "1%" }), None),
+        (json!({ "maxUnavailable": "many" }), Some(1)),
+    ];
+    for (rolling, expected) in rows {
+        let mut object = daemons(11, 11, 9);
+        object["spec"] = json!({ "updateStrategy": { "rollingUpdate": rolling } });
+        let progress = Progress::read(&KINDS[2], &object);
+        assert_eq!(progress.stalls_at, expected, "{object}");
+        let well = expected.is_none_or(|most| most > 2);
+        assert_eq!(progress.is_well(), well, "{object}");
+    }
+}
+
+#[test]
 fn where_no_new_pod_comes_by_itself() {
     let [deployment, stateful_set, daemon_set] = [&KINDS[0], &KINDS[1], &KINDS[2]];
     let paused = json!({ "spec": { "replicas": 2, "paused": true } });
     let on_delete = json!({ "spec": { "replicas": 2, "updateStrategy": { "type": "OnDelete" } } });
     let behind = |partition: i64| json!({ "spec": { "replicas": 2, "updateStrategy": { "rollingUpdate": { "partition": partition } } } });
+    let no_nodes = json!({ "status": { "observedGeneration": 1, "desiredNumberScheduled": 0 } });
     let waits = json!({ "spec": { "replicas": 2 }, "status": { "phase": "Paused" } });
     let invalid = json!({ "spec": { "replicas": 2 }, "status": { "conditions": [{ "type": "InvalidSpec", "status": "True" }] } });
     let rows = [
@@ -87,6 +114,7 @@ fn where_no_new_pod_comes_by_itself() {
         (stateful_set, behind(1), None),
         (daemon_set, on_delete, Some(Void::OnDelete)),
         (daemon_set, daemons(0, 0, 0), None),
+        (daemon_set, no_nodes, Some(Void::NoReplicas)),
         (&ROLLOUT, waits.clone(), Some(Void::Paused)),
         (&ROLLOUT, invalid, Some(Void::Paused)),
         (deployment, waits, None),
