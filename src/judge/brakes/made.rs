@@ -9,7 +9,7 @@ use crate::{
         brake::{
             Verdict, later,
             look::Look,
-            verdict::{Facts, Patience, verdict},
+            verdict::{Facts, Failed, Patience, verdict},
         },
         index::Tracked,
         workload::Rollout,
@@ -20,6 +20,8 @@ use crate::{
 const FORGOTTEN: SignedDuration = SignedDuration::from_hours(72);
 /// How long a restart has no look at its pods.
 const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(20);
+/// So long a process knows of a restart before it is sure that no look tells more than its deadline.
+const LOOKED_BY: SignedDuration = SignedDuration::from_secs(30);
 /// The shortest time between two looks.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
@@ -49,6 +51,8 @@ pub struct Made {
 struct Seen {
     mark: String,
     at: Timestamp,
+    /// Since when this process knows of it.
+    known: Timestamp,
     complete_since: Option<Timestamp>,
     was_good: bool,
     look: Option<Look>,
@@ -83,6 +87,7 @@ impl Made {
             let seen = Seen {
                 mark: opened.mark.clone(),
                 at: opened.at,
+                known: now,
                 ..Seen::default()
             };
             self.by_key.insert(key, seen);
@@ -251,12 +256,22 @@ impl Made {
             opened: &last.opened,
             is_ours: last.is_ours,
             progress: &workload.progress,
-            aborted: workload.abort.is_aborted(),
+            // What is restarted by time while it is aborted stays so: the abort is of its template.
+            aborted: workload.abort.is_aborted() && !workload.marks.is_by_time(),
             complete_since: seen.and_then(|seen| seen.complete_since),
             was_good: seen.is_some_and(|seen| seen.was_good),
             look: seen.and_then(|seen| seen.look.as_ref()),
         };
-        verdict(&facts, self.patience(tracked), now)
+        let verdict = verdict(&facts, self.patience(tracked), now);
+        let unlooked = seen.filter(|seen| seen.look.is_none());
+        let looked_by = unlooked.map(|seen| later(seen.known, LOOKED_BY));
+        match (verdict, looked_by) {
+            // A process that has just started: its pods may show that it was good.
+            (Some(Verdict::Failed(Failed::Deadline)), Some(next)) if now < next => {
+                Some(Verdict::Rolling { next })
+            }
+            (verdict, _) => verdict,
+        }
     }
 
     /// Whether a restart of a workload counts as rolling: it is neither complete, nor failed, nor void.

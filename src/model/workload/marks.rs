@@ -144,6 +144,12 @@ impl RestartMarks {
         mark.map_or("", String::as_str)
     }
 
+    /// Whether its last restart is one by time, which changes no template.
+    pub fn is_by_time(&self) -> bool {
+        let at = self.at.as_deref().and_then(read_at);
+        at.is_some_and(|(mark, _)| mark == self.current() && !is_time_mark(mark))
+    }
+
     /// Returns how the pods of its template, or of its last restart by time, are known.
     pub fn new_pods(&self) -> NewPods {
         let marked = |key, value: &str| NewPods::Marked {
