@@ -84,6 +84,10 @@ impl Brakes {
                     Told::Stuck
                 }
                 Some(Verdict::Rolling { .. }) if told < Told::Waits => {
+                    let deadline = later(opened.at, self.made.patience(tracked).deadline);
+                    if now >= deadline {
+                        continue;
+                    }
                     let at = later(opened.at, TOLD_AFTER);
                     if now < at {
                         self.look_at(namespace, at);
