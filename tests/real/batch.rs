@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tokio::{sync::Notify, task::JoinHandle};
 
 const ON_CHANGE: &str = "reroll.dev/on-change";
-const RUNS: [(&str, &str); 2] = [(RESTART_ON, "auto"), (ON_CHANGE, "run-now")];
+pub const RUNS: [(&str, &str); 2] = [(RESTART_ON, "auto"), (ON_CHANGE, "run-now")];
 const RECREATES: [(&str, &str); 2] = [(RESTART_ON, "auto"), (ON_CHANGE, "recreate")];
 
 /// With the kinds that are not watched by default.
@@ -36,7 +36,7 @@ fn crashing(reroll: RerollBuilder, moment: &str) -> RerollBuilder {
 }
 
 /// The spec of a Job whose pod reads `k` of Secret `db`, and completes at once.
-fn job_spec() -> Value {
+pub fn job_spec() -> Value {
     let mut pod = env("db", "k");
     pod["restartPolicy"] = json!("Never");
     pod["containers"][0]["name"] = json!("c");
@@ -52,7 +52,7 @@ fn lasting() -> Value {
 }
 
 /// One that is not on schedule while a test runs.
-fn cron_job(name: &str, annotations: &[(&str, &str)], job: &Value) -> Value {
+pub fn cron_job(name: &str, annotations: &[(&str, &str)], job: &Value) -> Value {
     let annotations: BTreeMap<_, _> = annotations.iter().copied().collect();
     json!({
         "apiVersion": "batch/v1", "kind": "CronJob",
@@ -74,7 +74,7 @@ fn job(name: &str, annotations: &[(&str, &str)], spec: &Value) -> Value {
 }
 
 /// Records every Job that was ever created, by uid: its name, in the order of creation.
-struct Jobs {
+pub struct Jobs {
     seen: Arc<Mutex<Vec<(String, String)>>>,
     listed: Arc<Mutex<u64>>,
     api: Api<DynamicObject>,
@@ -82,7 +82,7 @@ struct Jobs {
 }
 
 impl Jobs {
-    async fn watch(arena: &Arena) -> Self {
+    pub async fn watch(arena: &Arena) -> Self {
         let (seen, listed): (Arc<Mutex<Vec<_>>>, Arc<Mutex<u64>>) = Default::default();
         let complete = Arc::new(Notify::new());
         let all = Arc::clone(&complete);
@@ -128,7 +128,7 @@ impl Jobs {
     }
 
     /// Waits for this many, waits until everything has taken effect, and checks that there are no more.
-    async fn are(&self, arena: &Arena, recorder: &Recorder, name: &str, count: usize) {
+    pub async fn are(&self, arena: &Arena, recorder: &Recorder, name: &str, count: usize) {
         eventually(&format!("there were {count} Jobs {name}"), async || {
             (self.count(name) >= count).then_some(())
         })

@@ -50,7 +50,7 @@ impl Custom {
     }
 
     /// A kind that no other test in this cluster has.
-    fn own(arena: &Arena) -> Self {
+    pub fn own(arena: &Arena) -> Self {
         Self {
             group: format!("{}.example.com", arena.namespace),
             version: "v1",
@@ -198,7 +198,7 @@ fn definitions(arena: &Arena) -> Api<DynamicObject> {
 }
 
 /// Takes everything.
-fn anything() -> Value {
+pub fn anything() -> Value {
     json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }
 
@@ -284,7 +284,7 @@ fn version(object: &DynamicObject) -> u64 {
 }
 
 /// With a kind of the test's own, and a short interval.
-fn with(reroll: RerollBuilder, own: &Custom) -> RerollBuilder {
+pub fn with(reroll: RerollBuilder, own: &Custom) -> RerollBuilder {
     let spec = format!(
         "{}/{}/{}:{}",
         own.group, own.version, own.kind, own.template
@@ -294,7 +294,7 @@ fn with(reroll: RerollBuilder, own: &Custom) -> RerollBuilder {
         .flag("--discovery-interval", "200ms")
 }
 
-async fn follows(reroll: &Reroll, own: &Custom, times: usize) {
+pub async fn follows(reroll: &Reroll, own: &Custom, times: usize) {
     let kind = format!("{}/{}/{}", own.group, own.version, own.kind);
     eventually(
         &format!("{kind} is watched for the {times}. time"),

@@ -65,7 +65,6 @@ mod selectors;
 mod skipped;
 mod slow_start;
 mod slow_start_kills;
-mod slow_start_kinds;
 mod slow_start_rewritten;
 mod slow_start_upgrade;
 mod stalls;

@@ -1,7 +1,7 @@
 //! A node whose kubelet is the test: pods run nowhere, and it writes the statuses that a real kubelet wrote for pods that
-//! behaved so (`tests/node/bad_values.json`). What a pod does follows from the value of a Secret when it started.
+//! behaved so (`tests/node/bad_values.json`). What a pod does follows from the value of a Secret or ConfigMap when it started.
 //!
-//! Pods come here by `nodeName`, so no scheduler is asked.
+//! Pods come here by `nodeName`, so no scheduler is asked, from any namespace.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::{Node, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams},
@@ -36,6 +36,8 @@ pub enum Behaves {
     EndsAtOnce,
     /// Its container ends after so long, again and again.
     EndsAfter(Duration),
+    /// It runs, and is ready after so long.
+    ReadyAfter(Duration),
     /// It runs and is never ready.
     NeverReady,
 }
@@ -44,14 +46,13 @@ pub enum Behaves {
 pub struct Kubelet {
     /// The node's name.
     pub node: String,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
-/// What decides how pods behave: the value of a key of a Secret.
+/// What decides how pods behave: the value of a key of a Secret or ConfigMap.
 #[derive(Clone)]
 struct Rule {
     client: Client,
-    namespace: String,
     behaviour: Arc<dyn Fn(&str) -> Behaves + Send + Sync>,
 }
 
@@ -61,7 +62,16 @@ impl Kubelet {
         arena: &Arena,
         behaviour: impl Fn(&str) -> Behaves + Send + Sync + 'static,
     ) -> Self {
-        let node = format!("{}-node", arena.namespace);
+        Self::join_as(arena, "node", behaviour).await
+    }
+
+    /// The same, for one more node: with a name that ends so.
+    pub async fn join_as(
+        arena: &Arena,
+        name: &str,
+        behaviour: impl Fn(&str) -> Behaves + Send + Sync + 'static,
+    ) -> Self {
+        let node = format!("{}-{name}", arena.namespace);
         let nodes = Api::<Node>::all(arena.client.clone());
         let object = json!({
             "metadata": { "name": node, "labels": { "kubernetes.io/hostname": node } },
@@ -71,16 +81,17 @@ impl Kubelet {
         nodes.create(&PostParams::default(), &object).await.unwrap();
         let rule = Rule {
             client: arena.client.clone(),
-            namespace: arena.namespace.clone(),
             behaviour: Arc::new(behaviour),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(beat(nodes, node.clone()));
         tasks.spawn(look_after(rule, node.clone()));
-        Self {
-            node,
-            _tasks: tasks,
-        }
+        Self { node, tasks }
+    }
+
+    /// Its node goes down: whatever happens to its pods, nobody says so.
+    pub async fn goes_down(&mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// Returns a workload whose pods come here, so many of them.
@@ -124,9 +135,9 @@ async fn beat(nodes: Api<Node>, name: String) {
 }
 
 async fn look_after(rule: Rule, node: String) {
-    let pods = Api::<Pod>::namespaced(rule.client.clone(), &rule.namespace);
+    let pods = Api::<Pod>::all(rule.client.clone());
     let config = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
-    let mut events = watcher(pods.clone(), config).default_backoff().boxed();
+    let mut events = watcher(pods, config).default_backoff().boxed();
     let mut lives = JoinSet::new();
     let mut known: BTreeMap<String, CancellationToken> = BTreeMap::new();
     while let Some(event) = events.next().await {
@@ -134,17 +145,18 @@ async fn look_after(rule: Rule, node: String) {
             continue;
         };
         let (uid, name) = (pod.uid().unwrap(), pod.name_any());
+        let pods = Api::<Pod>::namespaced(rule.client.clone(), &pod.namespace().unwrap());
         if pod.metadata.deletion_timestamp.is_some() {
             if let Some(stop) = known.get(&uid) {
                 stop.cancel();
             }
-            let (pods, now) = (pods.clone(), DeleteParams::default().grace_period(0));
+            let now = DeleteParams::default().grace_period(0);
             lives.spawn(async move { drop(pods.delete(&name, &now).await) });
             continue;
         }
         if let Entry::Vacant(unknown) = known.entry(uid) {
             let stop = unknown.insert(CancellationToken::new()).clone();
-            let (rule, pods) = (rule.clone(), pods.clone());
+            let rule = rule.clone();
             lives.spawn(async move {
                 stop.run_until_cancelled(live(rule, pods, pod)).await;
             });
@@ -172,6 +184,11 @@ async fn live(rule: Rule, pods: Api<Pod>, pod: Pod) {
             Behaves::ConfigError => {
                 let waiting = json!({ "waiting": { "reason": "CreateContainerConfigError", "message": "couldn't find key k in Secret" } });
                 return write(status(false, "Pending", &waiting, 0, &last)).await;
+            }
+            Behaves::ReadyAfter(after) => {
+                write(status(false, "Running", &running, 0, &last)).await;
+                sleep(after).await;
+                None
             }
             Behaves::NeverReady => {
                 return write(status(false, "Running", &running, 0, &last)).await;
@@ -209,16 +226,26 @@ impl Rule {
         let from = variables
             .into_iter()
             .flatten()
-            .find_map(|one| one.value_from?.secret_key_ref);
+            .find_map(|one| one.value_from);
         let Some(from) = from else {
             return String::new();
         };
-        let secrets = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
+        let namespace = pod.namespace().unwrap();
         loop {
-            let secret = secrets.get_opt(&from.name).await.ok().flatten();
-            let data = secret.and_then(|secret| secret.data);
-            if let Some(value) = data.and_then(|mut data| data.remove(&from.key)) {
-                return String::from_utf8(value.0).unwrap_or_default();
+            let value = if let Some(from) = &from.secret_key_ref {
+                let secrets = Api::<Secret>::namespaced(self.client.clone(), &namespace);
+                let data = secrets.get_opt(&from.name).await.ok().flatten();
+                let value = data.and_then(|data| data.data?.remove(&from.key));
+                value.map(|value| String::from_utf8(value.0).unwrap_or_default())
+            } else if let Some(from) = &from.config_map_key_ref {
+                let maps = Api::<ConfigMap>::namespaced(self.client.clone(), &namespace);
+                let data = maps.get_opt(&from.name).await.ok().flatten();
+                data.and_then(|data| data.data?.remove(&from.key))
+            } else {
+                Some(String::new())
+            };
+            if let Some(value) = value {
+                return value;
             }
             sleep(Duration::from_millis(200)).await;
         }

@@ -185,13 +185,19 @@ impl Arena {
             self.pods_can_be_made().await.then_some(())
         })
         .await;
-        // Controllers that failed wait long until they try again, but look at once when a pod changes.
+        self.hurry_controllers().await;
+    }
+
+    /// Controllers that failed wait long until they try again, but look at once when a pod or a ReplicaSet changes.
+    pub async fn hurry_controllers(&self) {
         let label = json!({ "metadata": { "labels": { "released": "true" } } });
-        let pods = self.api("Pod");
-        for pod in pods.list(&ListParams::default()).await.unwrap() {
-            let (params, patch) = (PatchParams::default(), Patch::Merge(&label));
-            // It may be gone by now.
-            drop(pods.patch(&pod.name_any(), &params, &patch).await);
+        for kind in ["Pod", "ReplicaSet"] {
+            let api = self.api(kind);
+            for object in api.list(&ListParams::default()).await.unwrap() {
+                let (params, patch) = (PatchParams::default(), Patch::Merge(&label));
+                // It may be gone by now.
+                drop(api.patch(&object.name_any(), &params, &patch).await);
+            }
         }
     }
 

@@ -1,0 +1,91 @@
+//! The distance between restarts of one workload, and the bound of how many roll at the same time.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use kube::ResourceExt;
+use reroll_harness::{Arena, Kubelet, RESTARTED_FOR, Recorder, deployment, eventually};
+use tokio::time::{interval, timeout};
+
+use super::{Stage, behaviour, slowly};
+
+/// A pod is ready after 12 s, so the whole rollout takes 48 s, longer than the longest distance. The Secret changes every second.
+/// Were each rollout overtaken, the first pod would never be replaced.
+#[tokio::test]
+async fn the_lowest_ordinal_gets_a_new_version_whatever_changes() {
+    let mut stage = Stage::set("slow-rewritten-set").await;
+    stage.add("StatefulSet", "web", 4).await;
+    let builder = slowly(&stage.arena)
+        .flag("--max-distance", "25s")
+        .flag("--rollout-deadline", "60s");
+    let _reroll = stage.start_as(builder).await;
+    let (mut ticks, mut value) = (interval(Duration::from_secs(1)), 0);
+    let writes = async {
+        loop {
+            ticks.tick().await;
+            value += 1;
+            stage.change(&format!("slow {value}")).await;
+        }
+    };
+    let replaced = eventually("web-0 is replaced", async || {
+        let pod = stage.arena.api("Pod").get_opt("web-0").await.unwrap()?;
+        pod.annotations().get(RESTARTED_FOR).cloned()
+    });
+    tokio::select! {
+        () = writes => {}
+        _ = replaced => {}
+    }
+    // All pods are of one version: none was overtaken in between.
+    let pods = stage.arena.pods("web").await;
+    let marks: BTreeSet<_> = pods
+        .iter()
+        .map(|pod| pod.annotations().get(RESTARTED_FOR))
+        .collect();
+    assert_eq!(marks.len(), 1, "{marks:?}");
+    // The last value wins.
+    let before = stage.recorder.rollouts("StatefulSet", "web");
+    eventually("all pods have the last value", async || {
+        let mark = stage.recorder.restarted_for("StatefulSet", "web").pop();
+        let pods = stage.arena.pods("web").await;
+        let all = pods
+            .iter()
+            .all(|pod| pod.annotations().get(RESTARTED_FOR) == mark.as_ref());
+        let now = stage.recorder.rollouts("StatefulSet", "web");
+        (all && now == before + 1).then_some(())
+    })
+    .await;
+    stage.recorder.settle(&stage.arena).await;
+    stage.recorder.expect("StatefulSet", "web", before + 1);
+}
+
+#[tokio::test]
+async fn rollouts_that_hang_in_one_namespace_hold_up_no_other() {
+    let stage = Stage::of("limit-hangs", 3).await;
+    let other = Arena::new("limit-other").await;
+    let kubelet = Kubelet::join(&other, behaviour).await;
+    other.secret("db", &[("k", "good")]).await;
+    other
+        .create(&kubelet.runs(deployment("web", "db", "k"), 1))
+        .await;
+    let recorder = Recorder::start(&other).await;
+    let both = format!("{},{}", stage.arena.namespace, other.namespace);
+    let builder = stage.arena.reroll();
+    let builder = builder.flag("--namespaces", &both);
+    let reroll = stage.start_as(builder.flag("--rolling-limit", "3")).await;
+    other.adopted("Deployment", "web").await;
+    stage.change("never ready").await;
+    stage.are_restarted(2).await;
+    // The third place is not for the third one.
+    eventually("one waits for a place", async || {
+        let rolling = "reroll_workloads_pending{reason=\"rolling\"}";
+        let waits = reroll.count("reroll_intents_pending").await == 1;
+        (waits && reroll.count(rolling).await == 2).then_some(())
+    })
+    .await;
+    other.update_secret("db", &[("k", "good too")]).await;
+    // Sooner than one that hangs could make room.
+    let restarted = recorder.reaches("Deployment", "web", 1);
+    timeout(Duration::from_mins(1), restarted).await.unwrap();
+    recorder.settle(&other).await;
+    recorder.expect("Deployment", "web", 1);
+    assert_eq!(stage.restarted().len(), 2);
+}

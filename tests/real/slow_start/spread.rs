@@ -1,0 +1,238 @@
+//! A bad value that something copied into many namespaces.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Namespace},
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    runtime::{WatchStreamExt, watcher},
+};
+use reroll_harness::{RESTART_ON, ROLLOUT, at_once, eventually, workload};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::{Stage, slowly};
+
+/// So many namespaces have a copy.
+const NAMESPACES: usize = 60;
+/// So many of them have two users.
+const TWO_USERS: usize = 10;
+/// In so many restarts may be under way at first.
+const FIRST: usize = 50;
+
+/// Deployments of many namespaces, by `namespace/name`.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<BTreeMap<String, One>>>);
+
+/// What one Deployment has had.
+#[derive(Default)]
+struct One {
+    /// Every template.
+    templates: Vec<Value>,
+    /// Every `rollout`.
+    opened: Vec<String>,
+}
+
+impl Seen {
+    async fn watch(self, deployments: Api<Deployment>, label: String) {
+        let config = watcher::Config::default().labels(&label);
+        let mut events = watcher(deployments, config).default_backoff().boxed();
+        while let Some(event) = events.next().await {
+            let Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) = event
+            else {
+                continue;
+            };
+            let key = format!("{}/{}", object.namespace().unwrap(), object.name_any());
+            let mut seen = self.0.lock().unwrap();
+            let One { templates, opened } = seen.entry(key).or_default();
+            let template = serde_json::to_value(object.spec.as_ref().unwrap()).unwrap();
+            let template = template["template"].clone();
+            if templates.last() != Some(&template) {
+                templates.push(template);
+            }
+            if let Some(rollout) = object.annotations().get(ROLLOUT)
+                && opened.last() != Some(rollout)
+            {
+                opened.push(rollout.clone());
+            }
+        }
+    }
+
+    /// How often each was restarted.
+    fn rollouts(&self) -> BTreeMap<String, usize> {
+        let seen = self.0.lock().unwrap();
+        let all = seen.iter();
+        all.map(|(key, one)| (key.clone(), one.templates.len() - 1))
+            .collect()
+    }
+
+    /// How many were restarted at all.
+    fn restarted(&self) -> usize {
+        self.rollouts().values().filter(|times| **times > 0).count()
+    }
+
+    /// When restarts were made, in order.
+    fn times(&self) -> Vec<Timestamp> {
+        let seen = self.0.lock().unwrap();
+        let opened = seen.values().flat_map(|one| &one.opened);
+        let mut times: Vec<Timestamp> = opened
+            .map(|text| {
+                let opened: Value = serde_json::from_str(text).unwrap();
+                opened["at"].as_str().unwrap().parse().unwrap()
+            })
+            .collect();
+        times.sort();
+        times
+    }
+}
+
+/// Many namespaces, removed at the end.
+struct Many {
+    client: Client,
+    names: Vec<String>,
+    label: String,
+}
+
+impl Many {
+    /// Each with a ConfigMap and its users, whose pods run on the stage's node.
+    async fn set(stage: &Stage) -> Self {
+        let arena = &stage.arena;
+        let of = |number| format!("{}-{number:02}", arena.namespace);
+        let many = Self {
+            client: arena.client.clone(),
+            names: (0..NAMESPACES).map(of).collect(),
+            label: format!("of={}", arena.namespace),
+        };
+        at_once(many.names.iter().enumerate(), async |(number, name)| {
+            let object = json!({ "metadata": { "name": name } });
+            let object = serde_json::from_value(object).unwrap();
+            let spaces = Api::<Namespace>::all(many.client.clone());
+            spaces
+                .create(&PostParams::default(), &object)
+                .await
+                .unwrap();
+            let object =
+                serde_json::from_value(reroll_harness::config_map("app", &[("k", "good")]));
+            let maps = Api::<ConfigMap>::namespaced(many.client.clone(), name);
+            maps.create(&PostParams::default(), &object.unwrap())
+                .await
+                .unwrap();
+            let deployments = Api::<Deployment>::namespaced(many.client.clone(), name);
+            for user in 0..=usize::from(number < TWO_USERS) {
+                let object = many.user(stage, user);
+                deployments
+                    .create(&PostParams::default(), &object)
+                    .await
+                    .unwrap();
+            }
+        })
+        .await;
+        many
+    }
+
+    fn user(&self, stage: &Stage, number: usize) -> Deployment {
+        let from = json!({ "configMapKeyRef": { "name": "app", "key": "k" } });
+        let pod = json!({ "containers": [{ "env": [{ "name": "V", "valueFrom": from }] }] });
+        let asks = [(RESTART_ON, "auto")];
+        let manifest = workload("Deployment", &format!("web-{number}"), &asks, pod);
+        let mut manifest = stage.kubelet.runs(manifest, 1);
+        let (key, value) = self.label.split_once('=').unwrap();
+        manifest["metadata"]["labels"] = json!({ key: value });
+        serde_json::from_value(manifest).unwrap()
+    }
+
+    async fn change(&self, value: &str) {
+        at_once(&self.names, async |name| {
+            let maps = Api::<ConfigMap>::namespaced(self.client.clone(), name);
+            let patch = Patch::Merge(json!({ "data": { "k": value } }));
+            let params = PatchParams::default();
+            maps.patch("app", &params, &patch).await.unwrap();
+        })
+        .await;
+    }
+
+    /// Waits until all users run and are adopted.
+    async fn are_adopted(&self) {
+        let all = Api::<Deployment>::all(self.client.clone());
+        eventually("all run and are adopted", async || {
+            let params = ListParams::default().labels(&self.label);
+            let all = all.list(&params).await.unwrap().items;
+            let ready = |object: &Deployment| {
+                let status = object.status.as_ref();
+                object.annotations().contains_key(reroll_harness::OBSERVED)
+                    && status.and_then(|status| status.available_replicas) == Some(1)
+            };
+            (all.len() == NAMESPACES + TWO_USERS && all.iter().all(ready)).then_some(())
+        })
+        .await;
+    }
+
+    async fn remove(self) {
+        let spaces = Api::<Namespace>::all(self.client.clone());
+        at_once(&self.names, async |name| {
+            let params = DeleteParams::default();
+            spaces.delete(name, &params).await.unwrap();
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_bad_value_in_many_namespaces_breaks_some_and_then_one_at_a_time() {
+    let stage = Stage::set("slow-spread").await;
+    let many = Many::set(&stage).await;
+    let spaces = format!("{},{}", stage.arena.namespace, many.names.join(","));
+    let builder = slowly(&stage.arena).flag("--namespaces", &spaces);
+    let _reroll = stage.start_as(builder).await;
+    many.are_adopted().await;
+    let (seen, mut watch) = (Seen::default(), JoinSet::new());
+    let deployments = Api::<Deployment>::all(many.client.clone());
+    watch.spawn(seen.clone().watch(deployments, many.label.clone()));
+    eventually("all are watched", async || {
+        (seen.rollouts().len() == NAMESPACES + TWO_USERS).then_some(())
+    })
+    .await;
+
+    many.change("bad").await;
+    eventually("one more goes, and one more", async || {
+        (seen.restarted() >= FIRST + 2).then_some(())
+    })
+    .await;
+    let broken = seen.rollouts();
+    let mut spaces: Vec<_> = broken
+        .iter()
+        .filter(|(_, times)| **times > 0)
+        .map(|(key, times)| {
+            assert_eq!(*times, 1, "{key}");
+            key.split_once('/').unwrap().0
+        })
+        .collect();
+    spaces.dedup();
+    assert_eq!(spaces.len(), FIRST + 2, "one user of each namespace");
+    let times = seen.times();
+    // Pods are looked at 20 s after their restart; so long nobody knows that it failed.
+    let between = |before: usize| times[before + 1].duration_since(times[before]).as_secs();
+    for last in [FIRST - 1, FIRST] {
+        assert!(between(last) >= 19, "one at a time: {times:?}");
+    }
+
+    many.change("good again").await;
+    eventually("all are restarted", async || {
+        (seen.restarted() == NAMESPACES + TWO_USERS).then_some(())
+    })
+    .await;
+    stage.recorder.settle(&stage.arena).await;
+    for (key, times) in seen.rollouts() {
+        assert_eq!(times, broken[&key] + 1, "{key}");
+    }
+    many.remove().await;
+}
