@@ -287,6 +287,38 @@ async fn whose_pods_cannot_be_listed_has_no_turn_before_others() {
     assert_eq!(turns(&docket, 36), [keys[1].clone(), keys[0].clone()]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_new_process_looks_at_the_pods_before_a_deadline_fails_a_restart() {
+    let (stage, keys) = due(&["a", "b"]);
+    ask(&stage, &keys[0]);
+    assert_eq!(released(&stage), ["a"]);
+    restarted(&stage, &keys[0], None);
+    let hour = SignedDuration::from_hours(1);
+    let later = stage.state.time().checked_add(hour).unwrap();
+    let index = stage.state.index();
+    let mut brakes = brakes::Brakes::new(slowly().brakes);
+    brakes.shown(&keys[0], index.workload(&keys[0]).unwrap(), later);
+    let mut told = |seconds| {
+        let wait = SignedDuration::from_secs(seconds);
+        let now = later.checked_add(wait).unwrap();
+        let (_, news) = brakes.release(&index, now);
+        news.into_iter().map(|(_, news)| news).collect::<Vec<_>>()
+    };
+    assert_eq!(told(29), []);
+    // Nobody can list its pods.
+    let news = told(30);
+    assert!(
+        matches!(
+            news[..],
+            [News::Stuck {
+                reason: "deadline",
+                ..
+            }]
+        ),
+        "{news:?}"
+    );
+}
+
 /// Returns who goes so long from now.
 fn released_in(stage: &Stage, wait: SignedDuration) -> Vec<String> {
     let now = stage.state.time().checked_add(wait).unwrap();
