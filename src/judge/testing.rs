@@ -108,7 +108,16 @@ impl Stage {
 
     /// Another process, with all lists complete, of which what `show` shows is all.
     pub(crate) fn again(script: &Script, show: impl FnOnce(&Self)) -> Self {
-        let stage = Self::of(settings(), script.clone());
+        Self::again_with(settings(), script, show)
+    }
+
+    /// The same with these settings.
+    pub(crate) fn again_with(
+        settings: Settings,
+        script: &Script,
+        show: impl FnOnce(&Self),
+    ) -> Self {
+        let stage = Self::of(settings, script.clone());
         show(&stage);
         for kind in SourceKind::ALL {
             stage.judge.source_listed(kind, None);

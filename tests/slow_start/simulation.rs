@@ -337,6 +337,7 @@ fn candidate(user: &User) -> Candidate {
     Candidate {
         versions: user.versions.clone(),
         since: at(0),
+        restarted: None,
         freely: user.down,
         rolls: false,
         probed: false,

@@ -12,7 +12,7 @@ use crate::{
             verdict::{Facts, Failed, Patience, verdict},
         },
         index::Tracked,
-        workload::Rollout,
+        workload::{Progress, Rollout},
     },
 };
 
@@ -59,6 +59,10 @@ struct Seen {
     /// When its pods were last listed, or could not be.
     looked: Option<Timestamp>,
     told: Told,
+    /// Whether pods are missing, as of what was shown last.
+    lacks: bool,
+    /// Whether some were since the last look: what ends and starts again may be there when it is looked at.
+    lacked: bool,
     /// The most pods that were new and available, and when they first were.
     best: Option<(i64, Timestamp)>,
 }
@@ -100,6 +104,8 @@ impl Made {
         if seen.best.is_none_or(|(best, _)| new > best) {
             seen.best = Some((new, now));
         }
+        seen.lacks = lacks(&workload.progress);
+        seen.lacked |= seen.lacks;
         let is_complete = last.is_ours
             && workload
                 .progress
@@ -124,6 +130,7 @@ impl Made {
         let known = seen.is_some();
         if let Some(seen) = seen {
             (seen.look, seen.looked) = (Some(look), Some(now));
+            seen.lacked = seen.lacks;
         }
         known
     }
@@ -213,13 +220,11 @@ impl Made {
             .by_key
             .iter()
             .filter(|(key, seen)| {
-                let age = now.duration_since(seen.at);
-                let pause = LOOK_AGAIN.max(age / 10);
-                age >= FIRST_LOOK
-                    && seen.looked.is_none_or(|at| now.duration_since(at) >= pause)
+                let pause = LOOK_AGAIN.max(now.duration_since(seen.at) / 10);
+                seen.looked.is_none_or(|at| now.duration_since(at) >= pause)
                     && index
                         .workload(key)
-                        .is_some_and(|tracked| self.is_open(key, tracked, now))
+                        .is_some_and(|tracked| self.is_worth_a_look(key, tracked, now))
             })
             .map(|(key, seen)| (seen.looked, key.clone()))
             .collect();
@@ -227,19 +232,26 @@ impl Made {
         all.into_iter().map(|(_, key)| key).collect()
     }
 
-    /// Whether a look at the pods may change the verdict: there is none, or it is good and pods are missing.
-    fn is_open(&self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) -> bool {
+    /// Whether a look at the pods may change the verdict: there is none after a while, or it is good and pods were missing
+    /// since the last look.
+    pub(in crate::judge) fn is_worth_a_look(
+        &self,
+        key: &WorkloadKey,
+        tracked: &Tracked,
+        now: Timestamp,
+    ) -> bool {
         let Some(last) = &tracked.workload.last else {
             return false;
         };
+        if now.duration_since(last.opened.at) < FIRST_LOOK {
+            return false;
+        }
         let deadline = last.opened.at.checked_add(self.patience(tracked).deadline);
         let in_time = deadline.is_ok_and(|deadline| now < deadline);
         match self.verdict(key, tracked, now) {
             // What failed may be good after all.
             Some(Verdict::Rolling { .. } | Verdict::Failed(_)) => true,
-            Some(Verdict::Good) => {
-                in_time && tracked.workload.progress.unavailable() > last.opened.unavailable
-            }
+            Some(Verdict::Good) => in_time && self.by_key.get(key).is_some_and(|it| it.lacked),
             Some(Verdict::Void(_)) | None => false,
         }
     }
@@ -295,4 +307,10 @@ impl Made {
         let own = tracked.workload.progress.deadline;
         self.patience.of(asks.soak, asks.deadline, own)
     }
+}
+
+/// Whether pods are missing: some, or all new ones with older ones in their place.
+fn lacks(progress: &Progress) -> bool {
+    let has_no_new = progress.counts.is_some() && progress.new_and_available() == 0;
+    has_no_new || progress.unavailable() > 0
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Brakes, GATHER, GOING_AT_MOST, News, Reason};
+use super::{Brakes, GATHER, GOING_AT_MOST, News, Reason, Waiting};
 use crate::model::{
     Index, WorkloadKey,
     brake::{
@@ -87,7 +87,7 @@ impl Brakes {
             let held = self.held_by_distance(&key, tracked, now);
             let candidate = held
                 .is_none()
-                .then(|| self.candidate(&key, tracked, now))
+                .then(|| self.candidate(index, &key, tracked, now))
                 .flatten();
             if let (Some(reason), Some(waiting)) = (held, self.waiting.get_mut(&key)) {
                 waiting.reason = reason;
@@ -100,7 +100,7 @@ impl Brakes {
             }
             if let Some(candidate) = candidate {
                 if candidate.rolls {
-                    let until = self.waits_for_others_until(&key, tracked);
+                    let until = self.waits_for_others_until(index, &key, tracked);
                     self.look_at(namespace, until);
                 }
                 candidates.push(candidate);
@@ -144,16 +144,23 @@ impl Brakes {
         }
     }
 
-    fn candidate(&self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) -> Option<Candidate> {
+    fn candidate(
+        &self,
+        index: &Index,
+        key: &WorkloadKey,
+        tracked: &Tracked,
+        now: Timestamp,
+    ) -> Option<Candidate> {
         let waiting = self.waiting.get(key)?;
         let workload = &tracked.workload;
         let verdict = self.made.verdict(key, tracked, now);
         let rolls = workload.progress.rolls()
             && verdict.is_none()
-            && now < self.waits_for_others_until(key, tracked);
+            && now < self.waits_for_others_until(index, key, tracked);
         Some(Candidate {
             versions: waiting.versions.clone(),
-            since: waiting.since,
+            since: behind_since(index, key, waiting),
+            restarted: workload.last.as_ref().map(|last| last.opened.at),
             freely: self.has_nothing_to_lose(key, tracked, now),
             rolls,
             probed: workload.progress.probed,
@@ -169,11 +176,16 @@ impl Brakes {
     }
 
     /// Returns until when somebody else's rollout is waited for: a deadline at most.
-    fn waits_for_others_until(&self, key: &WorkloadKey, tracked: &Tracked) -> Timestamp {
+    fn waits_for_others_until(
+        &self,
+        index: &Index,
+        key: &WorkloadKey,
+        tracked: &Tracked,
+    ) -> Timestamp {
         let since = self
             .waiting
             .get(key)
-            .map_or(Timestamp::MIN, |waiting| waiting.since);
+            .map_or(Timestamp::MIN, |waiting| behind_since(index, key, waiting));
         later(since, self.made.patience(tracked).deadline)
     }
 
@@ -282,6 +294,18 @@ impl Brakes {
         let empty = || (now, Spread::of(&[], now));
         &self.spread.get_or_insert_with(empty).1
     }
+}
+
+/// Returns since when a workload is behind: since the first of its versions was written. A process that has just started, or
+/// whose clock is behind, must not take that for later than it is.
+fn behind_since(index: &Index, key: &WorkloadKey, waiting: &Waiting) -> Timestamp {
+    let sources = waiting.versions.keys().filter_map(|changed| match changed {
+        Changed::Source(source) => index.source(&key.namespace, source).version(),
+        Changed::Namespace => None,
+    });
+    let written = sources.map(|version| version.written).min();
+    let written = written.and_then(|written| Timestamp::from_second(written).ok());
+    written.map_or(waiting.since, |written| written.min(waiting.since))
 }
 
 /// Returns when the failures of others let a candidate go, as far as they alone hold it.

@@ -1,5 +1,7 @@
 //! The brakes in the judge's hands: who waits, who goes, and what a process that has just started makes of it.
 
+mod memory;
+
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -14,7 +16,8 @@ use crate::{
         Decision, WorkloadKey,
         annotation::{RESTARTED_FOR, ROLLOUT_OPENED},
         brake::{
-            look::{Look, Reason as Why, Said, Trouble},
+            later,
+            look::{Asked, Look, Reason as Why, Said, Trouble},
             verdict::Patience,
         },
         held::Held,
@@ -317,6 +320,41 @@ async fn a_new_process_looks_at_the_pods_before_a_deadline_fails_a_restart() {
         ),
         "{news:?}"
     );
+}
+
+fn is_worth_a_look(stage: &Stage, key: &WorkloadKey) -> bool {
+    let (docket, index) = (stage.judge.docket(), stage.state.index());
+    let tracked = index.workload(key).unwrap();
+    let made = docket.brakes.made();
+    made.is_worth_a_look(key, tracked, stage.state.time())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_missing_is_looked_at_though_it_is_there_again() {
+    let (stage, keys) = due(&["a", "b"]);
+    for key in &keys {
+        ask(&stage, key);
+    }
+    assert_eq!(released(&stage), ["a"]);
+    let web = &keys[0];
+    restarted(&stage, web, None);
+    assert!(!is_worth_a_look(&stage, web));
+    stage.set_time(NOW + 61);
+    assert!(!is_worth_a_look(&stage, web));
+    let available = |pods: i64| {
+        stage.edit(web, |object| {
+            object["status"]["availableReplicas"] = json!(pods);
+        });
+    };
+    available(0);
+    assert!(is_worth_a_look(&stage, web));
+    available(2);
+    assert!(is_worth_a_look(&stage, web));
+    let mark = stage.mark(web).as_str().unwrap().to_owned();
+    let look = stage.judge.docket().brakes.made().look(web).cloned();
+    let (look, now) = (look.unwrap(), stage.state.time());
+    stage.judge.docket().brakes.looked(web, &mark, look, now);
+    assert!(!is_worth_a_look(&stage, web));
 }
 
 /// Returns who goes so long from now.

@@ -2,7 +2,8 @@
 //!
 //! First go those that are behind by one source alone, so that a good source is not blamed for a bad one that changed with it. Of
 //! them, before anybody was good, who risks least and shows most: a readiness probe, more than one pod, available for longest.
-//! After that whoever waits longest. Somebody else's rollout is waited for. Each needs room in every source that it is for.
+//! After that whoever has been behind for longest, of these whose last restart is longest ago. Somebody else's rollout is waited
+//! for. Each needs room in every source that it is for.
 //!
 //! Who has nothing to lose goes at once and takes no room: no pod of it is available, or its last restart failed, so that a fix
 //! reaches it first.
@@ -26,8 +27,10 @@ pub type Counted = (Changed, VersionId);
 pub struct Candidate {
     /// For which versions.
     pub versions: BTreeMap<Changed, VersionId>,
-    /// Since when.
+    /// Since when it is behind.
     pub since: Timestamp,
+    /// When it was restarted last.
+    pub restarted: Option<Timestamp>,
     /// It has nothing to lose.
     pub freely: bool,
     /// Somebody else's rollout of it is under way.
@@ -66,7 +69,13 @@ pub fn choose(candidates: &[Candidate], rooms: &BTreeMap<Counted, Room>) -> Vec<
     order.sort_by_cached_key(|(place, one)| {
         let shows =
             first(one).then_some((Reverse(one.probed), Reverse(one.several), one.available));
-        (one.versions.len() > 1, shows, one.since, *place)
+        (
+            one.versions.len() > 1,
+            shows,
+            one.since,
+            one.restarted,
+            *place,
+        )
     });
     let mut goes = Vec::new();
     for (which, one) in order {
@@ -115,6 +124,7 @@ mod tests {
         Candidate {
             versions: sources.iter().map(|name| version(name)).collect(),
             since: Timestamp::from_second(since).unwrap(),
+            restarted: None,
             freely: false,
             rolls: false,
             probed: false,
@@ -162,6 +172,10 @@ mod tests {
             available: -9,
             ..plain.clone()
         };
+        let lately = Candidate {
+            restarted: Some(Timestamp::UNIX_EPOCH),
+            ..older.clone()
+        };
         let rolls = Candidate {
             rolls: true,
             ..older.clone()
@@ -170,7 +184,7 @@ mod tests {
             freely: true,
             ..plain.clone()
         };
-        let rows: [(Vec<Candidate>, Rooms, &[usize]); 9] = [
+        let rows: [(Vec<Candidate>, Rooms, &[usize]); 10] = [
             (
                 vec![both.clone(), older.clone()],
                 &[("a", alone), ("b", alone)],
@@ -188,6 +202,7 @@ mod tests {
                 &[("a", two)],
                 &[2, 0],
             ),
+            (vec![lately, older.clone()], &[("a", two)], &[1, 0]),
             (vec![rolls, plain.clone()], &[("a", two)], &[1]),
             (vec![plain.clone(), free], &[("a", none)], &[1]),
             // Room is needed in each.

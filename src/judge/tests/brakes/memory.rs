@@ -1,0 +1,323 @@
+//! Brakes remember nothing: at any moment a leader is killed, and the next one, which knows only what the API server shows, lets
+//! the same ones go and holds the same ones, for the same reason and until the same time.
+//!
+//! The next one needs a moment to look at pods, as it takes a moment to win the Lease: nobody goes meanwhile.
+
+mod world;
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use proptest::prelude::*;
+
+use self::world::{Happens, Runs, SOURCES, WORKLOADS, World};
+use super::*;
+
+/// How long nobody leads. A restart has no look at its pods for so long.
+const GAP: i64 = 21;
+
+/// How long nothing is shown, at most: less than a container that ended is away.
+const SHOWN: i64 = 5;
+
+/// What a leader does about a workload at one moment.
+#[derive(Clone, Debug, PartialEq)]
+enum Does {
+    /// It restarts it, and writes this.
+    Restarts { alone: bool, writes: String },
+    /// It holds it.
+    Holds(Reason),
+}
+
+/// Returns what a leader does at this moment, and makes those restarts.
+fn acts(stage: &Stage, keys: &[WorkloadKey]) -> BTreeMap<String, Does> {
+    let mut due = BTreeMap::new();
+    for key in keys {
+        if let Some(Decision::Restart(restart)) = stage.judge.judge(key, Occasion::Look) {
+            braking::ask(&stage.judge, key, &restart);
+            due.insert(key.clone(), restart);
+        }
+    }
+    let now = stage.state.time();
+    let soon = now.checked_add(SignedDuration::from_secs(1)).unwrap();
+    let mut docket = stage.judge.docket();
+    let index = stage.state.index();
+    docket.brakes.release(&index, soon);
+    let does = due.iter().map(|(key, restart)| {
+        let does = if let Some((reason, _)) = docket.brakes.waits(key) {
+            Does::Holds(reason)
+        } else {
+            let Answer::Go { alone } = docket.brakes.ask(&index, key, restart, now) else {
+                panic!("{key} neither waits nor goes");
+            };
+            let mark = &restart.next.restarted_for;
+            let opened = docket.brakes.opened(&index, key, restart, mark, now);
+            let writes = opened.map_or(String::new(), |opened| opened.print());
+            Does::Restarts { alone, writes }
+        };
+        (key.name.clone(), does)
+    });
+    does.collect()
+}
+
+/// Looks at the pods that a leader looks at.
+fn looks(stage: &Stage, world: &World) {
+    let now = stage.state.time();
+    let mut docket = stage.judge.docket();
+    let index = stage.state.index();
+    for key in world.keys() {
+        let Some(tracked) = index.workload(&key) else {
+            continue;
+        };
+        let made = docket.brakes.made();
+        if !made.is_worth_a_look(&key, tracked, now) {
+            continue;
+        }
+        let Some(last) = &tracked.workload.last else {
+            continue;
+        };
+        let patience = made.patience(tracked);
+        let asked = Asked {
+            new: &tracked.workload.marks.new_pods(),
+            soak: patience.needed(&last.opened),
+            deadline: later(last.opened.at, patience.deadline),
+            now,
+        };
+        let look = Look::at(&world.pods(&key), &asked);
+        docket.brakes.looked(&key, &last.opened.mark, look, now);
+    }
+}
+
+/// Returns what a leader makes of the restarts of before, in words.
+fn sees(stage: &Stage, keys: &[WorkloadKey]) -> String {
+    let docket = stage.judge.docket();
+    let index = stage.state.index();
+    let made = docket.brakes.made();
+    let sees = keys.iter().filter_map(|key| {
+        let tracked = index.workload(key)?;
+        let verdict = made.verdict(key, tracked, stage.state.time());
+        let look = made.look(key);
+        Some(format!("  {}: {verdict:?} by {look:?}\n", key.name))
+    });
+    sees.collect()
+}
+
+/// A story in which a leader is killed at some moment.
+struct Told {
+    world: World,
+    leader: Stage,
+    next: Option<Stage>,
+    /// When the next one acts, at the earliest.
+    leads_from: i64,
+}
+
+impl Told {
+    fn begin(distance: bool) -> Self {
+        let mut told = Self {
+            leader: Stage::with(settings(distance)),
+            world: World::default(),
+            next: None,
+            leads_from: 0,
+        };
+        for source in 0..SOURCES {
+            told.world.changes(source, Runs::Well, &told.leader.script);
+            let name = World::source(source);
+            told.leader.show_secret_now(name);
+        }
+        for workload in 0..WORKLOADS {
+            told.comes(workload);
+        }
+        told
+    }
+
+    fn comes(&mut self, workload: usize) {
+        if let Some(object) = self.world.comes(workload) {
+            self.leader.adopted(object);
+            self.show(&World::key(workload));
+        }
+    }
+
+    fn stages(&self) -> impl Iterator<Item = &Stage> {
+        [&self.leader].into_iter().chain(&self.next)
+    }
+
+    /// Shows a workload to everybody.
+    fn show(&self, key: &WorkloadKey) {
+        for stage in self.stages() {
+            stage.show_now(key);
+        }
+    }
+
+    /// The leader loses all that it remembers: another one begins.
+    fn is_killed(&mut self, distance: bool) {
+        let next = Stage::again_with(settings(distance), &self.leader.script, |next| {
+            next.set_time(self.world.now());
+            for source in 0..SOURCES {
+                next.show_secret_now(World::source(source));
+            }
+            for key in self.world.keys() {
+                next.show_now(&key);
+            }
+        });
+        self.next = Some(next);
+        self.leads_from = self.world.now() + GAP;
+    }
+
+    fn happens(&mut self, what: &Happens) -> Result<(), TestCaseError> {
+        let script = self.leader.script.clone();
+        match *what {
+            Happens::Changes(source, runs) => {
+                self.world.changes(source, runs, &script);
+                for stage in self.stages() {
+                    stage.show_secret_now(World::source(source));
+                }
+            }
+            Happens::Passes(seconds) => {
+                let mut passed = 0;
+                while passed < seconds {
+                    let step = if passed < 60 { 5 } else { 60 };
+                    self.second(step)?;
+                    passed += step;
+                }
+            }
+            Happens::Scales(workload, replicas) => self.world.scales(workload, replicas, &script),
+            Happens::Deploys(workload) => self.world.deploys(workload, &script),
+            Happens::Drains(workload) => self.world.drains(workload),
+            Happens::Goes(workload) => {
+                if let Some(key) = self.world.goes(workload, &script) {
+                    for stage in self.stages() {
+                        stage.judge.workload_deleted(&key);
+                    }
+                }
+            }
+            Happens::Comes(workload) => self.comes(workload),
+        }
+        self.second(1)
+    }
+
+    /// So many seconds go by, and everybody sees what becomes of pods.
+    fn is_shown(&mut self, seconds: i64) {
+        self.world.passes(seconds);
+        for stage in self.stages() {
+            stage.set_time(self.world.now());
+        }
+        for key in self.world.keys() {
+            if self.world.rolls(&key, &self.leader.script) {
+                self.show(&key);
+            }
+        }
+        for stage in self.stages() {
+            looks(stage, &self.world);
+        }
+    }
+
+    /// So many seconds go by, and everybody does what there is to do.
+    fn second(&mut self, seconds: i64) -> Result<(), TestCaseError> {
+        for _ in 0..seconds / SHOWN {
+            self.is_shown(SHOWN);
+        }
+        self.is_shown(seconds % SHOWN);
+        if self.world.now() < self.leads_from {
+            return Ok(());
+        }
+        let keys = self.world.keys();
+        if self.world.is_late() {
+            // Known: since when a rollout has made no progress the next one does not know. And after the deadline it takes a
+            // restart that was complete for a moment for a good one, whatever its pods do.
+            self.next = None;
+        }
+        let does = acts(&self.leader, &keys);
+        if let Some(next) = &self.next {
+            let same = acts(next, &keys);
+            prop_assert_eq!(
+                &does,
+                &same,
+                "who remembers, and who does not, at {} s: {:?}\nBefore:\n{}After:\n{}",
+                self.world.now() - NOW,
+                self.world,
+                sees(&self.leader, &keys),
+                sees(next, &keys),
+            );
+        }
+        for key in keys {
+            let Some(Does::Restarts { writes, .. }) = does.get(&key.name) else {
+                continue;
+            };
+            let observed = self.observed(&key);
+            self.world
+                .restarts(&key, &observed, writes, &self.leader.script);
+            self.show(&key);
+            let now = self.leader.state.time();
+            for stage in self.stages() {
+                stage.judge.docket().brakes.ended(&key, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what a restart records.
+    fn observed(&self, key: &WorkloadKey) -> String {
+        let Some(Decision::Restart(restart)) = self.leader.judge.judge(key, Occasion::Look) else {
+            panic!("{key} is not due");
+        };
+        let index = self.leader.state.index();
+        let mark = &restart.next.restarted_for;
+        restart
+            .next
+            .clone()
+            .under(mark, index.key())
+            .print(index.key())
+    }
+}
+
+fn settings(distance: bool) -> Settings {
+    let mut settings = slowly();
+    if distance {
+        settings.brakes.longest_distance = SignedDuration::from_hours(1);
+    }
+    settings
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let runs = prop_oneof![
+        3 => Just(Runs::Well),
+        1 => (5..90_i64).prop_map(Runs::Slowly),
+        1 => Just(Runs::NoConfig),
+        2 => (1..90_i64).prop_map(Runs::Ends),
+        1 => Just(Runs::NeverReady),
+    ];
+    let passes = prop_oneof![3 => 1..30_i64, 3 => 30..300_i64, 2 => 300..1_500_i64];
+    let workload = 0..WORKLOADS;
+    prop_oneof![
+        6 => (0..SOURCES, runs).prop_map(|(source, runs)| Happens::Changes(source, runs)),
+        8 => passes.prop_map(Happens::Passes),
+        1 => (workload.clone(), prop_oneof![Just(0), Just(2)]).prop_map(|(one, replicas)| Happens::Scales(one, replicas)),
+        1 => workload.clone().prop_map(Happens::Deploys),
+        1 => workload.clone().prop_map(Happens::Drains),
+        1 => workload.clone().prop_map(Happens::Goes),
+        2 => workload.prop_map(Happens::Comes),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn who_remembers_nothing_decides_the_same(
+        before in proptest::collection::vec(happens(), 1..16),
+        after in proptest::collection::vec(happens(), 1..8),
+        distance in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_time().start_paused(true).build().unwrap();
+        let _inside = runtime.enter();
+        let mut told = Told::begin(distance);
+        for what in &before {
+            told.happens(what)?;
+        }
+        told.is_killed(distance);
+        told.happens(&Happens::Passes(GAP))?;
+        for what in &after {
+            told.happens(what)?;
+        }
+    }
+}
