@@ -12,26 +12,31 @@ use kube::{
 use reroll_simulation::{
     api_server::{self, ApiServer},
     controllers::{Controllers, Delays},
-    nodes::{Behaviour, Nodes, Outcome},
+    nodes::Nodes,
 };
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::{
     Schedule, Step, Telling,
+    bad::{Fate, highest, is_braked},
     drawn::Placed,
     operation::Operation,
-    oracle::{Observer, Wrongs},
+    oracle::{Observer, Wrongs, holds},
     people::Memory,
     person, register,
-    replicas::{Installation, lease_of},
+    replicas::{How, Installation, lease_of},
     telling,
-    world::NAMESPACE,
+    world::{NAMESPACE, SOURCES},
 };
 
 const BEGIN: &str = "2026-01-01T00:00:00Z";
 /// After how long somebody should have come to rest.
 const PATIENCE: Duration = Duration::from_hours(1);
+/// The same where brakes may hold restarts.
+const LONG_PATIENCE: Duration = Duration::from_hours(6);
+/// How long nothing is written after the last restart that a brake held.
+const RELEASED: Duration = Duration::from_mins(1);
 /// Of so many schedules there is one where no match condition keeps reroll's own writes from its webhook.
 const UNSPARED: u64 = 8;
 /// The nodes.
@@ -55,8 +60,10 @@ pub(crate) struct Cluster {
     pub(crate) second: Rc<RefCell<Option<Rc<Installation>>>>,
     /// How long nothing is written when everybody has come to rest.
     pub(crate) calm: Duration,
-    /// Pods that start never become ready.
-    pub(crate) hangs: bool,
+    /// What becomes of pods that start.
+    pub(crate) fate: Fate,
+    /// Restarts wait for what becomes of others.
+    braked: bool,
     pub(crate) clock: Clock,
     /// A match condition keeps reroll's own writes from its webhook.
     spares_own_writes: bool,
@@ -92,16 +99,6 @@ pub(crate) fn resource(kind: &str) -> &'static str {
     }
 }
 
-/// Returns the behaviour of pods: all of them become ready, or none does.
-fn behaviour(hangs: bool) -> Behaviour {
-    let outcome = if hangs {
-        Outcome::NeverReady
-    } else {
-        Outcome::Ready
-    };
-    Arc::new(move |_, _| outcome)
-}
-
 impl Cluster {
     pub(crate) fn new(schedule: &Schedule, telling: Telling) -> Self {
         let mut rng = Rng::with_seed(schedule.seed);
@@ -110,21 +107,21 @@ impl Cluster {
         let clock: Clock = Arc::new(api_server::clock(first));
         let wrongs = Wrongs::default();
         let client = person::client(&server, &wrongs);
-        let lease = lease_of(schedule.seed);
+        let (lease, braked) = (lease_of(schedule.seed), is_braked(schedule.seed));
         let reroll = Installation::new(
             "reroll",
             &server,
             Arc::clone(&clock),
             rng.fork(),
             &wrongs,
-            lease,
+            How { lease, braked },
         );
         let nodes = Nodes::new(
             &server,
             &NODES,
             &mut rng,
             &Delays::default(),
-            behaviour(false),
+            Fate::default().behaviour(),
         );
         let controllers = Controllers::new(&server, &mut rng, &Delays::default());
         let (tells, began) = (telling == Telling::Trace, Instant::now());
@@ -145,7 +142,8 @@ impl Cluster {
             reroll,
             second: Rc::default(),
             calm: Duration::from_mins(5),
-            hangs: false,
+            fate: Fate::default(),
+            braked,
             spares_own_writes: !schedule.seed.is_multiple_of(UNSPARED),
             lease,
             clock,
@@ -166,7 +164,11 @@ impl Cluster {
     /// Makes an installation of reroll that has no replica yet.
     pub(crate) async fn install(&mut self, name: &'static str) -> Rc<Installation> {
         let (clock, rng) = (Arc::clone(&self.clock), self.rng.fork());
-        let made = Installation::new(name, &self.server, clock, rng, &self.wrongs, self.lease);
+        let how = How {
+            lease: self.lease,
+            braked: self.braked,
+        };
+        let made = Installation::new(name, &self.server, clock, rng, &self.wrongs, how);
         made.register(true).await;
         made
     }
@@ -204,19 +206,54 @@ impl Cluster {
         self.rest(Duration::from_mins(2)).await;
         self.note();
         self.observer.rested(true);
+        self.fate.mended = self.braked.then(|| self.numbers());
+        self.behave();
     }
 
     /// Lets pods that start from now on become ready, or hang.
     pub(crate) fn hang(&mut self, hangs: bool) {
-        self.hangs = hangs;
-        self.nodes.behave(behaviour(hangs));
+        self.fate.hangs = hangs;
+        self.behave();
+    }
+
+    /// All values that there are by now are good ones.
+    pub(crate) fn mend(&mut self) {
+        if self.braked {
+            self.fate.mended = Some(self.numbers());
+            self.behave();
+        }
+    }
+
+    fn behave(&self) {
+        self.nodes.behave(self.fate.behaviour());
+    }
+
+    /// In every other schedule people write another value where one is bad. In the others it becomes good as it is, and who is
+    /// held for it waits until the brakes open.
+    async fn correct(&mut self) {
+        if !self.braked || self.rng.bool() {
+            return;
+        }
+        let names: Vec<_> = self.workloads.iter().map(|placed| placed.name).collect();
+        for source in SOURCES {
+            let number = self.source_object(source).and_then(|it| highest(&it));
+            let is_bad = number.is_some_and(|number| {
+                let mut names = names.iter();
+                names.any(|name| self.fate.is_bad(number, name))
+            });
+            if is_bad {
+                self.update(source).await;
+            }
+        }
     }
 
     /// Ends all faults, and all that people hold up, and waits until nothing happens any more.
     pub(crate) async fn come_to_rest(&mut self) {
         self.say(|| "people and faults stop".to_owned());
         self.heal().await;
+        self.correct().await;
         self.let_go().await;
+        self.mend();
         self.unhang().await;
         self.rest(self.calm).await;
     }
@@ -225,9 +262,13 @@ impl Cluster {
     pub(crate) async fn rest(&mut self, calm: Duration) {
         let step = Duration::from_secs(1);
         let mut quiet = Duration::ZERO;
-        let end = Instant::now() + PATIENCE;
+        let patience = if self.braked { LONG_PATIENCE } else { PATIENCE };
+        let end = Instant::now() + patience;
         let mut seen = self.server.revision();
-        while quiet < calm {
+        while quiet < calm || self.is_held() {
+            if quiet >= calm {
+                quiet = calm.saturating_sub(RELEASED);
+            }
             if Instant::now() > end {
                 return self.wrong("the cluster does not come to rest".to_owned());
             }
@@ -242,5 +283,10 @@ impl Cluster {
                 Duration::ZERO
             };
         }
+    }
+
+    /// Whether a brake of the leader holds a restart.
+    fn is_held(&self) -> bool {
+        self.braked && self.reroll.replicas().iter().any(|one| holds(one))
     }
 }

@@ -12,6 +12,7 @@ use proptest::{
 };
 
 use crate::{
+    bad::is_braked,
     faults::fault,
     operation::{Hang, Name, OnSource, OnWorkload, Operation, Recreation, Remake, Step},
     world::{EDITIONS, SOURCES, WORKLOADS, plan},
@@ -107,6 +108,9 @@ impl fmt::Display for Schedule {
                 }
             }
             writeln!(f)?;
+        }
+        if is_braked(self.seed) {
+            writeln!(f, "     brakes are on, and values may be bad")?;
         }
         for (number, step) in self.steps.iter().enumerate() {
             writeln!(f, "{:>3}. {step}", number + 1)?;

@@ -20,6 +20,7 @@
     reason = "a line has a life, and what served serves"
 )]
 
+mod bad;
 mod chance;
 mod cluster;
 mod drawn;

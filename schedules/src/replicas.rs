@@ -31,6 +31,7 @@ use tokio::{
 };
 
 use crate::{
+    bad::brakes,
     line::{Leader, Life, Line},
     oracle::Wrongs,
     register,
@@ -56,6 +57,15 @@ pub(crate) fn lease_of(seed: u64) -> Option<&'static str> {
     (seed % DEFAULT_LEASE != 1).then_some(LEASE)
 }
 
+/// How the replicas of a schedule run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    /// How long the Lease counts, if not as by default.
+    pub(crate) lease: Option<&'static str>,
+    /// Whether restarts wait for what becomes of others.
+    pub(crate) braked: bool,
+}
+
 /// One installation: its replicas have a namespace, a Lease and a digest key of their own.
 pub(crate) struct Installation {
     /// Its name is that of its namespace and of its webhook configurations.
@@ -66,8 +76,7 @@ pub(crate) struct Installation {
     wrongs: Wrongs,
     pub(crate) webhook: Arc<Webhook>,
     pub(crate) leader: Arc<Leader>,
-    /// How long its Lease counts, if not as by default.
-    lease: Option<&'static str>,
+    how: How,
     replicas: RefCell<Vec<Rc<Replica>>>,
     /// How many replicas there have been: each has a name of its own.
     count: Cell<u32>,
@@ -130,13 +139,13 @@ impl Installation {
         clock: Clock,
         mut rng: Rng,
         wrongs: &Wrongs,
-        lease: Option<&'static str>,
+        how: How,
     ) -> Rc<Self> {
         let user = user_of(name);
         Rc::new(Self {
             webhook: Webhook::new(user, rng.fork(), wrongs),
             leader: Leader::new(server, name, wrongs),
-            lease,
+            how,
             name,
             server: server.clone(),
             clock,
@@ -351,11 +360,13 @@ impl Installation {
             ["--instance", &replica.name],
             ["--adopt-rate", "0"],
             ["--restart-rate", "0"],
-            ["--slow-start", "off"],
-            ["--max-distance", "0s"],
         ];
-        let lease = self.lease.map(|lease| ["--lease-duration", lease]);
-        let flags: Vec<_> = flags.into_iter().chain(lease).flatten().collect();
+        let lease = self.how.lease.map(|lease| ["--lease-duration", lease]);
+        let flags = flags.into_iter().chain(lease);
+        let flags: Vec<_> = flags
+            .chain(brakes(self.how.braked).iter().copied())
+            .flatten()
+            .collect();
         let Command::Run(args) = Cli::try_parse_from(flags)?.command;
         let settings = Settings::try_from(*args)?;
         let (line, served) = (Arc::clone(&replica.line), Arc::clone(life));

@@ -204,6 +204,10 @@ impl Plan {
         if self.kind != "DaemonSet" {
             spec["replicas"] = json!(2);
         }
+        if self.kind == "Deployment" {
+            // The default would be a deadline of ten minutes for each restart.
+            spec["progressDeadlineSeconds"] = json!(60);
+        }
         json!({
             "apiVersion": "apps/v1", "kind": self.kind,
             "metadata": { "name": self.name, "annotations": annotations }, "spec": spec,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 use super::template::OptIn;
-use crate::cluster::Cluster;
+use crate::{cluster::Cluster, replicas::Replica};
 
 impl Cluster {
     /// Looks at each replica: it is well, and knows what is there. Nothing waits, for nothing holds it up any more.
@@ -61,6 +61,23 @@ impl Cluster {
             }
         }
     }
+}
+
+/// Whether a replica leads, and a brake of it holds a restart.
+pub(crate) fn holds(replica: &Replica) -> bool {
+    let Some(router) = replica.health.lock().clone() else {
+        return false;
+    };
+    let (_, metrics) = ask(&router, "/metrics");
+    let held = |line: &str| {
+        let pending = line.strip_prefix("reroll_workloads_pending{");
+        let pending = pending.and_then(|rest| rest.rsplit_once(' '));
+        pending.is_some_and(|(labels, value)| {
+            let by_brake = labels.contains("\"slow_start\"") || labels.contains("\"distance\"");
+            by_brake && value != "0"
+        })
+    };
+    metrics.lines().any(|line| line == "reroll_leader 1") && metrics.lines().any(held)
 }
 
 /// Returns whether what is asked is well, and what it answers. The answer does not wait for anything.

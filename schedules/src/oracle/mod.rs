@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 pub(crate) use self::{
+    health::holds,
     observer::Observer,
     recorded::{key_id, key_id_of_text},
 };

@@ -59,6 +59,7 @@ impl Cluster {
             }
             Operation::Rest => {
                 self.heal().await;
+                self.mend();
                 self.unhang().await;
                 self.rest(QUIET).await;
                 self.note();
@@ -101,7 +102,7 @@ impl Cluster {
             return;
         };
         let before = before["spec"]["template"].clone();
-        let hung = self.hangs;
+        let hung = self.fate.hangs;
         self.hang(true);
         if hang.first {
             self.update(hang.source).await;
@@ -132,6 +133,11 @@ impl Cluster {
             self.memory.unbumped.push(Instant::now());
         }
         self.observer.begin_anew(&self.server, bump);
+    }
+
+    /// Returns how many values there were by now.
+    pub(crate) fn numbers(&self) -> u64 {
+        self.memory.count
     }
 
     /// Returns a workload as it is stored.

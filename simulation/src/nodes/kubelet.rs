@@ -236,6 +236,17 @@ impl Kubelet {
             Outcome::CrashesAfter(time) => Some(time),
             Outcome::Ready if is_of_job(pod) => Some(access.draw(RUN)),
             Outcome::Ready | Outcome::NeverReady => None,
+            Outcome::NoConfig => {
+                let again = access.draw(retry(Way::Environment));
+                own.stage = Stage::Lacks(Way::Environment, now + again);
+                let missing = Missing {
+                    way: Way::Environment,
+                    message: "the configuration is wrong".to_owned(),
+                };
+                return lacks(access, pod, &missing, own.restarts)
+                    .await
+                    .map(|()| Some(again));
+            }
         };
         own.stage = Stage::Runs(end.map(|after| now + after));
         let restarts = own.restarts;

@@ -36,6 +36,8 @@ pub enum Outcome {
     NeverReady,
     /// They are ready, and crash so long after they started.
     CrashesAfter(Duration),
+    /// They are not made: their configuration is wrong. Their kubelet tries again.
+    NoConfig,
 }
 
 /// What becomes of a pod, by what its containers started with.

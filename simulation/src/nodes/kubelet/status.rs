@@ -28,7 +28,8 @@ impl Containers<'_> {
         }
     }
 
-    fn state(&self, now: &str) -> Value {
+    /// `began`: when the containers were started that have ended.
+    fn state(&self, began: &str, now: &str) -> Value {
         match self {
             Self::Wait {
                 reason,
@@ -39,10 +40,10 @@ impl Containers<'_> {
             }
             Self::Run { .. } => json!({ "running": { "startedAt": now } }),
             Self::Crashed | Self::Over { well: false } => json!({
-                "terminated": { "exitCode": 1, "reason": "Error", "startedAt": now, "finishedAt": now },
+                "terminated": { "exitCode": 1, "reason": "Error", "startedAt": began, "finishedAt": now },
             }),
             Self::Over { well: true } => json!({
-                "terminated": { "exitCode": 0, "reason": "Completed", "startedAt": now, "finishedAt": now },
+                "terminated": { "exitCode": 0, "reason": "Completed", "startedAt": began, "finishedAt": now },
             }),
         }
     }
@@ -87,12 +88,13 @@ fn status(live: &Value, containers: &Containers<'_>, restarts: u32, now: &str) -
         .flatten()
         .enumerate()
         .map(|(at, container)| {
+            let before = &live["status"]["containerStatuses"][at];
+            let began = before["state"]["running"]["startedAt"].as_str();
             let mut status = json!({
                 "name": container["name"], "image": container["image"], "imageID": "", "ready": ready,
                 "started": matches!(containers, Containers::Run { .. }), "restartCount": restarts,
-                "state": containers.state(now),
+                "state": containers.state(began.unwrap_or(now), now),
             });
-            let before = &live["status"]["containerStatuses"][at];
             let last = match &before["state"]["terminated"] {
                 Value::Null => &before["lastState"],
                 _ if !over => &before["state"],
