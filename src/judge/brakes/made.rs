@@ -100,7 +100,15 @@ impl Made {
             return false;
         };
         let workload = &tracked.workload;
-        let new = workload.progress.new_and_available();
+        // A status of before the restart counts pods of the template before.
+        let is_of_before = workload
+            .observed_generation
+            .is_some_and(|seen| seen < opened.generation);
+        let new = if is_of_before {
+            0
+        } else {
+            workload.progress.new_and_available()
+        };
         if seen.best.is_none_or(|(best, _)| new > best) {
             seen.best = Some((new, now));
         }
@@ -146,11 +154,12 @@ impl Made {
     /// ever. What flaps makes no progress.
     pub(super) fn hangs_at(&self, key: &WorkloadKey, tracked: &Tracked) -> Timestamp {
         let opened = tracked.workload.last.as_ref().map(|last| last.opened.at);
-        let best = self
-            .by_key
-            .get(key)
-            .and_then(|seen| seen.best)
-            .map(|(_, at)| at);
+        let best = self.by_key.get(key).and_then(|seen| {
+            // What flaps becomes ready again and again. To a process that has just started, all is new.
+            let (_, first) = seen.best?;
+            let progressed = seen.look.as_ref().and_then(|look| look.progressed);
+            Some(progressed.map_or(first, |progressed| progressed.min(first)))
+        });
         let since = opened.max(best).unwrap_or(Timestamp::MIN);
         later(since, self.patience(tracked).deadline)
     }
@@ -251,7 +260,11 @@ impl Made {
         match self.verdict(key, tracked, now) {
             // What failed may be good after all.
             Some(Verdict::Rolling { .. } | Verdict::Failed(_)) => true,
-            Some(Verdict::Good) => in_time && self.by_key.get(key).is_some_and(|it| it.lacked),
+            Some(Verdict::Good) => {
+                let seen = self.by_key.get(key);
+                let goes_on = tracked.workload.progress.is_under_way();
+                seen.is_some_and(|it| in_time && it.lacked || goes_on && it.look.is_none())
+            }
             Some(Verdict::Void(_)) | None => false,
         }
     }
@@ -280,6 +293,15 @@ impl Made {
         match (verdict, looked_by) {
             // A process that has just started: its pods may show that it was good.
             (Some(Verdict::Failed(Failed::Deadline)), Some(next)) if now < next => {
+                Some(Verdict::Rolling { next })
+            }
+            // That it is complete, or was, is no proof: what ends again and again is so now and then. Who was there from the
+            // beginning has looked.
+            (Some(Verdict::Good), Some(next))
+                if now < next
+                    && !facts.was_good
+                    && next >= later(facts.opened.at, FIRST_LOOK + LOOKED_BY) =>
+            {
                 Some(Verdict::Rolling { next })
             }
             (verdict, _) => verdict,

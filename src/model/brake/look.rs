@@ -8,7 +8,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
-    api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus},
+    api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodStatus},
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
@@ -19,6 +19,11 @@ use crate::model::{
 
 /// An image that cannot be had for so long is a failure.
 const IMAGE: SignedDuration = SignedDuration::from_mins(1);
+/// A container that has run for so long is well: twice the longest pause of the kubelet, which forgets its pauses then
+/// (`backOffPeriod`'s reset in `client-go/util/flowcontrol/backoff.go`).
+const SETTLED: SignedDuration = SignedDuration::from_mins(10);
+/// More restarts of a container are not counted: they take days.
+const COUNTED: i32 = 1_000;
 /// The most characters of what a kubelet or the API server says.
 const WORDS: usize = 256;
 
@@ -58,6 +63,8 @@ pub struct Look {
     pub new: usize,
     /// Since when one of them has been ready with all containers running.
     pub runs_since: Option<Timestamp>,
+    /// When the last of those that are ready became so.
+    pub progressed: Option<Timestamp>,
     /// Why one of them does not work.
     pub trouble: Option<Trouble>,
     /// When an image that cannot be had becomes a failure.
@@ -97,20 +104,21 @@ impl Look {
             is_new(asked.new, pod) && in_time && pod.metadata.deletion_timestamp.is_none()
         };
         let pods: Vec<_> = pods.iter().filter(counts).collect();
-        let running = || pods.iter().filter_map(|pod| runs_since(pod));
+        let running = || pods.iter().filter_map(|pod| runs_since(pod, asked.now));
         let good_at = running()
             .min()
             .and_then(|since| since.checked_add(asked.soak).ok());
         let mut look = Self {
             new: pods.len(),
             runs_since: running().min(),
+            progressed: pods.iter().filter_map(|pod| ready_since(pod)).max(),
             ..Self::default()
         };
         for pod in pods {
             for status in statuses(pod) {
                 look.take(pod, status, asked, good_at);
             }
-            if look.waits.is_none() && runs_since(pod).is_none() {
+            if look.waits.is_none() && runs_since(pod, asked.now).is_none() {
                 look.waits = Some(waits(pod));
             }
         }
@@ -130,7 +138,9 @@ impl Look {
         let waiting = waiting(status);
         let reason = if waiting.is_some_and(|(reason, _)| reason == CONFIG_ERROR) {
             Some(Reason::Config)
-        } else if ended_again(status, asked) || ended_after_good(status, asked, good_at) {
+        } else if !is_settled(status, asked.now)
+            && (ended_again(status, asked) || ended_after_good(status, asked, good_at))
+        {
             Some(Reason::Restarts)
         } else if waiting.is_some_and(|(reason, _)| IMAGE_ERRORS.contains(&reason)) {
             let fails = made(pod).and_then(|made| made.checked_add(IMAGE).ok());
@@ -179,8 +189,8 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     })
 }
 
-/// Returns since when a pod has been ready with all containers running, none of which was restarted twice.
-fn runs_since(pod: &Pod) -> Option<Timestamp> {
+/// Returns since when a pod has been ready with all containers running, none of which was restarted twice, or not for long.
+fn runs_since(pod: &Pod, now: Timestamp) -> Option<Timestamp> {
     let status = pod.status.as_ref()?;
     if !is_ready(status) {
         return None;
@@ -191,7 +201,8 @@ fn runs_since(pod: &Pod) -> Option<Timestamp> {
     let sidecars = sidecars.filter(|one| state(one, |state| state.running.is_some()));
     let started = |one: &ContainerStatus| {
         let running = one.state.as_ref()?.running.as_ref()?;
-        (one.restart_count < 2).then(|| time(running.started_at.as_ref()))?
+        (one.restart_count < 2 || is_settled(one, now))
+            .then(|| time(running.started_at.as_ref()))?
     };
     let all: Option<Vec<_>> = containers.iter().chain(sidecars).map(started).collect();
     all.filter(|_| containers.len() >= wanted)?
@@ -200,19 +211,55 @@ fn runs_since(pod: &Pod) -> Option<Timestamp> {
 }
 
 fn is_ready(status: &PodStatus) -> bool {
-    let conditions = status.conditions.iter().flatten();
-    let mut ready = conditions.filter(|one| one.type_ == "Ready");
-    ready.any(|one| one.status == "True")
+    ready(status).is_some()
 }
 
-/// Whether a container was restarted twice by the deadline. What goes on failing after it is a failure by the deadline.
+fn ready(status: &PodStatus) -> Option<&PodCondition> {
+    let mut conditions = status.conditions.iter().flatten();
+    conditions.find(|one| one.type_ == "Ready" && one.status == "True")
+}
+
+fn ready_since(pod: &Pod) -> Option<Timestamp> {
+    time(ready(pod.status.as_ref()?)?.last_transition_time.as_ref())
+}
+
+/// Whether a container has run for so long that the kubelet forgets how often it ended.
+fn is_settled(status: &ContainerStatus, now: Timestamp) -> bool {
+    let running = status
+        .state
+        .as_ref()
+        .and_then(|state| state.running.as_ref());
+    let began = running.and_then(|running| time(running.started_at.as_ref()));
+    began.is_some_and(|began| now.duration_since(began) >= SETTLED)
+}
+
+/// Whether a container was restarted twice by the deadline. Only its last end is known: one that ends again and again ended for
+/// the second time so long before that as the kubelet's pauses and runs as long as the last one take. What ran well for hours, and
+/// ends again and again since, did not end twice by then.
 fn ended_again(status: &ContainerStatus, asked: &Asked<'_>) -> bool {
+    if status.restart_count < 2 {
+        return false;
+    }
     let ended = status
         .last_state
         .as_ref()
         .and_then(|last| last.terminated.as_ref());
-    let finished = ended.and_then(|ended| time(ended.finished_at.as_ref()));
-    status.restart_count >= 2 && finished.is_none_or(|at| at <= asked.deadline)
+    let Some(finished) = ended.and_then(|ended| time(ended.finished_at.as_ref())) else {
+        return true;
+    };
+    let began = ended.and_then(|ended| time(ended.started_at.as_ref()));
+    let run = began.map_or(SignedDuration::ZERO, |began| finished.duration_since(began));
+    let since_second = (2..status.restart_count.min(COUNTED)).map(|number| run + back_off(number));
+    let since_second = since_second.fold(SignedDuration::ZERO, SignedDuration::saturating_add);
+    let second = finished.checked_sub(since_second);
+    second.is_ok_and(|second| second <= asked.deadline)
+}
+
+/// How long the kubelet waits after a container ended for the `number`th time: 10 s after the second, then twice as long each
+/// time, at most 5 min (`backOffPeriod` and `MaxContainerBackOff` in `pkg/kubelet/kubelet.go`).
+fn back_off(number: i32) -> SignedDuration {
+    let doubled = u32::try_from(number).unwrap_or(0).saturating_sub(2).min(5);
+    SignedDuration::from_secs((10 << doubled).min(300))
 }
 
 /// Whether a container ended that was good, or while another pod was, and within the deadline.

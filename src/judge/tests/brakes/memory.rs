@@ -220,9 +220,9 @@ impl Told {
             return Ok(());
         }
         let keys = self.world.keys();
-        if self.world.is_late() {
-            // Known: since when a rollout has made no progress the next one does not know. And after the deadline it takes a
-            // restart that was complete for a moment for a good one, whatever its pods do.
+        if self.world.is_waited_for_long() {
+            // Somebody's own rollout is waited for a deadline at most. Whoever remembers since when a restart has waited counts from
+            // there, though its source has changed again; the next one counts from that change.
             self.next = None;
         }
         let does = acts(&self.leader, &keys);

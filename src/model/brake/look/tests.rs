@@ -71,6 +71,11 @@ fn a_new_pod_that_runs() {
         (&[again], 1, None),
         (&[late, good], 1, Some(105)),
     ];
+    let settled = pod("m", 100, true, &container(5, &running(800), &none));
+    for (now, since) in [(1_399, None), (1_400, Some(at(800)))] {
+        let pods = std::slice::from_ref(&settled);
+        assert_eq!(look(pods, now).runs_since, since, "{now}");
+    }
     for (pods, new, since) in rows {
         let look = look(pods, 200);
         assert_eq!(
@@ -117,6 +122,34 @@ fn what_is_wrong_with_one_that_does_not() {
             170,
             Some(Reason::Restarts),
         ),
+        // Long after the deadline, and again and again since long before it.
+        (
+            container(7, &waiting("CrashLoopBackOff"), &ended(1_009, 1_010)),
+            1_011,
+            Some(Reason::Restarts),
+        ),
+        (
+            container(
+                2_000_000_000,
+                &waiting("CrashLoopBackOff"),
+                &ended(90_009, 90_010),
+            ),
+            90_011,
+            Some(Reason::Restarts),
+        ),
+        // It ran well until after the deadline, and has ended again and again since.
+        (
+            container(7, &waiting("CrashLoopBackOff"), &ended(2_009, 2_010)),
+            2_011,
+            None,
+        ),
+        // It ended again and again, and has run for ten minutes since.
+        (
+            container(3, &running(800), &ended(690, 695)),
+            1_399,
+            Some(Reason::Restarts),
+        ),
+        (container(3, &running(800), &ended(690, 695)), 1_400, None),
         // Long after the deadline: for another reason.
         (
             container(2, &running(9_000), &ended(8_000, 8_990)),

@@ -17,8 +17,7 @@ const SECRETS: [&str; SOURCES] = ["s", "t"];
 const USES: [&[usize]; WORKLOADS] = [&[0], &[0], &[0, 1], &[0], &[1], &[0, 1]];
 /// How long a container is started again after it ended.
 const BACK_OFF: i64 = 10;
-
-/// A restart of so long ago is near its deadline, or past it.
+/// A rollout that hangs for so long is soon not waited for.
 const LONG: i64 = 500;
 
 /// What happens.
@@ -69,8 +68,8 @@ struct Deployment {
     replicas: usize,
     template: (String, u64),
     was_complete: bool,
-    /// When it was restarted last.
-    restarted: i64,
+    /// When somebody deployed it, after its last restart.
+    deployed: Option<i64>,
     pods: Vec<One>,
 }
 
@@ -129,6 +128,14 @@ impl One {
 
     fn pod(&self, name: &str, now: i64) -> Pod {
         let ready = if self.is_ready(now) { "True" } else { "False" };
+        let since = match self.runs {
+            Runs::Slowly(after) => after,
+            Runs::Ends(after) => {
+                2 + (now - self.made - 2).max(0) / (after + BACK_OFF) * (after + BACK_OFF)
+            }
+            Runs::Well | Runs::NeverReady | Runs::NoConfig => 2,
+        };
+        let since = at(self.made + since);
         let pod = json!({
             "metadata": {
                 "name": format!("{name}-{}", self.number), "creationTimestamp": at(self.made),
@@ -136,7 +143,7 @@ impl One {
             },
             "spec": { "containers": [{ "name": "c" }] },
             "status": {
-                "conditions": [{ "type": "Ready", "status": ready }],
+                "conditions": [{ "type": "Ready", "status": ready, "lastTransitionTime": since }],
                 "containerStatuses": [self.container(now)],
             },
         });
@@ -229,7 +236,7 @@ impl World {
             replicas: 2,
             template: (String::new(), 0),
             was_complete: true,
-            restarted: self.now(),
+            deployed: None,
             pods: Vec::new(),
         });
         for _ in 0..2 {
@@ -267,9 +274,10 @@ impl World {
     }
 
     pub(super) fn deploys(&mut self, workload: usize, script: &Script) {
-        let edition = self.next();
+        let (edition, now) = (self.next(), self.now());
         if let Some(own) = &mut self.workloads[workload] {
             own.template.1 = edition;
+            own.deployed = Some(now);
             own.was_complete = false;
             script.edit(&path(&Self::key(workload)), |object| {
                 object["spec"]["template"]["metadata"]["labels"]["edition"] =
@@ -298,11 +306,10 @@ impl World {
         opened: &str,
         script: &Script,
     ) {
-        let now = self.now();
         let Some(own) = &mut self.workloads[Self::at(key)] else {
             return;
         };
-        own.restarted = now;
+        own.deployed = None;
         let wire: Value = serde_json::from_str(opened).unwrap();
         own.template.0 = wire["mark"].as_str().unwrap().to_owned();
         own.was_complete = false;
@@ -315,12 +322,10 @@ impl World {
         });
     }
 
-    /// Whether a rollout hangs or pods fail, and the deadline is over, or soon is.
-    pub(super) fn is_late(&self) -> bool {
-        let long = |own: &Deployment| self.now() - own.restarted > LONG;
-        let fails = |own: &Deployment| own.pods.iter().any(|one| one.runs != Runs::Well);
+    /// Whether somebody's own rollout hangs for so long that it is soon not waited for any more.
+    pub(super) fn is_waited_for_long(&self) -> bool {
         let mut all = self.workloads.iter().flatten();
-        all.any(|own| long(own) && (!own.was_complete || fails(own)))
+        all.any(|own| own.deployed.is_some_and(|at| self.now() - at > LONG))
     }
 
     /// Lets the controller of a workload do one thing. Returns whether its status changed.
