@@ -265,6 +265,7 @@ impl Restarter {
                 };
             }
         };
+        let versions = rewritten::versions(&self.live, key, order.causes);
         let had = stale::nodes(&self.live, key, order.causes).await;
         (self.probe)(Moment::BeforePatch);
         let asked = self.live.judge.tick();
@@ -279,8 +280,7 @@ impl Restarter {
                 (self.probe)(Moment::AfterPatch);
                 self.restarted(&order, run.as_deref());
                 self.stale.rolls(&self.live, key, had);
-                let causes = order.causes;
-                self.rewritten.restarted(&self.live, key, causes).await;
+                self.rewritten.restarted(&self.live, key, versions).await;
                 Finish::Over
             }
             Err(failure) => self.not_restarted(&order, &failure).await,

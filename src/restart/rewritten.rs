@@ -64,15 +64,39 @@ impl Changes {
     }
 }
 
+/// The version of a source that a restart is for.
+pub(super) struct For<'a> {
+    source: SourceKey,
+    version: Digest,
+    cause: &'a Cause,
+}
+
+/// Returns the versions that a restart is for, before it is made: the next ones may be there when it was.
+pub(super) fn versions<'a>(live: &Live, key: &WorkloadKey, causes: &'a [Cause]) -> Vec<For<'a>> {
+    let index = live.judge.state.index();
+    let of = |cause: &'a Cause| {
+        let source = key_of(&key.namespace, cause.source.as_ref()?);
+        let known = index.source(&source.namespace, &source.source);
+        let version = known.version()?.whole;
+        Some(For {
+            source,
+            version,
+            cause,
+        })
+    };
+    causes.iter().filter_map(of).collect()
+}
+
 impl Rewritten {
-    /// Takes in that a workload was restarted for these causes, and tells what is to be told.
-    pub(super) async fn restarted(&self, live: &Live, key: &WorkloadKey, causes: &[Cause]) {
-        for cause in causes {
-            let Some(source) = &cause.source else {
-                continue;
-            };
-            let source = key_of(&key.namespace, source);
-            let Some((times, version)) = self.take(live, &source) else {
+    /// Takes in that a workload was restarted for these versions, and tells what is to be told.
+    pub(super) async fn restarted(&self, live: &Live, key: &WorkloadKey, versions: Vec<For<'_>>) {
+        for For {
+            source,
+            version,
+            cause,
+        } in versions
+        {
+            let Some(times) = self.take(&source, version) else {
                 continue;
             };
             let writer = last_writer(&live.cluster, &source).await.ok().flatten();
@@ -88,14 +112,7 @@ impl Rewritten {
         }
     }
 
-    fn take(&self, live: &Live, source: &SourceKey) -> Option<(usize, Digest)> {
-        let version = {
-            let index = live.judge.state.index();
-            index
-                .source(&source.namespace, &source.source)
-                .version()?
-                .whole
-        };
+    fn take(&self, source: &SourceKey, version: Digest) -> Option<usize> {
         let now = Instant::now();
         let mut all = self.0.lock();
         if all.len() >= MOST && !all.contains_key(source) {
@@ -109,8 +126,7 @@ impl Rewritten {
         if all.len() >= MOST && !all.contains_key(source) {
             return None;
         }
-        let changes = all.entry(source.clone()).or_default();
-        Some((changes.take(version, now)?, version))
+        all.entry(source.clone()).or_default().take(version, now)
     }
 }
 
