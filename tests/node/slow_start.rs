@@ -77,7 +77,7 @@ async fn a_key_that_goes_missing_breaks_one_of_40() {
     })
     .await;
     recorder.settle(&arena).await;
-    assert_eq!(restarted(&recorder), [broken.clone()]);
+    assert_eq!(restarted(&recorder), std::slice::from_ref(&broken));
     recorder.expect(KIND, &broken, 1);
     for (name, before) in names.iter().zip(&before) {
         let pods = arena.pod_uids(name).await;
