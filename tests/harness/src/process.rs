@@ -379,7 +379,8 @@ impl Reroll {
         lines
             .filter(|(found, _)| is_of(found, name))
             .map(|(_, value)| value.parse::<f64>().unwrap())
-            .sum()
+            // The sum of none is -0.
+            .fold(0.0, |all, value| all + value)
     }
 
     async fn logged_address(&self, from: usize, message: &str) -> String {
