@@ -137,16 +137,19 @@ async fn wrote_it_itself(
     source: &SourceKey,
     version: Digest,
 ) -> bool {
-    let wrote = |account: &str| {
+    let wrote = {
         let writers = live.judge.state.writers();
-        writers.account(source, version) == Some(account)
+        writers.account(source, version).map(ToOwned::to_owned)
+    };
+    let Some(wrote) = wrote else {
+        return false;
     };
     let Ok(Some(object)) = live.cluster.workload(key).await else {
         return false;
     };
     let pods = object.data.pointer(key.kind.template);
     let account = pods.and_then(|pods| pods.pointer("/spec/serviceAccountName")?.as_str());
-    wrote(account.unwrap_or("default"))
+    account.unwrap_or("default") == wrote
 }
 
 #[cfg(test)]

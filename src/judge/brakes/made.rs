@@ -100,11 +100,7 @@ impl Made {
             return false;
         };
         let workload = &tracked.workload;
-        // A status of before the restart counts pods of the template before.
-        let is_of_before = workload
-            .observed_generation
-            .is_some_and(|seen| seen < opened.generation);
-        let new = if is_of_before {
+        let new = if opened.is_unseen(workload.observed_generation) {
             0
         } else {
             workload.progress.new_and_available()
@@ -255,8 +251,7 @@ impl Made {
         if now.duration_since(last.opened.at) < FIRST_LOOK {
             return false;
         }
-        let deadline = last.opened.at.checked_add(self.patience(tracked).deadline);
-        let in_time = deadline.is_ok_and(|deadline| now < deadline);
+        let in_time = now < later(last.opened.at, self.patience(tracked).deadline);
         match self.verdict(key, tracked, now) {
             // What failed may be good after all.
             Some(Verdict::Rolling { .. } | Verdict::Failed(_)) => true,

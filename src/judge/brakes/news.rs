@@ -146,10 +146,8 @@ impl Brakes {
     fn hangs(&self, tracked: &Tracked) -> News {
         let progress = &tracked.workload.progress;
         let wanted = progress.counts.unwrap_or_default().wanted;
-        let (new, within) = (
-            progress.new_and_available(),
-            self.made.patience(tracked).deadline,
-        );
+        let new = progress.new_and_available();
+        let within = self.made.patience(tracked).deadline;
         let why = progress.refused.as_deref();
         let why = why.map_or(String::new(), |why| format!(": {why}"));
         let words = format!(

@@ -8,7 +8,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
-    api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodStatus},
+    api::core::v1::{
+        ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus,
+    },
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
@@ -192,26 +194,19 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 /// Returns since when a pod has been ready with all containers running, none of which was restarted twice, or not for long.
 fn runs_since(pod: &Pod, now: Timestamp) -> Option<Timestamp> {
     let status = pod.status.as_ref()?;
-    if !is_ready(status) {
-        return None;
-    }
+    ready(status)?;
     let wanted = pod.spec.as_ref().map_or(0, |spec| spec.containers.len());
     let containers = status.container_statuses.as_deref().unwrap_or_default();
     let sidecars = status.init_container_statuses.iter().flatten();
     let sidecars = sidecars.filter(|one| state(one, |state| state.running.is_some()));
     let started = |one: &ContainerStatus| {
-        let running = one.state.as_ref()?.running.as_ref()?;
-        (one.restart_count < 2 || is_settled(one, now))
-            .then(|| time(running.started_at.as_ref()))?
+        let counts = one.restart_count < 2 || is_settled(one, now);
+        began(one).filter(|_| counts)
     };
     let all: Option<Vec<_>> = containers.iter().chain(sidecars).map(started).collect();
     all.filter(|_| containers.len() >= wanted)?
         .into_iter()
         .max()
-}
-
-fn is_ready(status: &PodStatus) -> bool {
-    ready(status).is_some()
 }
 
 fn ready(status: &PodStatus) -> Option<&PodCondition> {
@@ -225,12 +220,18 @@ fn ready_since(pod: &Pod) -> Option<Timestamp> {
 
 /// Whether a container has run for so long that the kubelet forgets how often it ended.
 fn is_settled(status: &ContainerStatus, now: Timestamp) -> bool {
-    let running = status
-        .state
-        .as_ref()
-        .and_then(|state| state.running.as_ref());
-    let began = running.and_then(|running| time(running.started_at.as_ref()));
-    began.is_some_and(|began| now.duration_since(began) >= SETTLED)
+    began(status).is_some_and(|began| now.duration_since(began) >= SETTLED)
+}
+
+/// Returns since when a container has been running.
+fn began(status: &ContainerStatus) -> Option<Timestamp> {
+    let running = status.state.as_ref()?.running.as_ref()?;
+    time(running.started_at.as_ref())
+}
+
+/// Returns how a container ended last.
+fn last_end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    status.last_state.as_ref()?.terminated.as_ref()
 }
 
 /// Whether a container was restarted twice by the deadline. Only its last end is known: one that ends again and again ended for
@@ -240,10 +241,7 @@ fn ended_again(status: &ContainerStatus, asked: &Asked<'_>) -> bool {
     if status.restart_count < 2 {
         return false;
     }
-    let ended = status
-        .last_state
-        .as_ref()
-        .and_then(|last| last.terminated.as_ref());
+    let ended = last_end(status);
     let Some(finished) = ended.and_then(|ended| time(ended.finished_at.as_ref())) else {
         return true;
     };
@@ -268,11 +266,7 @@ fn ended_after_good(
     asked: &Asked<'_>,
     good_at: Option<Timestamp>,
 ) -> bool {
-    let ended = status
-        .last_state
-        .as_ref()
-        .and_then(|last| last.terminated.as_ref());
-    let Some(ended) = ended.filter(|_| status.restart_count == 1) else {
+    let Some(ended) = last_end(status).filter(|_| status.restart_count == 1) else {
         return false;
     };
     let Some(finished) = time(ended.finished_at.as_ref()).filter(|at| *at <= asked.deadline) else {

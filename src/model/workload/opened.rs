@@ -110,6 +110,11 @@ impl Changed {
 const NAMESPACE: &str = "*";
 
 impl Opened {
+    /// Whether a status that was made for this generation says nothing of the restart yet: it counts pods of the template before.
+    pub fn is_unseen(&self, seen: Option<i64>) -> bool {
+        seen.is_some_and(|seen| seen < self.generation)
+    }
+
     /// Reads the annotation's text; `None` where it cannot be read.
     pub fn read(text: &str) -> Option<Self> {
         let wire: Wire = serde_json::from_str(text).ok()?;

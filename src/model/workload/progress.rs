@@ -109,7 +109,7 @@ impl Progress {
         let Some(counts) = self.counts else {
             return false;
         };
-        if seen.is_some_and(|seen| seen < opened.generation) {
+        if opened.is_unseen(seen) {
             return false;
         }
         let missing = if self.by_node { opened.unavailable } else { 0 };
