@@ -54,13 +54,7 @@ fn listed(request: &RequestLine) -> Option<String> {
 async fn a_thousand_that_roll_take_ten_lists_a_second_and_each_has_its_turn() {
     let _machine = MACHINE.read().await;
     let arena = Arena::on_own_cluster("looks").await;
-    for component in [
-        "kube-controller-manager",
-        "kube-scheduler",
-        "kwok-controller",
-    ] {
-        arena.cluster.kill_component(component).unwrap();
-    }
+    arena.cluster.kill_controllers().unwrap();
     let builder = arena.reroll().without("--namespaces");
     let reroll = builder.clone().start().await;
     // By name the crowd comes first, and could have all turns.

@@ -37,13 +37,7 @@ async fn writes_are_answered_while_thousands_of_restarts_are_made() {
     };
     let arena = Arena::on_own_cluster("overload").await;
     // No kubelet runs pods here: the machine is for the API server and reroll.
-    for component in [
-        "kube-controller-manager",
-        "kube-scheduler",
-        "kwok-controller",
-    ] {
-        arena.cluster.kill_component(component).unwrap();
-    }
+    arena.cluster.kill_controllers().unwrap();
     let crowd = variable("REROLL_OVERLOAD").unwrap_or(RESTARTS);
     // A namespace that no webhook sees.
     let unseen = Arena::on(arena.cluster, "unseen").await;

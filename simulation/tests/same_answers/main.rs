@@ -36,13 +36,7 @@ const NAMESPACES: [&str; 2] = ["same", "same-too"];
 fn the_same_requests_have_the_same_answers() {
     let cluster = Cluster::start().unwrap();
     // Whoever else would write.
-    for component in [
-        "kube-controller-manager",
-        "kube-scheduler",
-        "kwok-controller",
-    ] {
-        cluster.kill_component(component).unwrap();
-    }
+    cluster.kill_controllers().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

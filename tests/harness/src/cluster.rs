@@ -175,6 +175,18 @@ impl Cluster {
             .with_context(|| format!("{} has {pid:?}", file.display()))
     }
 
+    /// Kills whoever works on objects by itself: controllers, scheduler and nodes.
+    pub fn kill_controllers(&self) -> Result<()> {
+        for component in [
+            "kube-controller-manager",
+            "kube-scheduler",
+            "kwok-controller",
+        ] {
+            self.kill_component(component)?;
+        }
+        Ok(())
+    }
+
     /// Kills a component as `kill -9` does. It stays down until [`Self::start_components`].
     pub fn kill_component(&self, component: &str) -> Result<()> {
         let pid = self.component_pid(component)?;
