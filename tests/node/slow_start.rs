@@ -1,6 +1,6 @@
 //! Slow start where containers really run: a Secret loses a key that 40 Deployments need, and gets it again.
 
-use reroll_harness::{RESTART_ON, Recorder, eventually, workload};
+use reroll_harness::{RESTART_ON, Recorder, eventually, held, workload};
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,8 +11,6 @@ use crate::{
 const KIND: &str = "Deployment";
 /// So many workloads use the Secret.
 const USERS: usize = 40;
-/// Waits because of another user of the same.
-const HELD: &str = "reroll_workloads_pending{reason=\"slow_start\"}";
 
 /// Returns a Deployment that takes all keys of the Secret, and needs one of them: it names where a volume is. Nothing tells
 /// that it does before the kubelet makes the container.
@@ -72,10 +70,7 @@ async fn a_key_that_goes_missing_breaks_one_of_40() {
     let said = arena.event(&broken, "RestartStuck: ").await;
     let words = "container main waits: CreateContainerConfigError: missing value for PLACE";
     assert!(said.contains(words), "{said}");
-    eventually("all others wait", async || {
-        (reroll.count(HELD).await == USERS as u64 - 1).then_some(())
-    })
-    .await;
+    held(&reroll, USERS - 1).await;
     recorder.settle(&arena).await;
     assert_eq!(restarted(&recorder), std::slice::from_ref(&broken));
     recorder.expect(KIND, &broken, 1);

@@ -21,7 +21,6 @@ pub mod turns;
 mod acts;
 mod arena;
 mod binaries;
-mod crowd;
 mod https;
 mod identity;
 mod kubelet;
@@ -42,11 +41,10 @@ pub use self::{
     acts::{SOURCES, at_once},
     arena::{Arena, Said},
     binaries::binary,
-    crowd::{BAD, Crowd},
     https::Https,
     kubelet::{Behaves, Kubelet},
     manifests::*,
-    many::{each, numbered},
+    many::{HELD, each, held, numbered},
     moved::MovedClocks,
     pods::{Pods, running},
     policy::Policy,

@@ -10,6 +10,17 @@ use crate::{
     proxy::{Fault, FaultProxy, Matcher, Rule},
 };
 
+/// How many workloads wait for what becomes of others.
+pub const HELD: &str = "reroll_workloads_pending{reason=\"slow_start\"}";
+
+/// Waits until so many wait for what becomes of others.
+pub async fn held(reroll: &Reroll, number: usize) {
+    eventually(&format!("{number} wait"), async || {
+        (reroll.count(HELD).await == number as u64).then_some(())
+    })
+    .await;
+}
+
 /// So many names.
 pub fn numbered(count: usize) -> impl Iterator<Item = String> {
     (0..count).map(|number| format!("w{number:02}"))

@@ -4,6 +4,7 @@
 //! The tests play the kubelet of the node on which their pods run ([`Kubelet`]): how a pod behaves follows from the value that it
 //! started with.
 
+mod kills;
 mod kinds;
 mod limits;
 mod nodes;
@@ -12,20 +13,24 @@ mod refused;
 mod rollouts;
 mod said;
 mod spread;
+mod upgrade;
 mod values;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use reroll_harness::{
-    Arena, Behaves, Kubelet, RESTART_ON, ROLLOUT, Recorder, Reroll, RerollBuilder, deployment, env,
-    eventually, workload,
+    Arena, Behaves, HELD, Kubelet, RESTART_ON, ROLLOUT, Recorder, Reroll, RerollBuilder,
+    deployment, env, eventually, held, workload,
 };
 use serde_json::{Value, json};
 
-const HELD: &str = "reroll_workloads_pending{reason=\"slow_start\"}";
+/// Why a workload waits, for people.
+const PENDING: &str = "reroll.dev/pending";
+/// A value that a container cannot be configured with.
+const BAD: &str = "bad";
 
 /// A workload by kind and name.
 type User = (&'static str, String);
@@ -43,7 +48,7 @@ fn slowly(arena: &Arena) -> RerollBuilder {
 
 fn behaviour(value: &str) -> Behaves {
     match value {
-        bad if bad.starts_with("bad") => Behaves::ConfigError,
+        bad if bad.starts_with(BAD) => Behaves::ConfigError,
         "ends at once" => Behaves::EndsAtOnce,
         "ends after a while" => Behaves::EndsAfter(Duration::from_secs(2)),
         "never ready" => Behaves::NeverReady,
@@ -120,10 +125,15 @@ impl Stage {
     /// Starts it, and waits until all are adopted.
     async fn start_as(&self, builder: RerollBuilder) -> Reroll {
         let reroll = builder.start().await;
+        self.adopted().await;
+        reroll
+    }
+
+    /// Waits until all are adopted.
+    async fn adopted(&self) {
         for (kind, name) in &self.users {
             self.arena.adopted(kind, name).await;
         }
-        reroll
     }
 
     async fn change(&self, value: &str) {
@@ -132,15 +142,26 @@ impl Stage {
 
     /// Returns who was restarted, by name.
     fn restarted(&self) -> Vec<&str> {
+        self.restarted_often(1)
+    }
+
+    /// Returns who was restarted at least so often, by name.
+    fn restarted_often(&self, times: usize) -> Vec<&str> {
         let users = self.users.iter();
-        let restarted = users.filter(|(kind, name)| self.recorder.rollouts(kind, name) > 0);
-        restarted.map(|(_, name)| name.as_str()).collect()
+        let often = users.filter(|(kind, name)| self.recorder.rollouts(kind, name) >= times);
+        often.map(|(_, name)| name.as_str()).collect()
     }
 
     /// Waits until so many were restarted.
     async fn are_restarted(&self, number: usize) {
-        eventually(&format!("{number} are restarted"), async || {
-            (self.restarted().len() >= number).then_some(())
+        self.are_restarted_often(number, 1).await;
+    }
+
+    /// Waits until so many were restarted at least so often.
+    async fn are_restarted_often(&self, number: usize, times: usize) {
+        let what = format!("{number} are restarted {times} times");
+        eventually(&what, async || {
+            (self.restarted_often(times).len() >= number).then_some(())
         })
         .await;
     }
@@ -171,6 +192,39 @@ impl Stage {
 
     async fn stuck(&self, name: &str) -> String {
         self.arena.event(name, "RestartStuck: ").await
+    }
+
+    /// Waits until a restart is told to be stuck. Returns of whom that is told, by name.
+    async fn all_stuck(&self) -> Vec<&str> {
+        eventually("a restart is told to be stuck", async || {
+            let mut stuck = Vec::new();
+            for (_, name) in &self.users {
+                if self.arena.event_count(name, "RestartStuck").await > 0 {
+                    stuck.push(name.as_str());
+                }
+            }
+            (!stuck.is_empty()).then_some(stuck)
+        })
+        .await
+    }
+
+    /// Returns what is shown of those that wait, by name.
+    async fn shown(&self) -> BTreeMap<&str, String> {
+        let mut shown = BTreeMap::new();
+        for (kind, name) in &self.users {
+            let text = self.arena.annotation(kind, name, PENDING).await;
+            shown.extend(text.map(|text| (name.as_str(), text)));
+        }
+        shown
+    }
+
+    /// Waits until so many are shown to wait. Returns what is shown, by name.
+    async fn shows(&self, number: usize) -> BTreeMap<&str, String> {
+        eventually(&format!("{number} are shown to wait"), async || {
+            let shown = self.shown().await;
+            (shown.len() == number).then_some(shown)
+        })
+        .await
     }
 
     /// Returns those of which a pod does not run, by name.
@@ -212,12 +266,4 @@ impl Stage {
 
 fn phase(pod: &Pod) -> Option<&str> {
     pod.status.as_ref()?.phase.as_deref()
-}
-
-/// Waits until so many wait for what becomes of others.
-async fn held(reroll: &Reroll, number: usize) {
-    eventually(&format!("{number} wait"), async || {
-        (reroll.count(HELD).await == number as u64).then_some(())
-    })
-    .await;
 }

@@ -1,7 +1,7 @@
 //! What others do to a workload is no verdict about reroll, and nobody waits for it: a user's own deploy, a drain, a scaling.
 
 use kube::ResourceExt;
-use reroll_harness::{Arena, eventually};
+use reroll_harness::{Arena, Reroll, eventually};
 use serde_json::json;
 
 use super::{Stage, held, phase, slowly};
@@ -32,18 +32,23 @@ async fn drain(stage: &Stage) {
     stage.arena.kubectl(&["uncordon", node]).await.ok();
 }
 
+/// Restarts the first of three, which has no verdict before these times, and waits until the others are held. Returns its name.
+async fn in_the_middle(stage: &Stage, bake: &str, deadline: &str) -> (Reroll, String) {
+    let builder = slowly(&stage.arena).flag("--bake", bake);
+    let builder = builder.flag("--rollout-deadline", deadline);
+    let reroll = stage.start_as(builder).await;
+    stage.change("good too").await;
+    let first = stage.first().await;
+    held(&reroll, 2).await;
+    (reroll, first)
+}
+
 #[tokio::test]
 async fn a_deploy_in_the_middle_of_a_restart_is_no_verdict() {
     let stage = Stage::of("slow-deploy", 3).await;
     stage.arena.secret("other", &[("k", "bad")]).await;
     // No restart has a verdict before the test ends.
-    let builder = slowly(&stage.arena).flag("--bake", "10m");
-    let reroll = stage
-        .start_as(builder.flag("--rollout-deadline", "20m"))
-        .await;
-    stage.change("good too").await;
-    let first = stage.first().await;
-    held(&reroll, 2).await;
+    let (reroll, first) = in_the_middle(&stage, "10m", "20m").await;
     deploy_badly(&stage.arena, "Deployment", &first).await;
     // The next one goes: the first tells nothing any more.
     stage.are_restarted(2).await;
@@ -68,13 +73,7 @@ async fn a_drain_and_a_scaling_in_the_middle_of_a_restart_are_no_verdict() {
     for name in ["w-1", "w-2", "w-3"] {
         stage.add("Deployment", name, 2).await;
     }
-    let builder = slowly(&stage.arena).flag("--bake", "20s");
-    let reroll = stage
-        .start_as(builder.flag("--rollout-deadline", "10m"))
-        .await;
-    stage.change("good too").await;
-    let first = stage.first().await;
-    held(&reroll, 2).await;
+    let (_reroll, first) = in_the_middle(&stage, "20s", "10m").await;
     drain(&stage).await;
     scale(&stage.arena, "Deployment", &first, 4).await;
     drain(&stage).await;
@@ -87,13 +86,7 @@ async fn a_drain_and_a_scaling_in_the_middle_of_a_restart_are_no_verdict() {
 #[tokio::test]
 async fn who_is_scaled_to_zero_in_the_middle_of_a_restart_is_not_waited_for() {
     let stage = Stage::of("slow-scaled", 3).await;
-    let builder = slowly(&stage.arena).flag("--bake", "10m");
-    let reroll = stage
-        .start_as(builder.flag("--rollout-deadline", "20m"))
-        .await;
-    stage.change("good too").await;
-    let first = stage.first().await;
-    held(&reroll, 2).await;
+    let (reroll, first) = in_the_middle(&stage, "10m", "20m").await;
     scale(&stage.arena, "Deployment", &first, 0).await;
     stage.are_restarted(2).await;
     held(&reroll, 1).await;

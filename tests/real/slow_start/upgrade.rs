@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use reroll_harness::{BAD, Crowd, ROLLOUT, Reroll, RerollBuilder, eventually};
+use reroll_harness::{ROLLOUT, Reroll, RerollBuilder, eventually, held};
 
-const KIND: &str = "Deployment";
+use super::{BAD, Stage, slowly};
+
 /// So many workloads use the Secret, and so many of them the older release restarts at least.
 const USERS: usize = 12;
 const FEW: usize = 4;
-const HELD: &str = "reroll_workloads_pending{reason=\"slow_start\"}";
 
 /// The older release.
 #[derive(Clone, Copy, PartialEq)]
@@ -21,8 +21,8 @@ enum Older {
 
 impl Older {
     /// Slow enough that it is ended in the middle of a fan-out.
-    fn builder(self, crowd: &Crowd) -> RerollBuilder {
-        let builder = crowd.arena.reroll();
+    fn builder(self, stage: &Stage) -> RerollBuilder {
+        let builder = stage.arena.reroll();
         let builder = builder
             .flag("--restart-rate", "1")
             .flag("--restart-burst", "1");
@@ -37,21 +37,21 @@ impl Older {
         }
     }
 
-    async fn end(self, crowd: &Crowd, older: Reroll) {
+    async fn end(self, stage: &Stage, older: Reroll) {
         assert!(older.stop().await);
         if self == Self::Played {
-            for name in &crowd.names {
-                crowd.arena.annotate(KIND, name, ROLLOUT, None).await;
+            for (kind, name) in &stage.users {
+                stage.arena.annotate(kind, name, ROLLOUT, None).await;
             }
         }
     }
 }
 
-async fn opened(crowd: &Crowd) -> Vec<String> {
+async fn opened(stage: &Stage) -> Vec<&str> {
     let mut opened = Vec::new();
-    for name in &crowd.names {
-        if crowd.arena.annotation(KIND, name, ROLLOUT).await.is_some() {
-            opened.push(name.clone());
+    for (kind, name) in &stage.users {
+        if stage.arena.annotation(kind, name, ROLLOUT).await.is_some() {
+            opened.push(name.as_str());
         }
     }
     opened
@@ -60,53 +60,51 @@ async fn opened(crowd: &Crowd) -> Vec<String> {
 /// A bad value comes while the older release leads. It breaks some before it ends. The newer one breaks one more to see, and
 /// holds the rest. The older one, back again, restarts the rest. Then a good value comes, and the newer one.
 async fn there_and_back(name: &str, older: Older) {
-    let crowd = Crowd::of(name, USERS).await;
-    let first = older.builder(&crowd).start().await;
-    crowd.adopted().await;
-    crowd.change(BAD).await;
-    crowd.reaches(FEW, 1).await;
-    older.end(&crowd, first).await;
-    let by_older = crowd.restarted(1);
+    let stage = Stage::of(name, USERS).await;
+    let first = older.builder(&stage).start().await;
+    stage.adopted().await;
+    stage.change(BAD).await;
+    stage.are_restarted(FEW).await;
+    older.end(&stage, first).await;
+    let by_older = stage.restarted();
     assert!((FEW..USERS).contains(&by_older.len()), "{by_older:?}");
-    assert_eq!(opened(&crowd).await, [""; 0]);
+    assert_eq!(opened(&stage).await, [""; 0]);
 
-    let newer = crowd.slowly().start().await;
-    let stuck = crowd.stuck().await;
+    let newer = slowly(&stage.arena).start().await;
+    let stuck = stage.all_stuck().await;
     // What the older one restarted is no failure of anybody's, and no reason why others wait.
     assert!(
         !by_older.contains(&stuck[0]) && stuck.len() == 1,
         "{stuck:?}"
     );
     let rest = USERS - by_older.len() - 1;
-    eventually("the rest waits", async || {
-        (newer.count(HELD).await == rest as u64).then_some(())
-    })
-    .await;
-    crowd.shows(rest).await;
-    crowd.recorder.settle(&crowd.arena).await;
-    assert_eq!(crowd.restarted(1).len(), by_older.len() + 1);
-    assert_eq!(opened(&crowd).await, stuck);
-    assert_eq!(crowd.stuck().await, stuck);
+    held(&newer, rest).await;
+    stage.shows(rest).await;
+    stage.recorder.settle(&stage.arena).await;
+    assert_eq!(stage.restarted().len(), by_older.len() + 1);
+    assert_eq!(opened(&stage).await, stuck);
+    assert_eq!(stage.all_stuck().await, stuck);
     assert!(newer.stop().await);
 
-    let back = older.builder(&crowd).start().await;
-    crowd.reaches(USERS, 1).await;
-    crowd.recorder.settle(&crowd.arena).await;
-    assert_eq!(crowd.restarted(2), [""; 0], "nobody goes twice");
-    crowd.change("good again").await;
-    crowd.reaches(FEW, 2).await;
-    older.end(&crowd, back).await;
-    let done = crowd.restarted(2);
+    let back = older.builder(&stage).start().await;
+    stage.are_restarted(USERS).await;
+    stage.recorder.settle(&stage.arena).await;
+    assert_eq!(stage.restarted_often(2), [""; 0], "nobody goes twice");
+    stage.change("good again").await;
+    stage.are_restarted_often(FEW, 2).await;
+    older.end(&stage, back).await;
+    let done = stage.restarted_often(2);
     assert!((FEW..USERS).contains(&done.len()), "{done:?}");
 
-    let _newer = crowd.slowly().start().await;
-    crowd.reaches(USERS, 2).await;
-    crowd.recorder.settle(&crowd.arena).await;
-    let twice = crowd.names.iter().map(|name| (name, 2));
-    crowd.recorder.expect_each(KIND, twice);
-    assert_eq!(crowd.broken().await, [""; 0]);
+    let _newer = slowly(&stage.arena).start().await;
+    stage.are_restarted_often(USERS, 2).await;
+    stage.recorder.settle(&stage.arena).await;
+    for (kind, name) in &stage.users {
+        stage.recorder.expect(kind, name, 2);
+    }
+    assert_eq!(stage.broken().await, [""; 0]);
     eventually("nobody is shown to wait", async || {
-        crowd.shown().await.is_empty().then_some(())
+        stage.shown().await.is_empty().then_some(())
     })
     .await;
 }

@@ -1,10 +1,11 @@
 //! Slow start, whoever leads and for however long: what is held stays held, and nobody goes twice.
 
-use reroll_harness::{BAD, Crowd, LEADER, Reroll, RerollBuilder, eventually};
+use reroll_harness::{LEADER, Reroll, RerollBuilder, eventually, held};
+
+use super::{BAD, Stage, slowly};
 
 /// So many workloads use the Secret.
 const USERS: usize = 12;
-const HELD: &str = "reroll_workloads_pending{reason=\"slow_start\"}";
 
 /// What befalls the replica that leads, and who leads after it.
 #[derive(Clone, Copy, PartialEq)]
@@ -19,7 +20,7 @@ enum Fate {
 
 /// The replicas of a reroll, one after the other in the lead.
 struct Lives<'a> {
-    crowd: &'a Crowd,
+    stage: &'a Stage,
     fate: Fate,
     leader: Reroll,
     standby: Option<Reroll>,
@@ -30,13 +31,13 @@ struct Lives<'a> {
 
 impl<'a> Lives<'a> {
     /// Starts them. The first that lead abort at these moments, one after the other (`tests/bin/under_test.rs` has them).
-    async fn begin(crowd: &'a Crowd, fate: Fate, moments: &'static [&'static str]) -> Self {
+    async fn begin(stage: &'a Stage, fate: Fate, moments: &'static [&'static str]) -> Self {
         let mut moments = moments.iter();
         let first = moments.next().copied().unwrap_or_default();
         let mut lives = Self {
-            crowd,
+            stage,
             fate,
-            leader: builder(crowd, fate, first, 0).start().await,
+            leader: builder(stage, fate, first, 0).start().await,
             standby: None,
             moments,
             started: 1,
@@ -50,7 +51,7 @@ impl<'a> Lives<'a> {
 
     async fn start(&mut self) -> Reroll {
         let moment = self.moments.next().copied().unwrap_or_default();
-        let builder = builder(self.crowd, self.fate, moment, self.started);
+        let builder = builder(self.stage, self.fate, moment, self.started);
         self.started += 1;
         if self.fate == Fate::StartsAgain && !moment.is_empty() {
             // It may abort before it is ready.
@@ -104,18 +105,10 @@ impl<'a> Lives<'a> {
         })
         .await;
     }
-
-    /// Waits until the leader holds so many.
-    async fn holds(&self, users: usize) {
-        eventually(&format!("{users} wait"), async || {
-            (self.leader.count(HELD).await == users as u64).then_some(())
-        })
-        .await;
-    }
 }
 
-fn builder(crowd: &Crowd, fate: Fate, moment: &str, number: usize) -> RerollBuilder {
-    let builder = crowd.slowly();
+fn builder(stage: &Stage, fate: Fate, moment: &str, number: usize) -> RerollBuilder {
+    let builder = slowly(&stage.arena);
     let builder = match fate {
         Fate::StartsAgain => builder,
         // Only one may have a webhook, and writes would wait for the one that sleeps.
@@ -133,7 +126,7 @@ fn builder(crowd: &Crowd, fate: Fate, moment: &str, number: usize) -> RerollBuil
 
 /// One is broken, whatever befalls whoever leads; what waits waits for the same. Then each is restarted once for a good value.
 async fn one_is_broken(name: &str, fate: Fate) {
-    let crowd = Crowd::of(name, USERS).await;
+    let stage = Stage::of(name, USERS).await;
     let moments: &'static [&'static str] = match fate {
         // Before the first restart is sent, before its answer is read, when it is made; and in the middle of the fan-out.
         Fate::StartsAgain | Fate::IsReplaced => &[
@@ -146,44 +139,46 @@ async fn one_is_broken(name: &str, fate: Fate) {
         ],
         Fate::Sleeps => &[],
     };
-    let mut lives = Lives::begin(&crowd, fate, moments).await;
-    crowd.adopted().await;
-    crowd.change(BAD).await;
+    let mut lives = Lives::begin(&stage, fate, moments).await;
+    stage.adopted().await;
+    stage.change(BAD).await;
     if fate == Fate::Sleeps {
-        crowd.reaches(1, 1).await;
+        stage.are_restarted(1).await;
         lives.next().await;
     } else {
         lives.aborts().await;
         lives.aborts().await;
     }
-    lives.holds(USERS - 1).await;
-    let stuck = crowd.stuck().await;
-    assert_eq!(crowd.restarted(1), stuck);
+    held(&lives.leader, USERS - 1).await;
+    let stuck = stage.all_stuck().await;
+    assert_eq!(stage.restarted(), stuck);
     lives.next().await;
-    lives.holds(USERS - 1).await;
-    let shown = crowd.shows(USERS - 1).await;
+    held(&lives.leader, USERS - 1).await;
+    let shown = stage.shows(USERS - 1).await;
     lives.next().await;
-    lives.holds(USERS - 1).await;
-    crowd.recorder.settle(&crowd.arena).await;
-    assert_eq!(crowd.restarted(1), stuck);
-    assert_eq!(crowd.restarted(2), [""; 0]);
-    assert_eq!(crowd.broken().await, stuck);
-    assert_eq!(crowd.shown().await, shown, "they wait for the same");
+    held(&lives.leader, USERS - 1).await;
+    stage.recorder.settle(&stage.arena).await;
+    assert_eq!(stage.restarted(), stuck);
+    assert_eq!(stage.restarted_often(2), [""; 0]);
+    assert_eq!(stage.broken().await, stuck);
+    assert_eq!(stage.shown().await, shown, "they wait for the same");
 
     // The sentinel's restarts count for where it aborts.
     lives.next().await;
-    crowd.change("good again").await;
+    stage.change("good again").await;
     if fate == Fate::Sleeps {
-        crowd.reaches(3, 1).await;
+        stage.are_restarted(3).await;
         lives.next().await;
     } else {
         lives.aborts().await;
     }
-    crowd.reaches(USERS, 1).await;
-    crowd.expect(2, &stuck).await;
-    assert_eq!(crowd.broken().await, [""; 0]);
-    assert_eq!(crowd.shown().await.len(), 0);
-    assert_eq!(crowd.stuck().await, stuck);
+    stage.are_restarted(USERS).await;
+    stage
+        .each_was_restarted(|name| 1 + usize::from(stuck.contains(&name)))
+        .await;
+    assert_eq!(stage.broken().await, [""; 0]);
+    assert_eq!(stage.shown().await.len(), 0);
+    assert_eq!(stage.all_stuck().await, stuck);
 }
 
 #[tokio::test]
