@@ -22,7 +22,7 @@ use crate::model::{
 /// An image that cannot be had for so long is a failure.
 const IMAGE: SignedDuration = SignedDuration::from_mins(1);
 /// A container that has run for so long is well: twice the longest pause of the kubelet, which forgets its pauses then
-/// (`backOffPeriod`'s reset in `client-go/util/flowcontrol/backoff.go`).
+/// (`hasExpired` in `client-go/util/flowcontrol/backoff.go`).
 const SETTLED: SignedDuration = SignedDuration::from_mins(10);
 /// More restarts of a container are not counted: they take days.
 const COUNTED: i32 = 1_000;
@@ -254,7 +254,7 @@ fn ended_again(status: &ContainerStatus, asked: &Asked<'_>) -> bool {
 }
 
 /// How long the kubelet waits after a container ended for the `number`th time: 10 s after the second, then twice as long each
-/// time, at most 5 min (`backOffPeriod` and `MaxContainerBackOff` in `pkg/kubelet/kubelet.go`).
+/// time, at most 5 min (`initialCrashLoopBackOff` and `MaxCrashLoopBackOff` in `pkg/kubelet/kubelet.go`).
 fn back_off(number: i32) -> SignedDuration {
     let doubled = u32::try_from(number).unwrap_or(0).saturating_sub(2).min(5);
     SignedDuration::from_secs((10 << doubled).min(300))
