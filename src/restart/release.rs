@@ -146,6 +146,7 @@ fn take(live: &Live, key: &WorkloadKey, pods: &[Pod], now: Timestamp) {
             now,
         },
     );
+    tracing::debug!(workload = %key, new = look.new, "looked at the pods of a restart");
     docket.brakes.looked(key, &opened.mark, look, now);
     drop(index);
     drop(docket);

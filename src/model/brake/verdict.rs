@@ -170,6 +170,7 @@ pub fn verdict(facts: &Facts<'_>, patience: Patience, now: Timestamp) -> Option<
                 None if is_unmarked(facts) => Some(Verdict::Void(Void::Unmarked)),
                 // Nothing tells any more whether it was complete once.
                 None if progress.by_node && now >= later(deadline, FORGOTTEN) => None,
+                None if is_over && good_at.is_none() && is_made_again(facts) => None,
                 None if is_over && good_at.is_none() => Some(Verdict::Failed(Failed::Deadline)),
                 None => {
                     let image = look.and_then(|look| look.next);
@@ -199,6 +200,13 @@ fn good_at(facts: &Facts<'_>, patience: Patience) -> Option<Timestamp> {
 /// Whether there is nothing to see: the status tells nothing of its pods, and none carries the mark.
 fn is_unmarked(facts: &Facts<'_>) -> bool {
     facts.progress.counts.is_none() && facts.look.is_some_and(|look| look.new == 0)
+}
+
+/// Whether pods of its template are available, and none of those that were made in time: nodes come and go, and so do the pods of a
+/// `DaemonSet`, whose status does not tell whether it was complete once.
+fn is_made_again(facts: &Facts<'_>) -> bool {
+    let progress = facts.progress;
+    progress.by_node && facts.look.is_some() && progress.new_and_available() > 0
 }
 
 /// Returns a restart as it counts for others; `None` where it does not. One that was not well before counts only when good.

@@ -8,7 +8,7 @@ use kube::{
 use reroll_harness::{Kubelet, Reroll, eventually};
 use serde_json::json;
 
-use super::{Stage, behaviour, held, of};
+use super::{Stage, behaviour, held, of, slowly};
 
 /// Two nodes of the test's own: the stage's, and one more that goes down.
 struct Nodes {
@@ -133,6 +133,15 @@ async fn a_daemon_set_that_a_node_stalls_is_no_verdict() {
     nodes.remove(&stage).await;
 }
 
+/// Waits until the pods of a restart were looked at by who logs here.
+async fn looked(reroll: &Reroll) {
+    eventually("its pods were looked at", async || {
+        let looked = "looked at the pods of a restart";
+        reroll.log().contains(looked).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_node_that_goes_down_long_after_is_no_verdict() {
     let mut stage = Stage::set("slow-node-later").await;
@@ -144,7 +153,8 @@ async fn a_node_that_goes_down_long_after_is_no_verdict() {
     has_pods(&stage, "d-1", 2).await;
     assert!(reroll.stop().await);
     stage.age().await;
-    let reroll = stage.start().await;
+    let next = slowly(&stage.arena).log_as("slow-node-later-next");
+    let reroll = stage.start_as(next).await;
     reroll.leads().await;
     nodes.other.goes_down().await;
     for pod in stage.arena.pods("d-1").await {
@@ -154,12 +164,15 @@ async fn a_node_that_goes_down_long_after_is_no_verdict() {
         }
     }
     has_pods(&stage, "d-1", 1).await;
+    looked(&reroll).await;
     stage.recorder.settle(&stage.arena).await;
     stage.nothing_is_told().await;
-    // Who has just started does not know that it was complete once.
+    // Who has just started does not know that it was complete once, and its pods are younger than the restart's deadline.
     reroll.kill();
-    let reroll = stage.start().await;
+    let last = slowly(&stage.arena).log_as("slow-node-later-last");
+    let reroll = stage.start_as(last).await;
     reroll.leads().await;
+    looked(&reroll).await;
     stage.recorder.settle(&stage.arena).await;
     stage.nothing_is_told().await;
     nodes.remove(&stage).await;

@@ -197,6 +197,17 @@ fn a_process_that_saw_nothing_goes_by_the_status() {
         look,
     };
     let never = counted_kind();
+    let nodes = |available| Progress {
+        by_node: true,
+        counts: Some(PodCounts {
+            wanted: 2,
+            all: 2,
+            updated: 2,
+            available,
+        }),
+        ..Progress::default()
+    };
+    let (one_down, all_down, none) = (nodes(1), nodes(0), Look::default());
     let rows = [
         (
             "complete once, before the deadline",
@@ -231,6 +242,27 @@ fn a_process_that_saw_nothing_goes_by_the_status() {
             &never,
             None,
             100_000,
+            Is::Failed("deadline"),
+        ),
+        (
+            "all pods of a DaemonSet were made again, and a node is down",
+            &one_down,
+            Some(&none),
+            50_000,
+            Is::Nobodys,
+        ),
+        (
+            "the same, before its pods are looked at",
+            &one_down,
+            None,
+            50_000,
+            Is::Failed("deadline"),
+        ),
+        (
+            "no pod of a DaemonSet is available",
+            &all_down,
+            Some(&none),
+            50_000,
             Is::Failed("deadline"),
         ),
     ];
