@@ -212,7 +212,8 @@ impl Workload {
         let asks = asks(annotations, template_annotations);
         let restart_by = RestartBy::read(kind, &asks, object);
         let like_kubectl = matches!(restart_by, RestartBy::LikeKubectl { .. });
-        let print = template_print(template, like_kubectl);
+        let uid = meta.uid.as_deref().unwrap_or_default();
+        let print = template_print(uid, template, like_kubectl);
         let opened = annotations.get(ROLLOUT_OPENED);
         let last = opened.and_then(|text| LastRestart::read(text, marks.current(), print));
         let references = references(template);

@@ -10,9 +10,11 @@ use crate::model::{
 };
 
 /// Returns the digest of a pod template without our marks. That of `kubectl rollout restart` is ours where the workload asks to be
-/// restarted so: where a user sets it then, the mark beside it is another.
-pub fn template_print(template: &Value, like_kubectl: bool) -> Digest {
+/// restarted so: where a user sets it then, the mark beside it is another. It is of one workload: another one with the same template,
+/// such as a copy or one that is made again, was not restarted.
+pub fn template_print(uid: &str, template: &Value, like_kubectl: bool) -> Digest {
     let mut parts = PlainParts::default();
+    parts.part(&[b"uid ", uid.as_bytes()]);
     for (key, value) in template.as_object().into_iter().flatten() {
         if key == "metadata" {
             metadata(&mut parts, value, like_kubectl);
@@ -77,6 +79,7 @@ mod tests {
     fn only_others_change_it() {
         let of = |metadata: Value| {
             template_print(
+                "u",
                 &json!({ "metadata": metadata, "spec": { "containers": [] } }),
                 true,
             )
@@ -90,7 +93,7 @@ mod tests {
         ] {
             assert_eq!(of(same.clone()), plain, "{same}");
         }
-        let without = template_print(&json!({ "spec": { "containers": [] } }), true);
+        let without = template_print("u", &json!({ "spec": { "containers": [] } }), true);
         assert_eq!(without, plain);
         for other in [
             json!({ "annotations": { "a": "x" } }),
@@ -99,12 +102,14 @@ mod tests {
         ] {
             assert_ne!(of(other.clone()), plain, "{other}");
         }
-        let spec = template_print(&json!({ "spec": { "containers": [{}] } }), true);
+        let spec = template_print("u", &json!({ "spec": { "containers": [{}] } }), true);
         assert_ne!(spec, plain);
+        let of_another = template_print("v", &json!({ "spec": { "containers": [] } }), true);
+        assert_ne!(of_another, plain);
         let theirs = json!({ "metadata": { "annotations": { KUBECTL_RESTARTED_AT: "x" } } });
         assert_ne!(
-            template_print(&theirs, false),
-            template_print(&json!({}), false)
+            template_print("u", &theirs, false),
+            template_print("u", &json!({}), false)
         );
     }
 }

@@ -30,6 +30,7 @@ impl Write {
             last_restart: None,
             restarted_at: restarted_at.filter(|_| is_time_mark(mark)),
             pending: None,
+            opened: None,
             ..self.new.own.clone()
         };
         if !self.is_ours() {
