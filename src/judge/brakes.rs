@@ -12,13 +12,20 @@
 
 mod made;
 mod news;
+mod reason;
 mod release;
+mod rooms;
+mod waiting;
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use self::{made::Made, news::News};
+pub use self::{made::Made, news::News, reason::Reason};
+use self::{
+    rooms::Counting,
+    waiting::{Going, Waiting},
+};
 use super::by_namespace::ByNamespace;
 use crate::model::{
     Index, SourceName, WorkloadKey,
@@ -28,7 +35,7 @@ use crate::model::{
     decide::Restart,
     held::Held,
     index::{Tracked, at_once},
-    pending::Pending,
+    pending::{self, Pending},
     version::key_of,
     workload::{Changed, Opened, RestartMeans, VersionId},
 };
@@ -74,34 +81,6 @@ pub enum Answer {
     Wait,
 }
 
-/// Why a restart waits that is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// Others of the same version have no verdict yet, or failed.
-    SlowStart {
-        /// When the next may go, where failures hold it.
-        next: Option<Timestamp>,
-    },
-    /// Restarts are under way in many namespaces, or failed in some.
-    Spread,
-    /// It was restarted a short while ago.
-    Distance {
-        /// Until when; `None`: until its rollout is through.
-        next: Option<Timestamp>,
-    },
-}
-
-impl Reason {
-    /// Returns the same as it stands on the workload; `None` for what passes by itself as long as nothing fails.
-    fn shown(self) -> Option<Held> {
-        match self {
-            Self::SlowStart { next: Some(_) } => Some(Held::SlowStart),
-            Self::Distance { next: Some(_) } => Some(Held::Distance),
-            Self::SlowStart { next: None } | Self::Spread | Self::Distance { next: None } => None,
-        }
-    }
-}
-
 /// Restarts that were made, and those that wait.
 #[derive(Debug)]
 pub struct Brakes {
@@ -111,22 +90,6 @@ pub struct Brakes {
     going: ByNamespace<Going>,
     due: BTreeMap<String, Timestamp>,
     spread: Option<(Timestamp, Spread)>,
-}
-
-#[derive(Clone, Debug)]
-struct Waiting {
-    versions: BTreeMap<Changed, VersionId>,
-    since: Timestamp,
-    /// When it was asked for last.
-    asked: Timestamp,
-    reason: Reason,
-}
-
-#[derive(Clone, Debug)]
-struct Going {
-    versions: BTreeMap<Changed, VersionId>,
-    alone: bool,
-    since: Timestamp,
 }
 
 impl Brakes {
@@ -209,15 +172,27 @@ impl Brakes {
         waiting.take(most).collect()
     }
 
+    fn counting<'a>(
+        &'a self,
+        index: &'a Index,
+        namespace: &'a str,
+        now: Timestamp,
+    ) -> Counting<'a> {
+        Counting {
+            made: &self.made,
+            waiting: &self.waiting,
+            going: &self.going,
+            index,
+            namespace,
+            now,
+        }
+    }
+
     /// Returns who waits, with the reason of each.
     pub fn each(&self) -> impl Iterator<Item = (&WorkloadKey, Held)> {
-        self.waiting.iter().map(|(key, waiting)| {
-            let held = match waiting.reason {
-                Reason::SlowStart { .. } | Reason::Spread => Held::SlowStart,
-                Reason::Distance { .. } => Held::Distance,
-            };
-            (key, held)
-        })
+        self.waiting
+            .iter()
+            .map(|(key, waiting)| (key, waiting.reason.held()))
     }
 
     /// Whether a restart that is due may be made now. If not it waits here until [`Self::release`] lets it go.
@@ -245,6 +220,7 @@ impl Brakes {
             since,
             asked: now,
             reason: Reason::SlowStart { next: None },
+            id: pending::id(&tracked.workload, restart, tracked.uses(), index.key()),
             versions,
         };
         let held = self.held_by_distance(key, tracked, now);

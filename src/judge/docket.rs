@@ -71,7 +71,8 @@ impl Docket {
         // Who waits for a brake is shown on the workload only after a while, and counts at once.
         let brakes = self.brakes.each();
         let others = self.held.each();
-        let others = others.filter(|(_, held)| !matches!(held, Held::SlowStart | Held::Distance));
+        let of_brakes = [Held::SlowStart, Held::Spread, Held::Distance];
+        let others = others.filter(|(_, held)| !of_brakes.contains(held));
         let named = Held::ALL.map(Held::as_str).into_iter();
         let mut held_back = HeldBack::none(named.chain(UnderWay::ALL.map(UnderWay::as_str)));
         for (key, held) in brakes.chain(others) {

@@ -14,6 +14,8 @@ pub enum Held {
     Missing,
     /// Others of the same version have no verdict yet, or failed.
     SlowStart,
+    /// Restarts failed in many namespaces, and one goes at a time.
+    Spread,
     /// It was restarted a short while ago.
     Distance,
     /// `reroll.dev/suspend: "true"`.
@@ -77,9 +79,10 @@ impl Held {
     }
 
     /// Every reason, for metrics.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Missing,
         Self::SlowStart,
+        Self::Spread,
         Self::Distance,
         Self::Suspended,
         Self::Aborted,
@@ -108,6 +111,7 @@ impl Held {
         match self {
             Self::Missing => "missing",
             Self::SlowStart => "slow_start",
+            Self::Spread => "spread",
             Self::Distance => "distance",
             Self::Suspended => "suspended",
             Self::Aborted => "aborted",
@@ -140,6 +144,7 @@ impl Held {
             | Self::TakenBack => true,
             // They pass by themselves, or a user asked for them.
             Self::SlowStart
+            | Self::Spread
             | Self::Distance
             | Self::Suspended
             | Self::Aborted

@@ -211,6 +211,7 @@ impl<'a> Note<'a> {
             | Held::Elsewhere
             | Held::Running
             | Held::SlowStart
+            | Held::Spread
             | Held::Distance => return None,
         })
     }

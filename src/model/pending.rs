@@ -110,7 +110,7 @@ pub fn is_refused(workload: &Workload) -> bool {
 /// Returns what a restart of the workload is pending for that waits because others failed, in words.
 pub fn slowed(workload: &Workload) -> Option<String> {
     let pending = Pending::of(workload)?;
-    (pending.reason == Held::SlowStart).then_some(pending.causes)
+    matches!(pending.reason, Held::SlowStart | Held::Spread).then_some(pending.causes)
 }
 
 /// Returns which restart it is: a digest of the mark that stands, and of the uids and digests that it would take.

@@ -41,12 +41,15 @@ pub enum NoDuration {
     Negative,
 }
 
-/// Reads a duration as people write it: `500ms`, `5s`, `2m`, `1h30m`. Days and longer are refused, because a day is not
+/// Reads a duration as people write it: `500ms`, `5s`, `2m`, `1h30m`, `0`. Days and longer are refused, because a day is not
 /// always 24 hours.
 ///
 /// # Errors
 /// When the text is not such a duration.
 pub fn read_duration(text: &str) -> Result<Duration, NoDuration> {
+    if text.trim() == "0" {
+        return Ok(Duration::ZERO);
+    }
     let read: Result<SignedDuration, _> = text.trim().parse();
     let duration = read.map_err(|_| NoDuration::Unreadable)?;
     Duration::try_from(duration).map_err(|_| NoDuration::Negative)
@@ -80,6 +83,7 @@ mod tests {
         let seconds = Duration::from_secs;
         for (text, expected) in [
             ("0s", Ok(Duration::ZERO)),
+            ("0", Ok(Duration::ZERO)),
             (" 500ms ", Ok(Duration::from_millis(500))),
             ("5s", Ok(seconds(5))),
             ("2m", Ok(seconds(120))),

@@ -191,6 +191,7 @@ impl Restarted {
             opened: &self.opened,
             is_ours: true,
             progress: &progress,
+            is_unseen: false,
             aborted: false,
             complete_since: None,
             was_good: self.was_good && knows,

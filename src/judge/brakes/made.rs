@@ -19,7 +19,7 @@ use crate::{
 /// What is older is forgotten.
 const FORGOTTEN: SignedDuration = SignedDuration::from_hours(72);
 /// How long a restart has no look at its pods.
-const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(20);
+pub(super) const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(20);
 /// So long a process knows of a restart before it is sure that no look tells more than its deadline.
 const LOOKED_BY: SignedDuration = SignedDuration::from_secs(30);
 /// The shortest time between two looks.
@@ -276,6 +276,7 @@ impl Made {
             opened: &last.opened,
             is_ours: last.is_ours,
             progress: &workload.progress,
+            is_unseen: last.opened.is_unseen(workload.observed_generation),
             // What is restarted by time while it is aborted stays so: the abort is of its template.
             aborted: workload.abort.is_aborted() && !workload.marks.is_by_time(),
             complete_since: seen.and_then(|seen| seen.complete_since),
@@ -283,24 +284,31 @@ impl Made {
             look: seen.and_then(|seen| seen.look.as_ref()),
         };
         let verdict = verdict(&facts, self.patience(tracked), now);
-        let unlooked = seen.filter(|seen| seen.look.is_none());
-        let looked_by = unlooked.map(|seen| later(seen.known, LOOKED_BY));
-        match (verdict, looked_by) {
-            // A process that has just started: its pods may show that it was good.
-            (Some(Verdict::Failed(Failed::Deadline)), Some(next)) if now < next => {
-                Some(Verdict::Rolling { next })
-            }
-            // That it is complete, or was, is no proof: what ends again and again is so now and then. Who was there from the
-            // beginning has looked.
-            (Some(Verdict::Good), Some(next))
-                if now < next
-                    && !facts.was_good
-                    && next >= later(facts.opened.at, FIRST_LOOK + LOOKED_BY) =>
-            {
-                Some(Verdict::Rolling { next })
-            }
-            (verdict, _) => verdict,
+        let Some(next) = self.unsure_until(key, tracked, now) else {
+            return verdict;
+        };
+        match verdict {
+            // Its pods may show that it was good.
+            Some(Verdict::Failed(Failed::Deadline)) => Some(Verdict::Rolling { next }),
+            // That it is complete, or was, is no proof: what ends again and again is so now and then.
+            Some(Verdict::Good) if !facts.was_good => Some(Verdict::Rolling { next }),
+            verdict => verdict,
         }
+    }
+
+    /// Returns until when a restart that has no verdict yet may have had one already: this process began after it, and has not
+    /// looked at its pods.
+    pub(super) fn unsure_until(
+        &self,
+        key: &WorkloadKey,
+        tracked: &Tracked,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let opened = &tracked.workload.last.as_ref()?.opened;
+        let seen = self.by_key.get(key).filter(|seen| seen.look.is_none())?;
+        let until = later(seen.known, LOOKED_BY);
+        let began_after = seen.known >= later(opened.at, FIRST_LOOK);
+        (began_after && now < until).then_some(until)
     }
 
     /// Whether a restart of a workload counts as rolling: it is neither complete, nor failed, nor void.

@@ -171,28 +171,29 @@ impl Brakes {
             let waits = here.filter(|(_, waiting)| waiting.versions.get(changed) == Some(id));
             let next = waits.clone().find_map(|(_, waiting)| match waiting.reason {
                 Reason::SlowStart { next } => next,
-                Reason::Spread | Reason::Distance { .. } => None,
+                Reason::Spread { .. } | Reason::Distance { .. } => None,
             });
             let waiting = waits.count();
-            let (restarted, _) =
-                self.restarted(index, &key.namespace, &(changed.clone(), *id), now);
+            let made = self
+                .counting(index, &key.namespace, now)
+                .users(&(changed.clone(), *id))
+                .made;
             let source = match changed {
                 Changed::Source(source) => Some(source.clone()),
                 Changed::Namespace => None,
             };
-            let users = source.as_ref().map_or(waiting + restarted.len(), |source| {
+            let users = source.as_ref().map_or(waiting + made, |source| {
                 index.users(&key_of(&key.namespace, source)).len()
             });
             let what = source
                 .as_ref()
                 .map_or("restarts".to_owned(), SourceName::spoken);
             let next = next.map_or(String::new(), |next| {
-                format!(", the next one until {}", minutes(next))
+                format!(", the next at {}", minutes(next))
             });
             let words = format!(
-                "{what}: {} of {users} restarted, and {} does not become available: {why}; {waiting} wait{next}. Pods that start for \
+                "{what}: {made} of {users} restarted, and {} does not become available: {why}; {waiting} wait{next}. Pods that start for \
                  another reason take the new value",
-                restarted.len(),
                 key.spoken(),
             );
             (waiting > 0).then_some(News::Slowed { source, words })

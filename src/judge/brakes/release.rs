@@ -4,18 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Brakes, GATHER, GOING_AT_MOST, News, Reason, Waiting};
+use super::{Brakes, GATHER, GOING_AT_MOST, News, Reason, waiting::Waiting};
 use crate::model::{
     Index, WorkloadKey,
     brake::{
-        Verdict, later,
-        slow_start::{Restarted, Room, Stands, room},
-        spread::{Namespace, Spread},
+        later,
+        slow_start::{Room, Stands},
+        spread::{Namespace, Spread, WITHIN},
         turns::{Candidate, Counted, choose},
         verdict::counted,
     },
     index::Tracked,
-    version::key_of,
     workload::Changed,
 };
 
@@ -95,7 +94,7 @@ impl Brakes {
                 match reason {
                     Reason::Distance { next: Some(next) } => self.look_at(namespace, next),
                     Reason::Distance { next: None } => self.look_at(namespace, hangs),
-                    Reason::SlowStart { .. } | Reason::Spread => {}
+                    Reason::SlowStart { .. } | Reason::Spread { .. } => {}
                 }
             }
             if let Some(candidate) = candidate {
@@ -110,17 +109,18 @@ impl Brakes {
         if candidates.is_empty() {
             return Vec::new();
         }
-        let (rooms, next) = self.rooms(index, namespace, &candidates, now);
+        let (rooms, next) = self.counting(index, namespace, now).rooms(&candidates);
         if let Some(next) = next {
             self.look_at(namespace, next);
         }
-        let allowed = self.spread(index, now).allows(namespace);
+        let spread = self.spread(index, now);
+        let (allowed, slowed) = (spread.allows(namespace), spread.is_slowed());
         let mut gone = Vec::new();
         let mut left: BTreeSet<usize> = (0..keys.len()).collect();
         for goes in choose(&candidates, &rooms) {
             let key = &keys[goes.which];
             if !candidates[goes.which].freely && !allowed {
-                self.wait_for(key, Reason::Spread);
+                self.wait_for(key, Reason::Spread { slowed });
                 self.look_at(namespace, later(now, SPREAD_FOR));
                 left.remove(&goes.which);
                 continue;
@@ -159,7 +159,7 @@ impl Brakes {
             && now < self.waits_for_others_until(index, key, tracked);
         Some(Candidate {
             versions: waiting.versions.clone(),
-            since: behind_since(index, key, waiting),
+            since: written(index, key, waiting).unwrap_or(waiting.since),
             restarted: workload.last.as_ref().map(|last| last.opened.at),
             freely: self.has_nothing_to_lose(key, tracked, now),
             rolls,
@@ -189,78 +189,6 @@ impl Brakes {
         later(since, self.made.patience(tracked).deadline)
     }
 
-    /// Returns the room of each version that these are for, and when time alone changes it.
-    fn rooms(
-        &self,
-        index: &Index,
-        namespace: &str,
-        candidates: &[Candidate],
-        now: Timestamp,
-    ) -> (BTreeMap<Counted, Room>, Option<Timestamp>) {
-        let mut rooms = BTreeMap::new();
-        let mut next: Option<Timestamp> = None;
-        let all = candidates.iter().flat_map(|one| &one.versions);
-        for (changed, id) in all {
-            let counted = (changed.clone(), *id);
-            if rooms.contains_key(&counted) {
-                continue;
-            }
-            let (restarted, soon) = self.restarted(index, namespace, &counted, now);
-            let room = room(&restarted, now);
-            let at = match room {
-                Room::At(at) => Some(at),
-                Room::AfterVerdict | Room::Now { .. } => None,
-            };
-            next = [next, soon, at].into_iter().flatten().min();
-            rooms.insert(counted, room);
-        }
-        (rooms, next)
-    }
-
-    /// Returns the restarts that count for a version, and when time alone changes what became of one.
-    pub(super) fn restarted(
-        &self,
-        index: &Index,
-        namespace: &str,
-        (changed, id): &Counted,
-        now: Timestamp,
-    ) -> (Vec<Restarted>, Option<Timestamp>) {
-        let users = match changed {
-            Changed::Source(source) => index.users(&key_of(namespace, source)),
-            Changed::Namespace => self.made.within(namespace).cloned().collect(),
-        };
-        let mut next: Option<Timestamp> = None;
-        let mut all = Vec::new();
-        for key in users {
-            if let Some(going) = self
-                .going
-                .get(&key)
-                .filter(|going| going.versions.get(changed) == Some(id))
-            {
-                let at = going.since;
-                all.push(Restarted {
-                    at,
-                    stands: Stands::Rolling,
-                });
-                continue;
-            }
-            let Some(tracked) = index.workload(&key) else {
-                continue;
-            };
-            let last = tracked.workload.last.as_ref();
-            let Some(last) = last.filter(|last| last.opened.versions.get(changed) == Some(id))
-            else {
-                continue;
-            };
-            let verdict = self.made.verdict(&key, tracked, now);
-            if let Some(Verdict::Rolling { next: soon }) = &verdict {
-                next = next.into_iter().chain([*soon]).min();
-            }
-            all.extend(counted(&last.opened, verdict.as_ref()));
-        }
-        (all, next)
-    }
-
     pub(super) fn spread(&mut self, index: &Index, now: Timestamp) -> &Spread {
         let stale = self
             .spread
@@ -268,6 +196,7 @@ impl Brakes {
             .is_none_or(|(at, _)| now.duration_since(*at).abs() >= SPREAD_FOR);
         if stale {
             let mut by_name: BTreeMap<&str, Vec<(Timestamp, Stands)>> = BTreeMap::new();
+            let mut unsure = false;
             for key in self.made.keys() {
                 let Some(tracked) = index.workload(key) else {
                     continue;
@@ -275,6 +204,11 @@ impl Brakes {
                 let verdict = self.made.verdict(key, tracked, now);
                 let opened = tracked.workload.last.as_ref().map(|last| &last.opened);
                 let restarted = opened.and_then(|opened| counted(opened, verdict.as_ref()));
+                unsure |= restarted.is_some_and(|one| {
+                    one.stands == Stands::Rolling
+                        && now.duration_since(one.at) <= WITHIN
+                        && self.made.unsure_until(key, tracked, now).is_some()
+                });
                 let all = by_name.entry(&key.namespace).or_default();
                 all.extend(restarted.map(|one| (one.at, one.stands)));
             }
@@ -289,6 +223,7 @@ impl Brakes {
                 .map(|(name, all)| Namespace::of(name, all))
                 .collect();
             let spread = Spread::of(&namespaces, now);
+            let spread = if unsure { spread.unsure() } else { spread };
             self.spread = Some((now, spread));
         }
         let empty = || (now, Spread::of(&[], now));
@@ -296,15 +231,21 @@ impl Brakes {
     }
 }
 
-/// Returns since when a workload is behind: since the first of its versions was written. A process that has just started, or
-/// whose clock is behind, must not take that for later than it is.
-fn behind_since(index: &Index, key: &WorkloadKey, waiting: &Waiting) -> Timestamp {
+/// Returns since when a workload is behind by what is live, where that is by sources: since the first of their versions was written.
+/// Every leader sees the same.
+fn written(index: &Index, key: &WorkloadKey, waiting: &Waiting) -> Option<Timestamp> {
     let sources = waiting.versions.keys().filter_map(|changed| match changed {
         Changed::Source(source) => index.source(&key.namespace, source).version(),
         Changed::Namespace => None,
     });
-    let written = sources.map(|version| version.written).min();
-    let written = written.and_then(|written| Timestamp::from_second(written).ok());
+    let written = sources.map(|version| version.written).min()?;
+    Timestamp::from_second(written).ok()
+}
+
+/// Returns since when a workload is behind, at the latest. A process that has just started, or whose clock is behind, must not take
+/// that for later than it is; a source that is written again and again must not make it later for ever.
+fn behind_since(index: &Index, key: &WorkloadKey, waiting: &Waiting) -> Timestamp {
+    let written = written(index, key, waiting);
     written.map_or(waiting.since, |written| written.min(waiting.since))
 }
 

@@ -1,5 +1,6 @@
 //! The brakes in the judge's hands: who waits, who goes, and what a process that has just started makes of it.
 
+mod hidden;
 mod memory;
 
 use jiff::SignedDuration;
@@ -193,7 +194,7 @@ async fn a_failure_holds_the_others_and_is_told_once() {
     };
     assert_eq!(source.as_ref().unwrap().name, "s");
     assert!(
-        words.contains("1 of 3 restarted") && words.contains("2 wait, the next one until"),
+        words.contains("1 of 3 restarted") && words.contains("2 wait, the next at"),
         "{words}"
     );
     assert!(

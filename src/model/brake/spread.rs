@@ -2,7 +2,8 @@
 //! them, and one tenant must not hold up the others.
 //!
 //! It is the control of [`super::slow_start`] with namespaces in place of users, each by its last verdict within [`WITHIN`]. It
-//! begins at [`FIRST`], and is never less than one. There is no time to wait for: those whose last restart failed go last.
+//! begins at [`FIRST`], and is never less than one. There is no time to wait for: those whose last restart failed go last. Where there is
+//! room for one only, one that has no verdict for [`YOUNG`] takes it no more: a rollout that hangs in one namespace holds up no other.
 
 use std::collections::BTreeSet;
 
@@ -14,6 +15,8 @@ use super::slow_start::Stands;
 pub const WITHIN: SignedDuration = SignedDuration::from_hours(1);
 /// So many may have restarts under way before any verdict.
 pub const FIRST: usize = 50;
+/// For so long a restart without a verdict takes the only room.
+pub const YOUNG: SignedDuration = SignedDuration::from_mins(2);
 /// So many good ones make up for one that failed.
 const GOOD_FOR_A_FAILURE: usize = 10;
 
@@ -24,8 +27,8 @@ pub struct Namespace<'a> {
     pub name: &'a str,
     /// When its last restart was made that has a verdict, and whether that is good.
     pub last: Option<(Timestamp, bool)>,
-    /// Whether a restart without a verdict is under way.
-    pub rolling: bool,
+    /// When its last restart was made that has no verdict.
+    pub rolling: Option<Timestamp>,
 }
 
 impl<'a> Namespace<'a> {
@@ -34,11 +37,11 @@ impl<'a> Namespace<'a> {
         let mut namespace = Self {
             name,
             last: None,
-            rolling: false,
+            rolling: None,
         };
         for (at, stands) in restarted {
             if stands == Stands::Rolling {
-                namespace.rolling = true;
+                namespace.rolling = namespace.rolling.max(Some(at));
             } else if namespace.last.is_none_or(|(last, _)| last < at) {
                 namespace.last = Some((at, stands == Stands::Good));
             }
@@ -56,6 +59,9 @@ impl<'a> Namespace<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spread {
     rolling: BTreeSet<String>,
+    /// How many of them are young.
+    young: usize,
+    unsure: bool,
     failed: BTreeSet<String>,
     most: usize,
 }
@@ -64,10 +70,11 @@ impl Spread {
     /// Returns what follows from these namespaces at `now`; of those that are not named nothing is known.
     pub fn of(namespaces: &[Namespace<'_>], now: Timestamp) -> Self {
         let (mut good, mut failed) = (Vec::new(), Vec::new());
-        let (mut rolling, mut names) = (BTreeSet::new(), BTreeSet::new());
+        let (mut rolling, mut names, mut young) = (BTreeSet::new(), BTreeSet::new(), 0);
         for namespace in namespaces {
-            if namespace.rolling {
+            if let Some(at) = namespace.rolling {
                 rolling.insert(namespace.name.to_owned());
+                young += usize::from(now.duration_since(at) < YOUNG);
             }
             match namespace.stands(now) {
                 Some((at, true)) => good.push(at),
@@ -86,6 +93,8 @@ impl Spread {
             .saturating_sub(failed.len().saturating_mul(GOOD_FOR_A_FAILURE));
         Self {
             rolling,
+            young,
+            unsure: false,
             failed: names,
             most: 1 + since.count().max(in_spite),
         }
@@ -93,14 +102,31 @@ impl Spread {
 
     /// Whether one more restart may be made in a namespace. One that has restarts under way takes no more room by another.
     pub fn allows(&self, namespace: &str) -> bool {
-        self.rolling.contains(namespace) || self.rolling.len() < self.most
+        let allows = self.rolling.contains(namespace)
+            || self.rolling.len() < self.most
+            || (self.is_slowed() && self.young == 0);
+        allows && !self.unsure
+    }
+
+    /// Returns the same where there may be verdicts that are not known yet: nobody goes.
+    #[must_use]
+    pub fn unsure(self) -> Self {
+        Self {
+            unsure: true,
+            ..self
+        }
+    }
+
+    /// Whether there is room for one only, because others failed.
+    pub fn is_slowed(&self) -> bool {
+        self.most == 1
     }
 
     /// Takes room for one more restart in a namespace. Returns whether there is any.
     pub fn take(&mut self, namespace: &str) -> bool {
         let allows = self.allows(namespace);
-        if allows {
-            self.rolling.insert(namespace.to_owned());
+        if allows && self.rolling.insert(namespace.to_owned()) {
+            self.young += 1;
         }
         allows
     }
@@ -127,7 +153,7 @@ mod tests {
             let all = all.map(|(number, name)| Namespace {
                 name,
                 last: (number < good + failed).then_some((at(100), number >= failed)),
-                rolling: number >= good + failed,
+                rolling: (number >= good + failed).then_some(at(150)),
             });
             all.collect::<Vec<_>>()
         };
@@ -156,6 +182,12 @@ mod tests {
             }
         }
         let spread = of(0, 50, 1);
+        assert!(!Spread::of(&spread, at(269)).allows("another"));
+        let mut hangs = Spread::of(&spread, at(270));
+        assert!(hangs.allows("another"), "one that hangs holds up nobody");
+        assert!(hangs.take("another") && !hangs.take("one more"));
+        assert!(!Spread::of(&of(0, 0, 50), at(1_000)).allows("another"));
+        assert!(!Spread::of(&[], at(1_000)).unsure().allows("another"));
         assert!(
             Spread::of(&spread, at(3_800)).allows("another"),
             "an hour later"
@@ -172,11 +204,15 @@ mod tests {
     #[test]
     fn the_last_verdict_counts() {
         use Stands::{Failed, Good, Rolling};
-        let rows: [(&[Made], Option<Last>, bool); 4] = [
-            (&[], None, false),
-            (&[(1, Good), (2, Failed)], Some((2, false)), false),
-            (&[(2, Good), (1, Failed)], Some((2, true)), false),
-            (&[(1, Good), (2, Rolling)], Some((1, true)), true),
+        let rows: [(&[Made], Option<Last>, Option<i64>); 4] = [
+            (&[], None, None),
+            (&[(1, Good), (2, Failed)], Some((2, false)), None),
+            (&[(2, Good), (1, Failed)], Some((2, true)), None),
+            (
+                &[(1, Good), (3, Rolling), (2, Rolling)],
+                Some((1, true)),
+                Some(3),
+            ),
         ];
         for (restarted, last, rolling) in rows {
             let restarted = restarted
@@ -187,7 +223,7 @@ mod tests {
                 namespace.last,
                 last.map(|(seconds, good)| (at(seconds), good))
             );
-            assert_eq!(namespace.rolling, rolling);
+            assert_eq!(namespace.rolling, rolling.map(at));
         }
     }
 }

@@ -48,7 +48,7 @@ impl Default for Patience {
 
 impl Patience {
     /// Returns the same as a workload asks for it. A longer deadline for progress of its own counts, up to
-    /// [`LONGEST_DEADLINE`].
+    /// [`LONGEST_DEADLINE`]. Who asks for a soak has it before the deadline, which is later by that.
     #[must_use]
     pub fn of(
         self,
@@ -60,7 +60,10 @@ impl Patience {
         Self {
             soak: soak.unwrap_or(self.soak),
             bake: soak.map_or(self.bake, |soak| soak.max(self.bake)),
-            deadline: asked.max(own.unwrap_or(asked)).min(LONGEST_DEADLINE),
+            deadline: asked
+                .max(own.unwrap_or(asked))
+                .min(LONGEST_DEADLINE)
+                .saturating_add(soak.unwrap_or_default()),
         }
     }
 
@@ -114,6 +117,10 @@ impl Failed {
 }
 
 /// What is known of a restart.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the restart"
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The restart.
@@ -122,6 +129,8 @@ pub struct Facts<'a> {
     pub is_ours: bool,
     /// What the status shows.
     pub progress: &'a Progress,
+    /// Whether that status was made before the restart: its controller is behind.
+    pub is_unseen: bool,
     /// Whether it is aborted.
     pub aborted: bool,
     /// Since when it is complete, as far as that was seen.
@@ -162,7 +171,7 @@ pub fn verdict(facts: &Facts<'_>, patience: Patience, now: Timestamp) -> Option<
             if good_at.is_some_and(|good| good <= now) {
                 return Some(Verdict::Good);
             }
-            let was_complete = progress.was_complete;
+            let was_complete = progress.was_complete && !facts.is_unseen;
             match failed {
                 Some(_) if was_complete && now >= later(deadline, CLOSED) => None,
                 Some(failed) => Some(failed),

@@ -10,6 +10,8 @@ use crate::model::{
     workload::Asks,
 };
 
+/// The shortest deadline that a restart can have: its controller has to see it first.
+const SHORTEST_DEADLINE: SignedDuration = SignedDuration::from_secs(1);
 /// The longest deadline that a restart can have.
 pub const LONGEST_DEADLINE: SignedDuration = SignedDuration::from_hours(1);
 
@@ -43,15 +45,15 @@ impl Brakes {
         }
         Self {
             slow_start: slow_start != SlowStart::Off,
-            soak: duration(SOAK, annotations, complaints),
-            deadline: duration(ROLLOUT_DEADLINE, annotations, complaints),
+            soak: duration(SOAK, SignedDuration::ZERO, annotations, complaints),
+            deadline: duration(ROLLOUT_DEADLINE, SHORTEST_DEADLINE, annotations, complaints),
         }
     }
 }
 
-/// Whether a value of [`SLOW_START`] switches it off.
 fn duration(
     key: &'static str,
+    least: SignedDuration,
     annotations: &Asks,
     complaints: &mut Vec<Complaint>,
 ) -> Option<SignedDuration> {
@@ -59,7 +61,7 @@ fn duration(
     let read = read_duration(text)
         .ok()
         .and_then(|read| SignedDuration::try_from(read).ok());
-    let read = read.filter(|read| *read <= LONGEST_DEADLINE);
+    let read = read.filter(|read| (least..=LONGEST_DEADLINE).contains(read));
     if read.is_none() {
         complaints.push(complaint(
             key,

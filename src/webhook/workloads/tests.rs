@@ -191,6 +191,7 @@ fn who_rolls_what_waits_because_others_failed_is_told() {
             .any(|said| said.contains("failed elsewhere"))
     };
     assert!(told("slow_start", set_image));
+    assert!(told("spread", set_image));
     assert!(told("slow_start", |object| restart(
         object,
         "2027-01-15T07:59:59Z"

@@ -4,6 +4,7 @@
 //! The tests play the kubelet of the node on which their pods run ([`Kubelet`]): how a pod behaves follows from the value that it
 //! started with.
 
+mod hidden;
 mod kills;
 mod kinds;
 mod limits;
@@ -74,7 +75,10 @@ struct Stage {
 impl Stage {
     /// Nobody uses the Secret yet.
     async fn set(name: &str) -> Self {
-        let arena = Arena::new(name).await;
+        Self::on(Arena::new(name).await).await
+    }
+
+    async fn on(arena: Arena) -> Self {
         let kubelet = Kubelet::join(&arena, behaviour).await;
         arena.secret("db", &[("k", "good")]).await;
         let recorder = Recorder::start(&arena).await;

@@ -16,11 +16,11 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
     runtime::{WatchStreamExt, watcher},
 };
-use reroll_harness::{RESTART_ON, ROLLOUT, at_once, eventually, workload};
+use reroll_harness::{RESTART_ON, ROLLOUT, Reroll, at_once, eventually, workload};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{Stage, slowly};
+use super::{PENDING, Stage, slowly};
 
 /// So many namespaces have a copy.
 const NAMESPACES: usize = 60;
@@ -99,17 +99,20 @@ impl Seen {
 struct Many {
     client: Client,
     names: Vec<String>,
+    /// How many users there are.
+    users: usize,
     label: String,
 }
 
 impl Many {
-    /// Each with a ConfigMap and its users, whose pods run on the stage's node.
-    async fn set(stage: &Stage) -> Self {
+    /// So many, each with a ConfigMap and its user, so many with two. Their pods run on the stage's node.
+    async fn set(stage: &Stage, namespaces: usize, two_users: usize) -> Self {
         let arena = &stage.arena;
         let of = |number| format!("{}-{number:02}", arena.namespace);
         let many = Self {
             client: arena.client.clone(),
-            names: (0..NAMESPACES).map(of).collect(),
+            names: (0..namespaces).map(of).collect(),
+            users: namespaces + two_users,
             label: format!("of={}", arena.namespace),
         };
         at_once(many.names.iter().enumerate(), async |(number, name)| {
@@ -127,7 +130,7 @@ impl Many {
                 .await
                 .unwrap();
             let deployments = Api::<Deployment>::namespaced(many.client.clone(), name);
-            for user in 0..=usize::from(number < TWO_USERS) {
+            for user in 0..=usize::from(number < two_users) {
                 let object = many.user(stage, user);
                 deployments
                     .create(&PostParams::default(), &object)
@@ -151,13 +154,38 @@ impl Many {
     }
 
     async fn change(&self, value: &str) {
-        at_once(&self.names, async |name| {
+        self.change_in(&self.names, value).await;
+    }
+
+    async fn change_in(&self, names: &[String], value: &str) {
+        at_once(names, async |name| {
             let maps = Api::<ConfigMap>::namespaced(self.client.clone(), name);
             let patch = Patch::Merge(json!({ "data": { "k": value } }));
             let params = PatchParams::default();
             maps.patch("app", &params, &patch).await.unwrap();
         })
         .await;
+    }
+
+    /// Starts reroll for all of them, and waits until all users run and are adopted.
+    async fn start(&self, stage: &Stage) -> Reroll {
+        let spaces = format!("{},{}", stage.arena.namespace, self.names.join(","));
+        let builder = slowly(&stage.arena).flag("--namespaces", &spaces);
+        let reroll = stage.start_as(builder).await;
+        self.are_adopted().await;
+        reroll
+    }
+
+    /// Watches all users, until what it returns is dropped.
+    async fn watch(&self) -> (Seen, JoinSet<()>) {
+        let (seen, mut watch) = (Seen::default(), JoinSet::new());
+        let deployments = Api::<Deployment>::all(self.client.clone());
+        watch.spawn(seen.clone().watch(deployments, self.label.clone()));
+        eventually("all are watched", async || {
+            (seen.rollouts().len() == self.users).then_some(())
+        })
+        .await;
+        (seen, watch)
     }
 
     /// Waits until all users run and are adopted.
@@ -171,7 +199,7 @@ impl Many {
                 object.annotations().contains_key(reroll_harness::OBSERVED)
                     && status.and_then(|status| status.available_replicas) == Some(1)
             };
-            (all.len() == NAMESPACES + TWO_USERS && all.iter().all(ready)).then_some(())
+            (all.len() == self.users && all.iter().all(ready)).then_some(())
         })
         .await;
     }
@@ -189,18 +217,9 @@ impl Many {
 #[tokio::test]
 async fn a_bad_value_in_many_namespaces_breaks_some_and_then_one_at_a_time() {
     let stage = Stage::set("slow-spread").await;
-    let many = Many::set(&stage).await;
-    let spaces = format!("{},{}", stage.arena.namespace, many.names.join(","));
-    let builder = slowly(&stage.arena).flag("--namespaces", &spaces);
-    let _reroll = stage.start_as(builder).await;
-    many.are_adopted().await;
-    let (seen, mut watch) = (Seen::default(), JoinSet::new());
-    let deployments = Api::<Deployment>::all(many.client.clone());
-    watch.spawn(seen.clone().watch(deployments, many.label.clone()));
-    eventually("all are watched", async || {
-        (seen.rollouts().len() == NAMESPACES + TWO_USERS).then_some(())
-    })
-    .await;
+    let many = Many::set(&stage, NAMESPACES, TWO_USERS).await;
+    let _reroll = many.start(&stage).await;
+    let (seen, _watch) = many.watch().await;
 
     many.change("bad").await;
     eventually("one more goes, and one more", async || {
@@ -227,12 +246,56 @@ async fn a_bad_value_in_many_namespaces_breaks_some_and_then_one_at_a_time() {
 
     many.change("good again").await;
     eventually("all are restarted", async || {
-        (seen.restarted() == NAMESPACES + TWO_USERS).then_some(())
+        (seen.restarted() == many.users).then_some(())
     })
     .await;
     stage.recorder.settle(&stage.arena).await;
     for (key, times) in seen.rollouts() {
         assert_eq!(times, broken[&key] + 1, "{key}");
     }
+    many.remove().await;
+}
+
+/// A tenant's six namespaces fail, and a rollout in his seventh hangs for as long as he asks: another one's restart waits for that for
+/// a while, says so, and is made.
+#[tokio::test]
+async fn one_that_hangs_beside_many_that_failed_holds_up_nobody_for_long() {
+    let stage = Stage::set("slow-tenant").await;
+    let many = Many::set(&stage, 8, 0).await;
+    let ([fail @ .., hangs, _], [.., other]) = (&many.names[..], &many.names[..]) else {
+        panic!("{:?}", many.names);
+    };
+    let asks = "reroll.dev/rollout-deadline=1h";
+    let asks = ["annotate", "deployment/web-0", "-n", hangs, asks];
+    stage.arena.kubectl(&asks).await.ok();
+    let reroll = many.start(&stage).await;
+    let (seen, _watch) = many.watch().await;
+    many.change_in(fail, "bad").await;
+    eventually("six fail", async || {
+        (reroll.count("reroll_restarts_stuck_total").await == 6).then_some(())
+    })
+    .await;
+    many.change_in(std::slice::from_ref(hangs), "never ready")
+        .await;
+    eventually("one hangs", async || (seen.restarted() == 7).then_some(())).await;
+    many.change_in(std::slice::from_ref(other), "good too")
+        .await;
+    let users = Api::<Deployment>::namespaced(many.client.clone(), other);
+    let shown = eventually("another one says why it waits", async || {
+        let user = users.get("web-0").await.unwrap();
+        user.annotations().get(PENDING).cloned()
+    })
+    .await;
+    assert!(shown.contains(r#""reason":"spread""#), "{shown}");
+    assert_eq!(seen.restarted(), 7);
+    eventually("and is made", async || {
+        (seen.restarted() == 8).then_some(())
+    })
+    .await;
+    let times = seen.times();
+    let waited = times[7].duration_since(times[6]).as_secs();
+    assert!(waited >= 119, "two minutes: {times:?}");
+    stage.recorder.settle(&stage.arena).await;
+    assert!(seen.rollouts().values().all(|times| *times == 1));
     many.remove().await;
 }

@@ -77,6 +77,7 @@ fn what_becomes_of_a_restart() {
         opened: &opened,
         is_ours: true,
         progress: &progress,
+        is_unseen: false,
         aborted: false,
         complete_since: None,
         was_good: false,
@@ -191,6 +192,7 @@ fn a_process_that_saw_nothing_goes_by_the_status() {
         opened: &opened,
         is_ours: true,
         progress,
+        is_unseen: false,
         aborted: false,
         complete_since: None,
         was_good: false,
@@ -269,6 +271,12 @@ fn a_process_that_saw_nothing_goes_by_the_status() {
     for (what, progress, look, now, expected) in rows {
         assert_eq!(judge(facts(progress, look), now), expected, "{what}");
     }
+    // Its controller has not seen the restart: what was complete is the rollout before.
+    let behind = Facts {
+        is_unseen: true,
+        ..facts(&complete, None)
+    };
+    assert_eq!(judge(behind, 601), Is::Failed("deadline"));
 }
 
 #[test]
@@ -283,6 +291,7 @@ fn where_there_is_nothing_to_see_it_is_void() {
         opened: &opened,
         is_ours: true,
         progress,
+        is_unseen: false,
         aborted: false,
         complete_since: None,
         was_good: false,
@@ -305,6 +314,7 @@ fn what_goes_alone_is_looked_at_for_longer() {
         opened: &alone,
         is_ours: true,
         progress: &progress,
+        is_unseen: false,
         aborted: false,
         complete_since: Some(at(5)),
         was_good: false,
@@ -328,8 +338,8 @@ fn patience_is_the_workloads_own() {
     let default = Patience::default();
     let rows = [
         (None, None, None, (10, 60, 600)),
-        (Some(30), None, None, (30, 60, 600)),
-        (Some(120), None, None, (120, 120, 600)),
+        (Some(30), None, None, (30, 60, 630)),
+        (Some(120), None, None, (120, 120, 720)),
         (None, Some(60), None, (10, 60, 60)),
         (None, Some(60), Some(900), (10, 60, 900)),
         (None, None, Some(99_999), (10, 60, 3_600)),
