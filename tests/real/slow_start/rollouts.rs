@@ -1,8 +1,9 @@
 //! Argo Rollouts under slow start. No Argo runs here: the test writes what it would write into the status.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use futures::StreamExt;
+use jiff::Timestamp;
 use kube::{
     Api, ResourceExt,
     api::{DynamicObject, Patch, PatchParams, PostParams},
@@ -10,7 +11,7 @@ use kube::{
 };
 use reroll_harness::eventually;
 use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 
 use super::{Stage, held, slowly};
 use crate::kinds::{Changes, Custom, anything, follows};
@@ -39,7 +40,9 @@ async fn play_argo(
         let template = object.data["spec"]["template"].clone();
         let by_time = object.data["spec"]["restartAt"] != object.data["status"]["restartedAt"];
         let status = if by_time {
-            // What is aborted stays so.
+            // What is aborted stays so. Argo begins when it is time, which is a second later at most.
+            let at = object.data["spec"]["restartAt"].as_str().unwrap();
+            until(at.parse().unwrap()).await;
             let mut pod = template.clone();
             pod["metadata"]["name"] = json!(format!("{}-{seen}", object.name_any()));
             pod["spec"]["nodeName"] = json!(node);
@@ -61,6 +64,12 @@ async fn play_argo(
         let (name, params) = (object.name_any(), PatchParams::default());
         rollouts.patch_status(&name, &params, &patch).await.unwrap();
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a controller has a clock")]
+async fn until(at: Timestamp) {
+    let left = SystemTime::from(at).duration_since(SystemTime::now());
+    sleep(left.unwrap_or_default()).await;
 }
 
 /// What is counted of one Rollout: changes of its template, and of its time.
