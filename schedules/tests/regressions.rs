@@ -295,3 +295,81 @@ fn a_source_that_is_created_after_a_restore_is_seen_whatever_its_number_is() {
         ends_well("agent", 3, steps, &format!("{waits} s"));
     }
 }
+
+/// A source became immutable after a workload was adopted with it, and was made again while reroll was away: nothing tells then
+/// that the old one was immutable.
+#[test]
+fn what_became_immutable_before_a_crash_need_not_be_told() {
+    let b = |what, seconds| step(Operation::Source("b", what), seconds);
+    let again = OnSource::Recreate(Recreation {
+        gap: Duration::ZERO,
+        same: false,
+        owned: false,
+        immutable: false,
+        meanwhile: None,
+    });
+    let away = Fault::Crash {
+        away: Duration::from_secs(1),
+        updates: Vec::new(),
+    };
+    let agent = |what| step(Operation::Workload("agent", what), 30);
+    let steps = vec![
+        b(OnSource::Freeze, 10),
+        // Its pods have the immutable one, and keep it on all nodes.
+        agent(OnWorkload::OptIn(false)),
+        agent(OnWorkload::RolloutRestart),
+        step(Operation::Rest, 0),
+        step(Operation::Rest, 0),
+        step(Operation::Fault(away), 0),
+        b(again, 60),
+    ];
+    all_end_well(&[("agent", 7), ("db", 7)], steps, "a crash");
+}
+
+/// A workload opts in for more while reroll is away, and a source that it gains so is written in a key that it does not read. When
+/// that was is all that reroll finds.
+#[test]
+fn what_an_opt_in_gains_unseen_counts_by_its_time() {
+    let queue = |what, seconds| step(Operation::Workload("queue", what), seconds);
+    let other = |seconds| step(Operation::Source("conf-e", OnSource::UpdateOther), seconds);
+    let away = || {
+        let away = Duration::from_secs(3);
+        let updates = Vec::new();
+        step(Operation::Fault(Fault::Crash { away, updates }), 0)
+    };
+    let only = || queue(OnWorkload::OptInFor(0), 10);
+    let after = vec![
+        only(),
+        away(),
+        queue(OnWorkload::OptIn(true), 0),
+        other(60),
+        step(Operation::Rest, 0),
+    ];
+    let before = vec![
+        only(),
+        other(10),
+        away(),
+        queue(OnWorkload::OptIn(true), 60),
+        step(Operation::Rest, 0),
+    ];
+    ends_well("queue", 3, after, "after the opt-in");
+    ends_well("queue", 3, before, "before it");
+}
+
+/// Who has opted out goes back to a template of before a restore of etcd. Its mark was there before, so that is no restart.
+#[test]
+fn an_undo_to_a_template_of_before_a_restore_is_no_restart() {
+    let queue = |what, seconds| step(Operation::Workload("queue", what), seconds);
+    let changes = || step(Operation::Source("c", OnSource::Update), 60);
+    let steps = vec![
+        changes(),
+        changes(),
+        step(Operation::BackUp, 0),
+        step(Operation::Restore { bump: true }, 60),
+        queue(OnWorkload::OptIn(false), 10),
+        step(Operation::Rest, 0),
+        queue(OnWorkload::Undo, 60),
+        step(Operation::Rest, 0),
+    ];
+    ends_well("queue", 6, steps, "an undo");
+}

@@ -16,7 +16,11 @@ use reroll_simulation::{
 };
 use serde_json::Value;
 
-use super::{reasons::FOLDS, recorded::recorded, template::mark};
+use super::{
+    reasons::FOLDS,
+    recorded::recorded,
+    template::{OptIn, mark},
+};
 use crate::world::{IGNORE, KEY, NAMESPACE};
 
 /// The starts of the containers of pods, by the pod's uid.
@@ -37,6 +41,10 @@ struct Watched {
     allowed: usize,
     /// How often something changed for which it would be restarted if it had opted in for it.
     unheard: usize,
+    /// When each source was last written in keys that it does not read only.
+    elsewhere: BTreeMap<Source, u64>,
+    /// It opted in for more, unseen by the webhook, and that is not adopted yet.
+    widened: Option<Widened>,
     /// What was recorded when its opt-in last changed.
     recorded: Option<Value>,
     /// What reroll recorded last.
@@ -85,6 +93,13 @@ struct Watched {
     of_another: bool,
 }
 
+/// An opt-in for more than before.
+struct Widened {
+    before: OptIn,
+    /// What was written in keys that the workload does not read, and counts once even so.
+    counted: BTreeSet<Source>,
+}
+
 /// What the observer knows of a pod.
 struct Pod {
     /// The revision of its creation.
@@ -94,6 +109,13 @@ struct Pod {
     workload: String,
     needs: Vec<Need>,
     mark: Option<String>,
+}
+
+/// A time in which nothing was wrong, by the revisions of its two rests.
+#[derive(Clone, Copy)]
+struct Calm {
+    from: u64,
+    to: u64,
 }
 
 /// Reads all writes in their order.
@@ -125,8 +147,8 @@ pub(crate) struct Observer {
     first_key: Option<String>,
     /// The revision at which everybody was at rest, if nothing was wrong since.
     calm: Option<u64>,
-    /// The same of the rest before the last one.
-    calm_before: Option<u64>,
+    /// From one rest to the next, if nothing was wrong in between: the last such time that is over.
+    calm_before: Option<Calm>,
     wrongs: Vec<String>,
 }
 
@@ -168,8 +190,13 @@ impl Observer {
             return false;
         }
         let [last, before] = watched.templates;
-        let since = |calm: Option<u64>| calm.is_some_and(|calm| calm <= *gone);
-        let calm = since(self.calm) || since(self.calm_before);
+        let is_calm = self.calm.is_some_and(|calm| calm <= *gone);
+        // What was restarted in such a time was told in it. What came later was, if nothing was wrong since.
+        let was_calm = self.calm_before.is_some_and(|before| {
+            let goes_on = self.calm == Some(before.to);
+            before.from <= *gone && (goes_on || pod.made <= before.to)
+        });
+        let calm = is_calm || was_calm;
         let in_turn = calm && [*gone, last, pod.made].is_sorted() && before < *gone;
         // One that was made after the rollout is not told of.
         watched.restarted_last && watched.first_pod.as_deref() == Some(uid) && in_turn

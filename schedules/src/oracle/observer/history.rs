@@ -1,6 +1,9 @@
 //! What everybody at rest, and a history that went back, mean for what is known.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use reroll_simulation::{api_server::ApiServer, nodes::Need};
 
@@ -10,7 +13,7 @@ use super::{
         recorded::recorded,
         template::{OptIn, mark, needs_of},
     },
-    Observer, SUSPEND, is_ignored, name, source_of,
+    Calm, Observer, SUSPEND, is_ignored, name, source_of, text,
 };
 use crate::world::{KEY, NOTES, ON_DELETE};
 
@@ -18,8 +21,10 @@ impl Observer {
     /// Everything is done that can be: what changed until now is no reason for a restart any more, unless something holds it.
     /// `calm`: nothing goes wrong from now on, as far as anybody knows.
     pub(crate) fn rested(&mut self, calm: bool) {
-        self.calm_before = self.calm;
-        self.calm = calm.then_some(self.revision);
+        let to = self.revision;
+        let over = self.calm.map(|from| Calm { from, to });
+        self.calm_before = over;
+        self.calm = calm.then_some(to);
         for watched in self.workloads.values_mut() {
             let Some(live) = &watched.live else { continue };
             let opted_in = OptIn::of(live);
@@ -99,6 +104,7 @@ impl Observer {
                 self.away.insert(source, gone);
             }
         }
+        let marks = marks_of_history(server);
         self.pods.clear();
         for (resource, object) in &all {
             match *resource {
@@ -107,7 +113,12 @@ impl Observer {
                     self.source(resource, None, Some(object));
                 }
                 _ => {
-                    let watched = self.workloads.entry(name(object)).or_default();
+                    let name = name(object);
+                    // What a person goes back to is no restart.
+                    let marks = marks.get(&name).into_iter().flatten();
+                    let marks = marks.cloned().chain(mark(object).map(ToOwned::to_owned));
+                    let marks = marks.collect();
+                    let watched = self.workloads.entry(name).or_default();
                     watched.live = Some(Arc::clone(object));
                     watched.allowed += 1;
                     watched.spare = 1;
@@ -116,9 +127,26 @@ impl Observer {
                     // What is not recorded then is adopted.
                     watched.awaits |= !recorded(object).is_string();
                     watched.by_reroll = None;
-                    watched.marks = mark(object).map(ToOwned::to_owned).into_iter().collect();
+                    watched.marks = marks;
                 }
             }
         }
     }
+}
+
+/// Returns the marks of the templates that workloads had before, as far as these are still there, by the workload's name.
+fn marks_of_history(server: &ApiServer) -> BTreeMap<String, BTreeSet<String>> {
+    let sets = server.objects("replicasets.apps");
+    let sets = sets.iter().map(|set| (set, mark(set)));
+    let revisions = server.objects("controllerrevisions.apps");
+    let revisions = revisions.iter().map(|one| (one, mark(&one["data"])));
+    let mut marks: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (object, mark) in sets.chain(revisions) {
+        let workload = text(&object["metadata"]["labels"]["app"]);
+        if let Some(mark) = mark {
+            let own = marks.entry(workload).or_default();
+            own.insert(mark.to_owned());
+        }
+    }
+    marks
 }

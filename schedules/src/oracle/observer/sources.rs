@@ -114,6 +114,14 @@ impl Observer {
                         self.excused.remove(&(uid.clone(), source.clone()));
                     }
                 }
+            } else if !all.is_empty() && is_other(old.as_deref(), after.map(|it| &**it), None) {
+                watched.elsewhere.insert(source.clone(), self.revision);
+                let counts = workload.is_some_and(|it| OptIn::of(it).has(&source));
+                if let Some(widened) = watched.widened.as_mut().filter(|_| counts)
+                    && !widened.before.has(&source)
+                {
+                    watched.allowed += usize::from(widened.counted.insert(source.clone()));
+                }
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Writes of workloads, as wholes.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
+use reroll_simulation::nodes::Source;
 use serde_json::Value;
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
         recorded::{Room, advances, changes_of_others, key_id, recorded, spoken, wrong},
         template::{OptIn, mark, needs_of, same_but_for_the_mark},
     },
-    Observer, Starts, Watched, name,
+    Observer, Starts, Watched, Widened, name,
     templates::Unseen,
 };
 use crate::world::{NOTES, ON_DELETE, OPT_IN};
@@ -119,6 +120,7 @@ impl Observer {
                 let stayed = watched.recorded.as_ref() == Some(recorded(before));
                 if stayed || self.unseen.contains(&revision) {
                     watched.allowed += watched.unheard;
+                    self.widened(watched, before, after);
                 }
                 watched.allowed += usize::from(needs_of(after).len() > FOLDS);
             }
@@ -128,6 +130,22 @@ impl Observer {
         let unseen = self.calm.is_none() || self.unseen.contains(&revision);
         let stays = Some(recorded(after)).filter(|it| unseen && it.is_string());
         watched.recorded = stays.cloned();
+    }
+
+    /// Which key of a source was written nobody can tell later: only when it was. So what a process finds that begins then counts
+    /// as changed where it was written, whatever the key, since the oldest pod was made.
+    fn widened(&self, watched: &mut Watched, before: &Value, after: &Value) {
+        let (before, now) = (OptIn::of(before), OptIn::of(after));
+        let name = name(after);
+        let own = self.pods.values().filter(|pod| pod.workload == name);
+        let oldest = own.map(|pod| pod.made).min();
+        let is_news = |(source, at): &(&Source, &u64)| {
+            now.has(source) && !before.has(source) && oldest.is_some_and(|oldest| oldest < **at)
+        };
+        let news = watched.elsewhere.iter().filter(is_news);
+        let counted: BTreeSet<_> = news.map(|(source, _)| source.clone()).collect();
+        watched.allowed += counted.len();
+        watched.widened = Some(Widened { before, counted });
     }
 
     /// What is away may restart it from now on, where it asks for that.
@@ -160,6 +178,7 @@ impl Observer {
         let made_unseen = before.is_none() && self.unseen.contains(&revision);
         if watched.awaits && is_new && !made_unseen {
             watched.awaits = false;
+            watched.widened = None;
             self.excuse(watched, &name, starts);
         }
         let Some(key) = key_id(after) else { return };
