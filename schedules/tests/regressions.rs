@@ -373,3 +373,79 @@ fn an_undo_to_a_template_of_before_a_restore_is_no_restart() {
     ];
     ends_well("queue", 6, steps, "an undo");
 }
+
+/// A workload that was made over its old pods, unseen, is adopted later once more: then what its pods have is adopted as it is.
+#[test]
+fn what_was_made_over_pods_is_adopted_once() {
+    let web = |what, seconds| step(Operation::Workload("web", what), seconds);
+    let hook = Fault::Hook(Hook::Away, Duration::from_secs(20));
+    let again = Remake {
+        export: false,
+        edition: 7,
+        gap: Duration::from_secs(2),
+        changes: None,
+    };
+    let away = Fault::Crash {
+        away: Duration::from_secs(15),
+        updates: vec!["a"],
+    };
+    let steps = vec![
+        step(Operation::Fault(hook), 0),
+        web(OnWorkload::OrphanAndRemake(again), 30),
+        step(Operation::Rest, 0),
+        // It has a mark since.
+        step(Operation::Source("a", OnSource::Update), 30),
+        step(Operation::Rest, 0),
+        step(Operation::Fault(away), 0),
+        web(OnWorkload::DropObserved, 30),
+        step(Operation::Rest, 0),
+    ];
+    ends_well("web", 7, steps, "adopted again");
+}
+
+/// What a workload was adopted with before a backup of etcd it is adopted with after the restore, whatever changed in between.
+#[test]
+fn what_was_adopted_before_a_backup_is_after_the_restore() {
+    let web = |what, seconds| step(Operation::Workload("web", what), seconds);
+    for millis in [500, 2_000, 6_000] {
+        let lost = Operation::BackUpAndRestore {
+            source: "a",
+            until: Duration::from_millis(millis),
+            bump: true,
+        };
+        let steps = vec![
+            web(OnWorkload::OptIn(false), 5),
+            step(Operation::Source("a", OnSource::Update), 5),
+            web(OnWorkload::OptIn(true), 5),
+            step(Operation::Rest, 0),
+            step(lost, 30),
+            step(Operation::Rest, 0),
+        ];
+        ends_well("web", 1, steps, &format!("{millis} ms"));
+    }
+}
+
+/// A sync replaces a workload while reroll is away, and pods of it wait for a source. What was written in the second in which its
+/// template's revision was made counts as older.
+#[test]
+fn what_is_written_in_the_second_of_a_revision_is_adopted() {
+    let web = |what| Operation::Workload("web", what);
+    let away = Fault::Crash {
+        away: Duration::from_secs(20),
+        updates: Vec::new(),
+    };
+    let edit = Step {
+        operation: web(OnWorkload::Edit(3)),
+        wait: Duration::from_millis(200),
+    };
+    let steps = vec![
+        step(Operation::Source("b", OnSource::Delete), 10),
+        edit,
+        step(Operation::Source("a", OnSource::Update), 5),
+        step(Operation::Rest, 0),
+        step(Operation::Fault(away), 0),
+        step(web(OnWorkload::ReplaceByManifest(3)), 30),
+        step(Operation::Rest, 0),
+    ];
+    ends_well("web", 1, steps, "a second");
+}

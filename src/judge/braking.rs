@@ -35,11 +35,14 @@ pub fn release(judge: &Judge) -> Option<Timestamp> {
     let at = Instant::now();
     for key in &gone {
         docket.intents.resume(key, at);
+        // Or it is restarted when it is adopted, and has no intent.
+        docket.tidying.resume(key);
     }
     let next = docket.brakes.next();
     drop(docket);
     if !gone.is_empty() {
         judge.intents_changed.notify_one();
+        judge.tidying_changed.notify_one();
     }
     for (key, news) in &news {
         tell(judge, key, news);

@@ -274,8 +274,9 @@ impl Judge {
             && may != May::Hold
             && !waits_for_read;
         let due = restarts || asks_first;
-        // The pods of a suspended workload are looked at all the same, so that its restart is seen to be pending.
-        let asks = doubt == Some(Doubt::AskAges);
+        // The pods of a suspended workload are looked at all the same: what they have counts from now on, and its restart is
+        // seen to be pending.
+        let asks = matches!(doubt, Some(Doubt::AskAges | Doubt::AskPods));
         if !due {
             // The data was restored, or another replica was faster.
             self.settle(docket, key);

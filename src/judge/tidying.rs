@@ -119,6 +119,11 @@ impl Tidying {
         pace.is_some_and(|pace| pace.forget(workload))
     }
 
+    /// Has a workload tried again now that waits for another try: what held it up is over.
+    pub fn resume(&mut self, workload: &WorkloadKey) {
+        self.queue.resume(workload);
+    }
+
     /// Takes the workload to write next, if one may be written now.
     pub fn take(&mut self, now: Instant) -> Option<Due> {
         if self.limit.ready(now) > now {

@@ -75,6 +75,8 @@ struct Watched {
     restarted_last: bool,
     /// The first pod that was made since.
     first_pod: Option<String>,
+    /// The second in which that was.
+    first_pod_at: Option<String>,
     /// The marks that its template has had.
     marks: BTreeSet<String>,
     /// It has opted in, and nothing is recorded for that yet.
@@ -129,6 +131,8 @@ pub(crate) struct Observer {
     pods: BTreeMap<String, Pod>,
     /// Pods that need not have what is there now: it changed before their workload was adopted.
     excused: BTreeSet<(String, Source)>,
+    /// The same when etcd was last backed up.
+    excused_then: BTreeSet<(String, Source)>,
     /// Values that were there for a moment.
     brief: BTreeSet<String>,
     /// The revisions of people's writes.
@@ -225,6 +229,11 @@ impl Observer {
     /// Whether a pod need not have what a source is now.
     pub(crate) fn excuses(&self, pod: &str, source: &Source) -> bool {
         self.excused.contains(&(pod.to_owned(), source.clone()))
+    }
+
+    /// Takes note that a backup of etcd is made.
+    pub(crate) fn backed_up(&mut self) {
+        self.excused_then.clone_from(&self.excused);
     }
 
     /// Takes note of an old `observed` that somebody wrote around the webhook. A process that was not there when it was

@@ -67,14 +67,14 @@ impl Cluster {
                 self.observer.rested(calm);
                 self.look_at_pods();
             }
-            Operation::BackUp => self.memory.backup = Some(self.server.snapshot()),
+            Operation::BackUp => self.back_up(),
             Operation::Restore { bump } => self.restore(*bump),
             Operation::BackUpAndRestore {
                 source,
                 until,
                 bump,
             } => {
-                self.memory.backup = Some(self.server.snapshot());
+                self.back_up();
                 self.update(source).await;
                 sleep(*until).await;
                 self.restore(*bump);
@@ -120,6 +120,12 @@ impl Cluster {
             self.on_workload(hang.workload, &OnWorkload::Undo).await;
         }
         self.hang(hung);
+    }
+
+    fn back_up(&mut self) {
+        self.note();
+        self.observer.backed_up();
+        self.memory.backup = Some(self.server.snapshot());
     }
 
     fn restore(&mut self, bump: bool) {

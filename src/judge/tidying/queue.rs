@@ -103,6 +103,23 @@ impl Queue {
         self.insert(due.workload, waiting);
     }
 
+    /// Has a workload that waits for another try be next in its turn.
+    pub(super) fn resume(&mut self, workload: &WorkloadKey) {
+        let waits = self.waiting.get(workload);
+        if waits.is_none_or(|waits| waits.calm.is_some()) {
+            return;
+        }
+        if let Some(waiting) = self.remove(workload) {
+            let (attempts, later) = (0, None);
+            let ready = Waiting {
+                attempts,
+                later,
+                ..waiting
+            };
+            self.insert(workload.clone(), ready);
+        }
+    }
+
     /// Drops a workload.
     pub(super) fn forget(&mut self, workload: &WorkloadKey) {
         self.remove(workload);
@@ -220,6 +237,25 @@ mod tests {
         queue.put(&key(0, "a"), 9);
         assert!(queue.take(now, |_| true).is_some());
         assert!(queue.waiting.is_empty() && queue.later.is_empty() && queue.ready.is_empty());
+    }
+
+    #[test]
+    fn what_waits_for_another_try_is_tried_at_once_where_nothing_holds_it_up_any_more() {
+        let now = Instant::now();
+        let minute = Duration::from_mins(1);
+        let mut queue = Queue::default();
+        queue.put(&key(0, "a"), 5);
+        let due = queue.take(now, |_| true).unwrap();
+        queue.put_back(due, minute, now);
+        queue.put_when_calm(&key(0, "b"), 5, 65, now + minute);
+        for name in ["a", "b", "unknown"] {
+            queue.resume(&key(0, name));
+        }
+        let due = queue.take(now, |_| true).unwrap();
+        assert_eq!((due.workload.name.as_str(), due.attempts), ("a", 0));
+        // It waits for its sources, and not for another try.
+        assert_eq!(queue.take(now, |_| true), None);
+        assert_eq!(queue.next(|_| now), Some(now + minute));
     }
 
     #[test]

@@ -83,6 +83,18 @@ async fn what_opts_in_is_adopted_by_one_write_that_restarts_nothing() {
     assert_eq!(stage.told().await, ["Restarted: Secret s was updated"]);
 }
 
+/// It is not restarted, but what comes after its adoption is news.
+#[tokio::test(start_paused = true)]
+async fn what_is_suspended_is_adopted_while_something_is_absent() {
+    let stage = Stage::set();
+    let web = stage.workload(annotate(deployment("web", &["s"]), SUSPEND, "true"));
+    let _work = start(&stage, 2);
+    settle().await;
+    let observed = stage.object(&web)["metadata"]["annotations"][OBSERVED].clone();
+    let observed = observed.as_str().unwrap_or_default();
+    assert!(observed.contains("\"secret/s\":\"waiting\""), "{observed}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_opts_out_is_let_go() {
     let stage = Stage::set();

@@ -67,6 +67,9 @@ impl Observer {
     pub(crate) fn begin_anew(&mut self, server: &ApiServer, bumped: bool) {
         self.revision = server.revision();
         (self.calm, self.calm_before) = (None, None);
+        // What was adopted by then is adopted again, whatever came after it.
+        let excused = self.excused_then.iter().cloned();
+        self.excused.extend(excused);
         // Pods may run with what is lost, and nobody can tell.
         let lost = self
             .sources

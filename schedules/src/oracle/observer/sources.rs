@@ -173,6 +173,7 @@ impl Observer {
         }
         let workload = text(&object["metadata"]["labels"]["app"]);
         if let Some(watched) = self.workloads.get_mut(&workload)
+            && before.is_none()
             && watched.first_pod.is_none()
             && watched
                 .live
@@ -180,6 +181,7 @@ impl Observer {
                 .is_some_and(|live| mark(live) == mark_of(object))
         {
             watched.first_pod = Some(uid.clone());
+            watched.first_pod_at = Some(text(&object["metadata"]["creationTimestamp"]));
         }
         self.pods.entry(uid).or_insert_with(|| Pod {
             made: revision,

@@ -34,7 +34,7 @@ impl Observer {
             ));
         }
         watched.templates = [revision, watched.templates[0]];
-        watched.first_pod = None;
+        (watched.first_pod, watched.first_pod_at) = (None, None);
         watched.restarted_last = !self.people.contains(&revision);
         // The webhook of an installation leaves alone what another one has.
         // Where there is no room it writes nothing.

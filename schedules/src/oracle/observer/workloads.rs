@@ -180,6 +180,8 @@ impl Observer {
             watched.awaits = false;
             watched.widened = None;
             self.excuse(watched, &name, starts);
+            // What is adopted later has other pods.
+            watched.made_over_pods = false;
         }
         let Some(key) = key_id(after) else { return };
         if before.is_some_and(|before| key_id(before).is_some_and(|old| old != key)) {
@@ -223,11 +225,22 @@ impl Observer {
         }
         let doubtful = watched.awaits || watched.spare > 0 || watched.unnoticed;
         if !doubtful && let Some(old) = &watched.by_reroll {
-            let excused = &self.once_ignored | &watched.without;
+            let mut excused = &self.once_ignored | &watched.without;
+            if before.is_some_and(|before| !recorded(before).is_string()) {
+                // Times tell what its pods have, and within a second nothing is later.
+                excused.extend(self.written_in(watched.first_pod_at.as_deref()));
+            }
             self.wrongs.extend(advances(old, after, &excused));
         }
         watched.by_reroll = Some(text.to_owned());
         watched.without.clear();
+    }
+
+    /// Returns the sources that were written in this second, as `observed` has their names.
+    fn written_in(&self, second: Option<&str>) -> impl Iterator<Item = String> {
+        let sources = self.sources.iter();
+        let sources = sources.filter(move |(_, live)| second == Some(written_at(live)));
+        sources.map(|(source, _)| spoken(source))
     }
 
     /// Takes note of what a template does not refer to.
