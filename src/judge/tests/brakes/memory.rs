@@ -16,6 +16,9 @@ use super::*;
 /// How long nobody leads. A restart has no look at its pods for so long.
 const GAP: i64 = 21;
 
+/// A restart that waits for so long for somebody's own rollout is soon not held by that any more.
+const LONG: i64 = 500;
+
 /// How long nothing is shown, at most: less than a container that ended is away.
 const SHOWN: i64 = 5;
 
@@ -220,7 +223,7 @@ impl Told {
             return Ok(());
         }
         let keys = self.world.keys();
-        if self.world.is_waited_for_long() {
+        if keys.iter().any(|key| self.waits_for_others_for_long(key)) {
             // Somebody's own rollout is waited for a deadline at most. Whoever remembers since when a restart has waited counts from
             // there, though its source has changed again; the next one counts from that change.
             self.next = None;
@@ -252,6 +255,14 @@ impl Told {
             }
         }
         Ok(())
+    }
+
+    /// Whether a restart has waited for somebody's own rollout for so long that it is soon not waited for any more.
+    fn waits_for_others_for_long(&self, key: &WorkloadKey) -> bool {
+        let docket = self.leader.judge.docket();
+        let waits = docket.brakes.waits(key);
+        self.world.is_deployed(key)
+            && waits.is_some_and(|(_, since)| self.world.now() - since.as_second() > LONG)
     }
 
     /// Returns what a restart records.

@@ -17,8 +17,6 @@ const SECRETS: [&str; SOURCES] = ["s", "t"];
 const USES: [&[usize]; WORKLOADS] = [&[0], &[0], &[0, 1], &[0], &[1], &[0, 1]];
 /// How long a container is started again after it ended.
 const BACK_OFF: i64 = 10;
-/// A rollout that hangs for so long is soon not waited for.
-const LONG: i64 = 500;
 
 /// What happens.
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +66,8 @@ struct Deployment {
     replicas: usize,
     template: (String, u64),
     was_complete: bool,
-    /// When somebody deployed it, after its last restart.
-    deployed: Option<i64>,
+    /// Whether somebody deployed it, after its last restart.
+    deployed: bool,
     pods: Vec<One>,
 }
 
@@ -236,7 +234,7 @@ impl World {
             replicas: 2,
             template: (String::new(), 0),
             was_complete: true,
-            deployed: None,
+            deployed: false,
             pods: Vec::new(),
         });
         for _ in 0..2 {
@@ -274,10 +272,10 @@ impl World {
     }
 
     pub(super) fn deploys(&mut self, workload: usize, script: &Script) {
-        let (edition, now) = (self.next(), self.now());
+        let edition = self.next();
         if let Some(own) = &mut self.workloads[workload] {
             own.template.1 = edition;
-            own.deployed = Some(now);
+            own.deployed = true;
             own.was_complete = false;
             script.edit(&path(&Self::key(workload)), |object| {
                 object["spec"]["template"]["metadata"]["labels"]["edition"] =
@@ -309,7 +307,7 @@ impl World {
         let Some(own) = &mut self.workloads[Self::at(key)] else {
             return;
         };
-        own.deployed = None;
+        own.deployed = false;
         let wire: Value = serde_json::from_str(opened).unwrap();
         own.template.0 = wire["mark"].as_str().unwrap().to_owned();
         own.was_complete = false;
@@ -322,10 +320,10 @@ impl World {
         });
     }
 
-    /// Whether somebody's own rollout hangs for so long that it is soon not waited for any more.
-    pub(super) fn is_waited_for_long(&self) -> bool {
-        let mut all = self.workloads.iter().flatten();
-        all.any(|own| own.deployed.is_some_and(|at| self.now() - at > LONG))
+    /// Whether its last rollout is somebody's own.
+    pub(super) fn is_deployed(&self, key: &WorkloadKey) -> bool {
+        let own = self.workloads[Self::at(key)].as_ref();
+        own.is_some_and(|own| own.deployed)
     }
 
     /// Lets the controller of a workload do one thing. Returns whether its status changed.
