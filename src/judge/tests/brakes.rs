@@ -69,14 +69,7 @@ fn ask(stage: &Stage, key: &WorkloadKey) -> Answer {
 
 /// Returns who goes now.
 fn released(stage: &Stage) -> Vec<String> {
-    let now = stage
-        .state
-        .time()
-        .checked_add(SignedDuration::from_secs(1))
-        .unwrap();
-    let mut docket = stage.judge.docket();
-    let (gone, _) = docket.brakes.release(&stage.state.index(), now);
-    gone.into_iter().map(|key| key.name).collect()
+    released_in(stage, SignedDuration::from_secs(1))
 }
 
 #[tokio::test(start_paused = true)]
@@ -180,11 +173,7 @@ async fn a_failure_holds_the_others_and_is_told_once() {
     assert_eq!(released(&stage), ["a"]);
     restarted(&stage, &keys[0], Some(Why::Config));
     let mut docket = stage.judge.docket();
-    let now = stage
-        .state
-        .time()
-        .checked_add(SignedDuration::from_secs(2))
-        .unwrap();
+    let now = later(stage.state.time(), SignedDuration::from_secs(2));
     let (gone, news) = docket.brakes.release(&stage.state.index(), now);
     assert_eq!(gone, []);
     let told: Vec<_> = news.iter().map(|(key, _)| key.name.as_str()).collect();
@@ -207,11 +196,7 @@ async fn a_failure_holds_the_others_and_is_told_once() {
         ),
         "{news:?}"
     );
-    let ten_minutes = stage
-        .state
-        .time()
-        .checked_add(SignedDuration::from_mins(10))
-        .unwrap();
+    let ten_minutes = later(stage.state.time(), SignedDuration::from_mins(10));
     let (reason, _) = docket.brakes.waits(&keys[1]).unwrap();
     assert_eq!(
         reason,
@@ -263,12 +248,12 @@ async fn a_new_process_comes_to_the_same() {
             .brakes
             .looked(&keys[0], &mark, look, now);
         assert_eq!(ask(&stage, &keys[1]), Answer::Wait);
-        let later = now.checked_add(SignedDuration::from_secs(100)).unwrap();
+        let at = later(now, SignedDuration::from_secs(100));
         let (gone, _) = stage
             .judge
             .docket()
             .brakes
-            .release(&stage.state.index(), later);
+            .release(&stage.state.index(), at);
         assert_eq!(gone.is_empty(), waits, "{why:?}");
     }
 }
@@ -281,7 +266,7 @@ async fn whose_pods_cannot_be_listed_has_no_turn_before_others() {
         restarted(&stage, key, Some(Why::Config));
     }
     let now = stage.state.time();
-    let at = |seconds| now.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+    let at = |seconds| later(now, SignedDuration::from_secs(seconds));
     let index = stage.state.index();
     let mut docket = stage.judge.docket();
     let turns = |docket: &Docket, seconds| docket.brakes.made().to_look_at(&index, at(seconds));
@@ -298,7 +283,7 @@ async fn a_new_process_looks_at_the_pods_before_a_deadline_fails_a_restart() {
     assert_eq!(released(&stage), ["a"]);
     restarted(&stage, &keys[0], None);
     let hour = SignedDuration::from_hours(1);
-    let later = stage.state.time().checked_add(hour).unwrap();
+    let later = later(stage.state.time(), hour);
     let index = stage.state.index();
     let mut brakes = brakes::Brakes::new(slowly().brakes);
     brakes.shown(&keys[0], index.workload(&keys[0]).unwrap(), later);
@@ -360,7 +345,7 @@ async fn what_was_missing_is_looked_at_though_it_is_there_again() {
 
 /// Returns who goes so long from now.
 fn released_in(stage: &Stage, wait: SignedDuration) -> Vec<String> {
-    let now = stage.state.time().checked_add(wait).unwrap();
+    let now = later(stage.state.time(), wait);
     let mut docket = stage.judge.docket();
     let (gone, _) = docket.brakes.release(&stage.state.index(), now);
     gone.into_iter().map(|key| key.name).collect()
@@ -407,11 +392,7 @@ async fn a_good_rollout_is_let_through_and_one_that_hangs_is_overtaken() {
         panic!("{judged:?}");
     };
     let asked = |minutes| {
-        let now = stage
-            .state
-            .time()
-            .checked_add(SignedDuration::from_mins(minutes))
-            .unwrap();
+        let now = later(stage.state.time(), SignedDuration::from_mins(minutes));
         let mut docket = stage.judge.docket();
         docket.brakes.release(&stage.state.index(), now);
         docket.brakes.ask(&stage.state.index(), &web, &restart, now)
@@ -437,7 +418,7 @@ async fn one_that_is_good_and_goes_no_further_is_told_once_and_slows_nobody() {
     restarted(&stage, &keys[0], None);
     let news_in = |minutes| {
         let now = stage.state.time();
-        let now = now.checked_add(SignedDuration::from_mins(minutes)).unwrap();
+        let now = later(now, SignedDuration::from_mins(minutes));
         let mut docket = stage.judge.docket();
         let (gone, news) = docket.brakes.release(&stage.state.index(), now);
         let gone: Vec<_> = gone.into_iter().map(|key| key.name).collect();

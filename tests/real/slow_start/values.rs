@@ -89,15 +89,10 @@ async fn another_bad_value_in_the_middle_of_a_good_one_breaks_one() {
     })
     .await;
     stage.change("bad").await;
-    let bad = eventually("one is told to be stuck", async || {
-        for (_, name) in &stage.users {
-            if stage.arena.event_count(name, "RestartStuck").await > 0 {
-                return Some(name.as_str());
-            }
-        }
-        None
-    })
-    .await;
+    let stuck = stage.all_stuck().await;
+    let [bad] = stuck[..] else {
+        panic!("{stuck:?}");
+    };
     held(&reroll, 11).await;
     assert_eq!(stage.broken().await, [bad]);
     let restarts = |(kind, name): &(&str, String)| stage.recorder.rollouts(kind, name);

@@ -23,9 +23,7 @@ fn held_since(stage: &Stage, key: &WorkloadKey, seconds: i64) {
         panic!("nothing is due for {key}");
     };
     let since = stage.state.time();
-    let since = since
-        .checked_add(SignedDuration::from_secs(seconds))
-        .unwrap();
+    let since = later(since, SignedDuration::from_secs(seconds));
     let id = {
         let index = stage.state.index();
         let tracked = index.workload(key).unwrap();
@@ -104,12 +102,8 @@ async fn who_failed_and_is_good_after_all_opens_it_at_once() {
 async fn a_process_that_has_just_started_lets_nobody_go_before_it_has_looked() {
     let (stage, keys) = failed(&["a", "b"]);
     let minute = SignedDuration::from_mins(1);
-    let began = stage.state.time().checked_add(minute).unwrap();
-    let at = |seconds| {
-        began
-            .checked_add(SignedDuration::from_secs(seconds))
-            .unwrap()
-    };
+    let began = later(stage.state.time(), minute);
+    let at = |seconds| later(began, SignedDuration::from_secs(seconds));
     let index = stage.state.index();
     let mut brakes = brakes::Brakes::new(slowly().brakes);
     for key in &keys {

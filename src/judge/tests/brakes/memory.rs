@@ -41,7 +41,7 @@ fn acts(stage: &Stage, keys: &[WorkloadKey]) -> BTreeMap<String, Does> {
         }
     }
     let now = stage.state.time();
-    let soon = now.checked_add(SignedDuration::from_secs(1)).unwrap();
+    let soon = later(now, SignedDuration::from_secs(1));
     let mut docket = stage.judge.docket();
     let index = stage.state.index();
     docket.brakes.release(&index, soon);
