@@ -186,10 +186,16 @@ async fn a_copy_was_not_restarted() {
     assert!(reroll.stop().await);
     // Without a webhook it stays, and is of another.
     copy["metadata"]["name"] = json!("copy-2");
-    stage.create(&copy, 1).await;
+    copy["spec"] = original.data["spec"].clone();
+    stage.arena.create(&copy).await;
     let reroll = stage.start_as(slowly(&stage.arena).without_webhook()).await;
     reroll.leads().await;
     stage.arena.adopted("Deployment", "copy-2").await;
+    eventually("the pods of both were looked at", async || {
+        let told = stage.arena.event_count(name, "RestartStuck").await;
+        (told > 1).then_some(())
+    })
+    .await;
     stage.recorder.settle(&stage.arena).await;
     for copy in ["copy", "copy-2"] {
         let told = stage.arena.event_count(copy, "RestartStuck").await;
