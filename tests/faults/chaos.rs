@@ -83,8 +83,7 @@ async fn bad_times(name: &str, replicas: usize) {
     }
     let fleet = Fleet::with_own_secrets(&arena, "w", 60).await;
     let recorder = arena.record().await;
-    let seed = fastrand::u64(..);
-    eprintln!("seed {seed}");
+    let seed = crate::seed();
     for period in 1..=PERIODS {
         chaos(&proxy, seed + period as u64);
         for tenth in 0..10 {

@@ -31,6 +31,13 @@ mod stuck;
 /// the lock to write, the others to read.
 static MACHINE: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
 
+/// Returns the seed of what a test draws: another one each time, if `REROLL_SEED` does not set it.
+fn seed() -> u64 {
+    let seed = variable("REROLL_SEED").unwrap_or_else(|| fastrand::u32(..).into());
+    eprintln!("REROLL_SEED={seed}");
+    seed
+}
+
 /// Reads a number from the environment that makes a test last longer, or do more.
 #[expect(clippy::disallowed_methods, reason = "a test has no command line")]
 fn variable(name: &str) -> Option<u64> {

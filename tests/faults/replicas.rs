@@ -22,8 +22,7 @@ async fn killed_six_times_during_a_fan_out_to_300_it_restarts_each_once() {
     let mut reroll = builder.clone().start().await;
     let fleet = Fleet::with_one_secret(&arena, "fan", 300).await;
     let recorder = arena.record().await;
-    let seed = fastrand::u64(..);
-    eprintln!("seed {seed}");
+    let seed = crate::seed();
     let mut random = Rng::with_seed(seed);
     arena.update_secret("fan", &[("k", "two")]).await;
     for kill in 0..6 {

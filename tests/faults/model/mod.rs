@@ -104,9 +104,7 @@ impl Drop for Seed {
 
 impl Seed {
     fn draw() -> Self {
-        let seed = Self(variable("REROLL_SEED").unwrap_or_else(|| fastrand::u32(..).into()));
-        eprintln!("REROLL_SEED={}", seed.0);
-        seed
+        Self(crate::seed())
     }
 }
 
