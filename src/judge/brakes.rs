@@ -15,13 +15,14 @@ mod news;
 mod reason;
 mod release;
 mod rooms;
+mod shown;
 mod waiting;
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use self::{made::Made, news::News, reason::Reason};
+pub use self::{made::Made, news::News, reason::Reason, shown::ToShow};
 use self::{
     rooms::Counting,
     waiting::{Going, Waiting},
@@ -30,12 +31,13 @@ use super::by_namespace::ByNamespace;
 use crate::model::{
     Index, SourceName, WorkloadKey,
     brake::{
-        Verdict, distance, later, look::Look, spread::Spread, verdict::Patience, versions::versions,
+        Verdict, distance, later, look::Look, spread::Spread, turns::Counted, verdict::Patience,
+        versions::versions,
     },
     decide::Restart,
     held::Held,
     index::{Tracked, at_once},
-    pending::{self, Pending},
+    pending,
     version::key_of,
     workload::{Changed, Opened, RestartMeans, VersionId},
 };
@@ -62,8 +64,6 @@ impl Settings {
     }
 }
 
-/// What waits for so long is shown on the workload.
-const SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(30);
 /// A restart that was let go and was not heard of for so long counts no more: it must not hold others for ever.
 const GOING_AT_MOST: SignedDuration = SignedDuration::from_mins(5);
 /// So long restarts that are due gather before one is chosen: who goes first is chosen among all of them.
@@ -157,19 +157,12 @@ impl Brakes {
         self.waiting.get(key).map(|it| (it.reason, it.since))
     }
 
-    /// Returns those that have waited for so long that a person may have to act on it, and why; at most so many.
-    pub fn to_show(&self, index: &Index, most: usize, now: Timestamp) -> Vec<(WorkloadKey, Held)> {
-        let long = |it: &Waiting| now.duration_since(it.since) >= SHOWN_AFTER;
-        let waiting = self.waiting.iter().filter(|(_, it)| long(it));
-        let waiting = waiting.filter_map(|(key, it)| {
-            let held = it.reason.shown()?;
-            let shown = index
-                .workload(key)
-                .and_then(|tracked| Pending::of(&tracked.workload));
-            let is_news = shown.is_none_or(|shown| shown.reason != held);
-            is_news.then(|| (key.clone(), held))
-        });
-        waiting.take(most).collect()
+    /// Returns those that have waited for so long that a person may have to act on it; at most so many.
+    pub fn to_show(&self, index: &Index, most: usize, now: Timestamp) -> Vec<ToShow> {
+        let failures = |namespace: &str, counted: &Counted| {
+            self.counting(index, namespace, now).failures(counted)
+        };
+        shown::to_show(&self.waiting, failures, index, most, now)
     }
 
     fn counting<'a>(
@@ -227,8 +220,9 @@ impl Brakes {
         if let Some(reason) = held {
             waiting.reason = reason;
         } else if self.goes_at_once(index, key, tracked, &waiting.versions, now) {
-            self.go(key, waiting, false, now);
-            return Answer::Go { alone: false };
+            let alone = self.goes_on(index, key, &waiting.versions, now);
+            self.go(key, waiting, alone, now);
+            return Answer::Go { alone };
         }
         self.waiting.insert(key, waiting);
         self.look_at(&key.namespace, later(now, GATHER));
@@ -258,13 +252,14 @@ impl Brakes {
             .as_ref()
             .map(|last| (last.opened.at, last.opened.distance));
         let version = |source: &SourceName| index.source(&key.namespace, source).version();
+        let versions = versions(&restart.causes, index.key(), version);
         Some(Opened {
             at: now,
             mark: mark.to_owned(),
-            versions: versions(&restart.causes, index.key(), version),
             distance: distance::after(before, now, self.settings.longest_distance),
             unavailable: workload.progress.unavailable(),
-            well: workload.progress.is_well(),
+            well: workload.progress.is_well() || self.goes_on(index, key, &versions, now),
+            versions,
             alone: self.going.get(key).is_some_and(|going| going.alone),
             generation: workload.generation.saturating_add(1),
             template: workload.print,
@@ -351,6 +346,28 @@ impl Brakes {
                 self.made.verdict(key, tracked, now),
                 Some(Verdict::Failed(_))
             )
+    }
+
+    /// Whether a workload's last restart was for the same sources, and is not good: it was well before that one. How it is now tells
+    /// nothing, and whether another version mends it tells something about that version.
+    fn goes_on(
+        &self,
+        index: &Index,
+        key: &WorkloadKey,
+        versions: &BTreeMap<Changed, VersionId>,
+        now: Timestamp,
+    ) -> bool {
+        let Some(tracked) = index.workload(key) else {
+            return false;
+        };
+        let last = tracked.workload.last.as_ref();
+        let Some(last) = last.filter(|last| last.is_ours && last.opened.well) else {
+            return false;
+        };
+        let same = |changed: &Changed| last.opened.versions.contains_key(changed);
+        let verdict = self.made.verdict(key, tracked, now);
+        versions.keys().any(same)
+            && matches!(verdict, Some(Verdict::Failed(_) | Verdict::Rolling { .. }))
     }
 
     fn go(&mut self, key: &WorkloadKey, waiting: Waiting, alone: bool, now: Timestamp) {

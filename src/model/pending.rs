@@ -6,6 +6,11 @@
 //!
 //! The text does not change by itself: it says since when, and not for how long. What a workload waits for keeps its
 //! [`id`]; a label's edit leaves that, another change does not.
+//!
+//! Who waits because others failed names them, with the times of their restarts. That is the proof where a failure does not show any
+//! more: somebody deployed the one that failed, paused it, scaled it to zero, opted out or deleted it.
+
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use jiff::Timestamp;
 use kube::core::DynamicObject;
@@ -23,6 +28,8 @@ use super::{
 
 /// The most characters of the causes.
 const CAUSES_LENGTH: usize = 512;
+/// The most failures that are named: the last ones.
+const FAILURES: usize = 16;
 
 /// The annotation's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +44,12 @@ pub struct Pending {
     pub id: String,
     /// Which template was there when it was refused, as of [`template_id`].
     pub template: String,
+    /// Whose restarts for the same version failed, and when they were made.
+    pub failed: Failures,
 }
+
+/// Whose restarts failed, as of [`WorkloadKey::named`], and when they were made.
+pub type Failures = BTreeMap<String, Timestamp>;
 
 #[derive(Serialize, Deserialize)]
 struct Wire {
@@ -47,6 +59,8 @@ struct Wire {
     id: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     template: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    failed: BTreeMap<String, String>,
 }
 
 impl Pending {
@@ -67,7 +81,28 @@ impl Pending {
             causes: shortened(&joined(causes), CAUSES_LENGTH).into_owned(),
             id,
             template,
+            failed: Failures::new(),
         }
+    }
+
+    /// Returns the same, because these failed.
+    #[must_use]
+    pub fn because(self, failed: Failures) -> Self {
+        let mut last: Vec<_> = failed.into_iter().collect();
+        last.sort_by_key(|(_, at)| Reverse(*at));
+        last.truncate(FAILURES);
+        Self {
+            failed: last.into_iter().collect(),
+            ..self
+        }
+    }
+
+    /// Whether it names the last of these.
+    pub fn names(&self, failed: &Failures) -> bool {
+        let mut last: Vec<_> = failed.iter().collect();
+        last.sort_by_key(|(_, at)| Reverse(**at));
+        let mut last = last.into_iter().take(FAILURES);
+        last.all(|(name, at)| self.failed.get(name) == Some(at))
     }
 
     /// Reads the annotation's text; `None` where a newer release wrote it, or another client.
@@ -79,6 +114,12 @@ impl Pending {
             causes: wire.causes,
             id: wire.id,
             template: wire.template,
+            failed: wire
+                .failed
+                .into_iter()
+                .take(FAILURES)
+                .filter_map(|(name, at)| Some((name, at.parse().ok()?)))
+                .collect(),
         })
     }
 
@@ -95,6 +136,11 @@ impl Pending {
             causes: self.causes.clone(),
             id: self.id.clone(),
             template: self.template.clone(),
+            failed: self
+                .failed
+                .iter()
+                .map(|(name, at)| (name.clone(), at.to_string()))
+                .collect(),
         };
         // Only maps with keys that are no strings cannot be printed, and there are none.
         serde_json::to_string(&wire).unwrap_or_default()
@@ -159,6 +205,21 @@ mod tests {
         }
         let newer = TEXT.replace(r#""id""#, r#""said":1,"id""#);
         assert_eq!(Pending::read(&newer).unwrap().print(), TEXT);
+    }
+
+    #[test]
+    fn the_last_of_those_that_failed_are_named() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let some = |from, to| -> Failures {
+            (from..to)
+                .map(|second| (format!("deployments/w{second}"), at(second)))
+                .collect()
+        };
+        let pending = Pending::read(TEXT).unwrap().because(some(0, 20));
+        assert_eq!(pending.failed, some(4, 20));
+        assert!(pending.names(&some(0, 20)) && pending.names(&some(10, 20)));
+        assert!(!pending.names(&some(0, 21)));
+        assert_eq!(Pending::read(&pending.print()).unwrap(), pending);
     }
 
     #[test]

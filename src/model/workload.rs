@@ -68,6 +68,11 @@ impl WorkloadKey {
     pub fn spoken(&self) -> String {
         format!("{} {}", self.kind.kind, self.name)
     }
+
+    /// Returns it as kubectl names it within its namespace: `deployments/web`.
+    pub fn named(&self) -> String {
+        format!("{}/{}", self.kind.plural, self.name)
+    }
 }
 
 impl fmt::Display for WorkloadKey {

@@ -16,10 +16,7 @@ use crate::{
     judge::{Judge, braking, live::Live},
     model::{
         WorkloadKey,
-        brake::{
-            later,
-            look::{Asked, Look},
-        },
+        brake::look::{Asked, Look},
     },
 };
 
@@ -142,7 +139,7 @@ fn take(live: &Live, key: &WorkloadKey, pods: &[Pod], now: Timestamp) {
         &Asked {
             new: &tracked.workload.marks.new_pods(),
             soak: patience.needed(opened),
-            deadline: later(opened.at, patience.deadline),
+            deadline: docket.brakes.made().ends(tracked).unwrap_or(now),
             now,
         },
     );

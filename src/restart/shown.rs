@@ -4,8 +4,8 @@
 
 use super::order::Order;
 use crate::{
-    judge::{intents::Intent, live::Live},
-    model::{Decision, WorkloadKey, held::Held, patch, pending::Pending},
+    judge::{brakes::ToShow, intents::Intent, live::Live},
+    model::{Decision, patch, pending::Pending},
 };
 
 /// The most writes of a second.
@@ -19,12 +19,13 @@ pub(super) async fn show(live: &Live) {
         let index = judge.state.index();
         docket.brakes.to_show(&index, WRITES, judge.state.time())
     };
-    for (key, held) in due {
-        write(live, &key, held).await;
+    for one in due {
+        write(live, one).await;
     }
 }
 
-async fn write(live: &Live, key: &WorkloadKey, held: Held) {
+async fn write(live: &Live, ToShow { key, held, failed }: ToShow) {
+    let key = &key;
     let judge = &live.judge;
     let judged = judge.judge_taken(key);
     let Some(Decision::Restart(restart)) = &judged.decision else {
@@ -43,7 +44,7 @@ async fn write(live: &Live, key: &WorkloadKey, held: Held) {
         String::new(),
         judge.state.time(),
     );
-    let text = text.print();
+    let text = text.because(failed).print();
     let observed = order.known.observed.as_ref().map_or(0, String::len);
     if !order.known.has_room(observed + text.len(), 0) {
         return;

@@ -340,6 +340,7 @@ fn candidate(user: &User) -> Candidate {
         since: at(0),
         restarted: None,
         freely: user.down,
+        goes_on: false,
         rolls: false,
         probed: false,
         several: false,

@@ -19,7 +19,7 @@ use crate::{
 /// What is older is forgotten.
 const FORGOTTEN: SignedDuration = SignedDuration::from_hours(72);
 /// How long a restart has no look at its pods.
-pub(super) const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(20);
+const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(20);
 /// So long a process knows of a restart before it is sure that no look tells more than its deadline.
 const LOOKED_BY: SignedDuration = SignedDuration::from_secs(30);
 /// The shortest time between two looks.
@@ -251,7 +251,7 @@ impl Made {
         if now.duration_since(last.opened.at) < FIRST_LOOK {
             return false;
         }
-        let in_time = now < later(last.opened.at, self.patience(tracked).deadline);
+        let in_time = self.ends(tracked).is_some_and(|ends| now < ends);
         match self.verdict(key, tracked, now) {
             // What failed may be good after all.
             Some(Verdict::Rolling { .. } | Verdict::Failed(_)) => true,
@@ -324,6 +324,15 @@ impl Made {
         let verdict = self.verdict(key, tracked, now);
         let hangs = now >= self.hangs_at(key, tracked);
         !is_complete && !hangs && matches!(verdict, Some(Verdict::Good | Verdict::Rolling { .. }))
+    }
+
+    /// Returns by when what the new pods of a workload's last restart show is the restart's.
+    pub fn ends(&self, tracked: &Tracked) -> Option<Timestamp> {
+        let workload = &tracked.workload;
+        let opened = &workload.last.as_ref()?.opened;
+        let is_unseen = opened.is_unseen(workload.observed_generation);
+        let patience = self.patience(tracked);
+        Some(patience.ends(opened, &workload.progress, is_unseen))
     }
 
     /// Returns for how long the pods of a workload are looked at.

@@ -67,11 +67,11 @@ impl Brakes {
             let told = match &verdict {
                 Some(Verdict::Failed(failed)) if told < Told::Stuck => {
                     let words = self.why(&key, tracked, failed);
-                    all.extend(
-                        self.slowed(index, &key, opened, &words, now)
-                            .into_iter()
-                            .map(|news| (key.clone(), news)),
-                    );
+                    // Nobody waits for one that was not well before.
+                    if opened.well {
+                        let slowed = self.slowed(index, &key, opened, &words, now);
+                        all.extend(slowed.into_iter().map(|news| (key.clone(), news)));
+                    }
                     let (reason, remedy) = (failed.as_str(), remedy(&key, tracked, failed));
                     all.push((
                         key.clone(),
@@ -84,8 +84,10 @@ impl Brakes {
                     Told::Stuck
                 }
                 Some(Verdict::Rolling { .. }) if told < Told::Waits => {
-                    let deadline = later(opened.at, self.made.patience(tracked).deadline);
-                    if now >= deadline {
+                    // Nobody has looked yet: it may be good already.
+                    let unsure = self.made.unsure_until(&key, tracked, now);
+                    let ends = self.made.ends(tracked);
+                    if unsure.is_some() || ends.is_some_and(|ends| now >= ends) {
                         continue;
                     }
                     let at = later(opened.at, TOLD_AFTER);

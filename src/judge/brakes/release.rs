@@ -113,8 +113,9 @@ impl Brakes {
         if let Some(next) = next {
             self.look_at(namespace, next);
         }
-        let spread = self.spread(index, now);
-        let (allowed, slowed) = (spread.allows(namespace), spread.is_slowed());
+        let spread = self.spread(index, now).clone();
+        let yields = spread.goes_last(namespace) && self.others_wait(&spread);
+        let (allowed, slowed) = (spread.allows(namespace) && !yields, spread.is_slowed());
         let mut gone = Vec::new();
         let mut left: BTreeSet<usize> = (0..keys.len()).collect();
         for goes in choose(&candidates, &rooms) {
@@ -136,6 +137,14 @@ impl Brakes {
             self.wait_for(&keys[which], Reason::SlowStart { next });
         }
         gone
+    }
+
+    /// Whether somebody waits for room over namespaces where the last restart did not fail.
+    fn others_wait(&self, spread: &Spread) -> bool {
+        let mut waiting = self.waiting.iter();
+        waiting.any(|(key, waiting)| {
+            matches!(waiting.reason, Reason::Spread { .. }) && !spread.goes_last(&key.namespace)
+        })
     }
 
     fn wait_for(&mut self, key: &WorkloadKey, reason: Reason) {
@@ -162,6 +171,7 @@ impl Brakes {
             since: written(index, key, waiting).unwrap_or(waiting.since),
             restarted: workload.last.as_ref().map(|last| last.opened.at),
             freely: self.has_nothing_to_lose(key, tracked, now),
+            goes_on: self.goes_on(index, key, &waiting.versions, now),
             rolls,
             probed: workload.progress.probed,
             several: workload

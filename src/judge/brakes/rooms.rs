@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    made::{FIRST_LOOK, Made},
+    made::Made,
     waiting::{Going, Waiting},
 };
 use crate::judge::by_namespace::ByNamespace;
@@ -17,12 +17,14 @@ use crate::model::{
         turns::{Candidate, Counted},
         verdict::counted,
     },
-    held::Held,
     index::Tracked,
-    pending::Pending,
+    pending::{Failures, Pending},
     version::key_of,
     workload::Changed,
 };
+
+/// So far may the clock of the process be ahead, or behind, that made a restart.
+const AHEAD: SignedDuration = SignedDuration::from_mins(1);
 
 /// The users of a version that were restarted for it.
 #[derive(Debug, Default)]
@@ -31,22 +33,17 @@ pub(super) struct Users {
     pub(super) made: usize,
     /// Those that count.
     restarted: Vec<Restarted>,
+    /// The same by name.
+    seen: BTreeMap<String, Restarted>,
     /// When time alone changes what became of one.
     next: Option<Timestamp>,
     /// Until when a verdict may be there that is not known yet.
     unsure: Option<Timestamp>,
-    /// Until when those who were broken before show whether this version mends them.
-    mending: Option<Timestamp>,
 }
 
 impl Users {
     fn later(&mut self, next: Timestamp) {
         self.next = self.next.into_iter().chain([next]).min();
-    }
-
-    /// Whether nobody goes, whoever did: who was well goes after those who were broken.
-    fn waits(&self) -> bool {
-        self.unsure.is_some() || (self.mending.is_some() && self.restarted.is_empty())
     }
 }
 
@@ -75,9 +72,12 @@ impl Counting<'_> {
                 continue;
             }
             let mut users = self.users(&counted);
-            let lost = self.lost_failure(&counted, &users.restarted);
-            users.restarted.extend(lost);
-            let room = if users.waits() {
+            let lost = self.lost(&counted, &users).into_values();
+            let stands = Stands::Failed;
+            users
+                .restarted
+                .extend(lost.map(|at| Restarted { at, stands }));
+            let room = if users.unsure.is_some() {
                 Room::AfterVerdict
             } else {
                 room(&users.restarted, self.now)
@@ -103,10 +103,12 @@ impl Counting<'_> {
             let going = self.going.get(&key);
             if let Some(going) = going.filter(|going| going.versions.get(changed) == Some(id)) {
                 users.made += 1;
-                users.restarted.push(Restarted {
+                let one = Restarted {
                     at: going.since,
                     stands: Stands::Rolling,
-                });
+                };
+                users.restarted.push(one);
+                users.seen.insert(key.named(), one);
                 continue;
             }
             let Some(tracked) = self.index.workload(&key) else {
@@ -133,32 +135,49 @@ impl Counting<'_> {
             let unsure = made.unsure_until(key, tracked, now);
             users.unsure = users.unsure.max(unsure.filter(|_| opened.well));
         }
-        if let (Some(Verdict::Rolling { .. } | Verdict::Failed(_)), false) = (&verdict, opened.well)
-        {
-            let bake = made.patience(tracked).bake;
-            let until = later(opened.at, bake.saturating_add(FIRST_LOOK));
-            if now < until {
-                users.later(until);
-                users.mending = users.mending.max(Some(until));
-            }
+        if let Some(one) = counted(opened, verdict.as_ref()) {
+            users.restarted.push(one);
+            users.seen.insert(key.named(), one);
         }
-        users.restarted.extend(counted(opened, verdict.as_ref()));
     }
 
-    /// Returns a failure that shows on nobody any more: whoever failed was rolled by somebody since, paused, scaled to zero, or is gone.
-    /// Those that wait say since when they have waited because of it.
-    fn lost_failure(&self, (changed, id): &Counted, restarted: &[Restarted]) -> Option<Restarted> {
+    /// Returns whose restarts for a version failed, those that do not show any more included.
+    pub(super) fn failures(&self, counted: &Counted) -> Failures {
+        let users = self.users(counted);
+        let lost = self.lost(counted, &users);
+        let failed = users.seen.into_iter();
+        let failed = failed.filter(|(_, one)| one.stands == Stands::Failed);
+        failed
+            .map(|(name, one)| (name, one.at))
+            .chain(lost)
+            .collect()
+    }
+
+    /// Returns the failures that show on nobody any more: whoever failed was rolled by somebody since, paused, scaled to zero, or is
+    /// gone. Those that wait for the same restart name them.
+    fn lost(&self, (changed, id): &Counted, users: &Users) -> Failures {
         let here = self.waiting.within(self.namespace);
         let same = here.filter(|(_, waiting)| waiting.versions.get(changed) == Some(id));
         let said = same.filter_map(|(key, waiting)| {
             let pending = Pending::of(&self.index.workload(key)?.workload)?;
-            (pending.reason == Held::SlowStart && pending.id == waiting.id).then_some(pending.since)
+            (pending.id == waiting.id).then_some(pending.failed)
         });
-        let since = said.min()?;
-        let shows = |one: &Restarted| one.at <= since || one.stands == Stands::Failed;
-        (!restarted.iter().any(shows)).then_some(Restarted {
-            at: since,
-            stands: Stands::Failed,
-        })
+        let written = self.written(changed);
+        let is_true = |at: &Timestamp| *at >= written && *at <= later(self.now, AHEAD);
+        let lost = said.flatten();
+        lost.filter(|(name, at)| !users.seen.contains_key(name) && is_true(at))
+            .collect()
+    }
+
+    /// Returns when the live version was written, at the earliest: clocks differ.
+    fn written(&self, changed: &Changed) -> Timestamp {
+        let Changed::Source(source) = changed else {
+            return Timestamp::MIN;
+        };
+        let version = self.index.source(self.namespace, source).version();
+        let written = version.and_then(|version| Timestamp::from_second(version.written).ok());
+        written
+            .and_then(|at| at.checked_sub(AHEAD).ok())
+            .unwrap_or(Timestamp::MIN)
     }
 }

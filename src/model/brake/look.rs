@@ -204,9 +204,10 @@ fn runs_since(pod: &Pod, now: Timestamp) -> Option<Timestamp> {
         began(one).filter(|_| counts)
     };
     let all: Option<Vec<_>> = containers.iter().chain(sidecars).map(started).collect();
-    all.filter(|_| containers.len() >= wanted)?
-        .into_iter()
-        .max()
+    let all = all.filter(|_| containers.len() >= wanted)?;
+    let since = all.into_iter().max()?;
+    // The clock of its node may be behind.
+    Some(made(pod).map_or(since, |made| made.max(since)))
 }
 
 fn ready(status: &PodStatus) -> Option<&PodCondition> {

@@ -2,8 +2,9 @@
 //! them, and one tenant must not hold up the others.
 //!
 //! It is the control of [`super::slow_start`] with namespaces in place of users, each by its last verdict within [`WITHIN`]. It
-//! begins at [`FIRST`], and is never less than one. There is no time to wait for: those whose last restart failed go last. Where there is
-//! room for one only, one that has no verdict for [`YOUNG`] takes it no more: a rollout that hangs in one namespace holds up no other.
+//! begins at [`FIRST`], and is never less than one. There is no time to wait for: those whose last restart failed go last, and not at
+//! all while others wait. Where all that take the room have had no verdict for [`YOUNG`], one more may go: rollouts that hang hold up
+//! nobody for longer.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ use super::slow_start::Stands;
 pub const WITHIN: SignedDuration = SignedDuration::from_hours(1);
 /// So many may have restarts under way before any verdict.
 pub const FIRST: usize = 50;
-/// For so long a restart without a verdict takes the only room.
+/// For so long restarts without a verdict take all the room.
 pub const YOUNG: SignedDuration = SignedDuration::from_mins(2);
 /// So many good ones make up for one that failed.
 const GOOD_FOR_A_FAILURE: usize = 10;
@@ -27,7 +28,7 @@ pub struct Namespace<'a> {
     pub name: &'a str,
     /// When its last restart was made that has a verdict, and whether that is good.
     pub last: Option<(Timestamp, bool)>,
-    /// When its last restart was made that has no verdict.
+    /// When the first was made of its restarts that have no verdict.
     pub rolling: Option<Timestamp>,
 }
 
@@ -41,7 +42,7 @@ impl<'a> Namespace<'a> {
         };
         for (at, stands) in restarted {
             if stands == Stands::Rolling {
-                namespace.rolling = namespace.rolling.max(Some(at));
+                namespace.rolling = namespace.rolling.into_iter().chain([at]).min();
             } else if namespace.last.is_none_or(|(last, _)| last < at) {
                 namespace.last = Some((at, stands == Stands::Good));
             }
@@ -102,9 +103,8 @@ impl Spread {
 
     /// Whether one more restart may be made in a namespace. One that has restarts under way takes no more room by another.
     pub fn allows(&self, namespace: &str) -> bool {
-        let allows = self.rolling.contains(namespace)
-            || self.rolling.len() < self.most
-            || (self.is_slowed() && self.young == 0);
+        let allows =
+            self.rolling.contains(namespace) || self.rolling.len() < self.most || self.young == 0;
         allows && !self.unsure
     }
 
@@ -117,9 +117,9 @@ impl Spread {
         }
     }
 
-    /// Whether there is room for one only, because others failed.
+    /// Whether some failed or hang, so that others have to wait for longer.
     pub fn is_slowed(&self) -> bool {
-        self.most == 1
+        !self.failed.is_empty() || self.young < self.rolling.len()
     }
 
     /// Takes room for one more restart in a namespace. Returns whether there is any.
@@ -186,7 +186,8 @@ mod tests {
         let mut hangs = Spread::of(&spread, at(270));
         assert!(hangs.allows("another"), "one that hangs holds up nobody");
         assert!(hangs.take("another") && !hangs.take("one more"));
-        assert!(!Spread::of(&of(0, 0, 50), at(1_000)).allows("another"));
+        let mut hang = Spread::of(&of(0, 0, 50), at(1_000));
+        assert!(hang.take("another") && !hang.take("one more"));
         assert!(!Spread::of(&[], at(1_000)).unsure().allows("another"));
         assert!(
             Spread::of(&spread, at(3_800)).allows("another"),
@@ -211,7 +212,7 @@ mod tests {
             (
                 &[(1, Good), (3, Rolling), (2, Rolling)],
                 Some((1, true)),
-                Some(3),
+                Some(2),
             ),
         ];
         for (restarted, last, rolling) in rows {

@@ -1,6 +1,7 @@
 //! Who goes first of those that wait for room.
 //!
-//! First go those that are behind by one source alone, so that a good source is not blamed for a bad one that changed with it. Of
+//! First goes whose restart for the version before has no verdict yet: its pods are being replaced in any case. Then those that are
+//! behind by one source alone, so that a good source is not blamed for a bad one that changed with it. Of
 //! them, before anybody was good, who risks least and shows most: a readiness probe, more than one pod, available for longest.
 //! After that whoever has been behind for longest, of these whose last restart is longest ago. Somebody else's rollout is waited
 //! for. Each needs room in every source that it is for.
@@ -33,6 +34,8 @@ pub struct Candidate {
     pub restarted: Option<Timestamp>,
     /// It has nothing to lose.
     pub freely: bool,
+    /// It was restarted for the same source before, and is not good yet.
+    pub goes_on: bool,
     /// Somebody else's rollout of it is under way.
     pub rolls: bool,
     /// It has a readiness probe.
@@ -70,6 +73,7 @@ pub fn choose(candidates: &[Candidate], rooms: &BTreeMap<Counted, Room>) -> Vec<
         let shows =
             first(one).then_some((Reverse(one.probed), Reverse(one.several), one.available));
         (
+            !one.goes_on,
             one.versions.len() > 1,
             shows,
             one.since,
@@ -82,7 +86,7 @@ pub fn choose(candidates: &[Candidate], rooms: &BTreeMap<Counted, Room>) -> Vec<
         if one.freely {
             goes.push(Goes {
                 which,
-                alone: false,
+                alone: one.goes_on,
             });
             continue;
         }
@@ -126,6 +130,7 @@ mod tests {
             since: Timestamp::from_second(since).unwrap(),
             restarted: None,
             freely: false,
+            goes_on: false,
             rolls: false,
             probed: false,
             several: false,

@@ -67,6 +67,16 @@ impl Patience {
         }
     }
 
+    /// Returns by when what a restart's new pods show is the restart's: its deadline. One that is complete later gets as long again
+    /// from then on, for its pods began so late.
+    pub fn ends(self, opened: &Opened, progress: &Progress, is_unseen: bool) -> Timestamp {
+        let deadline = later(opened.at, self.deadline);
+        let completed = progress.completed_at.filter(|_| !is_unseen);
+        let completed = completed.and_then(|at| Timestamp::from_second(at).ok());
+        let late = completed.filter(|at| *at > deadline);
+        late.map_or(deadline, |at| later(at, self.deadline))
+    }
+
     /// Returns for how long a new pod of a restart has to run.
     pub fn needed(self, opened: &Opened) -> SignedDuration {
         if opened.alone { self.bake } else { self.soak }
@@ -156,7 +166,7 @@ pub fn verdict(facts: &Facts<'_>, patience: Patience, now: Timestamp) -> Option<
     if let Some(void) = progress.void {
         return Some(Verdict::Void(void));
     }
-    let deadline = later(opened.at, patience.deadline);
+    let deadline = patience.ends(opened, progress, facts.is_unseen);
     let is_over = now >= deadline;
     let trouble = look.and_then(|look| look.trouble.as_ref());
     let failed = trouble.map(|it| Verdict::Failed(Failed::Pod(it.reason, it.said.clone())));
@@ -175,7 +185,11 @@ pub fn verdict(facts: &Facts<'_>, patience: Patience, now: Timestamp) -> Option<
             match failed {
                 Some(_) if was_complete && now >= later(deadline, CLOSED) => None,
                 Some(failed) => Some(failed),
-                None if is_over && was_complete => Some(Verdict::Good),
+                // Where its kind does not tell when it was: it is, since a short while ago.
+                None if is_over && was_complete => {
+                    let since_now = good_at.filter(|_| progress.completed_at.is_none());
+                    Some(since_now.map_or(Verdict::Good, |next| Verdict::Rolling { next }))
+                }
                 None if is_unmarked(facts) => Some(Verdict::Void(Void::Unmarked)),
                 // Nothing tells any more whether it was complete once.
                 None if progress.by_node && now >= later(deadline, FORGOTTEN) => None,

@@ -48,6 +48,8 @@ pub struct Progress {
     pub void: Option<Void>,
     /// Whether its rollout was complete once: the status says so, however its pods are now.
     pub was_complete: bool,
+    /// When it was, in unix seconds, where its kind tells.
+    pub completed_at: Option<i64>,
     /// How many of its pods stay on the template before, because a partition of its rolling update says so.
     pub kept: i64,
     /// Whether its nodes, not a number, say how many pods it has: some may be down.
@@ -78,6 +80,10 @@ impl Progress {
         Self {
             void: void(kind, counts, object),
             was_complete: was_complete(kind, object),
+            completed_at: completed(kind, object)
+                .and_then(|one| one.get("lastUpdateTime")?.as_str())
+                .and_then(|time| time.parse::<Timestamp>().ok())
+                .map(Timestamp::as_second),
             kept: partition(object).min(wanted),
             by_node: kind.counts == Some(Counts::Scheduled),
             stalls_at: stalls_at(kind, counts, object),
@@ -272,9 +278,15 @@ fn was_complete(kind: Kind, object: &Value) -> bool {
         let [current, updated] = ["/status/currentRevision", "/status/updateRevision"].map(text);
         return current.is_some() && current == updated;
     }
-    condition(object, "Progressing", "True")
-        .and_then(|one| one.get("reason")?.as_str())
-        .is_some_and(|reason| reason == "NewReplicaSetAvailable")
+    completed(kind, object).is_some()
+}
+
+/// Returns the condition that says so. Its time is that of its reason (`SetDeploymentCondition` in
+/// `pkg/controller/deployment/util/deployment_util.go`): when the rollout was complete.
+fn completed(kind: Kind, object: &Value) -> Option<&Value> {
+    let condition = condition(object, "Progressing", "True").filter(|_| !kind.ordinals)?;
+    let reason = condition.get("reason")?.as_str()?;
+    (reason == "NewReplicaSetAvailable").then_some(condition)
 }
 
 fn is_probed(template: Option<&Value>) -> bool {

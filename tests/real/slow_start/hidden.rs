@@ -139,26 +139,65 @@ async fn while_the_controllers_are_away_no_restart_is_good() {
     stage.each_was_restarted(|_| 1).await;
 }
 
-/// The first value breaks one, and the second is as bad: the broken one shows it, and nobody else has to.
+/// The controllers come back after its deadline, and then the value shows what it is.
+#[tokio::test]
+async fn what_is_late_breaks_no_more_than_one() {
+    let arena = Arena::on_own_cluster("slow-late").await;
+    let cluster = arena.cluster;
+    let mut stage = Stage::on(arena).await;
+    for name in ["w-1", "w-2", "w-3"] {
+        stage.add("Deployment", name, 1).await;
+    }
+    let builder = slowly(&stage.arena).flag("--rollout-deadline", "30s");
+    let reroll = stage.start_as(builder.flag("--bake", "20s")).await;
+    cluster.kill_component("kube-controller-manager").unwrap();
+    stage.change("ends after a while").await;
+    let (broken, said) = stage.one_is_broken_and_the_rest_wait(&reroll).await;
+    assert!(said.contains("by its deadline"), "{said}");
+    tokio::task::spawn_blocking(|| cluster.start_components().unwrap())
+        .await
+        .unwrap();
+    eventually("its pod ends again and again", async || {
+        let pods = stage.arena.pods(&broken).await;
+        let status = pods.iter().filter_map(|pod| pod.status.as_ref());
+        let mut containers = status.flat_map(|status| status.container_statuses.iter().flatten());
+        containers.any(|one| one.restart_count >= 3).then_some(())
+    })
+    .await;
+    stage.recorder.settle(&stage.arena).await;
+    held(&reroll, 2).await;
+    assert_eq!(stage.restarted(), [&broken]);
+}
+
+/// The first value breaks one, and the second is as bad: the broken one shows it, and nobody else has to. What the others say is of
+/// the value that is there.
 #[tokio::test]
 async fn another_bad_value_breaks_no_other() {
     let stage = Stage::of("slow-hidden-again", USERS).await;
     let reroll = stage.start().await;
     stage.change("bad").await;
     let (broken, _) = stage.one_is_broken_and_the_rest_wait(&reroll).await;
+    let named = format!("deployments/{broken}");
+    let mut before = stage.shows(USERS - 1).await;
     for (number, value) in ["bad as well", "bad, too"].into_iter().enumerate() {
         stage.change(value).await;
-        stage
-            .recorder
-            .reaches("Deployment", &broken, number + 2)
-            .await;
+        let times = number + 2;
+        stage.recorder.reaches("Deployment", &broken, times).await;
         eventually("it is told again", async || {
-            let times = stage.arena.event_count(&broken, "RestartStuck").await;
-            (usize::try_from(times) == Ok(number + 2)).then_some(())
+            let told = stage.arena.event_count(&broken, "RestartStuck").await;
+            (usize::try_from(told) == Ok(times)).then_some(())
         })
         .await;
         held(&reroll, USERS - 1).await;
         assert_eq!(stage.restarted(), [&broken]);
+        before = eventually("the others say that they wait for this value", async || {
+            let shown = stage.shown().await;
+            let mut all = shown.iter();
+            let is_new =
+                all.all(|(name, text)| before.get(name) != Some(text) && text.contains(&named));
+            (is_new && shown.len() == USERS - 1).then_some(shown)
+        })
+        .await;
     }
     stage.change("good again").await;
     let times = |name: &str| if name == broken { 4 } else { 1 };

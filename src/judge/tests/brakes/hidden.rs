@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::{
     annotation::PENDING,
-    pending::{self, Pending},
+    pending::{self, Failures, Pending},
 };
 
 /// Of these the first was restarted, and its key is missing.
@@ -15,6 +15,20 @@ fn failed(names: &[&str]) -> (Stage, Vec<WorkloadKey>) {
     assert_eq!(released(&stage), [names[0]]);
     restarted(&stage, &keys[0], Some(Why::Config));
     (stage, keys)
+}
+
+/// Returns whose restarts for the version of Secret `s` failed.
+fn failures(stage: &Stage) -> Failures {
+    assert_eq!(released(stage), [""; 0]);
+    let now = stage.state.time();
+    let index = stage.state.index();
+    let to_show =
+        stage
+            .judge
+            .docket()
+            .brakes
+            .to_show(&index, 100, later(now, SignedDuration::from_mins(1)));
+    to_show.into_iter().flat_map(|one| one.failed).collect()
 }
 
 /// Writes on a workload that it waits because others failed, since so many seconds after the restart.
@@ -37,6 +51,8 @@ fn held_since(stage: &Stage, key: &WorkloadKey, seconds: i64) {
         String::new(),
         since,
     );
+    let failed = failures(stage);
+    let text = text.because(failed);
     stage.edit(key, |object| {
         object["metadata"]["annotations"][PENDING] = json!(text.print());
     });
@@ -128,11 +144,93 @@ async fn who_was_broken_shows_first_whether_another_version_mends_it() {
         object["status"]["availableReplicas"] = json!(0);
     });
     stage.secret("s", "A", "z");
+    assert_eq!(ask(&stage, &keys[0]), Answer::Go { alone: true });
+    for key in &keys[1..] {
+        assert_eq!(ask(&stage, key), Answer::Wait);
+    }
+    restarted(&stage, &keys[0], Some(Why::Config));
+    // It was well before the version before.
+    let minutes = |minutes| released_in(&stage, SignedDuration::from_mins(minutes));
+    assert_eq!(minutes(2), [""; 0]);
+    assert_eq!(minutes(9), [""; 0]);
+    assert_eq!(minutes(11), ["b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_restart_has_no_verdict_goes_first_for_another_version() {
+    let (stage, keys) = due(&["a", "b", "c"]);
+    for key in &keys {
+        ask(&stage, key);
+    }
+    assert_eq!(released(&stage), ["a"]);
+    restarted(&stage, &keys[0], None);
+    stage.edit(&keys[1], |object| {
+        let container = &mut object["spec"]["template"]["spec"]["containers"][0];
+        container["readinessProbe"] = json!({});
+    });
+    stage.secret("s", "A", "z");
+    for key in &keys {
+        assert_eq!(ask(&stage, key), Answer::Wait);
+    }
+    assert_eq!(released(&stage), ["a"], "b would show more");
+    restarted(&stage, &keys[0], Some(Why::Config));
+    let minutes = |minutes| released_in(&stage, SignedDuration::from_mins(minutes));
+    assert_eq!(minutes(9), [""; 0]);
+    assert_eq!(minutes(11), ["b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_that_do_not_show_any_more_keep_their_times() {
+    let (stage, keys) = failed(&["a", "b", "c", "d"]);
+    let minutes = |minutes| released_in(&stage, SignedDuration::from_mins(minutes));
+    assert_eq!(minutes(11), ["b"]);
+    stage.set_time(NOW + 660);
+    restarted(&stage, &keys[1], Some(Why::Config));
+    for key in &keys[2..] {
+        held_since(&stage, key, 60);
+    }
+    for key in &keys[..2] {
+        stage.judge.workload_deleted(key);
+    }
+    assert_eq!(minutes(19), [""; 0]);
+    assert_eq!(minutes(21), ["c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_write_of_failures_is_taken_for_true_only_where_it_can_be() {
+    for (at, expected) in [(-7_200, "b"), (7_200, "b"), (0, "")] {
+        let (stage, keys) = failed(&["a", "b"]);
+        let mut text = None;
+        held_since(&stage, &keys[1], 5);
+        stage.edit(&keys[1], |object| {
+            let pending = &mut object["metadata"]["annotations"][PENDING];
+            let mut said = Pending::read(pending.as_str().unwrap()).unwrap();
+            let at = stage.state.time() + SignedDuration::from_secs(at);
+            said.failed = [("deployments/a".to_owned(), at)].into();
+            *pending = json!(said.print());
+            text = Some(said);
+        });
+        ask(&stage, &keys[1]);
+        stage.judge.workload_deleted(&keys[0]);
+        let gone = released_in(&stage, SignedDuration::from_mins(2));
+        assert_eq!(gone.concat(), expected, "{at}: {text:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_told_to_wait_for_one_that_was_broken_before() {
+    let (stage, keys) = due(&["a", "b", "c"]);
+    stage.edit(&keys[0], |object| {
+        object["status"]["availableReplicas"] = json!(0);
+    });
     for key in &keys {
         ask(&stage, key);
     }
     restarted(&stage, &keys[0], Some(Why::Config));
-    assert_eq!(released_in(&stage, SignedDuration::from_secs(79)), [""; 0]);
-    // What it fails for now may have another reason.
-    assert_eq!(released_in(&stage, SignedDuration::from_secs(81)), ["b"]);
+    let minute = stage.state.time() + SignedDuration::from_mins(1);
+    let mut docket = stage.judge.docket();
+    let (gone, news) = docket.brakes.release(&stage.state.index(), minute);
+    assert_eq!(gone, [keys[1].clone()]);
+    let stuck = |(_, news): &(WorkloadKey, News)| matches!(news, News::Stuck { .. });
+    assert!(news.len() == 1 && news.iter().all(stuck), "{news:?}");
 }

@@ -12,6 +12,10 @@ use proptest::prelude::*;
 
 use self::world::{Happens, Runs, SOURCES, WORKLOADS, World};
 use super::*;
+use crate::{
+    judge::brakes::ToShow,
+    model::pending::{self, Pending},
+};
 
 /// How long nobody leads. A restart has no look at its pods for so long.
 const GAP: i64 = 21;
@@ -82,7 +86,7 @@ fn looks(stage: &Stage, world: &World) {
         let asked = Asked {
             new: &tracked.workload.marks.new_pods(),
             soak: patience.needed(&last.opened),
-            deadline: later(last.opened.at, patience.deadline),
+            deadline: made.ends(tracked).unwrap(),
             now,
         };
         let look = Look::at(&world.pods(&key), &asked);
@@ -241,6 +245,7 @@ impl Told {
                 sees(next, &keys),
             );
         }
+        self.is_held();
         for key in keys {
             let Some(Does::Restarts { writes, .. }) = does.get(&key.name) else {
                 continue;
@@ -255,6 +260,31 @@ impl Told {
             }
         }
         Ok(())
+    }
+
+    /// Those that wait because others failed say so.
+    fn is_held(&self) {
+        let now = self.leader.state.time();
+        let to_show = {
+            let docket = self.leader.judge.docket();
+            docket
+                .brakes
+                .to_show(&self.leader.state.index(), usize::MAX, now)
+        };
+        for ToShow { key, held, failed } in to_show {
+            let Some(Decision::Restart(restart)) = self.leader.judge.judge(&key, Occasion::Look)
+            else {
+                continue;
+            };
+            let id = {
+                let index = self.leader.state.index();
+                let tracked = index.workload(&key).unwrap();
+                pending::id(&tracked.workload, &restart, tracked.uses(), index.key())
+            };
+            let pending = Pending::now(None, held, &restart.causes, id, String::new(), now);
+            World::holds(&key, &pending.because(failed).print(), &self.leader.script);
+            self.show(&key);
+        }
     }
 
     /// Whether a restart has waited for somebody's own rollout for so long that it is soon not waited for any more.

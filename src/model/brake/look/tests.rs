@@ -227,6 +227,14 @@ fn people_are_told_the_kubelets_words_and_never_the_programs() {
 }
 
 #[test]
+fn a_pod_runs_no_longer_than_it_exists() {
+    let none = json!({});
+    // The clock of its node is two minutes behind.
+    let pod = pod("m", 120, true, &container(0, &running(5), &none));
+    assert_eq!(look(&[pod], 130).runs_since, Some(at(120)));
+}
+
+#[test]
 fn after_a_restart_by_time_those_are_new_that_are_younger() {
     let new = NewPods::MadeSince(at(100));
     let one = |made| {

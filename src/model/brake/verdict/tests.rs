@@ -279,6 +279,73 @@ fn a_process_that_saw_nothing_goes_by_the_status() {
     assert_eq!(judge(behind, 601), Is::Failed("deadline"));
 }
 
+/// There was no node for its pods, or no controller, until after its deadline.
+#[test]
+fn what_is_complete_late_has_to_run_like_all_others() {
+    let opened = opened();
+    let at_650 = Progress {
+        was_complete: true,
+        completed_at: Some(650),
+        ..counted_kind()
+    };
+    let untold = Progress {
+        was_complete: true,
+        ..counted_kind()
+    };
+    let facts = |progress, look| Facts {
+        opened: &opened,
+        is_ours: true,
+        progress,
+        is_unseen: false,
+        aborted: false,
+        complete_since: Some(at(650)),
+        was_good: false,
+        look,
+    };
+    let restarts = trouble(Reason::Restarts);
+    let again = Facts {
+        complete_since: None,
+        ..facts(&at_650, None)
+    };
+    let rows = [
+        (
+            "it just began",
+            facts(&at_650, None),
+            651,
+            Is::RollingUntil(660),
+        ),
+        ("it runs", facts(&at_650, None), 660, Is::Good),
+        ("it ended again", again, 661, Is::RollingUntil(1_250)),
+        (
+            "and again",
+            facts(&at_650, Some(&restarts)),
+            700,
+            Is::Failed("restarts"),
+        ),
+        ("long after", again, 1_250, Is::Good),
+        (
+            "where nothing tells since when",
+            facts(&untold, None),
+            651,
+            Is::RollingUntil(660),
+        ),
+        ("the same, later", facts(&untold, None), 660, Is::Good),
+        (
+            "a status of before",
+            Facts {
+                is_unseen: true,
+                complete_since: None,
+                ..facts(&at_650, None)
+            },
+            651,
+            Is::Failed("deadline"),
+        ),
+    ];
+    for (what, facts, now, expected) in rows {
+        assert_eq!(judge(facts, now), expected, "{what}");
+    }
+}
+
 #[test]
 fn where_there_is_nothing_to_see_it_is_void() {
     let opened = opened();

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::super::*;
-use crate::cluster::testing::Script;
+use crate::{cluster::testing::Script, model::annotation::PENDING};
 
 /// How many workloads there may be.
 pub(super) const WORKLOADS: usize = 6;
@@ -65,7 +65,8 @@ struct One {
 struct Deployment {
     replicas: usize,
     template: (String, u64),
-    was_complete: bool,
+    /// When its rollout was complete.
+    completed: Option<i64>,
     /// Whether somebody deployed it, after its last restart.
     deployed: bool,
     pods: Vec<One>,
@@ -233,7 +234,7 @@ impl World {
         self.workloads[workload] = Some(Deployment {
             replicas: 2,
             template: (String::new(), 0),
-            was_complete: true,
+            completed: Some(self.now()),
             deployed: false,
             pods: Vec::new(),
         });
@@ -276,7 +277,7 @@ impl World {
         if let Some(own) = &mut self.workloads[workload] {
             own.template.1 = edition;
             own.deployed = true;
-            own.was_complete = false;
+            own.completed = None;
             script.edit(&path(&Self::key(workload)), |object| {
                 object["spec"]["template"]["metadata"]["labels"]["edition"] =
                     json!(edition.to_string());
@@ -310,13 +311,22 @@ impl World {
         own.deployed = false;
         let wire: Value = serde_json::from_str(opened).unwrap();
         own.template.0 = wire["mark"].as_str().unwrap().to_owned();
-        own.was_complete = false;
+        own.completed = None;
         let mark = own.template.0.clone();
         script.edit(&path(key), |object| {
             object["metadata"]["annotations"]["reroll.dev/observed"] = json!(observed);
             object["metadata"]["annotations"][ROLLOUT_OPENED] = json!(opened);
+            let all = object["metadata"]["annotations"].as_object_mut();
+            all.unwrap().remove(PENDING);
             object["spec"]["template"]["metadata"]["annotations"] = json!({ RESTARTED_FOR: mark });
             is_written(object);
+        });
+    }
+
+    /// Writes why a workload waits.
+    pub(super) fn holds(key: &WorkloadKey, pending: &str, script: &Script) {
+        script.edit(&path(key), |object| {
+            object["metadata"]["annotations"][PENDING] = json!(pending);
         });
     }
 
@@ -382,21 +392,22 @@ impl Deployment {
                 .pods
                 .iter()
                 .all(|one| self.is_new(one) && one.is_ready(now));
-        self.was_complete |= is_complete;
+        if is_complete && self.completed.is_none() {
+            self.completed = Some(now);
+        }
     }
 
     fn status(&self, now: i64, generation: &Value) -> Value {
         let new = self.pods.iter().filter(|one| self.is_new(one)).count();
         let ready = self.pods.iter().filter(|one| one.is_ready(now)).count();
-        let reason = if self.was_complete {
-            "NewReplicaSetAvailable"
-        } else {
-            "ReplicaSetUpdated"
+        let (reason, since) = match self.completed {
+            Some(since) => ("NewReplicaSetAvailable", since),
+            None => ("ReplicaSetUpdated", 0),
         };
         json!({
             "observedGeneration": generation, "replicas": self.pods.len(), "updatedReplicas": new,
             "readyReplicas": ready, "availableReplicas": ready,
-            "conditions": [{ "type": "Progressing", "status": "True", "reason": reason }],
+            "conditions": [{ "type": "Progressing", "status": "True", "reason": reason, "lastUpdateTime": at(since) }],
         })
     }
 }

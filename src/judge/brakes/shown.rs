@@ -1,0 +1,61 @@
+//! What is shown of those that wait: why, and whose failures hold them.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::waiting::Waiting;
+use crate::judge::by_namespace::ByNamespace;
+use crate::model::{
+    Index, WorkloadKey,
+    brake::turns::Counted,
+    held::Held,
+    pending::{Failures, Pending},
+};
+
+/// What waits for so long is shown on the workload.
+const SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(30);
+
+/// What there is to show of a workload that waits.
+#[derive(Debug)]
+pub struct ToShow {
+    /// Which.
+    pub key: WorkloadKey,
+    /// Why.
+    pub held: Held,
+    /// Whose failures hold it.
+    pub failed: Failures,
+}
+
+/// Returns those that have waited for so long that a person may have to act on it, and of whom that is not shown yet; at most so
+/// many. `failures` tells whose restarts for a version failed.
+pub(super) fn to_show(
+    waiting: &ByNamespace<Waiting>,
+    failures: impl Fn(&str, &Counted) -> Failures,
+    index: &Index,
+    most: usize,
+    now: Timestamp,
+) -> Vec<ToShow> {
+    let long = |it: &Waiting| now.duration_since(it.since) >= SHOWN_AFTER;
+    let waiting = waiting.iter().filter(|(_, it)| long(it));
+    let mut of_version = BTreeMap::new();
+    let waiting = waiting.filter_map(|(key, it)| {
+        let held = it.reason.shown()?;
+        let mut failed = Failures::new();
+        for (changed, id) in it.versions.iter().filter(|_| held == Held::SlowStart) {
+            let counted = (key.namespace.clone(), (changed.clone(), *id));
+            let of_it = of_version.entry(counted);
+            let of_it =
+                of_it.or_insert_with_key(|(namespace, counted)| failures(namespace, counted));
+            failed.extend(of_it.clone());
+        }
+        let shown = index
+            .workload(key)
+            .and_then(|tracked| Pending::of(&tracked.workload));
+        let is_shown = shown
+            .is_some_and(|shown| shown.reason == held && shown.id == it.id && shown.names(&failed));
+        let key = key.clone();
+        (!is_shown).then_some(ToShow { key, held, failed })
+    });
+    waiting.take(most).collect()
+}
