@@ -112,7 +112,9 @@ impl Brakes {
 
     /// Takes in how a workload is now. Returns whether somebody may go sooner for it.
     pub fn shown(&mut self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) -> bool {
-        let news = self.made.shown(key, tracked, now);
+        let waits = self.waiting.get(key).is_some();
+        let news = self.made.shown(key, tracked, now)
+            || (waits && self.has_nothing_to_lose(key, tracked, now));
         if news {
             self.look_at(&key.namespace, now);
         }

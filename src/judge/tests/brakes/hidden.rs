@@ -234,3 +234,17 @@ async fn nobody_is_told_to_wait_for_one_that_was_broken_before() {
     let stuck = |(_, news): &(WorkloadKey, News)| matches!(news, News::Stuck { .. });
     assert!(news.len() == 1 && news.iter().all(stuck), "{news:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_and_goes_down_meanwhile_goes_at_once() {
+    let (stage, keys) = due(&["a", "b", "c"]);
+    for key in &keys {
+        ask(&stage, key);
+    }
+    assert_eq!(released(&stage), ["a"]);
+    assert_eq!(released(&stage), [""; 0]);
+    stage.edit(&keys[2], |object| {
+        object["status"]["availableReplicas"] = json!(0);
+    });
+    assert_eq!(released(&stage), ["c"]);
+}
