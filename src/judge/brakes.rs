@@ -351,7 +351,8 @@ impl Brakes {
     }
 
     /// Whether a workload's last restart was for the same sources, and is not good: it was well before that one. How it is now tells
-    /// nothing, and whether another version mends it tells something about that version.
+    /// nothing, and whether another version mends it tells something about that version. A `StatefulSet` that goes pod by pod tells
+    /// nothing: no version mends it, for its controller does not replace a pod that is not ready.
     fn goes_on(
         &self,
         index: &Index,
@@ -366,6 +367,9 @@ impl Brakes {
         let Some(last) = last.filter(|last| last.is_ours && last.opened.well) else {
             return false;
         };
+        if tracked.workload.progress.in_order {
+            return false;
+        }
         let same = |changed: &Changed| last.opened.versions.contains_key(changed);
         let verdict = self.made.verdict(key, tracked, now);
         versions.keys().any(same)

@@ -248,3 +248,30 @@ async fn who_waits_and_goes_down_meanwhile_goes_at_once() {
     });
     assert_eq!(released(&stage), ["c"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_what_no_version_mends() {
+    for (policy, alone, next) in [("OrderedReady", false, "b"), ("Parallel", true, "")] {
+        let stage = Stage::with(slowly());
+        stage.secret("s", "A", "x");
+        let mut first = running("a");
+        first["kind"] = json!("StatefulSet");
+        first["spec"]["podManagementPolicy"] = json!(policy);
+        first["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = json!({});
+        let keys = [stage.adopted(first), stage.adopted(running("b"))];
+        stage.secret("s", "A", "y");
+        for key in &keys {
+            ask(&stage, key);
+        }
+        assert_eq!(released(&stage), ["a"], "{policy}");
+        restarted(&stage, &keys[0], Some(Why::Config));
+        stage.secret("s", "A", "z");
+        assert_eq!(ask(&stage, &keys[0]), Answer::Go { alone }, "{policy}");
+        assert_eq!(ask(&stage, &keys[1]), Answer::Wait);
+        restarted(&stage, &keys[0], None);
+        stage.edit(&keys[0], |object| {
+            object["status"]["availableReplicas"] = json!(0);
+        });
+        assert_eq!(released(&stage).concat(), next, "{policy}");
+    }
+}
