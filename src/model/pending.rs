@@ -153,10 +153,10 @@ pub fn is_refused(workload: &Workload) -> bool {
     Pending::of(workload).is_some_and(|pending| pending.reason == Held::Refused)
 }
 
-/// Returns what a restart of the workload is pending for that waits because others failed, in words.
-pub fn slowed(workload: &Workload) -> Option<String> {
+/// Returns what is said of a restart of the workload that waits because others failed.
+pub fn slowed(workload: &Workload) -> Option<Pending> {
     let pending = Pending::of(workload)?;
-    matches!(pending.reason, Held::SlowStart | Held::Spread).then_some(pending.causes)
+    matches!(pending.reason, Held::SlowStart | Held::Spread).then_some(pending)
 }
 
 /// Returns which restart it is: a digest of the mark that stands, and of the uids and digests that it would take.

@@ -19,6 +19,7 @@ use crate::model::{
     adopted::{Adopter, Adoption},
     annotation::RESTART_ON,
     decide::{Decision, Known, NO_SOURCES, Subject, decide},
+    held::Held,
     index::{Overlay, without_ignored},
     observed::{Before, Templates},
     patch, pending,
@@ -225,9 +226,15 @@ impl Write {
             ));
             return base.clone();
         }
-        if let (true, Some(causes)) = (self.template_changed, pending::slowed(&old.workload)) {
+        if let (true, Some(slowed)) = (self.template_changed, pending::slowed(&old.workload)) {
+            let causes = slowed.causes;
+            let all = if slowed.reason == Held::Spread {
+                "-A "
+            } else {
+                ""
+            };
             warnings.push(format!(
-                "reroll: these pods take what failed elsewhere ({causes}): kubectl get events --field-selector reason=RestartsSlowed"
+                "reroll: these pods take what failed elsewhere ({causes}): kubectl get events {all}--field-selector reason=RestartsSlowed"
             ));
         }
         if self.template_changed {
