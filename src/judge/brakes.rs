@@ -18,7 +18,7 @@ mod rooms;
 mod shown;
 mod waiting;
 
-use std::collections::BTreeMap;
+use std::{cell::OnceCell, collections::BTreeMap};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -31,8 +31,7 @@ use super::by_namespace::ByNamespace;
 use crate::model::{
     Index, SourceName, WorkloadKey,
     brake::{
-        Verdict, distance, later, look::Look, spread::Spread, turns::Counted, verdict::Patience,
-        versions::versions,
+        Verdict, distance, later, look::Look, spread::Spread, verdict::Patience, versions::versions,
     },
     decide::Restart,
     held::Held,
@@ -161,10 +160,8 @@ impl Brakes {
 
     /// Returns those that have waited for so long that a person may have to act on it; at most so many.
     pub fn to_show(&self, index: &Index, most: usize, now: Timestamp) -> Vec<ToShow> {
-        let failures = |namespace: &str, counted: &Counted| {
-            self.counting(index, namespace, now).failures(counted)
-        };
-        shown::to_show(&self.waiting, failures, index, most, now)
+        let counting = |namespace| self.counting(index, namespace, now);
+        shown::to_show(&self.waiting, counting, index, most, now)
     }
 
     fn counting<'a>(
@@ -180,6 +177,7 @@ impl Brakes {
             index,
             namespace,
             now,
+            by_version: OnceCell::new(),
         }
     }
 

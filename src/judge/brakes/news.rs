@@ -167,19 +167,17 @@ impl Brakes {
         why: &str,
         now: Timestamp,
     ) -> Vec<News> {
+        let counting = self.counting(index, &key.namespace, now);
         let of = |changed: &Changed| {
             let id = opened.versions.get(changed)?;
-            let here = self.waiting.within(&key.namespace);
-            let waits = here.filter(|(_, waiting)| waiting.versions.get(changed) == Some(id));
-            let next = waits.clone().find_map(|(_, waiting)| match waiting.reason {
+            let counted = (changed.clone(), *id);
+            let waits = counting.waits_for(&counted);
+            let next = waits.iter().find_map(|(_, waiting)| match waiting.reason {
                 Reason::SlowStart { next } => next,
                 Reason::Spread { .. } | Reason::Distance { .. } => None,
             });
-            let waiting = waits.count();
-            let made = self
-                .counting(index, &key.namespace, now)
-                .users(&(changed.clone(), *id))
-                .made;
+            let waiting = waits.len();
+            let made = counting.users(&counted).made;
             let source = match changed {
                 Changed::Source(source) => Some(source.clone()),
                 Changed::Namespace => None,

@@ -1,6 +1,6 @@
 //! How much room there is for each version of a source, by what the API server shows of its users.
 
-use std::collections::BTreeMap;
+use std::{cell::OnceCell, collections::BTreeMap};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -55,9 +55,31 @@ pub(super) struct Counting<'a> {
     pub(super) index: &'a Index,
     pub(super) namespace: &'a str,
     pub(super) now: Timestamp,
+    /// Who waits for each version: made when it is first asked for.
+    pub(super) by_version: OnceCell<ByVersion<'a>>,
 }
 
-impl Counting<'_> {
+/// Those that wait, by what they wait for.
+pub(super) type ByVersion<'a> = BTreeMap<Counted, Vec<(&'a WorkloadKey, &'a Waiting)>>;
+
+impl<'a> Counting<'a> {
+    /// Returns those that wait for a version.
+    pub(super) fn waits_for(&self, counted: &Counted) -> &[(&'a WorkloadKey, &'a Waiting)] {
+        let by_version = self.by_version.get_or_init(|| {
+            let mut by_version = ByVersion::new();
+            for (key, waiting) in self.waiting.within(self.namespace) {
+                for (changed, id) in &waiting.versions {
+                    by_version
+                        .entry((changed.clone(), *id))
+                        .or_default()
+                        .push((key, waiting));
+                }
+            }
+            by_version
+        });
+        by_version.get(counted).map_or(&[], Vec::as_slice)
+    }
+
     /// Returns the room of each version that these are for, and when time alone changes it.
     pub(super) fn rooms(
         &self,
@@ -155,14 +177,13 @@ impl Counting<'_> {
 
     /// Returns the failures that show on nobody any more: whoever failed was rolled by somebody since, paused, scaled to zero, or is
     /// gone. Those that wait for the same restart name them.
-    fn lost(&self, (changed, id): &Counted, users: &Users) -> Failures {
-        let here = self.waiting.within(self.namespace);
-        let same = here.filter(|(_, waiting)| waiting.versions.get(changed) == Some(id));
+    fn lost(&self, counted: &Counted, users: &Users) -> Failures {
+        let same = self.waits_for(counted).iter();
         let said = same.filter_map(|(key, waiting)| {
             let pending = Pending::of(&self.index.workload(key)?.workload)?;
             (pending.id == waiting.id).then_some(pending.failed)
         });
-        let written = self.written(changed);
+        let written = self.written(&counted.0);
         let is_true = |at: &Timestamp| *at >= written && *at <= later(self.now, AHEAD);
         let lost = said.flatten();
         lost.filter(|(name, at)| !users.seen.contains_key(name) && is_true(at))

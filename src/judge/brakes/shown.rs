@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::waiting::Waiting;
+use super::{rooms::Counting, waiting::Waiting};
 use crate::judge::by_namespace::ByNamespace;
 use crate::model::{
     Index, WorkloadKey,
-    brake::turns::Counted,
     held::Held,
     pending::{Failures, Pending},
 };
@@ -28,25 +27,28 @@ pub struct ToShow {
 }
 
 /// Returns those that have waited for so long that a person may have to act on it, and of whom that is not shown yet; at most so
-/// many. `failures` tells whose restarts for a version failed.
-pub(super) fn to_show(
-    waiting: &ByNamespace<Waiting>,
-    failures: impl Fn(&str, &Counted) -> Failures,
+/// many. `counting` counts the users of a namespace.
+pub(super) fn to_show<'a>(
+    waiting: &'a ByNamespace<Waiting>,
+    counting: impl Fn(&'a str) -> Counting<'a>,
     index: &Index,
     most: usize,
     now: Timestamp,
 ) -> Vec<ToShow> {
     let long = |it: &Waiting| now.duration_since(it.since) >= SHOWN_AFTER;
     let waiting = waiting.iter().filter(|(_, it)| long(it));
-    let mut of_version = BTreeMap::new();
+    let (mut of_namespace, mut of_version) = (BTreeMap::new(), BTreeMap::new());
     let waiting = waiting.filter_map(|(key, it)| {
         let held = it.reason.shown()?;
         let mut failed = Failures::new();
         for (changed, id) in it.versions.iter().filter(|_| held == Held::SlowStart) {
-            let counted = (key.namespace.clone(), (changed.clone(), *id));
-            let of_it = of_version.entry(counted);
-            let of_it =
-                of_it.or_insert_with_key(|(namespace, counted)| failures(namespace, counted));
+            let namespace = key.namespace.as_str();
+            let of_it = of_version.entry((namespace, (changed.clone(), *id)));
+            let of_it = of_it.or_insert_with_key(|(_, counted)| {
+                let here = of_namespace.entry(namespace);
+                here.or_insert_with(|| counting(namespace))
+                    .failures(counted)
+            });
             failed.extend(of_it.clone());
         }
         let shown = index
