@@ -1,7 +1,5 @@
 //! Two releases of reroll, the later one with another format of `observed`: side by side, up and down.
 
-use std::path::PathBuf;
-
 use reroll_harness::{
     Arena, KINDS, OBSERVED, RESTART_ON, Recorder, RerollBuilder, deployment, env, eventually,
     workload,
@@ -103,12 +101,6 @@ async fn side_by_side_each_does_its_part() {
 
 // === the release before, as it was built ===
 
-/// The binary of another release, which a person names.
-fn before(builder: RerollBuilder) -> RerollBuilder {
-    let path = std::env::var_os("REROLL_BEFORE").expect("REROLL_BEFORE names a binary of reroll");
-    builder.program(PathBuf::from(path))
-}
-
 async fn texts(arena: &Arena) -> Vec<Option<String>> {
     let mut texts = Vec::new();
     for kind in KINDS {
@@ -150,7 +142,7 @@ async fn goes_on(
 #[tokio::test]
 async fn the_release_before_up_down_and_side_by_side() {
     let arena = Arena::new("formats-before").await;
-    let old = before(arena.reroll()).start().await;
+    let old = arena.reroll().before().start().await;
     for name in ["quiet", "restarted"] {
         arena.secret(name, &[("k", "0")]).await;
         for kind in KINDS {
@@ -176,7 +168,7 @@ async fn the_release_before_up_down_and_side_by_side() {
 
     let known = texts(&arena).await;
     assert!(new.stop().await);
-    let old = before(arena.reroll()).start().await;
+    let old = arena.reroll().before().start().await;
     rollouts += 1;
     goes_on(&arena, &recorder, &known, rollouts).await;
     assert!(old.stop().await);
@@ -184,7 +176,7 @@ async fn the_release_before_up_down_and_side_by_side() {
     // Side by side: either may lead, and either may have the webhook.
     for old_leads in [true, false] {
         let known = texts(&arena).await;
-        let old = || before(arena.reroll().flag("--instance", "old"));
+        let old = || arena.reroll().flag("--instance", "old").before();
         let new = || arena.reroll().flag("--instance", "new");
         let (first, second) = if old_leads {
             (old().without_webhook(), new())

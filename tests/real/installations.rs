@@ -1,7 +1,7 @@
 //! Two installations of reroll on the same workloads: one of them works there, each change rolls once, and neither writes
 //! when nothing happens.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 use reroll_harness::{
@@ -21,14 +21,8 @@ fn as_it_is(builder: RerollBuilder) -> RerollBuilder {
     builder
 }
 
-/// The release before this one, which a person names.
-fn older(builder: RerollBuilder) -> RerollBuilder {
-    let path = std::env::var_os("REROLL_BEFORE").expect("REROLL_BEFORE names a binary of reroll");
-    builder.program(PathBuf::from(path))
-}
-
 fn older_without_webhook(builder: RerollBuilder) -> RerollBuilder {
-    older(builder).without_webhook()
+    builder.before().without_webhook()
 }
 
 async fn installation(arena: &Arena, name: &str) -> RerollBuilder {
@@ -193,9 +187,9 @@ async fn neither_with_a_webhook() {
 #[ignore = "needs the binary of another release: REROLL_BEFORE"]
 #[tokio::test]
 async fn the_release_before_goes_on_and_this_one_yields() {
-    meet("installed-old", older, as_it_is, 1).await;
+    meet("installed-old", RerollBuilder::before, as_it_is, 1).await;
     meet("installed-old-alone", older_without_webhook, as_it_is, 1).await;
-    meet("installed-onto", as_it_is, older, 0).await;
+    meet("installed-onto", as_it_is, RerollBuilder::before, 0).await;
     meet("installed-onto-alone", as_it_is, older_without_webhook, 0).await;
 }
 

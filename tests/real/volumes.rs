@@ -1,10 +1,8 @@
 //! Volumes of which containers read some files, or none. Rollouts are counted, and pods by uid.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::collections::BTreeSet;
 
-use reroll_harness::{
-    Arena, RESTART_ON, Recorder, RerollBuilder, at_once, eventually, running, workload,
-};
+use reroll_harness::{Arena, RESTART_ON, Recorder, at_once, eventually, running, workload};
 use serde_json::{Value, json};
 
 const KINDS: [&str; 2] = ["Deployment", "StatefulSet"];
@@ -355,17 +353,12 @@ async fn what_the_opt_in_names_counts_as_pods_read_it_or_whole() {
 
 // === the release before, which counted all of each volume ===
 
-fn before(builder: RerollBuilder) -> RerollBuilder {
-    let path = std::env::var_os("REROLL_BEFORE").expect("REROLL_BEFORE names a binary of reroll");
-    builder.program(PathBuf::from(path))
-}
-
 /// Nothing rolls for the change of the release, there and back, and no change meanwhile is lost.
 #[ignore = "needs the binary of another release: REROLL_BEFORE"]
 #[tokio::test]
 async fn the_release_before_up_and_down() {
     let arena = Arena::new("volumes-before").await;
-    let old = before(arena.reroll()).start().await;
+    let old = arena.reroll().before().start().await;
     at_once(&WAYS, async |way| create(&arena, way).await).await;
     let names = WAYS.map(|way| way.name);
     // Later than the pods, and no change: the label is of the manager that wrote the data.
@@ -387,7 +380,7 @@ async fn the_release_before_up_and_down() {
     recorder.settle(&arena).await;
     assert_eq!(texts(&arena, &names).await, known, "rewritten");
     assert!(new.stop().await);
-    let old = before(arena.reroll()).start().await;
+    let old = arena.reroll().before().start().await;
     recorder.settle(&arena).await;
     assert!(old.stop().await);
     let new = arena.reroll().start().await;
@@ -408,7 +401,7 @@ async fn the_release_before_up_and_down() {
     for way in &WAYS {
         arena.set(way.source, way.name, "k", "two").await;
     }
-    let old = before(arena.reroll()).start().await;
+    let old = arena.reroll().before().start().await;
     recorder.settle(&arena).await;
     expect(&recorder, &names, 1);
     assert!(old.stop().await);

@@ -108,6 +108,19 @@ impl RerollBuilder {
         self
     }
 
+    /// The binary of the release before the brakes, which a person names: it does not know their flags.
+    ///
+    /// # Panics
+    ///
+    /// If `REROLL_BEFORE` does not name it.
+    #[must_use]
+    pub fn before(self) -> Self {
+        let path =
+            std::env::var_os("REROLL_BEFORE").expect("REROLL_BEFORE names a binary of reroll");
+        let before = self.program(path.into());
+        before.without("--slow-start").without("--max-distance")
+    }
+
     /// The product as it is.
     #[must_use]
     pub fn plain(mut self) -> Self {

@@ -1,7 +1,5 @@
 //! From a release without slow start to one with it in the middle of a fan-out, and back.
 
-use std::path::PathBuf;
-
 use reroll_harness::{ROLLOUT, Reroll, RerollBuilder, eventually, held};
 
 use super::{BAD, Stage, slowly};
@@ -27,12 +25,7 @@ impl Older {
             .flag("--restart-rate", "1")
             .flag("--restart-burst", "1");
         match self {
-            Self::Built => {
-                let path = std::env::var_os("REROLL_BEFORE");
-                let path = path.expect("REROLL_BEFORE names a binary of reroll");
-                let builder = builder.without("--slow-start").without("--max-distance");
-                builder.program(PathBuf::from(path))
-            }
+            Self::Built => builder.before(),
             Self::Played => builder,
         }
     }
