@@ -18,13 +18,13 @@ use crate::model::{
     Index, Observed, Policy, SourceName, WorkloadKey,
     adopted::{Adopter, Adoption},
     annotation::RESTART_ON,
-    decide::{Decision, Known, NO_SOURCES, Subject, decide},
+    decide::{Decision, Known, Lookup, NO_SOURCES, Subject, decide},
     held::Held,
     index::{Overlay, without_ignored},
     observed::{Before, Templates},
     patch, pending,
     policy::{Complaint, OnAdopt, Selection},
-    source::References,
+    source::{Need, References, Usage},
     stamp::{OwnAnnotations, Stamp, stamp_update},
     workload::{JobPhase, is_time_mark},
 };
@@ -43,6 +43,8 @@ pub struct Write {
     /// The sources that the opt-in selects newly, where it changed and the template did not.
     widened: Option<BTreeSet<SourceName>>,
     template_changed: bool,
+    /// An owner takes back the mark by `kubectl.kubernetes.io/restartedAt`, and changes nothing else of the template.
+    only_takes_back: bool,
     /// How to find the pods that it adopts, where it is new and may adopt some.
     adopter: Option<Adopter>,
     /// The user, where that is another installation of reroll.
@@ -226,6 +228,11 @@ impl Write {
             ));
             return base.clone();
         }
+        if self.only_takes_back && !self.opts_in() && !asks_for_mark(&subject, known, &live, index)
+        {
+            // A mark in it would be taken back as well, by one more rollout, and for no change of a source.
+            return base.clone();
+        }
         if let (true, Some(slowed)) = (self.template_changed, pending::slowed(&old.workload)) {
             let causes = slowed.causes;
             let all = if slowed.reason == Held::Spread {
@@ -362,6 +369,24 @@ impl Write {
             base.clone()
         }
     }
+}
+
+/// Whether an owner's write that takes a mark back is to set a new one: for what asks for a restart, and for what new pods start
+/// without and would not be restarted for when it is back.
+fn asks_for_mark<'a>(
+    subject: &Subject,
+    known: Known,
+    live: &dyn Fn(&SourceName) -> Lookup<'a>,
+    index: &Index,
+) -> bool {
+    let forgotten = |(source, usage): (&SourceName, &Usage)| match live(source) {
+        Lookup::Absent { last, .. } => {
+            usage.need == Need::Optional && subject.content_will_decide(source, usage, last)
+        }
+        _ => false,
+    };
+    let decision = decide(subject, known, live, index.key());
+    matches!(decision, Decision::Restart(_)) || subject.uses.iter().any(forgotten)
 }
 
 /// Returns the same, marked where it is not known which pods the workload adopted.

@@ -232,7 +232,7 @@ impl Rule<'_> {
                 }
             };
             // A SecretProviderClass has no uid.
-            found.by_uid |= one && !self.content_decides(source, usage, as_if);
+            found.by_uid |= one && !self.subject.content_will_decide(source, usage, as_if);
             if lacking {
                 found.missing.push(source.clone());
             }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::model::{
     observed::{Entry, KeyState, KeyStates},
-    policy::{OnDelete, OnRecreate},
+    policy::OnDelete,
     source::{Need, SourceName, Usage},
     version::{Version, WHOLE, used_keys},
 };
@@ -169,7 +169,7 @@ impl Rule<'_> {
             // Pods that restart for something else start without it; that its content is the same says nothing then.
             Some(Entry::Seen {
                 resource_version, ..
-            }) if !required && self.content_decides(source, usage, last) => Verdict {
+            }) if !required && self.subject.content_will_decide(source, usage, last) => Verdict {
                 ruling: Ruling::Wait {
                     holds: false,
                     unsure: since < *resource_version,
@@ -364,19 +364,6 @@ impl Rule<'_> {
             uids: None,
             keys: named.cloned().collect(),
         })
-    }
-
-    /// Whether a recreation with the same data will be no change, of a source that is absent and was this.
-    pub(super) fn content_decides(
-        &self,
-        source: &SourceName,
-        usage: &Usage,
-        last: Option<&Version>,
-    ) -> bool {
-        last.map_or(
-            self.subject.policy.on_recreate == OnRecreate::Content,
-            |last| self.subject.content_decides(source, usage, last),
-        )
     }
 }
 

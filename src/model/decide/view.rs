@@ -6,7 +6,7 @@ use litemap::LiteMap;
 
 use crate::model::{
     observed::{Formers, Observed, Reading, Templates, Unrecorded},
-    policy::Policy,
+    policy::{OnRecreate, Policy},
     source::{References, SourceName, Usage},
     version::{Shows, Version},
     workload::{Kind, OlderPods, RestartMeans, Workload},
@@ -281,6 +281,18 @@ impl Subject<'_> {
         version
             .origin
             .content_decides(word, usage.need_of_all(), before)
+    }
+
+    /// Whether a recreation with the same data will be no change, of a source that is absent and was this.
+    pub fn content_will_decide(
+        &self,
+        source: &SourceName,
+        usage: &Usage,
+        last: Option<&Version>,
+    ) -> bool {
+        last.map_or(self.policy.on_recreate == OnRecreate::Content, |last| {
+            self.content_decides(source, usage, last)
+        })
     }
 
     /// Whether a rollback took back what `observed` says of it.

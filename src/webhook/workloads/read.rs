@@ -29,6 +29,7 @@ pub struct Begun {
     old: Option<Asking>,
     new: Asking,
     template_changed: bool,
+    only_takes_back: bool,
     by_another: Option<String>,
 }
 
@@ -108,6 +109,7 @@ impl Begun {
             old_uses,
             widened,
             template_changed: self.template_changed,
+            only_takes_back: self.only_takes_back,
             adopter: adopter.flatten(),
             by_another: self.by_another,
         }
@@ -185,6 +187,18 @@ impl Write {
             }
             _ => true,
         };
+        let only_takes_back = match (&old, &before) {
+            (Some(old), Some(before)) => {
+                let sides = Sides {
+                    old: Some(&before.side),
+                    new: &new.side,
+                };
+                template_changed
+                    && sides.takes_mark_back()
+                    && template(kind, old, true) == template(kind, &object, true)
+            }
+            _ => false,
+        };
         Some(Begun {
             key,
             creates,
@@ -192,6 +206,7 @@ impl Write {
             old: before,
             new,
             template_changed,
+            only_takes_back,
             by_another: by_reroll.then(|| who.clone()),
         })
     }

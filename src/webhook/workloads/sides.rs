@@ -110,6 +110,11 @@ impl Sides<'_> {
     /// Whether `kubectl.kubernetes.io/restartedAt` stays as it was: it is a mark that would not count any more. From its owner
     /// no mark is kept.
     pub(super) fn keeps_time(self) -> bool {
+        self.takes_mark_back() && !self.new.workload.yields_marks()
+    }
+
+    /// Whether a mark by `kubectl.kubernetes.io/restartedAt` stands, and would not count with what is asked for.
+    pub(super) fn takes_mark_back(self) -> bool {
         let Some(old) = self.old else {
             return false;
         };
@@ -117,7 +122,7 @@ impl Sides<'_> {
         marked.is_some_and(|(mark, at)| {
             let stands = is_time_mark(mark) && old.workload.restarted_for == mark;
             let asked = read_time(self.new.own.kubectl.as_deref());
-            stands && !self.new.workload.yields_marks() && asked.is_none_or(|asked| asked < at)
+            stands && asked.is_none_or(|asked| asked < at)
         })
     }
 }

@@ -10,7 +10,10 @@ use super::*;
 use crate::{
     model::{
         Index, SourceKey, SourceKind, Version,
-        annotation::{KUBECTL_RESTARTED_AT, MARK, OBSERVED, PENDING, RESTARTED_AT, RESTARTED_FOR},
+        annotation::{
+            KUBECTL_RESTARTED_AT, MARK, OBSERVED, ON_DELETE, ON_RECREATE, PENDING, RESTARTED_AT,
+            RESTARTED_FOR,
+        },
         testing::{NAMESPACE, key},
         workload::{KINDS, Workload},
     },
@@ -28,6 +31,18 @@ struct Known {
     web: Value,
 }
 
+fn db() -> SourceKey {
+    SourceKey {
+        namespace: NAMESPACE.to_owned(),
+        source: SourceName::secret("db"),
+    }
+}
+
+/// What owns it, as its controller.
+fn boss() -> Value {
+    json!([{ "apiVersion": "v1", "kind": "App", "name": "boss", "uid": "o", "controller": true }])
+}
+
 fn version(value: &str, written: &str) -> Version {
     let secret = json!({
         "metadata": {
@@ -43,15 +58,20 @@ fn version(value: &str, written: &str) -> Version {
 impl Known {
     /// Adopts it, with these annotations. Then the Secret changes.
     fn with(annotations: &Value, template: &Value) -> Self {
+        let mut known = Self::adopted(annotations, template, false);
+        known
+            .index
+            .apply_source(&db(), version("y", "2027-01-15T07:59:00Z"));
+        known
+    }
+
+    /// Adopts it, with these annotations; `optional`: its pods start without the Secret.
+    fn adopted(annotations: &Value, template: &Value, optional: bool) -> Self {
         let mut index = Index::new(key());
         for kind in SourceKind::ALL {
             index.set_synced(kind);
         }
-        let db = SourceKey {
-            namespace: NAMESPACE.to_owned(),
-            source: SourceName::secret("db"),
-        };
-        index.apply_source(&db, version("x", "2026-01-01T00:00:00Z"));
+        index.apply_source(&db(), version("x", "2026-01-01T00:00:00Z"));
         let mut all = json!({ RESTART_ON: "auto" });
         json_patch::merge(&mut all, annotations);
         let mut web = json!({
@@ -62,7 +82,9 @@ impl Known {
             },
             "spec": { "template": {
                 "metadata": { "annotations": template },
-                "spec": { "containers": [{ "name": "c", "envFrom": [{ "secretRef": { "name": "db" } }] }] },
+                "spec": { "containers": [{
+                    "name": "c", "envFrom": [{ "secretRef": { "name": "db", "optional": optional } }],
+                }] },
             } },
         });
         let slot = WorkloadKey {
@@ -78,7 +100,6 @@ impl Known {
         let text = index.unwritten(&slot).flatten().unwrap();
         web["metadata"]["annotations"][OBSERVED] = json!(text);
         index.apply_workload(&slot, read(&web));
-        index.apply_source(&db, version("y", "2027-01-15T07:59:00Z"));
         Self { index, web }
     }
 
@@ -264,21 +285,16 @@ fn a_marked_one_is_marked_by_its_time() {
 #[test]
 fn a_mark_that_stands_is_kept_but_from_its_owner() {
     let (stands, undone) = ("2027-01-15T07:00:00Z", "2027-01-01T00:00:00Z");
-    let owner = json!([{ "apiVersion": "v1", "kind": "App", "name": "boss", "uid": "o", "controller": true }]);
     let at = format!("~own@{stands}");
     let annotations = json!({ MARK: "restartedAt", RESTARTED_AT: at });
     for owned in [false, true] {
         let mut known = Known::with(&annotations, &json!({ KUBECTL_RESTARTED_AT: stands }));
         // Nothing has changed.
-        let db = SourceKey {
-            namespace: NAMESPACE.to_owned(),
-            source: SourceName::secret("db"),
-        };
         let mut before = version("x", "2026-01-01T00:00:00Z");
         before.resource_version = 40;
-        known.index.apply_source(&db, before);
+        known.index.apply_source(&db(), before);
         if owned {
-            known.web["metadata"]["ownerReferences"] = owner.clone();
+            known.web["metadata"]["ownerReferences"] = boss();
         }
         for (written, kept) in [
             (Some(undone), stands),
@@ -293,6 +309,44 @@ fn a_mark_that_stands_is_kept_but_from_its_owner() {
             assert_eq!(value, if owned { written } else { Some(kept) });
             assert_eq!(own(&after, RESTARTED_AT), Some(at.as_str()));
         }
+    }
+}
+
+/// What new pods start without asks for no restart. The mark of a write that takes one back would be taken back by one more
+/// rollout.
+#[test]
+fn what_an_owner_takes_back_gets_a_mark_for_what_asks_for_a_restart_only() {
+    let stands = "2027-01-15T07:00:00Z";
+    let rows = [
+        // (what becomes of the optional Secret `db`; what the workload asks for; whether the write gets a mark)
+        ("stays", json!({}), false),
+        ("changes", json!({}), true),
+        ("goes", json!({}), false),
+        ("goes", json!({ ON_DELETE: "restart" }), true),
+        // When it is back with the same data nothing restarts for it, and the new pods have started without it.
+        ("goes", json!({ ON_RECREATE: "content" }), true),
+    ];
+    let changed = version("y", "2027-01-15T07:59:00Z");
+    for (what, asks, marked) in rows {
+        let at = format!("~own@{stands}");
+        let mut annotations = json!({ MARK: "restartedAt", RESTARTED_AT: at });
+        json_patch::merge(&mut annotations, &asks);
+        let template = json!({ KUBECTL_RESTARTED_AT: stands });
+        let mut known = Known::adopted(&annotations, &template, true);
+        match what {
+            "changes" => drop(known.index.apply_source(&db(), changed.clone())),
+            "goes" => drop(known.index.delete_source(&db(), 50, NOW)),
+            _ => {}
+        }
+        known.web["metadata"]["ownerReferences"] = boss();
+        let (after, _) = known.update(|object| {
+            object["spec"]["template"]["metadata"]["annotations"] = json!({});
+        });
+        let told = format!("{what} {asks}");
+        let value = of_template(&after, KUBECTL_RESTARTED_AT);
+        assert_eq!(value.is_some(), marked, "{told}");
+        let stays = own(&after, RESTARTED_AT) == Some(at.as_str());
+        assert_eq!(stays, !marked, "{told}");
     }
 }
 
