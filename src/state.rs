@@ -16,11 +16,16 @@ use tokio::{sync::Notify, time::Instant};
 
 pub use crate::clock::{Clock, system_clock};
 use crate::model::{
-    Conventions, Digest, DigestKey, Index, SourceKey,
+    Conventions, Digest, DigestKey, Index, SourceKey, SourceName, Version,
+    index::Tick,
     peer::{Peers, TRY_AGAIN},
     workload::Kinds,
     writers::Writers,
 };
+
+mod contradictions;
+
+pub use contradictions::Contradictions;
 
 /// What is fixed before anything is read. It never changes and needs no lock.
 pub struct Setup {
@@ -42,11 +47,14 @@ pub struct State {
     pub setup: Setup,
     index: RwLock<Index>,
     provisional: Mutex<Provisional>,
+    contradictions: Mutex<Contradictions>,
     peers: Mutex<Peers>,
     writers: Mutex<Writers>,
     began: Instant,
     /// Notified when a claim was added to [`Provisional`].
     pub provisional_added: Notify,
+    /// Notified when a read was added to [`Contradictions`].
+    pub contradicted_added: Notify,
     /// Notified when a workload was observed under a digest key that may be the right one instead of ours.
     pub key_doubted: Notify,
     /// Notified when [`Peers`] has news.
@@ -69,10 +77,12 @@ impl State {
             },
             index: RwLock::new(index),
             provisional: Mutex::default(),
+            contradictions: Mutex::default(),
             peers: Mutex::new(peers),
             writers: Mutex::default(),
             began: Instant::now(),
             provisional_added: Notify::new(),
+            contradicted_added: Notify::new(),
             key_doubted: Notify::new(),
             peers_changed: Notify::new(),
             reviews: AtomicU64::new(0),
@@ -102,6 +112,25 @@ impl State {
     /// Locks the claims: what admission has seen and the API server has not shown yet.
     pub fn provisional(&self) -> MutexGuard<'_, Provisional> {
         self.provisional.lock()
+    }
+
+    /// Notes reads of sources in a namespace, sent at `asked`, that show something older than the index knew then. Whoever
+    /// calls may hold the index: this takes no lock but its own.
+    pub fn contradicted(
+        &self,
+        namespace: &str,
+        asked: Tick,
+        reads: Vec<(SourceName, Option<Version>)>,
+    ) {
+        if !reads.is_empty() {
+            self.contradictions.lock().add(namespace, asked, reads);
+            self.contradicted_added.notify_one();
+        }
+    }
+
+    /// Locks the reads that contradict the index.
+    pub fn contradictions(&self) -> MutexGuard<'_, Contradictions> {
+        self.contradictions.lock()
     }
 
     /// Asks or tells who works in a namespace, and has the news told. Takes no other lock.

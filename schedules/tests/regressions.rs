@@ -449,3 +449,25 @@ fn what_is_written_in_the_second_of_a_revision_is_adopted() {
     ];
     ends_well("web", 1, steps, "a second");
 }
+
+/// etcd is restored without a bump, and watches go on: what a source was before that is lost, and remembered. The webhook reads
+/// what it is now, and records that. What is remembered restarts nothing then.
+#[test]
+fn what_the_webhook_reads_after_a_restore_is_believed() {
+    for millis in [1_000, 2_600, 4_000] {
+        let lost = Operation::BackUpAndRestore {
+            source: "a",
+            until: Duration::from_millis(millis),
+            bump: false,
+        };
+        let edit = |edition| step(Operation::Workload("web", OnWorkload::Edit(edition)), 30);
+        let steps = vec![
+            step(Operation::Source("a", OnSource::Update), 10),
+            step(lost, 0),
+            edit(3),
+            edit(5),
+            step(Operation::Rest, 0),
+        ];
+        ends_well("web", 2, steps, &format!("{millis} ms"));
+    }
+}

@@ -16,6 +16,7 @@ pub mod bucket;
 mod by_namespace;
 mod by_time;
 pub mod claims;
+pub mod contradictions;
 pub mod docket;
 pub mod held;
 pub mod intents;

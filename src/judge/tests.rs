@@ -1,4 +1,5 @@
 mod brakes;
+mod contradictions;
 mod docket;
 mod held;
 mod quiet;

@@ -20,7 +20,7 @@ use crate::{
         own::stored_jobs,
     },
     config::Settings,
-    judge::{claims, live::Live, others, reads},
+    judge::{claims, contradictions, live::Live, others, reads},
     model::{SourceKind, csi::Part, workload::JOB},
     ops::{
         alerts::{self, AlertSink},
@@ -114,6 +114,10 @@ impl Start<'_> {
         );
         let others = others::follow(Arc::clone(&judge), stop());
         self.spawn("other installations", others);
+        self.spawn(
+            "what the webhook read",
+            contradictions::take_in(Arc::clone(&judge), stop()),
+        );
         self.until_stopped("decisions", Arc::clone(&judge).take_turns());
         self.spawn("sweep", sweep);
         self.spawn(

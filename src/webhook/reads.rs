@@ -130,7 +130,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use crate::{
-        cluster::testing::Script,
+        cluster::testing::{Script, Turn},
         model::{
             Index, SourceKind,
             testing::{NAMESPACE, key},
@@ -243,6 +243,32 @@ mod tests {
                 format!("reroll_admission_source_reads_total{{result=\"{result}\"}} {count}\n");
             assert!(metrics.contains(&line), "{line}{metrics}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_older_than_known_is_handed_on() {
+        let script = Script::default();
+        let (admission, _) = webhook(&script, 3);
+        // One is what is known, one is older, and one is not there; the fourth was never known.
+        for (number, version) in [(0, "10"), (1, "9")] {
+            let object = json!({
+                "apiVersion": "v1", "kind": "Secret",
+                "metadata": {
+                    "name": name(number), "namespace": NAMESPACE, "uid": name(number),
+                    "resourceVersion": version, "creationTimestamp": "2026-01-01T00:00:00Z",
+                },
+                "data": { "k": "eHh4" },
+            });
+            let path = format!("GET /secrets/{}$", name(number));
+            script.turn(&path, Turn::say(200, &object));
+        }
+        let state = Arc::clone(&admission.state);
+        create(admission, 4).await;
+        let older = state.contradictions().take();
+        let older: Vec<_> = older
+            .map(|(key, _, read)| (key, read.map(|version| version.resource_version)))
+            .collect();
+        assert_eq!(older, [(source(1), Some(9)), (source(2), None)]);
     }
 
     #[tokio::test]

@@ -116,6 +116,10 @@ async fn admit_workload(
         );
         let admitted = {
             let index = admission.state.index();
+            let older = index.contradicted_by(write.namespace(), asked, &read);
+            admission
+                .state
+                .contradicted(write.namespace(), asked, older.cloned().collect());
             let read = index.overlay(write.namespace(), asked, &read);
             write.answer(&index, &read, &adoption, admission.state.now())
         };

@@ -8,7 +8,6 @@ use super::{
     judged::Judged,
     overlay::{Overlay, just_read, without_ignored},
     preview::Preview,
-    sources::Source,
     tracked::Tracked,
 };
 use crate::model::{
@@ -24,6 +23,9 @@ use crate::model::{
     version::Version,
     workload::{Rollout, Workload, WorkloadKey},
 };
+
+/// A source and its version as read; `None` if it does not exist.
+type Read = (SourceName, Option<Version>);
 
 impl Index {
     /// Decides for a workload, with `overlay` laid over what is known of sources.
@@ -125,20 +127,35 @@ impl Index {
         reads: &'a [(SourceName, Option<Version>)],
     ) -> Overlay<'a> {
         let mut overlay = just_read(reads);
-        for (source, read) in reads {
-            let Some(stored) = self.stored(namespace, source) else {
-                continue;
-            };
-            let newer = match (&stored.source, read) {
-                (_, Some(read)) => stored.number() > read.resource_version,
-                (Source::Present(_), None) => true,
-                (Source::Tombstone { .. }, None) => false,
-            };
-            if newer && stored.told.learned() > asked {
-                overlay.remove(source);
+        for read in reads {
+            if self.known_newer(namespace, read) > Some(asked) {
+                overlay.remove(&read.0);
             }
         }
         overlay
+    }
+
+    /// Returns those reads that are older than what was known when they were asked for: no watch may ever show them.
+    pub fn contradicted_by<'a>(
+        &self,
+        namespace: &str,
+        asked: Tick,
+        reads: &'a [Read],
+    ) -> impl Iterator<Item = &'a Read> {
+        let learned = move |read: &&Read| self.known_newer(namespace, read);
+        reads
+            .iter()
+            .filter(move |read| learned(read).is_some_and(|learned| learned <= asked))
+    }
+
+    /// Returns when it was learned what is known of a source, where that is newer than it was read; `None` where it is not.
+    fn known_newer(&self, namespace: &str, (source, read): &Read) -> Option<Tick> {
+        let stored = self.stored(namespace, source)?;
+        let newer = match read {
+            Some(read) => stored.number() > read.resource_version,
+            None => stored.present().is_some(),
+        };
+        newer.then(|| stored.told.learned())
     }
 
     /// Returns the sources of a namespace that took the place of an object that a machine had made, as they are known, or
