@@ -17,6 +17,8 @@ pub(super) enum Under {
     Other(String),
     /// This one, in the place of ours, and no reroll wrote it: it is no installation's.
     Forged(String),
+    /// It is of another workload, or cannot be read: nobody's.
+    Nobody,
 }
 
 impl Under {
@@ -27,15 +29,17 @@ impl Under {
         workload: &Workload,
         before: Option<(&Self, bool)>,
     ) -> Self {
-        let Some(Reading::OtherKey(read)) = reading else {
-            return Self::Ours;
+        let read = match reading {
+            None | Some(Reading::Newer(_)) => return Self::Ours,
+            Some(Reading::Genuine(read) | Reading::Previous(read)) if read.is_of(&workload.uid) => {
+                return Self::Ours;
+            }
+            Some(Reading::OtherKey(read)) if read.is_of(&workload.uid) => read,
+            Some(_) => return Self::Nobody,
         };
-        if !read.is_of(&workload.uid) {
-            return Self::Ours;
-        }
         let key_id = read.key_id.clone();
         let was_ours = before.is_some_and(|(under, remembered)| match under {
-            Self::Ours => remembered,
+            Self::Ours | Self::Nobody => remembered,
             Self::Other(_) => false,
             Self::Forged(_) => true,
         });
@@ -56,7 +60,7 @@ impl Under {
     /// Returns the key, where it is not ours.
     pub(super) fn other_key(&self) -> Option<&String> {
         match self {
-            Self::Ours => None,
+            Self::Ours | Self::Nobody => None,
             Self::Other(id) | Self::Forged(id) => Some(id),
         }
     }
@@ -65,7 +69,7 @@ impl Under {
     pub(super) fn installation(&self) -> Option<&str> {
         match self {
             Self::Other(id) => Some(id),
-            Self::Ours | Self::Forged(_) => None,
+            Self::Ours | Self::Forged(_) | Self::Nobody => None,
         }
     }
 
@@ -75,7 +79,8 @@ impl Under {
             (None, Some(key_id)) if before.1 => Some(Hands::Replaced {
                 key_id: key_id.to_owned(),
             }),
-            (Some(key_id), None) if now.1 => Some(Hands::Ours {
+            // What a person puts there is no sign that the other one leaves it to us.
+            (Some(key_id), None) if now.1 && now.0 == Self::Ours => Some(Hands::Ours {
                 key_id: key_id.to_owned(),
             }),
             _ => None,

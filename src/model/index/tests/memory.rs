@@ -1,7 +1,7 @@
 //! What was observed only goes forward, whatever the annotation says.
 
 use super::*;
-use crate::model::Observed;
+use crate::model::{Observed, peer::Hands};
 
 /// An index that knows a Secret and a workload that was adopted, and what the workload looks like then.
 fn adopted() -> (Index, Shown) {
@@ -165,6 +165,46 @@ fn what_another_installation_restarted_is_what_the_pods_have() {
     others.retire_keys(["other-id".to_owned()].into());
     old.apply(&mut others);
     assert_eq!(kinds(&judge(&mut others, &old)), [CauseKind::RolledBack]);
+}
+
+/// Else a namespace that another installation holds would count as won, and all of it be taken over.
+#[test]
+fn what_a_person_puts_in_the_place_of_another_installations_is_not_ours() {
+    let (index, web) = adopted();
+    let ours = web.observed.clone().unwrap();
+    let theirs = ours.replace(index.key().id(), "other-id");
+    let of_another_workload = |text: &str| Some(text.replace(WORKLOAD, "another"));
+    let rows = [
+        (of_another_workload(&theirs), None),
+        (of_another_workload(&ours), None),
+        (Some("nothing that can be read".to_owned()), None),
+        (None, None),
+        (
+            Some(ours),
+            Some(Hands::Ours {
+                key_id: "other-id".to_owned(),
+            }),
+        ),
+    ];
+    for (put, expected) in rows {
+        let mut index = synced();
+        index.apply_source(&at("s"), v("s", "A", 10, "x"));
+        let held = Shown {
+            observed: Some(theirs.clone()),
+            ..web.clone()
+        };
+        index.retire_keys(["other-id".to_owned()].into());
+        held.apply(&mut index);
+        // It is known what the pods have, and not written while the namespace is left to the other one.
+        judge(&mut index, &held);
+        let next = Shown {
+            rv: web.rv + 1,
+            observed: put.clone(),
+            ..web.clone()
+        };
+        let change = index.apply_workload(&next.key(), next.read());
+        assert_eq!(change.hands, expected, "{put:?}");
+    }
 }
 
 /// The annotation of a workload, as a newer release writes it.
