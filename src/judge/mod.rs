@@ -271,8 +271,9 @@ impl Judge {
         };
         let doubt = doubt.map(|(doubt, _)| doubt);
         let restarts = matches!(decision, Decision::Restart(_)) && may == May::Work;
+        // Where another installation may work it is asked all the same: that one may be gone, and nobody else knows what the pods
+        // of a workload have that was made meanwhile.
         let asks_first = matches!(doubt, Some(Doubt::Behind | Doubt::AskPods | Doubt::AskAges))
-            && may != May::Hold
             && !waits_for_read;
         let due = restarts || asks_first;
         // The pods of a suspended workload are looked at all the same: what they have counts from now on, and its restart is

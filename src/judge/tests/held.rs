@@ -9,6 +9,7 @@ use crate::{
         WorkloadKey,
         annotation::{OBSERVED, RESTART_ON, RESTARTED_FOR, SETTLE as OWN_SETTLE, SUSPEND},
         held::Held,
+        peer::May,
     },
 };
 
@@ -255,4 +256,22 @@ async fn what_shows_at_a_write_is_no_news_until_then() {
         stage.secret("s", "A", "x");
         assert_eq!(stage.judge.docket().held.of(&web), None);
     }
+}
+
+/// What its pods have is looked up all the same: the other one may be gone, and the workload be new.
+#[tokio::test(start_paused = true)]
+async fn what_is_left_to_another_installation_is_asked_about_and_not_restarted() {
+    let stage = Stage::set();
+    stage.secret("s", "A", "x");
+    let theirs = stage.adopted(deployment("theirs", &["s"]));
+    stage.judge.state.peers(|peers, now| {
+        peers.claim(&theirs, Some("other-id"), now);
+        peers.undone(&theirs, now);
+    });
+    stage.secret("s", "A", "y");
+    assert_eq!(stage.pending().intents, 0);
+    // A required source of it is absent: what its pods have tells only the API server.
+    let web = stage.workload(deployment("web", &["absent"]));
+    assert_eq!(stage.judge.may(&web), May::Hold);
+    assert_eq!(stage.pending().intents, 1);
 }
