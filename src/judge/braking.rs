@@ -6,8 +6,9 @@ use tokio::time::Instant;
 use super::{
     Judge,
     brakes::{Answer, News, Reason},
+    docket::Docket,
 };
-use crate::model::{WorkloadKey, brake::verdict::HANGS, decide::Restart, note::Note};
+use crate::model::{Index, WorkloadKey, brake::verdict::HANGS, decide::Restart, note::Note};
 
 /// Asks the brakes about a restart that is due. One that waits has its intent parked by the caller.
 pub fn ask(judge: &Judge, key: &WorkloadKey, restart: &Restart) -> Answer {
@@ -39,8 +40,9 @@ pub fn release(judge: &Judge) -> Option<Timestamp> {
         docket.tidying.resume(key);
     }
     let next = docket.brakes.next();
+    let freed = free(&mut docket, &judge.state.index(), now);
     drop(docket);
-    if !gone.is_empty() {
+    if freed || !gone.is_empty() {
         judge.intents_changed.notify_one();
         judge.tidying_changed.notify_one();
     }
@@ -48,6 +50,19 @@ pub fn release(judge: &Judge) -> Option<Timestamp> {
         tell(judge, key, news);
     }
     next
+}
+
+/// Frees the places in the budget of those that roll no more. Returns whether there were any.
+fn free(docket: &mut Docket, index: &Index, now: Timestamp) -> bool {
+    let Docket {
+        intents, brakes, ..
+    } = docket;
+    let rolls = |key: &WorkloadKey, tracked| brakes.made().rolls(key, tracked, now);
+    intents.freed(|key| {
+        index
+            .workload(key)
+            .is_some_and(|tracked| rolls(key, tracked))
+    })
 }
 
 fn tell(judge: &Judge, key: &WorkloadKey, news: &News) {

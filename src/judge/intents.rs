@@ -76,8 +76,16 @@ pub struct Intents {
     taken: HashSet<WorkloadKey>,
     bounds: Bounds,
     bucket: Bucket,
-    rolling: HashMap<WorkloadKey, Instant>,
+    rolling: HashMap<WorkloadKey, Rolling>,
     parked: HashMap<WorkloadKey, Intent>,
+}
+
+/// A restart that counts against the budget.
+#[derive(Clone, Copy, Debug)]
+struct Rolling {
+    since: Instant,
+    /// Whether the workload was shown with this restart since.
+    is_shown: bool,
 }
 
 /// Whose turn an intent takes: a namespace, and a source in it.
@@ -161,7 +169,7 @@ impl Intents {
     /// Takes an intent that is due, if pacing and budget allow one more restart.
     pub fn take(&mut self, now: Instant) -> Option<Intent> {
         self.rolling
-            .retain(|_, since| now.saturating_duration_since(*since) < ROLLING_AT_MOST);
+            .retain(|_, it| now.saturating_duration_since(it.since) < ROLLING_AT_MOST);
         let waiting = self.heads_with_room();
         let waiting = waiting.filter(|(_, (due, _))| *due <= now);
         let served = |lane: &Lane| self.namespaces.get(&lane.0).copied().unwrap_or(0);
@@ -196,7 +204,14 @@ impl Intents {
     /// Notes that a workload was restarted. The restart counts against the budget until the workload has rolled.
     pub fn restarted(&mut self, workload: &WorkloadKey, now: Instant) {
         if self.bounds.rolling.is_some() {
-            self.rolling.insert(workload.clone(), now);
+            let is_shown = false;
+            self.rolling.insert(
+                workload.clone(),
+                Rolling {
+                    since: now,
+                    is_shown,
+                },
+            );
         }
     }
 
@@ -212,7 +227,9 @@ impl Intents {
             return false;
         }
         if rolling {
-            self.rolling.entry(workload.clone()).or_insert(now);
+            let (since, is_shown) = (now, true);
+            let it = self.rolling.entry(workload.clone());
+            it.or_insert(Rolling { since, is_shown }).is_shown = true;
             return false;
         }
         self.rolling.remove(workload).is_some()
@@ -283,6 +300,14 @@ impl Intents {
     /// Returns since when the oldest intent waits that no brake holds.
     pub fn oldest(&self) -> Option<Instant> {
         self.waiting.values().map(|intent| intent.since).min()
+    }
+
+    /// Frees the places of those that roll no more, as `rolls` tells of those whose restart was shown: it may have failed, or hang, with
+    /// nothing else to show. Returns whether that makes room in the budget.
+    pub fn freed(&mut self, rolls: impl Fn(&WorkloadKey) -> bool) -> bool {
+        let before = self.rolling.len();
+        self.rolling.retain(|key, it| !it.is_shown || rolls(key));
+        self.rolling.len() < before
     }
 
     /// Returns the workloads that count as rolling against the budget.

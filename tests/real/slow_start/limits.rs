@@ -57,16 +57,47 @@ async fn the_lowest_ordinal_gets_a_new_version_whatever_changes() {
     stage.recorder.expect("StatefulSet", "web", before + 1);
 }
 
+/// Another namespace, with a Deployment of its own.
+async fn beside(name: &str) -> (Arena, Kubelet, Recorder) {
+    let other = Arena::new(name).await;
+    let kubelet = Kubelet::join(&other, behaviour).await;
+    other.secret("db", &[("k", "good")]).await;
+    let manifest = kubelet.runs(deployment("web", "db", "k"), 1);
+    other.create(&manifest).await;
+    let recorder = Recorder::start(&other).await;
+    (other, kubelet, recorder)
+}
+
+/// Nothing else shows of one that failed: its status stays as it is.
+#[tokio::test]
+async fn one_that_failed_takes_no_place() {
+    let stage = Stage::of("limit-failed", 1).await;
+    let (other, _kubelet, recorder) = beside("limit-failed-other").await;
+    let both = format!("{},{}", stage.arena.namespace, other.namespace);
+    let builder = slowly(&stage.arena).flag("--namespaces", &both);
+    let reroll = stage.start_as(builder.flag("--rolling-limit", "1")).await;
+    other.adopted("Deployment", "web").await;
+    stage.change("bad").await;
+    let broken = stage.first().await;
+    stage.stuck(&broken).await;
+    other.update_secret("db", &[("k", "good too")]).await;
+    recorder.reaches("Deployment", "web", 1).await;
+    stage.change("good again").await;
+    stage.recorder.reaches("Deployment", &broken, 2).await;
+    eventually("nothing rolls", async || {
+        let rolling = "reroll_workloads_pending{reason=\"rolling\"}";
+        (reroll.count(rolling).await == 0).then_some(())
+    })
+    .await;
+    recorder.settle(&other).await;
+    recorder.expect("Deployment", "web", 1);
+    stage.recorder.expect("Deployment", &broken, 2);
+}
+
 #[tokio::test]
 async fn rollouts_that_hang_in_one_namespace_hold_up_no_other() {
     let stage = Stage::of("limit-hangs", 3).await;
-    let other = Arena::new("limit-other").await;
-    let kubelet = Kubelet::join(&other, behaviour).await;
-    other.secret("db", &[("k", "good")]).await;
-    other
-        .create(&kubelet.runs(deployment("web", "db", "k"), 1))
-        .await;
-    let recorder = Recorder::start(&other).await;
+    let (other, _kubelet, recorder) = beside("limit-other").await;
     let both = format!("{},{}", stage.arena.namespace, other.namespace);
     let builder = stage.arena.reroll();
     let builder = builder.flag("--namespaces", &both);
