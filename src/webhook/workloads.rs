@@ -241,7 +241,7 @@ impl Write {
                 ""
             };
             warnings.push(format!(
-                "reroll: these pods take what failed elsewhere ({causes}): kubectl get events {all}--field-selector reason=RestartsSlowed"
+                "reroll: these pods take what failed elsewhere: kubectl get events {all}--field-selector reason=RestartsSlowed ({causes})"
             ));
         }
         if self.template_changed {

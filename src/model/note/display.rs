@@ -27,7 +27,10 @@ impl Note<'_> {
                 itself,
             } => {
                 let spoken = source.spoken();
-                write!(f, "{spoken} made it restart {times} times within an hour")?;
+                write!(
+                    f,
+                    "{spoken} made its users restart {times} times within an hour"
+                )?;
                 if let Some(key) = keys.first() {
                     write!(f, ", last for key {key}")?;
                 }
@@ -55,7 +58,7 @@ impl Note<'_> {
             } => {
                 write!(
                     f,
-                    "its restart failed: {words}. It does not heal by itself; {remedy}"
+                    "its restart failed: {words}. It may not heal by itself: {remedy}"
                 )
             }
             Self::RestartHangs { words } => write!(f, "its rollout goes no further: {words}"),

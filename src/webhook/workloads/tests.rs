@@ -212,6 +212,14 @@ fn who_rolls_what_waits_because_others_failed_is_told() {
     };
     // What failed may be in any other namespace.
     let everywhere = |reason| said(reason, set_image).unwrap().contains("events -A ");
+    // What can be pasted is whole, whatever is cut.
+    let command = |reason| {
+        said(reason, set_image)
+            .unwrap()
+            .find("=RestartsSlowed")
+            .unwrap()
+    };
+    assert!(command("spread") < 120 - "=RestartsSlowed".len());
     assert!(everywhere("spread") && !everywhere("slow_start"));
     let told = |reason: &str, edit: fn(&mut Value)| said(reason, edit).is_some();
     assert!(told("slow_start", set_image));

@@ -77,7 +77,7 @@ async fn a_source_that_is_rewritten_again_and_again_is_named_with_its_writer() {
     }
     let said = arena.event("web", "SourceRewritten: ").await;
     assert!(
-        said.contains("Secret db made it restart 5 times within an hour, last for key k; "),
+        said.contains("Secret db made its users restart 5 times within an hour, last for key k; "),
         "{said}"
     );
     assert_eq!(arena.event_count("web", "SourceRewritten").await, 1);
