@@ -65,8 +65,8 @@ impl Settings {
 
 /// A restart that was let go and was not heard of for so long counts no more: it must not hold others for ever.
 const GOING_AT_MOST: SignedDuration = SignedDuration::from_mins(5);
-/// So long restarts that are due gather before one is chosen: who goes first is chosen among all of them.
-const GATHER: SignedDuration = SignedDuration::from_millis(250);
+/// So long somebody else's rollout of what has no available pod is waited for: its pods may be starting.
+const STARTS: SignedDuration = SignedDuration::from_mins(1);
 
 /// What may be done with a restart that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,8 +112,8 @@ impl Brakes {
     /// Takes in how a workload is now. Returns whether somebody may go sooner for it.
     pub fn shown(&mut self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) -> bool {
         let waits = self.waiting.get(key).is_some();
-        let news = self.made.shown(key, tracked, now)
-            || (waits && self.has_nothing_to_lose(key, tracked, now));
+        let news =
+            self.made.shown(key, tracked, now) || (waits && tracked.workload.progress.is_down());
         if news {
             self.look_at(&key.namespace, now);
         }
@@ -208,10 +208,12 @@ impl Brakes {
             return Answer::Go { alone: going.alone };
         }
         self.going.remove(key);
-        let since = self.waiting.remove(key).map_or(now, |waited| waited.since);
+        let waited = self.waiting.remove(key);
+        let same = waited.as_ref().filter(|it| it.versions == versions);
+        let asked = same.map_or(now, |it| it.asked);
         let mut waiting = Waiting {
-            since,
-            asked: now,
+            since: waited.map_or(now, |it| it.since),
+            asked,
             reason: Reason::SlowStart { next: None },
             id: pending::id(&tracked.workload, restart, tracked.uses(), index.key()),
             versions,
@@ -220,12 +222,15 @@ impl Brakes {
         if let Some(reason) = held {
             waiting.reason = reason;
         } else if self.goes_at_once(index, key, tracked, &waiting.versions, now) {
-            let alone = self.goes_on(index, key, &waiting.versions, now);
+            let alone = self
+                .made
+                .goes_on(key, tracked, waiting.versions.keys(), now)
+                .is_some();
             self.go(key, waiting, alone, now);
             return Answer::Go { alone };
         }
+        self.look_at(&key.namespace, waiting.gathers_until());
         self.waiting.insert(key, waiting);
-        self.look_at(&key.namespace, later(now, GATHER));
         Answer::Wait
     }
 
@@ -246,7 +251,8 @@ impl Brakes {
         if matches!(key.kind.means, RestartMeans::Run | RestartMeans::Recreate) {
             return None;
         }
-        let workload = &index.workload(key)?.workload;
+        let tracked = index.workload(key)?;
+        let workload = &tracked.workload;
         let before = workload
             .last
             .as_ref()
@@ -258,7 +264,11 @@ impl Brakes {
             mark: mark.to_owned(),
             distance: distance::after(before, now, self.settings.longest_distance),
             unavailable: workload.progress.unavailable(),
-            well: workload.progress.is_well() || self.goes_on(index, key, &versions, now),
+            well: workload.progress.is_well()
+                || self
+                    .made
+                    .goes_on(key, tracked, versions.keys(), now)
+                    .is_some(),
             versions,
             alone: self.going.get(key).is_some_and(|going| going.alone),
             generation: workload.generation.saturating_add(1),
@@ -327,7 +337,7 @@ impl Brakes {
         versions: &BTreeMap<Changed, VersionId>,
         now: Timestamp,
     ) -> bool {
-        if versions.is_empty() || self.has_nothing_to_lose(key, tracked, now) {
+        if versions.is_empty() || self.has_nothing_to_lose(index, key, tracked, now) {
             return true;
         }
         let sole = |changed: &Changed| match changed {
@@ -337,41 +347,36 @@ impl Brakes {
         versions.keys().all(sole) && self.spread(index, now).allows(&key.namespace)
     }
 
-    /// Whether no pod of it is available or comes by itself, or its last restart failed.
-    fn has_nothing_to_lose(&self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) -> bool {
-        let progress = &tracked.workload.progress;
-        progress.void.is_some()
-            || progress.is_down()
-            || matches!(
-                self.made.verdict(key, tracked, now),
-                Some(Verdict::Failed(_))
-            )
-    }
-
-    /// Whether a workload's last restart was for the same sources, and is not good: it was well before that one. How it is now tells
-    /// nothing, and whether another version mends it tells something about that version. A `StatefulSet` that goes pod by pod tells
-    /// nothing: no version mends it, for its controller does not replace a pod that is not ready.
-    fn goes_on(
+    /// Whether no pod of it is available, or comes by itself, or its last restart failed.
+    fn has_nothing_to_lose(
         &self,
         index: &Index,
         key: &WorkloadKey,
-        versions: &BTreeMap<Changed, VersionId>,
+        tracked: &Tracked,
         now: Timestamp,
     ) -> bool {
-        let Some(tracked) = index.workload(key) else {
-            return false;
-        };
-        let last = tracked.workload.last.as_ref();
-        let Some(last) = last.filter(|last| last.is_ours && last.opened.well) else {
-            return false;
-        };
-        if tracked.workload.progress.in_order {
-            return false;
-        }
-        let same = |changed: &Changed| last.opened.versions.contains_key(changed);
+        let progress = &tracked.workload.progress;
         let verdict = self.made.verdict(key, tracked, now);
-        versions.keys().any(same)
-            && matches!(verdict, Some(Verdict::Failed(_) | Verdict::Rolling { .. }))
+        let failed = matches!(verdict, Some(Verdict::Failed(_)));
+        let down = progress.is_down() && !self.starts(index, key, tracked, now);
+        progress.void.is_some() || down || failed
+    }
+
+    /// Whether pods of it may be about to start: of a restart that has no verdict yet; or, for a short while, of somebody else's
+    /// rollout.
+    fn starts(&self, index: &Index, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) -> bool {
+        let workload = &tracked.workload;
+        match self.made.verdict(key, tracked, now) {
+            Some(Verdict::Rolling { .. }) => {
+                workload.last.as_ref().is_some_and(|last| last.opened.well)
+            }
+            Some(Verdict::Good | Verdict::Failed(_) | Verdict::Void(_)) => false,
+            None => {
+                let waiting = self.waiting.get(key);
+                let behind = waiting.map_or(now, |waiting| waiting.behind_since(index, key));
+                workload.progress.is_under_way() && now < later(behind, STARTS)
+            }
+        }
     }
 
     fn go(&mut self, key: &WorkloadKey, waiting: Waiting, alone: bool, now: Timestamp) {

@@ -139,7 +139,7 @@ fn take(live: &Live, key: &WorkloadKey, pods: &[Pod], now: Timestamp) {
         &Asked {
             new: &tracked.workload.marks.new_pods(),
             soak: patience.needed(opened),
-            deadline: docket.brakes.made().ends(tracked).unwrap_or(now),
+            deadline: docket.brakes.made().ends(key, tracked).unwrap_or(now),
             now,
         },
     );

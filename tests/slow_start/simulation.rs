@@ -192,6 +192,7 @@ impl Restarted {
             is_ours: true,
             progress: &progress,
             is_unseen: false,
+            began: None,
             aborted: false,
             complete_since: None,
             was_good: self.was_good && knows,

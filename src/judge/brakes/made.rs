@@ -9,10 +9,11 @@ use crate::{
         brake::{
             Verdict, later,
             look::Look,
-            verdict::{Facts, Failed, Patience, verdict},
+            slow_start::{Restarted, Stands},
+            verdict::{Facts, Failed, Patience, counted, verdict},
         },
         index::Tracked,
-        workload::{Progress, Rollout},
+        workload::{Changed, Progress, Rollout},
     },
 };
 
@@ -47,6 +48,10 @@ pub struct Made {
 }
 
 /// What was seen of a restart.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the restart"
+)]
 #[derive(Clone, Debug, Default)]
 struct Seen {
     mark: String,
@@ -59,6 +64,9 @@ struct Seen {
     /// When its pods were last listed, or could not be.
     looked: Option<Timestamp>,
     told: Told,
+    /// Whether it was void, as of what was shown last, and when it was so no longer.
+    is_void: bool,
+    began: Option<Timestamp>,
     /// Whether pods are missing, as of what was shown last.
     lacks: bool,
     /// Whether some were since the last look: what ends and starts again may be there when it is looked at.
@@ -100,6 +108,11 @@ impl Made {
             return false;
         };
         let workload = &tracked.workload;
+        let is_void = workload.progress.void.is_some();
+        if seen.is_void && !is_void {
+            seen.began = Some(now);
+        }
+        seen.is_void = is_void;
         let new = if opened.is_unseen(workload.observed_generation) {
             0
         } else {
@@ -251,7 +264,7 @@ impl Made {
         if now.duration_since(last.opened.at) < FIRST_LOOK {
             return false;
         }
-        let in_time = self.ends(tracked).is_some_and(|ends| now < ends);
+        let in_time = self.ends(key, tracked).is_some_and(|ends| now < ends);
         match self.verdict(key, tracked, now) {
             // What failed may be good after all.
             Some(Verdict::Rolling { .. } | Verdict::Failed(_)) => true,
@@ -277,6 +290,7 @@ impl Made {
             is_ours: last.is_ours,
             progress: &workload.progress,
             is_unseen: last.opened.is_unseen(workload.observed_generation),
+            began: seen.and_then(|seen| seen.began),
             // What is restarted by time while it is aborted stays so: the abort is of its template.
             aborted: workload.abort.is_aborted() && !workload.marks.is_by_time(),
             complete_since: seen.and_then(|seen| seen.complete_since),
@@ -326,13 +340,34 @@ impl Made {
         !is_complete && !hangs && matches!(verdict, Some(Verdict::Good | Verdict::Rolling { .. }))
     }
 
+    /// Returns a workload's last restart where it was for the same sources, and is not good: it was well before that one. How it is now
+    /// tells nothing, and whether another version mends it tells something about that version. A `StatefulSet` that goes pod by pod
+    /// tells nothing: its controller does not replace a pod that is not ready, so that what follows may come late, or never.
+    pub(super) fn goes_on<'a>(
+        &self,
+        key: &WorkloadKey,
+        tracked: &Tracked,
+        sources: impl IntoIterator<Item = &'a Changed>,
+        now: Timestamp,
+    ) -> Option<Restarted> {
+        let last = tracked.workload.last.as_ref();
+        let last = last.filter(|last| last.is_ours && last.opened.well)?;
+        let same = |changed: &Changed| last.opened.versions.contains_key(changed);
+        if tracked.workload.progress.in_order || !sources.into_iter().any(same) {
+            return None;
+        }
+        let verdict = self.verdict(key, tracked, now);
+        counted(&last.opened, verdict.as_ref()).filter(|it| it.stands != Stands::Good)
+    }
+
     /// Returns by when what the new pods of a workload's last restart show is the restart's.
-    pub fn ends(&self, tracked: &Tracked) -> Option<Timestamp> {
+    pub fn ends(&self, key: &WorkloadKey, tracked: &Tracked) -> Option<Timestamp> {
         let workload = &tracked.workload;
         let opened = &workload.last.as_ref()?.opened;
+        let began = self.by_key.get(key).and_then(|seen| seen.began);
         let is_unseen = opened.is_unseen(workload.observed_generation);
         let patience = self.patience(tracked);
-        Some(patience.ends(opened, &workload.progress, is_unseen))
+        Some(patience.ends(opened, began, &workload.progress, is_unseen))
     }
 
     /// Returns for how long the pods of a workload are looked at.

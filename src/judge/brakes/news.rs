@@ -72,7 +72,7 @@ impl Brakes {
                         let slowed = self.slowed(index, &key, opened, &words, now);
                         all.extend(slowed.into_iter().map(|news| (key.clone(), news)));
                     }
-                    let (reason, remedy) = (failed.as_str(), remedy(&key, tracked, failed));
+                    let (reason, remedy) = (failed.as_str(), self.remedy(&key, tracked, failed));
                     all.push((
                         key.clone(),
                         News::Stuck {
@@ -86,7 +86,7 @@ impl Brakes {
                 Some(Verdict::Rolling { .. }) if told < Told::Waits => {
                     // Nobody has looked yet: it may be good already.
                     let unsure = self.made.unsure_until(&key, tracked, now);
-                    let ends = self.made.ends(tracked);
+                    let ends = self.made.ends(&key, tracked);
                     if unsure.is_some() || ends.is_some_and(|ends| now >= ends) {
                         continue;
                     }
@@ -142,6 +142,23 @@ impl Brakes {
             }
             (None, None) => "its new pods are not available".to_owned(),
         }
+    }
+
+    /// Returns what only a person can do: a StatefulSet that replaces its pods in order never replaces one that is not ready.
+    fn remedy(&self, key: &WorkloadKey, tracked: &Tracked, failed: &Failed) -> Option<String> {
+        let waits = || self.made.look(key)?.waits.as_ref();
+        let said = match failed {
+            Failed::Pod(_, said) => Some(said),
+            Failed::Deadline => waits(),
+            Failed::Aborted => None,
+        }?;
+        let in_order = tracked.workload.progress.in_order;
+        in_order.then(|| {
+            format!(
+                "once the value is right: kubectl delete pod {} -n {}",
+                said.pod, key.namespace
+            )
+        })
     }
 
     /// Returns how a restart that is good goes no further.
@@ -209,18 +226,4 @@ fn spoken(said: &Said) -> String {
 /// Returns the time of day without seconds: it is not told sooner than it is decided.
 fn minutes(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
-}
-
-/// Returns what only a person can do: a StatefulSet that replaces its pods in order never replaces one that is not ready.
-fn remedy(key: &WorkloadKey, tracked: &Tracked, failed: &Failed) -> Option<String> {
-    let Failed::Pod(_, said) = failed else {
-        return None;
-    };
-    let in_order = tracked.workload.progress.in_order;
-    in_order.then(|| {
-        format!(
-            "once the value is right: kubectl delete pod {} -n {}",
-            said.pod, key.namespace
-        )
-    })
 }

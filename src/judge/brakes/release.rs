@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Brakes, GATHER, GOING_AT_MOST, News, Reason, waiting::Waiting};
+use super::{Brakes, GOING_AT_MOST, News, Reason, STARTS, waiting::Waiting};
 use crate::model::{
     Index, WorkloadKey,
     brake::{
@@ -15,7 +15,6 @@ use crate::model::{
         verdict::counted,
     },
     index::Tracked,
-    workload::Changed,
 };
 
 /// So long nothing new is made of what all namespaces show.
@@ -75,10 +74,7 @@ impl Brakes {
             let Some(tracked) = index.workload(&key) else {
                 continue;
             };
-            let gathers = self
-                .waiting
-                .get(&key)
-                .map(|waiting| later(waiting.asked, GATHER));
+            let gathers = self.waiting.get(&key).map(Waiting::gathers_until);
             if let Some(until) = gathers.filter(|until| *until > now) {
                 self.look_at(namespace, until);
                 continue;
@@ -88,6 +84,9 @@ impl Brakes {
                 .is_none()
                 .then(|| self.candidate(index, &key, tracked, now))
                 .flatten();
+            if let (None, Some(waiting)) = (held, self.waiting.get_mut(&key)) {
+                waiting.let_by_distance();
+            }
             if let (Some(reason), Some(waiting)) = (held, self.waiting.get_mut(&key)) {
                 waiting.reason = reason;
                 let hangs = self.made.hangs_at(&key, tracked);
@@ -100,7 +99,7 @@ impl Brakes {
             if let Some(candidate) = candidate {
                 if candidate.rolls {
                     let until = self.waits_for_others_until(index, &key, tracked);
-                    self.look_at(namespace, until);
+                    self.look_at(namespace, until.min(later(now, STARTS)));
                 }
                 candidates.push(candidate);
                 keys.push(key);
@@ -163,15 +162,19 @@ impl Brakes {
         let waiting = self.waiting.get(key)?;
         let workload = &tracked.workload;
         let verdict = self.made.verdict(key, tracked, now);
-        let rolls = workload.progress.rolls()
+        let starts = self.starts(index, key, tracked, now);
+        let rolls = (workload.progress.rolls() || workload.progress.is_down() && starts)
             && verdict.is_none()
             && now < self.waits_for_others_until(index, key, tracked);
         Some(Candidate {
             versions: waiting.versions.clone(),
-            since: written(index, key, waiting).unwrap_or(waiting.since),
+            since: waiting.written(index, key).unwrap_or(waiting.since),
             restarted: workload.last.as_ref().map(|last| last.opened.at),
-            freely: self.has_nothing_to_lose(key, tracked, now),
-            goes_on: self.goes_on(index, key, &waiting.versions, now),
+            freely: self.has_nothing_to_lose(index, key, tracked, now),
+            goes_on: self
+                .made
+                .goes_on(key, tracked, waiting.versions.keys(), now)
+                .is_some(),
             rolls,
             probed: workload.progress.probed,
             several: workload
@@ -195,7 +198,7 @@ impl Brakes {
         let since = self
             .waiting
             .get(key)
-            .map_or(Timestamp::MIN, |waiting| behind_since(index, key, waiting));
+            .map_or(Timestamp::MIN, |waiting| waiting.behind_since(index, key));
         later(since, self.made.patience(tracked).deadline)
     }
 
@@ -239,24 +242,6 @@ impl Brakes {
         let empty = || (now, Spread::of(&[], now));
         &self.spread.get_or_insert_with(empty).1
     }
-}
-
-/// Returns since when a workload is behind by what is live, where that is by sources: since the first of their versions was written.
-/// Every leader sees the same.
-fn written(index: &Index, key: &WorkloadKey, waiting: &Waiting) -> Option<Timestamp> {
-    let sources = waiting.versions.keys().filter_map(|changed| match changed {
-        Changed::Source(source) => index.source(&key.namespace, source).version(),
-        Changed::Namespace => None,
-    });
-    let written = sources.map(|version| version.written).min()?;
-    Timestamp::from_second(written).ok()
-}
-
-/// Returns since when a workload is behind, at the latest. A process that has just started, or whose clock is behind, must not take
-/// that for later than it is; a source that is written again and again must not make it later for ever.
-fn behind_since(index: &Index, key: &WorkloadKey, waiting: &Waiting) -> Timestamp {
-    let written = written(index, key, waiting);
-    written.map_or(waiting.since, |written| written.min(waiting.since))
 }
 
 /// Returns when the failures of others let a candidate go, as far as they alone hold it.

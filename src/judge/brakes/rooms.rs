@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     made::Made,
+    reason::Reason,
     waiting::{Going, Waiting},
 };
 use crate::judge::by_namespace::ByNamespace;
@@ -25,6 +26,9 @@ use crate::model::{
 
 /// So far may the clock of the process be ahead, or behind, that made a restart.
 const AHEAD: SignedDuration = SignedDuration::from_mins(1);
+
+/// For so long one is waited for that is to go first, and that nobody has asked for yet.
+const COMES: SignedDuration = SignedDuration::from_secs(10);
 
 /// The users of a version that were restarted for it.
 #[derive(Debug, Default)]
@@ -115,7 +119,10 @@ impl<'a> Counting<'a> {
     }
 
     /// Returns the users of a version that were restarted for it.
-    pub(super) fn users(&self, (changed, id): &Counted) -> Users {
+    pub(super) fn users(&self, counted: &Counted) -> Users {
+        let (changed, id) = counted;
+        let asked = self.waits_for(counted).iter().map(|(_, it)| it.asked).min();
+        let until = asked.map_or(self.now, |asked| later(asked, COMES));
         let keys = match changed {
             Changed::Source(source) => self.index.users(&key_of(self.namespace, source)),
             Changed::Namespace => self.made.within(self.namespace).cloned().collect(),
@@ -140,9 +147,41 @@ impl<'a> Counting<'a> {
             if last.is_some_and(|last| last.opened.versions.get(changed) == Some(id)) {
                 users.made += 1;
                 self.take_in(&mut users, &key, tracked);
+            } else if let Some(one) = self.is_about_to_show(&key, tracked, counted, until) {
+                users.restarted.push(one);
+                if self.now < until {
+                    users.later(until);
+                }
             }
         }
         users
+    }
+
+    /// Returns what became of a workload's restart before, if it is about to show what becomes of this version: it goes first, and is
+    /// waited for as if it had gone for it. Its own distance holds it, or it was not asked for yet; that may be so until `until`.
+    fn is_about_to_show(
+        &self,
+        key: &WorkloadKey,
+        tracked: &Tracked,
+        (changed, id): &Counted,
+        until: Timestamp,
+    ) -> Option<Restarted> {
+        let goes_on = self.made.goes_on(key, tracked, [changed], self.now)?;
+        let stands = Stands::Rolling;
+        let comes = Restarted { stands, ..goes_on };
+        let Some(waiting) = self.waiting.get(key) else {
+            return (self.now < until).then_some(comes);
+        };
+        if waiting.versions.get(changed) != Some(id) {
+            return None;
+        }
+        let gathers = self.now < waiting.gathers_until();
+        let by_distance = matches!(waiting.reason, Reason::Distance { .. });
+        match (by_distance, gathers) {
+            (true, _) => Some(goes_on),
+            (false, true) => Some(comes),
+            (false, false) => None,
+        }
     }
 
     fn take_in(&self, users: &mut Users, key: &WorkloadKey, tracked: &Tracked) {

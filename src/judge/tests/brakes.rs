@@ -47,9 +47,21 @@ fn running(name: &str) -> Value {
     object
 }
 
+/// Has none of its pods available, long after they were.
+fn goes_down(object: &mut Value) {
+    let status = &mut object["status"];
+    (status["availableReplicas"], status["readyReplicas"]) = (json!(0), json!(0));
+    status["conditions"] =
+        json!([{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }]);
+}
+
 /// The users of one Secret, which has changed: all of them are due.
 fn due(names: &[&str]) -> (Stage, Vec<WorkloadKey>) {
-    let stage = Stage::with(slowly());
+    due_in(slowly(), names)
+}
+
+fn due_in(settings: Settings, names: &[&str]) -> (Stage, Vec<WorkloadKey>) {
+    let stage = Stage::with(settings);
     stage.secret("s", "A", "x");
     let keys: Vec<_> = names
         .iter()
@@ -97,9 +109,7 @@ async fn a_single_user_goes_at_once() {
 #[tokio::test(start_paused = true)]
 async fn who_has_nothing_to_lose_goes_at_once() {
     let (stage, keys) = due(&["a", "down", "none"]);
-    stage.edit(&keys[1], |object| {
-        object["status"]["availableReplicas"] = json!(0);
-    });
+    stage.edit(&keys[1], goes_down);
     stage.edit(&keys[2], |object| object["spec"]["replicas"] = json!(0));
     assert_eq!(ask(&stage, &keys[0]), Answer::Wait);
     assert_eq!(ask(&stage, &keys[1]), Answer::Go { alone: false });
@@ -330,6 +340,7 @@ async fn what_was_missing_is_looked_at_though_it_is_there_again() {
     let available = |pods: i64| {
         stage.edit(web, |object| {
             object["status"]["availableReplicas"] = json!(pods);
+            object["status"]["readyReplicas"] = json!(pods);
         });
     };
     available(0);

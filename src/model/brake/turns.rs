@@ -83,33 +83,24 @@ pub fn choose(candidates: &[Candidate], rooms: &BTreeMap<Counted, Room>) -> Vec<
     });
     let mut goes = Vec::new();
     for (which, one) in order {
-        if one.freely {
-            goes.push(Goes {
-                which,
-                alone: one.goes_on,
-            });
-            continue;
-        }
-        if one.rolls {
-            continue;
-        }
         let counted: Vec<_> = one
             .versions
             .iter()
             .map(|(changed, id)| (changed.clone(), *id))
             .collect();
-        if counted
-            .iter()
-            .any(|one| left.get(one).is_some_and(|left| *left == 0))
-        {
+        let is_full = |one: &Counted| left.get(one).is_some_and(|left| *left == 0);
+        if !one.freely && (one.rolls || counted.iter().any(is_full)) {
             continue;
         }
-        for one in &counted {
-            if let Some(left) = left.get_mut(one) {
-                *left -= 1;
+        // What becomes of one that goes on counts, however freely it goes.
+        if !one.freely || one.goes_on {
+            for one in &counted {
+                if let Some(left) = left.get_mut(one) {
+                    *left = left.saturating_sub(1);
+                }
             }
         }
-        let alone = first(one);
+        let alone = if one.freely { one.goes_on } else { first(one) };
         goes.push(Goes { which, alone });
     }
     goes

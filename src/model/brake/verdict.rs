@@ -68,9 +68,16 @@ impl Patience {
     }
 
     /// Returns by when what a restart's new pods show is the restart's: its deadline. One that is complete later gets as long again
-    /// from then on, for its pods began so late.
-    pub fn ends(self, opened: &Opened, progress: &Progress, is_unseen: bool) -> Timestamp {
-        let deadline = later(opened.at, self.deadline);
+    /// from then on, for its pods began so late. So does one that `began` later than it was made.
+    pub fn ends(
+        self,
+        opened: &Opened,
+        began: Option<Timestamp>,
+        progress: &Progress,
+        is_unseen: bool,
+    ) -> Timestamp {
+        let began = began.map_or(opened.at, |began| began.max(opened.at));
+        let deadline = later(began, self.deadline);
         let completed = progress.completed_at.filter(|_| !is_unseen);
         let completed = completed.and_then(|at| Timestamp::from_second(at).ok());
         let late = completed.filter(|at| *at > deadline);
@@ -141,6 +148,8 @@ pub struct Facts<'a> {
     pub progress: &'a Progress,
     /// Whether that status was made before the restart: its controller is behind.
     pub is_unseen: bool,
+    /// When it began later than it was made, as far as that was seen: it was paused, or behind a partition.
+    pub began: Option<Timestamp>,
     /// Whether it is aborted.
     pub aborted: bool,
     /// Since when it is complete, as far as that was seen.
@@ -166,7 +175,7 @@ pub fn verdict(facts: &Facts<'_>, patience: Patience, now: Timestamp) -> Option<
     if let Some(void) = progress.void {
         return Some(Verdict::Void(void));
     }
-    let deadline = patience.ends(opened, progress, facts.is_unseen);
+    let deadline = patience.ends(opened, facts.began, progress, facts.is_unseen);
     let is_over = now >= deadline;
     let trouble = look.and_then(|look| look.trouble.as_ref());
     let failed = trouble.map(|it| Verdict::Failed(Failed::Pod(it.reason, it.said.clone())));

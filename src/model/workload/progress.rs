@@ -16,6 +16,8 @@ pub struct PodCounts {
     pub updated: i64,
     /// Available, of all templates.
     pub available: i64,
+    /// Ready, of all templates: each is available once it was so for `minReadySeconds`.
+    pub ready: i64,
 }
 
 /// Why a restart of a workload shows nothing: no new pod comes by itself.
@@ -143,13 +145,13 @@ impl Progress {
         let stalls = self
             .stalls_at
             .is_some_and(|most| self.unavailable() >= most);
-        counts.available >= 1 && !older && !stalls
+        counts.serve() && !older && !stalls
     }
 
-    /// Whether it has nothing to lose: it wants pods, and none is available.
+    /// Whether it wants pods, and none is available, or about to be.
     pub fn is_down(&self) -> bool {
         self.counts
-            .is_some_and(|counts| counts.wanted > 0 && counts.available == 0)
+            .is_some_and(|counts| counts.wanted > 0 && !counts.serve())
     }
 
     /// Returns how many pods are missing.
@@ -189,6 +191,11 @@ impl Progress {
 }
 
 impl PodCounts {
+    /// Whether a pod is ready, and so serves, or available.
+    fn serve(self) -> bool {
+        self.available.max(self.ready) >= 1
+    }
+
     fn read(counts: Counts, object: &Value) -> Self {
         let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64);
         let status = |name: &str| number(&format!("/status/{name}")).unwrap_or(0);
@@ -198,12 +205,14 @@ impl PodCounts {
                 all: status("replicas"),
                 updated: status("updatedReplicas"),
                 available: status("availableReplicas"),
+                ready: status("readyReplicas"),
             },
             Counts::Scheduled => Self {
                 wanted: status("desiredNumberScheduled"),
                 all: status("currentNumberScheduled"),
                 updated: status("updatedNumberScheduled"),
                 available: status("numberAvailable"),
+                ready: status("numberReady"),
             },
         }
     }

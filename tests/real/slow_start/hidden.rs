@@ -1,7 +1,12 @@
 //! Failures that do not show any more, or not yet: nobody goes who would have waited.
 
-use reroll_harness::{Arena, Reroll, at_once, eventually, held};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use reroll_harness::{Arena, RESTARTED_FOR, Reroll, at_once, eventually, held};
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::{RESTART_ON, ROLLOUT, Stage, of, slowly};
 
@@ -240,4 +245,58 @@ async fn a_copy_was_not_restarted() {
         let told = stage.arena.event_count(copy, "RestartStuck").await;
         assert_eq!(told, 0, "{copy}");
     }
+}
+
+/// The distance between its own restarts holds the one that is broken, and no other shows what the values do in its place.
+#[tokio::test]
+async fn a_bad_value_that_is_rewritten_again_and_again_breaks_no_other() {
+    let stage = Stage::of("slow-hidden-churn", USERS).await;
+    let _reroll = stage.start().await;
+    for number in 0..12 {
+        stage.change(&format!("bad {number}")).await;
+        stage.first().await;
+        stage.arena.later_second().await;
+    }
+    let broken = stage.first().await;
+    stage.stuck(&broken).await;
+    assert_eq!(stage.restarted(), [&broken]);
+    stage.change("good again").await;
+    stage.are_restarted(USERS).await;
+    stage.recorder.settle(&stage.arena).await;
+    for (kind, name) in stage.users.iter().filter(|(_, name)| *name != broken) {
+        stage.recorder.expect(kind, name, 1);
+    }
+    let often = stage.recorder.rollouts("Deployment", &broken);
+    assert!(often > 2, "{often}: its own distance held it");
+}
+
+/// Its deadline passes while it is paused. Its pods begin when it is resumed.
+#[tokio::test]
+async fn what_is_resumed_late_did_not_fail() {
+    let mut stage = Stage::set("slow-hidden-resumed").await;
+    stage.add("Deployment", "web", 1).await;
+    stage.add("StatefulSet", "set", 1).await;
+    let rolling = |partition| json!({ "spec": { "updateStrategy": { "rollingUpdate": { "partition": partition } } } });
+    let paused = |paused| json!({ "spec": { "paused": paused } });
+    stage.arena.patch("Deployment", "web", paused(true)).await;
+    stage.arena.patch("StatefulSet", "set", rolling(1)).await;
+    let builder = slowly(&stage.arena).flag("--rollout-deadline", "20s");
+    let _reroll = stage.start_as(builder).await;
+    stage.change("good too").await;
+    stage.are_restarted(2).await;
+    // Its deadline is what is waited for.
+    sleep(Duration::from_secs(21)).await;
+    stage.arena.patch("Deployment", "web", paused(false)).await;
+    stage.arena.patch("StatefulSet", "set", rolling(0)).await;
+    for (kind, name) in &stage.users {
+        let mark = stage.recorder.restarted_for(kind, name).pop();
+        eventually("its pod is a new one", async || {
+            let pods = stage.arena.pods(name).await;
+            let is_new = |pod: &Pod| pod.annotations().get(RESTARTED_FOR) == mark.as_ref();
+            (pods.len() == 1 && pods.iter().all(is_new)).then_some(())
+        })
+        .await;
+    }
+    stage.recorder.settle(&stage.arena).await;
+    stage.nothing_is_told().await;
 }

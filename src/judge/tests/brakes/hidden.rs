@@ -140,9 +140,7 @@ async fn a_process_that_has_just_started_lets_nobody_go_before_it_has_looked() {
 #[tokio::test(start_paused = true)]
 async fn who_was_broken_shows_first_whether_another_version_mends_it() {
     let (stage, keys) = failed(&["a", "b", "c"]);
-    stage.edit(&keys[0], |object| {
-        object["status"]["availableReplicas"] = json!(0);
-    });
+    stage.edit(&keys[0], goes_down);
     stage.secret("s", "A", "z");
     assert_eq!(ask(&stage, &keys[0]), Answer::Go { alone: true });
     for key in &keys[1..] {
@@ -220,9 +218,7 @@ async fn what_others_write_of_failures_is_taken_for_true_only_where_it_can_be() 
 #[tokio::test(start_paused = true)]
 async fn nobody_is_told_to_wait_for_one_that_was_broken_before() {
     let (stage, keys) = due(&["a", "b", "c"]);
-    stage.edit(&keys[0], |object| {
-        object["status"]["availableReplicas"] = json!(0);
-    });
+    stage.edit(&keys[0], goes_down);
     for key in &keys {
         ask(&stage, key);
     }
@@ -243,9 +239,7 @@ async fn who_waits_and_goes_down_meanwhile_goes_at_once() {
     }
     assert_eq!(released(&stage), ["a"]);
     assert_eq!(released(&stage), [""; 0]);
-    stage.edit(&keys[2], |object| {
-        object["status"]["availableReplicas"] = json!(0);
-    });
+    stage.edit(&keys[2], goes_down);
     assert_eq!(released(&stage), ["c"]);
 }
 
@@ -269,9 +263,98 @@ async fn nobody_waits_for_what_no_version_mends() {
         assert_eq!(ask(&stage, &keys[0]), Answer::Go { alone }, "{policy}");
         assert_eq!(ask(&stage, &keys[1]), Answer::Wait);
         restarted(&stage, &keys[0], None);
-        stage.edit(&keys[0], |object| {
-            object["status"]["availableReplicas"] = json!(0);
-        });
+        stage.edit(&keys[0], goes_down);
         assert_eq!(released(&stage).concat(), next, "{policy}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_its_own_distance_holds_is_waited_for_as_well() {
+    let brakes = brakes::Settings {
+        longest_distance: SignedDuration::from_hours(1),
+        ..slowly().brakes
+    };
+    let (stage, keys) = due_in(Settings { brakes, ..slowly() }, &["a", "b"]);
+    for key in &keys {
+        ask(&stage, key);
+    }
+    assert_eq!(released(&stage), ["a"]);
+    restarted(&stage, &keys[0], Some(Why::Config));
+    stage.secret("s", "A", "z");
+    assert_eq!(ask(&stage, &keys[0]), Answer::Go { alone: true });
+    assert_eq!(ask(&stage, &keys[1]), Answer::Wait);
+    restarted(&stage, &keys[0], Some(Why::Config));
+    stage.secret("s", "A", "bad still");
+    for key in &keys {
+        assert_eq!(ask(&stage, key), Answer::Wait);
+    }
+    let reason = stage.judge.docket().brakes.waits(&keys[0]).unwrap().0;
+    assert!(matches!(reason, Reason::Distance { .. }), "{reason:?}");
+    assert_eq!(released(&stage), [""; 0]);
+    let seconds = |seconds| released_in(&stage, SignedDuration::from_secs(seconds));
+    assert_eq!(seconds(6), ["a"]);
+    assert_eq!(seconds(7), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_pods_are_about_to_start_has_something_to_lose() {
+    let starts = |object: &mut Value| {
+        let status = &mut object["status"];
+        (status["availableReplicas"], status["readyReplicas"]) = (json!(0), json!(0));
+    };
+    // Somebody's own rollout: it has a minute.
+    let (stage, keys) = due(&["a", "b", "c"]);
+    let (secret, mut version) = stage.put_secret("s", "A", "z");
+    version.written = NOW;
+    stage.show_secret(&secret, version);
+    for key in &keys[..2] {
+        stage.edit(key, starts);
+    }
+    for key in &keys {
+        assert_eq!(ask(&stage, key), Answer::Wait);
+    }
+    assert_eq!(released(&stage), ["c"]);
+    let minute = SignedDuration::from_secs(61);
+    assert_eq!(released_in(&stage, minute), ["a", "b"]);
+    // Ready, and not available yet.
+    let (stage, keys) = due(&["a", "b"]);
+    for key in &keys {
+        stage.edit(key, |object| {
+            object["status"]["availableReplicas"] = json!(0);
+        });
+        assert_eq!(ask(&stage, key), Answer::Wait);
+    }
+    assert_eq!(released(&stage), ["a"]);
+    // Its restart without a verdict: it goes first, and alone.
+    restarted(&stage, &keys[0], None);
+    stage.edit(&keys[0], starts);
+    stage.secret("s", "A", "z");
+    for key in &keys {
+        assert_eq!(ask(&stage, key), Answer::Wait);
+    }
+    assert_eq!(released(&stage), ["a"]);
+    assert_eq!(released_in(&stage, minute), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_to_go_first_and_was_not_asked_for_yet_is_waited_for() {
+    let (stage, keys) = due(&["a", "b"]);
+    for key in &keys {
+        ask(&stage, key);
+    }
+    assert_eq!(released(&stage), ["a"]);
+    restarted(&stage, &keys[0], None);
+    stage.secret("s", "A", "z");
+    let seconds = |seconds| released_in(&stage, SignedDuration::from_secs(seconds));
+    assert_eq!(ask(&stage, &keys[1]), Answer::Wait);
+    assert_eq!(seconds(9), [""; 0]);
+    // Asked for so late that those before it do not gather any more.
+    stage.set_time(NOW + 9);
+    assert_eq!(ask(&stage, &keys[0]), Answer::Wait);
+    let soon = SignedDuration::from_millis(100);
+    assert_eq!(released_in(&stage, soon), [""; 0]);
+    stage.judge.docket().brakes.settled(&keys[0]);
+    stage.set_time(NOW);
+    // It has no intent: somebody suspended it, or the like.
+    assert_eq!(seconds(11), ["b"]);
 }

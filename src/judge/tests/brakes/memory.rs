@@ -86,7 +86,7 @@ fn looks(stage: &Stage, world: &World) {
         let asked = Asked {
             new: &tracked.workload.marks.new_pods(),
             soak: patience.needed(&last.opened),
-            deadline: made.ends(tracked).unwrap(),
+            deadline: made.ends(&key, tracked).unwrap(),
             now,
         };
         let look = Look::at(&world.pods(&key), &asked);

@@ -78,6 +78,7 @@ fn what_becomes_of_a_restart() {
         is_ours: true,
         progress: &progress,
         is_unseen: false,
+        began: None,
         aborted: false,
         complete_since: None,
         was_good: false,
@@ -193,6 +194,7 @@ fn a_process_that_saw_nothing_goes_by_the_status() {
         is_ours: true,
         progress,
         is_unseen: false,
+        began: None,
         aborted: false,
         complete_since: None,
         was_good: false,
@@ -206,6 +208,7 @@ fn a_process_that_saw_nothing_goes_by_the_status() {
             all: 2,
             updated: 2,
             available,
+            ready: available,
         }),
         ..Progress::default()
     };
@@ -297,6 +300,7 @@ fn what_is_complete_late_has_to_run_like_all_others() {
         is_ours: true,
         progress,
         is_unseen: false,
+        began: None,
         aborted: false,
         complete_since: Some(at(650)),
         was_good: false,
@@ -359,12 +363,21 @@ fn where_there_is_nothing_to_see_it_is_void() {
         is_ours: true,
         progress,
         is_unseen: false,
+        began: None,
         aborted: false,
         complete_since: None,
         was_good: false,
         look,
     };
     assert_eq!(judge(facts(&paused, None), 5), Is::Void);
+    // It has a whole deadline from when it is resumed.
+    let (resumed, began) = (counted_kind(), Some(at(900)));
+    let resumed = Facts {
+        began,
+        ..facts(&resumed, None)
+    };
+    assert_eq!(judge(resumed, 901), Is::RollingUntil(1_500));
+    assert_eq!(judge(resumed, 1_500), Is::Failed("deadline"));
     assert_eq!(judge(facts(&custom, None), 5), Is::RollingUntil(600));
     assert_eq!(judge(facts(&custom, Some(&none)), 20), Is::Void);
     assert_eq!(judge(facts(&custom, Some(&one)), 20), Is::Good);
@@ -382,6 +395,7 @@ fn what_goes_alone_is_looked_at_for_longer() {
         is_ours: true,
         progress: &progress,
         is_unseen: false,
+        began: None,
         aborted: false,
         complete_since: Some(at(5)),
         was_good: false,
