@@ -48,7 +48,7 @@ pub struct Pending {
     pub failed: Failures,
 }
 
-/// Whose restarts failed, as of [`WorkloadKey::named`], and when they were made.
+/// Whose restarts failed, as of [`super::WorkloadKey::named`], and when they were made.
 pub type Failures = BTreeMap<String, Timestamp>;
 
 #[derive(Serialize, Deserialize)]

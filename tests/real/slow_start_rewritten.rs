@@ -143,7 +143,7 @@ async fn two_writers_that_fight_in_12_namespaces_make_24_events() {
     .await;
     for arena in &arenas {
         for times in ["5 times", "10 times"] {
-            arena.event(WEB, &format!("it restart {times}")).await;
+            arena.event(WEB, &format!("restart {times}")).await;
         }
         assert_eq!(arena.event_count(WEB, "SourceRewritten").await, 2);
     }
