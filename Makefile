@@ -15,7 +15,7 @@ demo: tools ## watch reroll at work in a cluster started for the purpose
 	@$(CARGO) run --locked --quiet --example demo
 
 # Before a merge, tests draw the same each time: what fails is the change's. Nightly they draw anew.
-test: export REROLL_SEED ?= 1
+test: export REROLL_SEED ?= 11
 test: export PROPTEST_RNG_SEED ?= 1
 test: tools check charts ## everything that is checked before a merge
 	$(CARGO) test --locked --workspace
