@@ -51,16 +51,26 @@ async fn what_shows_nothing_goes_at_once_and_opens_no_room() {
     }
 }
 
+/// Suspends the Deployments, or lets them go. On a busy machine one of them may be asked for before who is to go first.
+async fn suspend(stage: &Stage, value: Option<&str>) {
+    for (kind, name) in stage.users.iter().filter(|(kind, _)| *kind == "Deployment") {
+        let key = "reroll.dev/suspend";
+        stage.arena.annotate(kind, name, key, value).await;
+    }
+}
+
 #[tokio::test]
 async fn a_stateful_set_that_never_heals_by_itself_is_named_and_holds_nobody() {
     let mut stage = Stage::set("slow-ordered").await;
-    // It has more pods, so it shows most, and goes first.
     stage.add("StatefulSet", "a-ordered", 2).await;
     for name in ["w-1", "w-2", "w-3", "w-4"] {
         stage.add("Deployment", name, 1).await;
     }
     let reroll = stage.start().await;
+    suspend(&stage, Some("true")).await;
     stage.change("bad").await;
+    stage.recorder.reaches("StatefulSet", "a-ordered", 1).await;
+    suspend(&stage, None).await;
     let (broken, said) = stage.one_is_broken_and_the_rest_wait(&reroll).await;
     assert_eq!(broken, "a-ordered");
     let namespace = &stage.arena.namespace;
@@ -119,11 +129,13 @@ async fn a_custom_kind_that_goes_first_opens_no_room() {
     let reroll = stage.start_as(with(slowly(&stage.arena), &own)).await;
     follows(&reroll, &own, 1).await;
     own.adopted(&stage.arena, "first").await;
+    suspend(&stage, Some("true")).await;
     stage.change("bad").await;
     eventually("it goes first", async || {
         (changes.count() == 1).then_some(())
     })
     .await;
+    suspend(&stage, None).await;
     held(&reroll, 3).await;
     assert_eq!(stage.restarted(), [""; 0]);
     // Once its pods were looked for, one of the others goes, alone.
