@@ -210,10 +210,11 @@ impl Brakes {
         self.going.remove(key);
         let waited = self.waiting.remove(key);
         let same = waited.as_ref().filter(|it| it.versions == versions);
-        let asked = same.map_or(now, |it| it.asked);
+        let first_asked = same.map_or(now, |it| it.first_asked);
         let mut waiting = Waiting {
             since: waited.map_or(now, |it| it.since),
-            asked,
+            first_asked,
+            asked: now,
             reason: Reason::SlowStart { next: None },
             id: pending::id(&tracked.workload, restart, tracked.uses(), index.key()),
             versions,

@@ -121,7 +121,11 @@ impl<'a> Counting<'a> {
     /// Returns the users of a version that were restarted for it.
     pub(super) fn users(&self, counted: &Counted) -> Users {
         let (changed, id) = counted;
-        let asked = self.waits_for(counted).iter().map(|(_, it)| it.asked).min();
+        let asked = self
+            .waits_for(counted)
+            .iter()
+            .map(|(_, it)| it.first_asked)
+            .min();
         let until = asked.map_or(self.now, |asked| later(asked, COMES));
         let keys = match changed {
             Changed::Source(source) => self.index.users(&key_of(self.namespace, source)),

@@ -22,6 +22,8 @@ pub(super) struct Waiting {
     pub(super) id: String,
     pub(super) since: Timestamp,
     /// When it was first asked for, for these versions.
+    pub(super) first_asked: Timestamp,
+    /// When it was asked for last: whoever asks parks it then, and it must not be let go before.
     pub(super) asked: Timestamp,
     pub(super) reason: Reason,
 }
