@@ -31,7 +31,8 @@ use super::by_namespace::ByNamespace;
 use crate::model::{
     Index, SourceName, WorkloadKey,
     brake::{
-        Verdict, distance, later, look::Look, spread::Spread, verdict::Patience, versions::versions,
+        Verdict, distance, later, look::Look, spread::Spread, turns::has_nothing_to_lose,
+        verdict::Patience, versions::versions,
     },
     decide::Restart,
     held::Held,
@@ -338,7 +339,10 @@ impl Brakes {
         versions: &BTreeMap<Changed, VersionId>,
         now: Timestamp,
     ) -> bool {
-        if versions.is_empty() || self.has_nothing_to_lose(index, key, tracked, now) {
+        let verdict = self.made.verdict(key, tracked, now);
+        let starts = self.starts(index, key, tracked, verdict.as_ref(), now);
+        let progress = &tracked.workload.progress;
+        if versions.is_empty() || has_nothing_to_lose(progress, verdict.as_ref(), starts) {
             return true;
         }
         let sole = |changed: &Changed| match changed {
@@ -348,26 +352,18 @@ impl Brakes {
         versions.keys().all(sole) && self.spread(index, now).allows(&key.namespace)
     }
 
-    /// Whether no pod of it is available, or comes by itself, or its last restart failed.
-    fn has_nothing_to_lose(
+    /// Whether pods of it may be about to start: of a restart that has no verdict yet; or, for a short while, of somebody else's
+    /// rollout.
+    fn starts(
         &self,
         index: &Index,
         key: &WorkloadKey,
         tracked: &Tracked,
+        verdict: Option<&Verdict>,
         now: Timestamp,
     ) -> bool {
-        let progress = &tracked.workload.progress;
-        let verdict = self.made.verdict(key, tracked, now);
-        let failed = matches!(verdict, Some(Verdict::Failed(_)));
-        let down = progress.is_down() && !self.starts(index, key, tracked, now);
-        progress.void.is_some() || down || failed
-    }
-
-    /// Whether pods of it may be about to start: of a restart that has no verdict yet; or, for a short while, of somebody else's
-    /// rollout.
-    fn starts(&self, index: &Index, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) -> bool {
         let workload = &tracked.workload;
-        match self.made.verdict(key, tracked, now) {
+        match verdict {
             Some(Verdict::Rolling { .. }) => {
                 workload.last.as_ref().is_some_and(|last| last.opened.well)
             }

@@ -97,7 +97,7 @@ pub enum Note<'a> {
         /// For so long.
         wait: Duration,
     },
-    /// A source has made it restart again and again.
+    /// A source has made its users restart again and again.
     Rewritten {
         /// The source.
         source: &'a SourceName,

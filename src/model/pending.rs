@@ -87,22 +87,15 @@ impl Pending {
 
     /// Returns the same, because these failed.
     #[must_use]
-    pub fn because(self, failed: Failures) -> Self {
-        let mut last: Vec<_> = failed.into_iter().collect();
-        last.sort_by_key(|(_, at)| Reverse(*at));
-        last.truncate(FAILURES);
-        Self {
-            failed: last.into_iter().collect(),
-            ..self
-        }
+    pub fn because(self, failed: &Failures) -> Self {
+        let failed = last(failed).map(|(name, at)| (name.clone(), *at));
+        let failed = failed.collect();
+        Self { failed, ..self }
     }
 
     /// Whether it names the last of these.
     pub fn names(&self, failed: &Failures) -> bool {
-        let mut last: Vec<_> = failed.iter().collect();
-        last.sort_by_key(|(_, at)| Reverse(**at));
-        let mut last = last.into_iter().take(FAILURES);
-        last.all(|(name, at)| self.failed.get(name) == Some(at))
+        last(failed).all(|(name, at)| self.failed.get(name) == Some(at))
     }
 
     /// Reads the annotation's text; `None` where a newer release wrote it, or another client.
@@ -145,6 +138,13 @@ impl Pending {
         // Only maps with keys that are no strings cannot be printed, and there are none.
         serde_json::to_string(&wire).unwrap_or_default()
     }
+}
+
+/// Returns the last of those that failed, which are named.
+fn last(failed: &Failures) -> impl Iterator<Item = (&String, &Timestamp)> {
+    let mut last: Vec<_> = failed.iter().collect();
+    last.sort_by_key(|(_, at)| Reverse(**at));
+    last.into_iter().take(FAILURES)
 }
 
 /// Whether a restart of the workload is pending because it is refused: a write of its template that sets a mark, too, would
@@ -215,7 +215,7 @@ mod tests {
                 .map(|second| (format!("deployments/w{second}"), at(second)))
                 .collect()
         };
-        let pending = Pending::read(TEXT).unwrap().because(some(0, 20));
+        let pending = Pending::read(TEXT).unwrap().because(&some(0, 20));
         assert_eq!(pending.failed, some(4, 20));
         assert!(pending.names(&some(0, 20)) && pending.names(&some(10, 20)));
         assert!(!pending.names(&some(0, 21)));

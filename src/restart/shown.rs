@@ -44,7 +44,7 @@ async fn write(live: &Live, ToShow { key, held, failed }: ToShow) {
         String::new(),
         judge.state.time(),
     );
-    let text = text.because(failed).print();
+    let text = text.because(&failed).print();
     let observed = order.known.observed.as_ref().map_or(0, String::len);
     if !order.known.has_room(observed + text.len(), 0) {
         return;

@@ -11,7 +11,7 @@ use crate::model::{
         later,
         slow_start::{Room, Stands},
         spread::{Namespace, Spread, WITHIN},
-        turns::{Candidate, Counted, choose},
+        turns::{Candidate, Counted, choose, has_nothing_to_lose},
         verdict::counted,
     },
     index::Tracked,
@@ -84,11 +84,10 @@ impl Brakes {
                 .is_none()
                 .then(|| self.candidate(index, &key, tracked, now))
                 .flatten();
-            if let (None, Some(waiting)) = (held, self.waiting.get_mut(&key)) {
-                waiting.let_by_distance();
+            if let Some(waiting) = self.waiting.get_mut(&key) {
+                waiting.held_by_distance(held);
             }
-            if let (Some(reason), Some(waiting)) = (held, self.waiting.get_mut(&key)) {
-                waiting.reason = reason;
+            if let Some(reason) = held {
                 let hangs = self.made.hangs_at(&key, tracked);
                 match reason {
                     Reason::Distance { next: Some(next) } => self.look_at(namespace, next),
@@ -112,9 +111,10 @@ impl Brakes {
         if let Some(next) = next {
             self.look_at(namespace, next);
         }
-        let spread = self.spread(index, now).clone();
-        let yields = spread.goes_last(namespace) && self.others_wait(&spread);
-        let (allowed, slowed) = (spread.allows(namespace) && !yields, spread.is_slowed());
+        let spread = self.spread(index, now);
+        let (allows, slowed) = (spread.allows(namespace), spread.is_slowed());
+        let last = spread.goes_last(namespace);
+        let allowed = allows && !(last && self.others_wait());
         let mut gone = Vec::new();
         let mut left: BTreeSet<usize> = (0..keys.len()).collect();
         for goes in choose(&candidates, &rooms) {
@@ -139,7 +139,10 @@ impl Brakes {
     }
 
     /// Whether somebody waits for room over namespaces where the last restart did not fail.
-    fn others_wait(&self, spread: &Spread) -> bool {
+    fn others_wait(&self) -> bool {
+        let Some((_, spread)) = &self.spread else {
+            return false;
+        };
         let mut waiting = self.waiting.iter();
         waiting.any(|(key, waiting)| {
             matches!(waiting.reason, Reason::Spread { .. }) && !spread.goes_last(&key.namespace)
@@ -162,7 +165,7 @@ impl Brakes {
         let waiting = self.waiting.get(key)?;
         let workload = &tracked.workload;
         let verdict = self.made.verdict(key, tracked, now);
-        let starts = self.starts(index, key, tracked, now);
+        let starts = self.starts(index, key, tracked, verdict.as_ref(), now);
         let rolls = (workload.progress.rolls() || workload.progress.is_down() && starts)
             && verdict.is_none()
             && now < self.waits_for_others_until(index, key, tracked);
@@ -170,7 +173,7 @@ impl Brakes {
             versions: waiting.versions.clone(),
             since: waiting.written(index, key).unwrap_or(waiting.since),
             restarted: workload.last.as_ref().map(|last| last.opened.at),
-            freely: self.has_nothing_to_lose(index, key, tracked, now),
+            freely: has_nothing_to_lose(&workload.progress, verdict.as_ref(), starts),
             goes_on: self
                 .made
                 .goes_on(key, tracked, waiting.versions.keys(), now)

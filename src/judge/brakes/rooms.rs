@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     made::Made,
     reason::Reason,
-    waiting::{Going, Waiting},
+    waiting::{Going, Waiting, written},
 };
 use crate::judge::by_namespace::ByNamespace;
 use crate::model::{
@@ -35,10 +35,10 @@ const COMES: SignedDuration = SignedDuration::from_secs(10);
 pub(super) struct Users {
     /// How many were, or are about to be, whatever became of it.
     pub(super) made: usize,
-    /// Those that count.
-    restarted: Vec<Restarted>,
-    /// The same by name.
+    /// Those that count, by name.
     seen: BTreeMap<String, Restarted>,
+    /// Those that are about to show what becomes of it.
+    coming: Vec<Restarted>,
     /// When time alone changes what became of one.
     next: Option<Timestamp>,
     /// Until when a verdict may be there that is not known yet.
@@ -97,16 +97,16 @@ impl<'a> Counting<'a> {
             if rooms.contains_key(&counted) {
                 continue;
             }
-            let mut users = self.users(&counted);
-            let lost = self.lost(&counted, &users).into_values();
+            let users = self.users(&counted);
             let stands = Stands::Failed;
-            users
-                .restarted
-                .extend(lost.map(|at| Restarted { at, stands }));
+            let lost = self.lost(&counted, &users).into_values();
+            let lost = lost.map(|at| Restarted { at, stands });
+            let shown = users.seen.values().chain(&users.coming).copied();
+            let restarted: Vec<_> = shown.chain(lost).collect();
             let room = if users.unsure.is_some() {
                 Room::AfterVerdict
             } else {
-                room(&users.restarted, self.now)
+                room(&restarted, self.now)
             };
             let at = match room {
                 Room::At(at) => Some(at),
@@ -140,7 +140,6 @@ impl<'a> Counting<'a> {
                     at: going.since,
                     stands: Stands::Rolling,
                 };
-                users.restarted.push(one);
                 users.seen.insert(key.named(), one);
                 continue;
             }
@@ -152,7 +151,7 @@ impl<'a> Counting<'a> {
                 users.made += 1;
                 self.take_in(&mut users, &key, tracked);
             } else if let Some(one) = self.is_about_to_show(&key, tracked, counted, until) {
-                users.restarted.push(one);
+                users.coming.push(one);
                 if self.now < until {
                     users.later(until);
                 }
@@ -201,7 +200,6 @@ impl<'a> Counting<'a> {
             users.unsure = users.unsure.max(unsure.filter(|_| opened.well));
         }
         if let Some(one) = counted(opened, verdict.as_ref()) {
-            users.restarted.push(one);
             users.seen.insert(key.named(), one);
         }
     }
@@ -235,12 +233,9 @@ impl<'a> Counting<'a> {
 
     /// Returns when the live version was written, at the earliest: clocks differ.
     fn written(&self, changed: &Changed) -> Timestamp {
-        let Changed::Source(source) = changed else {
-            return Timestamp::MIN;
-        };
-        let version = self.index.source(self.namespace, source).version();
-        let written = version.and_then(|version| Timestamp::from_second(version.written).ok());
+        let written = written(self.index, self.namespace, changed);
         written
+            .and_then(|seconds| Timestamp::from_second(seconds).ok())
             .and_then(|at| at.checked_sub(AHEAD).ok())
             .unwrap_or(Timestamp::MIN)
     }

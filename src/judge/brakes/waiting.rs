@@ -34,22 +34,21 @@ impl Waiting {
         later(self.asked, GATHER)
     }
 
-    /// Takes in that its own distance holds it no longer.
-    pub(super) fn let_by_distance(&mut self) {
-        if let Reason::Distance { .. } = self.reason {
-            self.reason = Reason::SlowStart { next: None };
+    /// Takes in why its own distance holds it; `None`: that does not.
+    pub(super) fn held_by_distance(&mut self, held: Option<Reason>) {
+        match (held, self.reason) {
+            (Some(reason), _) => self.reason = reason,
+            (None, Reason::Distance { .. }) => self.reason = Reason::SlowStart { next: None },
+            (None, Reason::SlowStart { .. } | Reason::Spread { .. }) => {}
         }
     }
 
     /// Returns since when a workload is behind by what is live, where that is by sources: since the first of their versions was
     /// written. Every leader sees the same.
     pub(super) fn written(&self, index: &Index, key: &WorkloadKey) -> Option<Timestamp> {
-        let sources = self.versions.keys().filter_map(|changed| match changed {
-            Changed::Source(source) => index.source(&key.namespace, source).version(),
-            Changed::Namespace => None,
-        });
-        let written = sources.map(|version| version.written).min()?;
-        Timestamp::from_second(written).ok()
+        let sources = self.versions.keys();
+        let written = sources.filter_map(|changed| written(index, &key.namespace, changed));
+        Timestamp::from_second(written.min()?).ok()
     }
 
     /// Returns since when a workload is behind, at the latest. A process that has just started, or whose clock is behind, must not
@@ -57,6 +56,14 @@ impl Waiting {
     pub(super) fn behind_since(&self, index: &Index, key: &WorkloadKey) -> Timestamp {
         let written = self.written(index, key);
         written.map_or(self.since, |written| written.min(self.since))
+    }
+}
+
+/// Returns when the live version of a source was written, in unix seconds.
+pub(super) fn written(index: &Index, namespace: &str, changed: &Changed) -> Option<i64> {
+    match changed {
+        Changed::Source(source) => Some(index.source(namespace, source).version()?.written),
+        Changed::Namespace => None,
     }
 }
 

@@ -13,8 +13,8 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use jiff::Timestamp;
 
-use super::slow_start::Room;
-use crate::model::workload::{Changed, VersionId};
+use super::{Verdict, slow_start::Room};
+use crate::model::workload::{Changed, Progress, VersionId};
 
 /// What room is counted for: a version of a source, in one namespace.
 pub type Counted = (Changed, VersionId);
@@ -53,6 +53,13 @@ pub struct Goes {
     pub which: usize,
     /// Whether it goes alone.
     pub alone: bool,
+}
+
+/// Whether a workload has nothing to lose: no pod of it is available, or comes by itself, or its last restart failed. `starts`: pods of
+/// it may be about to start.
+pub fn has_nothing_to_lose(progress: &Progress, verdict: Option<&Verdict>, starts: bool) -> bool {
+    let failed = matches!(verdict, Some(Verdict::Failed(_)));
+    progress.void.is_some() || progress.is_down() && !starts || failed
 }
 
 /// Returns who may go now. `rooms` has the room of each version that anybody is for.

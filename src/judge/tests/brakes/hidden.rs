@@ -52,7 +52,7 @@ fn held_since(stage: &Stage, key: &WorkloadKey, seconds: i64) {
         since,
     );
     let failed = failures(stage);
-    let text = text.because(failed);
+    let text = text.because(&failed);
     stage.edit(key, |object| {
         object["metadata"]["annotations"][PENDING] = json!(text.print());
     });

@@ -282,7 +282,7 @@ impl Told {
                 pending::id(&tracked.workload, &restart, tracked.uses(), index.key())
             };
             let pending = Pending::now(None, held, &restart.causes, id, String::new(), now);
-            World::holds(&key, &pending.because(failed).print(), &self.leader.script);
+            World::holds(&key, &pending.because(&failed).print(), &self.leader.script);
             self.show(&key);
         }
     }

@@ -69,21 +69,25 @@ fn judge(facts: Facts<'_>, now: i64) -> Is {
     }
 }
 
-#[test]
-#[expect(clippy::too_many_lines, reason = "it is a table")]
-fn what_becomes_of_a_restart() {
-    let (opened, progress) = (opened(), counted_kind());
-    let plain = Facts {
-        opened: &opened,
+/// What is known of a restart of ours, where nothing else is said.
+fn facts<'a>(opened: &'a Opened, progress: &'a Progress, look: Option<&'a Look>) -> Facts<'a> {
+    Facts {
+        opened,
         is_ours: true,
-        progress: &progress,
+        progress,
         is_unseen: false,
         began: None,
         aborted: false,
         complete_since: None,
         was_good: false,
-        look: None,
-    };
+        look,
+    }
+}
+
+#[test]
+fn what_becomes_of_a_restart() {
+    let (opened, progress) = (opened(), counted_kind());
+    let plain = facts(&opened, &progress, None);
     let since = |seconds| Facts {
         complete_since: Some(at(seconds)),
         ..plain
@@ -189,17 +193,7 @@ fn a_process_that_saw_nothing_goes_by_the_status() {
         ..counted_kind()
     };
     let restarts = trouble(Reason::Restarts);
-    let facts = |progress, look| Facts {
-        opened: &opened,
-        is_ours: true,
-        progress,
-        is_unseen: false,
-        began: None,
-        aborted: false,
-        complete_since: None,
-        was_good: false,
-        look,
-    };
+    let facts = |progress, look| facts(&opened, progress, look);
     let never = counted_kind();
     let nodes = |available| Progress {
         by_node: true,
@@ -296,15 +290,8 @@ fn what_is_complete_late_has_to_run_like_all_others() {
         ..counted_kind()
     };
     let facts = |progress, look| Facts {
-        opened: &opened,
-        is_ours: true,
-        progress,
-        is_unseen: false,
-        began: None,
-        aborted: false,
         complete_since: Some(at(650)),
-        was_good: false,
-        look,
+        ..facts(&opened, progress, look)
     };
     let restarts = trouble(Reason::Restarts);
     let again = Facts {
@@ -358,17 +345,7 @@ fn where_there_is_nothing_to_see_it_is_void() {
         ..counted_kind()
     };
     let (custom, none, one) = (Progress::default(), Look::default(), runs_since(1));
-    let facts = |progress, look| Facts {
-        opened: &opened,
-        is_ours: true,
-        progress,
-        is_unseen: false,
-        began: None,
-        aborted: false,
-        complete_since: None,
-        was_good: false,
-        look,
-    };
+    let facts = |progress, look| facts(&opened, progress, look);
     assert_eq!(judge(facts(&paused, None), 5), Is::Void);
     // It has a whole deadline from when it is resumed.
     let (resumed, began) = (counted_kind(), Some(at(900)));
@@ -391,15 +368,8 @@ fn what_goes_alone_is_looked_at_for_longer() {
     };
     let progress = counted_kind();
     let facts = Facts {
-        opened: &alone,
-        is_ours: true,
-        progress: &progress,
-        is_unseen: false,
-        began: None,
-        aborted: false,
         complete_since: Some(at(5)),
-        was_good: false,
-        look: None,
+        ..facts(&alone, &progress, None)
     };
     assert_eq!(judge(facts, 15), Is::RollingUntil(65));
     assert_eq!(judge(facts, 65), Is::Good);
