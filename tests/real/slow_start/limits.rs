@@ -1,22 +1,41 @@
 //! The distance between restarts of one workload, and the bound of how many roll at the same time.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use reroll_harness::{Arena, Kubelet, RESTARTED_FOR, Recorder, deployment, eventually};
 use tokio::time::{interval, timeout};
 
 use super::{Stage, behaviour, slowly};
 
-/// A pod is ready after 12 s, so the whole rollout takes 48 s, longer than the longest distance. The Secret changes every second.
+/// The mark of a pod, by name.
+type Marks = BTreeMap<String, Option<String>>;
+
+/// Waits until a pod is of any restart. Returns how all are at that moment.
+async fn replaced(stage: &Stage, name: &str) -> Marks {
+    eventually(&format!("{name} is replaced"), async || {
+        let pods = stage.arena.pods("web").await;
+        let mark = |pod: &Pod| pod.annotations().get(RESTARTED_FOR).cloned();
+        let marks: Marks = pods.iter().map(|pod| (pod.name_any(), mark(pod))).collect();
+        marks.get(name)?.is_some().then_some(marks)
+    })
+    .await
+}
+
+/// A pod is ready after 12 s, so the whole rollout takes a minute and more, longer than the longest distance. The first new pod may
+/// have to wait for one of the rollout before, and is good within that distance all the same. The Secret changes every second.
 /// Were each rollout overtaken, the first pod would never be replaced.
 #[tokio::test]
 async fn the_lowest_ordinal_gets_a_new_version_whatever_changes() {
     let mut stage = Stage::set("slow-rewritten-set").await;
-    stage.add("StatefulSet", "web", 4).await;
+    stage.add("StatefulSet", "web", 5).await;
     let builder = slowly(&stage.arena)
-        .flag("--max-distance", "25s")
-        .flag("--rollout-deadline", "60s");
+        .flag("--max-distance", "40s")
+        .flag("--rollout-deadline", "90s");
     let _reroll = stage.start_as(builder).await;
     let (mut ticks, mut value) = (interval(Duration::from_secs(1)), 0);
     let writes = async {
@@ -26,35 +45,29 @@ async fn the_lowest_ordinal_gets_a_new_version_whatever_changes() {
             stage.change(&format!("slow {value}")).await;
         }
     };
-    let replaced = eventually("web-0 is replaced", async || {
-        let pod = stage.arena.api("Pod").get_opt("web-0").await.unwrap()?;
-        pod.annotations().get(RESTARTED_FOR).cloned()
-    });
+    // What is written later might be taken by the next restart, or not any more.
     tokio::select! {
         () = writes => {}
-        _ = replaced => {}
+        _ = replaced(&stage, "web-1") => {}
     }
+    let marks = replaced(&stage, "web-0").await;
     // All pods are of one version: none was overtaken in between.
-    let pods = stage.arena.pods("web").await;
-    let marks: BTreeSet<_> = pods
-        .iter()
-        .map(|pod| pod.annotations().get(RESTARTED_FOR))
-        .collect();
-    assert_eq!(marks.len(), 1, "{marks:?}");
+    let different: BTreeSet<_> = marks.values().collect();
+    assert_eq!(different.len(), 1, "{marks:#?}");
     // The last value wins.
-    let before = stage.recorder.rollouts("StatefulSet", "web");
+    let of_all = marks["web-0"].as_ref();
+    let all = stage.recorder.restarted_for("StatefulSet", "web");
+    let number = 2 + all.iter().position(|mark| Some(mark) == of_all).unwrap();
+    stage.recorder.reaches("StatefulSet", "web", number).await;
     eventually("all pods have the last value", async || {
-        let mark = stage.recorder.restarted_for("StatefulSet", "web").pop();
-        let pods = stage.arena.pods("web").await;
-        let all = pods
-            .iter()
-            .all(|pod| pod.annotations().get(RESTARTED_FOR) == mark.as_ref());
-        let now = stage.recorder.rollouts("StatefulSet", "web");
-        (all && now == before + 1).then_some(())
+        let last = stage.recorder.restarted_for("StatefulSet", "web").pop();
+        let marks = replaced(&stage, "web-0").await;
+        let all = marks.len() == 5 && marks.values().all(|mark| *mark == last);
+        all.then_some(())
     })
     .await;
     stage.recorder.settle(&stage.arena).await;
-    stage.recorder.expect("StatefulSet", "web", before + 1);
+    stage.recorder.expect("StatefulSet", "web", number);
 }
 
 /// Another namespace, with a Deployment of its own.
