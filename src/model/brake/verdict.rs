@@ -67,8 +67,9 @@ impl Patience {
         }
     }
 
-    /// Returns by when what a restart's new pods show is the restart's: its deadline. One that is complete later gets as long again
-    /// from then on, for its pods began so late. So does one that `began` later than it was made.
+    /// Returns by when what a restart's new pods show is the restart's: its deadline. One that is complete later, or too late to run
+    /// for long enough before it, gets as long again from then on, for its pods began so late. So does one that `began` later than
+    /// it was made.
     pub fn ends(
         self,
         opened: &Opened,
@@ -80,7 +81,11 @@ impl Patience {
         let deadline = later(began, self.deadline);
         let completed = progress.completed_at.filter(|_| !is_unseen);
         let completed = completed.and_then(|at| Timestamp::from_second(at).ok());
-        let late = completed.filter(|at| *at > deadline);
+        // The status has no fractions of a second: it was complete by the end of that one.
+        let needs = self
+            .needed(opened)
+            .saturating_add(SignedDuration::from_secs(1));
+        let late = completed.filter(|at| later(*at, needs) > deadline);
         late.map_or(deadline, |at| later(at, self.deadline))
     }
 

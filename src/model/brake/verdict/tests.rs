@@ -337,6 +337,35 @@ fn what_is_complete_late_has_to_run_like_all_others() {
     }
 }
 
+/// Its soak is not over by the deadline. Times of a status have no fractions of a second.
+#[test]
+fn what_is_complete_just_before_its_deadline_has_to_run_like_all_others() {
+    let opened = opened();
+    for (completed, since, good) in [
+        (588, 588, 598),
+        (592, 592, 602),
+        (599, 600, 610),
+        (600, 600, 610),
+    ] {
+        let progress = Progress {
+            was_complete: true,
+            completed_at: Some(completed),
+            ..counted_kind()
+        };
+        let ended = facts(&opened, &progress, None);
+        let runs = Facts {
+            complete_since: Some(at(since)),
+            ..ended
+        };
+        for now in [597, 598, 601, 602, 609, 610] {
+            let is_good = judge(runs, now) == Is::Good;
+            assert_eq!(is_good, now >= good, "{completed} {now}");
+        }
+        let is_good = judge(ended, 601) == Is::Good;
+        assert_eq!(is_good, good <= 600, "{completed}");
+    }
+}
+
 #[test]
 fn where_there_is_nothing_to_see_it_is_void() {
     let opened = opened();
