@@ -339,10 +339,12 @@ impl Brakes {
         versions: &BTreeMap<Changed, VersionId>,
         now: Timestamp,
     ) -> bool {
+        if versions.is_empty() {
+            return true;
+        }
         let verdict = self.made.verdict(key, tracked, now);
         let starts = self.starts(index, key, tracked, verdict.as_ref(), now);
-        let progress = &tracked.workload.progress;
-        if versions.is_empty() || has_nothing_to_lose(progress, verdict.as_ref(), starts) {
+        if has_nothing_to_lose(&tracked.workload.progress, verdict.as_ref(), starts) {
             return true;
         }
         let sole = |changed: &Changed| match changed {
