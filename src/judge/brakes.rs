@@ -10,11 +10,15 @@
 //!
 //! Pure: time is an argument.
 
+mod elsewhere;
+mod gates;
 mod made;
+mod needed;
 mod news;
 mod reason;
 mod release;
 mod rooms;
+mod settings;
 mod shown;
 mod waiting;
 
@@ -22,47 +26,25 @@ use std::{cell::OnceCell, collections::BTreeMap};
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use self::{made::Made, news::News, reason::Reason, shown::ToShow};
+pub use self::{
+    elsewhere::Elsewhere, made::Made, news::News, reason::Reason, settings::Settings, shown::ToShow,
+};
 use self::{
+    gates::Gates,
+    needed::{needed, taken},
     rooms::Counting,
     waiting::{Going, Waiting},
 };
 use super::by_namespace::ByNamespace;
 use crate::model::{
-    Index, SourceName, WorkloadKey,
-    brake::{
-        Verdict, distance, later, look::Look, spread::Spread, turns::has_nothing_to_lose,
-        verdict::Patience, versions::versions,
-    },
-    decide::Restart,
+    Index, WorkloadKey,
+    brake::{Verdict, distance, later, look::Look, spread::Spread, turns::has_nothing_to_lose},
+    decide::{Restart, restart_id},
     held::Held,
-    index::{Tracked, at_once},
-    pending,
+    index::{Tracked, windows},
     version::key_of,
     workload::{Changed, Opened, RestartMeans, VersionId},
 };
-
-/// How restarts are braked.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Whether restarts of one version wait for what became of others.
-    pub slow_start: bool,
-    /// For how long pods are looked at.
-    pub patience: Patience,
-    /// The longest distance between two restarts of one workload; 0 for none.
-    pub longest_distance: SignedDuration,
-}
-
-impl Settings {
-    /// Returns settings that brake nothing.
-    pub fn off() -> Self {
-        Self {
-            slow_start: false,
-            patience: Patience::default(),
-            longest_distance: SignedDuration::ZERO,
-        }
-    }
-}
 
 /// A restart that was let go and was not heard of for so long counts no more: it must not hold others for ever.
 const GOING_AT_MOST: SignedDuration = SignedDuration::from_mins(5);
@@ -112,9 +94,11 @@ impl Brakes {
 
     /// Takes in how a workload is now. Returns whether somebody may go sooner for it.
     pub fn shown(&mut self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) -> bool {
-        let waits = self.waiting.get(key).is_some();
-        let news =
-            self.made.shown(key, tracked, now) || (waits && tracked.workload.progress.is_down());
+        let waits = self.waiting.get(key);
+        let waits = waits.is_some_and(|waiting| {
+            tracked.workload.progress.is_down() || tracked.policy.is_released(&waiting.id)
+        });
+        let news = self.made.shown(key, tracked, now) || waits;
         if news {
             self.look_at(&key.namespace, now);
         }
@@ -160,9 +144,15 @@ impl Brakes {
     }
 
     /// Returns those that have waited for so long that a person may have to act on it; at most so many.
-    pub fn to_show(&self, index: &Index, most: usize, now: Timestamp) -> Vec<ToShow> {
+    pub fn to_show(&mut self, index: &Index, most: usize, now: Timestamp) -> Vec<ToShow> {
         let counting = |namespace| self.counting(index, namespace, now);
-        shown::to_show(&self.waiting, counting, index, most, now)
+        let to_show = shown::to_show(&self.waiting, counting, index, most, now);
+        for one in &to_show {
+            if let Some(waiting) = self.waiting.get_mut(&one.key) {
+                waiting.shown = Some(now);
+            }
+        }
+        to_show
     }
 
     fn counting<'a>(
@@ -195,35 +185,27 @@ impl Brakes {
         index: &Index,
         key: &WorkloadKey,
         restart: &Restart,
+        elsewhere: Elsewhere<'_>,
         now: Timestamp,
     ) -> Answer {
         let Some(tracked) = index.workload(key) else {
             return Answer::Go { alone: false };
         };
-        let versions = self.needed(index, key, tracked, restart);
-        if let Some(going) = self
-            .going
-            .get(key)
-            .filter(|going| going.versions == versions)
-        {
+        let mut waiting = self.waiting_for(index, key, tracked, restart, now);
+        let counting = self.counting(index, &key.namespace, now);
+        let gate = Gates::new(&counting, elsewhere).holds(key, tracked, &waiting);
+        let going = self.going.get(key);
+        let going = going.filter(|going| going.versions == waiting.versions);
+        if let (None, Some(going)) = (gate, going) {
             return Answer::Go { alone: going.alone };
         }
         self.going.remove(key);
-        let waited = self.waiting.remove(key);
-        let same = waited.as_ref().filter(|it| it.versions == versions);
-        let first_asked = same.map_or(now, |it| it.first_asked);
-        let mut waiting = Waiting {
-            since: waited.map_or(now, |it| it.since),
-            first_asked,
-            asked: now,
-            reason: Reason::SlowStart { next: None },
-            id: pending::id(&tracked.workload, restart, tracked.uses(), index.key()),
-            versions,
-        };
-        let held = self.held_by_distance(key, tracked, now);
-        if let Some(reason) = held {
+        self.waiting.remove(key);
+        let is_released = tracked.policy.is_released(&waiting.id);
+        let held = gate.or_else(|| self.held_by_distance(key, tracked, now));
+        if let (Some(reason), false) = (held, is_released) {
             waiting.reason = reason;
-        } else if self.goes_at_once(index, key, tracked, &waiting.versions, now) {
+        } else if is_released || self.goes_at_once(index, key, tracked, &waiting.versions, now) {
             let alone = self
                 .made
                 .goes_on(key, tracked, waiting.versions.keys(), now)
@@ -234,6 +216,36 @@ impl Brakes {
         self.look_at(&key.namespace, waiting.gathers_until());
         self.waiting.insert(key, waiting);
         Answer::Wait
+    }
+
+    /// Returns what waits of a workload, if it does. What was known of that it takes over.
+    fn waiting_for(
+        &self,
+        index: &Index,
+        key: &WorkloadKey,
+        tracked: &Tracked,
+        restart: &Restart,
+        now: Timestamp,
+    ) -> Waiting {
+        let versions = needed(index, key, tracked, restart, self.settings.slow_start);
+        let takes = if windows::has_waves(index, &key.namespace) {
+            taken(index, key, restart)
+        } else {
+            BTreeMap::new()
+        };
+        let waited = self.waiting.get(key);
+        let same = waited.filter(|it| it.versions == versions);
+        Waiting {
+            since: waited.map_or(now, |it| it.since),
+            first_asked: same.map_or(now, |it| it.first_asked),
+            asked: now,
+            reason: Reason::SlowStart { next: None },
+            id: restart_id(&tracked.workload, restart, tracked.uses(), index.key()),
+            shown: waited.and_then(|it| it.shown),
+            told: same.is_some_and(|it| it.told),
+            versions,
+            takes,
+        }
     }
 
     /// Returns when [`Self::release`] may let somebody go.
@@ -259,8 +271,7 @@ impl Brakes {
             .last
             .as_ref()
             .map(|last| (last.opened.at, last.opened.distance));
-        let version = |source: &SourceName| index.source(&key.namespace, source).version();
-        let versions = versions(&restart.causes, index.key(), version);
+        let versions = taken(index, key, restart);
         Some(Opened {
             at: now,
             mark: mark.to_owned(),
@@ -276,31 +287,6 @@ impl Brakes {
             generation: workload.generation.saturating_add(1),
             template: workload.print,
         })
-    }
-
-    /// Returns the versions for which a restart needs room.
-    fn needed(
-        &self,
-        index: &Index,
-        key: &WorkloadKey,
-        tracked: &Tracked,
-        restart: &Restart,
-    ) -> BTreeMap<Changed, VersionId> {
-        let runs = matches!(key.kind.means, RestartMeans::Run | RestartMeans::Recreate);
-        let namespace = &key.namespace;
-        let at_once = !self.settings.slow_start
-            || !tracked.policy.brakes.slow_start
-            || at_once::namespace(index, namespace);
-        if at_once || runs {
-            return BTreeMap::new();
-        }
-        let version = |source: &SourceName| index.source(namespace, source).version();
-        let mut versions = versions(&restart.causes, index.key(), version);
-        versions.retain(|changed, _| match changed {
-            Changed::Source(source) => !at_once::source(index, namespace, source),
-            Changed::Namespace => true,
-        });
-        versions
     }
 
     fn held_by_distance(
@@ -382,13 +368,23 @@ impl Brakes {
         if let Some((_, spread)) = &mut self.spread {
             spread.take(&key.namespace);
         }
-        let Waiting { versions, .. } = waiting;
+        let Waiting {
+            versions, takes, ..
+        } = waiting;
         let going = Going {
             versions,
+            takes,
             alone,
             since: now,
         };
         self.going.insert(key, going);
+    }
+
+    /// Takes in that what a namespace says changed.
+    pub fn namespace_changed(&mut self, namespace: &str, now: Timestamp) {
+        if self.waiting.within(namespace).next().is_some() {
+            self.look_at(namespace, now);
+        }
     }
 
     fn look_at(&mut self, namespace: &str, at: Timestamp) {

@@ -15,7 +15,7 @@ pub fn ask(judge: &Judge, key: &WorkloadKey, restart: &Restart) -> Answer {
     let now = judge.state.time();
     let mut docket = judge.docket();
     let before = docket.brakes.waits(key);
-    let answer = docket.brakes.ask(&judge.state.index(), key, restart, now);
+    let answer = docket.ask(&judge.state.index(), key, restart, now);
     let waits = docket.brakes.waits(key);
     drop(docket);
     if let (None, Some((Reason::Distance { next: Some(next) }, _))) = (before, waits) {
@@ -32,7 +32,7 @@ pub fn ask(judge: &Judge, key: &WorkloadKey, restart: &Restart) -> Answer {
 pub fn release(judge: &Judge) -> Option<Timestamp> {
     let now = judge.state.time();
     let mut docket = judge.docket();
-    let (gone, news) = docket.brakes.release(&judge.state.index(), now);
+    let (gone, news) = docket.release(&judge.state.index(), now);
     let at = Instant::now();
     for key in &gone {
         docket.intents.resume(key, at);
@@ -52,6 +52,13 @@ pub fn release(judge: &Judge) -> Option<Timestamp> {
     next
 }
 
+/// Takes in that what a namespace says changed.
+pub fn namespace_changed(judge: &Judge, namespace: &str) {
+    let now = judge.state.time();
+    judge.docket().brakes.namespace_changed(namespace, now);
+    judge.brakes_changed.notify_one();
+}
+
 /// Frees the places in the budget of those that roll no more. Returns whether there were any.
 fn free(docket: &mut Docket, index: &Index, now: Timestamp) -> bool {
     let Docket {
@@ -68,6 +75,7 @@ fn free(docket: &mut Docket, index: &Index, now: Timestamp) -> bool {
 fn tell(judge: &Judge, key: &WorkloadKey, news: &News) {
     let teller = &judge.teller;
     match news {
+        News::Gated { words } => teller.say_first(key, &Note::RestartGated { words }),
         News::Waits { words } => teller.say_first(key, &Note::RolloutWaits { words }),
         News::Stuck {
             reason,

@@ -3,17 +3,19 @@
 //! It is one state with one owner ([`super::Judge`]), so that what belongs together is filed together. Pure: time is an
 //! argument.
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
-    brakes::{self, Brakes},
+    brakes::{self, Answer, Brakes, Elsewhere, News},
     bucket::Bounds,
     held::HeldWorkloads,
     intents::Intents,
     tidying::Tidying,
 };
 use crate::model::{
-    WorkloadKey,
+    Index, WorkloadKey,
+    decide::Restart,
     held::{Held, UnderWay},
     held_back::HeldBack,
 };
@@ -58,6 +60,28 @@ impl Docket {
         }
     }
 
+    /// Whether a restart that is due may be made now. If not it waits until [`Self::release`] lets it go.
+    pub fn ask(
+        &mut self,
+        index: &Index,
+        key: &WorkloadKey,
+        restart: &Restart,
+        now: Timestamp,
+    ) -> Answer {
+        let elsewhere = Elsewhere::of(&self.intents, &self.held);
+        self.brakes.ask(index, key, restart, elsewhere, now)
+    }
+
+    /// Lets those go that may. Returns them, and what there is to tell.
+    pub fn release(
+        &mut self,
+        index: &Index,
+        now: Timestamp,
+    ) -> (Vec<WorkloadKey>, Vec<(WorkloadKey, News)>) {
+        let elsewhere = Elsewhere::of(&self.intents, &self.held);
+        self.brakes.release(index, elsewhere, now)
+    }
+
     /// Forgets a workload that is gone. Returns whether another one may now be written sooner.
     pub fn forget(&mut self, workload: &WorkloadKey) -> bool {
         self.intents.forget(workload);
@@ -71,8 +95,7 @@ impl Docket {
         // Who waits for a brake is shown on the workload only after a while, and counts at once.
         let brakes = self.brakes.each();
         let others = self.held.each();
-        let of_brakes = [Held::SlowStart, Held::Spread, Held::Distance];
-        let others = others.filter(|(_, held)| !of_brakes.contains(held));
+        let others = others.filter(|(_, held)| !held.is_braked());
         let named = Held::ALL.map(Held::as_str).into_iter();
         let mut held_back = HeldBack::none(named.chain(UnderWay::ALL.map(UnderWay::as_str)));
         for (key, held) in brakes.chain(others) {

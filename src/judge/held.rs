@@ -10,7 +10,7 @@ pub struct HeldWorkloads {
     held: BTreeMap<WorkloadKey, Held>,
     complaints: BTreeMap<WorkloadKey, Vec<Complaint>>,
     /// What cannot be read of namespaces.
-    namespaces: BTreeMap<String, Complaint>,
+    namespaces: BTreeMap<String, Vec<Complaint>>,
 }
 
 impl HeldWorkloads {
@@ -42,24 +42,26 @@ impl HeldWorkloads {
         news
     }
 
-    /// Notes what of a namespace's annotations cannot be read; `None` if all can. Returns whether that is news.
-    pub fn complain_of(&mut self, namespace: &str, complaint: Option<&Complaint>) -> bool {
-        match complaint {
-            Some(complaint) => {
-                let before = self
-                    .namespaces
-                    .insert(namespace.to_owned(), complaint.clone());
-                before.as_ref() != Some(complaint)
-            }
-            None => self.namespaces.remove(namespace).is_some(),
+    /// Notes what of a namespace's annotations cannot be read. Returns what of that is news.
+    pub fn complain_of(&mut self, namespace: &str, complaints: Vec<Complaint>) -> Vec<Complaint> {
+        let before = self.namespaces.remove(namespace).unwrap_or_default();
+        let all = complaints.iter();
+        let news = all.filter(|complaint| !before.contains(complaint));
+        let news = news.cloned().collect();
+        if !complaints.is_empty() {
+            self.namespaces.insert(namespace.to_owned(), complaints);
         }
+        news
     }
 
     /// Returns what cannot be read of namespaces.
     pub fn namespaces(&self) -> Vec<(String, Complaint)> {
         let all = self.namespaces.iter();
-        all.map(|(name, complaint)| (name.clone(), complaint.clone()))
-            .collect()
+        all.flat_map(|(name, complaints)| {
+            let of = complaints.iter();
+            of.map(|complaint| (name.clone(), complaint.clone()))
+        })
+        .collect()
     }
 
     /// Forgets everything about workloads, so that the next decisions are news again and are told.

@@ -50,6 +50,10 @@ impl Intent {
             source: None,
         }
     }
+
+    fn lane(&self) -> Lane {
+        (self.workload.namespace.clone(), self.source.clone())
+    }
 }
 
 /// How an intent ended that a task took.
@@ -73,7 +77,10 @@ pub struct Intents {
     lanes: BTreeMap<Lane, Turn>,
     namespaces: HashMap<String, u64>,
     turns: u64,
-    taken: HashSet<WorkloadKey>,
+    /// Those that are being carried out, and how often that was tried.
+    taken: HashMap<WorkloadKey, u32>,
+    /// Those whose next intent is let past the budget.
+    past: HashSet<WorkloadKey>,
     bounds: Bounds,
     bucket: Bucket,
     rolling: HashMap<WorkloadKey, Rolling>,
@@ -106,7 +113,8 @@ impl Intents {
             lanes: BTreeMap::new(),
             namespaces: HashMap::new(),
             turns: 0,
-            taken: HashSet::new(),
+            taken: HashMap::new(),
+            past: HashSet::new(),
             bounds,
             bucket: Bucket::full(bounds.all, now),
             rolling: HashMap::new(),
@@ -174,9 +182,13 @@ impl Intents {
         let waiting = waiting.filter(|(_, (due, _))| *due <= now);
         let served = |lane: &Lane| self.namespaces.get(&lane.0).copied().unwrap_or(0);
         let turn = |lane: &Lane| self.lanes.get(lane).map_or(0, |turn| turn.served);
-        let (lane, (_, workload)) =
-            waiting.min_by_key(|(lane, (due, _))| (served(lane), turn(lane), *due))?;
-        let (lane, workload) = (lane.clone(), workload.clone());
+        let next = waiting.min_by_key(|(lane, (due, _))| (served(lane), turn(lane), *due));
+        let past = self.heads_past().find(|intent| intent.due <= now);
+        let (lane, workload) = match (past, next) {
+            (Some(intent), _) => (intent.lane(), intent.workload.clone()),
+            (None, Some((lane, (_, workload)))) => (lane.clone(), workload.clone()),
+            (None, None) => return None,
+        };
         if !self.bucket.take(now) {
             return None;
         }
@@ -185,14 +197,17 @@ impl Intents {
         if let Some(turn) = self.lanes.get_mut(&lane) {
             turn.served = self.turns;
         }
-        self.taken.insert(workload.clone());
-        self.remove(&workload)
+        let intent = self.remove(&workload)?;
+        self.taken.insert(workload, intent.attempts);
+        Some(intent)
     }
 
     /// Returns when [`Self::take`] can return something next; `None` where no time tells, because nothing waits or the
     /// budget is used up.
     pub fn next(&self, now: Instant) -> Option<Instant> {
-        let due = self.heads_with_room().map(|(_, (due, _))| *due).min()?;
+        let heads = self.heads_with_room().map(|(_, (due, _))| *due);
+        let past = self.heads_past().map(|intent| intent.due);
+        let due = heads.chain(past).min()?;
         Some(due.max(self.bucket.ready(now)))
     }
 
@@ -237,12 +252,24 @@ impl Intents {
 
     /// Whether a task is carrying out an intent of the workload.
     pub fn is_taken(&self, workload: &WorkloadKey) -> bool {
-        self.taken.contains(workload)
+        self.taken.contains_key(workload)
     }
 
     /// Whether the workload has an intent that no task has taken yet, and that no brake holds.
     pub fn waits(&self, workload: &WorkloadKey) -> bool {
         self.waiting.contains_key(workload)
+    }
+
+    /// Lets the next intent of a workload past the budget.
+    pub fn let_past(&mut self, workload: &WorkloadKey) {
+        self.past.insert(workload.clone());
+    }
+
+    /// Returns how often in a row a workload's intent was tried, where it has one.
+    pub fn attempts(&self, workload: &WorkloadKey) -> Option<u32> {
+        let waiting = self.waiting.get(workload).or(self.parked.get(workload));
+        let attempts = waiting.map(|intent| intent.attempts);
+        attempts.or(self.taken.get(workload).copied())
     }
 
     /// Ends an intent that a task took.
@@ -252,7 +279,7 @@ impl Intents {
             return;
         }
         match finish {
-            Finish::Over => {}
+            Finish::Over => drop(self.past.remove(&intent.workload)),
             Finish::Retry(after) => self.put(Intent {
                 attempts: intent.attempts + 1,
                 due: now + after,
@@ -267,6 +294,7 @@ impl Intents {
     /// Drops the workload's intent: nothing is to be done. Returns whether there was one.
     pub fn settled(&mut self, workload: &WorkloadKey) -> bool {
         let parked = self.parked.remove(workload).is_some();
+        self.past.remove(workload);
         self.remove(workload).is_some() || parked
     }
 
@@ -315,10 +343,17 @@ impl Intents {
         self.rolling.keys()
     }
 
+    /// Returns the intents that are let past the budget, and that nobody carries out.
+    fn heads_past(&self) -> impl Iterator<Item = &Intent> {
+        let past = self.past.iter();
+        let waiting = past.filter_map(|workload| self.waiting.get(workload));
+        waiting.filter(|intent| !self.taken.contains_key(&intent.workload))
+    }
+
     /// Returns the heads of lanes for which the budget has room. Its last place is for a namespace that has none yet: rollouts
     /// that hang in one do not use it up for all.
     fn heads_with_room(&self) -> impl Iterator<Item = (&Lane, &(Instant, WorkloadKey))> {
-        let under_way = self.rolling.keys().chain(&self.taken);
+        let under_way = self.rolling.keys().chain(self.taken.keys());
         let under_way: Vec<_> = under_way.map(|key| key.namespace.as_str()).collect();
         let most = self.bounds.rolling.unwrap_or(usize::MAX);
         let free = most.saturating_sub(under_way.len());
@@ -335,16 +370,15 @@ impl Intents {
             let free = turn
                 .order
                 .iter()
-                .find(|(_, workload)| !self.taken.contains(workload))?;
+                .find(|(_, workload)| !self.taken.contains_key(workload))?;
             Some((lane, free))
         })
     }
 
     fn put(&mut self, intent: Intent) {
         self.remove(&intent.workload);
-        let lane = (intent.workload.namespace.clone(), intent.source.clone());
         self.lanes
-            .entry(lane)
+            .entry(intent.lane())
             .or_default()
             .order
             .insert((intent.due, intent.workload.clone()));
@@ -353,7 +387,7 @@ impl Intents {
 
     fn remove(&mut self, workload: &WorkloadKey) -> Option<Intent> {
         let intent = self.waiting.remove(workload)?;
-        let lane = (workload.namespace.clone(), intent.source.clone());
+        let lane = intent.lane();
         if let Some(turn) = self.lanes.get_mut(&lane) {
             turn.order.remove(&(intent.due, workload.clone()));
             if turn.order.is_empty() {

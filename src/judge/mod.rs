@@ -321,6 +321,9 @@ impl Judge {
     ) {
         let (settle, longest) = self.quiet_period(judged);
         let now = Instant::now();
+        if judged.released {
+            docket.intents.let_past(key);
+        }
         match occasion {
             Occasion::Change(source) => docket.intents.changed(key, source, now, settle, longest),
             Occasion::Look => docket.intents.noticed(key, now, settle),

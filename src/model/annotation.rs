@@ -50,6 +50,15 @@ pub const SOAK: &str = "reroll.dev/soak";
 /// When a restart that is not good has failed, as `20m`.
 pub const ROLLOUT_DEADLINE: &str = "reroll.dev/rollout-deadline";
 
+/// On a workload or a Namespace: at what days and hours restarts are made, as `Mon-Fri 22:00-04:00, Sun Europe/Berlin`.
+pub const WINDOW: &str = "reroll.dev/window";
+/// So long after the first change that it lacks a workload is restarted outside its window all the same, as `72h`.
+pub const WINDOW_LATEST: &str = "reroll.dev/window-latest";
+/// A whole number, 0 by default: users of a source with a lower one are restarted, and complete, first.
+pub const WAVE: &str = "reroll.dev/wave";
+/// The id of the restart that is pending and is let past what holds it, or `now`, which the webhook makes that id.
+pub const RELEASE: &str = "reroll.dev/release";
+
 /// Set on the pod template by `kubectl rollout restart`, and by reroll where [`MARK`] asks for that.
 pub const KUBECTL_RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 

@@ -7,7 +7,7 @@
 //! ([`Progress`]), and in the pods ([`look`]). So a restarted process, another leader and the command line come to the same answer.
 //!
 //! Reading order: [`versions`] (for what a restart is), [`look`] (what the pods show), [`verdict`] (what became of it),
-//! [`slow_start`] (of one version of one source), [`turns`] (who goes first), [`spread`] (over namespaces), [`distance`]
+//! [`wave`] (an order that was asked for), [`slow_start`] (of one version of one source), [`turns`] (who goes first), [`spread`] (over namespaces), [`distance`]
 //! (between restarts of one workload).
 //!
 //! [`Opened`]: super::workload::Opened
@@ -20,6 +20,7 @@ pub mod spread;
 pub mod turns;
 pub mod verdict;
 pub mod versions;
+pub mod wave;
 
 pub use verdict::Verdict;
 

@@ -18,6 +18,7 @@ mod csi;
 mod decision;
 mod folded;
 mod gains;
+mod id;
 mod next;
 pub(super) mod rewritten;
 pub(super) mod rotation;
@@ -35,6 +36,7 @@ use self::{
 pub use self::{
     cause::{Cause, CauseKind, joined},
     decision::{Decision, Doubt, Restart, Undecided},
+    id::restart_id,
     view::{Ages, Known, Lookup, NO_SOURCES, Pods, Subject},
 };
 use super::{

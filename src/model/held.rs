@@ -12,6 +12,10 @@ use super::{
 pub enum Held {
     /// Something required is absent.
     Missing,
+    /// It is not restarted at this time of day.
+    Window,
+    /// Users of lower waves are restarted first.
+    Wave,
     /// Others of the same version have no verdict yet, or failed.
     SlowStart,
     /// Restarts failed in many namespaces, and one goes at a time.
@@ -79,8 +83,10 @@ impl Held {
     }
 
     /// Every reason, for metrics.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Missing,
+        Self::Window,
+        Self::Wave,
         Self::SlowStart,
         Self::Spread,
         Self::Distance,
@@ -110,6 +116,8 @@ impl Held {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
+            Self::Window => "window",
+            Self::Wave => "wave",
             Self::SlowStart => "slow_start",
             Self::Spread => "spread",
             Self::Distance => "distance",
@@ -143,7 +151,9 @@ impl Held {
             | Self::Refused
             | Self::TakenBack => true,
             // They pass by themselves, or a user asked for them.
-            Self::SlowStart
+            Self::Window
+            | Self::Wave
+            | Self::SlowStart
             | Self::Spread
             | Self::Distance
             | Self::Suspended
@@ -155,6 +165,14 @@ impl Held {
             | Self::OnDelete
             | Self::Partitioned => false,
         }
+    }
+
+    /// Whether a brake holds it: an intent waits for time, or for others.
+    pub const fn is_braked(self) -> bool {
+        matches!(
+            self,
+            Self::Window | Self::Wave | Self::SlowStart | Self::Spread | Self::Distance
+        )
     }
 
     /// Whether only the next write shows that the reason holds no more.

@@ -18,6 +18,7 @@ mod basis;
 mod borrow;
 mod changes;
 mod csi;
+pub mod due;
 mod edges;
 mod foreseen;
 mod hidden;
@@ -30,6 +31,7 @@ mod namespaces;
 mod orphaned;
 mod overlay;
 mod preview;
+mod says;
 mod scope;
 mod shown;
 mod sources;
@@ -37,6 +39,7 @@ mod take;
 mod tracked;
 mod under;
 pub mod unshown;
+pub mod windows;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -112,12 +115,9 @@ impl Index {
 
     /// Returns the same where these are rolled. For one that knows nothing yet.
     #[must_use]
-    pub fn with_kinds(self, kinds: Kinds) -> Self {
-        let basis = Basis {
-            kinds,
-            ..self.basis
-        };
-        Self { basis, ..self }
+    pub fn with_kinds(mut self, kinds: Kinds) -> Self {
+        self.basis.kinds = kinds;
+        self
     }
 
     /// Returns the same where this was agreed on. For one that knows nothing yet.

@@ -20,6 +20,7 @@ pub mod csi;
 pub mod decide;
 pub mod digest;
 pub mod format;
+pub mod gate;
 pub mod held;
 pub mod held_back;
 pub mod index;

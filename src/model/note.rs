@@ -122,6 +122,11 @@ pub enum Note<'a> {
         /// What only a person can do.
         remedy: Option<&'a str>,
     },
+    /// Its restart waits for its window, or for a lower wave that goes no further.
+    RestartGated {
+        /// What for.
+        words: &'a str,
+    },
     /// Its restart is good, and its rollout goes no further.
     RestartHangs {
         /// How far it is.
@@ -210,6 +215,8 @@ impl<'a> Note<'a> {
             Held::UnknownKey
             | Held::Elsewhere
             | Held::Running
+            | Held::Window
+            | Held::Wave
             | Held::SlowStart
             | Held::Spread
             | Held::Distance => return None,
@@ -232,6 +239,7 @@ impl<'a> Note<'a> {
             Self::Restarted { .. }
             | Self::RestartedLate { .. }
             | Self::RunWaits
+            | Self::RestartGated { .. }
             | Self::RolloutWaits { .. } => Severity::Normal,
             _ => Severity::Warning,
         }
@@ -242,7 +250,9 @@ impl<'a> Note<'a> {
         match self {
             Self::Restarted { .. } | Self::RestartedLate { .. } => "Restarted",
             Self::RestartFailed { .. } | Self::NotRecreated { .. } => "RestartFailed",
-            Self::RestartWaits { .. } | Self::RunWaits => "RestartWaits",
+            Self::RestartWaits { .. } | Self::RestartGated { .. } | Self::RunWaits => {
+                "RestartWaits"
+            }
             Self::RestartSuspended { .. } => "RestartSuspended",
             Self::RestartAborted { .. } => "RestartAborted",
             Self::Refused { .. } => "RestartRefused",
@@ -287,6 +297,7 @@ impl<'a> Note<'a> {
             ),
             Self::RunWaits => (info, "a CronJob runs when its active run is over"),
             Self::RestartWaits { .. }
+            | Self::RestartGated { .. }
             | Self::RestartSuspended { .. }
             | Self::RestartAborted { .. }
             | Self::Owned { .. }
@@ -420,6 +431,7 @@ mod tests {
                 itself: true,
             },
             Note::RolloutWaits { words: "WHY" },
+            Note::RestartGated { words: "WHY" },
             Note::RestartStuck {
                 words: "WHY",
                 remedy: None,
@@ -511,6 +523,7 @@ mod tests {
                 decision,
                 unwritten: false,
                 suspended: false,
+                released: false,
                 aborted: false,
                 settle: None,
                 gather: None,

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use super::{
     adopted::TEMPLATE_GENERATION,
     annotation::{
-        KUBECTL_RESTARTED_AT, LAST_RESTART, OBSERVED, PENDING, RESTARTED_AT, RESTARTED_FOR,
-        ROLLOUT_OPENED,
+        KUBECTL_RESTARTED_AT, LAST_RESTART, OBSERVED, PENDING, RELEASE, RESTARTED_AT,
+        RESTARTED_FOR, ROLLOUT_OPENED,
     },
     stamp::OwnAnnotations,
     workload::{Kind, RestartBy, Shape, Workload},
@@ -157,6 +157,21 @@ pub fn begin_at(mut patch: Patch, shape: Shape, number: i64) -> Patch {
         value: json!(number.to_string()),
     }));
     patch
+}
+
+/// Returns the same, which also makes `reroll.dev/release` this id; `None` takes it away. For an object that has it.
+pub fn let_go(admitted: Patch, id: Option<&str>) -> Patch {
+    let path = annotation(RELEASE);
+    let operation = match id {
+        Some(id) => PatchOperation::Replace(ReplaceOperation {
+            path,
+            value: json!(id),
+        }),
+        None => PatchOperation::Remove(RemoveOperation { path }),
+    };
+    let mut all = admitted;
+    all.0.push(operation);
+    all
 }
 
 /// Changes the template of a `DaemonSet` that has this number for the sake of its next number alone, if it is still as it

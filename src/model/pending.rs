@@ -5,7 +5,7 @@
 //! pending any more. The webhook guards it like `observed`.
 //!
 //! The text does not change by itself: it says since when, and not for how long. What a workload waits for keeps its
-//! [`id`]; a label's edit leaves that, another change does not.
+//! [`restart_id`](super::decide::restart_id); a label's edit leaves that, another change does not.
 //!
 //! Who waits because others failed names them, with the times of their restarts. That is the proof where a failure does not show any
 //! more: somebody deployed the one that failed, paused it, scaled it to zero, opted out or deleted it.
@@ -17,11 +17,9 @@ use kube::core::DynamicObject;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    decide::{Cause, Restart, joined},
+    decide::{Cause, joined},
     digest::DigestKey,
     held::Held,
-    observed::Fold,
-    source::References,
     text::shortened,
     workload::{Kind, Workload, bare_template},
 };
@@ -157,18 +155,6 @@ pub fn is_refused(workload: &Workload) -> bool {
 pub fn slowed(workload: &Workload) -> Option<Pending> {
     let pending = Pending::of(workload)?;
     matches!(pending.reason, Held::SlowStart | Held::Spread).then_some(pending)
-}
-
-/// Returns which restart it is: a digest of the mark that stands, and of the uids and digests that it would take.
-pub fn id(workload: &Workload, restart: &Restart, uses: &References, key: &DigestKey) -> String {
-    let next = &restart.next;
-    let versions = Fold::of(key, &next.entries, uses);
-    let mut parts = vec!["pending", &next.workload_uid, &workload.restarted_for];
-    for fold in [Some(&versions), next.fold.as_ref()].into_iter().flatten() {
-        parts.extend([fold.names.as_str(), &fold.uids, &fold.data]);
-    }
-    let parts = parts.into_iter().map(str::as_bytes);
-    key.digest(parts).to_string()
 }
 
 /// Returns which template an object has, reroll's mark in it left out.

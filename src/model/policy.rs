@@ -6,6 +6,7 @@
 
 mod brakes;
 mod complaint;
+mod gates;
 mod patterns;
 mod reloader;
 mod rules;
@@ -17,6 +18,7 @@ use self::complaint::complaint;
 pub use self::{
     brakes::{Brakes, LONGEST_DEADLINE},
     complaint::Complaint,
+    gates::{Gates, window},
     patterns::{Beyond, MAX_BYTES, MAX_PROGRAM, Pattern, Patterns},
     rules::Rules,
     selection::{MAX_ENTRIES, Selection},
@@ -51,6 +53,8 @@ pub struct Policy {
     pub suspend: bool,
     /// How its restarts are braked.
     pub brakes: Brakes,
+    /// What else holds them, or lets them go; `None` where nothing does.
+    pub gates: Option<Box<Gates>>,
 }
 
 /// `reroll.dev/on-delete`
@@ -164,6 +168,7 @@ impl Policy {
             gather,
             suspend: suspend.unwrap_or_default(),
             brakes: Brakes::read(annotations, &mut complaints),
+            gates: Gates::read(annotations, &mut complaints),
         };
         (policy, complaints)
     }
@@ -232,6 +237,20 @@ impl Policy {
         let much = |text: &String| text.len() > MUCH || !text.bytes().all(plain);
         let mut selecting = selecting().chain([RESTART_ON]);
         selecting.any(|key| annotations.get(key).is_some_and(much))
+    }
+
+    /// Returns its place in the order of restarts.
+    pub fn wave(&self) -> i64 {
+        self.gates.as_ref().map_or(0, |gates| gates.wave)
+    }
+
+    /// Whether its user lets the restart with this id past what holds it.
+    pub fn is_released(&self, id: &str) -> bool {
+        let release = self
+            .gates
+            .as_ref()
+            .and_then(|gates| gates.release.as_deref());
+        release == Some(id)
     }
 
     /// Whether the workload is reroll's business.

@@ -7,9 +7,9 @@ use crate::{
     model::{
         Cause, WorkloadKey,
         annotation::ROLLOUT_OPENED,
-        decide::{Restart, joined},
+        decide::{Restart, joined, restart_id},
         held::Held,
-        patch, pending,
+        patch,
         text::shortened,
         workload::{RestartBy, Workload},
     },
@@ -54,7 +54,7 @@ impl<'a> Order<'a> {
         let known = &tracked.workload;
         let mark = known.restart_by.mark(&next.restarted_for);
         let observed = next.clone().under(&mark, index.key()).print(index.key());
-        let id = pending::id(known, restart, tracked.uses(), index.key());
+        let id = restart_id(known, restart, tracked.uses(), index.key());
         if !known.has_room(observed.len(), last_restart.len()) {
             return Err(Some(Held::NoRoom));
         }

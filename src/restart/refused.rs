@@ -23,7 +23,7 @@ use crate::{
     },
     model::{
         WorkloadKey,
-        decide::Restart,
+        decide::{Restart, restart_id},
         held::Held,
         note::Note,
         patch,
@@ -159,7 +159,7 @@ fn refused(live: &Live, key: &WorkloadKey, restart: &Restart) -> Option<(Workloa
     let tracked = index.workload(key)?;
     let workload = &tracked.workload;
     let pending = Pending::of(workload)?;
-    let id = pending::id(workload, restart, tracked.uses(), index.key());
+    let id = restart_id(workload, restart, tracked.uses(), index.key());
     let is_it = pending.reason == Held::Refused && pending.id == id;
     (is_it && changes_template(workload)).then(|| (workload.clone(), pending))
 }

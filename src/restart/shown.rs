@@ -15,7 +15,7 @@ const WRITES: usize = 5;
 pub(super) async fn show(live: &Live) {
     let judge = &live.judge;
     let due = {
-        let docket = judge.docket();
+        let mut docket = judge.docket();
         let index = judge.state.index();
         docket.brakes.to_show(&index, WRITES, judge.state.time())
     };

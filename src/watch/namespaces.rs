@@ -15,12 +15,12 @@ use tokio::sync::{Notify, watch};
 use kube::core::ObjectMeta;
 
 use crate::{
-    judge::Judge,
+    judge::{Judge, braking::namespace_changed},
     model::{
-        annotation::{RESTART_ON, SLOW_START},
-        index::at_once,
+        annotation::{RESTART_ON, SLOW_START, WINDOW},
+        index::{at_once, windows},
         object::SlowStart,
-        policy::Complaint,
+        policy::{Complaint, window},
     },
 };
 
@@ -58,32 +58,46 @@ impl Namespaces {
             }
         }
         let default = labels.get(RESTART_ON).cloned();
+        let annotations = meta.annotations.as_ref();
+        let text = |key| annotations.and_then(|all| all.get(key));
         let slow_start = SlowStart::of(meta);
-        let at_once = slow_start == SlowStart::Off;
-        at_once::set_namespace(&mut self.judge.state.index_mut(), name, at_once);
-        let text = meta
-            .annotations
-            .as_ref()
-            .and_then(|all| all.get(SLOW_START));
-        let text = text.filter(|_| slow_start == SlowStart::Unreadable);
-        let complaint = text.map(|text| Complaint::of_namespace(text));
-        let news = self
-            .judge
-            .docket()
-            .held
-            .complain_of(name, complaint.as_ref());
-        if let (true, Some(complaint)) = (news, &complaint) {
-            self.judge.teller.of_namespace(name, complaint);
-        }
+        let of_slow_start = text(SLOW_START).filter(|_| slow_start == SlowStart::Unreadable);
+        let mut complaints: Vec<_> = of_slow_start
+            .map(|text| Complaint::of_namespace(text))
+            .into_iter()
+            .collect();
+        let hours = text(WINDOW).map(|text| {
+            let (hours, complaint) = window(text);
+            complaints.extend(complaint);
+            hours
+        });
+        let mut index = self.judge.state.index_mut();
+        at_once::set_namespace(&mut index, name, slow_start == SlowStart::Off);
+        windows::set_namespace(&mut index, name, hours);
+        drop(index);
+        self.complain(name, complaints);
+        namespace_changed(&self.judge, name);
         self.judge.namespace_default(name, default);
     }
 
     /// Takes in that a namespace is gone.
     pub fn deleted(&self, name: &str) {
-        at_once::set_namespace(&mut self.judge.state.index_mut(), name, false);
-        self.judge.docket().held.complain_of(name, None);
+        let mut index = self.judge.state.index_mut();
+        at_once::set_namespace(&mut index, name, false);
+        windows::set_namespace(&mut index, name, None);
+        drop(index);
+        self.complain(name, Vec::new());
+        namespace_changed(&self.judge, name);
         self.judge.namespace_default(name, None);
         self.leave(name);
+    }
+
+    /// Takes in what of a namespace's annotations cannot be read, and tells what is news.
+    fn complain(&self, name: &str, complaints: Vec<Complaint>) {
+        let news = self.judge.docket().held.complain_of(name, complaints);
+        for complaint in &news {
+            self.judge.teller.of_namespace(name, complaint);
+        }
     }
 
     /// Takes in that a list of namespaces is complete.

@@ -6,6 +6,8 @@
 //! any.
 
 mod created;
+mod let_go;
+mod marks;
 mod read;
 mod sides;
 
@@ -13,18 +15,22 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use self::sides::{Side, Sides};
+use self::{
+    let_go::let_go,
+    marks::asks_for_mark,
+    sides::{Side, Sides},
+};
 use crate::model::{
     Index, Observed, Policy, SourceName, WorkloadKey,
     adopted::{Adopter, Adoption},
     annotation::RESTART_ON,
-    decide::{Decision, Known, Lookup, NO_SOURCES, Subject, decide},
+    decide::{Decision, Known, NO_SOURCES, Subject, decide},
     held::Held,
-    index::{Overlay, without_ignored},
+    index::{Overlay, due, without_ignored},
     observed::{Before, Templates},
     patch, pending,
     policy::{Complaint, OnAdopt, Selection},
-    source::{Need, References, Usage},
+    source::References,
     stamp::{OwnAnnotations, Stamp, stamp_update},
     workload::{JobPhase, is_time_mark},
 };
@@ -136,6 +142,8 @@ impl Write {
             Some(number) => patch::begin_at(patch, shape, number),
             None => patch,
         };
+        let due = || self.old.as_ref().and_then(|_| due::id(index, &self.key));
+        let patch = let_go(&self.policy, &self.key, due, patch, &mut warnings);
         Mutation { patch, warnings }
     }
 
@@ -369,24 +377,6 @@ impl Write {
             base.clone()
         }
     }
-}
-
-/// Whether an owner's write that takes a mark back is to set a new one: for what asks for a restart, and for what new pods start
-/// without and would not be restarted for when it is back.
-fn asks_for_mark<'a>(
-    subject: &Subject,
-    known: Known,
-    live: &dyn Fn(&SourceName) -> Lookup<'a>,
-    index: &Index,
-) -> bool {
-    let forgotten = |(source, usage): (&SourceName, &Usage)| match live(source) {
-        Lookup::Absent { last, .. } => {
-            usage.need == Need::Optional && subject.content_will_decide(source, usage, last)
-        }
-        _ => false,
-    };
-    let decision = decide(subject, known, live, index.key());
-    matches!(decision, Decision::Restart(_)) || subject.uses.iter().any(forgotten)
 }
 
 /// Returns the same, marked where it is not known which pods the workload adopted.

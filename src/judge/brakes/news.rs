@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Brakes, Reason, made::Told};
+use super::{Brakes, Reason, made::Told, reason::minutes};
 use crate::model::{
     Index, SourceName, WorkloadKey,
     brake::{Verdict, later, look::Said, verdict::Failed},
@@ -19,6 +19,11 @@ const TOLD_AFTER: SignedDuration = SignedDuration::from_mins(1);
 pub enum News {
     /// No new pod of it is good yet.
     Waits {
+        /// What for.
+        words: String,
+    },
+    /// It waits for its window, or for a lower wave that goes no further.
+    Gated {
         /// What for.
         words: String,
     },
@@ -191,7 +196,10 @@ impl Brakes {
             let waits = counting.waits_for(&counted);
             let next = waits.iter().find_map(|(_, waiting)| match waiting.reason {
                 Reason::SlowStart { next } => next,
-                Reason::Spread { .. } | Reason::Distance { .. } => None,
+                Reason::Window(_)
+                | Reason::Wave { .. }
+                | Reason::Spread { .. }
+                | Reason::Distance { .. } => None,
             });
             let waiting = waits.len();
             let made = counting.users(&counted).made;
@@ -221,9 +229,4 @@ impl Brakes {
 
 fn spoken(said: &Said) -> String {
     format!("pod {}: {}", said.pod, said.words)
-}
-
-/// Returns the time of day without seconds: it is not told sooner than it is decided.
-fn minutes(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }

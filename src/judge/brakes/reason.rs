@@ -2,11 +2,22 @@
 
 use jiff::Timestamp;
 
-use crate::model::held::Held;
+use crate::model::{
+    annotation::{WAVE, WINDOW},
+    gate::window::Closed,
+    held::Held,
+};
 
 /// Why a restart waits that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
+    /// It is not restarted at this time of day.
+    Window(Closed),
+    /// Users of lower waves are not complete.
+    Wave {
+        /// Whether one of them failed, or goes no further.
+        stopped: bool,
+    },
     /// Others of the same version have no verdict yet, or failed.
     SlowStart {
         /// When the next may go, where failures hold it.
@@ -28,6 +39,8 @@ impl Reason {
     /// Returns the same as it is counted.
     pub(super) const fn held(self) -> Held {
         match self {
+            Self::Window(_) => Held::Window,
+            Self::Wave { .. } => Held::Wave,
             Self::SlowStart { .. } => Held::SlowStart,
             Self::Spread { .. } => Held::Spread,
             Self::Distance { .. } => Held::Distance,
@@ -37,9 +50,42 @@ impl Reason {
     /// Returns the same as it stands on the workload; `None` for what passes by itself as long as nothing fails.
     pub(super) fn shown(self) -> Option<Held> {
         let stays = match self {
+            Self::Window(_) | Self::Wave { .. } => true,
             Self::SlowStart { next } | Self::Distance { next } => next.is_some(),
             Self::Spread { slowed } => slowed,
         };
         stays.then_some(self.held())
     }
+
+    /// Returns what people are told of a gate that time alone, or nothing, opens; `None` for other reasons.
+    pub(super) fn gated(self) -> Option<String> {
+        match self {
+            Self::Window(Closed::Until(Some(next))) => Some(format!(
+                "for its window ({WINDOW}), until {}",
+                minutes(next)
+            )),
+            Self::Window(Closed::Until(None)) => {
+                Some(format!("for its window ({WINDOW}), which never opens"))
+            }
+            Self::Window(Closed::Unreadable { until }) => {
+                let until =
+                    until.map_or(String::new(), |until| format!(" until {}", minutes(until)));
+                Some(format!(
+                    "because its window ({WINDOW}) cannot be read, which holds it{until}: correct it"
+                ))
+            }
+            Self::Wave { stopped: true } => Some(format!(
+                "for a workload of a lower wave ({WAVE}), whose restart failed or goes no further"
+            )),
+            Self::Wave { stopped: false }
+            | Self::SlowStart { .. }
+            | Self::Spread { .. }
+            | Self::Distance { .. } => None,
+        }
+    }
+}
+
+/// Returns the time without seconds: it is not told sooner than it is decided.
+pub(super) fn minutes(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }

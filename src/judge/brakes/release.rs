@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Brakes, GOING_AT_MOST, News, Reason, STARTS, waiting::Waiting};
+use super::{
+    Brakes, Elsewhere, GOING_AT_MOST, News, Reason, STARTS, gates::Gates, waiting::Waiting,
+};
 use crate::model::{
     Index, WorkloadKey,
     brake::{
@@ -20,11 +22,27 @@ use crate::model::{
 /// So long nothing new is made of what all namespaces show.
 const SPREAD_FOR: SignedDuration = SignedDuration::from_secs(1);
 
+/// So long after that who waits for a lower wave is looked at again.
+const AGAIN: SignedDuration = SignedDuration::from_secs(1);
+
+/// How one stands that waits.
+enum Stand {
+    /// Others may come that go first, until then.
+    Gathers(Timestamp),
+    /// Its user lets it go, whatever holds it.
+    Released,
+    /// A gate or its own distance holds it; when that may be over.
+    Held(Reason, Timestamp),
+    /// It goes if there is room; and when somebody else's rollout of it is not waited for any more.
+    Candidate(Box<Candidate>, Option<Timestamp>),
+}
+
 impl Brakes {
     /// Lets those go that may, in the namespaces where something changed. Returns them, and what there is to tell.
     pub fn release(
         &mut self,
         index: &Index,
+        elsewhere: Elsewhere<'_>,
         now: Timestamp,
     ) -> (Vec<WorkloadKey>, Vec<(WorkloadKey, News)>) {
         for namespace in self.forgotten(now) {
@@ -40,7 +58,9 @@ impl Brakes {
         let (mut gone, mut news) = (Vec::new(), Vec::new());
         for namespace in due {
             self.due.remove(&namespace);
-            gone.extend(self.release_in(index, &namespace, now));
+            let (released, gated) = self.release_in(index, &namespace, elsewhere, now);
+            gone.extend(released);
+            news.extend(gated);
             news.extend(self.news(index, &namespace, now));
         }
         (gone, news)
@@ -59,55 +79,108 @@ impl Brakes {
         namespaces
     }
 
-    fn release_in(&mut self, index: &Index, namespace: &str, now: Timestamp) -> Vec<WorkloadKey> {
+    fn release_in(
+        &mut self,
+        index: &Index,
+        namespace: &str,
+        elsewhere: Elsewhere<'_>,
+        now: Timestamp,
+    ) -> (Vec<WorkloadKey>, Vec<(WorkloadKey, News)>) {
         if let Some(next) = self.made.remember_good(index, namespace, now) {
             self.look_at(namespace, next);
         }
-        let mut candidates = Vec::new();
-        let mut keys = Vec::new();
-        let here: Vec<_> = self
-            .waiting
-            .within(namespace)
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in here {
-            let Some(tracked) = index.workload(&key) else {
-                continue;
-            };
-            let gathers = self.waiting.get(&key).map(Waiting::gathers_until);
-            if let Some(until) = gathers.filter(|until| *until > now) {
-                self.look_at(namespace, until);
-                continue;
-            }
-            let held = self.held_by_distance(&key, tracked, now);
-            let candidate = held
-                .is_none()
-                .then(|| self.candidate(index, &key, tracked, now))
-                .flatten();
-            if let Some(waiting) = self.waiting.get_mut(&key) {
-                waiting.held_by_distance(held);
-            }
-            if let Some(reason) = held {
-                let hangs = self.made.hangs_at(&key, tracked);
-                match reason {
-                    Reason::Distance { next: Some(next) } => self.look_at(namespace, next),
-                    Reason::Distance { next: None } => self.look_at(namespace, hangs),
-                    Reason::SlowStart { .. } | Reason::Spread { .. } => {}
+        let (mut gone, mut news) = (Vec::new(), Vec::new());
+        let (mut keys, mut candidates) = (Vec::new(), Vec::new());
+        for (key, stands) in self.stand(index, namespace, elsewhere, now) {
+            match stands {
+                Stand::Gathers(until) => self.look_at(namespace, until),
+                Stand::Released => {
+                    if let Some(waiting) = self.waiting.remove(&key) {
+                        self.go(&key, waiting, false, now);
+                        gone.push(key);
+                    }
                 }
-            }
-            if let Some(candidate) = candidate {
-                if candidate.rolls {
-                    let until = self.waits_for_others_until(index, &key, tracked);
-                    self.look_at(namespace, until.min(later(now, STARTS)));
+                Stand::Held(reason, next) => {
+                    self.look_at(namespace, next);
+                    news.extend(self.wait_for(&key, reason).map(|words| {
+                        let news = News::Gated { words };
+                        (key, news)
+                    }));
                 }
-                candidates.push(candidate);
-                keys.push(key);
+                Stand::Candidate(candidate, next) => {
+                    if let Some(next) = next {
+                        self.look_at(namespace, next);
+                    }
+                    if let Some(waiting) = self.waiting.get_mut(&key) {
+                        waiting.waits_for_others();
+                    }
+                    candidates.push(*candidate);
+                    keys.push(key);
+                }
             }
         }
+        gone.extend(self.choose(index, namespace, &keys, &candidates, now));
+        (gone, news)
+    }
+
+    /// Returns how each stands that waits in a namespace.
+    fn stand(
+        &self,
+        index: &Index,
+        namespace: &str,
+        elsewhere: Elsewhere<'_>,
+        now: Timestamp,
+    ) -> Vec<(WorkloadKey, Stand)> {
+        let counting = self.counting(index, namespace, now);
+        let gates = Gates::new(&counting, elsewhere);
+        let of = |key: &WorkloadKey, waiting: &Waiting| {
+            let tracked = index.workload(key)?;
+            let until = waiting.gathers_until();
+            if until > now {
+                return Some(Stand::Gathers(until));
+            }
+            if tracked.policy.is_released(&waiting.id) {
+                return Some(Stand::Released);
+            }
+            let gate = gates.holds(key, tracked, waiting);
+            if let Some(reason) = gate.or_else(|| self.held_by_distance(key, tracked, now)) {
+                let next = match reason {
+                    Reason::Window(closed) => closed.until().unwrap_or(Timestamp::MAX),
+                    Reason::Distance { next: Some(next) } => next,
+                    Reason::Distance { next: None } => self.made.hangs_at(key, tracked),
+                    // What holds one of a lower wave may end unseen by the brakes.
+                    Reason::Wave { .. } | Reason::SlowStart { .. } | Reason::Spread { .. } => {
+                        later(now, AGAIN)
+                    }
+                };
+                return Some(Stand::Held(reason, next));
+            }
+            let candidate = self.candidate(index, key, tracked, now)?;
+            let next = candidate.rolls.then(|| {
+                let until = self.waits_for_others_until(index, key, tracked);
+                until.min(later(now, STARTS))
+            });
+            Some(Stand::Candidate(Box::new(candidate), next))
+        };
+        let waiting = self.waiting.within(namespace);
+        waiting
+            .filter_map(|(key, waiting)| Some((key.clone(), of(key, waiting)?)))
+            .collect()
+    }
+
+    /// Lets those of these go for which there is room.
+    fn choose(
+        &mut self,
+        index: &Index,
+        namespace: &str,
+        keys: &[WorkloadKey],
+        candidates: &[Candidate],
+        now: Timestamp,
+    ) -> Vec<WorkloadKey> {
         if candidates.is_empty() {
             return Vec::new();
         }
-        let (rooms, next) = self.counting(index, namespace, now).rooms(&candidates);
+        let (rooms, next) = self.counting(index, namespace, now).rooms(candidates);
         if let Some(next) = next {
             self.look_at(namespace, next);
         }
@@ -117,7 +190,7 @@ impl Brakes {
         let allowed = allows && !(last && self.others_wait());
         let mut gone = Vec::new();
         let mut left: BTreeSet<usize> = (0..keys.len()).collect();
-        for goes in choose(&candidates, &rooms) {
+        for goes in choose(candidates, &rooms) {
             let key = &keys[goes.which];
             if !candidates[goes.which].freely && !allowed {
                 self.wait_for(key, Reason::Spread { slowed });
@@ -149,10 +222,13 @@ impl Brakes {
         })
     }
 
-    fn wait_for(&mut self, key: &WorkloadKey, reason: Reason) {
-        if let Some(waiting) = self.waiting.get_mut(key) {
-            waiting.reason = reason;
-        }
+    /// Takes in why one waits. Returns what people are to be told of that.
+    fn wait_for(&mut self, key: &WorkloadKey, reason: Reason) -> Option<String> {
+        let waiting = self.waiting.get_mut(key)?;
+        waiting.reason = reason;
+        let words = reason.gated().filter(|_| !waiting.told)?;
+        waiting.told = true;
+        Some(words)
     }
 
     fn candidate(

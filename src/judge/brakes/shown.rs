@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{rooms::Counting, waiting::Waiting};
+use super::{Reason, rooms::Counting, waiting::Waiting};
 use crate::judge::by_namespace::ByNamespace;
 use crate::model::{
     Index, WorkloadKey,
     held::Held,
+    index::windows,
     pending::{Failures, Pending},
 };
 
 /// What waits for so long is shown on the workload.
 const SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(30);
+
+/// What is shown already is not shown anew before that: what is due may change all the time.
+const AGAIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// What there is to show of a workload that waits.
 #[derive(Debug)]
@@ -35,8 +39,14 @@ pub(super) fn to_show<'a>(
     most: usize,
     now: Timestamp,
 ) -> Vec<ToShow> {
-    let long = |it: &Waiting| now.duration_since(it.since) >= SHOWN_AFTER;
-    let waiting = waiting.iter().filter(|(_, it)| long(it));
+    let long = |key: &WorkloadKey, it: &Waiting| {
+        let known = index.workload(key);
+        let stands = known.is_some_and(|tracked| tracked.workload.pending.is_some());
+        let lately = |at| now.duration_since(at).abs() < AGAIN;
+        let rests = stands && it.shown.is_some_and(lately);
+        !rests && (now.duration_since(it.since) >= SHOWN_AFTER || counts_from_now(index, key, it))
+    };
+    let waiting = waiting.iter().filter(|(key, it)| long(key, it));
     let (mut of_namespace, mut of_version) = (BTreeMap::new(), BTreeMap::new());
     let waiting = waiting.filter_map(|(key, it)| {
         let held = it.reason.shown()?;
@@ -60,4 +70,15 @@ pub(super) fn to_show<'a>(
         (!is_shown).then_some(ToShow { key, held, failed })
     });
     waiting.take(most).collect()
+}
+
+/// Whether it is to be written at once since when a restart waits: it is made so long after that at the latest.
+fn counts_from_now(index: &Index, key: &WorkloadKey, waiting: &Waiting) -> bool {
+    let latest = || {
+        let tracked = index.workload(key)?;
+        let is_shown = tracked.workload.pending.is_some();
+        let (_, latest) = windows::of(index, &key.namespace, tracked)?;
+        latest.filter(|_| !is_shown)
+    };
+    matches!(waiting.reason, Reason::Window(_)) && latest().is_some()
 }

@@ -17,8 +17,11 @@ const GATHER: SignedDuration = SignedDuration::from_millis(250);
 /// A restart that waits.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
+    /// The versions for which it needs room.
     pub(super) versions: BTreeMap<Changed, VersionId>,
-    /// Which restart it is, as of [`crate::model::pending::id`].
+    /// All that it takes, where an order was asked for.
+    pub(super) takes: BTreeMap<Changed, VersionId>,
+    /// Which restart it is, as of [`crate::model::decide::restart_id`].
     pub(super) id: String,
     pub(super) since: Timestamp,
     /// When it was first asked for, for these versions.
@@ -26,6 +29,10 @@ pub(super) struct Waiting {
     /// When it was asked for last: whoever asks parks it then, and it must not be let go before.
     pub(super) asked: Timestamp,
     pub(super) reason: Reason,
+    /// When it was last to be shown on the workload.
+    pub(super) shown: Option<Timestamp>,
+    /// Whether people were told which gate holds it.
+    pub(super) told: bool,
 }
 
 impl Waiting {
@@ -34,12 +41,13 @@ impl Waiting {
         later(self.asked, GATHER)
     }
 
-    /// Takes in why its own distance holds it; `None`: that does not.
-    pub(super) fn held_by_distance(&mut self, held: Option<Reason>) {
-        match (held, self.reason) {
-            (Some(reason), _) => self.reason = reason,
-            (None, Reason::Distance { .. }) => self.reason = Reason::SlowStart { next: None },
-            (None, Reason::SlowStart { .. } | Reason::Spread { .. }) => {}
+    /// Takes in that no gate and no distance of its own holds it.
+    pub(super) fn waits_for_others(&mut self) {
+        match self.reason {
+            Reason::Window(_) | Reason::Wave { .. } | Reason::Distance { .. } => {
+                self.reason = Reason::SlowStart { next: None };
+            }
+            Reason::SlowStart { .. } | Reason::Spread { .. } => {}
         }
     }
 
@@ -71,6 +79,7 @@ pub(super) fn written(index: &Index, namespace: &str, changed: &Changed) -> Opti
 #[derive(Clone, Debug)]
 pub(super) struct Going {
     pub(super) versions: BTreeMap<Changed, VersionId>,
+    pub(super) takes: BTreeMap<Changed, VersionId>,
     pub(super) alone: bool,
     pub(super) since: Timestamp,
 }

@@ -1,10 +1,12 @@
 //! The brakes in the judge's hands: who waits, who goes, and what a process that has just started makes of it.
 
+mod gates;
 mod hidden;
 mod memory;
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::*;
 use crate::{
@@ -21,6 +23,7 @@ use crate::{
             look::{Asked, Look, Reason as Why, Said, Trouble},
             verdict::Patience,
         },
+        decide::restart_id,
         held::Held,
         testing::NAMESPACE,
     },
@@ -35,6 +38,12 @@ fn slowly() -> Settings {
         },
         ..settings()
     }
+}
+
+/// What another process has filed that has just started.
+fn another() -> Docket {
+    let Settings { bounds, brakes, .. } = slowly();
+    Docket::new(bounds, None, brakes, Instant::now())
 }
 
 /// A Deployment with two pods, both of its template and available.
@@ -184,7 +193,7 @@ async fn a_failure_holds_the_others_and_is_told_once() {
     restarted(&stage, &keys[0], Some(Why::Config));
     let mut docket = stage.judge.docket();
     let now = later(stage.state.time(), SignedDuration::from_secs(2));
-    let (gone, news) = docket.brakes.release(&stage.state.index(), now);
+    let (gone, news) = docket.release(&stage.state.index(), now);
     assert_eq!(gone, []);
     let told: Vec<_> = news.iter().map(|(key, _)| key.name.as_str()).collect();
     assert_eq!(told, ["a", "a"], "{news:?}");
@@ -214,10 +223,10 @@ async fn a_failure_holds_the_others_and_is_told_once() {
             next: Some(ten_minutes)
         }
     );
-    let (_, again) = docket.brakes.release(&stage.state.index(), now);
+    let (_, again) = docket.release(&stage.state.index(), now);
     assert_eq!(again, []);
     // Then one more goes.
-    let (gone, _) = docket.brakes.release(&stage.state.index(), ten_minutes);
+    let (gone, _) = docket.release(&stage.state.index(), ten_minutes);
     assert_eq!(gone, [keys[1].clone()]);
 }
 
@@ -259,11 +268,7 @@ async fn a_new_process_comes_to_the_same() {
             .looked(&keys[0], &mark, look, now);
         assert_eq!(ask(&stage, &keys[1]), Answer::Wait);
         let at = later(now, SignedDuration::from_secs(100));
-        let (gone, _) = stage
-            .judge
-            .docket()
-            .brakes
-            .release(&stage.state.index(), at);
+        let (gone, _) = stage.judge.docket().release(&stage.state.index(), at);
         assert_eq!(gone.is_empty(), waits, "{why:?}");
     }
 }
@@ -295,12 +300,14 @@ async fn a_new_process_looks_at_the_pods_before_a_deadline_fails_a_restart() {
     let hour = SignedDuration::from_hours(1);
     let later = later(stage.state.time(), hour);
     let index = stage.state.index();
-    let mut brakes = brakes::Brakes::new(slowly().brakes);
-    brakes.shown(&keys[0], index.workload(&keys[0]).unwrap(), later);
+    let mut docket = another();
+    docket
+        .brakes
+        .shown(&keys[0], index.workload(&keys[0]).unwrap(), later);
     let mut told = |seconds| {
         let wait = SignedDuration::from_secs(seconds);
         let now = later.checked_add(wait).unwrap();
-        let (_, news) = brakes.release(&index, now);
+        let (_, news) = docket.release(&index, now);
         news.into_iter().map(|(_, news)| news).collect::<Vec<_>>()
     };
     assert_eq!(told(29), []);
@@ -358,7 +365,7 @@ async fn what_was_missing_is_looked_at_though_it_is_there_again() {
 fn released_in(stage: &Stage, wait: SignedDuration) -> Vec<String> {
     let now = later(stage.state.time(), wait);
     let mut docket = stage.judge.docket();
-    let (gone, _) = docket.brakes.release(&stage.state.index(), now);
+    let (gone, _) = docket.release(&stage.state.index(), now);
     gone.into_iter().map(|key| key.name).collect()
 }
 
@@ -405,8 +412,8 @@ async fn a_good_rollout_is_let_through_and_one_that_hangs_is_overtaken() {
     let asked = |minutes| {
         let now = later(stage.state.time(), SignedDuration::from_mins(minutes));
         let mut docket = stage.judge.docket();
-        docket.brakes.release(&stage.state.index(), now);
-        docket.brakes.ask(&stage.state.index(), &web, &restart, now)
+        docket.release(&stage.state.index(), now);
+        docket.ask(&stage.state.index(), &web, &restart, now)
     };
     assert_eq!(asked(1), Answer::Wait);
     let waits = stage
@@ -431,7 +438,7 @@ async fn one_that_is_good_and_goes_no_further_is_told_once_and_slows_nobody() {
         let now = stage.state.time();
         let now = later(now, SignedDuration::from_mins(minutes));
         let mut docket = stage.judge.docket();
-        let (gone, news) = docket.brakes.release(&stage.state.index(), now);
+        let (gone, news) = docket.release(&stage.state.index(), now);
         let gone: Vec<_> = gone.into_iter().map(|key| key.name).collect();
         (gone, news)
     };

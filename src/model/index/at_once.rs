@@ -8,9 +8,9 @@ pub fn set_namespace(index: &mut Index, name: &str, at_once: bool) {
     let known = index
         .namespaces
         .get(name)
-        .is_some_and(|space| space.at_once);
+        .is_some_and(|space| space.says.at_once);
     if known != at_once && index.works_in(name) {
-        index.namespaces.entry(name).at_once = at_once;
+        index.namespaces.entry(name).says.at_once = at_once;
     }
 }
 
@@ -19,7 +19,7 @@ pub fn namespace(index: &Index, name: &str) -> bool {
     index
         .namespaces
         .get(name)
-        .is_some_and(|space| space.at_once)
+        .is_some_and(|space| space.says.at_once)
 }
 
 /// Whether a source says so.

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeSet};
 use super::{
     Index,
     asked::Tick,
-    judged::Judged,
+    judged::{Judged, released},
     overlay::{Overlay, just_read, without_ignored},
     preview::Preview,
     tracked::Tracked,
@@ -231,6 +231,7 @@ impl Index {
                     Rollout::Complete | Rollout::Rolling => None,
                 }),
             suspended: tracked.is_some_and(Tracked::is_suspended),
+            released: released(tracked, decision.as_ref(), &self.basis.key),
             aborted: tracked.is_some_and(|tracked| tracked.workload.lent.aborted),
             settle: tracked.and_then(|tracked| tracked.policy.settle),
             gather: tracked
@@ -351,8 +352,7 @@ impl Index {
         matches!(decided, Some(Decision::Restart(_)))
     }
 
-    /// Whether pods of a workload may have an immutable object of this source that has another uid than this one: by
-    /// what was observed, or as far as this process saw the object before. (A fold does not tell.)
+    /// Whether pods of a workload may have an immutable object of this source with another uid, as far as that is known.
     pub fn has_immutable(&self, key: &WorkloadKey, source: &SourceName, uid: &str) -> bool {
         let stored = self.stored(&key.namespace, source);
         let observed = self.workload(key).and_then(Tracked::observed);

@@ -2,9 +2,19 @@
 
 use std::time::Duration;
 
-use crate::model::{decide::Decision, policy::Complaint, workload::Stays};
+use super::Tracked;
+use crate::model::{
+    decide::{Decision, restart_id},
+    digest::DigestKey,
+    policy::Complaint,
+    workload::Stays,
+};
 
 /// A decision with what else matters for carrying it out.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the workload"
+)]
 #[derive(Clone, Debug)]
 pub struct Judged {
     /// `None` where the workload is unknown, did not opt in, has a controller as owner, or is being deleted.
@@ -13,6 +23,8 @@ pub struct Judged {
     pub unwritten: bool,
     /// `reroll.dev/suspend`, of it or of one that has its template.
     pub suspended: bool,
+    /// Its user lets the restart that is due past what holds it.
+    pub released: bool,
     /// An Argo Rollout that has its template is aborted, which a restart would end.
     pub aborted: bool,
     /// `reroll.dev/settle`
@@ -33,6 +45,24 @@ pub struct Judged {
 impl Judged {
     /// Whether a restart waits until its user, or its Rollout's, lets it go.
     pub fn is_held_back(&self) -> bool {
-        self.suspended || self.aborted
+        self.suspended && !self.released || self.aborted
     }
+}
+
+/// Whether the user of a workload lets the restart that this decision is past what holds it.
+pub(super) fn released(
+    tracked: Option<&Tracked>,
+    decision: Option<&Decision>,
+    key: &DigestKey,
+) -> bool {
+    let (Some(tracked), Some(Decision::Restart(restart))) = (tracked, decision) else {
+        return false;
+    };
+    let asked = tracked.policy.gates.as_ref();
+    let asked = asked.is_some_and(|gates| gates.release.is_some());
+    // To work out the id takes time, and few ask for any.
+    asked
+        && tracked
+            .policy
+            .is_released(&restart_id(&tracked.workload, restart, tracked.uses(), key))
 }

@@ -15,6 +15,7 @@ use super::{
     edges::{Edges, Slot},
     foreseen::{Foreseen, Known, Read, Selected, Takers, reads_as_before},
     memory::{folds, remembered},
+    says::Says,
     sources::{Source, Sources},
     tracked::Tracked,
     under::Under,
@@ -32,8 +33,10 @@ use crate::model::{
 pub(super) struct Namespace {
     /// The default opt-in.
     pub(super) default: Option<String>,
-    /// Restarts in it do not wait for what becomes of others: `reroll.dev/slow-start: off`.
-    pub(super) at_once: bool,
+    /// What it says about when restarts in it are made.
+    pub(super) says: Says,
+    /// Whether a workload of it ever asked for a place in the order of restarts.
+    pub(super) has_waves: bool,
     pub(super) sources: Sources,
     pub(super) workloads: HashMap<Slot, Box<Tracked>>,
     pub(super) edges: Edges,
@@ -60,9 +63,8 @@ impl Namespace {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        let says_nothing = self.default.is_none() && !self.at_once;
-        let has_nothing = self.sources.is_empty() && self.workloads.is_empty();
-        says_nothing && has_nothing && self.classes.is_empty()
+        let silent = self.default.is_none() && self.says == Says::default();
+        silent && self.sources.is_empty() && self.workloads.is_empty() && self.classes.is_empty()
     }
 
     /// Takes in a workload; `None` where it does not count.
@@ -224,6 +226,7 @@ impl Namespace {
     }
 
     pub(super) fn put(&mut self, slot: &Slot, tracked: Tracked, selected: Option<Selected>) {
+        self.has_waves |= tracked.policy.wave() != 0;
         self.workloads.insert(slot.clone(), Box::new(tracked));
         self.connect(slot, selected.as_ref());
         drop(selected);
@@ -251,8 +254,6 @@ impl Namespace {
     fn slots(&self) -> Vec<Slot> {
         self.workloads.keys().cloned().collect()
     }
-
-    // === edges ===
 
     /// Returns what counts of what a workload refers to, under these rules, where this is remembered of it.
     pub(super) fn select(

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Note;
 use crate::model::{
-    annotation::{KUBECTL_RESTARTED_AT, MARK},
+    annotation::{KUBECTL_RESTARTED_AT, MARK, RELEASE},
     decide::{Cause, CauseKind, joined},
     source::SourceName,
     workload::{MARK_WORD, Stays},
@@ -45,6 +45,10 @@ impl Note<'_> {
                     "; {writer} wrote it last{pods}. Restarts come ever more rarely: find out why it is rewritten"
                 )
             }
+            Self::RestartGated { words } => write!(
+                f,
+                "its restart is due, and waits {words}. To restart it now: annotate it with {RELEASE}=now"
+            ),
             Self::RolloutWaits { words } => {
                 write!(f, "no new pod of its restart is good yet: {words}")
             }
@@ -144,6 +148,7 @@ impl fmt::Display for Note<'_> {
             Self::RestartLimited { .. }
             | Self::Rewritten { .. }
             | Self::RolloutWaits { .. }
+            | Self::RestartGated { .. }
             | Self::RestartStuck { .. }
             | Self::RestartHangs { .. }
             | Self::RestartsSlowed { .. } => self.of_brakes(f),

@@ -8,6 +8,14 @@ pub const RESTART_ON: &str = "reroll.dev/restart-on";
 pub const OBSERVED: &str = "reroll.dev/observed";
 /// What the last restart of a workload was.
 pub const ROLLOUT: &str = "reroll.dev/rollout";
+/// At what days and hours a workload is restarted.
+pub const WINDOW: &str = "reroll.dev/window";
+/// So long after a change it is restarted outside of them all the same.
+pub const WINDOW_LATEST: &str = "reroll.dev/window-latest";
+/// Its place in the order of restarts.
+pub const WAVE: &str = "reroll.dev/wave";
+/// Which restart is let past what holds it.
+pub const RELEASE: &str = "reroll.dev/release";
 /// What a template was changed for.
 pub const RESTARTED_FOR: &str = "reroll.dev/restarted-for";
 /// Tells people of the last restart.

@@ -16,6 +16,8 @@ mod said;
 mod spread;
 mod upgrade;
 mod values;
+mod waves;
+mod windows;
 
 use std::{collections::BTreeMap, time::Duration};
 

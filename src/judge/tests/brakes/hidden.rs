@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::{
     annotation::PENDING,
-    pending::{self, Failures, Pending},
+    pending::{Failures, Pending},
 };
 
 /// Of these the first was restarted, and its key is missing.
@@ -41,7 +41,7 @@ fn held_since(stage: &Stage, key: &WorkloadKey, seconds: i64) {
     let id = {
         let index = stage.state.index();
         let tracked = index.workload(key).unwrap();
-        pending::id(&tracked.workload, &restart, tracked.uses(), index.key())
+        restart_id(&tracked.workload, &restart, tracked.uses(), index.key())
     };
     let text = Pending::now(
         None,
@@ -121,20 +121,22 @@ async fn a_process_that_has_just_started_lets_nobody_go_before_it_has_looked() {
     let began = later(stage.state.time(), minute);
     let at = |seconds| later(began, SignedDuration::from_secs(seconds));
     let index = stage.state.index();
-    let mut brakes = brakes::Brakes::new(slowly().brakes);
+    let mut docket = another();
     for key in &keys {
-        brakes.shown(key, index.workload(key).unwrap(), began);
+        docket
+            .brakes
+            .shown(key, index.workload(key).unwrap(), began);
     }
     drop(index);
     let Some(Decision::Restart(restart)) = stage.judge.judge(&keys[1], Occasion::Look) else {
         panic!("nothing is due");
     };
     let index = stage.state.index();
-    assert_eq!(brakes.ask(&index, &keys[1], &restart, began), Answer::Wait);
-    assert_eq!(brakes.release(&index, at(2)).0, []);
-    assert_eq!(brakes.release(&index, at(29)).0, []);
+    assert_eq!(docket.ask(&index, &keys[1], &restart, began), Answer::Wait);
+    assert_eq!(docket.release(&index, at(2)).0, []);
+    assert_eq!(docket.release(&index, at(29)).0, []);
     // Nobody can list its pods: it is rolling, and holds the others until its deadline.
-    assert_eq!(brakes.release(&index, at(31)).0, []);
+    assert_eq!(docket.release(&index, at(31)).0, []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -225,7 +227,7 @@ async fn nobody_is_told_to_wait_for_one_that_was_broken_before() {
     restarted(&stage, &keys[0], Some(Why::Config));
     let minute = stage.state.time() + SignedDuration::from_mins(1);
     let mut docket = stage.judge.docket();
-    let (gone, news) = docket.brakes.release(&stage.state.index(), minute);
+    let (gone, news) = docket.release(&stage.state.index(), minute);
     assert_eq!(gone, [keys[1].clone()]);
     let stuck = |(_, news): &(WorkloadKey, News)| matches!(news, News::Stuck { .. });
     assert!(news.len() == 1 && news.iter().all(stuck), "{news:?}");

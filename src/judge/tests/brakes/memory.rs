@@ -12,10 +12,7 @@ use proptest::prelude::*;
 
 use self::world::{Happens, Runs, SOURCES, WORKLOADS, World};
 use super::*;
-use crate::{
-    judge::brakes::ToShow,
-    model::pending::{self, Pending},
-};
+use crate::{judge::brakes::ToShow, model::pending::Pending};
 
 /// How long nobody leads. A restart has no look at its pods for so long.
 const GAP: i64 = 21;
@@ -48,12 +45,12 @@ fn acts(stage: &Stage, keys: &[WorkloadKey]) -> BTreeMap<String, Does> {
     let soon = later(now, SignedDuration::from_secs(1));
     let mut docket = stage.judge.docket();
     let index = stage.state.index();
-    docket.brakes.release(&index, soon);
+    docket.release(&index, soon);
     let does = due.iter().map(|(key, restart)| {
         let does = if let Some((reason, _)) = docket.brakes.waits(key) {
             Does::Holds(reason)
         } else {
-            let Answer::Go { alone } = docket.brakes.ask(&index, key, restart, now) else {
+            let Answer::Go { alone } = docket.ask(&index, key, restart, now) else {
                 panic!("{key} neither waits nor goes");
             };
             let mark = &restart.next.restarted_for;
@@ -266,7 +263,7 @@ impl Told {
     fn is_held(&self) {
         let now = self.leader.state.time();
         let to_show = {
-            let docket = self.leader.judge.docket();
+            let mut docket = self.leader.judge.docket();
             docket
                 .brakes
                 .to_show(&self.leader.state.index(), usize::MAX, now)
@@ -279,7 +276,7 @@ impl Told {
             let id = {
                 let index = self.leader.state.index();
                 let tracked = index.workload(&key).unwrap();
-                pending::id(&tracked.workload, &restart, tracked.uses(), index.key())
+                restart_id(&tracked.workload, &restart, tracked.uses(), index.key())
             };
             let pending = Pending::now(None, held, &restart.causes, id, String::new(), now);
             World::holds(&key, &pending.because(&failed).print(), &self.leader.script);

@@ -1,0 +1,44 @@
+//! For which versions a restart is, and for which of them it needs room.
+
+use std::collections::BTreeMap;
+
+use crate::model::{
+    Index, SourceName, WorkloadKey,
+    brake::versions::versions,
+    decide::Restart,
+    index::{Tracked, at_once},
+    workload::{Changed, RestartMeans, VersionId},
+};
+
+/// Returns the versions that a restart takes.
+pub(super) fn taken(
+    index: &Index,
+    key: &WorkloadKey,
+    restart: &Restart,
+) -> BTreeMap<Changed, VersionId> {
+    let version = |source: &SourceName| index.source(&key.namespace, source).version();
+    versions(&restart.causes, index.key(), version)
+}
+
+/// Returns those for which it needs room. `slow_start`: whether restarts wait for what becomes of others.
+pub(super) fn needed(
+    index: &Index,
+    key: &WorkloadKey,
+    tracked: &Tracked,
+    restart: &Restart,
+    slow_start: bool,
+) -> BTreeMap<Changed, VersionId> {
+    let runs = matches!(key.kind.means, RestartMeans::Run | RestartMeans::Recreate);
+    let namespace = &key.namespace;
+    let at_once =
+        !slow_start || !tracked.policy.brakes.slow_start || at_once::namespace(index, namespace);
+    if at_once || runs {
+        return BTreeMap::new();
+    }
+    let mut versions = taken(index, key, restart);
+    versions.retain(|changed, _| match changed {
+        Changed::Source(source) => !at_once::source(index, namespace, source),
+        Changed::Namespace => true,
+    });
+    versions
+}

@@ -1,0 +1,450 @@
+//! Windows, waves and the release of one that waits.
+
+use super::*;
+use crate::model::{
+    annotation::{RELEASE, SUSPEND, WAVE, WINDOW, WINDOW_LATEST},
+    gate::window::{Closed, Window},
+    index::{due as index_due, windows},
+    pending::Pending,
+};
+
+/// Sets an annotation of a workload.
+fn says(stage: &Stage, key: &WorkloadKey, annotation: &str, value: &str) {
+    stage.edit(key, |object| {
+        object["metadata"]["annotations"][annotation] = json!(value);
+    });
+}
+
+fn reason(stage: &Stage, key: &WorkloadKey) -> Option<Reason> {
+    let docket = stage.judge.docket();
+    docket.brakes.waits(key).map(|(reason, _)| reason)
+}
+
+const NOT_YET: Option<Reason> = Some(Reason::Wave { stopped: false });
+const STOPPED: Option<Reason> = Some(Reason::Wave { stopped: true });
+
+fn id(stage: &Stage, key: &WorkloadKey) -> String {
+    index_due::id(&stage.state.index(), key).expect("a restart is due")
+}
+
+/// Completes the rollout of a restart that was made.
+fn complete(stage: &Stage, key: &WorkloadKey) {
+    stage.edit(key, |object| {
+        object["status"]["updatedReplicas"] = json!(2);
+    });
+}
+
+/// Lets so many seconds pass, and returns who goes.
+fn after(stage: &Stage, seconds: i64) -> Vec<String> {
+    stage.set_time(stage.state.time().as_second() + seconds);
+    released_in(stage, SignedDuration::ZERO)
+}
+
+/// Users of one Secret that has changed, with these waves; all of them asked for.
+fn in_waves(waves: &[(&str, &str)]) -> (Stage, Vec<WorkloadKey>) {
+    let names: Vec<_> = waves.iter().map(|(name, _)| *name).collect();
+    let (stage, keys) = due(&names);
+    for (key, (_, wave)) in keys.iter().zip(waves) {
+        says(&stage, key, WAVE, wave);
+    }
+    for key in &keys {
+        ask(&stage, key);
+    }
+    (stage, keys)
+}
+
+// Friday, 2027-01-15 08:00 UTC, is when a stage is set.
+
+#[tokio::test(start_paused = true)]
+async fn a_window_holds_until_it_opens() {
+    let (stage, keys) = due(&["a"]);
+    says(&stage, &keys[0], WINDOW, "Fri 09:00-10:00");
+    assert_eq!(ask(&stage, &keys[0]), Answer::Wait);
+    let nine = later(stage.state.time(), SignedDuration::from_hours(1));
+    let closed = Some(Reason::Window(Closed::Until(Some(nine))));
+    assert_eq!(reason(&stage, &keys[0]), closed);
+    assert_eq!(after(&stage, 3599), [""; 0]);
+    assert_eq!(reason(&stage, &keys[0]), closed);
+    assert_eq!(after(&stage, 1), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_let_go_is_not_restarted_after_its_window() {
+    let (stage, keys) = due(&["a", "b"]);
+    says(&stage, &keys[0], WINDOW, "Fri 07:00-08:01");
+    ask(&stage, &keys[0]);
+    assert_eq!(after(&stage, 1), ["a"]);
+    // Its place in the budget comes late.
+    stage.set_time(NOW + 60);
+    assert_eq!(ask(&stage, &keys[0]), Answer::Wait);
+    assert!(matches!(reason(&stage, &keys[0]), Some(Reason::Window(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_window_of_a_workload_counts_before_that_of_its_namespace() {
+    let (stage, keys) = due(&["a", "b"]);
+    let monday = Some(Window::read("Mon"));
+    windows::set_namespace(&mut stage.state.index_mut(), NAMESPACE, monday);
+    says(&stage, &keys[1], WINDOW, "Fri");
+    assert_eq!(ask(&stage, &keys[0]), Answer::Wait);
+    assert_eq!(ask(&stage, &keys[1]), Answer::Wait);
+    assert_eq!(after(&stage, 1), ["b"]);
+    assert!(matches!(reason(&stage, &keys[0]), Some(Reason::Window(_))));
+    windows::set_namespace(&mut stage.state.index_mut(), NAMESPACE, None);
+    restarted(&stage, &keys[1], None);
+    assert_eq!(after(&stage, 61), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_cannot_be_read_holds_and_is_told_once() {
+    let (stage, keys) = due(&["a"]);
+    says(&stage, &keys[0], WINDOW, "at night");
+    assert_eq!(ask(&stage, &keys[0]), Answer::Wait);
+    let told = |seconds| {
+        let now = later(stage.state.time(), SignedDuration::from_secs(seconds));
+        let mut docket = stage.judge.docket();
+        docket.brakes.namespace_changed(NAMESPACE, now);
+        let (gone, news) = docket.release(&stage.state.index(), now);
+        assert_eq!(gone, []);
+        news
+    };
+    let news = told(1);
+    let [(_, News::Gated { words })] = news.as_slice() else {
+        panic!("{news:?}");
+    };
+    assert!(words.contains("cannot be read"), "{words}");
+    assert_eq!(told(3600 * 24 * 365), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_that_never_stop_do_not_put_off_the_latest_time() {
+    let (stage, keys) = due(&["a"]);
+    let key = &keys[0];
+    let change = |value: &str| {
+        let (source, mut version) = stage.put_secret("s", "A", value);
+        version.written = stage.state.time().as_second();
+        stage.show_secret(&source, version);
+    };
+    change("first");
+    says(&stage, key, WINDOW, "Mon");
+    says(&stage, key, WINDOW_LATEST, "10h");
+    assert_eq!(ask(&stage, key), Answer::Wait);
+    // It is written at once since when it waits.
+    let to_show = |stage: &Stage| {
+        let now = stage.state.time();
+        let mut docket = stage.judge.docket();
+        docket.brakes.to_show(&stage.state.index(), 9, now)
+    };
+    let shown = to_show(&stage);
+    assert_eq!(shown.len(), 1);
+    let text = {
+        let since = stage.state.time();
+        let id = id(&stage, key);
+        Pending::now(None, shown[0].held, &[], id, String::new(), since).print()
+    };
+    says(&stage, key, "reroll.dev/pending", &text);
+    assert!(to_show(&stage).is_empty());
+    for hour in 1..10 {
+        stage.set_time(NOW + hour * 3600);
+        change(&format!("value {hour}"));
+        assert_eq!(ask(&stage, key), Answer::Wait);
+        assert_eq!(after(&stage, 1), [""; 0], "{hour}");
+    }
+    stage.set_time(NOW + 36_000);
+    assert_eq!(after(&stage, 0), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lower_waves_are_complete_first() {
+    let (stage, keys) = in_waves(&[("five", "5"), ("zero", "0"), ("first", "-1")]);
+    let [five, zero, first] = keys.as_slice() else {
+        panic!();
+    };
+    assert_eq!(released(&stage), ["first"]);
+    assert_eq!(reason(&stage, zero), NOT_YET);
+    assert_eq!(reason(&stage, five), NOT_YET);
+    restarted(&stage, first, None);
+    assert_eq!(after(&stage, 120), [""; 0], "good, but not complete");
+    complete(&stage, first);
+    assert_eq!(after(&stage, 2), ["zero"]);
+    restarted(&stage, zero, None);
+    complete(&stage, zero);
+    assert_eq!(reason(&stage, five), NOT_YET);
+    assert_eq!(after(&stage, 2), [""; 0], "complete, but not good yet");
+    assert_eq!(after(&stage, 120), ["five"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_one_of_a_lower_wave_that_does_not_come() {
+    type Edit = fn(&mut Value);
+    let rows: [(&str, Edit, bool); 10] = [
+        ("as it is", |_| (), true),
+        (
+            "its window is closed",
+            |it| it["metadata"]["annotations"][WINDOW] = json!("Mon"),
+            true,
+        ),
+        (
+            "suspended",
+            |it| it["metadata"]["annotations"][SUSPEND] = json!("true"),
+            false,
+        ),
+        (
+            "owned",
+            |it| {
+                it["metadata"]["ownerReferences"] = json!([{
+                    "apiVersion": "example.com/v1", "kind": "App", "name": "app", "uid": "u", "controller": true,
+                }]);
+            },
+            false,
+        ),
+        (
+            "scaled to zero",
+            |it| it["spec"]["replicas"] = json!(0),
+            false,
+        ),
+        ("paused", |it| it["spec"]["paused"] = json!(true), false),
+        (
+            "not opted in",
+            |it| {
+                it["metadata"]["annotations"]["reroll.dev/restart-on"] = json!("off");
+            },
+            false,
+        ),
+        (
+            "opt-in unreadable",
+            |it| {
+                it["metadata"]["annotations"]["reroll.dev/restart-on"] = json!("secret/");
+            },
+            false,
+        ),
+        ("down", goes_down, false),
+        (
+            "going away",
+            |it| it["metadata"]["deletionTimestamp"] = json!("2027-01-15T08:00:00Z"),
+            false,
+        ),
+    ];
+    for (what, edit, waits) in rows {
+        let (stage, keys) = due(&["low", "high"]);
+        says(&stage, &keys[1], WAVE, "1");
+        stage.edit(&keys[0], edit);
+        stage.judge.judge(&keys[0], Occasion::Look);
+        let goes = ask(&stage, &keys[1]) != Answer::Wait || released(&stage) == ["high"];
+        assert_eq!(goes, !waits, "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_one_that_failed_a_wave_is_stopped() {
+    // What is done then, and whether the higher wave goes on.
+    type Do = fn(&Stage, &[WorkloadKey]);
+    let rows: [(&str, Do, bool); 6] = [
+        ("nothing", |_, _| (), false),
+        (
+            "it is good after all",
+            |stage, keys| {
+                let now = stage.state.time();
+                let look = Look {
+                    new: 1,
+                    runs_since: Some(now),
+                    ..Look::default()
+                };
+                let mark = stage.mark(&keys[0]).as_str().unwrap().to_owned();
+                stage
+                    .judge
+                    .docket()
+                    .brakes
+                    .looked(&keys[0], &mark, look, now);
+                complete(stage, &keys[0]);
+                stage.set_time(NOW + 660);
+            },
+            true,
+        ),
+        (
+            "it is deleted",
+            |stage, keys| {
+                stage.judge.workload_deleted(&keys[0]);
+            },
+            true,
+        ),
+        (
+            "it is scaled to zero",
+            |stage, keys| {
+                stage.edit(&keys[0], |it| it["spec"]["replicas"] = json!(0));
+            },
+            true,
+        ),
+        (
+            "the higher one is released",
+            |stage, keys| {
+                let id = id(stage, &keys[1]);
+                says(stage, &keys[1], RELEASE, &id);
+            },
+            true,
+        ),
+        (
+            "another restart is released",
+            |stage, keys| {
+                says(stage, &keys[1], RELEASE, "another");
+            },
+            false,
+        ),
+    ];
+    for (what, act, goes) in rows {
+        let (stage, keys) = in_waves(&[("low", "0"), ("high", "1")]);
+        assert_eq!(released(&stage), ["low"]);
+        restarted(&stage, &keys[0], Some(Why::Config));
+        assert_eq!(after(&stage, 2), [""; 0], "{what}");
+        assert_eq!(reason(&stage, &keys[1]), STOPPED, "{what}");
+        act(&stage, &keys);
+        let gone = [after(&stage, 2), after(&stage, 2)].concat();
+        assert_eq!(gone == ["high"], goes, "{what}: {gone:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_version_begins_the_waves_anew() {
+    let (stage, keys) = in_waves(&[("low", "0"), ("high", "1")]);
+    assert_eq!(released(&stage), ["low"]);
+    restarted(&stage, &keys[0], Some(Why::Config));
+    assert_eq!(after(&stage, 2), [""; 0]);
+    assert_eq!(reason(&stage, &keys[1]), STOPPED);
+    stage.secret("s", "A", "z");
+    assert_eq!(ask(&stage, &keys[1]), Answer::Wait);
+    // Its restart before failed: it has nothing to lose.
+    assert_eq!(ask(&stage, &keys[0]), Answer::Go { alone: true });
+    assert_eq!(after(&stage, 2), [""; 0]);
+    assert_eq!(reason(&stage, &keys[1]), NOT_YET);
+    restarted(&stage, &keys[0], None);
+    complete(&stage, &keys[0]);
+    assert_eq!(after(&stage, 120), ["high"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_lets_one_restart_past_everything() {
+    let (stage, keys) = due(&["a", "b"]);
+    let key = &keys[1];
+    says(&stage, key, SUSPEND, "true");
+    says(&stage, key, WINDOW, "Mon");
+    says(&stage, key, WAVE, "1");
+    let waits = |stage: &Stage| stage.judge.docket().intents.waits(key);
+    // What was filed before it was suspended finds that out.
+    stage.judge.docket().intents.settled(key);
+    let restart = |stage: &Stage| match stage.judge.judge(key, Occasion::Look) {
+        Some(Decision::Restart(restart)) => restart,
+        decision => panic!("{decision:?}"),
+    };
+    says(&stage, key, RELEASE, "another");
+    stage.judge.judge(key, Occasion::Look);
+    assert!(!waits(&stage), "it is suspended");
+    let released = id(&stage, key);
+    says(&stage, key, RELEASE, &released);
+    stage.judge.judge(key, Occasion::Look);
+    assert!(waits(&stage), "it has an intent again");
+    assert!(stage.judge.judge_taken(key).released);
+    let answer = braking::ask(&stage.judge, key, &restart(&stage));
+    assert_eq!(answer, Answer::Go { alone: false });
+    // Another change is another restart.
+    stage.secret("s", "A", "z");
+    assert!(!stage.judge.judge_taken(key).released);
+    let answer = braking::ask(&stage.judge, key, &restart(&stage));
+    assert_eq!(answer, Answer::Wait);
+}
+
+/// A gate that holds the last of these, and how it is opened.
+struct Gate {
+    held: Held,
+    closes: fn(&Stage, &[WorkloadKey]),
+    opens: fn(&Stage, &[WorkloadKey]),
+}
+
+/// In the order in which they are told.
+const GATES: [Gate; 4] = [
+    Gate {
+        held: Held::Suspended,
+        closes: |stage, keys| says(stage, &keys[1], SUSPEND, "true"),
+        opens: |stage, keys| says(stage, &keys[1], SUSPEND, "false"),
+    },
+    Gate {
+        held: Held::Window,
+        closes: |stage, keys| says(stage, &keys[1], WINDOW, "Mon"),
+        opens: |stage, keys| says(stage, &keys[1], WINDOW, "Fri"),
+    },
+    Gate {
+        held: Held::Wave,
+        closes: |stage, keys| {
+            says(stage, &keys[1], WAVE, "1");
+            says(stage, &keys[0], WINDOW, "Mon");
+        },
+        opens: |stage, keys| says(stage, &keys[0], SUSPEND, "true"),
+    },
+    Gate {
+        held: Held::Distance,
+        closes: |stage, keys| {
+            let now = stage.state.time();
+            let opened = crate::model::workload::Opened {
+                at: now,
+                mark: stage.mark(&keys[1]).as_str().unwrap_or_default().to_owned(),
+                distance: SignedDuration::from_mins(5),
+                unavailable: 0,
+                well: true,
+                versions: std::collections::BTreeMap::new(),
+                alone: false,
+                generation: 0,
+                template: stage
+                    .state
+                    .index()
+                    .workload(&keys[1])
+                    .unwrap()
+                    .workload
+                    .print,
+            };
+            says(stage, &keys[1], ROLLOUT_OPENED, &opened.print());
+        },
+        opens: |stage, _| stage.set_time(NOW + 400),
+    },
+];
+
+/// Returns why the second is held, as it is told.
+fn held(stage: &Stage, keys: &[WorkloadKey]) -> Option<Held> {
+    let judged = stage.judge.judge_taken(&keys[1]);
+    if judged.is_held_back() {
+        stage.judge.judge(&keys[1], Occasion::Look);
+        return stage.judge.docket().held.of(&keys[1]);
+    }
+    stage.judge.judge(&keys[0], Occasion::Look);
+    let Some(Decision::Restart(restart)) = judged.decision else {
+        panic!("nothing is due");
+    };
+    braking::ask(&stage.judge, &keys[1], &restart);
+    let docket = stage.judge.docket();
+    let mut each = docket.brakes.each();
+    each.find(|(key, _)| **key == keys[1]).map(|(_, held)| held)
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_gates_the_first_is_told_and_both_have_to_open() {
+    for (one, first) in GATES.iter().enumerate() {
+        for (other, second) in GATES.iter().enumerate().filter(|(other, _)| one < *other) {
+            for first_opens_first in [true, false] {
+                let mut settings = slowly();
+                settings.brakes.slow_start = false;
+                settings.brakes.longest_distance = SignedDuration::from_hours(1);
+                let (stage, keys) = due_in(settings, &["a", "b"]);
+                (second.closes)(&stage, &keys);
+                (first.closes)(&stage, &keys);
+                assert_eq!(held(&stage, &keys), Some(first.held), "{one} {other}");
+                let (opens, left) = if first_opens_first {
+                    (first.opens, second)
+                } else {
+                    (second.opens, first)
+                };
+                opens(&stage, &keys);
+                assert_eq!(held(&stage, &keys), Some(left.held), "{one} {other}");
+                (left.opens)(&stage, &keys);
+                assert_eq!(held(&stage, &keys), None, "{one} {other}");
+            }
+        }
+    }
+}

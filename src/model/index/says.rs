@@ -1,0 +1,12 @@
+//! What a Namespace says about when restarts in it are made.
+
+use crate::model::gate::window::Window;
+
+/// What a Namespace says about when restarts in it are made.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Says {
+    /// They do not wait for what becomes of others: `reroll.dev/slow-start: off`.
+    pub(super) at_once: bool,
+    /// At what days and hours: `reroll.dev/window`.
+    pub(super) window: Option<Box<Window>>,
+}
