@@ -20,6 +20,7 @@ mod changes;
 mod csi;
 mod edges;
 mod foreseen;
+pub mod gates;
 mod hidden;
 mod judge;
 mod judged;
@@ -86,6 +87,8 @@ pub struct Index {
     orphaned: Orphaned,
     retired: RetiredKeys,
     clock: Clock,
+    /// Why nothing restarts: `reroll.dev/suspend` of reroll's Lease.
+    stop: Option<String>,
     /// All workloads are known.
     listed: bool,
 }
@@ -106,6 +109,7 @@ impl Index {
             orphaned: Orphaned::default(),
             retired: RetiredKeys::default(),
             clock: Clock::default(),
+            stop: None,
             listed: false,
         }
     }

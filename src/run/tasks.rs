@@ -119,6 +119,7 @@ impl Start<'_> {
             contradictions::take_in(Arc::clone(&judge), stop()),
         );
         self.until_stopped("decisions", Arc::clone(&judge).take_turns());
+        self.until_stopped("stops", Arc::clone(&judge).follow_stops());
         self.spawn("sweep", sweep);
         self.spawn(
             "sources that no watch shows",

@@ -17,7 +17,8 @@ use kube::core::ObjectMeta;
 use crate::{
     judge::Judge,
     model::{
-        annotation::{RESTART_ON, SLOW_START},
+        annotation::{RESTART_ON, SLOW_START, SUSPEND},
+        gate::suspend,
         index::at_once,
         object::SlowStart,
         policy::Complaint,
@@ -61,11 +62,8 @@ impl Namespaces {
         let slow_start = SlowStart::of(meta);
         let at_once = slow_start == SlowStart::Off;
         at_once::set_namespace(&mut self.judge.state.index_mut(), name, at_once);
-        let text = meta
-            .annotations
-            .as_ref()
-            .and_then(|all| all.get(SLOW_START));
-        let text = text.filter(|_| slow_start == SlowStart::Unreadable);
+        let annotation = |name| meta.annotations.as_ref()?.get(name);
+        let text = annotation(SLOW_START).filter(|_| slow_start == SlowStart::Unreadable);
         let complaint = text.map(|text| Complaint::of_namespace(text));
         let news = self
             .judge
@@ -76,6 +74,8 @@ impl Namespaces {
             self.judge.teller.of_namespace(name, complaint);
         }
         self.judge.namespace_default(name, default);
+        let said = suspend::read(annotation(SUSPEND).map(String::as_str));
+        self.judge.namespace_stop(name, said);
     }
 
     /// Takes in that a namespace is gone.
@@ -83,6 +83,7 @@ impl Namespaces {
         at_once::set_namespace(&mut self.judge.state.index_mut(), name, false);
         self.judge.docket().held.complain_of(name, None);
         self.judge.namespace_default(name, None);
+        self.judge.namespace_stop(name, None);
         self.leave(name);
     }
 

@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::BTreeSet};
 use super::{
     Index,
     asked::Tick,
+    gates,
     judged::Judged,
     overlay::{Overlay, just_read, without_ignored},
     preview::Preview,
@@ -230,7 +231,7 @@ impl Index {
                     Rollout::Stays(stays) => Some(stays),
                     Rollout::Complete | Rollout::Rolling => None,
                 }),
-            suspended: tracked.is_some_and(Tracked::is_suspended),
+            stop: gates::stop(self, key),
             aborted: tracked.is_some_and(|tracked| tracked.workload.lent.aborted),
             settle: tracked.and_then(|tracked| tracked.policy.settle),
             gather: tracked
@@ -325,8 +326,10 @@ impl Index {
                 _ => None,
             };
             if let Some(decided) = self.assess_from(&user, &overlay, adopting.as_ref()) {
+                let stop = gates::stop(self, &user);
                 let by_uid = |user: &_| self.restarts_by_uid(user, &key.source, becomes);
-                preview.add(user, &decided, tracked.is_held_back(), by_uid);
+                let aborted = tracked.workload.lent.aborted;
+                preview.add(user, &decided, (stop, aborted), by_uid);
             }
         }
         preview
@@ -392,6 +395,7 @@ impl Index {
             pods: Pods::of(key.kind, workload),
             sequence: 0,
             examined: true,
+            stopped: false,
             after_machines: &NO_SOURCES,
         };
         let stamp = stamp_create(&subject, None, &live, now, &self.basis.key);

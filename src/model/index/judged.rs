@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{decide::Decision, policy::Complaint, workload::Stays};
+use crate::model::{decide::Decision, gate::suspend::Stop, policy::Complaint, workload::Stays};
 
 /// A decision with what else matters for carrying it out.
 #[derive(Clone, Debug)]
@@ -11,8 +11,8 @@ pub struct Judged {
     pub decision: Option<Decision>,
     /// `observed` is to be written or removed.
     pub unwritten: bool,
-    /// `reroll.dev/suspend`, of it or of one that has its template.
-    pub suspended: bool,
+    /// Who says `reroll.dev/suspend`, and what.
+    pub stop: Option<Stop>,
     /// An Argo Rollout that has its template is aborted, which a restart would end.
     pub aborted: bool,
     /// `reroll.dev/settle`
@@ -33,6 +33,6 @@ pub struct Judged {
 impl Judged {
     /// Whether a restart waits until its user, or its Rollout's, lets it go.
     pub fn is_held_back(&self) -> bool {
-        self.suspended || self.aborted
+        self.stop.is_some() || self.aborted
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Namespace {
     pub(super) default: Option<String>,
     /// Restarts in it do not wait for what becomes of others: `reroll.dev/slow-start: off`.
     pub(super) at_once: bool,
+    /// Why none of its workloads restarts: `reroll.dev/suspend`.
+    pub(super) stop: Option<String>,
     pub(super) sources: Sources,
     pub(super) workloads: HashMap<Slot, Box<Tracked>>,
     pub(super) edges: Edges,
@@ -60,7 +62,7 @@ impl Namespace {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        let says_nothing = self.default.is_none() && !self.at_once;
+        let says_nothing = self.default.is_none() && !self.at_once && self.stop.is_none();
         let has_nothing = self.sources.is_empty() && self.workloads.is_empty();
         says_nothing && has_nothing && self.classes.is_empty()
     }

@@ -126,7 +126,7 @@ impl Namespaces {
     pub(super) fn labelled(&self) -> HashSet<&String> {
         let labelled = self.by_name.iter();
         labelled
-            .filter(|(_, space)| space.default.is_some())
+            .filter(|(_, space)| space.default.is_some() || space.stop.is_some())
             .map(|(name, _)| name)
             .collect()
     }

@@ -10,6 +10,7 @@ use super::{
     changes::{SourceChange, WorkloadChange},
     csi::Drawn,
     foreseen::{Ahead, Foreseen, Takers},
+    gates,
     namespace::{Namespace, ToldBy},
     overlay::Overlay,
     sources::Absence,
@@ -102,7 +103,7 @@ impl Index {
             decision,
             Some(Decision::Wait { .. } | Decision::Undecided(_))
         );
-        if !waits && !tracked.is_held_back() {
+        if !waits && !gates::is_held_back(self, key) {
             return false;
         }
         if let Some(observed) = tracked.outdated(sources) {
