@@ -45,7 +45,7 @@ use crate::{
     cluster::{
         Cluster,
         history::History,
-        lease::{Election, Leadership, LeaseSettings, Notice, Progress, Work},
+        lease::{Election, Leadership, LeaseSettings, Progress, Work},
         liveness::Liveness,
         own::digest_key,
         reach::Reach,
@@ -217,11 +217,8 @@ impl Parts {
             Arc::clone(&surroundings.clock),
             work(health.clone(), liveness),
         );
-        let notice = Notice::default();
-        let election = election
-            .with_history(Arc::clone(&history))
-            .with_notice(notice.clone());
-        spawn_election(election, &connection, tasks, &stop.leading);
+        let election = election.with_history(Arc::clone(&history));
+        let notice = spawn_election(election, &connection, tasks, &stop.leading);
         let store =
             digest_key::Store::new(cluster.clone(), &own.own_namespace, &own.digest_key_secret);
         let key = load_key(&store, &leadership, &surroundings.chance).await?;
@@ -246,8 +243,7 @@ impl Parts {
             settings.restarts.judge.clone(),
         );
         let judge = Arc::new(judge);
-        let told = Arc::clone(&judge);
-        notice.listen(move |text| told.lease_says(text));
+        judge.hear(&notice);
         let key_watch = KeyWatch {
             judge: Arc::clone(&judge),
             store,

@@ -16,11 +16,13 @@
 //!
 //! No crate is used: those for this version of kube renew without a resourceVersion, or have no timeouts of their own.
 
+mod leadership;
 mod notice;
 mod settings;
 mod sightings;
+mod work;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -36,7 +38,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::sightings::sightings;
-pub use self::{notice::Notice, settings::LeaseSettings};
+pub use self::{
+    leadership::Leadership,
+    notice::Notice,
+    settings::LeaseSettings,
+    work::{Progress, Work},
+};
 use super::{
     Cluster, Failure, Write,
     history::{History, LOOKS, PROOF, Versions},
@@ -45,51 +52,6 @@ use crate::{
     clock::Clock,
     model::{annotation::SUSPEND, object::resource_version},
 };
-
-/// Tells tasks whether this replica leads: until when, or `None`.
-#[derive(Clone, Debug)]
-pub struct Leadership(watch::Receiver<Option<Instant>>);
-
-impl Leadership {
-    /// Makes one that always leads, for tests without a Lease.
-    pub fn always() -> Self {
-        let far = Instant::now() + Duration::from_hours(24 * 365);
-        Self(watch::channel(Some(far)).1)
-    }
-
-    /// Leads until the time that the other end says.
-    #[cfg(test)]
-    pub(crate) fn scripted() -> (watch::Sender<Option<Instant>>, Self) {
-        let (says, told) = watch::channel(None);
-        (says, Self(told))
-    }
-
-    /// Whether this replica leads right now. Ask directly before acting: the answer may change at any time.
-    pub fn leads(&self) -> bool {
-        self.0.borrow().is_some_and(|until| Instant::now() < until)
-    }
-
-    /// Waits until this replica wins, loses or renews the leadership.
-    pub async fn changed(&mut self) {
-        if self.0.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-/// How well this process does its work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// It does all its work.
-    Good,
-    /// It does what it can, but for these reasons does not see everything. Another replica may see more.
-    Impaired(Vec<String>),
-    /// Its work does not go on, for these reasons.
-    None(Vec<String>),
-}
-
-/// Returns how well this process does its work.
-pub type Work = Arc<dyn Fn() -> Progress + Send + Sync>;
 
 /// Tries to get the Lease, renews it, and releases it at the end.
 pub struct Election {
@@ -149,7 +111,7 @@ impl Election {
                 notice: Notice::default(),
                 noted: None,
             },
-            Leadership(told),
+            Leadership::told_by(told),
         )
     }
 
@@ -169,10 +131,9 @@ impl Election {
         Self { history, ..self }
     }
 
-    /// Returns the same election, which tells what people write on the Lease.
-    #[must_use]
-    pub fn with_notice(self, notice: Notice) -> Self {
-        Self { notice, ..self }
+    /// Returns what tells what people write on the Lease.
+    pub fn notice(&self) -> Notice {
+        self.notice.clone()
     }
 
     /// Takes part until `stop`, then releases the Lease if this replica leads.

@@ -6,6 +6,7 @@ use kube::core::ObjectMeta;
 use tokio::time::Instant;
 
 use super::{Judge, Occasion, docket::Docket};
+use crate::cluster::lease::Notice;
 use crate::model::{
     SourceKey, SourceKind, Version, WorkloadKey,
     csi::{Part, PodStatus},
@@ -310,13 +311,20 @@ impl Judge {
 
     // === everything ===
 
+    /// Has the Lease's text taken in, now and whenever it changes.
+    pub fn hear(self: &Arc<Self>, notice: &Notice) {
+        let judge = Arc::clone(self);
+        notice.listen(move |text| judge.lease_says(text));
+    }
+
     /// Takes in the text of `reroll.dev/suspend` on reroll's Lease. From now on it counts; workloads are judged for it soon.
     pub fn lease_says(&self, text: Option<&str>) {
         let said = suspend::read(text);
         if gates::set_stop(&mut self.state.index_mut(), said.clone()) {
-            match said {
-                Some(said) => tracing::warn!(said, "reroll's Lease says that nothing restarts"),
-                None => tracing::info!("reroll's Lease lets restarts go again"),
+            if let Some(said) = said {
+                tracing::warn!(said, "reroll's Lease says that nothing restarts");
+            } else {
+                tracing::info!("reroll's Lease lets restarts go again");
             }
             self.stop_changed.notify_one();
         }

@@ -87,8 +87,6 @@ pub struct Index {
     orphaned: Orphaned,
     retired: RetiredKeys,
     clock: Clock,
-    /// Why nothing restarts: `reroll.dev/suspend` of reroll's Lease.
-    stop: Option<String>,
     /// All workloads are known.
     listed: bool,
 }
@@ -109,7 +107,6 @@ impl Index {
             orphaned: Orphaned::default(),
             retired: RetiredKeys::default(),
             clock: Clock::default(),
-            stop: None,
             listed: false,
         }
     }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     cluster::{
         Cluster, DiscoveredKind,
-        lease::{Election, Leadership},
+        lease::{Election, Leadership, Notice},
         own::stored_jobs,
     },
     config::Settings,
@@ -321,14 +321,15 @@ pub(super) fn spawn_events(
     Ok((events, alerts))
 }
 
-/// Starts to take part in the election of the leader, by a connection of its own.
+/// Starts to take part in the election of the leader, by a connection of its own. Returns what tells what people write on the
+/// Lease.
 pub(super) fn spawn_election(
     election: Election,
     connection: &Connection,
     tasks: &mut Tasks,
     stop: &CancellationToken,
-) {
-    let (connection, stop) = (connection.clone(), stop.clone());
+) -> Notice {
+    let (connection, stop, notice) = (connection.clone(), stop.clone(), election.notice());
     let in_process = connection.is_in_process();
     let elect = async move || {
         election.by(&connection.client()?).run(stop).await;
@@ -342,6 +343,7 @@ pub(super) fn spawn_election(
         };
         ("leader election", elected)
     });
+    notice
 }
 
 /// Starts to check the digest key. When a user replaced it, the task fails and so ends the process, which is to start

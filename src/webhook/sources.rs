@@ -20,6 +20,7 @@ use crate::{
         object::{FromObject as _, SlowStart},
         policy::Complaint,
         recreation::Asked,
+        text::shortened,
         version::{OfKind, SourceObject},
     },
     state::{Deleted, State},
@@ -222,16 +223,24 @@ fn deleted(state: &State, key: &SourceKey, version: &Version, dry_run: bool) -> 
     warnings
 }
 
-/// Says of those that people hold who does.
+/// The most characters of who holds a restart, and why.
+const WHO: usize = 80;
+
+/// Says of those that people hold who does. That comes first: what is too long is cut at its end.
 fn stopped(preview: &Preview, what: &str, namespace: &str) -> Option<String> {
     let (_, first) = preview.stopped.first()?;
-    let all: Vec<_> = preview.stopped.iter().map(|(key, _)| key.clone()).collect();
+    let words = first.words(namespace);
+    let words = shortened(&words, WHO);
     let others = preview.stopped.iter().any(|(_, stop)| stop != first);
+    let also = if others { ", and others do" } else { "" };
+    let users: Vec<_> = preview
+        .stopped
+        .iter()
+        .map(|(user, _)| user.clone())
+        .collect();
+    let users = some(&users, preview.incomplete);
     Some(format!(
-        "reroll: {what} does not restart {} yet: {}{}",
-        some(&all, preview.incomplete),
-        first.words(namespace),
-        if others { ", and others do" } else { "" }
+        "reroll: {words}{also}: {what} does not restart {users} yet"
     ))
 }
 

@@ -143,10 +143,11 @@ async fn all_of_them_together_hold_until_the_last_lets_go() {
     let recorder = arena.record().await;
     arena.adopted("Deployment", "sentinel").await;
     let places = [Place::Workload("web"), Place::Namespace, Place::Lease];
-    for place in places {
+    // Each is nearer than the one before, so that the prompt names it.
+    for place in places.into_iter().rev() {
         place.says(&arena, Some("true")).await;
+        warned(&arena, "web", &place.spoken(&arena), true).await;
     }
-    warned(&arena, "sentinel", "reroll's Lease says", true).await;
     arena.update_secret("web", &[("k", "two")]).await;
     held(&reroll, 1).await;
     for place in places {

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -48,10 +48,8 @@ impl Replica {
             Arc::new(move || told.lock().clone()),
         );
         let (history, stop) = (Arc::<History>::default(), CancellationToken::new());
-        let notice = Notice::default();
-        let election = election
-            .with_history(Arc::clone(&history))
-            .with_notice(notice.clone());
+        let election = election.with_history(Arc::clone(&history));
+        let notice = election.notice();
         let task = tokio::spawn(election.run(stop.clone()));
         Self {
             leadership,

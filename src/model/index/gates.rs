@@ -20,8 +20,8 @@ pub fn set_namespace_stop(index: &mut Index, name: &str, said: Option<String>) -
 
 /// Takes in the reason for which everything is held; `None`: it is not. Returns whether that is news.
 pub fn set_stop(index: &mut Index, said: Option<String>) -> bool {
-    let news = index.stop != said;
-    index.stop = said;
+    let news = index.namespaces.stop != said;
+    index.namespaces.stop = said;
     news
 }
 
@@ -46,7 +46,7 @@ pub fn stop_of(index: &Index, namespace: &str, policy: &Policy, lent: &Lent) -> 
             Place::Namespace,
             space.and_then(|space| space.stop.as_ref()),
         ),
-        (Place::Lease, index.stop.as_ref()),
+        (Place::Lease, index.namespaces.stop.as_ref()),
     ];
     places.into_iter().find_map(|(place, said)| {
         let said = said?.clone();
@@ -54,13 +54,17 @@ pub fn stop_of(index: &Index, namespace: &str, policy: &Policy, lent: &Lent) -> 
     })
 }
 
-/// Whether the restarts of a workload wait until its user, or that of a Rollout with its template, lets them go.
+/// Returns the same, and whether an Argo Rollout that has its template is aborted.
+pub(super) fn held_back(index: &Index, key: &WorkloadKey) -> (Option<Stop>, bool) {
+    let tracked = index.workload(key);
+    let aborted = tracked.is_some_and(|tracked| tracked.workload.lent.aborted);
+    (stop(index, key), aborted)
+}
+
+/// Whether the restarts of a workload wait until a person lets them go, or an abort is over.
 pub fn is_held_back(index: &Index, key: &WorkloadKey) -> bool {
-    let aborted = |key| {
-        let tracked = index.workload(key);
-        tracked.is_some_and(|tracked| tracked.workload.lent.aborted)
-    };
-    aborted(key) || stop(index, key).is_some()
+    let (stop, aborted) = held_back(index, key);
+    stop.is_some() || aborted
 }
 
 #[cfg(test)]
@@ -93,10 +97,6 @@ mod tests {
         index.apply_workload(&named(kind), workload);
     }
 
-    fn said(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
     #[test]
     fn any_of_them_holds_and_the_nearest_is_named() {
         let kinds = Kinds::default().with(&ROLLOUT).unwrap();
@@ -110,9 +110,9 @@ mod tests {
                 for namespace in says {
                     for lease in says {
                         let mut index = Index::new(key()).with_kinds(kinds.clone());
-                        set_namespace_stop(&mut index, NAMESPACE, namespace.and_then(said));
-                        set_namespace_stop(&mut index, "another", said("y"));
-                        set_stop(&mut index, lease.and_then(said));
+                        set_namespace_stop(&mut index, NAMESPACE, namespace.map(ToOwned::to_owned));
+                        set_namespace_stop(&mut index, "another", Some("y".to_owned()));
+                        set_stop(&mut index, lease.map(ToOwned::to_owned));
                         apply(&mut index, &KINDS[0], own, &template);
                         apply(&mut index, &ROLLOUT, rollout, &borrows);
                         let all = [
@@ -135,9 +135,10 @@ mod tests {
     #[test]
     fn only_another_text_is_news() {
         let mut index = Index::new(key());
-        let texts = [None, said("a"), said("a"), said(""), None, None];
+        let texts = [None, Some("a"), Some("a"), Some(""), None, None];
         let news = [false, true, false, true, true, false];
         for (text, news) in texts.into_iter().zip(news) {
+            let text = text.map(ToOwned::to_owned);
             assert_eq!(set_stop(&mut index, text.clone()), news, "{text:?}");
             assert_eq!(set_namespace_stop(&mut index, NAMESPACE, text), news);
         }
@@ -146,7 +147,7 @@ mod tests {
     #[test]
     fn a_namespace_is_remembered_for_it_alone() {
         let mut index = Index::new(key());
-        set_namespace_stop(&mut index, NAMESPACE, said("a"));
+        set_namespace_stop(&mut index, NAMESPACE, Some("a".to_owned()));
         index.expire(i64::MAX);
         apply(&mut index, &KINDS[0], None, &json!({ "template": {} }));
         assert!(stop(&index, &named(&KINDS[0])).is_some());

@@ -5,7 +5,6 @@ use std::{borrow::Cow, collections::BTreeSet};
 use super::{
     Index,
     asked::Tick,
-    gates,
     judged::Judged,
     overlay::{Overlay, just_read, without_ignored},
     preview::Preview,
@@ -231,7 +230,7 @@ impl Index {
                     Rollout::Stays(stays) => Some(stays),
                     Rollout::Complete | Rollout::Rolling => None,
                 }),
-            stop: gates::stop(self, key),
+            stop: super::gates::stop(self, key),
             aborted: tracked.is_some_and(|tracked| tracked.workload.lent.aborted),
             settle: tracked.and_then(|tracked| tracked.policy.settle),
             gather: tracked
@@ -276,8 +275,7 @@ impl Index {
 
     /// Returns what cannot be read of a workload's annotations, and of those of sources for whose recreation it restarts.
     fn complaints(&self, key: &WorkloadKey, decision: Option<&Decision>) -> Vec<Complaint> {
-        let tracked = self.workload(key);
-        let own = tracked.map_or_else(Vec::new, |tracked| tracked.complaints.clone());
+        let own = self.workload(key).map(|tracked| tracked.complaints.clone());
         let causes = decision.into_iter().flat_map(Decision::causes);
         let recreated = causes.filter(|cause| cause.kind == CauseKind::Recreated);
         let of_sources = recreated.filter_map(|cause| {
@@ -286,7 +284,7 @@ impl Index {
             let unreadable = version.origin.asks == Asked::Unreadable;
             unreadable.then(|| Complaint::of_recreation(source))
         });
-        own.into_iter().chain(of_sources).collect()
+        own.into_iter().flatten().chain(of_sources).collect()
     }
 
     /// Returns when the first of the sources was written that a decision is about.
@@ -326,10 +324,8 @@ impl Index {
                 _ => None,
             };
             if let Some(decided) = self.assess_from(&user, &overlay, adopting.as_ref()) {
-                let stop = gates::stop(self, &user);
                 let by_uid = |user: &_| self.restarts_by_uid(user, &key.source, becomes);
-                let aborted = tracked.workload.lent.aborted;
-                preview.add(user, &decided, (stop, aborted), by_uid);
+                preview.add(super::gates::held_back(self, &user), user, &decided, by_uid);
             }
         }
         preview

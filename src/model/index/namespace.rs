@@ -62,9 +62,8 @@ impl Namespace {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        let says_nothing = self.default.is_none() && !self.at_once && self.stop.is_none();
-        let has_nothing = self.sources.is_empty() && self.workloads.is_empty();
-        says_nothing && has_nothing && self.classes.is_empty()
+        let silent = self.default.is_none() && !self.at_once && self.stop.is_none();
+        silent && self.sources.is_empty() && self.workloads.is_empty() && self.classes.is_empty()
     }
 
     /// Takes in a workload; `None` where it does not count.

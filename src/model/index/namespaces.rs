@@ -16,6 +16,8 @@ use crate::model::{
 #[derive(Debug, Default)]
 pub(super) struct Namespaces {
     by_name: HashMap<String, Namespace>,
+    /// Why nothing restarts in any: `reroll.dev/suspend` of reroll's Lease.
+    pub(super) stop: Option<String>,
 }
 
 impl Namespaces {

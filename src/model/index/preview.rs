@@ -51,9 +51,9 @@ impl Preview {
     /// source even if that came back as it was.
     pub(super) fn add(
         &mut self,
+        (stop, aborted): (Option<Stop>, bool),
         user: WorkloadKey,
         decided: &Decision,
-        (stop, aborted): (Option<Stop>, bool),
         by_uid: impl FnOnce(&WorkloadKey) -> bool,
     ) {
         let waits = match decided {

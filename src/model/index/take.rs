@@ -10,7 +10,6 @@ use super::{
     changes::{SourceChange, WorkloadChange},
     csi::Drawn,
     foreseen::{Ahead, Foreseen, Takers},
-    gates,
     namespace::{Namespace, ToldBy},
     overlay::Overlay,
     sources::Absence,
@@ -103,7 +102,7 @@ impl Index {
             decision,
             Some(Decision::Wait { .. } | Decision::Undecided(_))
         );
-        if !waits && !gates::is_held_back(self, key) {
+        if !waits && !super::gates::is_held_back(self, key) {
             return false;
         }
         if let Some(observed) = tracked.outdated(sources) {
