@@ -218,7 +218,7 @@ impl Parts {
             work(health.clone(), liveness),
         );
         let election = election.with_history(Arc::clone(&history));
-        spawn_election(election, &connection, tasks, &stop.leading);
+        let notice = spawn_election(election, &connection, tasks, &stop.leading);
         let store =
             digest_key::Store::new(cluster.clone(), &own.own_namespace, &own.digest_key_secret);
         let key = load_key(&store, &leadership, &surroundings.chance).await?;
@@ -243,6 +243,7 @@ impl Parts {
             settings.restarts.judge.clone(),
         );
         let judge = Arc::new(judge);
+        judge.hear(&notice);
         let key_watch = KeyWatch {
             judge: Arc::clone(&judge),
             store,

@@ -21,6 +21,8 @@ use reroll::{
     model::{
         DigestKey, Index, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
         annotation::FIELD_MANAGER,
+        gate::suspend::Place,
+        index::gates,
         workload::{KINDS, Workload},
     },
     ops::metrics::Metrics,
@@ -308,6 +310,35 @@ async fn a_deletion_says_when_the_same_data_restarts_nothing() {
         let said = answer["response"]["warnings"].to_string();
         assert!(said.contains(when), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_change_of_what_people_hold_says_who_holds_it() {
+    let (webhook, review) = (Webhook::new(), read("secret-update"));
+    let says = "says reroll.dev/suspend: INC-42: Secret db does not restart Deployment web yet";
+    let said = || Some("INC-42".to_owned());
+    let set = |place: Place, said| {
+        let index = &mut webhook.state.index_mut();
+        match place {
+            Place::Namespace => gates::set_namespace_stop(index, NAMESPACE, said),
+            _ => gates::set_stop(index, said),
+        }
+    };
+    for (place, who) in [
+        (Place::Lease, "reroll's Lease".to_owned()),
+        (Place::Namespace, format!("Namespace {NAMESPACE}")),
+    ] {
+        // The nearer one is named.
+        assert!(set(place, said()));
+        let answer = webhook.answer(SOURCES_PATH, &review).await;
+        let warnings = &answer["response"]["warnings"];
+        assert_eq!(*warnings, json!([format!("reroll: {who} {says}")]));
+    }
+    set(Place::Lease, None);
+    set(Place::Namespace, None);
+    let answer = webhook.answer(SOURCES_PATH, &review).await;
+    let restarts = "reroll: Secret db restarts Deployment web";
+    assert_eq!(answer["response"]["warnings"], json!([restarts]));
 }
 
 #[tokio::test]

@@ -181,6 +181,7 @@ fn subject<'a>(uses: &'a References, policy: &'a Policy) -> Subject<'a> {
         },
         sequence: 0,
         examined: true,
+        stopped: false,
         after_machines: &NO_SOURCES,
     }
 }

@@ -11,14 +11,18 @@
 //! - The leader renews only while its work goes on ([`Work`]), so that a replica that hangs is replaced.
 //! - A replica that could lead but sees less than it should offers the Lease to the others, once. If no other replica
 //!   takes it within the Lease's duration, it leads again.
+//! - A user's edit of the Lease ends no leadership. What it says to all replicas ([`Notice`]) is known before a replica leads.
 //! - A Lease that is older than before is read several times before a replica writes it ([`super::history`]).
 //!
 //! No crate is used: those for this version of kube renew without a resourceVersion, or have no timeouts of their own.
 
-mod releases;
+mod leadership;
+mod notice;
 mod settings;
+mod sightings;
+mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -29,62 +33,25 @@ use k8s_openapi::{
 use kube::{Api, Client, api::ObjectMeta};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use self::releases::releases;
-pub use self::settings::LeaseSettings;
+use self::sightings::sightings;
+pub use self::{
+    leadership::Leadership,
+    notice::Notice,
+    settings::LeaseSettings,
+    work::{Progress, Work},
+};
 use super::{
     Cluster, Failure, Write,
     history::{History, LOOKS, PROOF, Versions},
 };
-use crate::{clock::Clock, model::object::resource_version};
-
-/// Tells tasks whether this replica leads: until when, or `None`.
-#[derive(Clone, Debug)]
-pub struct Leadership(watch::Receiver<Option<Instant>>);
-
-impl Leadership {
-    /// Makes one that always leads, for tests without a Lease.
-    pub fn always() -> Self {
-        let far = Instant::now() + Duration::from_hours(24 * 365);
-        Self(watch::channel(Some(far)).1)
-    }
-
-    /// Leads until the time that the other end says.
-    #[cfg(test)]
-    pub(crate) fn scripted() -> (watch::Sender<Option<Instant>>, Self) {
-        let (says, told) = watch::channel(None);
-        (says, Self(told))
-    }
-
-    /// Whether this replica leads right now. Ask directly before acting: the answer may change at any time.
-    pub fn leads(&self) -> bool {
-        self.0.borrow().is_some_and(|until| Instant::now() < until)
-    }
-
-    /// Waits until this replica wins, loses or renews the leadership.
-    pub async fn changed(&mut self) {
-        if self.0.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-/// How well this process does its work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// It does all its work.
-    Good,
-    /// It does what it can, but for these reasons does not see everything. Another replica may see more.
-    Impaired(Vec<String>),
-    /// Its work does not go on, for these reasons.
-    None(Vec<String>),
-}
-
-/// Returns how well this process does its work.
-pub type Work = Arc<dyn Fn() -> Progress + Send + Sync>;
+use crate::{
+    clock::Clock,
+    model::{annotation::SUSPEND, object::resource_version},
+};
 
 /// Tries to get the Lease, renews it, and releases it at the end.
 pub struct Election {
@@ -103,6 +70,9 @@ pub struct Election {
     offered: Option<Instant>,
     versions: Versions,
     history: Arc<History>,
+    notice: Notice,
+    /// The resourceVersion of the Lease that [`Self::notice`] was told of.
+    noted: Option<u64>,
 }
 
 /// A claim of some replica, and since when this replica has seen it unchanged.
@@ -138,8 +108,10 @@ impl Election {
                 offered: None,
                 versions: Versions::default(),
                 history: Arc::default(),
+                notice: Notice::default(),
+                noted: None,
             },
-            Leadership(told),
+            Leadership::told_by(told),
         )
     }
 
@@ -159,20 +131,31 @@ impl Election {
         Self { history, ..self }
     }
 
+    /// Returns what tells what people write on the Lease.
+    pub fn notice(&self) -> Notice {
+        self.notice.clone()
+    }
+
     /// Takes part until `stop`, then releases the Lease if this replica leads.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut released = releases(self.api.clone(), &self.settings.name);
+        let mut shown = sightings(self.api.clone(), &self.settings.name);
         let mut lists = self.history.lists();
-        loop {
+        while !stop.is_cancelled() {
             let began = Instant::now();
             let held = self.take_part().await;
             self.tell(held, began);
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = sleep(self.settings.retry()) => {}
-                Some(()) = released.next() => {}
-                Ok(()) = lists.changed() => {
-                    released = releases(self.api.clone(), &self.settings.name);
+            let next = Instant::now() + self.settings.retry();
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = sleep_until(next) => break,
+                    Some(sighting) = shown.next() => if self.saw(sighting) {
+                        break;
+                    },
+                    Ok(()) = lists.changed() => {
+                        shown = sightings(self.api.clone(), &self.settings.name);
+                        break;
+                    }
                 }
             }
         }
@@ -234,18 +217,31 @@ impl Election {
             .as_ref()
             .filter(|seen| self.is_ours(&seen.lease))
             .map(|seen| seen.lease.clone());
-        let lease = match known {
-            Some(lease) => lease,
-            None => match self.cluster.get(&self.api, &self.settings.name).await {
-                Ok(Some(lease)) if self.goes_back(&lease) => return Claim::Others,
-                Ok(Some(lease)) => lease,
-                Ok(None) => return self.create().await,
+        if let Some(lease) = known {
+            match self.write(lease).await {
+                Ok(lease) => return self.took(lease),
+                // Another replica wrote it, or a user did who wants to tell all replicas something.
+                Err(Failure::Conflict) => self.seen = None,
                 Err(failure) => return self.failed(&failure),
-            },
+            }
+        }
+        let lease = match self.cluster.get(&self.api, &self.settings.name).await {
+            Ok(Some(lease)) => lease,
+            Ok(None) => return self.create().await,
+            Err(failure) => return self.failed(&failure),
         };
-        if !self.may_take(&lease) {
+        self.note(&lease);
+        if self.goes_back(&lease) || !self.may_take(&lease) {
             return Claim::Others;
         }
+        match self.write(lease).await {
+            Ok(lease) => self.took(lease),
+            Err(failure) => self.failed(&failure),
+        }
+    }
+
+    /// Claims a Lease that is still as it was read.
+    async fn write(&self, lease: Lease) -> Result<Lease, Failure> {
         // Whoever may write the Lease may write any number.
         let transitions = spec(&lease).lease_transitions.unwrap_or(0);
         let transitions = transitions.checked_add(i32::from(!self.is_ours(&lease)));
@@ -260,16 +256,15 @@ impl Election {
             ..lease
         };
         let replaced = self.cluster.replace(&self.api, &self.settings.name, &next);
-        match replaced.await {
-            Ok(lease) => self.took(lease),
-            Err(failure) => self.failed(&failure),
-        }
+        replaced.await
     }
 
     async fn create(&mut self) -> Claim {
+        let said = self.notice.text();
         let lease = Lease {
             metadata: ObjectMeta {
                 name: Some(self.settings.name.clone()),
+                annotations: said.map(|text| BTreeMap::from([(SUSPEND.to_owned(), text)])),
                 ..ObjectMeta::default()
             },
             spec: Some(self.spec(&self.identity, 0, None)),
@@ -293,6 +288,7 @@ impl Election {
 
     fn took(&mut self, lease: Lease) -> Claim {
         self.told = false;
+        self.note(&lease);
         self.goes_back(&lease);
         self.seen = Some(Seen {
             lease,

@@ -61,6 +61,11 @@ impl<T> ByNamespace<T> {
         self.spaces.is_empty()
     }
 
+    /// Returns all of them, to change them.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&WorkloadKey, &mut T)> {
+        self.spaces.values_mut().flatten()
+    }
+
     /// Returns all of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&WorkloadKey, &T)> {
         self.spaces.values().flatten()

@@ -11,6 +11,7 @@ use super::{
     bucket::Bounds,
     held::HeldWorkloads,
     intents::Intents,
+    stopped::Stopped,
     tidying::Tidying,
 };
 use crate::model::{
@@ -27,6 +28,8 @@ pub struct Docket {
     pub intents: Intents,
     /// The workloads that no intent can help, and those whose annotations cannot be read.
     pub held: HeldWorkloads,
+    /// The workloads that people hold although a restart is due.
+    pub stopped: Stopped,
     /// The workloads whose `observed` is to be written without a restart.
     pub tidying: Tidying,
     /// The restarts that were made, and those that wait for what becomes of them.
@@ -55,6 +58,7 @@ impl Docket {
         Self {
             intents: Intents::new(bounds, now),
             held: HeldWorkloads::default(),
+            stopped: Stopped::default(),
             tidying: Tidying::new(adopt_rate, now),
             brakes: Brakes::new(brakes),
         }
@@ -86,6 +90,7 @@ impl Docket {
     pub fn forget(&mut self, workload: &WorkloadKey) -> bool {
         self.intents.forget(workload);
         self.held.forget(workload);
+        self.stopped.let_go(workload);
         self.brakes.forget(workload);
         self.tidying.forget(workload)
     }

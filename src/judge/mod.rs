@@ -24,6 +24,7 @@ pub mod live;
 pub mod others;
 pub mod reads;
 mod reconcile;
+pub mod stopped;
 mod taking;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -88,6 +89,8 @@ pub struct Judge {
     pub brakes_changed: Notify,
     /// Notified when a write of `observed` was filed, or one may be due sooner.
     pub tidying_changed: Notify,
+    /// Notified when everything is held, or is held no more.
+    pub stop_changed: Notify,
     /// Notified when a workload is gone that is restarted by re-creation (a Job).
     pub replaceable_gone: Notify,
     /// What is to be read because no watch shows it, or not all of it is kept.
@@ -133,6 +136,7 @@ impl Judge {
             intents_changed: Notify::new(),
             brakes_changed: Notify::new(),
             tidying_changed: Notify::new(),
+            stop_changed: Notify::new(),
             replaceable_gone: Notify::new(),
             unshown: Unshown::default(),
             docket: Mutex::new(docket),
@@ -284,6 +288,9 @@ impl Judge {
             self.settle(docket, key);
         } else if asks || !judged.is_held_back() {
             self.file_intent(docket, key, judged, occasion);
+        } else if docket.brakes.waits(key).is_some() {
+            // It waits for nobody but the one who holds it.
+            self.settle(docket, key);
         }
     }
 
@@ -345,6 +352,27 @@ impl Judge {
         }
     }
 
+    /// Files who holds the workload. Returns whether that is somebody else now, or for another reason.
+    fn file_stopped(
+        &self,
+        docket: &mut Docket,
+        key: &WorkloadKey,
+        judged: &Judged,
+        held: Option<Held>,
+    ) -> bool {
+        match (&judged.stop, &judged.decision) {
+            (Some(stop), Some(Decision::Restart(restart))) if held == Some(Held::Suspended) => {
+                let now = self.state.time();
+                let index = self.state.index();
+                docket.stopped.hold(&index, key, (stop, restart), now)
+            }
+            _ => {
+                docket.stopped.let_go(key);
+                false
+            }
+        }
+    }
+
     /// Files why a decision holds the workload, and that its `observed` is to be written.
     fn file_held(&self, docket: &mut Docket, key: &WorkloadKey, judged: &Judged, may: May) {
         let held = Held::of(judged, may);
@@ -355,7 +383,8 @@ impl Judge {
         let stays = held.is_none()
             && (restarts || (judged.unwritten && stands != Some(Held::Refused)))
             && stands.is_some_and(Held::shows_at_a_write);
-        let news = !stays && docket.held.hold(key, held);
+        let other = self.file_stopped(docket, key, judged, held);
+        let news = !stays && (docket.held.hold(key, held) || other);
         if let (Some(held), true) = (held, news) {
             self.teller.held(key, held, judged);
         }

@@ -1,15 +1,17 @@
 //! Takes in what becomes known of workloads, sources and namespaces, and judges the workloads that it concerns.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use kube::core::ObjectMeta;
 use tokio::time::Instant;
 
 use super::{Judge, Occasion, docket::Docket};
+use crate::cluster::lease::Notice;
 use crate::model::{
     SourceKey, SourceKind, Version, WorkloadKey,
     csi::{Part, PodStatus},
-    index::{Bared, By, Changes, SourceChange, Tick, Tracked, WorkloadChange, unshown},
+    gate::suspend,
+    index::{Bared, By, Changes, SourceChange, Tick, Tracked, WorkloadChange, gates, unshown},
     note::Note,
     recreation::CALM_SECONDS,
     workload::{RestartMeans, Workload},
@@ -294,5 +296,45 @@ impl Judge {
     pub fn namespace_default(&self, name: &str, default: Option<String>) {
         let affected = self.state.index_mut().apply_namespace(name, default);
         self.follow_on(&affected);
+    }
+
+    /// Takes in why a namespace holds all of its workloads; `None`: it does not, or is gone.
+    pub fn namespace_stop(&self, name: &str, said: Option<String>) {
+        let news = gates::set_namespace_stop(&mut self.state.index_mut(), name, said);
+        if news && self.is_listed() {
+            let all = self.state.index().workloads(None, Some(name));
+            for workload in &all {
+                self.judge_in_turn(workload, Occasion::Look);
+            }
+        }
+    }
+
+    // === everything ===
+
+    /// Has the Lease's text taken in, now and whenever it changes.
+    pub fn hear(self: &Arc<Self>, notice: &Notice) {
+        let judge = Arc::clone(self);
+        notice.listen(move |text| judge.lease_says(text));
+    }
+
+    /// Takes in the text of `reroll.dev/suspend` on reroll's Lease. From now on it counts; workloads are judged for it soon.
+    pub fn lease_says(&self, text: Option<&str>) {
+        let said = suspend::read(text);
+        if gates::set_stop(&mut self.state.index_mut(), said.clone()) {
+            if let Some(said) = said {
+                tracing::warn!(said, "reroll's Lease says that nothing restarts");
+            } else {
+                tracing::info!("reroll's Lease lets restarts go again");
+            }
+            self.stop_changed.notify_one();
+        }
+    }
+
+    /// Judges all workloads when everything is held, or is held no more, until it is dropped.
+    pub async fn follow_stops(self: Arc<Self>) {
+        loop {
+            self.stop_changed.notified().await;
+            self.judge_all_on(true);
+        }
     }
 }

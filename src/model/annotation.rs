@@ -13,7 +13,7 @@ pub const ON_DELETE: &str = "reroll.dev/on-delete";
 pub const ON_ADOPT: &str = "reroll.dev/on-adopt";
 /// Quiet period before a restart, as `5s`.
 pub const SETTLE: &str = "reroll.dev/settle";
-/// `true`: report only; what is pending stays pending.
+/// On a workload, a Namespace or reroll's Lease: any text but a word for false holds restarts, and is shown as the reason.
 pub const SUSPEND: &str = "reroll.dev/suspend";
 /// `run-now` on a CronJob, `recreate` on a Job: what a change does, which is nothing without it.
 pub const ON_CHANGE: &str = "reroll.dev/on-change";

@@ -21,6 +21,7 @@ mod csi;
 pub mod due;
 mod edges;
 mod foreseen;
+pub mod gates;
 mod hidden;
 mod judge;
 mod judged;

@@ -8,7 +8,7 @@
 //! [`digest`] and [`version`] (what a source was at one moment), [`observed`] (the annotation), [`workload`] (the
 //! table of kinds, and what is read of a workload), [`policy`] (opt-in), [`recreation`] (the same data under another uid),
 //! [`mod@decide`] (the heart), [`stamp`] (the
-//! same heart at admission), [`adopted`] (pods that are older than their workload), [`brake`] (when a restart is made), [`patch`] (how a decision is
+//! same heart at admission), [`adopted`] (pods that are older than their workload), [`brake`] (when a restart is made), [`gate`] (whether people hold it), [`patch`] (how a decision is
 //! written), [`peer`] (other installations on the same workloads), [`csi`] (sources that many objects show), [`index`]
 //! (what is known right now), [`held`], [`pending`] and [`note`] (what people are told).
 

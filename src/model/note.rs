@@ -11,11 +11,12 @@ use jiff::Timestamp;
 
 use super::{
     decide::{Cause, Decision},
+    gate::suspend::Stop,
     held::Held,
     index::Judged,
     policy::Complaint,
     source::SourceName,
-    workload::{Kind, Stays},
+    workload::{Kind, Stays, WorkloadKey},
 };
 
 /// What people are told about a workload, or about the cluster.
@@ -52,10 +53,14 @@ pub enum Note<'a> {
     },
     /// A CronJob lets only one run at a time, and there is one.
     RunWaits,
-    /// `reroll.dev/suspend` is true.
+    /// Somebody holds it by `reroll.dev/suspend`.
     RestartSuspended {
         /// What changed.
         causes: &'a [Cause],
+        /// Who holds it, and why.
+        stop: &'a Stop,
+        /// The workload's namespace.
+        namespace: &'a str,
     },
     /// An Argo Rollout that has the workload's template is aborted, and a restart would end that.
     RestartAborted {
@@ -188,7 +193,7 @@ pub enum Loudness {
 impl<'a> Note<'a> {
     /// Returns what is told of a workload that is held for this reason. None for what is told elsewhere: the watch of the
     /// digest key says once for all what is wrong with it, and a run that is active is told of when it is found.
-    pub fn held(held: Held, judged: &'a Judged, kind: Kind) -> Option<Self> {
+    pub fn held(held: Held, judged: &'a Judged, key: &'a WorkloadKey) -> Option<Self> {
         let decision = judged.decision.as_ref();
         let causes = decision.map(Decision::causes).unwrap_or_default();
         let missing = match decision {
@@ -197,7 +202,11 @@ impl<'a> Note<'a> {
         };
         Some(match held {
             Held::Missing => Self::RestartWaits { causes, missing },
-            Held::Suspended => Self::RestartSuspended { causes },
+            Held::Suspended => Self::RestartSuspended {
+                causes,
+                stop: judged.stop.as_ref()?,
+                namespace: &key.namespace,
+            },
             Held::Aborted => Self::RestartAborted { causes },
             Held::Owned => Self::Owned {
                 owner: judged.owner.as_deref(),
@@ -208,7 +217,7 @@ impl<'a> Note<'a> {
                 owner: judged.taken_back.as_deref(),
             },
             Held::Refused => Self::Refused { causes },
-            Held::NoRoom | Held::Dropped => return Self::met(held, kind),
+            Held::NoRoom | Held::Dropped => return Self::met(held, key.kind),
             Held::Paused => Self::NotRolling(Stays::Paused),
             Held::OnDelete => Self::NotRolling(Stays::OnDelete),
             Held::Partitioned => Self::NotRolling(Stays::Partitioned),
@@ -357,9 +366,17 @@ mod tests {
     use super::*;
     use crate::model::{
         decide::{CauseKind, Restart},
+        gate::suspend::Place,
         testing::World,
         workload::KINDS,
     };
+
+    fn stop() -> Stop {
+        Stop {
+            place: Place::Namespace,
+            said: "INC-42".to_owned(),
+        }
+    }
 
     fn causes() -> Vec<Cause> {
         let source = SourceName::secret("db");
@@ -370,7 +387,7 @@ mod tests {
     #[test]
     #[expect(clippy::too_many_lines, reason = "it is a list")]
     fn all_words() {
-        let causes = causes();
+        let (causes, stop) = (causes(), stop());
         let source = SourceName::secret("db");
         let missing = [source.clone(), SourceName::config_map("app")];
         let complaint = Complaint {
@@ -401,7 +418,11 @@ mod tests {
                 missing: &missing,
             },
             Note::RunWaits,
-            Note::RestartSuspended { causes: &causes },
+            Note::RestartSuspended {
+                causes: &causes,
+                stop: &stop,
+                namespace: "shop",
+            },
             Note::RestartAborted { causes: &causes },
             Note::Owned {
                 owner: Some("App web"),
@@ -512,6 +533,12 @@ mod tests {
             causes: causes(),
             missing: vec![SourceName::secret("db")],
         };
+        let stop = stop();
+        let web = WorkloadKey {
+            kind: &KINDS[0],
+            namespace: "shop".to_owned(),
+            name: "web".to_owned(),
+        };
         let mut words = String::new();
         for held in Held::ALL {
             let decision = match held {
@@ -522,8 +549,8 @@ mod tests {
             let judged = Judged {
                 decision,
                 unwritten: false,
-                suspended: false,
                 released: false,
+                stop: Some(stop.clone()),
                 aborted: false,
                 settle: None,
                 gather: None,
@@ -532,7 +559,7 @@ mod tests {
                 owner: Some("App web".to_owned()),
                 complaints: Vec::new(),
             };
-            let note = Note::held(held, &judged, &KINDS[0]);
+            let note = Note::held(held, &judged, &web);
             let told = note.map_or_else(|| "(told elsewhere)".to_owned(), |note| note.to_string());
             writeln!(words, "{}: {told}", held.as_str()).unwrap();
         }

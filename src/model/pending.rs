@@ -44,6 +44,8 @@ pub struct Pending {
     pub template: String,
     /// Whose restarts for the same version failed, and when they were made.
     pub failed: Failures,
+    /// Who holds it, and why, in words; empty where nobody asked for it.
+    pub by: String,
 }
 
 /// Whose restarts failed, as of [`super::WorkloadKey::named`], and when they were made.
@@ -59,6 +61,8 @@ struct Wire {
     template: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     failed: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    by: String,
 }
 
 impl Pending {
@@ -80,7 +84,14 @@ impl Pending {
             id,
             template,
             failed: Failures::new(),
+            by: String::new(),
         }
+    }
+
+    /// Returns the same, because somebody holds it, in these words.
+    #[must_use]
+    pub fn held_by(self, by: String) -> Self {
+        Self { by, ..self }
     }
 
     /// Returns the same, because these failed.
@@ -111,6 +122,7 @@ impl Pending {
                 .take(FAILURES)
                 .filter_map(|(name, at)| Some((name, at.parse().ok()?)))
                 .collect(),
+            by: wire.by,
         })
     }
 
@@ -132,6 +144,7 @@ impl Pending {
                 .iter()
                 .map(|(name, at)| (name.clone(), at.to_string()))
                 .collect(),
+            by: self.by.clone(),
         };
         // Only maps with keys that are no strings cannot be printed, and there are none.
         serde_json::to_string(&wire).unwrap_or_default()

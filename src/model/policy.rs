@@ -29,6 +29,7 @@ use super::{
         MARK, ON_ADOPT, ON_CHANGE, ON_DELETE, ON_RECREATE, RESTART_ON, SETTLE, SUSPEND,
         reloader::selecting,
     },
+    gate::suspend,
     source::KindSet,
     text::read_duration,
     workload::{Asks, JobPhase, RestartBy, Workload},
@@ -49,8 +50,8 @@ pub struct Policy {
     pub settle: Option<Duration>,
     /// How long changes gather after the first of them, of a Deployment (Reloader's pause period).
     pub gather: Option<Duration>,
-    /// Report only.
-    pub suspend: bool,
+    /// Why it does not restart, as far as it says so itself.
+    pub suspend: Option<String>,
     /// How its restarts are braked.
     pub brakes: Brakes,
     /// What else holds them, or lets them go; `None` where nothing does.
@@ -141,11 +142,6 @@ impl Policy {
             "report or restart",
             &[("report", OnAdopt::Report), ("restart", OnAdopt::Restart)],
         );
-        let suspend = choices.word(
-            SUSPEND,
-            "true or false",
-            &[("false", false), ("true", true)],
-        );
         let settle = annotations.get(SETTLE).and_then(|text| {
             let settle = read_duration(text).ok();
             let settle = settle.filter(|settle| *settle <= MAX_SETTLE);
@@ -166,7 +162,7 @@ impl Policy {
             on_adopt: on_adopt.unwrap_or_default(),
             settle,
             gather,
-            suspend: suspend.unwrap_or_default(),
+            suspend: suspend::read(annotations.get(SUSPEND).map(String::as_str)),
             brakes: Brakes::read(annotations, &mut complaints),
             gates: Gates::read(annotations, &mut complaints),
         };

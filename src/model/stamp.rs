@@ -103,7 +103,7 @@ pub fn stamp_update<'a>(
     let old = Old {
         entries: held.as_ref().map(|held| &held.entries),
         formers: held.as_ref().map_or(&none, |held| &held.formers),
-        suspended: subject.policy.suspend,
+        suspended: subject.stopped,
     };
     let Recorded {
         entries,

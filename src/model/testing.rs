@@ -309,6 +309,7 @@ impl World {
             },
             sequence: 0,
             examined: true,
+            stopped: self.policy.suspend.is_some(),
             after_machines: &self.after_machines,
         }
     }

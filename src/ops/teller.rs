@@ -87,7 +87,7 @@ impl Teller {
 
     /// Says why no intent can help a workload, where this replica leads.
     pub fn held(&self, key: &WorkloadKey, held: Held, judged: &Judged) {
-        if let Some(note) = Note::held(held, judged, key.kind) {
+        if let Some(note) = Note::held(held, judged, key) {
             self.say_first(key, &note);
         }
     }

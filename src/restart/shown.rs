@@ -2,41 +2,80 @@
 //!
 //! It goes with the restart's own patch, or by housekeeping when nothing is pending any more.
 
+use tokio::time::Instant;
+
 use super::order::Order;
 use crate::{
     judge::{brakes::ToShow, intents::Intent, live::Live},
-    model::{Decision, patch, pending::Pending},
+    model::{
+        Decision, WorkloadKey, decide::Restart, held::Held, patch, peer::May, pending::Pending,
+    },
 };
 
-/// The most writes of a second.
+/// The most writes of a second, and one more where brakes take all of them.
 const WRITES: usize = 5;
 
 /// Writes it for some of those that have waited for long.
 pub(super) async fn show(live: &Live) {
     let judge = &live.judge;
-    let due = {
+    let (braked, stopped) = {
         let mut docket = judge.docket();
         let index = judge.state.index();
-        docket.brakes.to_show(&index, WRITES, judge.state.time())
+        let now = judge.state.time();
+        let braked = docket.brakes.to_show(&index, WRITES, now);
+        let left = WRITES.saturating_sub(braked.len()).max(1);
+        (braked, docket.stopped.to_show(&index, left, now))
     };
-    for one in due {
-        write(live, one).await;
+    for one in braked {
+        write_braked(live, one).await;
+    }
+    for key in stopped {
+        write_stopped(live, &key).await;
     }
 }
 
-async fn write(live: &Live, ToShow { key, held, failed }: ToShow) {
-    let key = &key;
+async fn write_braked(live: &Live, ToShow { key, held, failed }: ToShow) {
+    let judged = live.judge.judge_taken(&key);
+    if let Some(Decision::Restart(restart)) = &judged.decision {
+        let because = |pending: Pending, _: Option<&Pending>| pending.because(&failed);
+        write(live, &key, restart, held, because).await;
+    }
+}
+
+async fn write_stopped(live: &Live, key: &WorkloadKey) {
     let judge = &live.judge;
     let judged = judge.judge_taken(key);
-    let Some(Decision::Restart(restart)) = &judged.decision else {
+    let (Some(Decision::Restart(restart)), Some(stop)) = (&judged.decision, &judged.stop) else {
         return;
     };
-    let intent = Intent::now(key, tokio::time::Instant::now());
+    if judge.may(key) != May::Work {
+        return;
+    }
+    // Whose failures held the same restart before still holds others.
+    let by = |pending: Pending, stands: Option<&Pending>| {
+        let same = stands.filter(|stands| stands.id == pending.id);
+        let failed = same.map(|stands| stands.failed.clone());
+        let pending = pending.held_by(stop.words(&key.namespace));
+        pending.because(&failed.unwrap_or_default())
+    };
+    write(live, key, restart, Held::Suspended, by).await;
+}
+
+/// Writes why a restart waits; `with` adds what else there is to say to what stands.
+async fn write(
+    live: &Live,
+    key: &WorkloadKey,
+    restart: &Restart,
+    held: Held,
+    with: impl FnOnce(Pending, Option<&Pending>) -> Pending,
+) {
+    let judge = &live.judge;
+    let intent = Intent::now(key, Instant::now());
     let Ok(order) = Order::prepare(live, &intent, restart) else {
         return;
     };
     let stands = Pending::of(&order.known);
-    let text = Pending::now(
+    let pending = Pending::now(
         stands.as_ref(),
         held,
         order.causes,
@@ -44,7 +83,7 @@ async fn write(live: &Live, ToShow { key, held, failed }: ToShow) {
         String::new(),
         judge.state.time(),
     );
-    let text = text.because(&failed).print();
+    let text = with(pending, stands.as_ref()).print();
     let observed = order.known.observed.as_ref().map_or(0, String::len);
     if !order.known.has_room(observed + text.len(), 0) {
         return;

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     cluster::{
         Cluster, DiscoveredKind,
-        lease::{Election, Leadership},
+        lease::{Election, Leadership, Notice},
         own::stored_jobs,
     },
     config::Settings,
@@ -119,6 +119,7 @@ impl Start<'_> {
             contradictions::take_in(Arc::clone(&judge), stop()),
         );
         self.until_stopped("decisions", Arc::clone(&judge).take_turns());
+        self.until_stopped("stops", Arc::clone(&judge).follow_stops());
         self.spawn("sweep", sweep);
         self.spawn(
             "sources that no watch shows",
@@ -320,14 +321,15 @@ pub(super) fn spawn_events(
     Ok((events, alerts))
 }
 
-/// Starts to take part in the election of the leader, by a connection of its own.
+/// Starts to take part in the election of the leader, by a connection of its own. Returns what tells what people write on the
+/// Lease.
 pub(super) fn spawn_election(
     election: Election,
     connection: &Connection,
     tasks: &mut Tasks,
     stop: &CancellationToken,
-) {
-    let (connection, stop) = (connection.clone(), stop.clone());
+) -> Notice {
+    let (connection, stop, notice) = (connection.clone(), stop.clone(), election.notice());
     let in_process = connection.is_in_process();
     let elect = async move || {
         election.by(&connection.client()?).run(stop).await;
@@ -341,6 +343,7 @@ pub(super) fn spawn_election(
         };
         ("leader election", elected)
     });
+    notice
 }
 
 /// Starts to check the digest key. When a user replaced it, the task fails and so ends the process, which is to start

@@ -17,7 +17,8 @@ use kube::core::ObjectMeta;
 use crate::{
     judge::{Judge, braking::namespace_changed},
     model::{
-        annotation::{RESTART_ON, SLOW_START, WINDOW},
+        annotation::{RESTART_ON, SLOW_START, SUSPEND, WINDOW},
+        gate::suspend,
         index::{at_once, windows},
         object::SlowStart,
         policy::{Complaint, window},
@@ -78,6 +79,8 @@ impl Namespaces {
         self.complain(name, complaints);
         namespace_changed(&self.judge, name);
         self.judge.namespace_default(name, default);
+        let said = suspend::read(text(SUSPEND).map(String::as_str));
+        self.judge.namespace_stop(name, said);
     }
 
     /// Takes in that a namespace is gone.
@@ -89,6 +92,7 @@ impl Namespaces {
         self.complain(name, Vec::new());
         namespace_changed(&self.judge, name);
         self.judge.namespace_default(name, None);
+        self.judge.namespace_stop(name, None);
         self.leave(name);
     }
 

@@ -16,9 +16,11 @@ use crate::{
         DigestKey, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
         conventions::Conventions,
         decide::Lookup,
+        index::Preview,
         object::{FromObject as _, SlowStart},
         policy::Complaint,
         recreation::Asked,
+        text::shortened,
         version::{OfKind, SourceObject},
     },
     state::{Deleted, State},
@@ -146,13 +148,14 @@ fn written(state: &State, key: &SourceKey, mut version: Version, dry_run: bool) 
         let complaint = Complaint::of_slow_start(&key.source);
         warnings.push(format!("reroll: {complaint}"));
     }
+    let how = if recreated { "recreated " } else { "" };
+    let written = format!("{how}{}", key.source.spoken());
+    warnings.extend(stopped(&preview, &written, &key.namespace));
     if preview.restarts.is_empty() {
         return warnings;
     }
-    let how = if recreated { "recreated " } else { "" };
     warnings.push(format!(
-        "reroll: {how}{} restarts {}",
-        key.source.spoken(),
+        "reroll: {written} restarts {}",
         some(&preview.restarts, preview.incomplete)
     ));
     // A process that did not see the old one knows it by what its pods were started with.
@@ -186,11 +189,13 @@ fn deleted(state: &State, key: &SourceKey, version: &Version, dry_run: bool) -> 
     let preview = index.preview(key, gone);
     let source = key.source.spoken();
     let some = |workloads| some(workloads, preview.incomplete);
+    let mut warnings: Vec<_> = stopped(&preview, &format!("deleting {source}"), &key.namespace)
+        .into_iter()
+        .collect();
     if preview.restarts.is_empty() && preview.waits.is_empty() {
-        return Vec::new();
+        return warnings;
     }
     let kind = key.source.kind.as_str();
-    let mut warnings = Vec::new();
     // The remedy comes first: what is too long is cut at its end.
     if version.immutable {
         warnings.push(format!(
@@ -216,6 +221,27 @@ fn deleted(state: &State, key: &SourceKey, version: &Version, dry_run: bool) -> 
     };
     warnings.push(format!("reroll: {source} is used by {users}; {who} {when}"));
     warnings
+}
+
+/// The most characters of who holds a restart, and why.
+const WHO: usize = 80;
+
+/// Says of those that people hold who does. That comes first: what is too long is cut at its end.
+fn stopped(preview: &Preview, what: &str, namespace: &str) -> Option<String> {
+    let (_, first) = preview.stopped.first()?;
+    let words = first.words(namespace);
+    let words = shortened(&words, WHO);
+    let others = preview.stopped.iter().any(|(_, stop)| stop != first);
+    let also = if others { ", and others do" } else { "" };
+    let users: Vec<_> = preview
+        .stopped
+        .iter()
+        .map(|(user, _)| user.clone())
+        .collect();
+    let users = some(&users, preview.incomplete);
+    Some(format!(
+        "reroll: {words}{also}: {what} does not restart {users} yet"
+    ))
 }
 
 /// Names workloads: `Deployment web and 2 more`. `incomplete`: there are others, at which the preview did not look.

@@ -314,6 +314,7 @@ impl Write {
             pods: index.pods_of(&self.key, &side.workload),
             sequence: old.map_or(0, |old| index.sequence_of(&self.key, old)),
             examined,
+            stopped: self.is_stopped(index),
             after_machines: &NO_SOURCES,
         }
     }

@@ -67,6 +67,7 @@ mod slow_start;
 mod slow_start_rewritten;
 mod stalls;
 mod storms;
+mod suspend;
 mod tamper;
 mod timing;
 mod together;

@@ -1,8 +1,8 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::sleep};
 
 use super::{
     super::testing::{Gate, Script, Turn, log::Log},
@@ -22,6 +22,7 @@ struct Replica {
     leadership: Leadership,
     work: Arc<Mutex<Progress>>,
     history: Arc<History>,
+    notice: Notice,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -48,11 +49,13 @@ impl Replica {
         );
         let (history, stop) = (Arc::<History>::default(), CancellationToken::new());
         let election = election.with_history(Arc::clone(&history));
+        let notice = election.notice();
         let task = tokio::spawn(election.run(stop.clone()));
         Self {
             leadership,
             work,
             history,
+            notice,
             stop,
             task,
         }
@@ -362,8 +365,9 @@ async fn the_holder_sees_that_the_lease_went_back_when_its_renewal_is_refused() 
     let mut restored = lease("a", 0);
     restored["metadata"]["resourceVersion"] = json!("50");
     script.restore(PATH, restored);
+    let reads = script.count(READ);
     a.loses().await;
-    let (writes, reads) = (script.count("PUT"), script.count(READ));
+    let writes = script.count("PUT");
     a.wins().await;
     assert_eq!(script.count(READ) - reads, LOOKS as usize);
     assert_eq!(script.count("PUT") - writes, 1);
@@ -387,4 +391,121 @@ async fn that_the_lease_may_not_be_claimed_is_told_once() {
     a.loses().await;
     sleep(DURATION).await;
     assert_eq!(log.count("may not claim the Lease"), 2);
+}
+
+/// What a user writes for all replicas.
+fn annotate(script: &Script, text: &str) {
+    script.edit(PATH, |lease| {
+        lease["metadata"]["annotations"] = json!({ SUSPEND: text });
+    });
+}
+
+fn annotated(script: &Script) -> Value {
+    script.object(PATH).unwrap()["metadata"]["annotations"][SUSPEND].clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_users_edit_ends_no_leadership_and_is_kept_and_told() {
+    let script = Script::default();
+    let a = Replica::start(&script, "a");
+    a.wins().await;
+    annotate(&script, "INC-42");
+    for _ in 0..40 {
+        sleep(RETRY / 10).await;
+        assert!(a.leadership.leads());
+    }
+    assert_eq!(a.notice.text().as_deref(), Some("INC-42"));
+    assert_eq!(annotated(&script), "INC-42");
+    assert_eq!(spec_of(&script)["leaseTransitions"], 0);
+    assert_eq!(script.count(READ), 2, "one after the conflict");
+    script.edit(PATH, |lease| {
+        lease["metadata"]["annotations"] = json!({});
+    });
+    sleep(RETRY * 2).await;
+    assert!(a.leadership.leads());
+    assert_eq!(a.notice.text(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_on_the_lease_is_told_before_a_replica_leads() {
+    let script = Script::default();
+    script.put(PATH, lease("", 0));
+    annotate(&script, "INC-42");
+    let a = Replica::start(&script, "a");
+    let (leadership, told) = (a.leadership.clone(), Arc::<Mutex<Vec<_>>>::default());
+    let heard = Arc::clone(&told);
+    a.notice.listen(move |text| {
+        heard
+            .lock()
+            .push((text.map(ToOwned::to_owned), leadership.leads()));
+    });
+    a.wins().await;
+    sleep(RETRY * 3).await;
+    let said = Some("INC-42".to_owned());
+    assert_eq!(*told.lock(), [(None, false), (said.clone(), false)]);
+    // Who listens late hears it at once.
+    let late = Arc::<Mutex<Vec<_>>>::default();
+    let heard = Arc::clone(&late);
+    a.notice
+        .listen(move |text| heard.lock().push(text.map(ToOwned::to_owned)));
+    assert_eq!(*late.lock(), [said]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_does_not_lead_knows_what_stands_on_the_lease() {
+    let script = Script::default();
+    script.put(PATH, lease("b", 0));
+    let a = Replica::start(&script, "a");
+    sleep(RETRY).await;
+    annotate(&script, "INC-42");
+    sleep(RETRY * 2).await;
+    assert!(!a.leadership.leads());
+    assert_eq!(a.notice.text().as_deref(), Some("INC-42"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_deleted_and_made_again_says_the_same() {
+    let script = Script::default();
+    let a = Replica::start(&script, "a");
+    a.wins().await;
+    annotate(&script, "INC-42");
+    sleep(RETRY * 2).await;
+    script.remove(PATH);
+    let began = Instant::now();
+    while script.object(PATH).is_none() {
+        assert!(a.leadership.leads());
+        assert!(began.elapsed() < RETRY * 3);
+        sleep(RETRY / 10).await;
+    }
+    assert_eq!(annotated(&script), "INC-42");
+    assert_eq!(holder(&script), "a");
+    sleep(RETRY * 2).await;
+    assert!(a.leadership.leads());
+    assert_eq!(a.notice.text().as_deref(), Some("INC-42"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_watch_shows_counts_at_once_unless_it_is_behind() {
+    let (script, shown) = (Script::default(), Gate::closed());
+    script.put(PATH, lease("b", 0));
+    let event = |text: &str, version: &str, kind: &str| {
+        let mut lease = lease("b", 0);
+        lease["metadata"]["annotations"] = json!({ SUSPEND: text });
+        lease["metadata"]["resourceVersion"] = json!(version);
+        json!({ "type": kind, "object": lease })
+    };
+    let events = [
+        event("INC-42", "900", "MODIFIED"),
+        event("older", "800", "MODIFIED"),
+        event("gone", "950", "DELETED"),
+    ];
+    let events = events.map(|event| event.to_string()).join("\n") + "\n";
+    script.turn("GET leases?watch=", Turn::say(200, &events).held(&shown));
+    let a = Replica::start(&script, "a");
+    script.reach("GET leases?watch=", 1).await;
+    let reads = script.count(READ);
+    shown.open(1);
+    sleep(RETRY / 4).await;
+    assert_eq!(a.notice.text().as_deref(), Some("INC-42"));
+    assert_eq!(script.count(READ), reads, "it was not read");
 }

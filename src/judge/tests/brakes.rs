@@ -17,7 +17,7 @@ use crate::{
     },
     model::{
         Decision, WorkloadKey,
-        annotation::{RESTARTED_FOR, ROLLOUT_OPENED},
+        annotation::{RESTARTED_FOR, ROLLOUT_OPENED, SUSPEND},
         brake::{
             later,
             look::{Asked, Look, Reason as Why, Said, Trouble},
@@ -107,6 +107,27 @@ async fn one_goes_alone_and_the_others_wait() {
     assert_eq!(waits, [Held::SlowStart; 2]);
     let (reason, _) = docket.brakes.waits(&keys[1]).unwrap();
     assert_eq!(reason, Reason::SlowStart { next: None });
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_stopped_while_it_waits_waits_for_nobody_else_and_takes_no_place() {
+    let (stage, keys) = due(&["a", "b", "c"]);
+    for key in &keys {
+        assert_eq!(ask(&stage, key), Answer::Wait);
+    }
+    let suspend = |key: &WorkloadKey, text: &str| {
+        stage.edit(key, |object| {
+            object["metadata"]["annotations"][SUSPEND] = json!(text);
+        });
+    };
+    suspend(&keys[0], "INC-42");
+    assert!(stage.judge.docket().brakes.waits(&keys[0]).is_none());
+    assert_eq!((stage.pending().intents, stage.held("suspended")), (2, 1));
+    assert_eq!(released(&stage), ["b"]);
+    suspend(&keys[0], "false");
+    assert_eq!((stage.pending().intents, stage.held("suspended")), (3, 0));
+    assert_eq!(ask(&stage, &keys[0]), Answer::Wait);
+    assert_eq!(released(&stage), [""; 0], "the other is on its way");
 }
 
 #[tokio::test(start_paused = true)]

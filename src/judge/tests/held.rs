@@ -30,8 +30,7 @@ async fn one_that_is_suspended_is_held_and_told_once() {
     }
     assert_eq!((stage.held("suspended"), stage.pending().intents), (1, 0));
     let told = stage.told().await;
-    let expected =
-        "RestartSuspended: Secret s was updated; not restarted because reroll.dev/suspend is true";
+    let expected = "RestartSuspended: Secret s was updated; not restarted: the workload says reroll.dev/suspend: true";
     assert_eq!(told, [expected]);
 }
 
@@ -64,6 +63,55 @@ async fn what_is_no_longer_suspended_restarts() {
         object["metadata"]["annotations"][SUSPEND] = json!("true");
     });
     assert_eq!(stage.held("suspended"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_and_the_lease_hold_all_and_let_all_go() {
+    let stage = Stage::set();
+    stage.secret("s", "A", "x");
+    let all: Vec<_> = (0..3)
+        .map(|number| stage.adopted(deployment(&format!("web-{number}"), &["s"])))
+        .collect();
+    let namespace = all[0].namespace.as_str();
+    let said = |text: &str| Some(text.to_owned());
+    stage.judge.namespace_stop(namespace, said("INC-42"));
+    stage.judge.namespace_stop("another", said("INC-1"));
+    stage.secret("s", "A", "y");
+    assert_eq!((stage.held("suspended"), stage.pending().intents), (3, 0));
+    stage.judge.lease_says(Some("upgrade"));
+    stage.judge.namespace_stop(namespace, None);
+    assert_eq!((stage.held("suspended"), stage.pending().intents), (3, 0));
+    stage.judge.lease_says(None);
+    stage.judge.judge_all();
+    assert_eq!((stage.held("suspended"), stage.pending().intents), (0, 3));
+    let told = stage.told().await;
+    let line = |who: &str| format!("RestartSuspended: Secret s was updated; not restarted: {who}");
+    let of_namespace = line(&format!(
+        "Namespace {namespace} says reroll.dev/suspend: INC-42"
+    ));
+    let of_lease = line("reroll's Lease says reroll.dev/suspend: upgrade");
+    let expected: Vec<_> = [vec![of_namespace; 3], vec![of_lease; 3]].concat();
+    assert_eq!(told, expected, "another who holds it is news");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_is_shown_after_a_while_and_no_more_often_than_that() {
+    let stage = Stage::set();
+    let web = suspended(&stage);
+    let show = |after: i64| {
+        let now = stage.judge.state.time() + jiff::SignedDuration::from_secs(after);
+        let mut docket = stage.judge.docket();
+        docket.stopped.to_show(&stage.judge.state.index(), 10, now)
+    };
+    assert_eq!(show(29), [], "a restart may come soon");
+    let due = std::slice::from_ref(&web);
+    assert_eq!(show(30), due);
+    assert_eq!(show(31), [], "it is being written");
+    assert_eq!(show(60), due, "that failed");
+    stage.edit(&web, |object| {
+        object["metadata"]["annotations"][SUSPEND] = json!("false");
+    });
+    assert_eq!(show(1000), []);
 }
 
 /// Changes an object before it is shown.

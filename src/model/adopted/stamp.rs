@@ -117,7 +117,7 @@ pub fn stamp_adopting<'a>(
     match judged.decision {
         Decision::Undecided(_) => (unexamined(created(Some(mark))), false),
         // It stays pending.
-        Decision::Restart(Restart { missing, .. }) if subject.policy.suspend => {
+        Decision::Restart(Restart { missing, .. }) if subject.stopped => {
             (kept(judged.before, missing), false)
         }
         Decision::Restart(Restart { next, .. }) => (created(Some(&next.restarted_for)), true),

@@ -539,7 +539,7 @@ fn what_admission_writes() {
         assert!(!["", "old", "m"].contains(&fresh.restarted_for.as_str()));
         assert_eq!(entry(&fresh), now);
         let mut held = world(AT + 1);
-        held.policy.suspend = true;
+        held.policy.suspend = Some("INC-42".to_owned());
         let held = stamped(&held, template, &pods(&["m"]), None);
         assert_eq!(held.restarted_for, "m");
         assert_ne!(entry(&held), now);

@@ -139,6 +139,8 @@ pub struct Subject<'a> {
     pub sequence: u64,
     /// Whether it is known which pods it adopted when it was created, and what they have.
     pub examined: bool,
+    /// Where its template is written: nothing is to roll it for what changed, which stays pending.
+    pub stopped: bool,
     /// Sources that took the place of an object that a machine had made.
     pub after_machines: &'a BTreeSet<SourceName>,
 }

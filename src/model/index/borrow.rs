@@ -66,7 +66,7 @@ impl Namespace {
         let said = borrowers.map(|borrower| Lent {
             any: true,
             aborted: borrower.workload.abort.is_aborted(),
-            suspended: borrower.policy.suspend,
+            suspended: borrower.policy.suspend.clone(),
         });
         said.fold(Lent::default(), Lent::and)
     }

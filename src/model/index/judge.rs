@@ -230,8 +230,8 @@ impl Index {
                     Rollout::Stays(stays) => Some(stays),
                     Rollout::Complete | Rollout::Rolling => None,
                 }),
-            suspended: tracked.is_some_and(Tracked::is_suspended),
             released: released(tracked, decision.as_ref(), &self.basis.key),
+            stop: super::gates::stop(self, key),
             aborted: tracked.is_some_and(|tracked| tracked.workload.lent.aborted),
             settle: tracked.and_then(|tracked| tracked.policy.settle),
             gather: tracked
@@ -276,8 +276,7 @@ impl Index {
 
     /// Returns what cannot be read of a workload's annotations, and of those of sources for whose recreation it restarts.
     fn complaints(&self, key: &WorkloadKey, decision: Option<&Decision>) -> Vec<Complaint> {
-        let tracked = self.workload(key);
-        let own = tracked.map_or_else(Vec::new, |tracked| tracked.complaints.clone());
+        let own = self.workload(key).map(|tracked| tracked.complaints.clone());
         let causes = decision.into_iter().flat_map(Decision::causes);
         let recreated = causes.filter(|cause| cause.kind == CauseKind::Recreated);
         let of_sources = recreated.filter_map(|cause| {
@@ -286,7 +285,7 @@ impl Index {
             let unreadable = version.origin.asks == Asked::Unreadable;
             unreadable.then(|| Complaint::of_recreation(source))
         });
-        own.into_iter().chain(of_sources).collect()
+        own.into_iter().flatten().chain(of_sources).collect()
     }
 
     /// Returns when the first of the sources was written that a decision is about.
@@ -327,7 +326,7 @@ impl Index {
             };
             if let Some(decided) = self.assess_from(&user, &overlay, adopting.as_ref()) {
                 let by_uid = |user: &_| self.restarts_by_uid(user, &key.source, becomes);
-                preview.add(user, &decided, tracked.is_held_back(), by_uid);
+                preview.add(super::gates::held_back(self, &user), user, &decided, by_uid);
             }
         }
         preview
@@ -392,6 +391,7 @@ impl Index {
             pods: Pods::of(key.kind, workload),
             sequence: 0,
             examined: true,
+            stopped: false,
             after_machines: &NO_SOURCES,
         };
         let stamp = stamp_create(&subject, None, &live, now, &self.basis.key);

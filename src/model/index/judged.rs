@@ -6,25 +6,22 @@ use super::Tracked;
 use crate::model::{
     decide::{Decision, restart_id},
     digest::DigestKey,
+    gate::suspend::{Place, Stop},
     policy::Complaint,
     workload::Stays,
 };
 
 /// A decision with what else matters for carrying it out.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own about the workload"
-)]
 #[derive(Clone, Debug)]
 pub struct Judged {
     /// `None` where the workload is unknown, did not opt in, has a controller as owner, or is being deleted.
     pub decision: Option<Decision>,
     /// `observed` is to be written or removed.
     pub unwritten: bool,
-    /// `reroll.dev/suspend`, of it or of one that has its template.
-    pub suspended: bool,
     /// Its user lets the restart that is due past what holds it.
     pub released: bool,
+    /// Who says `reroll.dev/suspend`, and what.
+    pub stop: Option<Stop>,
     /// An Argo Rollout that has its template is aborted, which a restart would end.
     pub aborted: bool,
     /// `reroll.dev/settle`
@@ -45,7 +42,13 @@ pub struct Judged {
 impl Judged {
     /// Whether a restart waits until its user, or its Rollout's, lets it go.
     pub fn is_held_back(&self) -> bool {
-        self.suspended && !self.released || self.aborted
+        self.is_stopped() || self.aborted
+    }
+
+    /// Whether somebody holds it by `reroll.dev/suspend`. A release is of the workload, and so passes what the workload itself says.
+    pub fn is_stopped(&self) -> bool {
+        let stop = self.stop.as_ref();
+        stop.is_some_and(|stop| !(self.released && stop.place == Place::Workload))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     namespace::{Namespace, key_of},
+    says::Says,
     tracked::Tracked,
 };
 use crate::model::{
@@ -16,6 +17,8 @@ use crate::model::{
 #[derive(Debug, Default)]
 pub(super) struct Namespaces {
     by_name: HashMap<String, Namespace>,
+    /// Why nothing restarts in any: `reroll.dev/suspend` of reroll's Lease.
+    pub(super) stop: Option<String>,
 }
 
 impl Namespaces {
@@ -126,7 +129,7 @@ impl Namespaces {
     pub(super) fn labelled(&self) -> HashSet<&String> {
         let labelled = self.by_name.iter();
         labelled
-            .filter(|(_, space)| space.default.is_some())
+            .filter(|(_, space)| space.default.is_some() || space.says != Says::default())
             .map(|(name, _)| name)
             .collect()
     }

@@ -2,6 +2,7 @@
 
 use crate::model::{
     decide::{Decision, Doubt},
+    gate::suspend::Stop,
     workload::WorkloadKey,
 };
 
@@ -15,6 +16,8 @@ pub const PREVIEWED_SOURCES: usize = 4096;
 pub struct Preview {
     /// The workloads that it would restart.
     pub restarts: Vec<WorkloadKey>,
+    /// Those that it would restart if nobody held them, and who does.
+    pub stopped: Vec<(WorkloadKey, Stop)>,
     /// Those that would wait for it to be back.
     pub waits: Vec<WorkloadKey>,
     /// One that would wait would restart for it even if it came back as it was.
@@ -44,13 +47,13 @@ impl Preview {
         (preview, users)
     }
 
-    /// Takes in what would be decided for one user. `by_uid` tells of one that would wait whether it would restart for the
+    /// Takes in what would be decided for one user. `(stop, aborted)`: who holds it, and whether its Rollout is aborted. `by_uid` tells of one that would wait whether it would restart for the
     /// source even if that came back as it was.
     pub(super) fn add(
         &mut self,
+        (stop, aborted): (Option<Stop>, bool),
         user: WorkloadKey,
         decided: &Decision,
-        held_back: bool,
         by_uid: impl FnOnce(&WorkloadKey) -> bool,
     ) {
         let waits = match decided {
@@ -60,8 +63,12 @@ impl Preview {
         if waits {
             self.by_uid = self.by_uid || by_uid(&user);
             self.waits.push(user);
-        } else if matches!(decided, Decision::Restart(_)) && !held_back {
-            self.restarts.push(user);
+        } else if matches!(decided, Decision::Restart(_)) {
+            match stop {
+                Some(stop) => self.stopped.push((user, stop)),
+                None if aborted => {}
+                None => self.restarts.push(user),
+            }
         }
     }
 }

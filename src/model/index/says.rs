@@ -9,4 +9,6 @@ pub(super) struct Says {
     pub(super) at_once: bool,
     /// At what days and hours: `reroll.dev/window`.
     pub(super) window: Option<Box<Window>>,
+    /// Why none of its workloads restarts: `reroll.dev/suspend`.
+    pub(super) stop: Option<String>,
 }

@@ -102,7 +102,7 @@ impl Index {
             decision,
             Some(Decision::Wait { .. } | Decision::Undecided(_))
         );
-        if !waits && !tracked.is_held_back() {
+        if !waits && !super::gates::is_held_back(self, key) {
             return false;
         }
         if let Some(observed) = tracked.outdated(sources) {

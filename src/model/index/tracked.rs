@@ -247,16 +247,6 @@ impl Tracked {
         self.uses.as_ref().unwrap_or(&self.workload.references)
     }
 
-    /// Whether nothing is to restart it, or one that has its template.
-    pub(super) fn is_suspended(&self) -> bool {
-        self.policy.suspend || self.workload.lent.suspended
-    }
-
-    /// Whether its restarts wait until its user, or that of a Rollout with its template, lets them go.
-    pub fn is_held_back(&self) -> bool {
-        self.is_suspended() || self.workload.lent.aborted
-    }
-
     /// Returns the sources that only pods of an older template use, where those serve: an Argo Rollout is aborted.
     pub(super) fn serving(&self) -> impl Iterator<Item = &SourceName> {
         let aborted = self.workload.abort.is_aborted();
@@ -304,6 +294,7 @@ impl Tracked {
             },
             sequence: self.sequence(),
             examined: self.examined,
+            stopped: false,
             after_machines: &NO_SOURCES,
         }
     }

@@ -102,10 +102,15 @@ impl fmt::Display for Note<'_> {
             Self::RunWaits => f.write_str(
                 "a run is active, and concurrencyPolicy allows only one at a time: the CronJob runs again when that run ends",
             ),
-            Self::RestartSuspended { causes } => write!(
+            Self::RestartSuspended {
+                causes,
+                stop,
+                namespace,
+            } => write!(
                 f,
-                "{}; not restarted because reroll.dev/suspend is true",
-                joined(causes)
+                "{}; not restarted: {}",
+                joined(causes),
+                stop.words(namespace)
             ),
             Self::RestartAborted { causes } => write!(
                 f,

@@ -206,7 +206,7 @@ fn the_rest_of_the_vocabulary() {
     assert_eq!(policy.on_delete, OnDelete::Restart);
     assert_eq!(policy.on_adopt, OnAdopt::Restart);
     assert_eq!(policy.settle, Some(Duration::from_secs(90)));
-    assert!(policy.suspend);
+    assert_eq!(policy.suspend.as_deref(), Some("true"));
 }
 
 #[test]

@@ -57,14 +57,14 @@ impl Borrowed {
 }
 
 /// What those say that have a workload's pod template.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lent {
     /// There are some. Their pods are of its template, and its own status does not count them.
     pub any: bool,
     /// One of them is aborted: a write of the template would end that.
     pub aborted: bool,
-    /// One of them has `reroll.dev/suspend`, and a write of the template would roll its pods.
-    pub suspended: bool,
+    /// One of them has `reroll.dev/suspend` for this reason, and a write of the template would roll its pods.
+    pub suspended: Option<String>,
 }
 
 impl Lent {
@@ -74,7 +74,7 @@ impl Lent {
         Self {
             any: self.any || other.any,
             aborted: self.aborted || other.aborted,
-            suspended: self.suspended || other.suspended,
+            suspended: self.suspended.or(other.suspended),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         Decision, Index, Observed, SourceName, WorkloadKey,
         adopted::{self, Adopted, Adopter, Assessment, Current, REVISION_HASH, REVISIONS},
         decide::{Doubt, Lookup, Restart, Subject, Undecided},
-        index::{Overlay, just_read, without_ignored},
+        index::{Overlay, gates, just_read, without_ignored},
         workload::{Revisions, Workload, selector},
     },
     restart::pods::have_started,
@@ -237,7 +237,7 @@ fn judge(
     for observed in next.into_iter().chain([before]) {
         observed.sequence = tracked.next_sequence();
     }
-    Some((judged, tracked.is_held_back()))
+    Some((judged, gates::is_held_back(index, key)))
 }
 
 /// Whether the workload's controller has seen it as it is now. Argo writes the generation as text.

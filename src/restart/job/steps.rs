@@ -59,7 +59,7 @@ pub(super) async fn carry_on(
     }
     let judged = live.judge.judge_taken(&stored.key());
     let restarts = matches!(judged.decision, Some(Decision::Restart(_)));
-    if restarts && !judged.suspended {
+    if restarts && judged.stop.is_none() {
         return match delete_old(&live.cluster, stored).await {
             Ok(()) | Err(Failure::Conflict | Failure::Gone) => Ok(Step::Waits),
             Err(failure) => Err(failure),

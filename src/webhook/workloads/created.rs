@@ -5,6 +5,7 @@ use crate::model::{
     Index, Observed, SourceName,
     adopted::{Adoption, Pod, stamp_adopting},
     decide::{Lookup, Subject},
+    index::gates,
     source::References,
     stamp::OwnAnnotations,
     workload::{RestartBy, is_time_mark, read_time},
@@ -77,6 +78,12 @@ impl Write {
         let own = last.map_or_else(|| own.clone(), |pod| self.with_values_of(pod, &own));
         let at = last.and_then(|pod| pod.marked_at).unwrap_or_default();
         self.stamped(&own, mark, Some(stamp), at, index, warnings)
+    }
+
+    /// Whether nothing is to restart the workload as it is written.
+    pub(super) fn is_stopped(&self, index: &Index) -> bool {
+        let lent = &self.new.workload.lent;
+        gates::stop_of(index, &self.key.namespace, &self.policy, lent).is_some()
     }
 
     /// Returns the number that a new `DaemonSet` is to begin with, so that it replaces those of the pods that it adopts
