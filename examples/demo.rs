@@ -2,8 +2,8 @@
 //!
 //! Starts a cluster and reroll, deletes and recreates a Secret, and shows the warning, the Event, the rollout and the
 //! new pods. Then it stops reroll, changes the Secret meanwhile, starts reroll again and shows that it catches up. Where this
-//! machine can run containers, the pods say which password they have; else the nodes are simulated. Exits with an error if
-//! any of that did not happen.
+//! machine can run containers, the pods say which password they have; else the nodes are simulated. At the end an Event says that
+//! everybody has the new password. Exits with an error if any of that did not happen.
 #![allow(clippy::print_stdout, reason = "it is a program that prints")]
 
 use std::{
@@ -112,7 +112,7 @@ fn demo() -> Result<()> {
     );
     shell.rolled(&first, 2)?;
     shell.run("kubectl rollout status deployment web --timeout 60s")?;
-    shell.event("Secret db was recreated")?;
+    shell.event("deployment/web", "Restarted", "Secret db was recreated")?;
     shell.run("kubectl get replicasets,pods --no-headers")?;
     let second = shell.pods()?;
 
@@ -130,7 +130,7 @@ fn demo() -> Result<()> {
     let reroll = Reroll::start(&cluster)?;
     shell.rolled(&second, 3)?;
     shell.run("kubectl rollout status deployment web --timeout 60s")?;
-    shell.event("Secret db was updated")?;
+    shell.event("deployment/web", "Restarted", "Secret db was updated")?;
     shell.run(
         "kubectl get deployment web -o jsonpath={.metadata.annotations.reroll\\.dev/last-restart}",
     )?;
@@ -140,6 +140,14 @@ fn demo() -> Result<()> {
     if are_real {
         shell.slow_start()?;
     }
+    title("Who has the new password, and since when? Now the old one may be revoked");
+    let users = if are_real {
+        "2 workloads run"
+    } else {
+        "1 workload runs"
+    };
+    let said = format!("{users} this version");
+    shell.event("secret/db", "Converged", &said)?;
     reroll.stop()
 }
 
@@ -281,19 +289,20 @@ impl Shell<'_> {
         Ok(())
     }
 
-    fn event(&self, text: &str) -> Result<()> {
-        let line = "kubectl events --for deployment/web --types Normal,Warning --no-headers";
+    /// Waits for an Event on an object that says this, and shows those of this reason.
+    fn event(&self, object: &str, reason: &str, text: &str) -> Result<()> {
+        let line = format!("kubectl events --for {object} --types Normal,Warning --no-headers");
         let began = Instant::now();
-        while !self.quiet(line, "")?.contains(text) {
-            ensure!(began.elapsed() < PATIENCE, "no Event says \"{text}\"");
+        while !self.quiet(&line, "")?.contains(text) {
+            ensure!(began.elapsed() < 2 * PATIENCE, "no Event says \"{text}\"");
             sleep(Duration::from_millis(50));
         }
         let (bold, plain) = colours("1");
-        println!("{bold}$ {line} | grep reroll's{plain}");
-        let events = self.quiet(line, "")?;
+        println!("{bold}$ {line} | grep {reason}{plain}");
+        let events = self.quiet(&line, "")?;
         events
             .lines()
-            .filter(|line| line.contains("Restarted"))
+            .filter(|line| line.contains(reason))
             .for_each(say);
         Ok(())
     }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{
     brakes::{self, Brakes},
     bucket::Bounds,
+    convergence::Convergence,
     held::HeldWorkloads,
     intents::Intents,
     tidying::Tidying,
@@ -29,6 +30,8 @@ pub struct Docket {
     pub tidying: Tidying,
     /// The restarts that were made, and those that wait for what becomes of them.
     pub brakes: Brakes,
+    /// The versions that their users are about to have.
+    pub convergence: Convergence,
 }
 
 /// The counts of what waits, for metrics.
@@ -55,6 +58,7 @@ impl Docket {
             held: HeldWorkloads::default(),
             tidying: Tidying::new(adopt_rate, now),
             brakes: Brakes::new(brakes),
+            convergence: Convergence::default(),
         }
     }
 
@@ -63,6 +67,7 @@ impl Docket {
         self.intents.forget(workload);
         self.held.forget(workload);
         self.brakes.forget(workload);
+        self.convergence.changed_in(&workload.namespace);
         self.tidying.forget(workload)
     }
 

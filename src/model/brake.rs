@@ -8,11 +8,12 @@
 //!
 //! Reading order: [`versions`] (for what a restart is), [`look`] (what the pods show), [`verdict`] (what became of it),
 //! [`slow_start`] (of one version of one source), [`turns`] (who goes first), [`spread`] (over namespaces), [`distance`]
-//! (between restarts of one workload).
+//! (between restarts of one workload), [`converged`] (whether everybody has a version).
 //!
 //! [`Opened`]: super::workload::Opened
 //! [`Progress`]: super::workload::Progress
 
+pub mod converged;
 pub mod distance;
 pub mod look;
 pub mod slow_start;

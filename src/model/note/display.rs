@@ -62,7 +62,9 @@ impl Note<'_> {
                 )
             }
             Self::RestartHangs { words } => write!(f, "its rollout goes no further: {words}"),
-            Self::RestartsSlowed { words, .. } => f.write_str(words),
+            Self::RestartsSlowed { words, .. }
+            | Self::Converged { words }
+            | Self::NotConverged { words } => f.write_str(words),
             _ => Ok(()),
         }
     }
@@ -146,7 +148,9 @@ impl fmt::Display for Note<'_> {
             | Self::RolloutWaits { .. }
             | Self::RestartStuck { .. }
             | Self::RestartHangs { .. }
-            | Self::RestartsSlowed { .. } => self.of_brakes(f),
+            | Self::RestartsSlowed { .. }
+            | Self::Converged { .. }
+            | Self::NotConverged { .. } => self.of_brakes(f),
             Self::OptedOut => f.write_str(
                 "reroll.dev/restart-on is gone: changes of its sources no longer restart it",
             ),

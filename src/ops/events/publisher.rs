@@ -176,7 +176,7 @@ impl Events for ApiServer {
     async fn create(&self, event: &Event) -> Publication {
         let (api, params) = (self.api(event), PostParams::default());
         match self.call(api.create(&params, event)).await {
-            // Names are used once (time and sequence). So what is missing is not another Event.
+            // Names are used once (time and sequence, or what is said). So what is missing is not another Event.
             Publication::Gone => Publication::Refused("the namespace is gone".to_owned()),
             ended => ended,
         }
@@ -190,7 +190,8 @@ impl Events for ApiServer {
     }
 }
 
-/// Sorts what the API server answers instead of an Event. 409 `AlreadyExists`: an earlier try went through after all.
+/// Sorts what the API server answers instead of an Event. 409 `AlreadyExists`: an earlier try went through after all, or another
+/// process said it.
 fn publication(error: &kube::Error) -> Publication {
     let kube::Error::Api(status) = error else {
         return Publication::Failed(error.to_string());

@@ -1,0 +1,375 @@
+//! Which versions of sources all users have: told once for each, when the last user is complete and a list of pods shows none that
+//! may have an older value.
+//!
+//! Which versions there were restarts for stands on the workloads, in `reroll.dev/rollout`. So a process that starts in the middle
+//! goes on. One that finds everything complete cannot know whether it was told. It tells it again only while the Event of
+//! then is there, whose name is the same. What was not complete, or had older pods, after this process began to lead cannot have been
+//! told before, however old it is.
+//!
+//! Invariants:
+//! - how users are is looked at before pods are listed, never after: what a list shows is of then, or later;
+//! - a namespace is listed when all users of one of its sources are complete, and then with ever longer pauses.
+//!
+//! Pure: time is an argument.
+
+mod standing;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use self::standing::Complete;
+use self::standing::{Standing, is_open, standing};
+use crate::model::{
+    Index, SourceKey, SourceName, WorkloadKey,
+    brake::{
+        converged::{Older, print, words},
+        later,
+    },
+    index::Tracked,
+    version::key_of,
+    workload::{Changed, VersionId},
+};
+
+/// A restart that is older is forgotten.
+const FORGOTTEN: SignedDuration = SignedDuration::from_hours(72);
+/// So long after the last restart the Event is there that says what came of it: API servers keep Events for an hour.
+const REMEMBERED: SignedDuration = SignedDuration::from_mins(55);
+/// The pauses between two lists of pods.
+const PAUSE: SignedDuration = SignedDuration::from_secs(5);
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
+/// The same for what has waited for very long.
+const LATER_PAUSE: SignedDuration = SignedDuration::from_mins(10);
+/// The most sources that are looked at in one go.
+const SOURCES: usize = 200;
+/// The most Events that name the pods of one version.
+const MOST_TOLD: u32 = 5;
+
+/// The sources for which workloads were restarted.
+#[derive(Debug, Default)]
+pub struct Convergence {
+    sources: BTreeMap<SourceKey, Followed>,
+    /// Where something changed since it was looked at.
+    changed: BTreeSet<String>,
+    /// When the pods of a namespace were last listed.
+    lists: BTreeMap<String, Timestamp>,
+    /// Whether this process led when it last looked.
+    leads: bool,
+}
+
+/// What is known of one source.
+#[derive(Clone, Debug, Default)]
+struct Followed {
+    /// The version that is live, and when it was written.
+    version: Option<(VersionId, i64)>,
+    /// The version of which a user was seen that was not through.
+    open: Option<VersionId>,
+    /// When the last restart for it was made.
+    restarted: Timestamp,
+    /// Since when all users have been complete.
+    since: Option<Timestamp>,
+    /// When it was told that everybody has it.
+    told: Option<Timestamp>,
+    /// When its pods are to be listed.
+    next: Timestamp,
+    pause: SignedDuration,
+    /// The pods that the last list showed, as a person would be told of them.
+    older: BTreeSet<String>,
+    /// Those that a person was told of last, and how often one was.
+    told_older: (BTreeSet<String>, u32),
+}
+
+/// Sources of a namespace for which its pods are to be listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The namespace.
+    pub namespace: String,
+    /// The sources whose users are all complete.
+    pub sources: Vec<Complete>,
+}
+
+/// What there is to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// On which source.
+    pub key: SourceKey,
+    /// What is so.
+    pub words: String,
+    /// What tells it from all else that is said of that source.
+    pub print: String,
+    /// Whether everybody has it, and how long after it was written, where that was surely not told before; else pods may have an
+    /// older value.
+    pub converged: Option<Option<SignedDuration>>,
+}
+
+impl Convergence {
+    /// Takes in how a workload is now.
+    pub fn shown(&mut self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) {
+        let last = tracked.workload.last.as_ref();
+        let last = last.filter(|last| now.duration_since(last.opened.at) <= FORGOTTEN);
+        for (changed, version) in last.iter().flat_map(|last| &last.opened.versions) {
+            let Changed::Source(source) = changed else {
+                continue;
+            };
+            if !source.kind.is_readable() {
+                continue;
+            }
+            let source = key_of(&key.namespace, source);
+            let followed = self.sources.entry(source).or_default();
+            if is_open(&tracked.workload) {
+                followed.open = Some(*version);
+            }
+        }
+        self.changed_in(&key.namespace);
+    }
+
+    /// Takes in that something changed in a namespace.
+    pub fn changed_in(&mut self, namespace: &str) {
+        let has_any = self.within(namespace).next().is_some();
+        if has_any && !self.changed.contains(namespace) {
+            self.changed.insert(namespace.to_owned());
+        }
+    }
+
+    /// Takes in that another process may lead.
+    pub fn rest(&mut self) {
+        self.leads = false;
+    }
+
+    /// Returns the namespaces whose pods are to be listed now, at most so many: those first that have been due for longest.
+    pub fn due(&mut self, index: &Index, most: usize, now: Timestamp) -> Vec<Due> {
+        self.lead();
+        self.look(index, now);
+        let mut due: BTreeMap<&str, Timestamp> = BTreeMap::new();
+        for (key, followed) in &self.sources {
+            if followed.is_due(now) {
+                let first = due.entry(&key.namespace).or_insert(followed.next);
+                *first = followed.next.min(*first);
+            }
+        }
+        due.retain(|namespace, _| {
+            let listed = self.lists.get(*namespace);
+            listed.is_none_or(|listed| now >= later(*listed, PAUSE))
+        });
+        let mut due: Vec<_> = due.into_iter().map(|(name, at)| (at, name)).collect();
+        due.sort_unstable();
+        let due: Vec<_> = due.into_iter().map(|(_, name)| name.to_owned()).collect();
+        let due = due.into_iter().take(most).map(|namespace| {
+            let sources = self.complete(index, &namespace, now);
+            Due { namespace, sources }
+        });
+        due.filter(|due| !due.sources.is_empty()).collect()
+    }
+
+    /// Takes in which pods a list showed that may have older values, in the order of the sources. Returns what there is to tell.
+    pub fn listed(
+        &mut self,
+        index: &Index,
+        due: &Due,
+        older: &[Older],
+        now: Timestamp,
+    ) -> Vec<News> {
+        self.lists.insert(due.namespace.clone(), now);
+        let mut news = Vec::new();
+        for (complete, older) in due.sources.iter().zip(older) {
+            let key = key_of(&due.namespace, &complete.asked.source);
+            let followed = self.sources.get_mut(&key);
+            let same = followed.filter(|it| it.is_of(complete));
+            let Some(followed) = same else {
+                continue;
+            };
+            let told = followed.listed(complete, older, now);
+            news.extend(told.map(|(said, words, converged)| News {
+                print: print(
+                    index.key(),
+                    (complete.version, complete.asked.written),
+                    &said,
+                ),
+                key,
+                words,
+                converged,
+            }));
+        }
+        news
+    }
+
+    /// Takes in that the pods of a namespace could not be listed: others have their turn.
+    pub fn not_listed(&mut self, due: &Due, now: Timestamp) {
+        self.lists.insert(due.namespace.clone(), now);
+        for complete in &due.sources {
+            let key = key_of(&due.namespace, &complete.asked.source);
+            if let Some(followed) = self.sources.get_mut(&key) {
+                followed.pauses(now);
+            }
+        }
+    }
+
+    /// Begins to lead, if it does not yet: what the process before told, and what it saw before it did, is not known here.
+    fn lead(&mut self) {
+        if self.leads {
+            return;
+        }
+        self.leads = true;
+        for (key, followed) in &mut self.sources {
+            *followed = Followed::default();
+            self.changed.insert(key.namespace.clone());
+        }
+        self.lists.clear();
+    }
+
+    /// Looks at the users of sources where something changed.
+    fn look(&mut self, index: &Index, now: Timestamp) {
+        let mut looked = 0;
+        while looked < SOURCES
+            && let Some(namespace) = self.changed.pop_first()
+        {
+            let here: Vec<_> = self
+                .within(&namespace)
+                .map(|(key, _)| key.clone())
+                .collect();
+            looked += here.len();
+            for key in here {
+                self.look_at(index, &key, now);
+            }
+            if self.within(&namespace).next().is_none() {
+                self.lists.remove(&namespace);
+            }
+        }
+    }
+
+    /// Looks at the users of a source. Returns what is so where all are complete.
+    fn look_at(&mut self, index: &Index, key: &SourceKey, now: Timestamp) -> Option<Complete> {
+        let followed = self.sources.get_mut(key)?;
+        let standing = standing(index, key);
+        let complete = standing.and_then(|standing| followed.take(standing, now));
+        if followed.is_over(now) {
+            self.sources.remove(key);
+        }
+        complete
+    }
+
+    /// Returns the sources of a namespace whose users are all complete, as they are now.
+    fn complete(&mut self, index: &Index, namespace: &str, now: Timestamp) -> Vec<Complete> {
+        let here = self.within(namespace).filter(|(_, it)| it.waits());
+        let here: Vec<_> = here.map(|(key, _)| key.clone()).collect();
+        let here = here.iter();
+        here.filter_map(|key| self.look_at(index, key, now))
+            .collect()
+    }
+
+    fn within(&self, namespace: &str) -> impl Iterator<Item = (&SourceKey, &Followed)> {
+        // The first of its keys, as they are ordered: ConfigMaps come first.
+        let first = key_of(namespace, &SourceName::config_map(""));
+        let all = self.sources.range(first..);
+        all.take_while(move |(key, _)| key.namespace == namespace)
+    }
+}
+
+impl Followed {
+    /// Takes in how the users are. Returns what is so where all are complete and that was not told.
+    fn take(&mut self, standing: Standing, now: Timestamp) -> Option<Complete> {
+        let Standing {
+            version,
+            written,
+            restarted,
+            open,
+            complete,
+        } = standing;
+        let again = |told: Timestamp, before: i64| {
+            // What it was before is live again.
+            written > before && restarted.is_some_and(|restarted| restarted > told)
+        };
+        let same = self.version.is_some_and(|(known, before)| {
+            known == version && !self.told.is_some_and(|told| again(told, before))
+        });
+        if !same {
+            *self = Self {
+                open: self.open.filter(|open| *open == version),
+                version: Some((version, written)),
+                ..Self::default()
+            };
+        }
+        self.restarted = restarted.into_iter().fold(self.restarted, Timestamp::max);
+        if open {
+            self.open = Some(version);
+        }
+        // Nobody was restarted for it: nobody was behind.
+        let complete = complete.filter(|_| self.restarted > Timestamp::UNIX_EPOCH);
+        let Some(mut complete) = complete.filter(|_| self.told.is_none()) else {
+            self.since = None;
+            return None;
+        };
+        let at = complete.at.map_or(now, |at| at.min(now));
+        self.since = self.since.or(Some(at));
+        // A label's edit is no write of it.
+        complete.asked.written = self.written().min(written);
+        Some(complete)
+    }
+
+    /// Takes in which pods a list showed. Returns what is said of which version, in what words, and whether everybody has it.
+    fn listed(
+        &mut self,
+        complete: &Complete,
+        older: &Older,
+        now: Timestamp,
+    ) -> Option<(BTreeSet<String>, String, Option<Option<SignedDuration>>)> {
+        let is_open = self.open == Some(complete.version);
+        if older.all == 0 {
+            self.told = Some(now);
+            let is_known = is_open || now.duration_since(self.restarted) < REMEMBERED;
+            let written = Timestamp::from_second(self.written()).unwrap_or(now);
+            let after = self.since.unwrap_or(now).duration_since(written);
+            let took = is_open.then(|| now.duration_since(written));
+            let words = words(&complete.users, after);
+            return is_known.then_some((BTreeSet::new(), words, Some(took)));
+        }
+        if older.of_others {
+            // It was so all the time.
+            self.open = Some(complete.version);
+        }
+        self.pauses(now);
+        let stays = !older.named.is_empty() && older.named == self.older;
+        self.older.clone_from(&older.named);
+        let (told, times) = &mut self.told_older;
+        if !stays || *told == older.named || *times >= MOST_TOLD {
+            return None;
+        }
+        (*told, *times) = (older.named.clone(), *times + 1);
+        Some((told.clone(), older.words(complete.users.len()), None))
+    }
+
+    /// Waits for the next list, longer each time.
+    fn pauses(&mut self, now: Timestamp) {
+        let age = now.duration_since(self.since.unwrap_or(now));
+        let longest = LONGEST_PAUSE.max((age / 10).min(LATER_PAUSE));
+        self.pause = (self.pause * 2).clamp(PAUSE, longest);
+        self.next = later(now, self.pause);
+    }
+
+    fn written(&self) -> i64 {
+        self.version.map_or(0, |(_, written)| written)
+    }
+
+    /// Whether it waits for pods to go.
+    fn waits(&self) -> bool {
+        self.since.is_some() && self.told.is_none()
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.waits() && self.next <= now
+    }
+
+    fn is_of(&self, complete: &Complete) -> bool {
+        let version = self.version.map(|(version, _)| version);
+        self.waits() && version == Some(complete.version)
+    }
+
+    /// Whether there is nothing to tell, now or later.
+    fn is_over(&self, now: Timestamp) -> bool {
+        let is_old = now.duration_since(self.restarted) > FORGOTTEN;
+        is_old && !self.waits()
+    }
+}
+
+#[cfg(test)]
+mod tests;
