@@ -53,7 +53,7 @@ pub struct Convergence {
     changed: BTreeSet<String>,
     /// When the pods of a namespace were last listed.
     lists: BTreeMap<String, Timestamp>,
-    /// Whether this process led when it last looked.
+    /// Whether this process leads. Only then anything is followed.
     leads: bool,
 }
 
@@ -105,6 +105,9 @@ pub struct News {
 impl Convergence {
     /// Takes in how a workload is now.
     pub fn shown(&mut self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) {
+        if !self.leads {
+            return;
+        }
         let last = tracked.workload.last.as_ref();
         let last = last.filter(|last| now.duration_since(last.opened.at) <= FORGOTTEN);
         for (changed, version) in last.iter().flat_map(|last| &last.opened.versions) {
@@ -131,14 +134,16 @@ impl Convergence {
         }
     }
 
-    /// Takes in that another process may lead.
+    /// Takes in that another process may lead: what that tells is not known here.
     pub fn rest(&mut self) {
-        self.leads = false;
+        if self.leads {
+            *self = Self::default();
+        }
     }
 
     /// Returns the namespaces whose pods are to be listed now, at most so many: those first that have been due for longest.
     pub fn due(&mut self, index: &Index, most: usize, now: Timestamp) -> Vec<Due> {
-        self.lead();
+        self.lead(index, now);
         self.look(index, now);
         let mut due: BTreeMap<&str, Timestamp> = BTreeMap::new();
         for (key, followed) in &self.sources {
@@ -204,17 +209,17 @@ impl Convergence {
         }
     }
 
-    /// Begins to lead, if it does not yet: what the process before told, and what it saw before it did, is not known here.
-    fn lead(&mut self) {
+    /// Begins to lead, if it does not yet, with what workloads show now.
+    fn lead(&mut self, index: &Index, now: Timestamp) {
         if self.leads {
             return;
         }
         self.leads = true;
-        for (key, followed) in &mut self.sources {
-            *followed = Followed::default();
-            self.changed.insert(key.namespace.clone());
+        for key in index.workloads(None, None) {
+            if let Some(tracked) = index.workload(&key) {
+                self.shown(&key, tracked, now);
+            }
         }
-        self.lists.clear();
     }
 
     /// Looks at the users of sources where something changed.
