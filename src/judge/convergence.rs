@@ -73,7 +73,8 @@ struct Followed {
     /// When its pods are to be listed.
     next: Timestamp,
     pause: SignedDuration,
-    /// The pods that the last list showed, as a person would be told of them.
+    /// How many older pods the last list showed, and those of them that a person would be told of.
+    left: usize,
     older: BTreeSet<String>,
     /// Those that a person was told of last, and how often one was.
     told_older: (BTreeSet<String>, u32),
@@ -97,9 +98,20 @@ pub struct News {
     pub words: String,
     /// What tells it from all else that is said of that source.
     pub print: String,
-    /// Whether everybody has it, and how long after it was written, where that was surely not told before; else pods may have an
-    /// older value.
-    pub converged: Option<Option<SignedDuration>>,
+    /// What that is.
+    pub what: What,
+}
+
+/// What is so of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Everybody has it.
+    Converged {
+        /// How long after it was written, where that was surely not told before.
+        took: Option<SignedDuration>,
+    },
+    /// Pods may have an older value.
+    NotConverged,
 }
 
 impl Convergence {
@@ -184,7 +196,7 @@ impl Convergence {
                 continue;
             };
             let told = followed.listed(complete, older, now);
-            news.extend(told.map(|(said, words, converged)| News {
+            news.extend(told.map(|(said, words, what)| News {
                 print: print(
                     index.key(),
                     (complete.version, complete.asked.written),
@@ -192,7 +204,7 @@ impl Convergence {
                 ),
                 key,
                 words,
-                converged,
+                what,
             }));
         }
         news
@@ -311,13 +323,13 @@ impl Followed {
         Some(complete)
     }
 
-    /// Takes in which pods a list showed. Returns what is said of which version, in what words, and whether everybody has it.
+    /// Takes in which pods a list showed. Returns which of them are named, in what words, and what is so.
     fn listed(
         &mut self,
         complete: &Complete,
         older: &Older,
         now: Timestamp,
-    ) -> Option<(BTreeSet<String>, String, Option<Option<SignedDuration>>)> {
+    ) -> Option<(BTreeSet<String>, String, What)> {
         let is_open = self.open == Some(complete.version);
         if older.all == 0 {
             self.told = Some(now);
@@ -326,12 +338,17 @@ impl Followed {
             let after = self.since.unwrap_or(now).duration_since(written);
             let took = is_open.then(|| now.duration_since(written));
             let words = words(&complete.users, after);
-            return is_known.then_some((BTreeSet::new(), words, Some(took)));
+            return is_known.then_some((BTreeSet::new(), words, What::Converged { took }));
         }
         if older.of_others {
             // It was so all the time.
             self.open = Some(complete.version);
         }
+        if older.all < self.left {
+            // They go, and never come back.
+            self.pause = SignedDuration::ZERO;
+        }
+        self.left = older.all;
         self.pauses(now);
         let stays = !older.named.is_empty() && older.named == self.older;
         self.older.clone_from(&older.named);
@@ -340,7 +357,11 @@ impl Followed {
             return None;
         }
         (*told, *times) = (older.named.clone(), *times + 1);
-        Some((told.clone(), older.words(complete.users.len()), None))
+        Some((
+            told.clone(),
+            older.words(complete.users.len()),
+            What::NotConverged,
+        ))
     }
 
     /// Waits for the next list, longer each time.

@@ -13,7 +13,7 @@ use crate::{
     cluster::{Failure, lease::Leadership},
     judge::{
         Judge,
-        convergence::{Due, News},
+        convergence::{Due, News, What},
         live::Live,
     },
     model::{
@@ -101,14 +101,14 @@ fn say(judge: &Judge, news: &News) {
     if !teller.leads() {
         return;
     }
-    let note = match news.converged {
-        Some(took) => {
-            let took = took.and_then(|took| Duration::try_from(took).ok());
-            took.into_iter()
-                .for_each(|took| teller.metrics.converged(took));
+    let note = match news.what {
+        What::Converged { took } => {
+            if let Some(took) = took.and_then(|took| Duration::try_from(took).ok()) {
+                teller.metrics.converged(took);
+            }
             Note::Converged { words }
         }
-        None => Note::NotConverged { words },
+        What::NotConverged => Note::NotConverged { words },
     };
     teller.say_once(&news.key, &note, &news.print);
 }

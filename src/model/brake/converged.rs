@@ -174,8 +174,11 @@ pub fn print(
     let parts = [b"converged".as_slice(), version.bytes(), &written];
     let said = said.iter().map(String::as_bytes);
     let digest = key.digest(parts.into_iter().chain(said));
-    let bytes = digest.bytes().iter().take(8);
-    bytes.map(|byte| format!("{byte:02x}")).collect()
+    let digits = digest.bytes().iter().take(8);
+    let digits = digits.flat_map(|byte| [byte >> 4, byte & 15]);
+    digits
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 /// Returns who made a pod: a workload, where a `ReplicaSet` of it did.

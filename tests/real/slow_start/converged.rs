@@ -164,7 +164,7 @@ async fn pods_of_others_are_named_until_they_are_gone() {
         "{said}"
     );
     // Of one of them it is told again.
-    arena.delete("Job", "report").await;
+    arena.kubectl(&["delete", "job", "report"]).await.ok();
     arena.event("db", "but 1 pod that is older may have").await;
     arena
         .kubectl(&["rollout", "restart", "deployment/other"])

@@ -137,7 +137,7 @@ fn which_pods_may_have_an_older_value() {
 fn who_is_told_of() {
     let gone_soon = going(NOW - 59, pod("soon", 1));
     let stays = going(NOW - 60, of("web", pod("stays", 1)));
-    let older = look(&[gone_soon.clone()]);
+    let older = look(std::slice::from_ref(&gone_soon));
     assert_eq!((older.all, older.told, older.named.len()), (1, 0, 0));
     let older = look(&[gone_soon, stays, owned("Job", "report", pod("report-x", 1))]);
     assert_eq!((older.all, older.told), (3, 2));
@@ -159,7 +159,11 @@ fn pods_of_others_were_there_all_the_time() {
         (going(NOW, of("web", pod("p", 1))), false),
     ];
     for (pod, expected) in rows {
-        assert_eq!(look(&[pod.clone()]).of_others, expected, "{pod}");
+        assert_eq!(
+            look(std::slice::from_ref(&pod)).of_others,
+            expected,
+            "{pod}"
+        );
     }
 }
 
