@@ -53,8 +53,10 @@ pub struct Convergence {
     changed: BTreeSet<String>,
     /// When the pods of a namespace were last listed.
     lists: BTreeMap<String, Timestamp>,
-    /// Whether this process leads. Only then anything is followed.
-    leads: bool,
+    /// Since when this process leads. Only then anything is followed.
+    leads: Option<Timestamp>,
+    /// Whether what there was before is followed, too.
+    looked_back: bool,
 }
 
 /// What is known of one source.
@@ -117,7 +119,7 @@ pub enum What {
 impl Convergence {
     /// Takes in how a workload is now.
     pub fn shown(&mut self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) {
-        if !self.leads {
+        if self.leads.is_none() {
             return;
         }
         let last = tracked.workload.last.as_ref();
@@ -148,14 +150,20 @@ impl Convergence {
 
     /// Takes in that another process may lead: what that tells is not known here.
     pub fn rest(&mut self) {
-        if self.leads {
+        if self.leads.is_some() {
             *self = Self::default();
         }
     }
 
+    /// Takes in that this process leads.
+    pub fn lead(&mut self, now: Timestamp) {
+        self.leads.get_or_insert(now);
+    }
+
     /// Returns the namespaces whose pods are to be listed now, at most so many: those first that have been due for longest.
     pub fn due(&mut self, index: &Index, most: usize, now: Timestamp) -> Vec<Due> {
-        self.lead(index, now);
+        self.lead(now);
+        self.look_back(index, now);
         self.look(index, now);
         let mut due: BTreeMap<&str, Timestamp> = BTreeMap::new();
         for (key, followed) in &self.sources {
@@ -187,6 +195,7 @@ impl Convergence {
         now: Timestamp,
     ) -> Vec<News> {
         self.lists.insert(due.namespace.clone(), now);
+        let leads = self.leads.unwrap_or(now);
         let mut news = Vec::new();
         for (complete, older) in due.sources.iter().zip(older) {
             let key = key_of(&due.namespace, &complete.asked.source);
@@ -195,6 +204,9 @@ impl Convergence {
             let Some(followed) = same else {
                 continue;
             };
+            if followed.restarted >= leads {
+                followed.open = Some(complete.version);
+            }
             let told = followed.listed(complete, older, now);
             news.extend(told.map(|(said, words, what)| News {
                 print: print(
@@ -221,12 +233,12 @@ impl Convergence {
         }
     }
 
-    /// Begins to lead, if it does not yet, with what workloads show now.
-    fn lead(&mut self, index: &Index, now: Timestamp) {
-        if self.leads {
+    /// Takes in what workloads show of restarts that others made, once.
+    fn look_back(&mut self, index: &Index, now: Timestamp) {
+        if self.looked_back {
             return;
         }
-        self.leads = true;
+        self.looked_back = true;
         for key in index.workloads(None, None) {
             if let Some(tracked) = index.workload(&key) {
                 self.shown(&key, tracked, now);

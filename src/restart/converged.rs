@@ -30,12 +30,19 @@ const LISTS: usize = 2;
 const PAGE: u32 = 500;
 
 /// Tells which versions everybody has while this replica leads, until `stop`.
-pub async fn tell(live: Live, leadership: Leadership, stop: CancellationToken) {
-    while stop.run_until_cancelled(sleep(BEAT)).await.is_some() {
+pub async fn tell(live: Live, mut leadership: Leadership, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = leadership.changed() => {}
+            () = sleep(BEAT) => {}
+        }
+        let now = live.judge.state.time();
         if !leadership.leads() {
             live.judge.docket().convergence.rest();
             continue;
         }
+        live.judge.docket().convergence.lead(now);
         for due in due(&live.judge) {
             if stop.run_until_cancelled(look(&live, &due)).await.is_none() {
                 return;
