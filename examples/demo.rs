@@ -112,7 +112,8 @@ fn demo() -> Result<()> {
     );
     shell.rolled(&first, 2)?;
     shell.run("kubectl rollout status deployment web --timeout 60s")?;
-    shell.event("deployment/web", "Restarted", "Secret db was recreated")?;
+    shell.events("deployment/web", "Restarted", "Secret db was recreated", 1)?;
+    shell.events("secret/db", "Converged", "1 workload runs this version", 1)?;
     shell.run("kubectl get replicasets,pods --no-headers")?;
     let second = shell.pods()?;
 
@@ -130,7 +131,7 @@ fn demo() -> Result<()> {
     let reroll = Reroll::start(&cluster)?;
     shell.rolled(&second, 3)?;
     shell.run("kubectl rollout status deployment web --timeout 60s")?;
-    shell.event("deployment/web", "Restarted", "Secret db was updated")?;
+    shell.events("deployment/web", "Restarted", "Secret db was updated", 1)?;
     shell.run(
         "kubectl get deployment web -o jsonpath={.metadata.annotations.reroll\\.dev/last-restart}",
     )?;
@@ -141,13 +142,11 @@ fn demo() -> Result<()> {
         shell.slow_start()?;
     }
     title("Who has the new password, and since when? Now the old one may be revoked");
-    let users = if are_real {
-        "2 workloads run"
+    if are_real {
+        shell.events("secret/db", "Converged", "2 workloads run this version", 1)?;
     } else {
-        "1 workload runs"
-    };
-    let said = format!("{users} this version");
-    shell.event("secret/db", "Converged", &said)?;
+        shell.events("secret/db", "Converged", "1 workload runs this version", 2)?;
+    }
     reroll.stop()
 }
 
@@ -289,11 +288,12 @@ impl Shell<'_> {
         Ok(())
     }
 
-    /// Waits for an Event on an object that says this, and shows those of this reason.
-    fn event(&self, object: &str, reason: &str, text: &str) -> Result<()> {
+    /// Waits for so many Events on an object that say this, and shows those of this reason.
+    fn events(&self, object: &str, reason: &str, text: &str, times: usize) -> Result<()> {
         let line = format!("kubectl events --for {object} --types Normal,Warning --no-headers");
         let began = Instant::now();
-        while !self.quiet(&line, "")?.contains(text) {
+        let says = |line: &&str| line.contains(reason) && line.contains(text);
+        while self.quiet(&line, "")?.lines().filter(says).count() < times {
             ensure!(began.elapsed() < 2 * PATIENCE, "no Event says \"{text}\"");
             sleep(Duration::from_millis(50));
         }

@@ -109,8 +109,9 @@ impl EventSink {
         self.queue(event);
     }
 
-    /// Queues an Event about `regarding` of which there is to be one, whoever publishes it and how often: it is named by
-    /// `print`, a DNS label, and a second one of that name is not published while the first is there.
+    /// Queues an Event about a version of `regarding` (give it its resourceVersion, too) of which there is to be one, whoever
+    /// publishes it and how often: it is named by `print`, a DNS label, and a second one of that name is not published while the
+    /// first is there.
     pub fn publish_once(
         &self,
         regarding: ObjectReference,
@@ -122,7 +123,10 @@ impl EventSink {
         let name = regarding.name.as_deref().unwrap_or(CONTROLLER);
         let stem = truncate(name, MAX_NAME_STEM).trim_end_matches(['-', '.']);
         let name = format!("{stem}.{print}");
-        let mut event = self.event((self.clock)(), regarding, event_type, reason, note, None);
+        // The same words about another version are no repetition.
+        let version = Some(regarding.clone());
+        let now = (self.clock)();
+        let mut event = self.event(now, regarding, event_type, reason, note, version);
         event.metadata.name = Some(name);
         self.queue(event);
     }

@@ -116,6 +116,12 @@ impl EventPublisher {
         self.events.recv().await
     }
 
+    /// Returns the next Event that was queued.
+    #[cfg(test)]
+    pub(super) async fn take(&mut self) -> Event {
+        self.events.recv().await.unwrap()
+    }
+
     async fn publish(&mut self, api: &impl Events, event: &Event) {
         let mut repetition = self.repeats.find(event);
         let mut ended = attempt(api, event, repetition.as_ref()).await;
