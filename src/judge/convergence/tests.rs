@@ -1,5 +1,6 @@
 //! Whole stories: what users and pods show, second by second, and what is told.
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::*;
