@@ -2,8 +2,8 @@
 //!
 //! Starts a cluster and reroll, deletes and recreates a Secret, and shows the warning, the Event, the rollout and the
 //! new pods. Then it stops reroll, changes the Secret meanwhile, starts reroll again and shows that it catches up. Where this
-//! machine can run containers, the pods say which password they have; else the nodes are simulated. Exits with an error if
-//! any of that did not happen.
+//! machine can run containers, the pods say which password they have; else the nodes are simulated. At the end an Event says that
+//! everybody has the new password. Exits with an error if any of that did not happen.
 #![allow(clippy::print_stdout, reason = "it is a program that prints")]
 
 use std::{
@@ -112,7 +112,8 @@ fn demo() -> Result<()> {
     );
     shell.rolled(&first, 2)?;
     shell.run("kubectl rollout status deployment web --timeout 60s")?;
-    shell.event("Secret db was recreated")?;
+    shell.events("deployment/web", "Restarted", "Secret db was recreated", 1)?;
+    shell.events("secret/db", "Converged", "1 workload runs this version", 1)?;
     shell.run("kubectl get replicasets,pods --no-headers")?;
     let second = shell.pods()?;
 
@@ -130,7 +131,7 @@ fn demo() -> Result<()> {
     let reroll = Reroll::start(&cluster)?;
     shell.rolled(&second, 3)?;
     shell.run("kubectl rollout status deployment web --timeout 60s")?;
-    shell.event("Secret db was updated")?;
+    shell.events("deployment/web", "Restarted", "Secret db was updated", 1)?;
     shell.run(
         "kubectl get deployment web -o jsonpath={.metadata.annotations.reroll\\.dev/last-restart}",
     )?;
@@ -139,6 +140,12 @@ fn demo() -> Result<()> {
     title("Two changes, two rollouts: one for the recreation, one for the change nobody saw");
     if are_real {
         shell.slow_start()?;
+    }
+    title("Who has the new password, and since when? Now the old one may be revoked");
+    if are_real {
+        shell.events("secret/db", "Converged", "2 workloads run this version", 1)?;
+    } else {
+        shell.events("secret/db", "Converged", "1 workload runs this version", 2)?;
     }
     reroll.stop()
 }
@@ -281,19 +288,21 @@ impl Shell<'_> {
         Ok(())
     }
 
-    fn event(&self, text: &str) -> Result<()> {
-        let line = "kubectl events --for deployment/web --types Normal,Warning --no-headers";
+    /// Waits for so many Events on an object that say this, and shows those of this reason.
+    fn events(&self, object: &str, reason: &str, text: &str, times: usize) -> Result<()> {
+        let line = format!("kubectl events --for {object} --types Normal,Warning --no-headers");
         let began = Instant::now();
-        while !self.quiet(line, "")?.contains(text) {
-            ensure!(began.elapsed() < PATIENCE, "no Event says \"{text}\"");
+        let says = |line: &&str| line.contains(reason) && line.contains(text);
+        while self.quiet(&line, "")?.lines().filter(says).count() < times {
+            ensure!(began.elapsed() < 2 * PATIENCE, "no Event says \"{text}\"");
             sleep(Duration::from_millis(50));
         }
         let (bold, plain) = colours("1");
-        println!("{bold}$ {line} | grep reroll's{plain}");
-        let events = self.quiet(line, "")?;
+        println!("{bold}$ {line} | grep {reason}{plain}");
+        let events = self.quiet(&line, "")?;
         events
             .lines()
-            .filter(|line| line.contains("Restarted"))
+            .filter(|line| line.contains(reason))
             .for_each(say);
         Ok(())
     }

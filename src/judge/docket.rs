@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{
     brakes::{self, Answer, Brakes, Elsewhere, News},
     bucket::Bounds,
+    convergence::Convergence,
     held::HeldWorkloads,
     intents::Intents,
     stopped::Stopped,
@@ -34,6 +35,8 @@ pub struct Docket {
     pub tidying: Tidying,
     /// The restarts that were made, and those that wait for what becomes of them.
     pub brakes: Brakes,
+    /// The versions that their users are about to have.
+    pub convergence: Convergence,
 }
 
 /// The counts of what waits, for metrics.
@@ -61,6 +64,7 @@ impl Docket {
             stopped: Stopped::default(),
             tidying: Tidying::new(adopt_rate, now),
             brakes: Brakes::new(brakes),
+            convergence: Convergence::default(),
         }
     }
 
@@ -92,6 +96,7 @@ impl Docket {
         self.held.forget(workload);
         self.stopped.let_go(workload);
         self.brakes.forget(workload);
+        self.convergence.changed_in(&workload.namespace);
         self.tidying.forget(workload)
     }
 

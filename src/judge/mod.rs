@@ -17,6 +17,7 @@ mod by_namespace;
 mod by_time;
 pub mod claims;
 pub mod contradictions;
+pub mod convergence;
 pub mod docket;
 pub mod held;
 pub mod intents;

@@ -125,6 +125,8 @@ impl Judge {
             let now = Instant::now();
             if let Some(tracked) = tracked {
                 self.brakes_see(&mut docket, key, tracked);
+                let now = self.state.time();
+                docket.convergence.shown(key, tracked, now);
             }
             let seen = |tracked: &Tracked| docket.tidying.seen(key, &tracked.workload, now);
             let bare = tracked.is_some_and(Tracked::is_bare);

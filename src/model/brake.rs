@@ -7,12 +7,13 @@
 //! ([`Progress`]), and in the pods ([`look`]). So a restarted process, another leader and the command line come to the same answer.
 //!
 //! Reading order: [`versions`] (for what a restart is), [`look`] (what the pods show), [`verdict`] (what became of it),
-//! [`wave`] (an order that was asked for), [`slow_start`] (of one version of one source), [`turns`] (who goes first), [`spread`] (over namespaces), [`distance`]
-//! (between restarts of one workload).
+//! [`wave`] (an order that was asked for), [`slow_start`] (of one version of one source), [`turns`] (who goes first), [`spread`]
+//! (over namespaces), [`distance`] (between restarts of one workload), [`converged`] (whether everybody has a version).
 //!
 //! [`Opened`]: super::workload::Opened
 //! [`Progress`]: super::workload::Progress
 
+pub mod converged;
 pub mod distance;
 pub mod look;
 pub mod slow_start;

@@ -144,6 +144,16 @@ pub enum Note<'a> {
         /// What is so.
         words: &'a str,
     },
+    /// All users of a source have its version, and no pod has an older one.
+    Converged {
+        /// Who has it, and since when.
+        words: &'a str,
+    },
+    /// All users of a source have its version, and pods that reroll does not restart may have an older one.
+    NotConverged {
+        /// Which pods.
+        words: &'a str,
+    },
     /// The workload lost its opt-in, perhaps by a rollback.
     OptedOut,
     /// The workload was adopted, and this source was written after its current revision was made.
@@ -249,7 +259,9 @@ impl<'a> Note<'a> {
             | Self::RestartedLate { .. }
             | Self::RunWaits
             | Self::RestartGated { .. }
-            | Self::RolloutWaits { .. } => Severity::Normal,
+            | Self::RolloutWaits { .. }
+            | Self::Converged { .. }
+            | Self::NotConverged { .. } => Severity::Normal,
             _ => Severity::Warning,
         }
     }
@@ -276,6 +288,8 @@ impl<'a> Note<'a> {
             Self::RolloutWaits { .. } => "RolloutWaits",
             Self::RestartStuck { .. } | Self::RestartHangs { .. } => "RestartStuck",
             Self::RestartsSlowed { .. } => "RestartsSlowed",
+            Self::Converged { .. } => "Converged",
+            Self::NotConverged { .. } => "NotConverged",
             Self::OptedOut => "OptedOut",
             Self::AdoptedOutdated { .. } => "AdoptedOutdated",
             Self::Stale { .. } => "Stale",
@@ -339,6 +353,11 @@ impl<'a> Note<'a> {
             Self::RestartStuck { .. } => (warn, "a restart failed"),
             Self::RestartHangs { .. } => (warn, "the rollout of a restart goes no further"),
             Self::RestartsSlowed { .. } => (warn, "restarts wait because one failed"),
+            Self::Converged { .. } => (info, "all users of a source have its version"),
+            Self::NotConverged { .. } => (
+                info,
+                "all users of a source have its version, and other pods may not have it",
+            ),
             Self::OptedOut => (info, "a workload is no longer opted in"),
             Self::Stale { .. } => (
                 warn,
@@ -467,6 +486,10 @@ mod tests {
             Note::RestartsSlowed {
                 source: Some(&source),
                 words: "WHO WAITS",
+            },
+            Note::Converged { words: "WHO" },
+            Note::NotConverged {
+                words: "WHICH PODS",
             },
             Note::TakenBack {
                 owner: Some("App web"),

@@ -106,6 +106,32 @@ impl EventSink {
             note,
             secondary,
         );
+        self.queue(event);
+    }
+
+    /// Queues an Event about a version of `regarding` (give it its resourceVersion, too) of which there is to be one, whoever
+    /// publishes it and how often: it is named by `print`, a DNS label, and a second one of that name is not published while the
+    /// first is there.
+    pub fn publish_once(
+        &self,
+        regarding: ObjectReference,
+        event_type: EventType,
+        reason: &'static str,
+        note: &str,
+        print: &str,
+    ) {
+        let name = regarding.name.as_deref().unwrap_or(CONTROLLER);
+        let stem = truncate(name, MAX_NAME_STEM).trim_end_matches(['-', '.']);
+        let name = format!("{stem}.{print}");
+        // The same words about another version are no repetition.
+        let version = Some(regarding.clone());
+        let now = (self.clock)();
+        let mut event = self.event(now, regarding, event_type, reason, note, version);
+        event.metadata.name = Some(name);
+        self.queue(event);
+    }
+
+    fn queue(&self, event: Event) {
         if self.queue.try_send(event).is_err() {
             self.drops
                 .dropped("the queue is full, or reroll is shutting down");

@@ -6,6 +6,7 @@
 //! What can be read at a scrape is not counted all the time: a [view](views) is a closure that each scrape calls. It must
 //! answer at once and must not wait for a lock that is held across an API call.
 
+mod connections;
 pub mod labels;
 pub mod views;
 
@@ -17,6 +18,7 @@ use prometheus_client::{
     registry::{Metric, Registry, Unit},
 };
 
+pub use self::connections::OpenConnection;
 use self::labels::{
     AlertOutcome, CertificateRepair, IntentOutcome, Port, RequestFailure, SourceEvent, SourceRead,
     Webhook,
@@ -37,6 +39,12 @@ const REACTION_BUCKETS: [f64; 13] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 
+/// Rollouts take from seconds to hours, and pods that reroll does not restart live for days.
+const CONVERGENCE_BUCKETS: [f64; 13] = [
+    5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14_400.0, 43_200.0,
+    86_400.0,
+];
+
 /// Everything that reroll counts. A process has one, shared by an `Arc`.
 #[derive(Debug)]
 pub struct Metrics {
@@ -53,6 +61,7 @@ pub struct Metrics {
     restarts: Counters<2>,
     restart_failures: Counters<2>,
     restarts_stuck: Counters<2>,
+    convergence: Histogram,
     reaction: Histogram,
     adoptions: Counter,
     adopted_outdated: Counter,
@@ -73,10 +82,6 @@ pub struct Metrics {
     probe_connections: Gauge,
     connections_cut: Counters<1>,
 }
-
-/// A connection that is open.
-#[derive(Debug)]
-pub struct OpenConnection(Gauge);
 
 // === construction ===
 
@@ -118,6 +123,7 @@ impl Metrics {
         let admission_duration: Histograms<1> =
             Family::new_with_constructor(|| Histogram::new(ADMISSION_BUCKETS));
         let reaction = Histogram::new(REACTION_BUCKETS);
+        let convergence = Histogram::new(CONVERGENCE_BUCKETS);
         let metrics = Self {
             sources_seen: r.counter("sources_seen", "Sources received from lists and watches"),
             workloads_seen: r.counter("workloads_seen", "Workloads received from lists and watches"),
@@ -130,6 +136,7 @@ impl Metrics {
             restarts: r.counter("restarts", "Restarts whose patch was made, counted once for each cause; the rollout follows"),
             restart_failures: r.counter("restart_failures", "Restart patches that failed; reroll retries them"),
             restarts_stuck: r.counter("restarts_stuck", "Restarts that were made and failed, or whose rollout goes no further"),
+            convergence: r.in_seconds("convergence", "Time from the write of a source's version until all users have it and no pod has an older one", convergence),
             reaction: r.in_seconds("reaction", "Time from seeing a source's change to making the restart patch", reaction),
             adoptions: r.counter("adoptions", "Workloads adopted"),
             adopted_outdated: r.counter("adopted_outdated_sources", "Sources that were written after the current revision of a workload, found at its adoption"),
@@ -292,6 +299,11 @@ impl Metrics {
         self.restarts_stuck.get_or_create(&labels).inc();
     }
 
+    /// Records that all users of a source had its version `took` after it was written.
+    pub fn converged(&self, took: Duration) {
+        self.convergence.observe(took.as_secs_f64());
+    }
+
     /// Records a restart that was made `took` after the change was seen.
     pub fn reacted(&self, took: Duration) {
         self.reaction.observe(took.as_secs_f64());
@@ -351,23 +363,6 @@ impl Metrics {
         self.certificate_out_of_date.set(out_of_date.into());
     }
 
-    /// Counts a connection as open until the answer is dropped.
-    pub fn connection_open(&self, port: Port) -> OpenConnection {
-        let open = match port {
-            Port::Webhook => &self.webhook_connections,
-            Port::Probes => &self.probe_connections,
-        };
-        open.inc();
-        OpenConnection(open.clone())
-    }
-
-    /// Counts a connection that was cut because others waited.
-    pub fn connection_cut(&self, port: Port) {
-        self.connections_cut
-            .get_or_create(&[("port", port.as_str())])
-            .inc();
-    }
-
     /// Counts that the system would not accept a connection to the webhook.
     pub fn accept_failed(&self, port: Port) {
         if port == Port::Webhook {
@@ -387,12 +382,6 @@ impl Metrics {
                 .get_or_create(&[("reason", why.as_str())])
                 .inc();
         }
-    }
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     cluster::{Failure, lease::Leadership},
     model::{
-        Cause, SourceName, WorkloadKey,
+        Cause, SourceKey, SourceName, WorkloadKey,
         decide::Lookup,
         held::Held,
         index::Judged,
@@ -212,17 +212,36 @@ impl Teller {
         if source.name.len() > MOST_NAME {
             return;
         }
-        let regarding = self.source_reference(key, source);
+        let regarding = self.source_reference(&key.namespace, source);
         let (kind, reason) = (event_type(note), note.reason());
         let related = Some(self.reference(key));
         self.events
             .publish(regarding, kind, reason, &note.to_string(), related);
     }
 
+    /// Says what is so of a source, in one Event that is named by `print`, however often and by whom it is said.
+    pub fn say_once(&self, key: &SourceKey, note: &Note<'_>, print: &str) {
+        let (source, reason) = (&key.source, note.reason());
+        if source.name.len() > MOST_NAME {
+            return;
+        }
+        if let Some((_, line)) = note.log() {
+            let (namespace, source) = (&key.namespace, source.spoken());
+            let note = note.to_string();
+            let note = shortened_to_bytes(&note, MOST_TOLD);
+            tracing::info!(%namespace, %source, reason, %note, "{line}");
+        }
+        let regarding = self.source_reference(&key.namespace, source);
+        let print = format!("{}-{print}", reason.to_ascii_lowercase());
+        let kind = event_type(note);
+        self.events
+            .publish_once(regarding, kind, reason, &note.to_string(), &print);
+    }
+
     fn publish(&self, key: &WorkloadKey, note: &Note<'_>) {
         let source = note.source();
         let source = source.filter(|source| source.name.len() <= MOST_NAME);
-        let secondary = source.map(|source| self.source_reference(key, source));
+        let secondary = source.map(|source| self.source_reference(&key.namespace, source));
         let (kind, reason) = (event_type(note), note.reason());
         self.events.publish(
             self.reference(key),
@@ -249,8 +268,8 @@ impl Teller {
         }
     }
 
-    fn source_reference(&self, key: &WorkloadKey, source: &SourceName) -> ObjectReference {
-        let (uid, resource_version) = match self.state.index().source(&key.namespace, source) {
+    fn source_reference(&self, namespace: &str, source: &SourceName) -> ObjectReference {
+        let (uid, resource_version) = match self.state.index().source(namespace, source) {
             Lookup::Present { version, .. } if source.kind.is_readable() => (
                 Some(version.uid.clone()),
                 Some(version.resource_version.to_string()),
@@ -262,7 +281,7 @@ impl Teller {
         ObjectReference {
             api_version: Some(source.kind.api_version().to_owned()),
             kind: Some(source.kind.as_str().to_owned()),
-            namespace: Some(key.namespace.clone()),
+            namespace: Some(namespace.to_owned()),
             name: Some(source.name.clone()),
             uid,
             resource_version,

@@ -12,6 +12,7 @@
 mod adoption;
 mod catch_up;
 mod confirm;
+pub mod converged;
 mod cron_job;
 pub mod housekeeper;
 pub mod job;

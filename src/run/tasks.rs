@@ -28,7 +28,7 @@ use crate::{
         health::{self, Health, Heartbeat, Readiness},
         metrics::Metrics,
     },
-    restart::{Restarter, housekeeper::Housekeeper, job::Jobs, moment::Probe, release},
+    restart::{Restarter, converged, housekeeper::Housekeeper, job::Jobs, moment::Probe, release},
     state::Clock,
     watch::{Then, Watch, Watched, Watches, digest_key::KeyWatch, discovery, restored, selected},
     webhook::server::{self, Ending, Limits, Served},
@@ -154,12 +154,14 @@ impl Start<'_> {
         let judge = Arc::clone(&live.judge);
         let release = release::release(judge, leadership.clone(), stop.clone());
         let look = release::look(live.clone(), leadership.clone(), stop.clone());
+        let tell = converged::tell(live.clone(), leadership.clone(), stop.clone());
         if let Some(jobs) = &jobs {
             self.spawn("re-creation of Jobs", Arc::clone(jobs).run(stop.clone()));
         }
         self.spawn("restarts", restarter.run(stop.clone()));
         self.spawn("brakes", release);
         self.spawn("looks at pods", look);
+        self.spawn("who has which version", tell);
         self.spawn("housekeeping", housekeeper.run(stop));
         jobs
     }

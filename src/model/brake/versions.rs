@@ -34,7 +34,7 @@ pub fn versions<'a>(
 }
 
 /// Returns the id of a version that a restart takes; `None`: of a source that is absent.
-fn version_id(key: &DigestKey, version: Option<&Version>) -> VersionId {
+pub fn version_id(key: &DigestKey, version: Option<&Version>) -> VersionId {
     let Some(version) = version else {
         return key.digest([b"absent".as_slice()]);
     };

@@ -45,6 +45,21 @@ impl Note<'_> {
                     "; {writer} wrote it last{pods}. Restarts come ever more rarely: find out why it is rewritten"
                 )
             }
+            Self::RestartSuspended {
+                causes,
+                stop,
+                namespace,
+            } => write!(
+                f,
+                "{}; not restarted: {}",
+                joined(causes),
+                stop.words(namespace)
+            ),
+            Self::RestartAborted { causes } => write!(
+                f,
+                "{}; not restarted: the Argo Rollout that has its template is aborted, and a restart would end the abort",
+                joined(causes)
+            ),
             Self::RestartGated { words } => write!(
                 f,
                 "its restart is due, and waits {words}. To restart it now: annotate it with {RELEASE}=now"
@@ -66,7 +81,9 @@ impl Note<'_> {
                 )
             }
             Self::RestartHangs { words } => write!(f, "its rollout goes no further: {words}"),
-            Self::RestartsSlowed { words, .. } => f.write_str(words),
+            Self::RestartsSlowed { words, .. }
+            | Self::Converged { words }
+            | Self::NotConverged { words } => f.write_str(words),
             _ => Ok(()),
         }
     }
@@ -102,21 +119,6 @@ impl fmt::Display for Note<'_> {
             Self::RunWaits => f.write_str(
                 "a run is active, and concurrencyPolicy allows only one at a time: the CronJob runs again when that run ends",
             ),
-            Self::RestartSuspended {
-                causes,
-                stop,
-                namespace,
-            } => write!(
-                f,
-                "{}; not restarted: {}",
-                joined(causes),
-                stop.words(namespace)
-            ),
-            Self::RestartAborted { causes } => write!(
-                f,
-                "{}; not restarted: the Argo Rollout that has its template is aborted, and a restart would end the abort",
-                joined(causes)
-            ),
             Self::Owned { owner } => write!(
                 f,
                 "it belongs to {}, which would revert a restart: opt in there, or not at all",
@@ -150,13 +152,17 @@ impl fmt::Display for Note<'_> {
                 "its annotations leave no room for reroll.dev/observed: remove some to have it restarted",
             ),
             Self::SettingUnreadable(complaint) => write!(f, "{complaint}"),
-            Self::RestartLimited { .. }
+            Self::RestartSuspended { .. }
+            | Self::RestartAborted { .. }
+            | Self::RestartLimited { .. }
             | Self::Rewritten { .. }
             | Self::RolloutWaits { .. }
             | Self::RestartGated { .. }
             | Self::RestartStuck { .. }
             | Self::RestartHangs { .. }
-            | Self::RestartsSlowed { .. } => self.of_brakes(f),
+            | Self::RestartsSlowed { .. }
+            | Self::Converged { .. }
+            | Self::NotConverged { .. } => self.of_brakes(f),
             Self::OptedOut => f.write_str(
                 "reroll.dev/restart-on is gone: changes of its sources no longer restart it",
             ),

@@ -116,6 +116,12 @@ impl EventPublisher {
         self.events.recv().await
     }
 
+    /// Returns the next Event that was queued.
+    #[cfg(test)]
+    pub(super) async fn take(&mut self) -> Event {
+        self.events.recv().await.unwrap()
+    }
+
     async fn publish(&mut self, api: &impl Events, event: &Event) {
         let mut repetition = self.repeats.find(event);
         let mut ended = attempt(api, event, repetition.as_ref()).await;
@@ -176,7 +182,7 @@ impl Events for ApiServer {
     async fn create(&self, event: &Event) -> Publication {
         let (api, params) = (self.api(event), PostParams::default());
         match self.call(api.create(&params, event)).await {
-            // Names are used once (time and sequence). So what is missing is not another Event.
+            // Names are used once (time and sequence, or what is said). So what is missing is not another Event.
             Publication::Gone => Publication::Refused("the namespace is gone".to_owned()),
             ended => ended,
         }
@@ -190,7 +196,8 @@ impl Events for ApiServer {
     }
 }
 
-/// Sorts what the API server answers instead of an Event. 409 `AlreadyExists`: an earlier try went through after all.
+/// Sorts what the API server answers instead of an Event. 409 `AlreadyExists`: an earlier try went through after all, or another
+/// process said it.
 fn publication(error: &kube::Error) -> Publication {
     let kube::Error::Api(status) = error else {
         return Publication::Failed(error.to_string());

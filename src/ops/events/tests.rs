@@ -79,6 +79,41 @@ fn names_differ_within_one_instant_and_stay_short() {
     assert!(first.len() <= 253, "{}", first.len());
 }
 
+#[tokio::test]
+async fn what_is_said_once_has_a_name_of_its_own_and_is_no_repetition() {
+    let (sink, mut publisher, _) = sink();
+    let version = |name: &str, version: &str| ObjectReference {
+        name: Some(name.to_owned()),
+        resource_version: Some(version.to_owned()),
+        ..workload()
+    };
+    let long = format!("{}.-{}", "n".repeat(218), "n".repeat(33));
+    let rows = [
+        (version("db", "1"), "converged-00ff", "db.converged-00ff"),
+        (version("db", "2"), "converged-01ff", "db.converged-01ff"),
+        (
+            version(&long, "2"),
+            "converged-0",
+            &format!("{}.converged-0", "n".repeat(218)),
+        ),
+    ];
+    let mut repeats = repeats::Repeats::default();
+    for (regarding, print, expected) in rows {
+        sink.publish_once(
+            regarding,
+            EventType::Normal,
+            "Converged",
+            "all have it",
+            print,
+        );
+        let event = publisher.take().await;
+        assert_eq!(event.metadata.name.as_deref(), Some(expected));
+        assert_eq!(repeats.find(&event), None);
+        repeats.published(&event, None);
+        assert!(repeats.find(&event).is_some());
+    }
+}
+
 #[test]
 fn objects_without_a_namespace_have_their_events_in_default() {
     let (sink, ..) = sink();

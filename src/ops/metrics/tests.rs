@@ -48,6 +48,7 @@ fn record_one_of_each(metrics: &Metrics) {
     metrics.restarted("Deployment", "recreated");
     metrics.restart_failed("StatefulSet", "conflict");
     metrics.restart_stuck("Deployment", "config");
+    metrics.converged(Duration::from_mins(4));
     metrics.reacted(Duration::from_millis(1200));
     metrics.adopted();
     metrics.housekeeping_written();

@@ -4,6 +4,7 @@
 //! The tests play the kubelet of the node on which their pods run ([`Kubelet`]): how a pod behaves follows from the value that it
 //! started with.
 
+mod converged;
 mod hidden;
 mod kills;
 mod kinds;

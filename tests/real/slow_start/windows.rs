@@ -17,9 +17,14 @@ use super::{PENDING, Stage};
 /// Every time of the week.
 const OPEN: &str = "Mon-Sun";
 
+#[expect(clippy::disallowed_methods, reason = "a person has a clock")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
 /// Returns a window that is closed for the next two days.
 fn closed() -> String {
-    let day = Timestamp::now().to_zoned(TimeZone::UTC).date() + 3.days();
+    let day = now().to_zoned(TimeZone::UTC).date() + 3.days();
     day.strftime("%a 10:00-11:00").to_string()
 }
 
@@ -157,7 +162,7 @@ async fn the_latest_time_comes_whatever_changes() {
     stage.says("web-00", WINDOW, Some(&closed())).await;
     stage.says("web-00", WINDOW_LATEST, Some("25s")).await;
     let reroll = stage.start().await;
-    let first = Timestamp::now();
+    let first = now();
     stage.change("first").await;
     let pending = stage.pending("web-00", "window").await;
     let since: Timestamp = pending["since"].as_str().unwrap().parse().unwrap();

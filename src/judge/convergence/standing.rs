@@ -1,0 +1,193 @@
+//! How the users of a source are: whether all have the live version, by what the API server shows of them.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::model::{
+    Decision, Index, SourceKey, SourceName, WorkloadKey,
+    brake::{
+        converged::{Asked, Owner},
+        versions::version_id,
+    },
+    index::{Overlay, Tracked},
+    source::Usage,
+    workload::{Changed, Opened, VersionId, Workload},
+};
+
+/// How the users of a source are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// The version that is live.
+    pub(super) version: VersionId,
+    /// When it was written, in unix seconds.
+    pub(super) written: i64,
+    /// When the last restart for it was made, as far as the users show.
+    pub(super) restarted: Option<Timestamp>,
+    /// Whether a user is not through that cannot have been through before.
+    pub(super) open: bool,
+    /// What is so where all are complete.
+    pub(super) complete: Option<Complete>,
+}
+
+/// A version that all users have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complete {
+    /// Which.
+    pub(super) version: VersionId,
+    /// What is asked of pods.
+    pub asked: Asked,
+    /// Who uses it.
+    pub(super) users: Vec<WorkloadKey>,
+    /// When the last of them was complete, where all tell.
+    pub(super) at: Option<Timestamp>,
+}
+
+/// How a user is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stands {
+    /// It has the version, and all its pods.
+    Complete,
+    /// It lacks pods, or somebody else rolls it.
+    Short,
+    /// It is behind, or its restart is not through.
+    Open,
+}
+
+/// Returns how the users of a source are; `None` where it is gone, or an object was immutable that it took the place of: nothing
+/// outside a kubelet shows which of the two a pod has.
+pub(super) fn standing(index: &Index, key: &SourceKey) -> Option<Standing> {
+    let SourceKey { namespace, source } = key;
+    let live = index.source(namespace, source).version()?;
+    let version = version_id(index.key(), Some(live));
+    let written = live.written;
+    let mut asked = Asked {
+        source: source.clone(),
+        written,
+        current: BTreeSet::new(),
+        unnamed: BTreeSet::new(),
+        users: BTreeSet::new(),
+    };
+    let (mut restarted, mut open, mut all_complete) = (None, false, true);
+    let (mut users, mut at) = (Vec::new(), Some(Timestamp::MIN));
+    for user in index.users(key) {
+        if index.has_immutable(&user, source, &live.uid) {
+            return None;
+        }
+        let Some(tracked) = index.workload(&user) else {
+            continue;
+        };
+        let opened = opened_for(tracked, source, version);
+        restarted = restarted.max(opened.map(|opened| opened.at));
+        let Some(is_behind) = is_behind(index, &user, source) else {
+            // It is being deleted, or its owner would revert a restart: its pods tell.
+            continue;
+        };
+        let stands = if is_behind {
+            Stands::Open
+        } else {
+            stands(&tracked.workload, opened)
+        };
+        open |= stands == Stands::Open;
+        all_complete &= stands == Stands::Complete;
+        if opened.is_some() {
+            at = at.and_then(|at| Some(at.max(completed(&tracked.workload)?)));
+        }
+        let owner: Owner = (user.kind.kind.to_owned(), user.name.clone());
+        let workload = &tracked.workload;
+        if workload.older_pods().are_gone() {
+            asked.current.insert(owner.clone());
+        }
+        if !workload.references.get(source).is_some_and(Usage::is_read) {
+            asked.unnamed.insert(owner.clone());
+        }
+        asked.users.insert(owner);
+        users.push(user);
+    }
+    let complete = all_complete.then_some(Complete {
+        version,
+        asked,
+        users,
+        at: at.filter(|at| *at > Timestamp::MIN),
+    });
+    Some(Standing {
+        version,
+        written,
+        restarted,
+        open,
+        complete,
+    })
+}
+
+/// Whether the last restart of a workload is one of which pods may be left that are older than it, so that nobody can have been told
+/// that it has the version.
+pub(super) fn is_open(workload: &Workload) -> bool {
+    let Some(last) = workload.last.as_ref().filter(|last| last.is_ours) else {
+        return false;
+    };
+    let (opened, progress) = (&last.opened, &workload.progress);
+    let seen = workload.observed_generation;
+    let older = progress
+        .counts
+        .is_some_and(|counts| counts.all > counts.updated);
+    // A node that joins lacks a pod, whatever there was to tell before.
+    opened.is_unseen(seen) || !progress.by_node && older && !progress.is_complete(opened, seen)
+}
+
+fn stands(workload: &Workload, opened: Option<&Opened>) -> Stands {
+    let progress = &workload.progress;
+    let is_ours = workload.last.as_ref().is_some_and(|last| last.is_ours);
+    let Some(opened) = opened.filter(|_| is_ours) else {
+        return if progress.rolls() {
+            Stands::Short
+        } else {
+            Stands::Complete
+        };
+    };
+    let seen = workload.observed_generation;
+    let untold = progress.counts.is_none() && !opened.is_unseen(seen);
+    if untold || progress.is_complete(opened, seen) {
+        Stands::Complete
+    } else if is_open(workload) {
+        Stands::Open
+    } else {
+        Stands::Short
+    }
+}
+
+/// Returns a workload's last restart where that was for this version.
+fn opened_for<'a>(
+    tracked: &'a Tracked,
+    source: &SourceName,
+    version: VersionId,
+) -> Option<&'a Opened> {
+    let opened = &tracked.workload.last.as_ref()?.opened;
+    let changed = Changed::Source(source.clone());
+    (opened.versions.get(&changed) == Some(&version)).then_some(opened)
+}
+
+/// Whether a workload's pods may lack what is live of a source; `None` where nothing is decided for it.
+fn is_behind(index: &Index, key: &WorkloadKey, source: &SourceName) -> Option<bool> {
+    let decision = index.assess(key, &Overlay::new())?;
+    Some(match &decision {
+        Decision::Keep(_) | Decision::Record(_) => false,
+        Decision::Undecided(_) => true,
+        Decision::Wait { causes, .. } => names(causes.iter().map(|it| it.source.as_ref()), source),
+        Decision::Restart(restart) => {
+            names(restart.causes.iter().map(|it| it.source.as_ref()), source)
+        }
+    })
+}
+
+/// Whether one of these is the source, or none that is known.
+fn names<'a>(
+    mut causes: impl Iterator<Item = Option<&'a SourceName>>,
+    source: &SourceName,
+) -> bool {
+    causes.any(|cause| cause.is_none_or(|cause| cause == source))
+}
+
+/// Returns when a workload's rollout was complete, where its kind tells.
+fn completed(workload: &Workload) -> Option<Timestamp> {
+    Timestamp::from_second(workload.progress.completed_at?).ok()
+}
