@@ -204,7 +204,7 @@ impl Brakes {
         let is_released = tracked.policy.is_released(&waiting.id);
         let held = gate.or_else(|| self.held_by_distance(key, tracked, now));
         if let (Some(reason), false) = (held, is_released) {
-            waiting.reason = reason;
+            waiting.holds(reason);
         } else if is_released || self.goes_at_once(index, key, tracked, &waiting.versions, now) {
             let alone = self
                 .made
@@ -240,6 +240,7 @@ impl Brakes {
             first_asked: same.map_or(now, |it| it.first_asked),
             asked: now,
             reason: Reason::SlowStart { next: None },
+            apart: false,
             id: restart_id(&tracked.workload, restart, tracked.uses(), index.key()),
             shown: waited.and_then(|it| it.shown),
             told: same.is_some_and(|it| it.told),

@@ -17,6 +17,7 @@ use crate::model::{
         verdict::counted,
     },
     index::Tracked,
+    workload::{Changed, VersionId},
 };
 
 /// So long nothing new is made of what all namespaces show.
@@ -31,8 +32,10 @@ enum Stand {
     Gathers(Timestamp),
     /// Its user lets it go, whatever holds it.
     Released,
-    /// A gate or its own distance holds it; when that may be over.
+    /// A gate holds it; when that may be over.
     Held(Reason, Timestamp),
+    /// Its own distance holds it, and others may; when that may be over.
+    Apart(Box<Candidate>, Reason, Timestamp),
     /// It goes if there is room; and when somebody else's rollout of it is not waited for any more.
     Candidate(Box<Candidate>, Option<Timestamp>),
 }
@@ -90,7 +93,7 @@ impl Brakes {
             self.look_at(namespace, next);
         }
         let (mut gone, mut news) = (Vec::new(), Vec::new());
-        let (mut keys, mut candidates) = (Vec::new(), Vec::new());
+        let (mut keys, mut candidates, mut apart) = (Vec::new(), Vec::new(), Vec::new());
         for (key, stands) in self.stand(index, namespace, elsewhere, now) {
             match stands {
                 Stand::Gathers(until) => self.look_at(namespace, until),
@@ -102,10 +105,13 @@ impl Brakes {
                 }
                 Stand::Held(reason, next) => {
                     self.look_at(namespace, next);
-                    news.extend(self.wait_for(&key, reason).map(|words| {
-                        let news = News::Gated { words };
-                        (key, news)
-                    }));
+                    let words = self.holds(&key, reason);
+                    news.extend(words.map(|words| (key, News::Gated { words })));
+                }
+                Stand::Apart(candidate, reason, next) => {
+                    self.look_at(namespace, next);
+                    self.holds(&key, reason);
+                    apart.push((key, *candidate));
                 }
                 Stand::Candidate(candidate, next) => {
                     if let Some(next) = next {
@@ -120,7 +126,29 @@ impl Brakes {
             }
         }
         gone.extend(self.choose(index, namespace, &keys, &candidates, now));
+        self.tell_of_others_first(index, namespace, apart, now);
         (gone, news)
+    }
+
+    /// Takes in of those whom their own distance holds that others hold them as well: of two brakes the first is told.
+    fn tell_of_others_first(
+        &mut self,
+        index: &Index,
+        namespace: &str,
+        apart: Vec<(WorkloadKey, Candidate)>,
+        now: Timestamp,
+    ) {
+        if apart.is_empty() {
+            return;
+        }
+        let candidates: Vec<_> = apart.iter().map(|(_, one)| one.clone()).collect();
+        let (rooms, _) = self.counting(index, namespace, now).rooms(&candidates);
+        for (key, candidate) in apart {
+            if is_held_by_others(&candidate, &rooms) {
+                let next = held_until(&candidate, &rooms);
+                self.wait_for(&key, Reason::SlowStart { next });
+            }
+        }
     }
 
     /// Returns how each stands that waits in a namespace.
@@ -143,19 +171,22 @@ impl Brakes {
                 return Some(Stand::Released);
             }
             let gate = gates.holds(key, tracked, waiting);
-            if let Some(reason) = gate.or_else(|| self.held_by_distance(key, tracked, now)) {
+            if let Some(reason) = gate {
                 let next = match reason {
                     Reason::Window(closed) => closed.until().unwrap_or(Timestamp::MAX),
-                    Reason::Distance { next: Some(next) } => next,
-                    Reason::Distance { next: None } => self.made.hangs_at(key, tracked),
                     // What holds one of a lower wave may end unseen by the brakes.
-                    Reason::Wave { .. } | Reason::SlowStart { .. } | Reason::Spread { .. } => {
-                        later(now, AGAIN)
-                    }
+                    _ => later(now, AGAIN),
                 };
                 return Some(Stand::Held(reason, next));
             }
             let candidate = self.candidate(index, key, tracked, now)?;
+            if let Some(reason) = self.held_by_distance(key, tracked, now) {
+                let next = match reason {
+                    Reason::Distance { next: Some(next) } => next,
+                    _ => self.made.hangs_at(key, tracked),
+                };
+                return Some(Stand::Apart(Box::new(candidate), reason, next));
+            }
             let next = candidate.rolls.then(|| {
                 let until = self.waits_for_others_until(index, key, tracked);
                 until.min(later(now, STARTS))
@@ -222,10 +253,16 @@ impl Brakes {
         })
     }
 
-    /// Takes in why one waits. Returns what people are to be told of that.
-    fn wait_for(&mut self, key: &WorkloadKey, reason: Reason) -> Option<String> {
+    fn wait_for(&mut self, key: &WorkloadKey, reason: Reason) {
+        if let Some(waiting) = self.waiting.get_mut(key) {
+            waiting.reason = reason;
+        }
+    }
+
+    /// Takes in what of its own holds one. Returns what people are to be told of that.
+    fn holds(&mut self, key: &WorkloadKey, reason: Reason) -> Option<String> {
         let waiting = self.waiting.get_mut(key)?;
-        waiting.reason = reason;
+        waiting.holds(reason);
         let words = reason.gated().filter(|_| !waiting.told)?;
         waiting.told = true;
         Some(words)
@@ -321,6 +358,16 @@ impl Brakes {
         let empty = || (now, Spread::of(&[], now));
         &self.spread.get_or_insert_with(empty).1
     }
+}
+
+/// Whether there is no room for a candidate, whatever else holds it. One that goes first takes room itself while it waits.
+fn is_held_by_others(candidate: &Candidate, rooms: &BTreeMap<Counted, Room>) -> bool {
+    let mut versions = candidate.versions.iter();
+    let is_full = |(changed, id): (&Changed, &VersionId)| {
+        let room = rooms.get(&(changed.clone(), *id));
+        room.is_some_and(|room| room.more() == 0)
+    };
+    !candidate.freely && !candidate.goes_on && versions.any(is_full)
 }
 
 /// Returns when the failures of others let a candidate go, as far as they alone hold it.

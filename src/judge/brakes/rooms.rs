@@ -179,8 +179,7 @@ impl<'a> Counting<'a> {
             return None;
         }
         let gathers = self.now < waiting.gathers_until();
-        let by_distance = matches!(waiting.reason, Reason::Distance { .. });
-        match (by_distance, gathers) {
+        match (waiting.apart, gathers) {
             (true, _) => Some(goes_on),
             (false, true) => Some(comes),
             (false, false) => None,

@@ -29,6 +29,8 @@ pub(super) struct Waiting {
     /// When it was asked for last: whoever asks parks it then, and it must not be let go before.
     pub(super) asked: Timestamp,
     pub(super) reason: Reason,
+    /// Whether its own distance holds it, whatever is told of it.
+    pub(super) apart: bool,
     /// When it was last to be shown on the workload.
     pub(super) shown: Option<Timestamp>,
     /// Whether people were told which gate holds it.
@@ -41,8 +43,15 @@ impl Waiting {
         later(self.asked, GATHER)
     }
 
+    /// Takes in what of its own holds it.
+    pub(super) fn holds(&mut self, reason: Reason) {
+        self.reason = reason;
+        self.apart = matches!(reason, Reason::Distance { .. });
+    }
+
     /// Takes in that no gate and no distance of its own holds it.
     pub(super) fn waits_for_others(&mut self) {
+        self.apart = false;
         match self.reason {
             Reason::Window(_) | Reason::Wave { .. } | Reason::Distance { .. } => {
                 self.reason = Reason::SlowStart { next: None };

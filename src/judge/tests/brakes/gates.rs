@@ -236,6 +236,24 @@ async fn nobody_waits_for_one_of_a_lower_wave_that_does_not_come() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_all_reasons_of_being_held_only_brakes_hold_a_higher_wave() {
+    for held in Held::ALL {
+        let (stage, keys) = due(&["low", "high"]);
+        says(&stage, &keys[1], WAVE, "1");
+        stage.judge.docket().held.hold(&keys[0], Some(held));
+        let goes = ask(&stage, &keys[1]) != Answer::Wait || released(&stage) == ["high"];
+        let brakes = [
+            Held::Window,
+            Held::Wave,
+            Held::SlowStart,
+            Held::Spread,
+            Held::Distance,
+        ];
+        assert_eq!(goes, !brakes.contains(&held), "{held:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn behind_one_that_failed_a_wave_is_stopped() {
     // What is done then, and whether the higher wave goes on.
     type Do = fn(&Stage, &[WorkloadKey]);
@@ -447,4 +465,31 @@ async fn of_two_gates_the_first_is_told_and_both_have_to_open() {
             }
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_others_and_its_own_distance_the_others_are_told() {
+    let mut settings = slowly();
+    settings.brakes.longest_distance = SignedDuration::from_hours(1);
+    let (stage, keys) = due_in(settings, &["a", "b"]);
+    let [.., distance] = GATES;
+    (distance.closes)(&stage, &keys);
+    for key in &keys {
+        assert_eq!(ask(&stage, key), Answer::Wait);
+    }
+    assert_eq!(released(&stage), ["a"]);
+    restarted(&stage, &keys[0], None);
+    assert_eq!(after(&stage, 1), [""; 0]);
+    assert_eq!(
+        reason(&stage, &keys[1]),
+        Some(Reason::SlowStart { next: None })
+    );
+    // The other one is good, and its own distance is left.
+    assert_eq!(after(&stage, 100), [""; 0]);
+    let told = reason(&stage, &keys[1]);
+    assert!(
+        matches!(told, Some(Reason::Distance { next: Some(_) })),
+        "{told:?}"
+    );
+    assert_eq!(after(&stage, 300), ["b"]);
 }
