@@ -21,8 +21,8 @@ use reroll::{
     model::{
         DigestKey, Index, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
         annotation::FIELD_MANAGER,
-        gate::suspend::Place,
-        index::gates,
+        gate::{suspend::Place, window::Window},
+        index::{gates, windows},
         workload::{KINDS, Workload},
     },
     ops::metrics::Metrics,
@@ -339,6 +339,12 @@ async fn a_change_of_what_people_hold_says_who_holds_it() {
     let answer = webhook.answer(SOURCES_PATH, &review).await;
     let restarts = "reroll: Secret db restarts Deployment web";
     assert_eq!(answer["response"]["warnings"], json!([restarts]));
+    // What nobody can read holds as well.
+    let window = Some(Window::read("at night"));
+    windows::set_namespace(&mut webhook.state.index_mut(), NAMESPACE, window);
+    let answer = webhook.answer(SOURCES_PATH, &review).await;
+    let closed = "reroll: not before the window opens (reroll.dev/window): Deployment web";
+    assert_eq!(answer["response"]["warnings"], json!([restarts, closed]));
 }
 
 #[tokio::test]

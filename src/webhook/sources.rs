@@ -14,9 +14,10 @@ use super::review::{Answer, Operation, Request};
 use crate::{
     model::{
         DigestKey, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
+        annotation::WINDOW,
         conventions::Conventions,
         decide::Lookup,
-        index::Preview,
+        index::{Preview, windows},
         object::{FromObject as _, SlowStart},
         policy::Complaint,
         recreation::Asked,
@@ -158,6 +159,19 @@ fn written(state: &State, key: &SourceKey, mut version: Version, dry_run: bool) 
         "reroll: {written} restarts {}",
         some(&preview.restarts, preview.incomplete)
     ));
+    let now = state.time();
+    let is_closed = |user: &&WorkloadKey| {
+        let tracked = index.workload(user);
+        let window = tracked.and_then(|tracked| windows::of(&index, &key.namespace, tracked));
+        window.is_some_and(|(window, latest)| window.holds(now, latest, now).is_some())
+    };
+    let closed: Vec<_> = preview.restarts.iter().filter(is_closed).cloned().collect();
+    if !closed.is_empty() {
+        let closed = some(&closed, preview.incomplete);
+        warnings.push(format!(
+            "reroll: not before the window opens ({WINDOW}): {closed}"
+        ));
+    }
     // A process that did not see the old one knows it by what its pods were started with.
     was_immutable |= preview
         .restarts
