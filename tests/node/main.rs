@@ -14,6 +14,7 @@
 
 mod bad_values;
 mod changes;
+mod converged;
 mod deploys;
 mod immutable;
 mod leftovers;

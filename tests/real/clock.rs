@@ -1,30 +1,6 @@
 //! The wall clock jumps by an hour: nothing restarts for it, nothing is lost, and the Lease stays where it is.
 
-use std::{fs, path::PathBuf};
-
-use reroll_harness::{Arena, LEADER, deployment};
-
-struct Offset(PathBuf);
-
-impl Offset {
-    fn new(arena: &Arena) -> Self {
-        let offset = Self(std::env::temp_dir().join(format!("reroll-clock-{}", arena.namespace)));
-        offset.hours(0);
-        offset
-    }
-
-    fn hours(&self, hours: i64) {
-        let next = self.0.with_extension("next");
-        fs::write(&next, (hours * 3600).to_string()).unwrap();
-        fs::rename(next, &self.0).unwrap();
-    }
-}
-
-impl Drop for Offset {
-    fn drop(&mut self) {
-        drop(fs::remove_file(&self.0));
-    }
-}
+use reroll_harness::{Arena, LEADER, Offset, deployment};
 
 #[tokio::test]
 async fn jumps_of_an_hour_change_nothing() {
@@ -33,8 +9,7 @@ async fn jumps_of_an_hour_change_nothing() {
     // Only the clock may take the Lease away, not a busy machine.
     let reroll = arena.reroll().flag("--lease-duration", "1m");
     let reroll = reroll.flag("--sweep-interval", "1s");
-    let reroll = reroll.surroundings("UNDER_TEST_CLOCK", offset.0.to_str().unwrap());
-    let reroll = reroll.start().await;
+    let reroll = offset.of(reroll).start().await;
     for name in ["before", "kept"] {
         arena.secret(name, &[("k", "one")]).await;
         arena.create(&deployment(name, name, "k")).await;

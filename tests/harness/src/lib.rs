@@ -27,6 +27,7 @@ mod kubelet;
 mod manifests;
 mod many;
 mod moved;
+mod offset;
 mod pods;
 mod policy;
 mod process;
@@ -46,6 +47,7 @@ pub use self::{
     manifests::*,
     many::{HELD, each, held, numbered},
     moved::MovedClocks,
+    offset::Offset,
     pods::{Pods, running},
     policy::Policy,
     process::{Reroll, RerollBuilder},

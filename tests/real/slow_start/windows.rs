@@ -8,11 +8,11 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use reroll_harness::{Arena, RELEASE, ROLLOUT, WINDOW, WINDOW_LATEST, eventually};
+use reroll_harness::{Arena, Offset, RELEASE, ROLLOUT, WINDOW, WINDOW_LATEST, eventually};
 use serde_json::{Value, json};
 use tokio::time::interval;
 
-use super::{PENDING, Stage};
+use super::{PENDING, Stage, slowly};
 
 /// Every time of the week.
 const OPEN: &str = "Mon-Sun";
@@ -24,8 +24,15 @@ fn now() -> Timestamp {
 
 /// Returns a window that is closed for the next two days.
 fn closed() -> String {
-    let day = now().to_zoned(TimeZone::UTC).date() + 3.days();
+    let day = opens().to_zoned(TimeZone::UTC).date();
     day.strftime("%a 10:00-11:00").to_string()
+}
+
+/// Returns when it opens.
+fn opens() -> Timestamp {
+    let day = now().to_zoned(TimeZone::UTC).date() + 3.days();
+    let at = day.at(10, 0, 0, 0).to_zoned(TimeZone::UTC);
+    at.unwrap().timestamp()
 }
 
 async fn annotate_namespace(arena: &Arena, key: &str, value: Option<&str>) {
@@ -152,6 +159,68 @@ async fn the_window_of_a_namespace_holds_and_one_that_cannot_be_read_as_well() {
     stage.recorder.reaches("Deployment", "web-00", 1).await;
     stage.expect("web-00", 1).await;
     stage.expect("web-01", 2).await;
+}
+
+#[tokio::test]
+async fn the_clock_jumps_into_a_window_and_out_of_it() {
+    let stage = Stage::of("window-clock", 1).await;
+    let offset = Offset::new(&stage.arena);
+    stage.says("web-00", WINDOW, Some(&closed())).await;
+    // Only the clock may take the Lease away, not a busy machine.
+    let builder = slowly(&stage.arena).flag("--lease-duration", "1m");
+    let _reroll = stage.start_as(offset.of(builder)).await;
+    stage.change("first").await;
+    stage.arena.event("web-00", "RestartWaits: ").await;
+    stage.expect("web-00", 0).await;
+    offset.seconds(opens().duration_since(now()).as_secs() + 60);
+    stage.recorder.reaches("Deployment", "web-00", 1).await;
+    stage.arena.complete("Deployment", "web-00").await;
+    // It is over before what changes next.
+    offset.hours(-1);
+    stage.change("second").await;
+    stage.expect("web-00", 1).await;
+    offset.hours(0);
+    stage.expect("web-00", 1).await;
+    stage.says("web-00", WINDOW, None).await;
+    stage.recorder.reaches("Deployment", "web-00", 2).await;
+    stage.expect("web-00", 2).await;
+}
+
+/// A label's edit of the Secret is no other restart, and each approval is of one.
+#[tokio::test]
+async fn what_needs_approval_is_approved_once() {
+    let stage = Stage::of("window-approval", 2).await;
+    stage
+        .says("web-00", "reroll.dev/suspend", Some("needs approval"))
+        .await;
+    let _reroll = stage.start().await;
+    stage.change("other").await;
+    stage.recorder.reaches("Deployment", "web-01", 1).await;
+    let pending = stage.pending("web-00", "suspended").await;
+    let by = pending["by"].as_str().unwrap();
+    assert!(by.contains("needs approval"), "{by}");
+    let label = json!({ "metadata": { "labels": { "team": "shop" } } });
+    stage.arena.patch("Secret", "db", label).await;
+    stage.says("web-00", RELEASE, pending["id"].as_str()).await;
+    stage.recorder.reaches("Deployment", "web-00", 1).await;
+    stage.change("another").await;
+    stage.recorder.reaches("Deployment", "web-01", 2).await;
+    let next = stage.pending("web-00", "suspended").await;
+    assert_ne!(next["id"], pending["id"]);
+    stage.expect("web-00", 1).await;
+    // Nobody lets go what the whole namespace holds.
+    annotate_namespace(&stage.arena, "reroll.dev/suspend", Some("INC-42")).await;
+    stage.arena.event("web-00", "INC-42").await;
+    stage.says("web-00", RELEASE, next["id"].as_str()).await;
+    stage.says("web-00", "reroll.dev/suspend", None).await;
+    stage.change("a third").await;
+    stage.arena.event("web-01", "INC-42").await;
+    stage.recorder.expect("Deployment", "web-00", 1);
+    annotate_namespace(&stage.arena, "reroll.dev/suspend", None).await;
+    stage.recorder.reaches("Deployment", "web-00", 2).await;
+    stage.recorder.reaches("Deployment", "web-01", 3).await;
+    stage.expect("web-00", 2).await;
+    stage.expect("web-01", 3).await;
 }
 
 /// The Secret changes every second, and reroll is killed meanwhile.
