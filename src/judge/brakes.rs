@@ -96,7 +96,9 @@ impl Brakes {
     pub fn shown(&mut self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) -> bool {
         let waits = self.waiting.get(key);
         let waits = waits.is_some_and(|waiting| {
-            tracked.workload.progress.is_down() || tracked.policy.is_released(&waiting.id)
+            // What it asks for may be another time or order.
+            let gated = matches!(waiting.reason, Reason::Window(_) | Reason::Wave { .. });
+            gated || tracked.workload.progress.is_down() || tracked.policy.is_released(&waiting.id)
         });
         let news = self.made.shown(key, tracked, now) || waits;
         if news {

@@ -65,7 +65,7 @@ impl Held {
             Decision::Undecided(Undecided::NewerFormat) => Some(Self::NewerFormat),
             Decision::Undecided(Undecided::UnknownKey) => Some(Self::UnknownKey),
             _ if may == May::Hold => Some(Self::Elsewhere),
-            Decision::Restart(_) if judged.is_stopped() => Some(Self::Suspended),
+            Decision::Restart(_) if judged.stop.is_some() => Some(Self::Suspended),
             Decision::Restart(_) if judged.aborted => Some(Self::Aborted),
             Decision::Wait { causes, .. } if !causes.is_empty() => Some(Self::Missing),
             Decision::Keep(_) | Decision::Record(_) if judged.taken_back.is_some() => {

@@ -167,7 +167,8 @@ pub fn is_refused(workload: &Workload) -> bool {
 /// Returns what is said of a restart of the workload that waits because others failed.
 pub fn slowed(workload: &Workload) -> Option<Pending> {
     let pending = Pending::of(workload)?;
-    matches!(pending.reason, Held::SlowStart | Held::Spread).then_some(pending)
+    let slowed = matches!(pending.reason, Held::SlowStart | Held::Spread);
+    (slowed || !pending.failed.is_empty()).then_some(pending)
 }
 
 /// Returns which template an object has, reroll's mark in it left out.

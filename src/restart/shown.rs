@@ -2,6 +2,7 @@
 //!
 //! It goes with the restart's own patch, or by housekeeping when nothing is pending any more.
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::order::Order;
@@ -34,11 +35,17 @@ pub(super) async fn show(live: &Live) {
     }
 }
 
-async fn write_braked(live: &Live, ToShow { key, held, failed }: ToShow) {
+async fn write_braked(live: &Live, one: ToShow) {
+    let ToShow {
+        key,
+        held,
+        since,
+        failed,
+    } = one;
     let judged = live.judge.judge_taken(&key);
     if let Some(Decision::Restart(restart)) = &judged.decision {
         let because = |pending: Pending, _: Option<&Pending>| pending.because(&failed);
-        write(live, &key, restart, held, because).await;
+        write(live, &key, restart, (held, since), because).await;
     }
 }
 
@@ -58,18 +65,18 @@ async fn write_stopped(live: &Live, key: &WorkloadKey) {
         let pending = pending.held_by(stop.words(&key.namespace));
         pending.because(&failed.unwrap_or_default())
     };
-    write(live, key, restart, Held::Suspended, by).await;
+    let since = judge.state.time();
+    write(live, key, restart, (Held::Suspended, since), by).await;
 }
 
-/// Writes why a restart waits; `with` adds what else there is to say to what stands.
+/// Writes why a restart waits, and since when; `with` adds what else there is to say to what stands.
 async fn write(
     live: &Live,
     key: &WorkloadKey,
     restart: &Restart,
-    held: Held,
+    (held, since): (Held, Timestamp),
     with: impl FnOnce(Pending, Option<&Pending>) -> Pending,
 ) {
-    let judge = &live.judge;
     let intent = Intent::now(key, Instant::now());
     let Ok(order) = Order::prepare(live, &intent, restart) else {
         return;
@@ -81,7 +88,7 @@ async fn write(
         order.causes,
         order.id,
         String::new(),
-        judge.state.time(),
+        since,
     );
     let text = with(pending, stands.as_ref()).print();
     let observed = order.known.observed.as_ref().map_or(0, String::len);

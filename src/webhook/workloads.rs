@@ -23,7 +23,7 @@ use self::{
 use crate::model::{
     Index, Observed, Policy, SourceName, WorkloadKey,
     adopted::{Adopter, Adoption},
-    annotation::RESTART_ON,
+    annotation::{RELEASE, RESTART_ON},
     decide::{Decision, Known, NO_SOURCES, Subject, decide},
     held::Held,
     index::{Overlay, due, without_ignored},
@@ -143,7 +143,12 @@ impl Write {
             None => patch,
         };
         let due = || self.old.as_ref().and_then(|_| due::id(index, &self.key));
-        let patch = let_go(&self.policy, &self.key, due, patch, &mut warnings);
+        let before = self
+            .old
+            .as_ref()
+            .and_then(|old| old.workload.asks.get(RELEASE));
+        let asked = (before.map(|text| text.trim()), &self.policy);
+        let patch = let_go(asked, &self.key, due, patch, &mut warnings);
         Mutation { patch, warnings }
     }
 

@@ -49,7 +49,7 @@ async fn a_process_that_starts_with_a_wrong_clock_works() {
         let offset = Offset::new(&arena);
         offset.hours(hours);
         let reroll = arena.reroll();
-        let reroll = reroll.surroundings("UNDER_TEST_CLOCK", offset.0.to_str().unwrap());
+        let reroll = offset.of(reroll);
         let _reroll = reroll.start().await;
         arena.secret("s", &[("k", "one")]).await;
         arena.create(&deployment("web", "s", "k")).await;

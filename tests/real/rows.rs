@@ -361,7 +361,10 @@ async fn part_of_an_opt_in_that_cannot_be_read_is_told_and_the_rest_counts() {
     let arena = Arena::new("rows-half-readable").await;
     let _reroll = arena.reroll().start().await;
     arena.secret("db", &[("k", "one")]).await;
-    let asks = [(RESTART_ON, "secrets, configmap"), (SUSPEND, "yes")];
+    let asks = [
+        (RESTART_ON, "secrets, configmap"),
+        ("reroll.dev/settle", "soon"),
+    ];
     let manifest = workload("Deployment", "web", &asks, env("db", "k")).to_string();
     let said = arena
         .kubectl_with(&["create", "-f", "-"], &manifest)
@@ -369,13 +372,13 @@ async fn part_of_an_opt_in_that_cannot_be_read_is_told_and_the_rest_counts() {
         .ok();
     for warning in [
         r#"reroll.dev/restart-on: "configmap" is not auto"#,
-        r#"reroll.dev/suspend: "yes" is not true or false"#,
+        r#"reroll.dev/settle: "soon" is not a duration"#,
     ] {
         assert!(said.err.contains(warning), "{}", said.err);
     }
     for told in [
         r#"SettingUnreadable: reroll.dev/restart-on: "configmap" is not auto"#,
-        r#"SettingUnreadable: reroll.dev/suspend: "yes" is not true or false"#,
+        r#"SettingUnreadable: reroll.dev/settle: "soon" is not a duration"#,
     ] {
         arena.event("web", told).await;
     }

@@ -11,7 +11,7 @@ use super::{
 use crate::model::{
     Decision, SourceName, WorkloadKey,
     brake::{
-        Verdict,
+        Verdict, later,
         turns::Counted,
         wave::{Behind, Front, Restarted, Through},
     },
@@ -19,7 +19,7 @@ use crate::model::{
     index::{Overlay, Tracked, windows},
     pending::Pending,
     version::key_of,
-    workload::Changed,
+    workload::{Changed, Opened},
 };
 
 /// The gates of one namespace, at one moment.
@@ -113,12 +113,15 @@ impl<'a> Gates<'a> {
         if let Some(last) = last.filter(|last| !comes && takes(&last.opened.versions)) {
             let progress = &workload.progress;
             let seen = workload.observed_generation;
+            // Of somebody else's rollout nothing tells since when it is under way.
+            let deadline = made.patience(tracked).deadline;
+            let is_awaited = |opened: &Opened| now < later(opened.at, deadline);
             let is_through = !last.opened.is_unseen(seen) && !progress.is_under_way();
             return Restarted {
                 verdict: made.verdict(key, tracked, now).as_ref(),
                 well: last.opened.well,
                 complete: is_through || progress.is_complete(&last.opened, seen),
-                rolls: progress.rolls(),
+                rolls: progress.rolls() && is_awaited(&last.opened),
                 hangs: now >= made.hangs_at(key, tracked),
             }
             .through();

@@ -71,7 +71,7 @@ impl Reason {
                 let until =
                     until.map_or(String::new(), |until| format!(" until {}", minutes(until)));
                 Some(format!(
-                    "because its window ({WINDOW}) cannot be read, which holds it{until}: correct it"
+                    "because its window, or that of its Namespace ({WINDOW}), cannot be read, which holds it{until}: correct it"
                 ))
             }
             Self::Wave { stopped: true } => Some(format!(

@@ -6,7 +6,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     made::Made,
-    reason::Reason,
     waiting::{Going, Waiting, written},
 };
 use crate::judge::by_namespace::ByNamespace;

@@ -26,6 +26,8 @@ pub struct ToShow {
     pub key: WorkloadKey,
     /// Why.
     pub held: Held,
+    /// Since when it waits.
+    pub since: Timestamp,
     /// Whose failures hold it.
     pub failed: Failures,
 }
@@ -51,7 +53,9 @@ pub(super) fn to_show<'a>(
     let waiting = waiting.filter_map(|(key, it)| {
         let held = it.reason.shown()?;
         let mut failed = Failures::new();
-        for (changed, id) in it.versions.iter().filter(|_| held == Held::SlowStart) {
+        // Whose failures count when its gate opens stands there as well.
+        let names = matches!(held, Held::SlowStart | Held::Window | Held::Wave);
+        for (changed, id) in it.versions.iter().filter(|_| names) {
             let namespace = key.namespace.as_str();
             let of_it = of_version.entry((namespace, (changed.clone(), *id)));
             let of_it = of_it.or_insert_with_key(|(_, counted)| {
@@ -66,8 +70,12 @@ pub(super) fn to_show<'a>(
             .and_then(|tracked| Pending::of(&tracked.workload));
         let is_shown = shown
             .is_some_and(|shown| shown.reason == held && shown.id == it.id && shown.names(&failed));
-        let key = key.clone();
-        (!is_shown).then_some(ToShow { key, held, failed })
+        (!is_shown).then(|| ToShow {
+            key: key.clone(),
+            held,
+            since: it.since,
+            failed,
+        })
     });
     waiting.take(most).collect()
 }

@@ -32,7 +32,7 @@ pub struct Restarted<'a> {
     pub well: bool,
     /// Whether its rollout is complete.
     pub complete: bool,
-    /// Whether pods of it are still being replaced, by anybody's rollout.
+    /// Whether pods of it are still being replaced, by anybody's rollout, and that is waited for.
     pub rolls: bool,
     /// Whether its rollout goes no further.
     pub hangs: bool,
@@ -59,7 +59,7 @@ impl Restarted<'_> {
             Some(Verdict::Good | Verdict::Rolling { .. }) if self.hangs => Through::Stopped,
             Some(Verdict::Good | Verdict::Rolling { .. }) => Through::NotYet,
             // Somebody deployed it since. That rollout is waited for, and what becomes of it is theirs.
-            None if self.rolls && !self.hangs => Through::NotYet,
+            None if self.rolls => Through::NotYet,
             Some(Verdict::Void(_)) | None => Through::Yes,
         }
     }
@@ -139,7 +139,6 @@ mod tests {
             (&rolling, false, false, true, false, Through::Yes),
             (&void, true, false, false, false, Through::Yes),
             (&none, true, false, true, false, Through::NotYet),
-            (&none, true, false, true, true, Through::Yes),
             (&none, true, false, false, false, Through::Yes),
         ];
         for (verdict, well, complete, rolls, hangs, expected) in rows {

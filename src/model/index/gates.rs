@@ -28,19 +28,28 @@ pub fn set_stop(index: &mut Index, said: Option<String>) -> bool {
 /// Returns who says that a workload does not restart, and what.
 pub fn stop(index: &Index, key: &WorkloadKey) -> Option<Stop> {
     let tracked = index.workload(key)?;
-    stop_of(
-        index,
-        &key.namespace,
-        &tracked.policy,
-        &tracked.workload.lent,
-    )
+    let (policy, lent) = (&tracked.policy, &tracked.workload.lent);
+    stop_of(index, &key.namespace, policy, lent)
+}
+
+/// Returns the same where its user may have let the restart go that is due: that passes what the workload itself says, and nobody
+/// else.
+pub(super) fn stop_now(index: &Index, key: &WorkloadKey, released: bool) -> Option<Stop> {
+    let tracked = index.workload(key)?;
+    let own = tracked.policy.suspend.as_ref().filter(|_| !released);
+    first(index, &key.namespace, own, &tracked.workload.lent)
 }
 
 /// Returns the same of a workload in this namespace that asks for this, and whose template others have that say this.
 pub fn stop_of(index: &Index, namespace: &str, policy: &Policy, lent: &Lent) -> Option<Stop> {
+    first(index, namespace, policy.suspend.as_ref(), lent)
+}
+
+/// Returns the first that holds, of the workload's own and all others.
+fn first(index: &Index, namespace: &str, own: Option<&String>, lent: &Lent) -> Option<Stop> {
     let space = index.namespaces.get(namespace);
     let places = [
-        (Place::Workload, policy.suspend.as_ref()),
+        (Place::Workload, own),
         (Place::Rollout, lent.suspended.as_ref()),
         (
             Place::Namespace,

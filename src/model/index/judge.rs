@@ -222,6 +222,7 @@ impl Index {
             tracked.decided(decision.as_ref());
         }
         let tracked = self.workload(key);
+        let released = released(tracked, decision.as_ref(), &self.basis.key);
         Judged {
             unwritten: self.unwritten(key).is_some(),
             stays: tracked
@@ -230,8 +231,8 @@ impl Index {
                     Rollout::Stays(stays) => Some(stays),
                     Rollout::Complete | Rollout::Rolling => None,
                 }),
-            released: released(tracked, decision.as_ref(), &self.basis.key),
-            stop: super::gates::stop(self, key),
+            stop: super::gates::stop_now(self, key, released),
+            released,
             aborted: tracked.is_some_and(|tracked| tracked.workload.lent.aborted),
             settle: tracked.and_then(|tracked| tracked.policy.settle),
             gather: tracked
@@ -298,9 +299,8 @@ impl Index {
         written.min()
     }
 
-    /// Returns what a source's change to this state would do to the workloads that use it: those that it would restart, and
-    /// those that would wait for it. A person waits for the answer, and others for the index: so of many users only the first
-    /// are looked at, and of those that use very much fewer.
+    /// Returns what a source's change to this state would do to the workloads that use it. A person waits for the answer, and others
+    /// for the index: so of many users only the first are looked at, and of those that use very much fewer.
     pub fn preview(&self, key: &SourceKey, becomes: Lookup) -> Preview {
         let overlay = Overlay::from([(&key.source, becomes)]);
         let sources = |user: &_| {

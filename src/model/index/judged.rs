@@ -6,7 +6,7 @@ use super::Tracked;
 use crate::model::{
     decide::{Decision, restart_id},
     digest::DigestKey,
-    gate::suspend::{Place, Stop},
+    gate::suspend::Stop,
     policy::Complaint,
     workload::Stays,
 };
@@ -20,7 +20,7 @@ pub struct Judged {
     pub unwritten: bool,
     /// Its user lets the restart that is due past what holds it.
     pub released: bool,
-    /// Who says `reroll.dev/suspend`, and what.
+    /// Who says `reroll.dev/suspend`, and what; not the workload itself where its restart is released.
     pub stop: Option<Stop>,
     /// An Argo Rollout that has its template is aborted, which a restart would end.
     pub aborted: bool,
@@ -42,13 +42,7 @@ pub struct Judged {
 impl Judged {
     /// Whether a restart waits until its user, or its Rollout's, lets it go.
     pub fn is_held_back(&self) -> bool {
-        self.is_stopped() || self.aborted
-    }
-
-    /// Whether somebody holds it by `reroll.dev/suspend`. A release is of the workload, and so passes what the workload itself says.
-    pub fn is_stopped(&self) -> bool {
-        let stop = self.stop.as_ref();
-        stop.is_some_and(|stop| !(self.released && stop.place == Place::Workload))
+        self.stop.is_some() || self.aborted
     }
 }
 

@@ -1,6 +1,6 @@
-//! `reroll.dev/release: now`: the restart that is due at the time of the write is let past what holds it.
+//! `reroll.dev/release`: which restart is let past what holds it.
 //!
-//! What is written is that restart's id, so that it lets no later one go.
+//! `now` is the one that is due at the time of the write. What is written is that restart's id, so that it lets no later one go.
 
 use crate::model::{
     Policy, WorkloadKey,
@@ -11,9 +11,10 @@ use crate::model::{
 /// What stands for the restart that is due at the time of the write.
 const NOW: &str = "now";
 
-/// Returns the same patch, which also makes `now` the id of the restart that is due. `due` finds it; where none is, `now` is left out, and that is said.
+/// Returns the same patch, which also makes `now` the id of the restart that is due. `due` finds it; where none is, `now` is left
+/// out, and that is said. So is that another text than before lets nothing go.
 pub(super) fn let_go(
-    policy: &Policy,
+    (before, policy): (Option<&str>, &Policy),
     key: &WorkloadKey,
     due: impl FnOnce() -> Option<String>,
     patch: Patch,
@@ -21,15 +22,27 @@ pub(super) fn let_go(
 ) -> Patch {
     let gates = policy.gates.as_ref();
     let asked = gates.and_then(|gates| gates.release.as_deref());
-    if asked != Some(NOW) || !policy.opted_in() {
+    let Some(asked) = asked.filter(|_| policy.opted_in()) else {
+        return patch;
+    };
+    let now = asked.eq_ignore_ascii_case(NOW);
+    if !now && before == Some(asked) {
         return patch;
     }
-    let id = due();
-    if id.is_none() {
-        warnings.push(format!(
-            "reroll: no restart of {} is due: {RELEASE} is left out",
-            key.spoken()
-        ));
+    let due = due();
+    let spoken = key.spoken();
+    match (&due, now) {
+        (None, true) => warnings.push(format!(
+            "reroll: no restart of {spoken} is due: {RELEASE} is left out"
+        )),
+        (due, false) if due.as_deref() != Some(asked) => warnings.push(format!(
+            "reroll: {RELEASE} lets nothing go: no restart of {spoken} with this id is due. {NOW} is the one that is"
+        )),
+        _ => {}
     }
-    patch::let_go(patch, id.as_deref())
+    if now {
+        patch::let_go(patch, due.as_deref())
+    } else {
+        patch
+    }
 }

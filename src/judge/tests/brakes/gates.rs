@@ -4,7 +4,7 @@ use super::*;
 use crate::model::{
     annotation::{RELEASE, SUSPEND, WAVE, WINDOW, WINDOW_LATEST},
     gate::window::{Closed, Window},
-    index::{due as index_due, windows},
+    index::{due as index_due, gates, windows},
     pending::Pending,
 };
 
@@ -492,4 +492,49 @@ async fn of_others_and_its_own_distance_the_others_are_told() {
         "{told:?}"
     );
     assert_eq!(after(&stage, 300), ["b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_no_window_any_more_goes_at_once() {
+    let (stage, keys) = due(&["a"]);
+    says(&stage, &keys[0], WINDOW, "Mon");
+    ask(&stage, &keys[0]);
+    assert_eq!(after(&stage, 10), [""; 0]);
+    stage.edit(&keys[0], |object| {
+        let annotations = object["metadata"]["annotations"].as_object_mut();
+        annotations.unwrap().remove(WINDOW);
+    });
+    assert_eq!(after(&stage, 0), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_behind_a_gate_names_those_that_failed() {
+    let (stage, keys) = in_waves(&[("low", "0"), ("high", "1")]);
+    assert_eq!(released(&stage), ["low"]);
+    restarted(&stage, &keys[0], Some(Why::Config));
+    assert_eq!(after(&stage, 40), [""; 0]);
+    let now = stage.state.time();
+    let mut docket = stage.judge.docket();
+    let shown = docket.brakes.to_show(&stage.state.index(), 9, now);
+    let [one] = shown.as_slice() else {
+        panic!("{shown:?}");
+    };
+    assert_eq!(one.held, Held::Wave);
+    let failed: Vec<_> = one.failed.keys().map(String::as_str).collect();
+    assert_eq!(failed, ["deployments/low"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_passes_the_stop_of_the_workload_alone() {
+    let (stage, keys) = due(&["a"]);
+    says(&stage, &keys[0], SUSPEND, "needs approval");
+    let released = id(&stage, &keys[0]);
+    says(&stage, &keys[0], RELEASE, &released);
+    assert!(!stage.judge.judge_taken(&keys[0]).is_held_back());
+    let freeze = Some("INC-42".to_owned());
+    gates::set_namespace_stop(&mut stage.state.index_mut(), NAMESPACE, freeze);
+    assert!(stage.judge.judge_taken(&keys[0]).is_held_back());
+    gates::set_namespace_stop(&mut stage.state.index_mut(), NAMESPACE, None);
+    gates::set_stop(&mut stage.state.index_mut(), Some("freeze".to_owned()));
+    assert!(stage.judge.judge_taken(&keys[0]).is_held_back());
 }

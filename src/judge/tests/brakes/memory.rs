@@ -12,7 +12,13 @@ use proptest::prelude::*;
 
 use self::world::{Happens, Runs, SOURCES, WORKLOADS, World};
 use super::*;
-use crate::{judge::brakes::ToShow, model::pending::Pending};
+use crate::{
+    judge::brakes::ToShow,
+    model::{
+        annotation::{WAVE, WINDOW},
+        pending::Pending,
+    },
+};
 
 /// How long nobody leads. A restart has no look at its pods for so long.
 const GAP: i64 = 21;
@@ -105,8 +111,13 @@ fn sees(stage: &Stage, keys: &[WorkloadKey]) -> String {
     sees.collect()
 }
 
+/// The wave of a workload, and its window.
+type Gate = (i64, Option<&'static str>);
+
 /// A story in which a leader is killed at some moment.
 struct Told {
+    /// What people ask for, by workload.
+    gates: Vec<Gate>,
     world: World,
     leader: Stage,
     next: Option<Stage>,
@@ -115,8 +126,9 @@ struct Told {
 }
 
 impl Told {
-    fn begin(distance: bool) -> Self {
+    fn begin(distance: bool, gates: Vec<Gate>) -> Self {
         let mut told = Self {
+            gates,
             leader: Stage::with(settings(distance)),
             world: World::default(),
             next: None,
@@ -134,7 +146,13 @@ impl Told {
     }
 
     fn comes(&mut self, workload: usize) {
-        if let Some(object) = self.world.comes(workload) {
+        if let Some(mut object) = self.world.comes(workload) {
+            let (wave, window) = self.gates[workload];
+            let annotations = &mut object["metadata"]["annotations"];
+            annotations[WAVE] = json!(wave.to_string());
+            if let Some(window) = window {
+                annotations[WINDOW] = json!(window);
+            }
             self.leader.adopted(object);
             self.show(&World::key(workload));
         }
@@ -268,7 +286,13 @@ impl Told {
                 .brakes
                 .to_show(&self.leader.state.index(), usize::MAX, now)
         };
-        for ToShow { key, held, failed } in to_show {
+        for one in to_show {
+            let ToShow {
+                key,
+                held,
+                since,
+                failed,
+            } = one;
             let Some(Decision::Restart(restart)) = self.leader.judge.judge(&key, Occasion::Look)
             else {
                 continue;
@@ -278,7 +302,7 @@ impl Told {
                 let tracked = index.workload(&key).unwrap();
                 restart_id(&tracked.workload, &restart, tracked.uses(), index.key())
             };
-            let pending = Pending::now(None, held, &restart.causes, id, String::new(), now);
+            let pending = Pending::now(None, held, &restart.causes, id, String::new(), since);
             World::holds(&key, &pending.because(&failed).print(), &self.leader.script);
             self.show(&key);
         }
@@ -336,6 +360,17 @@ fn happens() -> impl Strategy<Value = Happens> {
     ]
 }
 
+/// A stage is set on a Friday, at 08:00.
+fn gates() -> impl Strategy<Value = Vec<Gate>> {
+    let window = prop_oneof![
+        4 => Just(None),
+        1 => Just(Some("Fri 08:00-08:20, Fri 08:40-09:00")),
+        1 => Just(Some("08:10-08:30")),
+    ];
+    let wave = prop_oneof![2 => Just(0), 1 => -1..2_i64];
+    proptest::collection::vec((wave, window), WORKLOADS)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
@@ -344,11 +379,12 @@ proptest! {
         before in proptest::collection::vec(happens(), 1..16),
         after in proptest::collection::vec(happens(), 1..8),
         distance in any::<bool>(),
+        gates in gates(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_time().start_paused(true).build().unwrap();
         let _inside = runtime.enter();
-        let mut told = Told::begin(distance);
+        let mut told = Told::begin(distance, gates);
         for what in &before {
             told.happens(what)?;
         }
