@@ -210,12 +210,12 @@ async fn what_needs_approval_is_approved_once() {
     stage.expect("web-00", 1).await;
     // Nobody lets go what the whole namespace holds.
     annotate_namespace(&stage.arena, "reroll.dev/suspend", Some("INC-42")).await;
-    stage.arena.event("web-00", "INC-42").await;
-    stage.says("web-00", RELEASE, next["id"].as_str()).await;
-    stage.says("web-00", "reroll.dev/suspend", None).await;
     stage.change("a third").await;
     stage.arena.event("web-01", "INC-42").await;
+    stage.says("web-00", RELEASE, Some("now")).await;
+    stage.arena.event("web-00", "INC-42").await;
     stage.recorder.expect("Deployment", "web-00", 1);
+    stage.says("web-00", "reroll.dev/suspend", None).await;
     annotate_namespace(&stage.arena, "reroll.dev/suspend", None).await;
     stage.recorder.reaches("Deployment", "web-00", 2).await;
     stage.recorder.reaches("Deployment", "web-01", 3).await;
