@@ -49,7 +49,6 @@ async fn it_is_not_told_before_a_pod_that_takes_a_minute_to_end_is_gone() {
     arena.later_second().await;
     arena.set("Secret", "db", KEY, "two").await;
     for (name, _) in users {
-        arena.complete(KIND, name).await;
         eventually(&format!("{name} has a new pod"), async || {
             let pods = arena.pod_uids(name).await;
             (!pods.is_subset(&old)).then_some(())
