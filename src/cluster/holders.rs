@@ -9,17 +9,14 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::ResourceExt;
 use serde_json::Value;
 
 use super::{
     Cluster, Failure,
-    pods::{goes, is_over, names, node},
+    pods::{self, goes, is_over, names, node},
 };
 use crate::model::{SourceName, WorkloadKey};
-
-/// The pods per page where all of a namespace are listed.
-const PAGE: u32 = 500;
 
 /// The nodes on which pods name a source, with those pods.
 pub type Nodes = BTreeMap<SourceName, BTreeMap<String, Holders>>;
@@ -54,19 +51,10 @@ pub async fn nodes(
     let object = cluster.workload(key).await?;
     let in_turn = object.filter(|object| key.kind.ordinals && replaces_in_turn(&object.data));
     let in_turn = in_turn.and_then(|object| object.metadata.uid);
-    let api = Api::<Pod>::namespaced(cluster.client(), &key.namespace);
-    let mut params = ListParams::default().limit(PAGE);
     let mut nodes = Nodes::new();
-    loop {
-        let page = cluster.list(&api, &params).await?;
-        for pod in &page.items {
-            add(&mut nodes, pod, in_turn.as_deref(), sources);
-        }
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(nodes),
-        }
-    }
+    let see = |pod: &Pod| add(&mut nodes, pod, in_turn.as_deref(), sources);
+    pods::each_in_namespace(cluster, &key.namespace, see).await?;
+    Ok(nodes)
 }
 
 fn replaces_in_turn(object: &Value) -> bool {

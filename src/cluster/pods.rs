@@ -15,6 +15,9 @@ use crate::model::{
     workload::selector,
 };
 
+/// The pods per page.
+const PAGE: u32 = 500;
+
 /// Lists the pods that a workload's selector selects; `None` where it has no selector.
 ///
 /// # Errors
@@ -40,6 +43,27 @@ pub async fn in_namespace(cluster: &Cluster, namespace: &str) -> Result<Vec<Pod>
     let pods = Api::<Pod>::namespaced(cluster.client(), namespace);
     let pods = cluster.list(&pods, &ListParams::default()).await?;
     Ok(pods.items)
+}
+
+/// Shows the pods of a namespace one by one, page by page: there may be very many, and few matter.
+///
+/// # Errors
+/// When the API server refuses, or does not answer in time. Some were shown then.
+pub async fn each_in_namespace(
+    cluster: &Cluster,
+    namespace: &str,
+    mut see: impl FnMut(&Pod),
+) -> Result<(), Failure> {
+    let api = Api::<Pod>::namespaced(cluster.client(), namespace);
+    let mut params = ListParams::default().limit(PAGE);
+    loop {
+        let page = cluster.list(&api, &params).await?;
+        page.items.iter().for_each(&mut see);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(()),
+        }
+    }
 }
 
 /// Whether a container that needs one of these sources has ever started in any pod. Each pod's own spec says what its

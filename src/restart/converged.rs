@@ -5,12 +5,11 @@
 use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, api::ListParams};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cluster::{Failure, lease::Leadership},
+    cluster::{Failure, lease::Leadership, pods},
     judge::{
         Judge,
         convergence::{Due, News, What},
@@ -26,8 +25,6 @@ use crate::{
 const BEAT: Duration = Duration::from_secs(1);
 /// The most namespaces whose pods are listed in one go.
 const LISTS: usize = 2;
-/// The pods per page.
-const PAGE: u32 = 500;
 
 /// Tells which versions everybody has while this replica leads, until `stop`.
 pub async fn tell(live: Live, mut leadership: Leadership, stop: CancellationToken) {
@@ -86,21 +83,17 @@ async fn look(live: &Live, due: &Due) {
 /// Returns which pods of a namespace may have an older value, of each source.
 async fn older(live: &Live, due: &Due) -> Result<Vec<Older>, Failure> {
     let mut older = vec![Older::default(); due.sources.len()];
-    let api = Api::<Pod>::namespaced(live.cluster.client(), &due.namespace);
-    let mut params = ListParams::default().limit(PAGE);
     let now = live.judge.state.time();
-    loop {
-        let page = live.cluster.list(&api, &params).await?;
-        for shown in page.items.iter().filter_map(Shown::of) {
-            for (older, complete) in older.iter_mut().zip(&due.sources) {
-                older.see(&shown, &complete.asked, now);
-            }
+    let see = |pod: &Pod| {
+        let Some(shown) = Shown::of(pod) else {
+            return;
+        };
+        for (older, complete) in older.iter_mut().zip(&due.sources) {
+            older.see(&shown, &complete.asked, now);
         }
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(older),
-        }
-    }
+    };
+    pods::each_in_namespace(&live.cluster, &due.namespace, see).await?;
+    Ok(older)
 }
 
 fn say(judge: &Judge, news: &News) {
