@@ -55,6 +55,16 @@ pub fn read_duration(text: &str) -> Result<Duration, NoDuration> {
     Duration::try_from(duration).map_err(|_| NoDuration::Negative)
 }
 
+/// Names some of so many: `a, b and 3 more`.
+pub fn some_of<'a>(named: impl IntoIterator<Item = &'a str>, all: usize) -> String {
+    let named: Vec<_> = named.into_iter().collect();
+    let words = named.join(", ");
+    match all.saturating_sub(named.len()) {
+        0 => words,
+        more => format!("{words} and {more} more"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

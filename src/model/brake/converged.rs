@@ -15,7 +15,8 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::later;
 use crate::model::{
-    SourceName, WorkloadKey, digest::DigestKey, source::references, workload::VersionId,
+    SourceName, WorkloadKey, digest::DigestKey, source::references, text::some_of,
+    workload::VersionId,
 };
 
 /// So far may the clocks of two API servers be apart.
@@ -131,13 +132,12 @@ impl Older {
 
     /// Returns what a person is told of them, where so many workloads run the version.
     pub fn words(&self, users: usize) -> String {
-        let named: Vec<_> = self.named.iter().map(String::as_str).collect();
         let (run, told) = (workloads_run(users), self.told);
         let may = match told {
             1 => "1 pod that is older may have".to_owned(),
             _ => format!("{told} pods that are older may have"),
         };
-        let named = listed(&named, told);
+        let named = some_of(self.named.iter().map(String::as_str), told);
         format!(
             "{run} this version, but {may} the value before: {named}. Keep that valid until none is left"
         )
@@ -148,9 +148,8 @@ impl Older {
 /// the last of them had it.
 pub fn words(users: &[WorkloadKey], after: SignedDuration) -> String {
     let named: Vec<_> = users.iter().map(WorkloadKey::spoken).collect();
-    let named: Vec<_> = named.iter().map(String::as_str).collect();
     let (count, after) = (users.len(), spoken(after));
-    let named = listed(&named[..count.min(NAMED)], count);
+    let named = some_of(named.iter().take(NAMED).map(String::as_str), count);
     let last = if count == 1 { "" } else { "the last " };
     let run = workloads_run(count);
     format!("{run} this version, {last}after {after}, and no older pod is left: {named}")
@@ -200,15 +199,6 @@ fn owner(pod: &Pod) -> Option<Owner> {
         }
     }
     of(&owner.kind, &owner.name)
-}
-
-/// Names some of so many.
-fn listed(named: &[&str], all: usize) -> String {
-    let words = named.join(", ");
-    match all.saturating_sub(named.len()) {
-        0 => words,
-        more => format!("{words} and {more} more"),
-    }
 }
 
 /// Returns a time as people say it.

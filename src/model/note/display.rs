@@ -7,6 +7,7 @@ use crate::model::{
     annotation::{KUBECTL_RESTARTED_AT, MARK, RELEASE},
     decide::{Cause, CauseKind, joined},
     source::SourceName,
+    text::some_of,
     workload::{MARK_WORD, Stays},
 };
 
@@ -201,11 +202,7 @@ const MOST_PODS: usize = 10;
 /// Names pods, not more than a few.
 fn listed(pods: &[String]) -> String {
     let named = pods.iter().take(MOST_PODS).map(String::as_str);
-    let named = named.collect::<Vec<_>>().join(", ");
-    match pods.len().saturating_sub(MOST_PODS) {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
+    some_of(named, pods.len())
 }
 
 const fn not_rolling(stays: Stays) -> &'static str {
