@@ -194,8 +194,12 @@ impl Brakes {
             return Answer::Go { alone: false };
         };
         let mut waiting = self.waiting_for(index, key, tracked, restart, now);
-        let counting = self.counting(index, &key.namespace, now);
-        let gate = Gates::new(&counting, elsewhere).holds(key, tracked, &waiting);
+        let is_released = tracked.policy.is_released(&waiting.id);
+        let gate = (!is_released).then(|| {
+            let counting = self.counting(index, &key.namespace, now);
+            Gates::new(&counting, elsewhere).holds(key, tracked, &waiting)
+        });
+        let gate = gate.flatten();
         let going = self.going.get(key);
         let going = going.filter(|going| going.versions == waiting.versions);
         if let (None, Some(going)) = (gate, going) {
@@ -203,7 +207,6 @@ impl Brakes {
         }
         self.going.remove(key);
         self.waiting.remove(key);
-        let is_released = tracked.policy.is_released(&waiting.id);
         let held = gate.or_else(|| self.held_by_distance(key, tracked, now));
         if let (Some(reason), false) = (held, is_released) {
             waiting.holds(reason);

@@ -40,16 +40,13 @@ impl<'a> Gates<'a> {
         }
     }
 
-    /// Returns what holds a restart; `None` where nothing does, or a user let it past.
+    /// Returns what holds a restart that no user let past; `None` where nothing does.
     pub(super) fn holds(
         &self,
         key: &WorkloadKey,
         tracked: &Tracked,
         waiting: &Waiting,
     ) -> Option<Reason> {
-        if tracked.policy.is_released(&waiting.id) {
-            return None;
-        }
         let window = || self.window(key, tracked, waiting);
         window().or_else(|| self.wave(tracked, waiting))
     }

@@ -1,17 +1,11 @@
 //! Where restarts do not wait for what becomes of others: `reroll.dev/slow-start: off` on a source or a Namespace.
 
-use super::Index;
+use super::{Index, gates::set_says};
 use crate::model::{object::SlowStart, source::SourceName};
 
 /// Takes in whether a namespace says so.
 pub fn set_namespace(index: &mut Index, name: &str, at_once: bool) {
-    let known = index
-        .namespaces
-        .get(name)
-        .is_some_and(|space| space.says.at_once);
-    if known != at_once && index.works_in(name) {
-        index.namespaces.entry(name).says.at_once = at_once;
-    }
+    set_says(index, name, |says| says.at_once = at_once);
 }
 
 /// Whether a namespace says so.

@@ -1,6 +1,6 @@
 //! Gates that stand on a Namespace or on reroll's own Lease, beside what each workload says itself.
 
-use super::Index;
+use super::{Index, says::Says};
 use crate::model::{
     gate::suspend::{Place, Stop},
     policy::Policy,
@@ -9,11 +9,18 @@ use crate::model::{
 
 /// Takes in the reason for which a namespace holds all of its workloads; `None`: it does not. Returns whether that is news.
 pub fn set_namespace_stop(index: &mut Index, name: &str, said: Option<String>) -> bool {
-    let known = index.namespaces.get(name);
-    let same = known.and_then(|space| space.says.stop.as_ref()) == said.as_ref();
+    set_says(index, name, |says| says.stop = said)
+}
+
+/// Takes in a change of what a namespace says about when restarts in it are made. Returns whether that is news.
+pub(super) fn set_says(index: &mut Index, name: &str, change: impl FnOnce(&mut Says)) -> bool {
+    let known = index.namespaces.get(name).map(|space| &space.says);
+    let mut says = known.cloned().unwrap_or_default();
+    change(&mut says);
+    let same = known.map_or(says == Says::default(), |known| *known == says);
     let news = !same && index.works_in(name);
     if news {
-        index.namespaces.entry(name).says.stop = said;
+        index.namespaces.entry(name).says = says;
     }
     news
 }

@@ -3,7 +3,7 @@
 use crate::model::gate::window::Window;
 
 /// What a Namespace says about when restarts in it are made.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Says {
     /// They do not wait for what becomes of others: `reroll.dev/slow-start: off`.
     pub(super) at_once: bool,

@@ -2,16 +2,12 @@
 
 use jiff::SignedDuration;
 
-use super::{Index, Tracked};
+use super::{Index, Tracked, gates::set_says};
 use crate::model::gate::window::Window;
 
 /// Takes in at what time restarts in a namespace are made, where it says so.
 pub fn set_namespace(index: &mut Index, name: &str, window: Option<Window>) {
-    let known = index.namespaces.get(name);
-    let known = known.and_then(|space| space.says.window.as_deref());
-    if known != window.as_ref() && index.works_in(name) {
-        index.namespaces.entry(name).says.window = window.map(Box::new);
-    }
+    set_says(index, name, |says| says.window = window.map(Box::new));
 }
 
 /// Returns at what time a workload is restarted, and how long after its first change at the latest, where it or else its
