@@ -356,6 +356,16 @@ pub(crate) fn deployment(name: &str, secrets: &[&str]) -> Value {
 }
 
 /// Metadata with one annotation.
+/// A Deployment with two pods, both of its template and available, that uses Secret `s`.
+pub(crate) fn running(name: &str) -> Value {
+    let mut object = deployment(name, &["s"]);
+    object["spec"]["replicas"] = json!(2);
+    object["status"] = json!({
+        "observedGeneration": 99, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2,
+    });
+    object
+}
+
 pub(crate) fn metadata(name: &str, annotation: &str, value: &str) -> Value {
     json!({ "name": name, "namespace": NAMESPACE, "generation": 1, "annotations": { annotation: value } })
 }

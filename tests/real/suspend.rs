@@ -2,7 +2,9 @@
 //! held restarts once when it is let go.
 
 use kube::api::ListParams;
-use reroll_harness::{Arena, RESTART_ON, Reroll, deployment, env, eventually, numbered, workload};
+use reroll_harness::{
+    Arena, RESTART_ON, Recorder, Reroll, deployment, env, eventually, numbered, workload,
+};
 use serde_json::Value;
 
 use crate::batch::{RUNS, cron_job, job_spec};
@@ -96,6 +98,16 @@ async fn nothing_pending(arena: &Arena, name: &str) {
         text.is_none().then_some(())
     })
     .await;
+}
+
+/// The Lease lets restarts go: each workload is restarted once.
+async fn the_lease_lets_go(arena: &Arena, recorder: &Recorder, names: &[String]) {
+    Place::Lease.says(arena, None).await;
+    for name in names {
+        recorder.reaches("Deployment", name, 1).await;
+    }
+    recorder.settle(arena).await;
+    recorder.expect_each("Deployment", names.iter().map(|name| (name, 1)));
 }
 
 #[tokio::test]
@@ -287,12 +299,7 @@ async fn a_lease_that_is_made_again_still_holds_also_after_a_crash() {
     })
     .await;
     recorder.expect_each("Deployment", names.iter().map(|name| (name, 0)));
-    Place::Lease.says(&arena, None).await;
-    for name in &names {
-        recorder.reaches("Deployment", name, 1).await;
-    }
-    recorder.settle(&arena).await;
-    recorder.expect_each("Deployment", names.iter().map(|name| (name, 1)));
+    the_lease_lets_go(&arena, &recorder, &names).await;
 }
 
 #[tokio::test]
@@ -324,12 +331,7 @@ async fn the_next_leader_knows_what_the_lease_says() {
     })
     .await;
     recorder.expect_each("Deployment", names.iter().map(|name| (name, 0)));
-    Place::Lease.says(&arena, None).await;
-    for name in &names {
-        recorder.reaches("Deployment", name, 1).await;
-    }
-    recorder.settle(&arena).await;
-    recorder.expect_each("Deployment", names.iter().map(|name| (name, 1)));
+    the_lease_lets_go(&arena, &recorder, &names).await;
 }
 
 #[tokio::test]

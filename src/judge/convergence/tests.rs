@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     judge::{
         Occasion,
-        testing::{NOW, Stage, deployment},
+        testing::{NOW, Stage, running},
     },
     model::{
         Decision,
@@ -16,16 +16,6 @@ use crate::{
         testing::NAMESPACE,
     },
 };
-
-/// A Deployment with two pods, both of its template and available, that uses Secret `s`.
-fn running(name: &str) -> Value {
-    let mut object = deployment(name, &["s"]);
-    object["spec"]["replicas"] = json!(2);
-    object["status"] = json!({
-        "observedGeneration": 99, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2,
-    });
-    object
-}
 
 /// The users of a Secret that has changed.
 fn changed(names: &[&str]) -> (Stage, Vec<WorkloadKey>) {

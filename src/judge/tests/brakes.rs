@@ -46,16 +46,6 @@ fn another() -> Docket {
     Docket::new(bounds, None, brakes, Instant::now())
 }
 
-/// A Deployment with two pods, both of its template and available.
-fn running(name: &str) -> Value {
-    let mut object = deployment(name, &["s"]);
-    object["spec"]["replicas"] = json!(2);
-    object["status"] = json!({
-        "observedGeneration": 99, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2,
-    });
-    object
-}
-
 /// Has none of its pods available, long after they were.
 fn goes_down(object: &mut Value) {
     let status = &mut object["status"];
@@ -156,6 +146,19 @@ async fn where_it_is_off_nobody_waits() {
     assert_eq!(ask(&stage, &keys[1]), Answer::Wait);
     crate::model::index::at_once::set_namespace(&mut stage.state.index_mut(), NAMESPACE, true);
     assert_eq!(ask(&stage, &keys[1]), Answer::Go { alone: false });
+}
+
+/// A new pod of a workload's last restart is seen to run well from now on.
+fn runs_well(stage: &Stage, key: &WorkloadKey) {
+    let now = stage.state.time();
+    let look = Look {
+        new: 1,
+        runs_since: Some(now),
+        ..Look::default()
+    };
+    let mark = stage.mark(key).as_str().unwrap().to_owned();
+    let mut docket = stage.judge.docket();
+    docket.brakes.looked(key, &mark, look, now);
 }
 
 /// Writes what a restart of the first writes, and what its pods show.

@@ -262,18 +262,7 @@ async fn behind_one_that_failed_a_wave_is_stopped() {
         (
             "it is good after all",
             |stage, keys| {
-                let now = stage.state.time();
-                let look = Look {
-                    new: 1,
-                    runs_since: Some(now),
-                    ..Look::default()
-                };
-                let mark = stage.mark(&keys[0]).as_str().unwrap().to_owned();
-                stage
-                    .judge
-                    .docket()
-                    .brakes
-                    .looked(&keys[0], &mark, look, now);
+                runs_well(stage, &keys[0]);
                 complete(stage, &keys[0]);
                 stage.set_time(NOW + 660);
             },

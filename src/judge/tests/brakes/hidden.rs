@@ -96,18 +96,7 @@ async fn who_failed_and_is_good_after_all_opens_it_at_once() {
     for key in &keys[1..] {
         held_since(&stage, key, 5);
     }
-    let now = stage.state.time();
-    let look = Look {
-        new: 1,
-        runs_since: Some(now),
-        ..Look::default()
-    };
-    let mark = stage.mark(&keys[0]).as_str().unwrap().to_owned();
-    stage
-        .judge
-        .docket()
-        .brakes
-        .looked(&keys[0], &mark, look, now);
+    runs_well(&stage, &keys[0]);
     assert_eq!(
         released_in(&stage, SignedDuration::from_mins(2)),
         ["b", "c"]
