@@ -35,6 +35,14 @@ pub(crate) fn is_braked(seed: u64) -> bool {
     seed.is_multiple_of(BRAKED)
 }
 
+/// Of so many schedules there is one with waves and windows.
+const GATED: u64 = 4;
+
+/// Whether people ask for an order, and for times of day. Tests of single operations have the seed 1, and do not.
+pub(crate) fn is_gated(seed: u64) -> bool {
+    seed % GATED == 3
+}
+
 /// What becomes of pods that start from now on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Fate {

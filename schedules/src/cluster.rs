@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     Schedule, Step, Telling,
-    bad::{Fate, highest, is_braked},
+    bad::{Fate, highest, is_braked, is_gated},
     drawn::Placed,
     operation::Operation,
     oracle::{Observer, Wrongs, holds},
@@ -62,8 +62,8 @@ pub(crate) struct Cluster {
     pub(crate) calm: Duration,
     /// What becomes of pods that start.
     pub(crate) fate: Fate,
-    /// Restarts wait for what becomes of others.
-    braked: bool,
+    /// Says whether restarts wait for what becomes of others, and whether people ask for an order and for times of day.
+    seed: u64,
     pub(crate) clock: Clock,
     /// A match condition keeps reroll's own writes from its webhook.
     spares_own_writes: bool,
@@ -107,7 +107,8 @@ impl Cluster {
         let clock: Clock = Arc::new(api_server::clock(first));
         let wrongs = Wrongs::default();
         let client = person::client(&server, &wrongs);
-        let (lease, braked) = (lease_of(schedule.seed), is_braked(schedule.seed));
+        let seed = schedule.seed;
+        let (lease, braked) = (lease_of(seed), is_braked(seed));
         let reroll = Installation::new(
             "reroll",
             &server,
@@ -143,7 +144,7 @@ impl Cluster {
             second: Rc::default(),
             calm: Duration::from_mins(5),
             fate: Fate::default(),
-            braked,
+            seed,
             spares_own_writes: !schedule.seed.is_multiple_of(UNSPARED),
             lease,
             clock,
@@ -166,7 +167,7 @@ impl Cluster {
         let (clock, rng) = (Arc::clone(&self.clock), self.rng.fork());
         let how = How {
             lease: self.lease,
-            braked: self.braked,
+            braked: self.is_braked(),
         };
         let made = Installation::new(name, &self.server, clock, rng, &self.wrongs, how);
         made.register(true).await;
@@ -206,7 +207,7 @@ impl Cluster {
         self.rest(Duration::from_mins(2)).await;
         self.note();
         self.observer.rested(true);
-        self.fate.mended = self.braked.then(|| self.numbers());
+        self.fate.mended = self.is_braked().then(|| self.numbers());
         self.behave();
     }
 
@@ -218,7 +219,7 @@ impl Cluster {
 
     /// All values that there are by now are good ones.
     pub(crate) fn mend(&mut self) {
-        if self.braked {
+        if self.is_braked() {
             self.fate.mended = Some(self.numbers());
             self.behave();
         }
@@ -231,7 +232,7 @@ impl Cluster {
     /// In every other schedule people write another value where one is bad. In the others it becomes good as it is, and who is
     /// held for it waits until the brakes open.
     async fn correct(&mut self) {
-        if !self.braked || self.rng.bool() {
+        if !self.is_braked() || self.rng.bool() {
             return;
         }
         let names: Vec<_> = self.workloads.iter().map(|placed| placed.name).collect();
@@ -262,7 +263,11 @@ impl Cluster {
     pub(crate) async fn rest(&mut self, calm: Duration) {
         let step = Duration::from_secs(1);
         let mut quiet = Duration::ZERO;
-        let patience = if self.braked { LONG_PATIENCE } else { PATIENCE };
+        let patience = if self.is_braked() || self.is_gated() {
+            LONG_PATIENCE
+        } else {
+            PATIENCE
+        };
         let end = Instant::now() + patience;
         let mut seen = self.server.revision();
         while quiet < calm || self.is_held() {
@@ -285,8 +290,17 @@ impl Cluster {
         }
     }
 
+    fn is_braked(&self) -> bool {
+        is_braked(self.seed)
+    }
+
+    /// Whether people ask for an order of restarts, and for times of day.
+    pub(crate) fn is_gated(&self) -> bool {
+        is_gated(self.seed)
+    }
+
     /// Whether a brake of the leader holds a restart.
     fn is_held(&self) -> bool {
-        self.braked && self.reroll.replicas().iter().any(|one| holds(one))
+        (self.is_braked() || self.is_gated()) && self.reroll.replicas().iter().any(|one| holds(one))
     }
 }

@@ -12,9 +12,9 @@ use proptest::{
 };
 
 use crate::{
-    bad::is_braked,
+    bad::{is_braked, is_gated},
     faults::fault,
-    operation::{Hang, Name, OnSource, OnWorkload, Operation, Recreation, Remake, Step},
+    operation::{Hang, Name, OnSource, OnWorkload, Operation, Recreation, Remake, Step, Window},
     world::{EDITIONS, SOURCES, WORKLOADS, plan},
 };
 
@@ -61,7 +61,8 @@ impl Drawn {
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let mut runner = TestRunner::new_with_rng(Config::default(), rng);
         let workloads = placed().new_tree(&mut runner).unwrap().current();
-        let steps = steps(workloads.iter().map(|placed| placed.name).collect());
+        let names = workloads.iter().map(|placed| placed.name).collect();
+        let steps = steps(names, is_gated(seed));
         let (mut drawn, mut count) = (Vec::new(), 0);
         while count < operations {
             let tree: Tree = Box::new(steps.new_tree(&mut runner).unwrap());
@@ -112,6 +113,9 @@ impl fmt::Display for Schedule {
         if is_braked(self.seed) {
             writeln!(f, "     brakes are on, and values may be bad")?;
         }
+        if is_gated(self.seed) {
+            writeln!(f, "     there are waves and windows")?;
+        }
         for (number, step) in self.steps.iter().enumerate() {
             writeln!(f, "{:>3}. {step}", number + 1)?;
         }
@@ -137,10 +141,34 @@ fn placed() -> impl Strategy<Value = Vec<Placed>> {
     })
 }
 
-fn steps(workloads: Vec<Name>) -> impl Strategy<Value = Vec<Step>> {
+fn steps(workloads: Vec<Name>, gated: bool) -> BoxedStrategy<Vec<Step>> {
     let scene = scenes::scene(&workloads);
+    let gate = gate(workloads.clone());
     let step = step(workloads).prop_map(|step| vec![step]);
-    prop_oneof![12 => step, 1 => scene]
+    if gated {
+        prop_oneof![12 => step, 3 => gate, 1 => scene].boxed()
+    } else {
+        prop_oneof![12 => step, 1 => scene].boxed()
+    }
+}
+
+/// Draws what people do about the order and the time of restarts.
+fn gate(workloads: Vec<Name>) -> impl Strategy<Value = Vec<Step>> {
+    let window = prop_oneof![
+        2 => Just(Window::None),
+        1 => Just(Window::Open),
+        2 => Just(Window::Closed),
+        1 => Just(Window::Unreadable),
+    ];
+    let what = prop_oneof![
+        3 => (-1..2_i8).prop_map(OnWorkload::Wave),
+        3 => window.prop_map(OnWorkload::Window),
+        2 => Just(OnWorkload::Release),
+    ];
+    (select(workloads), what, wait()).prop_map(|(name, what, wait)| {
+        let operation = Operation::Workload(name, what);
+        vec![Step { operation, wait }]
+    })
 }
 
 fn step(workloads: Vec<Name>) -> impl Strategy<Value = Step> {

@@ -45,7 +45,7 @@ use self::cluster::Cluster;
 pub use self::{
     drawn::{Placed, Schedule},
     faults::{Effect, Fault, Hook, Lasts, Requests, Watches, Which, Write},
-    operation::{Hang, OnSource, OnWorkload, Operation, Recreation, Remake, Step},
+    operation::{Hang, OnSource, OnWorkload, Operation, Recreation, Remake, Step, Window},
     shrink::shrink,
 };
 

@@ -113,6 +113,12 @@ pub enum OnWorkload {
     Scale(u8),
     /// reroll only reports, or restarts again.
     Suspend(bool),
+    /// It has this place in the order of restarts.
+    Wave(i8),
+    /// When it is restarted.
+    Window(Window),
+    /// What waits of it is let go.
+    Release,
     /// It opts in, or out.
     OptIn(bool),
     /// It opts in for one source by name.
@@ -133,6 +139,19 @@ pub enum OnWorkload {
     Fill(bool),
     /// `kubectl rollout restart`.
     RolloutRestart,
+}
+
+/// When a workload is restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// Always: nothing is said.
+    None,
+    /// On every day.
+    Open,
+    /// In three days.
+    Closed,
+    /// Nobody can read when.
+    Unreadable,
 }
 
 /// How a workload is made again.
@@ -268,6 +287,12 @@ impl fmt::Display for OnWorkload {
             Self::Scale(replicas) => write!(f, "is scaled to {replicas}"),
             Self::Suspend(true) => write!(f, "suspends restarts"),
             Self::Suspend(false) => write!(f, "suspends restarts no more"),
+            Self::Wave(wave) => write!(f, "goes in wave {wave}"),
+            Self::Window(Window::None) => write!(f, "has no window any more"),
+            Self::Window(Window::Open) => write!(f, "has a window that is open"),
+            Self::Window(Window::Closed) => write!(f, "has a window that is closed"),
+            Self::Window(Window::Unreadable) => write!(f, "has a window that nobody can read"),
+            Self::Release => write!(f, "is let go"),
             Self::OptIn(true) => write!(f, "opts in"),
             Self::OptIn(false) => write!(f, "opts out"),
             Self::OptInFor(at) => write!(f, "opts in for its source {at} only"),

@@ -367,7 +367,9 @@ impl Installation {
             .chain(brakes(self.how.braked).iter().copied())
             .flatten()
             .collect();
-        let Command::Run(args) = Cli::try_parse_from(flags)?.command;
+        let Command::Run(args) = Cli::try_parse_from(flags)?.command else {
+            anyhow::bail!("not the flags of run");
+        };
         let settings = Settings::try_from(*args)?;
         let (line, served) = (Arc::clone(&replica.line), Arc::clone(life));
         let webhook = Arc::clone(&self.webhook);

@@ -113,7 +113,11 @@ async fn look_at(live: &Live, namespace: &str, keys: &[WorkloadKey]) {
     // The same for all of them, so that they are due for their next look together.
     let now = live.judge.state.time();
     let failure = match pods {
-        Ok(pods) => return keys.iter().for_each(|key| take(live, key, &pods, now)),
+        Ok(pods) => {
+            let shows_none = |key: &&WorkloadKey| take(live, key, &pods, now) == Some(0);
+            let without: Vec<_> = keys.iter().filter(shows_none).collect();
+            return read_again(live, &without, now).await;
+        }
         Err(failure) => failure.as_str(),
     };
     for key in keys {
@@ -122,16 +126,22 @@ async fn look_at(live: &Live, namespace: &str, keys: &[WorkloadKey]) {
     }
 }
 
-fn take(live: &Live, key: &WorkloadKey, pods: &[Pod], now: Timestamp) {
+/// Reads workloads that no pod shows to be restarted: their restart may be one that is no more. After a restore of etcd that
+/// took no time, no watch tells that. A few at once, and others the next time.
+async fn read_again(live: &Live, keys: &[&WorkloadKey], now: Timestamp) {
+    let first = usize::try_from(now.as_second()).unwrap_or_default() % keys.len().max(1);
+    for key in keys.iter().cycle().skip(first).take(LISTS.min(keys.len())) {
+        live.workload(key).await;
+    }
+}
+
+/// Takes in what the pods of a workload show of its restart. Returns how many carry its mark; `None` where it has none.
+fn take(live: &Live, key: &WorkloadKey, pods: &[Pod], now: Timestamp) -> Option<usize> {
     let judge = &live.judge;
     let mut docket = judge.docket();
     let index = judge.state.index();
-    let Some(tracked) = index.workload(key) else {
-        return;
-    };
-    let Some(last) = &tracked.workload.last else {
-        return;
-    };
+    let tracked = index.workload(key)?;
+    let last = tracked.workload.last.as_ref()?;
     let patience = docket.brakes.made().patience(tracked);
     let opened = &last.opened;
     let look = Look::at(
@@ -143,11 +153,13 @@ fn take(live: &Live, key: &WorkloadKey, pods: &[Pod], now: Timestamp) {
             now,
         },
     );
-    tracing::debug!(workload = %key, new = look.new, "looked at the pods of a restart");
+    let new = look.new;
+    tracing::debug!(workload = %key, new, "looked at the pods of a restart");
     docket.brakes.looked(key, &opened.mark, look, now);
     drop(index);
     drop(docket);
     judge.brakes_changed.notify_one();
+    Some(new)
 }
 
 #[cfg(test)]

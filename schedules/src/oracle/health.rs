@@ -73,7 +73,9 @@ pub(crate) fn holds(replica: &Replica) -> bool {
         let pending = line.strip_prefix("reroll_workloads_pending{");
         let pending = pending.and_then(|rest| rest.rsplit_once(' '));
         pending.is_some_and(|(labels, value)| {
-            let by_brake = labels.contains("\"slow_start\"") || labels.contains("\"distance\"");
+            let by_brake = ["slow_start", "distance", "wave"]
+                .iter()
+                .any(|reason| labels.contains(&format!("\"{reason}\"")));
             by_brake && value != "0"
         })
     };

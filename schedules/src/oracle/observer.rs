@@ -151,6 +151,8 @@ pub(crate) struct Observer {
     first_key: Option<String>,
     /// The revision at which everybody was at rest, if nothing was wrong since.
     calm: Option<u64>,
+    /// The revision at which something went wrong first since everybody was at rest.
+    disturbed: Option<u64>,
     /// From one rest to the next, if nothing was wrong in between: the last such time that is over.
     calm_before: Option<Calm>,
     wrongs: Vec<String>,
@@ -160,6 +162,7 @@ impl Observer {
     /// Takes note that something goes wrong from now on.
     pub(crate) fn is_disturbed(&mut self) {
         self.calm = None;
+        self.disturbed.get_or_insert(self.revision);
         for watched in self.workloads.values_mut() {
             // What went is known only to who saw it.
             watched.allowed += std::mem::take(&mut watched.unless_disturbed);

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     cluster::{Cluster, api},
-    operation::{Hang, OnWorkload, Operation, Step},
+    operation::{Hang, OnWorkload, Operation, Step, Window},
     world::{NAMESPACE, WORKLOADS, kind_of, plan},
 };
 
@@ -59,6 +59,7 @@ impl Cluster {
             }
             Operation::Rest => {
                 self.heal().await;
+                self.open_windows().await;
                 self.mend();
                 self.unhang().await;
                 self.rest(QUIET).await;
@@ -277,8 +278,19 @@ impl Cluster {
         }
     }
 
+    /// All windows open.
+    pub(crate) async fn open_windows(&mut self) {
+        for plan in &WORKLOADS {
+            if self.is_gated() && self.workload(plan.name).is_some() {
+                let open = OnWorkload::Window(Window::None);
+                self.on_workload(plan.name, &open).await;
+            }
+        }
+    }
+
     /// Ends all that people hold up: what is away comes back, and restarts are not suspended.
     pub(crate) async fn let_go(&mut self) {
+        self.open_windows().await;
         for name in crate::world::SOURCES {
             self.on_source(name, &crate::operation::OnSource::Create)
                 .await;

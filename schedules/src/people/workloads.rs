@@ -10,12 +10,15 @@ use super::undo;
 use crate::{
     cluster::Cluster,
     drawn::Placed,
-    operation::{OnSource, OnWorkload, Remake},
+    operation::{OnSource, OnWorkload, Remake, Window},
     world::{FOREIGN, NOTES, ON_DELETE, ON_RECREATE, OPT_IN, Plan, kind_of, plan},
 };
 
 const OBSERVED: &str = "reroll.dev/observed";
 const SUSPEND: &str = "reroll.dev/suspend";
+const WAVE: &str = "reroll.dev/wave";
+const WINDOW: &str = "reroll.dev/window";
+const RELEASE: &str = "reroll.dev/release";
 /// How many bytes of annotations an object may have.
 const LIMIT: usize = 256 * 1024;
 /// What people leave of it: enough for what the controllers copy to a `ReplicaSet` and note there (its revision and its former
@@ -63,6 +66,9 @@ impl Cluster {
             OnWorkload::Suspend(suspend) => {
                 self.annotate(plan, SUSPEND, suspend.then(|| "true".to_owned()))
                     .await;
+            }
+            OnWorkload::Wave(_) | OnWorkload::Window(_) | OnWorkload::Release => {
+                self.gate(plan, what).await;
             }
             OnWorkload::OptIn(opts_in) => {
                 self.annotate(plan, OPT_IN, opts_in.then(|| "auto".to_owned()))
@@ -119,6 +125,33 @@ impl Cluster {
                     .await;
             }
         }
+    }
+
+    /// Does what people do about the order and the time of restarts.
+    async fn gate(&mut self, plan: &Plan, what: &OnWorkload) {
+        let (annotation, text) = match what {
+            OnWorkload::Wave(wave) => (WAVE, (*wave != 0).then(|| wave.to_string())),
+            OnWorkload::Window(window) => (WINDOW, self.window(*window)),
+            OnWorkload::Release => (RELEASE, Some("now".to_owned())),
+            _ => return,
+        };
+        self.annotate(plan, annotation, text).await;
+    }
+
+    fn window(&self, window: Window) -> Option<String> {
+        match window {
+            Window::None => None,
+            Window::Open => Some("Mon-Sun".to_owned()),
+            Window::Closed => Some(self.closed()),
+            Window::Unreadable => Some("at night".to_owned()),
+        }
+    }
+
+    /// Returns a window that opens in three days.
+    fn closed(&self) -> String {
+        let today = (self.clock)().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let day = today.saturating_add(jiff::Span::new().days(3));
+        day.strftime("%a 10:00-11:00").to_string()
     }
 
     fn remember(&mut self, name: &str, live: &Arc<Value>) {

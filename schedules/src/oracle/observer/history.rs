@@ -25,6 +25,7 @@ impl Observer {
         let over = self.calm.map(|from| Calm { from, to });
         self.calm_before = over;
         self.calm = calm.then_some(to);
+        self.disturbed = (!calm).then_some(to);
         for watched in self.workloads.values_mut() {
             let Some(live) = &watched.live else { continue };
             let opted_in = OptIn::of(live);
@@ -67,6 +68,7 @@ impl Observer {
     pub(crate) fn begin_anew(&mut self, server: &ApiServer, bumped: bool) {
         self.revision = server.revision();
         (self.calm, self.calm_before) = (None, None);
+        self.disturbed = Some(0);
         // What was adopted by then is adopted again, whatever came after it.
         let excused = self.excused_then.iter().cloned();
         self.excused.extend(excused);

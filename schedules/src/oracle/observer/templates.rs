@@ -126,7 +126,12 @@ impl Observer {
                 Unseen::Whole => true,
                 Unseen::Since(oldest) => live.is_none_or(|live| revision_of(live) > oldest),
             };
-            if changed || unseen || watched.drops_more {
+            // Known: a webhook that has missed a change, and can read nothing, takes the source as it knows it, and the leader
+            // restarts for what it has missed once more.
+            let missed = live
+                .zip(self.disturbed)
+                .is_some_and(|(live, since)| revision_of(live) > since);
+            if changed || unseen || missed || watched.drops_more {
                 watched.allowed += 1;
             }
         }
