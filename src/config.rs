@@ -12,6 +12,7 @@ mod args;
 mod choice;
 mod convert;
 mod error;
+mod installed;
 mod kinds;
 mod selector;
 mod settings;
@@ -19,6 +20,7 @@ mod values;
 
 pub use args::{Cli, Command, RunArgs};
 pub use error::ConfigError;
+pub use installed::installed;
 pub use settings::{ClusterSettings, RestartSettings, Settings};
 
 #[cfg(test)]

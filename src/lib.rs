@@ -15,6 +15,7 @@
 //! {webhook, watch, restart}   what asks reroll; what the API server shows; what is due, done
 //! judge                       decisions, and one docket of what is to be done
 //! ops                         metrics, health, Events, alerts, logs, and who tells people
+//! cli                         what people ask, answered by reads with their own rights
 //! {cluster, state}            the door to the API server; the setup and the index
 //! {chance, clock, model}      random bytes; the time of day; what is pure: references, versions, observed, decide, stamp, patch, index
 //! ```
@@ -91,6 +92,7 @@
 //! [`run`].
 
 pub mod chance;
+pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod config;

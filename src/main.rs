@@ -1,18 +1,66 @@
-//! The `reroll` program.
+//! The `reroll` program. Called as `kubectl-reroll`, it is a plugin of kubectl.
 
-use std::process::ExitCode;
+use std::{
+    env,
+    io::{self, Write as _},
+    path::Path,
+    process::ExitCode,
+};
 
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use reroll::{
-    config::{Cli, Command, Settings},
+    cli::{self, Ending},
+    config::{self, Cli, Command, Settings},
     ops::logging,
     run::{Surroundings, run},
 };
 
+/// What the binary is called as a plugin.
+const PLUGIN: &str = "kubectl-reroll";
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Command::Run(args) = Cli::parse().command;
-    match Box::pin(start(*args)).await {
+    let mut typed = Cli::command();
+    if is_plugin() {
+        typed = typed.bin_name("kubectl reroll");
+    }
+    let read = typed.clone().try_get_matches();
+    let command = match read.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(typed) => typed.command,
+        Err(error) => {
+            let is_help = !error.use_stderr();
+            let _ = error.print();
+            return if is_help {
+                Ending::Fine
+            } else {
+                Ending::Failed
+            }
+            .into();
+        }
+    };
+    match command {
+        Command::Run(args) => ended(Box::pin(start(*args)).await),
+        Command::Ask(question) => Box::pin(cli::answer(question, config::installed)).await,
+        Command::Completion { shell } => {
+            let name = if is_plugin() { PLUGIN } else { "reroll" };
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut typed, name, &mut script);
+            ended(io::stdout().write_all(&script).map_err(Into::into))
+        }
+    }
+}
+
+fn is_plugin() -> bool {
+    let called = env::args_os().next();
+    called.is_some_and(|path| {
+        Path::new(&path)
+            .file_stem()
+            .is_some_and(|name| name == PLUGIN)
+    })
+}
+
+fn ended(result: anyhow::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -22,7 +70,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn start(args: reroll::config::RunArgs) -> anyhow::Result<()> {
+async fn start(args: config::RunArgs) -> anyhow::Result<()> {
     let settings = Settings::try_from(args)?;
     logging::init(&settings.ops.log)?;
     run(settings, Surroundings::default()).await

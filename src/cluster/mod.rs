@@ -39,6 +39,9 @@ pub use self::{failure::Failure, served::DiscoveredKind};
 use self::{liveness::Liveness, reach::Reach, served::Served};
 use crate::model::annotation::FIELD_MANAGER;
 
+/// How many objects a page has.
+const PAGE: u32 = 500;
+
 /// A client of the API server whose calls end in time. Cheap to clone. Clones share what discovery found.
 #[derive(Clone)]
 pub struct Cluster {
@@ -159,6 +162,53 @@ impl Cluster {
         K: Clone + Debug + DeserializeOwned,
     {
         self.call(api.list(params)).await
+    }
+
+    /// Shows objects one by one, page by page: there may be very many. `params`: what is selected.
+    ///
+    /// # Errors
+    /// See [`Self::call`]. Some were shown then.
+    pub async fn each<K>(
+        &self,
+        api: &Api<K>,
+        params: ListParams,
+        mut see: impl FnMut(K),
+    ) -> Result<(), Failure>
+    where
+        K: Clone + Debug + DeserializeOwned,
+    {
+        let mut params = params.limit(PAGE);
+        loop {
+            let page = self.list(api, &params).await?;
+            page.items.into_iter().for_each(&mut see);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Sets an annotation of an object in the name of this field manager, or removes it (`None`). Nothing else is written.
+    ///
+    /// # Errors
+    /// See [`Self::call`].
+    pub async fn annotate<K>(
+        &self,
+        api: &Api<K>,
+        (name, manager): (&str, &str),
+        key: &str,
+        text: Option<&str>,
+    ) -> Result<K, Failure>
+    where
+        K: Clone + Debug + DeserializeOwned,
+    {
+        let params = PatchParams {
+            field_manager: Some(manager.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = serde_json::json!({ "metadata": { "annotations": { key: text } } });
+        let patch = Patch::Merge(patch);
+        self.call(api.patch(name, &params, &patch)).await
     }
 
     /// Creates an object.

@@ -15,9 +15,6 @@ use crate::model::{
     workload::selector,
 };
 
-/// The pods per page.
-const PAGE: u32 = 500;
-
 /// Lists the pods that a workload's selector selects; `None` where it has no selector.
 ///
 /// # Errors
@@ -55,15 +52,8 @@ pub async fn each_in_namespace(
     mut see: impl FnMut(&Pod),
 ) -> Result<(), Failure> {
     let api = Api::<Pod>::namespaced(cluster.client(), namespace);
-    let mut params = ListParams::default().limit(PAGE);
-    loop {
-        let page = cluster.list(&api, &params).await?;
-        page.items.iter().for_each(&mut see);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(()),
-        }
-    }
+    let see = |pod: Pod| see(&pod);
+    cluster.each(&api, ListParams::default(), see).await
 }
 
 /// Whether a container that needs one of these sources has ever started in any pod. Each pod's own spec says what its

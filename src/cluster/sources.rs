@@ -4,13 +4,16 @@
 //! has shown yet. Then reroll reads the source itself: a quorum of etcd answers a GET without resourceVersion.
 
 use futures::{FutureExt, future::BoxFuture};
-use kube::Api;
+use kube::{Api, api::ListParams};
 
 use super::{Cluster, Failure};
 use crate::model::{
-    Conventions, DigestKey, SourceKey, Version,
+    Conventions, DigestKey, SourceKey, SourceKind, SourceName, Version,
     version::{OfKind, SourceObject, writer},
 };
+
+/// A version of a source, and which field manager wrote its data last, where that is told.
+pub type Written = (Version, Option<String>);
 
 /// A source that is to be read.
 struct Read<'a> {
@@ -21,7 +24,7 @@ struct Read<'a> {
 }
 
 impl<'a> OfKind for Read<'a> {
-    type Output = BoxFuture<'a, Result<Option<Version>, Failure>>;
+    type Output = BoxFuture<'a, Result<Option<Written>, Failure>>;
 
     fn of<K: SourceObject>(self) -> Self::Output {
         let namespace = self.key.namespace.as_str();
@@ -29,9 +32,92 @@ impl<'a> OfKind for Read<'a> {
         let read = async move {
             let found = self.cluster.get(&api, &self.key.source.name).await?;
             let (conventions, key) = (self.conventions, self.digest_key);
-            Ok(found.map(|object| conventions.version_of(object, namespace, key)))
+            Ok(found.map(|object| written(object, namespace, conventions, key)))
         };
         read.boxed()
+    }
+}
+
+fn written<K: SourceObject>(
+    object: K,
+    namespace: &str,
+    conventions: &Conventions,
+    key: &DigestKey,
+) -> Written {
+    let by = writer(object.meta()).map(ToOwned::to_owned);
+    (conventions.version_of(object, namespace, key), by)
+}
+
+/// Sources that are to be listed.
+struct Listing<'a> {
+    cluster: &'a Cluster,
+    digest_key: &'a DigestKey,
+    conventions: &'a Conventions,
+    kind: SourceKind,
+    within: Option<&'a str>,
+    see: &'a mut (dyn FnMut(SourceKey, Written) + Send),
+}
+
+impl<'a> OfKind for Listing<'a> {
+    type Output = BoxFuture<'a, Result<(), Failure>>;
+
+    fn of<K: SourceObject>(self) -> Self::Output {
+        let client = self.cluster.client();
+        let api = match self.within {
+            Some(namespace) => Api::<K>::namespaced(client, namespace),
+            None => Api::all(client),
+        };
+        let skipped = self.conventions.skipped_types.iter();
+        let skipped: Vec<_> = skipped.map(|kind| format!("type!={kind}")).collect();
+        let params = match self.kind {
+            SourceKind::Secret if !skipped.is_empty() => {
+                ListParams::default().fields(&skipped.join(","))
+            }
+            _ => ListParams::default(),
+        };
+        let list = async move {
+            let see = |object: K| {
+                let meta = object.meta();
+                let (Some(namespace), Some(name)) = (meta.namespace.clone(), meta.name.clone())
+                else {
+                    return;
+                };
+                let written = written(object, &namespace, self.conventions, self.digest_key);
+                let source = SourceName {
+                    kind: self.kind,
+                    name,
+                };
+                (self.see)(SourceKey { namespace, source }, written);
+            };
+            self.cluster.each(&api, params, see).await
+        };
+        list.boxed()
+    }
+}
+
+/// Shows the sources of a kind one by one, of one namespace or of all: but those that are not watched. What the Secrets Store
+/// CSI driver provides consists of many objects, and is not shown.
+///
+/// # Errors
+/// When the API server refuses, or does not answer in time.
+pub async fn each(
+    cluster: &Cluster,
+    (digest_key, conventions): (&DigestKey, &Conventions),
+    kind: SourceKind,
+    within: Option<&str>,
+    see: &mut (dyn FnMut(SourceKey, Written) + Send),
+) -> Result<(), Failure> {
+    let listing = Listing {
+        cluster,
+        digest_key,
+        conventions,
+        kind,
+        within,
+        see,
+    };
+    match kind.typed(listing) {
+        Some(list) => list.await,
+        None => Ok(()),
     }
 }
 
@@ -77,6 +163,20 @@ pub async fn read(
     conventions: &Conventions,
     key: &SourceKey,
 ) -> Result<Option<Version>, Failure> {
+    let found = read_written(cluster, digest_key, conventions, key).await?;
+    Ok(found.map(|(version, _)| version))
+}
+
+/// Reads the same, and who wrote its data last.
+///
+/// # Errors
+/// As of [`read`].
+pub async fn read_written(
+    cluster: &Cluster,
+    digest_key: &DigestKey,
+    conventions: &Conventions,
+    key: &SourceKey,
+) -> Result<Option<Written>, Failure> {
     let read = Read {
         cluster,
         digest_key,

@@ -19,7 +19,9 @@ use super::{
         parse_positive_duration, parse_rate,
     },
 };
-use crate::{model::Kind, ops::logging::LogFormat};
+use clap_complete::Shell;
+
+use crate::{cli::Question, model::Kind, ops::logging::LogFormat};
 
 const SLOW_START: &[(bool, &str)] = &[
     (true, "They wait, so that a bad value breaks one workload"),
@@ -43,6 +45,14 @@ pub enum Command {
     /// Durations are written as 500ms, 5s, 2m or 1h30m. Every flag has an environment variable, which is shown with it;
     /// the flag wins.
     Run(Box<RunArgs>),
+    /// What people ask.
+    #[command(flatten)]
+    Ask(Question),
+    /// Print a script that completes what is typed
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 /// The flags of `reroll run`.

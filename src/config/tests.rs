@@ -14,7 +14,10 @@ fn parse(flags: &[&str]) -> Result<Settings, String> {
         .map_err(|error| error.to_string())?;
     let Command::Run(args) = Cli::from_arg_matches(&matches)
         .map_err(|error| error.to_string())?
-        .command;
+        .command
+    else {
+        panic!("not run");
+    };
     Settings::try_from(*args).map_err(|error| error.to_string())
 }
 

@@ -13,17 +13,13 @@
 //! Pure: time is an argument.
 
 mod followed;
-mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-pub use self::{followed::What, standing::Complete};
-use self::{
-    followed::{FORGOTTEN, Followed, PAUSE},
-    standing::{is_open, standing},
-};
+pub use self::followed::{Complete, What};
+use self::followed::{FORGOTTEN, Followed, PAUSE};
 use crate::model::{
     Index, SourceKey, SourceName, WorkloadKey,
     brake::{
@@ -31,6 +27,7 @@ use crate::model::{
         later,
     },
     index::Tracked,
+    standing::{is_open, standing},
     version::key_of,
     workload::Changed,
 };

@@ -139,6 +139,47 @@ impl Held {
         }
     }
 
+    /// Returns what holds it, in words that follow "because".
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Missing => "something that its pods require is absent",
+            Self::Window => "its window is closed, or cannot be read",
+            Self::Wave => "users of lower waves are not complete, or one of them failed",
+            Self::SlowStart => "others of the same version have no verdict yet, or failed",
+            Self::Spread => "restarts are under way, or failed, in many namespaces",
+            Self::Distance => "it was restarted a short while ago",
+            Self::Suspended => "somebody holds it by reroll.dev/suspend",
+            Self::Aborted => "the Argo Rollout that has its template is aborted",
+            Self::Owned => "a controller owns it, and would revert a restart",
+            Self::Unreadable => "its opt-in cannot be read",
+            Self::NewerFormat => "a newer reroll wrote reroll.dev/observed",
+            Self::UnknownKey => "it was observed under another digest key",
+            Self::Elsewhere => "another installation of reroll works in its namespace",
+            Self::NoRoom => "its annotations leave no room for reroll.dev/observed",
+            Self::Dropped => "the schema of its kind drops what a restart sets",
+            Self::Running => "another run of it is active, and must be the only one",
+            Self::Refused => "a policy or an admission webhook refuses the change of its template",
+            Self::TakenBack => "its owner took back the mark of its last restart",
+            Self::Paused => "it was restarted, and is paused",
+            Self::OnDelete => {
+                "it was restarted, and its pods are replaced when somebody deletes them"
+            }
+            Self::Partitioned => {
+                "it was restarted, and a partition keeps pods on the template before"
+            }
+        }
+    }
+
+    /// Whether it was restarted, and its own settings keep its pods.
+    pub const fn is_after_restart(self) -> bool {
+        matches!(self, Self::Paused | Self::OnDelete | Self::Partitioned)
+    }
+
+    /// Whether a restart that is due can be let past it by `reroll.dev/release`.
+    pub const fn is_released(self) -> bool {
+        self.is_braked() || matches!(self, Self::Suspended)
+    }
+
     /// Whether it stays until a user does something about it: an alert asks for that.
     pub const fn needs_a_user(self) -> bool {
         match self {

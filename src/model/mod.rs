@@ -10,7 +10,7 @@
 //! [`mod@decide`] (the heart), [`stamp`] (the
 //! same heart at admission), [`adopted`] (pods that are older than their workload), [`brake`] (when a restart is made), [`gate`] (whether people hold it), [`patch`] (how a decision is
 //! written), [`peer`] (other installations on the same workloads), [`csi`] (sources that many objects show), [`index`]
-//! (what is known right now), [`held`], [`pending`] and [`note`] (what people are told).
+//! (what is known right now), [`standing`] (how the users of a source are), [`held`], [`pending`] and [`note`] (what people are told).
 
 pub mod adopted;
 pub mod annotation;
@@ -34,6 +34,7 @@ pub mod policy;
 pub mod recreation;
 pub mod source;
 pub mod stamp;
+pub mod standing;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod text;

@@ -17,7 +17,7 @@ use kube::core::DynamicObject;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    decide::{Cause, joined},
+    decide::{Cause, Decision, joined},
     digest::DigestKey,
     held::Held,
     text::shortened,
@@ -129,6 +129,12 @@ impl Pending {
     /// Returns what is pending of a workload.
     pub fn of(workload: &Workload) -> Option<Self> {
         Self::read(workload.pending.as_ref()?)
+    }
+
+    /// Returns the same where a restart is due: what stands may be of one that is over.
+    pub fn of_due(workload: &Workload, decision: Option<&Decision>) -> Option<Self> {
+        let is_due = matches!(decision, Some(Decision::Restart(_)));
+        Self::of(workload).filter(|_| is_due)
     }
 
     /// Returns the annotation's text.

@@ -7,6 +7,7 @@
 mod brakes;
 mod complaint;
 mod gates;
+mod opted;
 mod patterns;
 mod reloader;
 mod rules;
@@ -19,6 +20,7 @@ pub use self::{
     brakes::{Brakes, LONGEST_DEADLINE},
     complaint::Complaint,
     gates::{Gates, window},
+    opted::OptedBy,
     patterns::{Beyond, MAX_BYTES, MAX_PROGRAM, Pattern, Patterns},
     rules::Rules,
     selection::{MAX_ENTRIES, Selection},

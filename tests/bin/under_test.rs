@@ -46,7 +46,9 @@ async fn main() -> ExitCode {
 }
 
 async fn start() -> anyhow::Result<()> {
-    let Command::Run(args) = Cli::parse().command;
+    let Command::Run(args) = Cli::parse().command else {
+        anyhow::bail!("it can only run");
+    };
     let settings = Settings::try_from(*args)?;
     logging::init(&settings.ops.log)?;
     let mut surroundings = Surroundings::default();

@@ -19,6 +19,7 @@ mod batch;
 mod bounds;
 mod canary;
 mod certificates;
+mod cli;
 mod clock;
 mod counting;
 mod crash;

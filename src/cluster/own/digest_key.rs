@@ -155,6 +155,15 @@ impl Store {
         }
     }
 
+    /// Reads the key; `None` where there is none yet.
+    ///
+    /// # Errors
+    /// See [`DigestKeyError`].
+    pub async fn load(&self) -> Result<Option<DigestKey>, DigestKeyError> {
+        let secret = self.read().await?;
+        secret.map(|secret| self.key(&secret)).transpose()
+    }
+
     /// Checks whether the Secret still holds the same key. If it was deleted, the leader writes it again from memory,
     /// so that the key is lost only if all replicas end at the same time.
     ///

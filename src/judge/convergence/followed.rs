@@ -4,14 +4,28 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::standing::{Complete, Standing};
 use crate::model::{
+    WorkloadKey,
     brake::{
-        converged::{Older, words},
+        converged::{Asked, Older, words},
         later,
     },
+    standing::Standing,
     workload::VersionId,
 };
+
+/// A version that all users have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complete {
+    /// Which.
+    pub(super) version: VersionId,
+    /// What is asked of pods.
+    pub asked: Asked,
+    /// Who uses it.
+    pub(super) users: Vec<WorkloadKey>,
+    /// When the last of them was complete, where all tell.
+    pub(super) at: Option<Timestamp>,
+}
 
 /// So long after the last restart the Event is there that says what came of it: API servers keep Events for an hour.
 const REMEMBERED: SignedDuration = SignedDuration::from_mins(55);
@@ -63,13 +77,22 @@ pub enum What {
 impl Followed {
     /// Takes in how the users are. Returns what is so where all are complete and that was not told.
     pub(super) fn take(&mut self, standing: Standing, now: Timestamp) -> Option<Complete> {
+        let complete = standing.is_complete();
         let Standing {
             version,
             written,
             restarted,
             open,
-            complete,
+            users,
+            asked,
+            at,
         } = standing;
+        let complete = complete.then(|| Complete {
+            version,
+            asked,
+            users: users.into_iter().map(|(user, _)| user).collect(),
+            at,
+        });
         let again = |told: Timestamp, before: i64| {
             // What it was before is live again.
             written > before && restarted.is_some_and(|restarted| restarted > told)

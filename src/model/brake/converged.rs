@@ -48,11 +48,13 @@ pub struct Asked {
 /// What is read off a pod, once for all sources.
 #[derive(Clone, Debug)]
 pub struct Shown {
-    name: String,
+    /// `metadata.name`
+    pub name: String,
     made: i64,
     /// When it should be gone.
-    goes: Option<Timestamp>,
-    owner: Option<Owner>,
+    pub goes: Option<Timestamp>,
+    /// Who made it.
+    pub owner: Option<Owner>,
     uses: Vec<SourceName>,
 }
 
@@ -91,7 +93,7 @@ impl Shown {
     }
 
     /// Whether it may have an older value of a source.
-    fn is_older(&self, asked: &Asked) -> bool {
+    pub fn is_older(&self, asked: &Asked) -> bool {
         let is_of = |all: &BTreeSet<Owner>| self.owner.as_ref().is_some_and(|it| all.contains(it));
         let uses = self.uses.contains(&asked.source) || is_of(&asked.unnamed);
         let is_younger = self.made > asked.written.saturating_add(APART);

@@ -47,6 +47,11 @@ pub(super) fn stop_now(index: &Index, key: &WorkloadKey, released: bool) -> Opti
     first(index, &key.namespace, own, &tracked.workload.lent)
 }
 
+/// Returns who holds a workload besides itself: a release does not pass that.
+pub fn stop_of_others(index: &Index, key: &WorkloadKey) -> Option<Stop> {
+    stop_now(index, key, true)
+}
+
 /// Returns the same of a workload in this namespace that asks for this, and whose template others have that say this.
 pub fn stop_of(index: &Index, namespace: &str, policy: &Policy, lent: &Lent) -> Option<Stop> {
     first(index, namespace, policy.suspend.as_ref(), lent)

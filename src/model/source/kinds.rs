@@ -21,6 +21,7 @@ struct Row {
     kind: &'static str,
     api_version: &'static str,
     plural: &'static str,
+    short_name: &'static str,
     list_name: &'static str,
     prefix: &'static str,
     help: &'static str,
@@ -60,6 +61,7 @@ const CONFIG_MAP: Row = Row {
     kind: "ConfigMap",
     api_version: "v1",
     plural: "configmaps",
+    short_name: "cm",
     list_name: "list of configmaps",
     prefix: "configmap",
     help: "ConfigMaps",
@@ -83,6 +85,7 @@ const SECRET: Row = Row {
     kind: "Secret",
     api_version: "v1",
     plural: "secrets",
+    short_name: "",
     list_name: "list of secrets",
     prefix: "secret",
     help: "Secrets",
@@ -106,6 +109,7 @@ const SECRET_PROVIDER_CLASS: Row = Row {
     kind: "SecretProviderClass",
     api_version: "secrets-store.csi.x-k8s.io/v1",
     plural: "secretproviderclasses",
+    short_name: "",
     list_name: "list of secretproviderclasses",
     prefix: "secretproviderclass",
     help: "What the Secrets Store CSI driver provides",
@@ -151,6 +155,11 @@ impl SourceKind {
     /// in an opt-in.
     pub const fn plural(self) -> &'static str {
         self.row().plural
+    }
+
+    /// Returns what people call the kind for short; empty where there is no such name.
+    pub const fn short_name(self) -> &'static str {
+        self.row().short_name
     }
 
     /// Returns what readiness calls the first list of the kind.

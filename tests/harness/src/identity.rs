@@ -58,7 +58,7 @@ impl Arena {
     }
 
     /// As the cluster's own, for the user of a token.
-    fn kubeconfig_with(&self, name: &str, token: &str) -> PathBuf {
+    pub fn kubeconfig_with(&self, name: &str, token: &str) -> PathBuf {
         let mut config = Kubeconfig::read_from(self.cluster.kubeconfig()).unwrap();
         let current = config.current_context.clone();
         let context = config

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::model::{
+use super::{
     Decision, Index, SourceKey, SourceName, WorkloadKey,
     brake::{
         converged::{Asked, Owner},
@@ -17,35 +17,26 @@ use crate::model::{
 
 /// How the users of a source are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
+pub struct Standing {
     /// The version that is live.
-    pub(super) version: VersionId,
+    pub version: VersionId,
     /// When it was written, in unix seconds.
-    pub(super) written: i64,
+    pub written: i64,
     /// When the last restart for it was made, as far as the users show.
-    pub(super) restarted: Option<Timestamp>,
+    pub restarted: Option<Timestamp>,
     /// Whether a user is not through that cannot have been through before.
-    pub(super) open: bool,
-    /// What is so where all are complete.
-    pub(super) complete: Option<Complete>,
-}
-
-/// A version that all users have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complete {
-    /// Which.
-    pub(super) version: VersionId,
+    pub open: bool,
+    /// How each of them is; not those that are being deleted, or whose owner would revert a restart.
+    pub users: Vec<(WorkloadKey, Stands)>,
     /// What is asked of pods.
     pub asked: Asked,
-    /// Who uses it.
-    pub(super) users: Vec<WorkloadKey>,
     /// When the last of them was complete, where all tell.
-    pub(super) at: Option<Timestamp>,
+    pub at: Option<Timestamp>,
 }
 
 /// How a user is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stands {
+pub enum Stands {
     /// It has the version, and all its pods.
     Complete,
     /// It lacks pods, or somebody else rolls it.
@@ -56,7 +47,7 @@ enum Stands {
 
 /// Returns how the users of a source are; `None` where it is gone, or an object was immutable that it took the place of: nothing
 /// outside a kubelet shows which of the two a pod has.
-pub(super) fn standing(index: &Index, key: &SourceKey) -> Option<Standing> {
+pub fn standing(index: &Index, key: &SourceKey) -> Option<Standing> {
     let SourceKey { namespace, source } = key;
     let live = index.source(namespace, source).version()?;
     let version = version_id(index.key(), Some(live));
@@ -68,7 +59,7 @@ pub(super) fn standing(index: &Index, key: &SourceKey) -> Option<Standing> {
         unnamed: BTreeSet::new(),
         users: BTreeSet::new(),
     };
-    let (mut restarted, mut open, mut all_complete) = (None, false, true);
+    let (mut restarted, mut open) = (None, false);
     let (mut users, mut at) = (Vec::new(), Some(Timestamp::MIN));
     for user in index.users(key) {
         if index.has_immutable(&user, source, &live.uid) {
@@ -89,39 +80,43 @@ pub(super) fn standing(index: &Index, key: &SourceKey) -> Option<Standing> {
             stands(&tracked.workload, opened)
         };
         open |= stands == Stands::Open;
-        all_complete &= stands == Stands::Complete;
         if opened.is_some() {
             at = at.and_then(|at| Some(at.max(completed(&tracked.workload)?)));
         }
         let owner: Owner = (user.kind.kind.to_owned(), user.name.clone());
         let workload = &tracked.workload;
-        if workload.older_pods().are_gone() {
+        if !is_behind && workload.older_pods().are_gone() {
             asked.current.insert(owner.clone());
         }
         if !workload.references.get(source).is_some_and(Usage::is_read) {
             asked.unnamed.insert(owner.clone());
         }
         asked.users.insert(owner);
-        users.push(user);
+        users.push((user, stands));
     }
-    let complete = all_complete.then_some(Complete {
-        version,
-        asked,
-        users,
-        at: at.filter(|at| *at > Timestamp::MIN),
-    });
     Some(Standing {
         version,
         written,
         restarted,
         open,
-        complete,
+        users,
+        asked,
+        at: at.filter(|at| *at > Timestamp::MIN),
     })
+}
+
+impl Standing {
+    /// Whether all users have the version, and all their pods.
+    pub fn is_complete(&self) -> bool {
+        self.users
+            .iter()
+            .all(|(_, stands)| *stands == Stands::Complete)
+    }
 }
 
 /// Whether the last restart of a workload is one of which pods may be left that are older than it, so that nobody can have been told
 /// that it has the version.
-pub(super) fn is_open(workload: &Workload) -> bool {
+pub fn is_open(workload: &Workload) -> bool {
     let Some(last) = workload.last.as_ref().filter(|last| last.is_ours) else {
         return false;
     };
@@ -132,6 +127,12 @@ pub(super) fn is_open(workload: &Workload) -> bool {
         .is_some_and(|counts| counts.all > counts.updated);
     // A node that joins lacks a pod, whatever there was to tell before.
     opened.is_unseen(seen) || !progress.by_node && older && !progress.is_complete(opened, seen)
+}
+
+/// Returns how a workload is, whatever it was restarted for last.
+pub fn of_workload(workload: &Workload) -> Stands {
+    let last = workload.last.as_ref().filter(|last| last.is_ours);
+    stands(workload, last.map(|last| &last.opened))
 }
 
 fn stands(workload: &Workload, opened: Option<&Opened>) -> Stands {

@@ -1,0 +1,257 @@
+//! What people type: the commands that ask, and what all of them take.
+//!
+//! The doc comments of flags are what `--help` prints.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::error::Error;
+use crate::{cluster::connection::ConnectionSettings, model::text::read_duration};
+
+const EXPLAIN: &str = "\
+Examples:
+  # Why did Deployment web not restart?
+  kubectl reroll explain deploy/web -n shop
+  # The same for a program
+  kubectl reroll explain deployment web -n shop -o json
+
+Exit codes: 0 fine, 1 the command failed, 2 something is pending or to be looked at, 3 it cannot restart.";
+
+const STATUS: &str = "\
+Examples:
+  # Who still has the old password?
+  kubectl reroll status secret/db -n shop
+  # Everything in the cluster that is not simply fine
+  kubectl reroll status -A
+
+Exit codes: 0 all have it, 1 the command failed, 2 not yet, 3 something is stuck.";
+
+const PODS: &str = "\
+Examples:
+  # Which pods started with an older version of what they use?
+  kubectl reroll pods -n shop
+
+Exit codes: 0 none, 1 the command failed, 2 some.";
+
+const SUSPEND: &str = "\
+Examples:
+  kubectl reroll suspend deploy/web -n shop --reason INC-42
+  # All workloads of a namespace
+  kubectl reroll suspend namespace/shop --reason 'needs approval'
+  # Everything, at once
+  kubectl reroll suspend --all --reason INC-42";
+
+const RESUME: &str = "\
+Examples:
+  kubectl reroll resume deploy/web -n shop
+  kubectl reroll resume --all";
+
+const RELEASE: &str = "\
+Examples:
+  # Lets the restart go that waits for its window, a wave, slow start or an approval
+  kubectl reroll release deploy/web -n shop
+  # Everything in a namespace that waits
+  kubectl reroll release --all -n shop";
+
+/// What can be asked.
+#[derive(Debug, Subcommand)]
+pub enum Question {
+    /// Why a workload restarted, or why it did not
+    #[command(after_help = EXPLAIN)]
+    Explain(ExplainArgs),
+    /// Who has the current version of a source, and who waits for what
+    #[command(after_help = STATUS)]
+    Status(StatusArgs),
+    /// Pods that started with older versions than exist now
+    #[command(after_help = PODS)]
+    Pods(PodsArgs),
+    /// Hold the restarts of workloads, of a namespace, or all
+    #[command(after_help = SUSPEND)]
+    Suspend(SuspendArgs),
+    /// Let restarts go that `suspend` held
+    #[command(after_help = RESUME)]
+    Resume(ResumeArgs),
+    /// Let a restart go that is due, past what holds it
+    #[command(after_help = RELEASE)]
+    Release(ReleaseArgs),
+    /// The version of this program, and of the reroll that is installed
+    Version(VersionArgs),
+}
+
+/// What all commands take.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection and output")]
+pub struct Asking {
+    /// The kubeconfig file [default: KUBECONFIG, or ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
+    /// The kubeconfig context [default: the current one]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+
+    /// The namespace [default: that of the context]
+    #[arg(short, long, value_name = "NAME")]
+    pub(super) namespace: Option<String>,
+
+    /// The namespace that reroll runs in [default: it is looked for]
+    #[arg(long, value_name = "NAME")]
+    pub(super) reroll_namespace: Option<String>,
+
+    /// How to print the answer
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(super) output: Format,
+
+    /// Whether to print in colour
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(super) color: Color,
+
+    /// How long each call to the API server may take
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub(super) request_timeout: Duration,
+}
+
+/// How to print an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Table,
+    /// For people, with more columns
+    Wide,
+    /// For programs
+    Json,
+    /// For programs, as YAML
+    Yaml,
+}
+
+/// Whether to print in colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// `reroll explain`
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The workload, as kubectl names it: deploy/web, or deployment web
+    #[arg(required = true, num_args = 1..=2, value_name = "KIND/NAME")]
+    pub(super) object: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) asking: Asking,
+}
+
+/// `reroll status`
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The Secret or ConfigMap [default: whatever is not simply fine]
+    #[arg(num_args = 0..=2, value_name = "KIND/NAME")]
+    pub(super) object: Vec<String>,
+
+    /// All namespaces
+    #[arg(short = 'A', long, conflicts_with = "object")]
+    pub(super) all_namespaces: bool,
+
+    #[command(flatten)]
+    pub(super) asking: Asking,
+}
+
+/// `reroll pods`
+#[derive(Debug, Args)]
+pub struct PodsArgs {
+    /// Only these [the default, and the only choice]
+    #[arg(long)]
+    pub(super) outdated: bool,
+
+    /// All namespaces
+    #[arg(short = 'A', long)]
+    pub(super) all_namespaces: bool,
+
+    #[command(flatten)]
+    pub(super) asking: Asking,
+}
+
+/// What is held, or let go.
+#[derive(Debug, Args)]
+pub struct Targets {
+    /// Workloads or namespaces, as kubectl names them: deploy/web, namespace/shop
+    #[arg(value_name = "KIND/NAME", required_unless_present = "all")]
+    pub(super) objects: Vec<String>,
+
+    /// Everything; with -n, all of that namespace
+    #[arg(long, conflicts_with = "objects")]
+    pub(super) all: bool,
+}
+
+/// `reroll suspend`
+#[derive(Debug, Args)]
+pub struct SuspendArgs {
+    #[command(flatten)]
+    pub(super) targets: Targets,
+
+    /// Why; people see it wherever it is said that restarts are held
+    #[arg(long, value_name = "TEXT", default_value = "true")]
+    pub(super) reason: String,
+
+    #[command(flatten)]
+    pub(super) asking: Asking,
+}
+
+/// `reroll resume`
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    #[command(flatten)]
+    pub(super) targets: Targets,
+
+    #[command(flatten)]
+    pub(super) asking: Asking,
+}
+
+/// `reroll release`
+#[derive(Debug, Args)]
+pub struct ReleaseArgs {
+    #[command(flatten)]
+    pub(super) targets: Targets,
+
+    #[command(flatten)]
+    pub(super) asking: Asking,
+}
+
+/// `reroll version`
+#[derive(Debug, Args)]
+pub struct VersionArgs {
+    /// Only this program's; no API server is asked
+    #[arg(long)]
+    pub(super) client: bool,
+
+    #[command(flatten)]
+    pub(super) asking: Asking,
+}
+
+impl Asking {
+    /// Returns how to connect, and the namespace that is meant where none is named.
+    pub(super) async fn connection(&self) -> Result<(kube::Config, String), Error> {
+        let settings = ConnectionSettings {
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
+            request_timeout: self.request_timeout,
+        };
+        let config = settings.client_config().await?;
+        let namespace = self.namespace.clone();
+        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
+        Ok((config, namespace))
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match read_duration(text) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("expected a duration such as 500ms, 5s or 2m".to_owned()),
+    }
+}

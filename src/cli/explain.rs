@@ -1,0 +1,222 @@
+//! `reroll explain`: whether a workload is opted in, what it uses and has, what is pending, and what holds it.
+
+mod shape;
+pub(super) mod sources;
+
+use jiff::Timestamp;
+
+use self::shape::{Explanation, LastRestart, OptedIn, PendingLine, Pods, Verdict, table};
+use super::{
+    args::ExplainArgs,
+    ending::Ending,
+    error::Error,
+    installation::{Installation, ReadFlags},
+    named::{Named, one},
+    session::Session,
+    sight::{Sight, read},
+};
+use crate::{
+    clock::system_clock,
+    model::{
+        Decision, Kind, WorkloadKey,
+        decide::{Undecided, joined},
+        held::Held,
+        index::Judged,
+        note::Note,
+        pending::Pending,
+        policy::OptedBy,
+        workload::Workload,
+    },
+};
+
+/// Answers.
+pub(super) async fn explain(args: ExplainArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
+    let session = Session::open(&args.asking).await?;
+    let (namespace, asked) = (
+        session.namespace.as_str(),
+        args.asking.reroll_namespace.as_deref(),
+    );
+    let installation = Installation::find(&session, asked, Some(namespace), read_flags).await?;
+    let key = workload_key(&args.object, &installation, namespace)?;
+    let mut sight = Sight::new(installation, system_clock()())?;
+    if !read::one(&mut sight, &session, &key).await? {
+        let what = key.spoken();
+        return Err(Error::Usage(format!("there is no {what} in {namespace}")));
+    }
+    let explanation = explained(&mut sight, &key);
+    let now = sight.now;
+    session
+        .output
+        .print(&explanation, |report, wide| table(report, now, wide))?;
+    Ok(explanation.verdict.ending())
+}
+
+fn workload_key(
+    words: &[String],
+    installation: &Installation,
+    namespace: &str,
+) -> Result<WorkloadKey, Error> {
+    match one(words, &installation.flags.kinds)? {
+        Named::Workload(kind, name) => Ok(WorkloadKey {
+            kind,
+            namespace: namespace.to_owned(),
+            name,
+        }),
+        Named::Source(source) => Err(Error::Usage(format!(
+            "explain takes a workload; of {} ask: kubectl reroll status {source}",
+            source.spoken()
+        ))),
+        Named::Namespace(name) => Err(Error::Usage(format!(
+            "explain takes a workload; of a namespace ask: kubectl reroll status -n {name}"
+        ))),
+    }
+}
+
+/// Explains a workload that was read.
+fn explained(sight: &mut Sight, key: &WorkloadKey) -> Explanation {
+    let (judged, held) = sight.judge(key);
+    let sources = sources::of(sight, key, &judged);
+    let works_here =
+        sight.installation.flags.work_in(&key.namespace) && sight.index.works_in(&key.namespace);
+    let tracked = sight.index.workload(key);
+    let policy = tracked.map(|known| &known.policy);
+    let defaults = sight.index.defaults_of(&key.namespace);
+    let opted_in = tracked
+        .filter(|known| known.policy.opted_in())
+        .and_then(|known| OptedBy::of(&known.workload.asks, defaults))
+        .map(OptedIn::of);
+    let workload = tracked.map(|known| &known.workload);
+    let pending = workload.and_then(|workload| pending(key, workload, &judged, held));
+    let complaints = tracked.into_iter().flat_map(|known| &known.complaints);
+    let mut explanation = Explanation {
+        api_version: super::object::API_VERSION,
+        kind: "Explanation",
+        workload: key.into(),
+        works_here,
+        opted_in,
+        state: workload.map_or("unknown", state).to_owned(),
+        pods: workload.and_then(Pods::of),
+        sources,
+        pending,
+        last_restart: sight.last_restarts.get(key).map(|text| last(text)),
+        complaints: complaints.map(ToString::to_string).collect(),
+        notes: sight.notes(),
+        verdict: Verdict::Fine,
+    };
+    let opts_in = policy.is_some_and(crate::model::Policy::opted_in);
+    explanation.verdict = verdict(&explanation, works_here && opts_in, &judged, held);
+    explanation
+}
+
+fn verdict(
+    explanation: &Explanation,
+    opted_in: bool,
+    judged: &Judged,
+    held: Option<Held>,
+) -> Verdict {
+    let decision = judged.decision.as_ref();
+    let doubts = matches!(decision, Some(Decision::Undecided(Undecided::Doubt(..))));
+    match held {
+        _ if !opted_in => Verdict::CannotRestart,
+        Some(held) if held.needs_a_user() || held == Held::Owned => Verdict::CannotRestart,
+        Some(_) => Verdict::Pending,
+        None if explanation.pending.is_some() => Verdict::Pending,
+        None if doubts => Verdict::Unknown,
+        None if explanation.state == "complete" || explanation.pods.is_none() => Verdict::Fine,
+        None => Verdict::Rolling,
+    }
+}
+
+/// Returns how far the pods of a workload are, in a word.
+fn state(workload: &Workload) -> &'static str {
+    let progress = &workload.progress;
+    match progress.counts {
+        _ if workload.deleting => "being deleted",
+        None => "not told by its status",
+        Some(_) if workload.is_behind() => "rolling",
+        Some(_) if progress.rolls() => "rolling",
+        Some(counts) if counts.available < counts.wanted => "not all available",
+        Some(_) => "complete",
+    }
+}
+
+/// Returns what is pending, and what holds it.
+fn pending(
+    key: &WorkloadKey,
+    workload: &Workload,
+    judged: &Judged,
+    held: Option<Held>,
+) -> Option<PendingLine> {
+    let decision = judged.decision.as_ref();
+    let causes = decision.map(Decision::causes).unwrap_or_default();
+    let is_due = matches!(decision, Some(Decision::Restart(_)));
+    let stands = Pending::of_due(workload, decision);
+    let reason = held.or_else(|| stands.as_ref().map(|stands| stands.reason));
+    if reason.is_none() && !is_due {
+        return None;
+    }
+    let told = held.and_then(|held| Note::held(held, judged, key));
+    let by = stands.as_ref().map(|stands| stands.by.clone());
+    let words = match (told, reason) {
+        (Some(note), _) => note.to_string(),
+        (None, Some(reason)) => match by.filter(|by| !by.is_empty()) {
+            Some(by) => format!("waits: {by}"),
+            None => format!("waits, because {}", reason.words()),
+        },
+        (None, None) => "is due: it is made after the quiet period, and when slow start, the budget and the pace let it go"
+            .to_owned(),
+    };
+    Some(PendingLine {
+        reason: reason.map(Held::as_str),
+        causes: joined(causes),
+        words,
+        since: stands.as_ref().map(|stands| stands.since),
+        id: stands.map(|stands| stands.id),
+        remedy: reason.and_then(|reason| remedy(reason, key)),
+    })
+}
+
+/// Returns what a person can type about a reason.
+fn remedy(held: Held, key: &WorkloadKey) -> Option<String> {
+    let (kind, name, namespace) = (named(key.kind), &key.name, &key.namespace);
+    match held {
+        Held::Suspended => Some(format!(
+            "kubectl reroll resume {kind}/{name} -n {namespace}"
+        )),
+        Held::Paused => Some(format!(
+            "kubectl rollout resume {kind}/{name} -n {namespace}"
+        )),
+        Held::Refused => Some(format!(
+            "kubectl rollout restart {kind}/{name} -n {namespace}"
+        )),
+        held if held.is_braked() => Some(format!(
+            "kubectl reroll release {kind}/{name} -n {namespace}"
+        )),
+        _ => None,
+    }
+}
+
+/// Returns what kubectl calls a kind.
+pub(super) fn named(kind: Kind) -> &'static str {
+    if kind.short_name.is_empty() {
+        kind.plural
+    } else {
+        kind.short_name
+    }
+}
+
+/// Reads `reroll.dev/last-restart`: a time, a colon and what it was for.
+fn last(text: &str) -> LastRestart {
+    let parts = text.split_once(": ");
+    let read = parts.and_then(|(at, causes)| Some((at.parse::<Timestamp>().ok()?, causes)));
+    match read {
+        Some((at, causes)) => LastRestart {
+            at: Some(at),
+            causes: causes.to_owned(),
+        },
+        None => LastRestart {
+            at: None,
+            causes: text.to_owned(),
+        },
+    }
+}

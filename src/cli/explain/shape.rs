@@ -1,0 +1,277 @@
+//! The answer of `explain`: for programs, and as lines for people.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    cli::{
+        ending::Ending,
+        object::Object,
+        output::{Part, Text, Tone, ago},
+    },
+    model::{policy::OptedBy, version::WHOLE, workload::Workload},
+};
+
+/// The answer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Explanation {
+    pub(super) api_version: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) workload: Object,
+    /// Whether reroll works in its namespace, as far as its flags are known.
+    pub(super) works_here: bool,
+    pub(super) opted_in: Option<OptedIn>,
+    pub(super) state: String,
+    pub(super) pods: Option<Pods>,
+    pub(super) sources: Vec<SourceLine>,
+    pub(super) pending: Option<PendingLine>,
+    pub(super) last_restart: Option<LastRestart>,
+    /// What of its annotations cannot be read.
+    pub(super) complaints: Vec<String>,
+    /// What could not be seen.
+    pub(super) notes: Vec<String>,
+    pub(super) verdict: Verdict,
+}
+
+/// By what a workload opted in.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OptedIn {
+    by: &'static str,
+    key: &'static str,
+    text: String,
+}
+
+/// How many pods it has.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Pods {
+    wanted: i64,
+    updated: i64,
+    available: i64,
+}
+
+/// A source that it uses.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::cli) struct SourceLine {
+    pub(super) kind: &'static str,
+    pub(super) name: String,
+    /// `*` is the whole object.
+    pub(super) keys: Vec<String>,
+    pub(super) used_in: Vec<&'static str>,
+    pub(super) required: bool,
+    pub(super) has: Has,
+    pub(super) words: Option<String>,
+    pub(super) changed_at: Option<Timestamp>,
+    pub(super) changed_by: Option<String>,
+}
+
+/// What pods have of a source.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::cli) enum Has {
+    /// What is live.
+    Current,
+    /// Something older.
+    Newer,
+    /// It does not exist, or lacks a key.
+    Absent,
+    /// reroll has not recorded it yet.
+    Unrecorded,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// What is pending.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PendingLine {
+    /// The word of `reroll_workloads_pending`.
+    pub(super) reason: Option<&'static str>,
+    pub(super) causes: String,
+    pub(super) words: String,
+    pub(super) since: Option<Timestamp>,
+    pub(super) id: Option<String>,
+    /// What a person can type.
+    pub(super) remedy: Option<String>,
+}
+
+/// Its last restart.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LastRestart {
+    pub(super) at: Option<Timestamp>,
+    pub(super) causes: String,
+}
+
+/// What it comes to.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Verdict {
+    /// Its pods have what is live.
+    Fine,
+    /// Its pods are being replaced, or not all are available.
+    Rolling,
+    /// A restart is pending.
+    Pending,
+    /// What it would take to know cannot be read.
+    Unknown,
+    /// It is not opted in, or a person has to act.
+    CannotRestart,
+}
+
+impl Verdict {
+    pub(super) fn ending(self) -> Ending {
+        match self {
+            Self::Fine => Ending::Fine,
+            Self::Rolling | Self::Pending | Self::Unknown => Ending::NotYet,
+            Self::CannotRestart => Ending::Stuck,
+        }
+    }
+}
+
+impl OptedIn {
+    pub(super) fn of(by: OptedBy<'_>) -> Self {
+        use crate::model::annotation::RESTART_ON;
+        let (by, key, text) = match by {
+            OptedBy::Annotation(text) => ("annotation", RESTART_ON, text),
+            OptedBy::Reloader(key, text) => ("annotation", key, text),
+            OptedBy::Namespace(text) => ("namespace", RESTART_ON, text),
+            OptedBy::Flag => ("flag", "--auto-all", "auto"),
+        };
+        Self {
+            by,
+            key,
+            text: text.to_owned(),
+        }
+    }
+
+    fn words(&self) -> String {
+        match self.by {
+            "namespace" => format!("opted in by the label of its namespace ({})", self.text),
+            "flag" => "opted in by --auto-all".to_owned(),
+            _ => format!("opted in by {}: {}", self.key, self.text),
+        }
+    }
+}
+
+impl Pods {
+    pub(super) fn of(workload: &Workload) -> Option<Self> {
+        let counts = workload.progress.counts?;
+        Some(Self {
+            wanted: counts.wanted,
+            updated: counts.updated,
+            available: counts.available,
+        })
+    }
+}
+
+impl Has {
+    fn text(self, required: bool) -> Text {
+        match self {
+            Self::Current => Tone::Good.text("pods have it"),
+            Self::Newer => Tone::Warning.text("NEWER than pods have"),
+            Self::Absent if required => Tone::Bad.text("absent"),
+            Self::Absent => Tone::Faint.text("absent"),
+            Self::Unrecorded => Tone::Faint.text("not recorded yet"),
+            Self::Unknown => Tone::Faint.text("unknown"),
+        }
+    }
+}
+
+/// Returns the lines for people.
+pub(super) fn table(explanation: &Explanation, now: Timestamp, wide: bool) -> Vec<Part> {
+    let mut parts = vec![Part::Rows(vec![headline(explanation)])];
+    let sources = explanation.sources.iter();
+    let rows: Vec<_> = sources.map(|source| row(source, now, wide)).collect();
+    if rows.is_empty() {
+        let words = match &explanation.opted_in {
+            Some(_) => "  uses no Secret and no ConfigMap that counts",
+            None => "  nothing counts of what it uses, for it is not opted in",
+        };
+        parts.push(Part::Line(words.to_owned()));
+    } else {
+        parts.push(Part::Rows(rows));
+    }
+    parts.push(Part::Rows(ends(explanation, now)));
+    parts
+}
+
+fn headline(explanation: &Explanation) -> Vec<Text> {
+    let object = &explanation.workload;
+    let opted_in = match &explanation.opted_in {
+        Some(by) if explanation.works_here => by.words().into(),
+        Some(_) => Tone::Bad.text("reroll does not work in its namespace"),
+        None => Tone::Bad.text("NOT opted in"),
+    };
+    let pods = explanation.pods.as_ref().map_or_else(String::new, |pods| {
+        let ready = pods.updated.min(pods.available);
+        format!(", {ready} of {} pods", pods.wanted)
+    });
+    let tone = match explanation.state.as_str() {
+        "complete" => Tone::Good,
+        _ => Tone::Warning,
+    };
+    vec![
+        format!("{} {}/{}", object.kind, object.namespace, object.name).into(),
+        opted_in,
+        tone.text(format!("{}{pods}", explanation.state)),
+    ]
+}
+
+fn row(source: &SourceLine, now: Timestamp, wide: bool) -> Vec<Text> {
+    let keys = match source.keys.as_slice() {
+        [] => "no key".to_owned(),
+        [one] if one == WHOLE => "all keys".to_owned(),
+        [one] => format!("key {one}"),
+        many => format!("keys {}", many.join(", ")),
+    };
+    let by = source.changed_by.as_ref();
+    let changed = source.changed_at.map(|at| {
+        let by = by.map_or_else(String::new, |by| format!(" by {by}"));
+        format!("changed {}{by}", ago(at, now))
+    });
+    let mut cells = vec![
+        format!("  {} {}", source.kind, source.name).into(),
+        keys.into(),
+        source.has.text(source.required),
+        changed.unwrap_or_default().into(),
+    ];
+    if wide {
+        cells.push(source.used_in.join(", ").into());
+    }
+    cells.push(source.words.clone().unwrap_or_default().into());
+    cells
+}
+
+fn ends(explanation: &Explanation, now: Timestamp) -> Vec<Vec<Text>> {
+    let mut rows: Vec<Vec<Text>> = Vec::new();
+    if let Some(pending) = &explanation.pending {
+        let tone = Tone::Warning;
+        let what = match pending.causes.as_str() {
+            causes if !pending.words.contains(causes) => format!("{causes}; {}", pending.words),
+            _ => pending.words.clone(),
+        };
+        rows.push(vec!["Pending".into(), tone.text(what)]);
+        if let Some(since) = pending.since {
+            rows.push(vec!["Since".into(), ago(since, now).into()]);
+        }
+        if let Some(remedy) = &pending.remedy {
+            rows.push(vec!["To do".into(), remedy.clone().into()]);
+        }
+    }
+    if let Some(last) = &explanation.last_restart {
+        let at = last.at.map(|at| format!("{}: ", ago(at, now)));
+        let text = format!("{}{}", at.unwrap_or_default(), last.causes);
+        rows.push(vec!["Last".into(), text.into()]);
+    }
+    for complaint in &explanation.complaints {
+        rows.push(vec!["Unreadable".into(), Tone::Bad.text(complaint.clone())]);
+    }
+    for note in &explanation.notes {
+        rows.push(vec!["Not seen".into(), Tone::Warning.text(note.clone())]);
+    }
+    rows
+}

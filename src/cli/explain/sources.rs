@@ -1,0 +1,126 @@
+//! Of each source that a workload uses: what its pods have, against what is live.
+
+use super::shape::{Has, SourceLine};
+use crate::cli::sight::Sight;
+use crate::model::{
+    Cause, Decision, SourceName, WorkloadKey,
+    decide::Lookup,
+    index::Judged,
+    observed::{Entry, Observed, Reading},
+    source::{Need, Usage},
+    version::{key_of, used_keys},
+};
+
+/// Returns a line for each source that counts.
+pub(in crate::cli) fn of(sight: &Sight, key: &WorkloadKey, judged: &Judged) -> Vec<SourceLine> {
+    let Some(tracked) = sight.index.workload(key) else {
+        return Vec::new();
+    };
+    let line = |(source, usage): (&SourceName, &Usage)| {
+        let (has, words) = has(sight, key, judged, source, usage);
+        let written = sight.written.get(&key_of(&key.namespace, source));
+        SourceLine {
+            kind: source.kind.as_str(),
+            name: source.name.clone(),
+            keys: used_keys(usage).map(ToOwned::to_owned).collect(),
+            used_in: [("env", usage.env), ("volume", usage.volume)]
+                .into_iter()
+                .filter_map(|(place, is)| is.then_some(place))
+                .collect(),
+            required: usage.need == Need::Required,
+            has,
+            words,
+            changed_at: written.and_then(|written| written.at),
+            changed_by: written.and_then(|written| written.by.clone()),
+        }
+    };
+    tracked.uses().iter().map(line).collect()
+}
+
+/// Whether it can be told of all that a workload uses whether its pods have it.
+pub(in crate::cli) fn are_known(sight: &Sight, key: &WorkloadKey, judged: &Judged) -> bool {
+    let lines = of(sight, key, judged);
+    lines.iter().all(|line| line.has != Has::Unknown)
+}
+
+fn has(
+    sight: &Sight,
+    key: &WorkloadKey,
+    judged: &Judged,
+    source: &SourceName,
+    usage: &Usage,
+) -> (Has, Option<String>) {
+    let of_it = |cause: &&Cause| cause.source.as_ref() == Some(source);
+    let decision = judged.decision.as_ref();
+    let causes = decision.map(Decision::causes).unwrap_or_default();
+    let missing = match decision {
+        Some(Decision::Wait { missing, .. }) => missing.as_slice(),
+        Some(Decision::Restart(restart)) => restart.missing.as_slice(),
+        _ => &[],
+    };
+    if let Some(cause) = causes.iter().find(of_it) {
+        return (Has::Newer, Some(cause.to_string()));
+    }
+    if missing.contains(source) {
+        let words = "holds the restart: create it with all required keys, or remove the reference";
+        return (Has::Absent, Some(words.to_owned()));
+    }
+    if !sight.has_read(source.kind, &key.namespace) {
+        let words = format!(
+            "no right to get {} in {}",
+            source.kind.plural(),
+            key.namespace
+        );
+        return (Has::Unknown, Some(words));
+    }
+    let live = sight.index.source(&key.namespace, source);
+    let version = match live {
+        Lookup::Present { version, .. } => version,
+        Lookup::Absent { .. } if usage.need == Need::Required => {
+            return (
+                Has::Absent,
+                Some("pods that need it do not start".to_owned()),
+            );
+        }
+        Lookup::Absent { .. } => return (Has::Absent, Some("optional".to_owned())),
+        Lookup::Unsynced | Lookup::Unseen => return (Has::Unknown, not_read(source)),
+    };
+    let Some(observed) = observed(sight, key) else {
+        return (Has::Unrecorded, None);
+    };
+    match observed.entries.get(source) {
+        Some(Entry::Seen {
+            uid,
+            resource_version,
+            ..
+        }) if sight.installation.key.is_none() => {
+            // Digests cannot be compared.
+            if (uid, *resource_version) == (&version.uid, version.resource_version) {
+                (Has::Current, None)
+            } else {
+                let words = "written since; whether what is used changed cannot be told without the digest key";
+                (Has::Unknown, Some(words.to_owned()))
+            }
+        }
+        Some(_) => (Has::Current, None),
+        None if observed.fold.is_some() => (Has::Current, Some("one of many".to_owned())),
+        None => (Has::Unrecorded, None),
+    }
+}
+
+/// Returns what was recorded of a workload, under whatever key.
+fn observed(sight: &Sight, key: &WorkloadKey) -> Option<Observed> {
+    let text = sight.index.workload(key)?.workload.observed.as_ref()?;
+    match Observed::read(text, sight.index.key()) {
+        Reading::Genuine(observed) | Reading::Previous(observed) | Reading::OtherKey(observed) => {
+            Some(observed)
+        }
+        Reading::Newer(_) | Reading::Foreign => None,
+    }
+}
+
+fn not_read(source: &SourceName) -> Option<String> {
+    (!source.kind.is_readable()).then(|| {
+        "what the driver provides is told by the statuses of pods, which this command does not read".to_owned()
+    })
+}

@@ -1,0 +1,221 @@
+//! Which reroll works in the cluster, as far as whoever asks may see it.
+//!
+//! It is found by its Deployment, whose flags say what counts. Who may not read that is told so, and the defaults are taken.
+//! Who may not read the digest key gets an answer that rests on uids and resourceVersions.
+
+use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Container};
+use kube::{Api, ResourceExt as _, api::ListParams};
+
+use super::{error::Error, session::Session};
+use crate::{
+    cluster::{
+        Failure,
+        own::digest_key::{DigestKeyError, Store},
+    },
+    model::{Conventions, DigestKey, annotation::SUSPEND, gate::suspend, workload::Kinds},
+};
+
+/// What the flags of the reroll that is installed say.
+#[derive(Clone, Debug)]
+pub struct Flags {
+    /// What was agreed on.
+    pub conventions: Conventions,
+    /// The kinds that it restarts.
+    pub kinds: Kinds,
+    /// The namespaces that it works in; empty for all.
+    pub namespaces: Vec<String>,
+    /// Its Lease.
+    pub lease: String,
+    /// The Secret with its digest key.
+    pub digest_key: String,
+}
+
+/// Reads flags: the arguments of reroll's container behind `run`, and its environment. `None` where they cannot be read, as
+/// those of a newer release.
+pub type ReadFlags = fn(&[String], &[(String, String)]) -> Option<Flags>;
+
+/// How reroll's Deployment is found, whatever it is called.
+const LABELS: &str = "app.kubernetes.io/component=controller";
+/// The name of its container.
+const CONTAINER: &str = "reroll";
+/// Where reroll is by default.
+pub(super) const NAMESPACE: &str = "reroll";
+
+/// The reroll that works in the cluster.
+pub(super) struct Installation {
+    /// Its namespace; `None` where it was not found.
+    pub(super) namespace: Option<String>,
+    /// The image of its container.
+    pub(super) image: Option<String>,
+    /// What its flags say, or the defaults.
+    pub(super) flags: Flags,
+    /// The key of its digests, where whoever asks may read it.
+    pub(super) key: Option<DigestKey>,
+    /// Its Lease, where it may be read.
+    pub(super) lease: Option<Lease>,
+    /// What could not be seen, in words.
+    pub(super) notes: Vec<String>,
+}
+
+impl Installation {
+    /// Finds the reroll that works in this namespace, or any where none is named.
+    pub(super) async fn find(
+        session: &Session,
+        asked: Option<&str>,
+        works_in: Option<&str>,
+        read_flags: ReadFlags,
+    ) -> Result<Self, Error> {
+        let mut notes = Vec::new();
+        let found = deployments(session, asked, &mut notes).await?;
+        let read = |found: &Deployment| {
+            let container = container(found)?;
+            let flags = read_flags(
+                container.args.as_deref()?.get(1..)?,
+                &environment(container),
+            );
+            Some((found.namespace()?, container.image.clone(), flags))
+        };
+        let mut all: Vec<_> = found.iter().filter_map(read).collect();
+        let here = all.iter().position(|(_, _, flags)| {
+            let flags = flags.as_ref();
+            flags.is_none_or(|flags| works_in.is_none_or(|name| flags.work_in(name)))
+        });
+        let chosen = here.map(|at| all.swap_remove(at));
+        let (namespace, image, flags) = match chosen {
+            Some((namespace, image, flags)) => (Some(namespace), image, flags),
+            None => (asked.map(ToOwned::to_owned), None, None),
+        };
+        if namespace.is_some() && image.is_some() && flags.is_none() {
+            notes.push(
+                "the flags of the reroll that is installed cannot be read, as those of a newer one: the defaults are taken"
+                    .to_owned(),
+            );
+        }
+        let flags = flags.or_else(|| read_flags(&[], &[]));
+        let flags = flags.unwrap_or_else(Flags::default_ones);
+        let mut installation = Self {
+            namespace,
+            image,
+            flags,
+            key: None,
+            lease: None,
+            notes,
+        };
+        installation.read_own(session).await?;
+        Ok(installation)
+    }
+
+    /// Reads its Lease and its digest key.
+    async fn read_own(&mut self, session: &Session) -> Result<(), Error> {
+        let Some(namespace) = self.namespace.clone() else {
+            return Ok(());
+        };
+        let cluster = &session.cluster;
+        let leases = Api::<Lease>::namespaced(cluster.client(), &namespace);
+        match cluster.get(&leases, &self.flags.lease).await {
+            Ok(lease) => self.lease = lease,
+            Err(Failure::Forbidden) => self.notes.push(format!(
+                "no right to get Leases in {namespace}: whether everything is suspended is not seen"
+            )),
+            Err(why) => return Err(session.failed(format!("read the Lease in {namespace}"), why)),
+        }
+        let store = Store::new(cluster.clone(), &namespace, &self.flags.digest_key);
+        match store.load().await {
+            Ok(key) => self.key = key,
+            Err(DigestKeyError::Api { reason: Failure::Forbidden, .. }) => self.notes.push(format!(
+                "no right to get reroll's digest key in {namespace}: what was written since is not compared by its data"
+            )),
+            Err(DigestKeyError::Api { reason, .. }) => {
+                return Err(session.failed(format!("read the digest key in {namespace}"), reason));
+            }
+            Err(bad) => self.notes.push(bad.to_string()),
+        }
+        Ok(())
+    }
+
+    /// Returns the key of its digests, or one that compares nothing.
+    pub(super) fn key_or_none(&self) -> Option<DigestKey> {
+        let none = || DigestKey::new(&[0; DigestKey::LENGTH]).ok();
+        self.key.clone().or_else(none)
+    }
+
+    /// Returns why everything is held; `None` where it is not.
+    pub(super) fn stop(&self) -> Option<String> {
+        let annotations = self.lease.as_ref()?.metadata.annotations.as_ref();
+        suspend::read(annotations?.get(SUSPEND).map(String::as_str))
+    }
+}
+
+impl Flags {
+    /// Whether reroll works in this namespace, as far as flags say it.
+    pub(super) fn work_in(&self, namespace: &str) -> bool {
+        let named =
+            self.namespaces.is_empty() || self.namespaces.iter().any(|one| one == namespace);
+        named && !self.conventions.ignored_namespaces.contains(namespace)
+    }
+
+    fn default_ones() -> Self {
+        Self {
+            conventions: Conventions::default(),
+            kinds: Kinds::default(),
+            namespaces: Vec::new(),
+            lease: "reroll".to_owned(),
+            digest_key: "reroll-digest-key".to_owned(),
+        }
+    }
+}
+
+/// Returns Deployments that may be reroll's.
+async fn deployments(
+    session: &Session,
+    asked: Option<&str>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Deployment>, Error> {
+    let (cluster, client) = (&session.cluster, session.cluster.client());
+    let params = ListParams::default().labels(LABELS);
+    let is_reroll = |one: &Deployment| container(one).is_some();
+    let within = |namespace: &str| Api::<Deployment>::namespaced(client.clone(), namespace);
+    let api = match asked {
+        Some(namespace) => within(namespace),
+        None => Api::all(client.clone()),
+    };
+    let mut listed = cluster.list(&api, &params).await;
+    if matches!(listed, Err(Failure::Forbidden)) && asked.is_none() {
+        listed = cluster.list(&within(NAMESPACE), &params).await;
+    }
+    match listed {
+        Ok(listed) => {
+            let found: Vec<_> = listed.items.into_iter().filter(is_reroll).collect();
+            if found.is_empty() && asked.is_none() {
+                notes.push(
+                    "found no reroll in this cluster: the defaults of its flags are taken"
+                        .to_owned(),
+                );
+            }
+            Ok(found)
+        }
+        Err(Failure::Forbidden) => {
+            let place = asked.unwrap_or("all namespaces");
+            notes.push(format!(
+                "no right to list Deployments in {place}, where reroll's is: the defaults of its flags are taken"
+            ));
+            Ok(Vec::new())
+        }
+        Err(why) => Err(session.failed("find reroll's Deployment", why)),
+    }
+}
+
+fn container(deployment: &Deployment) -> Option<&Container> {
+    let spec = deployment.spec.as_ref()?.template.spec.as_ref()?;
+    let runs = |one: &&Container| {
+        let args = one.args.as_deref().unwrap_or_default();
+        one.name == CONTAINER && args.first().is_some_and(|word| word == "run")
+    };
+    spec.containers.iter().find(runs)
+}
+
+fn environment(container: &Container) -> Vec<(String, String)> {
+    let all = container.env.iter().flatten();
+    all.filter_map(|one| Some((one.name.clone(), one.value.clone()?)))
+        .collect()
+}

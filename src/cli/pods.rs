@@ -1,0 +1,225 @@
+//! `reroll pods`: pods that may have older values than exist now, and why they are still there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::Pod;
+use serde::Serialize;
+
+use super::{
+    args::PodsArgs,
+    ending::Ending,
+    error::Error,
+    installation::{Installation, ReadFlags},
+    object::API_VERSION,
+    output::{Part, Text, Tone},
+    session::Session,
+    sight::{Sight, read},
+};
+use crate::{
+    clock::system_clock,
+    cluster::{Failure, pods::each_in_namespace},
+    model::{
+        SourceKey, WorkloadKey,
+        brake::converged::{Asked, Owner, Shown},
+        held::Held,
+        standing::standing,
+    },
+};
+
+/// The answer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Outdated {
+    api_version: &'static str,
+    kind: &'static str,
+    pods: Vec<Line>,
+    notes: Vec<String>,
+}
+
+/// A pod.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    namespace: String,
+    name: String,
+    owner: Option<String>,
+    /// The sources of which it may have an older value.
+    sources: Vec<String>,
+    why: String,
+    /// What replaces it.
+    remedy: Option<String>,
+}
+
+/// Answers.
+pub(super) async fn pods(args: PodsArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
+    let session = Session::open(&args.asking).await?;
+    let within = (!args.all_namespaces).then_some(session.namespace.as_str());
+    let asked = args.asking.reroll_namespace.as_deref();
+    let installation = Installation::find(&session, asked, within, read_flags).await?;
+    let mut sight = Sight::new(installation, system_clock()())?;
+    read::all(&mut sight, &session, within).await?;
+    let (mut lines, mut notes) = (Vec::new(), sight.notes());
+    for (namespace, asked) in asked_by_namespace(&sight, within) {
+        let (mut older, sight) = (Vec::new(), &mut sight);
+        let see = |pod: &Pod| {
+            let Some(shown) = Shown::of(pod) else { return };
+            let is_older = |asked: &&Asked| shown.is_older(asked);
+            let sources = asked
+                .iter()
+                .filter(is_older)
+                .map(|asked| asked.source.spoken());
+            let sources: Vec<_> = sources.collect();
+            if !sources.is_empty() {
+                older.push((shown, sources));
+            }
+        };
+        match each_in_namespace(&session.cluster, &namespace, see).await {
+            Ok(()) => {}
+            Err(Failure::Forbidden) => notes.push(format!("no right to list pods in {namespace}")),
+            Err(why) => return Err(session.failed(format!("list pods in {namespace}"), why)),
+        }
+        lines.extend(
+            older
+                .into_iter()
+                .map(|(pod, sources)| line(sight, &namespace, pod, sources)),
+        );
+    }
+    let outdated = Outdated {
+        api_version: API_VERSION,
+        kind: "OutdatedPods",
+        pods: lines,
+        notes,
+    };
+    session
+        .output
+        .print(&outdated, |report, _| table(report, within))?;
+    if outdated.pods.is_empty() {
+        Ok(Ending::Fine)
+    } else {
+        Ok(Ending::NotYet)
+    }
+}
+
+/// Returns what is asked of the pods of each namespace: of the sources that somebody uses who opted in.
+fn asked_by_namespace(sight: &Sight, within: Option<&str>) -> BTreeMap<String, Vec<Asked>> {
+    let mut used: BTreeSet<SourceKey> = BTreeSet::new();
+    for key in sight.index.workloads(None, within) {
+        let Some(tracked) = sight.index.workload(&key).filter(|it| it.policy.opted_in()) else {
+            continue;
+        };
+        let sources = tracked.uses().keys().cloned();
+        let namespace = &key.namespace;
+        used.extend(sources.map(|source| SourceKey {
+            namespace: namespace.clone(),
+            source,
+        }));
+    }
+    let mut all: BTreeMap<String, Vec<Asked>> = BTreeMap::new();
+    for key in used {
+        if let Some(standing) = standing(&sight.index, &key) {
+            all.entry(key.namespace).or_default().push(standing.asked);
+        }
+    }
+    all
+}
+
+fn line(sight: &mut Sight, namespace: &str, pod: Shown, sources: Vec<String>) -> Line {
+    let named = |owner: &Owner| {
+        WorkloadKey {
+            kind: sight
+                .index
+                .kinds()
+                .iter()
+                .find(|kind| kind.kind == owner.0)?,
+            namespace: namespace.to_owned(),
+            name: owner.1.clone(),
+        }
+        .into()
+    };
+    let named = |owner: &Owner| -> Option<WorkloadKey> { named(owner) };
+    let key = pod.owner.as_ref().and_then(named);
+    let (why, remedy) = match (&key, pod.goes) {
+        (_, Some(_)) => (
+            "it is being deleted, and its containers still run".to_owned(),
+            None,
+        ),
+        (Some(key), None) => why(sight, key, &pod.name),
+        (None, None) => (
+            "no workload that reroll restarts has it".to_owned(),
+            Some(delete(&pod.name, namespace)),
+        ),
+    };
+    Line {
+        namespace: namespace.to_owned(),
+        name: pod.name,
+        owner: pod.owner.map(|(kind, name)| format!("{kind} {name}")),
+        sources,
+        why,
+        remedy,
+    }
+}
+
+/// Returns why a pod of a workload is still there, and what replaces it.
+fn why(sight: &mut Sight, key: &WorkloadKey, pod: &str) -> (String, Option<String>) {
+    let (kind, name, namespace) = (key.kind.plural, &key.name, &key.namespace);
+    let restart = Some(format!(
+        "kubectl rollout restart {kind}/{name} -n {namespace}"
+    ));
+    let tracked = sight.index.workload(key);
+    if !tracked.is_some_and(|known| known.policy.opted_in()) {
+        return ("its workload did not opt in".to_owned(), restart);
+    }
+    let (judged, held) = sight.judge(key);
+    match held {
+        Some(Held::OnDelete | Held::Partitioned) => {
+            let words = held.map(Held::words).unwrap_or_default();
+            (words.to_owned(), Some(delete(pod, namespace)))
+        }
+        Some(held) => (held.words().to_owned(), None),
+        None => match &judged.decision {
+            Some(crate::model::Decision::Restart(_)) => (
+                "its restart is due".to_owned(),
+                Some(format!(
+                    "kubectl reroll explain {kind}/{name} -n {namespace}"
+                )),
+            ),
+            _ => (
+                "its workload is being rolled, or was written at the same second".to_owned(),
+                restart,
+            ),
+        },
+    }
+}
+
+fn delete(pod: &str, namespace: &str) -> String {
+    format!("kubectl delete pod {pod} -n {namespace}")
+}
+
+fn table(outdated: &Outdated, within: Option<&str>) -> Vec<Part> {
+    let place = within.map_or("the cluster".to_owned(), |name| format!("namespace {name}"));
+    let mut parts = Vec::new();
+    if outdated.pods.is_empty() {
+        parts.push(Part::Line(format!(
+            "No pod in {place} has an older value of what a workload uses that opted in."
+        )));
+    } else {
+        let mut rows: Vec<Vec<Text>> = Vec::new();
+        for pod in &outdated.pods {
+            let mut row: Vec<Text> = Vec::new();
+            if within.is_none() {
+                row.push(pod.namespace.clone().into());
+            }
+            row.extend([
+                pod.name.clone().into(),
+                Tone::Warning.text(pod.sources.join(", ")),
+                pod.why.clone().into(),
+                pod.remedy.clone().unwrap_or_default().into(),
+            ]);
+            rows.push(row);
+        }
+        parts.push(Part::Rows(rows));
+    }
+    let note = |note: &String| vec!["Not seen".into(), Tone::Warning.text(note.clone())];
+    parts.push(Part::Rows(outdated.notes.iter().map(note).collect()));
+    parts
+}

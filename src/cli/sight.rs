@@ -1,0 +1,129 @@
+//! What was read of the cluster, in the controller's own index, and what could not be read.
+//!
+//! It is read once, and judged as it is then. A part that may not be read stays unknown in the index, which then decides
+//! nothing by it, as the controller would not.
+
+pub(super) mod read;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use kube::core::ObjectMeta;
+
+use super::{error::Error, installation::Installation};
+use crate::model::{
+    Index, SourceKey, SourceKind, WorkloadKey,
+    annotation::{RESTART_ON, SUSPEND, WINDOW},
+    gate::suspend,
+    held::Held,
+    index::{Judged, Overlay, at_once, gates, windows},
+    object::SlowStart,
+    peer::May,
+    policy,
+};
+
+/// Who wrote the data of a source last, and when, as far as its `managedFields` tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) at: Option<Timestamp>,
+    pub(super) by: Option<String>,
+}
+
+/// What was read.
+pub(super) struct Sight {
+    pub(super) index: Index,
+    pub(super) installation: Installation,
+    /// Of the sources that were read.
+    pub(super) written: HashMap<SourceKey, Written>,
+    /// What could not be read: the kind's plural, and the namespace.
+    unread: BTreeSet<(&'static str, String)>,
+    /// The texts of `reroll.dev/last-restart`.
+    pub(super) last_restarts: BTreeMap<WorkloadKey, String>,
+    pub(super) now: Timestamp,
+}
+
+impl Sight {
+    /// Makes one that has seen nothing but reroll itself.
+    pub(super) fn new(installation: Installation, now: Timestamp) -> Result<Self, Error> {
+        let key = installation.key_or_none();
+        let key = key.ok_or_else(|| Error::Usage("there is no digest key".to_owned()))?;
+        let mut index = Index::new(key)
+            .with_kinds(installation.flags.kinds.clone())
+            .with_conventions(installation.flags.conventions.clone().into());
+        gates::set_stop(&mut index, installation.stop());
+        Ok(Self {
+            index,
+            installation,
+            written: HashMap::new(),
+            unread: BTreeSet::new(),
+            last_restarts: BTreeMap::new(),
+            now,
+        })
+    }
+
+    /// Takes in what a Namespace says.
+    fn take_namespace(&mut self, name: &str, meta: &ObjectMeta) {
+        let index = &mut self.index;
+        let labels = meta.labels.clone().unwrap_or_default();
+        if index.conventions().namespaces.is_some()
+            && index.conventions().selects_namespace(&labels)
+        {
+            index.select_namespace(name, false);
+        }
+        let text = |key| meta.annotations.as_ref().and_then(|all| all.get(key));
+        let hours = text(WINDOW).map(|text| policy::window(text).0);
+        at_once::set_namespace(index, name, SlowStart::of(meta) == SlowStart::Off);
+        windows::set_namespace(index, name, hours);
+        gates::set_namespace_stop(
+            index,
+            name,
+            suspend::read(text(SUSPEND).map(String::as_str)),
+        );
+        index.apply_namespace(name, labels.get(RESTART_ON).cloned());
+    }
+
+    /// Takes note that a kind may not be read in a namespace.
+    fn miss(&mut self, plural: &'static str, namespace: &str) {
+        self.unread.insert((plural, namespace.to_owned()));
+    }
+
+    /// Whether sources of a kind could be read in a namespace.
+    pub(super) fn has_read(&self, kind: SourceKind, namespace: &str) -> bool {
+        !self.unread.contains(&(kind.plural(), namespace.to_owned()))
+    }
+
+    /// Returns what could not be seen, in words.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let unread = self
+            .unread
+            .iter()
+            .map(|(plural, namespace)| match namespace.as_str() {
+                "" => format!("no right to read {plural}"),
+                namespace => format!("no right to read {plural} in {namespace}"),
+            });
+        let own = self.installation.notes.iter().cloned();
+        own.chain(unread).collect()
+    }
+
+    /// Takes note that all is read that is going to be.
+    fn is_read(&mut self) {
+        if self.installation.key.is_none() {
+            // Without the key nothing can be compared by digests, and uids can.
+            let unknown = self.index.unknown_keys();
+            self.index.retire_keys(unknown);
+        }
+    }
+
+    /// Judges a workload as the controller does, and says why it is held.
+    pub(super) fn judge(&mut self, key: &WorkloadKey) -> (Judged, Option<Held>) {
+        let judged = self.index.judge(key, &Overlay::new());
+        let elsewhere = self.installation.key.is_some()
+            && self
+                .index
+                .workload(key)
+                .is_some_and(|tracked| tracked.other_installation().is_some());
+        let may = if elsewhere { May::Hold } else { May::Work };
+        let held = Held::of(&judged, may);
+        (judged, held)
+    }
+}

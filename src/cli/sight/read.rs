@@ -1,0 +1,229 @@
+//! Reads into a [`Sight`]: one workload with what it uses, or all of a namespace or of the cluster.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, ResourceExt as _, api::ListParams, core::DynamicObject};
+
+use super::{Sight, Written};
+use crate::{
+    cli::{error::Error, session::Session},
+    cluster::{Failure, sources},
+    model::{
+        Kind, SourceKey, SourceKind, WorkloadKey,
+        annotation::LAST_RESTART,
+        index::{By, unshown},
+        policy::Selection,
+        version::key_of,
+        workload::{KINDS, ROLLOUT, Workload},
+    },
+};
+
+/// Reads one workload with what it uses. Returns whether it exists.
+pub(in crate::cli) async fn one(
+    sight: &mut Sight,
+    session: &Session,
+    key: &WorkloadKey,
+) -> Result<bool, Error> {
+    namespace(sight, session, &key.namespace).await?;
+    let what = || format!("read {} in {}", key.spoken(), key.namespace);
+    let found = session.cluster.workload(key).await;
+    let Some(object) = found.map_err(|why| session.failed(what(), why))? else {
+        return Ok(false);
+    };
+    take_workload(sight, key.kind, object);
+    related(sight, session, key).await?;
+    let tracked = sight.index.workload(key);
+    let by_pattern = tracked.is_some_and(|known| match &known.policy.selection {
+        Selection::Some(rules) => rules.has_patterns(),
+        Selection::Off | Selection::Unreadable => false,
+    });
+    if by_pattern {
+        all_sources(sight, session, Some(&key.namespace)).await?;
+        sight.is_read();
+        return Ok(true);
+    }
+    let uses = tracked.map(|known| known.uses().keys().cloned().collect::<Vec<_>>());
+    for source in uses.unwrap_or_default() {
+        source_of(sight, session, &key_of(&key.namespace, &source)).await?;
+    }
+    for kind in SourceKind::ALL {
+        if kind.is_readable() && sight.has_read(kind, &key.namespace) {
+            sight.index.set_synced(kind);
+        }
+    }
+    sight.is_read();
+    Ok(true)
+}
+
+/// Reads everything, of one namespace or of all.
+pub(in crate::cli) async fn all(
+    sight: &mut Sight,
+    session: &Session,
+    within: Option<&str>,
+) -> Result<(), Error> {
+    match within {
+        Some(name) => namespace(sight, session, name).await?,
+        None => namespaces(sight, session).await?,
+    }
+    let served = served(session).await?;
+    let kinds: Vec<Kind> = sight.index.kinds().iter().collect();
+    for kind in kinds.into_iter().filter(|kind| served.has(kind)) {
+        workloads(sight, session, kind, within).await?;
+    }
+    all_sources(sight, session, within).await?;
+    sight.is_read();
+    // What no list shows may exist all the same.
+    for key in unshown::all(&sight.index) {
+        source_of(sight, session, &key).await?;
+    }
+    Ok(())
+}
+
+async fn namespace(sight: &mut Sight, session: &Session, name: &str) -> Result<(), Error> {
+    let api = Api::<Namespace>::all(session.cluster.client());
+    match session.cluster.get(&api, name).await {
+        Ok(Some(found)) => sight.take_namespace(name, &found.metadata),
+        Ok(None) => return Err(Error::Usage(format!("there is no namespace {name}"))),
+        Err(Failure::Forbidden) => sight.miss("namespaces", ""),
+        Err(why) => return Err(session.failed(format!("read namespace {name}"), why)),
+    }
+    Ok(())
+}
+
+async fn namespaces(sight: &mut Sight, session: &Session) -> Result<(), Error> {
+    let api = Api::<Namespace>::all(session.cluster.client());
+    let see = |found: Namespace| sight.take_namespace(&found.name_any(), &found.metadata);
+    let listed = session.cluster.each(&api, ListParams::default(), see);
+    match listed.await {
+        Ok(()) => {}
+        Err(Failure::Forbidden) => sight.miss("namespaces", ""),
+        Err(why) => return Err(session.failed("list namespaces", why)),
+    }
+    Ok(())
+}
+
+/// The API groups that the API server serves. Who has no right to a kind is refused, whether it is there or not.
+struct Groups(Vec<String>);
+
+impl Groups {
+    fn has(&self, kind: Kind) -> bool {
+        !kind.optional || self.0.iter().any(|group| group == kind.group)
+    }
+}
+
+async fn served(session: &Session) -> Result<Groups, Error> {
+    let client = session.cluster.client();
+    let listed = session.cluster.call(client.list_api_groups()).await;
+    let listed = listed.map_err(|why| session.failed("list API groups", why))?;
+    Ok(Groups(
+        listed.groups.into_iter().map(|group| group.name).collect(),
+    ))
+}
+
+/// Reads the workload whose template it has, and those that have its own.
+async fn related(sight: &mut Sight, session: &Session, key: &WorkloadKey) -> Result<(), Error> {
+    let tracked = sight.index.workload(key);
+    let borrows = tracked.and_then(|known| known.workload.borrows.clone());
+    if let Some(template) = borrows {
+        let kind = sight.index.kinds().find(&template.group, &template.kind);
+        if let Some(kind) = kind {
+            let lender = WorkloadKey {
+                kind,
+                namespace: key.namespace.clone(),
+                name: template.name,
+            };
+            let found = session.cluster.workload(&lender).await;
+            if let Ok(Some(object)) = found {
+                take_workload(sight, kind, object);
+            }
+        }
+    }
+    let lends = key.kind == &KINDS[0] && sight.index.kinds().iter().any(|kind| kind == &ROLLOUT);
+    if lends && served(session).await?.has(&ROLLOUT) {
+        workloads(sight, session, &ROLLOUT, Some(&key.namespace)).await?;
+    }
+    Ok(())
+}
+
+async fn workloads(
+    sight: &mut Sight,
+    session: &Session,
+    kind: Kind,
+    within: Option<&str>,
+) -> Result<(), Error> {
+    let see = |object| take_workload(sight, kind, object);
+    match session.cluster.each_workload(kind, within, see).await {
+        Ok(()) => {}
+        // The cluster has no such kind.
+        Err(Failure::Gone) if kind.optional => {}
+        Err(Failure::Forbidden) => sight.miss(kind.plural, within.unwrap_or_default()),
+        Err(why) => return Err(session.failed(format!("list {}", kind.plural), why)),
+    }
+    Ok(())
+}
+
+fn take_workload(sight: &mut Sight, kind: Kind, mut object: DynamicObject) {
+    let conventions = sight.index.conventions().clone();
+    conventions.vocabulary.translate_workload(kind, &mut object);
+    let key = WorkloadKey {
+        kind,
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+    };
+    if let Some(text) = object.annotations().get(LAST_RESTART) {
+        sight.last_restarts.insert(key.clone(), text.clone());
+    }
+    let workload = Workload::read(kind, &object);
+    sight.index.apply_workload(&key, workload);
+}
+
+async fn source_of(sight: &mut Sight, session: &Session, key: &SourceKey) -> Result<(), Error> {
+    let kind = key.source.kind;
+    if !kind.is_readable() || !sight.has_read(kind, &key.namespace) {
+        return Ok(());
+    }
+    let (digest_key, conventions) = (sight.index.key().clone(), sight.index.conventions().clone());
+    let found = sources::read_written(&session.cluster, &digest_key, &conventions, key).await;
+    match found {
+        Ok(Some(found)) => take_source(sight, key, found),
+        Ok(None) => {
+            let (by, now) = (By::Answer(sight.index.tick()), sight.now.as_second());
+            sight.index.miss_source(key, by, now);
+        }
+        Err(Failure::Forbidden) => sight.miss(kind.plural(), &key.namespace),
+        Err(why) => {
+            let what = format!("read {} in {}", key.source.spoken(), key.namespace);
+            return Err(session.failed(what, why));
+        }
+    }
+    Ok(())
+}
+
+async fn all_sources(
+    sight: &mut Sight,
+    session: &Session,
+    within: Option<&str>,
+) -> Result<(), Error> {
+    let (digest_key, conventions) = (sight.index.key().clone(), sight.index.conventions().clone());
+    for kind in SourceKind::ALL
+        .into_iter()
+        .filter(|kind| kind.is_readable())
+    {
+        let mut see = |key: SourceKey, found| take_source(sight, &key, found);
+        let with = (&digest_key, &*conventions);
+        match sources::each(&session.cluster, with, kind, within, &mut see).await {
+            Ok(()) => {
+                sight.index.set_synced(kind);
+            }
+            Err(Failure::Forbidden) => sight.miss(kind.plural(), within.unwrap_or_default()),
+            Err(why) => return Err(session.failed(format!("list {}", kind.plural()), why)),
+        }
+    }
+    Ok(())
+}
+
+fn take_source(sight: &mut Sight, key: &SourceKey, (version, by): sources::Written) {
+    let at = Timestamp::from_second(version.written).ok();
+    sight.written.insert(key.clone(), Written { at, by });
+    sight.index.apply_source(key, version);
+}

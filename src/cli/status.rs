@@ -1,0 +1,189 @@
+//! `reroll status`: who has the current version of a source; or whatever in a namespace, or in the cluster, is not simply
+//! fine.
+
+mod shape;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use self::shape::{Overview, SourceStatus, Sums, User, Where, overview_table, source_table};
+use super::{
+    args::StatusArgs,
+    ending::Ending,
+    error::Error,
+    explain::sources,
+    installation::{Installation, ReadFlags},
+    named::{Named, one},
+    session::Session,
+    sight::{Sight, read},
+};
+use crate::{
+    clock::system_clock,
+    cluster::{Failure, pods::each_in_namespace},
+    model::{
+        Decision, SourceKey, SourceName, WorkloadKey,
+        brake::converged::{Older, Shown},
+        held::Held,
+        pending::Pending,
+        standing::{Standing, Stands, standing},
+        version::key_of,
+    },
+};
+
+/// Answers.
+pub(super) async fn status(args: StatusArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
+    let session = Session::open(&args.asking).await?;
+    let within = (!args.all_namespaces).then_some(session.namespace.as_str());
+    let asked = args.asking.reroll_namespace.as_deref();
+    let installation = Installation::find(&session, asked, within, read_flags).await?;
+    let source = match args.object.as_slice() {
+        [] => None,
+        words => Some(source_named(words, &installation)?),
+    };
+    let mut sight = Sight::new(installation, system_clock()())?;
+    read::all(&mut sight, &session, within).await?;
+    match source {
+        Some(source) => of_source(&mut sight, &session, &source).await,
+        None => of_all(&mut sight, &session, within),
+    }
+}
+
+fn source_named(words: &[String], installation: &Installation) -> Result<SourceName, Error> {
+    match one(words, &installation.flags.kinds)? {
+        Named::Source(source) => Ok(source),
+        Named::Workload(kind, name) => Err(Error::Usage(format!(
+            "status takes a Secret or ConfigMap; of {} {name} ask: kubectl reroll explain {}/{name}",
+            kind.kind, kind.plural
+        ))),
+        Named::Namespace(name) => Err(Error::Usage(format!(
+            "status takes a Secret or ConfigMap; of a namespace ask: kubectl reroll status -n {name}"
+        ))),
+    }
+}
+
+async fn of_source(
+    sight: &mut Sight,
+    session: &Session,
+    source: &SourceName,
+) -> Result<Ending, Error> {
+    let key = key_of(&session.namespace, source);
+    let users = sight.index.users(&key);
+    let users: Vec<_> = users
+        .iter()
+        .map(|user| user_of(sight, user, Some(&key)))
+        .collect();
+    let standing = standing(&sight.index, &key);
+    let mut notes = sight.notes();
+    let older = match &standing {
+        Some(standing) => older(sight, session, standing, &mut notes).await?,
+        None => None,
+    };
+    let written = sight.written.get(&key).cloned().unwrap_or_default();
+    let is_there = sight
+        .index
+        .source(&key.namespace, source)
+        .version()
+        .is_some();
+    let status = SourceStatus::new(&key, is_there, written, users, older.as_ref(), notes);
+    let now = sight.now;
+    session
+        .output
+        .print(&status, |report, _| source_table(report, now))?;
+    Ok(status.ending())
+}
+
+/// Returns the pods that may have an older value; `None` where they may not be listed.
+async fn older(
+    sight: &Sight,
+    session: &Session,
+    standing: &Standing,
+    notes: &mut Vec<String>,
+) -> Result<Option<Older>, Error> {
+    let mut older = Older::default();
+    let see = |pod: &Pod| {
+        if let Some(shown) = Shown::of(pod) {
+            older.see(&shown, &standing.asked, sight.now);
+        }
+    };
+    let namespace = session.namespace.as_str();
+    match each_in_namespace(&session.cluster, namespace, see).await {
+        Ok(()) => Ok(Some(older)),
+        Err(Failure::Forbidden) => {
+            notes.push(format!(
+                "no right to list pods in {namespace}: which have an older value is not seen"
+            ));
+            Ok(None)
+        }
+        Err(why) => Err(session.failed(format!("list pods in {namespace}"), why)),
+    }
+}
+
+fn of_all(sight: &mut Sight, session: &Session, within: Option<&str>) -> Result<Ending, Error> {
+    let keys = sight.index.workloads(None, within);
+    let opted_in = |key: &&WorkloadKey| {
+        let tracked = sight.index.workload(key);
+        tracked.is_some_and(|known| known.policy.opted_in())
+    };
+    let keys: Vec<_> = keys.iter().filter(opted_in).cloned().collect();
+    let users: Vec<_> = keys.iter().map(|key| user_of(sight, key, None)).collect();
+    let overview = Overview::new(within, users, sight.notes());
+    let now = sight.now;
+    session
+        .output
+        .print(&overview, |report, wide| overview_table(report, now, wide))?;
+    Ok(overview.sums.ending())
+}
+
+/// Returns where a workload stands, towards a source or towards all that it uses.
+fn user_of(sight: &mut Sight, key: &WorkloadKey, source: Option<&SourceKey>) -> User {
+    let (judged, held) = sight.judge(key);
+    let tracked = sight.index.workload(key);
+    let workload = tracked.map(|known| &known.workload);
+    let decision = judged.decision.as_ref();
+    let causes = decision.map(Decision::causes).unwrap_or_default();
+    let of_it = |cause: &&crate::model::Cause| {
+        source.is_none_or(|key| cause.source.as_ref().is_none_or(|one| *one == key.source))
+    };
+    let causes: Vec<_> = causes.iter().filter(of_it).cloned().collect();
+    let stands = workload.and_then(|workload| Pending::of_due(workload, decision));
+    let reason = held.or_else(|| stands.as_ref().map(|stands| stands.reason));
+    let is_behind = !causes.is_empty();
+    let doubts = matches!(decision, Some(Decision::Undecided(_)))
+        || sight.installation.key.is_none() && !sources::are_known(sight, key, &judged);
+    let standing = workload.map(crate::model::standing::of_workload);
+    let place = match (reason, standing) {
+        (Some(held), _) if held.needs_a_user() || held == Held::Owned => Where::Stuck,
+        (Some(held), _) if held.is_after_restart() => Where::Stays,
+        (Some(_), _) if is_behind => Where::Held,
+        (None, _) if is_behind => Where::Due,
+        (None, _) if doubts => Where::Unknown,
+        (_, Some(Stands::Complete) | None) => Where::UpToDate,
+        (_, Some(Stands::Open | Stands::Short)) => Where::Rolling,
+    };
+    let by = judged
+        .stop
+        .as_ref()
+        .filter(|_| held == Some(Held::Suspended));
+    let by = by.map(|stop| stop.words(&key.namespace));
+    User::new(key, place, workload, reason, &causes, (by, stands))
+}
+
+impl Sums {
+    fn ending(&self) -> Ending {
+        if self.stuck > 0 {
+            Ending::Stuck
+        } else if self.held + self.due + self.rolling + self.unknown > 0 {
+            Ending::NotYet
+        } else {
+            Ending::Fine
+        }
+    }
+}
+
+impl SourceStatus {
+    fn ending(&self) -> Ending {
+        match self.sums.ending() {
+            Ending::Fine if self.outdated_pods.is_none_or(|pods| pods > 0) => Ending::NotYet,
+            ending => ending,
+        }
+    }
+}

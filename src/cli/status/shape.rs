@@ -1,0 +1,331 @@
+//! The answers of `status`: for programs, and as lines for people.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    cli::{
+        object::{API_VERSION, Object},
+        output::{Part, Text, Tone, ago},
+        sight::Written,
+    },
+    model::{
+        Cause, SourceKey, WorkloadKey, brake::converged::Older, decide::joined, held::Held,
+        pending::Pending, workload::Workload,
+    },
+};
+
+/// Where a workload stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Where {
+    /// A person has to act.
+    Stuck,
+    /// A brake, a gate or somebody holds its restart.
+    Held,
+    /// Its restart comes.
+    Due,
+    /// Its pods are being replaced.
+    Rolling,
+    /// It was restarted, and its own settings keep its pods.
+    Stays,
+    /// It cannot be told.
+    Unknown,
+    /// Its pods have what is live.
+    UpToDate,
+}
+
+/// A workload.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct User {
+    workload: Object,
+    pub(super) state: Where,
+    /// The word of `reroll_workloads_pending`.
+    reason: Option<&'static str>,
+    words: Option<String>,
+    causes: String,
+    since: Option<Timestamp>,
+    pods: Option<Progress>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Progress {
+    wanted: i64,
+    updated: i64,
+}
+
+/// How many workloads are where.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Sums {
+    all: usize,
+    up_to_date: usize,
+    pub(super) rolling: usize,
+    pub(super) due: usize,
+    pub(super) held: usize,
+    pub(super) stuck: usize,
+    stays: usize,
+    pub(super) unknown: usize,
+}
+
+/// The answer about a source.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SourceStatus {
+    api_version: &'static str,
+    kind: &'static str,
+    source: Object,
+    exists: bool,
+    changed_at: Option<Timestamp>,
+    changed_by: Option<String>,
+    pub(super) sums: Sums,
+    users: Vec<User>,
+    /// How many pods may have an older value; none where they may not be listed.
+    pub(super) outdated_pods: Option<usize>,
+    outdated: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// The answer about a namespace, or the cluster.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Overview {
+    api_version: &'static str,
+    kind: &'static str,
+    namespace: Option<String>,
+    pub(super) sums: Sums,
+    /// Those that are not simply fine.
+    workloads: Vec<User>,
+    notes: Vec<String>,
+}
+
+impl Where {
+    fn text(self) -> Text {
+        match self {
+            Self::Stuck => Tone::Bad.text("stuck"),
+            Self::Held => Tone::Warning.text("held"),
+            Self::Due => Tone::Warning.text("due"),
+            Self::Rolling => Tone::Warning.text("rolling"),
+            Self::Stays => Tone::Faint.text("stays"),
+            Self::Unknown => Tone::Faint.text("unknown"),
+            Self::UpToDate => Tone::Good.text("up to date"),
+        }
+    }
+}
+
+impl User {
+    pub(super) fn new(
+        key: &WorkloadKey,
+        state: Where,
+        workload: Option<&Workload>,
+        reason: Option<Held>,
+        causes: &[Cause],
+        (by, stands): (Option<String>, Option<Pending>),
+    ) -> Self {
+        let counts = workload.and_then(|workload| workload.progress.counts);
+        let since = stands.as_ref().map(|stands| stands.since);
+        let told = stands.map(|stands| stands.by).filter(|by| !by.is_empty());
+        let by = by.or(told);
+        Self {
+            workload: key.into(),
+            state,
+            reason: reason.map(Held::as_str),
+            words: by.or_else(|| reason.map(|reason| reason.words().to_owned())),
+            causes: joined(causes),
+            since,
+            pods: counts.map(|counts| Progress {
+                wanted: counts.wanted,
+                updated: counts.updated.min(counts.available),
+            }),
+        }
+    }
+
+    fn row(&self, now: Timestamp, with_namespace: bool) -> Vec<Text> {
+        let object = &self.workload;
+        let pods = self.pods.as_ref();
+        let pods = pods.map(|pods| format!("{}/{}", pods.updated, pods.wanted));
+        let name = format!("{} {}", object.kind, object.name);
+        let words = self.words.clone().unwrap_or_default();
+        let since = self.since.map(|since| ago(since, now)).unwrap_or_default();
+        let mut row: Vec<Text> = Vec::new();
+        if with_namespace {
+            row.push(object.namespace.clone().into());
+        }
+        row.extend([
+            name.into(),
+            self.state.text(),
+            pods.unwrap_or_default().into(),
+            since.into(),
+            self.causes.clone().into(),
+            words.into(),
+        ]);
+        row
+    }
+}
+
+impl Sums {
+    fn of(users: &[User]) -> Self {
+        let mut sums = Self {
+            all: users.len(),
+            ..Self::default()
+        };
+        for user in users {
+            *match user.state {
+                Where::Stuck => &mut sums.stuck,
+                Where::Held => &mut sums.held,
+                Where::Due => &mut sums.due,
+                Where::Rolling => &mut sums.rolling,
+                Where::Stays => &mut sums.stays,
+                Where::Unknown => &mut sums.unknown,
+                Where::UpToDate => &mut sums.up_to_date,
+            } += 1;
+        }
+        sums
+    }
+
+    fn words(&self) -> String {
+        let parts = [
+            (self.up_to_date, "up to date"),
+            (self.rolling, "rolling"),
+            (self.due, "due"),
+            (self.held, "held"),
+            (self.stuck, "stuck"),
+            (self.stays, "kept by their own settings"),
+            (self.unknown, "unknown"),
+        ];
+        let there = parts.iter().filter(|(count, _)| *count > 0);
+        let there: Vec<_> = there
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
+        there.join(", ")
+    }
+}
+
+impl SourceStatus {
+    pub(super) fn new(
+        key: &SourceKey,
+        exists: bool,
+        written: Written,
+        mut users: Vec<User>,
+        older: Option<&Older>,
+        notes: Vec<String>,
+    ) -> Self {
+        users.sort_by_key(|user| user.state);
+        let outdated = older
+            .into_iter()
+            .flat_map(|older| older.named.iter().cloned());
+        Self {
+            api_version: API_VERSION,
+            kind: "SourceStatus",
+            source: key.into(),
+            exists,
+            changed_at: written.at,
+            changed_by: written.by,
+            sums: Sums::of(&users),
+            outdated: outdated.collect(),
+            outdated_pods: match older {
+                Some(older) => Some(older.all),
+                None => (!exists).then_some(0),
+            },
+            users,
+            notes,
+        }
+    }
+}
+
+impl Overview {
+    pub(super) fn new(namespace: Option<&str>, mut users: Vec<User>, notes: Vec<String>) -> Self {
+        let sums = Sums::of(&users);
+        users.retain(|user| user.state != Where::UpToDate);
+        users.sort_by_key(|user| user.state);
+        Self {
+            api_version: API_VERSION,
+            kind: "Overview",
+            namespace: namespace.map(ToOwned::to_owned),
+            sums,
+            workloads: users,
+            notes,
+        }
+    }
+}
+
+/// Returns the lines about a source for people.
+pub(super) fn source_table(status: &SourceStatus, now: Timestamp) -> Vec<Part> {
+    let object = &status.source;
+    let changed = status.changed_at.map(|at| {
+        let by = status.changed_by.as_ref();
+        let by = by.map_or_else(String::new, |by| format!(" by {by}"));
+        format!("changed {}{by}", ago(at, now))
+    });
+    let there = if status.exists {
+        changed.unwrap_or_default().into()
+    } else {
+        Tone::Bad.text("absent, or not to be read")
+    };
+    let name = format!("{} {}/{}", object.kind, object.namespace, object.name);
+    let sums = match status.sums.all {
+        0 => "no workload that opted in uses it".to_owned(),
+        1 => format!("1 user: {}", status.sums.words()),
+        all => format!("{all} users: {}", status.sums.words()),
+    };
+    let mut parts = vec![Part::Rows(vec![vec![name.into(), there, sums.into()]])];
+    let rows: Vec<_> = status
+        .users
+        .iter()
+        .map(|user| indented(user.row(now, false)))
+        .collect();
+    if !rows.is_empty() {
+        parts.push(Part::Rows(rows));
+    }
+    let mut rows = Vec::new();
+    match status.outdated_pods {
+        Some(0) | None => {}
+        Some(count) => {
+            let named = status.outdated.join(", ");
+            let words = format!("{count} older pods may have another value: {named}");
+            rows.push(vec!["Pods".into(), Tone::Warning.text(words)]);
+        }
+    }
+    rows.extend(noted(&status.notes));
+    parts.push(Part::Rows(rows));
+    parts
+}
+
+/// Returns the lines about a namespace, or the cluster, for people.
+pub(super) fn overview_table(overview: &Overview, now: Timestamp, _wide: bool) -> Vec<Part> {
+    let place = match &overview.namespace {
+        Some(namespace) => format!("namespace {namespace}"),
+        None => "the cluster".to_owned(),
+    };
+    let sums = match overview.sums.all {
+        0 => format!("No workload in {place} opted in, as far as can be seen."),
+        1 => format!("1 workload in {place} opted in: {}.", overview.sums.words()),
+        all => format!(
+            "{all} workloads in {place} opted in: {}.",
+            overview.sums.words()
+        ),
+    };
+    let mut parts = vec![Part::Line(sums)];
+    let with_namespace = overview.namespace.is_none();
+    let rows: Vec<_> = overview
+        .workloads
+        .iter()
+        .map(|user| user.row(now, with_namespace))
+        .collect();
+    if !rows.is_empty() {
+        parts.push(Part::Rows(rows));
+    }
+    parts.push(Part::Rows(noted(&overview.notes)));
+    parts
+}
+
+fn indented(row: Vec<Text>) -> Vec<Text> {
+    std::iter::once(Text::from("")).chain(row).collect()
+}
+
+fn noted(notes: &[String]) -> Vec<Vec<Text>> {
+    let row = |note: &String| vec!["Not seen".into(), Tone::Warning.text(note.clone())];
+    notes.iter().map(row).collect()
+}

@@ -1,0 +1,130 @@
+//! The commands that people ask, run as people run them, and their whole outputs compared.
+
+mod explain;
+mod gates;
+mod rights;
+mod status;
+mod unreachable;
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use regex::Regex;
+use reroll_harness::{Arena, binary, eventually};
+use serde_json::{Value, json};
+
+/// What a command said, and how it ended.
+struct Answer {
+    out: String,
+    err: String,
+    code: i32,
+}
+
+impl Answer {
+    /// Returns the code and all that was said, without what differs from run to run: names, times, and how wide columns are.
+    fn said(&self, arena: &Arena) -> String {
+        let named = format!("exit {}\n{}{}", self.code, self.out, self.err)
+            .replace(&arena.own_namespace, "reroll")
+            .replace(&arena.namespace, "shop");
+        let pods = Regex::new(r"\b(plain|held|web)-[0-9a-f]+-[0-9a-z]{5}\b").unwrap();
+        let named = pods.replace_all(&named, "$1-POD");
+        let server = Regex::new(r"https://127.0.0.1:\d+/").unwrap();
+        let named = server.replace_all(&named, "https://SERVER/");
+        let ages = Regex::new(r"\d+[smhd] ago").unwrap();
+        let blanks = Regex::new(r"(\S) {3,}(\S)").unwrap();
+        let text = ages.replace_all(&named, "AGE ago");
+        blanks.replace_all(&text, "$1   $2").into_owned()
+    }
+}
+
+/// Runs a command as whoever this kubeconfig is of.
+async fn run(config: &Path, words: &[&str]) -> Answer {
+    let mut command = Command::new(binary("reroll").unwrap());
+    command
+        .args(words)
+        .arg("--kubeconfig")
+        .arg(config)
+        .env_remove("KUBECONFIG")
+        .env("NO_PROXY", "*")
+        .stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let output = output.await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Answer {
+        out: text(&output.stdout),
+        err: text(&output.stderr),
+        code: output.status.code().unwrap(),
+    }
+}
+
+/// Asks as this person about the arena's namespace and the reroll of it.
+async fn ask_as(arena: &Arena, config: &Path, words: &[&str]) -> Answer {
+    let place = [
+        "--namespace",
+        &arena.namespace,
+        "--reroll-namespace",
+        &arena.own_namespace,
+    ];
+    run(config, &[words, &place].concat()).await
+}
+
+/// Asks as the administrator.
+async fn ask(arena: &Arena, words: &[&str]) -> Answer {
+    ask_as(arena, arena.cluster.kubeconfig(), words).await
+}
+
+/// Waits until a command says this.
+async fn ask_until(arena: &Arena, words: &[&str], part: &str) -> Answer {
+    eventually(&format!("{words:?} says {part}"), async || {
+        let answer = ask(arena, words).await;
+        answer.out.contains(part).then_some(answer)
+    })
+    .await
+}
+
+/// A Deployment that uses a key of Secret `db`, all of ConfigMap `cfg`, and Secret `tls` where it is there.
+fn web(annotations: &Value) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": "web", "annotations": annotations },
+        "spec": {
+            "replicas": 2,
+            "selector": { "matchLabels": { "app": "web" } },
+            "template": {
+                "metadata": { "labels": { "app": "web" } },
+                "spec": { "containers": [{
+                    "name": "app",
+                    "image": "app",
+                    "env": [{ "name": "P", "valueFrom": { "secretKeyRef": { "name": "db", "key": "password" } } }],
+                    "envFrom": [
+                        { "configMapRef": { "name": "cfg" } },
+                        { "secretRef": { "name": "tls", "optional": true } },
+                    ],
+                }] },
+            },
+        },
+    })
+}
+
+fn opted_in() -> Value {
+    json!({ "reroll.dev/restart-on": "auto" })
+}
+
+/// Makes the sources, and waits for as long as the clocks of API servers may differ: a pod that is made sooner may have either
+/// value, and is told of.
+async fn sources(arena: &Arena) {
+    arena
+        .secret("db", &[("password", "canary-1"), ("other", "canary-2")])
+        .await;
+    arena.config_map("cfg", &[("a", "b")]).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+}
+
+async fn write_password(arena: &Arena, value: &str) {
+    let data = json!({ "stringData": { "password": value } });
+    arena.patch("Secret", "db", data).await;
+}

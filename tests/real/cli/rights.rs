@@ -1,0 +1,57 @@
+//! What is answered with the rights of an application developer, and of a reader.
+
+use std::path::PathBuf;
+
+use reroll_harness::Arena;
+
+use super::{ask_as, ask_until, opted_in, sources, web, write_password};
+
+const WEB: [&str; 2] = ["explain", "deploy/web"];
+
+/// Makes a person who has a `ClusterRole` in the arena's namespace, and nothing else.
+async fn person(arena: &Arena, name: &str, role: &str) -> PathBuf {
+    arena
+        .kubectl(&["create", "serviceaccount", name])
+        .await
+        .ok();
+    let account = format!("--serviceaccount={}:{name}", arena.namespace);
+    let role = format!("--clusterrole={role}");
+    arena
+        .kubectl(&["create", "rolebinding", name, &role, &account])
+        .await
+        .ok();
+    let token = arena.kubectl(&["create", "token", name]).await.ok();
+    arena.kubeconfig_with(name, token.out.trim())
+}
+
+#[tokio::test]
+async fn cli_answers_what_may_be_seen_and_names_what_may_not() {
+    let arena = Arena::new("cli-rights").await;
+    sources(&arena).await;
+    let reroll = arena.reroll().start().await;
+    arena.create(&web(&opted_in())).await;
+    ask_until(&arena, &WEB, "complete, 2 of 2 pods").await;
+    write_password(&arena, "canary-3").await;
+    ask_until(&arena, &WEB, "Last ").await;
+    ask_until(&arena, &WEB, "complete, 2 of 2 pods").await;
+    for (name, role) in [("developer", "edit"), ("reader", "view")] {
+        let config = person(&arena, name, role).await;
+        for (question, words) in [
+            ("explain", &WEB[..]),
+            ("status", &["status"]),
+            ("source", &["status", "secret/db"]),
+            ("pods", &["pods"]),
+            (
+                "suspend",
+                &["suspend", "deploy/web", "--reason", "by a person"],
+            ),
+            ("resume", &["resume", "deploy/web"]),
+            ("everything", &["suspend", "--all"]),
+        ] {
+            let answer = ask_as(&arena, &config, words).await;
+            assert!(!answer.out.contains("canary"), "{}", answer.out);
+            insta::assert_snapshot!(format!("{name}_{question}"), answer.said(&arena));
+        }
+    }
+    drop(reroll);
+}
