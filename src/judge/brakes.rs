@@ -127,10 +127,14 @@ impl Brakes {
         self.look_at(&key.namespace, Timestamp::MIN);
     }
 
-    /// Takes in that nothing is due for a workload any more.
-    pub fn settled(&mut self, key: &WorkloadKey) {
-        self.waiting.remove(key);
-        self.going.remove(key);
+    /// Takes in that nothing is due for a workload any more. Returns whether others may have waited for it.
+    pub fn settled(&mut self, key: &WorkloadKey) -> bool {
+        let waited = self.waiting.remove(key).is_some();
+        let went = self.going.remove(key).is_some();
+        if waited || went {
+            self.look_at(&key.namespace, Timestamp::MIN);
+        }
+        waited || went
     }
 
     /// Takes in that a restart which was let go was made, or was not.

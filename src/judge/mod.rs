@@ -314,7 +314,9 @@ impl Judge {
     }
 
     fn settle(&self, docket: &mut Docket, key: &WorkloadKey) {
-        docket.brakes.settled(key);
+        if docket.brakes.settled(key) {
+            self.brakes_changed.notify_one();
+        }
         if docket.intents.settled(key) {
             self.teller.metrics.intent_ended(IntentOutcome::Void);
         }

@@ -327,6 +327,23 @@ async fn whose_pods_are_about_to_start_has_something_to_lose() {
     assert_eq!(released_in(&stage, minute), [""; 0]);
 }
 
+/// Somebody deploys it in the very moment in which its restart is made.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_one_that_was_let_go_and_has_nothing_due_any_more() {
+    let (stage, keys) = due(&["a", "b"]);
+    for key in &keys {
+        ask(&stage, key);
+    }
+    assert_eq!(released(&stage), ["a"]);
+    assert!(stage.judge.docket().brakes.settled(&keys[0]));
+    let next = stage.judge.docket().brakes.next();
+    assert!(
+        next.is_some_and(|next| next <= stage.state.time()),
+        "{next:?}"
+    );
+    assert_eq!(released_in(&stage, SignedDuration::from_secs(11)), ["b"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_is_to_go_first_and_was_not_asked_for_yet_is_waited_for() {
     let (stage, keys) = due(&["a", "b"]);
