@@ -98,7 +98,11 @@ impl Brakes {
         let waits = waits.is_some_and(|waiting| {
             // What it asks for may be another time or order.
             let gated = matches!(waiting.reason, Reason::Window(_) | Reason::Wave { .. });
-            gated || tracked.workload.progress.is_down() || tracked.policy.is_released(&waiting.id)
+            let at_once = !waiting.versions.is_empty() && !tracked.policy.brakes.slow_start;
+            gated
+                || at_once
+                || tracked.workload.progress.is_down()
+                || tracked.policy.is_released(&waiting.id)
         });
         let news = self.made.shown(key, tracked, now) || waits;
         if news {

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Brakes, Elsewhere, GOING_AT_MOST, News, Reason, STARTS, gates::Gates, waiting::Waiting,
+    Brakes, Elsewhere, GOING_AT_MOST, News, Reason, STARTS, gates::Gates, needed::still_needed,
+    waiting::Waiting,
 };
 use crate::model::{
     Index, WorkloadKey,
@@ -279,14 +280,16 @@ impl Brakes {
         let workload = &tracked.workload;
         let verdict = self.made.verdict(key, tracked, now);
         let starts = self.starts(index, key, tracked, verdict.as_ref(), now);
+        let versions = still_needed(index, key, tracked, waiting.versions.clone());
         let rolls = (workload.progress.rolls() || workload.progress.is_down() && starts)
             && verdict.is_none()
             && now < self.waits_for_others_until(index, key, tracked);
         Some(Candidate {
-            versions: waiting.versions.clone(),
             since: waiting.written(index, key).unwrap_or(waiting.since),
             restarted: workload.last.as_ref().map(|last| last.opened.at),
-            freely: has_nothing_to_lose(&workload.progress, verdict.as_ref(), starts),
+            freely: versions.is_empty()
+                || has_nothing_to_lose(&workload.progress, verdict.as_ref(), starts),
+            versions,
             goes_on: self
                 .made
                 .goes_on(key, tracked, waiting.versions.keys(), now)

@@ -56,7 +56,8 @@ fn acts(stage: &Stage, keys: &[WorkloadKey]) -> BTreeMap<String, Does> {
         let does = if let Some((reason, _)) = docket.brakes.waits(key) {
             Does::Holds(reason)
         } else {
-            let Answer::Go { alone } = docket.ask(&index, key, restart, now) else {
+            // A window may open in that second.
+            let Answer::Go { alone } = docket.ask(&index, key, restart, soon) else {
                 panic!("{key} neither waits nor goes");
             };
             let mark = &restart.next.restarted_for;
