@@ -8,6 +8,7 @@ use super::reason::Reason;
 use crate::model::{
     Index, WorkloadKey,
     brake::later,
+    index::Tracked,
     workload::{Changed, VersionId},
 };
 
@@ -41,6 +42,15 @@ impl Waiting {
     /// Returns until when others may come that go first.
     pub(super) fn gathers_until(&self) -> Timestamp {
         later(self.asked, GATHER)
+    }
+
+    /// Whether it may go sooner by how its workload is now.
+    pub(super) fn may_go_by(&self, tracked: &Tracked) -> bool {
+        // What it asks for may be another time or order.
+        let gated = matches!(self.reason, Reason::Window(_) | Reason::Wave { .. });
+        let at_once = !self.versions.is_empty() && !tracked.policy.brakes.slow_start;
+        let is_down = tracked.workload.progress.is_down();
+        gated || at_once || is_down || tracked.policy.is_released(&self.id)
     }
 
     /// Takes in what of its own holds it.
