@@ -104,7 +104,8 @@ pub(super) fn standing(index: &Index, key: &SourceKey) -> Option<Standing> {
         asked.users.insert(owner);
         users.push(user);
     }
-    let complete = all_complete.then_some(Complete {
+    // Where no user is left there is nobody to tell of.
+    let complete = (all_complete && !users.is_empty()).then_some(Complete {
         version,
         asked,
         users,

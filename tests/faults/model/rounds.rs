@@ -146,6 +146,10 @@ pub fn apply(world: &mut World, step: &Step, outcome: Outcome) {
         (Step::Later(source, key, value, workload), _) => {
             world.later(*source, key, *value, *workload);
         }
+        (Step::Release(workload), Outcome::Written(write)) => {
+            world.written(*workload, write);
+            world.release(*workload);
+        }
         (step, Outcome::Written(write)) => written(world, step, write),
         (Step::Label(..) | Step::Undo(_) | Step::PutBack(_), Outcome::Done) => {}
         (step, outcome) => unreachable!("{step:?} cannot end in {outcome:?}"),

@@ -1,5 +1,7 @@
 //! Users of a Secret that are restarted in an order that was asked for.
 
+mod held;
+
 use std::collections::BTreeMap;
 
 use reroll_harness::{RELEASE, WAVE, deployment, eventually};
