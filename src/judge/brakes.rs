@@ -241,6 +241,7 @@ impl Brakes {
             first_asked: same.map_or(now, |it| it.first_asked),
             asked: now,
             reason: Reason::SlowStart { next: None },
+            by: same.map(|it| it.by.clone()).unwrap_or_default(),
             apart: false,
             id: restart_id(&tracked.workload, restart, tracked.uses(), index.key()),
             shown: waited.and_then(|it| it.shown),

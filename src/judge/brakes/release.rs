@@ -33,8 +33,8 @@ enum Stand {
     Gathers(Timestamp),
     /// Its user lets it go, whatever holds it.
     Released,
-    /// A gate holds it; when that may be over.
-    Held(Reason, Timestamp),
+    /// A gate holds it; who stops it, if somebody does; when that may be over.
+    Held(Reason, String, Timestamp),
     /// Its own distance holds it, and others may; when that may be over.
     Apart(Box<Candidate>, Reason, Timestamp),
     /// It goes if there is room; and when somebody else's rollout of it is not waited for any more.
@@ -104,14 +104,14 @@ impl Brakes {
                         gone.push(key);
                     }
                 }
-                Stand::Held(reason, next) => {
+                Stand::Held(reason, by, next) => {
                     self.look_at(namespace, next);
-                    let words = self.holds(&key, reason);
+                    let words = self.holds(&key, reason, by);
                     news.extend(words.map(|words| (key, News::Gated { words })));
                 }
                 Stand::Apart(candidate, reason, next) => {
                     self.look_at(namespace, next);
-                    self.holds(&key, reason);
+                    self.holds(&key, reason, String::new());
                     apart.push((key, *candidate));
                 }
                 Stand::Candidate(candidate, next) => {
@@ -178,7 +178,8 @@ impl Brakes {
                     // What holds one of a lower wave may end unseen by the brakes.
                     _ => later(now, AGAIN),
                 };
-                return Some(Stand::Held(reason, next));
+                let by = gates.stopped_by(tracked, waiting);
+                return Some(Stand::Held(reason, by, next));
             }
             let candidate = self.candidate(index, key, tracked, now)?;
             if let Some(reason) = self.held_by_distance(key, tracked, now) {
@@ -260,11 +261,12 @@ impl Brakes {
         }
     }
 
-    /// Takes in what of its own holds one. Returns what people are to be told of that.
-    fn holds(&mut self, key: &WorkloadKey, reason: Reason) -> Option<String> {
+    /// Takes in what of its own holds one, and who. Returns what people are to be told of that.
+    fn holds(&mut self, key: &WorkloadKey, reason: Reason, by: String) -> Option<String> {
         let waiting = self.waiting.get_mut(key)?;
         waiting.holds(reason);
-        let words = reason.gated().filter(|_| !waiting.told)?;
+        waiting.by = by;
+        let words = reason.gated(&waiting.by).filter(|_| !waiting.told)?;
         waiting.told = true;
         Some(words)
     }

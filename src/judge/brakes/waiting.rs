@@ -30,6 +30,8 @@ pub(super) struct Waiting {
     /// When it was asked for last: whoever asks parks it then, and it must not be let go before.
     pub(super) asked: Timestamp,
     pub(super) reason: Reason,
+    /// Who of a lower wave stops it, in words; none where nobody does.
+    pub(super) by: String,
     /// Whether its own distance holds it, whatever is told of it.
     pub(super) apart: bool,
     /// When it was last to be shown on the workload.
@@ -62,6 +64,7 @@ impl Waiting {
     /// Takes in that no gate and no distance of its own holds it.
     pub(super) fn waits_for_others(&mut self) {
         self.apart = false;
+        self.by.clear();
         match self.reason {
             Reason::Window(_) | Reason::Wave { .. } | Reason::Distance { .. } => {
                 self.reason = Reason::SlowStart { next: None };

@@ -14,6 +14,7 @@ use super::{
     rounds::{self, restore},
     steps::{Draw, During, Step},
     storm::Watches,
+    world::World,
 };
 use crate::MACHINE;
 
@@ -83,15 +84,28 @@ pub fn is_closed(annotations: &Value) -> bool {
 
 impl Draw<'_> {
     /// Something that a person says about when, or in which order, a workload is restarted.
-    pub fn gate(&mut self, workload: usize) -> Step {
+    pub fn gate(&mut self, world: &World, workload: usize) -> Step {
         match self.rng.u8(0..10) {
             0..6 => Step::Gate(workload, self.rng.choice(Gate::ALL).unwrap()),
             6..8 => Step::Wave(workload, self.rng.i64(-2..3)),
             // The webhook makes of it which restart that is.
-            _ if self.during == During::Quiet => Step::Release(workload),
+            _ if self.during == During::Quiet => {
+                let held = self
+                    .workloads
+                    .iter()
+                    .copied()
+                    .filter(|it| is_held(world, *it));
+                let held: Vec<_> = held.collect();
+                Step::Release(self.rng.choice(held).unwrap_or(workload))
+            }
             _ => Step::Gate(workload, Gate::Away),
         }
     }
+}
+
+/// Whether a restart of it is due, and a person holds it.
+fn is_held(world: &World, workload: usize) -> bool {
+    world.workloads[workload].closed && world.is_pending(workload) && !world.is_held(workload)
 }
 
 /// Waits until nobody waits for others any more.
@@ -107,8 +121,16 @@ pub async fn waits_for_no_other(arena: &Arena, watches: &Watches, reroll: &Rerol
     .await;
 }
 
-/// Gives some with pods a place in the order.
-async fn order(arena: &Arena, world: &super::World, rng: &mut Rng) {
+/// Holds half of those without pods, and gives those with pods a place in the order.
+async fn begins(arena: &Arena, world: &mut World, rng: &mut Rng) {
+    let without = (0..world.workloads.len()).filter(|it| !world.workloads[*it].running);
+    let without: Vec<_> = without.filter(|_| rng.bool()).collect();
+    let gates = [Gate::Suspended, Gate::Closed, Gate::Unreadable];
+    let holds = without
+        .into_iter()
+        .map(|it| Step::Gate(it, rng.choice(gates).unwrap()));
+    let holds = holds.map(|step| vec![step]).collect();
+    rounds::act_all(arena, world, holds).await;
     for workload in world.workloads.iter().filter(|it| it.running) {
         let wave = rng.i64(-2..3).to_string();
         let (kind, name) = (workload.kind, &workload.name);
@@ -131,14 +153,13 @@ async fn a_hundred_workloads_do_what_the_model_says_where_people_hold_restarts()
     let builder = arena.reroll().flag("--slow-start", "on");
     let builder = builder.flag("--soak", "1s").flag("--bake", "2s");
     let mut reroll = begin_with(builder, &arena, &mut world, &watches, &planned).await;
-    order(&arena, &world, &mut rng).await;
+    begins(&arena, &mut world, &mut rng).await;
     for number in 1..=ROUNDS {
         let round = (number, GATED);
         reroll = one_round(&arena, &mut world, &mut rng, &watches, reroll, round).await;
     }
     let closed = world.workloads.iter().filter(|it| it.closed).count();
-    let held = (0..world.workloads.len())
-        .filter(|it| world.workloads[*it].closed && world.is_pending(*it));
+    let held = (0..world.workloads.len()).filter(|it| is_held(&world, *it));
     let held = held.count();
     eprintln!("{closed} are closed, and {held} of them behind");
     assert!(held > 0, "nobody was held");

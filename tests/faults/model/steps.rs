@@ -237,7 +237,7 @@ impl Draw<'_> {
             let step = match self.rng.u8(0..100) {
                 0..45 => self.source(world),
                 45..70 => self.workload(world, workload),
-                _ => Some(self.gate(workload)),
+                _ => Some(self.gate(world, workload)),
             };
             return step.into_iter().collect();
         }

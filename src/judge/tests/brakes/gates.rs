@@ -411,6 +411,7 @@ async fn who_waits_behind_a_gate_names_those_that_failed() {
         panic!("{shown:?}");
     };
     assert_eq!(one.held, Held::Wave);
+    assert_eq!(one.by, "Deployment low");
     let failed: Vec<_> = one.failed.keys().map(String::as_str).collect();
     assert_eq!(failed, ["deployments/low"]);
 }

@@ -293,6 +293,7 @@ impl Told {
                 held,
                 since,
                 failed,
+                by,
             } = one;
             let Some(Decision::Restart(restart)) = self.leader.judge.judge(&key, Occasion::Look)
             else {
@@ -304,7 +305,8 @@ impl Told {
                 restart_id(&tracked.workload, &restart, tracked.uses(), index.key())
             };
             let pending = Pending::now(None, held, &restart.causes, id, String::new(), since);
-            World::holds(&key, &pending.because(&failed).print(), &self.leader.script);
+            let pending = pending.because(&failed).held_by(by);
+            World::holds(&key, &pending.print(), &self.leader.script);
             self.show(&key);
         }
     }

@@ -150,9 +150,8 @@ impl Stage {
         match row.name {
             "missing" => arena.delete("Secret", &row.own()).await,
             "unreadable" => {
-                arena
-                    .annotate(kind, &low, RESTART_ON, Some("secret/"))
-                    .await
+                let unreadable = Some("secret/");
+                arena.annotate(kind, &low, RESTART_ON, unreadable).await;
             }
             "no-room" => {
                 let object = arena.get(kind, &low).await;
