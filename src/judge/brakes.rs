@@ -95,11 +95,7 @@ impl Brakes {
     /// Takes in how a workload is now. Returns whether somebody may go sooner for it.
     pub fn shown(&mut self, key: &WorkloadKey, tracked: &Tracked, now: Timestamp) -> bool {
         let waits = self.waiting.get(key);
-        let waits = waits.is_some_and(|waiting| {
-            // What it asks for may be another time or order.
-            let gated = matches!(waiting.reason, Reason::Window(_) | Reason::Wave { .. });
-            gated || tracked.workload.progress.is_down() || tracked.policy.is_released(&waiting.id)
-        });
+        let waits = waits.is_some_and(|waiting| waiting.may_go_by(tracked));
         let news = self.made.shown(key, tracked, now) || waits;
         if news {
             self.look_at(&key.namespace, now);
@@ -249,6 +245,7 @@ impl Brakes {
             first_asked: same.map_or(now, |it| it.first_asked),
             asked: now,
             reason: Reason::SlowStart { next: None },
+            by: same.map(|it| it.by.clone()).unwrap_or_default(),
             apart: false,
             id: restart_id(&tracked.workload, restart, tracked.uses(), index.key()),
             shown: waited.and_then(|it| it.shown),

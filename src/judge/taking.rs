@@ -5,13 +5,15 @@ use std::{sync::Arc, time::Duration};
 use kube::core::ObjectMeta;
 use tokio::time::Instant;
 
-use super::{Judge, Occasion, docket::Docket};
+use super::{Judge, Occasion, braking::namespace_changed, docket::Docket};
 use crate::cluster::lease::Notice;
 use crate::model::{
-    SourceKey, SourceKind, Version, WorkloadKey,
+    Index, SourceKey, SourceKind, Version, WorkloadKey,
     csi::{Part, PodStatus},
     gate::suspend,
-    index::{Bared, By, Changes, SourceChange, Tick, Tracked, WorkloadChange, gates, unshown},
+    index::{
+        Bared, By, Changes, SourceChange, Tick, Tracked, WorkloadChange, at_once, gates, unshown,
+    },
     note::Note,
     recreation::CALM_SECONDS,
     workload::{RestartMeans, Workload},
@@ -198,10 +200,16 @@ impl Judge {
     pub fn source_applied(&self, key: &SourceKey, version: Version, by: By) {
         let mut takers = self.state.index().takers(key);
         takers.work_out(&key.source);
-        let change = self
-            .state
-            .index_mut()
-            .take_source_with(key, version, by, &takers);
+        let mut index = self.state.index_mut();
+        let is_at_once = |index: &Index| at_once::source(index, &key.namespace, &key.source);
+        let before = is_at_once(&index);
+        let change = index.take_source_with(key, version, by, &takers);
+        let lets_go = !before && is_at_once(&index);
+        drop(index);
+        if lets_go {
+            // Its users may wait for others.
+            namespace_changed(self, &key.namespace);
+        }
         self.source_changed(key, change);
     }
 

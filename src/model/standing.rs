@@ -106,11 +106,10 @@ pub fn standing(index: &Index, key: &SourceKey) -> Option<Standing> {
 }
 
 impl Standing {
-    /// Whether all users have the version, and all their pods.
+    /// Whether there are users, and all have the version, and all their pods.
     pub fn is_complete(&self) -> bool {
-        self.users
-            .iter()
-            .all(|(_, stands)| *stands == Stands::Complete)
+        let is_complete = |(_, stands): &(_, Stands)| *stands == Stands::Complete;
+        !self.users.is_empty() && self.users.iter().all(is_complete)
     }
 }
 

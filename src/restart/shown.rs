@@ -41,10 +41,11 @@ async fn write_braked(live: &Live, one: ToShow) {
         held,
         since,
         failed,
+        by,
     } = one;
     let judged = live.judge.judge_taken(&key);
     if let Some(Decision::Restart(restart)) = &judged.decision {
-        let because = |pending: Pending, _: Option<&Pending>| pending.because(&failed);
+        let because = |pending: Pending, _: Option<&Pending>| pending.because(&failed).held_by(by);
         write(live, &key, restart, (held, since), because).await;
     }
 }

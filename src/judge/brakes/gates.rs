@@ -51,6 +51,17 @@ impl<'a> Gates<'a> {
         window().or_else(|| self.wave(tracked, waiting))
     }
 
+    /// Returns who of a lower wave stops a restart, in words; none where nobody does.
+    pub(super) fn stopped_by(&self, tracked: &Tracked, waiting: &Waiting) -> String {
+        let fronts = self.fronts.borrow();
+        let fronts = waiting
+            .takes
+            .iter()
+            .filter_map(|(changed, id)| fronts.get(&(changed.clone(), *id)));
+        let mut names = fronts.filter_map(|front| front.stopped_by(tracked.policy.wave()));
+        names.next().unwrap_or_default().to_owned()
+    }
+
     fn window(&self, key: &WorkloadKey, tracked: &Tracked, waiting: &Waiting) -> Option<Reason> {
         let Counting { index, now, .. } = *self.counting;
         let (window, latest) = windows::of(index, &key.namespace, tracked)?;
@@ -87,7 +98,11 @@ impl<'a> Gates<'a> {
         Front::of(users.filter_map(|key| {
             let tracked = index.workload(&key)?;
             let through = self.through(&key, tracked, source, counted);
-            Some((tracked.policy.wave(), through))
+            let name = match through {
+                Through::Stopped => key.spoken(),
+                Through::Yes | Through::NotYet => String::new(),
+            };
+            Some((tracked.policy.wave(), through, name))
         }))
     }
 

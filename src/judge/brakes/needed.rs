@@ -29,13 +29,23 @@ pub(super) fn needed(
     slow_start: bool,
 ) -> BTreeMap<Changed, VersionId> {
     let runs = matches!(key.kind.means, RestartMeans::Run | RestartMeans::Recreate);
-    let namespace = &key.namespace;
-    let at_once =
-        !slow_start || !tracked.policy.brakes.slow_start || at_once::namespace(index, namespace);
-    if at_once || runs {
+    if !slow_start || runs {
         return BTreeMap::new();
     }
-    let mut versions = taken(index, key, restart);
+    still_needed(index, key, tracked, taken(index, key, restart))
+}
+
+/// Returns those of these versions for which it needs room by what is said of slow start now.
+pub(super) fn still_needed(
+    index: &Index,
+    key: &WorkloadKey,
+    tracked: &Tracked,
+    mut versions: BTreeMap<Changed, VersionId>,
+) -> BTreeMap<Changed, VersionId> {
+    let namespace = &key.namespace;
+    if !tracked.policy.brakes.slow_start || at_once::namespace(index, namespace) {
+        return BTreeMap::new();
+    }
     versions.retain(|changed, _| match changed {
         Changed::Source(source) => !at_once::source(index, namespace, source),
         Changed::Namespace => true,

@@ -58,7 +58,8 @@ impl Reason {
     }
 
     /// Returns what people are told of a gate that time alone, or nothing, opens; `None` for other reasons.
-    pub(super) fn gated(self) -> Option<String> {
+    /// `by`: who stops it, where somebody does.
+    pub(super) fn gated(self, by: &str) -> Option<String> {
         match self {
             Self::Window(Closed::Until(Some(next))) => Some(format!(
                 "for its window ({WINDOW}), until {}",
@@ -75,7 +76,7 @@ impl Reason {
                 ))
             }
             Self::Wave { stopped: true } => Some(format!(
-                "for a workload of a lower wave ({WAVE}), whose restart failed or goes no further"
+                "for {by} of a lower wave ({WAVE}), whose restart failed or goes no further"
             )),
             Self::Wave { stopped: false }
             | Self::SlowStart { .. }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Brakes, Elsewhere, GOING_AT_MOST, News, Reason, STARTS, gates::Gates, waiting::Waiting,
+    Brakes, Elsewhere, GOING_AT_MOST, News, Reason, STARTS, gates::Gates, needed::still_needed,
+    waiting::Waiting,
 };
 use crate::model::{
     Index, WorkloadKey,
@@ -32,8 +33,8 @@ enum Stand {
     Gathers(Timestamp),
     /// Its user lets it go, whatever holds it.
     Released,
-    /// A gate holds it; when that may be over.
-    Held(Reason, Timestamp),
+    /// A gate holds it; who stops it, if somebody does; when that may be over.
+    Held(Reason, String, Timestamp),
     /// Its own distance holds it, and others may; when that may be over.
     Apart(Box<Candidate>, Reason, Timestamp),
     /// It goes if there is room; and when somebody else's rollout of it is not waited for any more.
@@ -103,14 +104,14 @@ impl Brakes {
                         gone.push(key);
                     }
                 }
-                Stand::Held(reason, next) => {
+                Stand::Held(reason, by, next) => {
                     self.look_at(namespace, next);
-                    let words = self.holds(&key, reason);
+                    let words = self.holds(&key, reason, by);
                     news.extend(words.map(|words| (key, News::Gated { words })));
                 }
                 Stand::Apart(candidate, reason, next) => {
                     self.look_at(namespace, next);
-                    self.holds(&key, reason);
+                    self.holds(&key, reason, String::new());
                     apart.push((key, *candidate));
                 }
                 Stand::Candidate(candidate, next) => {
@@ -177,7 +178,8 @@ impl Brakes {
                     // What holds one of a lower wave may end unseen by the brakes.
                     _ => later(now, AGAIN),
                 };
-                return Some(Stand::Held(reason, next));
+                let by = gates.stopped_by(tracked, waiting);
+                return Some(Stand::Held(reason, by, next));
             }
             let candidate = self.candidate(index, key, tracked, now)?;
             if let Some(reason) = self.held_by_distance(key, tracked, now) {
@@ -259,11 +261,12 @@ impl Brakes {
         }
     }
 
-    /// Takes in what of its own holds one. Returns what people are to be told of that.
-    fn holds(&mut self, key: &WorkloadKey, reason: Reason) -> Option<String> {
+    /// Takes in what of its own holds one, and who. Returns what people are to be told of that.
+    fn holds(&mut self, key: &WorkloadKey, reason: Reason, by: String) -> Option<String> {
         let waiting = self.waiting.get_mut(key)?;
         waiting.holds(reason);
-        let words = reason.gated().filter(|_| !waiting.told)?;
+        waiting.by = by;
+        let words = reason.gated(&waiting.by).filter(|_| !waiting.told)?;
         waiting.told = true;
         Some(words)
     }
@@ -279,14 +282,16 @@ impl Brakes {
         let workload = &tracked.workload;
         let verdict = self.made.verdict(key, tracked, now);
         let starts = self.starts(index, key, tracked, verdict.as_ref(), now);
+        let versions = still_needed(index, key, tracked, waiting.versions.clone());
         let rolls = (workload.progress.rolls() || workload.progress.is_down() && starts)
             && verdict.is_none()
             && now < self.waits_for_others_until(index, key, tracked);
         Some(Candidate {
-            versions: waiting.versions.clone(),
             since: waiting.written(index, key).unwrap_or(waiting.since),
             restarted: workload.last.as_ref().map(|last| last.opened.at),
-            freely: has_nothing_to_lose(&workload.progress, verdict.as_ref(), starts),
+            freely: versions.is_empty()
+                || has_nothing_to_lose(&workload.progress, verdict.as_ref(), starts),
+            versions,
             goes_on: self
                 .made
                 .goes_on(key, tracked, waiting.versions.keys(), now)

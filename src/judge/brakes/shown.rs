@@ -30,6 +30,8 @@ pub struct ToShow {
     pub since: Timestamp,
     /// Whose failures hold it.
     pub failed: Failures,
+    /// Who of a lower wave stops it, in words; none where nobody does.
+    pub by: String,
 }
 
 /// Returns those that have waited for so long that a person may have to act on it, and of whom that is not shown yet; at most so
@@ -68,13 +70,16 @@ pub(super) fn to_show<'a>(
         let shown = index
             .workload(key)
             .and_then(|tracked| Pending::of(&tracked.workload));
-        let is_shown = shown
-            .is_some_and(|shown| shown.reason == held && shown.id == it.id && shown.names(&failed));
+        let is_shown = shown.is_some_and(|shown| {
+            let same = shown.reason == held && shown.id == it.id && shown.by == it.by;
+            same && shown.names(&failed)
+        });
         (!is_shown).then(|| ToShow {
             key: key.clone(),
             held,
             since: it.since,
             failed,
+            by: it.by.clone(),
         })
     });
     waiting.take(most).collect()

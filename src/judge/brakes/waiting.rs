@@ -8,6 +8,7 @@ use super::reason::Reason;
 use crate::model::{
     Index, WorkloadKey,
     brake::later,
+    index::Tracked,
     workload::{Changed, VersionId},
 };
 
@@ -29,6 +30,8 @@ pub(super) struct Waiting {
     /// When it was asked for last: whoever asks parks it then, and it must not be let go before.
     pub(super) asked: Timestamp,
     pub(super) reason: Reason,
+    /// Who of a lower wave stops it, in words; none where nobody does.
+    pub(super) by: String,
     /// Whether its own distance holds it, whatever is told of it.
     pub(super) apart: bool,
     /// When it was last to be shown on the workload.
@@ -43,6 +46,15 @@ impl Waiting {
         later(self.asked, GATHER)
     }
 
+    /// Whether it may go sooner by how its workload is now.
+    pub(super) fn may_go_by(&self, tracked: &Tracked) -> bool {
+        // What it asks for may be another time or order.
+        let gated = matches!(self.reason, Reason::Window(_) | Reason::Wave { .. });
+        let at_once = !self.versions.is_empty() && !tracked.policy.brakes.slow_start;
+        let is_down = tracked.workload.progress.is_down();
+        gated || at_once || is_down || tracked.policy.is_released(&self.id)
+    }
+
     /// Takes in what of its own holds it.
     pub(super) fn holds(&mut self, reason: Reason) {
         self.reason = reason;
@@ -52,6 +64,7 @@ impl Waiting {
     /// Takes in that no gate and no distance of its own holds it.
     pub(super) fn waits_for_others(&mut self) {
         self.apart = false;
+        self.by.clear();
         match self.reason {
             Reason::Window(_) | Reason::Wave { .. } | Reason::Distance { .. } => {
                 self.reason = Reason::SlowStart { next: None };

@@ -196,6 +196,15 @@ async fn where_nobody_was_restarted_nothing_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_no_user_is_left_nothing_is_told() {
+    let (stage, keys) = changed(&["a"]);
+    restart(&stage, &keys[0]);
+    assert_eq!(look(&stage, 1, &[]), None);
+    stage.judge.workload_deleted(&keys[0]);
+    assert_eq!(look(&stage, 2, &[]), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn older_pods_are_named_and_then_it_is_told() {
     let (stage, keys) = changed(&["a"]);
     restart(&stage, &keys[0]);

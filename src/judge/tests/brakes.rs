@@ -3,6 +3,8 @@
 mod gates;
 mod hidden;
 mod memory;
+mod off;
+mod pairs;
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};

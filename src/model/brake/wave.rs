@@ -77,35 +77,48 @@ impl Behind {
 }
 
 /// How far the users of a version are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Front {
     not_yet: Option<i64>,
-    stopped: Option<i64>,
+    /// Of the lowest, the first by name.
+    stopped: Option<(i64, String)>,
 }
 
 impl Front {
-    /// Returns it for users with these waves.
-    pub fn of(users: impl IntoIterator<Item = (i64, Through)>) -> Self {
+    /// Returns it for users with these waves, and these names where they stop others.
+    pub fn of(users: impl IntoIterator<Item = (i64, Through, String)>) -> Self {
         let mut front = Self::default();
-        for (wave, through) in users {
-            let lowest = match through {
-                Through::Yes => continue,
-                Through::NotYet => &mut front.not_yet,
-                Through::Stopped => &mut front.stopped,
-            };
-            *lowest = Some(lowest.map_or(wave, |lowest| lowest.min(wave)));
+        for (wave, through, name) in users {
+            match through {
+                Through::Yes => {}
+                Through::NotYet => {
+                    let lowest = front.not_yet.unwrap_or(wave);
+                    front.not_yet = Some(lowest.min(wave));
+                }
+                Through::Stopped => {
+                    let stopped = [front.stopped.take(), Some((wave, name))];
+                    front.stopped = stopped.into_iter().flatten().min();
+                }
+            }
         }
         front
     }
 
     /// Returns what a user of this wave waits for: [`Through::Yes`] for nothing.
-    pub fn before(self, wave: i64) -> Through {
-        let is_lower = |one: Option<i64>| one.is_some_and(|one| one < wave);
-        match (is_lower(self.stopped), is_lower(self.not_yet)) {
-            (true, _) => Through::Stopped,
-            (false, true) => Through::NotYet,
-            (false, false) => Through::Yes,
+    pub fn before(&self, wave: i64) -> Through {
+        if self.stopped_by(wave).is_some() {
+            Through::Stopped
+        } else if self.not_yet.is_some_and(|one| one < wave) {
+            Through::NotYet
+        } else {
+            Through::Yes
         }
+    }
+
+    /// Returns the name of one who stops a user of this wave.
+    pub fn stopped_by(&self, wave: i64) -> Option<&str> {
+        let stopped = self.stopped.as_ref().filter(|(one, _)| *one < wave);
+        stopped.map(|(_, name)| name.as_str())
     }
 }
 
@@ -167,12 +180,24 @@ mod tests {
     #[test]
     fn each_waits_for_those_that_are_lower() {
         use Through::{NotYet, Stopped, Yes};
-        let front = Front::of([(0, Yes), (-1, NotYet), (5, Stopped), (7, NotYet)]);
+        let named = |users: &[(i64, Through)]| {
+            let users = users.iter().enumerate();
+            Front::of(users.map(|(number, (wave, through))| (*wave, *through, format!("{number}"))))
+        };
+        let front = named(&[
+            (0, Yes),
+            (-1, NotYet),
+            (5, Stopped),
+            (5, Stopped),
+            (7, NotYet),
+        ]);
+        assert_eq!(front.stopped_by(6), Some("2"));
+        assert_eq!(front.stopped_by(5), None);
         for (wave, expected) in [(-2, Yes), (-1, Yes), (0, NotYet), (5, NotYet), (6, Stopped)] {
             assert_eq!(front.before(wave), expected, "{wave}");
         }
-        let extremes = Front::of([(i64::MAX, NotYet), (i64::MIN, Yes)]);
+        let extremes = named(&[(i64::MAX, NotYet), (i64::MIN, Yes)]);
         assert_eq!(extremes.before(i64::MAX), Yes);
-        assert_eq!(Front::of([(i64::MIN, NotYet)]).before(i64::MAX), NotYet);
+        assert_eq!(named(&[(i64::MIN, NotYet)]).before(i64::MAX), NotYet);
     }
 }

@@ -30,6 +30,10 @@ const DAYS: [(&str, Weekday); 7] = [
 /// What can stand in `reroll.dev/window`.
 pub const WORDS: &str = "days and hours such as \"Mon-Fri 22:00-04:00, Sun Europe/Berlin\"";
 
+/// What can stand at its end.
+pub const ZONES: &str =
+    "a time zone of the IANA database such as Europe/Berlin (without one it is UTC)";
+
 /// Days and hours in a time zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hours {
@@ -50,17 +54,18 @@ struct Part {
 impl Hours {
     /// Reads them; `None` where any of it cannot be read: a window that is only half understood must not open.
     pub fn read(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let (text, zone) = match text.rsplit_once(char::is_whitespace) {
-            Some((rest, last)) if !is_part(last) => (rest, zone(last)?),
-            _ => (text, TimeZone::UTC),
-        };
-        let parts: Vec<_> = text.split(',').collect();
-        if parts.len() > MOST_PARTS {
-            return None;
-        }
-        let parts: Option<Vec<_>> = parts.into_iter().map(Part::read).collect();
-        parts.map(|parts| Self { parts, zone })
+        let (text, name) = apart(text);
+        let zone = name.map_or(Some(TimeZone::UTC), zone)?;
+        let parts = parts(text)?;
+        Some(Self { parts, zone })
+    }
+
+    /// Returns the word of a text that stands where a time zone may, and is none, if the rest can be read.
+    pub fn unknown_zone(text: &str) -> Option<&str> {
+        let (text, name) = apart(text);
+        let is_name = |name: &&str| name.starts_with(|first: char| first.is_ascii_alphabetic());
+        let name = name.filter(is_name).filter(|name| zone(name).is_none())?;
+        parts(text).map(|_| name)
     }
 
     /// Whether they include this moment.
@@ -142,6 +147,23 @@ fn moment(day: Date, time: Time, zone: &TimeZone) -> Option<Timestamp> {
     let just_after = moment.checked_add(1.nanosecond()).ok()?;
     let mut transitions = zone.preceding(just_after);
     transitions.next().map(|transition| transition.timestamp())
+}
+
+/// Returns days and hours, and what stands where a time zone may.
+fn apart(text: &str) -> (&str, Option<&str>) {
+    let text = text.trim();
+    match text.rsplit_once(char::is_whitespace) {
+        Some((rest, last)) if !is_part(last) => (rest, Some(last)),
+        _ => (text, None),
+    }
+}
+
+fn parts(text: &str) -> Option<Vec<Part>> {
+    let parts: Vec<_> = text.split(',').collect();
+    if parts.len() > MOST_PARTS {
+        return None;
+    }
+    parts.into_iter().map(Part::read).collect()
 }
 
 /// Returns the time zone of this name, as of the IANA database.

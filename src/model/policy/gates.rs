@@ -7,7 +7,10 @@ use jiff::SignedDuration;
 use super::complaint::{Complaint, complaint};
 use crate::model::{
     annotation::{RELEASE, WAVE, WINDOW, WINDOW_LATEST},
-    gate::{hours::WORDS, window::Window},
+    gate::{
+        hours::{Hours, WORDS, ZONES},
+        window::Window,
+    },
     text::read_duration,
     workload::Asks,
 };
@@ -69,5 +72,31 @@ impl Gates {
 pub fn window(text: &str) -> (Window, Option<Complaint>) {
     let window = Window::read(text);
     let unreadable = window == Window::Unreadable;
-    (window, unreadable.then(|| complaint(WINDOW, text, WORDS)))
+    let complaint = unreadable.then(|| match Hours::unknown_zone(text) {
+        Some(zone) => complaint(WINDOW, zone, ZONES),
+        None => complaint(WINDOW, text, WORDS),
+    });
+    (window, complaint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_window_the_word_is_named_that_cannot_be_read() {
+        let said = |text| window(text).1.map(|complaint| complaint.to_string());
+        assert_eq!(said("Mon 02:00-03:00 Europe/Berlin"), None);
+        let zone = said("Mon 02:00-03:00 Europe/Berlni").unwrap();
+        assert_eq!(
+            zone,
+            "reroll.dev/window: \"Europe/Berlni\" is not a time zone of the IANA database such as Europe/Berlin \
+             (without one it is UTC)"
+        );
+        let all = said("at night").unwrap();
+        assert!(
+            all.contains("\"at night\" is not days and hours such as"),
+            "{all}"
+        );
+    }
 }

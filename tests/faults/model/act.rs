@@ -6,7 +6,7 @@ use kube::{
     ResourceExt as _,
     api::{DynamicObject, ListParams, PostParams},
 };
-use reroll_harness::{Arena, KUBECTL_RESTARTED_AT, RESTART_ON, eventually};
+use reroll_harness::{Arena, KUBECTL_RESTARTED_AT, RELEASE, RESTART_ON, WAVE, eventually};
 use serde_json::{Value, json};
 
 use super::{
@@ -165,6 +165,15 @@ async fn write_workload(arena: &Arena, world: &World, workload: &Workload, step:
         Step::PutBack(_) => {
             pods::put_back(arena, workload).await;
             Outcome::Done
+        }
+        Step::Gate(_, gate) => {
+            patch(json!({ "metadata": { "annotations": gate.annotations() } })).await
+        }
+        Step::Wave(_, wave) => {
+            patch(json!({ "metadata": { "annotations": { WAVE: wave.to_string() } } })).await
+        }
+        Step::Release(_) => {
+            patch(json!({ "metadata": { "annotations": { RELEASE: "now" } } })).await
         }
         other => unreachable!("{other:?} is done to a source"),
     }

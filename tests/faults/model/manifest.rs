@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     act::OWNER,
+    gated,
     rules::Data,
     world::{Guard, Opt, Source, Workload, World, Write},
 };
@@ -151,6 +152,7 @@ pub fn write(before: &DynamicObject, after: &Value) -> Write {
         same: old == new,
         same_but_for_restarts: bare(old) == bare(new),
         opt: Opt::read(text),
+        closed: gated::is_closed(&after["metadata"]["annotations"]),
     }
 }
 

@@ -16,7 +16,8 @@
 //! `REROLL_MODEL_ROUNDS` sets how many rounds there are (6 by default); a storm follows every six.
 //!
 //! Smaller tests of the same kind lose a round to a restored etcd ([`restored`]), have another installation beside them
-//! ([`beside`]), or somebody who does not let reroll have its way ([`guarded`]).
+//! ([`beside`]), or somebody who does not let reroll have its way ([`guarded`]), or who holds restarts and lets them go
+//! ([`gated`]).
 //!
 //! Left out is what the contract leaves open, and what it takes from a workload:
 //! - In a storm, what needs the webhook (undo, replace, a copied manifest, an opt-in) waits while reroll is down. A
@@ -37,6 +38,7 @@ mod act;
 mod beside;
 mod chains;
 mod fates;
+mod gated;
 mod guarded;
 mod history;
 mod manifest;
@@ -53,7 +55,7 @@ use std::time::Instant;
 use fastrand::Rng;
 use futures::{StreamExt as _, stream};
 use kube::ResourceExt as _;
-use reroll_harness::{Arena, Reroll};
+use reroll_harness::{Arena, Reroll, RerollBuilder};
 
 use self::{
     rules::{Live, Policy},
@@ -72,6 +74,8 @@ struct Size {
     running: usize,
     /// How many things are done in a round.
     in_a_round: usize,
+    /// Whether people hold restarts and let them go. Then nothing but sources changes of those that have pods.
+    gates: bool,
 }
 
 const LARGE: Size = Size {
@@ -79,12 +83,14 @@ const LARGE: Size = Size {
     sources: 300,
     running: 45,
     in_a_round: 100,
+    gates: false,
 };
 const SMALL: Size = Size {
     workloads: 100,
     sources: 120,
     running: 12,
     in_a_round: 25,
+    gates: false,
 };
 /// The first sources have many users.
 const SHARED: usize = 3;
@@ -177,12 +183,23 @@ async fn begin(
     watches: &Watches,
     planned: &[Workload],
 ) -> Reroll {
+    begin_with(arena.reroll(), arena, world, watches, planned).await
+}
+
+/// The same with this reroll.
+async fn begin_with(
+    builder: RerollBuilder,
+    arena: &Arena,
+    world: &mut World,
+    watches: &Watches,
+    planned: &[Workload],
+) -> Reroll {
     let owner = reroll_harness::config_map(act::OWNER, &[]);
     world.owner = arena.create(&owner).await.uid().unwrap();
     create_sources(arena, world).await;
     let (before, after) = planned.split_at(planned.len() / 2);
     create(arena, world, before).await;
-    let reroll = rounds::start(arena, arena.reroll()).await;
+    let reroll = rounds::start(arena, builder).await;
     create(arena, world, after).await;
     rounds::expect(arena, world, watches, "after creation").await;
     reroll
@@ -202,7 +219,10 @@ async fn one_round(
         During::Quiet
     };
     let sources: Vec<_> = (0..world.sources.len()).collect();
-    let free = |number: &usize| world.workloads[*number].guard == Guard::Nobody;
+    let free = |number: &usize| {
+        let workload = &world.workloads[*number];
+        workload.guard == Guard::Nobody && !(size.gates && workload.running)
+    };
     let workloads: Vec<_> = (0..world.workloads.len()).filter(free).collect();
     let mut draw = Draw {
         rng,
@@ -211,8 +231,12 @@ async fn one_round(
         workloads: &workloads,
         count: u32::try_from(number).unwrap() * 10_000,
         prefix: "copy".to_owned(),
+        gates: size.gates,
     };
     let reroll = rounds::round(arena, world, &mut draw, reroll, size.in_a_round).await;
+    if size.gates {
+        gated::waits_for_no_other(arena, watches, &reroll).await;
+    }
     let what = format!("round {number}, {during:?}");
     rounds::expect(arena, world, watches, &what).await;
     reroll
@@ -271,6 +295,7 @@ fn draw_workloads(world: &World, rng: &mut Rng, size: Size) -> Vec<Workload> {
             opt: Opt::read(opted),
             running: number >= size.workloads - size.running,
             paused: false,
+            closed: false,
             observed: None,
             rollouts: 0,
             saved: None,

@@ -101,6 +101,7 @@ pub async fn undo_set(arena: &Arena, name: &str) -> Outcome {
         same: false,
         same_but_for_restarts: false,
         opt: manifest::opt(&before),
+        closed: false,
     })
 }
 

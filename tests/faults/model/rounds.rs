@@ -146,6 +146,10 @@ pub fn apply(world: &mut World, step: &Step, outcome: Outcome) {
         (Step::Later(source, key, value, workload), _) => {
             world.later(*source, key, *value, *workload);
         }
+        (Step::Release(workload), Outcome::Written(write)) => {
+            world.written(*workload, write);
+            world.release(*workload);
+        }
         (step, Outcome::Written(write)) => written(world, step, write),
         (Step::Label(..) | Step::Undo(_) | Step::PutBack(_), Outcome::Done) => {}
         (step, outcome) => unreachable!("{step:?} cannot end in {outcome:?}"),
@@ -221,10 +225,13 @@ async fn recorded(arena: &Arena, world: &World, what: &str) -> Vec<Option<String
             }
         }
         let mut texts = Vec::new();
-        for workload in &world.workloads {
+        for (number, workload) in world.workloads.iter().enumerate() {
             let object = &objects[&(workload.kind, workload.name.clone())];
             let text = object.annotations().get(OBSERVED);
+            // What else was seen since is written with the restart that is held.
+            let is_held = workload.closed && world.is_pending(number);
             let so = match &workload.observed {
+                _ if is_held => text.is_some(),
                 None => text.is_none(),
                 Some(entries) => text.is_some_and(|text| {
                     text.contains(&object.uid().unwrap()) && says(world, entries, &uids, text)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use fastrand::Rng;
 
 use super::{
+    gated::Gate,
     rules::{Data, Live},
     world::{Opt, Reference, World},
 };
@@ -66,6 +67,12 @@ pub enum Step {
     Orphan(usize, Manifest, Option<Box<Self>>),
     /// Puts back, through the status, what was observed before an opt-out.
     PutBack(usize),
+    /// Says of it when it may be restarted.
+    Gate(usize, Gate),
+    /// Gives it a place in the order.
+    Wave(usize, i64),
+    /// Lets the restart go that is due.
+    Release(usize),
 }
 
 /// How a user goes back to the former template.
@@ -106,6 +113,8 @@ pub struct Draw<'a> {
     /// For names of copies, and for edits that were never made before.
     pub count: u32,
     pub prefix: String,
+    /// Whether people hold restarts and let them go.
+    pub gates: bool,
 }
 
 impl Step {
@@ -133,7 +142,10 @@ impl Step {
             | Self::Back(workload, _)
             | Self::Gain(workload, _)
             | Self::Orphan(workload, ..)
-            | Self::PutBack(workload) => Err(*workload),
+            | Self::PutBack(workload)
+            | Self::Gate(workload, _)
+            | Self::Wave(workload, _)
+            | Self::Release(workload) => Err(*workload),
         }
     }
 
@@ -166,7 +178,8 @@ pub fn round(world: &World, draw: &mut Draw, count: usize) -> Vec<Vec<Step>> {
     let (mut workloads, mut sources) = (HashSet::new(), HashSet::new());
     let (mut all, mut undone) = (Vec::new(), 0);
     for attempt in 0..count * 3 {
-        let steps = if all.len() < WITH_PODS && attempt < WITH_PODS * 10 {
+        let with_pods = !draw.gates && all.len() < WITH_PODS && attempt < WITH_PODS * 10;
+        let steps = if with_pods {
             draw.with_pods(world)
         } else {
             draw.steps(world)
@@ -220,6 +233,14 @@ impl Draw<'_> {
     pub fn steps(&mut self, world: &World) -> Vec<Step> {
         self.count += 1;
         let workload = *self.rng.choice(self.workloads).unwrap();
+        if self.gates {
+            let step = match self.rng.u8(0..100) {
+                0..45 => self.source(world),
+                45..70 => self.workload(world, workload),
+                _ => Some(self.gate(world, workload)),
+            };
+            return step.into_iter().collect();
+        }
         match (self.during, self.rng.u8(0..100)) {
             (_, 0..50) => self.source(world).into_iter().collect(),
             (During::Quiet, 50..65) => self.chain(world, workload),

@@ -170,6 +170,7 @@ impl Person {
             workloads: &workloads,
             count: 1_000_000,
             prefix,
+            gates: false,
         };
         for _ in 0..count {
             for step in draw.steps(&self.world) {

@@ -75,6 +75,8 @@ pub struct Workload {
     /// It has pods.
     pub running: bool,
     pub paused: bool,
+    /// A person holds its restarts.
+    pub closed: bool,
     /// What pods were last started with, by source; `None` where it is not opted in.
     pub observed: Option<BTreeMap<usize, Entry>>,
     /// How often its template must have changed.
@@ -109,6 +111,8 @@ pub struct Write {
     /// It is the same but for `restarted-for`.
     pub same_but_for_restarts: bool,
     pub opt: Opt,
+    /// Whether it has a gate that is closed, which holds it.
+    pub closed: bool,
 }
 
 impl Opt {
@@ -245,6 +249,7 @@ impl World {
             !write.same
         };
         self.workloads[workload].opt = write.opt;
+        self.workloads[workload].closed = write.closed;
         if before != Opt::Out && write.opt == Opt::Out {
             self.workloads[workload].earlier = self.workloads[workload].text.clone();
         }
@@ -285,6 +290,7 @@ impl World {
         let due = verdicts.values().any(|verdict| verdict.cause)
             && !verdicts.values().any(|verdict| verdict.holds);
         let (restarts, changes) = match self.workloads[workload].guard {
+            _ if self.workloads[workload].closed => (false, 0),
             Guard::Nobody => (due, 1),
             Guard::Policy => (false, 0),
             // The restart, and that it is taken back.
@@ -303,6 +309,13 @@ impl World {
             .collect();
         self.workloads[workload].observed = Some(entries);
         self.workloads[workload].rollouts += usize::from(restarts) * changes;
+    }
+
+    /// A person lets the restart go that is due, whatever holds it.
+    pub fn release(&mut self, workload: usize) {
+        let closed = std::mem::take(&mut self.workloads[workload].closed);
+        self.look(workload);
+        self.workloads[workload].closed = closed;
     }
 
     fn verdicts(&self, workload: usize) -> Option<BTreeMap<usize, Verdict>> {

@@ -1,5 +1,7 @@
 //! Who has a version: told once, and not before the last pod with an older value is gone.
 
+mod many;
+
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 use reroll_harness::{Reroll, env, eventually, workload};

@@ -5,12 +5,14 @@
 //! started with.
 
 mod converged;
+mod gitops;
 mod hidden;
 mod kills;
 mod kinds;
 mod limits;
 mod nodes;
 mod others;
+mod pairs;
 mod refused;
 mod rollouts;
 mod said;

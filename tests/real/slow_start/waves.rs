@@ -1,5 +1,7 @@
 //! Users of a Secret that are restarted in an order that was asked for.
 
+mod held;
+
 use std::collections::BTreeMap;
 
 use reroll_harness::{RELEASE, WAVE, deployment, eventually};
@@ -122,10 +124,15 @@ async fn behind_one_that_failed_a_wave_is_stopped() {
     stage.change("bad").await;
     stage.stuck("web-0-00").await;
     let said = stage.arena.event("web-a-00", "RestartWaits: ").await;
-    assert!(said.contains("lower wave"), "{said}");
+    assert!(
+        said.contains("for Deployment web-0-00 of a lower wave"),
+        "{said}"
+    );
     let shown = stage.shows(2).await;
     assert!(
-        shown.values().all(|text| text.contains(r#""wave""#)),
+        shown.values().all(
+            |text| text.contains(r#""wave""#) && text.contains(r#""by":"Deployment web-0-00""#)
+        ),
         "{shown:?}"
     );
     stage.recorder.settle(&stage.arena).await;

@@ -15,15 +15,15 @@ use tokio::time::interval;
 use super::{PENDING, Stage, slowly};
 
 /// Every time of the week.
-const OPEN: &str = "Mon-Sun";
+pub(super) const OPEN: &str = "Mon-Sun";
 
 #[expect(clippy::disallowed_methods, reason = "a person has a clock")]
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::now()
 }
 
 /// Returns a window that is closed for the next two days.
-fn closed() -> String {
+pub(super) fn closed() -> String {
     let day = opens().to_zoned(TimeZone::UTC).date();
     day.strftime("%a 10:00-11:00").to_string()
 }
@@ -35,7 +35,7 @@ fn opens() -> Timestamp {
     at.unwrap().timestamp()
 }
 
-async fn annotate_namespace(arena: &Arena, key: &str, value: Option<&str>) {
+pub(super) async fn annotate_namespace(arena: &Arena, key: &str, value: Option<&str>) {
     let patch = Patch::Merge(json!({ "metadata": { "annotations": { key: value } } }));
     let api = Api::<Namespace>::all(arena.client.clone());
     let params = PatchParams::default();

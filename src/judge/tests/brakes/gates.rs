@@ -1,6 +1,6 @@
 //! Windows, waves and the release of one that waits.
 
-use super::*;
+use super::{pairs::keeps_distance, *};
 use crate::model::{
     annotation::{RELEASE, SUSPEND, WAVE, WINDOW, WINDOW_LATEST},
     gate::window::{Closed, Window},
@@ -9,7 +9,7 @@ use crate::model::{
 };
 
 /// Sets an annotation of a workload.
-fn says(stage: &Stage, key: &WorkloadKey, annotation: &str, value: &str) {
+pub(super) fn says(stage: &Stage, key: &WorkloadKey, annotation: &str, value: &str) {
     stage.edit(key, |object| {
         object["metadata"]["annotations"][annotation] = json!(value);
     });
@@ -359,110 +359,12 @@ async fn a_release_lets_one_restart_past_everything() {
     assert_eq!(answer, Answer::Wait);
 }
 
-/// A gate that holds the last of these, and how it is opened.
-struct Gate {
-    held: Held,
-    closes: fn(&Stage, &[WorkloadKey]),
-    opens: fn(&Stage, &[WorkloadKey]),
-}
-
-/// In the order in which they are told.
-const GATES: [Gate; 4] = [
-    Gate {
-        held: Held::Suspended,
-        closes: |stage, keys| says(stage, &keys[1], SUSPEND, "true"),
-        opens: |stage, keys| says(stage, &keys[1], SUSPEND, "false"),
-    },
-    Gate {
-        held: Held::Window,
-        closes: |stage, keys| says(stage, &keys[1], WINDOW, "Mon"),
-        opens: |stage, keys| says(stage, &keys[1], WINDOW, "Fri"),
-    },
-    Gate {
-        held: Held::Wave,
-        closes: |stage, keys| {
-            says(stage, &keys[1], WAVE, "1");
-            says(stage, &keys[0], WINDOW, "Mon");
-        },
-        opens: |stage, keys| says(stage, &keys[0], SUSPEND, "true"),
-    },
-    Gate {
-        held: Held::Distance,
-        closes: |stage, keys| {
-            let now = stage.state.time();
-            let opened = crate::model::workload::Opened {
-                at: now,
-                mark: stage.mark(&keys[1]).as_str().unwrap_or_default().to_owned(),
-                distance: SignedDuration::from_mins(5),
-                unavailable: 0,
-                well: true,
-                versions: std::collections::BTreeMap::new(),
-                alone: false,
-                generation: 0,
-                template: stage
-                    .state
-                    .index()
-                    .workload(&keys[1])
-                    .unwrap()
-                    .workload
-                    .print,
-            };
-            says(stage, &keys[1], ROLLOUT_OPENED, &opened.print());
-        },
-        opens: |stage, _| stage.set_time(NOW + 400),
-    },
-];
-
-/// Returns why the second is held, as it is told.
-fn held(stage: &Stage, keys: &[WorkloadKey]) -> Option<Held> {
-    let judged = stage.judge.judge_taken(&keys[1]);
-    if judged.is_held_back() {
-        stage.judge.judge(&keys[1], Occasion::Look);
-        return stage.judge.docket().held.of(&keys[1]);
-    }
-    stage.judge.judge(&keys[0], Occasion::Look);
-    let Some(Decision::Restart(restart)) = judged.decision else {
-        panic!("nothing is due");
-    };
-    braking::ask(&stage.judge, &keys[1], &restart);
-    let docket = stage.judge.docket();
-    let mut each = docket.brakes.each();
-    each.find(|(key, _)| **key == keys[1]).map(|(_, held)| held)
-}
-
-#[tokio::test(start_paused = true)]
-async fn of_two_gates_the_first_is_told_and_both_have_to_open() {
-    for (one, first) in GATES.iter().enumerate() {
-        for (other, second) in GATES.iter().enumerate().filter(|(other, _)| one < *other) {
-            for first_opens_first in [true, false] {
-                let mut settings = slowly();
-                settings.brakes.slow_start = false;
-                settings.brakes.longest_distance = SignedDuration::from_hours(1);
-                let (stage, keys) = due_in(settings, &["a", "b"]);
-                (second.closes)(&stage, &keys);
-                (first.closes)(&stage, &keys);
-                assert_eq!(held(&stage, &keys), Some(first.held), "{one} {other}");
-                let (opens, left) = if first_opens_first {
-                    (first.opens, second)
-                } else {
-                    (second.opens, first)
-                };
-                opens(&stage, &keys);
-                assert_eq!(held(&stage, &keys), Some(left.held), "{one} {other}");
-                (left.opens)(&stage, &keys);
-                assert_eq!(held(&stage, &keys), None, "{one} {other}");
-            }
-        }
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn of_others_and_its_own_distance_the_others_are_told() {
     let mut settings = slowly();
     settings.brakes.longest_distance = SignedDuration::from_hours(1);
     let (stage, keys) = due_in(settings, &["a", "b"]);
-    let [.., distance] = GATES;
-    (distance.closes)(&stage, &keys);
+    keeps_distance(&stage, &keys[1]);
     for key in &keys {
         assert_eq!(ask(&stage, key), Answer::Wait);
     }
@@ -509,6 +411,7 @@ async fn who_waits_behind_a_gate_names_those_that_failed() {
         panic!("{shown:?}");
     };
     assert_eq!(one.held, Held::Wave);
+    assert_eq!(one.by, "Deployment low");
     let failed: Vec<_> = one.failed.keys().map(String::as_str).collect();
     assert_eq!(failed, ["deployments/low"]);
 }

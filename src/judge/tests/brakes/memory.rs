@@ -56,7 +56,8 @@ fn acts(stage: &Stage, keys: &[WorkloadKey]) -> BTreeMap<String, Does> {
         let does = if let Some((reason, _)) = docket.brakes.waits(key) {
             Does::Holds(reason)
         } else {
-            let Answer::Go { alone } = docket.ask(&index, key, restart, now) else {
+            // A window may open in that second.
+            let Answer::Go { alone } = docket.ask(&index, key, restart, soon) else {
                 panic!("{key} neither waits nor goes");
             };
             let mark = &restart.next.restarted_for;
@@ -292,6 +293,7 @@ impl Told {
                 held,
                 since,
                 failed,
+                by,
             } = one;
             let Some(Decision::Restart(restart)) = self.leader.judge.judge(&key, Occasion::Look)
             else {
@@ -303,7 +305,8 @@ impl Told {
                 restart_id(&tracked.workload, &restart, tracked.uses(), index.key())
             };
             let pending = Pending::now(None, held, &restart.causes, id, String::new(), since);
-            World::holds(&key, &pending.because(&failed).print(), &self.leader.script);
+            let pending = pending.because(&failed).held_by(by);
+            World::holds(&key, &pending.print(), &self.leader.script);
             self.show(&key);
         }
     }

@@ -213,3 +213,25 @@ proptest::proptest! {
         let _ = Hours::read(&text);
     }
 }
+
+#[test]
+fn a_time_zone_that_there_is_not_is_named() {
+    let rows = [
+        (
+            "Mon-Fri 22:00-04:00, Sun Europe/Berlni",
+            Some("Europe/Berlni"),
+        ),
+        ("02:00-03:00 GMT+2", Some("GMT+2")),
+        ("Mon CEST", Some("CEST")),
+        // What else cannot be read is no less wrong.
+        ("at night", None),
+        ("Mon 25:00-26:00", None),
+        ("Mon 22:00-22:00 Europe/Berlni", None),
+        ("", None),
+        ("Europe/Berlin", None),
+        ("Mon-Fri 22:00-04:00, Sun Europe/Berlin", None),
+    ];
+    for (text, zone) in rows {
+        assert_eq!(Hours::unknown_zone(text), zone, "{text}");
+    }
+}
