@@ -16,7 +16,8 @@
 //! judge                       decisions, and one docket of what is to be done
 //! ops                         metrics, health, Events, alerts, logs, and who tells people
 //! {cluster, state}            the door to the API server; the setup and the index
-//! {chance, clock, model}      random bytes; the time of day; what is pure: references, versions, observed, decide, stamp, patch, index
+//! {build, chance, clock, model}
+//!                             what program this is; random bytes; the time of day; what is pure: references, versions, observed, decide, stamp, patch, index
 //! ```
 //!
 //! # How they meet
@@ -90,6 +91,7 @@
 //! Read [`model`] first, in the order that its page gives; then [`webhook::workloads`], [`judge`] and [`restart`]; then
 //! [`run`].
 
+pub mod build;
 pub mod chance;
 pub mod clock;
 pub mod cluster;
