@@ -76,3 +76,4 @@ mod unpersisted;
 mod unused;
 mod updates;
 mod volumes;
+mod who;
