@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1
 # The image of reroll: one binary on distroless, without a shell, as a user that is not root.
 #
-#   docker buildx build --platform linux/amd64,linux/arm64 --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) .
+#   docker buildx build --platform linux/amd64,linux/arm64 --build-arg REVISION=$(git rev-parse HEAD) \
+#     --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) .
 #
 # The same sources give the same image, whoever builds it: dependencies by Cargo.lock, base images by digest where a
 # release pins them (RUST_IMAGE, RUNTIME_IMAGE), no paths of the builder in the binary, no times but the commit's.
@@ -35,7 +36,7 @@ export CC_$(echo "$target" | tr - _)=$gnu-gcc
 VARIABLES
 END
 
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY src src
 # Not built here, but Cargo.toml names them.
 COPY tests/bin/under_test.rs tests/bin/
@@ -50,11 +51,13 @@ COPY benches/cluster/main.rs benches/cluster/
 COPY benches/micro/main.rs benches/micro/
 COPY benches/scale/main.rs benches/scale/
 ARG SOURCE_DATE_EPOCH=0
+# The commit, which the binary tells: there is no .git here.
+ARG REVISION
 # The cache holds downloads only: with one for target/, cargo would go by modification times, and miss changes.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked <<END
 set -eu
 . /target.env
-export CARGO_INCREMENTAL=0 SOURCE_DATE_EPOCH
+export CARGO_INCREMENTAL=0 SOURCE_DATE_EPOCH REROLL_COMMIT="${REVISION-}"
 export RUSTFLAGS="--remap-path-prefix=/build=/reroll --remap-path-prefix=/usr/local/cargo=/cargo"
 cargo build --release --locked --bin reroll
 install -D -m 0555 "target/$CARGO_BUILD_TARGET/release/reroll" /image/usr/local/bin/reroll

@@ -17,7 +17,8 @@
 //! ops                         metrics, health, Events, alerts, logs, and who tells people
 //! cli                         what people ask, answered by reads with their own rights
 //! {cluster, state}            the door to the API server; the setup and the index
-//! {chance, clock, model}      random bytes; the time of day; what is pure: references, versions, observed, decide, stamp, patch, index
+//! {build, chance, clock, model}
+//!                             what program this is; random bytes; the time of day; what is pure: references, versions, observed, decide, stamp, patch, index
 //! ```
 //!
 //! # How they meet
@@ -91,6 +92,7 @@
 //! Read [`model`] first, in the order that its page gives; then [`webhook::workloads`], [`judge`] and [`restart`]; then
 //! [`run`].
 
+pub mod build;
 pub mod chance;
 pub mod cli;
 pub mod clock;

@@ -42,6 +42,7 @@ pub use self::{
     surroundings::Surroundings,
 };
 use crate::{
+    build::{COMMIT, VERSION},
     cluster::{
         Cluster,
         history::History,
@@ -105,6 +106,7 @@ pub async fn run_until(
     let mut asked = pin!(asked);
     let began = Instant::now();
 
+    tracing::info!(version = VERSION, commit = COMMIT, "starting");
     for (flag, by) in &settings.restarts.replaced {
         tracing::warn!(
             flag,

@@ -17,10 +17,11 @@ use tokio::{sync::Notify, time::Instant};
 pub use crate::clock::{Clock, system_clock};
 use crate::model::{
     Conventions, Digest, DigestKey, Index, SourceKey, SourceName, Version,
+    decide::Lookup,
     index::Tick,
     peer::{Peers, TRY_AGAIN},
     workload::Kinds,
-    writers::Writers,
+    writers::{Print, Writers},
 };
 
 mod contradictions;
@@ -146,6 +147,30 @@ impl State {
     /// Locks who wrote sources. Whoever holds it takes no other lock.
     pub fn writers(&self) -> MutexGuard<'_, Writers> {
         self.writers.lock()
+    }
+
+    /// Takes in that a watch shows this version of a source, before the index does. Who made it is known for those that are
+    /// used and that were known to be otherwise: a first list tells no change.
+    pub fn shows(&self, key: &SourceKey, version: &Version, manager: Option<&str>) {
+        let leaves_time = {
+            let index = self.index.read();
+            if !index.is_used(key) {
+                return;
+            }
+            match index.source(&key.namespace, &key.source) {
+                Lookup::Present { version: known, .. } if known.uid == version.uid => {
+                    if known.whole == version.whole {
+                        return;
+                    }
+                    // The removal of a key leaves none, and tells nothing of who removed it.
+                    known.written < version.written
+                }
+                Lookup::Present { .. } | Lookup::Absent { .. } => true,
+                Lookup::Unsynced | Lookup::Unseen => return,
+            }
+        };
+        let manager = manager.filter(|_| leaves_time);
+        self.writers().show(key, Print::of(version), manager);
     }
 
     /// Returns the moment that [`Peers`] names as so long after the start.

@@ -160,6 +160,8 @@ fn the_image_holds_one_program_and_runs_as_nobody() {
         .arg("--library-path")
         .arg(libraries);
     let answer = said(start.arg(inside("/usr/local/bin/reroll")).arg("--version"));
-    assert_eq!(answer.trim(), format!("reroll {version}"));
+    let commit = env!("REROLL_COMMIT");
+    let said = format!("reroll {version} (commit {commit})");
+    assert_eq!(answer.trim(), said);
     assert!(inside("/usr/share/doc/reroll/LICENSE").exists());
 }

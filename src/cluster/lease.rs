@@ -22,14 +22,10 @@ mod settings;
 mod sightings;
 mod work;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use futures::StreamExt;
-use jiff::Timestamp;
-use k8s_openapi::{
-    api::coordination::v1::{Lease, LeaseSpec},
-    apimachinery::pkg::apis::meta::v1::MicroTime,
-};
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::{Api, Client, api::ObjectMeta};
 use tokio::{
     sync::watch,
@@ -49,8 +45,12 @@ use super::{
     history::{History, LOOKS, PROOF, Versions},
 };
 use crate::{
+    build::VERSION,
     clock::Clock,
-    model::{annotation::SUSPEND, object::resource_version},
+    model::{
+        annotation::{HOLDER_VERSION, SUSPEND},
+        object::resource_version,
+    },
 };
 
 /// Tries to get the Lease, renews it, and releases it at the end.
@@ -251,23 +251,29 @@ impl Election {
         } else {
             None
         };
-        let next = Lease {
-            spec: Some(self.spec(&self.identity, transitions, acquired)),
+        let mut next = Lease {
+            spec: Some(
+                self.settings
+                    .claim(&self.identity, (self.clock)(), transitions, acquired),
+            ),
             ..lease
         };
+        let annotations = next.metadata.annotations.get_or_insert_default();
+        annotations.insert(HOLDER_VERSION.to_owned(), VERSION.to_owned());
         let replaced = self.cluster.replace(&self.api, &self.settings.name, &next);
         replaced.await
     }
 
     async fn create(&mut self) -> Claim {
-        let said = self.notice.text();
+        let said = self.notice.text().map(|text| (SUSPEND.to_owned(), text));
+        let version = (HOLDER_VERSION.to_owned(), VERSION.to_owned());
         let lease = Lease {
             metadata: ObjectMeta {
                 name: Some(self.settings.name.clone()),
-                annotations: said.map(|text| BTreeMap::from([(SUSPEND.to_owned(), text)])),
+                annotations: Some(said.into_iter().chain([version]).collect()),
                 ..ObjectMeta::default()
             },
-            spec: Some(self.spec(&self.identity, 0, None)),
+            spec: Some(self.settings.claim(&self.identity, (self.clock)(), 0, None)),
         };
         match self.cluster.create(&self.api, &lease, Write::Real).await {
             Ok(lease) => self.took(lease),
@@ -352,7 +358,7 @@ impl Election {
         };
         let transitions = spec(&seen.lease).lease_transitions.unwrap_or(0);
         let free = Lease {
-            spec: Some(self.spec("", transitions, None)),
+            spec: Some(self.settings.claim("", (self.clock)(), transitions, None)),
             ..seen.lease
         };
         let released = self.cluster.replace(&self.api, &self.settings.name, &free);
@@ -361,22 +367,6 @@ impl Election {
             Err(_) => {
                 tracing::warn!("could not release the Lease: it runs out by itself");
             }
-        }
-    }
-
-    fn spec(&self, holder: &str, transitions: i32, acquired: Option<MicroTime>) -> LeaseSpec {
-        let now: Timestamp = (self.clock)();
-        LeaseSpec {
-            holder_identity: Some(holder.to_owned()),
-            lease_duration_seconds: Some(
-                i32::try_from(self.settings.duration.as_secs())
-                    .unwrap_or(i32::MAX)
-                    .max(1),
-            ),
-            acquire_time: acquired.or(Some(MicroTime(now))),
-            renew_time: Some(MicroTime(now)),
-            lease_transitions: Some(transitions),
-            ..LeaseSpec::default()
         }
     }
 }

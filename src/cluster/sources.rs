@@ -4,6 +4,7 @@
 //! has shown yet. Then reroll reads the source itself: a quorum of etcd answers a GET without resourceVersion.
 
 use futures::{FutureExt, future::BoxFuture};
+use jiff::Timestamp;
 use kube::{Api, api::ListParams};
 
 use super::{Cluster, Failure};
@@ -44,7 +45,7 @@ fn written<K: SourceObject>(
     conventions: &Conventions,
     key: &DigestKey,
 ) -> Written {
-    let by = writer(object.meta()).map(ToOwned::to_owned);
+    let by = writer(object.meta()).map(|(by, _)| by.to_owned());
     (conventions.version_of(object, namespace, key), by)
 }
 
@@ -128,24 +129,38 @@ struct Writer<'a> {
 }
 
 impl<'a> OfKind for Writer<'a> {
-    type Output = BoxFuture<'a, Result<Option<String>, Failure>>;
+    type Output = BoxFuture<'a, Result<Option<LastWrite>, Failure>>;
 
     fn of<K: SourceObject>(self) -> Self::Output {
         let api = Api::<K>::namespaced(self.cluster.client(), &self.key.namespace);
         let read = async move {
             let call = api.get_metadata(&self.key.source.name);
             let found = self.cluster.call(call).await?;
-            Ok(writer(&found.metadata).map(ToOwned::to_owned))
+            Ok(writer(&found.metadata).map(|(manager, at)| LastWrite {
+                uid: found.metadata.uid.clone().unwrap_or_default(),
+                manager: manager.to_owned(),
+                at,
+            }))
         };
         read.boxed()
     }
 }
 
-/// Reads which field manager wrote the data of a source last; `None` where nothing tells.
+/// The last write of a source's data, as far as its metadata tell.
+pub struct LastWrite {
+    /// The object's `metadata.uid`.
+    pub uid: String,
+    /// The field manager.
+    pub manager: String,
+    /// When it was made.
+    pub at: Timestamp,
+}
+
+/// Reads which field manager wrote the data of a source last; `None` where nothing tells. No data is read.
 ///
 /// # Errors
 /// When the API server refuses, or does not answer in time.
-pub async fn last_writer(cluster: &Cluster, key: &SourceKey) -> Result<Option<String>, Failure> {
+pub async fn last_write(cluster: &Cluster, key: &SourceKey) -> Result<Option<LastWrite>, Failure> {
     match key.source.kind.typed(Writer { cluster, key }) {
         Some(read) => read.await,
         None => Ok(None),

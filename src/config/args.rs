@@ -21,7 +21,7 @@ use super::{
 };
 use clap_complete::Shell;
 
-use crate::{cli::Question, model::Kind, ops::logging::LogFormat};
+use crate::{build::BOTH, cli::Question, model::Kind, ops::logging::LogFormat};
 
 const SLOW_START: &[(bool, &str)] = &[
     (true, "They wait, so that a bad value breaks one workload"),
@@ -30,7 +30,7 @@ const SLOW_START: &[(bool, &str)] = &[
 
 /// Rolls Kubernetes workloads when a Secret or ConfigMap they use changes or is recreated: once, and only then.
 #[derive(Debug, Parser)]
-#[command(name = "reroll", version, max_term_width = 100)]
+#[command(name = "reroll", version = BOTH, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -384,6 +384,12 @@ fn version_is_printed() {
     let error = Cli::try_parse_from(["reroll", "--version"]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        concat!("reroll ", env!("CARGO_PKG_VERSION"), "\n")
+        concat!(
+            "reroll ",
+            env!("CARGO_PKG_VERSION"),
+            " (commit ",
+            env!("REROLL_COMMIT"),
+            ")\n"
+        )
     );
 }

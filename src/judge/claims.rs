@@ -48,6 +48,9 @@ async fn confirm_claim(live: &Live, key: &SourceKey, claim: &Claim) {
         tracing::debug!(source = %key, %failure, "could not confirm what admission saw");
     }
     if !shows(state, key, claim) {
+        state
+            .writers()
+            .refuse(key, claim.uid.as_deref(), claim.whole);
         let metrics = &live.judge.teller.metrics;
         metrics.intent_ended(IntentOutcome::Expired);
         metrics.provisional_intent_expired();

@@ -32,7 +32,7 @@ use crate::{
         testing::{CREATED, DEADLINE, Script},
     },
     model::{
-        Index, Kind, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
+        Conventions, Index, Kind, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
         annotation::{OBSERVED, RESTART_ON, RESTARTED_FOR},
         index::{By, Overlay},
         testing::{NAMESPACE, key as digest_key},
@@ -92,7 +92,16 @@ impl Stage {
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
-        let stage = Self::unlisted(settings);
+        Self::unlisted(settings).listed()
+    }
+
+    /// The same, where flags say this.
+    pub(crate) fn by(conventions: Conventions) -> Self {
+        Self::made(settings(), Script::default(), conventions).listed()
+    }
+
+    fn listed(self) -> Self {
+        let stage = self;
         for kind in SourceKind::ALL {
             stage.judge.source_listed(kind, None);
         }
@@ -128,12 +137,17 @@ impl Stage {
     }
 
     fn of(settings: Settings, script: Script) -> Self {
+        Self::made(settings, script, Conventions::default())
+    }
+
+    fn made(settings: Settings, script: Script, conventions: Conventions) -> Self {
         let kinds = Kinds::default()
             .with(&CRON_JOB)
             .unwrap()
             .with(&JOB)
             .unwrap();
-        let index = Index::new(digest_key()).with_kinds(kinds);
+        let index = Index::new(digest_key()).with_conventions(Arc::new(conventions));
+        let index = index.with_kinds(kinds);
         let clock = Arc::new(AtomicI64::new(NOW));
         let time = Arc::clone(&clock);
         let time = move || Timestamp::from_second(time.load(Ordering::Relaxed)).unwrap();

@@ -59,6 +59,10 @@ pub const WAVE: &str = "reroll.dev/wave";
 /// The id of the restart that is pending and is let past what holds it, or `now`, which the webhook makes that id.
 pub const RELEASE: &str = "reroll.dev/release";
 
+/// Written by reroll on its Lease: the version of the replica that holds it, or held it last. Whoever has no access to a
+/// port reads it there.
+pub const HOLDER_VERSION: &str = "reroll.dev/version";
+
 /// Set on the pod template by `kubectl rollout restart`, and by reroll where [`MARK`] asks for that.
 pub const KUBECTL_RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 

@@ -26,6 +26,8 @@ pub struct Conventions {
     pub on_recreate: OnRecreate,
     /// For deleted sources.
     pub on_delete: OnDelete,
+    /// Whether a restart says who changed its source, and when.
+    pub name_writers: bool,
     /// Kinds of sources that count for no workload.
     pub ignored: KindSet,
     /// Namespaces that are left alone.

@@ -10,11 +10,13 @@
 //! [`mod@decide`] (the heart), [`stamp`] (the
 //! same heart at admission), [`adopted`] (pods that are older than their workload), [`brake`] (when a restart is made), [`gate`] (whether people hold it), [`patch`] (how a decision is
 //! written), [`peer`] (other installations on the same workloads), [`csi`] (sources that many objects show), [`index`]
-//! (what is known right now), [`standing`] (how the users of a source are), [`held`], [`pending`] and [`note`] (what people are told).
+//! (what is known right now), [`standing`] (how the users of a source are), [`change`] and [`writers`] (who changed a source),
+//! [`held`], [`pending`] and [`note`] (what people are told).
 
 pub mod adopted;
 pub mod annotation;
 pub mod brake;
+pub mod change;
 pub mod conventions;
 pub mod csi;
 pub mod decide;

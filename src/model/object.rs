@@ -1,7 +1,7 @@
 //! Objects as they are read: without what reroll does not need.
 //!
 //! `managedFields` are most of a small object's bytes. They are trees, so they take the longest to read. Only their
-//! times are kept, whether they hold data, and who wrote reroll's own annotation. The fields of an object are read once, straight into their types: the
+//! times are kept, whether they hold data, and who wrote that or reroll's own annotation. The fields of an object are read once, straight into their types: the
 //! derived forms of objects of every kind make two trees of each.
 //!
 //! An object that is not as its kind should be must not stop the rest, so each is read by itself ([`Guarded`]).
@@ -73,6 +73,8 @@ struct Fields {
     data: Option<IgnoredAny>,
     #[serde(rename = "f:binaryData")]
     binary_data: Option<IgnoredAny>,
+    #[serde(rename = "f:stringData")]
+    string_data: Option<IgnoredAny>,
     #[serde(rename = "f:metadata")]
     metadata: Option<FieldsOfMeta>,
 }
@@ -288,7 +290,8 @@ impl From<ManagedFields> for ManagedFieldsEntry {
                 ..Self::default()
             };
         };
-        let owns_data = fields.data.is_some() || fields.binary_data.is_some();
+        let owns_data =
+            fields.data.is_some() || fields.binary_data.is_some() || fields.string_data.is_some();
         let annotations = fields.metadata.and_then(|meta| meta.annotations);
         let observed = annotations.is_some_and(|all| all.observed.is_some());
         let mut kept = Map::new();
@@ -300,7 +303,7 @@ impl From<ManagedFields> for ManagedFieldsEntry {
             kept.insert("f:metadata".to_owned(), all);
         }
         Self {
-            manager: manager.manager.filter(|_| observed),
+            manager: manager.manager.filter(|_| observed || owns_data),
             time: manager.time,
             fields_v1: (!kept.is_empty()).then(|| FieldsV1(kept.into())),
             ..Self::default()

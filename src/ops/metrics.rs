@@ -23,6 +23,7 @@ use self::labels::{
     AlertOutcome, CertificateRepair, IntentOutcome, Port, RequestFailure, SourceEvent, SourceRead,
     Webhook,
 };
+use crate::build::{COMMIT, VERSION};
 
 /// A fixed number of labels: name and value.
 type Labels<const N: usize> = [(&'static str, &'static str); N];
@@ -118,8 +119,12 @@ impl Metrics {
     /// Returns all metrics at zero, and no views yet.
     pub fn new() -> Self {
         let mut r = Registrar(Registry::with_prefix("reroll"));
-        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        r.0.register("build", "The version of reroll", build);
+        let build = Info::new([("version", VERSION), ("commit", COMMIT)]);
+        r.0.register(
+            "build",
+            "The version of reroll, and the commit it was built of",
+            build,
+        );
         let admission_duration: Histograms<1> =
             Family::new_with_constructor(|| Histogram::new(ADMISSION_BUCKETS));
         let reaction = Histogram::new(REACTION_BUCKETS);

@@ -28,6 +28,7 @@ mod shown;
 mod stale;
 #[cfg(test)]
 mod testing;
+mod who;
 
 use std::{sync::Arc, time::Duration};
 
@@ -48,6 +49,7 @@ use self::{
     retry::{BEAT, backoff},
     rewritten::Rewritten,
     stale::Stale,
+    who::Names,
 };
 use crate::{
     cluster::{Failure, Write, lease::Leadership},
@@ -89,6 +91,7 @@ pub struct Restarter {
     catch_up: CatchUp,
     stale: Stale,
     rewritten: Rewritten,
+    names: Names,
 }
 
 impl Restarter {
@@ -111,6 +114,7 @@ impl Restarter {
             catch_up: CatchUp::default(),
             stale: Stale::default(),
             rewritten: Rewritten::default(),
+            names: Names::default(),
         }
     }
 
@@ -233,6 +237,7 @@ impl Restarter {
 
     async fn restart(&self, intent: &Intent, restart: &Restart) -> Finish {
         let key = &intent.workload;
+        let restart = &self.names.named(&self.live, key, restart).await;
         let order = match self.ordered(intent, restart) {
             Ok(order) => order,
             Err(finish) => return finish,

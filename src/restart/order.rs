@@ -1,5 +1,7 @@
 //! A restart that is decided, and what it writes.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::{
@@ -7,9 +9,11 @@ use crate::{
     model::{
         Cause, WorkloadKey,
         annotation::ROLLOUT_OPENED,
-        decide::{Restart, joined, restart_id},
+        change::Change,
+        decide::{Restart, joined_with_who, restart_id},
         held::Held,
         patch,
+        source::SourceName,
         text::shortened,
         workload::{RestartBy, Workload},
     },
@@ -43,7 +47,7 @@ impl<'a> Order<'a> {
         let Restart { causes, next, .. } = restart;
         let state = &live.judge.state;
         let now = state.time();
-        let told = joined(causes);
+        let told = joined_with_who(causes);
         let last_restart = format!("{now:.0}: {told}");
         let last_restart = shortened(&last_restart, LAST_RESTART_LENGTH).into_owned();
         let key = &intent.workload;
@@ -63,15 +67,16 @@ impl<'a> Order<'a> {
             _ => now,
         };
         let opened = docket.brakes.opened(&index, key, restart, &mark, now);
-        let opened = opened.map(|opened| opened.print());
-        let more = opened
-            .as_ref()
-            .map_or(0, |text| ROLLOUT_OPENED.len() + text.len());
-        // Where there is no room for it, the restart counts for nothing.
-        let fits = known.has_room(observed.len(), last_restart.len() + more);
+        // Where there is no room for it, who made the changes is left out; then the restart counts for nothing.
+        let more = |text: &String| ROLLOUT_OPENED.len() + text.len();
+        let fits = |text: &String| known.has_room(observed.len(), last_restart.len() + more(text));
+        let opened = opened.and_then(|opened| {
+            let texts = [opened.print_with(&changes(causes)), opened.print()];
+            texts.into_iter().find(fits)
+        });
         let writes = patch::Told {
             last_restart: last_restart.clone(),
-            opened: opened.filter(|_| fits),
+            opened,
         };
         let patch = patch::restart(key.kind, known, &observed, &mark, &writes, then);
         Ok(Self {
@@ -97,4 +102,12 @@ pub(super) fn changed(live: &Live, key: &WorkloadKey, restart: &Restart) -> Opti
     let versions = sources.filter_map(|source| index.source(&key.namespace, source).version());
     let written = versions.map(|version| version.written);
     Timestamp::from_second(written.max()?).ok()
+}
+
+/// Returns who made the changes, as far as that is known.
+fn changes(causes: &[Cause]) -> BTreeMap<SourceName, Change> {
+    let known = causes
+        .iter()
+        .filter_map(|cause| Some((cause.source.clone()?, cause.change.clone()?)));
+    known.collect()
 }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
-    cluster::sources::last_writer,
+    cluster::sources::last_write,
     judge::live::Live,
     model::{Cause, Digest, SourceKey, WorkloadKey, note::Note, version::key_of},
 };
@@ -99,7 +99,8 @@ impl Rewritten {
             let Some(times) = self.take(&source, version) else {
                 continue;
             };
-            let writer = last_writer(&live.cluster, &source).await.ok().flatten();
+            let last = last_write(&live.cluster, &source).await.ok().flatten();
+            let writer = last.map(|last| last.manager);
             let itself = wrote_it_itself(live, key, &source, version).await;
             let note = Note::Rewritten {
                 source: &source.source,

@@ -5,6 +5,7 @@ mod numbers;
 mod once;
 mod others;
 mod refused;
+mod who;
 
 use super::testing::{LONG, cron_job, settle, start};
 use crate::{

@@ -15,7 +15,7 @@ use crate::{
         Kind, SourceKey, SourceKind, SourceName, WorkloadKey,
         index::{By, Tick},
         object::{FromObject, resource_version},
-        version::SourceObject,
+        version::{SourceObject, writer},
         workload::Workload,
     },
     ops::metrics::labels::SourceEvent,
@@ -85,7 +85,13 @@ impl<K: SourceObject> Feed for SourceFeed<'_, K> {
             return;
         }
         let (conventions, digest_key) = (&state.setup.conventions, &state.setup.key);
+        let named = conventions.name_writers && state.index().is_used(&key);
+        let manager = writer(object.meta()).filter(|_| named);
+        let manager = manager.map(|(manager, _)| manager.to_owned());
         let version = conventions.version_of(object, &key.namespace, digest_key);
+        if named {
+            state.shows(&key, &version, manager.as_deref());
+        }
         self.judge
             .teller
             .metrics

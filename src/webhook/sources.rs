@@ -15,6 +15,7 @@ use crate::{
     model::{
         DigestKey, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
         annotation::WINDOW,
+        change::Change,
         conventions::Conventions,
         decide::Lookup,
         index::{Preview, windows},
@@ -23,6 +24,7 @@ use crate::{
         recreation::Asked,
         text::shortened,
         version::{OfKind, SourceObject},
+        writers::Print,
     },
     state::{Deleted, State},
 };
@@ -77,16 +79,9 @@ pub fn answer(state: &State, request: &Request) -> (Answer, &'static str) {
     let Some(version) = kind.typed(decode).flatten() else {
         return ignored("undecodable");
     };
-    let dry_run = request.dry_run == Some(true);
     let warnings = match request.operation {
-        Operation::Create | Operation::Update => {
-            if !dry_run {
-                let user = &request.user_info.username;
-                state.writers().wrote(&key, version.whole, user);
-            }
-            written(state, &key, version, dry_run)
-        }
-        Operation::Delete => deleted(state, &key, &version, dry_run),
+        Operation::Create | Operation::Update => written(state, &key, version, request),
+        Operation::Delete => deleted(state, &key, &version, request),
         Operation::Other => Vec::new(),
     };
     (Answer::allow(uid, warnings), "allowed")
@@ -115,7 +110,16 @@ impl OfKind for Decode<'_> {
     }
 }
 
-fn written(state: &State, key: &SourceKey, mut version: Version, dry_run: bool) -> Vec<String> {
+/// Returns who makes a write, and when; `None` where the review does not say.
+fn change(state: &State, request: &Request) -> Option<Change> {
+    let options = request.options.as_ref();
+    let manager = options.and_then(|options| options.field_manager.as_deref());
+    let user = request.user_info.username.as_str();
+    Change::by(state.time(), Some(user), manager)
+}
+
+fn written(state: &State, key: &SourceKey, mut version: Version, request: &Request) -> Vec<String> {
+    let dry_run = request.dry_run == Some(true);
     // What will be persisted is newer than all that is known.
     version.resource_version = u64::MAX;
     let index = state.index();
@@ -128,6 +132,8 @@ fn written(state: &State, key: &SourceKey, mut version: Version, dry_run: bool) 
         || known.as_ref().is_some_and(|(uid, _)| *uid != version.uid);
     let mut was_immutable = false;
     if !dry_run && known != Some((version.uid.clone(), version.whole)) {
+        let change = change(state, request);
+        state.writers().claim(key, Print::of(&version), change);
         let deleted = state
             .provisional()
             .admit(key, &version.uid, version.whole, Instant::now());
@@ -186,8 +192,11 @@ fn written(state: &State, key: &SourceKey, mut version: Version, dry_run: bool) 
     warnings
 }
 
-fn deleted(state: &State, key: &SourceKey, version: &Version, dry_run: bool) -> Vec<String> {
-    if !dry_run {
+fn deleted(state: &State, key: &SourceKey, version: &Version, request: &Request) -> Vec<String> {
+    if request.dry_run != Some(true) {
+        let change = change(state, request);
+        let print = Print::deletion(&version.uid);
+        state.writers().claim(key, print, change);
         let deleted = Deleted {
             uid: version.uid.clone(),
             immutable: version.immutable,

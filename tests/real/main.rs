@@ -77,3 +77,4 @@ mod unpersisted;
 mod unused;
 mod updates;
 mod volumes;
+mod who;

@@ -143,6 +143,41 @@ async fn metrics_tell_what_was_seen_decided_and_done() {
 }
 
 #[tokio::test]
+async fn the_version_stands_in_the_log_the_metrics_and_on_the_lease() {
+    let arena = Arena::new("ops-version").await;
+    let reroll = arena.reroll().start().await;
+    let (version, commit) = (env!("CARGO_PKG_VERSION"), env!("REROLL_COMMIT"));
+    let log = reroll.log();
+    let first = log.lines().next().unwrap_or_default();
+    for part in ["starting", version, commit] {
+        assert!(first.contains(part), "{part}: {first}");
+    }
+    let line = format!("reroll_build_info{{version=\"{version}\",commit=\"{commit}\"}}");
+    assert_eq!(reroll.count(&line).await, 1);
+    let read = "jsonpath={.metadata.annotations.reroll\\.dev/version}";
+    let own = arena.own_namespace.as_str();
+    let lease = ["get", "lease", "reroll", "-n", own, "-o", read];
+    let says = async || {
+        let said = arena.kubectl(&lease).await;
+        (said.out == version).then_some(())
+    };
+    eventually("the Lease says the version", says).await;
+    // What another release left there is put right with the next renewal.
+    let edit = [
+        "annotate",
+        "lease",
+        "reroll",
+        "-n",
+        own,
+        "--overwrite",
+        "reroll.dev/version=0.0.1",
+    ];
+    arena.kubectl(&edit).await.ok();
+    eventually("the Lease says it again", says).await;
+    assert!(!reroll.log().contains("lost the Lease"));
+}
+
+#[tokio::test]
 async fn sigterm_takes_the_registration_away() {
     let arena = Arena::new("ops-sigterm").await;
     let reroll = lasting(&arena).start().await;

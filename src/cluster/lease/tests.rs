@@ -1,5 +1,6 @@
 use std::{collections::BTreeSet, time::Duration};
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::sleep};
@@ -508,4 +509,35 @@ async fn what_the_watch_shows_counts_at_once_unless_it_is_behind() {
     sleep(RETRY / 4).await;
     assert_eq!(a.notice.text().as_deref(), Some("INC-42"));
     assert_eq!(script.count(READ), reads, "it was not read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lease_says_which_version_leads() {
+    for there in [None, Some(lease("", 3)), Some(lease("a", 3))] {
+        let script = Script::default();
+        if let Some(there) = there {
+            script.put(PATH, there);
+        }
+        let a = Replica::start(&script, "a");
+        a.wins().await;
+        let version = || {
+            script.object(PATH).unwrap()["metadata"]["annotations"]["reroll.dev/version"].clone()
+        };
+        assert_eq!(version(), env!("CARGO_PKG_VERSION"));
+        // Of another release that led before, or by hand.
+        script.edit(PATH, |lease| {
+            lease["metadata"]["annotations"] = json!({ HOLDER_VERSION: "0.0.1", "of": "somebody" });
+        });
+        sleep(RETRY * 2).await;
+        assert!(a.leadership.leads());
+        assert_eq!(version(), env!("CARGO_PKG_VERSION"));
+        a.end().await;
+        assert_eq!(
+            version(),
+            env!("CARGO_PKG_VERSION"),
+            "the last one that led"
+        );
+        let annotations = &script.object(PATH).unwrap()["metadata"]["annotations"];
+        assert_eq!(annotations["of"], "somebody");
+    }
 }

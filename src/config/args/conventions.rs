@@ -47,6 +47,17 @@ pub(in crate::config) struct ConventionArgs {
     )]
     pub(in crate::config) on_delete: OnDelete,
 
+    /// Whether a restart says who changed its source, and when, to those who may read the workload and its Events
+    #[arg(
+        long,
+        value_name = "WORD",
+        env = "REROLL_NAME_WRITERS",
+        default_value = "on",
+        value_parser = one_of(NAMED, |on| if on { "on" } else { "off" }),
+        action = ArgAction::Set
+    )]
+    pub(in crate::config) name_writers: bool,
+
     /// Namespaces to leave alone, separated by commas; reroll reads nothing in them
     #[arg(
         long,
@@ -161,6 +172,14 @@ const DELETED: [(OnDelete, &str); 2] = [
 ];
 
 /// `--ignore-resources`
+const NAMED: &[(bool, &str)] = &[
+    (
+        true,
+        "The Event of a restart and reroll.dev/last-restart name the user, or the field manager",
+    ),
+    (false, "Nobody is named"),
+];
+
 const SOURCES: [(SourceKind, &str); SourceKind::ALL.len()] = {
     let mut rows = [(SourceKind::Secret, ""); SourceKind::ALL.len()];
     let mut row = 0;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::{source::SourceName, text::shortened};
+use crate::model::{change::Change, source::SourceName, text::shortened};
 
 /// How many characters people are shown of a uid.
 const UID: usize = 9;
@@ -39,7 +39,8 @@ impl CauseKind {
     }
 }
 
-/// Why a workload is restarted. `Display` writes the sentence that people read.
+/// Why a workload is restarted. `Display` writes the sentence that people read; the alternate form, as of `{:#}`, also says who
+/// made the change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
     /// What kind of change.
@@ -50,6 +51,8 @@ pub struct Cause {
     pub uids: Option<(String, String)>,
     /// Keys that changed, where they are known by name.
     pub keys: Vec<String>,
+    /// Who made the change; no decision knows that, a restart looks it up.
+    pub change: Option<Change>,
 }
 
 impl Cause {
@@ -59,8 +62,15 @@ impl Cause {
             source: source.cloned(),
             uids: None,
             keys: Vec::new(),
+            change: None,
         }
     }
+}
+
+/// Returns the causes in words, with who made each change where that is known, as one text.
+pub fn joined_with_who(causes: &[Cause]) -> String {
+    let causes: Vec<_> = causes.iter().map(|cause| format!("{cause:#}")).collect();
+    causes.join("; ")
 }
 
 /// Returns the causes in words, as one text.
@@ -108,6 +118,10 @@ impl fmt::Display for Cause {
                 many[1],
                 many.len() - 2
             ),
+        }?;
+        match &self.change {
+            Some(change) if f.alternate() => write!(f, ", {change}"),
+            _ => Ok(()),
         }
     }
 }

@@ -352,6 +352,7 @@ impl Rule<'_> {
                 source: Some(source.clone()),
                 uids: Some((old.uid.to_owned(), version.uid.clone())),
                 keys: Vec::new(),
+                change: None,
             });
         }
         if compared.changed.is_empty() {
@@ -363,6 +364,7 @@ impl Rule<'_> {
             source: Some(source.clone()),
             uids: None,
             keys: named.cloned().collect(),
+            change: None,
         })
     }
 }

@@ -94,11 +94,11 @@ impl Note<'_> {
 impl fmt::Display for Note<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Restarted { cause, how: None } => write!(f, "{cause}"),
+            Self::Restarted { cause, how: None } => write!(f, "{cause:#}"),
             Self::Restarted {
                 cause,
                 how: Some(how),
-            } => write!(f, "{how}: {cause}"),
+            } => write!(f, "{how}: {cause:#}"),
             Self::RestartedLate { last_restart } => f.write_str(last_restart),
             Self::RestartFailed { why } => {
                 write!(f, "could not restart it, trying again: {why}")

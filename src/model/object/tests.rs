@@ -54,6 +54,24 @@ fn a_source_has_the_version_that_all_of_it_has() {
 }
 
 #[test]
+fn who_wrote_the_data_is_kept_and_who_wrote_anything_else_is_not() {
+    for field in ["f:data", "f:binaryData", "f:stringData"] {
+        let mut meta = metadata();
+        let fields = &mut meta["managedFields"][0]["fieldsV1"];
+        *fields = json!({ (field): { "f:password": {} } });
+        let secret = json!({ "metadata": meta, "data": {} }).to_string();
+        let read = Secret::from_object(&secret).unwrap();
+        let (manager, at) = crate::model::version::writer(&read.metadata).unwrap();
+        assert_eq!(
+            (manager, at.to_string().as_str()),
+            ("kubectl", "2026-02-01T00:00:00Z")
+        );
+        let managers = read.metadata.managed_fields.unwrap();
+        assert_eq!(managers[1].manager, None);
+    }
+}
+
+#[test]
 fn a_workload_is_read_as_all_of_it_is() {
     let deployment = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata(),

@@ -1,5 +1,6 @@
 //! What of a source's metadata matters: who looks at it, and when its data was written.
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 
 use crate::model::annotation;
@@ -17,21 +18,24 @@ pub fn counts(meta: &ObjectMeta) -> (bool, bool) {
     (ignored, says(annotation::reloader::MATCH))
 }
 
-/// Returns who wrote the data of a source last: a field manager, as far as `managedFields` tell.
-pub fn writer(meta: &ObjectMeta) -> Option<&str> {
+/// Returns who wrote the data of a source last, and when: a field manager, as far as `managedFields` tell. Who removed a key is
+/// in none of them.
+pub fn writer(meta: &ObjectMeta) -> Option<(&str, Timestamp)> {
     let managed = meta
         .managed_fields
         .iter()
         .flatten()
         .filter(|entry| owns_data(entry));
-    let last = managed.max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?;
-    last.manager.as_deref()
+    let (last, at) = managed
+        .filter_map(|entry| Some((entry, entry.time.as_ref()?.0)))
+        .max_by_key(|(_, at)| *at)?;
+    Some((last.manager.as_deref()?, at))
 }
 
 fn owns_data(entry: &ManagedFieldsEntry) -> bool {
     let fields = entry.fields_v1.as_ref();
     let has = |field: &&str| fields.is_some_and(|fields| fields.0.get(*field).is_some());
-    ["f:data", "f:binaryData"].iter().any(has)
+    ["f:data", "f:binaryData", "f:stringData"].iter().any(has)
 }
 
 pub(super) fn written(meta: &ObjectMeta) -> i64 {

@@ -166,6 +166,7 @@ fn when_the_data_was_written() {
         ]),
         200
     );
+    assert_eq!(of(vec![managed("f:stringData", 150)]), 150);
     assert_eq!(of(vec![managed("f:data", 50)]), 100);
     assert_eq!(written(&ObjectMeta::default()), 0);
 }

@@ -10,7 +10,11 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{digest::Digest, source::SourceName};
+use crate::model::{
+    change::{Change, Facts},
+    digest::Digest,
+    source::SourceName,
+};
 
 /// The most sources that are named. A restart for more counts as one of its namespace ([`Changed::Namespace`]).
 pub const SOURCES: usize = 16;
@@ -85,6 +89,15 @@ struct Wire {
     template: String,
 }
 
+/// The same with who made the changes, which no verdict needs and nothing reads back.
+#[derive(Serialize)]
+struct WireWithWho<'a> {
+    #[serde(flatten)]
+    wire: Wire,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    changed: BTreeMap<String, Facts<'a>>,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
 fn is_zero(number: &i64) -> bool {
     *number == 0
@@ -136,8 +149,25 @@ impl Opened {
 
     /// Returns the annotation's text.
     pub fn print(&self) -> String {
+        self.print_with(&BTreeMap::new())
+    }
+
+    /// Returns the annotation's text, with who made the changes.
+    pub fn print_with(&self, changed: &BTreeMap<SourceName, Change>) -> String {
+        let changed = changed.iter().take(SOURCES);
+        let whole = WireWithWho {
+            wire: self.wire(),
+            changed: changed
+                .map(|(source, change)| (source.to_string(), change.facts()))
+                .collect(),
+        };
+        // Only maps with keys that are no strings cannot be printed, and there are none.
+        serde_json::to_string(&whole).unwrap_or_default()
+    }
+
+    fn wire(&self) -> Wire {
         let versions = self.versions.iter();
-        let wire = Wire {
+        Wire {
             at: format!("{:.3}", self.at),
             mark: self.mark.clone(),
             versions: versions
@@ -149,9 +179,7 @@ impl Opened {
             alone: self.alone,
             generation: self.generation,
             template: self.template.to_string(),
-        };
-        // Only maps with keys that are no strings cannot be printed, and there are none.
-        serde_json::to_string(&wire).unwrap_or_default()
+        }
     }
 }
 
@@ -174,6 +202,18 @@ mod tests {
             ..read
         };
         assert_eq!(Opened::read(&plain.print()), Some(plain));
+    }
+
+    #[test]
+    fn who_made_the_changes_stands_beside_and_is_not_read_back() {
+        let read = Opened::read(TEXT).unwrap();
+        let at = read.at;
+        let alice = Change::by(at, Some("alice"), Some("kubectl-patch")).unwrap();
+        let changed = BTreeMap::from([(SourceName::secret("db"), alice)]);
+        let text = read.print_with(&changed);
+        let facts = r#","changed":{"secret/db":{"at":"2026-01-01T00:00:00Z","user":"alice","manager":"kubectl-patch"}}}"#;
+        assert_eq!(text, TEXT.trim_end_matches('}').to_owned() + facts);
+        assert_eq!(Opened::read(&text), Some(read));
     }
 
     #[test]

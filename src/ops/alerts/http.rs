@@ -33,6 +33,7 @@ use super::{
     payload::Content,
     settings::{AlertSettings, AlertTarget, AlertUrl, AlertUrlError},
 };
+use crate::build::VERSION;
 
 /// A file that settings of alerts name cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -204,7 +205,7 @@ fn request(to: &Uri, absolute: bool, content: &Content) -> Result<Request<String
     Request::post(path)
         .header(HOST, authority)
         .header(CONTENT_TYPE, content.media_type)
-        .header(USER_AGENT, concat!("reroll/", env!("CARGO_PKG_VERSION")))
+        .header(USER_AGENT, format!("reroll/{VERSION}"))
         .body(content.body.clone())
         .map_err(|_| "the URL cannot be asked for".to_owned())
 }

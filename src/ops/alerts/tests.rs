@@ -26,6 +26,7 @@ pub(super) fn recreated(secret: &str) -> Cause {
         }),
         uids: Some(("old-uid".to_owned(), "new-uid".to_owned())),
         keys: Vec::new(),
+        change: None,
     }
 }
 
@@ -72,6 +73,7 @@ pub(super) fn failing(name: &str, attempts: u32) -> Alert {
         kind: CauseKind::Updated,
         uids: None,
         keys: vec!["password".to_owned()],
+        change: None,
         ..recreated("db")
     };
     let causes = [updated, Cause::plain(CauseKind::RolledBack, None)];

@@ -116,6 +116,8 @@ fn every_recording_shows_under_its_labels() {
         concat!(
             r#"reroll_build_info{version=""#,
             env!("CARGO_PKG_VERSION"),
+            r#"",commit=""#,
+            env!("REROLL_COMMIT"),
             r#""} 1"#
         ),
     ] {

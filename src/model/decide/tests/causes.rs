@@ -1,6 +1,7 @@
 //! Causes as people read them.
 
 use super::*;
+use crate::model::change::Change;
 
 fn cause(kind: CauseKind, keys: &[&str]) -> Cause {
     Cause {
@@ -8,6 +9,7 @@ fn cause(kind: CauseKind, keys: &[&str]) -> Cause {
         source: Some(s()),
         uids: None,
         keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+        change: None,
     }
 }
 
@@ -33,6 +35,25 @@ fn read_well() {
     ];
     let text: Vec<_> = all.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(text.join("\n"));
+}
+
+#[test]
+fn who_made_the_change_is_told_to_those_who_read_the_workload_alone() {
+    let at = jiff::Timestamp::from_second(1_800_000_000).unwrap();
+    let updated = cause(CauseKind::Updated, &["a"]);
+    let named = Cause {
+        change: Change::by(at, Some("alice"), Some("kubectl-patch")),
+        ..updated.clone()
+    };
+    let both = [named, updated];
+    assert_eq!(
+        joined(&both),
+        "Secret s was updated (key a); Secret s was updated (key a)"
+    );
+    assert_eq!(
+        joined_with_who(&both),
+        "Secret s was updated (key a), changed 2027-01-15T08:00:00Z by alice (kubectl-patch); Secret s was updated (key a)"
+    );
 }
 
 #[test]
