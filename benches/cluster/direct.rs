@@ -96,7 +96,7 @@ impl Direct {
             &observed.restarted_for,
             &patch::Told {
                 last_restart: format!("{now:.0}: Secret {name} changed"),
-                opened: None,
+                ..patch::Told::default()
             },
             now,
         );

@@ -10,6 +10,7 @@ use super::{
     output::{Output, Part, Text, Tone},
     session::Session,
 };
+use crate::{build, model::annotation::HOLDER_VERSION};
 
 /// The answer.
 #[derive(Serialize)]
@@ -27,6 +28,8 @@ struct Versions {
 struct Server {
     namespace: Option<String>,
     image: Option<String>,
+    /// That of the replica that restarts.
+    version: Option<String>,
     leader: Option<String>,
     notes: Vec<String>,
 }
@@ -36,7 +39,7 @@ pub(super) async fn version(args: VersionArgs, read_flags: ReadFlags) -> Result<
     let mut versions = Versions {
         api_version: super::object::API_VERSION,
         kind: "Versions",
-        client: env!("CARGO_PKG_VERSION"),
+        client: build::BOTH,
         server: None,
     };
     if args.client {
@@ -53,11 +56,17 @@ pub(super) async fn version(args: VersionArgs, read_flags: ReadFlags) -> Result<
     versions.server = Some(Server {
         namespace: installation.namespace.clone(),
         image: installation.image.clone(),
+        version: annotation(&installation).cloned(),
         leader: spec.and_then(|spec| spec.holder_identity.clone()),
         notes: installation.notes.clone(),
     });
     session.output.print(&versions, table)?;
     Ok(Ending::Fine)
+}
+
+fn annotation(installation: &Installation) -> Option<&String> {
+    let lease = installation.lease.as_ref()?;
+    lease.metadata.annotations.as_ref()?.get(HOLDER_VERSION)
 }
 
 fn table(versions: &Versions, _: bool) -> Vec<Part> {
@@ -68,7 +77,11 @@ fn table(versions: &Versions, _: bool) -> Vec<Part> {
         let or = |text: &Option<String>, without: &str| {
             text.clone().unwrap_or_else(|| without.to_owned())
         };
-        rows.push(row("Server", or(&server.image, "not seen")));
+        rows.push(row(
+            "Server",
+            or(&server.version, "not seen, or older than this program"),
+        ));
+        rows.push(row("Image", or(&server.image, "not seen")));
         rows.push(row("Namespace", or(&server.namespace, "not seen")));
         rows.push(row("Leader", or(&server.leader, "none, or not seen")));
         notes.extend(server.notes.iter().cloned());

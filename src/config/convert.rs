@@ -150,6 +150,7 @@ impl TryFrom<ConventionArgs> for Conventions {
             skipped_types: not_empty(args.skip_secret_types),
             on_recreate: args.on_recreate,
             on_delete: args.on_delete,
+            change_cause: args.change_cause,
             name_writers: args.name_writers,
             ignored_namespaces: not_empty(args.ignore_namespaces),
         })

@@ -19,6 +19,8 @@ pub const SUSPEND: &str = "reroll.dev/suspend";
 pub const ON_CHANGE: &str = "reroll.dev/on-change";
 /// `restartedAt`: restart by [`KUBECTL_RESTARTED_AT`], and by nothing else of the template.
 pub const MARK: &str = "reroll.dev/mark";
+/// `true` on a workload: a restart says in [`CHANGE_CAUSE`] what it was for.
+pub const ASKS_CHANGE_CAUSE: &str = "reroll.dev/change-cause";
 /// On a source: `true` takes it out of every workload's references.
 pub const IGNORE: &str = "reroll.dev/ignore";
 
@@ -65,6 +67,9 @@ pub const HOLDER_VERSION: &str = "reroll.dev/version";
 
 /// Set on the pod template by `kubectl rollout restart`, and by reroll where [`MARK`] asks for that.
 pub const KUBECTL_RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+
+/// What `kubectl rollout history` shows of a revision. It is everybody's.
+pub const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
 
 /// The field manager of reroll's own writes; with the user, what its webhook knows them by.
 pub const FIELD_MANAGER: &str = "reroll";

@@ -26,6 +26,8 @@ pub struct Conventions {
     pub on_recreate: OnRecreate,
     /// For deleted sources.
     pub on_delete: OnDelete,
+    /// Whether a restart says in `kubernetes.io/change-cause` what it was for.
+    pub change_cause: bool,
     /// Whether a restart says who changed its source, and when.
     pub name_writers: bool,
     /// Kinds of sources that count for no workload.
@@ -49,6 +51,7 @@ impl Conventions {
             all: self.all,
             on_recreate: self.on_recreate,
             on_delete: self.on_delete,
+            change_cause: self.change_cause,
             ignored: self.ignored,
         }
     }

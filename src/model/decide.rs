@@ -34,7 +34,7 @@ use self::{
     unread::judge_unread,
 };
 pub use self::{
-    cause::{Cause, CauseKind, joined, joined_with_who},
+    cause::{Cause, CauseKind, change_cause, joined, joined_with_who},
     decision::{Decision, Doubt, Restart, Undecided},
     id::restart_id,
     view::{Ages, Known, Lookup, NO_SOURCES, Pods, Subject},

@@ -1,7 +1,7 @@
 //! Objects as they are read: without what reroll does not need.
 //!
 //! `managedFields` are most of a small object's bytes. They are trees, so they take the longest to read. Only their
-//! times are kept, whether they hold data, and who wrote that or reroll's own annotation. The fields of an object are read once, straight into their types: the
+//! times are kept, whether they hold data, and who wrote that, reroll's own annotation or `kubernetes.io/change-cause`. The fields of an object are read once, straight into their types: the
 //! derived forms of objects of every kind make two trees of each.
 //!
 //! An object that is not as its kind should be must not stop the rest, so each is read by itself ([`Guarded`]).
@@ -24,7 +24,7 @@ use serde::{
 };
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::annotation::{OBSERVED, SLOW_START};
+use super::annotation::{CHANGE_CAUSE, OBSERVED, SLOW_START};
 
 /// What is read from the JSON of one object.
 pub trait FromObject: Sized {
@@ -63,6 +63,7 @@ struct Meta {
 #[serde(rename_all = "camelCase")]
 struct ManagedFields {
     manager: Option<String>,
+    operation: Option<String>,
     time: Option<Time>,
     fields_v1: Option<Fields>,
 }
@@ -89,18 +90,36 @@ struct FieldsOfMeta {
 struct FieldsOfAnnotations {
     #[serde(rename = "f:reroll.dev/observed")]
     observed: Option<IgnoredAny>,
+    #[serde(rename = "f:kubernetes.io/change-cause")]
+    change_cause: Option<IgnoredAny>,
 }
 
 /// Returns the managers that wrote reroll's `observed`, as far as `managedFields` tell.
 pub fn writers_of_observed(meta: &ObjectMeta) -> impl Iterator<Item = &str> {
-    let owns = |entry: &&ManagedFieldsEntry| {
+    owners(meta, OBSERVED).filter_map(|entry| entry.manager.as_deref())
+}
+
+/// Returns the managers that own `kubernetes.io/change-cause`, as far as `managedFields` tell, and whether each applied it at
+/// the server.
+pub fn owners_of_change_cause(meta: &ObjectMeta) -> impl Iterator<Item = (&str, bool)> {
+    owners(meta, CHANGE_CAUSE).map(|entry| {
+        let applies = entry.operation.as_deref() == Some("Apply");
+        (entry.manager.as_deref().unwrap_or_default(), applies)
+    })
+}
+
+/// Returns what `managedFields` tell of those that own this annotation.
+fn owners<'a>(
+    meta: &'a ObjectMeta,
+    annotation: &'static str,
+) -> impl Iterator<Item = &'a ManagedFieldsEntry> {
+    let owns = move |entry: &&ManagedFieldsEntry| {
         let fields = entry.fields_v1.as_ref();
         let annotations =
             fields.and_then(|fields| fields.0.get("f:metadata")?.get("f:annotations"));
-        annotations.is_some_and(|all| all.get(format!("f:{OBSERVED}")).is_some())
+        annotations.is_some_and(|all| all.get(format!("f:{annotation}")).is_some())
     };
-    let owners = meta.managed_fields.iter().flatten().filter(owns);
-    owners.filter_map(|entry| entry.manager.as_deref())
+    meta.managed_fields.iter().flatten().filter(owns)
 }
 
 #[derive(Deserialize)]
@@ -293,17 +312,27 @@ impl From<ManagedFields> for ManagedFieldsEntry {
         let owns_data =
             fields.data.is_some() || fields.binary_data.is_some() || fields.string_data.is_some();
         let annotations = fields.metadata.and_then(|meta| meta.annotations);
-        let observed = annotations.is_some_and(|all| all.observed.is_some());
+        let owned = annotations.map_or([None, None], |all| {
+            let change_cause = all.change_cause.map(|_| CHANGE_CAUSE);
+            [all.observed.map(|_| OBSERVED), change_cause]
+        });
+        let owned: Map<String, Value> = owned
+            .into_iter()
+            .flatten()
+            .map(|key| (format!("f:{key}"), json!({})))
+            .collect();
+        let owns = owns_data || !owned.is_empty();
         let mut kept = Map::new();
         if owns_data {
             kept.insert("f:data".to_owned(), json!({}));
         }
-        if observed {
-            let all = json!({ "f:annotations": { (format!("f:{OBSERVED}")): {} } });
+        if !owned.is_empty() {
+            let all = json!({ "f:annotations": owned });
             kept.insert("f:metadata".to_owned(), all);
         }
         Self {
-            manager: manager.manager.filter(|_| observed || owns_data),
+            manager: manager.manager.filter(|_| owns),
+            operation: manager.operation.filter(|_| owns),
             time: manager.time,
             fields_v1: (!kept.is_empty()).then(|| FieldsV1(kept.into())),
             ..Self::default()

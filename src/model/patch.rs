@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{
     adopted::TEMPLATE_GENERATION,
     annotation::{
-        KUBECTL_RESTARTED_AT, LAST_RESTART, OBSERVED, PENDING, RELEASE, RESTARTED_AT,
+        CHANGE_CAUSE, KUBECTL_RESTARTED_AT, LAST_RESTART, OBSERVED, PENDING, RELEASE, RESTARTED_AT,
         RESTARTED_FOR, ROLLOUT_OPENED,
     },
     stamp::OwnAnnotations,
@@ -30,6 +30,8 @@ pub struct Told {
     pub last_restart: String,
     /// `reroll.dev/rollout`; `None` where there is nothing to see of it.
     pub opened: Option<String>,
+    /// `kubernetes.io/change-cause`; `None` leaves it as it is.
+    pub change_cause: Option<String>,
 }
 
 const ANNOTATIONS: [&str; 2] = ["metadata", "annotations"];
@@ -71,6 +73,9 @@ pub fn restart(
         },
     };
     let mut patch = guarded(kind, workload, &to);
+    if let Some(text) = &told.change_cause {
+        patch.0.extend(says_change_cause(workload, text));
+    }
     let by_time = matches!(workload.restart_by, RestartBy::RestartAt { .. });
     if !by_time || workload.abort.is_aborted() {
         patch.0.extend(abort_unchanged(workload));
@@ -89,6 +94,18 @@ pub fn restart(
         }));
     }
     patch
+}
+
+/// Sets `kubernetes.io/change-cause`, if nobody wrote it since the workload was read. Others write `observed` by then.
+fn says_change_cause(workload: &Workload, text: &str) -> [PatchOperation; 2] {
+    let path = annotation(CHANGE_CAUSE);
+    let old = workload.change_cause.as_ref();
+    let old = old.map_or(Value::Null, |old| json!(old.text));
+    let set = PatchOperation::Add(AddOperation {
+        path: path.clone(),
+        value: json!(text),
+    });
+    [test(path, old), set]
 }
 
 /// Tests that an abort has neither begun nor ended since the workload was read ([`Workload::abort`]).
@@ -146,12 +163,8 @@ pub fn admit(kind: Kind, shape: Shape, from: &OwnAnnotations, to: &OwnAnnotation
 }
 
 /// Also lets a new `DaemonSet` count its templates from this number on.
-pub fn begin_at(mut patch: Patch, shape: Shape, number: i64) -> Patch {
-    let map = pointer(&ANNOTATIONS);
-    let creates = |one: &PatchOperation| matches!(one, PatchOperation::Add(add) if add.path == map);
-    if !shape.annotations && !patch.0.iter().any(creates) {
-        create_map(map, false, &mut patch.0);
-    }
+pub fn begin_at(patch: Patch, shape: Shape, number: i64) -> Patch {
+    let mut patch = with_annotations(patch, shape);
     patch.0.push(PatchOperation::Add(AddOperation {
         path: annotation(TEMPLATE_GENERATION),
         value: json!(number.to_string()),
@@ -172,6 +185,32 @@ pub fn let_go(admitted: Patch, id: Option<&str>) -> Patch {
     let mut all = admitted;
     all.0.push(operation);
     all
+}
+
+/// Returns the same, which also sets `kubernetes.io/change-cause`; `None` takes it away, of an object that has it.
+pub fn with_change_cause(admitted: Patch, shape: Shape, text: Option<&str>) -> Patch {
+    let path = annotation(CHANGE_CAUSE);
+    let Some(text) = text else {
+        let mut all = admitted;
+        all.0.push(PatchOperation::Remove(RemoveOperation { path }));
+        return all;
+    };
+    let mut all = with_annotations(admitted, shape);
+    all.0.push(PatchOperation::Add(AddOperation {
+        path,
+        value: json!(text),
+    }));
+    all
+}
+
+/// Returns the same, after which there are annotations.
+fn with_annotations(mut admitted: Patch, shape: Shape) -> Patch {
+    let map = pointer(&ANNOTATIONS);
+    let creates = |one: &PatchOperation| matches!(one, PatchOperation::Add(add) if add.path == map);
+    if !shape.annotations && !admitted.0.iter().any(creates) {
+        create_map(map, false, &mut admitted.0);
+    }
+    admitted
 }
 
 /// Changes the template of a `DaemonSet` that has this number for the sake of its next number alone, if it is still as it

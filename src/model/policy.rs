@@ -28,8 +28,8 @@ pub use self::{
 pub use super::recreation::OnRecreate;
 use super::{
     annotation::{
-        MARK, ON_ADOPT, ON_CHANGE, ON_DELETE, ON_RECREATE, RESTART_ON, SETTLE, SUSPEND,
-        reloader::selecting,
+        ASKS_CHANGE_CAUSE, MARK, ON_ADOPT, ON_CHANGE, ON_DELETE, ON_RECREATE, RESTART_ON, SETTLE,
+        SUSPEND, reloader::selecting,
     },
     gate::suspend,
     source::KindSet,
@@ -48,6 +48,8 @@ pub struct Policy {
     pub on_delete: OnDelete,
     /// What a source does that was written after the current revision was made, at adoption.
     pub on_adopt: OnAdopt,
+    /// Whether a restart says in `kubernetes.io/change-cause` what it was for.
+    pub change_cause: bool,
     /// Quiet period of its own.
     pub settle: Option<Duration>,
     /// How long changes gather after the first of them, of a Deployment (Reloader's pause period).
@@ -91,6 +93,8 @@ pub struct Defaults<'a> {
     pub on_recreate: OnRecreate,
     /// For deleted sources.
     pub on_delete: OnDelete,
+    /// For `kubernetes.io/change-cause`.
+    pub change_cause: bool,
     /// Kinds of sources that count for no workload.
     pub ignored: KindSet,
 }
@@ -144,6 +148,11 @@ impl Policy {
             "report or restart",
             &[("report", OnAdopt::Report), ("restart", OnAdopt::Restart)],
         );
+        let change_cause = choices.word(
+            ASKS_CHANGE_CAUSE,
+            "true or false",
+            &[("true", true), ("false", false)],
+        );
         let settle = annotations.get(SETTLE).and_then(|text| {
             let settle = read_duration(text).ok();
             let settle = settle.filter(|settle| *settle <= MAX_SETTLE);
@@ -162,6 +171,7 @@ impl Policy {
             on_recreate: on_recreate.unwrap_or(defaults.on_recreate),
             on_delete: on_delete.unwrap_or(defaults.on_delete),
             on_adopt: on_adopt.unwrap_or_default(),
+            change_cause: change_cause.unwrap_or(defaults.change_cause),
             settle,
             gather,
             suspend: suspend::read(annotations.get(SUSPEND).map(String::as_str)),

@@ -7,6 +7,7 @@
 mod abort;
 mod asks;
 mod batch;
+mod change_cause;
 mod kinds;
 mod lending;
 mod marks;
@@ -27,6 +28,7 @@ pub use self::{
     abort::Abort,
     asks::Asks,
     batch::{JobPhase, is_suspended, replacement, run, run_name, runs_alone},
+    change_cause::ChangeCause,
     kinds::{
         CRON_JOB, Counts, DEPLOYMENT_CONFIG, JOB, KINDS, Kind, KindTwice, Kinds, NAMED, ROLLOUT,
         RestartMeans, Revisions, WorkloadKind,
@@ -140,6 +142,8 @@ pub struct Workload {
     pub has_opened: bool,
     /// What that says of the last restart.
     pub last: Option<Box<LastRestart>>,
+    /// `kubernetes.io/change-cause`
+    pub change_cause: Option<Box<ChangeCause>>,
     /// What its status shows of its pods.
     pub progress: Progress,
     /// Which template it has, our marks left out.
@@ -247,6 +251,7 @@ impl Workload {
             pending: annotations.get(PENDING).cloned(),
             has_opened: opened.is_some(),
             last: last.map(Box::new),
+            change_cause: ChangeCause::read(meta).map(Box::new),
             progress: Progress::read(kind, &object.data),
             print,
             restarted_for: marks.current().to_owned(),

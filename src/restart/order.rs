@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use crate::{
     judge::{intents::Intent, live::Live},
     model::{
-        Cause, WorkloadKey,
-        annotation::ROLLOUT_OPENED,
+        Cause, Kind, WorkloadKey,
+        annotation::{CHANGE_CAUSE, ROLLOUT_OPENED},
         change::Change,
-        decide::{Restart, joined_with_who, restart_id},
+        decide::{Restart, change_cause, joined_with_who, restart_id},
         held::Held,
         patch,
         source::SourceName,
@@ -74,9 +74,16 @@ impl<'a> Order<'a> {
             let texts = [opened.print_with(&changes(causes)), opened.print()];
             texts.into_iter().find(fits)
         });
+        let written = opened.as_ref().map_or(0, more);
+        let says = tracked.policy.change_cause && says_change_cause(key.kind, known);
+        let change_cause = says.then(|| change_cause(causes)).filter(|text| {
+            let more = written + CHANGE_CAUSE.len() + text.len();
+            known.has_room(observed.len(), last_restart.len() + more)
+        });
         let writes = patch::Told {
             last_restart: last_restart.clone(),
             opened,
+            change_cause,
         };
         let patch = patch::restart(key.kind, known, &observed, &mark, &writes, then);
         Ok(Self {
@@ -110,4 +117,12 @@ fn changes(causes: &[Cause]) -> BTreeMap<SourceName, Change> {
         .iter()
         .filter_map(|cause| Some((cause.source.clone()?, cause.change.clone()?)));
     known.collect()
+}
+
+/// Whether a restart of this workload may say in `kubernetes.io/change-cause` what it was for: `kubectl rollout history` knows its
+/// kind, and nobody holds the key.
+fn says_change_cause(kind: Kind, workload: &Workload) -> bool {
+    let known = matches!(kind.kind, "Deployment" | "StatefulSet" | "DaemonSet");
+    let held = workload.change_cause.as_ref();
+    known && kind.group == "apps" && held.is_none_or(|held| held.is_free())
 }

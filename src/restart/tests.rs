@@ -1,4 +1,5 @@
 mod catch_up;
+mod change_cause;
 mod cron_job;
 mod failing;
 mod numbers;

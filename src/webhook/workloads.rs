@@ -149,6 +149,7 @@ impl Write {
             .and_then(|old| old.workload.asks.get(RELEASE));
         let asked = (before.map(|text| text.trim()), &self.policy);
         let patch = let_go(asked, &self.key, due, patch, &mut warnings);
+        let patch = self.sides().tells_of_itself(self.template_changed, patch);
         Mutation { patch, warnings }
     }
 

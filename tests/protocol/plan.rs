@@ -73,7 +73,7 @@ fn restart_of(index: &Index, restart: &Restart) -> Flight {
     let then = jiff::Timestamp::UNIX_EPOCH;
     let told = patch::Told {
         last_restart: "restarted".to_owned(),
-        opened: None,
+        ..patch::Told::default()
     };
     let patch = patch::restart(key.kind, known, &observed, &mark, &told, then);
     Flight {

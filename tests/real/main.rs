@@ -19,6 +19,7 @@ mod batch;
 mod bounds;
 mod canary;
 mod certificates;
+mod change_cause;
 mod cli;
 mod clock;
 mod counting;

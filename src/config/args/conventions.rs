@@ -47,6 +47,20 @@ pub(in crate::config) struct ConventionArgs {
     )]
     pub(in crate::config) on_delete: OnDelete,
 
+    /// Whether a restart says in kubernetes.io/change-cause what it was for, which kubectl rollout history shows
+    ///
+    /// The annotation reroll.dev/change-cause of a workload wins. It is never set where another client than kubectl wrote it,
+    /// or any applied it at the server.
+    #[arg(
+        long,
+        value_name = "WORD",
+        env = "REROLL_CHANGE_CAUSE",
+        default_value = "off",
+        value_parser = one_of(CHANGE_CAUSE, |on| if on { "on" } else { "off" }),
+        action = ArgAction::Set
+    )]
+    pub(in crate::config) change_cause: bool,
+
     /// Whether a restart says who changed its source, and when, to those who may read the workload and its Events
     #[arg(
         long,
@@ -172,6 +186,11 @@ const DELETED: [(OnDelete, &str); 2] = [
 ];
 
 /// `--ignore-resources`
+const CHANGE_CAUSE: &[(bool, &str)] = &[
+    (true, "Of Deployments, StatefulSets and DaemonSets"),
+    (false, "Only where a workload asks for it"),
+];
+
 const NAMED: &[(bool, &str)] = &[
     (
         true,

@@ -2,10 +2,18 @@
 
 use std::fmt;
 
-use crate::model::{change::Change, source::SourceName, text::shortened};
+use crate::model::{
+    change::Change,
+    source::SourceName,
+    text::{printable, shortened},
+    workload::ChangeCause,
+};
 
 /// How many characters people are shown of a uid.
 const UID: usize = 9;
+
+/// The most characters of what `kubernetes.io/change-cause` tells.
+const CHANGE_CAUSE: usize = 256;
 
 /// What kind of change asks for a restart. Events, metrics, logs and `last-restart` all use these words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,6 +79,13 @@ impl Cause {
 pub fn joined_with_who(causes: &[Cause]) -> String {
     let causes: Vec<_> = causes.iter().map(|cause| format!("{cause:#}")).collect();
     causes.join("; ")
+}
+
+/// Returns what `kubernetes.io/change-cause` tells of a restart. Who made the changes is not for revisions, which are copied far
+/// and wide.
+pub fn change_cause(causes: &[Cause]) -> String {
+    let text = format!("{}{}", ChangeCause::OURS, joined(causes));
+    shortened(&printable(&text), CHANGE_CAUSE).into_owned()
 }
 
 /// Returns the causes in words, as one text.

@@ -23,6 +23,7 @@ fn restart(
     let told = Told {
         last_restart: last_restart.to_owned(),
         opened: None,
+        change_cause: None,
     };
     super::restart(kind, workload, observed, mark, &told, then)
 }
@@ -476,6 +477,41 @@ fn a_new_daemon_set_begins_with_a_number() {
             let all = &object["metadata"]["annotations"];
             assert_eq!(all.get(OBSERVED).cloned(), observed.map(Value::from));
             assert_eq!(all.get("other"), annotations.get("other"));
+        }
+    }
+}
+
+#[test]
+fn the_change_cause_is_set_in_the_same_patch_unless_somebody_wrote_it_meanwhile() {
+    for (before, meanwhile) in [
+        (None, None),
+        (Some("deploy 1"), None),
+        (None, Some("x")),
+        (Some("deploy 1"), Some("x")),
+    ] {
+        let mut object = json!({ "metadata": { "uid": "u", "annotations": { "a": "b" } }, "spec": { "template": {} } });
+        if let Some(text) = before {
+            object["metadata"]["annotations"][CHANGE_CAUSE] = json!(text);
+        }
+        let read = Workload::read(KIND, &serde_json::from_value(object.clone()).unwrap());
+        let told = Told {
+            last_restart: "l".to_owned(),
+            opened: None,
+            change_cause: Some("reroll: Secret db was updated".to_owned()),
+        };
+        let patch = super::restart(KIND, &read, "{}", "m", &told, Timestamp::UNIX_EPOCH);
+        if let Some(text) = meanwhile {
+            object["metadata"]["annotations"][CHANGE_CAUSE] = json!(text);
+        }
+        let after = apply(&object, &patch);
+        assert_eq!(
+            after.is_ok(),
+            meanwhile.is_none(),
+            "{before:?} {meanwhile:?}"
+        );
+        if let Ok(after) = after {
+            let said = &after["metadata"]["annotations"][CHANGE_CAUSE];
+            assert_eq!(said, "reroll: Secret db was updated");
         }
     }
 }

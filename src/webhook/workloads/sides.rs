@@ -8,9 +8,12 @@ use crate::model::{
     Index, SourceName, WorkloadKey,
     decide::Lookup,
     digest::DigestKey,
+    patch::{self, Patch},
     source::References,
     stamp::{OwnAnnotations, Stamp},
-    workload::{Workload, is_time_mark, read_at, read_time, standing_time, time_after},
+    workload::{
+        ChangeCause, Workload, is_time_mark, read_at, read_time, standing_time, time_after,
+    },
 };
 
 /// One of the two objects of a write.
@@ -104,6 +107,29 @@ impl Sides<'_> {
         OwnAnnotations {
             kubectl: set.or(asked),
             ..to
+        }
+    }
+
+    /// Returns the same patch, after which `kubernetes.io/change-cause` tells of a restart of reroll's where the revision is that
+    /// restart's, and nowhere else. A write that changes the template and merely keeps the text makes another revision. One that only
+    /// takes the mark of the restart back, as `kubectl rollout undo` does, makes none, for the mark stays.
+    pub(super) fn tells_of_itself(self, template_changed: bool, patch: Patch) -> Patch {
+        let of = |side: &'_ Side| side.workload.change_cause.as_deref().cloned();
+        let (before, after) = (self.old.and_then(of), of(self.new));
+        let Some(before) = before.filter(ChangeCause::is_ours) else {
+            return patch;
+        };
+        let free = after.as_ref().is_none_or(ChangeCause::is_free);
+        let kept = after.is_some_and(|after| after.text == before.text);
+        let marks = |side: &Side| (side.own.restarted_for.clone(), side.own.kubectl.clone());
+        let takes_back = self.old.map(marks) != Some(marks(self.new));
+        let shape = self.new.workload.shape;
+        match (template_changed, kept) {
+            (true, true) if free => patch::with_change_cause(patch, shape, None),
+            (false, false) if free && takes_back => {
+                patch::with_change_cause(patch, shape, Some(&before.text))
+            }
+            _ => patch,
         }
     }
 

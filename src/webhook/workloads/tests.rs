@@ -11,8 +11,8 @@ use crate::{
     model::{
         Index, SourceKey, SourceKind, Version,
         annotation::{
-            KUBECTL_RESTARTED_AT, MARK, OBSERVED, ON_DELETE, ON_RECREATE, PENDING, RESTARTED_AT,
-            RESTARTED_FOR,
+            CHANGE_CAUSE, KUBECTL_RESTARTED_AT, MARK, OBSERVED, ON_DELETE, ON_RECREATE, PENDING,
+            RESTARTED_AT, RESTARTED_FOR,
         },
         testing::{NAMESPACE, key},
         workload::{KINDS, Workload},
@@ -459,5 +459,71 @@ fn what_was_restarted_over_an_old_text_stays_where_that_is_known_to_be_old() {
         );
         let marks = |web: &Value| web["spec"]["template"]["metadata"]["annotations"].clone();
         assert_eq!(marks(&web), marks(&older.web), "{is_shown}");
+    }
+}
+
+/// `kubernetes.io/change-cause` with this text, which this manager wrote.
+fn says_cause(object: &mut Value, text: &str, manager: &str) {
+    object["metadata"]["annotations"][CHANGE_CAUSE] = json!(text);
+    object["metadata"]["managedFields"] = json!([{
+        "manager": manager, "operation": "Update", "fieldsType": "FieldsV1",
+        "fieldsV1": { "f:metadata": { "f:annotations": { "f:kubernetes.io/change-cause": {} } } },
+    }]);
+}
+
+#[test]
+fn a_later_change_of_the_template_that_merely_keeps_reroll_s_change_cause_loses_it() {
+    const OURS: &str = "reroll: Secret db was updated";
+    let deploy = |object: &mut Value| {
+        object["spec"]["template"]["spec"]["containers"][0]["image"] = json!("two");
+    };
+    let label = |object: &mut Value| object["metadata"]["labels"] = json!({ "a": "b" });
+    let mine = |object: &mut Value| {
+        deploy(object);
+        object["metadata"]["annotations"][CHANGE_CAUSE] = json!("deploy 2");
+    };
+    let says = |object: &mut Value| {
+        object["metadata"]["annotations"][CHANGE_CAUSE] = json!("deploy 1");
+    };
+    let undo_bare = |object: &mut Value| {
+        let template = &mut object["spec"]["template"]["metadata"]["annotations"];
+        template.as_object_mut().unwrap().remove(RESTARTED_FOR);
+        object["metadata"]
+            .as_object_mut()
+            .unwrap()
+            .remove("annotations");
+        object["metadata"]["annotations"][RESTART_ON] = json!("auto");
+    };
+    let undo = |object: &mut Value| {
+        undo_bare(object);
+        says(object);
+    };
+    for (before, manager, edit, after) in [
+        (OURS, "reroll", &deploy as &dyn Fn(&mut Value), None),
+        // `kubectl rollout undo` brought it back.
+        (OURS, "kubectl-rollout", &deploy, None),
+        (OURS, "reroll", &label, Some(OURS)),
+        (OURS, "reroll", &mine, Some("deploy 2")),
+        (OURS, "argocd", &deploy, Some(OURS)),
+        ("deploy 1", "kubectl-annotate", &deploy, Some("deploy 1")),
+        ("deploy 1", "kubectl-annotate", &mine, Some("deploy 2")),
+        // It takes the mark alone back, which stays; so the revision is the same.
+        (OURS, "reroll", &undo, Some(OURS)),
+        (OURS, "reroll", &undo_bare, Some(OURS)),
+        (OURS, "argocd", &undo, Some("deploy 1")),
+        ("deploy 2", "kubectl-annotate", &undo, Some("deploy 1")),
+        // Somebody says it better.
+        (OURS, "reroll", &says, Some("deploy 1")),
+    ] {
+        let mut known = Known::with(&json!({}), &json!({ RESTARTED_FOR: "m" }));
+        says_cause(&mut known.web, before, manager);
+        let mut object = known.web.clone();
+        edit(&mut object);
+        let (patched, _) = known.answer(&object, NOW);
+        let said = patched["metadata"]["annotations"][CHANGE_CAUSE].as_str();
+        assert_eq!(said, after, "{before} by {manager}");
+        // Asked again about its own answer, it says the same.
+        let (again, _) = known.answer(&patched, NOW);
+        assert_eq!(again, patched, "{before} by {manager}");
     }
 }

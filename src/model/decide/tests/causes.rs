@@ -134,3 +134,17 @@ fn what_changed_beside_a_key_that_is_gone_is_told_while_it_waits() {
         assert_eq!(causes, Vec::from_iter(told));
     }
 }
+
+#[test]
+fn what_a_revision_tells_is_one_short_line_without_names() {
+    let at = jiff::Timestamp::from_second(1_800_000_000).unwrap();
+    let named = Cause {
+        change: Change::by(at, Some("alice"), None),
+        ..cause(CauseKind::Updated, &["a\n"])
+    };
+    let one = change_cause(std::slice::from_ref(&named));
+    assert_eq!(one, "reroll: Secret s was updated (key a)");
+    let many = change_cause(&vec![named; 20]);
+    assert_eq!(many.chars().count(), 256);
+    assert!(many.ends_with('…'), "{many}");
+}
