@@ -119,7 +119,6 @@ impl Brakes {
     pub fn forget(&mut self, key: &WorkloadKey) {
         self.settled(key);
         self.made.forget(key);
-        // Others may have waited for it.
         self.look_at(&key.namespace, Timestamp::MIN);
     }
 
