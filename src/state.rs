@@ -160,7 +160,9 @@ impl State {
             match index.source(&key.namespace, &key.source) {
                 Lookup::Present { version: known, .. } if known.uid == version.uid => {
                     if known.whole == version.whole {
-                        return;
+                        let (before, now) = (Print::of(known), Print::of(version));
+                        drop(index);
+                        return self.writers().restate(key, &before, &now);
                     }
                     // The removal of a key leaves none, and tells nothing of who removed it.
                     known.written < version.written

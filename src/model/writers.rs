@@ -131,6 +131,18 @@ impl Writers {
         writes.shown = Some((print, change));
     }
 
+    /// Takes in that a version shows another time by now, though its data is the same: a field manager that owns some of it
+    /// wrote a label.
+    pub fn restate(&mut self, source: &SourceKey, before: &Print, now: &Print) {
+        let writes = self.by_source.get_mut(source);
+        let all = writes.map(|writes| [&mut writes.claimed, &mut writes.shown]);
+        for (print, _) in all.into_iter().flatten().flatten() {
+            if print == before {
+                *print = now.clone();
+            }
+        }
+    }
+
     /// Returns what is known of who made this version.
     pub fn who(&self, source: &SourceKey, print: &Print) -> Who {
         let Some(writes) = self.by_source.get(source) else {

@@ -108,6 +108,11 @@ async fn of_several_changes_in_one_quiet_period_the_last_is_named() {
     for user in ["alice", "bob", "carol"] {
         set(&arena, user, user).await;
     }
+    // By the same field manager, so that its entry has a later time.
+    next_second().await;
+    let label = r#"{"metadata":{"labels":{"a":"b"}}}"#;
+    let label = ["patch", "secret", "db", "--patch", label];
+    kubectl_as(&arena, "mallory", &label, "").await.ok();
     let (text, _) = said(&arena, &recorder, 1).await;
     assert!(text.ends_with("by carol (kubectl-patch)"), "{text}");
     recorder.settle(&arena).await;

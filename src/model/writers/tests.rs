@@ -55,6 +55,22 @@ fn the_user_is_named_whose_write_is_shown_with_the_manager_that_is_told() {
 }
 
 #[test]
+fn a_label_that_is_written_later_takes_no_name_away() {
+    let (db, one) = (source("db"), print("1", 7));
+    let mut writers = Writers::default();
+    writers.claim(&db, one.clone(), by("alice", None));
+    writers.restate(&db, &one, &print("1", 8));
+    assert_eq!(who(&writers, &print("1", 8)), "alice");
+    writers.show(&db, print("1", 8), Some("helm"));
+    writers.restate(&db, &print("1", 8), &print("1", 9));
+    assert_eq!(who(&writers, &print("1", 9)), "alice (helm)");
+    assert_eq!(who(&writers, &one), "?");
+    // Of another version it says nothing.
+    writers.restate(&db, &print("2", 9), &print("2", 10));
+    assert_eq!(who(&writers, &print("2", 10)), "?");
+}
+
+#[test]
 fn a_write_that_was_refused_names_nobody() {
     let (db, one) = (source("db"), print("1", 7));
     let mut writers = Writers::default();

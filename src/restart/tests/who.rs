@@ -150,14 +150,17 @@ async fn a_restart_is_made_although_nobody_answers_who_it_was() {
         Turn::serve().late(LONG),
     ] {
         let (stage, web) = stage();
+        let second = stage.adopted(deployment("second", &["s"]));
         stage.script.turn(GET, turn.always());
         let (source, version) = written(&stage, "A", "y", "helm", 10);
         stage.show_secret(&source, version);
         let _work = start(&stage, 2);
         settle().await;
-        assert_eq!(said(&stage, &web), (None, Value::Null));
+        for key in [&web, &second] {
+            assert_eq!(said(&stage, key), (None, Value::Null));
+        }
         assert_eq!(stage.script.count(GET), 1, "it is asked once");
-        assert_eq!(stage.script.count(PATCH), 1);
+        assert_eq!(stage.script.count(PATCH), 2);
     }
 }
 
