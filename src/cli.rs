@@ -29,6 +29,7 @@ mod session;
 mod sight;
 mod status;
 mod version;
+mod wait;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -48,6 +49,7 @@ pub async fn answer(question: Question, read_flags: ReadFlags) -> ExitCode {
         Question::Suspend(args) => gates::suspend(args, read_flags).await,
         Question::Resume(args) => gates::resume(args, read_flags).await,
         Question::Release(args) => gates::release(args, read_flags).await,
+        Question::Wait(args) => wait::wait(args, read_flags).await,
         Question::Version(args) => version::version(args, read_flags).await,
     };
     match ended {

@@ -27,6 +27,13 @@ Examples:
 
 Exit codes: 0 all have it, 1 the command failed, 2 not yet, 3 something is stuck.";
 
+const WAIT: &str = "\
+Examples:
+  # In a pipeline: revoke the old password when nobody has it any more
+  kubectl reroll wait secret/db -n shop --timeout 10m && revoke-the-old-one
+
+Exit codes: 0 everybody has it, 1 the command failed, 2 the time is over, 3 somebody is stuck or stopped.";
+
 const PODS: &str = "\
 Examples:
   # Which pods started with an older version of what they use?
@@ -63,6 +70,9 @@ pub enum Question {
     /// Who has the current version of a source, and who waits for what
     #[command(after_help = STATUS)]
     Status(StatusArgs),
+    /// Wait until every user of a source runs its current version, and no pod is older
+    #[command(after_help = WAIT)]
+    Wait(WaitArgs),
     /// Pods that started with older versions than exist now
     #[command(after_help = PODS)]
     Pods(PodsArgs),
@@ -157,6 +167,21 @@ pub struct StatusArgs {
     /// All namespaces
     #[arg(short = 'A', long, conflicts_with = "object")]
     pub(super) all_namespaces: bool,
+
+    #[command(flatten)]
+    pub(super) asking: Asking,
+}
+
+/// `reroll wait`
+#[derive(Debug, Args)]
+pub struct WaitArgs {
+    /// The Secret or ConfigMap
+    #[arg(required = true, num_args = 1..=2, value_name = "KIND/NAME")]
+    pub(super) object: Vec<String>,
+
+    /// How long to wait
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    pub(super) timeout: Duration,
 
     #[command(flatten)]
     pub(super) asking: Asking,

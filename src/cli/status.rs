@@ -5,7 +5,8 @@ mod shape;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use self::shape::{Overview, SourceStatus, Sums, User, Where, overview_table, source_table};
+use self::shape::{Overview, Sums, User, Where, overview_table};
+pub(super) use self::shape::{SourceStatus, source_table};
 use super::{
     args::StatusArgs,
     ending::Ending,
@@ -42,12 +43,23 @@ pub(super) async fn status(args: StatusArgs, read_flags: ReadFlags) -> Result<En
     let mut sight = Sight::new(installation, system_clock()())?;
     read::all(&mut sight, &session, within).await?;
     match source {
-        Some(source) => of_source(&mut sight, &session, &source).await,
+        Some(source) => {
+            let key = key_of(&session.namespace, &source);
+            let status = of_source(&mut sight, &session, &key).await?;
+            let now = sight.now;
+            let print = |report: &SourceStatus, _| source_table(report, now);
+            session.output.print(&status, print)?;
+            Ok(status.ending())
+        }
         None => of_all(&mut sight, &session, within),
     }
 }
 
-fn source_named(words: &[String], installation: &Installation) -> Result<SourceName, Error> {
+/// Returns the source that was typed.
+pub(super) fn source_named(
+    words: &[String],
+    installation: &Installation,
+) -> Result<SourceName, Error> {
     match one(words, &installation.flags.kinds)? {
         Named::Source(source) => Ok(source),
         Named::Workload(kind, name) => Err(Error::Usage(format!(
@@ -60,35 +72,49 @@ fn source_named(words: &[String], installation: &Installation) -> Result<SourceN
     }
 }
 
-async fn of_source(
+/// Returns who has the current version of a source.
+pub(super) async fn of_source(
     sight: &mut Sight,
     session: &Session,
-    source: &SourceName,
-) -> Result<Ending, Error> {
-    let key = key_of(&session.namespace, source);
-    let users = sight.index.users(&key);
+    key: &SourceKey,
+) -> Result<SourceStatus, Error> {
+    let users = sight.index.users(key);
     let users: Vec<_> = users
         .iter()
-        .map(|user| user_of(sight, user, Some(&key)))
+        .map(|user| user_of(sight, user, Some(key)))
         .collect();
-    let standing = standing(&sight.index, &key);
+    let standing = standing(&sight.index, key);
     let mut notes = sight.notes();
     let older = match &standing {
         Some(standing) => older(sight, session, standing, &mut notes).await?,
         None => None,
     };
-    let written = sight.written.get(&key).cloned().unwrap_or_default();
+    let written = sight.written.get(key).cloned().unwrap_or_default();
+    let (name, namespace) = (key.source.spoken(), &key.namespace);
     let is_there = sight
         .index
-        .source(&key.namespace, source)
+        .source(namespace, &key.source)
         .version()
         .is_some();
-    let status = SourceStatus::new(&key, is_there, written, users, older.as_ref(), notes);
-    let now = sight.now;
-    session
-        .output
-        .print(&status, |report, _| source_table(report, now))?;
-    Ok(status.ending())
+    let is_readable = sight.has_read(key.source.kind, namespace);
+    if !is_there && is_readable && users.is_empty() {
+        return Err(Error::Usage(format!(
+            "there is no {name} in {namespace}, and no workload that opted in uses it"
+        )));
+    }
+    let outdated = match &older {
+        Some(older) => Some(older.all),
+        None => (!is_there && is_readable).then_some(0),
+    };
+    let named = older.map(|older| older.named).unwrap_or_default();
+    Ok(SourceStatus::new(
+        key,
+        is_there,
+        written,
+        users,
+        (outdated, named),
+        notes,
+    ))
 }
 
 /// Returns the pods that may have an older value; `None` where they may not be listed.
@@ -147,8 +173,9 @@ fn user_of(sight: &mut Sight, key: &WorkloadKey, source: Option<&SourceKey>) -> 
     let stands = workload.and_then(|workload| Pending::of_due(workload, decision));
     let reason = held.or_else(|| stands.as_ref().map(|stands| stands.reason));
     let is_behind = !causes.is_empty();
+    let one = source.map(|key| &key.source);
     let doubts = matches!(decision, Some(Decision::Undecided(_)))
-        || sight.installation.key.is_none() && !sources::are_known(sight, key, &judged);
+        || !sources::are_known(sight, key, &judged, one);
     let standing = workload.map(crate::model::standing::of_workload);
     let place = match (reason, standing) {
         (Some(held), _) if held.needs_a_user() || held == Held::Owned => Where::Stuck,
@@ -180,7 +207,8 @@ impl Sums {
 }
 
 impl SourceStatus {
-    fn ending(&self) -> Ending {
+    /// Returns how a command ends that finds this.
+    pub(super) fn ending(&self) -> Ending {
         match self.sums.ending() {
             Ending::Fine if self.outdated_pods.is_none_or(|pods| pods > 0) => Ending::NotYet,
             ending => ending,

@@ -37,10 +37,23 @@ pub(in crate::cli) fn of(sight: &Sight, key: &WorkloadKey, judged: &Judged) -> V
     tracked.uses().iter().map(line).collect()
 }
 
-/// Whether it can be told of all that a workload uses whether its pods have it.
-pub(in crate::cli) fn are_known(sight: &Sight, key: &WorkloadKey, judged: &Judged) -> bool {
+/// Whether it can be told whether the pods of a workload have what is live: of this source, or of all that it uses. Where
+/// nothing was recorded it cannot.
+pub(in crate::cli) fn are_known(
+    sight: &Sight,
+    key: &WorkloadKey,
+    judged: &Judged,
+    of_one: Option<&SourceName>,
+) -> bool {
+    let counts = |line: &&SourceLine| {
+        of_one.is_none_or(|one| one.kind.as_str() == line.kind && one.name == line.name)
+    };
+    let unknown = [Has::Unknown, Has::Unrecorded];
     let lines = of(sight, key, judged);
-    lines.iter().all(|line| line.has != Has::Unknown)
+    lines
+        .iter()
+        .filter(counts)
+        .all(|line| !unknown.contains(&line.has))
 }
 
 fn has(

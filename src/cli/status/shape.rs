@@ -1,5 +1,7 @@
 //! The answers of `status`: for programs, and as lines for people.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -10,8 +12,8 @@ use crate::{
         sight::Written,
     },
     model::{
-        Cause, SourceKey, WorkloadKey, brake::converged::Older, decide::joined, held::Held,
-        pending::Pending, workload::Workload,
+        Cause, SourceKey, WorkloadKey, decide::joined, held::Held, pending::Pending,
+        workload::Workload,
     },
 };
 
@@ -59,9 +61,9 @@ struct Progress {
 /// How many workloads are where.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Sums {
-    all: usize,
-    up_to_date: usize,
+pub(in crate::cli) struct Sums {
+    pub(in crate::cli) all: usize,
+    pub(in crate::cli) up_to_date: usize,
     pub(super) rolling: usize,
     pub(super) due: usize,
     pub(super) held: usize,
@@ -73,14 +75,14 @@ pub(super) struct Sums {
 /// The answer about a source.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct SourceStatus {
+pub(in crate::cli) struct SourceStatus {
     api_version: &'static str,
     kind: &'static str,
     source: Object,
     exists: bool,
     changed_at: Option<Timestamp>,
     changed_by: Option<String>,
-    pub(super) sums: Sums,
+    pub(in crate::cli) sums: Sums,
     users: Vec<User>,
     /// How many pods may have an older value; none where they may not be listed.
     pub(super) outdated_pods: Option<usize>,
@@ -185,7 +187,8 @@ impl Sums {
         sums
     }
 
-    fn words(&self) -> String {
+    /// Returns how many are where, in words.
+    pub(in crate::cli) fn words(&self) -> String {
         let parts = [
             (self.up_to_date, "up to date"),
             (self.rolling, "rolling"),
@@ -204,18 +207,21 @@ impl Sums {
 }
 
 impl SourceStatus {
+    /// Whether somebody stopped a user: nothing comes of waiting.
+    pub(in crate::cli) fn is_stopped(&self) -> bool {
+        let suspended = Some(Held::Suspended.as_str());
+        self.users.iter().any(|user| user.reason == suspended)
+    }
+
     pub(super) fn new(
         key: &SourceKey,
         exists: bool,
         written: Written,
         mut users: Vec<User>,
-        older: Option<&Older>,
+        (outdated_pods, outdated): (Option<usize>, BTreeSet<String>),
         notes: Vec<String>,
     ) -> Self {
         users.sort_by_key(|user| user.state);
-        let outdated = older
-            .into_iter()
-            .flat_map(|older| older.named.iter().cloned());
         Self {
             api_version: API_VERSION,
             kind: "SourceStatus",
@@ -224,11 +230,8 @@ impl SourceStatus {
             changed_at: written.at,
             changed_by: written.by,
             sums: Sums::of(&users),
-            outdated: outdated.collect(),
-            outdated_pods: match older {
-                Some(older) => Some(older.all),
-                None => (!exists).then_some(0),
-            },
+            outdated: outdated.into_iter().collect(),
+            outdated_pods,
             users,
             notes,
         }
@@ -252,7 +255,7 @@ impl Overview {
 }
 
 /// Returns the lines about a source for people.
-pub(super) fn source_table(status: &SourceStatus, now: Timestamp) -> Vec<Part> {
+pub(in crate::cli) fn source_table(status: &SourceStatus, now: Timestamp) -> Vec<Part> {
     let object = &status.source;
     let changed = status.changed_at.map(|at| {
         let by = status.changed_by.as_ref();

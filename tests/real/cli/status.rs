@@ -1,5 +1,7 @@
 //! `reroll status` and `reroll pods`
 
+use std::collections::BTreeSet;
+
 use reroll_harness::Arena;
 use serde_json::{Value, json};
 
@@ -54,4 +56,51 @@ async fn cli_tells_who_has_the_current_version() {
     );
     assert!(!json.out.contains("canary"));
     drop(reroll);
+}
+
+#[tokio::test]
+async fn cli_waits_until_the_last_older_pod_is_gone() {
+    let arena = Arena::new("cli-wait").await;
+    sources(&arena).await;
+    let reroll = arena.reroll().start().await;
+    arena.create(&web(&opted_in())).await;
+    ask_until(&arena, &["status"], ": 1 up to date.").await;
+    let nothing = ask(&arena, &["wait", "secret/no-such"]).await;
+    insta::assert_snapshot!("wait_for_nothing", nothing.said(&arena));
+    // A pod that ends only when a person lets it: nobody may say before that everybody has the new value.
+    let kept = names(&arena).await.pop_first().unwrap();
+    let finalizer = json!({ "metadata": { "finalizers": ["example.com/kept"] } });
+    arena.patch("Pod", &kept, finalizer).await;
+    write_password(&arena, "canary-3").await;
+    let over = ask(&arena, &["wait", "secret/db", "--timeout", "5s"]).await;
+    assert_eq!(over.code, 2, "{}{}", over.out, over.err);
+    assert!(over.out.contains(&kept), "{}", over.out);
+    let waits = ask(&arena, &["wait", "secret/db", "--timeout", "5m"]);
+    let lets_go = async {
+        // It has looked by then, and more than once.
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        let before = names(&arena).await;
+        arena
+            .patch("Pod", &kept, json!({ "metadata": { "finalizers": null } }))
+            .await;
+        before
+    };
+    let (waited, before) = tokio::join!(waits, lets_go);
+    assert!(before.contains(&kept), "{before:?}");
+    insta::assert_snapshot!("wait_until_all_have_it", waited.said(&arena));
+    let left = names(&arena).await;
+    assert!(!left.contains(&kept) && left.len() == 2, "{left:?}");
+    // Who is stopped is not waited for.
+    ask(&arena, &["suspend", "deploy/web", "--reason", "INC-42"]).await;
+    write_password(&arena, "canary-4").await;
+    ask_until(&arena, &["explain", "deploy/web"], "INC-42").await;
+    let stopped = ask(&arena, &["wait", "secret/db", "--timeout", "5m"]).await;
+    assert_eq!(stopped.code, 3, "{}{}", stopped.out, stopped.err);
+    drop(reroll);
+}
+
+/// Returns the names of the pods that are there, also of those that are being deleted.
+async fn names(arena: &Arena) -> BTreeSet<String> {
+    let pods = arena.pods("web").await;
+    pods.iter().map(kube::ResourceExt::name_any).collect()
 }
