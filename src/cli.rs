@@ -48,7 +48,7 @@ pub async fn answer(question: Question, read_flags: ReadFlags) -> ExitCode {
         Question::Explain(args) => explain::explain(args, read_flags).await,
         Question::Status(args) => status::status(args, read_flags).await,
         Question::Pods(args) => pods::pods(args, read_flags).await,
-        Question::Lint(args) => lint::lint(args, read_flags),
+        Question::Lint(args) => lint::lint(&args, read_flags),
         Question::Suspend(args) => gates::suspend(args, read_flags).await,
         Question::Resume(args) => gates::resume(args, read_flags).await,
         Question::Release(args) => gates::release(args, read_flags).await,

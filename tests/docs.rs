@@ -261,16 +261,18 @@ fn linted(manifest: &str) -> Vec<String> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap();
-    let mut stdin = lint.stdin.take().unwrap();
-    stdin.write_all(manifest.as_bytes()).unwrap();
+        .expect("reroll starts");
+    let stdin = lint.stdin.take();
+    let mut stdin = stdin.expect("it has an input");
+    let written = stdin.write_all(manifest.as_bytes());
+    written.expect("it reads its input");
     drop(stdin);
-    let output = lint.wait_with_output().unwrap();
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let findings = report["findings"].as_array().unwrap().iter();
-    findings
-        .map(|one| one["code"].as_str().unwrap().to_owned())
-        .collect()
+    let output = lint.wait_with_output().expect("it ends");
+    let report: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("the answer is JSON");
+    let findings = report["findings"].as_array().into_iter().flatten();
+    let codes = findings.map(|one| one["code"].as_str().expect("a finding has a code"));
+    codes.map(ToOwned::to_owned).collect()
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! `reroll lint`, run as people run it: its exit codes, its whole outputs, and what it reads. There is no cluster.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::{
     fs,
@@ -156,7 +157,7 @@ fn it_ends_with_zero_where_there_are_but_infos() {
     let ignored = lint(folder.path(), &ignored, "");
     assert_eq!(ignored.code, 0, "{}", ignored.whole());
     assert!(
-        ignored.out.ends_with("4 objects in 5 files: 1 info.\n"),
+        ignored.out.ends_with("4 objects in 5 files: 1 info.\nWhat each code means: https://github.com/reroll-dev/reroll/blob/main/docs/findings.md\n"),
         "{}",
         ignored.out
     );

@@ -30,7 +30,7 @@ pub enum Error {
     /// What was typed names nothing.
     #[error("{0}")]
     Usage(String),
-    /// Manifests cannot be read, each in a line.
+    /// Manifests cannot be read.
     #[error("{0}")]
     Manifests(String),
     /// The answer cannot be written.

@@ -6,7 +6,7 @@
 use serde::{Serialize, Serializer};
 
 /// Where the sections are.
-const PAGE: &str = "https://github.com/reroll-dev/reroll/blob/main/docs/findings.md";
+pub(super) const PAGE: &str = "https://github.com/reroll-dev/reroll/blob/main/docs/findings.md";
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

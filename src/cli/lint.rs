@@ -10,7 +10,7 @@
 //! - a file that cannot be read keeps no other from being checked.
 //!
 //! Reading order: `tree` (YAML with lines), `manifests` (objects), `inventory` (what they have together), `spots` (where keys stand),
-//! `found`, `checks`, then each check: `keys`, `values`, `workloads`, `reloader`; `input` and `shape` are what goes in and what comes out.
+//! `found`, `nearest` (what was meant), `checks`, then each check: `keys`, `values`, `workloads`, `reloader`; `input` and `shape` are what goes in and what comes out.
 
 mod checks;
 mod found;
@@ -26,9 +26,11 @@ mod tree;
 mod values;
 mod workloads;
 
+use std::collections::BTreeSet;
+
 use self::{
     input::{Input, each},
-    shape::{Findings, Unreadable, table},
+    shape::{Report, Unreadable, table},
 };
 use super::{
     args::LintArgs, ending::Ending, error::Error, installation::ReadFlags, output::Output,
@@ -39,12 +41,15 @@ use crate::model::workload::{Kinds, NAMED};
 const TEMPLATE: &str = "{{";
 
 /// Checks manifests.
-pub(super) fn lint(args: LintArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
+pub(super) fn lint(args: &LintArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
     let kinds = kinds(&args.workload_kind, read_flags)?;
     let (mut files, mut manifests, mut unreadable) = (0, Vec::new(), Vec::new());
     let namespace = args.namespace.as_deref();
+    let mut seen = BTreeSet::new();
     for path in &args.filename {
         each(path, |Input { file, text }| match text {
+            // A file may be named beside the folder that it is in.
+            _ if !seen.insert(file.clone()) => {}
             Ok(text) => match manifests::read(&file, &text, namespace) {
                 Ok(mut read) => {
                     files += 1;
@@ -64,11 +69,11 @@ pub(super) fn lint(args: LintArgs, read_flags: ReadFlags) -> Result<Ending, Erro
     }
     let mut found = checks::check(&manifests, &kinds);
     found.retain(|one| !args.ignore.contains(&one.finding));
-    let findings = Findings::new((files, manifests.len()), found, unreadable);
-    Output::of(args.output, args.color).print(&findings, table)?;
-    match findings.unreadable() {
+    let report = Report::new((files, manifests.len()), found, unreadable);
+    Output::of(args.output, args.color).print(&report, table)?;
+    match report.unreadable() {
         Some(lines) => Err(Error::Manifests(lines)),
-        None if findings.is_fine() => Ok(Ending::Fine),
+        None if report.is_fine() => Ok(Ending::Fine),
         None => Ok(Ending::NotYet),
     }
 }

@@ -51,7 +51,9 @@ impl Inventory {
     /// Takes stock of manifests.
     pub(super) fn of(manifests: &[Manifest]) -> Self {
         let mut all = Self::default();
-        manifests.iter().for_each(|manifest| all.take(manifest));
+        for manifest in manifests {
+            all.take(manifest);
+        }
         all
     }
 
@@ -59,7 +61,7 @@ impl Inventory {
         let namespace = &manifest.namespace;
         if let Some(kind) = source_kind(manifest) {
             let says = |key: &str| {
-                let mut all = manifest.annotations(&[]);
+                let mut all = manifest.annotations();
                 all.any(|said| said.key == key && said.text == Some("true"))
             };
             let source = Source {

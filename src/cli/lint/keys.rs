@@ -17,7 +17,7 @@ use crate::{
 /// Checks the keys of an object.
 pub(super) fn check(manifest: &Manifest, role: Role, found: &mut Vec<Found>) {
     for spot in role.spots(manifest) {
-        for said in spot.said(manifest) {
+        for said in spot.said() {
             found.extend(of_key(manifest, role, spot, said));
         }
     }
@@ -70,7 +70,7 @@ fn misplaced(
 ) -> Option<Found> {
     let [annotations, labels] = role.own();
     // Who sets one annotation everywhere has it where it counts, too.
-    let own = || manifest.annotations(&[]).any(|own| own.key == said.key);
+    let own = || manifest.annotations().any(|own| own.key == said.key);
     if spot.place == Place::Template && known.counts(annotations) && own() {
         return None;
     }
@@ -115,7 +115,7 @@ fn not_restarted(manifest: &Manifest, role: Role) -> Option<Found> {
     if role != Role::Other {
         return None;
     }
-    let mut all = manifest.annotations(&[]);
+    let mut all = manifest.annotations();
     let said = all.find(|said| said.key == RESTART_ON)?;
     let kind = &manifest.kind;
     let has_pods = ["Pod", "ReplicaSet", "ReplicationController"].contains(&kind.as_str());

@@ -118,33 +118,32 @@ fn origins(text: &str) -> Vec<(usize, Option<&str>)> {
     told.collect()
 }
 
-impl Manifest {
-    /// Returns the annotations of the metadata that keys lead to: of the object itself with none.
-    pub(super) fn annotations(&self, of: &[&str]) -> impl Iterator<Item = Said<'_>> {
-        self.said(self.root.at(of), "annotations")
-    }
+/// Returns the annotations, or labels, of the metadata of an object, or of a template in it.
+pub(super) fn said<'a>(
+    part: Option<&'a Node>,
+    which: &str,
+) -> impl Iterator<Item = Said<'a>> + use<'a> {
+    let map = part.and_then(|part| part.at(&["metadata", which]));
+    map.into_iter()
+        .flat_map(Node::entries)
+        .map(|(key, node)| Said {
+            key: &key.text,
+            line: key.line,
+            text: node.text(),
+        })
+}
 
-    /// Returns the annotations, or labels, of the metadata of a part.
-    pub(super) fn said<'a>(
-        &'a self,
-        part: Option<&'a Node>,
-        which: &str,
-    ) -> impl Iterator<Item = Said<'a>> + use<'a> {
-        let map = part.and_then(|part| part.at(&["metadata", which]));
-        map.into_iter()
-            .flat_map(Node::entries)
-            .map(|(key, node)| Said {
-                key: &key.text,
-                line: key.line,
-                text: node.text(),
-            })
+impl Manifest {
+    /// Returns its own annotations.
+    pub(super) fn annotations(&self) -> impl Iterator<Item = Said<'_>> {
+        said(Some(&self.root), "annotations")
     }
 
     /// Returns the metadata of it that reroll reads. What is no text is left out.
     pub(super) fn meta(&self) -> ObjectMeta {
         let texts = |which: &str| {
-            let said = self.said(Some(&self.root), which);
-            let texts = said.filter_map(|said| Some((said.key.to_owned(), said.text?.to_owned())));
+            let all = said(Some(&self.root), which);
+            let texts = all.filter_map(|said| Some((said.key.to_owned(), said.text?.to_owned())));
             Some(texts.collect())
         };
         ObjectMeta {

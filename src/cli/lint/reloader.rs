@@ -10,7 +10,7 @@ use super::{
 use crate::{
     cli::findings::Finding,
     model::{
-        Kind, SourceKind,
+        Kind, Policy, SourceKind,
         annotation::{
             RESTART_ON,
             reloader::{
@@ -18,6 +18,7 @@ use crate::{
             },
         },
         places::Place,
+        policy::Defaults,
         workload::RestartMeans,
     },
 };
@@ -42,7 +43,7 @@ pub(super) fn check(manifest: &Manifest, role: Role, found: &mut Vec<Found>) {
         return;
     }
     for spot in role.spots(manifest) {
-        for said in spot.said(manifest).filter(|said| is_reloaders(said.key)) {
+        for said in spot.said().filter(|said| is_reloaders(said.key)) {
             let meaning = meaning(manifest, role, spot, said);
             let wrong = format!("{} {}", said.key, meaning.words);
             let one = Found::new(meaning.finding, manifest, said.line, wrong);
@@ -87,11 +88,13 @@ fn meaning(manifest: &Manifest, role: Role, spot: Spot<'_>, said: Said<'_>) -> M
 }
 
 fn of_workload(manifest: &Manifest, kind: Kind, said: Said<'_>) -> Meaning {
+    let text = said.text.unwrap_or_default();
     match said.key {
-        IGNORE => Meaning {
+        IGNORE if !opts_in(&[(IGNORE, text), (AUTO, "true")]) => Meaning {
             instead: Some(format!("{RESTART_ON}: \"off\"")),
             ..differs("leaves the workload alone here; Reloader restarts it all the same")
         },
+        IGNORE => same("nothing: it ignores nothing"),
         PAUSE_PERIOD if kind.gathers => differs(
             "gathers changes for so long after the first one, and pauses nothing: the Deployment rolls once at the end",
         ),
@@ -99,7 +102,7 @@ fn of_workload(manifest: &Manifest, kind: Kind, said: Said<'_>) -> Meaning {
             same("reroll has no word of its own for it, and keeps to this one")
         }
         PAUSED_AT => differs("means nothing here: nothing is paused"),
-        key => match in_own_words(key) {
+        key => match in_own_words(key, text) {
             None => unknown(key),
             Some(_) if is_selecting(key) && has(manifest, RESTART_ON) => differs(format!(
                 "does not count beside {RESTART_ON}, which decides alone"
@@ -113,7 +116,7 @@ fn of_workload(manifest: &Manifest, kind: Kind, said: Said<'_>) -> Meaning {
 fn of_template(manifest: &Manifest, said: Said<'_>) -> Meaning {
     let kind = &manifest.kind;
     let own = || selecting().find(|key| has(manifest, key));
-    match in_own_words(said.key) {
+    match in_own_words(said.key, said.text.unwrap_or_default()) {
         Some(_) if is_selecting(said.key) && has(manifest, RESTART_ON) => differs(format!(
             "does not count beside {RESTART_ON}, which decides alone"
         )),
@@ -152,8 +155,15 @@ fn unknown(key: &str) -> Meaning {
     }
 }
 
+/// Whether annotations opt a workload in that has no others.
+fn opts_in(annotations: &[(&str, &str)]) -> bool {
+    let owned = |(key, text): &(&str, &str)| ((*key).to_owned(), (*text).to_owned());
+    let asks = annotations.iter().map(owned).collect();
+    Policy::read(&asks, Defaults::default()).0.opted_in()
+}
+
 fn has(manifest: &Manifest, key: &str) -> bool {
-    manifest.annotations(&[]).any(|said| said.key == key)
+    manifest.annotations().any(|said| said.key == key)
 }
 
 fn is_selecting(key: &str) -> bool {
@@ -161,8 +171,10 @@ fn is_selecting(key: &str) -> bool {
 }
 
 /// Returns how reroll's own words say what an annotation of a workload says that takes, or leaves out, sources.
-fn in_own_words(key: &str) -> Option<String> {
+fn in_own_words(key: &str, text: &str) -> Option<String> {
+    let off = || !opts_in(&[(key, text)]);
     match key {
+        AUTO if off() => return Some(format!("{RESTART_ON}: \"off\"")),
         AUTO => return Some(format!("{RESTART_ON}: auto")),
         SEARCH => {
             let words = "reroll has no word of its own for it, and keeps to this one";
@@ -173,6 +185,9 @@ fn in_own_words(key: &str) -> Option<String> {
     SourceKind::ALL.into_iter().find_map(|kind| {
         let keys = kind.reloader();
         let words = match key {
+            key if key == keys.auto && off() => {
+                return Some("nothing: it takes nothing".to_owned());
+            }
             key if key == keys.auto => kind.plural().to_owned(),
             key if key == keys.reload => format!("{}/NAME", kind.prefix()),
             key if key == keys.exclude => format!("auto,!{}/NAME", kind.prefix()),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::found::Found;
 use crate::cli::{
-    findings::{Finding, Severity},
+    findings::{Finding, PAGE, Severity},
     object::API_VERSION,
     output::{Part, Text, Tone},
 };
@@ -12,7 +12,7 @@ use crate::cli::{
 /// The answer.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Findings {
+pub(super) struct Report {
     api_version: &'static str,
     kind: &'static str,
     /// How many files were read.
@@ -20,7 +20,7 @@ pub(super) struct Findings {
     /// How many objects are in them.
     objects: usize,
     sums: Sums,
-    findings: Vec<Line>,
+    findings: Vec<Told>,
     unreadable: Vec<Unreadable>,
 }
 
@@ -35,7 +35,7 @@ struct Sums {
 /// A finding.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+struct Told {
     code: Finding,
     severity: Severity,
     title: &'static str,
@@ -79,13 +79,13 @@ impl Unreadable {
     fn words(&self) -> String {
         let Self { file, line, why } = self;
         match line {
-            Some(line) => format!("cannot read {file}:{line}: {why}"),
-            None => format!("cannot read {file}: {why}"),
+            Some(line) => format!("{file}:{line}: {why}"),
+            None => format!("{file}: {why}"),
         }
     }
 }
 
-impl Findings {
+impl Report {
     pub(super) fn new(
         (files, objects): (usize, usize),
         found: Vec<Found>,
@@ -105,7 +105,7 @@ impl Findings {
             files,
             objects,
             sums,
-            findings: found.into_iter().map(Line::of).collect(),
+            findings: found.into_iter().map(Told::of).collect(),
             unreadable,
         }
     }
@@ -115,14 +115,21 @@ impl Findings {
         self.sums.errors == 0 && self.sums.warnings == 0
     }
 
-    /// Returns what could not be read, a line each; `None` where all could.
+    /// Returns what could not be read, in words; `None` where all could.
     pub(super) fn unreadable(&self) -> Option<String> {
-        let lines: Vec<_> = self.unreadable.iter().map(Unreadable::words).collect();
-        (!lines.is_empty()).then(|| lines.join("\n"))
+        match self.unreadable.as_slice() {
+            [] => None,
+            [one] => Some(format!("cannot read {}", one.words())),
+            many => {
+                let lines = many.iter().map(|one| format!("\n  {}", one.words()));
+                let lines: String = lines.collect();
+                Some(format!("cannot read {} files:{lines}", many.len()))
+            }
+        }
     }
 }
 
-impl Line {
+impl Told {
     fn of(found: Found) -> Self {
         let finding = found.finding;
         Self {
@@ -170,10 +177,10 @@ impl Line {
 }
 
 /// Returns the lines for people.
-pub(super) fn table(findings: &Findings, wide: bool) -> Vec<Part> {
+pub(super) fn table(report: &Report, wide: bool) -> Vec<Part> {
     let mut parts = Vec::new();
-    if !findings.findings.is_empty() {
-        let rows = findings.findings.iter().map(|line| line.row(wide));
+    if !report.findings.is_empty() {
+        let rows = report.findings.iter().map(|told| told.row(wide));
         parts.push(Part::Rows(rows.collect()));
     }
     let counted = |count: usize, word: &str| {
@@ -182,14 +189,14 @@ pub(super) fn table(findings: &Findings, wide: bool) -> Vec<Part> {
     };
     let place = format!(
         "{} in {}",
-        counted(findings.objects, "object"),
-        counted(findings.files, "file")
+        counted(report.objects, "object"),
+        counted(report.files, "file")
     );
     let Sums {
         errors,
         warnings,
         infos,
-    } = findings.sums;
+    } = report.sums;
     let sums = [(errors, "error"), (warnings, "warning"), (infos, "info")];
     let sums: Vec<_> = sums
         .into_iter()
@@ -201,5 +208,8 @@ pub(super) fn table(findings: &Findings, wide: bool) -> Vec<Part> {
     } else {
         format!("{place}: {}.", sums.join(", "))
     }));
+    if !report.findings.is_empty() {
+        parts.push(Part::Line(format!("What each code means: {PAGE}")));
+    }
     parts
 }

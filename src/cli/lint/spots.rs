@@ -2,7 +2,7 @@
 
 use super::{
     inventory::source_kind,
-    manifests::{Manifest, Said},
+    manifests::{Manifest, Said, said},
     tree::Node,
 };
 use crate::model::{Kind, SourceKind, places::Place, workload::Kinds};
@@ -110,7 +110,7 @@ impl<'a> Spot<'a> {
     }
 
     /// Returns what stands there.
-    pub(super) fn said(self, manifest: &'a Manifest) -> impl Iterator<Item = Said<'a>> {
-        manifest.said(self.part, self.which)
+    pub(super) fn said(self) -> impl Iterator<Item = Said<'a>> + use<'a> {
+        said(self.part, self.which)
     }
 }

@@ -58,7 +58,7 @@ fn of_source(manifest: &Manifest, kind: SourceKind, found: &mut Vec<Found>) {
 
 /// Checks that a source that speaks of being ignored is, or says that it is not.
 fn ignores_nothing(manifest: &Manifest, meta: &ObjectMeta) -> Option<Found> {
-    let mut all = manifest.annotations(&[]);
+    let mut all = manifest.annotations();
     let said = all.find(|said| said.key == IGNORE)?;
     let text = said.text.filter(|text| *text != "false")?;
     let (ignored, _) = counts(meta);
