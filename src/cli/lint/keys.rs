@@ -50,7 +50,8 @@ fn of_key(manifest: &Manifest, role: Role, spot: Spot<'_>, said: Said<'_>) -> Op
     }
 }
 
-fn not_text(manifest: &Manifest, said: Said<'_>) -> Option<Found> {
+/// Checks that a value is text.
+pub(super) fn not_text(manifest: &Manifest, said: Said<'_>) -> Option<Found> {
     if said.text.is_some() {
         return None;
     }

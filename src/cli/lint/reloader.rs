@@ -3,6 +3,7 @@
 
 use super::{
     found::Found,
+    keys::not_text,
     manifests::{Manifest, Said},
     nearest::nearest,
     spots::{Role, Spot},
@@ -44,6 +45,10 @@ pub(super) fn check(manifest: &Manifest, role: Role, found: &mut Vec<Found>) {
     }
     for spot in role.spots(manifest) {
         for said in spot.said().filter(|said| is_reloaders(said.key)) {
+            if let Some(one) = not_text(manifest, said) {
+                found.push(one);
+                continue;
+            }
             let meaning = meaning(manifest, role, spot, said);
             let wrong = format!("{} {}", said.key, meaning.words);
             let one = Found::new(meaning.finding, manifest, said.line, wrong);

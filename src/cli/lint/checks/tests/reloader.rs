@@ -44,6 +44,7 @@ fn on_workloads() {
         ("CronJob", "reloader.stakater.com/auto: \"true\""),
         ("Deployment", "reloader.stakater.com/auto: \"false\""),
         ("Deployment", "reloader.stakater.com/ignore: \"false\""),
+        ("Deployment", "reloader.stakater.com/auto: true"),
         ("Deployment", "not-reloader.stakater.com/auto: \"true\""),
     ];
     let rows = all.map(|(kind, annotations)| (annotations, workload(kind, annotations)));
