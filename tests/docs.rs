@@ -1,14 +1,21 @@
 //! Everything that the documentation names exists: tests by `file::name`, flags of `reroll run`, metrics, reasons of
-//! Events and of held restarts, values of the chart, and the pages and sections that it links to.
+//! Events and of held restarts, findings, values of the chart, and the pages and sections that it links to.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
-use reroll::model::held::{Held, UnderWay};
+use reroll::{
+    cli::findings::Finding,
+    model::{
+        held::{Held, UnderWay},
+        places::KEYS,
+    },
+};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -113,6 +120,8 @@ fn annotations_that_are_named_exist_and_all_are_named() {
     let page = fs::read_to_string(root().join("docs/annotations.md")).unwrap();
     let named: BTreeSet<_> = annotations(&page).collect();
     assert_eq!(named, known, "docs/annotations.md");
+    let keys = KEYS.iter().flat_map(|row| annotations(row.key));
+    assert_eq!(keys.collect::<BTreeSet<_>>(), known, "src/model/places.rs");
 }
 
 /// What begins with `reroll.dev/`.
@@ -212,6 +221,58 @@ fn reasons_that_need_a_user_are_the_same_everywhere() {
         .filter_map(|line| line.strip_prefix("| `"));
     let rows: BTreeSet<_> = rows.filter_map(|row| row.split('`').next()).collect();
     assert_eq!(rows, needs, "docs/runbook.md");
+}
+
+/// Each finding has its section, of which the first example has it, and the second has not.
+#[test]
+fn findings_have_sections_and_examples() {
+    let page = fs::read_to_string(root().join("docs/findings.md")).unwrap();
+    let sections: Vec<_> = page.split("\n## ").skip(1).collect();
+    assert_eq!(sections.len(), Finding::ALL.len());
+    for (section, finding) in sections.into_iter().zip(Finding::ALL) {
+        let code = finding.code();
+        let (heading, text) = section.split_once('\n').unwrap();
+        assert_eq!(heading, format!("{code} {}", finding.title()));
+        assert_eq!(anchor(heading), finding.anchor());
+        let severity = text.trim_start().split(['*', '.']).nth(1).unwrap();
+        assert_eq!(
+            severity.to_lowercase(),
+            finding.severity().as_str(),
+            "{code}"
+        );
+        if !code.starts_with("RR1") {
+            continue;
+        }
+        let examples = text.split("```yaml\n").skip(1);
+        let examples: Vec<_> = examples
+            .filter_map(|rest| rest.split("```").next())
+            .collect();
+        let found = examples.iter().map(|example| linted(example));
+        let [with, without] = found.collect::<Vec<_>>().try_into().unwrap();
+        assert_eq!(with, [code], "{code}: the first example");
+        assert_eq!(without, Vec::<String>::new(), "{code}: the second example");
+    }
+}
+
+/// The codes of what is found in a manifest.
+fn linted(manifest: &str) -> Vec<String> {
+    let mut lint = Command::new(env!("CARGO_BIN_EXE_reroll"))
+        .args(["lint", "-f", "-", "-o", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("reroll starts");
+    let stdin = lint.stdin.take();
+    let mut stdin = stdin.expect("it has an input");
+    let written = stdin.write_all(manifest.as_bytes());
+    written.expect("it reads its input");
+    drop(stdin);
+    let output = lint.wait_with_output().expect("it ends");
+    let report: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("the answer is JSON");
+    let findings = report["findings"].as_array().into_iter().flatten();
+    let codes = findings.map(|one| one["code"].as_str().expect("a finding has a code"));
+    codes.map(ToOwned::to_owned).collect()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::error::Error;
+use super::{error::Error, findings::Finding};
 use crate::{cluster::connection::ConnectionSettings, model::text::read_duration};
 
 const EXPLAIN: &str = "\
@@ -40,6 +40,20 @@ Examples:
   kubectl reroll pods -n shop
 
 Exit codes: 0 none, 1 the command failed, 2 some.";
+
+const LINT: &str = "\
+Examples:
+  # Everything in a folder, and below it
+  kubectl reroll lint -f deploy/
+  # What Helm or kustomize makes
+  helm template web charts/web | kubectl reroll lint -f - -n shop
+  kustomize build overlays/prod | kubectl reroll lint -f -
+  # For a program; what a code means stands at its link
+  kubectl reroll lint -f deploy/ -o json
+  # Without some findings
+  kubectl reroll lint -f deploy/ --ignore RR112,RR122
+
+It needs no cluster. Exit codes: 0 nothing but infos, 1 the command failed, 2 there are errors or warnings.";
 
 const SUSPEND: &str = "\
 Examples:
@@ -76,6 +90,9 @@ pub enum Question {
     /// Pods that started with older versions than exist now
     #[command(after_help = PODS)]
     Pods(PodsArgs),
+    /// What in manifests reroll cannot read, or would not do as it looks
+    #[command(after_help = LINT)]
+    Lint(LintArgs),
     /// Hold the restarts of workloads, of a namespace, or all
     #[command(after_help = SUSPEND)]
     Suspend(SuspendArgs),
@@ -200,6 +217,34 @@ pub struct PodsArgs {
 
     #[command(flatten)]
     pub(super) asking: Asking,
+}
+
+/// `reroll lint`
+#[derive(Debug, Args)]
+pub struct LintArgs {
+    /// A file, a folder (all *.yaml, *.yml and *.json in it and below), or - for what comes in; repeatable
+    #[arg(short, long, required = true, value_name = "PATH")]
+    pub(super) filename: Vec<PathBuf>,
+
+    /// The namespace of manifests that name none [default: they go with any]
+    #[arg(short, long, value_name = "NAME")]
+    pub(super) namespace: Option<String>,
+
+    /// Findings to leave out, by their codes, separated by commas
+    #[arg(long, value_name = "CODES", value_delimiter = ',', value_parser = Finding::read)]
+    pub(super) ignore: Vec<Finding>,
+
+    /// Another kind that reroll restarts, as `reroll run --workload-kind` has it; repeatable
+    #[arg(long, value_name = "KIND")]
+    pub(super) workload_kind: Vec<String>,
+
+    /// How to print the answer
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(super) output: Format,
+
+    /// Whether to print in colour
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(super) color: Color,
 }
 
 /// What is held, or let go.

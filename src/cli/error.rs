@@ -30,6 +30,9 @@ pub enum Error {
     /// What was typed names nothing.
     #[error("{0}")]
     Usage(String),
+    /// Manifests cannot be read.
+    #[error("{0}")]
+    Manifests(String),
     /// The answer cannot be written.
     #[error("cannot write the answer: {0}")]
     Write(#[from] std::io::Error),

@@ -69,12 +69,15 @@ impl<T: Into<String>> From<T> for Text {
 
 impl Output {
     pub(super) fn new(asking: &Asking) -> Self {
-        let choice = match asking.color {
+        Self::of(asking.output, asking.color)
+    }
+
+    pub(super) fn of(format: Format, color: Color) -> Self {
+        let choice = match color {
             Color::Auto => AutoStream::choice(&stdout()),
             Color::Always => ColorChoice::Always,
             Color::Never => ColorChoice::Never,
         };
-        let format = asking.output;
         Self { format, choice }
     }
 

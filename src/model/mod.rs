@@ -10,8 +10,8 @@
 //! [`mod@decide`] (the heart), [`stamp`] (the
 //! same heart at admission), [`adopted`] (pods that are older than their workload), [`brake`] (when a restart is made), [`gate`] (whether people hold it), [`patch`] (how a decision is
 //! written), [`peer`] (other installations on the same workloads), [`csi`] (sources that many objects show), [`index`]
-//! (what is known right now), [`standing`] (how the users of a source are), [`change`] and [`writers`] (who changed a source),
-//! [`held`], [`pending`] and [`note`] (what people are told).
+//! (what is known right now), [`places`] (where each annotation counts), [`standing`] (how the users of a source are),
+//! [`change`] and [`writers`] (who changed a source), [`held`], [`pending`] and [`note`] (what people are told).
 
 pub mod adopted;
 pub mod annotation;
@@ -32,6 +32,7 @@ pub mod observed;
 pub mod patch;
 pub mod peer;
 pub mod pending;
+pub mod places;
 pub mod policy;
 pub mod recreation;
 pub mod source;

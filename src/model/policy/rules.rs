@@ -101,6 +101,11 @@ impl Rules {
         self.named.is_open()
     }
 
+    /// Returns what is named, and not by a pattern.
+    pub fn names(&self) -> impl Iterator<Item = &SourceName> {
+        self.named.exact()
+    }
+
     /// Whether it is named, and not by a pattern.
     pub fn has_name(&self, source: &SourceName) -> bool {
         self.named.has_exact(source)

@@ -1,0 +1,167 @@
+//! The table of findings: what the command line can find wrong, each with a code that never changes its meaning.
+//!
+//! `RR1xx` are those of `lint`, in manifests; `RR2xx` are for `doctor`, in a cluster. docs/findings.md has a section for each,
+//! which a test compares. A code that is not needed any more is never given to another finding.
+
+use serde::{Serialize, Serializer};
+
+/// Where the sections are.
+pub(super) const PAGE: &str = "https://github.com/reroll-dev/reroll/blob/main/docs/findings.md";
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Severity {
+    /// It is said, and a command ends with 0 all the same.
+    Info,
+    /// It may be meant, and most often is not.
+    Warning,
+    /// It cannot be meant.
+    Error,
+}
+
+/// What can be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Finding {
+    /// A key that is none of reroll's.
+    UnknownKey,
+    /// A key where it means nothing.
+    Misplaced,
+    /// A value that cannot be read.
+    Unreadable,
+    /// A value that is no text.
+    NotText,
+    /// What only reroll writes.
+    WrittenByReroll,
+    /// An opt-in that takes nothing.
+    SelectsNothing,
+    /// A source that is named, and not there.
+    NamedIsAbsent,
+    /// A CronJob or Job whose opt-in does nothing.
+    NoOnChange,
+    /// A kind that reroll does not restart.
+    NotRestarted,
+    /// A volume that old and new pods cannot share.
+    OneNodeVolume,
+    /// Reloader's, and the same here.
+    ReloaderSame,
+    /// Reloader's, and something else here, or nothing.
+    ReloaderDiffers,
+}
+
+/// A row of the table.
+struct Row(&'static str, Severity, &'static str);
+
+impl Finding {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::UnknownKey,
+        Self::Misplaced,
+        Self::Unreadable,
+        Self::NotText,
+        Self::WrittenByReroll,
+        Self::SelectsNothing,
+        Self::NamedIsAbsent,
+        Self::NoOnChange,
+        Self::NotRestarted,
+        Self::OneNodeVolume,
+        Self::ReloaderSame,
+        Self::ReloaderDiffers,
+    ];
+
+    const fn row(self) -> Row {
+        use Severity::{Error, Info, Warning};
+        match self {
+            Self::UnknownKey => Row("RR101", Error, "Unknown key"),
+            Self::Misplaced => Row("RR102", Error, "A key where it means nothing"),
+            Self::Unreadable => Row("RR103", Error, "A value that cannot be read"),
+            Self::NotText => Row("RR104", Error, "A value that is no text"),
+            Self::WrittenByReroll => Row("RR105", Warning, "What only reroll writes"),
+            Self::SelectsNothing => Row("RR111", Warning, "The opt-in selects nothing"),
+            Self::NamedIsAbsent => Row("RR112", Warning, "No manifest has the named source"),
+            Self::NoOnChange => Row("RR113", Warning, "CronJob or Job without on-change"),
+            Self::NotRestarted => Row("RR114", Warning, "A kind that reroll does not restart"),
+            Self::OneNodeVolume => Row("RR115", Warning, "Rolling update of a one-node volume"),
+            Self::ReloaderSame => Row("RR121", Info, "Reloader annotation, same here"),
+            Self::ReloaderDiffers => Row("RR122", Warning, "Reloader annotation, different here"),
+        }
+    }
+
+    /// Returns its code, such as `RR101`.
+    pub const fn code(self) -> &'static str {
+        self.row().0
+    }
+
+    /// Returns how much it matters.
+    pub const fn severity(self) -> Severity {
+        self.row().1
+    }
+
+    /// Returns what it is, for people: the heading of its section, behind the code.
+    pub const fn title(self) -> &'static str {
+        self.row().2
+    }
+
+    /// Returns what its section is linked by.
+    pub fn anchor(self) -> String {
+        let heading = format!("{} {}", self.code(), self.title()).to_lowercase();
+        let kept = heading
+            .chars()
+            .filter(|letter| letter.is_alphanumeric() || " -".contains(*letter));
+        kept.map(|letter| if letter == ' ' { '-' } else { letter })
+            .collect()
+    }
+
+    /// Returns the address of its section.
+    pub fn link(self) -> String {
+        format!("{PAGE}#{}", self.anchor())
+    }
+
+    /// Reads a code, in whatever case.
+    ///
+    /// # Errors
+    /// Where no finding has it, in words.
+    pub fn read(code: &str) -> Result<Self, String> {
+        let code = code.trim();
+        let is_it = |finding: &Self| finding.code().eq_ignore_ascii_case(code);
+        let found = Self::ALL.into_iter().find(is_it);
+        found.ok_or_else(|| "no finding has this code; they look like RR101".to_owned())
+    }
+}
+
+impl Severity {
+    /// Returns the word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// As its code.
+impl Serialize for Finding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_share_a_code_and_codes_are_read() {
+        let codes: BTreeSet<_> = Finding::ALL.map(Finding::code).into();
+        assert_eq!(codes.len(), Finding::ALL.len());
+        for finding in Finding::ALL {
+            let (start, digits) = finding.code().split_at(2);
+            assert!(start == "RR" && digits.len() == 3 && digits.parse::<u16>().is_ok());
+            assert_eq!(Finding::read(&finding.code().to_lowercase()), Ok(finding));
+        }
+        assert!(Finding::read("RR1").is_err());
+    }
+}

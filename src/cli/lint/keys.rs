@@ -1,0 +1,141 @@
+//! Whether each key of reroll's is one, stands where it counts, and has a text for a value.
+
+use super::{
+    found::Found,
+    manifests::{Manifest, Said},
+    nearest::nearest,
+    spots::{Role, Spot},
+};
+use crate::{
+    cli::findings::Finding,
+    model::{
+        annotation::{PREFIX, RESTART_ON},
+        places::{Author, KEYS, Known, Place, known},
+    },
+};
+
+/// Checks the keys of an object.
+pub(super) fn check(manifest: &Manifest, role: Role, found: &mut Vec<Found>) {
+    for spot in role.spots(manifest) {
+        for said in spot.said() {
+            found.extend(of_key(manifest, role, spot, said));
+        }
+    }
+    found.extend(not_restarted(manifest, role));
+}
+
+fn of_key(manifest: &Manifest, role: Role, spot: Spot<'_>, said: Said<'_>) -> Option<Found> {
+    if !said.key.starts_with(PREFIX) {
+        return of_other_prefix(manifest, said);
+    }
+    let Some(known) = known(said.key) else {
+        let wrong = format!("{} is no key of reroll's", said.key);
+        let found = Found::new(Finding::UnknownKey, manifest, said.line, wrong);
+        return Some(match likely(said.key) {
+            Some(key) => found.instead(key),
+            None => found,
+        });
+    };
+    match known.by {
+        // Another writer copies it from elsewhere, and what a cluster shows is not what somebody wrote.
+        Author::Reroll if role == Role::Other || manifest.is_live() => None,
+        Author::Reroll => {
+            let wrong = format!("{} is written by reroll only", said.key);
+            let found = Found::new(Finding::WrittenByReroll, manifest, said.line, wrong);
+            Some(found.instead("remove it: reroll puts back what it wrote"))
+        }
+        Author::People if role == Role::Other => None,
+        Author::People if known.counts(spot.place) => not_text(manifest, said),
+        Author::People => misplaced(manifest, role, spot, (known, said)),
+    }
+}
+
+/// Checks that a value is text.
+pub(super) fn not_text(manifest: &Manifest, said: Said<'_>) -> Option<Found> {
+    if said.text.is_some() {
+        return None;
+    }
+    let wrong = format!(
+        "{} has a value that is no text: the API server refuses it",
+        said.key
+    );
+    let found = Found::new(Finding::NotText, manifest, said.line, wrong);
+    Some(found.instead("put the value between quotes"))
+}
+
+fn misplaced(
+    manifest: &Manifest,
+    role: Role,
+    spot: Spot<'_>,
+    (known, said): (&Known, Said<'_>),
+) -> Option<Found> {
+    let [annotations, labels] = role.own();
+    // Who sets one annotation everywhere has it where it counts, too.
+    let own = || manifest.annotations().any(|own| own.key == said.key);
+    if spot.place == Place::Template && known.counts(annotations) && own() {
+        return None;
+    }
+    let wrong = format!("{} means nothing {}", said.key, spot.words);
+    let found = Found::new(Finding::Misplaced, manifest, said.line, wrong);
+    let kind = &manifest.kind;
+    Some(if known.counts(annotations) {
+        found.instead(format!("under metadata.annotations of the {kind} itself"))
+    } else if known.counts(labels) {
+        found.instead(format!("under metadata.labels of the {kind}"))
+    } else {
+        let places: Vec<_> = known.places.iter().map(|place| place.words()).collect();
+        found.instead(format!("it counts as {}", places.join(", or as ")))
+    })
+}
+
+/// Checks a key that looks like one of reroll's but for what is before the slash.
+fn of_other_prefix(manifest: &Manifest, said: Said<'_>) -> Option<Found> {
+    let (domain, name) = said.key.split_once('/')?;
+    let own = PREFIX.trim_end_matches('/');
+    let meant = format!("{PREFIX}{name}");
+    let is_meant = known(&meant).is_some() && nearest(domain, [own].into_iter()).is_some();
+    is_meant.then(|| {
+        let wrong = format!("{} is no key of reroll's", said.key);
+        Found::new(Finding::UnknownKey, manifest, said.line, wrong).instead(meant)
+    })
+}
+
+/// Returns the key that was meant.
+fn likely(key: &str) -> Option<&'static str> {
+    let name = key.strip_prefix(PREFIX)?;
+    let names = KEYS.iter().filter(|known| known.by == Author::People);
+    let names = names.filter_map(|known| known.key.strip_prefix(PREFIX));
+    let meant = nearest(name, names)?;
+    KEYS.iter()
+        .map(|known| known.key)
+        .find(|known| known.strip_prefix(PREFIX) == Some(meant))
+}
+
+/// Checks that what opts in is of a kind that reroll restarts.
+fn not_restarted(manifest: &Manifest, role: Role) -> Option<Found> {
+    if role != Role::Other {
+        return None;
+    }
+    let mut all = manifest.annotations();
+    let said = all.find(|said| said.key == RESTART_ON)?;
+    let kind = &manifest.kind;
+    let has_pods = ["Pod", "ReplicaSet", "ReplicationController"].contains(&kind.as_str());
+    let own = manifest.group.is_empty() || manifest.group == "apps";
+    let (wrong, instead) = if has_pods && own {
+        let wrong = format!("reroll restarts no {kind}");
+        (wrong, "make it of a Deployment, and opt that in".to_owned())
+    } else if manifest
+        .root
+        .pointer("/spec/template/spec/containers")
+        .is_some()
+    {
+        let wrong = format!("reroll restarts no {kind} by default");
+        let version = manifest.root.text_at(&["apiVersion"]).unwrap_or_default();
+        let flag = format!("--workload-kind {version}/{kind}");
+        (wrong, format!("run reroll, and this command, with {flag}"))
+    } else {
+        return None;
+    };
+    let found = Found::new(Finding::NotRestarted, manifest, said.line, wrong);
+    Some(found.instead(instead))
+}

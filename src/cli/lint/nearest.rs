@@ -1,0 +1,46 @@
+//! What was meant by a word that nobody knows.
+
+use strsim::damerau_levenshtein;
+
+/// Returns the word that is nearest to one that is misspelt; `None` where none is near enough to be meant.
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |text: &str| text.to_lowercase().replace(['_', '.', ' '], "-");
+    let word = plain(word);
+    // A third of the letters may be wrong, and two of a short word.
+    let most = (word.chars().count() / 3).max(2);
+    let distances = known.map(|known| (damerau_levenshtein(&word, &plain(known)), known));
+    let near = distances.filter(|(distance, known)| *distance <= most && *distance < known.len());
+    near.min().map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_is_meant_if_any() {
+        let known = [
+            "restart-on",
+            "on-recreate",
+            "on-delete",
+            "settle",
+            "soak",
+            "wave",
+        ];
+        for (word, expected) in [
+            ("restart-on", Some("restart-on")),
+            ("restarton", Some("restart-on")),
+            ("restartOn", Some("restart-on")),
+            ("restart_on", Some("restart-on")),
+            ("retsart-on", Some("restart-on")),
+            ("on-recreated", Some("on-recreate")),
+            ("setle", Some("settle")),
+            ("waves", Some("wave")),
+            ("reload", None),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, known.into_iter()), expected, "{word}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! YAML, and JSON, which is YAML too, with the line of each key and value.
+//!
+//! Reading is total: any text becomes documents, or an error with its line. The spans are those of serde-saphyr, by which
+//! kube reads kubeconfigs. Scalars are what they are for kubectl: `off` without quotes is a boolean.
+
+mod read;
+
+use serde_json::{Map, Number, Value};
+use serde_saphyr::{
+    Options,
+    options::{DuplicateKeyPolicy, NonFiniteFloatPolicy},
+};
+
+/// How deep lists and maps may stand in one another. Definitions of custom resources, the deepest that people write, need half of
+/// it; each level takes some of the stack.
+const DEPTH: usize = 64;
+
+/// A value, and the line that it begins on.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Node {
+    pub(super) line: usize,
+    pub(super) form: Form,
+}
+
+/// What a value is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Form {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<(Key, Node)>),
+}
+
+/// A key of a map, and its line.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Key {
+    pub(super) line: usize,
+    pub(super) text: String,
+}
+
+/// Why a text is no YAML, and on which line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NoYaml {
+    pub(super) line: Option<usize>,
+    pub(super) why: String,
+}
+
+/// Reads the documents of a text. Empty ones are none.
+pub(super) fn documents(text: &str) -> Result<Vec<Node>, NoYaml> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| NoYaml {
+        line: error
+            .location()
+            .and_then(|at| usize::try_from(at.line()).ok()),
+        // What it says may have lines of its own, which show the text around: that may be a Secret's.
+        why: error
+            .to_string()
+            .lines()
+            .next()
+            .and_then(|why| why.split(" at line ").next())
+            .unwrap_or_default()
+            .to_owned(),
+    })
+}
+
+/// Everything that people have in their files. What bounds it is how deep it goes, and how much aliases make of it.
+fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: DEPTH,
+            max_documents: usize::MAX,
+            max_events: usize::MAX,
+            max_nodes: usize::MAX,
+            max_total_scalar_bytes: usize::MAX,
+            enforce_alias_anchor_ratio: false,
+        },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        emit_comments: false,
+        ignore_binary_tag_for_string: true,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        with_snippet: false,
+    }
+}
+
+impl Node {
+    /// Returns the value of a key; the last one where it stands there twice, as for kubectl.
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+        let found = self.entries().rev().find(|(known, _)| known.text == key);
+        found.map(|(_, node)| node)
+    }
+
+    /// Returns what is at the end of keys.
+    pub(super) fn at(&self, keys: &[&str]) -> Option<&Self> {
+        keys.iter().try_fold(self, |node, key| node.get(key))
+    }
+
+    /// Returns what a JSON pointer leads to, through maps and lists.
+    pub(super) fn pointer(&self, pointer: &str) -> Option<&Self> {
+        let mut steps = pointer.split('/').skip(1);
+        steps.try_fold(self, |node, step| {
+            let step = step.replace("~1", "/").replace("~0", "~");
+            match &node.form {
+                Form::List(items) => items.get(step.parse::<usize>().ok()?),
+                _ => node.get(&step),
+            }
+        })
+    }
+
+    /// Returns the text that it is.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.form {
+            Form::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Returns the text at the end of keys.
+    pub(super) fn text_at(&self, keys: &[&str]) -> Option<&str> {
+        self.at(keys)?.text()
+    }
+
+    /// Returns the entries of the map that it is.
+    pub(super) fn entries(&self) -> impl DoubleEndedIterator<Item = (&Key, &Self)> {
+        let entries = match &self.form {
+            Form::Map(entries) => entries.as_slice(),
+            _ => &[],
+        };
+        entries.iter().map(|(key, node)| (key, node))
+    }
+
+    /// Returns the items of the list that it is.
+    pub(super) fn items(&self) -> &[Self] {
+        match &self.form {
+            Form::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// Returns the items of the list that is the value of a key.
+    pub(super) fn into_items(self, key: &str) -> Vec<Self> {
+        let Form::Map(entries) = self.form else {
+            return Vec::new();
+        };
+        let mut entries = entries.into_iter().rev();
+        let found = entries.find(|(known, _)| known.text == key);
+        match found.map(|(_, node)| node.form) {
+            Some(Form::List(items)) => items,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns the same without lines.
+    pub(super) fn json(&self) -> Value {
+        match &self.form {
+            Form::Null => Value::Null,
+            Form::Bool(bool) => Value::Bool(*bool),
+            Form::Number(number) => Value::Number(number.clone()),
+            Form::Text(text) => Value::String(text.clone()),
+            Form::List(items) => items.iter().map(Self::json).collect(),
+            Form::Map(entries) => {
+                let entries = entries.iter();
+                let entries = entries.map(|(key, node)| (key.text.clone(), node.json()));
+                Value::Object(entries.collect::<Map<_, _>>())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Values that cannot be read. What can be read is the model's to say; here stands only where it was said.
+
+use kube::core::ObjectMeta;
+
+use super::{found::Found, manifests::Manifest, nearest::nearest, spots::Role};
+use crate::{
+    cli::findings::Finding,
+    model::{
+        Policy, SourceKind, SourceName,
+        annotation::{IGNORE, RESTART_ON, SLOW_START, WINDOW},
+        object::SlowStart,
+        policy::{Complaint, Defaults, window},
+        recreation::{Asked, Origin},
+        version::counts,
+        workload::{Asks, Workload},
+    },
+};
+
+/// The words of an opt-in that are not those of a kind.
+const WORDS: [&str; 4] = ["auto", "env", "volume", "off"];
+/// What people write for all, and for nothing.
+const ALL: [&str; 7] = ["true", "yes", "on", "all", "any", "enabled", "*"];
+const NOTHING: [&str; 6] = ["false", "no", "none", "never", "disabled", "ignore"];
+
+/// Checks the values of a workload.
+pub(super) fn of_workload(manifest: &Manifest, workload: &Workload, found: &mut Vec<Found>) {
+    // What its Namespace says is that one's to complain of.
+    let (_, complaints) = Policy::of(workload, Defaults::default());
+    found.extend(complaints.iter().map(|complaint| told(manifest, complaint)));
+}
+
+/// Checks the values of what is no workload.
+pub(super) fn of_others(manifest: &Manifest, role: Role, found: &mut Vec<Found>) {
+    match role {
+        Role::Source(kind) => of_source(manifest, kind, found),
+        Role::Namespace => of_namespace(manifest, found),
+        Role::Workload(_) | Role::Lease | Role::Other => {}
+    }
+}
+
+fn of_source(manifest: &Manifest, kind: SourceKind, found: &mut Vec<Found>) {
+    let meta = manifest.meta();
+    let name = SourceName {
+        kind,
+        name: manifest.name.clone(),
+    };
+    let (recreation, slow_start) = (Origin::of(&meta).asks, SlowStart::of(&meta));
+    let complaints = [
+        (kind.is_readable() && recreation == Asked::Unreadable)
+            .then(|| Complaint::of_recreation(&name)),
+        (kind.is_readable() && slow_start == SlowStart::Unreadable)
+            .then(|| Complaint::of_slow_start(&name)),
+    ];
+    let complaints = complaints.iter().flatten();
+    found.extend(complaints.map(|complaint| told(manifest, complaint)));
+    found.extend(ignores_nothing(manifest, &meta));
+}
+
+/// Checks that a source that speaks of being ignored is, or says that it is not.
+fn ignores_nothing(manifest: &Manifest, meta: &ObjectMeta) -> Option<Found> {
+    let mut all = manifest.annotations();
+    let said = all.find(|said| said.key == IGNORE)?;
+    let text = said.text.filter(|text| *text != "false")?;
+    let (ignored, _) = counts(meta);
+    (!ignored).then(|| {
+        let wrong = format!("{IGNORE}: \"{}\" is not true or false", shown(text));
+        let found = Found::new(Finding::Unreadable, manifest, said.line, wrong);
+        found.instead(format!("{IGNORE}: \"true\""))
+    })
+}
+
+fn of_namespace(manifest: &Manifest, found: &mut Vec<Found>) {
+    let meta = manifest.meta();
+    let label = meta.labels.as_ref().and_then(|all| all.get(RESTART_ON));
+    let label = label.map(String::as_str);
+    let defaults = Defaults {
+        namespace: label,
+        ..Defaults::default()
+    };
+    let (_, mut complaints) = Policy::read(&Asks::new(), defaults);
+    let text = |key| meta.annotations.as_ref().and_then(|all| all.get(key));
+    if let (SlowStart::Unreadable, Some(text)) = (SlowStart::of(&meta), text(SLOW_START)) {
+        complaints.push(Complaint::of_namespace(text));
+    }
+    complaints.extend(text(WINDOW).and_then(|text| window(text).1));
+    found.extend(complaints.iter().map(|complaint| told(manifest, complaint)));
+    let one_word = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    let readable = complaints
+        .iter()
+        .all(|complaint| complaint.key != RESTART_ON);
+    if let Some(text) = label.filter(|text| readable && !text.chars().all(one_word)) {
+        let wrong = format!(
+            "{RESTART_ON}: \"{}\" is no value that a label can have",
+            shown(text)
+        );
+        let line = manifest.line_of(RESTART_ON);
+        let one = Found::new(Finding::Unreadable, manifest, line, wrong);
+        let words = "one word; a list is an annotation of each workload";
+        found.push(one.instead(words));
+    }
+}
+
+/// Returns a complaint of the model's as what was found.
+fn told(manifest: &Manifest, complaint: &Complaint) -> Found {
+    let line = manifest.line_of(complaint.key);
+    let found = Found::new(Finding::Unreadable, manifest, line, complaint.to_string());
+    let meant = Some(&complaint.value).filter(|_| complaint.key == RESTART_ON);
+    match meant.and_then(|value| meant_by(value)) {
+        Some(word) => found.instead(format!("{RESTART_ON}: {word}")),
+        None => found,
+    }
+}
+
+/// Returns what was meant by an entry of an opt-in that cannot be read.
+fn meant_by(entry: &str) -> Option<String> {
+    let (not, rest) = match entry.strip_prefix('!') {
+        Some(rest) => ("!", rest),
+        None => ("", entry),
+    };
+    if let Some((word, name)) = rest.split_once(['/', ':', '=']) {
+        let kind = kind_of(word.trim())?;
+        let name = name.trim();
+        return (!name.is_empty() && !name.contains('/'))
+            .then(|| format!("\"{not}{}/{name}\"", kind.prefix()));
+    }
+    let word = rest.to_lowercase();
+    if ALL.contains(&word.as_str()) {
+        return Some("auto".to_owned());
+    }
+    if NOTHING.contains(&word.as_str()) {
+        return Some("\"off\"".to_owned());
+    }
+    if let Some(kind) = kind_of(&word) {
+        return Some(kind.plural().to_owned());
+    }
+    let plurals = SourceKind::ALL.map(SourceKind::plural);
+    let words = WORDS.into_iter().chain(plurals);
+    nearest(&word, words).map(|word| match word {
+        "off" => "\"off\"".to_owned(),
+        word => word.to_owned(),
+    })
+}
+
+/// Returns the kind of source that people name so.
+fn kind_of(word: &str) -> Option<SourceKind> {
+    let word = word.to_lowercase();
+    SourceKind::ALL.into_iter().find(|kind| {
+        let names = [kind.prefix(), kind.plural(), kind.short_name()];
+        !word.is_empty() && names.contains(&word.as_str())
+    })
+}
+
+/// Returns a value as a message shows it.
+fn shown(text: &str) -> String {
+    use crate::model::text::{printable, shortened};
+    shortened(&printable(text), 32).into_owned()
+}

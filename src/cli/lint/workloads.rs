@@ -1,0 +1,185 @@
+//! What a workload opts in for, and whether that comes to anything.
+
+use std::collections::BTreeSet;
+
+use super::{
+    found::Found,
+    inventory::{Inventory, Stands},
+    manifests::Manifest,
+    tree::Node,
+};
+use crate::{
+    cli::findings::Finding,
+    model::{
+        Kind, Policy, SourceKind, SourceName,
+        annotation::ON_CHANGE,
+        policy::{Defaults, OptedBy, Rules, Selection},
+        source::{References, Usage},
+        workload::{RestartMeans, Workload},
+    },
+};
+
+/// A workload, and what all manifests have beside it.
+pub(super) struct Look<'a> {
+    pub(super) manifest: &'a Manifest,
+    pub(super) kind: Kind,
+    pub(super) workload: &'a Workload,
+    pub(super) inventory: &'a Inventory,
+}
+
+impl Look<'_> {
+    /// Checks what it opts in for.
+    pub(super) fn check(&self, found: &mut Vec<Found>) {
+        let namespace = self.namespace();
+        let defaults = Defaults {
+            namespace: self.inventory.label(namespace),
+            ..Defaults::default()
+        };
+        let (policy, _) = Policy::of(self.workload, defaults);
+        let by_itself = OptedBy::of(&self.workload.asks, Defaults::default());
+        let line = by_itself.map(|by| self.manifest.line_of(key_of(by)));
+        found.extend(line.and_then(|line| self.without_on_change(line)));
+        if let (Selection::Some(rules), Some(line)) = (&policy.selection, line) {
+            found.extend(self.nothing(rules, line));
+            let absent = rules.names().filter(|name| self.is_absent(name));
+            found.extend(absent.map(|name| self.absent(name, line)));
+        }
+        if policy.opted_in() && self.kind.surges {
+            found.extend(self.one_node_volumes());
+        }
+    }
+
+    fn namespace(&self) -> Option<&str> {
+        self.manifest.namespace.as_deref()
+    }
+
+    /// Checks that a CronJob or Job that opts in says what a change does.
+    fn without_on_change(&self, line: usize) -> Option<Found> {
+        let word = match self.kind.means {
+            RestartMeans::Run => "run-now",
+            RestartMeans::Recreate => "recreate",
+            RestartMeans::Template | RestartMeans::RestartAt => return None,
+        };
+        let asks = &self.workload.asks;
+        let (policy, _) = Policy::read(asks, Defaults::default());
+        let kind = self.kind.kind;
+        (policy.opted_in() && !asks.contains_key(ON_CHANGE)).then(|| {
+            let wrong = format!("a change does nothing to a {kind} that does not say {ON_CHANGE}");
+            let found = Found::new(Finding::NoOnChange, self.manifest, line, wrong);
+            found.instead(format!("{ON_CHANGE}: {word}, or no opt-in"))
+        })
+    }
+
+    /// Checks that an opt-in takes something. What a glob may take need not be there yet, a patch has no containers, and what
+    /// has the template of another is not seen.
+    fn nothing(&self, rules: &Rules, line: usize) -> Option<Found> {
+        let containers = format!("{}/spec/containers", self.kind.template);
+        self.manifest.root.pointer(&containers)?;
+        if rules.has_globs() || self.workload.borrows.is_some() {
+            return None;
+        }
+        let references = &self.workload.references;
+        let selected = rules.select(references, std::iter::empty());
+        let takes = |(name, usage): (&SourceName, &Usage)| self.counts(name, usage);
+        if selected.iter().any(takes) {
+            return None;
+        }
+        let (wrong, instead) = why_nothing(references, &selected);
+        let found = Found::new(Finding::SelectsNothing, self.manifest, line, wrong);
+        Some(found.instead(instead))
+    }
+
+    /// Whether a source that is selected counts, as far as manifests tell.
+    fn counts(&self, name: &SourceName, usage: &Usage) -> bool {
+        match self.inventory.stands(self.namespace(), name) {
+            _ if !usage.counts() => false,
+            Stands::Absent => true,
+            Stands::Ignored => false,
+            Stands::There { matched } => matched || !usage.if_matched,
+        }
+    }
+
+    /// Whether a source that is named is not there, though manifests have others of its kind.
+    fn is_absent(&self, name: &SourceName) -> bool {
+        let namespace = self.namespace();
+        self.inventory.has(namespace, name.kind)
+            && self.inventory.stands(namespace, name) == Stands::Absent
+    }
+
+    fn absent(&self, name: &SourceName, line: usize) -> Found {
+        let wrong = format!("no manifest has {}, which the opt-in names", name.spoken());
+        let found = Found::new(Finding::NamedIsAbsent, self.manifest, line, wrong);
+        match self.inventory.likely(self.namespace(), name) {
+            Some(likely) => found.instead(format!("{}/{likely}", name.kind.prefix())),
+            None => found.instead("make it, or name another"),
+        }
+    }
+
+    /// Checks volumes that only one node can mount: the new pod waits for them while the old one runs.
+    fn one_node_volumes(&self) -> Vec<Found> {
+        let root = &self.manifest.root;
+        let text = |keys: &[&str]| root.text_at(keys);
+        let rolls = text(&["spec", "strategy", "type"]).is_none_or(|kind| kind == "RollingUpdate");
+        let surge = root.at(&["spec", "strategy", "rollingUpdate", "maxSurge"]);
+        let none = [serde_json::json!(0), "0".into(), "0%".into()];
+        if !rolls || surge.is_some_and(|surge| none.contains(&surge.json())) {
+            return Vec::new();
+        }
+        let volumes = root
+            .pointer(self.kind.template)
+            .and_then(|of| of.at(&["spec", "volumes"]));
+        let volumes = volumes.map(Node::items).unwrap_or_default().iter();
+        let claims =
+            volumes.filter_map(|volume| volume.at(&["persistentVolumeClaim", "claimName"]));
+        let one_node = claims.filter_map(|node| {
+            let claim = node.text()?;
+            let is_it = self.inventory.is_on_one_node(self.namespace(), claim)?;
+            is_it.then(|| {
+                let wrong = format!(
+                    "a restart makes the new pod before the old one goes, and only one node can mount volume claim {claim}"
+                );
+                let found = Found::new(Finding::OneNodeVolume, self.manifest, node.line, wrong);
+                found.instead("spec.strategy.type: Recreate, or access mode ReadWriteMany")
+            })
+        });
+        one_node.collect()
+    }
+}
+
+fn key_of(by: OptedBy<'_>) -> &'static str {
+    match by {
+        OptedBy::Reloader(key, _) => key,
+        OptedBy::Annotation(_) | OptedBy::Namespace(_) | OptedBy::Flag => {
+            crate::model::annotation::RESTART_ON
+        }
+    }
+}
+
+/// Returns why an opt-in takes nothing, and what would take something.
+fn why_nothing(references: &References, selected: &References) -> (String, String) {
+    let used: Vec<_> = references
+        .iter()
+        .filter(|(_, usage)| usage.counts())
+        .collect();
+    if !selected.is_empty() {
+        let wrong = "the opt-in takes only what is ignored, or what no container reads";
+        return (
+            wrong.to_owned(),
+            "name what counts, or remove the opt-in".to_owned(),
+        );
+    }
+    if used.is_empty() {
+        let kinds = SourceKind::ALL.map(SourceKind::as_str).join(", ");
+        let wrong = format!("the opt-in takes nothing: the pod template uses none of {kinds}");
+        let instead = "name what counts, such as secret/NAME, or remove the opt-in";
+        return (wrong, instead.to_owned());
+    }
+    let names: Vec<_> = used.iter().map(|(name, _)| name.to_string()).collect();
+    let kinds: BTreeSet<_> = used.iter().map(|(name, _)| name.kind.plural()).collect();
+    let kinds: Vec<_> = kinds.into_iter().collect();
+    let wrong = format!(
+        "the opt-in takes nothing of what the pod template uses: {}",
+        names.join(", ")
+    );
+    (wrong, format!("auto, or {}", kinds.join(",")))
+}
