@@ -22,7 +22,7 @@ use crate::{
     cluster::{Failure, pods::each_in_namespace},
     model::{
         Decision, SourceKey, SourceName, WorkloadKey,
-        brake::converged::{Older, Shown},
+        brake::converged::Shown,
         held::Held,
         pending::Pending,
         standing::{Standing, Stands, standing},
@@ -86,7 +86,7 @@ pub(super) async fn of_source(
     let standing = standing(&sight.index, key);
     let mut notes = sight.notes();
     let older = match &standing {
-        Some(standing) => older(sight, session, standing, &mut notes).await?,
+        Some(standing) => older(session, standing, &mut notes).await?,
         None => None,
     };
     let written = sight.written.get(key).cloned().unwrap_or_default();
@@ -102,33 +102,23 @@ pub(super) async fn of_source(
             "there is no {name} in {namespace}, and no workload that opted in uses it"
         )));
     }
-    let outdated = match &older {
-        Some(older) => Some(older.all),
-        None => (!is_there && is_readable).then_some(0),
-    };
-    let named = older.map(|older| older.named).unwrap_or_default();
+    let outdated = older.or((!is_there && is_readable).then(Vec::new));
     Ok(SourceStatus::new(
-        key,
-        is_there,
-        written,
-        users,
-        (outdated, named),
-        notes,
+        key, is_there, written, users, outdated, notes,
     ))
 }
 
-/// Returns the pods that may have an older value; `None` where they may not be listed.
+/// Returns the pods that may have an older value, in words; `None` where they may not be listed. One that is being deleted still
+/// runs.
 async fn older(
-    sight: &Sight,
     session: &Session,
     standing: &Standing,
     notes: &mut Vec<String>,
-) -> Result<Option<Older>, Error> {
-    let mut older = Older::default();
+) -> Result<Option<Vec<String>>, Error> {
+    let mut older = Vec::new();
     let see = |pod: &Pod| {
-        if let Some(shown) = Shown::of(pod) {
-            older.see(&shown, &standing.asked, sight.now);
-        }
+        let shown = Shown::of(pod).filter(|shown| shown.is_older(&standing.asked));
+        older.extend(shown.map(|shown| shown.spoken()));
     };
     let namespace = session.namespace.as_str();
     match each_in_namespace(&session.cluster, namespace, see).await {

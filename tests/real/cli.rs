@@ -33,6 +33,8 @@ impl Answer {
         let named = pods.replace_all(&named, "$1-POD");
         let server = Regex::new(r"https://127.0.0.1:\d+/").unwrap();
         let named = server.replace_all(&named, "https://SERVER/");
+        let times = Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").unwrap();
+        let named = times.replace_all(&named, "TIME");
         let ages = Regex::new(r"\d+[smhd] ago").unwrap();
         let blanks = Regex::new(r"(\S) {3,}(\S)").unwrap();
         let text = ages.replace_all(&named, "AGE ago");

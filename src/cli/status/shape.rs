@@ -1,7 +1,5 @@
 //! The answers of `status`: for programs, and as lines for people.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -12,10 +10,13 @@ use crate::{
         sight::Written,
     },
     model::{
-        Cause, SourceKey, WorkloadKey, decide::joined, held::Held, pending::Pending,
+        Cause, SourceKey, WorkloadKey, decide::joined, held::Held, pending::Pending, text::some_of,
         workload::Workload,
     },
 };
+
+/// The most pods that people are told by name.
+const NAMED: usize = 5;
 
 /// Where a workload stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -218,7 +219,7 @@ impl SourceStatus {
         exists: bool,
         written: Written,
         mut users: Vec<User>,
-        (outdated_pods, outdated): (Option<usize>, BTreeSet<String>),
+        outdated: Option<Vec<String>>,
         notes: Vec<String>,
     ) -> Self {
         users.sort_by_key(|user| user.state);
@@ -230,8 +231,8 @@ impl SourceStatus {
             changed_at: written.at,
             changed_by: written.by,
             sums: Sums::of(&users),
-            outdated: outdated.into_iter().collect(),
-            outdated_pods,
+            outdated_pods: outdated.as_ref().map(Vec::len),
+            outdated: outdated.unwrap_or_default(),
             users,
             notes,
         }
@@ -286,8 +287,13 @@ pub(in crate::cli) fn source_table(status: &SourceStatus, now: Timestamp) -> Vec
     match status.outdated_pods {
         Some(0) | None => {}
         Some(count) => {
-            let named = status.outdated.join(", ");
-            let words = format!("{count} older pods may have another value: {named}");
+            let named = status.outdated.iter().take(NAMED).map(String::as_str);
+            let pods = if count == 1 {
+                "1 older pod"
+            } else {
+                &format!("{count} older pods")
+            };
+            let words = format!("{pods} may have another value: {}", some_of(named, count));
             rows.push(vec!["Pods".into(), Tone::Warning.text(words)]);
         }
     }

@@ -100,7 +100,8 @@ impl Shown {
         uses && !is_younger && (self.goes.is_some() || !is_of(&asked.current))
     }
 
-    fn spoken(&self) -> String {
+    /// Returns it as people are told of it: `web-1 (of Deployment web, being deleted)`.
+    pub fn spoken(&self) -> String {
         let mut words = self.name.clone();
         let of = self.owner.as_ref();
         let of = of.map(|(kind, name)| format!("of {kind} {name}"));
