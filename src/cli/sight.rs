@@ -13,13 +13,11 @@ use kube::core::ObjectMeta;
 use super::{error::Error, installation::Installation};
 use crate::model::{
     Index, SourceKey, SourceKind, WorkloadKey,
-    annotation::{RESTART_ON, SUSPEND, WINDOW},
+    annotation::{RESTART_ON, SUSPEND},
     gate::suspend,
     held::Held,
-    index::{Judged, Overlay, at_once, gates, windows},
-    object::SlowStart,
+    index::{Judged, Overlay, gates, windows::Paced},
     peer::May,
-    policy,
 };
 
 /// Who wrote the data of a source last, and when, as far as its `managedFields` tell.
@@ -70,15 +68,9 @@ impl Sight {
         {
             index.select_namespace(name, false);
         }
-        let text = |key| meta.annotations.as_ref().and_then(|all| all.get(key));
-        let hours = text(WINDOW).map(|text| policy::window(text).0);
-        at_once::set_namespace(index, name, SlowStart::of(meta) == SlowStart::Off);
-        windows::set_namespace(index, name, hours);
-        gates::set_namespace_stop(
-            index,
-            name,
-            suspend::read(text(SUSPEND).map(String::as_str)),
-        );
+        Paced::read(meta).0.take(index, name);
+        let said = meta.annotations.as_ref().and_then(|all| all.get(SUSPEND));
+        gates::set_namespace_stop(index, name, suspend::read(said.map(String::as_str)));
         index.apply_namespace(name, labels.get(RESTART_ON).cloned());
     }
 

@@ -17,11 +17,10 @@ use kube::core::ObjectMeta;
 use crate::{
     judge::{Judge, braking::namespace_changed},
     model::{
-        annotation::{RESTART_ON, SLOW_START, SUSPEND, WINDOW},
+        annotation::{RESTART_ON, SUSPEND},
         gate::suspend,
-        index::{at_once, windows},
-        object::SlowStart,
-        policy::{Complaint, window},
+        index::windows::Paced,
+        policy::Complaint,
     },
 };
 
@@ -59,36 +58,19 @@ impl Namespaces {
             }
         }
         let default = labels.get(RESTART_ON).cloned();
-        let annotations = meta.annotations.as_ref();
-        let text = |key| annotations.and_then(|all| all.get(key));
-        let slow_start = SlowStart::of(meta);
-        let of_slow_start = text(SLOW_START).filter(|_| slow_start == SlowStart::Unreadable);
-        let mut complaints: Vec<_> = of_slow_start
-            .map(|text| Complaint::of_namespace(text))
-            .into_iter()
-            .collect();
-        let hours = text(WINDOW).map(|text| {
-            let (hours, complaint) = window(text);
-            complaints.extend(complaint);
-            hours
-        });
-        let mut index = self.judge.state.index_mut();
-        at_once::set_namespace(&mut index, name, slow_start == SlowStart::Off);
-        windows::set_namespace(&mut index, name, hours);
-        drop(index);
+        let (paced, complaints) = Paced::read(meta);
+        paced.take(&mut self.judge.state.index_mut(), name);
         self.complain(name, complaints);
         namespace_changed(&self.judge, name);
         self.judge.namespace_default(name, default);
-        let said = suspend::read(text(SUSPEND).map(String::as_str));
+        let said = meta.annotations.as_ref().and_then(|all| all.get(SUSPEND));
+        let said = suspend::read(said.map(String::as_str));
         self.judge.namespace_stop(name, said);
     }
 
     /// Takes in that a namespace is gone.
     pub fn deleted(&self, name: &str) {
-        let mut index = self.judge.state.index_mut();
-        at_once::set_namespace(&mut index, name, false);
-        windows::set_namespace(&mut index, name, None);
-        drop(index);
+        Paced::default().take(&mut self.judge.state.index_mut(), name);
         self.complain(name, Vec::new());
         namespace_changed(&self.judge, name);
         self.judge.namespace_default(name, None);

@@ -1,9 +1,48 @@
-//! At what days and hours workloads are restarted, and whether an order was asked for.
+//! At what days and hours workloads are restarted, what a Namespace says of that, and whether an order was asked for.
 
 use jiff::SignedDuration;
+use kube::core::ObjectMeta;
 
-use super::{Index, Tracked, gates::set_says};
-use crate::model::gate::window::Window;
+use super::{Index, Tracked, at_once, gates::set_says};
+use crate::model::{
+    annotation::{SLOW_START, WINDOW},
+    gate::window::Window,
+    object::SlowStart,
+    policy::{Complaint, window},
+};
+
+/// What the annotations of a Namespace say about when restarts in it are made.
+#[derive(Debug, Default)]
+pub struct Paced {
+    at_once: bool,
+    hours: Option<Window>,
+}
+
+impl Paced {
+    /// Reads it, and what of it cannot be read.
+    pub fn read(meta: &ObjectMeta) -> (Self, Vec<Complaint>) {
+        let text = |key| meta.annotations.as_ref().and_then(|all| all.get(key));
+        let slow_start = SlowStart::of(meta);
+        let of_slow_start = text(SLOW_START).filter(|_| slow_start == SlowStart::Unreadable);
+        let mut complaints: Vec<_> = of_slow_start
+            .map(|text| Complaint::of_namespace(text))
+            .into_iter()
+            .collect();
+        let hours = text(WINDOW).map(|text| {
+            let (hours, complaint) = window(text);
+            complaints.extend(complaint);
+            hours
+        });
+        let at_once = slow_start == SlowStart::Off;
+        (Self { at_once, hours }, complaints)
+    }
+
+    /// Takes it in.
+    pub fn take(self, index: &mut Index, name: &str) {
+        at_once::set_namespace(index, name, self.at_once);
+        set_namespace(index, name, self.hours);
+    }
+}
 
 /// Takes in at what time restarts in a namespace are made, where it says so.
 pub fn set_namespace(index: &mut Index, name: &str, window: Option<Window>) {
