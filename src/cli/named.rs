@@ -60,11 +60,7 @@ fn read(kind: &str, name: &str, kinds: &Kinds) -> Result<Named, Error> {
     if ["namespace", "namespaces", "ns"].contains(&word.as_str()) {
         return Ok(Named::Namespace(name));
     }
-    let source = SourceKind::ALL.into_iter().find(|kind| {
-        let names = [kind.prefix(), kind.plural(), kind.short_name()];
-        !word.is_empty() && names.contains(&word.as_str())
-    });
-    if let Some(kind) = source {
+    if let Some(kind) = SourceKind::called(&word) {
         return Ok(Named::Source(SourceName { kind, name }));
     }
     let known = NAMED.iter().map(|(kind, _)| *kind);

@@ -118,7 +118,7 @@ fn meant_by(entry: &str) -> Option<String> {
         None => ("", entry),
     };
     if let Some((word, name)) = rest.split_once(['/', ':', '=']) {
-        let kind = kind_of(word.trim())?;
+        let kind = SourceKind::called(word.trim())?;
         let name = name.trim();
         return (!name.is_empty() && !name.contains('/'))
             .then(|| format!("\"{not}{}/{name}\"", kind.prefix()));
@@ -130,7 +130,7 @@ fn meant_by(entry: &str) -> Option<String> {
     if NOTHING.contains(&word.as_str()) {
         return Some("\"off\"".to_owned());
     }
-    if let Some(kind) = kind_of(&word) {
+    if let Some(kind) = SourceKind::called(&word) {
         return Some(kind.plural().to_owned());
     }
     let plurals = SourceKind::ALL.map(SourceKind::plural);
@@ -138,15 +138,6 @@ fn meant_by(entry: &str) -> Option<String> {
     nearest(&word, words).map(|word| match word {
         "off" => "\"off\"".to_owned(),
         word => word.to_owned(),
-    })
-}
-
-/// Returns the kind of source that people name so.
-fn kind_of(word: &str) -> Option<SourceKind> {
-    let word = word.to_lowercase();
-    SourceKind::ALL.into_iter().find(|kind| {
-        let names = [kind.prefix(), kind.plural(), kind.short_name()];
-        !word.is_empty() && names.contains(&word.as_str())
     })
 }
 

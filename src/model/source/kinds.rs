@@ -162,6 +162,15 @@ impl SourceKind {
         self.row().short_name
     }
 
+    /// Returns the kind that people call so, in whatever case.
+    pub fn called(word: &str) -> Option<Self> {
+        let word = word.to_ascii_lowercase();
+        Self::ALL.into_iter().find(|kind| {
+            let names = [kind.prefix(), kind.plural(), kind.short_name()];
+            !word.is_empty() && names.contains(&word.as_str())
+        })
+    }
+
     /// Returns what readiness calls the first list of the kind.
     pub const fn list_name(self) -> &'static str {
         self.row().list_name
