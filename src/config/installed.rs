@@ -2,7 +2,9 @@
 //!
 //! The environment of whoever asks says nothing about it, so no variable is read here but those of its container.
 
-use clap::{Arg, ArgAction, Command as Flags, CommandFactory as _, FromArgMatches as _};
+use clap::{
+    Arg, ArgAction, Command as Flags, CommandFactory as _, FromArgMatches as _, builder::Resettable,
+};
 
 use super::{RunArgs, settings::ClusterSettings};
 use crate::{cli, model::Conventions};
@@ -13,10 +15,13 @@ pub fn installed(args: &[String], environment: &[(String, String)]) -> Option<cl
     let flags = RunArgs::command();
     let given = |arg: &Arg| from_environment(arg, args, environment);
     let more: Vec<_> = flags.get_arguments().filter_map(given).collect();
-    let flags = flags
-        .no_binary_name(true)
-        .mut_args(|arg| arg.env(None::<&'static str>));
+    let flags = without_env(flags.no_binary_name(true));
     read(flags, more.iter().chain(args))
+}
+
+/// Returns the same, where no variable of this process counts.
+pub(super) fn without_env(flags: Flags) -> Flags {
+    flags.mut_args(|arg| arg.env(Resettable::Reset))
 }
 
 fn read<'a>(mut flags: Flags, args: impl Iterator<Item = &'a String>) -> Option<cli::Flags> {

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser as _};
 
-use super::{values::parse_duration, *};
+use super::{installed::without_env, values::parse_duration, *};
 use crate::webhook::settings::CertificateSource;
 
 fn parse(flags: &[&str]) -> Result<Settings, String> {
@@ -19,10 +19,6 @@ fn parse(flags: &[&str]) -> Result<Settings, String> {
         panic!("not run");
     };
     Settings::try_from(*args).map_err(|error| error.to_string())
-}
-
-fn without_env(command: clap::Command) -> clap::Command {
-    command.mut_args(|arg| arg.env(clap::builder::Resettable::Reset))
 }
 
 fn run_command() -> clap::Command {

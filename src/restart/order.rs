@@ -15,7 +15,7 @@ use crate::{
         patch,
         source::SourceName,
         text::shortened,
-        workload::{RestartBy, Workload},
+        workload::{KINDS, RestartBy, Workload},
     },
 };
 
@@ -122,7 +122,7 @@ fn changes(causes: &[Cause]) -> BTreeMap<SourceName, Change> {
 /// Whether a restart of this workload may say in `kubernetes.io/change-cause` what it was for: `kubectl rollout history` knows its
 /// kind, and nobody holds the key.
 fn says_change_cause(kind: Kind, workload: &Workload) -> bool {
-    let known = matches!(kind.kind, "Deployment" | "StatefulSet" | "DaemonSet");
+    let known = KINDS.iter().any(|row| row == kind);
     let held = workload.change_cause.as_ref();
-    known && kind.group == "apps" && held.is_none_or(|held| held.is_free())
+    known && held.is_none_or(|held| held.is_free())
 }
