@@ -217,25 +217,8 @@ async fn refused_after_reroll_was_asked() {
     expired(&reroll, 1.0).await;
 
     // Another webhook, which does not answer, refuses: the API server asks all webhooks at once.
-    let webhook = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
-        "metadata": { "name": format!("{}-refuses", arena.namespace) },
-        "webhooks": [{
-            "name": "refuses.example.com", "failurePolicy": "Fail", "sideEffects": "None",
-            "admissionReviewVersions": ["v1"], "timeoutSeconds": 1,
-            "clientConfig": { "url": "https://127.0.0.1:1/" },
-            "rules": [{
-                "apiGroups": [""], "apiVersions": ["v1"], "resources": ["secrets"],
-                "operations": ["CREATE", "UPDATE", "DELETE"],
-            }],
-            "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": arena.namespace } },
-            "objectSelector": { "matchLabels": { "refuse": "true" } },
-        }],
-    });
-    arena
-        .kubectl_with(&["create", "-f", "-"], &webhook.to_string())
-        .await
-        .ok();
+    let labelled_so = json!({ "matchLabels": { "refuse": "true" } });
+    arena.refuse_secrets("objectSelector", labelled_so).await;
     let probe = labelled("probe", "v").to_string();
     eventually("the other webhook refuses", async || {
         let arguments = ["create", "--dry-run=server", "-f", "-"];

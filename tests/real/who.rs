@@ -125,26 +125,9 @@ async fn who_wrote_what_others_refused_is_not_named() {
     let arena = Arena::new("who-refused").await;
     let reroll = arena.reroll().start().await;
     let recorder = web(&arena).await;
-    let webhook = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
-        "metadata": { "name": format!("{}-refuses", arena.namespace) },
-        "webhooks": [{
-            "name": "refuses.example.com", "failurePolicy": "Fail", "sideEffects": "None",
-            "admissionReviewVersions": ["v1"], "timeoutSeconds": 1,
-            "clientConfig": { "url": "https://127.0.0.1:1/" },
-            "rules": [{
-                "apiGroups": [""], "apiVersions": ["v1"], "resources": ["secrets"],
-                "operations": ["CREATE", "UPDATE", "DELETE"],
-            }],
-            "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": arena.namespace } },
-            "matchConditions": [{ "name": "mallory", "expression": "request.userInfo.username == 'mallory'" }],
-        }],
-    });
-    let input = webhook.to_string();
-    arena
-        .kubectl_with(&["create", "-f", "-"], &input)
-        .await
-        .ok();
+    let mallory =
+        json!([{ "name": "mallory", "expression": "request.userInfo.username == 'mallory'" }]);
+    arena.refuse_secrets("matchConditions", mallory).await;
     let tries = async |value: &str, more: &[&str]| {
         let patch = json!({ "stringData": { "k": value } }).to_string();
         let arguments = [&["patch", "secret", "db", "--patch", &patch], more].concat();
@@ -163,7 +146,8 @@ async fn who_wrote_what_others_refused_is_not_named() {
         );
     };
 
-    // At once: both may have been in the same second.
+    // At once: both may have been in the same second, which is another than that of the write before.
+    next_second().await;
     refused("two").await;
     set(&arena, "bob", "two").await;
     let (text, facts) = said(&arena, &recorder, 1).await;

@@ -302,6 +302,31 @@ impl Arena {
         self.kubectl_with(arguments, "").await
     }
 
+    /// Registers a webhook that does not answer, so that writes of Secrets in the arena's namespace are refused, as far as this
+    /// field of it selects them.
+    pub async fn refuse_secrets(&self, selects: &str, them: Value) {
+        let mut webhook = json!({
+            "name": "refuses.example.com", "failurePolicy": "Fail", "sideEffects": "None",
+            "admissionReviewVersions": ["v1"], "timeoutSeconds": 1,
+            "clientConfig": { "url": "https://127.0.0.1:1/" },
+            "rules": [{
+                "apiGroups": [""], "apiVersions": ["v1"], "resources": ["secrets"],
+                "operations": ["CREATE", "UPDATE", "DELETE"],
+            }],
+            "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": self.namespace } },
+        });
+        webhook[selects] = them;
+        let registered = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+            "metadata": { "name": format!("{}-refuses", self.namespace) },
+            "webhooks": [webhook],
+        });
+        let create = ["create", "-f", "-"];
+        self.kubectl_with(&create, &registered.to_string())
+            .await
+            .ok();
+    }
+
     /// Runs helm in the arena's namespace.
     pub async fn helm(&self, arguments: &[&str]) -> Said {
         let mut command = Command::new(self.tool("helm"));

@@ -325,6 +325,16 @@ impl Gated {
         }
     }
 
+    /// Opens what still holds these: each of them is restarted then, and not before.
+    async fn opens_the_last(&self, which: fn(&Held) -> bool) {
+        self.have_restarted(which, 0);
+        for held in self.held.iter().filter(|held| which(held)) {
+            self.open(held.own, held).await;
+        }
+        self.restart(which).await;
+        self.ends().await;
+    }
+
     /// After all: each was restarted once, and who fails, and who waits for its window, as is to be expected.
     async fn ends(&self) {
         let (recorder, arena) = (&self.stage.recorder, &self.stage.arena);
@@ -385,12 +395,7 @@ async fn one_after_the_other(all: Gate) {
     gated.restart(last).await;
     waits(&reroll, &gated.expected(all, false)).await;
     gated.is_seen().await;
-    gated.have_restarted(first, 0);
-    for held in gated.held.iter().filter(|held| first(held)) {
-        gated.open(held.own, held).await;
-    }
-    gated.restart(first).await;
-    gated.ends().await;
+    gated.opens_the_last(first).await;
 }
 
 #[tokio::test]

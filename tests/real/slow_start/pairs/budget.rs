@@ -89,10 +89,5 @@ async fn the_budget_and_one_more() {
     waits(&reroll, &gated.of_their_own(first)).await;
     rolls(&reroll, 0).await;
     gated.is_seen().await;
-    gated.have_restarted(first, 0);
-    for held in gated.held.iter().filter(|held| first(held)) {
-        gated.open(held.own, held).await;
-    }
-    gated.restart(first).await;
-    gated.ends().await;
+    gated.opens_the_last(first).await;
 }
