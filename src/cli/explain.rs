@@ -5,7 +5,7 @@ pub(super) mod sources;
 
 use jiff::Timestamp;
 
-use self::shape::{Explanation, LastRestart, OptedIn, PendingLine, Pods, Verdict, table};
+use self::shape::{Explanation, LastRestart, OptedIn, PendingLine, Pods, State, Verdict, table};
 use super::{
     args::ExplainArgs,
     ending::Ending,
@@ -15,30 +15,23 @@ use super::{
     session::Session,
     sight::{Sight, read},
 };
-use crate::{
-    clock::system_clock,
-    model::{
-        Decision, Kind, WorkloadKey,
-        decide::{Undecided, joined},
-        held::Held,
-        index::Judged,
-        note::Note,
-        pending::Pending,
-        policy::OptedBy,
-        workload::Workload,
-    },
+use crate::model::{
+    Decision, Kind, WorkloadKey,
+    decide::{Undecided, joined},
+    held::Held,
+    index::Judged,
+    note::Note,
+    pending::Pending,
+    policy::{OptedBy, Policy},
+    workload::Workload,
 };
 
 /// Answers.
 pub(super) async fn explain(args: ExplainArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
     let session = Session::open(&args.asking).await?;
-    let (namespace, asked) = (
-        session.namespace.as_str(),
-        args.asking.reroll_namespace.as_deref(),
-    );
-    let installation = Installation::find(&session, asked, Some(namespace), read_flags).await?;
-    let key = workload_key(&args.object, &installation, namespace)?;
-    let mut sight = Sight::new(installation, system_clock()())?;
+    let namespace = session.namespace.as_str();
+    let mut sight = read::begin(&session, &args.asking, Some(namespace), read_flags).await?;
+    let key = workload_key(&args.object, &sight.installation, namespace)?;
     if !read::one(&mut sight, &session, &key).await? {
         let what = key.spoken();
         return Err(Error::Usage(format!("there is no {what} in {namespace}")));
@@ -94,7 +87,7 @@ fn explained(sight: &mut Sight, key: &WorkloadKey) -> Explanation {
         workload: key.into(),
         works_here,
         opted_in,
-        state: workload.map_or("unknown", state).to_owned(),
+        state: workload.map_or(State::Unknown, state),
         pods: workload.and_then(Pods::of),
         sources,
         pending,
@@ -103,7 +96,7 @@ fn explained(sight: &mut Sight, key: &WorkloadKey) -> Explanation {
         notes: sight.notes(),
         verdict: Verdict::Fine,
     };
-    let opts_in = policy.is_some_and(crate::model::Policy::opted_in);
+    let opts_in = policy.is_some_and(Policy::opted_in);
     explanation.verdict = verdict(&explanation, works_here && opts_in, &judged, held);
     explanation
 }
@@ -115,28 +108,28 @@ fn verdict(
     held: Option<Held>,
 ) -> Verdict {
     let decision = judged.decision.as_ref();
-    let doubts = matches!(decision, Some(Decision::Undecided(Undecided::Doubt(..))));
+    let doubts = matches!(decision, Some(Decision::Undecided(Undecided::Doubt(..))))
+        || !sources::all_known(&explanation.sources);
     match held {
         _ if !opted_in => Verdict::CannotRestart,
         Some(held) if held.needs_a_user() || held == Held::Owned => Verdict::CannotRestart,
         Some(_) => Verdict::Pending,
         None if explanation.pending.is_some() => Verdict::Pending,
         None if doubts => Verdict::Unknown,
-        None if explanation.state == "complete" || explanation.pods.is_none() => Verdict::Fine,
+        None if explanation.state == State::Complete || explanation.pods.is_none() => Verdict::Fine,
         None => Verdict::Rolling,
     }
 }
 
-/// Returns how far the pods of a workload are, in a word.
-fn state(workload: &Workload) -> &'static str {
+/// Returns how far the pods of a workload are.
+fn state(workload: &Workload) -> State {
     let progress = &workload.progress;
     match progress.counts {
-        _ if workload.deleting => "being deleted",
-        None => "not told by its status",
-        Some(_) if workload.is_behind() => "rolling",
-        Some(_) if progress.rolls() => "rolling",
-        Some(counts) if counts.available < counts.wanted => "not all available",
-        Some(_) => "complete",
+        _ if workload.deleting => State::Deleted,
+        None => State::Untold,
+        Some(_) if workload.is_behind() || progress.rolls() => State::Rolling,
+        Some(counts) if counts.available < counts.wanted => State::Short,
+        Some(_) => State::Complete,
     }
 }
 
@@ -197,7 +190,7 @@ fn remedy(held: Held, key: &WorkloadKey) -> Option<String> {
 }
 
 /// Returns what kubectl calls a kind.
-pub(super) fn named(kind: Kind) -> &'static str {
+fn named(kind: Kind) -> &'static str {
     if kind.short_name.is_empty() {
         kind.plural
     } else {

@@ -10,7 +10,7 @@ use super::{
     args::{Asking, ReleaseArgs, ResumeArgs, SuspendArgs, Targets},
     ending::Ending,
     error::Error,
-    installation::{Installation, NAMESPACE, ReadFlags},
+    installation::{NAMESPACE, ReadFlags},
     named::{Named, all},
     object::{API_VERSION, Object},
     output::{Part, Text, Tone},
@@ -18,7 +18,6 @@ use super::{
     sight::{Sight, read},
 };
 use crate::{
-    clock::system_clock,
     cluster::Failure,
     model::{
         Decision, SourceName, WorkloadKey,
@@ -131,9 +130,7 @@ impl Work {
             .namespace
             .as_deref()
             .or((!targets.all).then_some(&session.namespace));
-        let asked = asking.reroll_namespace.as_deref();
-        let installation = Installation::find(&session, asked, within, read_flags).await?;
-        let sight = Sight::new(installation, system_clock()())?;
+        let sight = read::begin(&session, asking, within, read_flags).await?;
         Ok(Self {
             session,
             sight,

@@ -143,6 +143,12 @@ pub(super) enum Part {
     Rows(Vec<Vec<Text>>),
 }
 
+/// Returns rows of what could not be seen.
+pub(super) fn not_seen(notes: &[String]) -> Vec<Vec<Text>> {
+    let row = |note: &String| vec!["Not seen".into(), Tone::Warning.text(note.clone())];
+    notes.iter().map(row).collect()
+}
+
 /// Returns a line without the blanks at its end. A colour may end behind them.
 fn trimmed(line: &str) -> String {
     const END: &str = "\u{1b}[39m";

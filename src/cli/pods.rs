@@ -9,21 +9,17 @@ use super::{
     args::PodsArgs,
     ending::Ending,
     error::Error,
-    installation::{Installation, ReadFlags},
+    installation::ReadFlags,
     object::API_VERSION,
-    output::{Part, Text, Tone},
+    output::{Part, Text, Tone, not_seen},
     session::Session,
     sight::{Sight, read},
 };
-use crate::{
-    clock::system_clock,
-    cluster::{Failure, pods::each_in_namespace},
-    model::{
-        SourceKey, WorkloadKey,
-        brake::converged::{Asked, Owner, Shown},
-        held::Held,
-        standing::standing,
-    },
+use crate::model::{
+    Decision, SourceKey, WorkloadKey,
+    brake::converged::{Asked, Owner, Shown},
+    held::Held,
+    standing::standing,
 };
 
 /// The answer.
@@ -54,9 +50,7 @@ struct Line {
 pub(super) async fn pods(args: PodsArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
     let session = Session::open(&args.asking).await?;
     let within = (!args.all_namespaces).then_some(session.namespace.as_str());
-    let asked = args.asking.reroll_namespace.as_deref();
-    let installation = Installation::find(&session, asked, within, read_flags).await?;
-    let mut sight = Sight::new(installation, system_clock()())?;
+    let mut sight = read::begin(&session, &args.asking, within, read_flags).await?;
     read::all(&mut sight, &session, within).await?;
     let (mut lines, mut notes) = (Vec::new(), sight.notes());
     for (namespace, asked) in asked_by_namespace(&sight, within) {
@@ -73,11 +67,7 @@ pub(super) async fn pods(args: PodsArgs, read_flags: ReadFlags) -> Result<Ending
                 older.push((shown, sources));
             }
         };
-        match each_in_namespace(&session.cluster, &namespace, see).await {
-            Ok(()) => {}
-            Err(Failure::Forbidden) => notes.push(format!("no right to list pods in {namespace}")),
-            Err(why) => return Err(session.failed(format!("list pods in {namespace}"), why)),
-        }
+        read::pods_in(&session, &namespace, &mut notes, see).await?;
         lines.extend(
             older
                 .into_iter()
@@ -177,7 +167,7 @@ fn why(sight: &mut Sight, key: &WorkloadKey, pod: &str) -> (String, Option<Strin
         }
         Some(held) => (held.words().to_owned(), None),
         None => match &judged.decision {
-            Some(crate::model::Decision::Restart(_)) => (
+            Some(Decision::Restart(_)) => (
                 "its restart is due".to_owned(),
                 Some(format!(
                     "kubectl reroll explain {kind}/{name} -n {namespace}"
@@ -219,7 +209,6 @@ fn table(outdated: &Outdated, within: Option<&str>) -> Vec<Part> {
         }
         parts.push(Part::Rows(rows));
     }
-    let note = |note: &String| vec!["Not seen".into(), Tone::Warning.text(note.clone())];
-    parts.push(Part::Rows(outdated.notes.iter().map(note).collect()));
+    parts.push(Part::Rows(not_seen(&outdated.notes)));
     parts
 }

@@ -17,30 +17,24 @@ use super::{
     session::Session,
     sight::{Sight, read},
 };
-use crate::{
-    clock::system_clock,
-    cluster::{Failure, pods::each_in_namespace},
-    model::{
-        Decision, SourceKey, SourceName, WorkloadKey,
-        brake::converged::Shown,
-        held::Held,
-        pending::Pending,
-        standing::{Standing, Stands, standing},
-        version::key_of,
-    },
+use crate::model::{
+    Cause, Decision, SourceKey, SourceName, WorkloadKey,
+    brake::converged::Shown,
+    held::Held,
+    pending::Pending,
+    standing::{Standing, Stands, of_workload, standing},
+    version::key_of,
 };
 
 /// Answers.
 pub(super) async fn status(args: StatusArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
     let session = Session::open(&args.asking).await?;
     let within = (!args.all_namespaces).then_some(session.namespace.as_str());
-    let asked = args.asking.reroll_namespace.as_deref();
-    let installation = Installation::find(&session, asked, within, read_flags).await?;
+    let mut sight = read::begin(&session, &args.asking, within, read_flags).await?;
     let source = match args.object.as_slice() {
         [] => None,
-        words => Some(source_named(words, &installation)?),
+        words => Some(source_named(words, &sight.installation)?),
     };
-    let mut sight = Sight::new(installation, system_clock()())?;
     read::all(&mut sight, &session, within).await?;
     match source {
         Some(source) => {
@@ -120,17 +114,8 @@ async fn older(
         let shown = Shown::of(pod).filter(|shown| shown.is_older(&standing.asked));
         older.extend(shown.map(|shown| shown.spoken()));
     };
-    let namespace = session.namespace.as_str();
-    match each_in_namespace(&session.cluster, namespace, see).await {
-        Ok(()) => Ok(Some(older)),
-        Err(Failure::Forbidden) => {
-            notes.push(format!(
-                "no right to list pods in {namespace}: which have an older value is not seen"
-            ));
-            Ok(None)
-        }
-        Err(why) => Err(session.failed(format!("list pods in {namespace}"), why)),
-    }
+    let listed = read::pods_in(session, &session.namespace, notes, see).await?;
+    Ok(listed.then_some(older))
 }
 
 fn of_all(sight: &mut Sight, session: &Session, within: Option<&str>) -> Result<Ending, Error> {
@@ -156,17 +141,19 @@ fn user_of(sight: &mut Sight, key: &WorkloadKey, source: Option<&SourceKey>) -> 
     let workload = tracked.map(|known| &known.workload);
     let decision = judged.decision.as_ref();
     let causes = decision.map(Decision::causes).unwrap_or_default();
-    let of_it = |cause: &&crate::model::Cause| {
+    let of_it = |cause: &&Cause| {
         source.is_none_or(|key| cause.source.as_ref().is_none_or(|one| *one == key.source))
     };
     let causes: Vec<_> = causes.iter().filter(of_it).cloned().collect();
     let stands = workload.and_then(|workload| Pending::of_due(workload, decision));
-    let reason = held.or_else(|| stands.as_ref().map(|stands| stands.reason));
     let is_behind = !causes.is_empty();
+    // What holds a restart for another source is none of this one's.
+    let reason = held.or_else(|| stands.as_ref().map(|stands| stands.reason));
+    let reason = reason.filter(|held| is_behind || !held.holds_what_is_due());
     let one = source.map(|key| &key.source);
     let doubts = matches!(decision, Some(Decision::Undecided(_)))
         || !sources::are_known(sight, key, &judged, one);
-    let standing = workload.map(crate::model::standing::of_workload);
+    let standing = workload.map(of_workload);
     let place = match (reason, standing) {
         (Some(held), _) if held.needs_a_user() || held == Held::Owned => Where::Stuck,
         (Some(held), _) if held.is_after_restart() => Where::Stays,
@@ -179,7 +166,7 @@ fn user_of(sight: &mut Sight, key: &WorkloadKey, source: Option<&SourceKey>) -> 
     let by = judged
         .stop
         .as_ref()
-        .filter(|_| held == Some(Held::Suspended));
+        .filter(|_| reason == Some(Held::Suspended));
     let by = by.map(|stop| stop.words(&key.namespace));
     User::new(key, place, workload, reason, &causes, (by, stands))
 }

@@ -12,10 +12,9 @@ use super::{
     args::WaitArgs,
     ending::Ending,
     error::Error,
-    installation::{Installation, ReadFlags},
-    output::Output,
+    installation::ReadFlags,
     session::Session,
-    sight::{Sight, read},
+    sight::read,
     status::{self, SourceStatus},
 };
 use crate::{clock::system_clock, model::version::key_of};
@@ -25,35 +24,14 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 
 /// Waits, and prints how it is in the end.
 pub(super) async fn wait(args: WaitArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
-    let end = Instant::now() + args.timeout;
+    let session = Session::open(&args.asking).await?;
     let bar = bar();
-    let mut pause = PAUSES.0;
-    let (status, output) = loop {
-        let (session, looked) = look(&args, read_flags).await?;
-        let left = end.saturating_duration_since(Instant::now());
-        match looked {
-            Ok(status) => {
-                show(&bar, &status);
-                if status.ending() != Ending::NotYet || status.is_stopped() || left.is_zero() {
-                    break (status, session.output);
-                }
-            }
-            Err(error) if error.passes() && !left.is_zero() => bar.set_message(error.to_string()),
-            Err(error) => {
-                bar.finish_and_clear();
-                return Err(error);
-            }
-        }
-        sleep(pause.min(left)).await;
-        pause = (pause * 3 / 2).min(PAUSES.1);
-    };
+    let waited = until(&session, &args, read_flags, &bar).await;
     bar.finish_and_clear();
-    finish(&status, &output)
-}
-
-fn finish(status: &SourceStatus, output: &Output) -> Result<Ending, Error> {
+    let status = waited?;
     let now = system_clock()();
-    output.print(status, |report, _| status::source_table(report, now))?;
+    let print = |report: &SourceStatus, _| status::source_table(report, now);
+    session.output.print(&status, print)?;
     Ok(if status.is_stopped() {
         Ending::Stuck
     } else {
@@ -61,26 +39,42 @@ fn finish(status: &SourceStatus, output: &Output) -> Result<Ending, Error> {
     })
 }
 
-/// Looks once. What was typed wrong, and a connection that cannot be made, fail at once.
-async fn look(
+/// Returns how it is when there is nothing more to wait for, or the time is over.
+async fn until(
+    session: &Session,
     args: &WaitArgs,
     read_flags: ReadFlags,
-) -> Result<(Session, Result<SourceStatus, Error>), Error> {
-    let session = Session::open(&args.asking).await?;
-    let looked = status_of(&session, args, read_flags).await;
-    Ok((session, looked))
+    bar: &ProgressBar,
+) -> Result<SourceStatus, Error> {
+    let end = Instant::now() + args.timeout;
+    let mut pause = PAUSES.0;
+    loop {
+        let looked = look(session, args, read_flags).await;
+        let left = end.saturating_duration_since(Instant::now());
+        match looked {
+            Ok(status) => {
+                let is_over = status.ending() != Ending::NotYet || status.is_stopped();
+                if is_over || left.is_zero() {
+                    return Ok(status);
+                }
+                show(bar, &status);
+            }
+            Err(error) if error.passes() && !left.is_zero() => bar.set_message(error.to_string()),
+            Err(error) => return Err(error),
+        }
+        sleep(pause.min(left)).await;
+        pause = (pause * 3 / 2).min(PAUSES.1);
+    }
 }
 
-async fn status_of(
+async fn look(
     session: &Session,
     args: &WaitArgs,
     read_flags: ReadFlags,
 ) -> Result<SourceStatus, Error> {
     let within = Some(session.namespace.as_str());
-    let asked = args.asking.reroll_namespace.as_deref();
-    let installation = Installation::find(session, asked, within, read_flags).await?;
-    let source = status::source_named(&args.object, &installation)?;
-    let mut sight = Sight::new(installation, system_clock()())?;
+    let mut sight = read::begin(session, &args.asking, within, read_flags).await?;
+    let source = status::source_named(&args.object, &sight.installation)?;
     read::all(&mut sight, session, within).await?;
     let key = key_of(&session.namespace, &source);
     status::of_source(&mut sight, session, &key).await

@@ -175,6 +175,11 @@ impl Held {
         matches!(self, Self::Paused | Self::OnDelete | Self::Partitioned)
     }
 
+    /// Whether it holds a restart that is due, and nothing where none is.
+    pub const fn holds_what_is_due(self) -> bool {
+        self.is_braked() || matches!(self, Self::Missing | Self::Suspended | Self::Aborted)
+    }
+
     /// Whether a restart that is due can be let past it by `reroll.dev/release`.
     pub const fn is_released(self) -> bool {
         self.is_braked() || matches!(self, Self::Suspended)

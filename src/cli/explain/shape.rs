@@ -7,7 +7,7 @@ use crate::{
     cli::{
         ending::Ending,
         object::Object,
-        output::{Part, Text, Tone, ago},
+        output::{Part, Text, Tone, ago, not_seen},
     },
     model::{policy::OptedBy, version::WHOLE, workload::Workload},
 };
@@ -22,7 +22,7 @@ pub(super) struct Explanation {
     /// Whether reroll works in its namespace, as far as its flags are known.
     pub(super) works_here: bool,
     pub(super) opted_in: Option<OptedIn>,
-    pub(super) state: String,
+    pub(super) state: State,
     pub(super) pods: Option<Pods>,
     pub(super) sources: Vec<SourceLine>,
     pub(super) pending: Option<PendingLine>,
@@ -41,6 +41,23 @@ pub(super) struct OptedIn {
     by: &'static str,
     key: &'static str,
     text: String,
+}
+
+/// How far its pods are.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) enum State {
+    #[serde(rename = "complete")]
+    Complete,
+    #[serde(rename = "rolling")]
+    Rolling,
+    #[serde(rename = "not all available")]
+    Short,
+    #[serde(rename = "being deleted")]
+    Deleted,
+    #[serde(rename = "not told by its status")]
+    Untold,
+    #[serde(rename = "unknown")]
+    Unknown,
 }
 
 /// How many pods it has.
@@ -157,6 +174,20 @@ impl OptedIn {
     }
 }
 
+impl State {
+    fn text(self, pods: &str) -> Text {
+        let (tone, word) = match self {
+            Self::Complete => (Tone::Good, "complete"),
+            Self::Rolling => (Tone::Warning, "rolling"),
+            Self::Short => (Tone::Warning, "not all available"),
+            Self::Deleted => (Tone::Warning, "being deleted"),
+            Self::Untold => (Tone::Warning, "not told by its status"),
+            Self::Unknown => (Tone::Warning, "unknown"),
+        };
+        tone.text(format!("{word}{pods}"))
+    }
+}
+
 impl Pods {
     pub(super) fn of(workload: &Workload) -> Option<Self> {
         let counts = workload.progress.counts?;
@@ -210,14 +241,10 @@ fn headline(explanation: &Explanation) -> Vec<Text> {
         let ready = pods.updated.min(pods.available);
         format!(", {ready} of {} pods", pods.wanted)
     });
-    let tone = match explanation.state.as_str() {
-        "complete" => Tone::Good,
-        _ => Tone::Warning,
-    };
     vec![
         format!("{} {}/{}", object.kind, object.namespace, object.name).into(),
         opted_in,
-        tone.text(format!("{}{pods}", explanation.state)),
+        explanation.state.text(&pods),
     ]
 }
 
@@ -270,8 +297,6 @@ fn ends(explanation: &Explanation, now: Timestamp) -> Vec<Vec<Text>> {
     for complaint in &explanation.complaints {
         rows.push(vec!["Unreadable".into(), Tone::Bad.text(complaint.clone())]);
     }
-    for note in &explanation.notes {
-        rows.push(vec!["Not seen".into(), Tone::Warning.text(note.clone())]);
-    }
+    rows.extend(not_seen(&explanation.notes));
     rows
 }

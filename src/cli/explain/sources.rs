@@ -16,8 +16,9 @@ pub(in crate::cli) fn of(sight: &Sight, key: &WorkloadKey, judged: &Judged) -> V
     let Some(tracked) = sight.index.workload(key) else {
         return Vec::new();
     };
+    let observed = observed(sight, key);
     let line = |(source, usage): (&SourceName, &Usage)| {
-        let (has, words) = has(sight, key, judged, source, usage);
+        let (has, words) = has(sight, key, (judged, observed.as_ref()), source, usage);
         let written = sight.written.get(&key_of(&key.namespace, source));
         SourceLine {
             kind: source.kind.as_str(),
@@ -37,29 +38,30 @@ pub(in crate::cli) fn of(sight: &Sight, key: &WorkloadKey, judged: &Judged) -> V
     tracked.uses().iter().map(line).collect()
 }
 
-/// Whether it can be told whether the pods of a workload have what is live: of this source, or of all that it uses. Where
-/// nothing was recorded it cannot.
+/// Whether it can be told whether the pods of a workload have what is live: of this source, or of all that it uses.
 pub(in crate::cli) fn are_known(
     sight: &Sight,
     key: &WorkloadKey,
     judged: &Judged,
     of_one: Option<&SourceName>,
 ) -> bool {
-    let counts = |line: &&SourceLine| {
+    let mut lines = of(sight, key, judged);
+    lines.retain(|line| {
         of_one.is_none_or(|one| one.kind.as_str() == line.kind && one.name == line.name)
-    };
+    });
+    all_known(&lines)
+}
+
+/// Whether it can be told of all of these. Where nothing was recorded it cannot.
+pub(super) fn all_known(lines: &[SourceLine]) -> bool {
     let unknown = [Has::Unknown, Has::Unrecorded];
-    let lines = of(sight, key, judged);
-    lines
-        .iter()
-        .filter(counts)
-        .all(|line| !unknown.contains(&line.has))
+    lines.iter().all(|line| !unknown.contains(&line.has))
 }
 
 fn has(
     sight: &Sight,
     key: &WorkloadKey,
-    judged: &Judged,
+    (judged, observed): (&Judged, Option<&Observed>),
     source: &SourceName,
     usage: &Usage,
 ) -> (Has, Option<String>) {
@@ -98,7 +100,7 @@ fn has(
         Lookup::Absent { .. } => return (Has::Absent, Some("optional".to_owned())),
         Lookup::Unsynced | Lookup::Unseen => return (Has::Unknown, not_read(source)),
     };
-    let Some(observed) = observed(sight, key) else {
+    let Some(observed) = observed else {
         return (Has::Unrecorded, None);
     };
     match observed.entries.get(source) {

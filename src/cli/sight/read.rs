@@ -1,13 +1,19 @@
 //! Reads into a [`Sight`]: one workload with what it uses, or all of a namespace or of the cluster.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{Api, ResourceExt as _, api::ListParams, core::DynamicObject};
 
 use super::{Sight, Written};
 use crate::{
-    cli::{error::Error, session::Session},
-    cluster::{Failure, sources},
+    cli::{
+        args::Asking,
+        error::Error,
+        installation::{Installation, ReadFlags},
+        session::Session,
+    },
+    clock::system_clock,
+    cluster::{Failure, pods, sources},
     model::{
         Kind, SourceKey, SourceKind, WorkloadKey,
         annotation::LAST_RESTART,
@@ -17,6 +23,18 @@ use crate::{
         workload::{KINDS, ROLLOUT, Workload},
     },
 };
+
+/// Finds the reroll that works in this namespace, or any where none is named. Nothing else is read yet.
+pub(in crate::cli) async fn begin(
+    session: &Session,
+    asking: &Asking,
+    within: Option<&str>,
+    read_flags: ReadFlags,
+) -> Result<Sight, Error> {
+    let asked = asking.reroll_namespace.as_deref();
+    let installation = Installation::find(session, asked, within, read_flags).await?;
+    Sight::new(installation, system_clock()())
+}
 
 /// Reads one workload with what it uses. Returns whether it exists.
 pub(in crate::cli) async fn one(
@@ -77,6 +95,25 @@ pub(in crate::cli) async fn all(
         source_of(sight, session, &key).await?;
     }
     Ok(())
+}
+
+/// Shows the pods of a namespace. Returns whether they may be listed; if not, that is noted.
+pub(in crate::cli) async fn pods_in(
+    session: &Session,
+    namespace: &str,
+    notes: &mut Vec<String>,
+    see: impl FnMut(&Pod),
+) -> Result<bool, Error> {
+    match pods::each_in_namespace(&session.cluster, namespace, see).await {
+        Ok(()) => Ok(true),
+        Err(Failure::Forbidden) => {
+            notes.push(format!(
+                "no right to list pods in {namespace}: which have an older value is not seen"
+            ));
+            Ok(false)
+        }
+        Err(why) => Err(session.failed(format!("list pods in {namespace}"), why)),
+    }
 }
 
 async fn namespace(sight: &mut Sight, session: &Session, name: &str) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     cli::{
         object::{API_VERSION, Object},
-        output::{Part, Text, Tone, ago},
+        output::{Part, Text, Tone, ago, not_seen},
         sight::Written,
     },
     model::{
@@ -297,7 +297,7 @@ pub(in crate::cli) fn source_table(status: &SourceStatus, now: Timestamp) -> Vec
             rows.push(vec!["Pods".into(), Tone::Warning.text(words)]);
         }
     }
-    rows.extend(noted(&status.notes));
+    rows.extend(not_seen(&status.notes));
     parts.push(Part::Rows(rows));
     parts
 }
@@ -326,15 +326,10 @@ pub(super) fn overview_table(overview: &Overview, now: Timestamp, _wide: bool) -
     if !rows.is_empty() {
         parts.push(Part::Rows(rows));
     }
-    parts.push(Part::Rows(noted(&overview.notes)));
+    parts.push(Part::Rows(not_seen(&overview.notes)));
     parts
 }
 
 fn indented(row: Vec<Text>) -> Vec<Text> {
     std::iter::once(Text::from("")).chain(row).collect()
-}
-
-fn noted(notes: &[String]) -> Vec<Vec<Text>> {
-    let row = |note: &String| vec!["Not seen".into(), Tone::Warning.text(note.clone())];
-    notes.iter().map(row).collect()
 }

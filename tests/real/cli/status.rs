@@ -92,8 +92,15 @@ async fn cli_waits_until_the_last_older_pod_is_gone() {
     assert!(!left.contains(&kept) && left.len() == 2, "{left:?}");
     // Who is stopped is not waited for.
     ask(&arena, &["suspend", "deploy/web", "--reason", "INC-42"]).await;
-    write_password(&arena, "canary-4").await;
+    arena
+        .patch("ConfigMap", "cfg", json!({ "data": { "a": "c" } }))
+        .await;
     ask_until(&arena, &["explain", "deploy/web"], "INC-42").await;
+    // What is held for another source is none of this one's.
+    let waited = ask(&arena, &["wait", "secret/db", "--timeout", "5m"]).await;
+    assert_eq!(waited.code, 0, "{}{}", waited.out, waited.err);
+    write_password(&arena, "canary-4").await;
+    ask_until(&arena, &["status", "secret/db"], "1 held").await;
     let stopped = ask(&arena, &["wait", "secret/db", "--timeout", "5m"]).await;
     assert_eq!(stopped.code, 3, "{}{}", stopped.out, stopped.err);
     drop(reroll);
