@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use reroll_harness::Arena;
+use reroll_harness::{Arena, eventually};
 
 use super::{ask_as, ask_until, opted_in, sources, web, write_password};
 
 const WEB: [&str; 2] = ["explain", "deploy/web"];
 
-/// Makes a person who has a `ClusterRole` in the arena's namespace, and nothing else.
+/// Makes a person who has a `ClusterRole` in the arena's namespace, and nothing else. An API server learns of a binding a moment
+/// after it is made.
 async fn person(arena: &Arena, name: &str, role: &str) -> PathBuf {
     arena
         .kubectl(&["create", "serviceaccount", name])
@@ -20,6 +21,13 @@ async fn person(arena: &Arena, name: &str, role: &str) -> PathBuf {
         .kubectl(&["create", "rolebinding", name, &role, &account])
         .await
         .ok();
+    let user = format!("--as=system:serviceaccount:{}:{name}", arena.namespace);
+    eventually(&format!("{name} has its rights"), async || {
+        let asked = ["auth", "can-i", "list", "deployments.apps", &user];
+        let answer = arena.kubectl(&asked).await;
+        (answer.out.trim() == "yes").then_some(())
+    })
+    .await;
     let token = arena.kubectl(&["create", "token", name]).await.ok();
     arena.kubeconfig_with(name, token.out.trim())
 }

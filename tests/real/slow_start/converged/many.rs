@@ -99,6 +99,19 @@ impl Witness {
         }
     }
 
+    /// Waits until it saw that this was told so often, and that so many pods are left, each of them ready: watches come later
+    /// than answers.
+    async fn has_seen(&self, told: usize, pods: usize) {
+        eventually("the witness has seen everything", async || {
+            let log = self.log.lock().unwrap();
+            let left = log.pods.values().filter(|pod| pod.went.is_none());
+            let ready: Vec<_> = left.map(|pod| pod.ready.is_some()).collect();
+            let all = ready.len() == pods && ready.iter().all(|ready| *ready);
+            (log.told.len() == told && all).then_some(())
+        })
+        .await;
+    }
+
     /// Checks that it was told for the last time just after the moment in which everybody had this version: each user has a pod
     /// that came after it and was ready, and no pod that came before it is left.
     fn was_told_in_time(&self, version: u64, soon: Duration) {
@@ -200,6 +213,7 @@ async fn eighty_users_are_told_of_once_for_each_version() {
     stage.all_are_complete().await;
     let said = stage.arena.event("db", "Converged: ").await;
     assert!(said.contains("80 workloads run this version"), "{said}");
+    witness.has_seen(1, USERS).await;
     witness.was_told_in_time(first, SOON);
     stage.all_is_told().await;
     assert_eq!(stage.told().await, (1, 0));
@@ -227,6 +241,7 @@ async fn eighty_users_are_told_of_once_for_each_version() {
         (stage.told().await.0 == 2).then_some(())
     })
     .await;
+    witness.has_seen(2, USERS).await;
     witness.was_told_in_time(second, LATER);
     // Another process finds everything complete.
     let _reroll = stage.again(reroll).await;
@@ -250,6 +265,7 @@ async fn new_pods_are_ready_before_it_is_told() {
     let _reroll = stage.start().await;
     let version = stage.next_version("slow").await;
     stage.arena.event("db", "Converged: ").await;
+    witness.has_seen(1, 2 * stage.users.len()).await;
     let (told, _) = witness.log.lock().unwrap().told[0];
     for (_, name) in &stage.users {
         let log = witness.log.lock().unwrap();
