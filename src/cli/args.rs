@@ -2,12 +2,15 @@
 //!
 //! The doc comments of flags are what `--help` prints.
 
+mod asking;
+
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
-use super::{error::Error, findings::Finding};
-use crate::{cluster::connection::ConnectionSettings, model::text::read_duration};
+use self::asking::duration;
+pub use self::asking::{Asking, Color, Format};
+use super::findings::Finding;
 
 const EXPLAIN: &str = "\
 Examples:
@@ -104,63 +107,6 @@ pub enum Question {
     Release(ReleaseArgs),
     /// The version of this program, and of the reroll that is installed
     Version(VersionArgs),
-}
-
-/// What all commands take.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Connection and output")]
-pub struct Asking {
-    /// The kubeconfig file [default: KUBECONFIG, or ~/.kube/config]
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-
-    /// The kubeconfig context [default: the current one]
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
-
-    /// The namespace [default: that of the context]
-    #[arg(short, long, value_name = "NAME")]
-    pub(super) namespace: Option<String>,
-
-    /// The namespace that reroll runs in [default: it is looked for]
-    #[arg(long, value_name = "NAME")]
-    pub(super) reroll_namespace: Option<String>,
-
-    /// How to print the answer
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub(super) output: Format,
-
-    /// Whether to print in colour
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub(super) color: Color,
-
-    /// How long each call to the API server may take
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
-    pub(super) request_timeout: Duration,
-}
-
-/// How to print an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    Table,
-    /// For people, with more columns
-    Wide,
-    /// For programs
-    Json,
-    /// For programs, as YAML
-    Yaml,
-}
-
-/// Whether to print in colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless `NO_COLOR` is set
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
 }
 
 /// `reroll explain`
@@ -302,26 +248,4 @@ pub struct VersionArgs {
 
     #[command(flatten)]
     pub(super) asking: Asking,
-}
-
-impl Asking {
-    /// Returns how to connect, and the namespace that is meant where none is named.
-    pub(super) async fn connection(&self) -> Result<(kube::Config, String), Error> {
-        let settings = ConnectionSettings {
-            kubeconfig: self.kubeconfig.clone(),
-            context: self.context.clone(),
-            request_timeout: self.request_timeout,
-        };
-        let config = settings.client_config().await?;
-        let namespace = self.namespace.clone();
-        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
-        Ok((config, namespace))
-    }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    match read_duration(text) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("expected a duration such as 500ms, 5s or 2m".to_owned()),
-    }
 }
