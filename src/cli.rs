@@ -13,7 +13,7 @@
 //! - [`Ending`] says the same for every command.
 //!
 //! Reading order: [`args`] (what people type), [`ending`] and [`error`], `session`, `named` (how objects are named),
-//! `installation` (which reroll works there), `sight`, then the commands: `explain`, `status`, `pods`, `gates`, and `lint`, which asks
+//! `installation` (which reroll works there), `sight`, then the commands: `explain`, `status`, `pods`, `history`, `gates`, and `lint`, which asks
 //! nobody ([`findings`] is the table of what it finds).
 
 pub mod args;
@@ -22,7 +22,9 @@ pub mod error;
 mod explain;
 pub mod findings;
 mod gates;
+mod history;
 mod installation;
+mod last_restart;
 mod lint;
 mod named;
 mod object;
@@ -49,6 +51,7 @@ pub async fn answer(question: Question, read_flags: ReadFlags) -> ExitCode {
         Question::Explain(args) => explain::explain(args, read_flags).await,
         Question::Status(args) => status::status(args, read_flags).await,
         Question::Pods(args) => pods::pods(args, read_flags).await,
+        Question::History(args) => history::history(args, read_flags).await,
         Question::Lint(args) => lint::lint(&args, read_flags),
         Question::Suspend(args) => gates::suspend(args, read_flags).await,
         Question::Resume(args) => gates::resume(args, read_flags).await,

@@ -3,13 +3,17 @@
 //! The doc comments of flags are what `--help` prints.
 
 mod asking;
+mod history;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
 use self::asking::duration;
-pub use self::asking::{Asking, Color, Format};
+pub use self::{
+    asking::{Asking, Color, Format},
+    history::HistoryArgs,
+};
 use super::findings::Finding;
 
 const EXPLAIN: &str = "\
@@ -27,6 +31,8 @@ Examples:
   kubectl reroll status secret/db -n shop
   # Everything in the cluster that is not simply fine
   kubectl reroll status -A
+  # Follow a rotation
+  kubectl reroll status secret/db -n shop -w
 
 Exit codes: 0 all have it, 1 the command failed, 2 not yet, 3 something is stuck.";
 
@@ -43,6 +49,15 @@ Examples:
   kubectl reroll pods -n shop
 
 Exit codes: 0 none, 1 the command failed, 2 some.";
+
+const HISTORY: &str = "\
+Examples:
+  # Why did 80 workloads roll?
+  kubectl reroll history -n shop --since 1h
+  # Restarts and deploys of one
+  kubectl reroll history deploy/web -n shop
+
+It knows what ReplicaSets, ControllerRevisions and Events still show. Exit codes: 0 fine, 1 the command failed.";
 
 const LINT: &str = "\
 Examples:
@@ -93,6 +108,9 @@ pub enum Question {
     /// Pods that started with older versions than exist now
     #[command(after_help = PODS)]
     Pods(PodsArgs),
+    /// What restarted, when, for which change, by whom, and what became of it
+    #[command(after_help = HISTORY)]
+    History(HistoryArgs),
     /// What in manifests reroll cannot read, or would not do as it looks
     #[command(after_help = LINT)]
     Lint(LintArgs),
@@ -130,6 +148,10 @@ pub struct StatusArgs {
     /// All namespaces
     #[arg(short = 'A', long, conflicts_with = "object")]
     pub(super) all_namespaces: bool,
+
+    /// Go on: answer again whenever something changed, until it is interrupted
+    #[arg(short, long)]
+    pub(super) watch: bool,
 
     #[command(flatten)]
     pub(super) asking: Asking,

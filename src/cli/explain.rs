@@ -3,20 +3,20 @@
 mod shape;
 pub(super) mod sources;
 
-use jiff::Timestamp;
-
-use self::shape::{Explanation, LastRestart, OptedIn, PendingLine, Pods, State, Verdict, table};
+use self::shape::{Explanation, OptedIn, PendingLine, Pods, State, Verdict, table};
 use super::{
     args::ExplainArgs,
     ending::Ending,
     error::Error,
     installation::{Installation, ReadFlags},
+    last_restart::LastRestart,
     named::{Named, one},
     session::Session,
-    sight::{Sight, read},
+    sight::{Sight, failing, read},
 };
 use crate::model::{
     Decision, Kind, WorkloadKey,
+    brake::once::Failure,
     decide::{Undecided, joined},
     held::Held,
     index::Judged,
@@ -31,11 +31,12 @@ pub(super) async fn explain(args: ExplainArgs, read_flags: ReadFlags) -> Result<
     let session = Session::open(&args.asking).await?;
     let namespace = session.namespace.as_str();
     let mut sight = read::begin(&session, &args.asking, Some(namespace), read_flags).await?;
-    let key = workload_key(&args.object, &sight.installation, namespace)?;
+    let key = workload_key("explain", &args.object, &sight.installation, namespace)?;
     if !read::one(&mut sight, &session, &key).await? {
         let what = key.spoken();
         return Err(Error::Usage(format!("there is no {what} in {namespace}")));
     }
+    failing::look(&mut sight, &session, Some(namespace)).await?;
     let explanation = explained(&mut sight, &key);
     let now = sight.now;
     session
@@ -44,7 +45,9 @@ pub(super) async fn explain(args: ExplainArgs, read_flags: ReadFlags) -> Result<
     Ok(explanation.verdict.ending())
 }
 
-fn workload_key(
+/// Returns the workload that was typed behind a command.
+pub(super) fn workload_key(
+    command: &str,
     words: &[String],
     installation: &Installation,
     namespace: &str,
@@ -56,11 +59,11 @@ fn workload_key(
             name,
         }),
         Named::Source(source) => Err(Error::Usage(format!(
-            "explain takes a workload; of {} ask: kubectl reroll status {source}",
+            "{command} takes a workload; of {} ask: kubectl reroll status {source}",
             source.spoken()
         ))),
         Named::Namespace(name) => Err(Error::Usage(format!(
-            "explain takes a workload; of a namespace ask: kubectl reroll status -n {name}"
+            "{command} takes a workload; of a namespace ask: kubectl reroll status -n {name}"
         ))),
     }
 }
@@ -91,7 +94,11 @@ fn explained(sight: &mut Sight, key: &WorkloadKey) -> Explanation {
         pods: workload.and_then(Pods::of),
         sources,
         pending,
-        last_restart: sight.last_restarts.get(key).map(|text| last(text)),
+        failure: sight.failures.get(key).map(Failure::spoken),
+        last_restart: sight
+            .last_restarts
+            .get(key)
+            .map(|text| LastRestart::read(text)),
         complaints: complaints.map(ToString::to_string).collect(),
         notes: sight.notes(),
         verdict: Verdict::Fine,
@@ -115,6 +122,7 @@ fn verdict(
         Some(held) if held.needs_a_user() || held == Held::Owned => Verdict::CannotRestart,
         Some(_) => Verdict::Pending,
         None if explanation.pending.is_some() => Verdict::Pending,
+        None if explanation.failure.is_some() => Verdict::Failed,
         None if doubts => Verdict::Unknown,
         None if explanation.state == State::Complete || explanation.pods.is_none() => Verdict::Fine,
         None => Verdict::Rolling,
@@ -195,21 +203,5 @@ fn named(kind: Kind) -> &'static str {
         kind.plural
     } else {
         kind.short_name
-    }
-}
-
-/// Reads `reroll.dev/last-restart`: a time, a colon and what it was for.
-fn last(text: &str) -> LastRestart {
-    let parts = text.split_once(": ");
-    let read = parts.and_then(|(at, causes)| Some((at.parse::<Timestamp>().ok()?, causes)));
-    match read {
-        Some((at, causes)) => LastRestart {
-            at: Some(at),
-            causes: causes.to_owned(),
-        },
-        None => LastRestart {
-            at: None,
-            causes: text.to_owned(),
-        },
     }
 }

@@ -12,7 +12,10 @@ use crate::{
         Failure,
         own::digest_key::{DigestKeyError, Store},
     },
-    model::{Conventions, DigestKey, annotation::SUSPEND, gate::suspend, workload::Kinds},
+    model::{
+        Conventions, DigestKey, annotation::SUSPEND, brake::verdict::Patience, gate::suspend,
+        workload::Kinds,
+    },
 };
 
 /// What the flags of the reroll that is installed say.
@@ -24,6 +27,8 @@ pub struct Flags {
     pub kinds: Kinds,
     /// The namespaces that it works in; empty for all.
     pub namespaces: Vec<String>,
+    /// For how long it looks at the pods of a restart.
+    pub patience: Patience,
     /// Its Lease.
     pub lease: String,
     /// The Secret with its digest key.
@@ -159,6 +164,7 @@ impl Flags {
             conventions: Conventions::default(),
             kinds: Kinds::default(),
             namespaces: Vec::new(),
+            patience: Patience::default(),
             lease: "reroll".to_owned(),
             digest_key: "reroll-digest-key".to_owned(),
         }

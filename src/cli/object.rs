@@ -8,7 +8,7 @@ use crate::model::{SourceKey, WorkloadKey};
 pub(super) const API_VERSION: &str = "cli.reroll.dev/v1";
 
 /// An object, as programs read it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Object {
     pub(super) kind: &'static str,

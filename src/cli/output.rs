@@ -81,6 +81,11 @@ impl Output {
         Self { format, choice }
     }
 
+    /// Whether answers are tables.
+    pub(super) fn is_for_people(&self) -> bool {
+        matches!(self.format, Format::Table | Format::Wide)
+    }
+
     /// Prints an answer: `report` for programs, and what `table` makes of it for people.
     pub(super) fn print<T: Serialize>(
         &self,

@@ -67,7 +67,7 @@ pub(super) async fn pods(args: PodsArgs, read_flags: ReadFlags) -> Result<Ending
                 older.push((shown, sources));
             }
         };
-        read::pods_in(&session, &namespace, &mut notes, see).await?;
+        read::pods_within(&session, Some(&namespace), &mut notes, see).await?;
         lines.extend(
             older
                 .into_iter()

@@ -1,5 +1,11 @@
 //! A connection to the API server, and how to print what it shows.
 
+use std::fmt::Debug;
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Api, Resource, api::ListParams};
+use serde::de::DeserializeOwned;
+
 use super::{args::Asking, error::Error, output::Output};
 use crate::cluster::{Cluster, Failure};
 
@@ -37,6 +43,32 @@ impl Session {
             what: what.into(),
             address: self.address.clone(),
             why,
+        }
+    }
+
+    /// Shows all objects of a kind, in a namespace or in all. Returns a note where they may not be listed.
+    pub(super) async fn each<K>(
+        &self,
+        within: Option<&str>,
+        see: impl FnMut(K),
+    ) -> Result<Option<String>, Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        let client = self.cluster.client();
+        let api = match within {
+            Some(namespace) => Api::<K>::namespaced(client, namespace),
+            None => Api::all(client),
+        };
+        let plural = K::plural(&());
+        let place = within.map_or_else(String::new, |namespace| format!(" in {namespace}"));
+        match self.cluster.each(&api, ListParams::default(), see).await {
+            Ok(()) => Ok(None),
+            Err(Failure::Forbidden) => Ok(Some(format!("no right to list {plural}{place}"))),
+            Err(why) => Err(self.failed(format!("list {plural}{place}"), why)),
         }
     }
 }

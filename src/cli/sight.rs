@@ -3,6 +3,7 @@
 //! It is read once, and judged as it is then. A part that may not be read stays unknown in the index, which then decides
 //! nothing by it, as the controller would not.
 
+pub(super) mod failing;
 pub(super) mod read;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -14,6 +15,7 @@ use super::{error::Error, installation::Installation};
 use crate::model::{
     Index, SourceKey, SourceKind, WorkloadKey,
     annotation::{RESTART_ON, SUSPEND},
+    brake::once::Failure,
     gate::suspend,
     held::Held,
     index::{Judged, Overlay, gates, windows::Paced},
@@ -33,6 +35,10 @@ pub(super) struct Sight {
     pub(super) installation: Installation,
     /// Of the sources that were read.
     pub(super) written: HashMap<SourceKey, Written>,
+    /// The restarts that failed, as far as pods were looked at.
+    pub(super) failures: HashMap<WorkloadKey, Failure>,
+    /// What else could not be seen, in words.
+    notes: Vec<String>,
     /// What could not be read: the kind's plural, and the namespace.
     unread: BTreeSet<(&'static str, String)>,
     /// The texts of `reroll.dev/last-restart`.
@@ -53,6 +59,8 @@ impl Sight {
             index,
             installation,
             written: HashMap::new(),
+            failures: HashMap::new(),
+            notes: Vec::new(),
             unread: BTreeSet::new(),
             last_restarts: BTreeMap::new(),
             now,
@@ -79,6 +87,11 @@ impl Sight {
         self.unread.insert((plural, namespace.to_owned()));
     }
 
+    /// Takes note of what else could not be seen.
+    pub(super) fn note(&mut self, notes: Vec<String>) {
+        self.notes.extend(notes);
+    }
+
     /// Whether sources of a kind could be read in a namespace.
     pub(super) fn has_read(&self, kind: SourceKind, namespace: &str) -> bool {
         !self.unread.contains(&(kind.plural(), namespace.to_owned()))
@@ -94,7 +107,8 @@ impl Sight {
                 namespace => format!("no right to read {plural} in {namespace}"),
             });
         let own = self.installation.notes.iter().cloned();
-        own.chain(unread).collect()
+        let more = self.notes.iter().cloned();
+        own.chain(unread).chain(more).collect()
     }
 
     /// Takes note that all is read that is going to be.

@@ -3,7 +3,12 @@
 
 mod shape;
 
+use std::{io::Write as _, time::Duration};
+
+use console::Term;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use tokio::time::{Instant, sleep};
 
 use self::shape::{Overview, Sums, User, Where, overview_table};
 pub(super) use self::shape::{SourceStatus, source_table};
@@ -14,38 +19,121 @@ use super::{
     explain::sources,
     installation::{Installation, ReadFlags},
     named::{Named, one},
+    output::Output,
     session::Session,
-    sight::{Sight, read},
+    sight::{
+        Sight,
+        failing::{self, Open},
+        read,
+    },
 };
 use crate::model::{
     Cause, Decision, SourceKey, SourceName, WorkloadKey,
-    brake::converged::Shown,
+    brake::{converged::Shown, once::Failure},
     held::Held,
     pending::Pending,
     standing::{Standing, Stands, of_workload, standing},
     version::key_of,
 };
 
-/// Answers.
+/// The shortest pause between two looks of `--watch`.
+const PAUSE: Duration = Duration::from_secs(2);
+/// So many times as long as a look took it pauses, at least: who watches a large cluster costs the API server little.
+const SHARE: u32 = 4;
+
+/// An answer.
+enum Answer {
+    Source(SourceStatus),
+    All(Overview),
+}
+
+/// Answers: once, or again and again.
 pub(super) async fn status(args: StatusArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
     let session = Session::open(&args.asking).await?;
+    if args.watch {
+        return watch(&session, &args, read_flags).await;
+    }
+    let (answer, now) = ask(&session, &args, read_flags).await?;
+    answer.print(&session.output, now)?;
+    Ok(answer.ending())
+}
+
+/// Answers whenever something changed, until it is interrupted. A terminal shows the last answer alone.
+async fn watch(
+    session: &Session,
+    args: &StatusArgs,
+    read_flags: ReadFlags,
+) -> Result<Ending, Error> {
+    let screen = Term::stdout();
+    let mut last = None;
+    loop {
+        let began = Instant::now();
+        match ask(session, args, read_flags).await {
+            Ok((answer, now)) => {
+                let told = Some(answer.told()?);
+                if screen.is_term() && session.output.is_for_people() {
+                    screen.clear_screen()?;
+                    answer.print(&session.output, now)?;
+                } else if told != last {
+                    answer.print(&session.output, now)?;
+                }
+                last = told;
+            }
+            Err(error) if error.passes() && last.is_some() => {
+                writeln!(anstream::stderr(), "reroll: {error}; it is asked again")?;
+            }
+            Err(error) => return Err(error),
+        }
+        sleep(PAUSE.max(began.elapsed() * SHARE)).await;
+    }
+}
+
+async fn ask(
+    session: &Session,
+    args: &StatusArgs,
+    read_flags: ReadFlags,
+) -> Result<(Answer, Timestamp), Error> {
     let within = (!args.all_namespaces).then_some(session.namespace.as_str());
-    let mut sight = read::begin(&session, &args.asking, within, read_flags).await?;
+    let mut sight = read::begin(session, &args.asking, within, read_flags).await?;
     let source = match args.object.as_slice() {
         [] => None,
         words => Some(source_named(words, &sight.installation)?),
     };
-    read::all(&mut sight, &session, within).await?;
-    match source {
-        Some(source) => {
-            let key = key_of(&session.namespace, &source);
-            let status = of_source(&mut sight, &session, &key).await?;
-            let now = sight.now;
-            let print = |report: &SourceStatus, _| source_table(report, now);
-            session.output.print(&status, print)?;
-            Ok(status.ending())
+    read::all(&mut sight, session, within).await?;
+    let answer = if let Some(source) = source {
+        let key = key_of(&session.namespace, &source);
+        Answer::Source(of_source(&mut sight, session, &key).await?)
+    } else {
+        failing::look(&mut sight, session, within).await?;
+        Answer::All(of_all(&mut sight, within))
+    };
+    Ok((answer, sight.now))
+}
+
+impl Answer {
+    fn print(&self, output: &Output, now: Timestamp) -> Result<(), Error> {
+        match self {
+            Self::Source(status) => output.print(status, |report, _| source_table(report, now)),
+            Self::All(overview) => {
+                output.print(overview, |report, wide| overview_table(report, now, wide))
+            }
         }
-        None => of_all(&mut sight, &session, within),
+    }
+
+    fn ending(&self) -> Ending {
+        match self {
+            Self::Source(status) => status.ending(),
+            Self::All(overview) => overview.sums.ending(),
+        }
+    }
+
+    /// Returns what it tells, to see whether another tells the same.
+    fn told(&self) -> Result<String, Error> {
+        let text = match self {
+            Self::Source(status) => serde_json::to_string(status),
+            Self::All(overview) => serde_json::to_string(overview),
+        };
+        Ok(text.map_err(std::io::Error::other)?)
     }
 }
 
@@ -72,17 +160,15 @@ pub(super) async fn of_source(
     session: &Session,
     key: &SourceKey,
 ) -> Result<SourceStatus, Error> {
+    let standing = standing(&sight.index, key);
+    let seen = see_pods(sight, session, standing.as_ref()).await?;
+    let older = seen.filter(|_| standing.is_some());
     let users = sight.index.users(key);
     let users: Vec<_> = users
         .iter()
         .map(|user| user_of(sight, user, Some(key)))
         .collect();
-    let standing = standing(&sight.index, key);
-    let mut notes = sight.notes();
-    let older = match &standing {
-        Some(standing) => older(session, standing, &mut notes).await?,
-        None => None,
-    };
+    let notes = sight.notes();
     let written = sight.written.get(key).cloned().unwrap_or_default();
     let (name, namespace) = (key.source.spoken(), &key.namespace);
     let is_there = sight
@@ -102,23 +188,34 @@ pub(super) async fn of_source(
     ))
 }
 
-/// Returns the pods that may have an older value, in words; `None` where they may not be listed. One that is being deleted still
-/// runs.
-async fn older(
+/// Looks at the pods of the namespace: which restarts failed, and which pods may have an older value. Returns these in words; `None`
+/// where they may not be listed. One that is being deleted still runs.
+async fn see_pods(
+    sight: &mut Sight,
     session: &Session,
-    standing: &Standing,
-    notes: &mut Vec<String>,
+    standing: Option<&Standing>,
 ) -> Result<Option<Vec<String>>, Error> {
-    let mut older = Vec::new();
+    let within = Some(session.namespace.as_str());
+    let (mut older, mut open) = (Vec::new(), Open::of(sight, within));
+    if standing.is_none() && open.is_empty() {
+        return Ok(None);
+    }
     let see = |pod: &Pod| {
-        let shown = Shown::of(pod).filter(|shown| shown.is_older(&standing.asked));
+        open.see(sight, pod);
+        let is_older = |shown: &Shown| standing.is_some_and(|it| shown.is_older(&it.asked));
+        let shown = Shown::of(pod).filter(is_older);
         older.extend(shown.map(|shown| shown.spoken()));
     };
-    let listed = read::pods_in(session, &session.namespace, notes, see).await?;
+    let mut notes = Vec::new();
+    let listed = read::pods_within(session, within, &mut notes, see).await?;
+    sight.note(notes);
+    if listed {
+        open.judge(sight);
+    }
     Ok(listed.then_some(older))
 }
 
-fn of_all(sight: &mut Sight, session: &Session, within: Option<&str>) -> Result<Ending, Error> {
+fn of_all(sight: &mut Sight, within: Option<&str>) -> Overview {
     let keys = sight.index.workloads(None, within);
     let opted_in = |key: &&WorkloadKey| {
         let tracked = sight.index.workload(key);
@@ -126,12 +223,7 @@ fn of_all(sight: &mut Sight, session: &Session, within: Option<&str>) -> Result<
     };
     let keys: Vec<_> = keys.iter().filter(opted_in).cloned().collect();
     let users: Vec<_> = keys.iter().map(|key| user_of(sight, key, None)).collect();
-    let overview = Overview::new(within, users, sight.notes());
-    let now = sight.now;
-    session
-        .output
-        .print(&overview, |report, wide| overview_table(report, now, wide))?;
-    Ok(overview.sums.ending())
+    Overview::new(within, users, sight.notes())
 }
 
 /// Returns where a workload stands, towards a source or towards all that it uses.
@@ -168,6 +260,14 @@ fn user_of(sight: &mut Sight, key: &WorkloadKey, source: Option<&SourceKey>) -> 
         .as_ref()
         .filter(|_| reason == Some(Held::Suspended));
     let by = by.map(|stop| stop.words(&key.namespace));
+    // One that is held or due may be mended by what comes.
+    let failure = sight.failures.get(key).filter(|_| place == Where::Rolling);
+    let place = if failure.is_some() {
+        Where::Stuck
+    } else {
+        place
+    };
+    let by = by.or_else(|| failure.map(Failure::spoken));
     User::new(key, place, workload, reason, &causes, (by, stands))
 }
 

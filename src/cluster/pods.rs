@@ -49,9 +49,25 @@ pub async fn in_namespace(cluster: &Cluster, namespace: &str) -> Result<Vec<Pod>
 pub async fn each_in_namespace(
     cluster: &Cluster,
     namespace: &str,
+    see: impl FnMut(&Pod),
+) -> Result<(), Failure> {
+    each_within(cluster, Some(namespace), see).await
+}
+
+/// Shows the pods of a namespace, or of all, one by one, page by page.
+///
+/// # Errors
+/// When the API server refuses, or does not answer in time. Some were shown then.
+pub async fn each_within(
+    cluster: &Cluster,
+    namespace: Option<&str>,
     mut see: impl FnMut(&Pod),
 ) -> Result<(), Failure> {
-    let api = Api::<Pod>::namespaced(cluster.client(), namespace);
+    let client = cluster.client();
+    let api = match namespace {
+        Some(namespace) => Api::<Pod>::namespaced(client, namespace),
+        None => Api::all(client),
+    };
     let see = |pod: Pod| see(&pod);
     cluster.each(&api, ListParams::default(), see).await
 }

@@ -157,6 +157,17 @@ impl TryFrom<ConventionArgs> for Conventions {
     }
 }
 
+impl RestartArgs {
+    /// Returns for how long the pods of a restart are looked at.
+    pub(super) fn patience(&self) -> Patience {
+        Patience {
+            soak: signed(self.soak),
+            bake: signed(self.bake.max(self.soak)),
+            deadline: signed(self.rollout_deadline),
+        }
+    }
+}
+
 impl TryFrom<RestartArgs> for RestartSettings {
     type Error = ConfigError;
 
@@ -186,11 +197,7 @@ impl TryFrom<RestartArgs> for RestartSettings {
                 bounds,
                 brakes: brakes::Settings {
                     slow_start: args.slow_start,
-                    patience: Patience {
-                        soak: signed(args.soak),
-                        bake: signed(args.bake.max(args.soak)),
-                        deadline: signed(args.rollout_deadline),
-                    },
+                    patience: args.patience(),
                     longest_distance: signed(args.max_distance),
                 },
                 adopt_rate: limit(args.adopt_rate),

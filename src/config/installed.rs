@@ -32,6 +32,7 @@ fn read<'a>(mut flags: Flags, args: impl Iterator<Item = &'a String>) -> Option<
         conventions: Conventions::try_from(read.conventions).ok()?,
         kinds: cluster.kinds,
         namespaces: cluster.namespaces,
+        patience: read.restarts.patience(),
         lease: cluster.lease_name,
         digest_key: cluster.digest_key_secret,
     })
@@ -74,6 +75,7 @@ mod tests {
     #[test]
     fn flags_and_variables_count_and_the_flag_wins() {
         let args = owned(&[
+            "--rollout-deadline=90s",
             "--auto-all",
             "--optional-kinds=cronjobs",
             "--lease-name",
@@ -88,6 +90,7 @@ mod tests {
         let flags = installed(&args, &variables).unwrap();
         assert!(flags.conventions.all);
         assert!(flags.kinds.iter().any(|kind| kind == &CRON_JOB));
+        assert_eq!(flags.patience.deadline.as_secs(), 90);
         assert_eq!(flags.lease, "mine");
         assert_eq!(flags.namespaces, ["a", "b"]);
         assert_eq!(flags.digest_key, "reroll-digest-key");

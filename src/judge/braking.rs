@@ -8,7 +8,7 @@ use super::{
     brakes::{Answer, News, Reason},
     docket::Docket,
 };
-use crate::model::{Index, WorkloadKey, brake::verdict::HANGS, decide::Restart, note::Note};
+use crate::model::{Index, WorkloadKey, brake::failed::HANGS, decide::Restart, note::Note};
 
 /// Asks the brakes about a restart that is due. One that waits has its intent parked by the caller.
 pub fn ask(judge: &Judge, key: &WorkloadKey, restart: &Restart) -> Answer {

@@ -3,10 +3,10 @@
 //! Only what is known is said: a user where admission saw the very write that was persisted, a field manager where
 //! `managedFields` tell. Names come from others, so they are shortened and printed in one line.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::text::{printable, shortened};
 
@@ -60,6 +60,29 @@ pub struct Facts<'a> {
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     manager: Option<&'a str>,
+}
+
+/// A change as `reroll.dev/rollout` tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// When it was made.
+    pub at: Timestamp,
+    /// The user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The field manager.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manager: Option<String>,
+}
+
+/// Returns the changes that `reroll.dev/rollout` tells of, by their sources; none where it cannot be read.
+pub fn told(rollout: &str) -> BTreeMap<String, Told> {
+    #[derive(Deserialize)]
+    struct Wire {
+        #[serde(default)]
+        changed: BTreeMap<String, Told>,
+    }
+    serde_json::from_str(rollout).map_or_else(|_| BTreeMap::new(), |wire: Wire| wire.changed)
 }
 
 impl fmt::Display for Change {
@@ -127,5 +150,18 @@ mod tests {
             facts(None, Some("helm")),
             r#"{"at":"2026-11-28T21:19:25Z","manager":"helm"}"#
         );
+    }
+
+    #[test]
+    fn what_is_told_is_read() {
+        let text =
+            r#"{"mark":"m","changed":{"secret/db":{"at":"2026-11-28T21:19:25Z","user":"alice"}}}"#;
+        let read = told(text);
+        let change = &read["secret/db"];
+        assert_eq!(
+            (change.user.as_deref(), change.manager.as_deref()),
+            (Some("alice"), None)
+        );
+        assert!(told(r#"{"mark":"m"}"#).is_empty() && told("no JSON").is_empty());
     }
 }

@@ -1,7 +1,9 @@
 //! The commands that people ask, run as people run them, and their whole outputs compared.
 
 mod explain;
+mod failing;
 mod gates;
+mod history;
 mod rights;
 mod status;
 mod unreachable;
@@ -35,6 +37,8 @@ impl Answer {
         let named = server.replace_all(&named, "https://SERVER/");
         let times = Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").unwrap();
         let named = times.replace_all(&named, "TIME");
+        let long = Regex::new(r"after \d+[smhd]").unwrap();
+        let named = long.replace_all(&named, "after LONG");
         let ages = Regex::new(r"\d+[smhd] ago").unwrap();
         let blanks = Regex::new(r"(\S) {3,}(\S)").unwrap();
         let text = ages.replace_all(&named, "AGE ago");

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::{
     cli::{
         ending::Ending,
+        last_restart::LastRestart,
         object::Object,
         output::{Part, Text, Tone, ago, not_seen},
     },
@@ -26,6 +27,8 @@ pub(super) struct Explanation {
     pub(super) pods: Option<Pods>,
     pub(super) sources: Vec<SourceLine>,
     pub(super) pending: Option<PendingLine>,
+    /// Why its last restart failed, as its pods show it.
+    pub(super) failure: Option<String>,
     pub(super) last_restart: Option<LastRestart>,
     /// What of its annotations cannot be read.
     pub(super) complaints: Vec<String>,
@@ -67,6 +70,8 @@ pub(super) struct Pods {
     wanted: i64,
     updated: i64,
     available: i64,
+    /// How many are of its template, and available.
+    ready: i64,
 }
 
 /// A source that it uses.
@@ -115,14 +120,6 @@ pub(super) struct PendingLine {
     pub(super) remedy: Option<String>,
 }
 
-/// Its last restart.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct LastRestart {
-    pub(super) at: Option<Timestamp>,
-    pub(super) causes: String,
-}
-
 /// What it comes to.
 #[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -135,6 +132,8 @@ pub(super) enum Verdict {
     Pending,
     /// What it would take to know cannot be read.
     Unknown,
+    /// Its last restart failed.
+    Failed,
     /// It is not opted in, or a person has to act.
     CannotRestart,
 }
@@ -144,7 +143,7 @@ impl Verdict {
         match self {
             Self::Fine => Ending::Fine,
             Self::Rolling | Self::Pending | Self::Unknown => Ending::NotYet,
-            Self::CannotRestart => Ending::Stuck,
+            Self::Failed | Self::CannotRestart => Ending::Stuck,
         }
     }
 }
@@ -195,13 +194,15 @@ impl Pods {
             wanted: counts.wanted,
             updated: counts.updated,
             available: counts.available,
+            ready: workload.progress.new_and_available(),
         })
     }
 }
 
 impl Has {
-    fn text(self, required: bool) -> Text {
+    fn text(self, required: bool, state: State) -> Text {
         match self {
+            Self::Current if state == State::Rolling => Tone::Warning.text("new pods have it"),
             Self::Current => Tone::Good.text("pods have it"),
             Self::Newer => Tone::Warning.text("NEWER than pods have"),
             Self::Absent if required => Tone::Bad.text("absent"),
@@ -216,7 +217,9 @@ impl Has {
 pub(super) fn table(explanation: &Explanation, now: Timestamp, wide: bool) -> Vec<Part> {
     let mut parts = vec![Part::Rows(vec![headline(explanation)])];
     let sources = explanation.sources.iter();
-    let rows: Vec<_> = sources.map(|source| row(source, now, wide)).collect();
+    let rows: Vec<_> = sources
+        .map(|source| row(source, explanation.state, now, wide))
+        .collect();
     if rows.is_empty() {
         let words = match &explanation.opted_in {
             Some(_) => "  uses no Secret and no ConfigMap that counts",
@@ -238,8 +241,7 @@ fn headline(explanation: &Explanation) -> Vec<Text> {
         None => Tone::Bad.text("NOT opted in"),
     };
     let pods = explanation.pods.as_ref().map_or_else(String::new, |pods| {
-        let ready = pods.updated.min(pods.available);
-        format!(", {ready} of {} pods", pods.wanted)
+        format!(", {} of {} pods", pods.ready, pods.wanted)
     });
     vec![
         format!("{} {}/{}", object.kind, object.namespace, object.name).into(),
@@ -248,7 +250,7 @@ fn headline(explanation: &Explanation) -> Vec<Text> {
     ]
 }
 
-fn row(source: &SourceLine, now: Timestamp, wide: bool) -> Vec<Text> {
+fn row(source: &SourceLine, state: State, now: Timestamp, wide: bool) -> Vec<Text> {
     let keys = match source.keys.as_slice() {
         [] => "no key".to_owned(),
         [one] if one == WHOLE => "all keys".to_owned(),
@@ -263,7 +265,7 @@ fn row(source: &SourceLine, now: Timestamp, wide: bool) -> Vec<Text> {
     let mut cells = vec![
         format!("  {} {}", source.kind, source.name).into(),
         keys.into(),
-        source.has.text(source.required),
+        source.has.text(source.required, state),
         changed.unwrap_or_default().into(),
     ];
     if wide {
@@ -288,6 +290,9 @@ fn ends(explanation: &Explanation, now: Timestamp) -> Vec<Vec<Text>> {
         if let Some(remedy) = &pending.remedy {
             rows.push(vec!["To do".into(), remedy.clone().into()]);
         }
+    }
+    if let Some(failure) = &explanation.failure {
+        rows.push(vec!["Failed".into(), Tone::Bad.text(failure.clone())]);
     }
     if let Some(last) = &explanation.last_restart {
         let at = last.at.map(|at| format!("{}: ", ago(at, now)));

@@ -79,15 +79,7 @@ pub(in crate::cli) async fn all(
     session: &Session,
     within: Option<&str>,
 ) -> Result<(), Error> {
-    match within {
-        Some(name) => namespace(sight, session, name).await?,
-        None => namespaces(sight, session).await?,
-    }
-    let served = served(session).await?;
-    let kinds: Vec<Kind> = sight.index.kinds().iter().collect();
-    for kind in kinds.into_iter().filter(|kind| served.has(kind)) {
-        workloads(sight, session, kind, within).await?;
-    }
+    all_workloads(sight, session, within).await?;
     all_sources(sight, session, within).await?;
     sight.is_read();
     // What no list shows may exist all the same.
@@ -97,22 +89,41 @@ pub(in crate::cli) async fn all(
     Ok(())
 }
 
-/// Shows the pods of a namespace. Returns whether they may be listed; if not, that is noted.
-pub(in crate::cli) async fn pods_in(
+/// Reads all workloads, of one namespace or of all, and what Namespaces say; no source.
+pub(in crate::cli) async fn all_workloads(
+    sight: &mut Sight,
     session: &Session,
-    namespace: &str,
+    within: Option<&str>,
+) -> Result<(), Error> {
+    match within {
+        Some(name) => namespace(sight, session, name).await?,
+        None => namespaces(sight, session).await?,
+    }
+    let served = served(session).await?;
+    let kinds: Vec<Kind> = sight.index.kinds().iter().collect();
+    for kind in kinds.into_iter().filter(|kind| served.has(kind)) {
+        workloads(sight, session, kind, within).await?;
+    }
+    Ok(())
+}
+
+/// Shows the pods of a namespace, or of all. Returns whether they may be listed; if not, that is noted.
+pub(in crate::cli) async fn pods_within(
+    session: &Session,
+    within: Option<&str>,
     notes: &mut Vec<String>,
     see: impl FnMut(&Pod),
 ) -> Result<bool, Error> {
-    match pods::each_in_namespace(&session.cluster, namespace, see).await {
+    let place = within.map_or_else(String::new, |namespace| format!(" in {namespace}"));
+    match pods::each_within(&session.cluster, within, see).await {
         Ok(()) => Ok(true),
         Err(Failure::Forbidden) => {
             notes.push(format!(
-                "no right to list pods in {namespace}: which have an older value is not seen"
+                "no right to list pods{place}: which have an older value, and which fail, is not seen"
             ));
             Ok(false)
         }
-        Err(why) => Err(session.failed(format!("list pods in {namespace}"), why)),
+        Err(why) => Err(session.failed(format!("list pods{place}"), why)),
     }
 }
 

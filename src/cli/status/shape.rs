@@ -56,7 +56,8 @@ pub(super) struct User {
 #[serde(rename_all = "camelCase")]
 struct Progress {
     wanted: i64,
-    updated: i64,
+    /// How many are of its template, and available.
+    ready: i64,
 }
 
 /// How many workloads are where.
@@ -127,7 +128,8 @@ impl User {
         causes: &[Cause],
         (by, stands): (Option<String>, Option<Pending>),
     ) -> Self {
-        let counts = workload.and_then(|workload| workload.progress.counts);
+        let progress = workload.map(|workload| &workload.progress);
+        let progress = progress.and_then(|it| Some((it.counts?, it.new_and_available())));
         let since = stands.as_ref().map(|stands| stands.since);
         let told = stands.map(|stands| stands.by).filter(|by| !by.is_empty());
         let by = by.or(told);
@@ -138,9 +140,9 @@ impl User {
             words: by.or_else(|| reason.map(|reason| reason.words().to_owned())),
             causes: joined(causes),
             since,
-            pods: counts.map(|counts| Progress {
+            pods: progress.map(|(counts, ready)| Progress {
                 wanted: counts.wanted,
-                updated: counts.updated.min(counts.available),
+                ready,
             }),
         }
     }
@@ -148,7 +150,7 @@ impl User {
     fn row(&self, now: Timestamp, with_namespace: bool) -> Vec<Text> {
         let object = &self.workload;
         let pods = self.pods.as_ref();
-        let pods = pods.map(|pods| format!("{}/{}", pods.updated, pods.wanted));
+        let pods = pods.map(|pods| format!("{}/{}", pods.ready, pods.wanted));
         let name = format!("{} {}", object.kind, object.name);
         let words = self.words.clone().unwrap_or_default();
         let since = self.since.map(|since| ago(since, now)).unwrap_or_default();

@@ -7,10 +7,12 @@ use crate::{
     model::{
         Index, WorkloadKey,
         brake::{
-            Verdict, later,
+            Verdict,
+            failed::Failed,
+            later,
             look::Look,
             slow_start::{Restarted, Stands},
-            verdict::{Facts, Failed, Patience, counted, verdict},
+            verdict::{Facts, Patience, counted, verdict},
         },
         index::Tracked,
         workload::{Changed, Progress, Rollout},
@@ -286,16 +288,11 @@ impl Made {
             .get(key)
             .filter(|seen| seen.mark == last.opened.mark);
         let facts = Facts {
-            opened: &last.opened,
-            is_ours: last.is_ours,
-            progress: &workload.progress,
-            is_unseen: last.opened.is_unseen(workload.observed_generation),
             began: seen.and_then(|seen| seen.began),
-            // What is restarted by time while it is aborted stays so: the abort is of its template.
-            aborted: workload.abort.is_aborted() && !workload.marks.is_by_time(),
             complete_since: seen.and_then(|seen| seen.complete_since),
             was_good: seen.is_some_and(|seen| seen.was_good),
             look: seen.and_then(|seen| seen.look.as_ref()),
+            ..Facts::of(workload)?
         };
         let verdict = verdict(&facts, self.patience(tracked), now);
         let Some(next) = self.unsure_until(key, tracked, now) else {
@@ -372,9 +369,8 @@ impl Made {
 
     /// Returns for how long the pods of a workload are looked at.
     pub fn patience(&self, tracked: &Tracked) -> Patience {
-        let asks = &tracked.policy.brakes;
-        let own = tracked.workload.progress.deadline;
-        self.patience.of(asks.soak, asks.deadline, own)
+        self.patience
+            .as_asked(&tracked.policy.brakes, &tracked.workload.progress)
     }
 }
 

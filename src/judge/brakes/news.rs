@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Brakes, Reason, made::Told, reason::minutes};
 use crate::model::{
     Index, SourceName, WorkloadKey,
-    brake::{Verdict, later, look::Said, verdict::Failed},
+    brake::{Verdict, failed::waits_for, later},
     index::Tracked,
     version::key_of,
     workload::{Changed, Opened},
@@ -71,13 +71,15 @@ impl Brakes {
             let told = self.made.told(&key);
             let told = match &verdict {
                 Some(Verdict::Failed(failed)) if told < Told::Stuck => {
-                    let words = self.why(&key, tracked, failed);
+                    let (look, progress) = (self.made.look(&key), &tracked.workload.progress);
+                    let words = failed.words(look, progress);
                     // Nobody waits for one that was not well before.
                     if opened.well {
                         let slowed = self.slowed(index, &key, opened, &words, now);
                         all.extend(slowed.into_iter().map(|news| (key.clone(), news)));
                     }
-                    let (reason, remedy) = (failed.as_str(), self.remedy(&key, tracked, failed));
+                    let reason = failed.as_str();
+                    let remedy = failed.remedy(look, progress, namespace);
                     all.push((
                         key.clone(),
                         News::Stuck {
@@ -100,7 +102,7 @@ impl Brakes {
                         self.look_at(namespace, at);
                         continue;
                     }
-                    let words = self.waits_for(&key, tracked);
+                    let words = waits_for(self.made.look(&key), &tracked.workload.progress);
                     all.push((key.clone(), News::Waits { words }));
                     Told::Waits
                 }
@@ -122,48 +124,6 @@ impl Brakes {
             self.made.tell(&key, told);
         }
         all
-    }
-
-    fn why(&self, key: &WorkloadKey, tracked: &Tracked, failed: &Failed) -> String {
-        match failed {
-            Failed::Pod(_, said) => spoken(said),
-            Failed::Aborted => "the Rollout aborted it".to_owned(),
-            Failed::Deadline => format!(
-                "no new pod was good by its deadline: {}",
-                self.waits_for(key, tracked)
-            ),
-        }
-    }
-
-    fn waits_for(&self, key: &WorkloadKey, tracked: &Tracked) -> String {
-        let look = self.made.look(key);
-        let said = look.and_then(|look| look.waits.as_ref());
-        let refused = tracked.workload.progress.refused.as_deref();
-        match (said, refused) {
-            (Some(said), _) => spoken(said),
-            (None, Some(refused)) => refused.to_owned(),
-            (None, None) if look.is_some_and(|look| look.new == 0) => {
-                "no new pod was made".to_owned()
-            }
-            (None, None) => "its new pods are not available".to_owned(),
-        }
-    }
-
-    /// Returns what only a person can do: a StatefulSet that replaces its pods in order never replaces one that is not ready.
-    fn remedy(&self, key: &WorkloadKey, tracked: &Tracked, failed: &Failed) -> Option<String> {
-        let waits = || self.made.look(key)?.waits.as_ref();
-        let said = match failed {
-            Failed::Pod(_, said) => Some(said),
-            Failed::Deadline => waits(),
-            Failed::Aborted => None,
-        }?;
-        let in_order = tracked.workload.progress.in_order;
-        in_order.then(|| {
-            format!(
-                "once the value is right: kubectl delete pod {} -n {}",
-                said.pod, key.namespace
-            )
-        })
     }
 
     /// Returns how a restart that is good goes no further.
@@ -225,8 +185,4 @@ impl Brakes {
         };
         opened.versions.keys().filter_map(of).collect()
     }
-}
-
-fn spoken(said: &Said) -> String {
-    format!("pod {}: {}", said.pod, said.words)
 }

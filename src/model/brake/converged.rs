@@ -184,7 +184,8 @@ pub fn print(
 }
 
 /// Returns who made a pod: a workload, where a `ReplicaSet` of it did.
-fn owner(pod: &Pod) -> Option<Owner> {
+/// Returns which workload a pod is of: the kind, and the name.
+pub fn owner(pod: &Pod) -> Option<Owner> {
     let meta = &pod.metadata;
     let owners = meta.owner_references.iter().flatten();
     let owner = owners.into_iter().find(|it| it.controller == Some(true))?;

@@ -6,6 +6,8 @@
 //! People are told the kubelet's and the API server's words. A container's termination message is none of them: the program in
 //! it writes that, and it may hold data.
 
+use std::fmt;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::core::v1::{
@@ -36,6 +38,12 @@ pub struct Said {
     pub pod: String,
     /// What is wrong with it, in words.
     pub words: String,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pod {}: {}", self.pod, self.words)
+    }
 }
 
 /// Why a new pod does not work.

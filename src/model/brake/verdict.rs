@@ -7,13 +7,14 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    failed::Failed,
     later,
-    look::{Look, Reason, Said},
+    look::Look,
     slow_start::{Restarted, Stands},
 };
 use crate::model::{
-    policy::LONGEST_DEADLINE,
-    workload::{Opened, Progress, Void},
+    policy::{Brakes, LONGEST_DEADLINE},
+    workload::{Opened, Progress, Void, Workload},
 };
 
 /// So long after its deadline a restart that was complete once has no verdict any more: what fails then has another reason.
@@ -67,6 +68,12 @@ impl Patience {
         }
     }
 
+    /// Returns the same as this workload asks for it.
+    #[must_use]
+    pub fn as_asked(self, asks: &Brakes, progress: &Progress) -> Self {
+        self.of(asks.soak, asks.deadline, progress.deadline)
+    }
+
     /// Returns by when what a restart's new pods show is the restart's: its deadline. One that is complete later, or too late to run
     /// for long enough before it, gets as long again from then on, for its pods began so late. So does one that `began` later than
     /// it was made.
@@ -111,33 +118,6 @@ pub enum Verdict {
     Void(Void),
 }
 
-/// Why a restart failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failed {
-    /// A new pod does not work.
-    Pod(Reason, Said),
-    /// An Argo Rollout aborted it.
-    Aborted,
-    /// No new pod was good by the deadline.
-    Deadline,
-}
-
-/// For metrics: a restart is good, and its rollout goes no further.
-pub const HANGS: &str = "hangs";
-
-impl Failed {
-    /// Returns the word for metrics.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Pod(Reason::Config, _) => "config",
-            Self::Pod(Reason::Restarts, _) => "restarts",
-            Self::Pod(Reason::Image, _) => "image",
-            Self::Aborted => "aborted",
-            Self::Deadline => "deadline",
-        }
-    }
-}
-
 /// What is known of a restart.
 #[expect(
     clippy::struct_excessive_bools,
@@ -163,6 +143,25 @@ pub struct Facts<'a> {
     pub was_good: bool,
     /// What its pods showed, once they were looked at.
     pub look: Option<&'a Look>,
+}
+
+impl<'a> Facts<'a> {
+    /// Returns what a workload shows of its last restart to somebody who has seen nothing else; `None` where there was none.
+    pub fn of(workload: &'a Workload) -> Option<Self> {
+        let last = workload.last.as_ref()?;
+        Some(Self {
+            opened: &last.opened,
+            is_ours: last.is_ours,
+            progress: &workload.progress,
+            is_unseen: last.opened.is_unseen(workload.observed_generation),
+            began: None,
+            // What is restarted by time while it is aborted stays so: the abort is of its template.
+            aborted: workload.abort.is_aborted() && !workload.marks.is_by_time(),
+            complete_since: None,
+            was_good: false,
+            look: None,
+        })
+    }
 }
 
 /// Returns what became of a restart at `now`; `None` where the rollout is somebody else's, or it is too late to tell.

@@ -127,7 +127,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::model::{brake::verdict::Failed, workload::Void};
+    use crate::model::{brake::failed::Failed, workload::Void};
 
     #[test]
     fn who_is_waited_for_of_those_that_were_restarted() {

@@ -5,6 +5,7 @@ use std::fmt;
 use super::Note;
 use crate::model::{
     annotation::{KUBECTL_RESTARTED_AT, MARK, RELEASE},
+    brake::failed::FAILED,
     decide::{Cause, CauseKind, joined},
     source::SourceName,
     text::some_of,
@@ -71,15 +72,12 @@ impl Note<'_> {
             Self::RestartStuck {
                 words,
                 remedy: None,
-            } => write!(f, "its restart failed: {words}"),
+            } => write!(f, "{FAILED}{words}"),
             Self::RestartStuck {
                 words,
                 remedy: Some(remedy),
             } => {
-                write!(
-                    f,
-                    "its restart failed: {words}. It may not heal by itself: {remedy}"
-                )
+                write!(f, "{FAILED}{words}. It may not heal by itself: {remedy}")
             }
             Self::RestartHangs { words } => write!(f, "its rollout goes no further: {words}"),
             Self::RestartsSlowed { words, .. }

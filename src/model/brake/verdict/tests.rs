@@ -1,7 +1,11 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::model::{brake::look::Trouble, digest::Digest, workload::PodCounts};
+use crate::model::{
+    brake::look::{Reason, Said, Trouble},
+    digest::Digest,
+    workload::PodCounts,
+};
 
 /// Restarted at 0.
 fn opened() -> Opened {
