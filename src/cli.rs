@@ -30,6 +30,8 @@ mod named;
 mod object;
 mod output;
 mod pods;
+#[cfg(test)]
+mod schema;
 mod session;
 mod sight;
 mod status;

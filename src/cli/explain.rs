@@ -3,6 +3,8 @@
 mod shape;
 pub(super) mod sources;
 
+#[cfg(test)]
+pub(super) use self::shape::Explanation as Answer;
 use self::shape::{Explanation, OptedIn, PendingLine, Pods, State, Verdict, table};
 use super::{
     args::ExplainArgs,

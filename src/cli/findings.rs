@@ -10,6 +10,7 @@ pub(super) const PAGE: &str = "https://github.com/reroll-dev/reroll/blob/main/do
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Severity {
     /// It is said, and a command ends with 0 all the same.

@@ -43,8 +43,9 @@ enum Target {
 
 /// The answer.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct Touched {
+pub(super) struct Touched {
     api_version: &'static str,
     kind: &'static str,
     objects: Vec<Line>,
@@ -52,6 +53,7 @@ struct Touched {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Line {
     object: Object,

@@ -13,6 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{ControllerRevision, ReplicaSet};
 use kube::ResourceExt as _;
 
+#[cfg(test)]
+pub(super) use self::shape::History as Answer;
 use self::{
     revisions::{Revision, Step, What, steps},
     shape::{History, Line, Outcome, table},

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 /// A restart, as the workload tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LastRestart {
     pub(super) at: Option<Timestamp>,

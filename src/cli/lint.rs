@@ -28,6 +28,8 @@ mod workloads;
 
 use std::collections::BTreeSet;
 
+#[cfg(test)]
+pub(super) use self::shape::Report as Answer;
 use self::{
     input::{Input, each},
     shape::{Report, Unreadable, table},

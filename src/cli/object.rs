@@ -9,6 +9,7 @@ pub(super) const API_VERSION: &str = "cli.reroll.dev/v1";
 
 /// An object, as programs read it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Object {
     pub(super) kind: &'static str,

@@ -24,8 +24,9 @@ use crate::model::{
 
 /// The answer.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct Outdated {
+pub(super) struct Outdated {
     api_version: &'static str,
     kind: &'static str,
     pods: Vec<Line>,
@@ -34,6 +35,7 @@ struct Outdated {
 
 /// A pod.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Line {
     namespace: String,

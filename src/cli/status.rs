@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::{Instant, sleep};
 
+#[cfg(test)]
+pub(super) use self::shape::Overview as AnswerOfAll;
 use self::shape::{Overview, Sums, User, Where, overview_table};
 pub(super) use self::shape::{SourceStatus, source_table};
 use super::{

@@ -14,8 +14,9 @@ use crate::{build, model::annotation::HOLDER_VERSION};
 
 /// The answer.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct Versions {
+pub(super) struct Versions {
     api_version: &'static str,
     kind: &'static str,
     client: &'static str,
@@ -24,6 +25,7 @@ struct Versions {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Server {
     namespace: Option<String>,

@@ -56,14 +56,42 @@ async fn run(config: &Path, words: &[&str]) -> Answer {
         .env_remove("KUBECONFIG")
         .env("NO_PROXY", "*")
         .stdin(Stdio::null());
+    let is_json = words.windows(2).any(|pair| pair == ["-o", "json"]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap());
     let output = output.await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Answer {
+    let answer = Answer {
         out: text(&output.stdout),
         err: text(&output.stderr),
         code: output.status.code().unwrap(),
+    };
+    if is_json && answer.code != 1 {
+        is_as_documented(&answer.out);
     }
+    answer
+}
+
+/// Checks an answer for programs by the schemas in `docs/schema`: exactly one has its kind.
+fn is_as_documented(text: &str) {
+    let answer: Value = serde_json::from_str(text).unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema");
+    let files = std::fs::read_dir(folder).unwrap();
+    let schemas = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let schemas = schemas.map(|text| serde_json::from_str::<Value>(&text).unwrap());
+    let kinds = |schema: &Value| schema["properties"]["kind"]["enum"].as_array().cloned();
+    let has_kind =
+        |schema: &Value| kinds(schema).is_some_and(|kinds| kinds.contains(&answer["kind"]));
+    let [schema] = schemas
+        .filter(has_kind)
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<_> = schema
+        .iter_errors(&answer)
+        .map(|it| it.to_string())
+        .collect();
+    assert!(errors.is_empty(), "{errors:?}: {text}");
 }
 
 /// Asks as this person about the arena's namespace and the reroll of it.

@@ -15,8 +15,9 @@ use crate::{
 
 /// The answer.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Explanation {
+pub(in crate::cli) struct Explanation {
     pub(super) api_version: &'static str,
     pub(super) kind: &'static str,
     pub(super) workload: Object,
@@ -39,6 +40,7 @@ pub(super) struct Explanation {
 
 /// By what a workload opted in.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OptedIn {
     by: &'static str,
@@ -48,6 +50,7 @@ pub(super) struct OptedIn {
 
 /// How far its pods are.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) enum State {
     #[serde(rename = "complete")]
     Complete,
@@ -65,6 +68,7 @@ pub(super) enum State {
 
 /// How many pods it has.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Pods {
     wanted: i64,
@@ -76,6 +80,7 @@ pub(super) struct Pods {
 
 /// A source that it uses.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(in crate::cli) struct SourceLine {
     pub(super) kind: &'static str,
@@ -92,6 +97,7 @@ pub(in crate::cli) struct SourceLine {
 
 /// What pods have of a source.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(in crate::cli) enum Has {
     /// What is live.
@@ -108,6 +114,7 @@ pub(in crate::cli) enum Has {
 
 /// What is pending.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PendingLine {
     /// The word of `reroll_workloads_pending`.
@@ -122,6 +129,7 @@ pub(super) struct PendingLine {
 
 /// What it comes to.
 #[derive(Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Verdict {
     /// Its pods have what is live.

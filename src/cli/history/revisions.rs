@@ -47,6 +47,7 @@ pub(super) struct Revision {
 
 /// What made pods new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) enum What {
     /// reroll restarted it.

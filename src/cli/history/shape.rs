@@ -16,8 +16,9 @@ use crate::{
 
 /// The answer.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub(super) struct History {
+pub(in crate::cli) struct History {
     api_version: &'static str,
     kind: &'static str,
     namespace: Option<String>,
@@ -28,6 +29,7 @@ pub(super) struct History {
 
 /// What made pods new.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Line {
     pub(super) at: Timestamp,
@@ -36,6 +38,7 @@ pub(super) struct Line {
     pub(super) what: What,
     pub(super) cause: String,
     /// Who changed which source, and when.
+    #[cfg_attr(test, schemars(with = "BTreeMap<String, BTreeMap<String, String>>"))]
     pub(super) changed: BTreeMap<String, Told>,
     pub(super) outcome: Outcome,
     /// When all its pods were replaced.
@@ -46,6 +49,7 @@ pub(super) struct Line {
 
 /// What became of it, as far as that is still known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Outcome {
     /// All its pods were replaced.

@@ -11,8 +11,9 @@ use crate::cli::{
 
 /// The answer.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Report {
+pub(in crate::cli) struct Report {
     api_version: &'static str,
     kind: &'static str,
     /// How many files were read.
@@ -26,6 +27,7 @@ pub(super) struct Report {
 
 /// How many findings there are.
 #[derive(Clone, Copy, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Sums {
     errors: usize,
     warnings: usize,
@@ -34,8 +36,10 @@ struct Sums {
 
 /// A finding.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Told {
+    #[cfg_attr(test, schemars(with = "String"))]
     code: Finding,
     severity: Severity,
     title: &'static str,
@@ -55,6 +59,7 @@ struct Told {
 
 /// The object of a finding. Its kind may be any.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Object {
     kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,6 +69,7 @@ struct Object {
 
 /// A file that cannot be read.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Unreadable {
     file: String,
     #[serde(skip_serializing_if = "Option::is_none")]

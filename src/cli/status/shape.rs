@@ -20,6 +20,7 @@ const NAMED: usize = 5;
 
 /// Where a workload stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Where {
     /// A person has to act.
@@ -40,6 +41,7 @@ pub(super) enum Where {
 
 /// A workload.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct User {
     workload: Object,
@@ -53,6 +55,7 @@ pub(super) struct User {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Progress {
     wanted: i64,
@@ -62,6 +65,7 @@ struct Progress {
 
 /// How many workloads are where.
 #[derive(Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(in crate::cli) struct Sums {
     pub(in crate::cli) all: usize,
@@ -76,6 +80,7 @@ pub(in crate::cli) struct Sums {
 
 /// The answer about a source.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(in crate::cli) struct SourceStatus {
     api_version: &'static str,
@@ -94,8 +99,9 @@ pub(in crate::cli) struct SourceStatus {
 
 /// The answer about a namespace, or the cluster.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Overview {
+pub(in crate::cli) struct Overview {
     api_version: &'static str,
     kind: &'static str,
     namespace: Option<String>,
