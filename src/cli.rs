@@ -13,8 +13,8 @@
 //! - [`Ending`] says the same for every command.
 //!
 //! Reading order: [`args`] (what people type), [`ending`] and [`error`], `session`, `named` (how objects are named),
-//! `installation` (which reroll works there), `sight`, then the commands: `explain`, `status`, `pods`, `history`, `gates`, and `lint`, which asks
-//! nobody ([`findings`] is the table of what it finds).
+//! `installation` (which reroll works there), `sight`, then the commands: `explain`, `status`, `pods`, `history`, `gates`,
+//! `plan`, and `lint`, which asks nobody ([`findings`] is the table of what it finds).
 
 pub mod args;
 pub mod ending;
@@ -29,6 +29,7 @@ mod lint;
 mod named;
 mod object;
 mod output;
+mod plan;
 mod pods;
 #[cfg(test)]
 mod schema;
@@ -55,6 +56,7 @@ pub async fn answer(question: Question, read_flags: ReadFlags) -> ExitCode {
         Question::Pods(args) => pods::pods(args, read_flags).await,
         Question::History(args) => history::history(args, read_flags).await,
         Question::Lint(args) => lint::lint(&args, read_flags),
+        Question::Plan(args) => plan::plan(args, read_flags).await,
         Question::Suspend(args) => gates::suspend(args, read_flags).await,
         Question::Resume(args) => gates::resume(args, read_flags).await,
         Question::Release(args) => gates::release(args, read_flags).await,

@@ -4,6 +4,7 @@
 
 mod asking;
 mod history;
+mod plan;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -13,6 +14,7 @@ use self::asking::duration;
 pub use self::{
     asking::{Asking, Color, Format},
     history::HistoryArgs,
+    plan::PlanArgs,
 };
 use super::findings::Finding;
 
@@ -73,6 +75,19 @@ Examples:
 
 It needs no cluster. Exit codes: 0 nothing but infos, 1 the command failed, 2 there are errors or warnings.";
 
+const PLAN: &str = "\
+Examples:
+  # What would applying these restart?
+  kubectl reroll plan -f deploy/ -n shop
+  helm template web charts/web | kubectl reroll plan -f - -n shop
+  # What if this one changed, or was deleted and made again?
+  kubectl reroll plan secret/db -n shop
+  # The names, for a program
+  kubectl reroll plan -f deploy/ -o json
+
+It asks the API server to try what is in the manifests (server-side, as `kubectl apply --server-side --dry-run=server`), and
+changes nothing. Exit codes: 0, 1 the command failed.";
+
 const SUSPEND: &str = "\
 Examples:
   kubectl reroll suspend deploy/web -n shop --reason INC-42
@@ -114,6 +129,9 @@ pub enum Question {
     /// What in manifests reroll cannot read, or would not do as it looks
     #[command(after_help = LINT)]
     Lint(LintArgs),
+    /// What applying manifests, or another value of a source, would restart
+    #[command(after_help = PLAN)]
+    Plan(PlanArgs),
     /// Hold the restarts of workloads, of a namespace, or all
     #[command(after_help = SUSPEND)]
     Suspend(SuspendArgs),

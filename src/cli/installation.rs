@@ -23,6 +23,8 @@ use crate::{
 pub struct Flags {
     /// What was agreed on.
     pub conventions: Conventions,
+    /// Whether restarts for one version wait for what becomes of others.
+    pub slow_start: bool,
     /// The kinds that it restarts.
     pub kinds: Kinds,
     /// The namespaces that it works in; empty for all.
@@ -162,6 +164,7 @@ impl Flags {
     fn default_ones() -> Self {
         Self {
             conventions: Conventions::default(),
+            slow_start: true,
             kinds: Kinds::default(),
             namespaces: Vec::new(),
             patience: Patience::default(),

@@ -17,7 +17,7 @@ mod found;
 mod input;
 mod inventory;
 mod keys;
-mod manifests;
+pub(super) mod manifests;
 mod nearest;
 mod reloader;
 mod shape;
@@ -26,12 +26,13 @@ mod tree;
 mod values;
 mod workloads;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 #[cfg(test)]
 pub(super) use self::shape::Report as Answer;
 use self::{
     input::{Input, each},
+    manifests::Manifest,
     shape::{Report, Unreadable, table},
 };
 use super::{
@@ -42,20 +43,42 @@ use crate::model::workload::{Kinds, NAMED};
 /// How Helm's templates look, before Helm has made YAML of them.
 const TEMPLATE: &str = "{{";
 
+/// What was read of files.
+#[derive(Default)]
+pub(super) struct Read {
+    /// How many could be read.
+    files: usize,
+    pub(super) manifests: Vec<Manifest>,
+    unreadable: Vec<Unreadable>,
+}
+
 /// Checks manifests.
 pub(super) fn lint(args: &LintArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
     let kinds = kinds(&args.workload_kind, read_flags)?;
-    let (mut files, mut manifests, mut unreadable) = (0, Vec::new(), Vec::new());
-    let namespace = args.namespace.as_deref();
+    let read = read(&args.filename, args.namespace.as_deref());
+    let mut found = checks::check(&read.manifests, &kinds);
+    found.retain(|one| !args.ignore.contains(&one.finding));
+    let report = Report::new((read.files, read.manifests.len()), found, read.unreadable);
+    Output::of(args.output, args.color).print(&report, table)?;
+    match report.unreadable() {
+        Some(lines) => Err(Error::Manifests(lines)),
+        None if report.is_fine() => Ok(Ending::Fine),
+        None => Ok(Ending::NotYet),
+    }
+}
+
+/// Reads the manifests of files and folders. `namespace` is where those belong that do not say it.
+pub(super) fn read(paths: &[PathBuf], namespace: Option<&str>) -> Read {
+    let mut read = Read::default();
     let mut seen = BTreeSet::new();
-    for path in &args.filename {
+    for path in paths {
         each(path, |Input { file, text }| match text {
             // A file may be named beside the folder that it is in.
             _ if !seen.insert(file.clone()) => {}
             Ok(text) => match manifests::read(&file, &text, namespace) {
-                Ok(mut read) => {
-                    files += 1;
-                    manifests.append(&mut read);
+                Ok(mut manifests) => {
+                    read.files += 1;
+                    read.manifests.append(&mut manifests);
                 }
                 Err(error) => {
                     let mut why = error.why;
@@ -63,20 +86,22 @@ pub(super) fn lint(args: &LintArgs, read_flags: ReadFlags) -> Result<Ending, Err
                         why +=
                             " (is it a template of a chart? Give what `helm template` makes of it)";
                     }
-                    unreadable.push(Unreadable::new(file, error.line, why));
+                    read.unreadable.push(Unreadable::new(file, error.line, why));
                 }
             },
-            Err(why) => unreadable.push(Unreadable::new(file, None, why)),
+            Err(why) => read.unreadable.push(Unreadable::new(file, None, why)),
         });
     }
-    let mut found = checks::check(&manifests, &kinds);
-    found.retain(|one| !args.ignore.contains(&one.finding));
-    let report = Report::new((files, manifests.len()), found, unreadable);
-    Output::of(args.output, args.color).print(&report, table)?;
-    match report.unreadable() {
-        Some(lines) => Err(Error::Manifests(lines)),
-        None if report.is_fine() => Ok(Ending::Fine),
-        None => Ok(Ending::NotYet),
+    read
+}
+
+impl Read {
+    /// Returns the manifests, or which files cannot be read.
+    pub(super) fn all(self) -> Result<Vec<Manifest>, Error> {
+        match shape::lines(&self.unreadable) {
+            Some(lines) => Err(Error::Manifests(lines)),
+            None => Ok(self.manifests),
+        }
     }
 }
 

@@ -68,7 +68,7 @@ impl Sight {
     }
 
     /// Takes in what a Namespace says.
-    fn take_namespace(&mut self, name: &str, meta: &ObjectMeta) {
+    pub(super) fn take_namespace(&mut self, name: &str, meta: &ObjectMeta) {
         let index = &mut self.index;
         let labels = meta.labels.clone().unwrap_or_default();
         if index.conventions().namespaces.is_some()
@@ -112,7 +112,7 @@ impl Sight {
     }
 
     /// Takes note that all is read that is going to be.
-    fn is_read(&mut self) {
+    pub(super) fn is_read(&mut self) {
         if self.installation.key.is_none() {
             // Without the key nothing can be compared by digests, and uids can.
             let unknown = self.index.unknown_keys();

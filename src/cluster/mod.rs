@@ -6,6 +6,7 @@
 //! what revisions tell.
 
 pub mod adoptable;
+pub mod applying;
 pub mod connection;
 pub mod delays;
 pub mod discovery;

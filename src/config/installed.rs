@@ -30,6 +30,7 @@ fn read<'a>(mut flags: Flags, args: impl Iterator<Item = &'a String>) -> Option<
     let cluster = ClusterSettings::try_from(read.cluster).ok()?;
     Some(cli::Flags {
         conventions: Conventions::try_from(read.conventions).ok()?,
+        slow_start: read.restarts.slow_start,
         kinds: cluster.kinds,
         namespaces: cluster.namespaces,
         patience: read.restarts.patience(),

@@ -186,6 +186,11 @@ impl Version {
         Some(keys[found].1)
     }
 
+    /// Returns the names of its keys; none where it does not tell of single keys.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().flatten().map(|(name, _)| &**name)
+    }
+
     /// Forgets the digests of single keys, where nobody uses any: a ConfigMap may have 60,000. Somebody who begins to use
     /// one needs the source to be read again.
     pub fn put_keys_away(&mut self) {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use kube::core::ObjectMeta;
+use serde_json::Value;
 
 use super::tree::{NoYaml, Node, documents};
 
@@ -12,21 +13,21 @@ const ORIGIN: &str = "# Source: ";
 
 /// An object, and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Manifest {
+pub(in crate::cli) struct Manifest {
     /// The file's name, or `-`.
-    pub(super) file: Arc<str>,
+    pub(in crate::cli) file: Arc<str>,
     /// The line that it begins on.
-    pub(super) line: usize,
+    pub(in crate::cli) line: usize,
     /// The file of the chart that Helm made it of.
     pub(super) origin: Option<String>,
     /// API group.
-    pub(super) group: String,
+    pub(in crate::cli) group: String,
     /// Kubernetes' name of the kind.
-    pub(super) kind: String,
+    pub(in crate::cli) kind: String,
     /// Where it belongs; `None` where that is not said.
-    pub(super) namespace: Option<String>,
+    pub(in crate::cli) namespace: Option<String>,
     /// What it is called.
-    pub(super) name: String,
+    pub(in crate::cli) name: String,
     pub(super) root: Node,
 }
 
@@ -167,13 +168,18 @@ impl Manifest {
             .map_or(self.line, |known| known.line)
     }
 
+    /// Returns it as kubectl sends it.
+    pub(in crate::cli) fn json(&self) -> Value {
+        self.root.json()
+    }
+
     /// Whether it was read from a cluster, and not written.
     pub(super) fn is_live(&self) -> bool {
         self.root.text_at(&["metadata", "uid"]).is_some()
     }
 
     /// Whether it is a Namespace.
-    pub(super) fn is_namespace(&self) -> bool {
+    pub(in crate::cli) fn is_namespace(&self) -> bool {
         self.group.is_empty() && self.kind == "Namespace"
     }
 }

@@ -123,14 +123,19 @@ impl Report {
 
     /// Returns what could not be read, in words; `None` where all could.
     pub(super) fn unreadable(&self) -> Option<String> {
-        match self.unreadable.as_slice() {
-            [] => None,
-            [one] => Some(format!("cannot read {}", one.words())),
-            many => {
-                let lines = many.iter().map(|one| format!("\n  {}", one.words()));
-                let lines: String = lines.collect();
-                Some(format!("cannot read {} files:{lines}", many.len()))
-            }
+        lines(&self.unreadable)
+    }
+}
+
+/// Returns what could not be read, in words; `None` where all could.
+pub(super) fn lines(unreadable: &[Unreadable]) -> Option<String> {
+    match unreadable {
+        [] => None,
+        [one] => Some(format!("cannot read {}", one.words())),
+        many => {
+            let lines = many.iter().map(|one| format!("\n  {}", one.words()));
+            let lines: String = lines.collect();
+            Some(format!("cannot read {} files:{lines}", many.len()))
         }
     }
 }

@@ -138,6 +138,16 @@ async fn namespace(sight: &mut Sight, session: &Session, name: &str) -> Result<(
     Ok(())
 }
 
+/// Whether a namespace exists, as far as that may be seen.
+pub(in crate::cli) async fn exists(session: &Session, namespace: &str) -> Result<bool, Error> {
+    let api = Api::<Namespace>::all(session.cluster.client());
+    match session.cluster.get(&api, namespace).await {
+        Ok(found) => Ok(found.is_some()),
+        Err(Failure::Forbidden) => Ok(true),
+        Err(why) => Err(session.failed(format!("read namespace {namespace}"), why)),
+    }
+}
+
 async fn namespaces(sight: &mut Sight, session: &Session) -> Result<(), Error> {
     let api = Api::<Namespace>::all(session.cluster.client());
     let see = |found: Namespace| sight.take_namespace(&found.name_any(), &found.metadata);
@@ -210,7 +220,8 @@ async fn workloads(
     Ok(())
 }
 
-fn take_workload(sight: &mut Sight, kind: Kind, mut object: DynamicObject) {
+/// Takes in a workload as it is, or would be.
+pub(in crate::cli) fn take_workload(sight: &mut Sight, kind: Kind, mut object: DynamicObject) {
     let conventions = sight.index.conventions().clone();
     conventions.vocabulary.translate_workload(kind, &mut object);
     let key = WorkloadKey {
@@ -261,7 +272,10 @@ async fn all_sources(
         let with = (&digest_key, &*conventions);
         match sources::each(&session.cluster, with, kind, within, &mut see).await {
             Ok(()) => {
-                sight.index.set_synced(kind);
+                match within {
+                    Some(namespace) => sight.index.set_synced_in(kind, namespace),
+                    None => sight.index.set_synced(kind),
+                };
             }
             Err(Failure::Forbidden) => sight.miss(kind.plural(), within.unwrap_or_default()),
             Err(why) => return Err(session.failed(format!("list {}", kind.plural()), why)),

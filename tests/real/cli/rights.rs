@@ -10,7 +10,7 @@ const WEB: [&str; 2] = ["explain", "deploy/web"];
 
 /// Makes a person who has a `ClusterRole` in the arena's namespace, and nothing else. An API server learns of a binding a moment
 /// after it is made.
-async fn person(arena: &Arena, name: &str, role: &str) -> PathBuf {
+pub(super) async fn person(arena: &Arena, name: &str, role: &str) -> PathBuf {
     arena
         .kubectl(&["create", "serviceaccount", name])
         .await

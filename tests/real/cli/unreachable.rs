@@ -11,10 +11,11 @@ use std::{
 use super::run;
 
 /// Every command that asks the API server.
-const COMMANDS: [&[&str]; 7] = [
+const COMMANDS: [&[&str]; 8] = [
     &["explain", "deploy/web"],
     &["status", "secret/db"],
     &["pods"],
+    &["plan", "secret/db"],
     &["suspend", "deploy/web"],
     &["resume", "deploy/web"],
     &["release", "deploy/web"],
