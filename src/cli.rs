@@ -14,7 +14,7 @@
 //!
 //! Reading order: [`args`] (what people type), [`ending`] and [`error`], `session`, `named` (how objects are named),
 //! `installation` (which reroll works there), `sight`, then the commands: `explain`, `status`, `pods`, `history`, `gates`,
-//! `plan`, and `lint`, which asks nobody ([`findings`] is the table of what it finds).
+//! `plan`, `lint`, which asks nobody ([`findings`] is the table of what it finds), and `migrate`.
 
 pub mod args;
 pub mod ending;
@@ -26,6 +26,7 @@ mod history;
 mod installation;
 mod last_restart;
 mod lint;
+mod migrate;
 mod named;
 mod object;
 mod output;
@@ -57,6 +58,7 @@ pub async fn answer(question: Question, read_flags: ReadFlags) -> ExitCode {
         Question::History(args) => history::history(args, read_flags).await,
         Question::Lint(args) => lint::lint(&args, read_flags),
         Question::Plan(args) => plan::plan(args, read_flags).await,
+        Question::Migrate(args) => migrate::migrate(args, read_flags).await,
         Question::Suspend(args) => gates::suspend(args, read_flags).await,
         Question::Resume(args) => gates::resume(args, read_flags).await,
         Question::Release(args) => gates::release(args, read_flags).await,

@@ -7,6 +7,7 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _};
 use reroll::{
     cli::{self, Ending},
@@ -47,7 +48,15 @@ async fn main() -> ExitCode {
             clap_complete::generate(shell, &mut typed, name, &mut script);
             ended(io::stdout().write_all(&script).map_err(Into::into))
         }
+        Command::Man { folder } => ended(manual(typed, &folder)),
     }
+}
+
+/// Writes man pages. Those of a plugin are called as people call it.
+fn manual(typed: clap::Command, folder: &Path) -> anyhow::Result<()> {
+    let name = if is_plugin() { PLUGIN } else { "reroll" };
+    let written = clap_mangen::generate_to(typed.name(name), folder);
+    written.with_context(|| format!("cannot write man pages to {}", folder.display()))
 }
 
 fn is_plugin() -> bool {

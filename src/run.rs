@@ -15,15 +15,14 @@ mod doors;
 mod files;
 mod first;
 mod patience;
+mod signals;
 mod surroundings;
 mod tasks;
 mod thread;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use anyhow::bail;
 use tokio::{
-    signal::unix::{SignalKind, signal},
     sync::Mutex,
     time::{Instant, timeout},
 };
@@ -79,16 +78,7 @@ const STALLED: Duration = Duration::from_secs(10);
 /// # Errors
 /// When it cannot start, or a task ends unasked.
 pub async fn run(settings: Settings, surroundings: Surroundings) -> anyhow::Result<()> {
-    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
-    let [Ok(mut terminate), Ok(mut interrupt)] = signals else {
-        bail!("cannot listen for signals")
-    };
-    let asked = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
+    let asked = signals::asked()?;
     files::allow_open_files();
     run_until(settings, surroundings, asked).await
 }

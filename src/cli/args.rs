@@ -4,6 +4,7 @@
 
 mod asking;
 mod history;
+mod migrate;
 mod plan;
 
 use std::{path::PathBuf, time::Duration};
@@ -14,6 +15,7 @@ use self::asking::duration;
 pub use self::{
     asking::{Asking, Color, Format},
     history::HistoryArgs,
+    migrate::MigrateArgs,
     plan::PlanArgs,
 };
 use super::findings::Finding;
@@ -87,6 +89,19 @@ Examples:
 
 It asks the API server to try what is in the manifests (server-side, as `kubectl apply --server-side --dry-run=server`), and
 changes nothing. Exit codes: 0, 1 the command failed.";
+const MIGRATE: &str = "\
+Examples:
+  # What Reloader does in this cluster, and what reroll does with the same annotations
+  kubectl reroll migrate -A
+  # The same of manifests, with the lines to change
+  kubectl reroll migrate -f deploy/
+  helm template web charts/web | kubectl reroll migrate -f -
+  # What each annotation means
+  kubectl reroll migrate -n shop -o wide
+  # The commands that put reroll's annotations in the place of Reloader's
+  kubectl reroll migrate -A -o json | jq -r '.workloads[].advice.command // empty'
+
+It writes nothing. Exit codes: 0 fine, 1 the command failed.";
 
 const SUSPEND: &str = "\
 Examples:
@@ -132,6 +147,9 @@ pub enum Question {
     /// What applying manifests, or another value of a source, would restart
     #[command(after_help = PLAN)]
     Plan(PlanArgs),
+    /// From Stakater Reloader: what each workload does there and here, in reroll's words
+    #[command(after_help = MIGRATE)]
+    Migrate(MigrateArgs),
     /// Hold the restarts of workloads, of a namespace, or all
     #[command(after_help = SUSPEND)]
     Suspend(SuspendArgs),

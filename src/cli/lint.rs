@@ -14,15 +14,15 @@
 
 mod checks;
 mod found;
-mod input;
-mod inventory;
+pub(super) mod input;
+pub(super) mod inventory;
 mod keys;
 pub(super) mod manifests;
 mod nearest;
-mod reloader;
-mod shape;
-mod spots;
-mod tree;
+pub(super) mod reloader;
+pub(super) mod shape;
+pub(super) mod spots;
+pub(super) mod tree;
 mod values;
 mod workloads;
 
@@ -46,19 +46,22 @@ const TEMPLATE: &str = "{{";
 /// What was read of files.
 #[derive(Default)]
 pub(super) struct Read {
-    /// How many could be read.
-    files: usize,
+    pub(super) files: usize,
     pub(super) manifests: Vec<Manifest>,
-    unreadable: Vec<Unreadable>,
+    pub(super) unreadable: Vec<Unreadable>,
 }
 
 /// Checks manifests.
 pub(super) fn lint(args: &LintArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
     let kinds = kinds(&args.workload_kind, read_flags)?;
-    let read = read(&args.filename, args.namespace.as_deref());
-    let mut found = checks::check(&read.manifests, &kinds);
+    let Read {
+        files,
+        manifests,
+        unreadable,
+    } = read(&args.filename, args.namespace.as_deref());
+    let mut found = checks::check(&manifests, &kinds);
     found.retain(|one| !args.ignore.contains(&one.finding));
-    let report = Report::new((read.files, read.manifests.len()), found, read.unreadable);
+    let report = Report::new((files, manifests.len()), found, unreadable);
     Output::of(args.output, args.color).print(&report, table)?;
     match report.unreadable() {
         Some(lines) => Err(Error::Manifests(lines)),
@@ -67,18 +70,28 @@ pub(super) fn lint(args: &LintArgs, read_flags: ReadFlags) -> Result<Ending, Err
     }
 }
 
-/// Reads the manifests of files and folders. `namespace` is where those belong that do not say it.
+impl Read {
+    /// Returns the manifests, or which files cannot be read.
+    pub(super) fn all(self) -> Result<Vec<Manifest>, Error> {
+        match Unreadable::of_all(&self.unreadable) {
+            Some(lines) => Err(Error::Manifests(lines)),
+            None => Ok(self.manifests),
+        }
+    }
+}
+
+/// Reads the manifests of files. `namespace` is where those belong that do not say it.
 pub(super) fn read(paths: &[PathBuf], namespace: Option<&str>) -> Read {
-    let mut read = Read::default();
+    let mut all = Read::default();
     let mut seen = BTreeSet::new();
     for path in paths {
         each(path, |Input { file, text }| match text {
             // A file may be named beside the folder that it is in.
             _ if !seen.insert(file.clone()) => {}
             Ok(text) => match manifests::read(&file, &text, namespace) {
-                Ok(mut manifests) => {
-                    read.files += 1;
-                    read.manifests.append(&mut manifests);
+                Ok(mut read) => {
+                    all.files += 1;
+                    all.manifests.append(&mut read);
                 }
                 Err(error) => {
                     let mut why = error.why;
@@ -86,27 +99,17 @@ pub(super) fn read(paths: &[PathBuf], namespace: Option<&str>) -> Read {
                         why +=
                             " (is it a template of a chart? Give what `helm template` makes of it)";
                     }
-                    read.unreadable.push(Unreadable::new(file, error.line, why));
+                    all.unreadable.push(Unreadable::new(file, error.line, why));
                 }
             },
-            Err(why) => read.unreadable.push(Unreadable::new(file, None, why)),
+            Err(why) => all.unreadable.push(Unreadable::new(file, None, why)),
         });
     }
-    read
-}
-
-impl Read {
-    /// Returns the manifests, or which files cannot be read.
-    pub(super) fn all(self) -> Result<Vec<Manifest>, Error> {
-        match shape::lines(&self.unreadable) {
-            Some(lines) => Err(Error::Manifests(lines)),
-            None => Ok(self.manifests),
-        }
-    }
+    all
 }
 
 /// Returns all kinds that reroll can restart, and those that a person names. The flags of `reroll run` read the names.
-fn kinds(named: &[String], read_flags: ReadFlags) -> Result<Kinds, Error> {
+pub(super) fn kinds(named: &[String], read_flags: ReadFlags) -> Result<Kinds, Error> {
     let optional: Vec<_> = NAMED.iter().map(|(kind, _)| kind.plural).collect();
     let flag = |name: &String| format!("--workload-kind={name}");
     let mut flags: Vec<_> = named.iter().map(flag).collect();

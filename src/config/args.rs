@@ -53,6 +53,12 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Write man pages, one of each command
+    #[command(hide = true)]
+    Man {
+        /// The folder, which must exist
+        folder: PathBuf,
+    },
 }
 
 /// The flags of `reroll run`.

@@ -8,6 +8,7 @@ mod brakes;
 mod complaint;
 mod gates;
 mod opted;
+mod own_words;
 mod patterns;
 mod reloader;
 mod rules;
@@ -21,6 +22,7 @@ pub use self::{
     complaint::Complaint,
     gates::{Gates, window},
     opted::OptedBy,
+    own_words::{Lack, OwnWords},
     patterns::{Beyond, MAX_BYTES, MAX_PROGRAM, Pattern, Patterns},
     rules::Rules,
     selection::{MAX_ENTRIES, Selection},

@@ -1,9 +1,11 @@
 //! How many files and connections the process may have open.
 
+#[cfg(unix)]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Lets the process open as many as it may allow itself. What it is given at first is often 1,024, for the sake of programs
 /// that use `select`. The connections of the webhook's port alone would use that up, and then no probe gets in.
+#[cfg(unix)]
 pub(super) fn allow_open_files() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
@@ -18,7 +20,11 @@ pub(super) fn allow_open_files() {
     }
 }
 
-#[cfg(test)]
+/// Where there is no such limit, there is nothing to raise.
+#[cfg(not(unix))]
+pub(super) fn allow_open_files() {}
+
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

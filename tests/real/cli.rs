@@ -4,6 +4,7 @@ mod explain;
 mod failing;
 mod gates;
 mod history;
+mod migrate;
 mod plan;
 mod rights;
 mod status;

@@ -1,15 +1,10 @@
 //! All checks of all objects. They are total functions: of what was read, and of nothing else.
 
-use kube::core::{DynamicObject, TypeMeta};
-
 use super::{
     found::Found, inventory::Inventory, keys, manifests::Manifest, reloader, spots::Role, values,
     workloads::Look,
 };
-use crate::model::{
-    Kind,
-    workload::{Kinds, Workload},
-};
+use crate::model::workload::Kinds;
 
 /// Returns what is to be said of objects, in their order, and of each by line.
 pub(super) fn check(manifests: &[Manifest], kinds: &Kinds) -> Vec<Found> {
@@ -20,7 +15,7 @@ pub(super) fn check(manifests: &[Manifest], kinds: &Kinds) -> Vec<Found> {
         let role = Role::of(manifest, kinds);
         keys::check(manifest, role, &mut found);
         if let Role::Workload(kind) = role {
-            let workload = &read(manifest, kind);
+            let workload = &manifest.workload(kind);
             values::of_workload(manifest, workload, &mut found);
             let look = Look {
                 manifest,
@@ -36,19 +31,6 @@ pub(super) fn check(manifests: &[Manifest], kinds: &Kinds) -> Vec<Found> {
         all.append(&mut found);
     }
     all
-}
-
-/// Reads a workload as the controller does. Annotations that are no text are none.
-fn read(manifest: &Manifest, kind: Kind) -> Workload {
-    let object = DynamicObject {
-        types: Some(TypeMeta {
-            api_version: kind.api_version(),
-            kind: kind.kind.to_owned(),
-        }),
-        metadata: manifest.meta(),
-        data: manifest.root.json(),
-    };
-    Workload::read(kind, &object)
 }
 
 #[cfg(test)]

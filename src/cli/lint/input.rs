@@ -14,14 +14,14 @@ const ENDS: [&str; 3] = ["yaml", "yml", "json"];
 const STDIN: &str = "-";
 
 /// A text, or why there is none.
-pub(super) struct Input {
-    pub(super) file: String,
-    pub(super) text: Result<String, String>,
+pub(in crate::cli) struct Input {
+    pub(in crate::cli) file: String,
+    pub(in crate::cli) text: Result<String, String>,
 }
 
 /// Hands on each text of a path, one after another: all of them together may be much. Folders give their files in the order
 /// of names.
-pub(super) fn each(path: &Path, mut see: impl FnMut(Input)) {
+pub(in crate::cli) fn each(path: &Path, mut see: impl FnMut(Input)) {
     let file = path.display().to_string();
     if path.as_os_str() == STDIN {
         let mut bytes = Vec::new();

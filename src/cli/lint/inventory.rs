@@ -12,7 +12,7 @@ use crate::model::{
 
 /// What all manifests together have.
 #[derive(Debug, Default)]
-pub(super) struct Inventory {
+pub(in crate::cli) struct Inventory {
     sources: BTreeMap<SourceName, Vec<Source>>,
     /// In which namespaces there are sources of a kind.
     kinds: BTreeMap<SourceKind, BTreeSet<Option<String>>>,
@@ -38,7 +38,7 @@ struct Claim {
 
 /// How a source counts that a pod template refers to, as far as manifests tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stands {
+pub(in crate::cli) enum Stands {
     /// No manifest has it: something else may make it.
     Absent,
     /// It is there, and says to be left alone.
@@ -49,7 +49,7 @@ pub(super) enum Stands {
 
 impl Inventory {
     /// Takes stock of manifests.
-    pub(super) fn of(manifests: &[Manifest]) -> Self {
+    pub(in crate::cli) fn of(manifests: &[Manifest]) -> Self {
         let mut all = Self::default();
         for manifest in manifests {
             all.take(manifest);
@@ -57,7 +57,8 @@ impl Inventory {
         all
     }
 
-    fn take(&mut self, manifest: &Manifest) {
+    /// Takes in a manifest.
+    pub(in crate::cli) fn take(&mut self, manifest: &Manifest) {
         let namespace = &manifest.namespace;
         if let Some(kind) = source_kind(manifest) {
             let says = |key: &str| {
@@ -108,12 +109,12 @@ impl Inventory {
     }
 
     /// Returns the opt-in that a namespace says for all of its workloads.
-    pub(super) fn label(&self, namespace: Option<&str>) -> Option<&str> {
+    pub(in crate::cli) fn label(&self, namespace: Option<&str>) -> Option<&str> {
         self.labels.get(namespace?).map(String::as_str)
     }
 
     /// Returns how a source stands for what belongs to this namespace.
-    pub(super) fn stands(&self, namespace: Option<&str>, name: &SourceName) -> Stands {
+    pub(in crate::cli) fn stands(&self, namespace: Option<&str>, name: &SourceName) -> Stands {
         let all = self.sources.get(name).into_iter().flatten();
         let mut here = all.filter(|source| goes_with(namespace, source.namespace.as_deref()));
         match here.next() {
@@ -126,7 +127,10 @@ impl Inventory {
     }
 
     /// Returns the names of the sources that what belongs to this namespace may use.
-    pub(super) fn names(&self, namespace: Option<&str>) -> impl Iterator<Item = &SourceName> {
+    pub(in crate::cli) fn names(
+        &self,
+        namespace: Option<&str>,
+    ) -> impl Iterator<Item = &SourceName> {
         let goes = move |source: &Source| goes_with(namespace, source.namespace.as_deref());
         let here = self.sources.iter();
         here.filter(move |(_, all)| all.iter().any(&goes))
@@ -134,13 +138,17 @@ impl Inventory {
     }
 
     /// Whether there are sources of a kind for what belongs to this namespace.
-    pub(super) fn has(&self, namespace: Option<&str>, kind: SourceKind) -> bool {
+    pub(in crate::cli) fn has(&self, namespace: Option<&str>, kind: SourceKind) -> bool {
         let all = self.kinds.get(&kind);
         all.is_some_and(|all| all.iter().any(|one| goes_with(namespace, one.as_deref())))
     }
 
     /// Returns the source that was meant by a name that none has.
-    pub(super) fn likely(&self, namespace: Option<&str>, meant: &SourceName) -> Option<&str> {
+    pub(in crate::cli) fn likely(
+        &self,
+        namespace: Option<&str>,
+        meant: &SourceName,
+    ) -> Option<&str> {
         let names = || {
             let same = |name: &&SourceName| name.kind == meant.kind;
             let here = self.names(namespace).filter(same);
@@ -155,7 +163,11 @@ impl Inventory {
     }
 
     /// Whether a volume can be mounted on one node only; `None` where no manifest has its claim.
-    pub(super) fn is_on_one_node(&self, namespace: Option<&str>, claim: &str) -> Option<bool> {
+    pub(in crate::cli) fn is_on_one_node(
+        &self,
+        namespace: Option<&str>,
+        claim: &str,
+    ) -> Option<bool> {
         let all = self.claims.get(claim)?.iter();
         let mut here = all.filter(|claim| goes_with(namespace, claim.namespace.as_deref()));
         let modes = &here.next()?.modes;
@@ -169,7 +181,7 @@ fn goes_with(one: Option<&str>, other: Option<&str>) -> bool {
 }
 
 /// Returns which kind of source an object is.
-pub(super) fn source_kind(manifest: &Manifest) -> Option<SourceKind> {
+pub(in crate::cli) fn source_kind(manifest: &Manifest) -> Option<SourceKind> {
     SourceKind::ALL.into_iter().find(|kind| {
         let group = kind.api_version().split_once('/');
         let group = group.map_or("", |(group, _)| group);

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use kube::core::ObjectMeta;
+use kube::core::{DynamicObject, ObjectMeta, TypeMeta};
 use serde_json::Value;
 
 use super::tree::{NoYaml, Node, documents};
+use crate::model::{Kind, workload::Workload};
 
 /// What Helm writes above each document of a chart's file, and which file it is.
 const ORIGIN: &str = "# Source: ";
@@ -19,7 +20,7 @@ pub(in crate::cli) struct Manifest {
     /// The line that it begins on.
     pub(in crate::cli) line: usize,
     /// The file of the chart that Helm made it of.
-    pub(super) origin: Option<String>,
+    pub(in crate::cli) origin: Option<String>,
     /// API group.
     pub(in crate::cli) group: String,
     /// Kubernetes' name of the kind.
@@ -28,20 +29,20 @@ pub(in crate::cli) struct Manifest {
     pub(in crate::cli) namespace: Option<String>,
     /// What it is called.
     pub(in crate::cli) name: String,
-    pub(super) root: Node,
+    pub(in crate::cli) root: Node,
 }
 
 /// What an object says by one annotation or label.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Said<'a> {
-    pub(super) key: &'a str,
-    pub(super) line: usize,
+pub(in crate::cli) struct Said<'a> {
+    pub(in crate::cli) key: &'a str,
+    pub(in crate::cli) line: usize,
     /// `None` where it is no text.
-    pub(super) text: Option<&'a str>,
+    pub(in crate::cli) text: Option<&'a str>,
 }
 
 /// Reads the objects of a text. `namespace` is where those belong that do not say it.
-pub(super) fn read(
+pub(in crate::cli) fn read(
     file: &str,
     text: &str,
     namespace: Option<&str>,
@@ -120,7 +121,7 @@ fn origins(text: &str) -> Vec<(usize, Option<&str>)> {
 }
 
 /// Returns the annotations, or labels, of the metadata of an object, or of a template in it.
-pub(super) fn said<'a>(
+pub(in crate::cli) fn said<'a>(
     part: Option<&'a Node>,
     which: &str,
 ) -> impl Iterator<Item = Said<'a>> + use<'a> {
@@ -136,12 +137,12 @@ pub(super) fn said<'a>(
 
 impl Manifest {
     /// Returns its own annotations.
-    pub(super) fn annotations(&self) -> impl Iterator<Item = Said<'_>> {
+    pub(in crate::cli) fn annotations(&self) -> impl Iterator<Item = Said<'_>> {
         said(Some(&self.root), "annotations")
     }
 
     /// Returns the metadata of it that reroll reads. What is no text is left out.
-    pub(super) fn meta(&self) -> ObjectMeta {
+    pub(in crate::cli) fn meta(&self) -> ObjectMeta {
         let texts = |which: &str| {
             let all = said(Some(&self.root), which);
             let texts = all.filter_map(|said| Some((said.key.to_owned(), said.text?.to_owned())));
@@ -156,8 +157,25 @@ impl Manifest {
         }
     }
 
+    /// Reads a workload as the controller does. Annotations that are no text are none.
+    pub(in crate::cli) fn workload(&self, kind: Kind) -> Workload {
+        Workload::read(kind, &self.object(kind))
+    }
+
+    /// Returns it as an object of a cluster.
+    pub(in crate::cli) fn object(&self, kind: Kind) -> DynamicObject {
+        DynamicObject {
+            types: Some(TypeMeta {
+                api_version: kind.api_version(),
+                kind: kind.kind.to_owned(),
+            }),
+            metadata: self.meta(),
+            data: self.root.json(),
+        }
+    }
+
     /// Returns the line on which it says something by this key, or on which it begins.
-    pub(super) fn line_of(&self, key: &str) -> usize {
+    pub(in crate::cli) fn line_of(&self, key: &str) -> usize {
         let maps = ["annotations", "labels"].map(|which| self.root.at(&["metadata", which]));
         let of_template = self
             .root
@@ -173,8 +191,34 @@ impl Manifest {
         self.root.json()
     }
 
+    /// Returns an object that was read from a cluster. It stands on no line.
+    pub(in crate::cli) fn live((group, kind): (&str, &str), object: &DynamicObject) -> Self {
+        let mut root = object.data.clone();
+        if let Some(fields) = root.as_object_mut() {
+            fields.insert("metadata".to_owned(), serde_json::json!(object.metadata));
+        }
+        Self {
+            file: "".into(),
+            line: 0,
+            origin: None,
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            namespace: object.metadata.namespace.clone(),
+            name: object.metadata.name.clone().unwrap_or_default(),
+            root: Node::of(&root),
+        }
+    }
+
+    /// Returns the object as people write it: `Deployment shop/web`.
+    pub(in crate::cli) fn spoken(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{} {namespace}/{}", self.kind, self.name),
+            None => format!("{} {}", self.kind, self.name),
+        }
+    }
+
     /// Whether it was read from a cluster, and not written.
-    pub(super) fn is_live(&self) -> bool {
+    pub(in crate::cli) fn is_live(&self) -> bool {
         self.root.text_at(&["metadata", "uid"]).is_some()
     }
 

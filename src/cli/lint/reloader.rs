@@ -27,15 +27,17 @@ use crate::{
 /// When Reloader paused a Deployment, which it writes itself.
 const PAUSED_AT: &str = "deployment.reloader.stakater.com/paused-at";
 /// What it left behind on a pod template.
-const LEFT: &str = "reloader.stakater.com/last-reloaded-from";
+pub(in crate::cli) const LEFT: &str = "reloader.stakater.com/last-reloaded-from";
 
 /// What an annotation means here.
-struct Meaning {
-    finding: Finding,
+pub(in crate::cli) struct Meaning {
+    pub(in crate::cli) finding: Finding,
+    /// It means as little to Reloader.
+    pub(in crate::cli) nor_there: bool,
     /// In words, behind the key.
-    words: String,
+    pub(in crate::cli) words: String,
     /// How reroll's own words say it.
-    instead: Option<String>,
+    pub(in crate::cli) instead: Option<String>,
 }
 
 /// Checks the annotations of Reloader's on an object.
@@ -58,7 +60,8 @@ pub(super) fn check(manifest: &Manifest, role: Role, found: &mut Vec<Found>) {
     }
 }
 
-fn is_reloaders(key: &str) -> bool {
+/// Whether an annotation is called as those of Reloader are.
+pub(in crate::cli) fn is_reloaders(key: &str) -> bool {
     let before = key.split_once(DOMAIN).map(|(before, _)| before);
     before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
@@ -66,6 +69,7 @@ fn is_reloaders(key: &str) -> bool {
 fn same(instead: impl Into<String>) -> Meaning {
     Meaning {
         finding: Finding::ReloaderSame,
+        nor_there: false,
         words: "means the same here".to_owned(),
         instead: Some(instead.into()),
     }
@@ -74,21 +78,36 @@ fn same(instead: impl Into<String>) -> Meaning {
 fn differs(words: impl Into<String>) -> Meaning {
     Meaning {
         finding: Finding::ReloaderDiffers,
+        nor_there: false,
         words: words.into(),
         instead: None,
     }
 }
 
-fn meaning(manifest: &Manifest, role: Role, spot: Spot<'_>, said: Said<'_>) -> Meaning {
+/// What neither of them looks at.
+fn nothing(words: impl Into<String>) -> Meaning {
+    Meaning {
+        nor_there: true,
+        ..differs(words)
+    }
+}
+
+/// Returns what an annotation of Reloader's means here.
+pub(in crate::cli) fn meaning(
+    manifest: &Manifest,
+    role: Role,
+    spot: Spot<'_>,
+    said: Said<'_>,
+) -> Meaning {
     match (role, spot.place) {
         (Role::Workload(kind), Place::Workload) => of_workload(manifest, kind, said),
         (Role::Workload(_), Place::Template) => of_template(manifest, said),
         (Role::Source(_), Place::Source | Place::Class) => match said.key {
             MATCH => same("reroll has no word of its own for it, and keeps to this one"),
             IGNORE => same("reroll.dev/ignore: \"true\""),
-            _ => differs("means nothing on a source"),
+            _ => nothing("means nothing on a source"),
         },
-        _ => differs(format!("means nothing {}", spot.words)),
+        _ => nothing(format!("means nothing {}", spot.words)),
     }
 }
 
@@ -126,17 +145,17 @@ fn of_template(manifest: &Manifest, said: Said<'_>) -> Meaning {
             "does not count beside {RESTART_ON}, which decides alone"
         )),
         Some(words) if is_selecting(said.key) => match own() {
-            Some(key) => differs(format!("does not count beside {key} of the {kind} itself")),
+            Some(key) => nothing(format!("does not count beside {key} of the {kind} itself")),
             None => same(format!("{words}, on the {kind} itself")),
         },
         Some(words) => Meaning {
             instead: Some(format!("{words}, on the {kind} itself")),
-            ..differs("does not count on a pod template")
+            ..nothing("does not count on a pod template")
         },
         None if said.key == LEFT => {
             differs("was left by Reloader, and means nothing here: it may stay")
         }
-        None => differs("means nothing on a pod template"),
+        None => nothing("means nothing on a pod template"),
     }
 }
 
@@ -156,7 +175,7 @@ fn unknown(key: &str) -> Meaning {
         instead: likely
             .filter(|likely| **likely != key)
             .map(|key| (*key).to_owned()),
-        ..differs("means nothing here")
+        ..nothing("means nothing here")
     }
 }
 

@@ -70,7 +70,7 @@ struct Object {
 /// A file that cannot be read.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(super) struct Unreadable {
+pub(in crate::cli) struct Unreadable {
     file: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
@@ -78,8 +78,21 @@ pub(super) struct Unreadable {
 }
 
 impl Unreadable {
-    pub(super) fn new(file: String, line: Option<usize>, why: String) -> Self {
+    pub(in crate::cli) fn new(file: String, line: Option<usize>, why: String) -> Self {
         Self { file, line, why }
+    }
+
+    /// Returns what could not be read, in words; `None` where all could.
+    pub(in crate::cli) fn of_all(all: &[Self]) -> Option<String> {
+        match all {
+            [] => None,
+            [one] => Some(format!("cannot read {}", one.words())),
+            many => {
+                let lines = many.iter().map(|one| format!("\n  {}", one.words()));
+                let lines: String = lines.collect();
+                Some(format!("cannot read {} files:{lines}", many.len()))
+            }
+        }
     }
 
     fn words(&self) -> String {
@@ -123,20 +136,7 @@ impl Report {
 
     /// Returns what could not be read, in words; `None` where all could.
     pub(super) fn unreadable(&self) -> Option<String> {
-        lines(&self.unreadable)
-    }
-}
-
-/// Returns what could not be read, in words; `None` where all could.
-pub(super) fn lines(unreadable: &[Unreadable]) -> Option<String> {
-    match unreadable {
-        [] => None,
-        [one] => Some(format!("cannot read {}", one.words())),
-        many => {
-            let lines = many.iter().map(|one| format!("\n  {}", one.words()));
-            let lines: String = lines.collect();
-            Some(format!("cannot read {} files:{lines}", many.len()))
-        }
+        Unreadable::of_all(&self.unreadable)
     }
 }
 

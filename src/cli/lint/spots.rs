@@ -9,7 +9,7 @@ use crate::model::{Kind, SourceKind, places::Place, workload::Kinds};
 
 /// What an object is for reroll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(in crate::cli) enum Role {
     /// It restarts it, if asked.
     Workload(Kind),
     /// It restarts what uses it.
@@ -24,10 +24,10 @@ pub(super) enum Role {
 
 /// A place in an object where annotations or labels stand.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Spot<'a> {
-    pub(super) place: Place,
+pub(in crate::cli) struct Spot<'a> {
+    pub(in crate::cli) place: Place,
     /// How it is said: `means nothing` this.
-    pub(super) words: &'static str,
+    pub(in crate::cli) words: &'static str,
     part: Option<&'a Node>,
     which: &'static str,
 }
@@ -36,7 +36,7 @@ const ANNOTATIONS: &str = "annotations";
 const LABELS: &str = "labels";
 
 impl Role {
-    pub(super) fn of(manifest: &Manifest, kinds: &Kinds) -> Self {
+    pub(in crate::cli) fn of(manifest: &Manifest, kinds: &Kinds) -> Self {
         if let Some(kind) = kinds.find(&manifest.group, &manifest.kind) {
             return Self::Workload(kind);
         }
@@ -51,7 +51,7 @@ impl Role {
     }
 
     /// Returns what the object's own annotations are, and its own labels.
-    pub(super) const fn own(self) -> [Place; 2] {
+    pub(in crate::cli) const fn own(self) -> [Place; 2] {
         match self {
             Self::Workload(_) => [Place::Workload, Place::Elsewhere],
             Self::Source(kind) if kind.is_readable() => [Place::Source, Place::Elsewhere],
@@ -63,7 +63,7 @@ impl Role {
     }
 
     /// Returns all places of an object where annotations and labels stand.
-    pub(super) fn spots(self, manifest: &Manifest) -> Vec<Spot<'_>> {
+    pub(in crate::cli) fn spots(self, manifest: &Manifest) -> Vec<Spot<'_>> {
         let [annotations, labels] = self.own();
         let root = Some(&manifest.root);
         let mut spots = vec![
@@ -110,7 +110,7 @@ impl<'a> Spot<'a> {
     }
 
     /// Returns what stands there.
-    pub(super) fn said(self) -> impl Iterator<Item = Said<'a>> + use<'a> {
+    pub(in crate::cli) fn said(self) -> impl Iterator<Item = Said<'a>> + use<'a> {
         said(self.part, self.which)
     }
 }

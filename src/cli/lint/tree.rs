@@ -17,14 +17,14 @@ const DEPTH: usize = 64;
 
 /// A value, and the line that it begins on.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node {
-    pub(super) line: usize,
-    pub(super) form: Form,
+pub(in crate::cli) struct Node {
+    pub(in crate::cli) line: usize,
+    pub(in crate::cli) form: Form,
 }
 
 /// What a value is.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Form {
+pub(in crate::cli) enum Form {
     Null,
     Bool(bool),
     Number(Number),
@@ -35,20 +35,20 @@ pub(super) enum Form {
 
 /// A key of a map, and its line.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Key {
-    pub(super) line: usize,
-    pub(super) text: String,
+pub(in crate::cli) struct Key {
+    pub(in crate::cli) line: usize,
+    pub(in crate::cli) text: String,
 }
 
 /// Why a text is no YAML, and on which line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NoYaml {
-    pub(super) line: Option<usize>,
-    pub(super) why: String,
+pub(in crate::cli) struct NoYaml {
+    pub(in crate::cli) line: Option<usize>,
+    pub(in crate::cli) why: String,
 }
 
 /// Reads the documents of a text. Empty ones are none.
-pub(super) fn documents(text: &str) -> Result<Vec<Node>, NoYaml> {
+pub(in crate::cli) fn documents(text: &str) -> Result<Vec<Node>, NoYaml> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| NoYaml {
         line: error
@@ -85,19 +85,41 @@ fn options() -> Options {
 }
 
 impl Node {
+    /// Returns a value that stands on no line.
+    pub(in crate::cli) fn of(value: &Value) -> Self {
+        let form = match value {
+            Value::Null => Form::Null,
+            Value::Bool(bool) => Form::Bool(*bool),
+            Value::Number(number) => Form::Number(number.clone()),
+            Value::String(text) => Form::Text(text.clone()),
+            Value::Array(items) => Form::List(items.iter().map(Self::of).collect()),
+            Value::Object(entries) => {
+                let entries = entries.iter().map(|(text, value)| {
+                    let key = Key {
+                        line: 0,
+                        text: text.clone(),
+                    };
+                    (key, Self::of(value))
+                });
+                Form::Map(entries.collect())
+            }
+        };
+        Self { line: 0, form }
+    }
+
     /// Returns the value of a key; the last one where it stands there twice, as for kubectl.
-    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+    pub(in crate::cli) fn get(&self, key: &str) -> Option<&Self> {
         let found = self.entries().rev().find(|(known, _)| known.text == key);
         found.map(|(_, node)| node)
     }
 
     /// Returns what is at the end of keys.
-    pub(super) fn at(&self, keys: &[&str]) -> Option<&Self> {
+    pub(in crate::cli) fn at(&self, keys: &[&str]) -> Option<&Self> {
         keys.iter().try_fold(self, |node, key| node.get(key))
     }
 
     /// Returns what a JSON pointer leads to, through maps and lists.
-    pub(super) fn pointer(&self, pointer: &str) -> Option<&Self> {
+    pub(in crate::cli) fn pointer(&self, pointer: &str) -> Option<&Self> {
         let mut steps = pointer.split('/').skip(1);
         steps.try_fold(self, |node, step| {
             let step = step.replace("~1", "/").replace("~0", "~");
@@ -109,7 +131,7 @@ impl Node {
     }
 
     /// Returns the text that it is.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(in crate::cli) fn text(&self) -> Option<&str> {
         match &self.form {
             Form::Text(text) => Some(text),
             _ => None,
@@ -117,12 +139,12 @@ impl Node {
     }
 
     /// Returns the text at the end of keys.
-    pub(super) fn text_at(&self, keys: &[&str]) -> Option<&str> {
+    pub(in crate::cli) fn text_at(&self, keys: &[&str]) -> Option<&str> {
         self.at(keys)?.text()
     }
 
     /// Returns the entries of the map that it is.
-    pub(super) fn entries(&self) -> impl DoubleEndedIterator<Item = (&Key, &Self)> {
+    pub(in crate::cli) fn entries(&self) -> impl DoubleEndedIterator<Item = (&Key, &Self)> {
         let entries = match &self.form {
             Form::Map(entries) => entries.as_slice(),
             _ => &[],
@@ -131,7 +153,7 @@ impl Node {
     }
 
     /// Returns the items of the list that it is.
-    pub(super) fn items(&self) -> &[Self] {
+    pub(in crate::cli) fn items(&self) -> &[Self] {
         match &self.form {
             Form::List(items) => items,
             _ => &[],
@@ -139,7 +161,7 @@ impl Node {
     }
 
     /// Returns the items of the list that is the value of a key.
-    pub(super) fn into_items(self, key: &str) -> Vec<Self> {
+    pub(in crate::cli) fn into_items(self, key: &str) -> Vec<Self> {
         let Form::Map(entries) = self.form else {
             return Vec::new();
         };
@@ -152,7 +174,7 @@ impl Node {
     }
 
     /// Returns the same without lines.
-    pub(super) fn json(&self) -> Value {
+    pub(in crate::cli) fn json(&self) -> Value {
         match &self.form {
             Form::Null => Value::Null,
             Form::Bool(bool) => Value::Bool(*bool),

@@ -34,8 +34,9 @@ pub struct Pattern {
     form: Form,
 }
 
+/// How it is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     Exact,
     Glob,
     /// An expression of which nothing but dots stands for something else: `kube-root-ca.crt`.
@@ -136,6 +137,21 @@ impl Pattern {
             text: text.to_owned(),
             form,
         })
+    }
+
+    /// Returns the kind.
+    pub(super) const fn kind(&self) -> SourceKind {
+        self.kind
+    }
+
+    /// Returns what is written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns how it is meant.
+    pub(super) const fn form(&self) -> Form {
+        self.form
     }
 
     fn source(&self) -> SourceName {

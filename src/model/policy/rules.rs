@@ -172,18 +172,24 @@ impl ReadyRules<'_> {
     }
 }
 
+/// Returns the words for whatever is referenced of these kinds.
+pub(super) fn words_of_kinds(kinds: KindSet) -> Vec<String> {
+    if kinds == KindSet::all() {
+        return vec!["auto".to_owned()];
+    }
+    let words = kinds.iter().map(SourceKind::plural);
+    words.map(ToOwned::to_owned).collect()
+}
+
 /// The words of the opt-in: read again, they say the same.
 impl fmt::Display for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kinds: Vec<_> = if self.kinds == KindSet::all() {
-            vec!["auto"]
-        } else {
-            self.kinds.iter().map(SourceKind::plural).collect()
-        };
+        let kinds = words_of_kinds(self.kinds);
         let ways = [(self.env, "env"), (self.volume, "volume")];
         let ways = ways.into_iter().filter(|(said, _)| *said);
-        let words = kinds.into_iter().chain(ways.map(|(_, word)| word));
-        let words = words.map(ToOwned::to_owned);
+        let words = kinds
+            .into_iter()
+            .chain(ways.map(|(_, word)| word.to_owned()));
         let named = self.named.iter().map(ToString::to_string);
         let excluded = self.excluded.iter().map(|pattern| format!("!{pattern}"));
         let all: Vec<_> = words.chain(named).chain(excluded).collect();
