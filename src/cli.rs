@@ -14,9 +14,10 @@
 //!
 //! Reading order: [`args`] (what people type), [`ending`] and [`error`], `session`, `named` (how objects are named),
 //! `installation` (which reroll works there), `sight`, then the commands: `explain`, `status`, `pods`, `history`, `gates`,
-//! `plan`, `lint`, which asks nobody ([`findings`] is the table of what it finds), and `migrate`.
+//! `plan`, `lint`, which asks nobody, `doctor` ([`findings`] is the table of what those two find), and `migrate`.
 
 pub mod args;
+mod doctor;
 pub mod ending;
 pub mod error;
 mod explain;
@@ -46,7 +47,7 @@ pub use self::{
     args::Question,
     ending::Ending,
     error::Error,
-    installation::{Flags, ReadFlags},
+    installation::{Flags, ReadFlags, Webhook},
 };
 
 /// Answers a question of the command line. `read_flags` reads the flags of the reroll that is installed.
@@ -56,6 +57,7 @@ pub async fn answer(question: Question, read_flags: ReadFlags) -> ExitCode {
         Question::Status(args) => status::status(args, read_flags).await,
         Question::Pods(args) => pods::pods(args, read_flags).await,
         Question::History(args) => history::history(args, read_flags).await,
+        Question::Doctor(args) => Box::pin(doctor::doctor(args, read_flags)).await,
         Question::Lint(args) => lint::lint(&args, read_flags),
         Question::Plan(args) => plan::plan(args, read_flags).await,
         Question::Migrate(args) => migrate::migrate(args, read_flags).await,

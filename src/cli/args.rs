@@ -3,6 +3,7 @@
 //! The doc comments of flags are what `--help` prints.
 
 mod asking;
+mod doctor;
 mod history;
 mod migrate;
 mod plan;
@@ -14,6 +15,7 @@ use clap::{Args, Subcommand};
 use self::asking::duration;
 pub use self::{
     asking::{Asking, Color, Format},
+    doctor::DoctorArgs,
     history::HistoryArgs,
     migrate::MigrateArgs,
     plan::PlanArgs,
@@ -62,6 +64,18 @@ Examples:
   kubectl reroll history deploy/web -n shop
 
 It knows what ReplicaSets, ControllerRevisions and Events still show. Exit codes: 0 fine, 1 the command failed.";
+
+const DOCTOR: &str = "\
+Examples:
+  # Is the reroll of this cluster sound?
+  kubectl reroll doctor
+  # Only what concerns one namespace; for who may not read the others
+  kubectl reroll doctor -n shop
+  # Before it is installed
+  kubectl reroll doctor --pre
+
+Exit codes: 0 fine, 1 the command failed, 2 there are warnings, 3 there are errors. What may not be read is said, and counts for
+neither.";
 
 const LINT: &str = "\
 Examples:
@@ -141,6 +155,9 @@ pub enum Question {
     /// What restarted, when, for which change, by whom, and what became of it
     #[command(after_help = HISTORY)]
     History(HistoryArgs),
+    /// Whether reroll, and what it needs, is sound
+    #[command(after_help = DOCTOR)]
+    Doctor(DoctorArgs),
     /// What in manifests reroll cannot read, or would not do as it looks
     #[command(after_help = LINT)]
     Lint(LintArgs),

@@ -1,6 +1,6 @@
 //! The table of findings: what the command line can find wrong, each with a code that never changes its meaning.
 //!
-//! `RR1xx` are those of `lint`, in manifests; `RR2xx` are for `doctor`, in a cluster. docs/findings.md has a section for each,
+//! `RR1xx` are those of `lint`, in manifests; `RR2xx` are those of `doctor`, in a cluster. docs/findings.md has a section for each,
 //! which a test compares. A code that is not needed any more is never given to another finding.
 
 use serde::{Serialize, Serializer};
@@ -48,6 +48,56 @@ pub enum Finding {
     ReloaderSame,
     /// Reloader's, and something else here, or nothing.
     ReloaderDiffers,
+    /// No installation is there.
+    NotInstalled,
+    /// Several installations work in the same namespaces.
+    SeveralInstallations,
+    /// Some replicas are not ready.
+    ReplicasMissing,
+    /// Nothing runs.
+    NoReplica,
+    /// Replicas, or this program, are of another version.
+    VersionsDiffer,
+    /// Its flags cannot be read.
+    FlagsUnread,
+    /// Nobody restarts anything.
+    NoLeader,
+    /// Somebody stopped everything.
+    AllSuspended,
+    /// Its `ServiceAccount` may not do what its flags ask for.
+    RightLacks,
+    /// No configuration names the webhook.
+    NotRegistered,
+    /// A configuration names a webhook that does not run.
+    RegisteredInVain,
+    /// Nobody answers at its Service.
+    Unanswered,
+    /// Authority and certificate do not fit, or are expired.
+    NotTrusted,
+    /// It should have been renewed.
+    ExpiresSoon,
+    /// `failurePolicy` is not `Ignore`.
+    HoldsUp,
+    /// It is older than what reroll needs.
+    OldServer,
+    /// Two restart the same workloads.
+    ReloaderBeside,
+    /// What `lint` finds, in the cluster.
+    LiveUnreadable,
+    /// A person has to act.
+    Stuck,
+    /// A brake, a gate or somebody holds them.
+    HeldUp,
+    /// Its Events say so.
+    HasWarned,
+    /// Whoever asks may not install it.
+    MayNotInstall,
+    /// The chart's default needs it.
+    NoCertManager,
+    /// No webhook can be registered.
+    NoAdmission,
+    /// There is one.
+    InstalledAlready,
 }
 
 /// A row of the table.
@@ -55,7 +105,7 @@ struct Row(&'static str, Severity, &'static str);
 
 impl Finding {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 37] = [
         Self::UnknownKey,
         Self::Misplaced,
         Self::Unreadable,
@@ -68,6 +118,31 @@ impl Finding {
         Self::OneNodeVolume,
         Self::ReloaderSame,
         Self::ReloaderDiffers,
+        Self::NotInstalled,
+        Self::SeveralInstallations,
+        Self::ReplicasMissing,
+        Self::NoReplica,
+        Self::VersionsDiffer,
+        Self::FlagsUnread,
+        Self::NoLeader,
+        Self::AllSuspended,
+        Self::RightLacks,
+        Self::NotRegistered,
+        Self::RegisteredInVain,
+        Self::Unanswered,
+        Self::NotTrusted,
+        Self::ExpiresSoon,
+        Self::HoldsUp,
+        Self::OldServer,
+        Self::ReloaderBeside,
+        Self::LiveUnreadable,
+        Self::Stuck,
+        Self::HeldUp,
+        Self::HasWarned,
+        Self::MayNotInstall,
+        Self::NoCertManager,
+        Self::NoAdmission,
+        Self::InstalledAlready,
     ];
 
     const fn row(self) -> Row {
@@ -85,6 +160,37 @@ impl Finding {
             Self::OneNodeVolume => Row("RR115", Warning, "Rolling update of a one-node volume"),
             Self::ReloaderSame => Row("RR121", Info, "Reloader annotation, same here"),
             Self::ReloaderDiffers => Row("RR122", Warning, "Reloader annotation, different here"),
+            Self::NotInstalled => Row("RR201", Error, "No reroll is found"),
+            Self::SeveralInstallations => Row(
+                "RR202",
+                Warning,
+                "Several installations in the same namespaces",
+            ),
+            Self::ReplicasMissing => Row("RR203", Warning, "Replicas are not ready"),
+            Self::NoReplica => Row("RR204", Error, "No replica is ready"),
+            Self::VersionsDiffer => Row("RR205", Warning, "Versions differ"),
+            Self::FlagsUnread => Row("RR206", Warning, "Flags that this program cannot read"),
+            Self::NoLeader => Row("RR207", Error, "No replica leads"),
+            Self::AllSuspended => Row("RR208", Warning, "All restarts are suspended"),
+            Self::RightLacks => Row("RR211", Error, "A right of reroll is missing"),
+            Self::NotRegistered => Row("RR221", Error, "The webhook is not registered"),
+            Self::RegisteredInVain => {
+                Row("RR222", Warning, "A webhook is registered and none runs")
+            }
+            Self::Unanswered => Row("RR223", Error, "The webhook has no endpoints"),
+            Self::NotTrusted => Row("RR224", Error, "API servers cannot trust the webhook"),
+            Self::ExpiresSoon => Row("RR225", Warning, "A certificate expires soon"),
+            Self::HoldsUp => Row("RR226", Error, "The webhook can hold up writes"),
+            Self::OldServer => Row("RR231", Error, "The API server is too old"),
+            Self::ReloaderBeside => Row("RR232", Warning, "Reloader runs beside reroll"),
+            Self::LiveUnreadable => Row("RR241", Warning, "Objects say what reroll cannot read"),
+            Self::Stuck => Row("RR251", Error, "Workloads are stuck"),
+            Self::HeldUp => Row("RR252", Warning, "Restarts are held"),
+            Self::HasWarned => Row("RR253", Warning, "reroll has warned"),
+            Self::MayNotInstall => Row("RR261", Error, "A right to install is missing"),
+            Self::NoCertManager => Row("RR262", Warning, "cert-manager is not there"),
+            Self::NoAdmission => Row("RR263", Error, "Admission is not served"),
+            Self::InstalledAlready => Row("RR264", Warning, "reroll is installed already"),
         }
     }
 

@@ -3,6 +3,8 @@
 //! It is found by its Deployment, whose flags say what counts. Who may not read that is told so, and the defaults are taken.
 //! Who may not read the digest key gets an answer that rests on uids and resourceVersions.
 
+use std::path::PathBuf;
+
 use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Container};
 use kube::{Api, ResourceExt as _, api::ListParams};
 
@@ -35,6 +37,19 @@ pub struct Flags {
     pub lease: String,
     /// The Secret with its digest key.
     pub digest_key: String,
+    /// Its webhook; `None` where it runs without one.
+    pub webhook: Option<Webhook>,
+}
+
+/// What flags say of the webhook.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Webhook {
+    /// The file with the certificate that it serves.
+    pub certificate: Option<PathBuf>,
+    /// The Secret in which it keeps its certificates itself.
+    pub certificates_secret: Option<String>,
+    /// The webhook configurations whose authority it writes.
+    pub configurations: Option<String>,
 }
 
 /// Reads flags: the arguments of reroll's container behind `run`, and its environment. `None` where they cannot be read, as
@@ -48,10 +63,22 @@ const CONTAINER: &str = "reroll";
 /// Where reroll is by default.
 pub(super) const NAMESPACE: &str = "reroll";
 
+/// What is noted where none was found.
+pub(super) const NOT_FOUND: &str =
+    "found no reroll in this cluster: the defaults of its flags are taken";
+/// What is noted where it is of a newer release.
+pub(super) const FLAGS_UNREAD: &str = "the flags of the reroll that is installed cannot be read, as those of a newer one: the defaults are taken";
+
 /// The reroll that works in the cluster.
 pub(super) struct Installation {
     /// Its namespace; `None` where it was not found.
     pub(super) namespace: Option<String>,
+    /// Its Deployment, where it was found.
+    pub(super) deployment: Option<Deployment>,
+    /// Others that were found: their namespaces and names, and what their flags say.
+    pub(super) others: Vec<(String, Option<Flags>)>,
+    /// Whether Deployments could be listed where it may be.
+    pub(super) may_look: bool,
     /// The image of its container.
     pub(super) image: Option<String>,
     /// What its flags say, or the defaults.
@@ -60,6 +87,8 @@ pub(super) struct Installation {
     pub(super) key: Option<DigestKey>,
     /// Its Lease, where it may be read.
     pub(super) lease: Option<Lease>,
+    /// Whether it may.
+    pub(super) may_read_lease: bool,
     /// What could not be seen, in words.
     pub(super) notes: Vec<String>,
 }
@@ -74,38 +103,47 @@ impl Installation {
     ) -> Result<Self, Error> {
         let mut notes = Vec::new();
         let found = deployments(session, asked, &mut notes).await?;
-        let read = |found: &Deployment| {
-            let container = container(found)?;
+        let may_look = found.is_some();
+        let read = |found: Deployment| {
+            let container = container(&found)?;
             let flags = read_flags(
                 container.args.as_deref()?.get(1..)?,
                 &environment(container),
             );
-            Some((found.namespace()?, container.image.clone(), flags))
+            Some((found, flags))
         };
-        let mut all: Vec<_> = found.iter().filter_map(read).collect();
-        let here = all.iter().position(|(_, _, flags)| {
+        let found = found.unwrap_or_default().into_iter();
+        let mut all: Vec<_> = found.filter_map(read).collect();
+        let here = all.iter().position(|(_, flags)| {
             let flags = flags.as_ref();
             flags.is_none_or(|flags| works_in.is_none_or(|name| flags.work_in(name)))
         });
         let chosen = here.map(|at| all.swap_remove(at));
-        let (namespace, image, flags) = match chosen {
-            Some((namespace, image, flags)) => (Some(namespace), image, flags),
-            None => (asked.map(ToOwned::to_owned), None, None),
+        let (deployment, flags) = chosen.unzip();
+        let flags = flags.flatten();
+        let namespace = deployment.as_ref().and_then(Deployment::namespace);
+        let namespace = namespace.or_else(|| asked.map(ToOwned::to_owned));
+        let image = deployment.as_ref().and_then(container);
+        let image = image.and_then(|container| container.image.clone());
+        let named = |one: &Deployment| {
+            format!("{}/{}", one.namespace().unwrap_or_default(), one.name_any())
         };
+        let others = all.into_iter().map(|(one, flags)| (named(&one), flags));
         if namespace.is_some() && image.is_some() && flags.is_none() {
-            notes.push(
-                "the flags of the reroll that is installed cannot be read, as those of a newer one: the defaults are taken"
-                    .to_owned(),
-            );
+            notes.push(FLAGS_UNREAD.to_owned());
         }
         let flags = flags.or_else(|| read_flags(&[], &[]));
         let flags = flags.unwrap_or_else(Flags::default_ones);
         let mut installation = Self {
             namespace,
+            deployment,
+            others: others.collect(),
+            may_look,
             image,
             flags,
             key: None,
             lease: None,
+            may_read_lease: false,
             notes,
         };
         installation.read_own(session).await?;
@@ -120,7 +158,10 @@ impl Installation {
         let cluster = &session.cluster;
         let leases = Api::<Lease>::namespaced(cluster.client(), &namespace);
         match cluster.get(&leases, &self.flags.lease).await {
-            Ok(lease) => self.lease = lease,
+            Ok(lease) => {
+                self.lease = lease;
+                self.may_read_lease = true;
+            }
             Err(Failure::Forbidden) => self.notes.push(format!(
                 "no right to get Leases in {namespace}: whether everything is suspended is not seen"
             )),
@@ -161,7 +202,8 @@ impl Flags {
         named && !self.conventions.ignored_namespaces.contains(namespace)
     }
 
-    fn default_ones() -> Self {
+    /// Returns what flags say that nobody set.
+    pub(super) fn default_ones() -> Self {
         Self {
             conventions: Conventions::default(),
             slow_start: true,
@@ -170,16 +212,17 @@ impl Flags {
             patience: Patience::default(),
             lease: "reroll".to_owned(),
             digest_key: "reroll-digest-key".to_owned(),
+            webhook: Some(Webhook::default()),
         }
     }
 }
 
-/// Returns Deployments that may be reroll's.
+/// Returns Deployments that may be reroll's; `None` where they may not be listed.
 async fn deployments(
     session: &Session,
     asked: Option<&str>,
     notes: &mut Vec<String>,
-) -> Result<Vec<Deployment>, Error> {
+) -> Result<Option<Vec<Deployment>>, Error> {
     let (cluster, client) = (&session.cluster, session.cluster.client());
     let params = ListParams::default().labels(LABELS);
     let is_reroll = |one: &Deployment| container(one).is_some();
@@ -196,25 +239,23 @@ async fn deployments(
         Ok(listed) => {
             let found: Vec<_> = listed.items.into_iter().filter(is_reroll).collect();
             if found.is_empty() && asked.is_none() {
-                notes.push(
-                    "found no reroll in this cluster: the defaults of its flags are taken"
-                        .to_owned(),
-                );
+                notes.push(NOT_FOUND.to_owned());
             }
-            Ok(found)
+            Ok(Some(found))
         }
         Err(Failure::Forbidden) => {
             let place = asked.unwrap_or("all namespaces");
             notes.push(format!(
                 "no right to list Deployments in {place}, where reroll's is: the defaults of its flags are taken"
             ));
-            Ok(Vec::new())
+            Ok(None)
         }
         Err(why) => Err(session.failed("find reroll's Deployment", why)),
     }
 }
 
-fn container(deployment: &Deployment) -> Option<&Container> {
+/// Returns the container of a Deployment that runs reroll.
+pub(super) fn container(deployment: &Deployment) -> Option<&Container> {
     let spec = deployment.spec.as_ref()?.template.spec.as_ref()?;
     let runs = |one: &&Container| {
         let args = one.args.as_deref().unwrap_or_default();

@@ -11,12 +11,14 @@
 //!
 //! Reading order: `tree` (YAML with lines), `manifests` (objects), `inventory` (what they have together), `spots` (where keys stand),
 //! `found`, `nearest` (what was meant), `checks`, then each check: `keys`, `values`, `workloads`, `reloader`; `input` and `shape` are what goes in and what comes out.
+//! `live` checks an object of a cluster.
 
 mod checks;
 mod found;
 pub(super) mod input;
 pub(super) mod inventory;
 mod keys;
+pub(super) mod live;
 pub(super) mod manifests;
 mod nearest;
 pub(super) mod reloader;

@@ -21,6 +21,8 @@ mod steps;
 mod theirs;
 mod today;
 
+#[cfg(test)]
+pub(super) use self::shape::Report as Answer;
 use self::{
     seen::Seen,
     shape::{Report, table},

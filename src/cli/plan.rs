@@ -22,6 +22,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+#[cfg(test)]
+pub(super) use self::shape::Plan as Answer;
 use self::{
     apply::{Notes, What},
     facts::Facts,

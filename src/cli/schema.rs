@@ -20,16 +20,19 @@ fn schema<T: JsonSchema>(kinds: &[&str]) -> Schema {
 
 /// The schema of each kind, by the name of its file.
 fn schemas() -> BTreeMap<&'static str, Schema> {
-    use super::{explain, gates, history, lint, pods, status, version};
+    use super::{doctor, explain, gates, history, lint, migrate, plan, pods, status, version};
     BTreeMap::from([
         ("explanation", schema::<explain::Answer>(&["Explanation"])),
         (
             "source-status",
             schema::<status::SourceStatus>(&["SourceStatus"]),
         ),
-        ("overview", schema::<status::AnswerOfAll>(&["Overview"])),
+        ("overview", schema::<status::Overview>(&["Overview"])),
         ("outdated-pods", schema::<pods::Outdated>(&["OutdatedPods"])),
         ("history", schema::<history::Answer>(&["History"])),
+        ("plan", schema::<plan::Answer>(&["Plan"])),
+        ("migration", schema::<migrate::Answer>(&["Migration"])),
+        ("checkup", schema::<doctor::Answer>(&["Checkup"])),
         (
             "touched",
             schema::<gates::Touched>(&["Suspended", "Resumed", "Released"]),

@@ -97,18 +97,26 @@ impl Sight {
         !self.unread.contains(&(kind.plural(), namespace.to_owned()))
     }
 
+    /// Whether objects of a kind could not be read somewhere.
+    pub(super) fn misses(&self, plural: &str) -> bool {
+        self.unread.iter().any(|(one, _)| *one == plural)
+    }
+
     /// Returns what could not be seen, in words.
     pub(super) fn notes(&self) -> Vec<String> {
-        let unread = self
-            .unread
-            .iter()
-            .map(|(plural, namespace)| match namespace.as_str() {
-                "" => format!("no right to read {plural}"),
-                namespace => format!("no right to read {plural} in {namespace}"),
-            });
         let own = self.installation.notes.iter().cloned();
         let more = self.notes.iter().cloned();
-        own.chain(unread).chain(more).collect()
+        own.chain(self.unread()).chain(more).collect()
+    }
+
+    /// Returns the same without what could not be seen of reroll itself.
+    pub(super) fn unread(&self) -> Vec<String> {
+        let unread = self.unread.iter();
+        let words = unread.map(|(plural, namespace)| match namespace.as_str() {
+            "" => format!("no right to read {plural}"),
+            namespace => format!("no right to read {plural} in {namespace}"),
+        });
+        words.collect()
     }
 
     /// Takes note that all is read that is going to be.

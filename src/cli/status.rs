@@ -10,10 +10,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::{Instant, sleep};
 
-#[cfg(test)]
-pub(super) use self::shape::Overview as AnswerOfAll;
-use self::shape::{Overview, Sums, User, Where, overview_table};
-pub(super) use self::shape::{SourceStatus, source_table};
+pub(super) use self::shape::{Overview, SourceStatus, Where, source_table};
+use self::shape::{Sums, User, overview_table};
+
 use super::{
     args::StatusArgs,
     ending::Ending,
@@ -107,7 +106,7 @@ async fn ask(
         Answer::Source(of_source(&mut sight, session, &key).await?)
     } else {
         failing::look(&mut sight, session, within).await?;
-        Answer::All(of_all(&mut sight, within))
+        Answer::All(overview(&mut sight, within))
     };
     Ok((answer, sight.now))
 }
@@ -217,7 +216,8 @@ async fn see_pods(
     Ok(listed.then_some(older))
 }
 
-fn of_all(sight: &mut Sight, within: Option<&str>) -> Overview {
+/// Returns where all workloads stand that opted in.
+pub(super) fn overview(sight: &mut Sight, within: Option<&str>) -> Overview {
     let keys = sight.index.workloads(None, within);
     let opted_in = |key: &&WorkloadKey| {
         let tracked = sight.index.workload(key);

@@ -15,7 +15,7 @@ pub mod history;
 pub mod holders;
 pub mod lease;
 pub mod liveness;
-mod metadata;
+pub mod metadata;
 pub mod own;
 pub mod pods;
 pub mod reach;

@@ -36,6 +36,11 @@ fn read<'a>(mut flags: Flags, args: impl Iterator<Item = &'a String>) -> Option<
         patience: read.restarts.patience(),
         lease: cluster.lease_name,
         digest_key: cluster.digest_key_secret,
+        webhook: (!read.webhook.no_webhook).then_some(cli::Webhook {
+            certificate: read.webhook.tls_cert,
+            certificates_secret: read.webhook.certificates_secret,
+            configurations: read.webhook.webhook_configurations,
+        }),
     })
 }
 
@@ -95,6 +100,9 @@ mod tests {
         assert_eq!(flags.lease, "mine");
         assert_eq!(flags.namespaces, ["a", "b"]);
         assert_eq!(flags.digest_key, "reroll-digest-key");
+        assert_eq!(flags.webhook, Some(cli::Webhook::default()));
+        let without = installed(&owned(&["--no-webhook"]), &[]).unwrap();
+        assert_eq!(without.webhook, None);
     }
 
     #[test]

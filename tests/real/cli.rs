@@ -1,5 +1,6 @@
 //! The commands that people ask, run as people run them, and their whole outputs compared.
 
+mod doctor;
 mod explain;
 mod failing;
 mod gates;

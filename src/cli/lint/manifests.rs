@@ -193,10 +193,8 @@ impl Manifest {
 
     /// Returns an object that was read from a cluster. It stands on no line.
     pub(in crate::cli) fn live((group, kind): (&str, &str), object: &DynamicObject) -> Self {
-        let mut root = object.data.clone();
-        if let Some(fields) = root.as_object_mut() {
-            fields.insert("metadata".to_owned(), serde_json::json!(object.metadata));
-        }
+        let mut root = object.data.as_object().cloned().unwrap_or_default();
+        root.insert("metadata".to_owned(), serde_json::json!(object.metadata));
         Self {
             file: "".into(),
             line: 0,
@@ -205,7 +203,7 @@ impl Manifest {
             kind: kind.to_owned(),
             namespace: object.metadata.namespace.clone(),
             name: object.metadata.name.clone().unwrap_or_default(),
-            root: Node::of(&root),
+            root: Node::of(Value::Object(root)),
         }
     }
 

@@ -85,28 +85,6 @@ fn options() -> Options {
 }
 
 impl Node {
-    /// Returns a value that stands on no line.
-    pub(in crate::cli) fn of(value: &Value) -> Self {
-        let form = match value {
-            Value::Null => Form::Null,
-            Value::Bool(bool) => Form::Bool(*bool),
-            Value::Number(number) => Form::Number(number.clone()),
-            Value::String(text) => Form::Text(text.clone()),
-            Value::Array(items) => Form::List(items.iter().map(Self::of).collect()),
-            Value::Object(entries) => {
-                let entries = entries.iter().map(|(text, value)| {
-                    let key = Key {
-                        line: 0,
-                        text: text.clone(),
-                    };
-                    (key, Self::of(value))
-                });
-                Form::Map(entries.collect())
-            }
-        };
-        Self { line: 0, form }
-    }
-
     /// Returns the value of a key; the last one where it stands there twice, as for kubectl.
     pub(in crate::cli) fn get(&self, key: &str) -> Option<&Self> {
         let found = self.entries().rev().find(|(known, _)| known.text == key);
@@ -171,6 +149,22 @@ impl Node {
             Some(Form::List(items)) => items,
             _ => Vec::new(),
         }
+    }
+
+    /// Returns a value that stands on no line.
+    pub(super) fn of(value: Value) -> Self {
+        let form = match value {
+            Value::Null => Form::Null,
+            Value::Bool(bool) => Form::Bool(bool),
+            Value::Number(number) => Form::Number(number),
+            Value::String(text) => Form::Text(text),
+            Value::Array(items) => Form::List(items.into_iter().map(Self::of).collect()),
+            Value::Object(entries) => {
+                let entry = |(text, value)| (Key { line: 0, text }, Self::of(value));
+                Form::Map(entries.into_iter().map(entry).collect())
+            }
+        };
+        Self { line: 0, form }
     }
 
     /// Returns the same without lines.

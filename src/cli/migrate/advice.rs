@@ -8,6 +8,7 @@ use crate::cli::lint::manifests::Manifest;
 
 /// What to write.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Advice {
     /// In reroll's words.
@@ -33,6 +34,7 @@ pub(super) struct Advice {
 
 /// A line of a file to put in place, or to take away.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Edit {
     pub(super) file: String,

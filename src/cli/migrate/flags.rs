@@ -27,6 +27,7 @@ pub(super) enum Here {
 
 /// A flag that somebody gave Reloader, and what it is in reroll.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Given {
     /// As it was given, without what may be secret.

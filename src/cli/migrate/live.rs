@@ -19,7 +19,7 @@ use crate::{
         lint::{self, inventory::Inventory, manifests::Manifest},
         session::Session,
     },
-    cluster::Failure,
+    cluster::{Failure, metadata},
     model::{Kind, SourceKind, workload::KINDS},
 };
 
@@ -157,7 +157,7 @@ async fn sources(
     let group = kind.api_version().split_once('/');
     let group = group.map_or("", |(group, _)| group);
     let see = |meta: ObjectMeta| take(seen, (group, kind.as_str()), &of_metadata(meta));
-    let listed = session.cluster.each_metadata(kind, within, see).await;
+    let listed = metadata::each(&session.cluster, kind, within, see).await;
     passed(session, listed, kind.plural(), within, &mut seen.notes)
 }
 

@@ -28,6 +28,7 @@ use crate::{
 
 /// An object.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Row {
     pub(super) kind: String,
@@ -54,6 +55,7 @@ pub(super) struct Row {
 
 /// An annotation of Reloader's, and what it means here.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Told {
     pub(super) key: String,

@@ -20,8 +20,9 @@ const AS_THEY_ARE: &str = "reroll reads Reloader's annotations as they are. What
 
 /// The answer.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Report {
+pub(in crate::cli) struct Report {
     api_version: &'static str,
     kind: &'static str,
     /// The Reloaders that were found. What is said of workloads holds for the first.
@@ -42,6 +43,7 @@ pub(super) struct Report {
 
 /// How many workloads.
 #[derive(Clone, Copy, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Sums {
     workloads: usize,

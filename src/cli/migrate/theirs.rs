@@ -20,6 +20,7 @@ const ONE_NAMESPACE: &str = "KUBERNETES_NAMESPACE";
 
 /// A Reloader that is installed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Theirs {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -19,6 +19,7 @@ use crate::{
 
 /// What would happen to a workload. What matters most comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Outcome {
     /// reroll restarts it.
@@ -37,6 +38,7 @@ pub(super) enum Outcome {
 
 /// A workload.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Line {
     #[serde(skip)]
@@ -57,6 +59,7 @@ pub(super) struct Line {
 
 /// A source.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct SourceLine {
     source: Object,
@@ -67,6 +70,7 @@ struct SourceLine {
 
 /// How many there are.
 #[derive(Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Sums {
     restarts: usize,
@@ -80,6 +84,7 @@ struct Sums {
 
 /// What is supposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Supposed {
     /// The manifests are applied.
@@ -92,6 +97,7 @@ pub(super) enum Supposed {
 
 /// What would happen.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Case {
     supposed: Supposed,
@@ -104,8 +110,9 @@ pub(super) struct Case {
 
 /// The answer.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Plan {
+pub(in crate::cli) struct Plan {
     api_version: &'static str,
     kind: &'static str,
     cases: Vec<Case>,

@@ -13,6 +13,7 @@ use crate::{
 
 /// What becomes of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Change {
     /// Its data stays the same, whatever else changes.

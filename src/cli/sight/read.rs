@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{Api, ResourceExt as _, api::ListParams, core::DynamicObject};
+use serde_json::Value;
 
 use super::{Sight, Written};
 use crate::{
@@ -42,7 +43,7 @@ pub(in crate::cli) async fn one(
     session: &Session,
     key: &WorkloadKey,
 ) -> Result<bool, Error> {
-    namespace(sight, session, &key.namespace).await?;
+    namespace(sight, session, &key.namespace, &mut |_, _| {}).await?;
     let what = || format!("read {} in {}", key.spoken(), key.namespace);
     let found = session.cluster.workload(key).await;
     let Some(object) = found.map_err(|why| session.failed(what(), why))? else {
@@ -79,7 +80,20 @@ pub(in crate::cli) async fn all(
     session: &Session,
     within: Option<&str>,
 ) -> Result<(), Error> {
-    all_workloads(sight, session, within).await?;
+    all_shown(sight, session, within, &mut |_, _| {}).await
+}
+
+/// Sees Namespaces and workloads as the API server has them: their group and kind, and the object.
+pub(in crate::cli) type See<'a> = &'a mut dyn FnMut((&'static str, &'static str), &DynamicObject);
+
+/// Reads the same, and shows Namespaces and workloads.
+pub(in crate::cli) async fn all_shown(
+    sight: &mut Sight,
+    session: &Session,
+    within: Option<&str>,
+    see: See<'_>,
+) -> Result<(), Error> {
+    shown(sight, session, within, see).await?;
     all_sources(sight, session, within).await?;
     sight.is_read();
     // What no list shows may exist all the same.
@@ -95,14 +109,24 @@ pub(in crate::cli) async fn all_workloads(
     session: &Session,
     within: Option<&str>,
 ) -> Result<(), Error> {
+    shown(sight, session, within, &mut |_, _| {}).await
+}
+
+/// Reads and shows Namespaces and workloads, and no source.
+pub(in crate::cli) async fn shown(
+    sight: &mut Sight,
+    session: &Session,
+    within: Option<&str>,
+    see: See<'_>,
+) -> Result<(), Error> {
     match within {
-        Some(name) => namespace(sight, session, name).await?,
-        None => namespaces(sight, session).await?,
+        Some(name) => namespace(sight, session, name, see).await?,
+        None => namespaces(sight, session, see).await?,
     }
     let served = served(session).await?;
     let kinds: Vec<Kind> = sight.index.kinds().iter().collect();
     for kind in kinds.into_iter().filter(|kind| served.has(kind)) {
-        workloads(sight, session, kind, within).await?;
+        workloads(sight, session, kind, within, see).await?;
     }
     Ok(())
 }
@@ -127,10 +151,15 @@ pub(in crate::cli) async fn pods_within(
     }
 }
 
-async fn namespace(sight: &mut Sight, session: &Session, name: &str) -> Result<(), Error> {
+async fn namespace(
+    sight: &mut Sight,
+    session: &Session,
+    name: &str,
+    see: See<'_>,
+) -> Result<(), Error> {
     let api = Api::<Namespace>::all(session.cluster.client());
     match session.cluster.get(&api, name).await {
-        Ok(Some(found)) => sight.take_namespace(name, &found.metadata),
+        Ok(Some(found)) => shown_namespace(sight, found, see),
         Ok(None) => return Err(Error::Usage(format!("there is no namespace {name}"))),
         Err(Failure::Forbidden) => sight.miss("namespaces", ""),
         Err(why) => return Err(session.failed(format!("read namespace {name}"), why)),
@@ -148,10 +177,20 @@ pub(in crate::cli) async fn exists(session: &Session, namespace: &str) -> Result
     }
 }
 
-async fn namespaces(sight: &mut Sight, session: &Session) -> Result<(), Error> {
+fn shown_namespace(sight: &mut Sight, found: Namespace, see: See<'_>) {
+    sight.take_namespace(&found.name_any(), &found.metadata);
+    let object = DynamicObject {
+        types: None,
+        metadata: found.metadata,
+        data: Value::Null,
+    };
+    see(("", "Namespace"), &object);
+}
+
+async fn namespaces(sight: &mut Sight, session: &Session, see: See<'_>) -> Result<(), Error> {
     let api = Api::<Namespace>::all(session.cluster.client());
-    let see = |found: Namespace| sight.take_namespace(&found.name_any(), &found.metadata);
-    let listed = session.cluster.each(&api, ListParams::default(), see);
+    let take = |found: Namespace| shown_namespace(sight, found, see);
+    let listed = session.cluster.each(&api, ListParams::default(), take);
     match listed.await {
         Ok(()) => {}
         Err(Failure::Forbidden) => sight.miss("namespaces", ""),
@@ -198,7 +237,8 @@ async fn related(sight: &mut Sight, session: &Session, key: &WorkloadKey) -> Res
     }
     let lends = key.kind == &KINDS[0] && sight.index.kinds().iter().any(|kind| kind == &ROLLOUT);
     if lends && served(session).await?.has(&ROLLOUT) {
-        workloads(sight, session, &ROLLOUT, Some(&key.namespace)).await?;
+        let within = Some(key.namespace.as_str());
+        workloads(sight, session, &ROLLOUT, within, &mut |_, _| {}).await?;
     }
     Ok(())
 }
@@ -208,9 +248,13 @@ async fn workloads(
     session: &Session,
     kind: Kind,
     within: Option<&str>,
+    see: See<'_>,
 ) -> Result<(), Error> {
-    let see = |object| take_workload(sight, kind, object);
-    match session.cluster.each_workload(kind, within, see).await {
+    let take = |object| {
+        see((kind.group, kind.kind), &object);
+        take_workload(sight, kind, object);
+    };
+    match session.cluster.each_workload(kind, within, take).await {
         Ok(()) => {}
         // The cluster has no such kind.
         Err(Failure::Gone) if kind.optional => {}

@@ -1,5 +1,7 @@
 //! The answers of `status`: for programs, and as lines for people.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -22,7 +24,7 @@ const NAMED: usize = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Where {
+pub(in crate::cli) enum Where {
     /// A person has to act.
     Stuck,
     /// A brake, a gate or somebody holds its restart.
@@ -75,7 +77,7 @@ pub(in crate::cli) struct Sums {
     pub(super) held: usize,
     pub(super) stuck: usize,
     stays: usize,
-    pub(super) unknown: usize,
+    pub(in crate::cli) unknown: usize,
 }
 
 /// The answer about a source.
@@ -105,7 +107,7 @@ pub(in crate::cli) struct Overview {
     api_version: &'static str,
     kind: &'static str,
     namespace: Option<String>,
-    pub(super) sums: Sums,
+    pub(in crate::cli) sums: Sums,
     /// Those that are not simply fine.
     workloads: Vec<User>,
     notes: Vec<String>,
@@ -260,6 +262,24 @@ impl Overview {
             workloads: users,
             notes,
         }
+    }
+
+    /// Returns why workloads stand there: how many for each reason in words, and one of them.
+    pub(in crate::cli) fn reasons(&self, place: Where) -> BTreeMap<String, (usize, String)> {
+        let mut reasons = BTreeMap::new();
+        for user in self.workloads.iter().filter(|user| user.state == place) {
+            let reason = user.reason.and_then(Held::read).map(Held::words);
+            let reason = reason.unwrap_or("without a reason that is seen from here");
+            let Object {
+                kind,
+                namespace,
+                name,
+            } = &user.workload;
+            let entry = reasons.entry(reason.to_owned());
+            let one = format!("{kind} {namespace}/{name}");
+            entry.or_insert((0, one)).0 += 1;
+        }
+        reasons
     }
 }
 

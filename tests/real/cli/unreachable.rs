@@ -11,7 +11,9 @@ use std::{
 use super::run;
 
 /// Every command that asks the API server.
-const COMMANDS: [&[&str]; 8] = [
+const COMMANDS: [&[&str]; 12] = [
+    &["history"],
+    &["migrate"],
     &["explain", "deploy/web"],
     &["status", "secret/db"],
     &["pods"],
@@ -20,6 +22,8 @@ const COMMANDS: [&[&str]; 8] = [
     &["resume", "deploy/web"],
     &["release", "deploy/web"],
     &["version"],
+    &["doctor"],
+    &["doctor", "--pre"],
 ];
 
 /// Writes a kubeconfig of this address.
