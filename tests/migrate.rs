@@ -1,58 +1,14 @@
 //! `reroll migrate -f`, run as people run it: its exit codes and its whole outputs. There is no cluster.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-use std::{
-    fs,
-    io::Write as _,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fs, path::Path};
 
+use reroll_harness::Offline;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// What the command said, and how it ended.
-struct Answer {
-    out: String,
-    err: String,
-    code: i32,
-}
-
-impl Answer {
-    fn whole(&self) -> String {
-        let Self { out, err, code } = self;
-        format!("exit {code}\n{out}{err}")
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap()
-    }
-}
-
-/// Runs it in a folder, where it finds no kubeconfig.
-fn migrate(folder: &Path, words: &[&str], stdin: &str) -> Answer {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_reroll"))
-        .arg("migrate")
-        .args(words)
-        .current_dir(folder)
-        .env("KUBECONFIG", folder.join("none"))
-        .env("HOME", folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    // It may end without having read it.
-    let _ = input.write_all(stdin.as_bytes());
-    drop(input);
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Answer {
-        out: text(output.stdout),
-        err: text(output.stderr),
-        code: output.status.code().unwrap(),
-    }
+fn migrate(folder: &Path, words: &[&str], stdin: &str) -> Offline {
+    Offline::run(folder, &[&["migrate"], words].concat(), stdin)
 }
 
 const WEB: &str = "apiVersion: apps/v1

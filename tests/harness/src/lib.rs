@@ -27,6 +27,7 @@ mod kubelet;
 mod manifests;
 mod many;
 mod moved;
+mod offline;
 mod offset;
 mod pods;
 mod policy;
@@ -47,6 +48,7 @@ pub use self::{
     manifests::*,
     many::{HELD, each, held, numbered},
     moved::MovedClocks,
+    offline::Offline,
     offset::Offset,
     pods::{Pods, running},
     policy::Policy,
