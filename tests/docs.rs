@@ -9,8 +9,10 @@ use std::{
     process::{Command, Stdio},
 };
 
+use clap::CommandFactory as _;
 use reroll::{
     cli::findings::Finding,
+    config::Cli,
     model::{
         held::{Held, UnderWay},
         places::KEYS,
@@ -369,4 +371,50 @@ fn anchor(heading: &str) -> String {
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-')
         .filter(|word| word.starts_with("--") && word.len() > 2)
+}
+
+/// Returns the commands of the plugin in a text: in a line of code, and between backticks.
+fn commands(text: &str) -> impl Iterator<Item = &str> {
+    let in_lines = text.lines().filter(|line| line.starts_with("  "));
+    let all = in_lines.chain(quoted(text));
+    all.filter_map(|line| {
+        let (_, command) = line.split_once("kubectl reroll ")?;
+        let ends = [" #", " |", " &&", "`", ";", " \\"];
+        let end = ends.iter().filter_map(|end| command.find(end)).min();
+        Some(command[..end.unwrap_or(command.len())].trim())
+    })
+}
+
+/// Returns the words of a command, as a shell takes it apart.
+fn taken_apart(command: &str) -> Vec<String> {
+    let script = format!("printf '%s\\n' {command}");
+    let output = Command::new("bash").args(["-c", &script]).output();
+    let output = output.expect("bash runs");
+    assert!(output.status.success(), "{command}");
+    let text = String::from_utf8(output.stdout).expect("words are text");
+    text.lines().map(ToOwned::to_owned).collect()
+}
+
+#[test]
+fn commands_that_are_named_can_be_typed() {
+    let mut count = 0;
+    let help = Cli::command();
+    let examples = help.get_subcommands().filter_map(|it| it.get_after_help());
+    let examples = examples.map(|text| (PathBuf::from("--help"), text.to_string()));
+    for (page, text) in pages().into_iter().chain(examples) {
+        for command in commands(&text).filter(|command| !command.contains('…')) {
+            let typed = [vec!["reroll".to_owned()], taken_apart(command)].concat();
+            let is_there = help.find_subcommand(&typed[1]).is_some();
+            assert!(is_there, "{}: {command}", page.display());
+            count += 1;
+            // A name alone stands for the command, whatever it takes.
+            if typed.len() == 2 {
+                continue;
+            }
+            let read = Cli::command().try_get_matches_from(typed);
+            let error = read.err().map(|error| error.to_string());
+            assert_eq!(error, None, "{}: {command}", page.display());
+        }
+    }
+    assert!(count > 50, "{count}: are they read?");
 }

@@ -1,8 +1,14 @@
 //! Reads into a [`Sight`]: one workload with what it uses, or all of a namespace or of the cluster.
 
+use std::collections::{BTreeSet, HashSet};
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::{Api, ResourceExt as _, api::ListParams, core::DynamicObject};
+use kube::{
+    Api, ResourceExt as _,
+    api::ListParams,
+    core::{DynamicObject, ObjectMeta},
+};
 use serde_json::Value;
 
 use super::{Sight, Written};
@@ -14,9 +20,9 @@ use crate::{
         session::Session,
     },
     clock::system_clock,
-    cluster::{Failure, pods, sources},
+    cluster::{Failure, metadata, pods, sources},
     model::{
-        Kind, SourceKey, SourceKind, WorkloadKey,
+        Kind, SourceKey, SourceKind, SourceName, WorkloadKey,
         annotation::LAST_RESTART,
         index::{By, unshown},
         policy::Selection,
@@ -24,6 +30,9 @@ use crate::{
         workload::{KINDS, ROLLOUT, Workload},
     },
 };
+
+/// So many sources that no list shows are read one by one, though they may not exist.
+const ONE_BY_ONE: usize = 20;
 
 /// Finds the reroll that works in this namespace, or any where none is named. Nothing else is read yet.
 pub(in crate::cli) async fn begin(
@@ -96,11 +105,54 @@ pub(in crate::cli) async fn all_shown(
     shown(sight, session, within, see).await?;
     all_sources(sight, session, within).await?;
     sight.is_read();
-    // What no list shows may exist all the same.
-    for key in unshown::all(&sight.index) {
-        source_of(sight, session, &key).await?;
+    hidden(sight, session, within).await
+}
+
+/// Reads what no list shows, and may exist all the same. Where that is much, names tell what exists: who refers to what is absent
+/// costs no request each.
+async fn hidden(sight: &mut Sight, session: &Session, within: Option<&str>) -> Result<(), Error> {
+    let keys = unshown::all(&sight.index);
+    let names = match keys.as_slice() {
+        many if many.len() > ONE_BY_ONE => existing(session, within, many).await?,
+        _ => None,
+    };
+    for key in keys {
+        if names.as_ref().is_some_and(|names| !names.contains(&key)) {
+            missed(sight, &key);
+        } else {
+            source_of(sight, session, &key).await?;
+        }
     }
     Ok(())
+}
+
+/// Returns which of these sources exist, by lists of names; `None` where they may not be listed.
+async fn existing(
+    session: &Session,
+    within: Option<&str>,
+    keys: &[SourceKey],
+) -> Result<Option<HashSet<SourceKey>>, Error> {
+    let wanted: HashSet<_> = keys.iter().collect();
+    let kinds: BTreeSet<_> = keys.iter().map(|key| key.source.kind).collect();
+    let mut found = HashSet::new();
+    for kind in kinds.into_iter().filter(|kind| kind.is_readable()) {
+        let see = |meta: ObjectMeta| {
+            let source = SourceName {
+                kind,
+                name: meta.name.unwrap_or_default(),
+            };
+            let key = key_of(&meta.namespace.unwrap_or_default(), &source);
+            if wanted.contains(&key) {
+                found.insert(key);
+            }
+        };
+        match metadata::each(&session.cluster, kind, within, see).await {
+            Ok(()) => {}
+            Err(Failure::Forbidden) => return Ok(None),
+            Err(why) => return Err(session.failed(format!("list {}", kind.plural()), why)),
+        }
+    }
+    Ok(Some(found))
 }
 
 /// Reads all workloads, of one namespace or of all, and what Namespaces say; no source.
@@ -289,10 +341,7 @@ async fn source_of(sight: &mut Sight, session: &Session, key: &SourceKey) -> Res
     let found = sources::read_written(&session.cluster, &digest_key, &conventions, key).await;
     match found {
         Ok(Some(found)) => take_source(sight, key, found),
-        Ok(None) => {
-            let (by, now) = (By::Answer(sight.index.tick()), sight.now.as_second());
-            sight.index.miss_source(key, by, now);
-        }
+        Ok(None) => missed(sight, key),
         Err(Failure::Forbidden) => sight.miss(kind.plural(), &key.namespace),
         Err(why) => {
             let what = format!("read {} in {}", key.source.spoken(), key.namespace);
@@ -300,6 +349,11 @@ async fn source_of(sight: &mut Sight, session: &Session, key: &SourceKey) -> Res
         }
     }
     Ok(())
+}
+
+fn missed(sight: &mut Sight, key: &SourceKey) {
+    let (by, now) = (By::Answer(sight.index.tick()), sight.now.as_second());
+    sight.index.miss_source(key, by, now);
 }
 
 async fn all_sources(
