@@ -1,6 +1,6 @@
 # The front door. `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo test node simulate bench micro scale check deny charts fmt tools cluster image
+.PHONY: help demo test node simulate bench micro scale commands check deny charts fmt tools cluster image
 CARGO ?= cargo
 # How many schedules are a part of the tests.
 TESTED = 600
@@ -62,6 +62,9 @@ micro: ## measure what is computed in memory, against the last time
 
 scale: ## measure the index of a huge cluster, in memory
 	$(CARGO) bench --locked --bench scale
+
+commands: ## measure how long commands take that ask about 2,000 workloads
+	$(CARGO) bench --locked --bench commands
 
 charts: ## lint and test the chart, its alerts and the manifests that are rendered from it
 	charts/check

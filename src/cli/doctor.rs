@@ -61,7 +61,10 @@ pub(super) async fn doctor(args: DoctorArgs, read_flags: ReadFlags) -> Result<En
         args.asking.reroll_namespace.as_deref(),
         args.asking.namespace.as_deref(),
     );
-    let installation = Installation::find(&session, asked, within, read_flags).await?;
+    let mut installation = Installation::find(&session, asked, within, read_flags).await?;
+    if !args.pre {
+        installation.read_key(&session).await?;
+    }
     let mut groups = if args.pre {
         before::check(&session, asked, &installation).await
     } else {

@@ -36,7 +36,7 @@ use crate::model::{WorkloadKey, brake::later, workload::Workload};
 pub(super) async fn history(args: HistoryArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
     let session = Session::open(&args.asking).await?;
     let within = (!args.all_namespaces).then_some(session.namespace.as_str());
-    let mut sight = read::begin(&session, &args.asking, within, read_flags).await?;
+    let mut sight = read::begin_without_key(&session, &args.asking, within, read_flags).await?;
     let one = match args.object.as_slice() {
         [] => None,
         words => Some(workload_key(

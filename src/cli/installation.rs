@@ -94,7 +94,7 @@ pub(super) struct Installation {
 }
 
 impl Installation {
-    /// Finds the reroll that works in this namespace, or any where none is named.
+    /// Finds the reroll that works in this namespace, or any where none is named. Its digest key is not read.
     pub(super) async fn find(
         session: &Session,
         asked: Option<&str>,
@@ -146,12 +146,23 @@ impl Installation {
             may_read_lease: false,
             notes,
         };
-        installation.read_own(session).await?;
+        installation.read_lease(session).await?;
+        installation.note_absence(asked);
         Ok(installation)
     }
 
-    /// Reads its Lease and its digest key.
-    async fn read_own(&mut self, session: &Session) -> Result<(), Error> {
+    /// Takes note that nothing of a reroll is in the namespace that was named.
+    fn note_absence(&mut self, asked: Option<&str>) {
+        let is_absent = self.deployment.is_none() && self.may_look;
+        let has_none = is_absent && self.lease.is_none() && self.may_read_lease;
+        if let Some(namespace) = asked.filter(|_| has_none) {
+            self.notes.push(format!(
+                "no reroll is in namespace {namespace}, neither a Deployment nor a Lease: nothing is restarted by it"
+            ));
+        }
+    }
+
+    async fn read_lease(&mut self, session: &Session) -> Result<(), Error> {
         let Some(namespace) = self.namespace.clone() else {
             return Ok(());
         };
@@ -167,7 +178,15 @@ impl Installation {
             )),
             Err(why) => return Err(session.failed(format!("read the Lease in {namespace}"), why)),
         }
-        let store = Store::new(cluster.clone(), &namespace, &self.flags.digest_key);
+        Ok(())
+    }
+
+    /// Reads its digest key, for who compares data.
+    pub(super) async fn read_key(&mut self, session: &Session) -> Result<(), Error> {
+        let Some(namespace) = self.namespace.clone() else {
+            return Ok(());
+        };
+        let store = Store::new(session.cluster.clone(), &namespace, &self.flags.digest_key);
         match store.load().await {
             Ok(key) => self.key = key,
             Err(DigestKeyError::Api { reason: Failure::Forbidden, .. }) => self.notes.push(format!(

@@ -5,6 +5,7 @@
 
 pub(super) mod failing;
 pub(super) mod read;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,11 +17,16 @@ use crate::model::{
     Index, SourceKey, SourceKind, WorkloadKey,
     annotation::{RESTART_ON, SUSPEND},
     brake::once::Failure,
+    change::{Told, told},
     gate::suspend,
     held::Held,
     index::{Judged, Overlay, gates, windows::Paced},
     peer::May,
+    version::key_of,
 };
+
+/// So many seconds the times of one write may differ: API servers have clocks of their own.
+const APART: i64 = 2;
 
 /// Who wrote the data of a source last, and when, as far as its `managedFields` tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +40,9 @@ pub(super) struct Sight {
     pub(super) index: Index,
     pub(super) installation: Installation,
     /// Of the sources that were read.
-    pub(super) written: HashMap<SourceKey, Written>,
+    written: HashMap<SourceKey, Written>,
+    /// Who changed sources, as the restarts of their users tell it. They know the user, not only the program.
+    told: HashMap<SourceKey, Vec<Told>>,
     /// The restarts that failed, as far as pods were looked at.
     pub(super) failures: HashMap<WorkloadKey, Failure>,
     /// What else could not be seen, in words.
@@ -59,6 +67,7 @@ impl Sight {
             index,
             installation,
             written: HashMap::new(),
+            told: HashMap::new(),
             failures: HashMap::new(),
             notes: Vec::new(),
             unread: BTreeSet::new(),
@@ -90,6 +99,32 @@ impl Sight {
     /// Takes note of what else could not be seen.
     pub(super) fn note(&mut self, notes: Vec<String>) {
         self.notes.extend(notes);
+    }
+
+    /// Takes in what the last restart of a workload tells of the changes that it was for.
+    fn take_told(&mut self, namespace: &str, rollout: &str) {
+        for (source, change) in told(rollout) {
+            if let Ok(source) = source.parse() {
+                let all = self.told.entry(key_of(namespace, &source)).or_default();
+                all.push(change);
+            }
+        }
+    }
+
+    /// Returns who wrote a source last, and when.
+    pub(super) fn written(&self, key: &SourceKey) -> Written {
+        let Some(written) = self.written.get(key) else {
+            return Written::default();
+        };
+        let of_it = |change: &&Told| {
+            let apart = |at: Timestamp| at.duration_since(change.at).as_secs().abs();
+            written.at.is_some_and(|at| apart(at) <= APART)
+        };
+        let told = self.told.get(key).into_iter().flatten().find(of_it);
+        Written {
+            at: written.at,
+            by: told.and_then(Told::by).or_else(|| written.by.clone()),
+        }
     }
 
     /// Whether sources of a kind could be read in a namespace.

@@ -170,7 +170,7 @@ pub(super) async fn of_source(
         .map(|user| user_of(sight, user, Some(key)))
         .collect();
     let notes = sight.notes();
-    let written = sight.written.get(key).cloned().unwrap_or_default();
+    let written = sight.written(key);
     let (name, namespace) = (key.source.spoken(), &key.namespace);
     let is_there = sight
         .index

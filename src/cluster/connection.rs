@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 /// How long a connection to the API server may bring nothing. A watch is kept open for less time than that.
 const SILENCE: Duration = Duration::from_secs(40);
@@ -24,7 +24,7 @@ pub struct ConnectionSettings {
 pub enum ClientConfigError {
     /// `--kubeconfig` or `--context` names something that cannot be used.
     #[error("--kubeconfig or --context cannot be used: {0}")]
-    Kubeconfig(#[from] kube::config::KubeconfigError),
+    Kubeconfig(#[from] KubeconfigError),
     /// There is neither a kubeconfig nor a service account.
     #[error("found neither a kubeconfig nor a service account; give --kubeconfig: {0}")]
     Infer(#[from] kube::config::InferConfigError),
@@ -50,6 +50,9 @@ impl ConnectionSettings {
             (Some(path), _) => {
                 kube::Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?
             }
+            (None, _) if let Some(merged) = of_environment()? => {
+                kube::Config::from_custom_kubeconfig(merged, &options).await?
+            }
             (None, Some(_)) => kube::Config::from_kubeconfig(&options).await?,
             (None, None) => kube::Config::infer().await?,
         };
@@ -62,4 +65,19 @@ impl ConnectionSettings {
         config.reset_reader_on_write = true;
         Ok(config)
     }
+}
+
+/// Returns what the files that `KUBECONFIG` names say together; `None` where none of them exists. One that does not exist is passed
+/// over, as kubectl does; kube ends with it.
+fn of_environment() -> Result<Option<Kubeconfig>, KubeconfigError> {
+    let named = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    let mut merged: Option<Kubeconfig> = None;
+    for path in std::env::split_paths(&named).filter(|path| path.exists()) {
+        let read = Kubeconfig::read_from(path)?;
+        merged = Some(match merged {
+            Some(before) => before.merge(read)?,
+            None => read,
+        });
+    }
+    Ok(merged)
 }

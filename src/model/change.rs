@@ -75,6 +75,13 @@ pub struct Told {
     pub manager: Option<String>,
 }
 
+impl Told {
+    /// Returns who it was, as people are told it.
+    pub fn by(&self) -> Option<String> {
+        by(self.user.as_deref(), self.manager.as_deref())
+    }
+}
+
 /// Returns the changes that `reroll.dev/rollout` tells of, by their sources; none where it cannot be read.
 pub fn told(rollout: &str) -> BTreeMap<String, Told> {
     #[derive(Deserialize)]
@@ -88,11 +95,19 @@ pub fn told(rollout: &str) -> BTreeMap<String, Told> {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "changed {:.0}", self.at)?;
-        match (&self.user, &self.manager) {
-            (Some(user), Some(manager)) => write!(f, " by {user} ({manager})"),
-            (Some(one), None) | (None, Some(one)) => write!(f, " by {one}"),
-            (None, None) => Ok(()),
+        match by(self.user.as_deref(), self.manager.as_deref()) {
+            Some(by) => write!(f, " by {by}"),
+            None => Ok(()),
         }
+    }
+}
+
+/// Returns who it was, as people are told it.
+fn by(user: Option<&str>, manager: Option<&str>) -> Option<String> {
+    match (user, manager) {
+        (Some(user), Some(manager)) => Some(format!("{user} ({manager})")),
+        (Some(one), None) | (None, Some(one)) => Some(one.to_owned()),
+        (None, None) => None,
     }
 }
 
@@ -158,10 +173,8 @@ mod tests {
             r#"{"mark":"m","changed":{"secret/db":{"at":"2026-11-28T21:19:25Z","user":"alice"}}}"#;
         let read = told(text);
         let change = &read["secret/db"];
-        assert_eq!(
-            (change.user.as_deref(), change.manager.as_deref()),
-            (Some("alice"), None)
-        );
+        assert_eq!(change.by().as_deref(), Some("alice"));
+        assert_eq!(change.manager, None);
         assert!(told(r#"{"mark":"m"}"#).is_empty() && told("no JSON").is_empty());
     }
 }

@@ -3,9 +3,11 @@
 mod doctor;
 mod explain;
 mod failing;
+mod former;
 mod gates;
 mod getting_started;
 mod history;
+mod kubeconfigs;
 mod migrate;
 mod plan;
 mod requests;
@@ -16,12 +18,22 @@ mod unreachable;
 use std::{
     path::Path,
     process::{Command, Stdio},
+    sync::OnceLock,
     time::Duration,
 };
 
 use regex::Regex;
-use reroll_harness::{Arena, binary, eventually};
+use reroll_harness::{Arena, binary, cluster::Cluster, eventually};
 use serde_json::{Value, json};
+
+/// An arena in a cluster that only these tests share: answers tell what else is there, such as kinds of Argo's, and others that
+/// restart workloads.
+async fn arena(name: &str) -> Arena {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    let start = || CLUSTER.get_or_init(|| Cluster::start().expect("a cluster to test on"));
+    let cluster = tokio::task::spawn_blocking(start).await.unwrap();
+    Arena::on(cluster, name).await
+}
 
 /// What a command said, and how it ended.
 struct Answer {

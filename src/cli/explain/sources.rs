@@ -19,7 +19,7 @@ pub(in crate::cli) fn of(sight: &Sight, key: &WorkloadKey, judged: &Judged) -> V
     let observed = observed(sight, key);
     let line = |(source, usage): (&SourceName, &Usage)| {
         let (has, words) = has(sight, key, (judged, observed.as_ref()), source, usage);
-        let written = sight.written.get(&key_of(&key.namespace, source));
+        let written = sight.written(&key_of(&key.namespace, source));
         SourceLine {
             kind: source.kind.as_str(),
             name: source.name.clone(),
@@ -31,8 +31,8 @@ pub(in crate::cli) fn of(sight: &Sight, key: &WorkloadKey, judged: &Judged) -> V
             required: usage.need == Need::Required,
             has,
             words,
-            changed_at: written.and_then(|written| written.at),
-            changed_by: written.and_then(|written| written.by.clone()),
+            changed_at: written.at,
+            changed_by: written.by,
         }
     };
     tracked.uses().iter().map(line).collect()

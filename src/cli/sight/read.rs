@@ -1,17 +1,13 @@
 //! Reads into a [`Sight`]: one workload with what it uses, or all of a namespace or of the cluster.
 
-use std::collections::{BTreeSet, HashSet};
-
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::{
-    Api, ResourceExt as _,
-    api::ListParams,
-    core::{DynamicObject, ObjectMeta},
-};
+use kube::{Api, ResourceExt as _, api::ListParams, core::DynamicObject};
 use serde_json::Value;
 
-use super::{Sight, Written};
+use super::{
+    Sight,
+    sources::{all_sources, hidden, source_of},
+};
 use crate::{
     cli::{
         args::Asking,
@@ -20,22 +16,31 @@ use crate::{
         session::Session,
     },
     clock::system_clock,
-    cluster::{Failure, metadata, pods, sources},
+    cluster::{Failure, pods},
     model::{
-        Kind, SourceKey, SourceKind, SourceName, WorkloadKey,
-        annotation::LAST_RESTART,
-        index::{By, unshown},
+        Kind, SourceKind, WorkloadKey,
+        annotation::{LAST_RESTART, ROLLOUT_OPENED},
         policy::Selection,
         version::key_of,
         workload::{KINDS, ROLLOUT, Workload},
     },
 };
 
-/// So many sources that no list shows are read one by one, though they may not exist.
-const ONE_BY_ONE: usize = 20;
-
 /// Finds the reroll that works in this namespace, or any where none is named. Nothing else is read yet.
 pub(in crate::cli) async fn begin(
+    session: &Session,
+    asking: &Asking,
+    within: Option<&str>,
+    read_flags: ReadFlags,
+) -> Result<Sight, Error> {
+    let asked = asking.reroll_namespace.as_deref();
+    let mut installation = Installation::find(session, asked, within, read_flags).await?;
+    installation.read_key(session).await?;
+    Sight::new(installation, system_clock()())
+}
+
+/// The same for who compares no data.
+pub(in crate::cli) async fn begin_without_key(
     session: &Session,
     asking: &Asking,
     within: Option<&str>,
@@ -106,53 +111,6 @@ pub(in crate::cli) async fn all_shown(
     all_sources(sight, session, within).await?;
     sight.is_read();
     hidden(sight, session, within).await
-}
-
-/// Reads what no list shows, and may exist all the same. Where that is much, names tell what exists: who refers to what is absent
-/// costs no request each.
-async fn hidden(sight: &mut Sight, session: &Session, within: Option<&str>) -> Result<(), Error> {
-    let keys = unshown::all(&sight.index);
-    let names = match keys.as_slice() {
-        many if many.len() > ONE_BY_ONE => existing(session, within, many).await?,
-        _ => None,
-    };
-    for key in keys {
-        if names.as_ref().is_some_and(|names| !names.contains(&key)) {
-            missed(sight, &key);
-        } else {
-            source_of(sight, session, &key).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Returns which of these sources exist, by lists of names; `None` where they may not be listed.
-async fn existing(
-    session: &Session,
-    within: Option<&str>,
-    keys: &[SourceKey],
-) -> Result<Option<HashSet<SourceKey>>, Error> {
-    let wanted: HashSet<_> = keys.iter().collect();
-    let kinds: BTreeSet<_> = keys.iter().map(|key| key.source.kind).collect();
-    let mut found = HashSet::new();
-    for kind in kinds.into_iter().filter(|kind| kind.is_readable()) {
-        let see = |meta: ObjectMeta| {
-            let source = SourceName {
-                kind,
-                name: meta.name.unwrap_or_default(),
-            };
-            let key = key_of(&meta.namespace.unwrap_or_default(), &source);
-            if wanted.contains(&key) {
-                found.insert(key);
-            }
-        };
-        match metadata::each(&session.cluster, kind, within, see).await {
-            Ok(()) => {}
-            Err(Failure::Forbidden) => return Ok(None),
-            Err(why) => return Err(session.failed(format!("list {}", kind.plural()), why)),
-        }
-    }
-    Ok(Some(found))
 }
 
 /// Reads all workloads, of one namespace or of all, and what Namespaces say; no source.
@@ -325,65 +283,12 @@ pub(in crate::cli) fn take_workload(sight: &mut Sight, kind: Kind, mut object: D
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
     };
+    if let Some(text) = object.annotations().get(ROLLOUT_OPENED) {
+        sight.take_told(&key.namespace, text);
+    }
     if let Some(text) = object.annotations().get(LAST_RESTART) {
         sight.last_restarts.insert(key.clone(), text.clone());
     }
     let workload = Workload::read(kind, &object);
     sight.index.apply_workload(&key, workload);
-}
-
-async fn source_of(sight: &mut Sight, session: &Session, key: &SourceKey) -> Result<(), Error> {
-    let kind = key.source.kind;
-    if !kind.is_readable() || !sight.has_read(kind, &key.namespace) {
-        return Ok(());
-    }
-    let (digest_key, conventions) = (sight.index.key().clone(), sight.index.conventions().clone());
-    let found = sources::read_written(&session.cluster, &digest_key, &conventions, key).await;
-    match found {
-        Ok(Some(found)) => take_source(sight, key, found),
-        Ok(None) => missed(sight, key),
-        Err(Failure::Forbidden) => sight.miss(kind.plural(), &key.namespace),
-        Err(why) => {
-            let what = format!("read {} in {}", key.source.spoken(), key.namespace);
-            return Err(session.failed(what, why));
-        }
-    }
-    Ok(())
-}
-
-fn missed(sight: &mut Sight, key: &SourceKey) {
-    let (by, now) = (By::Answer(sight.index.tick()), sight.now.as_second());
-    sight.index.miss_source(key, by, now);
-}
-
-async fn all_sources(
-    sight: &mut Sight,
-    session: &Session,
-    within: Option<&str>,
-) -> Result<(), Error> {
-    let (digest_key, conventions) = (sight.index.key().clone(), sight.index.conventions().clone());
-    for kind in SourceKind::ALL
-        .into_iter()
-        .filter(|kind| kind.is_readable())
-    {
-        let mut see = |key: SourceKey, found| take_source(sight, &key, found);
-        let with = (&digest_key, &*conventions);
-        match sources::each(&session.cluster, with, kind, within, &mut see).await {
-            Ok(()) => {
-                match within {
-                    Some(namespace) => sight.index.set_synced_in(kind, namespace),
-                    None => sight.index.set_synced(kind),
-                };
-            }
-            Err(Failure::Forbidden) => sight.miss(kind.plural(), within.unwrap_or_default()),
-            Err(why) => return Err(session.failed(format!("list {}", kind.plural()), why)),
-        }
-    }
-    Ok(())
-}
-
-fn take_source(sight: &mut Sight, key: &SourceKey, (version, by): sources::Written) {
-    let at = Timestamp::from_second(version.written).ok();
-    sight.written.insert(key.clone(), Written { at, by });
-    sight.index.apply_source(key, version);
 }

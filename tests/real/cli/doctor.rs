@@ -7,7 +7,7 @@ use regex::Regex;
 use reroll_harness::{Arena, PATIENCE, Reroll};
 use serde_json::{Value, json};
 
-use super::{Answer, ask, ask_as, ask_until, opted_in, rights::person, sources, web};
+use super::{Answer, arena, ask, ask_as, ask_until, opted_in, rights::person, sources, web};
 
 const DOCTOR: [&str; 1] = ["doctor"];
 
@@ -124,7 +124,7 @@ async fn leader(arena: &Arena) -> Reroll {
 
 #[tokio::test]
 async fn cli_finds_a_sound_installation_sound() {
-    let arena = Arena::new("cli-doctor").await;
+    let arena = arena("cli-doctor").await;
     sources(&arena).await;
     let reroll = leader(&arena).await;
     let _installed = Installed::new(&arena).await;
@@ -166,7 +166,7 @@ async fn cli_finds_a_sound_installation_sound() {
 
 #[tokio::test]
 async fn cli_says_that_nothing_is_installed() {
-    let arena = Arena::new("cli-doctor-none").await;
+    let arena = arena("cli-doctor-none").await;
     let none = ask(&arena, &DOCTOR).await;
     insta::assert_snapshot!("doctor_none", said(&none, &arena));
     let mut misspelt = web(&json!({ "reroll.dev/restart-no": "auto" }));
@@ -178,7 +178,7 @@ async fn cli_says_that_nothing_is_installed() {
 
 #[tokio::test]
 async fn cli_finds_what_is_wrong_and_says_what_to_do() {
-    let arena = Arena::new("cli-doctor-bad").await;
+    let arena = arena("cli-doctor-bad").await;
     sources(&arena).await;
     let reroll = leader(&arena).await;
     let installed = Installed::new(&arena).await;

@@ -1,15 +1,39 @@
 //! `reroll explain`
 
-use reroll_harness::Arena;
+use std::process::{Command, Stdio};
+
+use regex::Regex;
+use reroll_harness::{Arena, binary};
 use serde_json::{Value, json};
 
-use super::{ask, ask_until, opted_in, sources, web, write_password};
+use super::{arena, ask, ask_until, opted_in, sources, web, write_password};
 
 const WEB: [&str; 2] = ["explain", "deploy/web"];
 
+/// Returns what a command shows on a terminal of so many columns.
+async fn on_terminal(arena: &Arena, words: &[&str], columns: usize) -> String {
+    let line = format!(
+        "stty cols {columns}; {} {} --kubeconfig {} -n {} --reroll-namespace {}",
+        binary("reroll").unwrap().display(),
+        words.join(" "),
+        arena.cluster.kubeconfig().display(),
+        arena.namespace,
+        arena.own_namespace
+    );
+    let mut script = Command::new("script");
+    script
+        .args(["-qec", &line, "/dev/null"])
+        .env("NO_PROXY", "*")
+        .env("TERM", "xterm-256color")
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || script.output().unwrap());
+    String::from_utf8(output.await.unwrap().stdout).unwrap()
+}
+
 #[tokio::test]
 async fn cli_explains_what_pods_have_and_what_changed() {
-    let arena = Arena::new("cli-explain").await;
+    let arena = arena("cli-explain").await;
     let reroll = arena.reroll().start().await;
     sources(&arena).await;
     arena.create(&web(&opted_in())).await;
@@ -21,6 +45,28 @@ async fn cli_explains_what_pods_have_and_what_changed() {
     insta::assert_snapshot!("explain_restarted", restarted.said(&arena));
     let wide = ask(&arena, &["explain", "deployment", "web", "-o", "wide"]).await;
     insta::assert_snapshot!("explain_wide", wide.said(&arena));
+    let colours = Regex::new("\u{1b}\\[[0-9;]*m").unwrap();
+    for columns in [60, 200] {
+        let shown = on_terminal(&arena, &WEB, columns).await;
+        assert!(shown.contains("\u{1b}["), "there are colours: {shown}");
+        let plain = colours.replace_all(&shown, "");
+        let longest = plain.lines().map(|line| line.chars().count()).max();
+        assert!(longest <= Some(columns), "{columns}: {plain}");
+        // What does not fit is wrapped, and not cut.
+        let letters: String = plain.split_whitespace().collect();
+        for part in [
+            "complete,2of2pods",
+            "keypassword",
+            "reroll.dev/restart-on:auto",
+        ] {
+            let is_whole = columns < 100 || letters.contains(part);
+            assert!(is_whole, "{part}: {plain}");
+        }
+        assert!(
+            letters.contains("password") && letters.contains("pods"),
+            "{plain}"
+        );
+    }
     for format in ["json", "yaml", "table", "wide"] {
         let answer = ask(
             &arena,
@@ -35,7 +81,7 @@ async fn cli_explains_what_pods_have_and_what_changed() {
 
 #[tokio::test]
 async fn cli_explains_what_is_pending_before_anything_is_annotated() {
-    let arena = Arena::new("cli-pending").await;
+    let arena = arena("cli-pending").await;
     sources(&arena).await;
     let reroll = arena.reroll().start().await;
     arena.create(&web(&opted_in())).await;
@@ -59,7 +105,7 @@ async fn cli_explains_what_is_pending_before_anything_is_annotated() {
 
 #[tokio::test]
 async fn cli_explains_who_cannot_restart() {
-    let arena = Arena::new("cli-cannot").await;
+    let arena = arena("cli-cannot").await;
     sources(&arena).await;
     let rows = [
         ("explain_not_opted_in", json!({})),
@@ -79,7 +125,7 @@ async fn cli_explains_who_cannot_restart() {
 
 #[tokio::test]
 async fn cli_says_what_was_typed_wrong() {
-    let arena = Arena::new("cli-typed").await;
+    let arena = arena("cli-typed").await;
     for (name, words) in [
         ("typed_no_kind", vec!["explain", "web"]),
         ("typed_unknown_kind", vec!["explain", "pod/web"]),

@@ -8,7 +8,7 @@ use std::{
 
 use reroll_harness::{Arena, Behaves, Kubelet, binary, deployment};
 
-use super::{ask, ask_until};
+use super::{arena, ask, ask_until};
 
 fn behaviour(value: &str) -> Behaves {
     match value {
@@ -61,7 +61,7 @@ impl Watch {
 
 #[tokio::test]
 async fn cli_tells_a_restart_that_failed() {
-    let arena = Arena::new("cli-failing").await;
+    let arena = arena("cli-failing").await;
     let kubelet = Kubelet::join(&arena, behaviour).await;
     arena.secret("db", &[("k", "good")]).await;
     arena

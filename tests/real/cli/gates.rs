@@ -2,13 +2,13 @@
 
 use reroll_harness::{Arena, Recorder};
 
-use super::{ask, ask_until, opted_in, sources, web, write_password};
+use super::{arena, ask, ask_until, opted_in, sources, web, write_password};
 
 const WEB: [&str; 2] = ["explain", "deploy/web"];
 
 #[tokio::test]
 async fn cli_stops_lets_go_and_releases() {
-    let arena = Arena::new("cli-gates").await;
+    let arena = arena("cli-gates").await;
     sources(&arena).await;
     let reroll = arena.reroll().start().await;
     let recorder = arena.record().await;

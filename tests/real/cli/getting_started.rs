@@ -10,6 +10,8 @@ use std::{
 use reroll_harness::{Arena, Recorder, binary};
 use tempfile::TempDir;
 
+use super::arena;
+
 /// The commands of the page that need a machine with containers, or make what a test has already.
 const NOT_HERE: [&str; 5] = [
     "kind create cluster",
@@ -22,8 +24,8 @@ const NOT_HERE: [&str; 5] = [
 /// Returns the commands of a page: its indented lines, joined where one ends with a backslash.
 fn commands(page: &str) -> Vec<String> {
     let lines = page.lines().filter_map(|line| line.strip_prefix("    "));
-    let text: String = lines.map(|line| format!("{line}\n")).collect();
-    let text = text.replace("\\\n", " ");
+    let lines: Vec<_> = lines.collect();
+    let text = lines.join("\n").replace("\\\n", " ");
     text.lines().map(ToOwned::to_owned).collect()
 }
 
@@ -48,11 +50,12 @@ fn kubectl(arena: &Arena) -> TempDir {
 
 /// Types a command. Returns all that was printed, and the exit code.
 async fn typed(path: &Path, command: &str) -> (String, i32) {
-    let rest = std::env::var("PATH").unwrap();
     let mut shell = Command::new("bash");
     shell
-        .args(["-c", &format!("exec 2>&1; {command}")])
-        .env("PATH", format!("{}:{rest}", path.display()))
+        .args([
+            "-c",
+            &format!("exec 2>&1; PATH='{}':$PATH; {command}", path.display()),
+        ])
         .stdin(Stdio::null());
     let output = tokio::task::spawn_blocking(move || shell.output().unwrap());
     let output = output.await.unwrap();
@@ -66,7 +69,7 @@ async fn the_page_does_what_it_says() {
     let commands = commands(&fs::read_to_string(page).unwrap());
     let is_not_here = |command: &&String| NOT_HERE.iter().any(|one| command.starts_with(one));
     assert_eq!(commands.iter().filter(is_not_here).count(), NOT_HERE.len());
-    let arena = Arena::new("getting-started").await;
+    let arena = arena("getting-started").await;
     let reroll = arena.reroll().start().await;
     let bin = kubectl(&arena);
     let recorder = Recorder::start(&arena).await;

@@ -1,13 +1,13 @@
 //! `reroll history`
 
-use reroll_harness::{Arena, RESTART_ON, env, workload};
+use reroll_harness::{RESTART_ON, env, workload};
 use serde_json::{Value, json};
 
-use super::{ask, ask_until};
+use super::{arena, ask, ask_until};
 
 #[tokio::test]
 async fn cli_tells_restarts_from_deploys() {
-    let arena = Arena::new("cli-history").await;
+    let arena = arena("cli-history").await;
     let empty = ask(&arena, &["history"]).await;
     insta::assert_snapshot!("history_of_an_empty_namespace", empty.said(&arena));
     arena.secret("db", &[("k", "1")]).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
-use super::{Answer, ask, ask_as, ask_until, rights::person, sources, web};
+use super::{Answer, arena, ask, ask_as, ask_until, rights::person, sources, web};
 use reroll_harness::{Arena, eventually};
 
 /// What reroll writes meanwhile.
@@ -63,7 +63,7 @@ fn without_others(answer: &Answer, arena: &Arena) -> String {
 
 #[tokio::test]
 async fn cli_moves_over_from_reloader() {
-    let arena = Arena::new("cli-migrate").await;
+    let arena = arena("cli-migrate").await;
     sources(&arena).await;
     let reroll = arena.reroll().start().await;
     arena.create(&reloader(&arena.namespace)).await;

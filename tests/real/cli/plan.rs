@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    Answer, ask, ask_as, ask_until, opted_in, rights::person, sources, web, write_password,
+    Answer, arena, ask, ask_as, ask_until, opted_in, rights::person, sources, web, write_password,
 };
 use crate::batch::{RUNS, cron_job, job_spec};
 
@@ -169,7 +169,7 @@ async fn jobs(arena: &Arena) -> usize {
 
 #[tokio::test]
 async fn cli_plan_names_exactly_those_who_then_restart() {
-    let arena = Arena::new("cli-plan").await;
+    let arena = arena("cli-plan").await;
     install(&arena, &["--optional-kinds=cronjobs", "--slow-start=on"]).await;
     let reroll = arena
         .reroll()
@@ -286,7 +286,7 @@ async fn versions(arena: &Arena) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn cli_plan_of_a_source_tells_of_another_value_and_of_another_object() {
-    let arena = Arena::new("cli-plan-source").await;
+    let arena = arena("cli-plan-source").await;
     sources(&arena).await;
     let reroll = arena.reroll().start().await;
     arena.create(&web(&opted_in())).await;
@@ -339,7 +339,7 @@ async fn cli_plan_of_a_source_tells_of_another_value_and_of_another_object() {
 
 #[tokio::test]
 async fn cli_plan_with_the_rights_of_a_developer_and_of_a_reader() {
-    let arena = Arena::new("cli-plan-rights").await;
+    let arena = arena("cli-plan-rights").await;
     sources(&arena).await;
     let reroll = arena.reroll().start().await;
     arena.create(&web(&opted_in())).await;
@@ -365,7 +365,7 @@ async fn cli_plan_with_the_rights_of_a_developer_and_of_a_reader() {
 
 #[tokio::test]
 async fn cli_plan_says_who_owns_what_it_would_take_over_and_what_stays_the_same() {
-    let arena = Arena::new("cli-plan-owned").await;
+    let arena = arena("cli-plan-owned").await;
     sources(&arena).await;
     let reroll = arena.reroll().start().await;
     arena.create(&web(&opted_in())).await;

@@ -9,7 +9,7 @@ use reroll_harness::{
 };
 use serde_json::json;
 
-use super::{Answer, ask_as, ask_until, opted_in, sources, web, write_password};
+use super::{Answer, arena, ask_as, ask_until, opted_in, sources, web, write_password};
 
 /// Groups that other tests install and remove.
 const OF_OTHERS: [&str; 2] = ["/argoproj.io/", "/secrets-store.csi.x-k8s.io/"];
@@ -43,7 +43,7 @@ async fn recorded(
 
 #[tokio::test]
 async fn cli_asks_no_more_than_it_needs() {
-    let arena = Arena::new("cli-requests").await;
+    let arena = arena("cli-requests").await;
     let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
     sources(&arena).await;
     let reroll = arena.reroll().start().await;
@@ -73,24 +73,24 @@ async fn cli_asks_no_more_than_it_needs() {
         &["resume", "deploy/web"],
         &["version"],
     ];
-    let mut all = String::new();
+    let mut all = Vec::new();
     for words in commands {
         let (answer, asked) = recorded(&arena, &proxy, words).await;
         assert_ne!(answer.code, 1, "{words:?}: {}", answer.err);
         let words = words.join(" ").replace(file, "FILE");
-        all += &format!("{words}\n");
+        all.push(words);
         for (request, count) in asked {
-            all += &format!("  {count:>2} {request}\n");
+            all.push(format!("  {count:>2} {request}"));
         }
     }
-    insta::assert_snapshot!("requests", all);
+    insta::assert_snapshot!("requests", all.join("\n"));
     drop(reroll);
 }
 
 /// Five hundred more Deployments are one page more, and what is absent of what they refer to costs one list.
 #[tokio::test]
 async fn cli_asks_by_pages() {
-    let arena = Arena::new("cli-pages").await;
+    let arena = arena("cli-pages").await;
     let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
     arena.secret("db", &[("k", "1")]).await;
     let user = |number: usize| {
@@ -143,7 +143,7 @@ async fn cli_asks_by_pages() {
 /// Whatever `wait` asks, its answer is lost now and then.
 #[tokio::test]
 async fn cli_waits_though_connections_are_cut() {
-    let arena = Arena::new("cli-cut").await;
+    let arena = arena("cli-cut").await;
     let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
     sources(&arena).await;
     let reroll = arena.reroll().start().await;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use reroll_harness::{Arena, eventually};
 
-use super::{ask_as, ask_until, opted_in, sources, web, write_password};
+use super::{arena, ask_as, ask_until, opted_in, sources, web, write_password};
 
 const WEB: [&str; 2] = ["explain", "deploy/web"];
 
@@ -34,7 +34,7 @@ pub(super) async fn person(arena: &Arena, name: &str, role: &str) -> PathBuf {
 
 #[tokio::test]
 async fn cli_answers_what_may_be_seen_and_names_what_may_not() {
-    let arena = Arena::new("cli-rights").await;
+    let arena = arena("cli-rights").await;
     sources(&arena).await;
     let reroll = arena.reroll().start().await;
     arena.create(&web(&opted_in())).await;

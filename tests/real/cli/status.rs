@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use reroll_harness::Arena;
 use serde_json::{Value, json};
 
-use super::{ask, ask_until, opted_in, sources, web, write_password};
+use super::{arena, ask, ask_until, opted_in, sources, web, write_password};
 
 #[tokio::test]
 async fn cli_tells_who_has_the_current_version() {
-    let arena = Arena::new("cli-status").await;
+    let arena = arena("cli-status").await;
     let empty = ask(&arena, &["status"]).await;
     insta::assert_snapshot!("status_empty", empty.said(&arena));
     let none = ask(&arena, &["pods"]).await;
@@ -60,7 +60,7 @@ async fn cli_tells_who_has_the_current_version() {
 
 #[tokio::test]
 async fn cli_waits_until_the_last_older_pod_is_gone() {
-    let arena = Arena::new("cli-wait").await;
+    let arena = arena("cli-wait").await;
     sources(&arena).await;
     let reroll = arena.reroll().start().await;
     arena.create(&web(&opted_in())).await;
