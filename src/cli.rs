@@ -20,6 +20,7 @@ pub mod args;
 mod doctor;
 pub mod ending;
 pub mod error;
+mod event;
 mod explain;
 pub mod findings;
 mod gates;

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Event;
 use super::report::Line;
 use crate::{
     cli::{
+        event::last_seen,
         findings::Finding,
         output::ago,
         status::{Overview, Where},
@@ -59,10 +60,7 @@ struct Told {
 
 impl Told {
     fn of(event: &Event) -> Option<Self> {
-        let series = event.series.as_ref();
-        let series = series.and_then(|series| series.last_observed_time.as_ref());
-        let at = series.or(event.event_time.as_ref()).map(|at| at.0);
-        let at = at.or_else(|| event.last_timestamp.as_ref().map(|at| at.0))?;
+        let at = last_seen(event)?;
         let about = &event.involved_object;
         let part = |text: &Option<String>| text.clone().unwrap_or_default();
         let name = part(&about.name);

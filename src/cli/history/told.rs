@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Event;
 use kube::ResourceExt as _;
 
 use crate::{
-    cli::{error::Error, session::Session, sight::Sight},
+    cli::{error::Error, event::last_seen, session::Session, sight::Sight},
     model::{WorkloadKey, brake::failed::FAILED},
 };
 
@@ -62,7 +62,7 @@ impl Told {
         );
         let events = self.0.get(&key).into_iter().flatten();
         let of = events.filter(move |event| event.reason.as_deref() == Some(reason));
-        of.filter_map(|event| Some((at(event)?, event.message.as_deref()?)))
+        of.filter_map(|event| Some((last_seen(event)?, event.message.as_deref()?)))
             // Their times are in whole seconds.
             .filter(move |(at, _)| at.as_second() >= from.as_second())
             .filter(move |(at, _)| to.is_none_or(|to| *at < to))
@@ -96,15 +96,4 @@ impl Told {
         let mut scaled = self.of(key, SCALED, (made, next));
         scaled.find(|(_, said)| is_it(said)).map(|(at, _)| at)
     }
-}
-
-/// Returns when an Event was last seen.
-fn at(event: &Event) -> Option<Timestamp> {
-    let series = event
-        .series
-        .as_ref()
-        .and_then(|series| series.last_observed_time.as_ref());
-    let last = event.last_timestamp.as_ref().map(|time| time.0);
-    let first = event.event_time.as_ref().map(|time| time.0);
-    series.map(|time| time.0).or(last).or(first)
 }
