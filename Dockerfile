@@ -48,6 +48,7 @@ COPY simulation/Cargo.toml simulation/
 COPY schedules/src/lib.rs schedules/src/main.rs schedules/src/
 COPY simulation/src/lib.rs simulation/src/
 COPY benches/cluster/main.rs benches/cluster/
+COPY benches/commands/main.rs benches/commands/
 COPY benches/micro/main.rs benches/micro/
 COPY benches/scale/main.rs benches/scale/
 ARG SOURCE_DATE_EPOCH=0
