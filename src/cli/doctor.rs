@@ -57,17 +57,14 @@ pub(super) async fn doctor(args: DoctorArgs, read_flags: ReadFlags) -> Result<En
         }
         Err(why) => return Err(session.failed("read the API server's version", why)),
     };
-    let (asked, within) = (
-        args.asking.reroll_namespace.as_deref(),
-        args.asking.namespace.as_deref(),
-    );
-    let mut installation = Installation::find(&session, asked, within, read_flags).await?;
-    if !args.pre {
-        installation.read_key(&session).await?;
-    }
+    let asking = &args.asking;
+    let within = asking.namespace.as_deref();
+    let mut installation = Installation::find(&session, asking, within, read_flags).await?;
     let mut groups = if args.pre {
+        let asked = asking.reroll_namespace.as_deref();
         before::check(&session, asked, &installation).await
     } else {
+        installation.read_key(&session).await?;
         of_installation(&session, &installation).await
     };
     // A reroll that runs outside has a Lease, and no Deployment.

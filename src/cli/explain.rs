@@ -38,7 +38,7 @@ pub(super) async fn explain(args: ExplainArgs, read_flags: ReadFlags) -> Result<
         let what = key.spoken();
         return Err(Error::Usage(format!("there is no {what} in {namespace}")));
     }
-    failing::look(&mut sight, &session, Some(namespace)).await?;
+    failing::look(&mut sight, &session, Some(namespace), None).await?;
     let explanation = explained(&mut sight, &key);
     let now = sight.now;
     session

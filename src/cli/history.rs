@@ -62,7 +62,7 @@ pub(super) async fn history(args: HistoryArgs, read_flags: ReadFlags) -> Result<
             "there is no {what} in {place}{notes}"
         )));
     }
-    failing::look(&mut sight, &session, within).await?;
+    failing::look(&mut sight, &session, within, None).await?;
     let revisions = all_revisions(&mut sight, &session, within).await?;
     let told = told::read(&mut sight, &session, within).await?;
     let wanted = |key: &WorkloadKey| one.as_ref().is_none_or(|one| one == key);

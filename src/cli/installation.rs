@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Container};
 use kube::{Api, ResourceExt as _, api::ListParams};
 
-use super::{error::Error, session::Session};
+use super::{args::Asking, error::Error, session::Session};
 use crate::{
     cluster::{
         Failure,
@@ -97,10 +97,11 @@ impl Installation {
     /// Finds the reroll that works in this namespace, or any where none is named. Its digest key is not read.
     pub(super) async fn find(
         session: &Session,
-        asked: Option<&str>,
+        asking: &Asking,
         works_in: Option<&str>,
         read_flags: ReadFlags,
     ) -> Result<Self, Error> {
+        let asked = asking.reroll_namespace.as_deref();
         let mut notes = Vec::new();
         let found = deployments(session, asked, &mut notes).await?;
         let may_look = found.is_some();

@@ -130,7 +130,7 @@ async fn of_source(
         (Supposed::Recreated, recreated, u64::MAX),
     ];
     for (case, object, number) in both {
-        let becomes = object.map(|object| take_source(&mut sight, &key, object, number));
+        let becomes = object.map(|object| take_source(&mut sight, &key, &object, number));
         let unknown = || Becomes::only(&key, Change::Unknown);
         let facts = Facts {
             sources: vec![becomes.unwrap_or_else(unknown)],

@@ -1,6 +1,6 @@
 //! A connection to the API server, and how to print what it shows.
 
-use std::fmt::Debug;
+use std::{collections::BTreeSet, fmt::Debug};
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Resource, api::ListParams};
@@ -44,6 +44,16 @@ impl Session {
             address: self.address.clone(),
             why,
         }
+    }
+
+    /// Returns the API groups that the API server serves.
+    pub(super) async fn served(&self) -> Result<BTreeSet<String>, Error> {
+        let listed = self
+            .cluster
+            .call(self.cluster.client().list_api_groups())
+            .await;
+        let listed = listed.map_err(|why| self.failed("list API groups", why))?;
+        Ok(listed.groups.into_iter().map(|group| group.name).collect())
     }
 
     /// Shows all objects of a kind, in a namespace or in all. Returns a note where they may not be listed.

@@ -17,7 +17,7 @@ use crate::model::{
     Index, SourceKey, SourceKind, WorkloadKey,
     annotation::{RESTART_ON, SUSPEND},
     brake::once::Failure,
-    change::{Told, told},
+    change::{Change, told},
     gate::suspend,
     held::Held,
     index::{Judged, Overlay, gates, windows::Paced},
@@ -42,7 +42,7 @@ pub(super) struct Sight {
     /// Of the sources that were read.
     written: HashMap<SourceKey, Written>,
     /// Who changed sources, as the restarts of their users tell it. They know the user, not only the program.
-    told: HashMap<SourceKey, Vec<Told>>,
+    told: HashMap<SourceKey, Vec<Change>>,
     /// The restarts that failed, as far as pods were looked at.
     pub(super) failures: HashMap<WorkloadKey, Failure>,
     /// What else could not be seen, in words.
@@ -116,14 +116,14 @@ impl Sight {
         let Some(written) = self.written.get(key) else {
             return Written::default();
         };
-        let of_it = |change: &&Told| {
+        let of_it = |change: &&Change| {
             let apart = |at: Timestamp| at.duration_since(change.at).as_secs().abs();
             written.at.is_some_and(|at| apart(at) <= APART)
         };
         let told = self.told.get(key).into_iter().flatten().find(of_it);
         Written {
             at: written.at,
-            by: told.and_then(Told::by).or_else(|| written.by.clone()),
+            by: told.and_then(Change::who).or_else(|| written.by.clone()),
         }
     }
 

@@ -22,18 +22,14 @@ use super::{
     named::{Named, one},
     output::Output,
     session::Session,
-    sight::{
-        Sight,
-        failing::{self, Open},
-        read,
-    },
+    sight::{Sight, failing, read},
 };
 use crate::model::{
     Cause, Decision, SourceKey, SourceName, WorkloadKey,
     brake::{converged::Shown, once::Failure},
     held::Held,
     pending::Pending,
-    standing::{Standing, Stands, of_workload, standing},
+    standing::{Stands, of_workload, standing},
     version::key_of,
 };
 
@@ -105,7 +101,7 @@ async fn ask(
         let key = key_of(&session.namespace, &source);
         Answer::Source(of_source(&mut sight, session, &key).await?)
     } else {
-        failing::look(&mut sight, session, within).await?;
+        failing::look(&mut sight, session, within, None).await?;
         Answer::All(overview(&mut sight, within))
     };
     Ok((answer, sight.now))
@@ -162,8 +158,24 @@ pub(super) async fn of_source(
     key: &SourceKey,
 ) -> Result<SourceStatus, Error> {
     let standing = standing(&sight.index, key);
-    let seen = see_pods(sight, session, standing.as_ref()).await?;
-    let older = seen.filter(|_| standing.is_some());
+    // Those that may have an older value, in words. One that is being deleted still runs.
+    let mut older = Vec::new();
+    let mut see = |pod: &Pod| {
+        let is_older = |shown: &Shown| {
+            standing
+                .as_ref()
+                .is_some_and(|it| shown.is_older(&it.asked))
+        };
+        let shown = Shown::of(pod).filter(is_older);
+        older.extend(shown.map(|shown| shown.spoken()));
+    };
+    let also: Option<&mut (dyn FnMut(&Pod) + Send)> = match standing {
+        Some(_) => Some(&mut see),
+        None => None,
+    };
+    let within = Some(session.namespace.as_str());
+    let listed = failing::look(sight, session, within, also).await?;
+    let older = (listed && standing.is_some()).then_some(older);
     let users = sight.index.users(key);
     let users: Vec<_> = users
         .iter()
@@ -187,33 +199,6 @@ pub(super) async fn of_source(
     Ok(SourceStatus::new(
         key, is_there, written, users, outdated, notes,
     ))
-}
-
-/// Looks at the pods of the namespace: which restarts failed, and which pods may have an older value. Returns these in words; `None`
-/// where they may not be listed. One that is being deleted still runs.
-async fn see_pods(
-    sight: &mut Sight,
-    session: &Session,
-    standing: Option<&Standing>,
-) -> Result<Option<Vec<String>>, Error> {
-    let within = Some(session.namespace.as_str());
-    let (mut older, mut open) = (Vec::new(), Open::of(sight, within));
-    if standing.is_none() && open.is_empty() {
-        return Ok(None);
-    }
-    let see = |pod: &Pod| {
-        open.see(sight, pod);
-        let is_older = |shown: &Shown| standing.is_some_and(|it| shown.is_older(&it.asked));
-        let shown = Shown::of(pod).filter(is_older);
-        older.extend(shown.map(|shown| shown.spoken()));
-    };
-    let mut notes = Vec::new();
-    let listed = read::pods_within(session, within, &mut notes, see).await?;
-    sight.note(notes);
-    if listed {
-        open.judge(sight);
-    }
-    Ok(listed.then_some(older))
 }
 
 /// Returns where all workloads stand that opted in.

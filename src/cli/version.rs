@@ -49,8 +49,7 @@ pub(super) async fn version(args: VersionArgs, read_flags: ReadFlags) -> Result<
         return Ok(Ending::Fine);
     }
     let session = Session::open(&args.asking).await?;
-    let asked = args.asking.reroll_namespace.as_deref();
-    let installation = Installation::find(&session, asked, None, read_flags).await?;
+    let installation = Installation::find(&session, &args.asking, None, read_flags).await?;
     let spec = installation
         .lease
         .as_ref()

@@ -13,7 +13,6 @@
 mod elsewhere;
 mod gates;
 mod made;
-mod needed;
 mod news;
 mod reason;
 mod release;
@@ -31,18 +30,22 @@ pub use self::{
 };
 use self::{
     gates::Gates,
-    needed::{needed, taken},
     rooms::Counting,
     waiting::{Going, Waiting},
 };
 use super::by_namespace::ByNamespace;
 use crate::model::{
     Index, WorkloadKey,
-    brake::{Verdict, distance, later, look::Look, spread::Spread, turns::has_nothing_to_lose},
+    brake::{
+        Verdict, distance, later,
+        look::Look,
+        needed::{is_sole, needed, taken},
+        spread::Spread,
+        turns::has_nothing_to_lose,
+    },
     decide::{Restart, restart_id},
     held::Held,
     index::{Tracked, windows},
-    version::key_of,
     workload::{Changed, Opened, RestartMeans, VersionId},
 };
 
@@ -339,10 +342,7 @@ impl Brakes {
         if has_nothing_to_lose(&tracked.workload.progress, verdict.as_ref(), starts) {
             return true;
         }
-        let sole = |changed: &Changed| match changed {
-            Changed::Source(source) => index.users(&key_of(&key.namespace, source)).len() <= 1,
-            Changed::Namespace => false,
-        };
+        let sole = |changed: &Changed| is_sole(index, &key.namespace, changed);
         versions.keys().all(sole) && self.spread(index, now).allows(&key.namespace)
     }
 

@@ -6,7 +6,8 @@
 //! Brakes remember nothing. What they need stands on the workloads: in `reroll.dev/rollout` ([`Opened`]), in the status
 //! ([`Progress`]), and in the pods ([`look`]). So a restarted process, another leader and the command line come to the same answer.
 //!
-//! Reading order: [`versions`] (for what a restart is), [`look`] (what the pods show), [`verdict`] (what became of it), [`failed`]
+//! Reading order: [`versions`] (for what a restart is), [`needed`] (for which of
+//! them it needs room), [`look`] (what the pods show), [`verdict`] (what became of it), [`failed`]
 //! (why it failed), [`once`] (the same to somebody who looks once),
 //! [`wave`] (an order that was asked for), [`slow_start`] (of one version of one source), [`turns`] (who goes first), [`spread`]
 //! (over namespaces), [`distance`] (between restarts of one workload), [`converged`] (whether everybody has a version).
@@ -18,6 +19,7 @@ pub mod converged;
 pub mod distance;
 pub mod failed;
 pub mod look;
+pub mod needed;
 pub mod once;
 pub mod slow_start;
 pub mod spread;

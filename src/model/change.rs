@@ -6,21 +6,24 @@
 use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::text::{printable, shortened};
 
 /// The most characters of a name.
 const NAME: usize = 128;
 
-/// A change of a source.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A change of a source. `reroll.dev/rollout` has it so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// When it was made.
+    #[serde(serialize_with = "in_seconds")]
     pub at: Timestamp,
     /// The user, as the API server knows them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The field manager: mostly the name of the program that the user worked with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manager: Option<String>,
 }
 
@@ -42,52 +45,27 @@ impl Change {
         self.user.is_some() || self.at.as_second() >= time.as_second()
     }
 
-    /// Returns it as `reroll.dev/rollout` has it.
-    pub fn facts(&self) -> Facts<'_> {
-        Facts {
-            at: format!("{:.0}", self.at),
-            user: self.user.as_deref(),
-            manager: self.manager.as_deref(),
+    /// Returns who it was, as people are told it; `None` where that is not known.
+    pub fn who(&self) -> Option<String> {
+        match (&self.user, &self.manager) {
+            (Some(user), Some(manager)) => Some(format!("{user} ({manager})")),
+            (Some(one), None) | (None, Some(one)) => Some(one.clone()),
+            (None, None) => None,
         }
     }
 }
 
-/// A change in JSON.
-#[derive(Debug, Serialize)]
-pub struct Facts<'a> {
-    at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    manager: Option<&'a str>,
-}
-
-/// A change as `reroll.dev/rollout` tells it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
-    /// When it was made.
-    pub at: Timestamp,
-    /// The user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
-    /// The field manager.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manager: Option<String>,
-}
-
-impl Told {
-    /// Returns who it was, as people are told it.
-    pub fn by(&self) -> Option<String> {
-        by(self.user.as_deref(), self.manager.as_deref())
-    }
+/// Writes a time in whole seconds.
+fn in_seconds<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{at:.0}"))
 }
 
 /// Returns the changes that `reroll.dev/rollout` tells of, by their sources; none where it cannot be read.
-pub fn told(rollout: &str) -> BTreeMap<String, Told> {
+pub fn told(rollout: &str) -> BTreeMap<String, Change> {
     #[derive(Deserialize)]
     struct Wire {
         #[serde(default)]
-        changed: BTreeMap<String, Told>,
+        changed: BTreeMap<String, Change>,
     }
     serde_json::from_str(rollout).map_or_else(|_| BTreeMap::new(), |wire: Wire| wire.changed)
 }
@@ -95,19 +73,10 @@ pub fn told(rollout: &str) -> BTreeMap<String, Told> {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "changed {:.0}", self.at)?;
-        match by(self.user.as_deref(), self.manager.as_deref()) {
+        match self.who() {
             Some(by) => write!(f, " by {by}"),
             None => Ok(()),
         }
-    }
-}
-
-/// Returns who it was, as people are told it.
-fn by(user: Option<&str>, manager: Option<&str>) -> Option<String> {
-    match (user, manager) {
-        (Some(user), Some(manager)) => Some(format!("{user} ({manager})")),
-        (Some(one), None) | (None, Some(one)) => Some(one.to_owned()),
-        (None, None) => None,
     }
 }
 
@@ -155,7 +124,7 @@ mod tests {
         let at: Timestamp = "2026-11-28T21:19:25Z".parse().unwrap();
         let facts = |user, manager| {
             let change = Change::by(at, user, manager).unwrap();
-            serde_json::to_string(&change.facts()).unwrap()
+            serde_json::to_string(&change).unwrap()
         };
         assert_eq!(
             facts(Some("alice"), Some("kubectl-patch")),
@@ -173,7 +142,7 @@ mod tests {
             r#"{"mark":"m","changed":{"secret/db":{"at":"2026-11-28T21:19:25Z","user":"alice"}}}"#;
         let read = told(text);
         let change = &read["secret/db"];
-        assert_eq!(change.by().as_deref(), Some("alice"));
+        assert_eq!(change.who().as_deref(), Some("alice"));
         assert_eq!(change.manager, None);
         assert!(told(r#"{"mark":"m"}"#).is_empty() && told("no JSON").is_empty());
     }

@@ -10,8 +10,8 @@ use super::{
     annotation::IGNORE,
     digest::DigestKey,
     policy::{Defaults, OnDelete, OnRecreate},
-    source::{KindSet, SourceKind},
-    version::{SourceObject, Version},
+    source::{KindSet, SourceKey, SourceKind},
+    version::{OfKind, SourceObject, Version},
     workload::Kind,
 };
 
@@ -79,6 +79,23 @@ impl Conventions {
         let mut version = object.version(key, namespace);
         version.skipped = skipped;
         version
+    }
+
+    /// Returns the version of a source in JSON; `None` where it cannot be read, or does not stand in one object.
+    pub fn version_in(
+        &self,
+        raw: &str,
+        key: &SourceKey,
+        digest_key: &DigestKey,
+    ) -> Option<Version> {
+        let kind = key.source.kind;
+        let read = InJson {
+            raw,
+            namespace: &key.namespace,
+            key: digest_key,
+            conventions: self,
+        };
+        kind.typed(read).flatten()
     }
 
     /// Brings a source that was just read into the form that is known behind it: one that is not selected says itself
@@ -155,6 +172,24 @@ impl Vocabulary {
                 Some(((*meant).to_owned(), said.get(name.as_str())?.clone()))
             })
             .collect()
+    }
+}
+
+/// A source in JSON.
+struct InJson<'a> {
+    raw: &'a str,
+    namespace: &'a str,
+    key: &'a DigestKey,
+    conventions: &'a Conventions,
+}
+
+impl OfKind for InJson<'_> {
+    type Output = Option<Version>;
+
+    fn of<K: SourceObject>(self) -> Option<Version> {
+        let object = K::from_object(self.raw).ok()?;
+        let conventions = self.conventions;
+        Some(conventions.version_of(object, self.namespace, self.key))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 /// What stands where a text was cut.
 const CUT: char = '…';
@@ -53,6 +53,11 @@ pub fn read_duration(text: &str) -> Result<Duration, NoDuration> {
     let read: Result<SignedDuration, _> = text.trim().parse();
     let duration = read.map_err(|_| NoDuration::Unreadable)?;
     Duration::try_from(duration).map_err(|_| NoDuration::Negative)
+}
+
+/// Returns the time without seconds: it is not told sooner than it is decided.
+pub fn minutes(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// Names some of so many: `a, b and 3 more`.

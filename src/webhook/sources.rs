@@ -13,17 +13,15 @@ use tokio::time::Instant;
 use super::review::{Answer, Operation, Request};
 use crate::{
     model::{
-        DigestKey, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
+        SourceKey, SourceKind, SourceName, Version, WorkloadKey,
         annotation::WINDOW,
         change::Change,
-        conventions::Conventions,
         decide::Lookup,
         index::{Preview, windows},
         object::{FromObject as _, SlowStart},
         policy::Complaint,
         recreation::Asked,
         text::shortened,
-        version::{OfKind, SourceObject},
         writers::Print,
     },
     state::{Deleted, State},
@@ -69,14 +67,8 @@ pub fn answer(state: &State, request: &Request) -> (Answer, &'static str) {
         // No workload uses it, so there is nothing to warn of, and watches bring what is persisted. Its data is not even read.
         return ignored("allowed");
     }
-    let decode = Decode {
-        raw,
-        namespace: &key.namespace,
-        key: &digest_key,
-        conventions: &conventions,
-    };
     // No user waits at a prompt for what the CSI driver writes: a watch brings the statuses of pods.
-    let Some(version) = kind.typed(decode).flatten() else {
+    let Some(version) = conventions.version_in(raw, &key, &digest_key) else {
         return ignored("undecodable");
     };
     let warnings = match request.operation {
@@ -90,24 +82,6 @@ pub fn answer(state: &State, request: &Request) -> (Answer, &'static str) {
 fn name_in(raw: &str) -> Option<String> {
     let object = PartialObjectMeta::<Secret>::from_object(raw).ok()?;
     object.metadata.name
-}
-
-/// An object of a review that is to be digested.
-struct Decode<'a> {
-    raw: &'a str,
-    namespace: &'a str,
-    key: &'a DigestKey,
-    conventions: &'a Conventions,
-}
-
-impl OfKind for Decode<'_> {
-    type Output = Option<Version>;
-
-    fn of<K: SourceObject>(self) -> Option<Version> {
-        let object = K::from_object(self.raw).ok()?;
-        let conventions = self.conventions;
-        Some(conventions.version_of(object, self.namespace, self.key))
-    }
 }
 
 /// Returns who makes a write, and when; `None` where the review does not say.

@@ -63,8 +63,8 @@ impl Answer {
     }
 }
 
-/// Runs a command as whoever this kubeconfig is of.
-async fn run(config: &Path, words: &[&str]) -> Answer {
+/// Makes a command of whoever this kubeconfig is of.
+fn command(config: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(binary("reroll").unwrap());
     command
         .args(words)
@@ -73,6 +73,12 @@ async fn run(config: &Path, words: &[&str]) -> Answer {
         .env_remove("KUBECONFIG")
         .env("NO_PROXY", "*")
         .stdin(Stdio::null());
+    command
+}
+
+/// Runs a command as whoever this kubeconfig is of.
+async fn run(config: &Path, words: &[&str]) -> Answer {
+    let mut command = command(config, words);
     let is_json = words.windows(2).any(|pair| pair == ["-o", "json"]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap());
     let output = output.await.unwrap();

@@ -20,7 +20,7 @@ use crate::{
             CHANGE_CAUSE, KUBECTL_RESTARTED_AT, LAST_RESTART, RESTARTED_FOR, ROLLOUT_OPENED,
         },
         brake::converged::Owner,
-        change::{Told, told},
+        change::{Change, told},
         workload::Opened,
     },
 };
@@ -71,7 +71,7 @@ pub(super) struct Step {
     pub(super) what: What,
     /// For what, in words.
     pub(super) cause: String,
-    pub(super) changed: BTreeMap<String, Told>,
+    pub(super) changed: BTreeMap<String, Change>,
 }
 
 impl Revision {

@@ -11,7 +11,7 @@ use crate::{
         object::{API_VERSION, Object},
         output::{Part, Text, Tone, ago, long, not_seen},
     },
-    model::change::Told,
+    model::change::Change,
 };
 
 /// The answer.
@@ -39,7 +39,7 @@ pub(super) struct Line {
     pub(super) cause: String,
     /// Who changed which source, and when.
     #[cfg_attr(test, schemars(with = "BTreeMap<String, BTreeMap<String, String>>"))]
-    pub(super) changed: BTreeMap<String, Told>,
+    pub(super) changed: BTreeMap<String, Change>,
     pub(super) outcome: Outcome,
     /// When all its pods were replaced.
     pub(super) completed_at: Option<Timestamp>,

@@ -30,8 +30,7 @@ pub(super) async fn read(
     within: Option<&str>,
     read_flags: ReadFlags,
 ) -> Result<Seen, Error> {
-    let asked = asking.reroll_namespace.as_deref();
-    let installation = Installation::find(session, asked, within, read_flags).await?;
+    let installation = Installation::find(session, asking, within, read_flags).await?;
     let known = lint::kinds(&[], read_flags)?;
     let mut seen = Seen {
         bearers: Vec::new(),
@@ -46,10 +45,8 @@ pub(super) async fn read(
     };
     seen.theirs = theirs(session, within, &mut seen.notes).await?;
     namespaces(session, within, &mut seen).await?;
-    let client = session.cluster.client();
-    let served = session.cluster.call(client.list_api_groups()).await;
-    let served = served.map_err(|why| session.failed("list API groups", why))?;
-    let has = |group: &str| group.is_empty() || served.groups.iter().any(|one| one.name == group);
+    let served = session.served().await?;
+    let has = |group: &str| group.is_empty() || served.contains(group);
     let kinds: Vec<Kind> = seen.known.iter().collect();
     for kind in kinds.into_iter().filter(|kind| has(kind.group)) {
         workloads(session, kind, within, &mut seen).await?;

@@ -15,6 +15,7 @@ use crate::{
         held::Held,
         index::{Judged, Tracked, windows},
         pending::Pending,
+        text::minutes,
         workload::Void,
     },
 };
@@ -156,10 +157,7 @@ fn closed(sight: &Sight, key: &WorkloadKey, tracked: &Tracked) -> Option<Closed>
 fn window(closed: Closed) -> String {
     match closed {
         Closed::Until(Some(at)) => {
-            format!(
-                "its window ({WINDOW}) opens {}",
-                at.strftime("%Y-%m-%d %H:%M UTC")
-            )
+            format!("its window ({WINDOW}) opens {}", minutes(at))
         }
         Closed::Until(None) => format!("its window ({WINDOW}) never opens"),
         Closed::Unreadable { .. } => {

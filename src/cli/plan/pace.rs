@@ -10,14 +10,13 @@ use jiff::Timestamp;
 use crate::model::{
     Index, WorkloadKey,
     brake::{
+        needed::{is_sole, needed, taken},
         slow_start::{Restarted, Stands, room},
         turns::{Candidate, Counted, choose, has_nothing_to_lose},
-        versions::versions,
     },
     decide::Restart,
-    index::{Tracked, at_once},
-    version::key_of,
-    workload::{Changed, RestartMeans, VersionId},
+    index::Tracked,
+    workload::{Changed, VersionId},
 };
 
 /// When a workload is restarted, among others of its namespace.
@@ -118,24 +117,8 @@ impl Waiting {
     ) -> Self {
         let (workload, namespace) = (&tracked.workload, &key.namespace);
         let progress = &workload.progress;
-        let version = |source: &_| index.source(namespace, source).version();
-        let takes = versions(&restart.causes, index.key(), version);
-        let runs = matches!(key.kind.means, RestartMeans::Run | RestartMeans::Recreate);
-        let at_once = !slow_start
-            || runs
-            || !tracked.policy.brakes.slow_start
-            || at_once::namespace(index, namespace);
-        let mut needed = takes.clone();
-        needed.retain(|changed, _| {
-            let sole = match changed {
-                Changed::Source(source) => {
-                    at_once::source(index, namespace, source)
-                        || index.users(&key_of(namespace, source)).len() <= 1
-                }
-                Changed::Namespace => false,
-            };
-            !at_once && !sole
-        });
+        let mut needed = needed(index, key, tracked, restart, slow_start);
+        needed.retain(|changed, _| !is_sole(index, namespace, changed));
         let candidate = Candidate {
             freely: needed.is_empty() || has_nothing_to_lose(progress, None, false),
             versions: needed,
@@ -151,7 +134,7 @@ impl Waiting {
             key: key.clone(),
             candidate,
             wave: tracked.policy.wave(),
-            takes,
+            takes: taken(index, key, restart),
             shows: progress.void.is_none() && progress.is_well(),
             waited: false,
         }

@@ -5,10 +5,7 @@ use serde_json::Value;
 
 use crate::{
     cli::sight::Sight,
-    model::{
-        Conventions, DigestKey, SourceKey, Version,
-        version::{OfKind, SourceObject},
-    },
+    model::{SourceKey, Version},
 };
 
 /// What becomes of a source.
@@ -38,35 +35,10 @@ pub(super) struct Becomes {
     pub(super) keys: Vec<String>,
 }
 
-/// An object that is to be digested.
-struct Digested<'a> {
-    object: Value,
-    namespace: &'a str,
-    key: &'a DigestKey,
-    conventions: &'a Conventions,
-}
-
-impl OfKind for Digested<'_> {
-    type Output = Option<Version>;
-
-    fn of<K: SourceObject>(self) -> Option<Version> {
-        let object: K = serde_json::from_value(self.object).ok()?;
-        Some(
-            self.conventions
-                .version_of(object, self.namespace, self.key),
-        )
-    }
-}
-
 /// Returns the version that an object would be; `None` where it is none that the API server would take.
-pub(super) fn version(sight: &Sight, key: &SourceKey, object: Value) -> Option<Version> {
-    let digested = Digested {
-        object,
-        namespace: &key.namespace,
-        key: sight.index.key(),
-        conventions: sight.index.conventions(),
-    };
-    key.source.kind.typed(digested).flatten()
+pub(super) fn version(sight: &Sight, key: &SourceKey, object: &Value) -> Option<Version> {
+    let conventions = sight.index.conventions();
+    conventions.version_in(&object.to_string(), key, sight.index.key())
 }
 
 /// Compares what is live with what would be.

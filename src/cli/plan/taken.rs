@@ -43,7 +43,7 @@ pub(super) fn take_all(
     }
     for (key, would) in would_be {
         let becomes = match would {
-            Would::Be(object) => take_source(sight, &key, object, u64::MAX),
+            Would::Be(object) => take_source(sight, &key, &object, u64::MAX),
             Would::Stay => Becomes::only(&key, Change::Refused),
             Would::Unseen => Becomes::only(&key, Change::Unknown),
         };
@@ -92,7 +92,7 @@ fn take_workload(
 pub(super) fn take_source(
     sight: &mut Sight,
     key: &SourceKey,
-    object: Value,
+    object: &Value,
     number: u64,
 ) -> Becomes {
     let is_seen = sight.has_read(key.source.kind, &key.namespace);

@@ -17,13 +17,13 @@ use crate::{
 };
 
 /// The restarts that are not through, and their pods.
-pub(in crate::cli) struct Open {
+struct Open {
     pods: HashMap<WorkloadKey, Vec<Pod>>,
 }
 
 impl Open {
     /// Returns those that are not through, before any pod was seen.
-    pub(in crate::cli) fn of(sight: &Sight, within: Option<&str>) -> Self {
+    fn of(sight: &Sight, within: Option<&str>) -> Self {
         let all = sight.index.workloads(None, within);
         let open = all.into_iter().filter(|key| {
             let tracked = sight.index.workload(key);
@@ -34,14 +34,9 @@ impl Open {
         }
     }
 
-    /// Whether all are through.
-    pub(in crate::cli) fn is_empty(&self) -> bool {
-        self.pods.is_empty()
-    }
-
     /// Takes in a pod.
-    pub(in crate::cli) fn see(&mut self, sight: &Sight, pod: &Pod) {
-        let Some((kind, name)) = owner(pod).filter(|_| !self.is_empty()) else {
+    fn see(&mut self, sight: &Sight, pod: &Pod) {
+        let Some((kind, name)) = owner(pod).filter(|_| !self.pods.is_empty()) else {
             return;
         };
         let Some(kind) = sight.index.kinds().iter().find(|it| it.kind == kind) else {
@@ -59,7 +54,7 @@ impl Open {
     }
 
     /// Takes note of which of them failed.
-    pub(in crate::cli) fn judge(self, sight: &mut Sight) {
+    fn judge(self, sight: &mut Sight) {
         let (patience, now) = (sight.installation.flags.patience, sight.now);
         for (key, pods) in self.pods {
             let Some(known) = sight.index.workload(&key) else {
@@ -74,22 +69,29 @@ impl Open {
     }
 }
 
-/// Looks at the pods of what is not through, in a namespace or in all.
+/// Looks at the pods of what is not through, in a namespace or in all. Pods are only listed where something is not through, or where
+/// `also` wants to see them, too. Returns whether they were.
 pub(in crate::cli) async fn look(
     sight: &mut Sight,
     session: &Session,
     within: Option<&str>,
-) -> Result<(), Error> {
+    mut also: Option<&mut (dyn FnMut(&Pod) + Send)>,
+) -> Result<bool, Error> {
     let mut open = Open::of(sight, within);
-    if open.is_empty() {
-        return Ok(());
+    if open.pods.is_empty() && also.is_none() {
+        return Ok(false);
     }
+    let see = |pod: &Pod| {
+        open.see(sight, pod);
+        if let Some(also) = &mut also {
+            also(pod);
+        }
+    };
     let mut notes = Vec::new();
-    let see = |pod: &Pod| open.see(sight, pod);
     let listed = read::pods_within(session, within, &mut notes, see).await?;
     sight.note(notes);
     if listed {
         open.judge(sight);
     }
-    Ok(())
+    Ok(listed)
 }

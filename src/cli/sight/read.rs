@@ -1,5 +1,7 @@
 //! Reads into a [`Sight`]: one workload with what it uses, or all of a namespace or of the cluster.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{Api, ResourceExt as _, api::ListParams, core::DynamicObject};
 use serde_json::Value;
@@ -33,8 +35,7 @@ pub(in crate::cli) async fn begin(
     within: Option<&str>,
     read_flags: ReadFlags,
 ) -> Result<Sight, Error> {
-    let asked = asking.reroll_namespace.as_deref();
-    let mut installation = Installation::find(session, asked, within, read_flags).await?;
+    let mut installation = Installation::find(session, asking, within, read_flags).await?;
     installation.read_key(session).await?;
     Sight::new(installation, system_clock()())
 }
@@ -46,8 +47,7 @@ pub(in crate::cli) async fn begin_without_key(
     within: Option<&str>,
     read_flags: ReadFlags,
 ) -> Result<Sight, Error> {
-    let asked = asking.reroll_namespace.as_deref();
-    let installation = Installation::find(session, asked, within, read_flags).await?;
+    let installation = Installation::find(session, asking, within, read_flags).await?;
     Sight::new(installation, system_clock()())
 }
 
@@ -133,9 +133,9 @@ pub(in crate::cli) async fn shown(
         Some(name) => namespace(sight, session, name, see).await?,
         None => namespaces(sight, session, see).await?,
     }
-    let served = served(session).await?;
+    let served = session.served().await?;
     let kinds: Vec<Kind> = sight.index.kinds().iter().collect();
-    for kind in kinds.into_iter().filter(|kind| served.has(kind)) {
+    for kind in kinds.into_iter().filter(|kind| has(&served, kind)) {
         workloads(sight, session, kind, within, see).await?;
     }
     Ok(())
@@ -209,22 +209,9 @@ async fn namespaces(sight: &mut Sight, session: &Session, see: See<'_>) -> Resul
     Ok(())
 }
 
-/// The API groups that the API server serves. Who has no right to a kind is refused, whether it is there or not.
-struct Groups(Vec<String>);
-
-impl Groups {
-    fn has(&self, kind: Kind) -> bool {
-        !kind.optional || self.0.iter().any(|group| group == kind.group)
-    }
-}
-
-async fn served(session: &Session) -> Result<Groups, Error> {
-    let client = session.cluster.client();
-    let listed = session.cluster.call(client.list_api_groups()).await;
-    let listed = listed.map_err(|why| session.failed("list API groups", why))?;
-    Ok(Groups(
-        listed.groups.into_iter().map(|group| group.name).collect(),
-    ))
+/// Whether a cluster that serves these groups has a kind. Who has no right to one is refused, whether it is there or not.
+fn has(served: &BTreeSet<String>, kind: Kind) -> bool {
+    !kind.optional || served.contains(kind.group)
 }
 
 /// Reads the workload whose template it has, and those that have its own.
@@ -246,7 +233,7 @@ async fn related(sight: &mut Sight, session: &Session, key: &WorkloadKey) -> Res
         }
     }
     let lends = key.kind == &KINDS[0] && sight.index.kinds().iter().any(|kind| kind == &ROLLOUT);
-    if lends && served(session).await?.has(&ROLLOUT) {
+    if lends && has(&session.served().await?, &ROLLOUT) {
         let within = Some(key.namespace.as_str());
         workloads(sight, session, &ROLLOUT, within, &mut |_, _| {}).await?;
     }

@@ -2,11 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Brakes, Reason, made::Told, reason::minutes};
+use super::{Brakes, Reason, made::Told};
 use crate::model::{
     Index, SourceName, WorkloadKey,
     brake::{Verdict, failed::waits_for, later},
     index::Tracked,
+    text::minutes,
     version::key_of,
     workload::{Changed, Opened},
 };

@@ -6,6 +6,7 @@ use crate::model::{
     annotation::{WAVE, WINDOW},
     gate::window::Closed,
     held::Held,
+    text::minutes,
 };
 
 /// Why a restart waits that is due.
@@ -84,9 +85,4 @@ impl Reason {
             | Self::Distance { .. } => None,
         }
     }
-}
-
-/// Returns the time without seconds: it is not told sooner than it is decided.
-pub(super) fn minutes(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Brakes, Elsewhere, GOING_AT_MOST, News, Reason, STARTS, gates::Gates, needed::still_needed,
-    waiting::Waiting,
+    Brakes, Elsewhere, GOING_AT_MOST, News, Reason, STARTS, gates::Gates, waiting::Waiting,
 };
 use crate::model::{
     Index, WorkloadKey,
     brake::{
         later,
+        needed::still_needed,
         slow_start::{Room, Stands},
         spread::{Namespace, Spread, WITHIN},
         turns::{Candidate, Counted, choose, has_nothing_to_lose},

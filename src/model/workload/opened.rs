@@ -10,11 +10,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{
-    change::{Change, Facts},
-    digest::Digest,
-    source::SourceName,
-};
+use crate::model::{change::Change, digest::Digest, source::SourceName};
 
 /// The most sources that are named. A restart for more counts as one of its namespace ([`Changed::Namespace`]).
 pub const SOURCES: usize = 16;
@@ -95,7 +91,7 @@ struct WireWithWho<'a> {
     #[serde(flatten)]
     wire: Wire,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    changed: BTreeMap<String, Facts<'a>>,
+    changed: BTreeMap<String, &'a Change>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
@@ -158,7 +154,7 @@ impl Opened {
         let whole = WireWithWho {
             wire: self.wire(),
             changed: changed
-                .map(|(source, change)| (source.to_string(), change.facts()))
+                .map(|(source, change)| (source.to_string(), change))
                 .collect(),
         };
         // Only maps with keys that are no strings cannot be printed, and there are none.

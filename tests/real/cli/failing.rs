@@ -2,13 +2,13 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     time::Duration,
 };
 
-use reroll_harness::{Arena, Behaves, Kubelet, binary, deployment};
+use reroll_harness::{Arena, Behaves, Kubelet, deployment};
 
-use super::{arena, ask, ask_until};
+use super::{arena, ask, ask_until, command};
 
 fn behaviour(value: &str) -> Behaves {
     match value {
@@ -29,14 +29,18 @@ impl Drop for Watch {
 
 impl Watch {
     fn start(arena: &Arena) -> Self {
-        let mut command = Command::new(binary("reroll").unwrap());
-        command
-            .args(["status", "secret/db", "-w", "--reroll-namespace"])
-            .args([&arena.own_namespace, "--namespace", &arena.namespace])
-            .arg("--kubeconfig")
-            .arg(arena.cluster.kubeconfig())
-            .env("NO_PROXY", "*")
-            .stdout(Stdio::piped());
+        let (here, own) = (&arena.namespace, &arena.own_namespace);
+        let words = [
+            "status",
+            "secret/db",
+            "-w",
+            "-n",
+            here,
+            "--reroll-namespace",
+            own,
+        ];
+        let mut command = command(arena.cluster.kubeconfig(), &words);
+        command.stdout(Stdio::piped());
         Self(command.spawn().unwrap())
     }
 

@@ -1,6 +1,6 @@
 //! What the commands ask the API server, recorded by a proxy: as docs/cli.md lists it, and by pages.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use reroll_harness::{
     Arena, each,
@@ -155,7 +155,8 @@ async fn cli_waits_though_connections_are_cut() {
     arena.patch("Pod", &kept, finalizer).await;
     write_password(&arena, "canary-3").await;
     let config = proxy.kubeconfig();
-    let waits = waited(&arena, &config);
+    let words = ["wait", "secret/db", "--timeout", "10m"];
+    let waits = ask_as(&arena, &config, &words);
     let cuts = async {
         for part in ["/secrets", "/pods", "/deployments"] {
             let rule = Rule::new(Matcher::any().path_contains(part), Fault::Cut);
@@ -186,8 +187,4 @@ async fn cli_waits_though_connections_are_cut() {
         .collect();
     assert!(names.len() == 2 && !names.contains(&kept), "{names:?}");
     drop(reroll);
-}
-
-async fn waited(arena: &Arena, config: &Path) -> Answer {
-    ask_as(arena, config, &["wait", "secret/db", "--timeout", "10m"]).await
 }

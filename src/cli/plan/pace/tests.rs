@@ -7,6 +7,7 @@ use crate::model::{
     index::Overlay,
     source::SourceKind,
     testing::{CREATED, NAMESPACE, key, version},
+    version::key_of,
     workload::{KINDS, Workload},
 };
 

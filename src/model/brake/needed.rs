@@ -2,26 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use super::versions::versions;
 use crate::model::{
     Index, SourceName, WorkloadKey,
-    brake::versions::versions,
     decide::Restart,
     index::{Tracked, at_once},
+    version::key_of,
     workload::{Changed, RestartMeans, VersionId},
 };
 
 /// Returns the versions that a restart takes.
-pub(super) fn taken(
-    index: &Index,
-    key: &WorkloadKey,
-    restart: &Restart,
-) -> BTreeMap<Changed, VersionId> {
+pub fn taken(index: &Index, key: &WorkloadKey, restart: &Restart) -> BTreeMap<Changed, VersionId> {
     let version = |source: &SourceName| index.source(&key.namespace, source).version();
     versions(&restart.causes, index.key(), version)
 }
 
 /// Returns those for which it needs room. `slow_start`: whether restarts wait for what becomes of others.
-pub(super) fn needed(
+pub fn needed(
     index: &Index,
     key: &WorkloadKey,
     tracked: &Tracked,
@@ -36,7 +33,7 @@ pub(super) fn needed(
 }
 
 /// Returns those of these versions for which it needs room by what is said of slow start now.
-pub(super) fn still_needed(
+pub fn still_needed(
     index: &Index,
     key: &WorkloadKey,
     tracked: &Tracked,
@@ -51,4 +48,12 @@ pub(super) fn still_needed(
         Changed::Namespace => true,
     });
     versions
+}
+
+/// Whether it is for a source that nobody else uses: then there is nobody to wait for.
+pub fn is_sole(index: &Index, namespace: &str, changed: &Changed) -> bool {
+    match changed {
+        Changed::Source(source) => index.users(&key_of(namespace, source)).len() <= 1,
+        Changed::Namespace => false,
+    }
 }
