@@ -1,5 +1,6 @@
 //! `reroll explain`: whether a workload is opted in, what it uses and has, what is pending, and what holds it.
 
+mod met;
 mod shape;
 pub(super) mod sources;
 
@@ -20,6 +21,7 @@ use crate::model::{
     Decision, Kind, WorkloadKey,
     brake::once::Failure,
     decide::{Undecided, joined},
+    gate::suspend::{Place, Stop},
     held::Held,
     index::Judged,
     note::Note,
@@ -39,7 +41,24 @@ pub(super) async fn explain(args: ExplainArgs, read_flags: ReadFlags) -> Result<
         return Err(Error::Usage(format!("there is no {what} in {namespace}")));
     }
     failing::look(&mut sight, &session, Some(namespace), None).await?;
-    let explanation = explained(&mut sight, &key);
+    let mut explanation = explained(&mut sight, &key);
+    if let Some(due) = explanation
+        .pending
+        .as_mut()
+        .filter(|due| due.reason.is_none())
+    {
+        let last = explanation.last_restart.as_ref().and_then(|last| last.at);
+        let (met, note) = met::read(&session, &key, last).await?;
+        explanation.notes.extend(note);
+        if let Some(met) = met {
+            due.words = met.words;
+            due.reason = met.held.map(Held::as_str);
+            due.remedy = met.held.and_then(|held| remedy(held, None, &key));
+            if met.held.is_some_and(Held::needs_a_user) {
+                explanation.verdict = Verdict::CannotRestart;
+            }
+        }
+    }
     let now = sight.now;
     session
         .output
@@ -119,7 +138,8 @@ fn verdict(
     let decision = judged.decision.as_ref();
     let doubts = matches!(decision, Some(Decision::Undecided(Undecided::Doubt(..))))
         || !sources::all_known(&explanation.sources);
-    match held {
+    let reason = explanation.pending.as_ref().and_then(|line| line.reason);
+    match held.or_else(|| reason.and_then(Held::read)) {
         _ if !opted_in => Verdict::CannotRestart,
         Some(held) if held.needs_a_user() || held == Held::Owned => Verdict::CannotRestart,
         Some(_) => Verdict::Pending,
@@ -175,17 +195,23 @@ fn pending(
         words,
         since: stands.as_ref().map(|stands| stands.since),
         id: stands.map(|stands| stands.id),
-        remedy: reason.and_then(|reason| remedy(reason, key)),
+        remedy: reason.and_then(|reason| remedy(reason, judged.stop.as_ref(), key)),
     })
 }
 
 /// Returns what a person can type about a reason.
-fn remedy(held: Held, key: &WorkloadKey) -> Option<String> {
+fn remedy(held: Held, stop: Option<&Stop>, key: &WorkloadKey) -> Option<String> {
     let (kind, name, namespace) = (named(key.kind), &key.name, &key.namespace);
     match held {
-        Held::Suspended => Some(format!(
-            "kubectl reroll resume {kind}/{name} -n {namespace}"
-        )),
+        Held::Suspended => match stop.map(|stop| stop.place) {
+            Some(Place::Workload) => Some(format!(
+                "kubectl reroll resume {kind}/{name} -n {namespace}"
+            )),
+            Some(Place::Namespace) => Some(format!("kubectl reroll resume namespace/{namespace}")),
+            Some(Place::Lease) => Some("kubectl reroll resume --all".to_owned()),
+            // Which one it is the words tell.
+            Some(Place::Rollout) | None => None,
+        },
         Held::Paused => Some(format!(
             "kubectl rollout resume {kind}/{name} -n {namespace}"
         )),
@@ -207,3 +233,6 @@ fn named(kind: Kind) -> &'static str {
         kind.short_name
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -333,4 +333,4 @@ pub fn fresh(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,6 +10,7 @@ mod history;
 mod kubeconfigs;
 mod migrate;
 mod plan;
+mod refused;
 mod requests;
 mod rights;
 mod status;

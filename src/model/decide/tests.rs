@@ -19,7 +19,7 @@ mod parts;
 mod rollouts;
 mod runs;
 mod stable;
-mod table;
+pub(crate) mod table;
 mod together;
 mod whole;
 

@@ -145,6 +145,24 @@ fn every_row_decides_as_it_says() {
     PARTS.iter().flat_map(|part| part()).for_each(Row::check);
 }
 
+/// Names of all rows, what is expected of them, and what is decided.
+pub(crate) fn decisions() -> Vec<(&'static str, Outcome, Decision)> {
+    let rows = PARTS.iter().flat_map(|part| part());
+    let decided = |row: Row| {
+        let expected = match row.expect {
+            Expect::Keep => Outcome::Keep,
+            Expect::Record(_) => Outcome::Record,
+            Expect::Wait(_) => Outcome::Wait,
+            Expect::Restart(..) => Outcome::Restart,
+            Expect::Undecided(why) => Outcome::Undecided(why),
+        };
+        let world = row.world.with(&s(), row.usage, row.live);
+        let before = world.observed(row.entry.map(|entry| (s(), entry)));
+        (row.name, expected, world.decide(Known::Observed(&before)))
+    };
+    rows.map(decided).collect()
+}
+
 /// Names and decisions of all rows.
 pub(super) fn outcomes() -> Vec<(&'static str, String)> {
     let rows = PARTS.iter().flat_map(|part| part());
