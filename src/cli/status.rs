@@ -94,7 +94,7 @@ async fn ask(
     let mut sight = read::begin(session, &args.asking, within, read_flags).await?;
     let source = match args.object.as_slice() {
         [] => None,
-        words => Some(source_named(words, &sight.installation)?),
+        words => Some(source_named("status", words, &sight.installation)?),
     };
     read::all(&mut sight, session, within).await?;
     let answer = if let Some(source) = source {
@@ -134,19 +134,20 @@ impl Answer {
     }
 }
 
-/// Returns the source that was typed.
+/// Returns the source that was typed behind a command.
 pub(super) fn source_named(
+    command: &str,
     words: &[String],
     installation: &Installation,
 ) -> Result<SourceName, Error> {
     match one(words, &installation.flags.kinds)? {
         Named::Source(source) => Ok(source),
         Named::Workload(kind, name) => Err(Error::Usage(format!(
-            "status takes a Secret or ConfigMap; of {} {name} ask: kubectl reroll explain {}/{name}",
+            "{command} takes a Secret or ConfigMap; of {} {name} ask: kubectl reroll explain {}/{name}",
             kind.kind, kind.plural
         ))),
         Named::Namespace(name) => Err(Error::Usage(format!(
-            "status takes a Secret or ConfigMap; of a namespace ask: kubectl reroll status -n {name}"
+            "{command} takes a Secret or ConfigMap; of a namespace ask: kubectl reroll status -n {name}"
         ))),
     }
 }

@@ -74,7 +74,7 @@ async fn look(
 ) -> Result<SourceStatus, Error> {
     let within = Some(session.namespace.as_str());
     let mut sight = read::begin(session, &args.asking, within, read_flags).await?;
-    let source = status::source_named(&args.object, &sight.installation)?;
+    let source = status::source_named("wait", &args.object, &sight.installation)?;
     read::all(&mut sight, session, within).await?;
     let key = key_of(&session.namespace, &source);
     status::of_source(&mut sight, session, &key).await

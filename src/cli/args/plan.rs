@@ -2,20 +2,16 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::asking::Asking;
 
 /// `reroll plan`
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true).args(["object", "filename"])))]
 pub struct PlanArgs {
     /// The Secret or ConfigMap of which is asked what another value of it would restart
-    #[arg(
-        num_args = 1..=2,
-        value_name = "KIND/NAME",
-        required_unless_present = "filename",
-        conflicts_with = "filename"
-    )]
+    #[arg(num_args = 1..=2, value_name = "KIND/NAME")]
     pub(in crate::cli) object: Vec<String>,
 
     /// A file, a folder (all *.yaml, *.yml and *.json in it and below), or - for what comes in; repeatable
