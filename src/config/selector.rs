@@ -1,7 +1,7 @@
 //! The language of label selectors, as `kubectl --selector` has it: `app=web,tier in (a, b),!canary`.
 //!
 //! kube matches selectors and sends them, but reads none. Reloader has an older way to write equality, `key:value`, and
-//! presence, `key:*`; both are read as well.
+//! takes `*` for presence, as in `key:*` and `key=*`; these are read as well.
 
 use kube::core::{Expression, Selector};
 
@@ -51,7 +51,7 @@ fn parse_requirement(text: &str) -> Result<Expression, ValueError> {
         };
         let name = key(name)?;
         return Ok(match wanted.trim() {
-            "*" if sign == ":" => Expression::Exists(name),
+            "*" if equal => Expression::Exists(name),
             wanted if equal => Expression::Equal(name, label_value(wanted)?),
             wanted => Expression::NotEqual(name, label_value(wanted)?),
         });
@@ -117,6 +117,7 @@ mod tests {
                 "tier in (a,b),app=web,!canary",
             ),
             ("reloader:enabled,any:*", "reloader=enabled,any"),
+            ("some=*", "some"),
         ];
         for (value, expected) in rows {
             assert_eq!(read(value), expected, "{value}");

@@ -103,10 +103,15 @@ pub mod reloader {
     /// How long a Deployment is paused after a restart, so that changes gather.
     pub const PAUSE_PERIOD: &str = "deployment.reloader.stakater.com/pause-period";
 
-    /// Returns those that select, which count on the pod template where the workload has none of them.
+    /// Returns those that select.
     pub fn selecting() -> impl Iterator<Item = &'static str> {
         let own = SourceKind::ALL.into_iter().map(SourceKind::reloader);
         own.flat_map(|keys| [keys.auto, keys.reload])
             .chain([AUTO, SEARCH])
+    }
+
+    /// Returns those that select sources of a kind: they count on the pod template where the workload has none of them.
+    pub const fn selecting_of(kind: SourceKind) -> [&'static str; 4] {
+        [kind.reloader().reload, kind.reloader().auto, AUTO, SEARCH]
     }
 }

@@ -51,8 +51,30 @@ pub fn read_duration(text: &str) -> Result<Duration, NoDuration> {
         return Ok(Duration::ZERO);
     }
     let read: Result<SignedDuration, _> = text.trim().parse();
-    let duration = read.map_err(|_| NoDuration::Unreadable)?;
-    Duration::try_from(duration).map_err(|_| NoDuration::Negative)
+    match read {
+        Ok(duration) => Duration::try_from(duration).map_err(|_| NoDuration::Negative),
+        Err(_) => fractions(text.trim()).ok_or(NoDuration::Unreadable),
+    }
+}
+
+/// Reads what only Go's `time.ParseDuration` reads: fractions of each unit, without a digit before or behind the point.
+fn fractions(text: &str) -> Option<Duration> {
+    let mut sum = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let number = rest.find(|letter: char| letter != '.' && !letter.is_ascii_digit())?;
+        let unit = rest[number..].find(|letter: char| letter == '.' || letter.is_ascii_digit());
+        let (part, after) = rest.split_at(unit.map_or(rest.len(), |unit| number + unit));
+        let (number, unit) = part.split_at(number);
+        let digits = number.chars().any(|letter| letter.is_ascii_digit());
+        let whole = if number.starts_with('.') { "0" } else { "" };
+        let one: SignedDuration = format!("{whole}{}{unit}", number.trim_end_matches('.'))
+            .parse()
+            .ok()?;
+        sum = sum.checked_add(Duration::try_from(one).ok().filter(|_| digits)?)?;
+        rest = after;
+    }
+    (!text.is_empty()).then_some(sum)
 }
 
 /// Returns the time without seconds: it is not told sooner than it is decided.
@@ -103,6 +125,12 @@ mod tests {
             ("5s", Ok(seconds(5))),
             ("2m", Ok(seconds(120))),
             ("1h30m", Ok(seconds(5400))),
+            (".06m", Ok(Duration::from_millis(3600))),
+            ("1.5h.5m", Ok(seconds(5430))),
+            ("2.s", Ok(seconds(2))),
+            (".s", Err(NoDuration::Unreadable)),
+            ("1.5", Err(NoDuration::Unreadable)),
+            ("1.5x", Err(NoDuration::Unreadable)),
             ("-5s", Err(NoDuration::Negative)),
             ("1d", Err(NoDuration::Unreadable)),
             ("5", Err(NoDuration::Unreadable)),

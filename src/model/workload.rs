@@ -26,7 +26,7 @@ use serde_json::Value;
 use self::asks::{asks, stated};
 pub use self::{
     abort::Abort,
-    asks::Asks,
+    asks::{Asks, said_of},
     batch::{JobPhase, is_suspended, replacement, run, run_name, runs_alone},
     change_cause::ChangeCause,
     kinds::{

@@ -111,13 +111,14 @@ async fn a_bad_expression_is_told_at_the_prompt() {
 }
 
 #[tokio::test]
-async fn on_the_pod_template_they_count_where_the_workload_has_none() {
+async fn on_the_pod_template_they_count_where_the_workload_has_none_of_that_kind() {
     let arena = Arena::new("reloader-template").await;
     let _reroll = arena.reroll().start().await;
     arena.creds_and_app().await;
     for (name, annotations) in [
         ("template", vec![]),
         ("both", vec![(CONFIG_MAP_AUTO, "true")]),
+        ("own", vec![(SECRET_AUTO, "false")]),
     ] {
         let mut object = workload("Deployment", name, &annotations, both());
         object["spec"]["template"]["metadata"]["annotations"] = json!({ (SECRET_AUTO): "true" });
@@ -128,7 +129,8 @@ async fn on_the_pod_template_they_count_where_the_workload_has_none() {
     arena.recreate_secret("creds", &[("k", "one")]).await;
     recorder.settle(&arena).await;
     recorder.expect("Deployment", "template", 1);
-    recorder.expect("Deployment", "both", 0);
+    recorder.expect("Deployment", "both", 1);
+    recorder.expect("Deployment", "own", 0);
 }
 
 #[tokio::test]

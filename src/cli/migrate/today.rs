@@ -166,7 +166,7 @@ fn what(rules: &Rules) -> String {
             .collect();
         parts.push(format!("{} that it uses", kinds.join(" or ")));
     }
-    if rules.search {
+    if !rules.search.is_empty() {
         parts.push("what it uses that has match".to_owned());
     }
     // The words of the opt-in: those of kinds have no slash.

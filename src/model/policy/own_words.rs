@@ -174,7 +174,7 @@ impl Rules {
                 None => lacks.push(Lack::Expression(pattern.kind(), pattern.text().to_owned())),
             }
         }
-        if self.search {
+        if !self.search.is_empty() {
             lacks.push(Lack::Search);
         }
         if words.is_empty() {

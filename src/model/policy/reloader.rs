@@ -19,7 +19,7 @@ use crate::model::{
     annotation::reloader::{AUTO, IGNORE, PAUSE_PERIOD, SEARCH, selecting},
     source::SourceKind,
     text::read_duration,
-    workload::Asks,
+    workload::{Asks, said_of},
 };
 
 /// The longest that changes can be made to gather.
@@ -28,24 +28,29 @@ const LONGEST: Duration = Duration::from_hours(24 * 7);
 /// Returns what a workload asks for in these words; `None` where it says nothing. `all`: workloads that say nothing
 /// are opted in.
 pub(super) fn read(asks: &Asks, all: bool, complaints: &mut Vec<Complaint>) -> Option<Selection> {
-    if flag(asks, IGNORE, complaints) == Some(true) {
+    let ignored = asks.get(IGNORE);
+    if ignored.is_some_and(|text| flag(IGNORE, text, complaints)) {
         return Some(Selection::Off);
     }
     if !selecting().any(|key| asks.contains_key(key)) {
         return None;
     }
-    let auto = flag(asks, AUTO, complaints);
     let mut takes = |kind: &SourceKind| {
-        let own = flag(asks, kind.reloader().auto, complaints);
-        let unsaid = auto.is_none() && own.is_none();
-        auto == Some(true) || own == Some(true) || (all && unsaid)
+        let said = [AUTO, kind.reloader().auto].map(|key| {
+            let text = said_of(asks, *kind, key)?;
+            Some(flag(key, text, complaints))
+        });
+        said.contains(&Some(true)) || (all && said == [None, None])
     };
     let mut rules = Rules {
         kinds: SourceKind::ALL
             .into_iter()
             .filter(|kind| takes(kind))
             .collect(),
-        search: asks.get(SEARCH).is_some_and(|text| text == "true"),
+        search: SourceKind::ALL
+            .into_iter()
+            .filter(|kind| said_of(asks, *kind, SEARCH).is_some_and(|text| text == "true"))
+            .collect(),
         whole: true,
         ..Rules::default()
     };
@@ -54,7 +59,7 @@ pub(super) fn read(asks: &Asks, all: bool, complaints: &mut Vec<Complaint>) -> O
     let unreadable = complaints.len() > before;
     for kind in SourceKind::ALL {
         for key in [kind.reloader().reload, kind.reloader().exclude] {
-            if list(asks, key).nth(MAX_ENTRIES).is_some() {
+            if list(asks, kind, key).nth(MAX_ENTRIES).is_some() {
                 complaints.push(complaint(key, "…", EXPECTED_EARLIER));
             }
         }
@@ -63,7 +68,10 @@ pub(super) fn read(asks: &Asks, all: bool, complaints: &mut Vec<Complaint>) -> O
         Ok(named) => rules.named = named,
         Err(beyond) => {
             let key = key_of(beyond);
-            let text = asks.get(key).map_or("", String::as_str);
+            let text = SourceKind::ALL
+                .into_iter()
+                .find_map(|kind| said_of(asks, kind, key));
+            let text = text.map_or("", String::as_str);
             complaints.push(complaint(key, text, expected_within(beyond)));
             return Some(Selection::Unreadable);
         }
@@ -71,7 +79,7 @@ pub(super) fn read(asks: &Asks, all: bool, complaints: &mut Vec<Complaint>) -> O
     for pattern in excluded(asks) {
         rules.excluded.also(pattern);
     }
-    let nothing = rules.kinds.is_empty() && !rules.search && rules.named.is_empty();
+    let nothing = rules.kinds.is_empty() && rules.search.is_empty() && rules.named.is_empty();
     Some(match (nothing, unreadable) {
         (true, true) => Selection::Unreadable,
         (true, false) => Selection::Off,
@@ -84,7 +92,7 @@ fn named(asks: &Asks, complaints: &mut Vec<Complaint>) -> Vec<Pattern> {
     let mut named = Vec::new();
     for kind in SourceKind::ALL {
         let key = kind.reloader().reload;
-        for text in list(asks, key).take(MAX_ENTRIES) {
+        for text in list(asks, kind, key).take(MAX_ENTRIES) {
             match Pattern::expression(kind, text) {
                 Some(pattern) => named.push(pattern),
                 None => complaints.push(complaint(key, text, "a regular expression")),
@@ -105,7 +113,7 @@ fn key_of(beyond: Beyond) -> &'static str {
 /// Returns sources that are excluded in these words, which hold for every opt-in.
 pub(super) fn excluded(asks: &Asks) -> Vec<Pattern> {
     let of = |kind: SourceKind| {
-        let names = list(asks, kind.reloader().exclude).take(MAX_ENTRIES);
+        let names = list(asks, kind, kind.reloader().exclude).take(MAX_ENTRIES);
         names.map(move |name| Pattern::exact(kind, name))
     };
     SourceKind::ALL.into_iter().flat_map(of).collect()
@@ -127,26 +135,35 @@ pub(super) fn gather(asks: &Asks, complaints: &mut Vec<Complaint>) -> Option<Dur
     period
 }
 
-fn list<'a>(asks: &'a Asks, key: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-    let text = asks.get(key).map_or("", String::as_str);
+fn list<'a>(
+    asks: &'a Asks,
+    kind: SourceKind,
+    key: &str,
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    let text = said_of(asks, kind, key).map_or("", String::as_str);
     text.split(',')
         .map(str::trim)
         .filter(|item| !item.is_empty())
 }
 
-/// Returns a switch as Go's `strconv.ParseBool` reads it; what it cannot read does not count.
-fn flag(asks: &Asks, key: &'static str, complaints: &mut Vec<Complaint>) -> Option<bool> {
-    let text = asks.get(key)?;
-    match text.as_str() {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+/// Returns a switch as Go's `strconv.ParseBool` reads it. What that cannot read is false there, and told here.
+fn flag(key: &'static str, text: &str, complaints: &mut Vec<Complaint>) -> bool {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => true,
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => false,
         other => {
-            complaints.push(complaint(key, other, "true or false"));
-            None
+            let unreadable = complaint(key, other, "true or false");
+            // Of one that counts for all kinds it is told once.
+            if !complaints.contains(&unreadable) {
+                complaints.push(unreadable);
+            }
+            false
         }
     }
 }
 
+#[cfg(test)]
+mod split;
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,6 +314,9 @@ mod tests {
             (&[(AUTO, "false")], vec![]),
             (&[(SECRET_AUTO, "false")], vec!["configmap/app", class]),
             (&[(CONFIG_MAP_AUTO, "true")], all.clone()),
+            (&[(AUTO, "no")], vec![]),
+            (&[(AUTO, "yes")], vec![]),
+            (&[(SECRET_AUTO, " false")], vec!["configmap/app", class]),
             (&[(IGNORE, "true")], vec![]),
             (
                 &[(SECRET_EXCLUDE, "db")],

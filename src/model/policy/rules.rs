@@ -6,10 +6,6 @@ use super::patterns::{Patterns, Ready};
 use crate::model::source::{KindSet, References, SourceKind, SourceName, Usage};
 
 /// A readable opt-in.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a word that people may write"
-)]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
     /// Whatever is referenced of these kinds.
@@ -18,8 +14,8 @@ pub struct Rules {
     pub env: bool,
     /// Of the referenced ones only those read into files.
     pub volume: bool,
-    /// Of the referenced ones those that ask to be found, `reloader.stakater.com/match`.
-    pub search: bool,
+    /// Of the referenced ones of these kinds those that ask to be found, `reloader.stakater.com/match`.
+    pub search: KindSet,
     /// What is named counts as a whole, whichever of its keys the template reads.
     pub whole: bool,
     /// By name or glob, referenced or not.
@@ -161,7 +157,7 @@ impl ReadyRules<'_> {
         if !(named || usage.counts()) {
             return None;
         }
-        if self.excluded.takes(source) || !(taken || rules.search) {
+        if self.excluded.takes(source) || !(taken || rules.search.contains(source.kind)) {
             return None;
         }
         Some(Usage {
