@@ -19,6 +19,9 @@ use reroll::{
     },
 };
 
+#[path = "docs/names.rs"]
+mod names;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -34,6 +37,10 @@ fn pages() -> Vec<(PathBuf, String)> {
             root().join("CHANGELOG.md"),
             root().join("SECURITY.md"),
             root().join("charts/reroll/README.md"),
+            root().join("deploy/README.md"),
+            root().join("examples/README.md"),
+            root().join("tests/cluster/README.md"),
+            root().join("webhook-certs/README.md"),
         ])
         .map(|path| {
             (
@@ -313,26 +320,26 @@ fn links_lead_somewhere() {
     assert!(count > 40, "{count} links");
 }
 
+/// The paths of all values of the chart.
+fn values() -> BTreeSet<String> {
+    fn below(above: &str, value: &serde_json::Value) -> Vec<String> {
+        let entries = value.as_object().into_iter().flatten();
+        let paths = entries.flat_map(|(key, value)| {
+            let path = format!("{above}{key}");
+            let deeper = below(&format!("{path}."), value);
+            [path].into_iter().chain(deeper)
+        });
+        paths.collect()
+    }
+    let values = fs::read_to_string(root().join("charts/reroll/values.yaml"));
+    let values = values.expect("it is there");
+    let values = serde_saphyr::from_str(&values).expect("it is YAML");
+    below("", &values).into_iter().collect()
+}
+
 #[test]
 fn values_that_are_named_exist() {
-    let values = fs::read_to_string(root().join("charts/reroll/values.yaml")).unwrap();
-    let mut known = BTreeSet::new();
-    let mut above: Vec<(usize, String)> = Vec::new();
-    for line in values.lines() {
-        let key = line.trim_start();
-        let indent = line.len() - key.len();
-        let Some((key, _)) = key.split_once(':') else {
-            continue;
-        };
-        let key = key.trim_matches('"');
-        if key.is_empty() || !key.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            continue;
-        }
-        above.retain(|(outer, _)| *outer < indent);
-        above.push((indent, key.to_owned()));
-        let path: Vec<_> = above.iter().map(|(_, key)| key.as_str()).collect();
-        known.insert(path.join("."));
-    }
+    let known = values();
     let tops: BTreeSet<_> = known
         .iter()
         .filter_map(|path| path.split('.').next())

@@ -242,3 +242,37 @@ fn each_command_has_a_man_page() {
         .unwrap();
     assert_eq!(failed.status.code(), Some(1));
 }
+
+#[test]
+fn the_notes_are_the_releases_section_of_the_changelog() {
+    let folder = TempDir::new().unwrap();
+    let changelog = folder.path().join("CHANGELOG.md");
+    let text = "# Changelog\n\n## [Unreleased]\n\n- Later.\n\n## [1.2.3] - 2026-12-01\n\n### Added\n\n- A thing\n  in two lines: \
+                [how](docs/cli.md#a).\n- Another.\n\n## [1.2.2]\n\n- Before.\n\n## [1.2.1]\n";
+    fs::write(&changelog, text).unwrap();
+    let notes = |version| {
+        let mut script = Command::new(root().join("scripts/notes"));
+        script.arg(version).arg(&changelog).output().unwrap()
+    };
+    let made = notes(VERSION);
+    succeeded(&made);
+    let page = "https://github.com/reroll-dev/reroll/blob/v1.2.3/docs";
+    let expected = format!(
+        "### Added\n\n- A thing in two lines: [how]({page}/cli.md#a).\n- Another.\n\n\
+         [Install and upgrade]({page}/install.md) · [what stays as it is]({page}/stability.md)\n"
+    );
+    assert_eq!(String::from_utf8_lossy(&made.stdout), expected);
+    // One that is not there, one of which nothing is said, and one that merely begins like another.
+    for version in ["9.9.9", "1.2.1", "1.2"] {
+        let refused = notes(version);
+        assert_eq!(refused.status.code(), Some(1), "{version}");
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(
+            said.contains(&format!("name its section \"## [{version}]\"")),
+            "{said}"
+        );
+    }
+    let workflow = fs::read_to_string(root().join(".github/workflows/release.yml")).unwrap();
+    assert!(workflow.contains("scripts/notes \"${GITHUB_REF_NAME#v}\" >notes.md"));
+    assert!(workflow.contains("--notes-file notes.md"));
+}

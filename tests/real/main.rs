@@ -31,6 +31,7 @@ mod digest_key;
 mod downtime;
 mod drain;
 mod ends;
+mod examples;
 mod formats;
 mod formers;
 mod gone;
