@@ -1,5 +1,5 @@
 //! Everything from other projects is pinned, and to the same version wherever it is named: GitHub's actions by digest,
-//! Rust by version.
+//! Rust and what reroll is tested beside by version.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -99,4 +99,25 @@ fn the_build_of_the_image_does_not_see_what_rustup_would_download_for() {
         "all is left out, but for what is named"
     );
     assert!(!ignored.contains("!rust-toolchain"));
+}
+
+#[test]
+fn the_page_on_compatibility_names_the_versions_that_tests_run() {
+    let page = "docs/compatibility.md";
+    for (module, manifest) in [
+        (
+            "github.com/argoproj/argo-cd/gitops-engine",
+            "tests/gitops/go.mod",
+        ),
+        ("github.com/fluxcd/pkg/ssa", "tests/gitops/go.mod"),
+        ("k8s.io/kubernetes", "tests/cluster/kubernetes/go.mod"),
+    ] {
+        let module = regex::escape(module);
+        let linked = only(
+            manifest,
+            &format!(r"(?m)^\t{module} (v\S+)(?: // indirect)?$"),
+        );
+        let told = only(page, &format!(r"(?m)^\|[^|]*\| `{module}` \| (v\S+) \|"));
+        assert_eq!(told, linked, "{page}: {module}");
+    }
 }

@@ -25,6 +25,7 @@ mod service;
 mod volumes;
 
 mod clients;
+mod gitops;
 mod lives;
 mod modes;
 mod refusals;

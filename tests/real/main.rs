@@ -34,6 +34,7 @@ mod ends;
 mod examples;
 mod formats;
 mod formers;
+mod gitops;
 mod gone;
 mod helm;
 mod hostile;

@@ -343,7 +343,8 @@ impl Arena {
     }
 }
 
-async fn run(mut command: Command, input: &str) -> Said {
+/// Runs it to its end, with this on standard input.
+pub(crate) async fn run(mut command: Command, input: &str) -> Said {
     let input = input.to_owned();
     let work = move || {
         use std::io::Write as _;

@@ -258,11 +258,10 @@ impl Cluster {
     /// Restores a backup as the data of etcd, which must not run. `bumped`: revisions and compaction as etcd's
     /// documentation has it for Kubernetes; else etcd counts on from the backup.
     pub fn restore(&self, backup: &Path, bumped: bool) -> Result<()> {
-        let tool = Command::new(UP).args(["path", "etcdutl"]).output()?;
-        ensure!(tool.status.success(), "no etcdutl");
+        let tool = tool_path("etcdutl")?;
         let data = self.facts.data.join("etcd");
         std::fs::remove_dir_all(&data)?;
-        let mut command = Command::new(String::from_utf8(tool.stdout)?.trim());
+        let mut command = Command::new(tool);
         command
             .args(["snapshot", "restore"])
             .arg(backup)
@@ -295,6 +294,16 @@ impl Cluster {
     fn pid_file(&self, component: &str) -> PathBuf {
         self.facts.data.join(format!("pids/{component}.pid"))
     }
+}
+
+/// The path of a tool that is not of the cluster. It is built where it is missing.
+pub(crate) fn tool_path(name: &str) -> Result<PathBuf> {
+    let tool = Command::new(UP)
+        .args(["path", name])
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(tool.status.success(), "no {name}");
+    Ok(String::from_utf8(tool.stdout)?.trim().into())
 }
 
 impl Drop for Cluster {

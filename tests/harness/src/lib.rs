@@ -12,6 +12,7 @@
 
 pub mod cluster;
 pub mod generate;
+pub mod gitops;
 pub mod hostile;
 pub mod plot;
 pub mod proxy;
