@@ -346,7 +346,9 @@ fn values_that_are_named_exist() {
         .collect();
     let mut count = 0;
     for (page, text) in pages() {
-        for named in quoted(&text) {
+        // The table of all values comes from the schema, which also has what values.yaml leaves out.
+        let written = text.split("<!-- charts/table").next().unwrap_or_default();
+        for named in quoted(written) {
             let path = named.split([':', '=']).next().unwrap_or_default();
             let simple = path.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
             let Some((top, _)) = path.split_once('.').filter(|_| simple) else {

@@ -73,6 +73,8 @@ Examples:
   kubectl reroll doctor -n shop
   # Before it is installed
   kubectl reroll doctor --pre
+  # Whether API servers reach the webhook, by a write that is not persisted
+  kubectl reroll doctor -n shop --try
 
 Exit codes: 0 fine, 1 the command failed, 2 there are warnings, 3 there are errors. What may not be read is said, and counts for
 neither.";

@@ -3,11 +3,11 @@
 //! What was read is judged by functions of that alone, each group of lines in its own file. The reading is here.
 //!
 //! Invariants:
-//! - it reads, and asks for reviews of rights, which the API server keeps nowhere;
+//! - it reads, and asks for reviews of rights, and with `--try` for a dry run, of which the API server keeps nothing;
 //! - a part that may not be read, or cannot be, takes its line, and the rest is answered;
 //! - of the Secret with the certificate only `tls.crt` is looked at, and no byte of it is printed.
 //!
-//! Reading order: `report`, `installed`, `rights`, `webhook` with `certificate`, `surroundings`, `standing`, `before`.
+//! Reading order: `report`, `installed`, `rights`, `webhook` with `certificate`, `tried`, `surroundings`, `standing`, `before`.
 
 mod before;
 mod certificate;
@@ -16,7 +16,10 @@ mod report;
 mod rights;
 mod standing;
 mod surroundings;
+mod tried;
 mod webhook;
+
+use std::time::Duration;
 
 use k8s_openapi::api::{
     admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
@@ -25,6 +28,7 @@ use k8s_openapi::api::{
     discovery::v1::EndpointSlice,
 };
 use kube::{Api, ResourceExt as _, api::ListParams};
+use tokio::time::{Instant, sleep};
 
 #[cfg(test)]
 pub(super) use self::report::Report as Answer;
@@ -46,9 +50,30 @@ use super::{
 };
 use crate::{clock::system_clock, cluster::Failure};
 
-/// Answers.
+/// How long it waits before it looks again.
+const AGAIN: Duration = Duration::from_secs(3);
+
+/// Answers, once all is fine or the time is over.
 pub(super) async fn doctor(args: DoctorArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
     let session = Session::open(&args.asking).await?;
+    let until = Instant::now() + args.wait.unwrap_or_default();
+    loop {
+        let report = look(&session, &args, read_flags).await;
+        let is_fine = matches!(&report, Ok(report) if report.ending() == Ending::Fine);
+        if is_fine || Instant::now() + AGAIN > until {
+            let report = report?;
+            session.output.print(&report, table)?;
+            return Ok(report.ending());
+        }
+        sleep(AGAIN).await;
+    }
+}
+
+async fn look(
+    session: &Session,
+    args: &DoctorArgs,
+    read_flags: ReadFlags,
+) -> Result<Report, Error> {
     let client = session.cluster.client();
     let server = match session.cluster.call(client.apiserver_version()).await {
         Ok(info) => surroundings::server(&info),
@@ -59,27 +84,30 @@ pub(super) async fn doctor(args: DoctorArgs, read_flags: ReadFlags) -> Result<En
     };
     let asking = &args.asking;
     let within = asking.namespace.as_deref();
-    let mut installation = Installation::find(&session, asking, within, read_flags).await?;
+    let mut installation = Installation::find(session, asking, within, read_flags).await?;
     let mut groups = if args.pre {
         let asked = asking.reroll_namespace.as_deref();
-        before::check(&session, asked, &installation).await
+        before::check(session, asked, &installation).await
     } else {
-        installation.read_key(&session).await?;
-        of_installation(&session, &installation).await
+        installation.read_key(session).await?;
+        let tried = args.tries.then(|| within.unwrap_or(&session.namespace));
+        of_installation(session, &installation, tried).await
     };
     // A reroll that runs outside has a Lease, and no Deployment.
     let is_found = installation.deployment.is_some() || installation.lease.is_some();
     let is_there = is_found || !installation.may_look;
     let mut sight = Sight::new(installation, system_clock()())?;
     let whole = !args.pre && is_there;
-    groups.append(&mut around(&session, &mut sight, within, (server, whole)).await);
-    let report = Report::new(args.pre, groups);
-    session.output.print(&report, table)?;
-    Ok(report.ending())
+    groups.append(&mut around(session, &mut sight, within, (server, whole)).await);
+    Ok(Report::new(args.pre, groups))
 }
 
-/// Answers what concerns reroll's own objects.
-async fn of_installation(session: &Session, installation: &Installation) -> Vec<Group> {
+/// Answers what concerns reroll's own objects. `tried`: the namespace of a write that is tried.
+async fn of_installation(
+    session: &Session,
+    installation: &Installation,
+    tried: Option<&str>,
+) -> Vec<Group> {
     let now = system_clock()();
     let mut own = installed::lines(installation, now);
     let Some(deployment) = &installation.deployment else {
@@ -90,7 +118,7 @@ async fn of_installation(session: &Session, installation: &Installation) -> Vec<
     let pods = pods(session, deployment).await;
     own.insert(1, installed::versions(&place, &pods));
     let rights = rights_of(session, installation, deployment, &place).await;
-    let webhook = webhook(session, installation, deployment, &place).await;
+    let webhook = webhook(session, installation, deployment, tried).await;
     vec![
         Group::new("Installation", own),
         Group::new("Rights", rights),
@@ -152,12 +180,20 @@ async fn webhook(
     session: &Session,
     installation: &Installation,
     deployment: &Deployment,
-    place: &str,
+    tried: Option<&str>,
 ) -> Vec<Line> {
+    let place = &deployment.namespace().unwrap_or_default();
     let flags = installation.flags.webhook.as_ref();
+    let tried = match tried.filter(|_| flags.is_some()) {
+        Some(namespace) => Some(tried::asked(session, namespace).await),
+        None => None,
+    };
     let entries = match entries(session).await {
         Ok(entries) => entries,
-        Err(why) => return vec![Line::failed("list webhook configurations", &why)],
+        Err(why) => {
+            let unseen = Line::failed("list webhook configurations", &why);
+            return tried.into_iter().chain([unseen]).collect();
+        }
     };
     let own: Vec<_> = entries
         .into_iter()
@@ -183,7 +219,9 @@ async fn webhook(
     };
     let chain = chain.as_ref().map(|(name, chain)| (name.as_str(), chain));
     lines.append(&mut webhook::trusted(&own, chain, system_clock()()));
-    if !own.is_empty() {
+    if let Some(tried) = tried {
+        lines.push(tried);
+    } else if !own.is_empty() {
         let words = "whether API servers reach it: only its port and their metrics tell";
         let release = deployment.labels().get("app.kubernetes.io/instance");
         let release = release.map_or("RELEASE", String::as_str);

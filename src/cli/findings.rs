@@ -92,7 +92,7 @@ pub enum Finding {
     HasWarned,
     /// Whoever asks may not install it.
     MayNotInstall,
-    /// The chart's default needs it.
+    /// reroll makes its certificates itself then.
     NoCertManager,
     /// No webhook can be registered.
     NoAdmission,
@@ -188,7 +188,7 @@ impl Finding {
             Self::HeldUp => Row("RR252", Warning, "Restarts are held"),
             Self::HasWarned => Row("RR253", Warning, "reroll has warned"),
             Self::MayNotInstall => Row("RR261", Error, "A right to install is missing"),
-            Self::NoCertManager => Row("RR262", Warning, "cert-manager is not there"),
+            Self::NoCertManager => Row("RR262", Info, "cert-manager is not there"),
             Self::NoAdmission => Row("RR263", Error, "Admission is not served"),
             Self::InstalledAlready => Row("RR264", Warning, "reroll is installed already"),
         }

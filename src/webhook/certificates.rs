@@ -6,6 +6,9 @@
 //! writes `caBundle`. `due` says what is due when: a leader that looks in time always has a certificate that API servers
 //! trust.
 //!
+//! Certificates that somebody else made, such as a cert-manager before an upgrade, are served on and trusted on until those of
+//! reroll take their place. Where an upgrade hands the webhook over to cert-manager, the leader of before writes no more.
+//!
 //! What was not planned is repaired at once, and counted for an alert: the Secret was deleted, or holds something else, or a
 //! certificate expired. Until API servers have taken up the repair they skip the webhook, because `failurePolicy` is
 //! `Ignore`.
@@ -26,7 +29,7 @@ use self::{
     due::{Facts, Step, due},
     kept::Kept,
 };
-use super::tls::{CertificateResolver, SelfMadeError};
+use super::tls::{CertificateResolver, SelfMadeError, ServingCertificate};
 use crate::{
     cluster::{Cluster, Failure, Write},
     ops::metrics::labels::CertificateRepair,
@@ -109,11 +112,7 @@ impl KeptCertificates {
     pub async fn first(&mut self, look_every: Duration) -> Arc<CertificateResolver> {
         loop {
             match self.look().await {
-                Ok(Some(kept)) => {
-                    if let Some(serving) = kept.serving() {
-                        return Arc::new(CertificateResolver::new(serving.clone()));
-                    }
-                }
+                Ok(Some(serving)) => return Arc::new(CertificateResolver::new(serving)),
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(secret = self.settings.secret, %error, "cannot make or read the webhook's certificates, trying again");
@@ -129,15 +128,14 @@ impl KeptCertificates {
         loop {
             sleep(look_every).await;
             match self.look().await {
-                Ok(kept) => {
+                Ok(serving) => {
                     told = false;
-                    let serving = kept.as_ref().and_then(Kept::serving);
                     if let Some(serving) = serving.filter(|new| !new.same_as(&resolver.served())) {
                         tracing::info!(
                             not_after = serving.not_after(),
                             "serving a new certificate"
                         );
-                        resolver.replace(serving.clone());
+                        resolver.replace(serving);
                     }
                 }
                 Err(error) => {
@@ -150,16 +148,19 @@ impl KeptCertificates {
         }
     }
 
-    /// Does what is due if this replica leads. Returns what the Secret holds then.
-    async fn look(&mut self) -> Result<Option<Kept>, KeepError> {
+    /// Does what is due if this replica leads. Returns what is to be served then.
+    async fn look(&mut self) -> Result<Option<ServingCertificate>, KeepError> {
         let (api, name) = (&self.secrets, &self.settings.secret);
         let found = self.cluster.get(api, name).await?;
         let data = found
             .as_ref()
             .map(|secret| secret.data.clone().unwrap_or_default());
         let kept = data.as_ref().map(Kept::read);
-        if !(self.hooks.leads)() {
-            return Ok(kept.and_then(Result::ok));
+        let is_spoiled = matches!(kept, Some(Err(_)));
+        if !(self.hooks.leads)() || (is_spoiled && self.configurations.are_handed_over().await?) {
+            let foreign = || data.as_ref().and_then(Kept::foreign);
+            let own = kept.and_then(Result::ok);
+            return Ok(own.map_or_else(foreign, |kept| kept.serving().cloned()));
         }
         let now = (self.hooks.clock)();
         let settings = self.settings.clone();
@@ -167,9 +168,17 @@ impl KeptCertificates {
         let (mut kept, mut why) = match (kept, &self.last) {
             (Some(Ok(kept)), _) => (kept, None),
             (Some(Err(error)), _) => {
-                tracing::warn!(secret = self.settings.secret, %error, "the webhook's certificates cannot be used: making new ones");
-                let made = Kept::begin(&hosts, now, self.settings.lifetimes)?;
-                (made, Some(Why::Repair(CertificateRepair::Unusable)))
+                let lifetimes = self.settings.lifetimes;
+                let adopted = data
+                    .as_ref()
+                    .and_then(|data| Kept::adopt(data, &hosts, now, lifetimes));
+                if let Some(kept) = adopted {
+                    (kept, Some(Why::Planned("beside those of somebody else")))
+                } else {
+                    tracing::warn!(secret = self.settings.secret, %error, "the webhook's certificates cannot be used: making new ones");
+                    let made = Kept::begin(&hosts, now, self.settings.lifetimes)?;
+                    (made, Some(Why::Repair(CertificateRepair::Unusable)))
+                }
             }
             (None, Some(last)) => (
                 Kept::read(last)?,
@@ -192,7 +201,7 @@ impl KeptCertificates {
             self.publish(&kept).await?;
         }
         self.last = Some(kept.print());
-        Ok(Some(kept))
+        Ok(kept.serving().cloned())
     }
 
     fn tell(&self, why: Why) {
@@ -222,7 +231,7 @@ impl KeptCertificates {
                 self.tell(Why::Repair(CertificateRepair::CaBundle));
             }
         }
-        let published = found.absent == 0;
+        let published = found.left == 0;
         self.published = Some(bundle).filter(|_| published);
         Ok(published)
     }

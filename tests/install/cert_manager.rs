@@ -19,6 +19,7 @@ use tokio::{task::JoinSet, time::sleep};
 
 const LIFETIME: Duration = Duration::from_hours(2160);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+const ISSUED: &str = "cert-manager.io/certificate-name";
 const INJECT: &str = "cert-manager.io/inject-ca-from";
 
 /// It looks after one namespace, until it is dropped.
@@ -58,6 +59,37 @@ impl Certifier {
     }
 }
 
+/// Takes cert-manager's kinds away, with all objects of them. Its Secrets stay.
+pub async fn remove_kinds(arena: &Arena) {
+    let delete = ["delete", "--wait", "--filename", &definitions()];
+    arena.kubectl(&delete).await.ok();
+}
+
+/// Installs cert-manager's kinds, without anybody who works on them.
+pub async fn bring_kinds(arena: &Arena) {
+    let file = definitions();
+    let apply = ["apply", "--server-side", "--filename", &file];
+    arena.kubectl(&apply).await.ok();
+    let wait = [
+        "wait",
+        "--for=condition=Established",
+        "--timeout=5m",
+        "--filename",
+        &file,
+    ];
+    arena.kubectl(&wait).await.ok();
+}
+
+fn definitions() -> String {
+    let up = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/up");
+    let path = Command::new(up)
+        .args(["path", "cert-manager-crds"])
+        .output()
+        .unwrap();
+    assert!(path.status.success(), "{path:?}");
+    String::from_utf8(path.stdout).unwrap().trim().to_owned()
+}
+
 /// cert-manager's own kinds, once per cluster.
 async fn apply_kinds(cluster: &'static Cluster) {
     static ONCE: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -66,21 +98,15 @@ async fn apply_kinds(cluster: &'static Cluster) {
         if applied.iter().any(|name| name == cluster.name()) {
             return;
         }
-        let up = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/up");
-        let path = Command::new(up)
-            .args(["path", "cert-manager-crds"])
-            .output()
-            .unwrap();
-        assert!(path.status.success(), "{path:?}");
-        let path = String::from_utf8(path.stdout).unwrap();
+        let path = definitions();
         for arguments in [
-            vec!["apply", "--server-side", "--filename", path.trim()],
+            vec!["apply", "--server-side", "--filename", &path],
             vec![
                 "wait",
                 "--for=condition=Established",
                 "--timeout=5m",
                 "--filename",
-                path.trim(),
+                &path,
             ],
         ] {
             let said = cluster.kubectl().args(arguments).output().unwrap();
@@ -98,7 +124,10 @@ impl Work {
         for certificate in certificates.list(&ListParams::default()).await.unwrap() {
             let spec = &certificate.data["spec"];
             let name = spec["secretName"].as_str().unwrap();
-            if self.secrets().get_opt(name).await.unwrap().is_some() {
+            let found = self.secrets().get_opt(name).await.unwrap();
+            // One that is somebody else's becomes its own.
+            let is_own = |secret: &Secret| secret.annotations().contains_key(ISSUED);
+            if found.as_ref().is_some_and(is_own) {
                 continue;
             }
             let now = system_clock()();
@@ -123,9 +152,19 @@ impl Work {
                 json!({ "ca.crt": authority.pem(), "tls.crt": leaf.certificate_pem(), "tls.key": leaf.key_pem() })
             };
             let secret = json!({
-                "metadata": { "name": name, "annotations": { "cert-manager.io/certificate-name": certificate.name_any() } },
+                "metadata": { "name": name, "annotations": { ISSUED: certificate.name_any() } },
                 "type": "kubernetes.io/tls", "stringData": data,
             });
+            if found.is_some() {
+                let patch =
+                    json!({ "metadata": secret["metadata"], "stringData": secret["stringData"] });
+                let params = PatchParams::default();
+                self.secrets()
+                    .patch(name, &params, &Patch::Merge(patch))
+                    .await
+                    .unwrap();
+                continue;
+            }
             let secret = serde_json::from_value(secret).unwrap();
             self.secrets()
                 .create(&PostParams::default(), &secret)

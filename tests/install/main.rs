@@ -24,6 +24,8 @@ mod release;
 mod service;
 mod volumes;
 
+mod auto;
+mod beside;
 mod clients;
 mod gitops;
 mod lives;

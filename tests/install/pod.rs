@@ -60,6 +60,11 @@ impl Life {
                 () = sleep(REFRESH) => {}
             }
         }
+        let policy = self.pod.spec.as_ref().unwrap().restart_policy.as_deref();
+        if policy == Some("Never") {
+            self.run_once(&volumes, folder).await;
+            return stop.cancelled().await;
+        }
         loop {
             let mut child = self.spawn(&volumes, folder);
             self.set_ready(false).await;
@@ -75,6 +80,22 @@ impl Life {
             self.set_ready(false).await;
             sleep(BACK_OFF).await;
         }
+    }
+
+    /// A pod that ends by itself, such as that of `helm test`.
+    async fn run_once(&self, volumes: &Volumes, folder: &Path) {
+        let ended = self.spawn(volumes, folder).wait().await.unwrap();
+        let phase = if ended.success() {
+            "Succeeded"
+        } else {
+            "Failed"
+        };
+        let patch = status(&json!({ "phase": phase }));
+        let name = self.pod.name_any();
+        self.pods()
+            .patch_status(&name, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
     }
 
     /// What the image's entry point is given: `args`, and nothing of this process's environment.
@@ -101,18 +122,20 @@ impl Life {
         let log = File::options()
             .create(true)
             .append(true)
-            .open(&self.shared.logs);
+            .open(&self.shared.logs)
+            .unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_reroll"));
         command
             .args(arguments)
             .env_clear()
             .env("HOSTNAME", self.pod.name_any())
             // In place of KUBERNETES_SERVICE_HOST: what is found by that reads the account at a fixed path.
-            .env("REROLL_KUBECONFIG", kubeconfig)
+            .env("REROLL_KUBECONFIG", &kubeconfig)
+            .env("KUBECONFIG", kubeconfig)
             .envs(self.environment())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log.unwrap())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
             .kill_on_drop(true)
             .spawn()
             .unwrap()

@@ -32,13 +32,12 @@ impl Release {
             "nodeSelector": { "kubernetes.io/hostname": node.name },
             "tolerations": [{ "operator": "Exists" }],
         });
+        // Which kinds a cluster has that tests share depends on the others.
+        let cert_manager = json!({ "certificates": { "mode": "certManager" } });
+        merge(&mut own, &cert_manager);
         merge(&mut own, values);
         let enabled = own["webhook"]["enabled"] != false;
-        let wanted = enabled
-            && own["certificates"]["mode"]
-                .as_str()
-                .unwrap_or("certManager")
-                == "certManager";
+        let wanted = enabled && own["certificates"]["mode"] == "certManager";
         Self {
             name: format!("reroll-{}", arena.namespace),
             node,
@@ -72,9 +71,36 @@ impl Release {
         self.rolled_out().await;
     }
 
+    /// `helm test`, as the notes say.
+    pub async fn helm_test(&self) {
+        let said = self.helm(&["test", &self.name, "--timeout=3m"]).await;
+        assert!(said.ok, "{said:?}; the log: {}", self.node.log());
+    }
+
+    /// Tries to upgrade by these arguments, without the values of before but for what they say.
+    pub async fn try_upgrade(&self, arguments: &[&str]) -> Said {
+        let upgrade = ["upgrade", &self.name, CHART];
+        self.helm(&[&upgrade, arguments].concat()).await
+    }
+
+    /// What the pods of the release are told to run with.
+    pub async fn arguments(&self) -> String {
+        let path = "--output=jsonpath={.spec.template.spec.containers[0].args}";
+        let get = ["get", "deployment", &self.name, path];
+        self.kubectl_own(&get).await.ok().out
+    }
+
     /// Installs the chart with these values besides.
     pub async fn helm_install(&self, values: &Value) {
         self.helm_chart("install", values).await;
+    }
+
+    /// Installs another chart with the values of this test.
+    pub async fn install_from(&self, chart: &str) {
+        let values = self.values_file(&json!({}));
+        let values = values.to_str().unwrap();
+        let arguments = ["install", &self.name, chart, "--values", values];
+        self.helm(&arguments).await.ok();
     }
 
     /// Upgrades to these values besides, and waits.

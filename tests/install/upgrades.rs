@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::{modes::in_namespace, release::Release};
 
 /// People who write again and again by kubectl, one after the other.
-struct Traffic {
+pub struct Traffic {
     stop: Arc<AtomicBool>,
     written: Arc<Mutex<usize>>,
     failed: Arc<Mutex<Vec<Said>>>,
@@ -24,7 +24,7 @@ struct Traffic {
 
 impl Traffic {
     /// Starts users who write a Secret and a ConfigMap that no workload uses, and an opted-in Deployment.
-    fn start(arena: &'static Arena) -> Self {
+    pub fn start(arena: &'static Arena) -> Self {
         let (stop, written, failed): (Arc<AtomicBool>, Arc<Mutex<usize>>, Arc<Mutex<Vec<_>>>) =
             Default::default();
         let mut people = JoinSet::new();
@@ -62,7 +62,7 @@ impl Traffic {
     }
 
     /// Waits until people have written a while.
-    async fn goes_on(&self) {
+    pub async fn goes_on(&self) {
         let enough = *self.written.lock().unwrap() + 12;
         eventually("people write", async || {
             (*self.written.lock().unwrap() >= enough).then_some(())
@@ -70,7 +70,7 @@ impl Traffic {
         .await;
     }
 
-    async fn end(mut self) {
+    pub async fn end(mut self) {
         self.stop.store(true, Ordering::Relaxed);
         while let Some(ended) = self.people.join_next().await {
             ended.unwrap();
@@ -99,8 +99,8 @@ async fn calls(arena: &Arena) -> BTreeMap<String, u64> {
     codes
 }
 
-/// What the API server says about calls that failed.
-fn failed_calls(arena: &Arena) -> Vec<String> {
+/// What the API server says about calls of webhooks that failed.
+pub fn failed_calls(arena: &Arena) -> Vec<String> {
     let cluster = arena.cluster;
     let folder = cluster.kubeconfig().parent().unwrap();
     let log = folder.join(format!(

@@ -67,9 +67,20 @@ app.kubernetes.io/component: controller
 {{- toYaml (merge $own .Values.commonLabels) -}}
 {{- end -}}
 
-{{/* REGISTRY/REPOSITORY:TAG@DIGEST: (dict "image" .Values.image "tag" "default") */}}
+{{/* REGISTRY/REPOSITORY:TAG@DIGEST: (dict "image" .Values.image "tag" "default" "global" .Values.global) */}}
 {{- define "reroll.image" -}}
-{{- with .image.registry }}{{ . }}/{{ end -}}
+{{- with .global.imageRegistry | default .image.registry }}{{ . }}/{{ end -}}
 {{- .image.repository }}:{{ default .tag .image.tag -}}
 {{- with .image.digest }}@{{ . }}{{ end -}}
+{{- end -}}
+
+{{/* Those of reroll, and those that an umbrella chart has for all its charts, by their names or as pods have them. */}}
+{{- define "reroll.imagePullSecrets" -}}
+{{- $all := .Values.imagePullSecrets }}
+{{- range .Values.global.imagePullSecrets }}
+{{- $all = append $all (kindIs "string" . | ternary (dict "name" .) .) }}
+{{- end }}
+{{- with uniq $all }}
+{{- toYaml . }}
+{{- end }}
 {{- end -}}

@@ -69,8 +69,8 @@ fn served(groups: &Result<Vec<APIGroup>, Failure>) -> Vec<Line> {
     let cert_manager = if serves(groups, CERT_MANAGER, Some("v1")) {
         Line::fine("cert-manager is there (cert-manager.io/v1)")
     } else {
-        let words = "the cluster has no cert-manager (cert-manager.io/v1), which makes the webhook's certificates by default";
-        let to_do = "install it, or install reroll with certificates.mode=selfManaged";
+        let words = "the cluster has no cert-manager (cert-manager.io/v1): by default reroll makes the webhook's certificates itself then";
+        let to_do = "install cert-manager before, if it is to make them";
         Line::found(Finding::NoCertManager, words).then(to_do)
     };
     vec![admission, cert_manager]

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Failure, Write};
 
+/// Whoever carries this has its authority written by cert-manager.
+const INJECTED: &str = "cert-manager.io/inject-ca-from";
+
 /// The two configurations, which have one name.
 #[derive(Clone)]
 pub(super) struct Configurations {
@@ -24,8 +27,8 @@ pub(super) struct Configurations {
 /// How the configurations were found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// How many of the two do not exist.
-    pub(super) absent: usize,
+    /// How many of the two do not exist, or are cert-manager's to write.
+    pub(super) left: usize,
     /// How many entries trusted other authorities, and were written.
     pub(super) written: usize,
 }
@@ -52,9 +55,13 @@ impl Configurations {
         let mut found = Found::default();
         for api in &self.apis {
             let Some(object) = self.cluster.get(api, &self.name).await? else {
-                found.absent += 1;
+                found.left += 1;
                 continue;
             };
+            if is_handed_over(&object) {
+                found.left += 1;
+                continue;
+            }
             let (patch, entries) = patch(&object.data, bundle);
             if entries > 0 {
                 self.cluster
@@ -65,6 +72,23 @@ impl Configurations {
         }
         Ok(found)
     }
+
+    /// Whether one of them is cert-manager's to write: an upgrade that gives certificates to it has begun, and this replica is
+    /// one of those that will end.
+    pub(super) async fn are_handed_over(&self) -> Result<bool, Failure> {
+        for api in &self.apis {
+            let found = self.cluster.get(api, &self.name).await?;
+            if found.as_ref().is_some_and(is_handed_over) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn is_handed_over(object: &DynamicObject) -> bool {
+    let annotations = object.metadata.annotations.as_ref();
+    annotations.is_some_and(|all| all.contains_key(INJECTED))
 }
 
 /// Returns the patch, and how many entries it writes.

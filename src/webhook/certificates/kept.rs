@@ -30,6 +30,9 @@ pub(super) enum Unusable {
     /// Its authority cannot sign.
     #[error("its {AUTHORITY_KEY} cannot be used: {0}")]
     Authority(#[from] SelfMadeError),
+    /// Somebody put another authority beside its key, as cert-manager does that takes the Secret over.
+    #[error("its {AUTHORITY_KEY} is not the key of {AUTHORITIES}")]
+    OtherKey,
 }
 
 /// What reroll keeps.
@@ -71,6 +74,10 @@ impl Kept {
         let mut authorities = blocks(text(AUTHORITIES)?)?.into_iter();
         let newest = authorities.next().ok_or(Unusable::NoAuthority)?;
         let newest = Authority::from_pem(newest, text(AUTHORITY_KEY)?)?;
+        let certificate = der(newest.pem()).ok_or(Unusable::Unreadable(AUTHORITIES))?;
+        if public_key(&certificate).as_deref() != Some(newest.public_key()) {
+            return Err(Unusable::OtherKey);
+        }
         let (chain, key) = (text(LEAF), text(LEAF_KEY));
         let leaf = chain.ok().zip(key.ok()).and_then(|(chain, key)| {
             let issued = Issued::from_pem(chain, key);
@@ -82,6 +89,43 @@ impl Kept {
             others: authorities.collect(),
             leaf,
         })
+    }
+
+    /// Goes on from certificates that somebody else made, such as a cert-manager that is gone: their authority is trusted, and
+    /// their leaf is served, until a new authority's leaf can take its place. `None` where the leaf is not theirs, or no good.
+    pub(super) fn adopt(
+        data: &BTreeMap<String, ByteString>,
+        hosts: &[&str],
+        now: Timestamp,
+        lifetimes: Lifetimes,
+    ) -> Option<Self> {
+        let text = |field: &str| std::str::from_utf8(&data.get(field)?.0).ok();
+        let others = blocks(text(AUTHORITIES)?).ok()?;
+        let issued = Issued::from_pem(text(LEAF)?, text(LEAF_KEY)?);
+        let serving = issued.serving().ok()?;
+        let chain = blocks(issued.certificate_pem()).ok()?;
+        let (leaf, between) = chain.split_first()?;
+        let leaf = der(leaf)?;
+        let (_, leaf) = parse_x509_certificate(&leaf).ok()?;
+        let is_theirs = others
+            .iter()
+            .chain(between)
+            .any(|signer| der(signer).is_some_and(|signer| is_signed_by(&leaf, &signer)));
+        let is_good = names(&leaf) == sorted(hosts) && now.as_second() < validity(&leaf).until;
+        (is_theirs && is_good && !others.is_empty()).then_some(())?;
+        Some(Self {
+            newest: Authority::new(now, lifetimes.authority).ok()?,
+            others,
+            leaf: Some((issued, serving)),
+        })
+    }
+
+    /// Returns what a Secret holds to serve of which somebody else is the owner.
+    pub(super) fn foreign(data: &BTreeMap<String, ByteString>) -> Option<ServingCertificate> {
+        let text = |field: &str| std::str::from_utf8(&data.get(field)?.0).ok();
+        Issued::from_pem(text(LEAF)?, text(LEAF_KEY)?)
+            .serving()
+            .ok()
     }
 
     /// Returns the Secret's data.
@@ -193,6 +237,16 @@ fn der(pem: &str) -> Option<CertificateDer<'static>> {
     CertificateDer::from_pem_slice(pem.as_bytes()).ok()
 }
 
+fn public_key(certificate: &[u8]) -> Option<Vec<u8>> {
+    let (_, certificate) = parse_x509_certificate(certificate).ok()?;
+    Some(certificate.public_key().subject_public_key.data.to_vec())
+}
+
+fn is_signed_by(leaf: &X509Certificate<'_>, signer: &[u8]) -> bool {
+    parse_x509_certificate(signer)
+        .is_ok_and(|(_, signer)| leaf.verify_signature(Some(signer.public_key())).is_ok())
+}
+
 fn validity(certificate: &X509Certificate<'_>) -> Validity {
     let validity = certificate.validity();
     let backdated = i64::try_from(BACKDATED.as_secs()).unwrap_or(0);
@@ -269,6 +323,65 @@ mod tests {
         assert_eq!(due(&facts, START, LIFETIMES), None);
         let others = read.facts(&["elsewhere"], true).unwrap();
         assert!(!others.leaf.unwrap().named);
+    }
+
+    /// What cert-manager leaves behind: no `ca.key`.
+    fn of_somebody_else() -> BTreeMap<String, ByteString> {
+        let mut data = begun().print();
+        data.remove(AUTHORITY_KEY);
+        data
+    }
+
+    #[test]
+    fn certificates_of_somebody_else_are_served_until_others_are_trusted() {
+        let data = of_somebody_else();
+        assert!(Kept::read(&data).is_err());
+        let served = Kept::foreign(&data).unwrap();
+        let adopted = Kept::adopt(&data, &HOSTS, at(10), LIFETIMES).unwrap();
+        let mut kept = again(&adopted);
+        assert!(kept.serving().unwrap().same_as(&served));
+        let theirs = String::from_utf8(data[AUTHORITIES].0.clone()).unwrap();
+        assert!(kept.bundle().ends_with(&theirs) && kept.bundle() != theirs);
+        // It goes on as with an authority of its own that is replaced.
+        let step =
+            |kept: &Kept, now| due(&kept.facts(&HOSTS, true).unwrap(), START + now, LIFETIMES);
+        assert_eq!(step(&kept, 10), None);
+        let planned = Step::IssueLeaf { planned: true };
+        assert_eq!(step(&kept, 100), Some(planned));
+        kept.act(planned, &HOSTS, at(100), LIFETIMES).unwrap();
+        assert_eq!(step(&kept, 189), None);
+        assert_eq!(step(&kept, 190), Some(Step::Retire));
+    }
+
+    /// As cert-manager takes over a Secret that reroll kept: it leaves the field that it does not know.
+    #[test]
+    fn a_key_of_another_authority_signs_nothing() {
+        let mut data = of_somebody_else();
+        let another = begun().print()[AUTHORITY_KEY].clone();
+        data.insert(AUTHORITY_KEY.to_owned(), another);
+        assert!(matches!(Kept::read(&data), Err(Unusable::OtherKey)));
+        let adopted = Kept::adopt(&data, &HOSTS, at(10), LIFETIMES).unwrap();
+        assert!(Kept::read(&adopted.print()).is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_gone_on_from_is_made_anew() {
+        let adopt = |data: &BTreeMap<_, _>, hosts: &[&str], now| {
+            Kept::adopt(data, hosts, at(now), LIFETIMES).is_some()
+        };
+        let good = of_somebody_else();
+        assert!(adopt(&good, &HOSTS, 10));
+        let mut mixed = good.clone();
+        let another = begun().print()[AUTHORITIES].clone();
+        mixed.insert(AUTHORITIES.to_owned(), another);
+        assert!(!adopt(&mixed, &HOSTS, 10), "signed by somebody else");
+        assert!(!adopt(&good, &["elsewhere"], 10), "for another name");
+        assert!(!adopt(&good, &HOSTS, 900), "expired");
+        for field in [AUTHORITIES, LEAF, LEAF_KEY] {
+            let mut data = good.clone();
+            data.remove(field);
+            assert!(!adopt(&data, &HOSTS, 10), "without {field}");
+        }
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Authority {
         Self::from_pem(pem, &key.serialize_pem())
     }
 
-    /// Reads an authority that was kept. Does not check that the key is its own: that shows by what it issues.
+    /// Reads an authority that was kept. Does not check that the key is its own: see [`Authority::public_key`].
     ///
     /// # Errors
     /// When either cannot be parsed.
@@ -88,6 +88,11 @@ impl Authority {
     /// Returns the authority's certificate in PEM.
     pub fn pem(&self) -> &str {
         &self.pem
+    }
+
+    /// Returns the public half of its key, as certificates have it.
+    pub fn public_key(&self) -> &[u8] {
+        self.issuer.key().public_key_raw()
     }
 
     /// Returns its key in PEM. Secret.
