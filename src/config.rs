@@ -11,6 +11,7 @@
 mod args;
 mod choice;
 mod convert;
+mod environment;
 mod error;
 mod installed;
 mod kinds;
@@ -19,6 +20,7 @@ mod settings;
 mod values;
 
 pub use args::{Cli, Command, RunArgs};
+pub use environment::Given;
 pub use error::ConfigError;
 pub use installed::installed;
 pub use settings::{ClusterSettings, RestartSettings, Settings};

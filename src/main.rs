@@ -7,11 +7,11 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::{CommandFactory as _, FromArgMatches as _};
 use reroll::{
     cli::{self, Ending},
-    config::{self, Cli, Command, Settings},
+    config::{self, Cli, Command, Given, Settings},
     ops::logging,
     run::{Surroundings, run},
 };
@@ -30,6 +30,7 @@ async fn main() -> ExitCode {
         Ok(typed) => typed.command,
         Err(error) => {
             let is_help = !error.use_stderr();
+            let error = Given::of_process().blame(error);
             let _ = error.print();
             return if is_help {
                 Ending::Fine
@@ -80,7 +81,11 @@ fn ended(result: anyhow::Result<()>) -> ExitCode {
 }
 
 async fn start(args: config::RunArgs) -> anyhow::Result<()> {
-    let settings = Settings::try_from(args)?;
+    let given = Given::of_process();
+    let settings = Settings::try_from(args).map_err(|error| anyhow!(given.explain(&error)))?;
     logging::init(&settings.ops.log)?;
+    for unknown in given.unknown() {
+        tracing::warn!("{unknown}");
+    }
     run(settings, Surroundings::default()).await
 }

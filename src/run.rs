@@ -10,6 +10,7 @@
 //!
 //! Every task is awaited here. The first task that ends unasked ends the process with an error.
 
+mod absent;
 mod admission;
 mod doors;
 mod files;
@@ -47,7 +48,7 @@ use crate::{
         history::History,
         lease::{Election, Leadership, LeaseSettings, Progress, Work},
         liveness::Liveness,
-        own::digest_key,
+        own::digest_key::{self, Replaced},
         reach::Reach,
     },
     config::Settings,
@@ -113,7 +114,10 @@ pub async fn run_until(
     let (parts, listed) = parts;
     let parts = Arc::new(parts);
     let started = Arc::clone(&parts).start_up(began, listed, stop.clone());
-    tasks.spawn(async move { ("start-up", started.await) });
+    let (namespaces, kinds) = (&settings.cluster.namespaces, &settings.cluster.kinds);
+    let told = absent::tell(parts.cluster.clone(), namespaces.clone(), kinds.clone());
+    let told = stop.all.clone().run_until_cancelled_owned(told);
+    tasks.spawn(async move { ("start-up", tokio::join!(started, told).0) });
 
     let failed = tokio::select! {
         () = asked => None,
@@ -134,9 +138,22 @@ pub async fn run_until(
         tracing::warn!("tasks did not end in time");
     }
     match failed {
+        Some(error) if is_rotation(&error) => {
+            tracing::info!(
+                "the digest key is rotated: this process ends well, and its next start takes the new key (the kubelet starts it again; \
+                 outside of a cluster, you do)"
+            );
+            Ok(())
+        }
         Some(error) => Err(error),
         None => Ok(()),
     }
+}
+
+/// Whether a process ends because somebody rotates the digest key as the runbook says. That is no failure.
+fn is_rotation(error: &anyhow::Error) -> bool {
+    let replaced = error.downcast_ref::<Replaced>();
+    replaced.is_some_and(|replaced| replaced.planned)
 }
 
 /// Waits for a task that ends unasked. Returns its error.

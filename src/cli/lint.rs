@@ -20,7 +20,7 @@ pub(super) mod inventory;
 mod keys;
 pub(super) mod live;
 pub(super) mod manifests;
-mod nearest;
+pub(crate) mod nearest;
 pub(super) mod reloader;
 pub(super) mod shape;
 pub(super) mod spots;

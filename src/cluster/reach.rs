@@ -44,6 +44,11 @@ impl Reach {
         }))
     }
 
+    /// Returns where the API server is, for people; empty where nobody said.
+    pub fn api_server(&self) -> &str {
+        &self.0.api_server
+    }
+
     /// Whether the last call could not reach the API server.
     pub fn is_doubted(&self) -> bool {
         !matches!(*self.0.state.lock(), State::Reached)

@@ -15,8 +15,8 @@ use super::{
     choice::one_of,
     kinds::{DEFAULT_KINDS, KINDS_HELP, KindSpec, parse_optional_kind, parse_workload_kind},
     values::{
-        parse_duration, parse_log_filter, parse_namespace, parse_object_name, parse_one_namespace,
-        parse_positive_duration, parse_rate,
+        between, parse_duration, parse_log_filter, parse_namespace, parse_object_name,
+        parse_one_namespace, parse_rate,
     },
 };
 use clap_complete::Shell;
@@ -135,7 +135,7 @@ pub(super) struct ClusterArgs {
         value_name = "DURATION",
         env = "REROLL_DISCOVERY_INTERVAL",
         default_value = "30s",
-        value_parser = parse_positive_duration
+        value_parser = between("100ms", "24h")
     )]
     pub(super) discovery_interval: Duration,
 
@@ -159,7 +159,7 @@ pub(super) struct ClusterArgs {
         value_name = "DURATION",
         env = "REROLL_LEASE_DURATION",
         default_value = "8s",
-        value_parser = parse_positive_duration
+        value_parser = between("2s", "1h")
     )]
     pub(super) lease_duration: Duration,
 
@@ -179,7 +179,7 @@ pub(super) struct ClusterArgs {
         value_name = "DURATION",
         env = "REROLL_REQUEST_TIMEOUT",
         default_value = "10s",
-        value_parser = parse_positive_duration
+        value_parser = between("100ms", "1h")
     )]
     pub(super) request_timeout: Duration,
 
@@ -196,11 +196,11 @@ pub(super) struct ClusterArgs {
 #[command(next_help_heading = "Restarts")]
 pub(super) struct RestartArgs {
     /// The quiet period after a change; changes within it share one restart
-    #[arg(long, value_name = "DURATION", env = "REROLL_SETTLE", default_value = "1s", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", env = "REROLL_SETTLE", default_value = "1s", value_parser = between("0s", "24h"))]
     pub(super) settle: Duration,
 
     /// The longest that further changes can delay a restart
-    #[arg(long, value_name = "DURATION", env = "REROLL_SETTLE_MAX", default_value = "10s", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", env = "REROLL_SETTLE_MAX", default_value = "10s", value_parser = between("0s", "24h"))]
     pub(super) settle_max: Duration,
 
     /// The most restarts per second, over all workloads; 0 means no limit
@@ -259,7 +259,7 @@ pub(super) struct RestartArgs {
         value_name = "DURATION",
         env = "REROLL_SOAK",
         default_value = "10s",
-        value_parser = parse_duration
+        value_parser = between("0s", "24h")
     )]
     pub(super) soak: Duration,
 
@@ -269,7 +269,7 @@ pub(super) struct RestartArgs {
         value_name = "DURATION",
         env = "REROLL_BAKE",
         default_value = "1m",
-        value_parser = parse_duration
+        value_parser = between("0s", "24h")
     )]
     pub(super) bake: Duration,
 
@@ -279,7 +279,7 @@ pub(super) struct RestartArgs {
         value_name = "DURATION",
         env = "REROLL_ROLLOUT_DEADLINE",
         default_value = "10m",
-        value_parser = parse_positive_duration
+        value_parser = between("1s", "24h")
     )]
     pub(super) rollout_deadline: Duration,
 
@@ -289,7 +289,7 @@ pub(super) struct RestartArgs {
         value_name = "DURATION",
         env = "REROLL_MAX_DISTANCE",
         default_value = "1h",
-        value_parser = parse_duration
+        value_parser = between("0s", "168h")
     )]
     pub(super) max_distance: Duration,
 
@@ -312,7 +312,7 @@ pub(super) struct RestartArgs {
         value_name = "DURATION",
         env = "REROLL_SWEEP_INTERVAL",
         default_value = "10m",
-        value_parser = parse_positive_duration
+        value_parser = between("1s", "24h")
     )]
     pub(super) sweep_interval: Duration,
 }
@@ -344,7 +344,7 @@ pub(super) struct OpsArgs {
     pub(super) log: String,
 
     /// How long to keep serving after readiness is gone, for load balancers that lag
-    #[arg(long, value_name = "DURATION", env = "REROLL_DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", env = "REROLL_DRAIN_DELAY", default_value = "0s", value_parser = between("0s", "1h"))]
     pub(super) drain_delay: Duration,
 }
 

@@ -6,7 +6,7 @@ use clap::{
     Arg, ArgAction, Command as Flags, CommandFactory as _, FromArgMatches as _, builder::Resettable,
 };
 
-use super::{RunArgs, settings::ClusterSettings};
+use super::{RunArgs, environment::is_given, settings::ClusterSettings};
 use crate::{cli, model::Conventions};
 
 /// Reads the arguments behind `run`, and the variables of the container; `None` where a flag is not known, as that of a newer
@@ -54,15 +54,10 @@ fn from_environment(
     let (_, value) = environment
         .iter()
         .find(|(name, _)| variable == name.as_str())?;
-    let flag = format!("--{long}");
-    let is_it = |given: &String| {
-        given
-            .strip_prefix(&flag)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
-    };
-    if args.iter().any(is_it) {
+    if is_given(long, args) {
         return None;
     }
+    let flag = format!("--{long}");
     match arg.get_action() {
         ArgAction::SetTrue => matches!(value.as_str(), "true" | "1" | "yes").then_some(flag),
         _ => Some(format!("{flag}={value}")),

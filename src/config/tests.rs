@@ -181,11 +181,14 @@ const REFUSED: &[(&[&str], &[&str])] = &[
     ),
     (
         &["--request-timeout=0s"],
-        &["--request-timeout <DURATION>", "longer than 0"],
+        &[
+            "--request-timeout <DURATION>",
+            "must be between 100ms and 1h",
+        ],
     ),
     (
         &["--sweep-interval=0s"],
-        &["--sweep-interval <DURATION>", "longer than 0"],
+        &["--sweep-interval <DURATION>", "must be between 1s and 24h"],
     ),
     (
         &["--skip-secret-types=a=b"],
@@ -240,6 +243,70 @@ fn bad_flags_are_refused_by_name() {
                 error.contains(part),
                 "{flags:?} says {error:?}, not {part:?}"
             );
+        }
+    }
+}
+
+/// The bounds of each duration.
+const BOUNDS: &[(&str, &str, &str)] = &[
+    ("--alert-timeout", "100ms", "1h"),
+    ("--alert-window", "0s", "24h"),
+    ("--authority-lifetime", "1m", "876000h"),
+    ("--bake", "0s", "24h"),
+    ("--certificate-lifetime", "1m", "876000h"),
+    ("--discovery-interval", "100ms", "24h"),
+    ("--drain-delay", "0s", "1h"),
+    ("--get-budget", "0s", "30s"),
+    ("--lease-duration", "2s", "1h"),
+    ("--max-distance", "0s", "168h"),
+    ("--request-timeout", "100ms", "1h"),
+    ("--rollout-deadline", "1s", "24h"),
+    ("--settle", "0s", "24h"),
+    ("--settle-max", "0s", "24h"),
+    ("--soak", "0s", "24h"),
+    ("--sweep-interval", "1s", "24h"),
+    ("--tls-poll-interval", "100ms", "1h"),
+];
+
+#[test]
+fn absurd_durations_are_refused_and_the_bounds_are_not() {
+    let run = run_command();
+    let durations = run.get_arguments().filter(|arg| {
+        let names = arg.get_value_names().unwrap_or_default();
+        names.iter().any(|name| name == "DURATION")
+    });
+    // It does nothing any more, so that no value of it is absurd.
+    let mut flags: Vec<_> = durations
+        .filter_map(clap::Arg::get_long)
+        .filter(|long| *long != "workload-interval")
+        .map(|long| format!("--{long}"))
+        .collect();
+    flags.sort_unstable();
+    let bounded: Vec<_> = BOUNDS.iter().map(|(flag, ..)| *flag).collect();
+    assert_eq!(flags, bounded, "every duration has bounds");
+    for (flag, least, most) in BOUNDS {
+        let error = |value: Duration| {
+            let given = format!("{flag}={}ms", value.as_millis());
+            parse(&["--no-webhook", &given]).err()
+        };
+        let (least, most) = (
+            (least, parse_duration(least).unwrap()),
+            (most, parse_duration(most).unwrap()),
+        );
+        let step = Duration::from_millis(1);
+        let absurd = [least.1.checked_sub(step), most.1.checked_add(step)];
+        for value in absurd.into_iter().flatten() {
+            let given = format!("{}ms", value.as_millis());
+            let told = format!(
+                "error: invalid value '{given}' for '{flag} <DURATION>': must be between {} and {}\n",
+                least.0, most.0
+            );
+            let error = error(value).expect(flag);
+            assert!(error.starts_with(&told), "{error}");
+        }
+        for value in [least.1, most.1] {
+            let error = error(value).unwrap_or_default();
+            assert!(!error.contains("must be between"), "{error}");
         }
     }
 }

@@ -28,11 +28,18 @@ pub(super) fn parse_duration(value: &str) -> Result<Duration, ValueError> {
     }
 }
 
-/// Reads a duration that is not zero. Zero would make an interval a busy loop, and a timeout a refusal.
-pub(super) fn parse_positive_duration(value: &str) -> Result<Duration, ValueError> {
-    match parse_duration(value)? {
-        Duration::ZERO => refuse("must be longer than 0"),
-        duration => Ok(duration),
+/// Returns what reads a duration between these two, which are written as people write them, and both allowed. Each flag has
+/// bounds, so that a slip (`100ms` for a Lease, `24000h` for a quiet period) is told at once, and not by what it does.
+pub(super) fn between(
+    least: &'static str,
+    most: &'static str,
+) -> impl Fn(&str) -> Result<Duration, ValueError> + Clone + Send + Sync + 'static {
+    move |value| {
+        let given = parse_duration(value)?;
+        if given < parse_duration(least)? || given > parse_duration(most)? {
+            return refuse(format!("must be between {least} and {most}"));
+        }
+        Ok(given)
     }
 }
 

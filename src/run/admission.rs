@@ -2,6 +2,7 @@
 
 use std::{
     error::Error as _,
+    pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -35,7 +36,9 @@ use crate::{
 /// The number of probes in a row that must cause no call until the webhook configurations count as gone. There are two
 /// configurations, and a probe meets one of them.
 const QUIET_PROBES: u32 = 5;
-/// The longest wait for that.
+/// After how long a person is told that the API server does not call the webhook.
+const CALLED_WITHIN: Duration = Duration::from_secs(5);
+/// The longest wait for them.
 const OUTLAST_AT_MOST: Duration = Duration::from_secs(5);
 
 impl Parts {
@@ -215,17 +218,29 @@ impl Parts {
         Ok(())
     }
 
-    /// Waits until the API server calls the webhook.
+    /// Waits until the API server calls the webhook. Says so when that takes long.
     pub(super) async fn probe(&self, registration: &Registration) {
-        let Some(namespace) = registration.probed_namespace(&self.state.index()) else {
-            tracing::info!("no namespace is selected yet, so the webhook cannot be tested");
-            return;
-        };
+        let mut called = pin!(self.called(registration));
+        if timeout(CALLED_WITHIN, &mut called).await.is_err() {
+            tracing::warn!("{}", not_called(&registration.url));
+            called.await;
+        }
+    }
+
+    /// Probes until the API server calls the webhook, in another namespace after each failure.
+    async fn called(&self, registration: &Registration) {
         let seen = || self.state.reviews.load(Ordering::Relaxed);
         let before = seen();
+        let mut turn = 0;
         while seen() == before {
+            let namespace = registration.probed_namespace(&self.state.index(), turn);
+            let Some(namespace) = namespace else {
+                tracing::info!("no namespace is selected yet, so the webhook cannot be tested");
+                return;
+            };
             if let Err(error) = registration.probe(&self.cluster, &namespace).await {
-                tracing::debug!(%error, "could not probe the webhook");
+                tracing::debug!(namespace, %error, "could not probe the webhook");
+                turn += 1;
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -253,7 +268,7 @@ impl Parts {
     /// gone. A call that then finds no webhook would be an error for the user if a user has set `failurePolicy: Fail`.
     async fn outlast(&self, registration: &Registration) {
         let seen = || self.state.reviews.load(Ordering::Relaxed);
-        let Some(namespace) = registration.probed_namespace(&self.state.index()) else {
+        let Some(namespace) = registration.probed_namespace(&self.state.index(), 0) else {
             return;
         };
         let still = async {
@@ -287,4 +302,13 @@ pub(super) fn check_api_server(
         );
     }
     Ok(())
+}
+
+/// Returns what a person is told where the API server does not call the webhook.
+fn not_called(url: &str) -> String {
+    format!(
+        "the API server has not called the webhook at {url} yet: --webhook-url must be an address that it can reach; the API server of kind \
+         and minikube runs in a container or a machine of its own, where 127.0.0.1 is not this machine: give this machine's address as they see \
+         it (kind: the gateway of `docker network inspect kind`; minikube: host.minikube.internal) and --webhook-listen 0.0.0.0:PORT"
+    )
 }

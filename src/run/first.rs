@@ -33,15 +33,20 @@ pub async fn own_user(cluster: &Cluster) -> anyhow::Result<String> {
     let api = Api::<SelfSubjectReview>::all(cluster.client());
     let review = SelfSubjectReview::default();
     let ask = || cluster.create(&api, &review, Write::Real);
-    let review = patiently("ask the API server who reroll is", Failure::passes, ask).await;
+    let address = cluster.reach().api_server();
+    let what = format!("ask the API server at \"{address}\" who reroll is");
+    let review = patiently(&what, Failure::passes, ask).await;
     let review = review.map_err(|failure| {
         let remedy = match failure {
             Failure::Forbidden => {
                 "; the API server must know reroll's credentials, and allow them to create SelfSubjectReviews"
             }
+            Failure::Unreachable(_) | Failure::Timeout => {
+                "; `kubectl cluster-info` with the same kubeconfig and context says whether it can be reached from here"
+            }
             _ => "",
         };
-        anyhow::anyhow!("cannot ask the API server who reroll is: {failure}{remedy}")
+        anyhow::anyhow!("cannot {what}: {failure}{remedy}")
     })?;
     let user = review
         .status

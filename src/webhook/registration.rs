@@ -102,19 +102,27 @@ impl Registration {
         tried.await.map(drop)
     }
 
-    /// Returns a namespace for a probe, of those that are known; `None` where none would do.
-    pub fn probed_namespace(&self, known: &Index) -> Option<String> {
-        let usual = self.namespaces.first().map_or("default", String::as_str);
-        if known.works_in(usual) {
-            return Some(usual.to_owned());
-        }
+    /// Returns the namespace for a probe whose turn it is, of those that are known and that the API server asks about; `None`
+    /// where none would do. A probe that fails takes the next turn: its namespace may be absent, or going.
+    pub fn probed_namespace(&self, known: &Index, turn: usize) -> Option<String> {
         let never = [
             self.own_namespace.as_str(),
             "kube-system",
             "kube-node-lease",
         ];
-        let others = known.names().filter(|name| !never.contains(name));
-        others.min().map(ToOwned::to_owned)
+        let mut all: Vec<&str> = known.names().filter(|name| !never.contains(name)).collect();
+        all.sort_unstable();
+        let usual = match self.namespaces.as_slice() {
+            [] => vec!["default"],
+            named => named.iter().map(String::as_str).collect(),
+        };
+        all.retain(|name| !usual.contains(name));
+        let usual = usual
+            .into_iter()
+            .filter(|name| *name != self.own_namespace && known.works_in(name));
+        let all: Vec<_> = usual.chain(all).collect();
+        let at = turn.checked_rem(all.len())?;
+        all.get(at).map(|name| (*name).to_owned())
     }
 
     fn failed(&self, source: Failure) -> RegistrationError {

@@ -47,6 +47,7 @@ mod loads;
 mod lost;
 mod memory;
 mod not_adopted;
+mod not_there;
 mod numbers;
 mod ops;
 mod opting;

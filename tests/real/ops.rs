@@ -270,6 +270,10 @@ async fn what_cannot_work_is_refused_by_name() {
         (bad("--settle", "soon"), &["--settle", "500ms"]),
         (bad("--settle", "20s"), &["--settle-max", "--settle"]),
         (
+            bad("--lease-duration", "100ms"),
+            &["--lease-duration", "must be between 2s and 1h"],
+        ),
+        (
             bad("--namespaces", "UPPER"),
             &["--namespaces", "lower-case"],
         ),
@@ -289,7 +293,9 @@ async fn what_cannot_work_is_refused_by_name() {
         (bad("--no-such-flag", "1"), &["--no-such-flag"]),
         (
             bad("--own-namespace", "not-there"),
-            &["not-there", "must exist"],
+            &[
+                "the namespace must exist: kubectl create namespace not-there, or name another with --own-namespace",
+            ],
         ),
         (
             arena.reroll().switch("--no-webhook"),
@@ -301,7 +307,9 @@ async fn what_cannot_work_is_refused_by_name() {
         ),
         (
             arena.reroll().kubeconfig("/not/there".into()),
-            &["--kubeconfig", "/not/there"],
+            &[
+                "--kubeconfig cannot be used: /not/there: No such file or directory (os error 2); give a kubeconfig that can be read: --kubeconfig FILE",
+            ],
         ),
     ];
     for (builder, parts) in table {

@@ -39,7 +39,7 @@ pub enum DigestKeyError {
         source: BadKey,
     },
     /// The API server refused, or did not answer in time.
-    #[error("cannot read or create Secret {namespace}/{name}: {reason}{}", remedy(.reason))]
+    #[error("cannot read or create Secret {namespace}/{name}: {reason}{}", remedy(.reason, .namespace))]
     Api {
         /// Its namespace.
         namespace: String,
@@ -61,11 +61,15 @@ impl DigestKeyError {
 }
 
 /// Returns what a person can do about a failure, to be put behind it.
-const fn remedy(reason: &Failure) -> &'static str {
+fn remedy(reason: &Failure, namespace: &str) -> String {
     match reason {
-        Failure::Forbidden => "; reroll needs get and create on Secrets of its own namespace",
-        Failure::Gone => "; the namespace must exist",
-        _ => "",
+        Failure::Forbidden => {
+            "; reroll needs get and create on Secrets of its own namespace".to_owned()
+        }
+        Failure::Gone => format!(
+            "; the namespace must exist: kubectl create namespace {namespace}, or name another with --own-namespace"
+        ),
+        _ => String::new(),
     }
 }
 
@@ -88,6 +92,8 @@ pub struct Replaced {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// Whether the Secret keeps the key in use as `old`: somebody rotates it, and no failure is to be seen.
+    pub planned: bool,
 }
 
 /// What a check of the key found.
@@ -187,6 +193,8 @@ impl Store {
             return Err(Unsound::Replaced(Replaced {
                 namespace: self.namespace.clone(),
                 name: self.name.clone(),
+                planned: found.id() == key.id()
+                    || found.previous().is_some_and(|old| old.id() == key.id()),
             }));
         }
         Ok(Checked::Same)

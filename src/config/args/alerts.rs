@@ -10,11 +10,7 @@ use clap::Args;
 use hyper_util::client::proxy::matcher::Matcher;
 
 use crate::{
-    config::{
-        choice::one_of,
-        error::ConfigError,
-        values::{parse_duration, parse_positive_duration},
-    },
+    config::{choice::one_of, error::ConfigError, values::between},
     ops::alerts::settings::{AlertKind, AlertSettings, AlertSinkKind, AlertTarget, AlertUrlError},
 };
 
@@ -64,7 +60,7 @@ pub(in crate::config) struct AlertArgs {
         value_name = "DURATION",
         env = "REROLL_ALERT_WINDOW",
         default_value = "5s",
-        value_parser = parse_duration
+        value_parser = between("0s", "24h")
     )]
     alert_window: Duration,
 
@@ -74,7 +70,7 @@ pub(in crate::config) struct AlertArgs {
         value_name = "DURATION",
         env = "REROLL_ALERT_TIMEOUT",
         default_value = "10s",
-        value_parser = parse_positive_duration
+        value_parser = between("100ms", "1h")
     )]
     alert_timeout: Duration,
 

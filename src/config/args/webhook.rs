@@ -6,9 +6,7 @@ use axum::http::Uri;
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 
 use crate::{
-    config::values::{
-        parse_duration, parse_object_name, parse_positive_duration, parse_size, parse_webhook_url,
-    },
+    config::values::{between, parse_object_name, parse_size, parse_webhook_url},
     webhook::tls::TlsVersion,
 };
 
@@ -52,7 +50,7 @@ pub(in crate::config) struct WebhookArgs {
         value_name = "DURATION",
         env = "REROLL_AUTHORITY_LIFETIME",
         default_value = "87600h",
-        value_parser = parse_positive_duration
+        value_parser = between("1m", "876000h")
     )]
     pub(in crate::config) authority_lifetime: Duration,
 
@@ -62,7 +60,7 @@ pub(in crate::config) struct WebhookArgs {
         value_name = "DURATION",
         env = "REROLL_CERTIFICATE_LIFETIME",
         default_value = "2160h",
-        value_parser = parse_positive_duration
+        value_parser = between("1m", "876000h")
     )]
     pub(in crate::config) certificate_lifetime: Duration,
 
@@ -87,7 +85,7 @@ pub(in crate::config) struct WebhookArgs {
         value_name = "DURATION",
         env = "REROLL_TLS_POLL_INTERVAL",
         default_value = "10s",
-        value_parser = parse_positive_duration
+        value_parser = between("100ms", "1h")
     )]
     pub(in crate::config) tls_poll_interval: Duration,
 
@@ -126,6 +124,6 @@ pub(in crate::config) struct WebhookArgs {
     pub(in crate::config) max_body: usize,
 
     /// How long the workload webhook may read referenced sources before it answers from memory
-    #[arg(long, value_name = "DURATION", env = "REROLL_GET_BUDGET", default_value = "250ms", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", env = "REROLL_GET_BUDGET", default_value = "250ms", value_parser = between("0s", "30s"))]
     pub(in crate::config) get_budget: Duration,
 }

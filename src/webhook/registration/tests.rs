@@ -69,14 +69,36 @@ fn the_first_namespace_is_probed_where_the_usual_one_is_not_selected() {
     };
     let key = DigestKey::new(&[7; DigestKey::LENGTH]).unwrap();
     let mut index = Index::new(key).with_conventions(Arc::new(conventions));
-    assert_eq!(registration().probed_namespace(&index), None);
+    assert_eq!(registration().probed_namespace(&index, 0), None);
     let others = (10..40).rev().map(|number| format!("shop-{number}"));
     for name in others.chain(["kube-system".to_owned()]) {
         index.select_namespace(&name, false);
         index.apply_namespace(&name, Some("auto".to_owned()));
     }
-    let probed = registration().probed_namespace(&index);
-    assert_eq!(probed.as_deref(), Some("shop-10"));
+    let probed = |turn| registration().probed_namespace(&index, turn);
+    assert_eq!(probed(0).as_deref(), Some("shop-10"));
+    assert_eq!(probed(1).as_deref(), Some("shop-11"));
+    assert_eq!(probed(30).as_deref(), Some("shop-10"), "and around");
+}
+
+#[test]
+fn our_own_namespace_is_never_probed_and_each_that_is_named_has_its_turn() {
+    let key = DigestKey::new(&[7; DigestKey::LENGTH]).unwrap();
+    let index = Index::new(key);
+    let probed = |own: &str, named: &[&str], turn| {
+        let registration = Registration {
+            own_namespace: own.to_owned(),
+            namespaces: named.iter().map(ToString::to_string).collect(),
+            ..registration()
+        };
+        registration.probed_namespace(&index, turn)
+    };
+    assert_eq!(probed("reroll", &[], 0).as_deref(), Some("default"));
+    assert_eq!(probed("default", &[], 0), None, "nobody asks about it");
+    assert_eq!(probed("a", &["a"], 0), None);
+    assert_eq!(probed("a", &["a", "b", "c"], 0).as_deref(), Some("b"));
+    assert_eq!(probed("a", &["a", "b", "c"], 1).as_deref(), Some("c"));
+    assert_eq!(probed("a", &["a", "b", "c"], 2).as_deref(), Some("b"));
 }
 
 /// Each webhook by its name: as it is registered here, and as the chart has it.
