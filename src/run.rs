@@ -15,6 +15,7 @@ mod admission;
 mod doors;
 mod files;
 mod first;
+mod lists;
 mod patience;
 mod signals;
 mod surroundings;

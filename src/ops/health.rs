@@ -36,8 +36,8 @@ pub struct Readiness(Arc<Mutex<ReadinessState>>);
 #[derive(Debug, Default)]
 struct ReadinessState {
     draining: bool,
-    /// The name of each part, and whether it is ready.
-    parts: BTreeMap<&'static str, bool>,
+    /// The name of each part, and why it is not ready.
+    parts: BTreeMap<&'static str, Result<(), &'static str>>,
 }
 
 /// What one part says of its readiness, see [`Readiness::part`].
@@ -67,7 +67,7 @@ impl Readiness {
 
     /// Registers a part, by a name for people; it is not ready until it says so. One name is one part.
     pub fn part(&self, name: &'static str) -> ReadyPart {
-        self.0.lock().parts.insert(name, false);
+        self.0.lock().parts.insert(name, Err("starting"));
         let readiness = self.clone();
         ReadyPart { name, readiness }
     }
@@ -83,9 +83,9 @@ impl Readiness {
         if state.draining {
             return vec!["shutting down".to_owned()];
         }
-        let missing = state.parts.iter().filter(|(_, ready)| !**ready);
+        let missing = state.parts.iter();
         missing
-            .map(|(name, _)| format!("{name}: starting"))
+            .filter_map(|(name, ready)| Some(format!("{name}: {}", ready.err()?)))
             .collect()
     }
 
@@ -98,7 +98,12 @@ impl Readiness {
 impl ReadyPart {
     /// Says that the part can do its work.
     pub fn ready(&self) {
-        self.readiness.0.lock().parts.insert(self.name, true);
+        self.readiness.0.lock().parts.insert(self.name, Ok(()));
+    }
+
+    /// Says why the part cannot do its work, and what people can do about it.
+    pub fn waits(&self, why: &'static str) {
+        self.readiness.0.lock().parts.insert(self.name, Err(why));
     }
 }
 
@@ -246,6 +251,11 @@ mod tests {
         assert_eq!(
             status_and_body(&health, "/readyz").await,
             (503, "watch secrets: starting\n".to_owned())
+        );
+        secrets.waits("refused");
+        assert_eq!(
+            status_and_body(&health, "/readyz").await,
+            (503, "watch secrets: refused\n".to_owned())
         );
 
         secrets.ready();

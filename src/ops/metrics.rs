@@ -10,7 +10,10 @@ mod connections;
 pub mod labels;
 pub mod views;
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use prometheus_client::{
@@ -23,6 +26,7 @@ use self::labels::{
     AlertOutcome, CertificateRepair, IntentOutcome, Port, RequestFailure, SourceEvent, SourceRead,
     Webhook,
 };
+use super::watching::Watching;
 use crate::build::{COMMIT, VERSION};
 
 /// A fixed number of labels: name and value.
@@ -51,6 +55,8 @@ const CONVERGENCE_BUCKETS: [f64; 13] = [
 pub struct Metrics {
     /// Behind a lock, because owners add their views as they come up.
     registry: Mutex<Registry>,
+    /// Which watches work; a scrape shows it.
+    pub watching: Arc<Watching>,
     sources_seen: Counters<2>,
     workloads_seen: Counters<1>,
     admission_requests: Counters<3>,
@@ -162,12 +168,12 @@ impl Metrics {
             probe_connections: r.counter("probe_connections", "Open connections to the port for probes and metrics"),
             connections_cut: r.counter("connections_cut", "Connections that were cut because they had got on least and others waited, by port"),
             registry: Mutex::default(),
+            watching: Arc::default(),
         };
         metrics.begin_at_zero();
-        Self {
-            registry: Mutex::new(r.0),
-            ..metrics
-        }
+        *metrics.registry.lock() = r.0;
+        metrics.view_watching();
+        metrics
     }
 
     /// Makes the label sets that are known beforehand: `rate()` misses the first increment of others.

@@ -9,6 +9,7 @@ pub mod health;
 pub mod logging;
 pub mod metrics;
 pub mod teller;
+pub mod watching;
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     doors::{Connection, Doors},
+    lists::FirstList,
     thread::{bind, on_own_thread, run_on_own_thread},
 };
 use crate::{
@@ -255,10 +256,28 @@ impl Start<'_> {
                 watch.run(watches).await;
             });
         }
-        let part = readiness.part(what.list_name());
+        let listed = FirstList {
+            what,
+            part: readiness.part(what.list_name()),
+            watching: Arc::clone(&watches.judge.teller.metrics.watching),
+            // Labels of Namespaces are an addition where only some namespaces are watched: a Role cannot grant them.
+            needed: what != Watched::Namespaces || self.settings.cluster.namespaces.is_empty(),
+        };
+        let (complete, refused) = oneshot::channel();
+        let readiness = readiness.clone();
+        self.until_stopped("a list that was refused", async move {
+            // Nothing comes where the list is complete.
+            if let Ok(listed) = refused.await {
+                FirstList::recover(listed, &readiness).await;
+            }
+            pending::<()>().await;
+        });
         let listed = async move {
             join_all(lists).await;
-            part.ready();
+            if let Some(listed) = listed.complete() {
+                // The task lives as long as reroll does.
+                let _ = complete.send(listed);
+            }
         };
         listed.boxed()
     }

@@ -14,6 +14,8 @@ pub mod restored;
 pub mod selected;
 pub mod stream;
 
+pub use self::failing::GRANT;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use futures::{FutureExt, future::BoxFuture};
@@ -26,7 +28,7 @@ use tokio::sync::oneshot;
 
 use self::{
     csi::{ClassFeed, StatusFeed},
-    failing::{Failing, class, is_cut},
+    failing::{FORBIDDEN, Failing, class, is_cut, is_refused},
     feed::{Feed, NamespaceFeed, SourceFeed, WorkloadFeed},
     namespaces::Namespaces,
     stream::{Stream, without},
@@ -43,8 +45,6 @@ use crate::{
     },
 };
 
-/// HTTP status: RBAC does not allow it.
-const FORBIDDEN: u16 = 403;
 /// HTTP status: the API server does not serve the kind.
 const NOT_FOUND: u16 = 404;
 
@@ -239,6 +239,12 @@ impl Watch {
             Then::GoOn | Then::Tell(_) => Stream::new(api, config),
         };
         let mut failing = Failing::default();
+        // A list that is wanted once is no watch that is to be kept.
+        let kept = !matches!(self.then, Then::End);
+        let (watching, resource) = (&judge.teller.metrics.watching, self.what.plural());
+        if kept {
+            watching.begins(resource, within);
+        }
         loop {
             // If a list comes next, it is asked for after this tick.
             let now = judge.tick();
@@ -262,6 +268,9 @@ impl Watch {
                     }
                     feed.listed(within);
                     failing.works();
+                    if kept {
+                        watching.works(resource, within);
+                    }
                     if self.then.listed() {
                         return;
                     }
@@ -274,6 +283,7 @@ impl Watch {
                 Err(error) if is_cut(&error) => {
                     let (reason, code) = class(&error);
                     if failing.is_cut_off(!reach.is_doubted()) {
+                        watching.fails(resource, within);
                         self.what.warn(within, reason, code);
                     } else {
                         tracing::debug!(
@@ -287,7 +297,11 @@ impl Watch {
                 Err(error) => {
                     let (reason, code) = class(&error);
                     if code == NOT_FOUND && self.what.may_go() {
+                        watching.ends(resource, within);
                         return;
+                    }
+                    if kept && is_refused(reason) {
+                        watching.fails(resource, within);
                     }
                     if failing.is_news((reason, code)) {
                         self.what.warn(within, reason, code);
@@ -335,10 +349,10 @@ impl Watched {
     fn warn(self, namespace: Option<&str>, reason: &str, code: u16) {
         let what = self.plural();
         let remedy = match (self, code) {
-            (Self::Namespaces, FORBIDDEN) => {
-                Some("labels of namespaces count for nothing until reroll may list and watch them")
-            }
-            (_, FORBIDDEN) => Some("give reroll's ServiceAccount list and watch on them"),
+            (Self::Namespaces, FORBIDDEN) => Some(
+                "labels of namespaces count for nothing until reroll's ServiceAccount may list and watch them",
+            ),
+            (_, FORBIDDEN) => Some(GRANT),
             _ => None,
         };
         tracing::warn!(

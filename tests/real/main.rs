@@ -16,6 +16,7 @@ mod adopting;
 mod alerts;
 mod argo;
 mod batch;
+mod blind;
 mod bounds;
 mod canary;
 mod certificates;

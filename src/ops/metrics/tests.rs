@@ -22,6 +22,8 @@ fn all_views() -> Metrics {
         under_previous_key: 0,
     });
     metrics.view_certificate(|| Some(1_800_000_000));
+    metrics.watching.begins("secrets", None);
+    metrics.watching.works("configmaps", None);
     metrics.view_others(|| {
         vec![Holder {
             key_id: "abc".to_owned(),
@@ -134,6 +136,8 @@ fn views_are_read_at_each_scrape() {
         r#"reroll_workloads_pending{workload_namespace="shop",reason="suspended"} 1"#,
         r#"reroll_workloads_pending{reason="suspended"} 0"#,
         r#"reroll_workloads_pending{reason="owned"} 0"#,
+        r#"reroll_watch_up{resource="secrets"} 0"#,
+        r#"reroll_watch_up{resource="configmaps"} 1"#,
         "reroll_sources_unread 4",
         "reroll_sources_indexed 7",
         "reroll_workloads_indexed 5",

@@ -2,6 +2,7 @@
 
 use std::{
     fmt::{self, Debug},
+    sync::Arc,
     time::Duration,
 };
 
@@ -130,6 +131,20 @@ impl Metrics {
                     "When the serving certificate expires",
                 )?
                 .encode_gauge(&seconds)
+        });
+    }
+
+    /// Shows which watches work.
+    pub(super) fn view_watching(&self) {
+        let watching = Arc::clone(&self.watching);
+        self.add_view(move |scrape| {
+            let help = "1 while reroll sees all changes of this resource, 0 before its first list and while a watch fails";
+            let mut up = scrape.gauge("watch_up", help)?;
+            for (resource, works) in watching.shown() {
+                up.encode_family(&[("resource", resource)])?
+                    .encode_gauge(&u64::from(works))?;
+            }
+            Ok(())
         });
     }
 
