@@ -120,6 +120,7 @@ impl Webhook {
                 Duration::from_secs(5),
             ),
             get_budget: Duration::from_secs(5),
+            told: reroll::webhook::warnings::Told::All,
             bodies: BodyReader::new(BodyLimits::default()),
         });
         Self { router, state }

@@ -122,6 +122,7 @@ fn webhook() -> Router {
             Duration::from_millis(250),
         ),
         get_budget: Duration::from_millis(250),
+        told: reroll::webhook::warnings::Told::All,
         bodies: BodyReader::new(BodyLimits::default()),
     })
 }

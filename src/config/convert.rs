@@ -229,6 +229,7 @@ impl WebhookArgs {
             tls_poll_interval: self.tls_poll_interval,
             max_body: self.max_body,
             get_budget: self.get_budget,
+            told: self.webhook_warnings,
         }))
     }
 

@@ -25,7 +25,7 @@ pub use self::{
     own_words::{Lack, OwnWords},
     patterns::{Beyond, MAX_BYTES, MAX_PROGRAM, Pattern, Patterns},
     rules::Rules,
-    selection::{MAX_ENTRIES, Selection},
+    selection::{ALL_WORDS, MAX_ENTRIES, Selection},
 };
 pub use super::recreation::OnRecreate;
 use super::{
@@ -35,7 +35,7 @@ use super::{
     },
     gate::suspend,
     source::KindSet,
-    text::read_duration,
+    text::{is_false, read_duration},
     workload::{Asks, JobPhase, RestartBy, Workload},
 };
 
@@ -150,11 +150,7 @@ impl Policy {
             "report or restart",
             &[("report", OnAdopt::Report), ("restart", OnAdopt::Restart)],
         );
-        let change_cause = choices.word(
-            ASKS_CHANGE_CAUSE,
-            "true or false",
-            &[("true", true), ("false", false)],
-        );
+        let change_cause = choices.truth(ASKS_CHANGE_CAUSE);
         let settle = annotations.get(SETTLE).and_then(|text| {
             let settle = read_duration(text).ok();
             let settle = settle.filter(|settle| *settle <= MAX_SETTLE);
@@ -279,6 +275,14 @@ struct Choices<'a> {
 }
 
 impl Choices<'_> {
+    /// Returns what a word means that is true or false.
+    fn truth(&mut self, key: &'static str) -> Option<bool> {
+        match self.annotations.get(key) {
+            Some(text) if is_false(text) => Some(false),
+            _ => self.word(key, "true or false", &[("true", true)]),
+        }
+    }
+
     /// Returns what the word means that stands there; `None` where none does, or it cannot be read, which is complained
     /// of.
     fn word<T: Copy>(

@@ -32,6 +32,15 @@ pub fn printable(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).collect()
 }
 
+/// Whether the text means false, as people write it, in whatever case.
+pub fn is_false(text: &str) -> bool {
+    let text = text.trim();
+    FALSE.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// What means false.
+const FALSE: [&str; 4] = ["false", "no", "off", "0"];
+
 /// Why a text is no duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoDuration {

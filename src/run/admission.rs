@@ -54,7 +54,7 @@ impl Parts {
             largest: webhook.max_body,
             ..BodyLimits::default()
         });
-        let get_budget = webhook.get_budget;
+        let (get_budget, told) = (webhook.get_budget, webhook.told);
         let (shared, metrics) = (Arc::clone(&self.state), Arc::clone(&self.metrics));
         let reach = self.cluster.reach().clone();
         // The webhook needs a client of its own: the connections of the controller's client belong to the controller's
@@ -65,6 +65,7 @@ impl Parts {
                 metrics,
                 cluster: Cluster::new(connection.client()?, get_budget).with_reach(reach),
                 get_budget,
+                told,
                 bodies,
             })
         };

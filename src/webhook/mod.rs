@@ -15,4 +15,5 @@ pub mod server;
 pub mod settings;
 pub mod sources;
 pub mod tls;
+pub mod warnings;
 pub mod workloads;

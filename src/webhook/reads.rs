@@ -186,6 +186,7 @@ mod tests {
             metrics: Arc::clone(&metrics),
             cluster: script.cluster(),
             get_budget: Duration::from_secs(5),
+            told: crate::webhook::warnings::Told::All,
             bodies: BodyReader::new(BodyLimits::default()),
         };
         (admission, metrics)

@@ -12,13 +12,11 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+#[cfg(doc)]
+use super::warnings::Told;
+
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
-
-/// The most warnings that one answer carries.
-const MAX_WARNINGS: usize = 4;
-/// The most characters that one warning has (Kubernetes cuts longer ones).
-const WARNING_LENGTH: usize = 120;
 
 /// The review cannot be answered at all. The API server follows the `failurePolicy`.
 #[derive(Debug, thiserror::Error)]
@@ -234,13 +232,8 @@ struct Response {
 }
 
 impl Answer {
-    /// Allows the request, which is all that reroll ever does.
+    /// Allows the request, which is all that reroll ever does, and says these lines, see [`Told::lines`].
     pub fn allow(uid: String, warnings: Vec<String>) -> Self {
-        let warnings = warnings
-            .into_iter()
-            .take(MAX_WARNINGS)
-            .map(|text| fit(&text))
-            .collect();
         let response = Response {
             uid,
             allowed: true,
@@ -269,18 +262,4 @@ impl Answer {
     pub fn patches(&self) -> bool {
         self.response.patch.is_some()
     }
-}
-
-/// Makes a warning one that Kubernetes shows: it drops one with control characters, and cuts a long one.
-fn fit(text: &str) -> String {
-    let clean = text.chars().filter(|letter| !letter.is_control());
-    let mut fitted: String = clean.clone().take(WARNING_LENGTH).collect();
-    if clean.count() > WARNING_LENGTH {
-        fitted = fitted
-            .chars()
-            .take(WARNING_LENGTH - 1)
-            .chain(['…'])
-            .collect();
-    }
-    fitted
 }

@@ -25,6 +25,7 @@ use super::{
     review::{Answer, NotAReview, Operation, Request, uid_in},
     server::{BodyError, BodyReader, Caller},
     sources,
+    warnings::{Told, problem},
     workloads::Write,
 };
 use crate::{
@@ -53,6 +54,8 @@ pub struct Admission {
     pub cluster: Cluster,
     /// How long those reads may take together.
     pub get_budget: Duration,
+    /// Which warnings are told.
+    pub told: Told,
     /// Reads bodies, of a bounded number of bytes at once.
     pub bodies: BodyReader,
 }
@@ -76,7 +79,7 @@ async fn admit_source(
 ) -> Response {
     handle(&admission, Webhook::Sources, caller, body, async |body| {
         let request = Request::parse(body)?;
-        let (answer, outcome) = sources::answer(&admission.state, &request);
+        let (answer, outcome) = sources::answer(&admission.state, &request, admission.told);
         Ok((answer, request.operation, outcome))
     })
     .await
@@ -123,7 +126,8 @@ async fn admit_workload(
             let read = index.overlay(write.namespace(), asked, &read);
             write.answer(&index, &read, &adoption, admission.state.now())
         };
-        let answer = Answer::allow(uid, admitted.warnings).with_patch(&admitted.patch);
+        let lines = admission.told.lines(admitted.warnings);
+        let answer = Answer::allow(uid, lines).with_patch(&admitted.patch);
         let outcome = if answer.patches() {
             "patched"
         } else {
@@ -147,10 +151,14 @@ async fn handle(
     admission.state.reviews.fetch_add(1, Ordering::Relaxed);
     let caller = caller.map(|Extension(caller)| caller);
     let (response, operation, outcome) = match admission.bodies.read(caller, body).await {
-        Err(error) => refuse_body(&error),
+        Err(error) => refuse_body(&error, admission.told),
         Ok(held) => match answer(&held).await {
             Ok((answer, operation, outcome)) => (Json(answer).into_response(), operation, outcome),
-            Err(Ok(uid)) => (allow_unread(uid), Operation::Other, "undecodable"),
+            Err(Ok(uid)) => (
+                allow_unread(uid, admission.told),
+                Operation::Other,
+                "undecodable",
+            ),
             Err(Err(error)) => {
                 tracing::debug!(%error, "refused a request that is no AdmissionReview");
                 (
@@ -168,19 +176,19 @@ async fn handle(
     response
 }
 
-fn allow_unread(uid: String) -> Response {
-    let warning = "reroll could not read this request, and left it as it is".to_owned();
-    Json(Answer::allow(uid, vec![warning])).into_response()
+fn allow_unread(uid: String, told: Told) -> Response {
+    let warning = problem("reroll: could not read this request, and left it as it is");
+    Json(Answer::allow(uid, told.lines(vec![warning]))).into_response()
 }
 
 /// Answers a request whose body was not read. Its start may show the uid of the review; then it is allowed. Otherwise the
 /// API server takes the answer for a failed call, and `failurePolicy: Ignore` allows the request.
-fn refuse_body(error: &BodyError) -> (Response, Operation, &'static str) {
+fn refuse_body(error: &BodyError, told: Told) -> (Response, Operation, &'static str) {
     tracing::debug!(%error, "a request's body was not read");
     if let BodyError::TooLarge { start, .. } = error
         && let Some(uid) = uid_in(start)
     {
-        return (allow_unread(uid), Operation::Other, "too_large");
+        return (allow_unread(uid, told), Operation::Other, "too_large");
     }
     let (status, outcome) = match error {
         BodyError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),

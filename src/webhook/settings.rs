@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use axum::http::Uri;
 
-use super::{certificates::KeptSettings, tls::TlsVersion};
+use super::{certificates::KeptSettings, tls::TlsVersion, warnings::Told};
 
 /// The admission webhook.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct WebhookSettings {
     pub max_body: usize,
     /// The time that the workload webhook may spend reading referenced sources.
     pub get_budget: Duration,
+    /// Which warnings are told at the prompt.
+    pub told: Told,
 }
 
 /// Where the certificate comes from.

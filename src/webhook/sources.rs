@@ -10,7 +10,10 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
 use tokio::time::Instant;
 
-use super::review::{Answer, Operation, Request};
+use super::{
+    review::{Answer, Operation, Request},
+    warnings::{Told, Warning, news, problem},
+};
 use crate::{
     model::{
         SourceKey, SourceKind, SourceName, Version, WorkloadKey,
@@ -27,8 +30,8 @@ use crate::{
     state::{Deleted, State},
 };
 
-/// Answers one review. The word says how, for metrics.
-pub fn answer(state: &State, request: &Request) -> (Answer, &'static str) {
+/// Answers one review. The word says how, for metrics. `told`: what the user is told.
+pub fn answer(state: &State, request: &Request, told: Told) -> (Answer, &'static str) {
     let uid = request.uid.clone();
     let ignored = |why| (Answer::allow(request.uid.clone(), Vec::new()), why);
     let Some(kind) = SourceKind::ALL
@@ -76,7 +79,7 @@ pub fn answer(state: &State, request: &Request) -> (Answer, &'static str) {
         Operation::Delete => deleted(state, &key, &version, request),
         Operation::Other => Vec::new(),
     };
-    (Answer::allow(uid, warnings), "allowed")
+    (Answer::allow(uid, told.lines(warnings)), "allowed")
 }
 
 fn name_in(raw: &str) -> Option<String> {
@@ -92,7 +95,12 @@ fn change(state: &State, request: &Request) -> Option<Change> {
     Change::by(state.time(), Some(user), manager)
 }
 
-fn written(state: &State, key: &SourceKey, mut version: Version, request: &Request) -> Vec<String> {
+fn written(
+    state: &State,
+    key: &SourceKey,
+    mut version: Version,
+    request: &Request,
+) -> Vec<Warning> {
     let dry_run = request.dry_run == Some(true);
     // What will be persisted is newer than all that is known.
     version.resource_version = u64::MAX;
@@ -123,11 +131,11 @@ fn written(state: &State, key: &SourceKey, mut version: Version, request: &Reque
     let mut warnings = Vec::new();
     if version.origin.asks == Asked::Unreadable {
         let complaint = Complaint::of_recreation(&key.source);
-        warnings.push(format!("reroll: {complaint}"));
+        warnings.push(problem(format!("reroll: {complaint}")));
     }
     if version.slow_start == SlowStart::Unreadable {
         let complaint = Complaint::of_slow_start(&key.source);
-        warnings.push(format!("reroll: {complaint}"));
+        warnings.push(problem(format!("reroll: {complaint}")));
     }
     let how = if recreated { "recreated " } else { "" };
     let written = format!("{how}{}", key.source.spoken());
@@ -135,10 +143,10 @@ fn written(state: &State, key: &SourceKey, mut version: Version, request: &Reque
     if preview.restarts.is_empty() {
         return warnings;
     }
-    warnings.push(format!(
+    warnings.push(news(format!(
         "reroll: {written} restarts {}",
         some(&preview.restarts, preview.incomplete)
-    ));
+    )));
     let now = state.time();
     let is_closed = |user: &&WorkloadKey| {
         let tracked = index.workload(user);
@@ -148,9 +156,9 @@ fn written(state: &State, key: &SourceKey, mut version: Version, request: &Reque
     let closed: Vec<_> = preview.restarts.iter().filter(is_closed).cloned().collect();
     if !closed.is_empty() {
         let closed = some(&closed, preview.incomplete);
-        warnings.push(format!(
+        warnings.push(news(format!(
             "reroll: not before the window opens ({WINDOW}): {closed}"
-        ));
+        )));
     }
     // A process that did not see the old one knows it by what its pods were started with.
     was_immutable |= preview
@@ -158,15 +166,15 @@ fn written(state: &State, key: &SourceKey, mut version: Version, request: &Reque
         .iter()
         .any(|user| index.has_immutable(user, &key.source, &version.uid));
     if was_immutable {
-        warnings.push(format!(
+        warnings.push(problem(format!(
             "reroll: give {} another name, or scale to 0 and back: the old one was immutable, and nodes keep its data",
             key.source.spoken()
-        ));
+        )));
     }
     warnings
 }
 
-fn deleted(state: &State, key: &SourceKey, version: &Version, request: &Request) -> Vec<String> {
+fn deleted(state: &State, key: &SourceKey, version: &Version, request: &Request) -> Vec<Warning> {
     if request.dry_run != Some(true) {
         let change = change(state, request);
         let print = Print::deletion(&version.uid);
@@ -195,14 +203,16 @@ fn deleted(state: &State, key: &SourceKey, version: &Version, request: &Request)
     let kind = key.source.kind.as_str();
     // The remedy comes first: what is too long is cut at its end.
     if version.immutable {
-        warnings.push(format!(
+        warnings.push(problem(format!(
             "reroll: give the new {kind} another name: {} is immutable, and nodes give its data to new pods",
             key.source.name
-        ));
+        )));
     }
     if !preview.restarts.is_empty() {
         let restarts = some(&preview.restarts);
-        warnings.push(format!("reroll: deleting {source} restarts {restarts}"));
+        warnings.push(news(format!(
+            "reroll: deleting {source} restarts {restarts}"
+        )));
         return warnings;
     }
     let users = some(&preview.waits);
@@ -216,15 +226,17 @@ fn deleted(state: &State, key: &SourceKey, version: &Version, request: &Request)
     } else {
         format!("if the {kind} comes back with other data")
     };
-    warnings.push(format!("reroll: {source} is used by {users}; {who} {when}"));
+    warnings.push(problem(format!(
+        "reroll: {source} is used by {users}; {who} {when}"
+    )));
     warnings
 }
 
 /// The most characters of who holds a restart, and why.
-const WHO: usize = 80;
+const WHO: usize = 128;
 
 /// Says of those that people hold who does. That comes first: what is too long is cut at its end.
-fn stopped(preview: &Preview, what: &str, namespace: &str) -> Option<String> {
+fn stopped(preview: &Preview, what: &str, namespace: &str) -> Option<Warning> {
     let (_, first) = preview.stopped.first()?;
     let words = first.words(namespace);
     let words = shortened(&words, WHO);
@@ -236,9 +248,9 @@ fn stopped(preview: &Preview, what: &str, namespace: &str) -> Option<String> {
         .map(|(user, _)| user.clone())
         .collect();
     let users = some(&users, preview.incomplete);
-    Some(format!(
+    Some(news(format!(
         "reroll: {words}{also}: {what} does not restart {users} yet"
-    ))
+    )))
 }
 
 /// Names workloads: `Deployment web and 2 more`. `incomplete`: there are others, at which the preview did not look.

@@ -20,6 +20,7 @@ use self::{
     marks::asks_for_mark,
     sides::{Side, Sides},
 };
+use super::warnings::{Warning, news, problem};
 use crate::model::{
     Index, Observed, Policy, SourceName, WorkloadKey,
     adopted::{Adopter, Adoption},
@@ -63,7 +64,7 @@ pub struct Mutation {
     /// Empty where nothing changes.
     pub patch: patch::Patch,
     /// For the person at the prompt.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl Write {
@@ -119,14 +120,14 @@ impl Write {
         let mut warnings: Vec<_> = self
             .complaints
             .iter()
-            .map(|complaint| format!("reroll: {complaint}"))
+            .map(|complaint| problem(format!("reroll: {complaint}")))
             .collect();
         let owner = self.new.workload.reverting_owner();
         if let (Some(owner), true) = (owner, self.policy.opted_in()) {
-            warnings.push(format!(
+            warnings.push(problem(format!(
                 "reroll: {} belongs to {owner}: reroll does not restart it",
                 self.key.spoken()
-            ));
+            )));
         }
         let to = if owner.is_some() {
             self.new.own.clone()
@@ -173,15 +174,15 @@ impl Write {
 
     /// Returns the annotations of a workload that is not opted in, or no more. reroll's annotations on the metadata go. That of
     /// the template stays: removing it would roll the pods.
-    fn opted_out(&self, warnings: &mut Vec<String>) -> OwnAnnotations {
+    fn opted_out(&self, warnings: &mut Vec<Warning>) -> OwnAnnotations {
         let base = match &self.old {
             Some(old) if old.opted_in && self.new.workload.phase == JobPhase::Suspended => &old.own,
             Some(old) if old.opted_in && self.new.workload.is_led() => &old.own,
             Some(old) if old.opted_in => {
-                warnings.push(format!(
+                warnings.push(news(format!(
                     "reroll: {} is no longer opted in ({RESTART_ON}): changes do not restart it",
                     self.key.spoken()
-                ));
+                )));
                 &old.own
             }
             _ => &self.new.own,
@@ -200,7 +201,7 @@ impl Write {
         overlay: &Overlay,
         adoption: &Adoption,
         now: i64,
-        warnings: &mut Vec<String>,
+        warnings: &mut Vec<Warning>,
     ) -> OwnAnnotations {
         let live = |source: &SourceName| {
             overlay
@@ -236,10 +237,10 @@ impl Write {
         }
         if self.template_changed && pending::is_refused(&old.workload) {
             // A mark of reroll's would be refused, and this write with it. What it rolls, the controller finds out.
-            warnings.push(format!(
+            warnings.push(problem(format!(
                 "reroll: a policy refuses the restart of {} that is due: this rollout makes up for it when all pods are new",
                 self.key.spoken()
-            ));
+            )));
             return base.clone();
         }
         if self.only_takes_back && !self.opts_in() && !asks_for_mark(&subject, known, &live, index)
@@ -254,9 +255,9 @@ impl Write {
             } else {
                 ""
             };
-            warnings.push(format!(
+            warnings.push(problem(format!(
                 "reroll: these pods take what failed elsewhere: kubectl get events {all}--field-selector reason=RestartsSlowed ({causes})"
-            ));
+            )));
         }
         if self.template_changed {
             let stamp = stamp_update(&subject, known, &live, index.key());
@@ -332,17 +333,17 @@ impl Write {
         stamp: Option<Stamp>,
         at: Timestamp,
         index: &Index,
-        warnings: &mut Vec<String>,
+        warnings: &mut Vec<Warning>,
     ) -> OwnAnnotations {
         let Some(stamp) = stamp else {
             return base.clone();
         };
         for source in &stamp.waiting {
-            warnings.push(format!(
+            warnings.push(problem(format!(
                 "reroll: {} needs {}, which is absent or lacks a key",
                 self.key.spoken(),
                 source.spoken()
-            ));
+            )));
         }
         let own = self.with_observed(base, &stamp.observed, index);
         if own.observed.as_deref() != Some(&stamp.observed.print(index.key())) {

@@ -4,7 +4,7 @@
 {{- define "reroll.added" -}}
 enabled: true
 global: {imageRegistry: "", imagePullSecrets: []}
-webhook: {labels: {}}
+webhook: {labels: {}, warnings: all}
 test: {image: {registry: "", repository: "", tag: "", digest: ""}}
 {{- end -}}
 

@@ -9,8 +9,9 @@ use crate::{
         Policy, SourceKind, SourceName,
         annotation::{IGNORE, RESTART_ON, SLOW_START, WINDOW},
         object::SlowStart,
-        policy::{Complaint, Defaults, window},
+        policy::{ALL_WORDS, Complaint, Defaults, window},
         recreation::{Asked, Origin},
+        text::is_false,
         version::counts,
         workload::{Asks, Workload},
     },
@@ -18,8 +19,7 @@ use crate::{
 
 /// The words of an opt-in that are not those of a kind.
 const WORDS: [&str; 4] = ["auto", "env", "volume", "off"];
-/// What people write for all, and for nothing.
-const ALL: [&str; 7] = ["true", "yes", "on", "all", "any", "enabled", "*"];
+/// What people write for nothing.
 const NOTHING: [&str; 6] = ["false", "no", "none", "never", "disabled", "ignore"];
 
 /// Checks the values of a workload.
@@ -60,7 +60,7 @@ fn of_source(manifest: &Manifest, kind: SourceKind, found: &mut Vec<Found>) {
 fn ignores_nothing(manifest: &Manifest, meta: &ObjectMeta) -> Option<Found> {
     let mut all = manifest.annotations();
     let said = all.find(|said| said.key == IGNORE)?;
-    let text = said.text.filter(|text| *text != "false")?;
+    let text = said.text.filter(|text| !is_false(text))?;
     let (ignored, _) = counts(meta);
     (!ignored).then(|| {
         let wrong = format!("{IGNORE}: \"{}\" is not true or false", shown(text));
@@ -124,7 +124,7 @@ fn meant_by(entry: &str) -> Option<String> {
             .then(|| format!("\"{not}{}/{name}\"", kind.prefix()));
     }
     let word = rest.to_lowercase();
-    if ALL.contains(&word.as_str()) {
+    if ALL_WORDS.contains(&word.as_str()) {
         return Some("auto".to_owned());
     }
     if NOTHING.contains(&word.as_str()) {

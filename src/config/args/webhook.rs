@@ -6,8 +6,11 @@ use axum::http::Uri;
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 
 use crate::{
-    config::values::{between, parse_object_name, parse_size, parse_webhook_url},
-    webhook::tls::TlsVersion,
+    config::{
+        choice::one_of,
+        values::{between, parse_object_name, parse_size, parse_webhook_url},
+    },
+    webhook::{tls::TlsVersion, warnings::Told},
 };
 
 #[derive(Debug, Args)]
@@ -126,4 +129,22 @@ pub(in crate::config) struct WebhookArgs {
     /// How long the workload webhook may read referenced sources before it answers from memory
     #[arg(long, value_name = "DURATION", env = "REROLL_GET_BUDGET", default_value = "250ms", value_parser = between("0s", "30s"))]
     pub(in crate::config) get_budget: Duration,
+
+    /// Which warnings the webhook shows at the prompt
+    ///
+    /// With kubectl --warnings-as-errors each of them makes kubectl fail, after the write.
+    #[arg(
+        long,
+        value_name = "WHICH",
+        env = "REROLL_WEBHOOK_WARNINGS",
+        default_value = Told::All.as_str(),
+        value_parser = one_of(&WARNINGS, Told::as_str)
+    )]
+    pub(in crate::config) webhook_warnings: Told,
 }
+
+const WARNINGS: [(Told, &str); 3] = [
+    (Told::All, "what is wrong, and what a write restarts"),
+    (Told::Problems, "only what is wrong"),
+    (Told::None, "nothing"),
+];

@@ -5,7 +5,7 @@
 
 use crate::model::{
     annotation::SUSPEND,
-    text::{printable, shortened},
+    text::{is_false, printable, shortened},
 };
 
 /// The most characters of a reason that are kept.
@@ -36,12 +36,8 @@ pub struct Stop {
 /// Reads the annotation's text. Returns the reason; `None` where nothing is held.
 pub fn read(text: Option<&str>) -> Option<String> {
     let said = text?.trim();
-    let lets_go = FALSE.iter().any(|word| said.eq_ignore_ascii_case(word));
-    (!lets_go).then(|| shortened(&printable(said), LENGTH).into_owned())
+    (!is_false(said)).then(|| shortened(&printable(said), LENGTH).into_owned())
 }
-
-/// What means false.
-const FALSE: [&str; 4] = ["false", "no", "off", "0"];
 
 impl Stop {
     /// Returns what is said by whom, of a workload in this namespace.

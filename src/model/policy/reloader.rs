@@ -18,7 +18,7 @@ use super::{
 use crate::model::{
     annotation::reloader::{AUTO, IGNORE, PAUSE_PERIOD, SEARCH, selecting},
     source::SourceKind,
-    text::read_duration,
+    text::{is_false, read_duration},
     workload::{Asks, said_of},
 };
 
@@ -146,11 +146,13 @@ fn list<'a>(
         .filter(|item| !item.is_empty())
 }
 
-/// Returns a switch as Go's `strconv.ParseBool` reads it. What that cannot read is false there, and told here.
+/// Returns a switch as Go's `strconv.ParseBool` reads it, or as people write false. What cannot be read is false there, and told
+/// here.
 fn flag(key: &'static str, text: &str, complaints: &mut Vec<Complaint>) -> bool {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => true,
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => false,
+        "f" | "F" => false,
+        text if is_false(text) => false,
         other => {
             let unreadable = complaint(key, other, "true or false");
             // Of one that counts for all kinds it is told once.

@@ -24,6 +24,12 @@ pub(super) static EXPECTED_RESTART_ON: LazyLock<String> = LazyLock::new(|| {
 pub(super) const EXPECTED_EARLIER: &str =
     "among the first 1024 entries, which are all that reroll reads";
 
+/// What people write for `auto`, in whatever case.
+pub const ALL_WORDS: [&str; 7] = ["true", "yes", "on", "all", "any", "enabled", "*"];
+
+/// What an opt-in should be that is one of those, or `auto` in another case.
+const EXPECTED_AUTO: &str = "an opt-in: did you mean auto? Nothing restarts until then";
+
 /// Which sources count for a workload.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Selection {
@@ -83,7 +89,10 @@ impl Selection {
             complaints.push(complaint(RESTART_ON, "…", EXPECTED_EARLIER));
         }
         if read == 0 {
-            if complaints.is_empty() {
+            if is_meant_as_auto(text) {
+                complaints.retain(|complaint| complaint.key != RESTART_ON);
+                complaints.push(complaint(RESTART_ON, text.trim(), EXPECTED_AUTO));
+            } else if complaints.is_empty() {
                 complaints.push(complaint(RESTART_ON, text, &EXPECTED_RESTART_ON));
             }
             return Self::Unreadable;
@@ -101,6 +110,11 @@ impl Selection {
         }
         Self::Some(Arc::new(rules))
     }
+}
+
+fn is_meant_as_auto(text: &str) -> bool {
+    let mut words = ALL_WORDS.into_iter().chain(["auto"]);
+    words.any(|word| text.trim().eq_ignore_ascii_case(word))
 }
 
 /// Returns what a list of patterns should be that is beyond a bound.

@@ -1,14 +1,17 @@
 //! What a workload that is created carries: the versions of this moment, or of the pods that it adopts.
 
 use super::Write;
-use crate::model::{
-    Index, Observed, SourceName,
-    adopted::{Adoption, Pod, stamp_adopting},
-    decide::{Lookup, Subject},
-    index::gates,
-    source::References,
-    stamp::OwnAnnotations,
-    workload::{RestartBy, is_time_mark, read_time},
+use crate::{
+    model::{
+        Index, Observed, SourceName,
+        adopted::{Adoption, Pod, stamp_adopting},
+        decide::{Lookup, Subject},
+        index::gates,
+        source::References,
+        stamp::OwnAnnotations,
+        workload::{RestartBy, is_time_mark, read_time},
+    },
+    webhook::warnings::{Warning, news},
 };
 
 impl Write {
@@ -20,7 +23,7 @@ impl Write {
         live: &dyn Fn(&SourceName) -> Lookup<'a>,
         adoption: &Adoption,
         now: i64,
-        warnings: &mut Vec<String>,
+        warnings: &mut Vec<Warning>,
     ) -> OwnAnnotations {
         let present = self.new.own.observed.as_ref();
         let present = present.map(|text| Observed::read(text, index.key()));
@@ -62,9 +65,9 @@ impl Write {
         );
         if replaced {
             let spoken = self.key.spoken();
-            warnings.push(format!(
+            warnings.push(news(format!(
                 "reroll: {spoken} adopts pods that started before a change: they are replaced"
-            ));
+            )));
         }
         let last = adoption.last(remembered);
         let stands = last.and_then(|pod| read_time(pod.kubectl.as_deref()));

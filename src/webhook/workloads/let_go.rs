@@ -2,10 +2,13 @@
 //!
 //! `now` is the one that is due at the time of the write. What is written is that restart's id, so that it lets no later one go.
 
-use crate::model::{
-    Policy, WorkloadKey,
-    annotation::RELEASE,
-    patch::{self, Patch},
+use crate::{
+    model::{
+        Policy, WorkloadKey,
+        annotation::RELEASE,
+        patch::{self, Patch},
+    },
+    webhook::warnings::{Warning, problem},
 };
 
 /// What stands for the restart that is due at the time of the write.
@@ -18,7 +21,7 @@ pub(super) fn let_go(
     key: &WorkloadKey,
     due: impl FnOnce() -> Option<String>,
     patch: Patch,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Warning>,
 ) -> Patch {
     let gates = policy.gates.as_ref();
     let asked = gates.and_then(|gates| gates.release.as_deref());
@@ -32,12 +35,12 @@ pub(super) fn let_go(
     let due = due();
     let spoken = key.spoken();
     match (&due, now) {
-        (None, true) => warnings.push(format!(
+        (None, true) => warnings.push(problem(format!(
             "reroll: no restart of {spoken} is due: {RELEASE} is left out"
-        )),
-        (due, false) if due.as_deref() != Some(asked) => warnings.push(format!(
+        ))),
+        (due, false) if due.as_deref() != Some(asked) => warnings.push(problem(format!(
             "reroll: {RELEASE} lets nothing go: no restart of {spoken} with this id is due. {NOW} is the one that is"
-        )),
+        ))),
         _ => {}
     }
     if now {

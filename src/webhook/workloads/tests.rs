@@ -1,6 +1,8 @@
 //! What the webhook makes of writes of a workload that is refused a restart, is marked by kubectl's annotation, or adopts
 //! pods.
 
+mod silent;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
@@ -118,7 +120,8 @@ impl Known {
             let mutation = write.answer(&self.index, &BTreeMap::new(), &Adoption::None, now);
             let mut patched = object.clone();
             json_patch::patch(&mut patched, &mutation.patch).unwrap();
-            (patched, mutation.warnings)
+            let warnings = mutation.warnings.into_iter();
+            (patched, warnings.map(|warning| warning.text).collect())
         })
     }
 

@@ -27,7 +27,10 @@ fn values_are_the_models_to_complain_of() {
         )
     };
     let rows = [
-        restart_on("\"true\"", "true", "auto"),
+        (
+            deployment("reroll.dev/restart-on: \"true\""),
+            vec!["RR103 6 reroll.dev/restart-on: \"true\" is not an opt-in: did you mean auto? Nothing restarts until then → reroll.dev/restart-on: auto".to_owned()],
+        ),
         restart_on("\"false\"", "false", "\"off\""),
         restart_on("secret", "secret", "secrets"),
         restart_on("aut", "aut", "auto"),
