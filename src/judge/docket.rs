@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 use super::{
     brakes::{self, Answer, Brakes, Elsewhere, News},
-    bucket::Bounds,
+    bucket::{Bounds, Bucket},
     convergence::Convergence,
     held::HeldWorkloads,
     intents::Intents,
+    opting,
     stopped::Stopped,
     tidying::Tidying,
 };
@@ -37,6 +38,8 @@ pub struct Docket {
     pub brakes: Brakes,
     /// The versions that their users are about to have.
     pub convergence: Convergence,
+    /// How many Events about opt-ins there may be.
+    pub opt_ins: Bucket,
 }
 
 /// The counts of what waits, for metrics.
@@ -65,6 +68,7 @@ impl Docket {
             tidying: Tidying::new(adopt_rate, now),
             brakes: Brakes::new(brakes),
             convergence: Convergence::default(),
+            opt_ins: opting::bound(now),
         }
     }
 

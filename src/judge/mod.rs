@@ -22,6 +22,7 @@ pub mod docket;
 pub mod held;
 pub mod intents;
 pub mod live;
+mod opting;
 pub mod others;
 pub mod reads;
 mod reconcile;

@@ -8,7 +8,7 @@ use std::{
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{Judge, Occasion};
+use super::{Judge, Occasion, opting};
 use crate::model::{Decision, index::unshown};
 
 impl Judge {
@@ -16,6 +16,7 @@ impl Judge {
     /// changed while reroll was down, and for nothing else. `began` is when the process started to list.
     pub fn reconcile_start(&self, began: Instant) {
         self.listed.store(true, Ordering::Release);
+        opting::tell_of_all(self);
         let missed = self.judge_all();
         let took = began.elapsed();
         self.teller.metrics.startup_reconciled(took, missed);

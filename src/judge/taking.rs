@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use kube::core::ObjectMeta;
 use tokio::time::Instant;
 
-use super::{Judge, Occasion, braking::namespace_changed, docket::Docket};
+use super::{Judge, Occasion, braking::namespace_changed, docket::Docket, opting};
 use crate::cluster::lease::Notice;
 use crate::model::{
     Index, SourceKey, SourceKind, Version, WorkloadKey,
@@ -70,6 +70,9 @@ impl Judge {
             }
         }
         self.look_after(key, &seen);
+        if seen.opts_in {
+            opting::tell(self, key);
+        }
         if seen.lost_opt_in {
             self.teller.say_first(key, &Note::OptedOut);
         }

@@ -2,6 +2,7 @@ mod brakes;
 mod contradictions;
 mod docket;
 mod held;
+mod opting;
 mod quiet;
 mod race;
 mod reads;

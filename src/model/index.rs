@@ -29,6 +29,7 @@ mod keys;
 mod memory;
 mod namespace;
 mod namespaces;
+pub mod opting;
 mod orphaned;
 mod overlay;
 mod preview;

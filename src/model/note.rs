@@ -154,6 +154,11 @@ pub enum Note<'a> {
         /// Which pods.
         words: &'a str,
     },
+    /// The workload opted in, or what could not be read of its opt-in was mended.
+    OptedIn {
+        /// For what it restarts.
+        words: &'a str,
+    },
     /// The workload lost its opt-in, perhaps by a rollback.
     OptedOut,
     /// The workload was adopted, and this source was written after its current revision was made.
@@ -258,6 +263,7 @@ impl<'a> Note<'a> {
             Self::Restarted { .. }
             | Self::RestartedLate { .. }
             | Self::RunWaits
+            | Self::OptedIn { .. }
             | Self::RestartGated { .. }
             | Self::RolloutWaits { .. }
             | Self::Converged { .. }
@@ -290,6 +296,7 @@ impl<'a> Note<'a> {
             Self::RestartsSlowed { .. } => "RestartsSlowed",
             Self::Converged { .. } => "Converged",
             Self::NotConverged { .. } => "NotConverged",
+            Self::OptedIn { .. } => "OptedIn",
             Self::OptedOut => "OptedOut",
             Self::AdoptedOutdated { .. } => "AdoptedOutdated",
             Self::Stale { .. } => "Stale",
@@ -358,6 +365,7 @@ impl<'a> Note<'a> {
                 info,
                 "all users of a source have its version, and other pods may not have it",
             ),
+            Self::OptedIn { .. } => (info, "a workload is opted in"),
             Self::OptedOut => (info, "a workload is no longer opted in"),
             Self::Stale { .. } => (
                 warn,
@@ -506,6 +514,9 @@ mod tests {
             },
             Note::RestartLimited {
                 wait: Duration::from_millis(1),
+            },
+            Note::OptedIn {
+                words: "Secret db (key password), ConfigMap cfg",
             },
             Note::OptedOut,
             Note::AdoptedOutdated { source: &source },

@@ -23,6 +23,8 @@ pub struct WorkloadChange {
     pub adopted: bool,
     /// It was opted in, and what did that is gone from it. An `off` in its place is the user's will and does not count.
     pub lost_opt_in: bool,
+    /// It is opted in by words that can all be read, and was not so when it was seen before.
+    pub opts_in: bool,
     /// It is opted in and without `observed`, and was not so when it was seen before.
     pub bared: Option<Bared>,
     /// Its `observed` is another installation's and was ours, or the other way round.

@@ -93,6 +93,7 @@ impl Namespace {
             .filter(|known| known.workload.uid == workload.uid);
         let untouched = same.is_some_and(|known| known.memory.is_none());
         let opted_in = same.is_some_and(|known| known.policy.opted_in());
+        let opted_in_well = same.is_none_or(Tracked::opts_in_well);
         let was_bare = same.map(Tracked::is_bare);
         let under = same.map(Tracked::annotated);
         if let (true, Some(before)) = (weighed.older || restored, &mut before) {
@@ -111,6 +112,7 @@ impl Namespace {
                 && tracked.workload.mark().is_some()
                 && !tracked.workload.is_led()
                 && !tracked.workload.asks.contains_key(RESTART_ON),
+            opts_in: !opted_in_well && tracked.opts_in_well(),
             older: weighed.sighting,
         };
         self.put(slot, tracked, read.selected);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Note;
 use crate::model::{
-    annotation::{KUBECTL_RESTARTED_AT, MARK, RELEASE},
+    annotation::{KUBECTL_RESTARTED_AT, MARK, ON_ADOPT, RELEASE},
     brake::failed::FAILED,
     decide::{Cause, CauseKind, joined},
     source::SourceName,
@@ -162,11 +162,17 @@ impl fmt::Display for Note<'_> {
             | Self::RestartsSlowed { .. }
             | Self::Converged { .. }
             | Self::NotConverged { .. } => self.of_brakes(f),
+            Self::OptedIn { words } => write!(f, "restarts on {words}"),
             Self::OptedOut => f.write_str(
                 "reroll.dev/restart-on is gone: changes of its sources no longer restart it",
             ),
             Self::AdoptedOutdated { source } => {
-                write!(f, "{}", Cause::plain(CauseKind::Outdated, Some(source)))
+                write!(
+                    f,
+                    "{}: its pods may have the old data. To restart it now: kubectl rollout restart. To let reroll do that at an \
+                     opt-in: {ON_ADOPT}: restart",
+                    Cause::plain(CauseKind::Outdated, Some(source))
+                )
             }
             Self::Stale { source, pods } => f.write_str(&stale(source, pods)),
             Self::WorksElsewhere { key_id, user } => write!(

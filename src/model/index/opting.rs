@@ -1,0 +1,97 @@
+//! Who opts in, and for what: the sign that what was typed works.
+
+use std::collections::BTreeMap;
+
+use super::{Index, overlay::without_ignored, tracked::Tracked};
+use crate::model::{
+    annotation::{RESTART_ON, reloader},
+    decide::Lookup,
+    policy::Selection,
+    source::{SourceName, Usage},
+    text::some_of,
+    workload::WorkloadKey,
+};
+
+/// The most sources that are named.
+const MOST_SOURCES: usize = 8;
+/// The most keys of a source that are named.
+const MOST_KEYS: usize = 3;
+
+impl Tracked {
+    /// Whether it is opted in, and all of its opt-in can be read.
+    pub(super) fn opts_in_well(&self) -> bool {
+        let is_of_opt_in =
+            |key: &str| key == RESTART_ON || reloader::selecting().any(|one| one == key);
+        let mut complaints = self.complaints.iter();
+        matches!(self.policy.selection, Selection::Some(_))
+            && !complaints.any(|complaint| is_of_opt_in(complaint.key))
+    }
+}
+
+/// Returns for what a workload restarts, in words; `None` where it restarts for nothing, or may not be restarted.
+pub fn words(index: &Index, key: &WorkloadKey) -> Option<String> {
+    let tracked = index.workload(key)?;
+    let workload = &tracked.workload;
+    if !tracked.policy.opted_in() || workload.reverting_owner().is_some() || workload.deleting {
+        return None;
+    }
+    let live = |source: &SourceName| -> Lookup<'_> { index.source(&key.namespace, source) };
+    let uses = without_ignored(tracked.uses(), &live);
+    // By name, so that it is always the same text.
+    let read: BTreeMap<_, _> = uses.iter().filter(|(_, usage)| usage.is_read()).collect();
+    if read.is_empty() {
+        return None;
+    }
+    let named = read.iter().take(MOST_SOURCES);
+    let named: Vec<_> = named.map(|(source, usage)| spoken(source, usage)).collect();
+    Some(some_of(named.iter().map(String::as_str), read.len()))
+}
+
+/// Returns how many workloads have opted in and are still to be adopted.
+pub fn to_adopt(index: &Index) -> usize {
+    let all = index.workloads(None, None).into_iter();
+    let tracked = all.filter_map(|key| index.workload(&key));
+    tracked.filter(|tracked| tracked.is_bare()).count()
+}
+
+/// Names a source, and the keys of it that are read where those are not all.
+fn spoken(source: &SourceName, usage: &Usage) -> String {
+    let keys = usage.keys.iter().map(|(key, _)| key.as_str());
+    let word = match usage.keys.len() {
+        _ if usage.whole => return source.spoken(),
+        0 => return source.spoken(),
+        1 => "key",
+        _ => "keys",
+    };
+    let keys = some_of(keys.take(MOST_KEYS), usage.keys.len());
+    format!("{} ({word} {keys})", source.spoken())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::source::Need;
+
+    #[test]
+    fn keys_are_named_where_not_all_are_read() {
+        let rows: [(&[&str], bool, &str); 4] = [
+            (&["password"], false, "Secret db (key password)"),
+            (&["a", "b"], false, "Secret db (keys a, b)"),
+            (
+                &["a", "b", "c", "d"],
+                false,
+                "Secret db (keys a, b, c and 1 more)",
+            ),
+            (&["a"], true, "Secret db"),
+        ];
+        for (keys, whole, expected) in rows {
+            let keys = keys.iter().map(|key| ((*key).to_owned(), Need::Required));
+            let usage = Usage {
+                whole,
+                keys: keys.collect(),
+                ..Usage::named()
+            };
+            assert_eq!(spoken(&SourceName::secret("db"), &usage), expected);
+        }
+    }
+}
