@@ -8,11 +8,10 @@ use tokio::time::Instant;
 
 use super::{
     brakes::{self, Answer, Brakes, Elsewhere, News},
-    bucket::{Bounds, Bucket},
+    bucket::{Bounds, Bucket, Pacing},
     convergence::Convergence,
     held::HeldWorkloads,
     intents::Intents,
-    opting,
     stopped::Stopped,
     tidying::Tidying,
 };
@@ -21,6 +20,12 @@ use crate::model::{
     decide::Restart,
     held::{Held, UnderWay},
     held_back::HeldBack,
+};
+
+/// How many Events about opt-ins there are: so many at once, then one in five seconds.
+const OPT_INS: Pacing = Pacing {
+    rate: Some(0.2),
+    burst: 20,
 };
 
 /// All that the judge has filed.
@@ -68,7 +73,7 @@ impl Docket {
             tidying: Tidying::new(adopt_rate, now),
             brakes: Brakes::new(brakes),
             convergence: Convergence::default(),
-            opt_ins: opting::bound(now),
+            opt_ins: Bucket::full(OPT_INS, now),
         }
     }
 

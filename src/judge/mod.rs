@@ -1,9 +1,8 @@
 //! Decides for workloads, and files what is to be done about them.
 //!
-//! Everything that becomes known goes through [`Judge`]: the watches tell it what the API server shows, [`live`] what
-//! the API server answers. The judge takes that into the index, decides by the model, and files the result in one
-//! [`Docket`]. The result is an intent to restart, a write of `observed`, or the reason why a workload is held. The
-//! restarter and the housekeeper take it from there.
+//! Everything that becomes known goes through [`Judge`]: the watches tell it what the API server shows, [`live`] what the API server
+//! answers. The judge takes that into the index, decides by the model, and files the result in one [`Docket`]: an intent to restart,
+//! a write of `observed`, or the reason why a workload is held. The restarter and the housekeeper take it from there.
 //!
 //! Invariants:
 //! - The docket stays locked from a decision until its result is filed. Otherwise a thread with an older decision could

@@ -5,22 +5,8 @@
 
 use tokio::time::Instant;
 
-use super::{
-    Judge,
-    bucket::{Bucket, Pacing},
-};
+use super::Judge;
 use crate::model::{WorkloadKey, index::opting, note::Note, peer::May, text::shortened_to_bytes};
-
-/// How many Events about opt-ins there are: so many at once, then one in five seconds.
-const PACING: Pacing = Pacing {
-    rate: Some(0.2),
-    burst: 20,
-};
-
-/// Returns what bounds the number of Events.
-pub(super) fn bound(now: Instant) -> Bucket {
-    Bucket::full(PACING, now)
-}
 
 /// Says for what a workload restarts that has just opted in, where this replica leads.
 pub(super) fn tell(judge: &Judge, key: &WorkloadKey) {

@@ -1,8 +1,7 @@
 //! What is known right now: sources by uid and digest, workloads by what they use, and the edges between them.
 //!
-//! Watches feed the index, and single reads where a watch is behind. The webhook and the judge read it. It does no
-//! I/O and keeps no objects. It is memory only: all of it can be built again from the API server, and the truth about
-//! restarts stands in each workload's `observed` annotation.
+//! Watches feed the index, and single reads where a watch is behind. The webhook and the judge read it. It does no I/O and keeps no
+//! objects. All of it can be built again from the API server; the truth about restarts stands in each workload's `observed` annotation.
 //!
 //! Invariants:
 //! - nothing goes back to an older resourceVersion because of what comes late. Only a read that was asked for when

@@ -185,11 +185,12 @@ const OF_OTHERS: [&str; 4] = [
 ];
 
 /// Flags of other programs that pages name alone.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "--egress-selector-mode",
     "--help",
     "--renew-before",
     "--reset-then-reuse-values",
+    "--reuse-values",
     "--runtime-config",
     "--set",
     "--to-revision",

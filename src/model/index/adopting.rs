@@ -3,14 +3,25 @@
 
 use super::tracked::Tracked;
 use crate::model::{
+    annotation::{RESTART_ON, reloader},
     decide::Decision,
     digest::Digest,
     observed::{Entry, Observed},
+    policy::Selection,
     source::SourceName,
     version::Version,
 };
 
 impl Tracked {
+    /// Whether it is opted in, and all of its opt-in can be read.
+    pub(super) fn opts_in_well(&self) -> bool {
+        let is_of_opt_in =
+            |key: &str| key == RESTART_ON || reloader::selecting().any(|one| one == key);
+        let mut complaints = self.complaints.iter();
+        matches!(self.policy.selection, Selection::Some(_))
+            && !complaints.any(|complaint| is_of_opt_in(complaint.key))
+    }
+
     /// Takes in what was decided about it. What the opt-in selects newly is adopted by that: what comes later, or counts
     /// later, is news.
     pub(super) fn decided(&mut self, decision: Option<&Decision>) {

@@ -17,6 +17,10 @@ pub struct SourceChange {
 }
 
 /// What taking in a workload showed.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the write"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkloadChange {
     /// It has become adopted by a write that is seen only now: by the webhook, or by another replica.

@@ -1,6 +1,7 @@
 //! One namespace: its sources, its workloads, and the edges between them.
 
 mod sources;
+pub(super) use self::sources::ToldBy;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -51,8 +52,6 @@ pub(super) struct Namespace {
 /// For so many workloads of a namespace their expressions are kept ready; for others each use makes them ready again.
 const KEPT_READY: usize = 16;
 
-pub(super) use self::sources::ToldBy;
-
 impl Namespace {
     /// Returns what holds for its workloads that say nothing.
     pub(super) fn defaults<'a>(&'a self, basis: &'a Basis) -> Defaults<'a> {
@@ -88,9 +87,8 @@ impl Namespace {
         self.disconnect(slot);
         let mut before = self.workloads.remove(slot).map(|known| *known);
         self.relate(&basis.kinds, slot, &mut workload, before.as_ref());
-        let same = before
-            .as_ref()
-            .filter(|known| known.workload.uid == workload.uid);
+        let same = before.as_ref();
+        let same = same.filter(|known| known.workload.uid == workload.uid);
         let untouched = same.is_some_and(|known| known.memory.is_none());
         let opted_in = same.is_some_and(|known| known.policy.opted_in());
         let opted_in_well = same.is_none_or(Tracked::opts_in_well);

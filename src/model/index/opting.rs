@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Index, overlay::without_ignored, tracked::Tracked};
+use super::{Index, overlay::without_ignored};
 use crate::model::{
-    annotation::{RESTART_ON, reloader},
     decide::Lookup,
-    policy::Selection,
     source::{SourceName, Usage},
     text::some_of,
     workload::WorkloadKey,
@@ -16,17 +14,6 @@ use crate::model::{
 const MOST_SOURCES: usize = 8;
 /// The most keys of a source that are named.
 const MOST_KEYS: usize = 3;
-
-impl Tracked {
-    /// Whether it is opted in, and all of its opt-in can be read.
-    pub(super) fn opts_in_well(&self) -> bool {
-        let is_of_opt_in =
-            |key: &str| key == RESTART_ON || reloader::selecting().any(|one| one == key);
-        let mut complaints = self.complaints.iter();
-        matches!(self.policy.selection, Selection::Some(_))
-            && !complaints.any(|complaint| is_of_opt_in(complaint.key))
-    }
-}
 
 /// Returns for what a workload restarts, in words; `None` where it restarts for nothing, or may not be restarted.
 pub fn words(index: &Index, key: &WorkloadKey) -> Option<String> {
