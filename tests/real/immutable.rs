@@ -70,7 +70,8 @@ fn at_recreation(how: &str, kind: &str, name: &str, was_immutable: bool) -> Vec<
         "reroll: give {kind} {name} another name, or scale to 0 and back: the old one was immutable, and nodes keep its data"
     );
     let remedy = was_immutable.then_some(remedy);
-    [restarts].into_iter().chain(remedy).collect()
+    // What is wrong comes first.
+    remedy.into_iter().chain([restarts]).collect()
 }
 
 const ROWS: [(&str, &str, bool, bool); 6] = [

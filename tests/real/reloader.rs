@@ -118,7 +118,10 @@ async fn on_the_pod_template_they_count_where_the_workload_has_none_of_that_kind
     for (name, annotations) in [
         ("template", vec![]),
         ("both", vec![(CONFIG_MAP_AUTO, "true")]),
-        ("own", vec![(SECRET_AUTO, "false")]),
+        (
+            "own",
+            vec![(SECRET_AUTO, "false"), (CONFIG_MAP_AUTO, "true")],
+        ),
     ] {
         let mut object = workload("Deployment", name, &annotations, both());
         object["spec"]["template"]["metadata"]["annotations"] = json!({ (SECRET_AUTO): "true" });

@@ -53,7 +53,7 @@ pub(in crate::config) struct WebhookArgs {
         value_name = "DURATION",
         env = "REROLL_AUTHORITY_LIFETIME",
         default_value = "87600h",
-        value_parser = between("1m", "876000h")
+        value_parser = between("10s", "876000h")
     )]
     pub(in crate::config) authority_lifetime: Duration,
 
@@ -63,7 +63,7 @@ pub(in crate::config) struct WebhookArgs {
         value_name = "DURATION",
         env = "REROLL_CERTIFICATE_LIFETIME",
         default_value = "2160h",
-        value_parser = between("1m", "876000h")
+        value_parser = between("10s", "876000h")
     )]
     pub(in crate::config) certificate_lifetime: Duration,
 
