@@ -44,7 +44,6 @@ mod wait;
 
 use std::{io::Write as _, process::ExitCode};
 
-pub(crate) use self::lint::nearest::nearest;
 pub use self::{
     args::Question,
     ending::Ending,

@@ -20,7 +20,6 @@ pub(super) mod inventory;
 mod keys;
 pub(super) mod live;
 pub(super) mod manifests;
-pub(crate) mod nearest;
 pub(super) mod reloader;
 pub(super) mod shape;
 pub(super) mod spots;

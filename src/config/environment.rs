@@ -10,7 +10,7 @@ use clap::{
 };
 
 use super::{ConfigError, RunArgs};
-use crate::cli::nearest;
+use crate::model::nearest::nearest;
 
 /// How the variables of flags begin.
 const PREFIX: &str = "REROLL_";

@@ -2,10 +2,12 @@
 
 use super::annotation::{
     ASKS_CHANGE_CAUSE, HOLDER_VERSION, IGNORE, LAST_RESTART, MARK, OBSERVED, ON_ADOPT, ON_CHANGE,
-    ON_DELETE, ON_RECREATE, PENDING, RELEASE, RESTART_ON, RESTARTED_AT, RESTARTED_FOR,
+    ON_DELETE, ON_RECREATE, PENDING, PREFIX, RELEASE, RESTART_ON, RESTARTED_AT, RESTARTED_FOR,
     ROLLOUT_DEADLINE, ROLLOUT_OPENED, SETTLE, SLOW_START, SOAK, SUSPEND, WAVE, WINDOW,
     WINDOW_LATEST,
 };
+
+use super::nearest::nearest;
 
 /// Where a key can stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +63,7 @@ pub static KEYS: [Known; 24] = [
     people(ON_CHANGE, &[Workload]),
     people(MARK, &[Workload]),
     people(ASKS_CHANGE_CAUSE, &[Workload]),
-    people(IGNORE, &[Source, Class]),
+    people(IGNORE, &[Workload, Source, Class]),
     people(SLOW_START, &[Workload, Namespace, Source]),
     people(SOAK, &[Workload]),
     people(ROLLOUT_DEADLINE, &[Workload]),
@@ -93,6 +95,17 @@ pub fn known(key: &str) -> Option<&'static Known> {
     KEYS.iter().find(|known| known.key == key)
 }
 
+/// Returns the key of people's that was meant by one that is not reroll's.
+pub fn likely(key: &str) -> Option<&'static str> {
+    let name = key.strip_prefix(PREFIX)?;
+    let people = || KEYS.iter().filter(|known| known.by == Author::People);
+    let of = |known: &Known| known.key.strip_prefix(PREFIX);
+    let meant = nearest(name, people().filter_map(of))?;
+    people()
+        .find(|known| of(known) == Some(meant))
+        .map(|known| known.key)
+}
+
 impl Known {
     /// Whether it counts there.
     pub fn counts(&self, place: Place) -> bool {
@@ -121,7 +134,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::model::annotation::PREFIX;
 
     #[test]
     fn each_key_has_one_row_and_counts_somewhere() {

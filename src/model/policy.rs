@@ -30,8 +30,8 @@ pub use self::{
 pub use super::recreation::OnRecreate;
 use super::{
     annotation::{
-        ASKS_CHANGE_CAUSE, MARK, ON_ADOPT, ON_CHANGE, ON_DELETE, ON_RECREATE, RESTART_ON, SETTLE,
-        SUSPEND, reloader::selecting,
+        ASKS_CHANGE_CAUSE, IGNORE, MARK, ON_ADOPT, ON_CHANGE, ON_DELETE, ON_RECREATE, RESTART_ON,
+        SETTLE, SUSPEND, reloader::selecting,
     },
     gate::suspend,
     source::KindSet,
@@ -130,6 +130,13 @@ impl Policy {
             }
         };
         let mut selection = selection;
+        if let Some(text) = annotations.get(IGNORE) {
+            match text.trim() {
+                "true" => selection = Selection::Off,
+                text if is_false(text) => {}
+                text => complaints.push(complaint(IGNORE, text, "true or false")),
+            }
+        }
         selection.exclude(defaults.ignored.iter().map(Pattern::all));
         let mut choices = Choices {
             annotations,

@@ -10,6 +10,7 @@ mod let_go;
 mod marks;
 mod read;
 mod sides;
+mod typed;
 
 use std::collections::BTreeSet;
 
@@ -43,6 +44,8 @@ pub struct Write {
     new: Side,
     policy: Policy,
     complaints: Vec<Complaint>,
+    /// What is wrong with keys of reroll's, and where they stand.
+    typed: Vec<String>,
     /// The sources of the new template that count.
     uses: References,
     /// The sources of the old template that counted.
@@ -117,11 +120,12 @@ impl Write {
         adoption: &Adoption,
         now: i64,
     ) -> Mutation {
-        let mut warnings: Vec<_> = self
-            .complaints
-            .iter()
-            .map(|complaint| problem(format!("reroll: {complaint}")))
+        let said = self.complaints.iter().map(ToString::to_string);
+        let said = said.chain(self.typed.iter().cloned());
+        let mut warnings: Vec<_> = said
+            .map(|what| problem(format!("reroll: {what}")))
             .collect();
+        warnings.extend(typed::opt_in(self, index));
         let owner = self.new.workload.reverting_owner();
         if let (Some(owner), true) = (owner, self.policy.opted_in()) {
             warnings.push(problem(format!(

@@ -16,6 +16,7 @@ const CRATES: [&str; 17] = [
     "alloc",
     "serde",
     "litemap",
+    "strsim",
     "serde_json",
     "k8s_openapi",
     "json_patch",

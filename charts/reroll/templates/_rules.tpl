@@ -210,5 +210,7 @@ pausePeriod: pause-deployment-annotation
 {{- $lines = append $lines (printf "(%s != null && %s%s.?annotations.orValue({}).exists(key, %s))" $object $object $path $may) }}
 {{- end }}
 {{- end }}
+{{- /* One that stands as a label does nothing: the webhook says so. */}}
+{{- $lines = append $lines "(object != null && object.?metadata.?labels.orValue({}).exists(key, key.startsWith('reroll.dev/')))" }}
 {{- join " ||\n" $lines }}
 {{- end }}

@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{manifests::Manifest, nearest::nearest, tree::Node};
+use super::{manifests::Manifest, tree::Node};
 use crate::model::{
     SourceKind, SourceName,
     annotation::{IGNORE, RESTART_ON, reloader},
+    nearest::nearest,
 };
 
 /// What all manifests together have.

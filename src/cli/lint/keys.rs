@@ -3,14 +3,14 @@
 use super::{
     found::Found,
     manifests::{Manifest, Said},
-    nearest::nearest,
     spots::{Role, Spot},
 };
 use crate::{
     cli::findings::Finding,
     model::{
         annotation::{PREFIX, RESTART_ON},
-        places::{Author, KEYS, Known, Place, known},
+        nearest::nearest,
+        places::{Author, Known, Place, known, likely},
     },
 };
 
@@ -98,17 +98,6 @@ fn of_other_prefix(manifest: &Manifest, said: Said<'_>) -> Option<Found> {
         let wrong = format!("{} is no key of reroll's", said.key);
         Found::new(Finding::UnknownKey, manifest, said.line, wrong).instead(meant)
     })
-}
-
-/// Returns the key that was meant.
-fn likely(key: &str) -> Option<&'static str> {
-    let name = key.strip_prefix(PREFIX)?;
-    let names = KEYS.iter().filter(|known| known.by == Author::People);
-    let names = names.filter_map(|known| known.key.strip_prefix(PREFIX));
-    let meant = nearest(name, names)?;
-    KEYS.iter()
-        .map(|known| known.key)
-        .find(|known| known.strip_prefix(PREFIX) == Some(meant))
 }
 
 /// Checks that what opts in is of a kind that reroll restarts.

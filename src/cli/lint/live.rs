@@ -68,7 +68,7 @@ mod tests {
             // What reroll wrote is in its place there.
             (json!({ "reroll.dev/observed": "{}" }), &[]),
             (json!({ "reroll.dev/restarton": "auto" }), &["RR101"]),
-            (json!({ "reroll.dev/ignore": "true" }), &["RR102"]),
+            (json!({ "reroll.dev/ignore": "true" }), &[]),
             (json!({ "reroll.dev/restart-on": "secrets/db" }), &["RR103"]),
             (json!(null), &[]),
         ] {

@@ -5,7 +5,6 @@ use super::{
     found::Found,
     keys::not_text,
     manifests::{Manifest, Said},
-    nearest::nearest,
     spots::{Role, Spot},
 };
 use crate::{
@@ -18,6 +17,7 @@ use crate::{
                 AUTO, DOMAIN, IGNORE, MATCH, PAUSE_PERIOD, ROLLOUT_STRATEGY, SEARCH, selecting,
             },
         },
+        nearest::nearest,
         places::Place,
         policy::Defaults,
         workload::RestartMeans,

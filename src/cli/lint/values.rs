@@ -2,12 +2,13 @@
 
 use kube::core::ObjectMeta;
 
-use super::{found::Found, manifests::Manifest, nearest::nearest, spots::Role};
+use super::{found::Found, manifests::Manifest, spots::Role};
 use crate::{
     cli::findings::Finding,
     model::{
         Policy, SourceKind, SourceName,
         annotation::{IGNORE, RESTART_ON, SLOW_START, WINDOW},
+        nearest::nearest,
         object::SlowStart,
         policy::{ALL_WORDS, Complaint, Defaults, window},
         recreation::{Asked, Origin},

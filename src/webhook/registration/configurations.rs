@@ -170,7 +170,16 @@ fn annotated(vocabulary: &Vocabulary) -> Value {
             )
         })
     };
-    let either = [carries("object"), carries("oldObject")].concat();
+    // One that stands as a label does nothing: the webhook says so.
+    let labelled = format!(
+        "(object != null && object.?metadata.?labels.orValue({{}}).exists(key, key.startsWith('{PREFIX}')))"
+    );
+    let either = [
+        carries("object").to_vec(),
+        carries("oldObject").to_vec(),
+        vec![labelled],
+    ]
+    .concat();
     condition("asks-for-restarts", &either.join(" || "))
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, value::RawValue};
 use super::{
     Write,
     sides::{Side, Sides},
+    typed::keys,
 };
 use crate::{
     model::{
@@ -99,12 +100,14 @@ impl Begun {
         };
         let adopts = self.creates && new.workload.shape.template;
         let adopter = adopts.then(|| Adopter::read(key.kind, &key.namespace, &self.object));
+        let typed = keys(key.kind, &self.object);
         Write {
             key,
             old,
             new,
             policy,
             complaints,
+            typed,
             uses,
             old_uses,
             widened,

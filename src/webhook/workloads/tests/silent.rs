@@ -9,7 +9,7 @@ use super::Known;
 use crate::{
     model::{
         adopted::Adoption,
-        annotation::{ASKS_CHANGE_CAUSE, RESTART_ON, SUSPEND, reloader::AUTO},
+        annotation::{ASKS_CHANGE_CAUSE, IGNORE, RESTART_ON, SETTLE, SUSPEND, reloader::AUTO},
         testing::NAMESPACE,
     },
     webhook::{review::Request, warnings::Told, workloads::Write},
@@ -63,17 +63,72 @@ const CASES: &[Case<'_>] = &[
             (SUSPEND, "off"),
         ],
     ),
+    (
+        &[(RESTART_ON, "auto"), ("reroll.dev/setle", "5s")],
+        &[
+            "reroll: did you mean reroll.dev/settle? reroll.dev/setle is no key of reroll's, and does nothing",
+        ],
+        &[(RESTART_ON, "auto"), (SETTLE, "5s")],
+    ),
+    (
+        &[("reroll.dev/restarton", "auto")],
+        &[
+            "reroll: did you mean reroll.dev/restart-on? reroll.dev/restarton is no key of reroll's, and does nothing",
+        ],
+        &[("example.com/restarton", "auto")],
+    ),
+    (
+        &[(RESTART_ON, "auto"), ("reroll.dev/owner", "me")],
+        &["reroll: remove reroll.dev/owner: it is no key of reroll's, and does nothing"],
+        &[(RESTART_ON, "auto"), ("example.com/owner", "me")],
+    ),
+    (
+        &[(SETTLE, "5s"), (SUSPEND, "INC-42")],
+        &[
+            "reroll: opt in by reroll.dev/restart-on: auto: without that reroll.dev/settle, reroll.dev/suspend do nothing",
+        ],
+        &[(SETTLE, "5s"), (SUSPEND, "INC-42"), (RESTART_ON, "off")],
+    ),
+    (
+        &[(RESTART_ON, "configmaps")],
+        &[
+            "reroll: say auto, or name what counts: reroll.dev/restart-on takes nothing of what the pod template uses (secret/db)",
+        ],
+        &[(RESTART_ON, "secrets")],
+    ),
+    (
+        &[(RESTART_ON, "auto"), (IGNORE, "yes")],
+        &[r#"reroll: reroll.dev/ignore: "yes" is not true or false"#],
+        &[(RESTART_ON, "auto"), (IGNORE, "no")],
+    ),
+    (
+        &[(RESTART_ON, "secret/db,secret/gone")],
+        &[
+            "reroll: create Secret gone, or name another: reroll.dev/restart-on names it, it is absent, and no pod refers to it",
+        ],
+        &[(RESTART_ON, "secret/db,secret/gon*")],
+    ),
 ];
 
 /// Returns what is told at the CREATE of a workload.
 fn told(known: &Known, annotations: &[(&str, &str)]) -> Vec<String> {
-    let annotations = annotations
+    told_of(known, [&of(annotations), &json!({})], &json!({}))
+}
+
+fn of(pairs: &[(&str, &str)]) -> Value {
+    let pairs = pairs
         .iter()
         .map(|(key, text)| ((*key).to_owned(), json!(text)));
+    Value::Object(pairs.collect())
+}
+
+/// Returns the same of one with these annotations and labels, and this metadata of its template.
+fn told_of(known: &Known, [annotations, labels]: [&Value; 2], template: &Value) -> Vec<String> {
     let mut object = known.web.clone();
     object["metadata"] = json!({
-        "name": "api", "namespace": NAMESPACE, "annotations": Value::Object(annotations.collect()),
+        "name": "api", "namespace": NAMESPACE, "annotations": annotations, "labels": labels,
     });
+    json_patch::merge(&mut object["spec"]["template"]["metadata"], template);
     let review = json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
         "uid": "r", "operation": "CREATE", "namespace": NAMESPACE, "name": "api",
         "kind": { "group": "apps", "version": "v1", "kind": "Deployment" },
@@ -93,4 +148,51 @@ fn what_does_nothing_is_told_and_what_is_right_is_not() {
         assert_eq!(told(&known, typed), *expected, "{typed:?}");
         assert_eq!(told(&known, right), Vec::<String>::new(), "{right:?}");
     }
+}
+
+#[test]
+fn what_stands_elsewhere_is_told_where_it_belongs() {
+    let known = Known::adopted(&json!({}), &json!({}), false);
+    let (none, opt_in) = (json!({}), of(&[(RESTART_ON, "auto")]));
+    let put =
+        "reroll: put reroll.dev/restart-on under metadata.annotations of the Deployment itself: ";
+    for (annotations, labels, template, expected) in [
+        (&none, &opt_in, &none, Some("as a label it means nothing")),
+        (
+            &none,
+            &none,
+            &json!({ "annotations": opt_in }),
+            Some("as an annotation of the pod template it means nothing"),
+        ),
+        (
+            &none,
+            &none,
+            &json!({ "labels": opt_in }),
+            Some("as a label of the pod template it means nothing"),
+        ),
+        // Who sets one annotation everywhere has it where it counts, too.
+        (&opt_in, &none, &json!({ "annotations": opt_in }), None),
+        (
+            &opt_in,
+            &json!({ "app": "web" }),
+            &json!({ "labels": { "app": "web" } }),
+            None,
+        ),
+    ] {
+        let expected: Vec<_> = expected
+            .into_iter()
+            .map(|words| format!("{put}{words}"))
+            .collect();
+        assert_eq!(
+            told_of(&known, [annotations, labels], template),
+            expected,
+            "{annotations} {labels} {template}"
+        );
+    }
+    let ignored = told_of(
+        &known,
+        [&of(&[(RESTART_ON, "auto"), (IGNORE, "true")]), &none],
+        &none,
+    );
+    assert_eq!(ignored, Vec::<String>::new());
 }

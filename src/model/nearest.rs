@@ -3,7 +3,7 @@
 use strsim::damerau_levenshtein;
 
 /// Returns the word that is nearest to one that is misspelt; `None` where none is near enough to be meant.
-pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace(['_', '.', ' '], "-");
     let word = plain(word);
     // A third of the letters may be wrong, and two of a short word.

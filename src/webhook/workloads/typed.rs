@@ -1,0 +1,184 @@
+//! What somebody typed that does nothing, or not where it stands: told at once, with the remedy first.
+//!
+//! Only what the written object itself shows, and the index knows. Nothing here refuses a write.
+
+use kube::core::DynamicObject;
+use serde_json::Value;
+
+use super::{Warning, Write, problem};
+use crate::model::{
+    Index, Kind, SourceName,
+    annotation::{IGNORE, PREFIX, RESTART_ON},
+    decide::Lookup,
+    places::{Author, KEYS, Known, Place, known, likely},
+    policy::{Defaults, OptedBy, Rules, Selection},
+    text::some_of,
+};
+
+/// The most sources that one line names.
+const NAMED: usize = 4;
+
+/// Returns what is wrong with the keys of reroll's that an object has, and where they stand.
+pub(super) fn keys(kind: Kind, object: &DynamicObject) -> Vec<String> {
+    let meta = &object.metadata;
+    let of_meta = |all: Option<&std::collections::BTreeMap<String, String>>| -> Vec<String> {
+        all.into_iter()
+            .flatten()
+            .map(|(key, _)| key.clone())
+            .collect()
+    };
+    let template = object.data.pointer(kind.template).map(|it| &it["metadata"]);
+    let of_template = |which: &str| -> Vec<String> {
+        let all = template.and_then(|meta| meta[which].as_object());
+        all.into_iter()
+            .flatten()
+            .map(|(key, _): (_, &Value)| key.clone())
+            .collect()
+    };
+    let own = of_meta(meta.annotations.as_ref());
+    let spots = [
+        (Place::Workload, "as an annotation", own.clone()),
+        (
+            Place::Elsewhere,
+            "as a label",
+            of_meta(meta.labels.as_ref()),
+        ),
+        (
+            Place::Template,
+            "as an annotation of the pod template",
+            of_template("annotations"),
+        ),
+        (
+            Place::Elsewhere,
+            "as a label of the pod template",
+            of_template("labels"),
+        ),
+    ];
+    let mut told = Vec::new();
+    for (place, words, keys) in spots {
+        for key in keys.iter().filter(|key| key.starts_with(PREFIX)) {
+            told.extend(match known(key) {
+                None => Some(unknown(key)),
+                Some(known) if known.by == Author::Reroll || known.counts(place) => None,
+                // Who sets one annotation everywhere has it where it counts, too.
+                Some(known)
+                    if place == Place::Template
+                        && own.contains(key)
+                        && known.counts(Place::Workload) =>
+                {
+                    None
+                }
+                Some(known) => Some(misplaced(kind, known, words)),
+            });
+        }
+    }
+    told
+}
+
+fn unknown(key: &str) -> String {
+    match likely(key) {
+        Some(meant) => {
+            format!("did you mean {meant}? {key} is no key of reroll's, and does nothing")
+        }
+        None => format!("remove {key}: it is no key of reroll's, and does nothing"),
+    }
+}
+
+fn misplaced(kind: Kind, known: &Known, words: &str) -> String {
+    let key = known.key;
+    if known.counts(Place::Workload) {
+        let kind = kind.kind;
+        return format!(
+            "put {key} under metadata.annotations of the {kind} itself: {words} it means nothing"
+        );
+    }
+    let places: Vec<_> = known.places.iter().map(|place| place.words()).collect();
+    format!(
+        "{key} counts as {}: {words} here it means nothing",
+        places.join(", or as ")
+    )
+}
+
+/// Returns what an opt-in comes to, where that is less than it looks.
+pub(super) fn opt_in(write: &Write, index: &Index) -> Vec<Warning> {
+    let workload = &write.new.workload;
+    let asks = &workload.asks;
+    if asks.get(IGNORE).is_some_and(|text| text.trim() == "true") {
+        return Vec::new();
+    }
+    let defaults = index.defaults_of(write.namespace());
+    let Some(by) = OptedBy::of(asks, defaults) else {
+        return settings_alone(write).into_iter().collect();
+    };
+    // What counts for everybody need not count for each.
+    if OptedBy::of(asks, Defaults::default()).is_none() || workload.borrows.is_some() {
+        return Vec::new();
+    }
+    let Selection::Some(rules) = &write.policy.selection else {
+        return Vec::new();
+    };
+    let key = match by {
+        OptedBy::Reloader(key, _) => key,
+        _ => RESTART_ON,
+    };
+    let absent = rules.names().filter(|name| is_absent(write, index, name));
+    let absent = absent.map(|name| {
+        let words = name.spoken();
+        problem(format!(
+            "reroll: create {words}, or name another: {key} names it, it is absent, and no pod refers to it"
+        ))
+    });
+    absent.chain(takes_nothing(write, rules, key)).collect()
+}
+
+/// Whether a source that the opt-in names is not there, and the template does not refer to it. (What pods need is told with what
+/// they wait for.)
+fn is_absent(write: &Write, index: &Index, name: &SourceName) -> bool {
+    let absent = matches!(index.source(write.namespace(), name), Lookup::Absent { .. });
+    absent && !write.new.workload.references.contains_key(name)
+}
+
+fn takes_nothing(write: &Write, rules: &Rules, key: &str) -> Option<Warning> {
+    if rules.has_globs() || !write.uses.is_empty() {
+        return None;
+    }
+    let references = &write.new.workload.references;
+    let used: Vec<_> = references
+        .iter()
+        .filter(|(_, usage)| usage.counts())
+        .collect();
+    let names: Vec<_> = used
+        .iter()
+        .take(NAMED)
+        .map(|(name, _)| name.to_string())
+        .collect();
+    Some(problem(if names.is_empty() {
+        format!(
+            "reroll: name what counts, such as secret/NAME: {key} takes nothing, for the pod template uses no Secret and no ConfigMap"
+        )
+    } else {
+        let names = some_of(names.iter().map(String::as_str), used.len());
+        format!(
+            "reroll: say auto, or name what counts: {key} takes nothing of what the pod template uses ({names})"
+        )
+    }))
+}
+
+/// Settings of a workload that nothing opts in.
+fn settings_alone(write: &Write) -> Option<Warning> {
+    let asks = &write.new.workload.asks;
+    let settings = KEYS.iter().filter(|known| {
+        known.by == Author::People
+            && known.counts(Place::Workload)
+            && known.key != IGNORE
+            && asks.contains_key(known.key)
+    });
+    let settings: Vec<_> = settings.map(|known| known.key).collect();
+    let does = if settings.len() == 1 { "does" } else { "do" };
+    (!settings.is_empty()).then(|| {
+        problem(format!(
+            "reroll: opt in by {RESTART_ON}: auto: without that {} {does} nothing",
+            settings.join(", ")
+        ))
+    })
+}
