@@ -311,7 +311,8 @@ async fn around(
     ];
     if whole {
         let flag = within.map_or_else(|| "-A".to_owned(), |name| format!("-n {name}"));
-        let overview = status::overview(sight, within);
+        let is_complete = sight.is_complete(session, within).unwrap_or(false);
+        let overview = status::overview(sight, within, is_complete);
         let mut lines = standing::workloads(&overview, &flag);
         let events = warnings(session, within).await;
         lines.append(&mut standing::warnings(&events, (&place, &flag), sight.now));

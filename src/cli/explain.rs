@@ -4,6 +4,10 @@ mod met;
 mod shape;
 pub(super) mod sources;
 
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::Pod;
+
 #[cfg(test)]
 pub(super) use self::shape::Explanation as Answer;
 use self::shape::{Explanation, OptedIn, PendingLine, Pods, State, Verdict, table};
@@ -18,8 +22,8 @@ use super::{
     sight::{Sight, failing, read},
 };
 use crate::model::{
-    Decision, Kind, WorkloadKey,
-    brake::once::Failure,
+    Decision, Kind, SourceName, WorkloadKey,
+    brake::{converged::Shown, once::Failure},
     decide::{Undecided, joined},
     gate::suspend::{Place, Stop},
     held::Held,
@@ -40,8 +44,8 @@ pub(super) async fn explain(args: ExplainArgs, read_flags: ReadFlags) -> Result<
         let what = key.spoken();
         return Err(Error::Usage(format!("there is no {what} in {namespace}")));
     }
-    failing::look(&mut sight, &session, Some(namespace), None).await?;
-    let mut explanation = explained(&mut sight, &key);
+    let older = older(&mut sight, &session, &key).await?;
+    let mut explanation = explained(&mut sight, &key, &older);
     if let Some(due) = explanation
         .pending
         .as_mut()
@@ -89,10 +93,37 @@ pub(super) fn workload_key(
     }
 }
 
-/// Explains a workload that was read.
-fn explained(sight: &mut Sight, key: &WorkloadKey) -> Explanation {
+/// Looks at the pods of a workload. Returns the sources of which one of them may have what was before the last write, though what is
+/// recorded of the workload is what is live.
+async fn older(
+    sight: &mut Sight,
+    session: &Session,
+    key: &WorkloadKey,
+) -> Result<BTreeSet<SourceName>, Error> {
+    let asked = sources::doubted(sight, key);
+    let mut older = BTreeSet::new();
+    let mut see = |pod: &Pod| {
+        let Some(shown) = Shown::of(pod) else { return };
+        let owner = shown.owner.as_ref();
+        if owner.is_some_and(|(kind, name)| (kind.as_str(), name) == (key.kind.kind, &key.name)) {
+            let asked = asked.iter().filter(|asked| shown.is_older(asked));
+            older.extend(asked.map(|asked| asked.source.clone()));
+        }
+    };
+    let also: Option<&mut (dyn FnMut(&Pod) + Send)> = if asked.is_empty() {
+        None
+    } else {
+        Some(&mut see)
+    };
+    failing::look(sight, session, Some(&key.namespace), also).await?;
+    Ok(older)
+}
+
+/// Explains a workload that was read, of which pods may have what was before of these sources.
+fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>) -> Explanation {
     let (judged, held) = sight.judge(key);
-    let sources = sources::of(sight, key, &judged);
+    let mut sources = sources::of(sight, key, &judged);
+    sources::take_doubts(&mut sources, older);
     let works_here =
         sight.installation.flags.work_in(&key.namespace) && sight.index.works_in(&key.namespace);
     let tracked = sight.index.workload(key);
@@ -104,6 +135,7 @@ fn explained(sight: &mut Sight, key: &WorkloadKey) -> Explanation {
         .map(OptedIn::of);
     let workload = tracked.map(|known| &known.workload);
     let pending = workload.and_then(|workload| pending(key, workload, &judged, held));
+    let is_held = pending.is_some();
     let complaints = tracked.into_iter().flat_map(|known| &known.complaints);
     let mut explanation = Explanation {
         api_version: super::object::API_VERSION,
@@ -121,6 +153,15 @@ fn explained(sight: &mut Sight, key: &WorkloadKey) -> Explanation {
             .get(key)
             .map(|text| LastRestart::read(text)),
         complaints: complaints.map(ToString::to_string).collect(),
+        warnings: if is_held {
+            sight
+                .installation
+                .nobody_leads(sight.now)
+                .into_iter()
+                .collect()
+        } else {
+            sight.warnings_of(key)
+        },
         notes: sight.notes(),
         verdict: Verdict::Fine,
     };
@@ -137,7 +178,8 @@ fn verdict(
 ) -> Verdict {
     let decision = judged.decision.as_ref();
     let doubts = matches!(decision, Some(Decision::Undecided(Undecided::Doubt(..))))
-        || !sources::all_known(&explanation.sources);
+        || !sources::all_known(&explanation.sources)
+        || sources::lack_one(&explanation.sources);
     let reason = explanation.pending.as_ref().and_then(|line| line.reason);
     match held.or_else(|| reason.and_then(Held::read)) {
         _ if !opted_in => Verdict::CannotRestart,

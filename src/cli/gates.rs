@@ -2,10 +2,13 @@
 //!
 //! Each writes one annotation of each object, says what it touched, and what goes on all the same.
 
+mod target;
+
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Namespace};
 use kube::Api;
 use serde::Serialize;
 
+use self::target::table;
 use super::{
     args::{Asking, ReleaseArgs, ResumeArgs, SuspendArgs, Targets},
     ending::Ending,
@@ -13,7 +16,6 @@ use super::{
     installation::{NAMESPACE, ReadFlags},
     named::{Named, all},
     object::{API_VERSION, Object},
-    output::{Part, Text, Tone},
     session::Session,
     sight::{Sight, read},
 };
@@ -69,11 +71,16 @@ pub(super) async fn suspend(args: SuspendArgs, read_flags: ReadFlags) -> Result<
         )));
     };
     let mut work = Work::begin(&args.asking, &args.targets, read_flags).await?;
+    let targets = work.targets(&args.targets, &args.asking)?;
+    work.check(&targets).await?;
     let mut lines = Vec::new();
-    for target in work.targets(&args.targets, &args.asking)? {
-        work.annotate(&target, SUSPEND, Some(&args.reason)).await?;
-        let goes_on = work.goes_on(&target).await?;
-        lines.push(target.line(format!("suspended: {reason}{goes_on}")));
+    for target in &targets {
+        let done = match work.annotate(target, SUSPEND, Some(&args.reason)).await {
+            Ok(()) => work.goes_on(target).await,
+            Err(why) => Err(why),
+        };
+        let said = done.map(|goes_on| format!("suspended: {reason}{goes_on}"));
+        lines.push(work.told(target, &targets, said)?);
     }
     work.print("Suspended", lines)
 }
@@ -81,11 +88,15 @@ pub(super) async fn suspend(args: SuspendArgs, read_flags: ReadFlags) -> Result<
 /// Lets go what [`suspend()`] held.
 pub(super) async fn resume(args: ResumeArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
     let mut work = Work::begin(&args.asking, &args.targets, read_flags).await?;
+    let targets = work.targets(&args.targets, &args.asking)?;
+    work.check(&targets).await?;
     let mut lines = Vec::new();
-    for target in work.targets(&args.targets, &args.asking)? {
-        work.annotate(&target, SUSPEND, None).await?;
-        let words = work.still_held(&target).await?;
-        lines.push(target.line(words));
+    for target in &targets {
+        let said = match work.annotate(target, SUSPEND, None).await {
+            Ok(()) => work.still_held(target).await,
+            Err(why) => Err(why),
+        };
+        lines.push(work.told(target, &targets, said)?);
     }
     work.print("Resumed", lines)
 }
@@ -97,15 +108,18 @@ pub(super) async fn release(args: ReleaseArgs, read_flags: ReadFlags) -> Result<
     if args.targets.all {
         targets = work.due(args.asking.namespace.as_deref()).await?;
     }
+    let keys = targets.iter().map(|target| match target {
+        Target::Workload(key) => Ok(key),
+        Target::Namespace(_) | Target::Lease(..) => Err(Error::Usage(
+            "release takes workloads, or --all with -n for all of a namespace".to_owned(),
+        )),
+    });
+    let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
+    work.check(&targets).await?;
     let mut lines = Vec::new();
-    for target in targets {
-        let Target::Workload(key) = &target else {
-            return Err(Error::Usage(
-                "release takes workloads, or --all with -n for all of a namespace".to_owned(),
-            ));
-        };
-        let words = work.release(key).await?;
-        lines.push(target.line(words));
+    for (target, key) in targets.iter().zip(keys) {
+        let said = work.release(key).await;
+        lines.push(work.told(target, &targets, said)?);
     }
     if lines.is_empty() {
         work.notes
@@ -119,6 +133,8 @@ struct Work {
     session: Session,
     sight: Sight,
     notes: Vec<String>,
+    /// Whether something could not be done of what was asked for.
+    failed: bool,
 }
 
 impl Work {
@@ -137,6 +153,7 @@ impl Work {
             session,
             sight,
             notes: Vec::new(),
+            failed: false,
         })
     }
 
@@ -226,6 +243,48 @@ impl Work {
         }
     }
 
+    /// Checks that all targets exist, where there are several: of a list that has a typing error nothing is done.
+    async fn check(&mut self, targets: &[Target]) -> Result<(), Error> {
+        let mut absent = Vec::new();
+        for target in targets.iter().filter(|_| targets.len() > 1) {
+            let exists = match target {
+                Target::Workload(key) => {
+                    let is_known = self.sight.index.workload(key).is_some();
+                    is_known || read::one(&mut self.sight, &self.session, key).await?
+                }
+                Target::Namespace(name) => read::exists(&self.session, name).await?,
+                Target::Lease(..) => true,
+            };
+            if !exists {
+                absent.push(target.spoken());
+            }
+        }
+        if absent.is_empty() {
+            return Ok(());
+        }
+        let absent = absent.join(", no ");
+        Err(Error::Usage(format!(
+            "there is no {absent}: nothing was done"
+        )))
+    }
+
+    /// Returns the line about a target. Of several what failed is a line, too, and the others are gone on with.
+    fn told(
+        &mut self,
+        target: &Target,
+        targets: &[Target],
+        said: Result<String, Error>,
+    ) -> Result<Line, Error> {
+        match said {
+            Ok(words) => Ok(target.line(words)),
+            Err(why) if targets.len() > 1 => {
+                self.failed = true;
+                Ok(target.line(format!("FAILED: {why}")))
+            }
+            Err(why) => Err(why),
+        }
+    }
+
     /// Returns what goes on rolling although it is held from now on.
     async fn goes_on(&mut self, target: &Target) -> Result<String, Error> {
         let keys = self.read(target).await?;
@@ -260,6 +319,7 @@ impl Work {
     /// Returns the workloads whose restart is due, and held by what a release passes.
     async fn due(&mut self, within: Option<&str>) -> Result<Vec<Target>, Error> {
         read::all(&mut self.sight, &self.session, within).await?;
+        self.sight.is_complete(&self.session, within)?;
         let mut targets = Vec::new();
         for key in self.sight.index.workloads(None, within) {
             let (judged, held) = self.sight.judge(&key);
@@ -316,46 +376,10 @@ impl Work {
         self.session
             .output
             .print(&touched, |report, _| table(report))?;
-        Ok(Ending::Fine)
+        Ok(if self.failed {
+            Ending::Failed
+        } else {
+            Ending::Fine
+        })
     }
-}
-
-impl Target {
-    fn spoken(&self) -> String {
-        match self {
-            Self::Workload(key) => format!("{} in {}", key.spoken(), key.namespace),
-            Self::Namespace(name) => format!("Namespace {name}"),
-            Self::Lease(namespace, name) => format!("Lease {name} in {namespace}"),
-        }
-    }
-
-    fn line(&self, words: String) -> Line {
-        let (kind, namespace, name) = match self {
-            Self::Workload(key) => (key.kind.kind, key.namespace.clone(), key.name.clone()),
-            Self::Namespace(name) => ("Namespace", String::new(), name.clone()),
-            Self::Lease(namespace, name) => ("Lease", namespace.clone(), name.clone()),
-        };
-        let object = Object {
-            kind,
-            namespace,
-            name,
-        };
-        Line { object, words }
-    }
-}
-
-fn table(touched: &Touched) -> Vec<Part> {
-    let row = |line: &Line| -> Vec<Text> {
-        let object = &line.object;
-        let name = match object.namespace.as_str() {
-            "" => format!("{} {}", object.kind, object.name),
-            namespace => format!("{} {namespace}/{}", object.kind, object.name),
-        };
-        vec![name.into(), line.words.clone().into()]
-    };
-    let note = |note: &String| vec!["Note".into(), Tone::Warning.text(note.clone())];
-    vec![
-        Part::Rows(touched.objects.iter().map(row).collect()),
-        Part::Rows(touched.notes.iter().map(note).collect()),
-    ]
 }

@@ -47,6 +47,7 @@ pub(super) async fn history(args: HistoryArgs, read_flags: ReadFlags) -> Result<
         )?),
     };
     read::all_workloads(&mut sight, &session, within).await?;
+    let is_complete = sight.is_complete(&session, within)?;
     if let Some(key) = one
         .as_ref()
         .filter(|key| sight.index.workload(key).is_none())
@@ -83,7 +84,11 @@ pub(super) async fn history(args: HistoryArgs, read_flags: ReadFlags) -> Result<
     session
         .output
         .print(&history, |report, wide| table(report, now, wide))?;
-    Ok(Ending::Fine)
+    Ok(if is_complete {
+        Ending::Fine
+    } else {
+        Ending::NotYet
+    })
 }
 
 type Revisions = BTreeMap<WorkloadKey, Vec<Revision>>;

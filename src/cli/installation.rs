@@ -5,10 +5,11 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Container};
 use kube::{Api, ResourceExt as _, api::ListParams};
 
-use super::{args::Asking, error::Error, session::Session};
+use super::{args::Asking, error::Error, output::ago, session::Session};
 use crate::{
     cluster::{
         Failure,
@@ -60,6 +61,8 @@ pub type ReadFlags = fn(&[String], &[(String, String)]) -> Option<Flags>;
 const LABELS: &str = "app.kubernetes.io/component=controller";
 /// The name of its container.
 const CONTAINER: &str = "reroll";
+/// So many seconds the clock of whoever asks may be ahead of the cluster's.
+const APART: i64 = 10;
 /// Where reroll is by default.
 pub(super) const NAMESPACE: &str = "reroll";
 
@@ -207,6 +210,28 @@ impl Installation {
         self.key.clone().or_else(none)
     }
 
+    /// Returns since when nobody leads, in words; `None` where somebody does, or that is not seen.
+    pub(super) fn nobody_leads(&self, now: Timestamp) -> Option<String> {
+        let lease = self.lease.as_ref()?;
+        let spec = lease.spec.as_ref();
+        let holder = spec.and_then(|spec| spec.holder_identity.as_deref());
+        let name = format!(
+            "{}/{}",
+            lease.namespace().unwrap_or_default(),
+            lease.name_any()
+        );
+        let Some(holder) = holder.filter(|holder| !holder.is_empty()) else {
+            return Some(format!(
+                "nobody leads, for no replica of reroll holds Lease {name}: no restart is made"
+            ));
+        };
+        let renewed = expired(lease, now)?;
+        Some(format!(
+            "nobody leads since {renewed} ({}), when {holder} renewed Lease {name} for the last time: no restart is made",
+            ago(renewed, now)
+        ))
+    }
+
     /// Returns why everything is held; `None` where it is not.
     pub(super) fn stop(&self) -> Option<String> {
         let annotations = self.lease.as_ref()?.metadata.annotations.as_ref();
@@ -235,6 +260,14 @@ impl Flags {
             webhook: Some(Webhook::default()),
         }
     }
+}
+
+/// Returns when a Lease was renewed for the last time, where it is over by now.
+pub(super) fn expired(lease: &Lease, now: Timestamp) -> Option<Timestamp> {
+    let spec = lease.spec.as_ref()?;
+    let renewed = spec.renew_time.as_ref()?.0;
+    let seconds = i64::from(spec.lease_duration_seconds.unwrap_or(0));
+    (now.duration_since(renewed).as_secs() > seconds.saturating_add(APART)).then_some(renewed)
 }
 
 /// Returns Deployments that may be reroll's; `None` where they may not be listed.
@@ -288,4 +321,56 @@ fn environment(container: &Container) -> Vec<(String, String)> {
     let all = container.env.iter().flatten();
     all.filter_map(|one| Some((one.name.clone(), one.value.clone()?)))
         .collect()
+}
+
+#[cfg(test)]
+impl Installation {
+    /// Makes one that nobody changed a flag of, with this Lease.
+    pub(super) fn with_lease(lease: Lease) -> Self {
+        Self {
+            namespace: Some("sys".to_owned()),
+            deployment: None,
+            others: Vec::new(),
+            may_look: true,
+            image: None,
+            flags: Flags::default_ones(),
+            key: Some(crate::model::testing::key()),
+            lease: Some(lease),
+            may_read_lease: true,
+            notes: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn whose_lease_is_over_does_not_lead() {
+        let now = "2026-01-02T00:00:30Z".parse().unwrap();
+        let said = |holder: &str, renewed: &str| {
+            let lease = json!({
+                "metadata": { "name": "reroll", "namespace": "sys" },
+                "spec": { "holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": 8 },
+            });
+            Installation::with_lease(serde_json::from_value(lease).unwrap()).nobody_leads(now)
+        };
+        assert_eq!(said("a", "2026-01-02T00:00:25.000000Z"), None);
+        assert_eq!(
+            said("a", "2026-01-02T00:00:12.000000Z"),
+            None,
+            "clocks differ"
+        );
+        assert_eq!(
+            said("a", "2026-01-02T00:00:00.000000Z").unwrap(),
+            "nobody leads since 2026-01-02T00:00:00Z (30s ago), when a renewed Lease sys/reroll for the last time: no restart is made"
+        );
+        assert_eq!(
+            said("", "2026-01-02T00:00:25.000000Z").unwrap(),
+            "nobody leads, for no replica of reroll holds Lease sys/reroll: no restart is made"
+        );
+    }
 }

@@ -140,6 +140,13 @@ impl Output {
     }
 }
 
+/// Returns what people read, without colours.
+#[cfg(test)]
+pub(super) fn plain(parts: Vec<Part>) -> String {
+    let text: String = parts.into_iter().map(Output::rendered).collect();
+    anstream::adapter::strip_str(&text).to_string()
+}
+
 /// A part of an answer for people.
 pub(super) enum Part {
     /// A line.
@@ -152,6 +159,12 @@ pub(super) enum Part {
 pub(super) fn not_seen(notes: &[String]) -> Vec<Vec<Text>> {
     let row = |note: &String| vec!["Not seen".into(), Tone::Warning.text(note.clone())];
     notes.iter().map(row).collect()
+}
+
+/// Returns rows of what keeps restarts from being made.
+pub(super) fn warned(warnings: &[String]) -> Vec<Vec<Text>> {
+    let row = |words: &String| vec!["Note".into(), Tone::Warning.text(words.clone())];
+    warnings.iter().map(row).collect()
 }
 
 /// Returns a line without the blanks at its end. A colour may end behind them.

@@ -50,26 +50,30 @@ use crate::{
 /// Answers.
 pub(super) async fn plan(args: PlanArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
     let session = Session::open(&args.asking).await?;
-    let plan = match args.object.as_slice() {
+    let (plan, is_complete) = match args.object.as_slice() {
         [] => of_manifests(&session, &args, read_flags).await?,
         words => of_source(&session, &args, words, read_flags).await?,
     };
     session.output.print(&plan, table)?;
-    Ok(Ending::Fine)
+    Ok(if is_complete {
+        Ending::Fine
+    } else {
+        Ending::NotYet
+    })
 }
 
-/// Returns what applying manifests would restart.
+/// Returns what applying manifests would restart, and whether all workloads could be read.
 async fn of_manifests(
     session: &Session,
     args: &PlanArgs,
     read_flags: ReadFlags,
-) -> Result<Plan, Error> {
+) -> Result<(Plan, bool), Error> {
     let namespace = session.namespace.as_str();
     let manifests = lint::read(&args.filename, Some(namespace)).all()?;
     let mut sight = read::begin(session, &args.asking, Some(namespace), read_flags).await?;
     let mut notes = Notes::default();
     let asked = apply::asked(&manifests, &sight.installation.flags.kinds, &mut notes);
-    let mut there = BTreeMap::new();
+    let (mut there, mut complete) = (BTreeMap::new(), true);
     for name in asked.iter().map(|one| one.what.namespace()) {
         if there.contains_key(name) {
             continue;
@@ -78,6 +82,7 @@ async fn of_manifests(
         there.insert(name.to_owned(), is_there);
         if is_there {
             read::all(&mut sight, session, Some(name)).await?;
+            complete &= sight.is_complete(session, Some(name))?;
         } else {
             notes
                 .said
@@ -94,16 +99,16 @@ async fn of_manifests(
     take_all(&mut sight, &mut facts, applied)?;
     let case = judged(&mut sight, session, Supposed::Applied, &facts, &mut notes).await?;
     notes.unseen.splice(0..0, sight.notes());
-    Ok(Plan::new(vec![case], notes))
+    Ok((Plan::new(vec![case], notes), complete))
 }
 
-/// Returns what another value of a source would restart, or another object in its place.
+/// Returns what another value of a source would restart, or another object in its place; and the same.
 async fn of_source(
     session: &Session,
     args: &PlanArgs,
     words: &[String],
     read_flags: ReadFlags,
-) -> Result<Plan, Error> {
+) -> Result<(Plan, bool), Error> {
     let namespace = session.namespace.as_str();
     let mut sight = read::begin(session, &args.asking, Some(namespace), read_flags).await?;
     let Named::Source(source) = one(words, &sight.installation.flags.kinds)? else {
@@ -113,6 +118,7 @@ async fn of_source(
         ));
     };
     read::all(&mut sight, session, Some(namespace)).await?;
+    let complete = sight.is_complete(session, Some(namespace))?;
     let key = key_of(namespace, &source);
     let object = object_of(session, &key).await?;
     let due = due(&mut sight);
@@ -140,7 +146,7 @@ async fn of_source(
         cases.push(judged(&mut sight, session, case, &facts, &mut notes).await?);
     }
     notes.unseen.splice(0..0, sight.notes());
-    Ok(Plan::new(cases, notes))
+    Ok((Plan::new(cases, notes), complete))
 }
 
 /// Reads a source with its data; `None` where it may not be read.

@@ -13,13 +13,15 @@ use super::{
     object::API_VERSION,
     output::{Part, Text, Tone, not_seen},
     session::Session,
-    sight::{Sight, read},
+    sight::{Sight, failing, read},
 };
 use crate::model::{
-    Decision, SourceKey, WorkloadKey,
+    Decision, SourceKey, SourceName, WorkloadKey,
     brake::converged::{Asked, Owner, Shown},
     held::Held,
-    standing::standing,
+    index::Tracked,
+    source::References,
+    standing::{asked_of_absent, standing},
 };
 
 /// The answer.
@@ -30,6 +32,8 @@ pub(super) struct Outdated {
     api_version: &'static str,
     kind: &'static str,
     pods: Vec<Line>,
+    /// Whether all could be read that tells which pods may have older values.
+    complete: bool,
     notes: Vec<String>,
 }
 
@@ -54,7 +58,9 @@ pub(super) async fn pods(args: PodsArgs, read_flags: ReadFlags) -> Result<Ending
     let within = (!args.all_namespaces).then_some(session.namespace.as_str());
     let mut sight = read::begin(&session, &args.asking, within, read_flags).await?;
     read::all(&mut sight, &session, within).await?;
+    failing::look(&mut sight, &session, within, None).await?;
     let (mut lines, mut notes) = (Vec::new(), sight.notes());
+    let mut complete = sight.is_complete(&session, within)? && sight.misses_no_source();
     for (namespace, asked) in asked_by_namespace(&sight, within) {
         let (mut older, sight) = (Vec::new(), &mut sight);
         let see = |pod: &Pod| {
@@ -69,7 +75,7 @@ pub(super) async fn pods(args: PodsArgs, read_flags: ReadFlags) -> Result<Ending
                 older.push((shown, sources));
             }
         };
-        read::pods_within(&session, Some(&namespace), &mut notes, see).await?;
+        complete &= read::pods_within(&session, Some(&namespace), &mut notes, see).await?;
         lines.extend(
             older
                 .into_iter()
@@ -80,15 +86,22 @@ pub(super) async fn pods(args: PodsArgs, read_flags: ReadFlags) -> Result<Ending
         api_version: API_VERSION,
         kind: "OutdatedPods",
         pods: lines,
+        complete,
         notes,
     };
     session
         .output
         .print(&outdated, |report, _| table(report, within))?;
-    if outdated.pods.is_empty() {
-        Ok(Ending::Fine)
-    } else {
-        Ok(Ending::NotYet)
+    Ok(outdated.ending())
+}
+
+impl Outdated {
+    fn ending(&self) -> Ending {
+        if self.pods.is_empty() && self.complete {
+            Ending::Fine
+        } else {
+            Ending::NotYet
+        }
     }
 }
 
@@ -108,8 +121,16 @@ fn asked_by_namespace(sight: &Sight, within: Option<&str>) -> BTreeMap<String, V
     }
     let mut all: BTreeMap<String, Vec<Asked>> = BTreeMap::new();
     for key in used {
-        if let Some(standing) = standing(&sight.index, &key) {
-            all.entry(key.namespace).or_default().push(standing.asked);
+        let live = sight.index.source(&key.namespace, &key.source);
+        let asked = if live.version().is_some() {
+            standing(&sight.index, &key).map(|standing| standing.asked)
+        } else if sight.has_read(key.source.kind, &key.namespace) {
+            asked_of_absent(&sight.index, &key)
+        } else {
+            None
+        };
+        if let Some(asked) = asked {
+            all.entry(key.namespace).or_default().push(asked);
         }
     }
     all
@@ -135,7 +156,7 @@ fn line(sight: &mut Sight, namespace: &str, pod: Shown, sources: Vec<String>) ->
             "it is being deleted, and its containers still run".to_owned(),
             None,
         ),
-        (Some(key), None) => why(sight, key, &pod.name),
+        (Some(key), None) => why(sight, key, &pod.name, &sources),
         (None, None) => (
             "no workload that reroll restarts has it".to_owned(),
             Some(delete(&pod.name, namespace)),
@@ -152,7 +173,12 @@ fn line(sight: &mut Sight, namespace: &str, pod: Shown, sources: Vec<String>) ->
 }
 
 /// Returns why a pod of a workload is still there, and what replaces it.
-fn why(sight: &mut Sight, key: &WorkloadKey, pod: &str) -> (String, Option<String>) {
+fn why(
+    sight: &mut Sight,
+    key: &WorkloadKey,
+    pod: &str,
+    sources: &[String],
+) -> (String, Option<String>) {
     let (kind, name, namespace) = (key.kind.plural, &key.name, &key.namespace);
     let restart = Some(format!(
         "kubectl rollout restart {kind}/{name} -n {namespace}"
@@ -161,7 +187,26 @@ fn why(sight: &mut Sight, key: &WorkloadKey, pod: &str) -> (String, Option<Strin
     if !tracked.is_some_and(|known| known.policy.opted_in()) {
         return ("its workload did not opt in".to_owned(), restart);
     }
+    let uses = tracked
+        .map(Tracked::uses)
+        .into_iter()
+        .flat_map(References::keys);
+    let uses: BTreeSet<_> = uses.map(SourceName::spoken).collect();
+    if !sources.iter().any(|source| uses.contains(source)) {
+        let words = format!(
+            "the opt-in of its workload leaves out {}",
+            sources.join(", ")
+        );
+        return (words, restart);
+    }
     let (judged, held) = sight.judge(key);
+    if let Some(failure) = sight.failures.get(key) {
+        let explain = format!("kubectl reroll explain {kind}/{name} -n {namespace}");
+        return (
+            format!("the restart of its workload failed: {}", failure.spoken()),
+            Some(explain),
+        );
+    }
     match held {
         Some(Held::OnDelete | Held::Partitioned) => {
             let words = held.map(Held::words).unwrap_or_default();
@@ -175,12 +220,19 @@ fn why(sight: &mut Sight, key: &WorkloadKey, pod: &str) -> (String, Option<Strin
                     "kubectl reroll explain {kind}/{name} -n {namespace}"
                 )),
             ),
+            _ if tracked_rolls(sight, key) => ("its workload is being rolled".to_owned(), None),
             _ => (
-                "its workload is being rolled, or was written at the same second".to_owned(),
+                "nothing shows what it started with: it is older than the last write, or of the same second"
+                    .to_owned(),
                 restart,
             ),
         },
     }
+}
+
+fn tracked_rolls(sight: &Sight, key: &WorkloadKey) -> bool {
+    let tracked = sight.index.workload(key);
+    tracked.is_some_and(|known| known.workload.is_behind() || known.workload.progress.rolls())
 }
 
 fn delete(pod: &str, namespace: &str) -> String {
@@ -190,9 +242,13 @@ fn delete(pod: &str, namespace: &str) -> String {
 fn table(outdated: &Outdated, within: Option<&str>) -> Vec<Part> {
     let place = within.map_or("the cluster".to_owned(), |name| format!("namespace {name}"));
     let mut parts = Vec::new();
-    if outdated.pods.is_empty() {
+    if outdated.pods.is_empty() && outdated.complete {
         parts.push(Part::Line(format!(
             "No pod in {place} has an older value of what a workload uses that opted in."
+        )));
+    } else if outdated.pods.is_empty() {
+        parts.push(Part::Line(format!(
+            "Of what may be read in {place} no pod has an older value; what may not be read may have one."
         )));
     } else {
         let mut rows: Vec<Vec<Text>> = Vec::new();

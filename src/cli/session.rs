@@ -27,7 +27,7 @@ impl Session {
         let deadline = asking.request_timeout;
         let client = kube::Client::try_from(config).map_err(|error| Error::Client {
             address: address.clone(),
-            why: error.to_string(),
+            why: Failure::of(&error).to_string(),
         })?;
         Ok(Self {
             cluster: Cluster::new(client, deadline),
@@ -44,6 +44,15 @@ impl Session {
             address: self.address.clone(),
             why,
         }
+    }
+
+    /// Returns the error of who may read nothing that an answer could be made of.
+    pub(super) fn may_not_read(&self, what: &str, place: &str) -> Error {
+        Error::Usage(format!(
+            "you have no right to list {what} {place}: nothing can be answered; ask for `get` and `list` of them there, or name \
+             another namespace with -n (API server {})",
+            self.address
+        ))
     }
 
     /// Returns the API groups that the API server serves.

@@ -12,13 +12,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
 
-use super::{error::Error, installation::Installation};
+use super::{error::Error, installation::Installation, session::Session};
 use crate::model::{
     Index, SourceKey, SourceKind, WorkloadKey,
     annotation::{RESTART_ON, SUSPEND},
     brake::once::Failure,
     change::{Change, told},
-    gate::suspend,
+    gate::suspend::{self, Place},
     held::Held,
     index::{Judged, Overlay, gates, windows::Paced},
     peer::May,
@@ -132,9 +132,70 @@ impl Sight {
         !self.unread.contains(&(kind.plural(), namespace.to_owned()))
     }
 
+    /// Whether all sources could be read.
+    pub(super) fn misses_no_source(&self) -> bool {
+        let mut kinds = SourceKind::ALL.into_iter();
+        !kinds.any(|kind| self.misses(kind.plural()))
+    }
+
     /// Whether objects of a kind could not be read somewhere.
     pub(super) fn misses(&self, plural: &str) -> bool {
         self.unread.iter().any(|(one, _)| *one == plural)
+    }
+
+    /// Whether all workloads could be read in a namespace, or in all, and what opts them in.
+    ///
+    /// # Errors
+    /// When no kind of workload could be read: then nothing can be said.
+    pub(super) fn is_complete(
+        &self,
+        session: &Session,
+        within: Option<&str>,
+    ) -> Result<bool, Error> {
+        let kinds = self.index.kinds().iter().filter(|kind| !kind.optional);
+        let (unread, read): (Vec<_>, Vec<_>) = kinds.partition(|kind| self.misses(kind.plural));
+        if read.is_empty() && !unread.is_empty() {
+            let unread: Vec<_> = unread.iter().map(|kind| kind.plural).collect();
+            let place = within.map_or("in all namespaces".to_owned(), |name| format!("in {name}"));
+            return Err(session.may_not_read(&unread.join(", "), &place));
+        }
+        let every = self.index.kinds();
+        let misses = |plural| self.misses(plural);
+        Ok(!misses("namespaces") && !every.iter().any(|kind| misses(kind.plural)))
+    }
+
+    /// Returns what keeps restarts of a workload from being made, though none may be due: nobody leads, or somebody suspended it.
+    pub(super) fn warnings_of(&self, key: &WorkloadKey) -> Vec<String> {
+        let nobody = self.installation.nobody_leads(self.now).into_iter();
+        let stop = gates::stop(&self.index, key);
+        let held = stop.map(|stop| {
+            let words = stop.words(&key.namespace);
+            format!("restarts of it are held, whatever they are for: {words}")
+        });
+        nobody.chain(held).collect()
+    }
+
+    /// Returns the same of a namespace, or of all that have workloads.
+    pub(super) fn warnings(&self, within: Option<&str>) -> Vec<String> {
+        let nobody = self.installation.nobody_leads(self.now).into_iter();
+        let mut places: BTreeSet<_> = within.map(ToOwned::to_owned).into_iter().collect();
+        if within.is_none() {
+            let keys = self.index.workloads(None, None);
+            places.extend(keys.into_iter().map(|key| key.namespace));
+        }
+        let held = |name: &String| {
+            let stop = gates::stop_in(&self.index, name)?;
+            let what = match stop.place {
+                Place::Lease => "all restarts are".to_owned(),
+                _ => format!("restarts in {name} are"),
+            };
+            Some(format!(
+                "{what} held, whatever they are for: {}",
+                stop.words(name)
+            ))
+        };
+        let held: BTreeSet<_> = places.iter().filter_map(held).collect();
+        nobody.chain(held).collect()
     }
 
     /// Returns what could not be seen, in words.

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::{Instant, sleep};
 
+use self::shape::{Exists, Sums, User, overview_table};
 pub(super) use self::shape::{Overview, SourceStatus, Where, source_table};
-use self::shape::{Sums, User, overview_table};
 
 use super::{
     args::StatusArgs,
@@ -29,7 +29,7 @@ use crate::model::{
     brake::{converged::Shown, once::Failure},
     held::Held,
     pending::Pending,
-    standing::{Stands, of_workload, standing},
+    standing::{Stands, asked_of_absent, of_workload, standing},
     version::key_of,
 };
 
@@ -102,7 +102,8 @@ async fn ask(
         Answer::Source(of_source(&mut sight, session, &key).await?)
     } else {
         failing::look(&mut sight, session, within, None).await?;
-        Answer::All(overview(&mut sight, within))
+        let is_complete = sight.is_complete(session, within)?;
+        Answer::All(overview(&mut sight, within, is_complete))
     };
     Ok((answer, sight.now))
 }
@@ -120,7 +121,7 @@ impl Answer {
     fn ending(&self) -> Ending {
         match self {
             Self::Source(status) => status.ending(),
-            Self::All(overview) => overview.sums.ending(),
+            Self::All(overview) => overview.ending(),
         }
     }
 
@@ -158,52 +159,62 @@ pub(super) async fn of_source(
     session: &Session,
     key: &SourceKey,
 ) -> Result<SourceStatus, Error> {
-    let standing = standing(&sight.index, key);
-    // Those that may have an older value, in words. One that is being deleted still runs.
-    let mut older = Vec::new();
-    let mut see = |pod: &Pod| {
-        let is_older = |shown: &Shown| {
-            standing
-                .as_ref()
-                .is_some_and(|it| shown.is_older(&it.asked))
-        };
-        let shown = Shown::of(pod).filter(is_older);
-        older.extend(shown.map(|shown| shown.spoken()));
+    let (name, namespace) = (key.source.spoken(), &key.namespace);
+    let is_readable = sight.has_read(key.source.kind, namespace);
+    let live = sight.index.source(namespace, &key.source);
+    let is_there = live.version().is_some();
+    let asked = if is_there {
+        standing(&sight.index, key).map(|standing| standing.asked)
+    } else if is_readable {
+        asked_of_absent(&sight.index, key)
+    } else {
+        None
     };
-    let also: Option<&mut (dyn FnMut(&Pod) + Send)> = match standing {
+    // Those that may have an older value. One that is being deleted still runs.
+    let mut older: Vec<Shown> = Vec::new();
+    let mut see = |pod: &Pod| {
+        let is_older = |shown: &Shown| asked.as_ref().is_some_and(|asked| shown.is_older(asked));
+        older.extend(Shown::of(pod).filter(is_older));
+    };
+    let also: Option<&mut (dyn FnMut(&Pod) + Send)> = match asked {
         Some(_) => Some(&mut see),
         None => None,
     };
     let within = Some(session.namespace.as_str());
     let listed = failing::look(sight, session, within, also).await?;
-    let older = (listed && standing.is_some()).then_some(older);
+    let is_complete = sight.is_complete(session, within)?;
     let users = sight.index.users(key);
     let users: Vec<_> = users
         .iter()
-        .map(|user| user_of(sight, user, Some(key)))
+        .map(|user| user_of(sight, user, Some(key)).with_pods(is_there || !is_readable, &older))
         .collect();
     let notes = sight.notes();
     let written = sight.written(key);
-    let (name, namespace) = (key.source.spoken(), &key.namespace);
-    let is_there = sight
-        .index
-        .source(namespace, &key.source)
-        .version()
-        .is_some();
-    let is_readable = sight.has_read(key.source.kind, namespace);
-    if !is_there && is_readable && users.is_empty() {
+    if !is_there && is_readable && is_complete && users.is_empty() {
         return Err(Error::Usage(format!(
             "there is no {name} in {namespace}, and no workload that opted in uses it"
         )));
     }
-    let outdated = older.or((!is_there && is_readable).then(Vec::new));
+    let older = (listed && asked.is_some()).then(|| older.iter().map(Shown::spoken).collect());
+    let nobody_had_it = !is_there && is_readable && asked.is_none();
+    let outdated = older.or(nobody_had_it.then(Vec::new));
+    let exists = match (is_there, is_readable) {
+        (true, _) => Exists::Yes,
+        (false, true) => Exists::No,
+        (false, false) => Exists::Unread,
+    };
     Ok(SourceStatus::new(
-        key, is_there, written, users, outdated, notes,
+        key,
+        (exists, is_complete),
+        written,
+        users,
+        outdated,
+        (sight.warnings(within), notes),
     ))
 }
 
 /// Returns where all workloads stand that opted in.
-pub(super) fn overview(sight: &mut Sight, within: Option<&str>) -> Overview {
+pub(super) fn overview(sight: &mut Sight, within: Option<&str>, complete: bool) -> Overview {
     let keys = sight.index.workloads(None, within);
     let opted_in = |key: &&WorkloadKey| {
         let tracked = sight.index.workload(key);
@@ -211,7 +222,8 @@ pub(super) fn overview(sight: &mut Sight, within: Option<&str>) -> Overview {
     };
     let keys: Vec<_> = keys.iter().filter(opted_in).cloned().collect();
     let users: Vec<_> = keys.iter().map(|key| user_of(sight, key, None)).collect();
-    Overview::new(within, users, sight.notes())
+    let notes = (sight.warnings(within), sight.notes());
+    Overview::new(within, (users, complete), notes)
 }
 
 /// Returns where a workload stands, towards a source or towards all that it uses.
@@ -271,12 +283,31 @@ impl Sums {
     }
 }
 
-impl SourceStatus {
-    /// Returns how a command ends that finds this.
-    pub(super) fn ending(&self) -> Ending {
+impl Overview {
+    fn ending(&self) -> Ending {
         match self.sums.ending() {
-            Ending::Fine if self.outdated_pods.is_none_or(|pods| pods > 0) => Ending::NotYet,
+            Ending::Fine if !self.complete => Ending::NotYet,
             ending => ending,
         }
     }
 }
+
+impl SourceStatus {
+    /// Returns how a command ends that finds this.
+    pub(super) fn ending(&self) -> Ending {
+        match self.sums.ending() {
+            // Nobody can have what is not there, and of what may not be read nobody knows.
+            Ending::Fine
+                if self.outdated_pods.is_none_or(|pods| pods > 0)
+                    || !self.exists
+                    || !self.complete =>
+            {
+                Ending::NotYet
+            }
+            ending => ending,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use super::{
     output::{Output, Part, Text, Tone},
     session::Session,
 };
-use crate::{build, model::annotation::HOLDER_VERSION};
+use crate::{build, clock::system_clock, model::annotation::HOLDER_VERSION};
 
 /// The answer.
 #[derive(Serialize)]
@@ -32,7 +32,10 @@ struct Server {
     image: Option<String>,
     /// That of the replica that restarts.
     version: Option<String>,
+    /// Who holds the Lease. It may be over: then nobody leads.
     leader: Option<String>,
+    /// Since when nobody leads, in words.
+    no_leader: Option<String>,
     notes: Vec<String>,
 }
 
@@ -59,6 +62,7 @@ pub(super) async fn version(args: VersionArgs, read_flags: ReadFlags) -> Result<
         image: installation.image.clone(),
         version: annotation(&installation).cloned(),
         leader: spec.and_then(|spec| spec.holder_identity.clone()),
+        no_leader: installation.nobody_leads(system_clock()()),
         notes: installation.notes.clone(),
     });
     session.output.print(&versions, table)?;
@@ -84,7 +88,8 @@ fn table(versions: &Versions, _: bool) -> Vec<Part> {
         ));
         rows.push(row("Image", or(&server.image, "not seen")));
         rows.push(row("Namespace", or(&server.namespace, "not seen")));
-        rows.push(row("Leader", or(&server.leader, "none, or not seen")));
+        let leader = server.no_leader.as_ref().or(server.leader.as_ref());
+        rows.push(row("Leader", or(&leader.cloned(), "none, or not seen")));
         notes.extend(server.notes.iter().cloned());
     }
     let mut parts = vec![Part::Rows(rows)];

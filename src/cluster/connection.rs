@@ -9,6 +9,8 @@ use std::{
 
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
+use super::credentials::of_kubeconfig;
+
 /// How long a connection to the API server may bring nothing. A watch is kept open for less time than that.
 const SILENCE: Duration = Duration::from_secs(40);
 
@@ -59,7 +61,7 @@ impl ClientConfigError {
             KubeconfigError::LoadContext(context) => Self::Context(context),
             other => Self::File {
                 named,
-                why: told(&other),
+                why: of_kubeconfig(&other),
             },
         }
     }
@@ -74,14 +76,6 @@ impl ClientConfigError {
             .map(|path| path.display().to_string())
             .collect();
         Self::Absent(paths.join(" and "))
-    }
-}
-
-/// Returns what kube says of a kubeconfig, the file first.
-fn told(error: &KubeconfigError) -> String {
-    match error {
-        KubeconfigError::ReadConfig(why, path) => format!("{}: {why}", path.display()),
-        other => other.to_string(),
     }
 }
 
@@ -126,7 +120,8 @@ impl ConnectionSettings {
             }
             None => kube::Config::infer().await.map_err(|error| {
                 let kubeconfig = error.source().and_then(|cause| cause.downcast_ref());
-                let why = kubeconfig.map_or_else(|| error.to_string(), told);
+                let nothing = || "no file can be read".to_owned();
+                let why = kubeconfig.map_or_else(nothing, of_kubeconfig);
                 ClientConfigError::found_none(&named, why)
             })?,
         };
@@ -189,6 +184,12 @@ mod tests {
             )
         );
         let empty = "apiVersion: v1\nkind: Config\n";
+        std::fs::write(&path, "users:\n- {name: u, user: {token: [hunter2]}}\n").unwrap();
+        let told = refused(&path, None).await;
+        assert!(
+            told.contains("(line 2, column ") && !told.contains("hunter2"),
+            "{told}"
+        );
         std::fs::write(&path, empty).unwrap();
         assert_eq!(
             refused(&path, None).await,

@@ -5,6 +5,8 @@
 
 use std::{error::Error, fmt};
 
+use super::credentials::of_credentials;
+
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -17,6 +19,8 @@ pub enum Failure {
     Conflict,
     /// RBAC or an admission policy does not allow it.
     Forbidden,
+    /// The API server does not know who asks: a token or certificate is not valid, or not any more.
+    Unauthorized,
     /// The API server is overloaded.
     Overloaded,
     /// No answer came in time. If it was a write, the API server may have made it.
@@ -37,7 +41,8 @@ impl Failure {
                 404 => Self::Gone,
                 409 if status.is_already_exists() => Self::Exists,
                 409 | 422 => Self::Conflict,
-                401 | 403 => Self::Forbidden,
+                401 => Self::Unauthorized,
+                403 => Self::Forbidden,
                 429 => Self::Overloaded,
                 0 => Self::Unreadable,
                 code => Self::Refused(code),
@@ -45,6 +50,7 @@ impl Failure {
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => Self::Unreadable,
             kube::Error::Service(cause) => Self::Unreachable(causes(cause.as_ref())),
             kube::Error::HyperError(cause) => Self::Unreachable(causes(cause)),
+            kube::Error::Auth(cause) => Self::Unreachable(causes(cause)),
             other => Self::Unreachable(other.to_string()),
         }
     }
@@ -55,9 +61,12 @@ impl Failure {
         match self {
             Self::Overloaded | Self::Timeout | Self::Unreachable(_) => true,
             Self::Refused(code) => *code >= 500,
-            Self::Gone | Self::Exists | Self::Conflict | Self::Forbidden | Self::Unreadable => {
-                false
-            }
+            Self::Gone
+            | Self::Exists
+            | Self::Conflict
+            | Self::Forbidden
+            | Self::Unauthorized
+            | Self::Unreadable => false,
         }
     }
 
@@ -66,7 +75,7 @@ impl Failure {
         match self {
             Self::Gone => "gone",
             Self::Exists | Self::Conflict => "conflict",
-            Self::Forbidden => "forbidden",
+            Self::Forbidden | Self::Unauthorized => "forbidden",
             Self::Overloaded => "overloaded",
             Self::Timeout => "timeout",
             Self::Refused(_) | Self::Unreadable | Self::Unreachable(_) => "other",
@@ -77,6 +86,9 @@ impl Failure {
     pub const fn words(&self) -> &'static str {
         match self {
             Self::Forbidden => "RBAC or an admission policy does not allow it",
+            Self::Unauthorized => {
+                "you are not logged in (401): the token or certificate is not valid, or not any more"
+            }
             Self::Exists | Self::Conflict => {
                 "the write is refused, by an admission webhook, a policy or its schema"
             }
@@ -106,9 +118,12 @@ impl std::error::Error for Failure {}
 
 /// Returns the texts of an error of the connection and of its causes, each once: what could not be done, and why.
 fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
+    let mut text = of_credentials(error).unwrap_or_else(|| error.to_string());
+    let mut next = error.source().filter(|_| of_credentials(error).is_none());
     while let Some(cause) = next {
+        if let Some(words) = of_credentials(cause) {
+            return words;
+        }
         let words = cause.to_string();
         if !text.contains(&words) {
             text = format!("{text}: {words}");
@@ -136,7 +151,7 @@ mod tests {
             ("AlreadyExists", 409, Failure::Exists, "conflict"),
             ("Conflict", 409, Failure::Conflict, "conflict"),
             ("Invalid", 422, Failure::Conflict, "conflict"),
-            ("Unauthorized", 401, Failure::Forbidden, "forbidden"),
+            ("Unauthorized", 401, Failure::Unauthorized, "forbidden"),
             ("Forbidden", 403, Failure::Forbidden, "forbidden"),
             ("TooManyRequests", 429, Failure::Overloaded, "overloaded"),
             ("InternalError", 500, Failure::Refused(500), "other"),

@@ -314,7 +314,7 @@ impl Election {
             return Claim::Unknown;
         }
         let lease = self.settings.name.as_str();
-        if *failure == Failure::Forbidden {
+        if matches!(failure, Failure::Forbidden | Failure::Unauthorized) {
             tracing::warn!(
                 lease,
                 failure = failure.as_str(),

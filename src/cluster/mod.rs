@@ -8,6 +8,7 @@
 pub mod adoptable;
 pub mod applying;
 pub mod connection;
+mod credentials;
 pub mod delays;
 pub mod discovery;
 pub mod failure;

@@ -11,7 +11,9 @@ use super::{
         versions::version_id,
     },
     index::{Overlay, Tracked},
+    observed::Entry,
     source::Usage,
+    version::Version,
     workload::{Changed, Opened, VersionId, Workload},
 };
 
@@ -56,6 +58,7 @@ pub fn standing(index: &Index, key: &SourceKey) -> Option<Standing> {
         source: source.clone(),
         written,
         current: BTreeSet::new(),
+        recorded: BTreeSet::new(),
         unnamed: BTreeSet::new(),
         users: BTreeSet::new(),
     };
@@ -86,7 +89,12 @@ pub fn standing(index: &Index, key: &SourceKey) -> Option<Standing> {
         let owner: Owner = (user.kind.kind.to_owned(), user.name.clone());
         let workload = &tracked.workload;
         if !is_behind && workload.older_pods().are_gone() {
-            asked.current.insert(owner.clone());
+            let all = if opened.is_some() || is_recorded_before(tracked, source, live) {
+                &mut asked.current
+            } else {
+                &mut asked.recorded
+            };
+            all.insert(owner.clone());
         }
         if !workload.references.get(source).is_some_and(Usage::is_read) {
             asked.unnamed.insert(owner.clone());
@@ -103,6 +111,45 @@ pub fn standing(index: &Index, key: &SourceKey) -> Option<Standing> {
         asked,
         at: at.filter(|at| *at > Timestamp::MIN),
     })
+}
+
+/// Returns what is asked of pods about a source that is gone: whoever had it has what is no more. `None` where no user shows that
+/// it ever was.
+pub fn asked_of_absent(index: &Index, key: &SourceKey) -> Option<Asked> {
+    let mut asked = Asked {
+        source: key.source.clone(),
+        written: i64::MAX,
+        current: BTreeSet::new(),
+        recorded: BTreeSet::new(),
+        unnamed: BTreeSet::new(),
+        users: BTreeSet::new(),
+    };
+    let mut was_there = false;
+    for user in index.users(key) {
+        let Some(tracked) = index.workload(&user) else {
+            continue;
+        };
+        let owner: Owner = (user.kind.kind.to_owned(), user.name.clone());
+        let entries = tracked.observed().map(|observed| &observed.entries);
+        let entry = entries.and_then(|entries| entries.get(&key.source));
+        was_there |= matches!(entry, Some(Entry::Seen { .. } | Entry::Deleted { .. }));
+        let (workload, lacks) = (
+            &tracked.workload,
+            !matches!(entry, Some(Entry::Seen { .. })),
+        );
+        if entry.is_some() && lacks && workload.older_pods().are_gone() {
+            asked.current.insert(owner.clone());
+        }
+        if !workload
+            .references
+            .get(&key.source)
+            .is_some_and(Usage::is_read)
+        {
+            asked.unnamed.insert(owner.clone());
+        }
+        asked.users.insert(owner);
+    }
+    was_there.then_some(asked)
 }
 
 impl Standing {
@@ -177,6 +224,28 @@ fn is_behind(index: &Index, key: &WorkloadKey, source: &SourceName) -> Option<bo
             names(restart.causes.iter().map(|it| it.source.as_ref()), source)
         }
     })
+}
+
+/// Whether a workload's record is of a version before this one: then this one changed nothing that the workload uses. Of what is
+/// recorded at this very version, or for the first time, nobody knows whether pods were there before. What no version numbers,
+/// pods show themselves.
+fn is_recorded_before(tracked: &Tracked, source: &SourceName, live: &Version) -> bool {
+    if !source.kind.is_readable() {
+        return true;
+    }
+    let Some(observed) = tracked.observed() else {
+        return false;
+    };
+    let recorded = match observed.entries.get(source) {
+        Some(Entry::Seen {
+            uid,
+            resource_version,
+            ..
+        }) => (*uid == live.uid).then_some(*resource_version),
+        Some(_) => None,
+        None => observed.fold.as_ref().map(|it| it.newest.of(source.kind)),
+    };
+    recorded.is_some_and(|at| 0 < at && at < live.resource_version)
 }
 
 /// Whether one of these is the source, or none that is known.

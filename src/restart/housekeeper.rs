@@ -269,7 +269,7 @@ impl Housekeeper {
         let refused = match outdated {
             Ok(Some(_)) => return false,
             Ok(None) => false,
-            Err(failure) => *failure == Failure::Forbidden,
+            Err(failure) => matches!(failure, Failure::Forbidden | Failure::Unauthorized),
         };
         asks_for_restart(&self.live.judge.state, key) || (found && !refused)
     }

@@ -74,7 +74,10 @@ impl Restarter {
         match have_number(&self.live.cluster, &adopter, number.saturating_add(1)).await {
             Ok(true) => {}
             // Without the right to list pods nothing better is possible.
-            Ok(false) | Err(NotFound::TooMany | NotFound::Failed(Failure::Forbidden)) => {
+            Ok(false)
+            | Err(
+                NotFound::TooMany | NotFound::Failed(Failure::Forbidden | Failure::Unauthorized),
+            ) => {
                 return Ok(false);
             }
             Err(NotFound::Failed(failure)) => return Err(failure),

@@ -111,7 +111,7 @@ impl Restarter {
 /// Whether the API server, or who it asks, may refuse a write so.
 fn is_refusal(failure: &Failure) -> bool {
     match failure {
-        Failure::Conflict | Failure::Forbidden => true,
+        Failure::Conflict | Failure::Forbidden | Failure::Unauthorized => true,
         Failure::Refused(code) => (400..500).contains(code),
         _ => false,
     }

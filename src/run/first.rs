@@ -38,7 +38,7 @@ pub async fn own_user(cluster: &Cluster) -> anyhow::Result<String> {
     let review = patiently(&what, Failure::passes, ask).await;
     let review = review.map_err(|failure| {
         let remedy = match failure {
-            Failure::Forbidden => {
+            Failure::Forbidden | Failure::Unauthorized => {
                 "; the API server must know reroll's credentials, and allow them to create SelfSubjectReviews"
             }
             Failure::Unreachable(_) | Failure::Timeout => {

@@ -10,7 +10,7 @@ use crate::{
 /// The module of the root that is pure, with all under it.
 const CORE: &str = "model";
 /// The crates that it may name: no runtime, no client, no clock, no environment.
-const CRATES: [&str; 17] = [
+const CRATES: [&str; 18] = [
     "std",
     "core",
     "alloc",

@@ -11,16 +11,12 @@ use crate::{
     build::VERSION,
     cli::{
         findings::Finding,
-        installation::{FLAGS_UNREAD, Flags, Installation, NOT_FOUND, container},
+        installation::{FLAGS_UNREAD, Flags, Installation, NOT_FOUND, container, expired},
         output::ago,
     },
     cluster::Failure,
     model::annotation::HOLDER_VERSION,
 };
-
-/// So many durations of the Lease may pass, and at least so many seconds, until nobody counts as leading. Clocks differ.
-const DURATIONS: i64 = 5;
-const SECONDS: i64 = 60;
 
 /// Returns what is to be said of an installation, without its replicas.
 pub(super) fn lines(installation: &Installation, now: Timestamp) -> Vec<Line> {
@@ -206,13 +202,11 @@ fn leader(name: &str, lease: Option<&Lease>, now: Timestamp) -> Line {
     if holder.is_empty() {
         return none(format!("no replica holds Lease {name}"));
     }
-    let Some(renewed) = spec.renew_time.as_ref() else {
+    if spec.renew_time.is_none() {
         return none(format!("{holder} never renewed Lease {name}"));
-    };
-    let seconds = i64::from(spec.lease_duration_seconds.unwrap_or(0));
-    let age = now.duration_since(renewed.0).as_secs();
-    if age > (seconds * DURATIONS).max(SECONDS) {
-        let ago = ago(renewed.0, now);
+    }
+    if let Some(renewed) = lease.and_then(|lease| expired(lease, now)) {
+        let ago = ago(renewed, now);
         return none(format!("{holder} holds Lease {name}, and renewed it {ago}"));
     }
     Line::fine(format!("{holder} leads"))

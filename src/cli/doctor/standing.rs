@@ -43,7 +43,7 @@ pub(super) fn workloads(overview: &Overview, place: &str) -> Vec<Line> {
     let words = sums.words();
     let colon = if words.is_empty() { "" } else { ": " };
     let words = format!("{opted_in}{colon}{words}");
-    if sums.unknown > 0 {
+    if sums.unknown > 0 || !overview.is_complete() {
         lines.push(Line::not_seen(format!("whether all have what is live: {words}")).then(look));
     } else if lines.is_empty() {
         lines.push(Line::fine(words));

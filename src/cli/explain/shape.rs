@@ -8,7 +8,7 @@ use crate::{
         ending::Ending,
         last_restart::LastRestart,
         object::Object,
-        output::{Part, Text, Tone, ago, not_seen},
+        output::{Part, Text, Tone, ago, not_seen, warned},
     },
     model::{policy::OptedBy, version::WHOLE, workload::Workload},
 };
@@ -33,6 +33,8 @@ pub(in crate::cli) struct Explanation {
     pub(super) last_restart: Option<LastRestart>,
     /// What of its annotations cannot be read.
     pub(super) complaints: Vec<String>,
+    /// What else keeps restarts from being made, though none may be due.
+    pub(super) warnings: Vec<String>,
     /// What could not be seen.
     pub(super) notes: Vec<String>,
     pub(super) verdict: Verdict,
@@ -106,6 +108,10 @@ pub(in crate::cli) enum Has {
     Newer,
     /// It does not exist, or lacks a key.
     Absent,
+    /// What is live, by what is recorded; but a pod is older than the last write.
+    Doubted,
+    /// It asks not to be looked at.
+    Ignored,
     /// reroll has not recorded it yet.
     Unrecorded,
     /// It cannot be told.
@@ -207,10 +213,32 @@ impl Pods {
     }
 }
 
+/// How many of the pods are of the template of now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum New {
+    All,
+    Some,
+    None,
+}
+
+impl New {
+    fn of(state: State, pods: Option<&Pods>) -> Self {
+        match pods {
+            Some(pods) if pods.wanted > 0 && pods.updated == 0 => Self::None,
+            Some(pods) if pods.updated < pods.wanted => Self::Some,
+            _ if state == State::Rolling => Self::Some,
+            _ => Self::All,
+        }
+    }
+}
+
 impl Has {
-    fn text(self, required: bool, state: State) -> Text {
+    fn text(self, required: bool, new: New) -> Text {
         match self {
-            Self::Current if state == State::Rolling => Tone::Warning.text("new pods have it"),
+            Self::Current if new == New::Some => Tone::Warning.text("new pods have it"),
+            Self::Current if new == New::None => Tone::Warning.text("new pods will have it"),
+            Self::Doubted => Tone::Warning.text("pods MAY have an older value"),
+            Self::Ignored => Tone::Faint.text("does not count"),
             Self::Current => Tone::Good.text("pods have it"),
             Self::Newer => Tone::Warning.text("NEWER than pods have"),
             Self::Absent if required => Tone::Bad.text("absent"),
@@ -225,9 +253,8 @@ impl Has {
 pub(super) fn table(explanation: &Explanation, now: Timestamp, wide: bool) -> Vec<Part> {
     let mut parts = vec![Part::Rows(vec![headline(explanation)])];
     let sources = explanation.sources.iter();
-    let rows: Vec<_> = sources
-        .map(|source| row(source, explanation.state, now, wide))
-        .collect();
+    let new = New::of(explanation.state, explanation.pods.as_ref());
+    let rows: Vec<_> = sources.map(|source| row(source, new, now, wide)).collect();
     if rows.is_empty() {
         let words = match &explanation.opted_in {
             Some(_) => "  uses no Secret and no ConfigMap that counts",
@@ -258,7 +285,7 @@ fn headline(explanation: &Explanation) -> Vec<Text> {
     ]
 }
 
-fn row(source: &SourceLine, state: State, now: Timestamp, wide: bool) -> Vec<Text> {
+fn row(source: &SourceLine, new: New, now: Timestamp, wide: bool) -> Vec<Text> {
     let keys = match source.keys.as_slice() {
         [] => "no key".to_owned(),
         [one] if one == WHOLE => "all keys".to_owned(),
@@ -273,7 +300,7 @@ fn row(source: &SourceLine, state: State, now: Timestamp, wide: bool) -> Vec<Tex
     let mut cells = vec![
         format!("  {} {}", source.kind, source.name).into(),
         keys.into(),
-        source.has.text(source.required, state),
+        source.has.text(source.required, new),
         changed.unwrap_or_default().into(),
     ];
     if wide {
@@ -310,6 +337,7 @@ fn ends(explanation: &Explanation, now: Timestamp) -> Vec<Vec<Text>> {
     for complaint in &explanation.complaints {
         rows.push(vec!["Unreadable".into(), Tone::Bad.text(complaint.clone())]);
     }
+    rows.extend(warned(&explanation.warnings));
     rows.extend(not_seen(&explanation.notes));
     rows
 }

@@ -1,13 +1,18 @@
 //! Of each source that a workload uses: what its pods have, against what is live.
 
+use std::collections::BTreeSet;
+
 use super::shape::{Has, SourceLine};
 use crate::cli::sight::Sight;
 use crate::model::{
     Cause, Decision, SourceName, WorkloadKey,
+    annotation::IGNORE,
+    brake::converged::Asked,
     decide::Lookup,
     index::Judged,
     observed::{Entry, Observed, Reading},
     source::{Need, Usage},
+    standing::{asked_of_absent, standing},
     version::{key_of, used_keys},
 };
 
@@ -54,8 +59,52 @@ pub(in crate::cli) fn are_known(
 
 /// Whether it can be told of all of these. Where nothing was recorded it cannot.
 pub(super) fn all_known(lines: &[SourceLine]) -> bool {
-    let unknown = [Has::Unknown, Has::Unrecorded];
+    let unknown = [Has::Unknown, Has::Unrecorded, Has::Doubted];
     lines.iter().all(|line| !unknown.contains(&line.has))
+}
+
+/// Whether one is absent that pods do not start without.
+pub(super) fn lack_one(lines: &[SourceLine]) -> bool {
+    lines
+        .iter()
+        .any(|line| line.required && line.has == Has::Absent)
+}
+
+/// Returns what is asked of the pods of a workload: of those sources of which nothing shows that no pod was there before they were
+/// written.
+pub(super) fn doubted(sight: &Sight, key: &WorkloadKey) -> Vec<Asked> {
+    let Some(tracked) = sight.index.workload(key) else {
+        return Vec::new();
+    };
+    let owner = (key.kind.kind.to_owned(), key.name.clone());
+    let asked = tracked.uses().keys().filter_map(|source| {
+        let key = key_of(&key.namespace, source);
+        let live = sight.index.source(&key.namespace, source);
+        match live.version() {
+            Some(_) => standing(&sight.index, &key).map(|standing| standing.asked),
+            None if sight.has_read(source.kind, &key.namespace) => {
+                asked_of_absent(&sight.index, &key)
+            }
+            None => None,
+        }
+    });
+    let is_doubted = |asked: &Asked| !asked.current.contains(&owner);
+    asked.filter(is_doubted).collect()
+}
+
+/// Takes in of which sources a pod may have what was before.
+pub(super) fn take_doubts(lines: &mut [SourceLine], sources: &BTreeSet<SourceName>) {
+    for line in lines {
+        let is_of_it =
+            |source: &SourceName| source.kind.as_str() == line.kind && source.name == line.name;
+        if line.has == Has::Current && sources.iter().any(is_of_it) {
+            line.has = Has::Doubted;
+            line.words = Some(
+                "a pod is older than the last write, and nothing shows what it started with"
+                    .to_owned(),
+            );
+        }
+    }
 }
 
 fn has(
@@ -100,6 +149,10 @@ fn has(
         Lookup::Absent { .. } => return (Has::Absent, Some("optional".to_owned())),
         Lookup::Unsynced | Lookup::Unseen => return (Has::Unknown, not_read(source)),
     };
+    if version.ignored {
+        let words = format!("{} says {IGNORE}, or the same to Reloader", source.spoken());
+        return (Has::Ignored, Some(words));
+    }
     let Some(observed) = observed else {
         return (Has::Unrecorded, None);
     };

@@ -5,15 +5,20 @@ use std::collections::BTreeMap;
 use kube::core::DynamicObject;
 use serde_json::json;
 
-use super::*;
+use super::{
+    shape::{Has, SourceLine},
+    *,
+};
 use crate::{
-    cli::ending::Ending,
+    cli::{ending::Ending, output::plain},
     model::{
+        SourceKind,
         annotation::PENDING,
         decide::tests::table::decisions,
         gate::suspend::{Place, Stop},
         peer::May,
-        testing::Outcome,
+        testing::{Outcome, version},
+        version::key_of,
         workload::{KINDS, Stays},
     },
 };
@@ -71,6 +76,7 @@ fn said(workload: &Workload, judged: &Judged, may: May) -> (Option<PendingLine>,
         failure: None,
         last_restart: None,
         complaints: Vec::new(),
+        warnings: Vec::new(),
         notes: Vec::new(),
         verdict: Verdict::Fine,
     };
@@ -214,5 +220,80 @@ fn who_stopped_it_can_let_it_go() {
         (Place::Rollout, None),
     ] {
         assert_eq!(remedy_of(place).as_deref(), right, "{place:?}");
+    }
+}
+
+/// What `explain` says of Deployment `web`, which opted in and uses Secret `s`, and how it ends.
+fn explained_with(ignored: bool, lease: serde_json::Value) -> (String, Ending) {
+    let lease = serde_json::from_value(lease).unwrap();
+    let now = "2026-01-02T00:00:00Z".parse().unwrap();
+    let mut sight = Sight::new(Installation::with_lease(lease), now).unwrap();
+    let source = SourceName::secret("s");
+    let mut live = version(&source, "U", 5, &[("k", "x")]);
+    live.ignored = ignored;
+    sight.index.apply_source(&key_of("n", &source), live);
+    for kind in SourceKind::ALL {
+        sight.index.set_synced(kind);
+    }
+    let object = serde_json::from_value(json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {
+            "name": "web", "namespace": "n", "uid": "w", "resourceVersion": "9",
+            "annotations": { "reroll.dev/restart-on": "auto" },
+        },
+        "spec": { "template": { "spec": { "containers": [
+            { "name": "c", "envFrom": [{ "secretRef": { "name": "s" } }] },
+        ] } } },
+    }));
+    read::take_workload(&mut sight, key().kind, object.unwrap());
+    let explanation = explained(&mut sight, &key(), &BTreeSet::new());
+    (
+        plain(table(&explanation, now, false)),
+        explanation.verdict.ending(),
+    )
+}
+
+#[test]
+fn what_is_no_news_and_matters_is_told() {
+    let leads = json!({
+        "metadata": { "name": "reroll", "namespace": "sys" },
+        "spec": { "holderIdentity": "a", "renewTime": "2026-01-01T23:59:58.000000Z", "leaseDurationSeconds": 8 },
+    });
+    let (mut over, mut stopped) = (leads.clone(), leads.clone());
+    over["spec"]["renewTime"] = json!("2026-01-01T23:00:00.000000Z");
+    stopped["metadata"]["annotations"] = json!({ "reroll.dev/suspend": "INC-1" });
+    let told = [
+        ("it is ignored", explained_with(true, leads)),
+        ("nobody leads", explained_with(true, over)),
+        ("all is suspended", explained_with(true, stopped)),
+    ];
+    let told = told.map(|(what, (text, ending))| format!("{what}: {ending:?}\n{text}"));
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn what_is_recorded_says_nothing_of_a_pod_that_is_older() {
+    let line = |has| SourceLine {
+        kind: "Secret",
+        name: "s".to_owned(),
+        keys: Vec::new(),
+        used_in: Vec::new(),
+        required: true,
+        has,
+        words: None,
+        changed_at: None,
+        changed_by: None,
+    };
+    let older = [SourceName::secret("s")].into();
+    for (has, right) in [
+        (Has::Current, Has::Doubted),
+        (Has::Newer, Has::Newer),
+        (Has::Absent, Has::Absent),
+    ] {
+        let mut lines = [line(has)];
+        sources::take_doubts(&mut lines, &older);
+        assert!(lines[0].has == right);
+        assert_eq!(sources::all_known(&lines), right != Has::Doubted);
+        assert_eq!(sources::lack_one(&lines), right == Has::Absent);
     }
 }

@@ -1,19 +1,22 @@
 //! The answers of `status`: for programs, and as lines for people.
 
+mod table;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub(in crate::cli) use self::table::{overview_table, source_table};
 use crate::{
     cli::{
         object::{API_VERSION, Object},
-        output::{Part, Text, Tone, ago, not_seen},
+        output::{Text, Tone, ago},
         sight::Written,
     },
     model::{
-        Cause, SourceKey, WorkloadKey, decide::joined, held::Held, pending::Pending, text::some_of,
-        workload::Workload,
+        Cause, SourceKey, WorkloadKey, brake::converged::Shown, decide::joined, held::Held,
+        pending::Pending, workload::Workload,
     },
 };
 
@@ -88,7 +91,11 @@ pub(in crate::cli) struct SourceStatus {
     api_version: &'static str,
     kind: &'static str,
     source: Object,
-    exists: bool,
+    pub(super) exists: bool,
+    /// Whether it may be read. If not, nobody knows whether it exists.
+    readable: bool,
+    /// Whether all could be read that may use it.
+    pub(super) complete: bool,
     changed_at: Option<Timestamp>,
     changed_by: Option<String>,
     pub(in crate::cli) sums: Sums,
@@ -96,6 +103,8 @@ pub(in crate::cli) struct SourceStatus {
     /// How many pods may have an older value; none where they may not be listed.
     pub(super) outdated_pods: Option<usize>,
     outdated: Vec<String>,
+    /// What keeps restarts from being made, though none may be due.
+    warnings: Vec<String>,
     notes: Vec<String>,
 }
 
@@ -107,10 +116,23 @@ pub(in crate::cli) struct Overview {
     api_version: &'static str,
     kind: &'static str,
     namespace: Option<String>,
+    /// Whether all workloads could be read, and what opts them in.
+    pub(super) complete: bool,
     pub(in crate::cli) sums: Sums,
     /// Those that are not simply fine.
     workloads: Vec<User>,
+    /// What keeps restarts from being made, though none may be due.
+    warnings: Vec<String>,
     notes: Vec<String>,
+}
+
+/// Whether a source exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exists {
+    Yes,
+    No,
+    /// It may not be read.
+    Unread,
 }
 
 impl Where {
@@ -152,6 +174,29 @@ impl User {
                 wanted: counts.wanted,
                 ready,
             }),
+        }
+    }
+
+    /// Returns the same, where these pods may have an older value: who is said to be up to date by what is recorded is not, where
+    /// the source is not there, or a pod of it is older.
+    pub(super) fn with_pods(self, exists: bool, older: &[Shown]) -> Self {
+        let is_of_it = |pod: &&Shown| {
+            let owner = pod.owner.as_ref().filter(|_| pod.goes.is_none());
+            owner.is_some_and(|(kind, name)| {
+                (kind.as_str(), name) == (self.workload.kind, &self.workload.name)
+            })
+        };
+        let words = match self.state {
+            Where::UpToDate if !exists => "nobody can have what is absent",
+            Where::UpToDate if older.iter().any(|pod| is_of_it(&pod)) => {
+                "a pod of it may be older than the last write: nothing shows what it started with"
+            }
+            _ => return self,
+        };
+        Self {
+            state: Where::Unknown,
+            words: Some(words.to_owned()),
+            ..self
         }
     }
 
@@ -226,31 +271,38 @@ impl SourceStatus {
 
     pub(super) fn new(
         key: &SourceKey,
-        exists: bool,
+        (exists, complete): (Exists, bool),
         written: Written,
         mut users: Vec<User>,
         outdated: Option<Vec<String>>,
-        notes: Vec<String>,
+        (warnings, notes): (Vec<String>, Vec<String>),
     ) -> Self {
         users.sort_by_key(|user| user.state);
         Self {
             api_version: API_VERSION,
             kind: "SourceStatus",
             source: key.into(),
-            exists,
+            exists: exists == Exists::Yes,
+            readable: exists != Exists::Unread,
+            complete,
             changed_at: written.at,
             changed_by: written.by,
             sums: Sums::of(&users),
             outdated_pods: outdated.as_ref().map(Vec::len),
             outdated: outdated.unwrap_or_default(),
             users,
+            warnings,
             notes,
         }
     }
 }
 
 impl Overview {
-    pub(super) fn new(namespace: Option<&str>, mut users: Vec<User>, notes: Vec<String>) -> Self {
+    pub(super) fn new(
+        namespace: Option<&str>,
+        (mut users, complete): (Vec<User>, bool),
+        (warnings, notes): (Vec<String>, Vec<String>),
+    ) -> Self {
         let sums = Sums::of(&users);
         users.retain(|user| user.state != Where::UpToDate);
         users.sort_by_key(|user| user.state);
@@ -258,10 +310,17 @@ impl Overview {
             api_version: API_VERSION,
             kind: "Overview",
             namespace: namespace.map(ToOwned::to_owned),
+            complete,
             sums,
             workloads: users,
+            warnings,
             notes,
         }
+    }
+
+    /// Whether all workloads could be read, and what opts them in.
+    pub(in crate::cli) fn is_complete(&self) -> bool {
+        self.complete
     }
 
     /// Returns why workloads stand there: how many for each reason in words, and one of them.
@@ -281,83 +340,4 @@ impl Overview {
         }
         reasons
     }
-}
-
-/// Returns the lines about a source for people.
-pub(in crate::cli) fn source_table(status: &SourceStatus, now: Timestamp) -> Vec<Part> {
-    let object = &status.source;
-    let changed = status.changed_at.map(|at| {
-        let by = status.changed_by.as_ref();
-        let by = by.map_or_else(String::new, |by| format!(" by {by}"));
-        format!("changed {}{by}", ago(at, now))
-    });
-    let there = if status.exists {
-        changed.unwrap_or_default().into()
-    } else {
-        Tone::Bad.text("absent, or not to be read")
-    };
-    let name = format!("{} {}/{}", object.kind, object.namespace, object.name);
-    let sums = match status.sums.all {
-        0 => "no workload that opted in uses it".to_owned(),
-        1 => format!("1 user: {}", status.sums.words()),
-        all => format!("{all} users: {}", status.sums.words()),
-    };
-    let mut parts = vec![Part::Rows(vec![vec![name.into(), there, sums.into()]])];
-    let rows: Vec<_> = status
-        .users
-        .iter()
-        .map(|user| indented(user.row(now, false)))
-        .collect();
-    if !rows.is_empty() {
-        parts.push(Part::Rows(rows));
-    }
-    let mut rows = Vec::new();
-    match status.outdated_pods {
-        Some(0) | None => {}
-        Some(count) => {
-            let named = status.outdated.iter().take(NAMED).map(String::as_str);
-            let pods = if count == 1 {
-                "1 older pod"
-            } else {
-                &format!("{count} older pods")
-            };
-            let words = format!("{pods} may have another value: {}", some_of(named, count));
-            rows.push(vec!["Pods".into(), Tone::Warning.text(words)]);
-        }
-    }
-    rows.extend(not_seen(&status.notes));
-    parts.push(Part::Rows(rows));
-    parts
-}
-
-/// Returns the lines about a namespace, or the cluster, for people.
-pub(super) fn overview_table(overview: &Overview, now: Timestamp, _wide: bool) -> Vec<Part> {
-    let place = match &overview.namespace {
-        Some(namespace) => format!("namespace {namespace}"),
-        None => "the cluster".to_owned(),
-    };
-    let sums = match overview.sums.all {
-        0 => format!("No workload in {place} opted in, as far as can be seen."),
-        1 => format!("1 workload in {place} opted in: {}.", overview.sums.words()),
-        all => format!(
-            "{all} workloads in {place} opted in: {}.",
-            overview.sums.words()
-        ),
-    };
-    let mut parts = vec![Part::Line(sums)];
-    let with_namespace = overview.namespace.is_none();
-    let rows: Vec<_> = overview
-        .workloads
-        .iter()
-        .map(|user| user.row(now, with_namespace))
-        .collect();
-    if !rows.is_empty() {
-        parts.push(Part::Rows(rows));
-    }
-    parts.push(Part::Rows(not_seen(&overview.notes)));
-    parts
-}
-
-fn indented(row: Vec<Text>) -> Vec<Text> {
-    std::iter::once(Text::from("")).chain(row).collect()
 }

@@ -63,7 +63,7 @@ impl DigestKeyError {
 /// Returns what a person can do about a failure, to be put behind it.
 fn remedy(reason: &Failure, namespace: &str) -> String {
     match reason {
-        Failure::Forbidden => {
+        Failure::Forbidden | Failure::Unauthorized => {
             "; reroll needs get and create on Secrets of its own namespace".to_owned()
         }
         Failure::Gone => format!(

@@ -13,6 +13,7 @@ use crate::{
         Decision,
         annotation::{RESTARTED_FOR, ROLLOUT_OPENED},
         brake::converged::Shown,
+        standing::standing,
         testing::NAMESPACE,
     },
 };
@@ -398,4 +399,40 @@ async fn namespaces_have_their_turn() {
         []
     );
     assert_eq!(convergence.due(&index, 2, later(now, PAUSE)).len(), 1);
+}
+
+/// Who of these may have pods of before the last write, by what is asked of pods: those of whom it is known that they have none, and
+/// those of whom it is only recorded.
+fn known_and_recorded(stage: &Stage) -> (usize, usize) {
+    let key = key_of(NAMESPACE, &SourceName::secret("s"));
+    let asked = standing(&stage.state.index(), &key).unwrap().asked;
+    (asked.current.len(), asked.recorded.len())
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_opted_in_after_the_write_may_have_pods_of_before() {
+    let stage = Stage::set();
+    write(&stage, "x", NOW - 1_000);
+    write(&stage, "y", NOW);
+    let late = stage.adopted(running("late"));
+    assert_eq!(known_and_recorded(&stage), (0, 1));
+    // A restart for a version makes its pods new.
+    write(&stage, "z", NOW + 10);
+    restart(&stage, &late);
+    complete(&stage, &late);
+    assert_eq!(known_and_recorded(&stage), (1, 0));
+    // And so does a record of before a write that changed nothing.
+    write(&stage, "z", NOW + 20);
+    stage.show_now(&late);
+    assert_eq!(known_and_recorded(&stage), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_changes_nothing_makes_no_pod_older() {
+    let stage = Stage::set();
+    write(&stage, "x", NOW - 1_000);
+    stage.adopted(running("a"));
+    assert_eq!(known_and_recorded(&stage), (0, 1));
+    write(&stage, "x", NOW);
+    assert_eq!(known_and_recorded(&stage), (1, 0));
 }

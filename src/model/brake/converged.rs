@@ -3,8 +3,10 @@
 //! A pod reads its variables once and its files mostly once. So what it has is told by when it was made, never by when a
 //! container of it started again: that one reads variables from what its kubelet knows. The times of a pod and of a version
 //! have whole seconds, and perhaps two API servers wrote them. So a pod that was made at about the time of the version counts as
-//! older, unless its workload shows that it has no pods of an older template, and that this template has the live version. That
-//! also shows that a pod reads nothing that changed.
+//! older, unless its workload shows that it has no pods of an older template, and that this template has the live version. What
+//! shows that of all its pods is a restart for the version, or a record of an earlier one that the version changed nothing of. A
+//! record of the version itself shows it of those pods only that were not made before it was written: a workload that opted in
+//! since has pods that were there before.
 //!
 //! Pods that ended do not count. Pods that are being deleted do, until they are gone: their containers run.
 
@@ -39,6 +41,8 @@ pub struct Asked {
     /// The users that have no pods of an older template, and whose template has the version: of those pods that are not being
     /// deleted this is known.
     pub current: BTreeSet<Owner>,
+    /// The users of which this is recorded, and nothing shows that no pod was there before the version.
+    pub recorded: BTreeSet<Owner>,
     /// The users that name the source in their opt-in alone: their pods do not show that they use it.
     pub unnamed: BTreeSet<Owner>,
     /// All users.
@@ -97,7 +101,9 @@ impl Shown {
         let is_of = |all: &BTreeSet<Owner>| self.owner.as_ref().is_some_and(|it| all.contains(it));
         let uses = self.uses.contains(&asked.source) || is_of(&asked.unnamed);
         let is_younger = self.made > asked.written.saturating_add(APART);
-        uses && !is_younger && (self.goes.is_some() || !is_of(&asked.current))
+        let is_known =
+            is_of(&asked.current) || is_of(&asked.recorded) && self.made >= asked.written;
+        uses && !is_younger && (self.goes.is_some() || !is_known)
     }
 
     /// Returns it as people are told of it: `web-1 (of Deployment web, being deleted)`.

@@ -57,6 +57,11 @@ pub fn stop_of(index: &Index, namespace: &str, policy: &Policy, lent: &Lent) -> 
     first(index, namespace, policy.suspend.as_ref(), lent)
 }
 
+/// Returns who says that nothing in a namespace restarts.
+pub fn stop_in(index: &Index, namespace: &str) -> Option<Stop> {
+    first(index, namespace, None, &Lent::default())
+}
+
 /// Returns the first that holds, of the workload's own and all others.
 fn first(index: &Index, namespace: &str, own: Option<&String>, lent: &Lent) -> Option<Stop> {
     let space = index.namespaces.get(namespace);

@@ -87,7 +87,7 @@ async fn adopted_by(cluster: &Cluster, key: &WorkloadKey) -> Result<Found, NotFo
         return Ok(Found::None);
     };
     let found = match adoptable::find(cluster, &adopter, ALL_PAGES).await {
-        Err(NotFound::Failed(Failure::Forbidden)) => {
+        Err(NotFound::Failed(Failure::Forbidden | Failure::Unauthorized)) => {
             tracing::warn!(workload = %key, "reroll may not list pods and ReplicaSets: it cannot tell whether the workload adopted pods that are behind");
             return Ok(Found::None);
         }

@@ -121,7 +121,12 @@ impl Jobs {
         (self.probe)(Moment::Kept);
         let deleted = steps::delete_old(&self.live.cluster, &stored).await;
         (self.probe)(Moment::Deleted);
-        if let Err(failure @ (Failure::Gone | Failure::Forbidden | Failure::Overloaded)) = deleted
+        if let Err(
+            failure @ (Failure::Gone
+            | Failure::Forbidden
+            | Failure::Unauthorized
+            | Failure::Overloaded),
+        ) = deleted
             && self.leadership.leads()
         {
             // A user deleted the Job, or the API server refused: this call deleted nothing, and no other replica is at

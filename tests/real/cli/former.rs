@@ -43,7 +43,10 @@ async fn cli_reads_what_an_older_release_wrote() {
         ("history", &["history"]),
         ("pods", &["pods"]),
     ] {
-        let answer = ask(&arena, words).await;
+        let mut answer = ask(&arena, words).await;
+        // Whether the Lease is over by now depends on how fast this machine is.
+        let is_told = |line: &&str| !line.contains("nobody leads since");
+        answer.out = answer.out.split_inclusive('\n').filter(is_told).collect();
         insta::assert_snapshot!(format!("former_{question}"), answer.said(&arena));
     }
     let version = ask(&arena, &["version", "-o", "json"]).await;

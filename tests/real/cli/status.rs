@@ -106,6 +106,45 @@ async fn cli_waits_until_the_last_older_pod_is_gone() {
     drop(reroll);
 }
 
+#[tokio::test]
+async fn cli_counts_pods_that_are_older_than_the_opt_in() {
+    let arena = arena("cli-late").await;
+    sources(&arena).await;
+    let reroll = arena.reroll().start().await;
+    arena.create(&web(&json!({}))).await;
+    reroll_harness::eventually("it runs", async || {
+        (names(&arena).await.len() == 2).then_some(())
+    })
+    .await;
+    // Times have whole seconds: nobody may take the pods for younger.
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    write_password(&arena, "canary-3").await;
+    arena
+        .patch(
+            "Deployment",
+            "web",
+            json!({ "metadata": { "annotations": opted_in() } }),
+        )
+        .await;
+    ask_until(&arena, &["explain", "deploy/web"], "opted in by").await;
+    for words in [
+        &["status", "secret/db"][..],
+        &["wait", "secret/db", "--timeout", "3s"],
+        &["pods"],
+        &["explain", "deploy/web"],
+    ] {
+        let answer = ask(&arena, words).await;
+        assert_eq!(answer.code, 2, "{words:?}: {}{}", answer.out, answer.err);
+    }
+    arena
+        .kubectl(&["rollout", "restart", "deploy/web"])
+        .await
+        .ok();
+    let waited = ask(&arena, &["wait", "secret/db", "--timeout", "2m"]).await;
+    assert_eq!(waited.code, 0, "{}{}", waited.out, waited.err);
+    drop(reroll);
+}
+
 /// Returns the names of the pods that are there, also of those that are being deleted.
 async fn names(arena: &Arena) -> BTreeSet<String> {
     let pods = arena.pods("web").await;

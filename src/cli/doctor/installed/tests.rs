@@ -86,7 +86,8 @@ fn a_lease_has_to_be_held_and_renewed() {
         // Another clock, and a Lease of an hour.
         (spec("a", "2026-01-02T00:00:30.000000Z", 8), None),
         (spec("a", "2026-01-01T23:00:00.000000Z", 3600), None),
-        (spec("a", "2026-01-01T23:58:00.000000Z", 8), Some("RR207")),
+        (spec("a", "2026-01-01T23:59:42.000000Z", 8), None),
+        (spec("a", "2026-01-01T23:59:41.000000Z", 8), Some("RR207")),
         (spec("", "2026-01-01T23:59:58.000000Z", 8), Some("RR207")),
         (lease(json!({ "holderIdentity": "a" })), Some("RR207")),
         (lease(json!(null)), Some("RR207")),

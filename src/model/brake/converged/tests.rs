@@ -14,14 +14,16 @@ fn owners(names: &[&str]) -> BTreeSet<Owner> {
     names.iter().map(owner).collect()
 }
 
-/// Deployments `web` and `part` use Secret `s`: `web` has no older pods, `part` may have some, and `named` names it in its opt-in.
+/// Deployments `web` and `part` use Secret `s`: `web` has no older pods, `part` may have some, `named` names it in its opt-in, and
+/// `late` may have opted in since.
 fn asked() -> Asked {
     Asked {
         source: SourceName::secret("s"),
         written: WRITTEN,
         current: owners(&["web"]),
+        recorded: owners(&["late"]),
         unnamed: owners(&["named"]),
-        users: owners(&["web", "part", "named"]),
+        users: owners(&["web", "part", "named", "late"]),
     }
 }
 
@@ -114,6 +116,16 @@ fn which_pods_may_have_an_older_value() {
             false,
         ),
         ("its workload may have older pods", of("part", old()), true),
+        (
+            "its workload may have opted in since",
+            of("late", old()),
+            true,
+        ),
+        (
+            "what its workload has is recorded of the same second",
+            of("late", pod("p", WRITTEN)),
+            false,
+        ),
         ("its workload did not opt in", of("other", old()), true),
         (
             "a Job of the same name made it",

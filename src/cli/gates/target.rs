@@ -1,0 +1,48 @@
+//! What is annotated, in words.
+
+use super::{Line, Target, Touched};
+use crate::cli::{
+    object::Object,
+    output::{Part, Text, Tone},
+};
+
+impl Target {
+    /// Returns it as people write it.
+    pub(super) fn spoken(&self) -> String {
+        match self {
+            Self::Workload(key) => format!("{} in {}", key.spoken(), key.namespace),
+            Self::Namespace(name) => format!("Namespace {name}"),
+            Self::Lease(namespace, name) => format!("Lease {name} in {namespace}"),
+        }
+    }
+
+    pub(super) fn line(&self, words: String) -> Line {
+        let (kind, namespace, name) = match self {
+            Self::Workload(key) => (key.kind.kind, key.namespace.clone(), key.name.clone()),
+            Self::Namespace(name) => ("Namespace", String::new(), name.clone()),
+            Self::Lease(namespace, name) => ("Lease", namespace.clone(), name.clone()),
+        };
+        let object = Object {
+            kind,
+            namespace,
+            name,
+        };
+        Line { object, words }
+    }
+}
+
+pub(super) fn table(touched: &Touched) -> Vec<Part> {
+    let row = |line: &Line| -> Vec<Text> {
+        let object = &line.object;
+        let name = match object.namespace.as_str() {
+            "" => format!("{} {}", object.kind, object.name),
+            namespace => format!("{} {namespace}/{}", object.kind, object.name),
+        };
+        vec![name.into(), line.words.clone().into()]
+    };
+    let note = |note: &String| vec!["Note".into(), Tone::Warning.text(note.clone())];
+    vec![
+        Part::Rows(touched.objects.iter().map(row).collect()),
+        Part::Rows(touched.notes.iter().map(note).collect()),
+    ]
+}
