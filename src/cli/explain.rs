@@ -123,7 +123,6 @@ async fn older(
 fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>) -> Explanation {
     let (judged, held) = sight.judge(key);
     let mut sources = sources::of(sight, key, &judged);
-    sources::take_doubts(&mut sources, older);
     let works_here =
         sight.installation.flags.work_in(&key.namespace) && sight.index.works_in(&key.namespace);
     let tracked = sight.index.workload(key);
@@ -134,6 +133,11 @@ fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>)
         .and_then(|known| OptedBy::of(&known.workload.asks, defaults))
         .map(OptedIn::of);
     let workload = tracked.map(|known| &known.workload);
+    let state = workload.map_or(State::Unknown, state);
+    if state != State::Rolling {
+        // Of a rollout older pods are a part, and that is told.
+        sources::take_doubts(&mut sources, older);
+    }
     let pending = workload.and_then(|workload| pending(key, workload, &judged, held));
     let is_held = pending.is_some();
     let complaints = tracked.into_iter().flat_map(|known| &known.complaints);
@@ -143,7 +147,7 @@ fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>)
         workload: key.into(),
         works_here,
         opted_in,
-        state: workload.map_or(State::Unknown, state),
+        state,
         pods: workload.and_then(Pods::of),
         sources,
         pending,

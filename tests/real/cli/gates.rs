@@ -28,6 +28,8 @@ async fn cli_stops_lets_go_and_releases() {
     let released = ask(&arena, &["release", "deploy/web"]).await;
     insta::assert_snapshot!("release_a_workload", released.said(&arena));
     restarted(&arena, &recorder, 1).await;
+    // What still rolls is named.
+    ask_until(&arena, &WEB, "complete, 2 of 2 pods").await;
     // Who is stopped by his namespace is not, and says so.
     let answer = ask(&arena, &["suspend", "--all", "--reason", "INC-42"]).await;
     insta::assert_snapshot!("suspend_a_namespace", answer.said(&arena));

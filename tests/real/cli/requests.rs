@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use reroll_harness::{
-    Arena, each,
+    Arena, each, eventually,
     proxy::{Fault, FaultProxy, Matcher, Rule},
     workload,
 };
@@ -115,6 +115,15 @@ async fn cli_asks_by_pages() {
     let arena = &arena;
     each(500, 16, async |number| {
         arena.create(&user(number + 1)).await;
+    })
+    .await;
+    eventually("each Deployment has its ReplicaSet", async || {
+        let sets = arena
+            .kubectl(&["get", "replicasets", "--output", "name"])
+            .await
+            .ok()
+            .out;
+        (sets.lines().count() > 500).then_some(())
     })
     .await;
     for (words, mut before) in commands.into_iter().zip(few) {
