@@ -4,10 +4,10 @@
 //! discovery looks for a kind again and again.
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::Api;
+use kube::{Api, api::ListParams};
 
 use crate::{
-    cluster::{Cluster, DiscoveredKind, discovery::discover},
+    cluster::{Cluster, DiscoveredKind, Failure, discovery::discover},
     model::workload::{KINDS, Kinds, NAMED},
 };
 
@@ -24,12 +24,12 @@ async fn find(cluster: &Cluster, namespaces: &[String], kinds: &Kinds) -> Vec<St
     let mut told = Vec::new();
     let api = Api::<Namespace>::all(cluster.client());
     for name in namespaces {
-        match cluster.get(&api, name).await {
-            Ok(None) => told.push(format!(
+        match exists(cluster, &api, name).await {
+            Ok(false) => told.push(format!(
                 "--namespaces names {name}, which does not exist: nothing restarts there until it does, and reroll goes on looking; \
                  put the name right, or: kubectl create namespace {name}"
             )),
-            Ok(Some(_)) => {}
+            Ok(true) => {}
             Err(_) => break,
         }
     }
@@ -51,6 +51,14 @@ async fn find(cluster: &Cluster, namespaces: &[String], kinds: &Kinds) -> Vec<St
     told
 }
 
+/// Whether a namespace exists. It is looked for by a list, which the watches of namespaces need the right to as well.
+async fn exists(cluster: &Cluster, api: &Api<Namespace>, name: &str) -> Result<bool, Failure> {
+    let mut found = false;
+    let by_name = ListParams::default().fields(&format!("metadata.name={name}"));
+    cluster.each(api, by_name, |_| found = true).await?;
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -64,8 +72,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_does_not_exist_is_told_and_what_does_is_not() {
         let script = Script::default();
-        let there = json!({ "metadata": { "name": "there" } });
-        script.put("/api/v1/namespaces/there", there);
+        let list = |items: serde_json::Value| {
+            json!({ "kind": "NamespaceList", "apiVersion": "v1", "metadata": {}, "items": items })
+                .to_string()
+        };
+        let there = || list(json!([{ "metadata": { "name": "there" } }]));
+        for answer in [list(json!([])), there(), there()] {
+            script.turn("GET /api/v1/namespaces", Turn::say(200, &answer));
+        }
         script.turn("GET /apis/", Turn::say(404, "404 page not found").always());
         let app = WorkloadKind::configured(
             "example.com".to_owned(),

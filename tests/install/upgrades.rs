@@ -133,7 +133,7 @@ async fn upgrade_and_rollback_under_traffic() {
     let traffic = Traffic::start(arena);
     traffic.goes_on().await;
     let other = json!({
-        "restarts": { "settle": "2s", "rate": 5 }, "webhook": { "timeoutSeconds": 4 }, "log": { "filter": "debug" },
+        "restarts": { "settle": "2s", "rate": 5 }, "webhook": { "timeoutSeconds": 4, "getBudget": "3s" }, "log": { "filter": "debug" },
         "podAnnotations": { "note": "another" },
     });
     release.upgrade(&other).await;
