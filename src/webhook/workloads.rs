@@ -120,12 +120,14 @@ impl Write {
         adoption: &Adoption,
         now: i64,
     ) -> Mutation {
-        let said = self.complaints.iter().map(ToString::to_string);
-        let said = said.chain(self.typed.iter().cloned());
-        let mut warnings: Vec<_> = said
-            .map(|what| problem(format!("reroll: {what}")))
-            .collect();
-        warnings.extend(typed::opt_in(self, index));
+        let mut warnings = typed::said(&self.complaints, &self.typed);
+        let (key, asked) = (&self.key, (&self.policy, &self.uses));
+        warnings.extend(typed::opt_in(
+            index,
+            &key.namespace,
+            &self.new.workload,
+            asked,
+        ));
         let owner = self.new.workload.reverting_owner();
         if let (Some(owner), true) = (owner, self.policy.opted_in()) {
             warnings.push(problem(format!(
@@ -147,11 +149,9 @@ impl Write {
             Some(number) => patch::begin_at(patch, shape, number),
             None => patch,
         };
-        let due = || self.old.as_ref().and_then(|_| due::id(index, &self.key));
-        let before = self
-            .old
-            .as_ref()
-            .and_then(|old| old.workload.asks.get(RELEASE));
+        let old = self.old.as_ref();
+        let due = || old.and_then(|_| due::id(index, &self.key));
+        let before = old.and_then(|old| old.workload.asks.get(RELEASE));
         let asked = (before.map(|text| text.trim()), &self.policy);
         let patch = let_go(asked, &self.key, due, patch, &mut warnings);
         let patch = self.sides().tells_of_itself(self.template_changed, patch);
@@ -254,11 +254,8 @@ impl Write {
         }
         if let (true, Some(slowed)) = (self.template_changed, pending::slowed(&old.workload)) {
             let causes = slowed.causes;
-            let all = if slowed.reason == Held::Spread {
-                "-A "
-            } else {
-                ""
-            };
+            let everywhere = slowed.reason == Held::Spread;
+            let all = if everywhere { "-A " } else { "" };
             warnings.push(problem(format!(
                 "reroll: these pods take what failed elsewhere: kubectl get events {all}--field-selector reason=RestartsSlowed ({causes})"
             )));

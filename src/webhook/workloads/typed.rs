@@ -5,15 +5,17 @@
 use kube::core::DynamicObject;
 use serde_json::Value;
 
-use super::{Warning, Write, problem};
 use crate::model::{
     Index, Kind, SourceName,
     annotation::{IGNORE, PREFIX, RESTART_ON},
     decide::Lookup,
     places::{Author, KEYS, Known, Place, known, likely},
-    policy::{Defaults, OptedBy, Rules, Selection},
+    policy::{Complaint, Defaults, OptedBy, Policy, Rules, Selection},
+    source::References,
     text::some_of,
+    workload::Workload,
 };
+use crate::webhook::warnings::{Warning, problem};
 
 /// The most sources that one line names.
 const NAMED: usize = 4;
@@ -99,50 +101,67 @@ fn misplaced(kind: Kind, known: &Known, words: &str) -> String {
     )
 }
 
-/// Returns what an opt-in comes to, where that is less than it looks.
-pub(super) fn opt_in(write: &Write, index: &Index) -> Vec<Warning> {
-    let workload = &write.new.workload;
+/// Returns what cannot be read, and what is wrong with keys, as warnings.
+pub(super) fn said(complaints: &[Complaint], keys: &[String]) -> Vec<Warning> {
+    let complaints = complaints.iter().map(ToString::to_string);
+    let all = complaints.chain(keys.iter().cloned());
+    all.map(|what| problem(format!("reroll: {what}"))).collect()
+}
+
+/// Returns what an opt-in comes to, where that is less than it looks. `uses`: the sources of the template that count.
+pub(super) fn opt_in(
+    index: &Index,
+    namespace: &str,
+    workload: &Workload,
+    (policy, uses): (&Policy, &References),
+) -> Vec<Warning> {
     let asks = &workload.asks;
     if asks.get(IGNORE).is_some_and(|text| text.trim() == "true") {
         return Vec::new();
     }
-    let defaults = index.defaults_of(write.namespace());
+    let defaults = index.defaults_of(namespace);
     let Some(by) = OptedBy::of(asks, defaults) else {
-        return settings_alone(write).into_iter().collect();
+        return settings_alone(workload).into_iter().collect();
     };
     // What counts for everybody need not count for each.
     if OptedBy::of(asks, Defaults::default()).is_none() || workload.borrows.is_some() {
         return Vec::new();
     }
-    let Selection::Some(rules) = &write.policy.selection else {
+    let Selection::Some(rules) = &policy.selection else {
         return Vec::new();
     };
     let key = match by {
         OptedBy::Reloader(key, _) => key,
         _ => RESTART_ON,
     };
-    let absent = rules.names().filter(|name| is_absent(write, index, name));
+    let absent = rules.names().filter(|name| {
+        is_absent(index, namespace, name) && !workload.references.contains_key(*name)
+    });
     let absent = absent.map(|name| {
         let words = name.spoken();
         problem(format!(
             "reroll: create {words}, or name another: {key} names it, it is absent, and no pod refers to it"
         ))
     });
-    absent.chain(takes_nothing(write, rules, key)).collect()
+    absent
+        .chain(takes_nothing(workload, uses, (rules, key)))
+        .collect()
 }
 
-/// Whether a source that the opt-in names is not there, and the template does not refer to it. (What pods need is told with what
-/// they wait for.)
-fn is_absent(write: &Write, index: &Index, name: &SourceName) -> bool {
-    let absent = matches!(index.source(write.namespace(), name), Lookup::Absent { .. });
-    absent && !write.new.workload.references.contains_key(name)
+/// Whether a source that the opt-in names is not there. (What pods need is told with what they wait for.)
+fn is_absent(index: &Index, namespace: &str, name: &SourceName) -> bool {
+    matches!(index.source(namespace, name), Lookup::Absent { .. })
 }
 
-fn takes_nothing(write: &Write, rules: &Rules, key: &str) -> Option<Warning> {
-    if rules.has_globs() || !write.uses.is_empty() {
+fn takes_nothing(
+    workload: &Workload,
+    selected: &References,
+    (rules, key): (&Rules, &str),
+) -> Option<Warning> {
+    if rules.has_globs() || !selected.is_empty() {
         return None;
     }
-    let references = &write.new.workload.references;
+    let references = &workload.references;
     let used: Vec<_> = references
         .iter()
         .filter(|(_, usage)| usage.counts())
@@ -165,8 +184,8 @@ fn takes_nothing(write: &Write, rules: &Rules, key: &str) -> Option<Warning> {
 }
 
 /// Settings of a workload that nothing opts in.
-fn settings_alone(write: &Write) -> Option<Warning> {
-    let asks = &write.new.workload.asks;
+fn settings_alone(workload: &Workload) -> Option<Warning> {
+    let asks = &workload.asks;
     let settings = KEYS.iter().filter(|known| {
         known.by == Author::People
             && known.counts(Place::Workload)
