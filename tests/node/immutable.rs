@@ -229,10 +229,10 @@ async fn recreate(arena: &Arena, kind: &str, row: &Row) {
     let manifest = source(kind, name, "two", true).to_string();
     let said = arena.kubectl_with(&["create", "-f", "-"], &manifest).await;
     let told = [
-        format!("reroll: recreated {kind} {name} restarts {workload} {name}"),
         format!(
             "reroll: give {kind} {name} another name, or scale to 0 and back: the old one was immutable, and nodes keep its data"
         ),
+        format!("reroll: recreated {kind} {name} restarts {workload} {name}"),
     ];
     assert_eq!(warnings(&said.ok().err), told);
 }
