@@ -18,6 +18,7 @@ demo: tools ## watch reroll at work in a cluster started for the purpose
 test: export REROLL_SEED ?= 11
 test: export PROPTEST_RNG_SEED ?= 1
 test: tools check charts ## everything that is checked before a merge
+	@tests/cluster/up path gitops >/dev/null
 	$(CARGO) test --locked --workspace
 	@if lacks=$$(tests/cluster/node lacks) || [ -n "$(REROLL_NODE)" ]; then $(MAKE) --no-print-directory node; \
 	  else printf '%s\n' "$$lacks" | sed 's/^/make node is left out, for this machine lacks /'; fi

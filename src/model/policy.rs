@@ -130,12 +130,10 @@ impl Policy {
             }
         };
         let mut selection = selection;
-        if let Some(text) = annotations.get(IGNORE) {
-            match text.trim() {
-                "true" => selection = Selection::Off,
-                text if is_false(text) => {}
-                text => complaints.push(complaint(IGNORE, text, "true or false")),
-            }
+        if is_left_alone(annotations) {
+            selection = Selection::Off;
+        } else if let Some(text) = annotations.get(IGNORE).filter(|text| !is_false(text)) {
+            complaints.push(complaint(IGNORE, text.trim(), "true or false"));
         }
         selection.exclude(defaults.ignored.iter().map(Pattern::all));
         let mut choices = Choices {
@@ -270,6 +268,13 @@ impl Policy {
     pub fn opted_in(&self) -> bool {
         self.selection != Selection::Off
     }
+}
+
+/// Whether a workload asks to be left alone, whatever opts it in.
+pub fn is_left_alone(annotations: &Asks) -> bool {
+    annotations
+        .get(IGNORE)
+        .is_some_and(|text| text.trim() == "true")
 }
 
 /// As many bytes of a list are read in no time.

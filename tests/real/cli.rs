@@ -24,7 +24,7 @@ use std::{
 };
 
 use regex::Regex;
-use reroll_harness::{Arena, binary, cluster::Cluster, eventually};
+use reroll_harness::{Arena, Reroll, binary, cluster::Cluster, eventually};
 use serde_json::{Value, json};
 
 /// An arena in a cluster that only these tests share: answers tell what else is there, such as kinds of Argo's, and others that
@@ -180,6 +180,15 @@ async fn sources(arena: &Arena) {
         .await;
     arena.config_map("cfg", &[("a", "b")]).await;
     tokio::time::sleep(Duration::from_secs(4)).await;
+}
+
+/// Starts reroll beside the sources, and waits until it knows `web`, whose pods run.
+async fn web_runs(arena: &Arena) -> Reroll {
+    sources(arena).await;
+    let reroll = arena.reroll().start().await;
+    arena.create(&web(&opted_in())).await;
+    ask_until(arena, &["explain", "deploy/web"], "complete, 2 of 2 pods").await;
+    reroll
 }
 
 async fn write_password(arena: &Arena, value: &str) {

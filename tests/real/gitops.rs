@@ -274,22 +274,27 @@ async fn uids(arena: &Arena) -> Vec<String> {
     all
 }
 
+/// Applies by force what is restarted once then. Returns the uids, too.
+async fn forced<'a>(arena: &'a Arena, tool: &'static str) -> (GitOps<'a>, Recorder, Vec<String>) {
+    arena.secret("db", &[("k", "one")]).await;
+    let git = GitOps::new(arena, tool);
+    git.commit(&team("one", "registry.example/app:1"));
+    git.sync(&["--force"]).await;
+    adopted(arena).await;
+    let recorder = arena.record().await;
+    arena.update_secret("db", &[("k", "two")]).await;
+    reach(&recorder, 1).await;
+    (git, recorder, uids(arena).await)
+}
+
 /// `Force=true` alone deletes only what cannot be applied otherwise; together with `Replace=true` it deletes workloads at
 /// each sync, whatever reroll does.
 #[tokio::test]
 async fn argo_forces() {
     let arena = Arena::new("gitops-force").await;
     let _reroll = arena.reroll().start().await;
-    arena.secret("db", &[("k", "one")]).await;
-    let git = GitOps::new(&arena, "argo");
     let ways = ways("argo", &[]);
-    git.commit(&team("one", "registry.example/app:1"));
-    git.sync(&["--force"]).await;
-    adopted(&arena).await;
-    let recorder = arena.record().await;
-    arena.update_secret("db", &[("k", "two")]).await;
-    reach(&recorder, 1).await;
-    let before = uids(&arena).await;
+    let (git, recorder, before) = forced(&arena, "argo").await;
     for _ in 0..2 {
         git.sync(&["--force"]).await;
     }
@@ -319,16 +324,8 @@ async fn argo_forces() {
 async fn flux_forces() {
     let arena = Arena::new("gitops-flux-force").await;
     let _reroll = arena.reroll().start().await;
-    arena.secret("db", &[("k", "one")]).await;
-    let git = GitOps::new(&arena, "flux");
     let ways = ways("flux", &[]);
-    git.commit(&team("one", "registry.example/app:1"));
-    git.sync(&["--force"]).await;
-    adopted(&arena).await;
-    let recorder = arena.record().await;
-    arena.update_secret("db", &[("k", "two")]).await;
-    reach(&recorder, 1).await;
-    let before = uids(&arena).await;
+    let (git, recorder, before) = forced(&arena, "flux").await;
     git.sync(&["--force"]).await;
     no_drift(&git, &ways).await;
     expect(&arena, &recorder, 1).await;

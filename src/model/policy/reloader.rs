@@ -58,8 +58,12 @@ pub(super) fn read(asks: &Asks, all: bool, complaints: &mut Vec<Complaint>) -> O
     let named = named(asks, complaints);
     let unreadable = complaints.len() > before;
     for kind in SourceKind::ALL {
-        for key in [kind.reloader().reload, kind.reloader().exclude] {
-            if list(asks, kind, key).nth(MAX_ENTRIES).is_some() {
+        let (reload, exclude) = (kind.reloader().reload, kind.reloader().exclude);
+        for (key, text) in [
+            (reload, said_of(asks, kind, reload)),
+            (exclude, asks.get(exclude)),
+        ] {
+            if entries(text).nth(MAX_ENTRIES).is_some() {
                 complaints.push(complaint(key, "…", EXPECTED_EARLIER));
             }
         }
@@ -92,7 +96,7 @@ fn named(asks: &Asks, complaints: &mut Vec<Complaint>) -> Vec<Pattern> {
     let mut named = Vec::new();
     for kind in SourceKind::ALL {
         let key = kind.reloader().reload;
-        for text in list(asks, kind, key).take(MAX_ENTRIES) {
+        for text in entries(said_of(asks, kind, key)).take(MAX_ENTRIES) {
             match Pattern::expression(kind, text) {
                 Some(pattern) => named.push(pattern),
                 None => complaints.push(complaint(key, text, "a regular expression")),
@@ -113,7 +117,7 @@ fn key_of(beyond: Beyond) -> &'static str {
 /// Returns sources that are excluded in these words, which hold for every opt-in.
 pub(super) fn excluded(asks: &Asks) -> Vec<Pattern> {
     let of = |kind: SourceKind| {
-        let names = list(asks, kind, kind.reloader().exclude).take(MAX_ENTRIES);
+        let names = entries(asks.get(kind.reloader().exclude)).take(MAX_ENTRIES);
         names.map(move |name| Pattern::exact(kind, name))
     };
     SourceKind::ALL.into_iter().flat_map(of).collect()
@@ -135,12 +139,9 @@ pub(super) fn gather(asks: &Asks, complaints: &mut Vec<Complaint>) -> Option<Dur
     period
 }
 
-fn list<'a>(
-    asks: &'a Asks,
-    kind: SourceKind,
-    key: &str,
-) -> impl Iterator<Item = &'a str> + use<'a> {
-    let text = said_of(asks, kind, key).map_or("", String::as_str);
+/// Returns the entries of a list.
+fn entries(text: Option<&String>) -> impl Iterator<Item = &str> {
+    let text = text.map_or("", String::as_str);
     text.split(',')
         .map(str::trim)
         .filter(|item| !item.is_empty())

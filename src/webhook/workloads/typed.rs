@@ -2,15 +2,17 @@
 //!
 //! Only what the written object itself shows, and the index knows. Nothing here refuses a write.
 
+use std::collections::BTreeMap;
+
 use kube::core::DynamicObject;
-use serde_json::Value;
+use serde_json::Map;
 
 use crate::model::{
     Index, Kind, SourceName,
     annotation::{IGNORE, PREFIX, RESTART_ON},
     decide::Lookup,
     places::{Author, KEYS, Known, Place, known, likely},
-    policy::{Complaint, Defaults, OptedBy, Policy, Rules, Selection},
+    policy::{Complaint, Defaults, OptedBy, Policy, Rules, Selection, is_left_alone},
     source::References,
     text::some_of,
     workload::Workload,
@@ -23,42 +25,31 @@ const NAMED: usize = 4;
 /// Returns what is wrong with the keys of reroll's that an object has, and where they stand.
 pub(super) fn keys(kind: Kind, object: &DynamicObject) -> Vec<String> {
     let meta = &object.metadata;
-    let of_meta = |all: Option<&std::collections::BTreeMap<String, String>>| -> Vec<String> {
-        all.into_iter()
-            .flatten()
-            .map(|(key, _)| key.clone())
-            .collect()
+    let own = ours(meta.annotations.iter().flat_map(BTreeMap::keys));
+    let labels = ours(meta.labels.iter().flat_map(BTreeMap::keys));
+    let template = object.data.pointer(kind.template);
+    let of_template = |which: &str| {
+        let all = template.and_then(|template| template["metadata"][which].as_object());
+        ours(all.into_iter().flat_map(Map::keys))
     };
-    let template = object.data.pointer(kind.template).map(|it| &it["metadata"]);
-    let of_template = |which: &str| -> Vec<String> {
-        let all = template.and_then(|meta| meta[which].as_object());
-        all.into_iter()
-            .flatten()
-            .map(|(key, _): (_, &Value)| key.clone())
-            .collect()
-    };
-    let own = of_meta(meta.annotations.as_ref());
+    let [annotations_below, labels_below] = ["annotations", "labels"].map(of_template);
     let spots = [
-        (Place::Workload, "as an annotation", own.clone()),
-        (
-            Place::Elsewhere,
-            "as a label",
-            of_meta(meta.labels.as_ref()),
-        ),
+        (Place::Workload, "as an annotation", &own),
+        (Place::Elsewhere, "as a label", &labels),
         (
             Place::Template,
             "as an annotation of the pod template",
-            of_template("annotations"),
+            &annotations_below,
         ),
         (
             Place::Elsewhere,
             "as a label of the pod template",
-            of_template("labels"),
+            &labels_below,
         ),
     ];
     let mut told = Vec::new();
     for (place, words, keys) in spots {
-        for key in keys.iter().filter(|key| key.starts_with(PREFIX)) {
+        for key in keys {
             told.extend(match known(key) {
                 None => Some(unknown(key)),
                 Some(known) if known.by == Author::Reroll || known.counts(place) => None,
@@ -75,6 +66,13 @@ pub(super) fn keys(kind: Kind, object: &DynamicObject) -> Vec<String> {
         }
     }
     told
+}
+
+/// Returns the keys that are reroll's, or look so.
+fn ours<'a>(keys: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
+    keys.map(String::as_str)
+        .filter(|key| key.starts_with(PREFIX))
+        .collect()
 }
 
 fn unknown(key: &str) -> String {
@@ -116,7 +114,7 @@ pub(super) fn opt_in(
     (policy, uses): (&Policy, &References),
 ) -> Vec<Warning> {
     let asks = &workload.asks;
-    if asks.get(IGNORE).is_some_and(|text| text.trim() == "true") {
+    if is_left_alone(asks) {
         return Vec::new();
     }
     let defaults = index.defaults_of(namespace);

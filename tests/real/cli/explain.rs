@@ -6,7 +6,7 @@ use regex::Regex;
 use reroll_harness::{Arena, binary};
 use serde_json::{Value, json};
 
-use super::{arena, ask, ask_until, opted_in, sources, web, write_password};
+use super::{arena, ask, ask_until, opted_in, sources, web, web_runs, write_password};
 
 const WEB: [&str; 2] = ["explain", "deploy/web"];
 
@@ -82,10 +82,7 @@ async fn cli_explains_what_pods_have_and_what_changed() {
 #[tokio::test]
 async fn cli_explains_what_is_pending_before_anything_is_annotated() {
     let arena = arena("cli-pending").await;
-    sources(&arena).await;
-    let reroll = arena.reroll().start().await;
-    arena.create(&web(&opted_in())).await;
-    ask_until(&arena, &WEB, "complete, 2 of 2 pods").await;
+    let reroll = web_runs(&arena).await;
     let suspended = json!({ "metadata": { "annotations": { "reroll.dev/suspend": "INC-42" } } });
     arena.patch("Deployment", "web", suspended).await;
     write_password(&arena, "canary-3").await;

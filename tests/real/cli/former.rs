@@ -2,15 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{arena, ask, ask_until, opted_in, sources, web, write_password};
+use super::{arena, ask, ask_until, opted_in, sources, web, web_runs, write_password};
 
 #[tokio::test]
 async fn cli_reads_what_an_older_release_wrote() {
     let arena = arena("cli-former").await;
-    sources(&arena).await;
-    let reroll = arena.reroll().start().await;
-    arena.create(&web(&opted_in())).await;
-    ask_until(&arena, &["explain", "deploy/web"], "complete, 2 of 2 pods").await;
+    let reroll = web_runs(&arena).await;
     write_password(&arena, "canary-3").await;
     ask_until(&arena, &["explain", "deploy/web"], "Last ").await;
     ask_until(&arena, &["status", "secret/db"], "1 up to date").await;

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    Answer, arena, ask, ask_as, ask_until, opted_in, rights::person, sources, web, write_password,
+    Answer, arena, ask, ask_as, ask_until, opted_in, rights::person, sources, web, web_runs,
+    write_password,
 };
 use crate::batch::{RUNS, cron_job, job_spec};
 
@@ -340,10 +341,7 @@ async fn cli_plan_of_a_source_tells_of_another_value_and_of_another_object() {
 #[tokio::test]
 async fn cli_plan_with_the_rights_of_a_developer_and_of_a_reader() {
     let arena = arena("cli-plan-rights").await;
-    sources(&arena).await;
-    let reroll = arena.reroll().start().await;
-    arena.create(&web(&opted_in())).await;
-    ask_until(&arena, &["explain", "deploy/web"], "complete, 2 of 2 pods").await;
+    let reroll = web_runs(&arena).await;
     let files = Files::of(&[
         secret("db", &[("password", "canary-5")]),
         config_map("cfg", &[("a", "c")]),
@@ -366,10 +364,7 @@ async fn cli_plan_with_the_rights_of_a_developer_and_of_a_reader() {
 #[tokio::test]
 async fn cli_plan_says_who_owns_what_it_would_take_over_and_what_stays_the_same() {
     let arena = arena("cli-plan-owned").await;
-    sources(&arena).await;
-    let reroll = arena.reroll().start().await;
-    arena.create(&web(&opted_in())).await;
-    ask_until(&arena, &["explain", "deploy/web"], "complete, 2 of 2 pods").await;
+    let reroll = web_runs(&arena).await;
     // The same data, and other labels.
     let mut same = secret("db", &[("password", "canary-1")]);
     same["metadata"]["labels"] = json!({ "a": "b" });

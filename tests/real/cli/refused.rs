@@ -2,15 +2,12 @@
 
 use reroll_harness::{Policy, eventually};
 
-use super::{arena, ask, ask_until, opted_in, sources, web, write_password};
+use super::{arena, ask, ask_until, web_runs, write_password};
 
 #[tokio::test]
 async fn cli_tells_what_only_an_event_can() {
     let arena = arena("cli-refused").await;
-    sources(&arena).await;
-    let reroll = arena.reroll().start().await;
-    arena.create(&web(&opted_in())).await;
-    ask_until(&arena, &["explain", "deploy/web"], "complete, 2 of 2 pods").await;
+    let reroll = web_runs(&arena).await;
     let nothing_by_reroll = "object.metadata.name != 'probe' && (object.metadata.name != 'web' \
                              || request.options.?fieldManager.orValue('') != 'reroll')";
     let policy = Policy::enforce(&arena, &["deployments"], nothing_by_reroll).await;

@@ -9,7 +9,7 @@ use reroll_harness::{
 };
 use serde_json::json;
 
-use super::{Answer, arena, ask_as, ask_until, opted_in, sources, web, write_password};
+use super::{Answer, arena, ask_as, ask_until, opted_in, sources, web, web_runs, write_password};
 
 /// Groups that other tests install and remove.
 const OF_OTHERS: [&str; 2] = ["/argoproj.io/", "/secrets-store.csi.x-k8s.io/"];
@@ -45,10 +45,7 @@ async fn recorded(
 async fn cli_asks_no_more_than_it_needs() {
     let arena = arena("cli-requests").await;
     let proxy = FaultProxy::start(arena.cluster.kubeconfig()).await.unwrap();
-    sources(&arena).await;
-    let reroll = arena.reroll().start().await;
-    arena.create(&web(&opted_in())).await;
-    ask_until(&arena, &["explain", "deploy/web"], "complete, 2 of 2 pods").await;
+    let reroll = web_runs(&arena).await;
     let folder = tempfile::tempdir().unwrap();
     let manifest = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "db" }, "stringData": { "password": "canary-9" },

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use reroll_harness::{Arena, eventually};
 
-use super::{arena, ask_as, ask_until, opted_in, sources, web, write_password};
+use super::{arena, ask_as, ask_until, web_runs, write_password};
 
 const WEB: [&str; 2] = ["explain", "deploy/web"];
 
@@ -35,10 +35,7 @@ pub(super) async fn person(arena: &Arena, name: &str, role: &str) -> PathBuf {
 #[tokio::test]
 async fn cli_answers_what_may_be_seen_and_names_what_may_not() {
     let arena = arena("cli-rights").await;
-    sources(&arena).await;
-    let reroll = arena.reroll().start().await;
-    arena.create(&web(&opted_in())).await;
-    ask_until(&arena, &WEB, "complete, 2 of 2 pods").await;
+    let reroll = web_runs(&arena).await;
     write_password(&arena, "canary-3").await;
     ask_until(&arena, &WEB, "Last ").await;
     ask_until(&arena, &WEB, "complete, 2 of 2 pods").await;
