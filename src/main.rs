@@ -47,7 +47,11 @@ async fn main() -> ExitCode {
             let name = if is_plugin() { PLUGIN } else { "reroll" };
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut typed, name, &mut script);
-            ended(io::stdout().write_all(&script).map_err(Into::into))
+            match io::stdout().write_all(&script) {
+                // Whoever reads has had enough.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ending::Failed.into(),
+                written => ended(written.map_err(Into::into)),
+            }
         }
         Command::Man { folder } => ended(manual(typed, &folder)),
     }
@@ -56,7 +60,8 @@ async fn main() -> ExitCode {
 /// Writes man pages. Those of a plugin are called as people call it.
 fn manual(typed: clap::Command, folder: &Path) -> anyhow::Result<()> {
     let name = if is_plugin() { PLUGIN } else { "reroll" };
-    let written = clap_mangen::generate_to(typed.name(name), folder);
+    let made = std::fs::create_dir_all(folder);
+    let written = made.and_then(|()| clap_mangen::generate_to(typed.name(name), folder));
     written.with_context(|| format!("cannot write man pages to {}", folder.display()))
 }
 

@@ -139,6 +139,14 @@ Examples:
   # Everything in a namespace that waits
   kubectl reroll release --all -n shop";
 
+const VERSION: &str = "\
+Examples:
+  kubectl reroll version
+  # Without a cluster
+  kubectl reroll version --client
+
+Exit codes: 0 fine, 1 the command failed.";
+
 /// What can be asked.
 #[derive(Debug, Subcommand)]
 pub enum Question {
@@ -179,6 +187,7 @@ pub enum Question {
     #[command(after_help = RELEASE)]
     Release(ReleaseArgs),
     /// The version of this program, and of the reroll that is installed
+    #[command(after_help = VERSION)]
     Version(VersionArgs),
 }
 

@@ -18,7 +18,7 @@ pub enum Error {
         why: String,
     },
     /// A call failed without which there is no answer.
-    #[error("cannot {what}: {why} (API server {address})")]
+    #[error("{}", .why.of_call(.what, .address))]
     Call {
         /// What was to be done, such as `read Deployment web in shop`.
         what: String,

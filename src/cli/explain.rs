@@ -77,14 +77,24 @@ pub(super) fn workload_key(
     installation: &Installation,
     namespace: &str,
 ) -> Result<WorkloadKey, Error> {
-    match one(words, &installation.flags.kinds)? {
+    let named = one(words, &installation.flags.kinds)?;
+    workload_of(command, named, namespace)
+}
+
+/// Returns which workload was named, or what tells of what was named instead.
+pub(super) fn workload_of(
+    command: &str,
+    named: Named,
+    namespace: &str,
+) -> Result<WorkloadKey, Error> {
+    match named {
         Named::Workload(kind, name) => Ok(WorkloadKey {
             kind,
             namespace: namespace.to_owned(),
             name,
         }),
         Named::Source(source) => Err(Error::Usage(format!(
-            "{command} takes a workload; of {} ask: kubectl reroll status {source}",
+            "{command} takes a workload; of {} ask: kubectl reroll status {source} -n {namespace}",
             source.spoken()
         ))),
         Named::Namespace(name) => Err(Error::Usage(format!(

@@ -34,6 +34,10 @@ pub enum Finding {
     NotText,
     /// What only reroll writes.
     WrittenByReroll,
+    /// A release that each sync would give again.
+    ReleaseInFile,
+    /// A key that stands twice in one map.
+    Twice,
     /// An opt-in that takes nothing.
     SelectsNothing,
     /// A source that is named, and not there.
@@ -105,12 +109,14 @@ struct Row(&'static str, Severity, &'static str);
 
 impl Finding {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::UnknownKey,
         Self::Misplaced,
         Self::Unreadable,
         Self::NotText,
         Self::WrittenByReroll,
+        Self::ReleaseInFile,
+        Self::Twice,
         Self::SelectsNothing,
         Self::NamedIsAbsent,
         Self::NoOnChange,
@@ -153,6 +159,8 @@ impl Finding {
             Self::Unreadable => Row("RR103", Error, "A value that cannot be read"),
             Self::NotText => Row("RR104", Error, "A value that is no text"),
             Self::WrittenByReroll => Row("RR105", Warning, "What only reroll writes"),
+            Self::ReleaseInFile => Row("RR106", Warning, "A release in a manifest"),
+            Self::Twice => Row("RR107", Error, "A key that stands twice"),
             Self::SelectsNothing => Row("RR111", Warning, "The opt-in selects nothing"),
             Self::NamedIsAbsent => Row("RR112", Warning, "No manifest has the named source"),
             Self::NoOnChange => Row("RR113", Warning, "CronJob or Job without on-change"),

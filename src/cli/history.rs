@@ -24,9 +24,10 @@ use super::{
     args::HistoryArgs,
     ending::Ending,
     error::Error,
-    explain::workload_key,
+    explain::workload_of,
     installation::ReadFlags,
     last_restart::LastRestart,
+    named::all,
     session::Session,
     sight::{Sight, failing, read},
 };
@@ -37,21 +38,12 @@ pub(super) async fn history(args: HistoryArgs, read_flags: ReadFlags) -> Result<
     let session = Session::open(&args.asking).await?;
     let within = (!args.all_namespaces).then_some(session.namespace.as_str());
     let mut sight = read::begin_without_key(&session, &args.asking, within, read_flags).await?;
-    let one = match args.object.as_slice() {
-        [] => None,
-        words => Some(workload_key(
-            "history",
-            words,
-            &sight.installation,
-            &session.namespace,
-        )?),
-    };
+    let named = all(&args.object, &sight.installation.flags.kinds)?.into_iter();
+    let named = named.map(|named| workload_of("history", named, &session.namespace));
+    let named: Vec<_> = named.collect::<Result<_, _>>()?;
     read::all_workloads(&mut sight, &session, within).await?;
     let is_complete = sight.is_complete(&session, within)?;
-    if let Some(key) = one
-        .as_ref()
-        .filter(|key| sight.index.workload(key).is_none())
-    {
+    if let Some(key) = named.iter().find(|key| sight.index.workload(key).is_none()) {
         let (what, place) = (key.spoken(), &key.namespace);
         let notes = sight.notes().join("; ");
         let notes = if notes.is_empty() {
@@ -66,21 +58,22 @@ pub(super) async fn history(args: HistoryArgs, read_flags: ReadFlags) -> Result<
     failing::look(&mut sight, &session, within, None).await?;
     let revisions = all_revisions(&mut sight, &session, within).await?;
     let told = told::read(&mut sight, &session, within).await?;
-    let wanted = |key: &WorkloadKey| one.as_ref().is_none_or(|one| one == key);
+    let wanted = |key: &WorkloadKey| named.is_empty() || named.contains(key);
     let keys = sight.index.workloads(None, within);
     let mut lines = Vec::new();
     for key in keys.iter().filter(|key| wanted(key)) {
         let own = revisions.get(key).cloned().unwrap_or_default();
         lines.extend(lines_of(&sight, key, own, &told));
     }
-    // Of all workloads it is about restarts. Of one, whatever made its pods new explains what it is.
-    let is_restart = |line: &Line| matches!(line.what, What::Restart | What::KubectlRestart);
-    lines.retain(|line| one.is_some() || is_restart(line));
     let since = args.since.map(|since| {
         let since = SignedDuration::try_from(since).unwrap_or(SignedDuration::MAX);
         later(sight.now, -since)
     });
-    let (history, now) = (History::new(within, since, lines, sight.notes()), sight.now);
+    let mut history = History::new(within, since, lines, sight.notes());
+    if named.is_empty() {
+        history.keep_restarts();
+    }
+    let now = sight.now;
     session
         .output
         .print(&history, |report, wide| table(report, now, wide))?;

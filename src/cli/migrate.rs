@@ -43,10 +43,12 @@ pub(super) async fn migrate(args: MigrateArgs, read_flags: ReadFlags) -> Result<
         let read = lint::read(&args.filename, args.asking.namespace.as_deref());
         Seen::of_files(read, kinds)
     };
+    let complete = seen.complete;
     let report = Report::of(seen);
     Output::new(&args.asking).print(&report, table)?;
     match report.unreadable() {
         Some(lines) => Err(Error::Manifests(lines)),
-        None => Ok(Ending::Fine),
+        None if complete => Ok(Ending::Fine),
+        None => Ok(Ending::NotYet),
     }
 }

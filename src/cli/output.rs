@@ -5,7 +5,7 @@
 use std::io::{IsTerminal as _, Write as _, stdout};
 
 use anstream::{AutoStream, ColorChoice};
-use comfy_table::{Cell, ContentArrangement, Table, presets::NOTHING};
+use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, Width, presets::NOTHING};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -13,6 +13,10 @@ use super::{
     args::{Asking, Color, Format},
     error::Error,
 };
+use crate::model::text::printable;
+
+/// So many blanks stand between two columns.
+const GAP: u16 = 3;
 
 /// How a cell is meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,33 +115,77 @@ impl Output {
 
     fn rendered(part: Part) -> String {
         let rows = match part {
-            Part::Line(text) => return text + "\n",
+            Part::Line(text) => return printable(&text) + "\n",
             Part::Rows(rows) => rows,
         };
         let mut table = Table::new();
         table.load_style(NOTHING);
-        if stdout().is_terminal() {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-        } else {
-            table.set_content_arrangement(ContentArrangement::Disabled);
-        }
+        let terminal = table.width().filter(|_| stdout().is_terminal());
+        let widths = terminal.and_then(|width| widths(&rows, width.into()));
         // What is written says whether there are colours: the stream takes them away where there are none.
         table.enforce_styling();
         for row in rows {
             table.add_row(row.into_iter().map(|text| {
-                let cell = Cell::new(text.text);
+                let cell = Cell::new(printable(&text.text));
                 match text.tone.color() {
                     Some(color) => cell.fg(color),
                     None => cell,
                 }
             }));
         }
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 3));
-        }
+        arrange(&mut table, widths);
         let lines = table.to_string();
         lines.lines().map(|line| trimmed(line) + "\n").collect()
     }
+}
+
+/// Returns the widths of columns, so that what is too long for a terminal is wrapped at blanks only. `None` where even the longest
+/// words do not fit beside one another: each line is left whole then, for the terminal to wrap. Half of a name is no name.
+fn widths(rows: &[Vec<Text>], width: usize) -> Option<Vec<usize>> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let gap = usize::from(GAP);
+    let length = |text: &str| text.chars().count() + gap;
+    let texts = |column: usize| {
+        rows.iter()
+            .filter_map(move |row| Some(&row.get(column)?.text))
+    };
+    let longest_word = |column| {
+        let words = texts(column).flat_map(|text| text.split(' '));
+        words.map(length).max().unwrap_or_default()
+    };
+    let mut widths: Vec<_> = (0..columns).map(longest_word).collect();
+    let mut left = width.checked_sub(widths.iter().sum())?;
+    // Whoever lacks least gets it first: short columns are whole then.
+    let lacks = |column: usize| {
+        let whole = texts(column).map(|text| length(text)).max();
+        whole
+            .unwrap_or_default()
+            .saturating_sub(longest_word(column))
+    };
+    let mut order: Vec<_> = (0..columns).collect();
+    order.sort_by_key(|column| lacks(*column));
+    for column in order {
+        let more = lacks(column).min(left);
+        widths[column] += more;
+        left -= more;
+    }
+    Some(widths)
+}
+
+/// Gives columns their widths, and the blanks between them.
+fn arrange(table: &mut Table, widths: Option<Vec<usize>>) {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, GAP));
+    }
+    let Some(widths) = widths else {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        return;
+    };
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_constraints(widths.into_iter().map(|width| {
+        let width = u16::try_from(width).unwrap_or(u16::MAX);
+        ColumnConstraint::Absolute(Width::Fixed(width))
+    }));
 }
 
 /// Returns what people read, without colours.
@@ -195,6 +243,57 @@ pub(super) fn long(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a terminal of so many columns shows of these rows.
+    fn shown(width: u16, rows: &[[&str; 3]]) -> String {
+        let rows: Vec<Vec<Text>> = rows
+            .iter()
+            .map(|row| row.iter().map(|text| Text::from(*text)).collect())
+            .collect();
+        let mut table = Table::new();
+        table.load_style(NOTHING).set_width(width);
+        let widths = widths(&rows, width.into());
+        for row in rows {
+            table.add_row(row.into_iter().map(|text| Cell::new(text.text)));
+        }
+        arrange(&mut table, widths);
+        let lines = table.to_string();
+        lines
+            .lines()
+            .map(|line| line.trim_end().to_owned() + "\n")
+            .collect()
+    }
+
+    #[test]
+    fn no_word_is_broken_however_narrow_a_terminal_is() {
+        let rows = [
+            [
+                "Deployment web",
+                "held",
+                "the workload says reroll.dev/suspend: needs approval",
+            ],
+            ["StatefulSet queue", "up to date", ""],
+        ];
+        let words = |text: &str| -> Vec<String> {
+            let mut words: Vec<_> = text.split_whitespace().map(ToOwned::to_owned).collect();
+            words.sort();
+            words
+        };
+        let all = words(&rows.concat().join(" "));
+        for width in 1..140 {
+            let shown = shown(width, &rows);
+            assert_eq!(words(&shown), all, "{width}: {shown}");
+            let fits = shown
+                .lines()
+                .all(|line| line.chars().count() <= width.into());
+            assert!(
+                fits || shown.lines().count() == rows.len(),
+                "{width}: {shown}"
+            );
+        }
+        let narrow = "Deployment web      held         the workload says\n                                 reroll.dev/suspend:\n                                 needs approval\nStatefulSet queue   up to date\n";
+        assert_eq!(shown(60, &rows), narrow);
+    }
 
     #[test]
     fn times_are_said_as_kubectl_says_them() {

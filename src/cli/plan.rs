@@ -62,7 +62,7 @@ pub(super) async fn plan(args: PlanArgs, read_flags: ReadFlags) -> Result<Ending
     })
 }
 
-/// Returns what applying manifests would restart, and whether all workloads could be read.
+/// Returns what applying manifests would restart, and whether all workloads could be read and all manifests be applied.
 async fn of_manifests(
     session: &Session,
     args: &PlanArgs,
@@ -70,6 +70,17 @@ async fn of_manifests(
 ) -> Result<(Plan, bool), Error> {
     let namespace = session.namespace.as_str();
     let manifests = lint::read(&args.filename, Some(namespace)).all()?;
+    if manifests.is_empty() {
+        let names: Vec<_> = args
+            .filename
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        return Err(Error::Usage(format!(
+            "no object is in {}: an object has apiVersion and kind",
+            names.join(", ")
+        )));
+    }
     let mut sight = read::begin(session, &args.asking, Some(namespace), read_flags).await?;
     let mut notes = Notes::default();
     let asked = apply::asked(&manifests, &sight.installation.flags.kinds, &mut notes);
@@ -99,6 +110,7 @@ async fn of_manifests(
     take_all(&mut sight, &mut facts, applied)?;
     let case = judged(&mut sight, session, Supposed::Applied, &facts, &mut notes).await?;
     notes.unseen.splice(0..0, sight.notes());
+    let complete = complete && notes.refused == 0;
     Ok((Plan::new(vec![case], notes), complete))
 }
 

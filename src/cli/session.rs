@@ -1,10 +1,12 @@
 //! A connection to the API server, and how to print what it shows.
 
-use std::{collections::BTreeSet, fmt::Debug};
+use std::{collections::BTreeSet, fmt::Debug, io::Write as _, time::Duration};
 
+use axum::http::uri::Authority;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Resource, api::ListParams};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::{args::Asking, error::Error, output::Output};
 use crate::cluster::{Cluster, Failure};
@@ -19,13 +21,52 @@ pub(super) struct Session {
     pub(super) output: Output,
 }
 
+/// Returns the API server's address, and that of the proxy on the way to it, without what it has of a password.
+fn address(config: &kube::Config) -> String {
+    let server = config.cluster_url.to_string();
+    let Some(proxy) = &config.proxy_url else {
+        return server;
+    };
+    let host = proxy.authority().map(Authority::as_str);
+    let host = host.and_then(|all| all.rsplit('@').next());
+    let scheme = proxy.scheme_str().unwrap_or("http");
+    format!(
+        "{server}, by the proxy {scheme}://{}",
+        host.unwrap_or_default()
+    )
+}
+
+/// Makes a client. A plugin that makes the token runs meanwhile, and may ask somebody to log in: nobody ends it, but that it is
+/// waited for is said.
+async fn client(
+    config: kube::Config,
+    patience: Duration,
+) -> Result<Result<kube::Client, kube::Error>, Error> {
+    let plugin = config.auth_info.exec.as_ref();
+    let plugin = plugin.and_then(|exec| exec.command.clone());
+    let making = tokio::task::spawn_blocking(move || kube::Client::try_from(config));
+    tokio::pin!(making);
+    let made = if let Ok(made) = timeout(patience, &mut making).await {
+        made
+    } else {
+        let name = plugin.unwrap_or_default();
+        let _ = writeln!(
+            anstream::stderr(),
+            "reroll: still waits for {name}, the plugin of your kubeconfig that makes the token; interrupt to give up"
+        );
+        making.await
+    };
+    made.map_err(|error| Error::Write(std::io::Error::other(error)))
+}
+
 impl Session {
     /// Connects as the flags say.
     pub(super) async fn open(asking: &Asking) -> Result<Self, Error> {
         let (config, namespace) = asking.connection().await?;
-        let address = config.cluster_url.to_string();
+        let address = address(&config);
         let deadline = asking.request_timeout;
-        let client = kube::Client::try_from(config).map_err(|error| Error::Client {
+        let client = client(config, deadline).await?;
+        let client = client.map_err(|error| Error::Client {
             address: address.clone(),
             why: Failure::of(&error).to_string(),
         })?;

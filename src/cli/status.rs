@@ -94,7 +94,12 @@ async fn ask(
     let mut sight = read::begin(session, &args.asking, within, read_flags).await?;
     let source = match args.object.as_slice() {
         [] => None,
-        words => Some(source_named("status", words, &sight.installation)?),
+        words => Some(source_named(
+            "status",
+            words,
+            &sight.installation,
+            &session.namespace,
+        )?),
     };
     read::all(&mut sight, session, within).await?;
     let answer = if let Some(source) = source {
@@ -140,11 +145,12 @@ pub(super) fn source_named(
     command: &str,
     words: &[String],
     installation: &Installation,
+    namespace: &str,
 ) -> Result<SourceName, Error> {
     match one(words, &installation.flags.kinds)? {
         Named::Source(source) => Ok(source),
         Named::Workload(kind, name) => Err(Error::Usage(format!(
-            "{command} takes a Secret or ConfigMap; of {} {name} ask: kubectl reroll explain {}/{name}",
+            "{command} takes a Secret or ConfigMap; of {} {name} ask: kubectl reroll explain {}/{name} -n {namespace}",
             kind.kind, kind.plural
         ))),
         Named::Namespace(name) => Err(Error::Usage(format!(

@@ -3,7 +3,7 @@
 //! It asks again and again, ever more rarely. What passes by itself, such as an API server that is away for a moment, is asked
 //! again until the time is over.
 
-use std::time::Duration;
+use std::{io::Write as _, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, sleep};
@@ -32,11 +32,19 @@ pub(super) async fn wait(args: WaitArgs, read_flags: ReadFlags) -> Result<Ending
     let now = system_clock()();
     let print = |report: &SourceStatus, _| status::source_table(report, now);
     session.output.print(&status, print)?;
-    Ok(if status.is_stopped() {
+    let ending = if status.is_stopped() {
         Ending::Stuck
     } else {
         status.ending()
-    })
+    };
+    if ending == Ending::NotYet {
+        let (asked, waited) = (args.timeout.as_secs_f64(), "the time is over");
+        let _ = writeln!(
+            anstream::stderr(),
+            "reroll: {waited} (--timeout, {asked} s), and not all have it"
+        );
+    }
+    Ok(ending)
 }
 
 /// Returns how it is when there is nothing more to wait for, or the time is over.
@@ -74,7 +82,12 @@ async fn look(
 ) -> Result<SourceStatus, Error> {
     let within = Some(session.namespace.as_str());
     let mut sight = read::begin(session, &args.asking, within, read_flags).await?;
-    let source = status::source_named("wait", &args.object, &sight.installation)?;
+    let source = status::source_named(
+        "wait",
+        &args.object,
+        &sight.installation,
+        &session.namespace,
+    )?;
     read::all(&mut sight, session, within).await?;
     let key = key_of(&session.namespace, &source);
     status::of_source(&mut sight, session, &key).await

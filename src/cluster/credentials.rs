@@ -29,6 +29,9 @@ pub(super) fn of_kubeconfig(error: &KubeconfigError) -> String {
         KubeconfigError::ParseCertificates(_) => {
             "its certificates or keys are no PEM texts".to_owned()
         }
+        KubeconfigError::ParseProxyUrl(why) => format!(
+            "the address of the proxy (proxy-url, HTTPS_PROXY or HTTP_PROXY) cannot be read: {why}"
+        ),
         other => other.to_string(),
     }
 }

@@ -82,6 +82,17 @@ impl Failure {
         }
     }
 
+    /// Returns what a person at the prompt is told of a call that failed. That no API server is reached comes before what was to
+    /// be done there.
+    pub fn of_call(&self, what: &str, address: &str) -> String {
+        match self {
+            Self::Unreachable(why) => {
+                format!("cannot reach the API server {address} to {what}: {why}")
+            }
+            why => format!("cannot {what}: {why} (API server {address})"),
+        }
+    }
+
     /// Returns the fixed words that Events and alerts tell people.
     pub const fn words(&self) -> &'static str {
         match self {

@@ -54,9 +54,8 @@ pub enum Command {
         shell: Shell,
     },
     /// Write man pages, one of each command
-    #[command(hide = true)]
     Man {
-        /// The folder, which must exist
+        /// The folder; it is made where it is not there
         folder: PathBuf,
     },
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use axum::http::Uri;
 use tracing_subscriber::EnvFilter;
 
-use crate::model::text::{NoDuration, read_duration};
+use crate::model::{
+    naming::{is_label, is_object_name},
+    text::{NoDuration, read_duration},
+};
 
 /// A value cannot be read. The message says what would be accepted; clap adds the flag's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,7 +77,7 @@ pub(super) fn parse_rate(value: &str) -> Result<f64, ValueError> {
 /// set to nothing means "all namespaces".
 pub(super) fn parse_namespace(value: &str) -> Result<String, ValueError> {
     let value = value.trim();
-    if value.is_empty() || is_dns_label(value) {
+    if value.is_empty() || is_label(value) {
         return Ok(value.to_owned());
     }
     refuse(
@@ -125,18 +128,10 @@ pub(super) fn parse_secret_type(value: &str) -> Result<String, ValueError> {
 /// Reads the name of an object (a DNS subdomain, RFC 1123).
 pub(super) fn parse_object_name(value: &str) -> Result<String, ValueError> {
     let value = value.trim();
-    if !value.is_empty() && value.len() <= 253 && value.split('.').all(is_dns_label) {
+    if is_object_name(value) {
         return Ok(value.to_owned());
     }
     refuse("an object's name has lower-case letters, digits, '-' and '.', and is not empty")
-}
-
-fn is_dns_label(value: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&value.len())
-        && value.bytes().all(inner)
-        && !value.starts_with('-')
-        && !value.ends_with('-')
 }
 
 /// Reads a webhook's URL under the API server's own rules for `clientConfig.url`: `https`, a host, and neither user

@@ -60,6 +60,8 @@ pub const WINDOW_LATEST: &str = "reroll.dev/window-latest";
 pub const WAVE: &str = "reroll.dev/wave";
 /// The id of the restart that is pending and is let past what holds it, or `now`, which the webhook makes that id.
 pub const RELEASE: &str = "reroll.dev/release";
+/// Its value that stands for the restart that is due when it is written.
+pub const NOW: &str = "now";
 
 /// Written by reroll on its Lease: the version of the replica that holds it, or held it last. Whoever has no access to a
 /// port reads it there.

@@ -26,6 +26,7 @@ pub mod gate;
 pub mod held;
 pub mod held_back;
 pub mod index;
+pub mod naming;
 pub mod nearest;
 pub mod note;
 pub mod object;

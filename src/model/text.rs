@@ -27,9 +27,16 @@ pub fn shortened_to_bytes(text: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{}{CUT}", &text[..end]))
 }
 
-/// Returns the text without control characters: kubectl drops a warning that has any.
+/// Returns the text without control characters: kubectl drops a warning that has any. Those that turn the direction of a line
+/// make people read something else than what stands there, and go, too.
 pub fn printable(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).collect()
+    let shown = |letter: &char| !letter.is_control() && !turns(*letter);
+    text.chars().filter(shown).collect()
+}
+
+/// Whether the letter turns the direction in which a line is read (Unicode's `Bidi_Control`, `UAX` 9).
+const fn turns(letter: char) -> bool {
+    matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Whether the text means false, as people write it, in whatever case.
@@ -122,6 +129,7 @@ mod tests {
     #[test]
     fn warnings_have_no_control_characters() {
         assert_eq!(printable("a\n\tb\u{7f}c…"), "abc…");
+        assert_eq!(printable("INC\u{202e}24\u{2066}\u{200f} é"), "INC24 é");
     }
 
     #[test]

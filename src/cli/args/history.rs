@@ -9,8 +9,8 @@ use super::asking::{Asking, duration};
 /// `reroll history`
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
-    /// The workload, as kubectl names it [default: all of the namespace]
-    #[arg(num_args = 0..=2, value_name = "KIND/NAME")]
+    /// Workloads, as kubectl names them: their deploys, too [default: restarts of all of the namespace]
+    #[arg(num_args = 0.., value_name = "KIND/NAME")]
     pub(in crate::cli) object: Vec<String>,
 
     /// All namespaces

@@ -9,10 +9,13 @@ use super::revisions::What;
 use crate::{
     cli::{
         object::{API_VERSION, Object},
-        output::{Part, Text, Tone, ago, long, not_seen},
+        output::{Part, Text, Tone, ago, long, not_seen, warned},
     },
-    model::change::Change,
+    model::{change::Change, text::some_of},
 };
+
+/// The most workloads that are named whose deploys are left out.
+const NAMED: usize = 3;
 
 /// The answer.
 #[derive(Serialize)]
@@ -24,6 +27,10 @@ pub(in crate::cli) struct History {
     namespace: Option<String>,
     since: Option<Timestamp>,
     restarts: Vec<Line>,
+    /// The workloads whose deploys in this time are not among them.
+    deployed: Vec<Object>,
+    /// When the last restart before that time was made.
+    before: Option<Timestamp>,
     notes: Vec<String>,
 }
 
@@ -69,7 +76,12 @@ impl History {
         mut restarts: Vec<Line>,
         notes: Vec<String>,
     ) -> Self {
-        restarts.retain(|line| since.is_none_or(|since| line.at >= since));
+        let is_in = |line: &Line| since.is_none_or(|since| line.at >= since);
+        let before = restarts
+            .iter()
+            .filter(|line| !is_in(line) && line.is_restart());
+        let before = before.map(|line| line.at).max();
+        restarts.retain(is_in);
         // Those of one workload come in their order.
         restarts.reverse();
         restarts.sort_by_key(|line| std::cmp::Reverse(line.at));
@@ -79,12 +91,45 @@ impl History {
             namespace: namespace.map(ToOwned::to_owned),
             since,
             restarts,
+            deployed: Vec::new(),
+            before,
             notes,
         }
+    }
+
+    /// Keeps restarts only. Whose deploys are left out stays told: they make pods new, too.
+    pub(super) fn keep_restarts(&mut self) {
+        let (kept, others): (Vec<_>, Vec<_>) = self.restarts.drain(..).partition(Line::is_restart);
+        self.restarts = kept;
+        let deploys = others.into_iter().filter(|line| line.what != What::First);
+        let mut deployed: Vec<_> = deploys.map(|line| line.workload).collect();
+        deployed.sort();
+        deployed.dedup();
+        self.deployed = deployed;
+    }
+
+    /// Returns whose deploys are not told, and what tells them; `None` where there are none.
+    fn deploys(&self) -> Option<String> {
+        let first = self.deployed.first()?;
+        let spoken = |one: &Object| format!("{} {}", one.kind, one.name);
+        let names = self.deployed.iter().take(NAMED).map(spoken);
+        let names: Vec<_> = names.collect();
+        let names = some_of(names.iter().map(String::as_str), self.deployed.len());
+        let command = format!(
+            "kubectl reroll history {}/{} -n {}",
+            first.kind.to_lowercase(),
+            first.name,
+            first.namespace
+        );
+        Some(format!("deployed, too: {names}; of one: {command}"))
     }
 }
 
 impl Line {
+    fn is_restart(&self) -> bool {
+        matches!(self.what, What::Restart | What::KubectlRestart)
+    }
+
     fn outcome_text(&self) -> Text {
         match (self.outcome, self.completed_at, &self.trouble) {
             (Outcome::Failed, _, Some(trouble)) => Tone::Bad.text(format!("failed: {trouble}")),
@@ -122,9 +167,13 @@ pub(super) fn table(history: &History, now: Timestamp, wide: bool) -> Vec<Part> 
             let seconds = now.duration_since(since).as_secs();
             format!(" in the last {}", long(seconds))
         });
+        let before = history
+            .before
+            .map(|at| format!(" The last restart before that was {}.", ago(at, now)));
         parts.push(Part::Line(format!(
-            "Nothing was restarted in {place}{}, as far as revisions still show it.",
-            since.unwrap_or_default()
+            "Nothing was restarted in {place}{}, as far as revisions still show it.{}",
+            since.unwrap_or_default(),
+            before.unwrap_or_default()
         )));
     }
     let rows = history.restarts.iter().map(|line| {
@@ -152,6 +201,8 @@ pub(super) fn table(history: &History, now: Timestamp, wide: bool) -> Vec<Part> 
     if !rows.is_empty() {
         parts.push(Part::Rows(rows));
     }
+    let deploys: Vec<_> = history.deploys().into_iter().collect();
+    parts.push(Part::Rows(warned(&deploys)));
     parts.push(Part::Rows(not_seen(&history.notes)));
     parts
 }

@@ -1,14 +1,18 @@
 //! Whether each key of reroll's is one, stands where it counts, and has a text for a value.
 
+use std::collections::BTreeMap;
+
 use super::{
     found::Found,
     manifests::{Manifest, Said},
     spots::{Role, Spot},
+    tree::Node,
+    values::shown,
 };
 use crate::{
     cli::findings::Finding,
     model::{
-        annotation::{PREFIX, RESTART_ON},
+        annotation::{NOW, PREFIX, RELEASE, RESTART_ON},
         nearest::nearest,
         places::{Author, Known, Place, known, likely},
     },
@@ -22,6 +26,26 @@ pub(super) fn check(manifest: &Manifest, role: Role, found: &mut Vec<Found>) {
         }
     }
     found.extend(not_restarted(manifest, role));
+    twice(manifest, &manifest.root, found);
+}
+
+/// Checks that no key stands twice in one map: kubectl and Helm refuse that, and others take one of the two.
+fn twice(manifest: &Manifest, node: &Node, found: &mut Vec<Found>) {
+    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+    for (key, value) in node.entries() {
+        if let Some(line) = first.insert(&key.text, key.line) {
+            let wrong = format!(
+                "{} stands here again: it is on line {line}, too",
+                shown(&key.text)
+            );
+            let one = Found::new(Finding::Twice, manifest, key.line, wrong);
+            found.push(one.instead("put both under one key, or take one away"));
+        }
+        twice(manifest, value, found);
+    }
+    for item in node.items() {
+        twice(manifest, item, found);
+    }
 }
 
 fn of_key(manifest: &Manifest, role: Role, spot: Spot<'_>, said: Said<'_>) -> Option<Found> {
@@ -45,7 +69,9 @@ fn of_key(manifest: &Manifest, role: Role, spot: Spot<'_>, said: Said<'_>) -> Op
             Some(found.instead("remove it: reroll puts back what it wrote"))
         }
         Author::People if role == Role::Other => None,
-        Author::People if known.counts(spot.place) => not_text(manifest, said),
+        Author::People if known.counts(spot.place) => {
+            not_text(manifest, said).or_else(|| release(manifest, said))
+        }
         Author::People => misplaced(manifest, role, spot, (known, said)),
     }
 }
@@ -61,6 +87,18 @@ pub(super) fn not_text(manifest: &Manifest, said: Said<'_>) -> Option<Found> {
     );
     let found = Found::new(Finding::NotText, manifest, said.line, wrong);
     Some(found.instead("put the value between quotes"))
+}
+
+/// Checks that no release stands in a file: whoever applies it again releases what is due then. An object of a cluster has it
+/// from the prompt.
+fn release(manifest: &Manifest, said: Said<'_>) -> Option<Found> {
+    let is_now = said.text.is_some_and(|text| text.eq_ignore_ascii_case(NOW));
+    (said.key == RELEASE && is_now && !manifest.is_live()).then(|| {
+        let wrong =
+            format!("{RELEASE}: {NOW} releases again, whatever is due, each time it is applied");
+        let found = Found::new(Finding::ReleaseInFile, manifest, said.line, wrong);
+        found.instead("remove it; at the prompt: kubectl reroll release")
+    })
 }
 
 fn misplaced(

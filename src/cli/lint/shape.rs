@@ -214,11 +214,15 @@ pub(super) fn table(report: &Report, wide: bool) -> Vec<Part> {
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| counted(count, word))
         .collect();
-    parts.push(Part::Line(if sums.is_empty() {
-        format!("{place}: nothing was found.")
-    } else {
-        format!("{place}: {}.", sums.join(", "))
-    }));
+    parts.push(Part::Line(
+        if report.files == 0 && !report.unreadable.is_empty() {
+            "Nothing was checked: no file can be read.".to_owned()
+        } else if sums.is_empty() {
+            format!("{place}: nothing was found.")
+        } else {
+            format!("{place}: {}.", sums.join(", "))
+        },
+    ));
     if !report.findings.is_empty() {
         parts.push(Part::Line(format!("What each code means: {PAGE}")));
     }

@@ -7,13 +7,16 @@ mod read;
 
 use serde_json::{Map, Number, Value};
 use serde_saphyr::{
-    Options,
+    Error, Options,
+    budget::BudgetBreach,
     options::{DuplicateKeyPolicy, NonFiniteFloatPolicy},
 };
 
 /// How deep lists and maps may stand in one another. Definitions of custom resources, the deepest that people write, need half of
 /// it; each level takes some of the stack.
 const DEPTH: usize = 64;
+/// How many keys, values and ends of them anchors may have, for each time that aliases stand in one another.
+const REPEATED: usize = 100_000;
 
 /// A value, and the line that it begins on.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,15 +57,40 @@ pub(in crate::cli) fn documents(text: &str) -> Result<Vec<Node>, NoYaml> {
         line: error
             .location()
             .and_then(|at| usize::try_from(at.line()).ok()),
-        // What it says may have lines of its own, which show the text around: that may be a Secret's.
-        why: error
-            .to_string()
-            .lines()
-            .next()
-            .and_then(|why| why.split(" at line ").next())
-            .unwrap_or_default()
-            .to_owned(),
+        why: why(&error),
     })
+}
+
+/// Returns why a text is no YAML, in words for whoever wrote it.
+fn why(error: &Error) -> String {
+    match error.without_snippet() {
+        Error::Budget {
+            breach: BudgetBreach::Depth { .. },
+            ..
+        } => format!("lists and maps stand in one another more than {DEPTH} deep"),
+        Error::Budget { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            "its aliases (*name) make too much of it: write out what they repeat".to_owned()
+        }
+        // What went wrong where an alias stands.
+        Error::AliasError { error, .. } => why(error),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            "an alias (*name) stands in what it repeats, which has no end".to_owned()
+        }
+        // What it says may have lines of its own, which show the text around: that may be a Secret's.
+        other => {
+            let told = other.to_string();
+            let first = told.lines().next().unwrap_or_default();
+            first
+                .split(" at line ")
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        }
+    }
 }
 
 /// Everything that people have in their files. What bounds it is how deep it goes, and how much aliases make of it.
@@ -72,6 +100,7 @@ fn options() -> Options {
             max_depth: DEPTH,
             max_documents: usize::MAX,
             max_events: usize::MAX,
+            max_recorded_anchor_events: REPEATED,
             max_nodes: usize::MAX,
             max_total_scalar_bytes: usize::MAX,
             enforce_alias_anchor_ratio: false,

@@ -143,7 +143,7 @@ fn meant_by(entry: &str) -> Option<String> {
 }
 
 /// Returns a value as a message shows it.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     use crate::model::text::{printable, shortened};
     shortened(&printable(text), 32).into_owned()
 }

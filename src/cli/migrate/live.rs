@@ -42,15 +42,26 @@ pub(super) async fn read(
         files: None,
         notes: installation.notes,
         unreadable: Vec::new(),
+        complete: true,
     };
     seen.theirs = theirs(session, within, &mut seen.notes).await?;
     namespaces(session, within, &mut seen).await?;
     let served = session.served().await?;
     let has = |group: &str| group.is_empty() || served.contains(group);
     let kinds: Vec<Kind> = seen.known.iter().collect();
+    let (mut unread, mut any) = (Vec::new(), false);
     for kind in kinds.into_iter().filter(|kind| has(kind.group)) {
-        workloads(session, kind, within, &mut seen).await?;
+        if workloads(session, kind, within, &mut seen).await? {
+            any = true;
+        } else {
+            unread.push(kind.plural);
+        }
     }
+    if !any {
+        let place = within.map_or("in all namespaces".to_owned(), |name| format!("in {name}"));
+        return Err(session.may_not_read(&unread.join(", "), &place));
+    }
+    seen.complete = unread.is_empty();
     for kind in SourceKind::ALL {
         let group = kind.api_version().split_once('/');
         if has(group.map_or("", |(group, _)| group)) {
@@ -134,15 +145,18 @@ async fn namespaces(session: &Session, within: Option<&str>, seen: &mut Seen) ->
     }
 }
 
+/// Takes in the workloads of a kind. Returns whether they may be read.
 async fn workloads(
     session: &Session,
     kind: Kind,
     within: Option<&str>,
     seen: &mut Seen,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let see = |object: DynamicObject| take(seen, (kind.group, kind.kind), &object);
     let listed = session.cluster.each_workload(kind, within, see).await;
-    passed(session, listed, kind.plural, within, &mut seen.notes)
+    let may = !matches!(listed, Err(Failure::Forbidden));
+    passed(session, listed, kind.plural, within, &mut seen.notes)?;
+    Ok(may)
 }
 
 async fn sources(

@@ -27,6 +27,8 @@ pub(super) struct Seen {
     pub(super) files: Option<(usize, usize)>,
     pub(super) notes: Vec<String>,
     pub(super) unreadable: Vec<Unreadable>,
+    /// Whether all workloads may be read.
+    pub(super) complete: bool,
 }
 
 impl Seen {
@@ -47,6 +49,7 @@ impl Seen {
             files,
             notes: Vec::new(),
             unreadable: read.unreadable,
+            complete: true,
         }
     }
 }

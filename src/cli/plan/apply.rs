@@ -18,7 +18,10 @@ use crate::{
         Failure,
         applying::{Owned, Tried},
     },
-    model::{SourceKey, SourceKind, SourceName, WorkloadKey, text::some_of, workload::Kinds},
+    model::{
+        SourceKey, SourceKind, SourceName, WorkloadKey, naming::is_object_name, text::some_of,
+        workload::Kinds,
+    },
 };
 
 /// The field manager of `kubectl apply --server-side`.
@@ -44,6 +47,8 @@ pub(super) enum What {
 /// A manifest that matters.
 pub(super) struct Asked {
     pub(super) what: What,
+    /// The file and line that it stands on.
+    at: String,
     object: Value,
 }
 
@@ -70,6 +75,15 @@ pub(super) struct Notes {
     pub(super) unseen: Vec<String>,
     /// What is seen, and matters to whoever applies the manifests.
     pub(super) said: Vec<String>,
+    /// How many manifests cannot be applied.
+    pub(super) refused: usize,
+}
+
+impl Notes {
+    fn refuse(&mut self, at: &str, words: &str) {
+        self.refused += 1;
+        self.said.push(format!("{at}: {words}"));
+    }
 }
 
 impl What {
@@ -121,12 +135,26 @@ pub(super) fn asked(manifests: &[Manifest], kinds: &Kinds, notes: &mut Notes) ->
         let Some(what) = what(manifest, kinds) else {
             continue;
         };
-        if what.name().is_empty() || what.name().ends_with('*') {
-            let (file, line) = (&manifest.file, manifest.line);
+        let at = format!("{}:{}", manifest.file, manifest.line);
+        if what.name().ends_with('*') {
             notes.said.push(format!(
-                "{file}:{line}: {} has no name of its own: it is new each time",
+                "{at}: {} has no name of its own: it is new each time",
                 manifest.kind
             ));
+            continue;
+        }
+        if what.name().is_empty() {
+            notes.refuse(&at, &format!("{} has no name", manifest.kind));
+            continue;
+        }
+        // Of others the API server is not even asked: they would be a part of the address.
+        let names = [what.name(), what.namespace()];
+        if let Some(name) = names.into_iter().find(|name| !is_object_name(name)) {
+            let words = format!(
+                "{} cannot be called so: \"{name}\" is no name that Kubernetes takes",
+                manifest.kind
+            );
+            notes.refuse(&at, &words);
             continue;
         }
         let mut object = manifest.json();
@@ -135,7 +163,7 @@ pub(super) fn asked(manifests: &[Manifest], kinds: &Kinds, notes: &mut Notes) ->
             meta.remove("managedFields");
         }
         asked.retain(|one: &Asked| one.what != what);
-        asked.push(Asked { what, object });
+        asked.push(Asked { what, at, object });
     }
     asked
 }
@@ -167,24 +195,22 @@ pub(super) async fn applied(
     is_there: bool,
     notes: &mut Notes,
 ) -> Result<Applied, Error> {
-    let Asked { what, object } = asked;
     let would = if is_there {
-        tried(session, &what, &object, notes).await?
+        tried(session, &asked, notes).await?
     } else {
-        Would::Be(with_uid(merged(None, &object)))
+        Would::Be(with_uid(merged(None, &asked.object)))
     };
-    Ok(Applied { what, would })
+    Ok(Applied {
+        what: asked.what,
+        would,
+    })
 }
 
 /// What is live of an object; `None` within where it is not there.
 type Live = Result<Option<Value>, Failure>;
 
-async fn tried(
-    session: &Session,
-    what: &What,
-    object: &Value,
-    notes: &mut Notes,
-) -> Result<Would, Error> {
+async fn tried(session: &Session, asked: &Asked, notes: &mut Notes) -> Result<Would, Error> {
+    let Asked { what, at, object } = asked;
     let (api, name) = (what.api(session), what.name());
     let cluster = &session.cluster;
     let live = live(session, what).await?;
@@ -202,6 +228,18 @@ async fn tried(
             let would = serde_json::to_value(would).map_err(std::io::Error::other)?;
             return Ok(Would::Be(pruned(would, &live, object)));
         }
+        Ok(Tried::Unfit(fields)) => {
+            let named = fields.iter().take(NAMED).map(String::as_str);
+            let fields = some_of(named, fields.len());
+            notes.refuse(
+                at,
+                &format!(
+                    "{} cannot be applied: the API server does not take {fields}",
+                    what.spoken()
+                ),
+            );
+            return Ok(Would::Stay);
+        }
         Ok(Tried::Conflicts(_)) => Failure::Conflict,
         Err(why) => why,
     };
@@ -217,9 +255,7 @@ async fn tried(
             Ok(laid_over(&live, what, object, notes))
         }
         Failure::Conflict | Failure::Exists => {
-            notes
-                .said
-                .push(format!("{spoken} cannot be applied: {why}"));
+            notes.refuse(at, &format!("{spoken} cannot be applied: {why}"));
             Ok(Would::Stay)
         }
         why => {

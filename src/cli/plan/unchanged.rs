@@ -115,9 +115,12 @@ fn not_for(
         return None;
     }
     let spoken = source.spoken();
+    let referred = tracked.workload.references.get(source);
+    if referred.is_some_and(|usage| !usage.is_read()) {
+        return Some(("notRead", format!("no container reads {spoken}")));
+    }
     let Some(usage) = tracked.uses().get(source) else {
-        let refers = tracked.workload.references.contains_key(source);
-        return refers.then(|| ("notSelected", format!("its opt-in leaves out {spoken}")));
+        return referred.map(|_| ("notSelected", format!("its opt-in leaves out {spoken}")));
     };
     let version = sight.index.source(&key.namespace, source).version();
     if version.is_some_and(|version| !version.counts_for(usage)) {
@@ -127,6 +130,12 @@ fn not_for(
         return Some(("notRead", format!("no container reads {spoken}")));
     }
     Some(match becomes.change {
+        Change::Created if referred.is_none() => (
+            "recorded",
+            format!(
+                "its opt-in takes {spoken}, which no pod of it refers to: it is recorded as it comes"
+            ),
+        ),
         Change::Created => (
             "waits",
             format!("its pods wait for {spoken}, and start with it"),

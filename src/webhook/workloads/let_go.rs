@@ -5,14 +5,11 @@
 use crate::{
     model::{
         Policy, WorkloadKey,
-        annotation::RELEASE,
+        annotation::{NOW, RELEASE},
         patch::{self, Patch},
     },
     webhook::warnings::{Warning, problem},
 };
-
-/// What stands for the restart that is due at the time of the write.
-const NOW: &str = "now";
 
 /// Returns the same patch, which also makes `now` the id of the restart that is due. `due` finds it; where none is, `now` is left
 /// out, and that is said. So is that another text than before lets nothing go.

@@ -58,5 +58,30 @@ async fn cli_tells_restarts_from_deploys() {
         "{}",
         all.out
     );
+    // Of several at once, deploys and all.
+    let two = ask(&arena, &["history", "deploy/deployment", "sts/statefulset"]).await;
+    let tells = |words: &str| two.out.lines().filter(|line| line.contains(words)).count();
+    assert_eq!(
+        (
+            two.code,
+            tells("went back"),
+            tells("Deployment deployment"),
+            tells("DaemonSet")
+        ),
+        (0, 2, 5, 0),
+        "{}{}",
+        two.out,
+        two.err
+    );
+    // Of all, whose deploys are left out is told, and when the last one was that is not of this time.
+    let all = ask(&arena, &["history"]).await;
+    let note = format!(
+        "Note   deployed, too: DaemonSet daemonset, Deployment deployment, StatefulSet statefulset; of one: kubectl reroll history \
+         daemonset/daemonset -n {}",
+        arena.namespace
+    );
+    assert!(all.out.contains(&note), "{}", all.out);
+    let moment = ask(&arena, &["history", "--since", "1ms"]).await;
+    insta::assert_snapshot!("history_of_a_moment", moment.said(&arena));
     drop(reroll);
 }

@@ -203,6 +203,21 @@ async fn cli_takes_kubeconfigs_as_people_have_them() {
     })
     .await;
 
+    // One that takes long is waited for, and that is said.
+    let slow = format!("sleep 2; cat {}", made.display());
+    let slow = json!({ "exec": {
+        "apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", slow], "interactiveMode": "Never",
+    } });
+    let path = home.write("slow", Some(cluster), Some(&slow), Some(&home.namespace));
+    let Said(text, _) = home
+        .status(&[&path], &["--request-timeout", "1s"], &[])
+        .await;
+    let waits = "reroll: still waits for sh, the plugin of your kubeconfig that makes the token; interrupt to give up\n";
+    assert!(
+        text.starts_with("1 workload") && text.ends_with(waits),
+        "{text}"
+    );
+
     // A name that the certificate has, in place of the address.
     let mut named = cluster.clone();
     named["tls-server-name"] = json!("kubernetes.default.svc");
@@ -243,4 +258,26 @@ async fn cli_goes_through_proxies() {
     let gone = [("HTTPS_PROXY", "http://127.0.0.1:1")];
     let Said(text, code) = home.status(&[&path], &[], &gone).await;
     assert!(code == 1 && text.contains("127.0.0.1"), "{text}");
+    let named = "by the proxy http://127.0.0.1:1 to ";
+    assert!(
+        text.starts_with("reroll: cannot reach the API server https://") && text.contains(named),
+        "{text}"
+    );
+    // A password on the way there is not shown, and what is no address is called what it is.
+    let secret = [("HTTPS_PROXY", "http://me:canary@127.0.0.1:1")];
+    let Said(text, code) = home.status(&[&path], &[], &secret).await;
+    assert!(
+        code == 1 && text.contains(named) && !text.contains("canary"),
+        "{text}"
+    );
+    let Said(text, code) = home
+        .status(&[&path], &[], &[("HTTPS_PROXY", "garbage://")])
+        .await;
+    assert!(
+        code == 1
+            && text.contains(
+                "the address of the proxy (proxy-url, HTTPS_PROXY or HTTP_PROXY) cannot be read"
+            ),
+        "{text}"
+    );
 }

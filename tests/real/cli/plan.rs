@@ -408,3 +408,42 @@ async fn cli_plan_says_who_owns_what_it_would_take_over_and_what_stays_the_same(
     assert_eq!(unreadable.code, 1, "{}{}", unreadable.out, unreadable.err);
     drop(reroll);
 }
+
+#[tokio::test]
+async fn cli_plan_names_manifests_that_cannot_be_applied_and_answers_of_the_others() {
+    let arena = arena("cli-plan-bad").await;
+    let reroll = web_runs(&arena).await;
+    let mut list = secret("db", &[]);
+    list["stringData"] = json!({ "password": ["canary-9"] });
+    let mut count = deployment("web", &[AUTO], env("db", "password"));
+    count["spec"]["replicas"] = json!("two");
+    let mut image = deployment("web", &[AUTO], env("db", "password"));
+    image["metadata"]["name"] = json!("other");
+    image["spec"]["selector"]["matchLabels"] = json!({ "app": "something-else" });
+    let bad = [
+        list,
+        count,
+        image,
+        config_map("../../x y", &[("a", "b")]),
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": {} }),
+        config_map("cfg", &[("a", "c")]),
+    ];
+    let answer = Files::of(&bad).plan(&arena, &[]).await;
+    insta::assert_snapshot!("plan_of_bad_manifests", answer.said(&arena));
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty.yaml");
+    std::fs::write(&empty, "---\n# nothing\n---\nreplicas: 2\n").unwrap();
+    let answer = ask(&arena, &["plan", "-f", empty.to_str().unwrap()]).await;
+    assert_eq!(
+        (answer.code, answer.out.as_str(), answer.err),
+        (
+            1,
+            "",
+            format!(
+                "reroll: no object is in {}: an object has apiVersion and kind\n",
+                empty.display()
+            )
+        )
+    );
+    drop(reroll);
+}

@@ -60,3 +60,33 @@ async fn cli_answers_what_may_be_seen_and_names_what_may_not() {
     }
     drop(reroll);
 }
+
+#[tokio::test]
+async fn cli_claims_nothing_of_what_may_not_be_read_at_all() {
+    let arena = arena("cli-nobody").await;
+    let reroll = web_runs(&arena).await;
+    arena
+        .kubectl(&["create", "serviceaccount", "nobody"])
+        .await
+        .ok();
+    let token = arena.kubectl(&["create", "token", "nobody"]).await.ok();
+    let config = arena.kubeconfig_with("nobody", token.out.trim());
+    for words in [
+        &["status"][..],
+        &["status", "secret/db"],
+        &["pods"],
+        &["history"],
+        &["migrate"],
+        &["explain", "deploy/web"],
+        &["plan", "secret/db"],
+        &["wait", "secret/db", "--timeout", "1s"],
+        &["release", "--all"],
+    ] {
+        let answer = ask_as(&arena, &config, words).await;
+        let said = format!("{words:?}: {}{}", answer.out, answer.err);
+        assert_eq!((answer.code, answer.out.as_str()), (1, ""), "{said}");
+        let is_said = ["no right to", "does not allow it"].map(|words| answer.err.contains(words));
+        assert!(is_said.contains(&true), "{said}");
+    }
+    drop(reroll);
+}
