@@ -92,5 +92,8 @@ async fn start(args: config::RunArgs) -> anyhow::Result<()> {
     for unknown in given.unknown() {
         tracing::warn!("{unknown}");
     }
+    for doubt in &settings.doubts {
+        tracing::warn!("{doubt}");
+    }
     run(settings, Surroundings::default()).await
 }

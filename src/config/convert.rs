@@ -54,6 +54,7 @@ impl TryFrom<RunArgs> for Settings {
             conventions: args.conventions.try_into()?,
             restarts: args.restarts.try_into()?,
             cluster: args.cluster.try_into()?,
+            doubts: args.alerts.doubt().into_iter().collect(),
             alerts: args.alerts.settings()?,
             ops: args.ops.into(),
         })

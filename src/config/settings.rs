@@ -23,6 +23,8 @@ pub struct Settings {
     pub webhook: Option<WebhookSettings>,
     /// Alerts to people outside of the cluster; `None` where the user asked for none.
     pub alerts: Option<AlertSettings>,
+    /// What was given and does nothing as it is, each with the remedy.
+    pub doubts: Vec<&'static str>,
     /// Health, metrics and logs.
     pub ops: OpsSettings,
 }

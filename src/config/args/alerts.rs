@@ -186,6 +186,17 @@ impl AlertArgs {
         }))
     }
 
+    /// Returns what is to be said of Reloader's variables, which say that alerts are wanted and not where.
+    pub(in crate::config) fn doubt(&self) -> Option<&'static str> {
+        let other = self.reloader.wanted()?;
+        let own = given(self.alert_url.as_ref()).is_some()
+            || path(self.alert_url_file.as_ref()).is_some();
+        let theirs = given(other.reloader_alert_webhook_url.as_ref()).is_some();
+        (!own && !theirs).then_some(
+            "ALERT_ON_RELOAD is true, and there is no URL: no alert is sent; give --alert-url, or ALERT_WEBHOOK_URL",
+        )
+    }
+
     fn target(
         &self,
         fallback: Option<&ReloaderAlertArgs>,
@@ -203,10 +214,7 @@ impl AlertArgs {
                 None => Ok(None),
                 Some(other) => match given(other.reloader_alert_webhook_url.as_ref()) {
                     Some(url) => read("ALERT_WEBHOOK_URL", url),
-                    None => refuse(
-                        "ALERT_ON_RELOAD",
-                        "is true, and there is no URL: give --alert-url, or ALERT_WEBHOOK_URL",
-                    ),
+                    None => Ok(None),
                 },
             },
         }
@@ -244,10 +252,11 @@ impl ReloaderAlertArgs {
 
     /// Returns the form of messages. Reloader sends plain text to a sink that it does not know.
     fn sink(&self) -> AlertSinkKind {
-        match self.reloader_alert_sink.as_deref().map(str::trim) {
-            Some("slack") => AlertSinkKind::Slack,
-            Some("teams") => AlertSinkKind::Teams,
-            Some("gchat") => AlertSinkKind::Gchat,
+        let given = self.reloader_alert_sink.as_deref().unwrap_or_default();
+        match given.trim().to_ascii_lowercase().as_str() {
+            "slack" => AlertSinkKind::Slack,
+            "teams" => AlertSinkKind::Teams,
+            "gchat" => AlertSinkKind::Gchat,
             _ => AlertSinkKind::Text,
         }
     }

@@ -133,13 +133,6 @@ fn what_cannot_be_used_is_refused_by_name_and_never_shown() {
             &["--alert-proxy expected the URL of an HTTP proxy"],
         ),
         (
-            &["--reloader-alert-on-reload=true"],
-            &[
-                "ALERT_ON_RELOAD is true, and there is no URL",
-                "ALERT_WEBHOOK_URL",
-            ],
-        ),
-        (
             &[
                 "--reloader-alert-on-reload=true",
                 "--reloader-alert-webhook-url=hush",
@@ -178,4 +171,74 @@ fn secrets_do_not_show() {
     };
     assert_eq!(url.secret(), URL);
     assert_eq!(url.host(), "hooks.example");
+}
+
+#[test]
+fn alerts_that_nobody_says_where_to_send_are_told_and_end_nothing() {
+    for (flags, told) in [
+        (&["--reloader-alert-on-reload=true"][..], true),
+        (
+            &[
+                "--reloader-alert-on-reload=true",
+                "--reloader-alert-webhook-url= ",
+            ],
+            true,
+        ),
+        (
+            &[
+                "--reloader-alert-on-reload=true",
+                "--reloader-alert-webhook-url",
+                URL,
+            ],
+            false,
+        ),
+        (
+            &[
+                "--reloader-alert-on-reload=true",
+                "--alert-url",
+                URL,
+                "--alert-sink=text",
+            ],
+            false,
+        ),
+        (
+            &[
+                "--reloader-alert-on-reload=true",
+                "--alert-url-file=/f",
+                "--alert-sink=text",
+            ],
+            false,
+        ),
+        (&["--reloader-alert-on-reload=false"], false),
+        (&[], false),
+    ] {
+        let line = line(flags);
+        assert_eq!(line.alerts.doubt().is_some(), told, "{flags:?}");
+        assert_eq!(
+            line.alerts.settings().unwrap().is_none(),
+            told || flags.len() < 2,
+            "{flags:?}"
+        );
+    }
+}
+
+#[test]
+fn reloaders_sinks_are_read_in_any_case() {
+    for (text, sink) in [
+        ("slack", AlertSinkKind::Slack),
+        ("Slack", AlertSinkKind::Slack),
+        (" TEAMS ", AlertSinkKind::Teams),
+        ("GChat", AlertSinkKind::Gchat),
+        ("pigeon", AlertSinkKind::Text),
+        ("", AlertSinkKind::Text),
+    ] {
+        let sink_flag = format!("--reloader-alert-sink={text}");
+        let flags = [
+            "--reloader-alert-on-reload=true",
+            "--reloader-alert-webhook-url",
+            URL,
+            &sink_flag,
+        ];
+        assert_eq!(settings(&flags).unwrap().unwrap().sink, sink, "{text}");
+    }
 }
