@@ -17,10 +17,12 @@ mod files;
 mod first;
 mod lists;
 mod patience;
+mod presence;
 mod signals;
 mod surroundings;
 mod tasks;
 mod thread;
+mod views;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -54,19 +56,15 @@ use crate::{
     },
     config::Settings,
     judge::{Judge, live::Live},
-    model::{DigestKey, Index, held::UnderWay},
+    model::{DigestKey, Index},
     ops::{
         health::{self, Health, Liveness as Beats, Readiness},
-        metrics::{
-            Metrics,
-            views::{Indexed, Pending},
-        },
+        metrics::Metrics,
         teller::Teller,
     },
-    restart::job::Jobs,
     state::State,
     watch::digest_key::KeyWatch,
-    webhook::{registration::Registration, server::Limits},
+    webhook::{presence::Presence, registration::Registration, server::Limits},
 };
 
 /// How often reroll checks whether first lists are complete, or API servers have taken up the registration.
@@ -114,6 +112,11 @@ pub async fn run_until(
     };
     let (parts, listed) = parts;
     let parts = Arc::new(parts);
+    let configurations = Arc::clone(&parts).follow_configurations(stop.leading.clone());
+    tasks.spawn(async move {
+        configurations.await;
+        ("webhook configurations", Ok(()))
+    });
     let started = Arc::clone(&parts).start_up(began, listed, stop.clone());
     let (namespaces, kinds) = (&settings.cluster.namespaces, &settings.cluster.kinds);
     let told = absent::tell(parts.cluster.clone(), namespaces.clone(), kinds.clone());
@@ -182,6 +185,7 @@ struct Parts {
     readiness: Readiness,
     reconciled: health::ReadyPart,
     registration: Option<(Registration, health::ReadyPart)>,
+    presence: Option<Presence>,
     /// Locked while the registration is written or removed.
     registering: Mutex<()>,
 }
@@ -194,8 +198,7 @@ impl Parts {
         stop: &Stop,
     ) -> anyhow::Result<(Self, Listed)> {
         let own = &settings.cluster;
-        let wait = own.connection.request_timeout;
-        let metrics = Arc::new(Metrics::new());
+        let metrics = views::metrics(settings);
         let health = Health {
             readiness: Readiness::new(),
             liveness: Beats::new(),
@@ -211,9 +214,12 @@ impl Parts {
         let api_server = connection.api_server();
         check_api_server(settings.webhook.as_ref(), &api_server)?;
         let liveness = Liveness::default();
-        let cluster = Cluster::new(connection.watching(&liveness)?, wait)
-            .with_watches(liveness.clone())
-            .with_reach(Reach::new(&api_server));
+        let cluster = Cluster::new(
+            connection.watching(&liveness)?,
+            own.connection.request_timeout,
+        )
+        .with_watches(liveness.clone())
+        .with_reach(Reach::new(&api_server));
         let own_user = first::own_user(&cluster).await?;
         let history = Arc::<History>::default();
         let (election, leadership) = Election::new(
@@ -246,12 +252,8 @@ impl Parts {
             leadership.clone(),
             Arc::clone(&state),
         );
-        let judge = Judge::new(
-            Arc::clone(&state),
-            teller,
-            history,
-            settings.restarts.judge.clone(),
-        );
+        let restarts = settings.restarts.judge.clone();
+        let judge = Judge::new(Arc::clone(&state), teller, history, restarts);
         let judge = Arc::new(judge);
         judge.hear(&notice);
         let key_watch = KeyWatch {
@@ -272,7 +274,7 @@ impl Parts {
         };
         let heartbeat = health.liveness.heartbeat("restarts", STALLED);
         let (jobs, listed) = start.all(&health.readiness, heartbeat, surroundings.probe);
-        view(&metrics, &state, &judge, jobs, leadership.clone());
+        views::show(&metrics, &state, &judge, jobs, leadership.clone());
         let mut parts = Self {
             state,
             metrics,
@@ -283,9 +285,11 @@ impl Parts {
             readiness: health.readiness.clone(),
             reconciled,
             registration: None,
+            presence: None,
             registering: Mutex::default(),
         };
         if let Some(webhook) = &settings.webhook {
+            parts.presence = presence::of(webhook, &parts, &connection);
             let webhook = parts.start_webhook(webhook, own, connection, tasks, stop);
             parts.registration = webhook.await?;
         }
@@ -344,7 +348,7 @@ fn work(health: Health, watches: Liveness) -> Work {
         }
         let mut why = watches.stalled();
         if began.elapsed() > Liveness::STALLED {
-            why.extend(health.readiness.missing());
+            why.extend(health.readiness.unseen());
         }
         if why.is_empty() {
             Progress::Good
@@ -352,49 +356,4 @@ fn work(health: Health, watches: Liveness) -> Work {
             Progress::Impaired(why)
         }
     })
-}
-
-fn view(
-    metrics: &Metrics,
-    state: &Arc<State>,
-    judge: &Arc<Judge>,
-    jobs: Option<Arc<Jobs>>,
-    leadership: Leadership,
-) {
-    let index = Arc::clone(state);
-    metrics.view_indexed(move || {
-        let index = index.index();
-        let (sources, workloads) = index.size();
-        Indexed {
-            sources: sources as u64,
-            workloads: workloads as u64,
-            under_previous_key: index.under_previous_key() as u64,
-        }
-    });
-    let others = Arc::clone(state);
-    metrics.view_others(move || others.peers(|peers, _| peers.holders()));
-    let judge = Arc::clone(judge);
-    metrics.view_pending(move || {
-        let pending = judge.docket().pending();
-        let recreating = jobs.as_ref().map_or_else(Vec::new, |jobs| jobs.under_way());
-        let mut held_back = pending.held_back;
-        for (reason, namespaces) in [
-            (UnderWay::Recreating, recreating),
-            (UnderWay::Turn, judge.waiting()),
-        ] {
-            for namespace in namespaces {
-                held_back.add(reason.as_str(), &namespace);
-            }
-        }
-        Pending {
-            intents: pending.intents as u64,
-            // No other replica can do anything about it, or asks etcd whether it is void.
-            oldest: pending
-                .oldest
-                .filter(|_| leadership.leads())
-                .map(|at| at.elapsed()),
-            held_back,
-            unread: judge.unshown.waiting() as u64,
-        }
-    });
 }

@@ -208,17 +208,23 @@ fn reasons_that_are_named_exist_and_all_are_named() {
 fn reasons_that_need_a_user_are_the_same_everywhere() {
     let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
     let needs = Held::ALL.into_iter().filter(|held| held.needs_a_user());
-    let needs: BTreeSet<_> = needs.map(Held::as_str).collect();
-    for file in [
-        "charts/reroll/alerts.yaml",
-        "charts/reroll/dashboards/reroll.json",
+    let all: BTreeSet<_> = needs.map(Held::as_str).collect();
+    // It has an alert of its own.
+    let needs: BTreeSet<_> = all
+        .iter()
+        .copied()
+        .filter(|one| *one != "missing")
+        .collect();
+    for (file, needs) in [
+        ("charts/reroll/alerts.yaml", &needs),
+        ("charts/reroll/dashboards/reroll.json", &all),
     ] {
         let text = read(file).replace("\\\"", "\"");
         let lists = text.split("reason=~\"").skip(1);
         let lists = lists.filter_map(|rest| Some(rest.split_once('"')?.0));
         let named = lists.map(|list| list.split('|').collect::<BTreeSet<_>>());
-        let named: Vec<_> = named.filter(|list| list.contains("missing")).collect();
-        assert_eq!(named, std::slice::from_ref(&needs), "{file}");
+        let named: Vec<_> = named.filter(|list| list.contains("unreadable")).collect();
+        assert_eq!(named, std::slice::from_ref(needs), "{file}");
     }
     let runbook = read("docs/runbook.md");
     let section = runbook

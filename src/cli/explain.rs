@@ -192,8 +192,7 @@ fn verdict(
 ) -> Verdict {
     let decision = judged.decision.as_ref();
     let doubts = matches!(decision, Some(Decision::Undecided(Undecided::Doubt(..))))
-        || !sources::all_known(&explanation.sources)
-        || sources::lack_one(&explanation.sources);
+        || !sources::all_known(&explanation.sources);
     let reason = explanation.pending.as_ref().and_then(|line| line.reason);
     match held.or_else(|| reason.and_then(Held::read)) {
         _ if !opted_in => Verdict::CannotRestart,
@@ -201,6 +200,7 @@ fn verdict(
         Some(_) => Verdict::Pending,
         None if explanation.pending.is_some() => Verdict::Pending,
         None if explanation.failure.is_some() => Verdict::Failed,
+        None if sources::lack_one(&explanation.sources) => Verdict::CannotRestart,
         None if doubts => Verdict::Unknown,
         None if explanation.state == State::Complete || explanation.pods.is_none() => Verdict::Fine,
         None => Verdict::Rolling,

@@ -49,7 +49,7 @@ pub struct Webhook {
     pub certificate: Option<PathBuf>,
     /// The Secret in which it keeps its certificates itself.
     pub certificates_secret: Option<String>,
-    /// The webhook configurations whose authority it writes.
+    /// The webhook configurations that it looks for, and whose authority it may write.
     pub configurations: Option<String>,
 }
 

@@ -248,6 +248,9 @@ fn user_of(sight: &mut Sight, key: &WorkloadKey, source: Option<&SourceKey>) -> 
     // What holds a restart for another source is none of this one's.
     let reason = held.or_else(|| stands.as_ref().map(|stands| stands.reason));
     let reason = reason.filter(|held| is_behind || !held.holds_what_is_due());
+    // Whether a source itself is there stands above its users.
+    let lacks = source.is_none() && !judged.absent.is_empty();
+    let reason = reason.or_else(|| lacks.then_some(Held::Missing));
     let one = source.map(|key| &key.source);
     let doubts = matches!(decision, Some(Decision::Undecided(_)))
         || !sources::are_known(sight, key, &judged, one);
@@ -274,6 +277,8 @@ fn user_of(sight: &mut Sight, key: &WorkloadKey, source: Option<&SourceKey>) -> 
         place
     };
     let by = by.or_else(|| failure.map(Failure::spoken));
+    let absent = judged.absent.first().filter(|_| lacks && !is_behind);
+    let by = by.or_else(|| absent.map(ToString::to_string));
     User::new(key, place, workload, reason, &causes, (by, stands))
 }
 

@@ -70,6 +70,16 @@ impl Failure {
         }
     }
 
+    /// Every word for metrics.
+    pub const WORDS: [&str; 6] = [
+        "gone",
+        "conflict",
+        "forbidden",
+        "overloaded",
+        "timeout",
+        "other",
+    ];
+
     /// Returns the word that metrics and log fields use.
     pub const fn as_str(&self) -> &'static str {
         match self {

@@ -328,6 +328,18 @@ pub(super) struct OpsArgs {
     )]
     pub(super) http_listen: SocketAddr,
 
+    /// How many namespaces metrics name, each in series of its own; 0 means none
+    ///
+    /// Of restarts the first ones, of what waits those where most waits; all others are one number without a name.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "REROLL_METRICS_NAMESPACES",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(..=10_000)
+    )]
+    pub(super) metrics_namespaces: u32,
+
     /// The format of the log, on stderr
     #[arg(
         long,

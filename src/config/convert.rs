@@ -225,6 +225,7 @@ impl WebhookArgs {
         Ok(Some(WebhookSettings {
             listen: self.webhook_listen,
             certificate: certificate.ok_or(ConfigError::NoCertificate)?,
+            configurations: self.webhook_configurations.clone(),
             client_ca: self.client_ca.clone(),
             tls_min_version: self.tls_min_version,
             tls_poll_interval: self.tls_poll_interval,
@@ -288,6 +289,7 @@ impl From<OpsArgs> for OpsSettings {
     fn from(args: OpsArgs) -> Self {
         Self {
             http_listen: args.http_listen,
+            metrics_namespaces: args.metrics_namespaces as usize,
             log: LogSettings {
                 format: args.log_format,
                 filter: args.log,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
+    absences::Absences,
     brakes::{self, Answer, Brakes, Elsewhere, News},
     bucket::{Bounds, Bucket, Pacing},
     convergence::Convergence,
@@ -35,6 +36,8 @@ pub struct Docket {
     pub intents: Intents,
     /// The workloads that no intent can help, and those whose annotations cannot be read.
     pub held: HeldWorkloads,
+    /// The workloads that need what is absent.
+    pub absences: Absences,
     /// The workloads that people hold although a restart is due.
     pub stopped: Stopped,
     /// The workloads whose `observed` is to be written without a restart.
@@ -69,6 +72,7 @@ impl Docket {
         Self {
             intents: Intents::new(bounds, now),
             held: HeldWorkloads::default(),
+            absences: Absences::new(now),
             stopped: Stopped::default(),
             tidying: Tidying::new(adopt_rate, now),
             brakes: Brakes::new(brakes),
@@ -103,6 +107,7 @@ impl Docket {
     pub fn forget(&mut self, workload: &WorkloadKey) -> bool {
         self.intents.forget(workload);
         self.held.forget(workload);
+        self.absences.forget(workload);
         self.stopped.let_go(workload);
         self.brakes.forget(workload);
         self.convergence.changed_in(&workload.namespace);
@@ -114,10 +119,12 @@ impl Docket {
         // Who waits for a brake is shown on the workload only after a while, and counts at once.
         let brakes = self.brakes.each();
         let others = self.held.each();
-        let others = others.filter(|(_, held)| !held.is_braked());
+        // What is absent counts whether or not a restart waits for it.
+        let others = others.filter(|(_, held)| !held.is_braked() && *held != Held::Missing);
+        let absences = self.absences.each().map(|key| (key, Held::Missing));
         let named = Held::ALL.map(Held::as_str).into_iter();
         let mut held_back = HeldBack::none(named.chain(UnderWay::ALL.map(UnderWay::as_str)));
-        for (key, held) in brakes.chain(others) {
+        for (key, held) in brakes.chain(others).chain(absences) {
             held_back.add(held.as_str(), &key.namespace);
         }
         for key in self.intents.rolling() {
@@ -152,11 +159,11 @@ mod tests {
             namespace: "n".to_owned(),
             name: "a".to_owned(),
         };
-        assert!(docket.held.hold(&workload, Some(Held::Missing)));
-        assert!(!docket.held.hold(&workload, Some(Held::Missing)));
-        assert!(docket.pending().held_back.of("missing") == 1);
+        assert!(docket.held.hold(&workload, Some(Held::Owned)));
+        assert!(!docket.held.hold(&workload, Some(Held::Owned)));
+        assert!(docket.pending().held_back.of("owned") == 1);
         docket.forget(&workload);
         assert!(!docket.held.hold(&workload, None));
-        assert!(docket.pending().held_back.of("missing") == 0);
+        assert!(docket.pending().held_back.of("owned") == 0);
     }
 }

@@ -9,6 +9,7 @@
 //!   undo what a newer one filed.
 //! - The docket is locked before the index, never after it.
 
+pub mod absences;
 pub mod brakes;
 pub mod braking;
 pub mod bucket;
@@ -21,10 +22,12 @@ pub mod docket;
 pub mod held;
 pub mod intents;
 pub mod live;
+pub mod missing;
 mod opting;
 pub mod others;
 pub mod reads;
 mod reconcile;
+mod settings;
 pub mod stopped;
 mod taking;
 #[cfg(test)]
@@ -33,18 +36,16 @@ pub mod tidying;
 mod turns;
 pub mod unshown;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::Notify, task::yield_now, time::Instant};
 
-use self::{bucket::Bounds, docket::Docket, turns::Turns, unshown::Unshown};
+pub use self::settings::Settings;
+use self::{docket::Docket, turns::Turns, unshown::Unshown};
 use crate::{
     cluster::history::History,
     model::{
@@ -58,23 +59,6 @@ use crate::{
     ops::{metrics::labels::IntentOutcome, teller::Teller},
     state::State,
 };
-
-/// How restarts are gathered and paced, and how workloads are kept up to date.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The quiet period after a change before its restart.
-    pub settle: Duration,
-    /// The longest time for which further changes can delay a restart; at least `settle`.
-    pub settle_max: Duration,
-    /// The limits for restarts.
-    pub bounds: Bounds,
-    /// How restarts wait for what becomes of others.
-    pub brakes: brakes::Settings,
-    /// The most writes per second that adopt workloads; `None` means no limit but the pace of their controllers.
-    pub adopt_rate: Option<f64>,
-    /// The time between two sweeps over all workloads.
-    pub sweep_interval: Duration,
-}
 
 /// Decides, and files the result. Shared by everything that learns or acts.
 pub struct Judge {
@@ -90,6 +74,8 @@ pub struct Judge {
     pub brakes_changed: Notify,
     /// Notified when a write of `observed` was filed, or one may be due sooner.
     pub tidying_changed: Notify,
+    /// Notified when something is absent, or is back.
+    pub absences_changed: Notify,
     /// Notified when everything is held, or is held no more.
     pub stop_changed: Notify,
     /// Notified when a workload is gone that is restarted by re-creation (a Job).
@@ -137,6 +123,7 @@ impl Judge {
             intents_changed: Notify::new(),
             brakes_changed: Notify::new(),
             tidying_changed: Notify::new(),
+            absences_changed: Notify::new(),
             stop_changed: Notify::new(),
             replaceable_gone: Notify::new(),
             unshown: Unshown::default(),
@@ -329,7 +316,7 @@ impl Judge {
         judged: &Judged,
         occasion: Occasion<'_>,
     ) {
-        let (settle, longest) = self.quiet_period(judged);
+        let (settle, longest) = self.settings.quiet_period(judged, self.state.now());
         let now = Instant::now();
         if judged.released {
             docket.intents.let_past(key);
@@ -339,20 +326,6 @@ impl Judge {
             Occasion::Look => docket.intents.noticed(key, now, settle),
         }
         self.intents_changed.notify_one();
-    }
-
-    /// Returns how long a restart waits for further changes, and for how long they can delay it.
-    fn quiet_period(&self, judged: &Judged) -> (Duration, Duration) {
-        match (judged.settle, judged.gather) {
-            (Some(settle), _) => (settle, self.settings.settle_max),
-            // The rest of the period: the process may have started in the middle of it.
-            (None, Some((period, began))) => {
-                let gone = began.map_or(0, |began| self.state.now() - began);
-                let gone = Duration::from_secs(gone.try_into().unwrap_or(0));
-                (period.saturating_sub(gone), period)
-            }
-            (None, None) => (self.settings.settle, self.settings.settle_max),
-        }
     }
 
     /// Files who holds the workload. Returns whether that is somebody else now, or for another reason.
@@ -388,8 +361,12 @@ impl Judge {
             && stands.is_some_and(Held::shows_at_a_write);
         let other = self.file_stopped(docket, key, judged, held);
         let news = !stays && (docket.held.hold(key, held) || other);
-        if let (Some(held), true) = (held, news) {
+        if let (Some(held), true) = (held, news && held != Some(Held::Missing)) {
             self.teller.held(key, held, judged);
+        }
+        let (settle, now) = (self.settings.settle, Instant::now());
+        if docket.absences.file(key, (judged, held), settle, now) {
+            self.absences_changed.notify_one();
         }
         if docket.held.complain(key, &judged.complaints) {
             self.teller.complaints(key, &judged.complaints);

@@ -1,3 +1,4 @@
+mod absences;
 mod brakes;
 mod contradictions;
 mod docket;

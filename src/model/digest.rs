@@ -43,6 +43,15 @@ impl Digest {
         &self.0
     }
 
+    /// Returns the first 64 bits as hexadecimal digits: a part of a name in the API.
+    pub(super) fn label(&self) -> String {
+        let digits = self.0.iter().take(8);
+        let digits = digits.flat_map(|byte| [byte >> 4, byte & 15]);
+        digits
+            .filter_map(|digit| char::from_digit(digit.into(), 16))
+            .collect()
+    }
+
     /// Returns the printed form.
     pub(super) fn printed(&self) -> [u8; Self::PRINTED] {
         let mut printed = [0; Self::PRINTED];

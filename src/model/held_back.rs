@@ -5,7 +5,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-/// How many namespaces are named for one reason.
+/// How many namespaces are named for one reason at most.
 pub const NAMED: usize = 20;
 
 /// How many workloads wait, by reason and namespace.
@@ -15,7 +15,7 @@ pub struct HeldBack(BTreeMap<&'static str, BTreeMap<String, u64>>);
 /// How many workloads wait for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown<'a> {
-    /// The namespaces with the most of them, at most [`NAMED`].
+    /// The namespaces with the most of them, as many as were asked for.
     pub named: Vec<(&'a str, u64)>,
     /// How many wait in all other namespaces together.
     pub others: u64,
@@ -44,16 +44,17 @@ impl HeldBack {
             .map_or(0, |counts| counts.values().sum::<u64>())
     }
 
-    /// Returns what to show of each reason, also where nobody waits: a series that vanishes looks like a scrape that failed.
-    pub fn shown(&self) -> impl Iterator<Item = (&'static str, Shown<'_>)> {
-        self.0.iter().map(|(reason, counts)| {
+    /// Returns what to show of each reason, with so many namespaces by name, also where nobody waits: a series that vanishes looks like
+    /// a scrape that failed.
+    pub fn shown(&self, most: usize) -> impl Iterator<Item = (&'static str, Shown<'_>)> {
+        self.0.iter().map(move |(reason, counts)| {
             let mut named: Vec<_> = counts
                 .iter()
                 .map(|(name, count)| (&**name, *count))
                 .collect();
             named.sort_unstable_by_key(|(name, count)| (Reverse(*count), *name));
-            let others = named.iter().skip(NAMED).map(|(_, count)| count).sum();
-            named.truncate(NAMED);
+            let others = named.iter().skip(most).map(|(_, count)| count).sum();
+            named.truncate(most);
             (*reason, Shown { named, others })
         })
     }
@@ -72,7 +73,7 @@ mod tests {
             }
         }
         assert_eq!((all.of("missing"), all.of("suspended")), (465, 0));
-        let shown: Vec<_> = all.shown().collect();
+        let shown: Vec<_> = all.shown(NAMED).collect();
         let (reason, missing) = &shown[0];
         assert_eq!(*reason, "missing");
         assert_eq!(missing.named.len(), NAMED);
@@ -84,5 +85,7 @@ mod tests {
             others: 0,
         };
         assert_eq!(shown[1], ("suspended", nobody));
+        let (_, missing) = all.shown(0).next().unwrap();
+        assert_eq!((missing.named.len(), missing.others), (0, 465));
     }
 }

@@ -10,6 +10,7 @@
 //!   again is taken from memory, and the leader writes it again;
 //! - an edge exists from every source that a workload's policy selects, whether the source exists or not.
 
+pub mod absent;
 mod adopting;
 mod asked;
 pub mod at_once;
@@ -295,11 +296,10 @@ impl Index {
     pub fn unwritten(&self, key: &WorkloadKey) -> Option<Option<String>> {
         let tracked = self.workload(key)?;
         let ours = tracked.workload.reverting_owner().is_none() && !tracked.workload.deleting;
-        if ours && self.retired.doubted(tracked).is_none() {
-            tracked.unwritten(&self.basis.key)
-        } else {
-            None
+        if !ours || self.retired.doubted(tracked).is_some() {
+            return None;
         }
+        tracked.unwritten(&self.basis.key)
     }
 
     /// Returns how many sources exist, and how many workloads opted in.

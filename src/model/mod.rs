@@ -13,6 +13,7 @@
 //! (what is known right now), [`places`] (where each annotation counts), [`standing`] (how the users of a source are),
 //! [`change`] and [`writers`] (who changed a source), [`held`], [`pending`] and [`note`] (what people are told).
 
+pub mod absent;
 pub mod adopted;
 pub mod annotation;
 pub mod brake;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
+    absent::Absent,
     decide::{Cause, Decision},
     gate::suspend::Stop,
     held::Held,
@@ -50,6 +51,11 @@ pub enum Note<'a> {
         causes: &'a [Cause],
         /// What is absent.
         missing: &'a [SourceName],
+    },
+    /// The workload's pods do not start without something that has been absent for a while.
+    SourceMissing {
+        /// What.
+        absent: &'a Absent,
     },
     /// A CronJob lets only one run at a time, and there is one.
     RunWaits,
@@ -280,6 +286,7 @@ impl<'a> Note<'a> {
             Self::RestartWaits { .. } | Self::RestartGated { .. } | Self::RunWaits => {
                 "RestartWaits"
             }
+            Self::SourceMissing { .. } => "SourceMissing",
             Self::RestartSuspended { .. } => "RestartSuspended",
             Self::RestartAborted { .. } => "RestartAborted",
             Self::Refused { .. } => "RestartRefused",
@@ -309,6 +316,7 @@ impl<'a> Note<'a> {
     pub fn source(&self) -> Option<&'a SourceName> {
         match self {
             Self::Restarted { cause, .. } => cause.source.as_ref(),
+            Self::SourceMissing { absent } => Some(&absent.source),
             Self::AdoptedOutdated { source }
             | Self::Stale { source, .. }
             | Self::Rewritten { source, .. } => Some(source),
@@ -325,6 +333,7 @@ impl<'a> Note<'a> {
                 warn,
                 "could not create a Job again yet: it is kept, trying again",
             ),
+            Self::SourceMissing { .. } => (info, "a workload needs what is absent"),
             Self::RunWaits => (info, "a CronJob runs when its active run is over"),
             Self::RestartWaits { .. }
             | Self::RestartGated { .. }
@@ -417,6 +426,11 @@ mod tests {
         let (causes, stop) = (causes(), stop());
         let source = SourceName::secret("db");
         let missing = [source.clone(), SourceName::config_map("app")];
+        let absent = |lacks_a_key| Absent {
+            source: source.clone(),
+            lacks_a_key,
+        };
+        let (gone, lacks) = (absent(false), absent(true));
         let complaint = Complaint {
             key: "reroll.dev/settle",
             value: "soon".to_owned(),
@@ -444,6 +458,8 @@ mod tests {
                 causes: &causes,
                 missing: &missing,
             },
+            Note::SourceMissing { absent: &gone },
+            Note::SourceMissing { absent: &lacks },
             Note::RunWaits,
             Note::RestartSuspended {
                 causes: &causes,
@@ -591,6 +607,7 @@ mod tests {
                 stays: None,
                 taken_back: Some("App web".to_owned()),
                 owner: Some("App web".to_owned()),
+                absent: Vec::new(),
                 complaints: Vec::new(),
             };
             let note = Note::held(held, &judged, &web);

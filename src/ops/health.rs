@@ -40,6 +40,9 @@ struct ReadinessState {
     parts: BTreeMap<&'static str, Result<(), &'static str>>,
 }
 
+/// The part that is ready when API servers call the webhook that this process has registered.
+pub const REGISTRATION: &str = "webhook registration";
+
 /// What one part says of its readiness, see [`Readiness::part`].
 #[derive(Debug)]
 pub struct ReadyPart {
@@ -87,6 +90,14 @@ impl Readiness {
         missing
             .filter_map(|(name, ready)| Some(format!("{name}: {}", ready.err()?)))
             .collect()
+    }
+
+    /// Returns the same without what would be no better on another replica: whether API servers call this one's webhook. That is no
+    /// reason to let nobody lead.
+    pub fn unseen(&self) -> Vec<String> {
+        let mut missing = self.missing();
+        missing.retain(|line| !line.starts_with(REGISTRATION));
+        missing
     }
 
     /// Returns whether all parts are ready, and reroll is not shutting down.
@@ -263,6 +274,19 @@ mod tests {
             status_and_body(&health, "/readyz").await,
             (200, "ok\n".to_owned())
         );
+    }
+
+    #[test]
+    fn a_webhook_that_is_not_called_is_no_reason_to_let_nobody_lead() {
+        let readiness = Readiness::new();
+        let registration = readiness.part(REGISTRATION);
+        let secrets = readiness.part("list of secrets");
+        assert_eq!(readiness.missing().len(), 2);
+        assert_eq!(readiness.unseen(), ["list of secrets: starting"]);
+        secrets.ready();
+        assert!(readiness.unseen().is_empty() && !readiness.is_ready());
+        registration.ready();
+        assert!(readiness.is_ready());
     }
 
     #[tokio::test]

@@ -6,9 +6,13 @@
 //! What can be read at a scrape is not counted all the time: a [view](views) is a closure that each scrape calls. It must
 //! answer at once and must not wait for a lock that is held across an API call.
 
+mod buckets;
+pub mod by_namespace;
 mod connections;
 pub mod labels;
+mod process;
 pub mod views;
+mod zeros;
 
 use std::{
     sync::{Arc, atomic::AtomicU64},
@@ -17,17 +21,25 @@ use std::{
 
 use parking_lot::Mutex;
 use prometheus_client::{
+    encoding::text::{encode_eof, encode_registry},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::{Metric, Registry, Unit},
 };
 
+use self::buckets::{ADMISSION_BUCKETS, CONVERGENCE_BUCKETS, REACTION_BUCKETS};
+use self::by_namespace::ByNamespace;
 pub use self::connections::OpenConnection;
 use self::labels::{
     AlertOutcome, CertificateRepair, IntentOutcome, Port, RequestFailure, SourceEvent, SourceRead,
     Webhook,
 };
+use self::zeros::{make, words};
 use super::watching::Watching;
-use crate::build::{COMMIT, VERSION};
+use crate::{
+    build::{COMMIT, VERSION},
+    cluster::Failure,
+    model::{CauseKind, Decision, brake::failed::Failed, workload::Kinds},
+};
 
 /// A fixed number of labels: name and value.
 type Labels<const N: usize> = [(&'static str, &'static str); N];
@@ -35,26 +47,15 @@ type Counters<const N: usize> = Family<Labels<N>, Counter>;
 type Histograms<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
 type Seconds = Gauge<f64, AtomicU64>;
 
-/// An admission review is answered from memory, or within the budget for reads.
-const ADMISSION_BUCKETS: [f64; 11] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
-];
-/// A restart comes at least the settle time after its change, and pacing may add to that.
-const REACTION_BUCKETS: [f64; 13] = [
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-];
-
-/// Rollouts take from seconds to hours, and pods that reroll does not restart live for days.
-const CONVERGENCE_BUCKETS: [f64; 13] = [
-    5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14_400.0, 43_200.0,
-    86_400.0,
-];
-
 /// Everything that reroll counts. A process has one, shared by an `Arc`.
 #[derive(Debug)]
 pub struct Metrics {
     /// Behind a lock, because owners add their views as they come up.
     registry: Mutex<Registry>,
+    /// What all programs show, without a name of reroll's before it.
+    process: Mutex<Registry>,
+    /// In which namespaces restarts were made.
+    pub by_namespace: Arc<ByNamespace>,
     /// Which watches work; a scrape shows it.
     pub watching: Arc<Watching>,
     sources_seen: Counters<2>,
@@ -168,52 +169,68 @@ impl Metrics {
             probe_connections: r.counter("probe_connections", "Open connections to the port for probes and metrics"),
             connections_cut: r.counter("connections_cut", "Connections that were cut because they had got on least and others waited, by port"),
             registry: Mutex::default(),
+            process: Mutex::default(),
+            by_namespace: Arc::default(),
             watching: Arc::default(),
         };
         metrics.begin_at_zero();
         *metrics.registry.lock() = r.0;
         metrics.view_watching();
+        metrics.view_restarts();
+        metrics.view_process();
         metrics
     }
 
-    /// Makes the label sets that are known beforehand: `rate()` misses the first increment of others.
+    /// Makes the series that are known beforehand.
     fn begin_at_zero(&self) {
         for webhook in Webhook::ALL {
-            drop(
-                self.admission_duration
-                    .get_or_create(&[("webhook", webhook.as_str())]),
-            );
+            let labels = [("webhook", webhook.as_str())];
+            drop(self.admission_duration.get_or_create(&labels));
         }
-        for read in SourceRead::ALL {
-            drop(
-                self.admission_source_reads
-                    .get_or_create(&[("result", read.as_str())]),
-            );
-        }
-        for outcome in IntentOutcome::ALL {
-            drop(self.intents.get_or_create(&[("outcome", outcome.as_str())]));
-        }
-        for outcome in AlertOutcome::ALL {
-            drop(self.alerts.get_or_create(&[("outcome", outcome.as_str())]));
-        }
-        for why in CertificateRepair::ALL {
-            drop(
-                self.certificate_repairs
-                    .get_or_create(&[("reason", why.as_str())]),
-            );
-        }
-        for port in Port::ALL {
-            drop(
-                self.connections_cut
-                    .get_or_create(&[("port", port.as_str())]),
-            );
-        }
-        for why in RequestFailure::ALL {
-            drop(
-                self.webhook_request_failures
-                    .get_or_create(&[("reason", why.as_str())]),
-            );
-        }
+        make(&self.admission_requests, zeros::reviews());
+        make(&self.sources_seen, zeros::sources());
+        make(
+            &self.decisions,
+            Decision::WORDS.map(|word| [("decision", word)]),
+        );
+        make(
+            &self.admission_source_reads,
+            words("result", SourceRead::ALL, SourceRead::as_str),
+        );
+        make(
+            &self.intents,
+            words("outcome", IntentOutcome::ALL, IntentOutcome::as_str),
+        );
+        make(
+            &self.alerts,
+            words("outcome", AlertOutcome::ALL, AlertOutcome::as_str),
+        );
+        let repairs = words("reason", CertificateRepair::ALL, CertificateRepair::as_str);
+        make(&self.certificate_repairs, repairs);
+        make(
+            &self.connections_cut,
+            words("port", Port::ALL, Port::as_str),
+        );
+        let failures = words("reason", RequestFailure::ALL, RequestFailure::as_str);
+        make(&self.webhook_request_failures, failures);
+    }
+
+    /// Makes the series that are known beforehand of these kinds of workloads.
+    pub fn begin_for(&self, kinds: &Kinds) {
+        make(
+            &self.workloads_seen,
+            kinds.iter().map(|kind| [("kind", kind.kind)]),
+        );
+        let causes = CauseKind::ALL.map(CauseKind::as_str);
+        make(&self.restarts, zeros::kinds(kinds, "cause", &causes));
+        make(
+            &self.restart_failures,
+            zeros::kinds(kinds, "reason", &Failure::WORDS),
+        );
+        make(
+            &self.restarts_stuck,
+            zeros::kinds(kinds, "reason", &Failed::WORDS),
+        );
     }
 
     /// Returns the metrics as text, views included.
@@ -222,7 +239,9 @@ impl Metrics {
     /// When a view cannot be formatted.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry.lock())?;
+        encode_registry(&mut text, &self.registry.lock())?;
+        encode_registry(&mut text, &self.process.lock())?;
+        encode_eof(&mut text)?;
         Ok(text)
     }
 }
@@ -372,27 +391,6 @@ impl Metrics {
     /// Records whether the certificate files hold what cannot be used, so that an older certificate is served.
     pub fn certificate_out_of_date(&self, out_of_date: bool) {
         self.certificate_out_of_date.set(out_of_date.into());
-    }
-
-    /// Counts that the system would not accept a connection to the webhook.
-    pub fn accept_failed(&self, port: Port) {
-        if port == Port::Webhook {
-            self.webhook_accept_failures.inc();
-        }
-    }
-
-    /// Counts a TLS handshake that failed or took too long.
-    pub fn handshake_failed(&self) {
-        self.tls_handshake_failures.inc();
-    }
-
-    /// Counts a request to the webhook that got an error for an answer.
-    pub fn request_failed(&self, port: Port, why: RequestFailure) {
-        if port == Port::Webhook {
-            self.webhook_request_failures
-                .get_or_create(&[("reason", why.as_str())])
-                .inc();
-        }
     }
 }
 

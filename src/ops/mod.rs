@@ -18,6 +18,8 @@ use std::{net::SocketAddr, time::Duration};
 pub struct OpsSettings {
     /// The address for `/livez`, `/readyz` and `/metrics`.
     pub http_listen: SocketAddr,
+    /// How many namespaces metrics name at most; 0: none.
+    pub metrics_namespaces: usize,
     /// What to log, and how.
     pub log: logging::LogSettings,
     /// How long to keep serving after readiness went away.

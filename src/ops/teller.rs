@@ -238,6 +238,20 @@ impl Teller {
             .publish_once(regarding, kind, reason, &note.to_string(), &print);
     }
 
+    /// Says what is so of a workload, where this replica leads, in one Event that is named by `print`, however often and by whom it is
+    /// said.
+    pub fn say_once_of(&self, key: &WorkloadKey, note: &Note<'_>, print: &str) {
+        if !self.leads() {
+            return;
+        }
+        log(note, key, None);
+        let (kind, reason) = (event_type(note), note.reason());
+        let print = format!("{}-{print}", reason.to_ascii_lowercase());
+        let regarding = self.reference(key);
+        self.events
+            .publish_once(regarding, kind, reason, &note.to_string(), &print);
+    }
+
     fn publish(&self, key: &WorkloadKey, note: &Note<'_>) {
         let source = note.source();
         let source = source.filter(|source| source.name.len() <= MOST_NAME);

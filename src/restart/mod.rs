@@ -9,6 +9,7 @@
 //! What cannot roll takes more than a patch: a run of a CronJob is created first (`cron_job`), and a Job is replaced by
 //! another Job ([`job`]). What is only to be recorded, the [`housekeeper`] writes later.
 
+pub mod absences;
 mod adoption;
 mod catch_up;
 mod confirm;
@@ -338,6 +339,7 @@ impl Restarter {
         for cause in order.causes {
             teller.metrics.restarted(key.kind.kind, cause.kind.as_str());
         }
+        teller.metrics.by_namespace.restarted(&key.namespace);
         teller.metrics.intent_ended(IntentOutcome::Done);
         teller.metrics.reacted(intent.since.elapsed());
         tracing::info!(workload = %key, run, causes = order.told, "restarted a workload");

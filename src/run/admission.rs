@@ -36,6 +36,8 @@ use crate::{
 /// The number of probes in a row that must cause no call until the webhook configurations count as gone. There are two
 /// configurations, and a probe meets one of them.
 const QUIET_PROBES: u32 = 5;
+/// So many probes of a namespace without a call, and the next is probed: the API server may not ask about this one.
+const PROBES_EACH: u32 = 50;
 /// After how long a person is told that the API server does not call the webhook.
 const CALLED_WITHIN: Duration = Duration::from_secs(5);
 /// The longest wait for them.
@@ -104,7 +106,7 @@ impl Parts {
         let Some((local, authority)) = webhook.local().zip(authority) else {
             return Ok(None);
         };
-        let part = self.readiness.part("webhook registration");
+        let part = self.readiness.part(health::REGISTRATION);
         let registration = self.registration(local, cluster, authority, address.port());
         Ok(Some((registration, part)))
     }
@@ -228,11 +230,11 @@ impl Parts {
         }
     }
 
-    /// Probes until the API server calls the webhook, in another namespace after each failure.
+    /// Probes until the API server calls the webhook, in another namespace after each failure, and where nothing comes of many.
     async fn called(&self, registration: &Registration) {
         let seen = || self.state.reviews.load(Ordering::Relaxed);
         let before = seen();
-        let mut turn = 0;
+        let (mut turn, mut quiet) = (0, 0);
         while seen() == before {
             let namespace = registration.probed_namespace(&self.state.index(), turn);
             let Some(namespace) = namespace else {
@@ -242,6 +244,9 @@ impl Parts {
             if let Err(error) = registration.probe(&self.cluster, &namespace).await {
                 tracing::debug!(namespace, %error, "could not probe the webhook");
                 turn += 1;
+            } else {
+                quiet += 1;
+                turn += usize::from(quiet % PROBES_EACH == 0);
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

@@ -29,7 +29,9 @@ use crate::{
         health::{self, Health, Heartbeat, Readiness},
         metrics::Metrics,
     },
-    restart::{Restarter, converged, housekeeper::Housekeeper, job::Jobs, moment::Probe, release},
+    restart::{
+        Restarter, absences, converged, housekeeper::Housekeeper, job::Jobs, moment::Probe, release,
+    },
     state::Clock,
     watch::{Then, Watch, Watched, Watches, digest_key::KeyWatch, discovery, restored, selected},
     webhook::server::{self, Ending, Limits, Served},
@@ -156,6 +158,7 @@ impl Start<'_> {
         let release = release::release(judge, leadership.clone(), stop.clone());
         let look = release::look(live.clone(), leadership.clone(), stop.clone());
         let tell = converged::tell(live.clone(), leadership.clone(), stop.clone());
+        let absent = absences::tell(Arc::clone(&live.judge), leadership.clone(), stop.clone());
         if let Some(jobs) = &jobs {
             self.spawn("re-creation of Jobs", Arc::clone(jobs).run(stop.clone()));
         }
@@ -163,6 +166,7 @@ impl Start<'_> {
         self.spawn("brakes", release);
         self.spawn("looks at pods", look);
         self.spawn("who has which version", tell);
+        self.spawn("what is absent", absent);
         self.spawn("housekeeping", housekeeper.run(stop));
         jobs
     }

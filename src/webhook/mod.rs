@@ -3,10 +3,11 @@
 //! [`server`] and [`tls`] serve HTTPS. [`routes`] takes the calls. [`sources`] (validating) and [`workloads`] (mutating)
 //! answer them by the pure core; `reads` reads sources for
 //! that, and `others` leaves to another installation of reroll what is its own. [`registration`] tells
-//! an API server about the webhook where no chart does, and [`certificates`] keeps certificates where no cert-manager does.
+//! an API server about the webhook where no chart does, [`presence`] looks whether that still stands, and [`certificates`] keeps certificates where no cert-manager does.
 
 pub mod certificates;
 mod others;
+pub mod presence;
 mod reads;
 pub mod registration;
 pub mod review;

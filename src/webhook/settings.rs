@@ -13,6 +13,8 @@ pub struct WebhookSettings {
     pub listen: SocketAddr,
     /// The certificate to serve with.
     pub certificate: CertificateSource,
+    /// The name of the webhook configurations, where it is known and reroll does not register them itself.
+    pub configurations: Option<String>,
     /// The authorities of clients that may call; `None` lets every client call.
     pub client_ca: Option<PathBuf>,
     /// The oldest TLS version to accept.

@@ -12,6 +12,7 @@
     reason = "a test program: nobody else uses it, and a failed step fails the test"
 )]
 
+mod absent;
 mod adopting;
 mod alerts;
 mod argo;
@@ -56,6 +57,7 @@ mod orphan;
 mod paused;
 mod pods;
 mod ports;
+mod present;
 mod property;
 mod recreate;
 mod recreators;

@@ -85,7 +85,17 @@ async fn metrics_tell_what_was_seen_decided_and_done() {
     // What must have this value, and what must have any. web restarted once, the sentinel as often as it was changed.
     let recreated = restarts("recreated");
     let updated = restarts("updated");
+    let here = format!(
+        "reroll_restarts_by_namespace_total{{workload_namespace=\"{}\"}}",
+        arena.namespace
+    );
     let exact = [
+        (here.as_str(), 1 + sentinels),
+        ("reroll_restarts_by_namespace_total", 0),
+        (
+            r#"reroll_restarts_total{kind="DaemonSet",cause="rolled_back"}"#,
+            0,
+        ),
         (
             r#"reroll_sources_seen_total{kind="Secret",event="delete"}"#,
             1,

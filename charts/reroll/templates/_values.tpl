@@ -5,6 +5,7 @@
 enabled: true
 global: {imageRegistry: "", imagePullSecrets: []}
 webhook: {labels: {}, warnings: all}
+metrics: {namespaces: 100}
 test: {image: {registry: "", repository: "", tag: "", digest: ""}}
 {{- end -}}
 

@@ -123,7 +123,10 @@ impl Needed {
                 "validatingwebhookconfigurations",
                 "mutatingwebhookconfigurations",
             ] {
-                self.add((ADMISSION, plural), &["get", "patch"], ("", Some(name)));
+                // It looks for them, and writes the authority of certificates that it keeps itself.
+                let keeps = webhook.certificates_secret.is_some();
+                let verbs: &[_] = if keeps { &["get", "patch"] } else { &["get"] };
+                self.add((ADMISSION, plural), verbs, ("", Some(name)));
             }
         }
     }

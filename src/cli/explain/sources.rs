@@ -126,7 +126,11 @@ fn has(
         return (Has::Newer, Some(cause.to_string()));
     }
     if missing.contains(source) {
-        let words = "holds the restart: create it with all required keys, or remove the reference";
+        let words = if causes.is_empty() {
+            "new pods do not start: create it with all required keys, or remove the reference"
+        } else {
+            "holds the restart: create it with all required keys, or remove the reference"
+        };
         return (Has::Absent, Some(words.to_owned()));
     }
     if !sight.has_read(source.kind, &key.namespace) {
@@ -143,7 +147,7 @@ fn has(
         Lookup::Absent { .. } if usage.need == Need::Required => {
             return (
                 Has::Absent,
-                Some("pods that need it do not start".to_owned()),
+                Some("new pods do not start: create it, or remove the reference".to_owned()),
             );
         }
         Lookup::Absent { .. } => return (Has::Absent, Some("optional".to_owned())),

@@ -55,6 +55,7 @@ fn judged(decision: Option<Decision>) -> Judged {
         stays: None,
         owner: None,
         taken_back: None,
+        absent: Vec::new(),
         complaints: Vec::new(),
     }
 }

@@ -43,7 +43,8 @@ pub(in crate::config) struct WebhookArgs {
     #[arg(long, value_name = "NAMES", env = "REROLL_WEBHOOK_HOSTS", value_delimiter = ',', value_parser = parse_object_name)]
     pub(in crate::config) webhook_hosts: Vec<String>,
 
-    /// The name of the webhook configurations whose caBundle reroll keeps up to date; for --certificates-secret
+    /// The name of the webhook configurations, which a metric shows to be there; with --certificates-secret reroll keeps their
+    /// caBundle up to date
     #[arg(long, value_name = "NAME", env = "REROLL_WEBHOOK_CONFIGURATIONS", value_parser = parse_object_name)]
     pub(in crate::config) webhook_configurations: Option<String>,
 

@@ -173,7 +173,7 @@ async fn the_docket_counts_what_waits_and_what_is_held_back() {
     });
     let counts = || {
         let pending = stage.pending();
-        let all = pending.held_back.shown();
+        let all = pending.held_back.shown(20);
         let back = all.map(|(reason, _)| (reason, pending.held_back.of(reason)));
         let back = back.filter(|(_, count)| *count > 0);
         (

@@ -219,9 +219,13 @@ async fn what_waits_for_a_source_is_held_only_where_a_change_waits_with_it() {
     let web = stage.adopted(deployment("web", &["s", "t"]));
     let (s, _) = stage.put_secret("s", "A", "x");
     stage.judge.source_deleted(&s, 900);
-    assert_eq!(stage.held("missing"), 0, "it waits, and is behind nothing");
+    let held = || stage.judge.docket().held.of(&web);
+    assert_eq!(held(), None, "it waits, and is behind nothing");
     stage.secret("t", "A", "y");
+    assert_eq!(held(), Some(Held::Missing));
     assert_eq!((stage.held("missing"), stage.pending().intents), (1, 0));
+    tokio::time::advance(SETTLE).await;
+    crate::judge::missing::tell(&stage.judge);
     let object = stage.script.edit(&secret_path("s"), |secret| {
         secret["metadata"]["uid"] = json!("B");
     });

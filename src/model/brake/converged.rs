@@ -181,12 +181,7 @@ pub fn print(
     let written = written.to_be_bytes();
     let parts = [b"converged".as_slice(), version.bytes(), &written];
     let said = said.iter().map(String::as_bytes);
-    let digest = key.digest(parts.into_iter().chain(said));
-    let digits = digest.bytes().iter().take(8);
-    let digits = digits.flat_map(|byte| [byte >> 4, byte & 15]);
-    digits
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
+    key.digest(parts.into_iter().chain(said)).label()
 }
 
 /// Returns who made a pod: a workload, where a `ReplicaSet` of it did.

@@ -21,6 +21,9 @@ pub const FAILED: &str = "its restart failed: ";
 pub const HANGS: &str = "hangs";
 
 impl Failed {
+    /// Every word for metrics.
+    pub const WORDS: [&str; 6] = ["config", "restarts", "image", "aborted", "deadline", HANGS];
+
     /// Returns the word for metrics.
     pub const fn as_str(&self) -> &'static str {
         match self {

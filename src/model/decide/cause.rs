@@ -34,6 +34,16 @@ pub enum CauseKind {
 }
 
 impl CauseKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::Updated,
+        Self::Recreated,
+        Self::Created,
+        Self::Deleted,
+        Self::RolledBack,
+        Self::Outdated,
+    ];
+
     /// Returns the word for metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {

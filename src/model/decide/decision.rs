@@ -63,6 +63,21 @@ pub enum Doubt {
 }
 
 impl Decision {
+    /// Every word for metrics.
+    pub const WORDS: [&str; 11] = [
+        "undecided_newer_format",
+        "undecided_unknown_key",
+        "undecided_unreadable",
+        "undecided_unsynced",
+        "undecided_behind",
+        "undecided_ask_pods",
+        "undecided_ask_ages",
+        "keep",
+        "record",
+        "wait",
+        "restart",
+    ];
+
     /// Returns the same in a word, for metrics and logs.
     pub const fn as_str(&self) -> &'static str {
         match self {

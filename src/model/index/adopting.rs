@@ -25,10 +25,19 @@ impl Tracked {
     /// Takes in what was decided about it. What the opt-in selects newly is adopted by that: what comes later, or counts
     /// later, is news.
     pub(super) fn decided(&mut self, decision: Option<&Decision>) {
-        self.pending_over = matches!(decision, Some(Decision::Keep(_) | Decision::Record(_)));
-        if self.pending_over || matches!(decision, Some(Decision::Wait { .. })) {
+        let is_due = decision.is_some_and(|decision| !decision.causes().is_empty());
+        let waits = matches!(decision, Some(Decision::Wait { .. }));
+        let settled = matches!(decision, Some(Decision::Keep(_) | Decision::Record(_)));
+        // While something is absent for a moment only, what stands keeps its time.
+        self.pending_over = settled || (self.pending_over && waits && !is_due);
+        if settled || waits {
             self.widened = None;
         }
+    }
+
+    /// Takes in that nothing is due, and that this is not about to change: something is absent.
+    pub(super) fn waits_for_nothing(&mut self) {
+        self.pending_over = true;
     }
 
     /// Returns what was observed, where pods have other data of these sources. A fold does not tell its sources apart.

@@ -143,9 +143,8 @@ impl Index {
         reads: &'a [Read],
     ) -> impl Iterator<Item = &'a Read> {
         let learned = move |read: &&Read| self.known_newer(namespace, read);
-        reads
-            .iter()
-            .filter(move |read| learned(read).is_some_and(|learned| learned <= asked))
+        let older = move |read: &&Read| learned(read).is_some_and(|learned| learned <= asked);
+        reads.iter().filter(older)
     }
 
     /// Returns when it was learned what is known of a source, where that is newer than it was read; `None` where it is not.
@@ -246,6 +245,7 @@ impl Index {
             taken_back: tracked
                 .filter(|tracked| tracked.is_mark_taken_back())
                 .and_then(|tracked| tracked.workload.controller.clone()),
+            absent: super::absent::of(self, key, decision.as_ref()),
             complaints: self.complaints(key, decision.as_ref()),
             decision,
         }

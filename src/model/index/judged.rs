@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Tracked;
 use crate::model::{
+    absent::Absent,
     decide::{Decision, restart_id},
     digest::DigestKey,
     gate::suspend::Stop,
@@ -35,6 +36,8 @@ pub struct Judged {
     pub owner: Option<String>,
     /// The owner that took back the mark of the last restart.
     pub taken_back: Option<String>,
+    /// What its pods do not start without, and is not there.
+    pub absent: Vec<Absent>,
     /// What of its annotations cannot be read.
     pub complaints: Vec<Complaint>,
 }

@@ -115,6 +115,7 @@ impl fmt::Display for Note<'_> {
                     missing.join(", ")
                 )
             }
+            Self::SourceMissing { absent } => write!(f, "{absent}"),
             Self::RunWaits => f.write_str(
                 "a run is active, and concurrencyPolicy allows only one at a time: the CronJob runs again when that run ends",
             ),

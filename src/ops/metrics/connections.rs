@@ -1,8 +1,11 @@
-//! Connections that are open, or were cut.
+//! Connections that are open, failed or were cut, and requests that came to nothing.
 
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::{Metrics, labels::Port};
+use super::{
+    Metrics,
+    labels::{Port, RequestFailure},
+};
 
 /// A connection that is open.
 #[derive(Debug)]
@@ -24,6 +27,27 @@ impl Metrics {
         self.connections_cut
             .get_or_create(&[("port", port.as_str())])
             .inc();
+    }
+
+    /// Counts that the system would not accept a connection to the webhook.
+    pub fn accept_failed(&self, port: Port) {
+        if port == Port::Webhook {
+            self.webhook_accept_failures.inc();
+        }
+    }
+
+    /// Counts a TLS handshake that failed or took too long.
+    pub fn handshake_failed(&self) {
+        self.tls_handshake_failures.inc();
+    }
+
+    /// Counts a request to the webhook that got an error for an answer.
+    pub fn request_failed(&self, port: Port, why: RequestFailure) {
+        if port == Port::Webhook {
+            self.webhook_request_failures
+                .get_or_create(&[("reason", why.as_str())])
+                .inc();
+        }
     }
 }
 

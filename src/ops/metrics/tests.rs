@@ -22,6 +22,7 @@ fn all_views() -> Metrics {
         under_previous_key: 0,
     });
     metrics.view_certificate(|| Some(1_800_000_000));
+    metrics.view_configurations(|| Some(true));
     metrics.watching.begins("secrets", None);
     metrics.watching.works("configmaps", None);
     metrics.view_others(|| {
@@ -50,6 +51,7 @@ fn record_one_of_each(metrics: &Metrics) {
     metrics.restarted("Deployment", "recreated");
     metrics.restart_failed("StatefulSet", "conflict");
     metrics.restart_stuck("Deployment", "config");
+    metrics.by_namespace.restarted("shop");
     metrics.converged(Duration::from_mins(4));
     metrics.reacted(Duration::from_millis(1200));
     metrics.adopted();
@@ -78,7 +80,9 @@ fn names_types_and_help_are_stable() {
     // A family without members is left out.
     record_one_of_each(&metrics);
     let text = metrics.encode().unwrap();
-    let described: Vec<_> = text.lines().filter(|line| line.starts_with('#')).collect();
+    // What the process takes is shown on Linux.
+    let is_own = |line: &&str| line.starts_with('#') && !line.contains(" process_");
+    let described: Vec<_> = text.lines().filter(is_own).collect();
     insta::assert_snapshot!(described.join("\n"));
 }
 
@@ -99,6 +103,8 @@ fn every_recording_shows_under_its_labels() {
         r#"reroll_decisions_total{decision="keep"} 1"#,
         r#"reroll_restarts_total{kind="Deployment",cause="recreated"} 1"#,
         r#"reroll_restart_failures_total{kind="StatefulSet",reason="conflict"} 1"#,
+        r#"reroll_restarts_by_namespace_total{workload_namespace="shop"} 1"#,
+        "reroll_restarts_by_namespace_total 0",
         r#"reroll_reaction_seconds_bucket{le="2.5"} 1"#,
         "reroll_adoptions_total 1",
         r#"reroll_alerts_total{outcome="failed"} 3"#,
@@ -167,4 +173,39 @@ fn a_connection_counts_while_it_is_open() {
     has(&metrics.encode().unwrap(), "reroll_webhook_connections 1");
     drop(open);
     has(&metrics.encode().unwrap(), "reroll_webhook_connections 0");
+}
+
+/// What is known beforehand is there from the start.
+#[test]
+fn every_series_that_is_known_beforehand_begins_at_zero() {
+    let metrics = Metrics::new();
+    metrics.begin_for(&Kinds::default());
+    let text = metrics.encode().unwrap();
+    let families: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .filter_map(|line| line.strip_suffix(" counter"))
+        .collect();
+    assert!(families.len() > 20, "{families:?}");
+    for family in families {
+        let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+        let name = format!("{family}_total");
+        assert!(lines.any(|line| line.starts_with(&name)), "{name}");
+    }
+    for line in [
+        r#"reroll_restarts_total{kind="StatefulSet",cause="rolled_back"} 0"#,
+        r#"reroll_restart_failures_total{kind="Deployment",reason="forbidden"} 0"#,
+        r#"reroll_restarts_stuck_total{kind="DaemonSet",reason="hangs"} 0"#,
+        r#"reroll_decisions_total{decision="wait"} 0"#,
+        r#"reroll_admission_requests_total{webhook="workloads",operation="UPDATE",outcome="patched"} 0"#,
+        r#"reroll_sources_seen_total{kind="Secret",event="delete"} 0"#,
+        r#"reroll_workloads_seen_total{kind="Deployment"} 0"#,
+    ] {
+        has(&text, line);
+    }
+    assert!(text.ends_with("# EOF\n") && text.matches("# EOF").count() == 1);
+    if cfg!(target_os = "linux") {
+        assert!(text.contains("\nprocess_cpu_seconds_total "), "{text}");
+        assert!(text.contains("\nprocess_resident_memory_bytes "), "{text}");
+    }
 }

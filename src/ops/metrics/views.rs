@@ -8,12 +8,12 @@ use std::{
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, MetricEncoder},
+    encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet},
     metrics::MetricType,
     registry::Unit,
 };
 
-use super::Metrics;
+use super::{Metrics, process};
 use crate::model::{held_back::HeldBack, peer::Holder};
 
 /// What waits to be done now.
@@ -43,6 +43,7 @@ pub struct Indexed {
 impl Metrics {
     /// Shows what is pending. Call once; the closure runs at each scrape.
     pub fn view_pending(&self, view: impl Fn() -> Pending + Send + Sync + 'static) {
+        let by_namespace = Arc::clone(&self.by_namespace);
         self.add_view(move |scrape| {
             let pending = view();
             let oldest = pending.oldest.unwrap_or_default().as_secs_f64();
@@ -62,9 +63,9 @@ impl Metrics {
             scrape
                 .gauge("sources_unread", help)?
                 .encode_gauge(&pending.unread)?;
-            let help = "Workloads whose restart is held back, by reason and namespace; without a namespace those of all others";
+            let help = "Workloads whose restart is held back, or that need what is absent (missing), by reason and namespace; without a namespace those of all others";
             let mut held_back = scrape.gauge("workloads_pending", help)?;
-            for (reason, shown) in pending.held_back.shown() {
+            for (reason, shown) in pending.held_back.shown(by_namespace.most_pending()) {
                 held_back
                     .encode_family(&[("reason", reason)])?
                     .encode_gauge(&shown.others)?;
@@ -134,6 +135,19 @@ impl Metrics {
         });
     }
 
+    /// Shows whether the webhook configurations are there; nothing while that is not known. Call once.
+    pub fn view_configurations(&self, there: impl Fn() -> Option<bool> + Send + Sync + 'static) {
+        self.add_view(move |scrape| {
+            let Some(there) = there() else {
+                return Ok(());
+            };
+            let help = "1 while both webhook configurations are there, 0 while one is gone; not shown where reroll may not read them";
+            scrape
+                .gauge("webhook_configurations_present", help)?
+                .encode_gauge(&u64::from(there))
+        });
+    }
+
     /// Shows which watches work.
     pub(super) fn view_watching(&self) {
         let watching = Arc::clone(&self.watching);
@@ -148,6 +162,68 @@ impl Metrics {
         });
     }
 
+    /// Shows in which namespaces restarts were made.
+    pub(super) fn view_restarts(&self) {
+        let by_namespace = Arc::clone(&self.by_namespace);
+        self.add_view(move |scrape| {
+            let (named, others) = by_namespace.shown();
+            let help = "Workloads that were restarted, by namespace; without a namespace those of all others";
+            let mut restarts = scrape.counter("restarts_by_namespace", help)?;
+            restarts.encode_counter::<NoLabelSet, u64, u64>(&others, None)?;
+            for (namespace, count) in named {
+                restarts
+                    .encode_family(&[("workload_namespace", namespace)])?
+                    .encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
+            }
+            Ok(())
+        });
+    }
+
+    /// Shows what the process takes, where the system tells.
+    pub(super) fn view_process(&self) {
+        let view = View(|scrape: &mut Scrape<'_>| {
+            let Some(process) = process::now() else {
+                return Ok(());
+            };
+            scrape
+                .describe(
+                    "process_cpu",
+                    "Time of processors that the process took",
+                    Some(&Unit::Seconds),
+                    MetricType::Counter,
+                )?
+                .encode_counter::<NoLabelSet, f64, u64>(&process.cpu, None)?;
+            for (name, help, value) in [
+                (
+                    "process_resident_memory_bytes",
+                    "Memory of the process",
+                    Some(process.resident),
+                ),
+                (
+                    "process_virtual_memory_bytes",
+                    "Address space of the process",
+                    Some(process.virtual_memory),
+                ),
+                (
+                    "process_open_fds",
+                    "Files and connections that the process has open",
+                    Some(process.open_files),
+                ),
+                (
+                    "process_max_fds",
+                    "The most files and connections that it may have open",
+                    process.most_files,
+                ),
+            ] {
+                if let Some(value) = value {
+                    scrape.gauge(name, help)?.encode_gauge(&value)?;
+                }
+            }
+            Ok(())
+        });
+        self.process.lock().register_collector(Box::new(view));
+    }
+
     fn add_view(&self, view: impl Fn(&mut Scrape<'_>) -> fmt::Result + Send + Sync + 'static) {
         let view = Box::new(View(view));
         self.registry.lock().register_collector(view);
@@ -160,6 +236,14 @@ struct Scrape<'e>(DescriptorEncoder<'e>);
 impl Scrape<'_> {
     fn gauge<'s>(&'s mut self, name: &'s str, help: &str) -> Result<MetricEncoder<'s>, fmt::Error> {
         self.describe(name, help, None, MetricType::Gauge)
+    }
+
+    fn counter<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+    ) -> Result<MetricEncoder<'s>, fmt::Error> {
+        self.describe(name, help, None, MetricType::Counter)
     }
 
     fn seconds<'s>(

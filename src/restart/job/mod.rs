@@ -270,6 +270,7 @@ impl Jobs {
         for cause in &causes {
             metrics.restarted(key.kind.kind, cause.kind.as_str());
         }
+        metrics.by_namespace.restarted(&key.namespace);
         metrics.intent_ended(IntentOutcome::Done);
         metrics.reacted(since.elapsed());
     }
