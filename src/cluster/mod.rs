@@ -10,6 +10,7 @@ pub mod applying;
 pub mod connection;
 mod credentials;
 pub mod delays;
+pub mod deploys;
 pub mod discovery;
 pub mod failure;
 pub mod history;

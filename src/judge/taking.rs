@@ -12,7 +12,8 @@ use crate::model::{
     csi::{Part, PodStatus},
     gate::suspend,
     index::{
-        Bared, By, Changes, SourceChange, Tick, Tracked, WorkloadChange, at_once, gates, unshown,
+        Bared, By, Changes, SourceChange, Tick, Tracked, WorkloadChange, at_once, gates,
+        opting as index_opting, unshown,
     },
     note::Note,
     recreation::CALM_SECONDS,
@@ -40,12 +41,14 @@ impl Judge {
         }
         // Pods that others rolled may be what a refused restart is for.
         let gone = workload.pending.is_some() && workload.older_pods().are_gone();
-        let (rolled, is_written) = {
+        let (rolled, is_written, is_news) = {
             let index = self.state.index();
             let before = index.workload(key).map(|known| &known.workload);
             let rolled = gone && before.is_some_and(|known| !known.older_pods().are_gone());
             let stated = before.map(|known| known.stated);
-            (rolled, stated != Some(workload.stated))
+            let known = before.is_some_and(|known| known.uid == workload.uid);
+            let is_news = !known && opting::is_new(self, key, &workload);
+            (rolled, stated != Some(workload.stated), is_news)
         };
         let ahead = self.state.index().ahead(key, &workload);
         let foreseen = ahead.map(|ahead| ahead.work_out(&workload));
@@ -70,7 +73,7 @@ impl Judge {
             }
         }
         self.look_after(key, &seen);
-        if seen.opts_in {
+        if seen.opts_in || is_news {
             opting::tell(self, key);
         }
         if seen.lost_opt_in {
@@ -307,7 +310,15 @@ impl Judge {
 
     /// Takes in the default that a namespace has for its workloads; `None`: it has none, or is gone.
     pub fn namespace_default(&self, name: &str, default: Option<String>) {
+        let before = {
+            let index = self.state.index();
+            let news = index.defaults_of(name).namespace != default.as_deref();
+            (news && self.is_listed()).then(|| index_opting::who(&index, name))
+        };
         let affected = self.state.index_mut().apply_namespace(name, default);
+        if let Some(before) = before {
+            opting::tell_of_namespace(self, name, &before);
+        }
         self.follow_on(&affected);
     }
 

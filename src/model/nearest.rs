@@ -13,6 +13,11 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
     near.min().map(|(_, known)| known)
 }
 
+/// Whether a word is another but for one slip of the fingers.
+pub fn is_slip(word: &str, known: &str) -> bool {
+    damerau_levenshtein(&word.to_lowercase(), known) == 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -403,6 +403,7 @@ mod tests {
     use crate::model::{
         decide::{CauseKind, Restart},
         gate::suspend::Place,
+        policy::Stands,
         testing::World,
         workload::KINDS,
     };
@@ -435,7 +436,7 @@ mod tests {
             key: "reroll.dev/settle",
             value: "soon".to_owned(),
             expected: "a duration",
-            source: None,
+            on: Stands::Here,
         };
         let keys = ["password".to_owned()];
         let how = Some("Job web-1 runs now");

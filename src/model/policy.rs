@@ -7,6 +7,7 @@
 mod brakes;
 mod complaint;
 mod gates;
+mod label;
 mod opted;
 mod own_words;
 mod patterns;
@@ -16,11 +17,12 @@ mod selection;
 
 use std::time::Duration;
 
-use self::complaint::complaint;
+use self::complaint::{TRUTH, complaint};
 pub use self::{
     brakes::{Brakes, LONGEST_DEADLINE},
-    complaint::Complaint,
+    complaint::{Complaint, Stands},
     gates::{Gates, window},
+    label::of_label,
     opted::OptedBy,
     own_words::{Lack, OwnWords},
     patterns::{Beyond, MAX_BYTES, MAX_PROGRAM, Pattern, Patterns},
@@ -120,10 +122,11 @@ impl Policy {
             Some(text) => Selection::read(text, &mut complaints),
             None => {
                 reloader::read(annotations, defaults.all, &mut complaints).unwrap_or_else(|| {
-                    let all = defaults.all.then_some("auto");
-                    let mut selection = defaults.namespace.or(all).map_or(Selection::Off, |text| {
-                        Selection::read(text, &mut complaints)
-                    });
+                    let mut selection = match defaults.namespace {
+                        Some(text) => label::read(text, &mut complaints),
+                        None if defaults.all => Selection::read("auto", &mut complaints),
+                        None => Selection::Off,
+                    };
                     selection.exclude(reloader::excluded(annotations));
                     selection
                 })
@@ -133,7 +136,7 @@ impl Policy {
         if is_left_alone(annotations) {
             selection = Selection::Off;
         } else if let Some(text) = annotations.get(IGNORE).filter(|text| !is_false(text)) {
-            complaints.push(complaint(IGNORE, text.trim(), "true or false"));
+            complaints.push(complaint(IGNORE, text.trim(), TRUTH));
         }
         selection.exclude(defaults.ignored.iter().map(Pattern::all));
         let mut choices = Choices {
@@ -169,6 +172,7 @@ impl Policy {
             settle
         });
         let gather = reloader::gather(annotations, &mut complaints);
+        complaints.extend(Complaint::of_suspension(annotations.get(SUSPEND)));
         let policy = Self {
             selection,
             on_recreate: on_recreate.unwrap_or(defaults.on_recreate),
@@ -291,7 +295,7 @@ impl Choices<'_> {
     fn truth(&mut self, key: &'static str) -> Option<bool> {
         match self.annotations.get(key) {
             Some(text) if is_false(text) => Some(false),
-            _ => self.word(key, "true or false", &[("true", true)]),
+            _ => self.word(key, TRUTH, &[("true", true)]),
         }
     }
 

@@ -8,6 +8,7 @@ mod abort;
 mod asks;
 mod batch;
 mod change_cause;
+mod deployed;
 mod kinds;
 mod lending;
 mod marks;
@@ -29,9 +30,10 @@ pub use self::{
     asks::{Asks, said_of},
     batch::{JobPhase, is_suspended, replacement, run, run_name, runs_alone},
     change_cause::ChangeCause,
+    deployed::deployed,
     kinds::{
         CRON_JOB, Counts, DEPLOYMENT_CONFIG, JOB, KINDS, Kind, KindTwice, Kinds, NAMED, ROLLOUT,
-        RestartMeans, Revisions, WorkloadKind,
+        RestartMeans, Revisions, WorkloadKind, off_by_default,
     },
     lending::{Borrowed, Lent},
     marks::{
@@ -366,27 +368,8 @@ fn exact<K, V>(map: LiteMap<K, V>) -> LiteMap<K, V> {
 
 /// Returns the pod template without reroll's own annotation: what tells whether a user or another controller changed it.
 pub fn bare_template(kind: Kind, object: &DynamicObject) -> Value {
-    let mut template = object
-        .data
-        .pointer(kind.template)
-        .cloned()
-        .unwrap_or_default();
-    if let Some(meta) = template.get_mut("metadata").and_then(Value::as_object_mut) {
-        if let Some(annotations) = meta.get_mut("annotations").and_then(Value::as_object_mut) {
-            annotations.remove(RESTARTED_FOR);
-        }
-        meta.retain(|_, value| {
-            !value.is_null() && value.as_object().is_none_or(|map| !map.is_empty())
-        });
-    }
-    // The maps that reroll creates for its annotation are no change either.
-    if let Some(template) = template.as_object_mut() {
-        let empty = |value: &Value| {
-            value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty)
-        };
-        template.retain(|key, value| key != "metadata" || !empty(value));
-    }
-    template
+    let template = object.data.pointer(kind.template).cloned();
+    deployed::bare(template.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::{
         held::Held,
         index::Judged,
         note::{Loudness, Note, Severity},
-        policy::Complaint,
+        policy::{Complaint, Stands},
         text::shortened_to_bytes,
     },
     state::State,
@@ -87,6 +87,11 @@ impl Teller {
 
     /// Says why no intent can help a workload, where this replica leads.
     pub fn held(&self, key: &WorkloadKey, held: Held, judged: &Judged) {
+        let by_label = judged.complaints.iter().any(|it| it.on == Stands::Label);
+        if held == Held::Unreadable && by_label {
+            // It is the Namespace that cannot be read, and told.
+            return;
+        }
         if let Some(note) = Note::held(held, judged, key) {
             self.say_first(key, &note);
         }
@@ -94,7 +99,9 @@ impl Teller {
 
     /// Says what of a workload's annotations cannot be read, where this replica leads. Of many it says the first.
     pub fn complaints(&self, key: &WorkloadKey, complaints: &[Complaint]) {
-        for complaint in complaints.iter().take(MOST_COMPLAINTS) {
+        // What its namespace says is told there, once.
+        let own = complaints.iter().filter(|it| it.on != Stands::Label);
+        for complaint in own.take(MOST_COMPLAINTS) {
             self.say_first(key, &Note::SettingUnreadable(complaint));
         }
     }

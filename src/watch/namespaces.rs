@@ -60,7 +60,8 @@ impl Namespaces {
         let default = labels.get(RESTART_ON).cloned();
         let (paced, complaints) = Paced::read(meta);
         paced.take(&mut self.judge.state.index_mut(), name);
-        self.complain(name, complaints);
+        let works = self.judge.state.index().works_in(name);
+        self.complain(name, if works { complaints } else { Vec::new() });
         namespace_changed(&self.judge, name);
         self.judge.namespace_default(name, default);
         let said = meta.annotations.as_ref().and_then(|all| all.get(SUSPEND));
@@ -78,7 +79,7 @@ impl Namespaces {
         self.leave(name);
     }
 
-    /// Takes in what of a namespace's annotations cannot be read, and tells what is news.
+    /// Takes in what of a namespace's annotations, or its label, cannot be read, and tells what is news.
     fn complain(&self, name: &str, complaints: Vec<Complaint>) {
         let news = self.judge.docket().held.complain_of(name, complaints);
         for complaint in &news {

@@ -9,12 +9,12 @@ use std::{cmp::Reverse, sync::Arc, time::Duration};
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::{
     sync::Semaphore,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
-use super::workloads::Write;
+use super::workloads::{DeployBefore, Undone, Write};
 use crate::{
-    cluster::{Cluster, Failure, sources},
+    cluster::{Cluster, Failure, deploys, sources},
     model::{SourceKey, SourceName, Version, decide::Lookup, version::key_of},
     ops::metrics::{Metrics, labels::SourceRead},
     state::State,
@@ -90,6 +90,35 @@ impl Reads {
             metrics.admission_source_read(SourceRead::Timeout);
         }
         reads
+    }
+}
+
+impl Reads {
+    /// Looks up the deploy before the one to which a restart is taken back, within the budget.
+    pub(super) async fn deploy_before(
+        &self,
+        undone: &Undone,
+        cluster: &Cluster,
+        budget: Duration,
+    ) -> DeployBefore {
+        let of = deploys::Of {
+            namespace: &undone.key.namespace,
+            uid: &undone.uid,
+            selector: &undone.selector,
+            now: &undone.template,
+        };
+        let read = async {
+            let _one = self.0.acquire().await.map_err(|_| Failure::Timeout)?;
+            deploys::before(cluster, of).await
+        };
+        let why = match timeout(budget, read).await {
+            Ok(Ok(Some(number))) => return DeployBefore::Revision(number),
+            Ok(Ok(None)) => return DeployBefore::Gone,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => Failure::Timeout.to_string(),
+        };
+        tracing::debug!(why, workload = %undone.key, "looked up no deploy before");
+        DeployBefore::Unknown
     }
 }
 

@@ -54,7 +54,7 @@ pub struct RegistrationError {
 }
 
 impl Registration {
-    /// Registers both webhooks, or updates those of an earlier process.
+    /// Registers all webhooks, or updates those of an earlier process.
     ///
     /// # Errors
     /// When the API server refuses, or does not answer in time.

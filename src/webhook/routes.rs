@@ -1,4 +1,4 @@
-//! The two paths that the API server calls.
+//! The paths that the API server calls.
 //!
 //! A handler reads a bounded body, and answers from memory. For a workload whose template changes, it also reads a few
 //! sources, within a budget. It never fails the user's request: it allows what it does not understand. It refuses only what
@@ -20,12 +20,12 @@ use axum::{
 use tokio::time::Instant;
 
 use super::{
-    others,
+    namespaces, off, others,
     reads::Reads,
     review::{Answer, NotAReview, Operation, Request, uid_in},
     server::{BodyError, BodyReader, Caller},
     sources,
-    warnings::{Told, problem},
+    warnings::{Told, Warning, problem},
     workloads::Write,
 };
 use crate::{
@@ -42,6 +42,10 @@ use crate::{
 pub const SOURCES_PATH: &str = "/admit/sources";
 /// The path of the mutating webhook for workloads.
 pub const WORKLOADS_PATH: &str = "/admit/workloads";
+/// The path of the validating webhook for Namespaces.
+pub const NAMESPACES_PATH: &str = "/admit/namespaces";
+/// The path of the validating webhook for kinds of workloads that are off.
+pub const OFF_PATH: &str = "/admit/off";
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -65,6 +69,8 @@ pub fn router(admission: Admission) -> Router {
     Router::new()
         .route(SOURCES_PATH, post(admit_source))
         .route(WORKLOADS_PATH, post(admit_workload))
+        .route(NAMESPACES_PATH, post(admit_namespace))
+        .route(OFF_PATH, post(admit_off))
         .layer(Extension(Reads::default()))
         .with_state(admission)
 }
@@ -80,6 +86,33 @@ async fn admit_source(
     handle(&admission, Webhook::Sources, caller, body, async |body| {
         let request = Request::parse(body)?;
         let (answer, outcome) = sources::answer(&admission.state, &request, admission.told);
+        Ok((answer, request.operation, outcome))
+    })
+    .await
+}
+
+async fn admit_namespace(
+    Extract(admission): Extract<Admission>,
+    caller: FromServer,
+    body: Body,
+) -> Response {
+    let webhook = Webhook::Namespaces;
+    handle(&admission, webhook, caller, body, async |body| {
+        let request = Request::parse(body)?;
+        let (answer, outcome) = namespaces::answer(&admission.state, &request, admission.told);
+        Ok((answer, request.operation, outcome))
+    })
+    .await
+}
+
+async fn admit_off(
+    Extract(admission): Extract<Admission>,
+    caller: FromServer,
+    body: Body,
+) -> Response {
+    handle(&admission, Webhook::Off, caller, body, async |body| {
+        let request = Request::parse(body)?;
+        let (answer, outcome) = off::answer(&admission.state, &request, admission.told);
         Ok((answer, request.operation, outcome))
     })
     .await
@@ -107,7 +140,7 @@ async fn admit_workload(
             return Ok((Answer::allow(uid, Vec::new()), operation, "ignored"));
         };
         let asked = admission.state.index().tick();
-        let (read, adoption) = tokio::join!(
+        let (read, adoption, undone) = tokio::join!(
             reads.of(
                 &write,
                 &admission.state,
@@ -115,7 +148,8 @@ async fn admit_workload(
                 &admission.metrics,
                 admission.get_budget
             ),
-            admission.find_adopted(&write)
+            admission.find_adopted(&write),
+            admission.find_deploy_before(&write, &reads)
         );
         let admitted = {
             let index = admission.state.index();
@@ -126,7 +160,9 @@ async fn admit_workload(
             let read = index.overlay(write.namespace(), asked, &read);
             write.answer(&index, &read, &adoption, admission.state.now())
         };
-        let lines = admission.told.lines(admitted.warnings);
+        let mut warnings = admitted.warnings;
+        warnings.extend(undone);
+        let lines = admission.told.lines(warnings);
         let answer = Answer::allow(uid, lines).with_patch(&admitted.patch);
         let outcome = if answer.patches() {
             "patched"
@@ -205,6 +241,13 @@ fn refuse_body(error: &BodyError, told: Told) -> (Response, Operation, &'static 
 }
 
 impl Admission {
+    /// Says how to go back to the deploy before, where `kubectl rollout undo` would only take back a restart of reroll's.
+    async fn find_deploy_before(&self, write: &Write, reads: &Reads) -> Option<Warning> {
+        let undone = write.undone().filter(|_| self.told != Told::None)?;
+        let found = reads.deploy_before(undone, &self.cluster, self.get_budget);
+        Some(undone.words(found.await))
+    }
+
     /// Looks for the pods that a new workload adopts, within the same budget. Leaves to the controller what does not come in
     /// time.
     async fn find_adopted(&self, write: &Write) -> Adoption {

@@ -4,27 +4,32 @@
 //! knows the CREATE that follows for a recreation in the request itself, before any watch shows it. All of that is
 //! provisional: the API server may still refuse the write, and a dry run changes nothing at all.
 
+mod lacking;
+
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::core::PartialObjectMeta;
+use kube::core::{ObjectMeta, PartialObjectMeta};
 use tokio::time::Instant;
 
+use self::lacking::lacking;
 use super::{
+    keys::Home,
     review::{Answer, Operation, Request},
     warnings::{Told, Warning, news, problem},
 };
 use crate::{
     model::{
         SourceKey, SourceKind, SourceName, Version, WorkloadKey,
-        annotation::WINDOW,
+        annotation::{IGNORE, WINDOW},
         change::Change,
         decide::Lookup,
         index::{Preview, windows},
         object::{FromObject as _, SlowStart},
+        places::Place,
         policy::Complaint,
         recreation::Asked,
-        text::shortened,
+        text::{is_false, shortened},
         writers::Print,
     },
     state::{Deleted, State},
@@ -59,16 +64,23 @@ pub fn answer(state: &State, request: &Request, told: Told) -> (Answer, &'static
     if !works {
         return ignored("ignored");
     }
-    let Some((raw, name)) = raw.and_then(|raw| Some((raw.get(), name_in(raw.get())?))) else {
+    let Some((raw, meta)) = raw.and_then(|raw| Some((raw.get(), meta_in(raw.get())?))) else {
+        return ignored("undecodable");
+    };
+    let Some(name) = meta.name.clone() else {
         return ignored("undecodable");
     };
     let key = SourceKey {
         namespace: request.namespace.clone(),
         source: SourceName { kind, name },
     };
+    let mut typed = match request.operation {
+        Operation::Create | Operation::Update => typed(kind, &meta),
+        Operation::Delete | Operation::Other => Vec::new(),
+    };
     if !state.index().is_used(&key) {
-        // No workload uses it, so there is nothing to warn of, and watches bring what is persisted. Its data is not even read.
-        return ignored("allowed");
+        // No workload uses it, so nothing becomes of it, and watches bring what is persisted. Its data is not even read.
+        return (Answer::allow(uid, told.lines(typed)), "allowed");
     }
     // No user waits at a prompt for what the CSI driver writes: a watch brings the statuses of pods.
     let Some(version) = conventions.version_in(raw, &key, &digest_key) else {
@@ -79,12 +91,28 @@ pub fn answer(state: &State, request: &Request, told: Told) -> (Answer, &'static
         Operation::Delete => deleted(state, &key, &version, request),
         Operation::Other => Vec::new(),
     };
-    (Answer::allow(uid, told.lines(warnings)), "allowed")
+    typed.extend(warnings);
+    (Answer::allow(uid, told.lines(typed)), "allowed")
 }
 
-fn name_in(raw: &str) -> Option<String> {
+fn meta_in(raw: &str) -> Option<ObjectMeta> {
     let object = PartialObjectMeta::<Secret>::from_object(raw).ok()?;
-    object.metadata.name
+    Some(object.metadata)
+}
+
+/// Returns what of a source's own annotations and labels does nothing.
+fn typed(kind: SourceKind, meta: &ObjectMeta) -> Vec<Warning> {
+    let home = Home {
+        kind: kind.as_str(),
+        annotations: Place::Source,
+        labels: Place::Elsewhere,
+    };
+    let ignore = meta.annotations.as_ref().and_then(|all| all.get(IGNORE));
+    let unreadable = ignore.filter(|text| !is_false(text) && text.trim() != "true");
+    let unreadable = unreadable.map(|text| Complaint::of_ignoring(text).to_string());
+    let wrong = home.wrong(&home.spots(meta));
+    let all = unreadable.into_iter().chain(wrong);
+    all.map(|what| problem(format!("reroll: {what}"))).collect()
 }
 
 /// Returns who makes a write, and when; `None` where the review does not say.
@@ -137,6 +165,8 @@ fn written(
         let complaint = Complaint::of_slow_start(&key.source);
         warnings.push(problem(format!("reroll: {complaint}")));
     }
+    let before = index.source(&key.namespace, &key.source).version();
+    warnings.extend(lacking(&index, key, (before, &version), &preview));
     let how = if recreated { "recreated " } else { "" };
     let written = format!("{how}{}", key.source.spoken());
     warnings.extend(stopped(&preview, &written, &key.namespace));
@@ -263,3 +293,6 @@ fn some(workloads: &[WorkloadKey], incomplete: bool) -> String {
         [first, rest @ ..] => format!("{} and {most}{} more", first.spoken(), rest.len()),
     }
 }
+
+#[cfg(test)]
+mod tests;

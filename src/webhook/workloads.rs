@@ -11,11 +11,13 @@ mod marks;
 mod read;
 mod sides;
 mod typed;
+mod undone;
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+pub(super) use self::undone::{DeployBefore, Undone};
 use self::{
     let_go::let_go,
     marks::asks_for_mark,
@@ -59,6 +61,8 @@ pub struct Write {
     adopter: Option<Adopter>,
     /// The user, where that is another installation of reroll.
     by_another: Option<String>,
+    /// What `kubectl rollout undo` takes back, where that is only a restart of reroll's.
+    undone: Option<Box<Undone>>,
 }
 
 /// How reroll changes a write, and what it says of it.
@@ -120,22 +124,10 @@ impl Write {
         adoption: &Adoption,
         now: i64,
     ) -> Mutation {
-        let mut warnings = typed::said(&self.complaints, &self.typed);
-        let (key, asked) = (&self.key, (&self.policy, &self.uses));
-        warnings.extend(typed::opt_in(
-            index,
-            &key.namespace,
-            &self.new.workload,
-            asked,
-        ));
-        let owner = self.new.workload.reverting_owner();
-        if let (Some(owner), true) = (owner, self.policy.opted_in()) {
-            warnings.push(problem(format!(
-                "reroll: {} belongs to {owner}: reroll does not restart it",
-                self.key.spoken()
-            )));
-        }
-        let to = if owner.is_some() {
+        let (written, asked) = ((&self.key, &self.new.workload), (&self.policy, &self.uses));
+        let wrong = (self.complaints.as_slice(), self.typed.as_slice());
+        let mut warnings = typed::all(index, written, asked, wrong);
+        let to = if self.new.workload.reverting_owner().is_some() {
             self.new.own.clone()
         } else if self.policy.opted_in() {
             self.sides()

@@ -11,7 +11,7 @@ use reroll::{
         workload::{KINDS, Workload},
     },
     state::State,
-    webhook::{review::Request, sources, warnings::Told, workloads::Write},
+    webhook::{namespaces, off, review::Request, sources, warnings::Told, workloads::Write},
 };
 use serde_json::{Value, json};
 
@@ -66,6 +66,8 @@ pub(crate) fn check(data: &[u8]) {
         return;
     };
     drop(sources::answer(&STATE, &request, Told::All));
+    drop(namespaces::answer(&STATE, &request, Told::All));
+    drop(off::answer(&STATE, &request, Told::All));
     let patched = mutate(&request);
     // The API server calls again where another webhook changed something.
     if let (Some(object), Ok(mut again)) = (patched, serde_json::from_slice::<Value>(data)) {

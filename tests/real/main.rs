@@ -58,6 +58,7 @@ mod paused;
 mod pods;
 mod ports;
 mod present;
+mod prompt;
 mod property;
 mod recreate;
 mod recreators;

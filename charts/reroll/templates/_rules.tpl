@@ -22,6 +22,15 @@
 {{- end }}
 {{- end -}}
 
+{{/* The kinds that every cluster has and that reroll leaves alone. */}}
+{{- define "reroll.off" -}}
+{{- range list "cronjobs" "jobs" }}
+{{- if not (has . $.Values.kinds.optional) }}
+- {group: batch, version: v1, resource: {{ . }}}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* Rights in each namespace that is worked in. Nothing here writes a Secret or a ConfigMap. */}}
 {{- define "reroll.rules" -}}
 {{- $sources := list }}
@@ -196,6 +205,14 @@ match: search-match-annotation
 ignore: ignore-annotation
 pausePeriod: pause-deployment-annotation
 {{- end }}
+
+{{/* The condition that an object has an annotation or a label of reroll's. */}}
+{{- define "reroll.keyed" -}}
+- name: has-a-key-of-rerolls
+  expression: >-
+    object.?metadata.?annotations.orValue({}).exists(key, key.startsWith('reroll.dev/')) ||
+    object.?metadata.?labels.orValue({}).exists(key, key.startsWith('reroll.dev/'))
+{{- end -}}
 
 {{/* Whether a workload, or its pod template, carries an annotation that may be for reroll: CEL, on one line each. */}}
 {{- define "reroll.asks" -}}

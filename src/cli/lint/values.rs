@@ -7,14 +7,15 @@ use crate::{
     cli::findings::Finding,
     model::{
         Policy, SourceKind, SourceName,
-        annotation::{IGNORE, RESTART_ON, SLOW_START, WINDOW},
+        annotation::{IGNORE, RESTART_ON},
+        index::windows::Paced,
         nearest::nearest,
         object::SlowStart,
-        policy::{ALL_WORDS, Complaint, Defaults, window},
+        policy::{ALL_WORDS, Complaint, Defaults},
         recreation::{Asked, Origin},
         text::is_false,
         version::counts,
-        workload::{Asks, Workload},
+        workload::Workload,
     },
 };
 
@@ -74,16 +75,7 @@ fn of_namespace(manifest: &Manifest, found: &mut Vec<Found>) {
     let meta = manifest.meta();
     let label = meta.labels.as_ref().and_then(|all| all.get(RESTART_ON));
     let label = label.map(String::as_str);
-    let defaults = Defaults {
-        namespace: label,
-        ..Defaults::default()
-    };
-    let (_, mut complaints) = Policy::read(&Asks::new(), defaults);
-    let text = |key| meta.annotations.as_ref().and_then(|all| all.get(key));
-    if let (SlowStart::Unreadable, Some(text)) = (SlowStart::of(&meta), text(SLOW_START)) {
-        complaints.push(Complaint::of_namespace(text));
-    }
-    complaints.extend(text(WINDOW).and_then(|text| window(text).1));
+    let (_, complaints) = Paced::read(&meta);
     found.extend(complaints.iter().map(|complaint| told(manifest, complaint)));
     let one_word = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     let readable = complaints

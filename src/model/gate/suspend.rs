@@ -5,6 +5,7 @@
 
 use crate::model::{
     annotation::SUSPEND,
+    nearest::is_slip,
     text::{is_false, printable, shortened},
 };
 
@@ -37,6 +38,14 @@ pub struct Stop {
 pub fn read(text: Option<&str>) -> Option<String> {
     let said = text?.trim();
     (!is_false(said)).then(|| shortened(&printable(said), LENGTH).into_owned())
+}
+
+/// What it should be, where it is nearly the word that lets go. Any other text is meant.
+pub const MEANT: &str = "false: did you mean that? Nothing restarts until then";
+
+/// Whether the annotation's text is nearly the word that lets go.
+pub fn is_meant_to_let_go(text: &str) -> bool {
+    is_slip(text.trim(), "false")
 }
 
 impl Stop {
@@ -73,12 +82,22 @@ mod tests {
             ("INC-42", "INC-42"),
             ("needs approval", "needs approval"),
             ("falsch", "falsch"),
+            ("flase", "flase"),
             ("false alarm", "false alarm"),
             ("00", "00"),
             ("null", "null"),
             ("two\nlines\u{1b}[31m", "twolines[31m"),
         ] {
             assert_eq!(read(Some(text)).as_deref(), Some(said), "{text:?}");
+        }
+        for (text, meant) in [
+            (" Flase ", true),
+            ("falsee", true),
+            ("false", false),
+            ("flake", false),
+            ("INC-42", false),
+        ] {
+            assert_eq!(is_meant_to_let_go(text), meant, "{text}");
         }
         let long = read(Some(&"ä".repeat(LENGTH + 1))).unwrap();
         assert_eq!(long.chars().count(), LENGTH);

@@ -1,8 +1,8 @@
 //! Who opts in, and for what: the sign that what was typed works.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Index, overlay::without_ignored};
+use super::{Index, Tracked, overlay::without_ignored};
 use crate::model::{
     decide::Lookup,
     source::{SourceName, Usage},
@@ -32,6 +32,13 @@ pub fn words(index: &Index, key: &WorkloadKey) -> Option<String> {
     let named = read.iter().take(MOST_SOURCES);
     let named: Vec<_> = named.map(|(source, usage)| spoken(source, usage)).collect();
     Some(some_of(named.iter().map(String::as_str), read.len()))
+}
+
+/// Returns the workloads of a namespace that are opted in by words that can all be read.
+pub fn who(index: &Index, namespace: &str) -> BTreeSet<WorkloadKey> {
+    let all = index.workloads(None, Some(namespace)).into_iter();
+    all.filter(|key| index.workload(key).is_some_and(Tracked::opts_in_well))
+        .collect()
 }
 
 /// Returns how many workloads have opted in and are still to be adopted.

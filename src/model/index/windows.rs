@@ -5,10 +5,10 @@ use kube::core::ObjectMeta;
 
 use super::{Index, Tracked, at_once, gates::set_says};
 use crate::model::{
-    annotation::{SLOW_START, WINDOW},
+    annotation::{RESTART_ON, SLOW_START, SUSPEND, WINDOW},
     gate::window::Window,
     object::SlowStart,
-    policy::{Complaint, window},
+    policy::{Complaint, of_label, window},
 };
 
 /// What the annotations of a Namespace say about when restarts in it are made.
@@ -19,15 +19,15 @@ pub struct Paced {
 }
 
 impl Paced {
-    /// Reads it, and what of it cannot be read.
+    /// Reads it. Returns also what cannot be read of all that a Namespace may say.
     pub fn read(meta: &ObjectMeta) -> (Self, Vec<Complaint>) {
         let text = |key| meta.annotations.as_ref().and_then(|all| all.get(key));
         let slow_start = SlowStart::of(meta);
         let of_slow_start = text(SLOW_START).filter(|_| slow_start == SlowStart::Unreadable);
-        let mut complaints: Vec<_> = of_slow_start
-            .map(|text| Complaint::of_namespace(text))
-            .into_iter()
-            .collect();
+        let label = meta.labels.as_ref().and_then(|all| all.get(RESTART_ON));
+        let mut complaints = label.map_or_else(Vec::new, |text| of_label(text));
+        complaints.extend(of_slow_start.map(|text| Complaint::of_namespace(text)));
+        complaints.extend(Complaint::of_suspension(text(SUSPEND)));
         let hours = text(WINDOW).map(|text| {
             let (hours, complaint) = window(text);
             complaints.extend(complaint);

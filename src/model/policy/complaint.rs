@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::model::{
-    annotation::{ON_RECREATE, SLOW_START},
+    annotation::{IGNORE, ON_RECREATE, SLOW_START, SUSPEND},
+    gate::suspend::{MEANT, is_meant_to_let_go},
     object::SlowStart,
     recreation::OnRecreate,
     source::SourceName,
@@ -12,6 +13,19 @@ use crate::model::{
 
 /// The most characters of a value that a complaint shows.
 const LENGTH: usize = 32;
+/// What can stand for yes or no.
+pub(super) const TRUTH: &str = "true or false";
+
+/// On what a value stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stands {
+    /// On the object itself of which it is told: its annotation.
+    Here,
+    /// On a source.
+    Source(SourceName),
+    /// On the Namespace, whose label it is.
+    Label,
+}
 
 /// A value that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,15 +36,15 @@ pub struct Complaint {
     pub value: String,
     /// What can stand there.
     pub expected: &'static str,
-    /// The source that says it; `None` for the workload itself.
-    pub source: Option<SourceName>,
+    /// Who says it.
+    pub on: Stands,
 }
 
 impl Complaint {
     /// Complains of `reroll.dev/on-recreate` on a source. What stands there is not remembered.
     pub fn of_recreation(source: &SourceName) -> Self {
         Self {
-            source: Some(source.clone()),
+            on: Stands::Source(source.clone()),
             ..complaint(ON_RECREATE, "", OnRecreate::WORDS)
         }
     }
@@ -38,9 +52,20 @@ impl Complaint {
     /// Complains of `reroll.dev/slow-start` on a source. What stands there is not remembered.
     pub fn of_slow_start(source: &SourceName) -> Self {
         Self {
-            source: Some(source.clone()),
+            on: Stands::Source(source.clone()),
             ..complaint(SLOW_START, "", SlowStart::WORDS)
         }
+    }
+
+    /// Complains of `reroll.dev/ignore` on a source.
+    pub fn of_ignoring(text: &str) -> Self {
+        complaint(IGNORE, text.trim(), TRUTH)
+    }
+
+    /// Complains of `reroll.dev/suspend` that is nearly the word which lets go: it holds.
+    pub fn of_suspension(text: Option<&String>) -> Option<Self> {
+        let text = text.filter(|text| is_meant_to_let_go(text))?;
+        Some(complaint(SUSPEND, text.trim(), MEANT))
     }
 
     /// Complains of `reroll.dev/slow-start` on a Namespace.
@@ -51,18 +76,17 @@ impl Complaint {
 
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(source) = &self.source {
-            return write!(
-                f,
-                "{} of {} is not {}",
-                self.key,
-                source.spoken(),
-                self.expected
-            );
-        }
+        let of = match &self.on {
+            Stands::Source(source) => {
+                let source = source.spoken();
+                return write!(f, "{} of {source} is not {}", self.key, self.expected);
+            }
+            Stands::Label => "the Namespace's label ",
+            Stands::Here => "",
+        };
         write!(
             f,
-            "{}: \"{}\" is not {}",
+            "{of}{}: \"{}\" is not {}",
             self.key, self.value, self.expected
         )
     }
@@ -73,6 +97,6 @@ pub(super) fn complaint(key: &'static str, value: &str, expected: &'static str) 
         key,
         value: shortened(&printable(value), LENGTH).into_owned(),
         expected,
-        source: None,
+        on: Stands::Here,
     }
 }

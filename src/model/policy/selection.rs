@@ -9,6 +9,7 @@ use super::{
 };
 use crate::model::{
     annotation::RESTART_ON,
+    nearest::nearest,
     source::{KindSet, SourceKind},
 };
 
@@ -27,7 +28,28 @@ pub(super) const EXPECTED_EARLIER: &str =
 /// What people write for `auto`, in whatever case.
 pub const ALL_WORDS: [&str; 7] = ["true", "yes", "on", "all", "any", "enabled", "*"];
 
-/// What an opt-in should be that is one of those, or `auto` in another case.
+/// The words that may be meant by one that nobody knows, and what is said then. Of three letters any may be meant.
+const MEANT: [(&str, &str); 5] = [
+    ("auto", EXPECTED_AUTO),
+    (
+        "secrets",
+        "an opt-in: did you mean secrets? Nothing restarts until then",
+    ),
+    (
+        "configmaps",
+        "an opt-in: did you mean configmaps? Nothing restarts until then",
+    ),
+    (
+        "secretproviderclasses",
+        "an opt-in: did you mean secretproviderclasses? Nothing restarts until then",
+    ),
+    (
+        "volume",
+        "an opt-in: did you mean volume? Nothing restarts until then",
+    ),
+];
+
+/// What an opt-in should be that is one of [`ALL_WORDS`], or nearly `auto`.
 const EXPECTED_AUTO: &str = "an opt-in: did you mean auto? Nothing restarts until then";
 
 /// Which sources count for a workload.
@@ -89,9 +111,9 @@ impl Selection {
             complaints.push(complaint(RESTART_ON, "…", EXPECTED_EARLIER));
         }
         if read == 0 {
-            if is_meant_as_auto(text) {
+            if let Some(meant) = meant(text.trim()) {
                 complaints.retain(|complaint| complaint.key != RESTART_ON);
-                complaints.push(complaint(RESTART_ON, text.trim(), EXPECTED_AUTO));
+                complaints.push(complaint(RESTART_ON, text.trim(), meant));
             } else if complaints.is_empty() {
                 complaints.push(complaint(RESTART_ON, text, &EXPECTED_RESTART_ON));
             }
@@ -112,9 +134,15 @@ impl Selection {
     }
 }
 
-fn is_meant_as_auto(text: &str) -> bool {
-    let mut words = ALL_WORDS.into_iter().chain(["auto"]);
-    words.any(|word| text.trim().eq_ignore_ascii_case(word))
+/// Returns what an opt-in should be that is a single word which nobody knows; `None` where none is near.
+fn meant(text: &str) -> Option<&'static str> {
+    if ALL_WORDS.iter().any(|word| text.eq_ignore_ascii_case(word)) {
+        return Some(EXPECTED_AUTO);
+    }
+    let single = !text.contains([',', '/', ':', '=', '!', '*']);
+    let near = nearest(text, MEANT.iter().map(|(word, _)| *word)).filter(|_| single)?;
+    let mut said = MEANT.iter().filter(|(word, _)| *word == near);
+    said.next().map(|(_, said)| *said)
 }
 
 /// Returns what a list of patterns should be that is beyond a bound.

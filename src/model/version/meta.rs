@@ -8,13 +8,11 @@ use crate::model::annotation;
 /// Returns what the annotations of a source say about who looks at it: whether it is ignored, and whether it asks to
 /// be found.
 pub fn counts(meta: &ObjectMeta) -> (bool, bool) {
-    let says = |asked: &str| {
-        let annotations = meta.annotations.as_ref();
-        annotations
-            .and_then(|all| all.get(asked))
-            .is_some_and(|text| text == "true")
-    };
-    let ignored = says(annotation::IGNORE) || says(annotation::reloader::IGNORE);
+    let annotations = meta.annotations.as_ref();
+    let text = |asked: &str| annotations.and_then(|all| all.get(asked));
+    let says = |asked: &str| text(asked).is_some_and(|text| text == "true");
+    let own = text(annotation::IGNORE).is_some_and(|text| text.trim() == "true");
+    let ignored = own || says(annotation::reloader::IGNORE);
     (ignored, says(annotation::reloader::MATCH))
 }
 

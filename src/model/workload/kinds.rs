@@ -226,6 +226,12 @@ pub static NAMED: [(Kind, bool); 4] = [
     (&JOB, false),
 ];
 
+/// Returns the kinds of every cluster that are off where no flag names them.
+pub fn off_by_default() -> impl Iterator<Item = Kind> {
+    let named = NAMED.iter().filter(|(kind, on)| !on && !kind.optional);
+    named.map(|(kind, _)| *kind)
+}
+
 /// Where nearly all kinds have it.
 const TEMPLATE: &str = "/spec/template";
 

@@ -33,12 +33,16 @@ label! {
 }
 
 label! {
-    /// One of the two webhooks.
+    /// One of the webhooks.
     Webhook {
         /// The validating webhook for Secrets and ConfigMaps.
         Sources = "sources",
         /// The mutating webhook for workloads.
         Workloads = "workloads",
+        /// The validating webhook for Namespaces.
+        Namespaces = "namespaces",
+        /// The validating webhook for kinds of workloads that are off.
+        Off = "off",
     }
 }
 

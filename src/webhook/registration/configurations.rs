@@ -16,8 +16,9 @@ use crate::{
         annotation::{FIELD_MANAGER, PREFIX, RESTART_ON, reloader::DOMAIN},
         conventions::{Conventions, Vocabulary},
         source::SourceKind,
+        workload::{Kind, off_by_default},
     },
-    webhook::routes::{SOURCES_PATH, WORKLOADS_PATH},
+    webhook::routes::{NAMESPACES_PATH, OFF_PATH, SOURCES_PATH, WORKLOADS_PATH},
 };
 
 /// The types of Secrets that workloads hardly ever use, and that are written often.
@@ -31,39 +32,58 @@ const UNUSED_TYPES: [&str; 3] = [
 const TIMEOUT_SECONDS: u32 = 1;
 
 impl Registration {
-    /// Returns the configuration for Secrets and ConfigMaps.
+    /// Returns the configuration for Secrets and ConfigMaps, and for what only gets warnings.
     pub(super) fn validating(&self) -> Value {
+        let sources = self.webhook("sources.reroll.dev", SOURCES_PATH, &json!({
+            "sideEffects": "NoneOnDryRun",
+            "rules": [{
+                "apiGroups": [""], "apiVersions": ["v1"], "resources": reviewed(),
+                "operations": ["CREATE", "UPDATE", "DELETE"], "scope": "Namespaced",
+            }],
+            "namespaceSelector": { "matchExpressions": self.namespaces() },
+            "objectSelector": { "matchExpressions": requirements(self.conventions.sources.as_ref()) },
+            "matchConditions": source_conditions(&self.conventions),
+        }));
+        // Of a Namespace a namespaceSelector sees its own labels.
+        let namespaces = self.webhook(
+            "namespaces.reroll.dev",
+            NAMESPACES_PATH,
+            &json!({
+                "sideEffects": "None",
+                "rules": [{
+                    "apiGroups": [""], "apiVersions": ["v1"], "resources": ["namespaces"],
+                    "operations": ["CREATE", "UPDATE"], "scope": "Cluster",
+                }],
+                "namespaceSelector": { "matchExpressions": self.namespaces() },
+                "matchConditions": [keyed()],
+            }),
+        );
+        let off = off_by_default().filter(|kind| self.kinds.find(kind.group, kind.kind).is_none());
+        let rules = off.map(rule).collect::<Vec<_>>();
+        let off = (!rules.is_empty()).then(|| {
+            self.webhook(
+                "off.workloads.reroll.dev",
+                OFF_PATH,
+                &json!({
+                    "sideEffects": "None",
+                    "rules": rules,
+                    "namespaceSelector": { "matchExpressions": self.namespaces() },
+                    "matchConditions": [keyed(), by_no_controller()],
+                }),
+            )
+        });
+        let webhooks: Vec<_> = [sources, namespaces].into_iter().chain(off).collect();
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "ValidatingWebhookConfiguration",
             "metadata": { "name": self.name },
-            "webhooks": [self.webhook("sources.reroll.dev", SOURCES_PATH, &json!({
-                "sideEffects": "NoneOnDryRun",
-                "rules": [{
-                    "apiGroups": [""], "apiVersions": ["v1"], "resources": reviewed(),
-                    "operations": ["CREATE", "UPDATE", "DELETE"], "scope": "Namespaced",
-                }],
-                "namespaceSelector": { "matchExpressions": self.namespaces() },
-                "objectSelector": { "matchExpressions": requirements(self.conventions.sources.as_ref()) },
-                "matchConditions": source_conditions(&self.conventions),
-            }))],
+            "webhooks": webhooks,
         })
     }
 
     /// Returns the configuration for workloads.
     pub(super) fn mutating(&self) -> Value {
-        let rules: Vec<_> = self
-            .kinds
-            .iter()
-            .map(|kind| {
-                // Discovery shows later which version of an optional kind is served, and that may change.
-                let version = if kind.optional { "*" } else { kind.version };
-                json!({
-                    "apiGroups": [kind.group], "apiVersions": [version], "resources": [kind.plural],
-                    "operations": ["CREATE", "UPDATE"], "scope": "Namespaced",
-                })
-            })
-            .collect();
+        let rules: Vec<_> = self.kinds.iter().map(rule).collect();
         let workloads = |name: &str, label: &str, mut conditions: Vec<Value>| {
             let mut selector = self.namespaces();
             selector.push(json!({ "key": RESTART_ON, "operator": label }));
@@ -153,6 +173,33 @@ fn reviewed() -> Vec<&'static str> {
         .filter(|kind| kind.is_readable())
         .map(SourceKind::plural)
         .collect()
+}
+
+/// Returns the rule for writes of a kind.
+fn rule(kind: Kind) -> Value {
+    // Discovery shows later which version of an optional kind is served, and that may change.
+    let version = if kind.optional { "*" } else { kind.version };
+    json!({
+        "apiGroups": [kind.group], "apiVersions": [version], "resources": [kind.plural],
+        "operations": ["CREATE", "UPDATE"], "scope": "Namespaced",
+    })
+}
+
+/// Returns the condition that an object has an annotation or a label of reroll's.
+fn keyed() -> Value {
+    let has = |what: &str| {
+        format!("object.?metadata.?{what}.orValue({{}}).exists(key, key.startsWith('{PREFIX}'))")
+    };
+    let either = format!("{} || {}", has("annotations"), has("labels"));
+    condition("has-a-key-of-rerolls", &either)
+}
+
+/// Returns the condition that no controller made an object: the runs of a CronJob have nobody who reads a warning.
+fn by_no_controller() -> Value {
+    condition(
+        "not-of-a-controller",
+        "!object.?metadata.?ownerReferences.orValue([]).exists(owner, owner.?controller.orValue(false))",
+    )
 }
 
 /// Returns the condition that a workload carries an annotation that may be for reroll, on itself or on its pod template.

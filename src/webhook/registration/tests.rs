@@ -139,6 +139,6 @@ fn the_chart_has_the_same_webhooks() {
     let rendered = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/webhooks.yaml");
     let rendered = fs::read_to_string(rendered).unwrap();
     let rendered = webhooks(serde_saphyr::from_multiple(&rendered).unwrap());
-    assert_eq!(here.len(), 3);
+    assert_eq!(here.len(), 5);
     assert_eq!(here, rendered);
 }

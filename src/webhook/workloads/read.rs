@@ -7,6 +7,7 @@ use super::{
     Write,
     sides::{Side, Sides},
     typed::keys,
+    undone::Undone,
 };
 use crate::{
     model::{
@@ -32,6 +33,7 @@ pub struct Begun {
     template_changed: bool,
     only_takes_back: bool,
     by_another: Option<String>,
+    undone: Option<Box<Undone>>,
 }
 
 /// One of the two objects of a write, and what is to be known of what it asks for.
@@ -115,6 +117,7 @@ impl Begun {
             only_takes_back: self.only_takes_back,
             adopter: adopter.flatten(),
             by_another: self.by_another,
+            undone: self.undone,
         }
     }
 }
@@ -202,6 +205,13 @@ impl Write {
             }
             _ => false,
         };
+        let undone = old.as_ref().zip(before.as_ref()).and_then(|(old, before)| {
+            let sides = Sides {
+                old: Some(&before.side),
+                new: &new.side,
+            };
+            Undone::of(&key, sides, (old, &object)).filter(|_| manager.is_none())
+        });
         Some(Begun {
             key,
             creates,
@@ -211,7 +221,13 @@ impl Write {
             template_changed,
             only_takes_back,
             by_another: by_reroll.then(|| who.clone()),
+            undone: undone.map(Box::new),
         })
+    }
+
+    /// Returns what is taken back of an opted-in workload, where that is only a restart of reroll's.
+    pub fn undone(&self) -> Option<&Undone> {
+        self.undone.as_deref().filter(|_| self.is_ours())
     }
 
     /// Returns how to find the pods that a new workload adopts, where it may adopt some.

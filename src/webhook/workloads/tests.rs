@@ -2,6 +2,7 @@
 //! pods.
 
 mod silent;
+mod undone;
 
 use std::collections::BTreeMap;
 

@@ -2,112 +2,81 @@
 //!
 //! Only what the written object itself shows, and the index knows. Nothing here refuses a write.
 
-use std::collections::BTreeMap;
-
 use kube::core::DynamicObject;
 use serde_json::Map;
 
 use crate::model::{
-    Index, Kind, SourceName,
-    annotation::{IGNORE, PREFIX, RESTART_ON},
+    Index, Kind, SourceName, WorkloadKey,
+    annotation::{IGNORE, RESTART_ON},
     decide::Lookup,
-    places::{Author, KEYS, Known, Place, known, likely},
+    places::{Author, KEYS, Place},
     policy::{Complaint, Defaults, OptedBy, Policy, Rules, Selection, is_left_alone},
     source::References,
     text::some_of,
     workload::Workload,
 };
-use crate::webhook::warnings::{Warning, problem};
+use crate::webhook::{
+    keys::{Home, Spot},
+    warnings::{Warning, problem},
+};
 
 /// The most sources that one line names.
 const NAMED: usize = 4;
 
 /// Returns what is wrong with the keys of reroll's that an object has, and where they stand.
 pub(super) fn keys(kind: Kind, object: &DynamicObject) -> Vec<String> {
-    let meta = &object.metadata;
-    let own = ours(meta.annotations.iter().flat_map(BTreeMap::keys));
-    let labels = ours(meta.labels.iter().flat_map(BTreeMap::keys));
+    let home = Home {
+        kind: kind.kind,
+        annotations: Place::Workload,
+        labels: Place::Elsewhere,
+    };
     let template = object.data.pointer(kind.template);
     let of_template = |which: &str| {
         let all = template.and_then(|template| template["metadata"][which].as_object());
-        ours(all.into_iter().flat_map(Map::keys))
+        all.into_iter().flat_map(Map::keys)
     };
-    let [annotations_below, labels_below] = ["annotations", "labels"].map(of_template);
-    let spots = [
-        (Place::Workload, "as an annotation", &own),
-        (Place::Elsewhere, "as a label", &labels),
-        (
-            Place::Template,
-            "as an annotation of the pod template",
-            &annotations_below,
-        ),
-        (
-            Place::Elsewhere,
-            "as a label of the pod template",
-            &labels_below,
-        ),
-    ];
-    let mut told = Vec::new();
-    for (place, words, keys) in spots {
-        for key in keys {
-            told.extend(match known(key) {
-                None => Some(unknown(key)),
-                Some(known) if known.by == Author::Reroll || known.counts(place) => None,
-                // Who sets one annotation everywhere has it where it counts, too.
-                Some(known)
-                    if place == Place::Template
-                        && own.contains(key)
-                        && known.counts(Place::Workload) =>
-                {
-                    None
-                }
-                Some(known) => Some(misplaced(kind, known, words)),
-            });
-        }
-    }
-    told
+    let mut spots = home.spots(&object.metadata);
+    spots.push(Spot::of(
+        Place::Template,
+        "as an annotation of the pod template",
+        of_template("annotations"),
+    ));
+    spots.push(Spot::of(
+        Place::Elsewhere,
+        "as a label of the pod template",
+        of_template("labels"),
+    ));
+    home.wrong(&spots)
 }
 
-/// Returns the keys that are reroll's, or look so.
-fn ours<'a>(keys: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
-    keys.map(String::as_str)
-        .filter(|key| key.starts_with(PREFIX))
-        .collect()
-}
-
-fn unknown(key: &str) -> String {
-    match likely(key) {
-        Some(meant) => {
-            format!("did you mean {meant}? {key} is no key of reroll's, and does nothing")
-        }
-        None => format!("remove {key}: it is no key of reroll's, and does nothing"),
+/// Returns what is wrong with what a write says: what cannot be read or does nothing, and what it cannot come to.
+pub(super) fn all(
+    index: &Index,
+    (key, workload): (&WorkloadKey, &Workload),
+    asked: (&Policy, &References),
+    (complaints, typed): (&[Complaint], &[String]),
+) -> Vec<Warning> {
+    let mut warnings = said(complaints, typed);
+    warnings.extend(opt_in(index, &key.namespace, workload, asked));
+    let owner = workload.reverting_owner();
+    if let (Some(owner), true) = (owner, asked.0.opted_in()) {
+        warnings.push(problem(format!(
+            "reroll: {} belongs to {owner}: reroll does not restart it",
+            key.spoken()
+        )));
     }
-}
-
-fn misplaced(kind: Kind, known: &Known, words: &str) -> String {
-    let key = known.key;
-    if known.counts(Place::Workload) {
-        let kind = kind.kind;
-        return format!(
-            "put {key} under metadata.annotations of the {kind} itself: {words} it means nothing"
-        );
-    }
-    let places: Vec<_> = known.places.iter().map(|place| place.words()).collect();
-    format!(
-        "{key} counts as {}: {words} here it means nothing",
-        places.join(", or as ")
-    )
+    warnings
 }
 
 /// Returns what cannot be read, and what is wrong with keys, as warnings.
-pub(super) fn said(complaints: &[Complaint], keys: &[String]) -> Vec<Warning> {
+fn said(complaints: &[Complaint], keys: &[String]) -> Vec<Warning> {
     let complaints = complaints.iter().map(ToString::to_string);
     let all = complaints.chain(keys.iter().cloned());
     all.map(|what| problem(format!("reroll: {what}"))).collect()
 }
 
 /// Returns what an opt-in comes to, where that is less than it looks. `uses`: the sources of the template that count.
-pub(super) fn opt_in(
+fn opt_in(
     index: &Index,
     namespace: &str,
     workload: &Workload,
@@ -125,12 +94,12 @@ pub(super) fn opt_in(
     if OptedBy::of(asks, Defaults::default()).is_none() || workload.borrows.is_some() {
         return Vec::new();
     }
-    let Selection::Some(rules) = &policy.selection else {
-        return Vec::new();
-    };
     let key = match by {
         OptedBy::Reloader(key, _) => key,
         _ => RESTART_ON,
+    };
+    let Selection::Some(rules) = &policy.selection else {
+        return Vec::new();
     };
     let absent = rules.names().filter(|name| {
         is_absent(index, namespace, name) && !workload.references.contains_key(*name)

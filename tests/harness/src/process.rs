@@ -285,9 +285,14 @@ impl Reroll {
         };
         let params = PatchParams::default();
         let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone());
-        mutating.patch(name, &params, &longer(2)).await.unwrap();
+        let count = mutating.get(name).await.unwrap().webhooks.unwrap().len();
+        mutating.patch(name, &params, &longer(count)).await.unwrap();
         let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
-        validating.patch(name, &params, &longer(1)).await.unwrap();
+        let count = validating.get(name).await.unwrap().webhooks.unwrap().len();
+        validating
+            .patch(name, &params, &longer(count))
+            .await
+            .unwrap();
     }
 
     /// How it was started, to start it again.

@@ -38,6 +38,20 @@ const CASES: &[Case<'_>] = &[
         &[(RESTART_ON, " auto ")],
     ),
     (
+        &[(RESTART_ON, "atuo")],
+        &[
+            r#"reroll: reroll.dev/restart-on: "atuo" is not an opt-in: did you mean auto? Nothing restarts until then"#,
+        ],
+        &[(RESTART_ON, "auto")],
+    ),
+    (
+        &[(RESTART_ON, "secret")],
+        &[
+            r#"reroll: reroll.dev/restart-on: "secret" is not an opt-in: did you mean secrets? Nothing restarts until then"#,
+        ],
+        &[(RESTART_ON, "secrets")],
+    ),
+    (
         &[(RESTART_ON, "secret/DB")],
         &[
             r#"reroll: reroll.dev/restart-on: "secret/DB" is not auto, secrets, configmaps, secretproviderclasses, [!]secret/NAME (or another kind), env, volume or off"#,
@@ -62,6 +76,13 @@ const CASES: &[Case<'_>] = &[
             (ASKS_CHANGE_CAUSE, "0"),
             (SUSPEND, "off"),
         ],
+    ),
+    (
+        &[(RESTART_ON, "auto"), (SUSPEND, "flase")],
+        &[
+            r#"reroll: reroll.dev/suspend: "flase" is not false: did you mean that? Nothing restarts until then"#,
+        ],
+        &[(RESTART_ON, "auto"), (SUSPEND, "INC-42")],
     ),
     (
         &[(RESTART_ON, "auto"), ("reroll.dev/setle", "5s")],
@@ -195,4 +216,32 @@ fn what_stands_elsewhere_is_told_where_it_belongs() {
         &none,
     );
     assert_eq!(ignored, Vec::<String>::new());
+    let labelled = told_of(&known, [&opt_in, &of(&[(IGNORE, "true")])], &none);
+    assert_eq!(
+        labelled,
+        [
+            "reroll: put reroll.dev/ignore under metadata.annotations of the Deployment itself: as a label it means nothing"
+        ]
+    );
+}
+
+#[test]
+fn what_the_namespace_says_is_told_as_its_label() {
+    let mut known = Known::adopted(&json!({}), &json!({}), false);
+    for (label, expected) in [
+        (
+            "atuo",
+            &[
+                r#"reroll: the Namespace's label reroll.dev/restart-on: "atuo" is not an opt-in: did you mean auto? Nothing restarts until then"#,
+            ][..],
+        ),
+        ("auto", &[]),
+    ] {
+        drop(
+            known
+                .index
+                .apply_namespace(NAMESPACE, Some(label.to_owned())),
+        );
+        assert_eq!(told(&known, &[]), *expected, "{label}");
+    }
 }

@@ -26,14 +26,19 @@ fn values_are_the_models_to_complain_of() {
             )],
         )
     };
-    let rows = [
+    let meant = |written: &str, value: &str, word: &str| {
         (
-            deployment("reroll.dev/restart-on: \"true\""),
-            vec!["RR103 6 reroll.dev/restart-on: \"true\" is not an opt-in: did you mean auto? Nothing restarts until then → reroll.dev/restart-on: auto".to_owned()],
-        ),
+            deployment(&format!("reroll.dev/restart-on: {written}")),
+            vec![format!(
+                "RR103 6 reroll.dev/restart-on: \"{value}\" is not an opt-in: did you mean {word}? Nothing restarts until then → reroll.dev/restart-on: {word}"
+            )],
+        )
+    };
+    let rows = [
+        meant("\"true\"", "true", "auto"),
         restart_on("\"false\"", "false", "\"off\""),
-        restart_on("secret", "secret", "secrets"),
-        restart_on("aut", "aut", "auto"),
+        meant("secret", "secret", "secrets"),
+        meant("aut", "aut", "auto"),
         restart_on("auto,Secrets/db", "Secrets/db", "\"secret/db\""),
         restart_on("auto,!cm/cfg", "!cm/cfg", "\"!configmap/cfg\""),
         restart_on("\"secret:db\"", "secret:db", "\"secret/db\""),
@@ -66,7 +71,7 @@ fn values_are_the_models_to_complain_of() {
     let namespace = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: ns\n  labels:\n    reroll.dev/restart-on: atuo\n  annotations:\n    reroll.dev/slow-start: \"no\"\n    reroll.dev/window: sometimes\n";
     let told = found(namespace);
     assert_eq!(told.len(), 3, "{told:?}");
-    assert!(told[0].starts_with("RR103 6 reroll.dev/restart-on: \"atuo\" is not auto"));
+    assert!(told[0].starts_with("RR103 6 the Namespace's label reroll.dev/restart-on: \"atuo\" is not an opt-in: did you mean auto?"));
     assert!(told[1].starts_with("RR103 8 reroll.dev/slow-start: \"no\" is not on or off"));
     assert!(told[2].starts_with("RR103 9 reroll.dev/window: \"sometimes\" is not "));
     let list = namespace

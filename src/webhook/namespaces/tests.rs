@@ -1,0 +1,182 @@
+//! The silent cases of Namespaces: what somebody types that does nothing, and the whole of what he is told. Each has a neighbour that
+//! is right, and is told nothing. The next case is added here.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    model::{
+        Conventions, Index,
+        annotation::{IGNORE, RESTART_ON, SETTLE, SLOW_START, SUSPEND, WINDOW},
+        testing::key,
+    },
+    state::system_clock,
+};
+
+/// Keys with their values.
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+/// Labels and annotations of a Namespace, what is told, and those of which nothing is.
+const CASES: &[([Pairs<'_>; 2], &[&str], [Pairs<'_>; 2])] = &[
+    (
+        [&[], &[(RESTART_ON, "auto")]],
+        &[
+            "reroll: make reroll.dev/restart-on a label of the Namespace: as an annotation it means nothing",
+        ],
+        [&[(RESTART_ON, "auto")], &[]],
+    ),
+    (
+        [&[(RESTART_ON, "atuo")], &[]],
+        &[
+            r#"reroll: the Namespace's label reroll.dev/restart-on: "atuo" is not an opt-in: did you mean auto? Nothing restarts until then"#,
+        ],
+        // Who sets one everywhere has it where it counts, too.
+        [&[(RESTART_ON, "auto")], &[(RESTART_ON, "auto")]],
+    ),
+    (
+        [&[(RESTART_ON, "nightly")], &[]],
+        &[
+            r#"reroll: the Namespace's label reroll.dev/restart-on: "nightly" is not auto, secrets, configmaps, secretproviderclasses, env, volume or off"#,
+        ],
+        [&[(RESTART_ON, "off")], &[]],
+    ),
+    (
+        [
+            &[("reroll.dev/restarton", "auto")],
+            &[("reroll.dev/windwo", "Mon 02:00-03:00")],
+        ],
+        &[
+            "reroll: did you mean reroll.dev/window? reroll.dev/windwo is no key of reroll's, and does nothing",
+            "reroll: did you mean reroll.dev/restart-on? reroll.dev/restarton is no key of reroll's, and does nothing",
+        ],
+        [
+            &[("example.com/restarton", "auto")],
+            &[(WINDOW, "Mon 02:00-03:00")],
+        ],
+    ),
+    (
+        [&[], &[("reroll.dev/owner", "me")]],
+        &["reroll: remove reroll.dev/owner: it is no key of reroll's, and does nothing"],
+        [&[], &[("example.com/owner", "me")]],
+    ),
+    (
+        [&[], &[(WINDOW, "at night")]],
+        &[
+            r#"reroll: reroll.dev/window: "at night" is not days and hours such as "Mon-Fri 22:00-04:00, Sun Europe/Berlin""#,
+        ],
+        [&[], &[(WINDOW, "Mon-Fri 22:00-04:00, Sun Europe/Berlin")]],
+    ),
+    (
+        [&[], &[(SLOW_START, "never")]],
+        &[r#"reroll: reroll.dev/slow-start: "never" is not on or off"#],
+        [&[], &[(SLOW_START, "off")]],
+    ),
+    (
+        [&[], &[(SUSPEND, "Flase")]],
+        &[
+            r#"reroll: reroll.dev/suspend: "Flase" is not false: did you mean that? Nothing restarts until then"#,
+        ],
+        [&[], &[(SUSPEND, "INC-42")]],
+    ),
+    (
+        [&[(WINDOW, "Mon")], &[]],
+        &[
+            "reroll: put reroll.dev/window under metadata.annotations of the Namespace itself: as a label it means nothing",
+        ],
+        [&[], &[(WINDOW, "Mon")]],
+    ),
+    (
+        [&[], &[(IGNORE, "yes")]],
+        &[
+            "reroll: reroll.dev/ignore counts as an annotation of a workload itself, or as an annotation of a Secret or ConfigMap, or as an annotation of a SecretProviderClass: as an annotation here it means nothing",
+        ],
+        [&[(RESTART_ON, "off")], &[]],
+    ),
+    (
+        [&[], &[(SETTLE, "5s")]],
+        &[
+            "reroll: reroll.dev/settle counts as an annotation of a workload itself: as an annotation here it means nothing",
+        ],
+        [&[], &[]],
+    ),
+];
+
+fn state(conventions: Conventions) -> State {
+    let index = Index::new(key()).with_conventions(Arc::new(conventions));
+    State::new(index, system_clock(), "system:reroll".to_owned())
+}
+
+fn of(pairs: Pairs<'_>) -> Value {
+    let pairs = pairs
+        .iter()
+        .map(|(key, text)| ((*key).to_owned(), json!(text)));
+    Value::Object(pairs.collect())
+}
+
+/// Returns what is told at a write, and how it was answered.
+fn told(
+    state: &State,
+    operation: &str,
+    kind: &str,
+    [labels, annotations]: [Pairs<'_>; 2],
+) -> (Value, &'static str) {
+    let object = json!({
+        "apiVersion": "v1", "kind": kind,
+        "metadata": { "name": "shop", "labels": of(labels), "annotations": of(annotations) },
+    });
+    let review = json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "r", "operation": operation, "namespace": "shop", "name": "shop",
+        "kind": { "group": "", "version": "v1", "kind": kind },
+        "userInfo": { "username": "someone" }, "object": object,
+    } });
+    let body = serde_json::to_vec(&review).unwrap();
+    let request = Request::parse(&body).ok().unwrap();
+    let (answer, how) = answer(state, &request, Told::All);
+    let answer = serde_json::to_value(&answer).unwrap();
+    assert_eq!(answer["response"]["allowed"], true);
+    let none = json!([]);
+    let warnings = answer["response"].get("warnings").unwrap_or(&none);
+    (warnings.clone(), how)
+}
+
+#[test]
+fn what_does_nothing_is_told_and_what_is_right_is_not() {
+    let state = state(Conventions::default());
+    for (typed, expected, right) in CASES {
+        for operation in ["CREATE", "UPDATE"] {
+            let said = told(&state, operation, "Namespace", *typed);
+            assert_eq!(said, (json!(expected), "allowed"), "{typed:?}");
+        }
+        let said = told(&state, "UPDATE", "Namespace", *right);
+        assert_eq!(said, (json!([]), "allowed"), "{right:?}");
+    }
+    assert!(
+        CASES
+            .iter()
+            .flat_map(|(_, told, _)| *told)
+            .all(|line| line.len() <= 256)
+    );
+}
+
+#[test]
+fn other_kinds_and_namespaces_that_are_left_alone_are_told_nothing() {
+    let typed: [Pairs<'_>; 2] = [&[(RESTART_ON, "atuo")], &[]];
+    let all = state(Conventions::default());
+    for (operation, kind) in [("DELETE", "Namespace"), ("CREATE", "Node")] {
+        assert_eq!(told(&all, operation, kind, typed), (json!([]), "ignored"));
+    }
+    let ignored = Conventions {
+        ignored_namespaces: ["shop".to_owned()].into(),
+        ..Conventions::default()
+    };
+    let selected = Conventions {
+        namespaces: Some([("team", "a")].into_iter().collect()),
+        ..Conventions::default()
+    };
+    for conventions in [ignored, selected] {
+        let said = told(&state(conventions), "CREATE", "Namespace", typed);
+        assert_eq!(said, (json!([]), "ignored"));
+    }
+}

@@ -1,0 +1,95 @@
+//! The validating webhook for CronJobs and Jobs where reroll is told to leave their kind alone: whoever opts one in is told which
+//! value turns the kind on. Nothing of them is read or watched otherwise, and every write is allowed.
+//!
+//! Only those with a key of reroll's are asked about, and none that a controller makes: nobody would read what is said.
+
+use kube::core::DynamicObject;
+
+use super::{
+    keys::Home,
+    review::{Answer, Operation, Request},
+    warnings::{Told, Warning, problem},
+};
+use crate::{
+    model::{
+        Kind,
+        annotation::{IGNORE, RESTART_ON},
+        object::FromObject as _,
+        places::{Author, KEYS, Place},
+        text::{is_false, some_of},
+        workload::off_by_default,
+    },
+    state::State,
+};
+
+/// The most keys that are named.
+const NAMED: usize = 3;
+
+/// Answers one review. The word says how, for metrics. `told`: what the user is told.
+pub fn answer(state: &State, request: &Request, told: Told) -> (Answer, &'static str) {
+    let answer = |lines| Answer::allow(request.uid.clone(), lines);
+    let asked = matches!(request.operation, Operation::Create | Operation::Update)
+        && request.sub_resource.is_empty();
+    let (group, named) = (&request.kind.group, &request.kind.kind);
+    let mut kinds = off_by_default();
+    let kind = kinds.find(|kind| kind.group == group && kind.kind == named);
+    let off = {
+        let index = state.index();
+        kind.filter(|kind| index.kinds().find(kind.group, kind.kind).is_none())
+            .filter(|_| asked && index.works_in(&request.namespace))
+    };
+    let (Some(kind), Some(raw)) = (off, request.object) else {
+        return (answer(Vec::new()), "ignored");
+    };
+    let Ok(object) = DynamicObject::from_object(raw.get()) else {
+        return (answer(Vec::new()), "undecodable");
+    };
+    let warnings = said(kind, &object);
+    (answer(told.lines(warnings)), "allowed")
+}
+
+fn said(kind: Kind, object: &DynamicObject) -> Vec<Warning> {
+    let home = Home {
+        kind: kind.kind,
+        annotations: Place::Workload,
+        labels: Place::Elsewhere,
+    };
+    let meta = &object.metadata;
+    let owners = meta.owner_references.iter().flatten();
+    if owners
+        .into_iter()
+        .any(|owner| owner.controller == Some(true))
+    {
+        return Vec::new();
+    }
+    let wrong = home.wrong(&home.spots(meta)).into_iter();
+    let wrong = wrong.map(|what| problem(format!("reroll: {what}")));
+    asks_in_vain(kind, object)
+        .into_iter()
+        .chain(wrong)
+        .collect()
+}
+
+/// Says which value turns the kind on, of one that asks for anything.
+fn asks_in_vain(kind: Kind, object: &DynamicObject) -> Option<Warning> {
+    let annotations = object.metadata.annotations.as_ref()?;
+    let says = |key: &str| annotations.get(key).map(|text| text.trim());
+    let left_alone = says(RESTART_ON).is_some_and(is_false) || says(IGNORE) == Some("true");
+    let asks = KEYS.iter().filter(|known| {
+        let by_people = known.by == Author::People && known.counts(Place::Workload);
+        by_people && known.key != IGNORE && annotations.contains_key(known.key)
+    });
+    let asks: Vec<_> = asks.map(|known| known.key).collect();
+    if left_alone || asks.is_empty() {
+        return None;
+    }
+    let (kind, plural) = (kind.kind, kind.plural);
+    let does = if asks.len() == 1 { "does" } else { "do" };
+    let named = some_of(asks.iter().take(NAMED).copied(), asks.len());
+    Some(problem(format!(
+        "reroll: add {plural} to kinds.optional of reroll's chart (--optional-kinds): reroll leaves every {kind} alone, and {named} {does} nothing"
+    )))
+}
+
+#[cfg(test)]
+mod tests;
