@@ -70,7 +70,7 @@ async fn a_manager_that_adds_to_the_namespace_selector() {
     enforce(&release).await;
     let reuse = ["--reuse-values", "--set", "restarts.settle=2s"];
     let refused = release.try_upgrade(&reuse).await;
-    let words = "conflict with \"admissionsenforcer\"";
+    let words = "conflicts with \"admissionsenforcer\"";
     assert!(!refused.ok && refused.err.contains(words), "{refused:?}");
 
     // As docs/install.md says: the label, and force once.

@@ -204,13 +204,13 @@ async fn cli_takes_kubeconfigs_as_people_have_them() {
     .await;
 
     // One that takes long is waited for, and that is said.
-    let slow = format!("sleep 2; cat {}", made.display());
+    let slow = format!("sleep 8; cat {}", made.display());
     let slow = json!({ "exec": {
         "apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", slow], "interactiveMode": "Never",
     } });
     let path = home.write("slow", Some(cluster), Some(&slow), Some(&home.namespace));
     let Said(text, _) = home
-        .status(&[&path], &["--request-timeout", "1s"], &[])
+        .status(&[&path], &["--request-timeout", "5s"], &[])
         .await;
     let waits = "reroll: still waits for sh, the plugin of your kubeconfig that makes the token; interrupt to give up\n";
     assert!(
