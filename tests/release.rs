@@ -234,12 +234,16 @@ fn each_command_has_a_man_page() {
         count += 1;
     }
     assert!(count >= 10, "{count} commands");
-    let absent = folder.path().join("absent");
-    let failed = Command::new(reroll)
-        .arg("man")
-        .arg(&absent)
-        .output()
-        .unwrap();
+    // A folder that is not there is made. What is no folder stays what it is.
+    let into = |place: &Path| {
+        let mut command = Command::new(reroll);
+        command.arg("man").arg(place).output().unwrap()
+    };
+    let absent = folder.path().join("a/b");
+    succeeded(&into(&absent));
+    let pages = fs::read_dir(&absent).unwrap().count();
+    assert!(pages > count, "{pages} pages");
+    let failed = into(&folder.path().join("reroll-status.1"));
     assert_eq!(failed.status.code(), Some(1));
 }
 
