@@ -149,23 +149,25 @@ fn widths(rows: &[Vec<Text>], width: usize) -> Option<Vec<usize>> {
         rows.iter()
             .filter_map(move |row| Some(&row.get(column)?.text))
     };
-    let longest_word = |column| {
-        let words = texts(column).flat_map(|text| text.split(' '));
-        words.map(length).max().unwrap_or_default()
-    };
-    let mut widths: Vec<_> = (0..columns).map(longest_word).collect();
+    let longest = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or_default();
+    let mut widths: Vec<_> = (0..columns)
+        .map(|column| longest(&mut texts(column).flat_map(|text| text.split(' ')).map(length)))
+        .collect();
     let mut left = width.checked_sub(widths.iter().sum())?;
     // Whoever lacks least gets it first: short columns are whole then.
-    let lacks = |column: usize| {
-        let whole = texts(column).map(|text| length(text)).max();
-        whole
-            .unwrap_or_default()
-            .saturating_sub(longest_word(column))
-    };
-    let mut order: Vec<_> = (0..columns).collect();
-    order.sort_by_key(|column| lacks(*column));
-    for column in order {
-        let more = lacks(column).min(left);
+    let mut lacks: Vec<_> = widths
+        .iter()
+        .enumerate()
+        .map(|(column, width)| {
+            (
+                longest(&mut texts(column).map(|text| length(text))) - width,
+                column,
+            )
+        })
+        .collect();
+    lacks.sort_unstable();
+    for (lacks, column) in lacks {
+        let more = lacks.min(left);
         widths[column] += more;
         left -= more;
     }

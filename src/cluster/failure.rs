@@ -180,6 +180,7 @@ mod tests {
         ] {
             assert_eq!(of(reason, code), expected);
             assert_eq!(expected.as_str(), word);
+            assert!(Failure::WORDS.contains(&word), "{word}");
             assert_eq!(expected.passes(), [429, 500].contains(&code), "{reason}");
         }
     }

@@ -30,20 +30,19 @@ use self::buckets::{ADMISSION_BUCKETS, CONVERGENCE_BUCKETS, REACTION_BUCKETS};
 use self::by_namespace::ByNamespace;
 pub use self::connections::OpenConnection;
 use self::labels::{
-    AlertOutcome, CertificateRepair, IntentOutcome, Port, RequestFailure, SourceEvent, SourceRead,
-    Webhook,
+    AlertOutcome, CertificateRepair, Counters, IntentOutcome, Labels, Port, RequestFailure,
+    SourceEvent, SourceRead, Webhook,
 };
 use self::zeros::{make, words};
 use super::watching::Watching;
 use crate::{
     build::{COMMIT, VERSION},
     cluster::Failure,
-    model::{CauseKind, Decision, brake::failed::Failed, workload::Kinds},
+    model::{
+        CauseKind, Decision, WorkloadKey, brake::failed::Failed, decide::Cause, workload::Kinds,
+    },
 };
 
-/// A fixed number of labels: name and value.
-type Labels<const N: usize> = [(&'static str, &'static str); N];
-type Counters<const N: usize> = Family<Labels<N>, Counter>;
 type Histograms<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
 type Seconds = Gauge<f64, AtomicU64>;
 
@@ -189,28 +188,18 @@ impl Metrics {
         }
         make(&self.admission_requests, zeros::reviews());
         make(&self.sources_seen, zeros::sources());
-        make(
-            &self.decisions,
-            Decision::WORDS.map(|word| [("decision", word)]),
-        );
-        make(
-            &self.admission_source_reads,
-            words("result", SourceRead::ALL, SourceRead::as_str),
-        );
-        make(
-            &self.intents,
-            words("outcome", IntentOutcome::ALL, IntentOutcome::as_str),
-        );
-        make(
-            &self.alerts,
-            words("outcome", AlertOutcome::ALL, AlertOutcome::as_str),
-        );
+        let decisions = Decision::WORDS.map(|word| [("decision", word)]);
+        make(&self.decisions, decisions);
+        let reads = words("result", SourceRead::ALL, SourceRead::as_str);
+        make(&self.admission_source_reads, reads);
+        let intents = words("outcome", IntentOutcome::ALL, IntentOutcome::as_str);
+        make(&self.intents, intents);
+        let alerts = words("outcome", AlertOutcome::ALL, AlertOutcome::as_str);
+        make(&self.alerts, alerts);
         let repairs = words("reason", CertificateRepair::ALL, CertificateRepair::as_str);
         make(&self.certificate_repairs, repairs);
-        make(
-            &self.connections_cut,
-            words("port", Port::ALL, Port::as_str),
-        );
+        let ports = words("port", Port::ALL, Port::as_str);
+        make(&self.connections_cut, ports);
         let failures = words("reason", RequestFailure::ALL, RequestFailure::as_str);
         make(&self.webhook_request_failures, failures);
     }
@@ -315,6 +304,16 @@ impl Metrics {
         self.restarts
             .get_or_create(&[("kind", kind), ("cause", cause)])
             .inc();
+    }
+
+    /// Counts a restart that was made, for each of its causes, and the intent that it ends.
+    pub fn carried_out(&self, key: &WorkloadKey, causes: &[Cause], took: Duration) {
+        for cause in causes {
+            self.restarted(key.kind.kind, cause.kind.as_str());
+        }
+        self.by_namespace.restarted(&key.namespace);
+        self.intent_ended(IntentOutcome::Done);
+        self.reacted(took);
     }
 
     /// Counts a restart patch that failed. `reason` is a class (`conflict`, `forbidden`, …), never the error's text.

@@ -239,10 +239,7 @@ impl Teller {
             tracing::info!(%namespace, %source, reason, %note, "{line}");
         }
         let regarding = self.source_reference(&key.namespace, source);
-        let print = format!("{}-{print}", reason.to_ascii_lowercase());
-        let kind = event_type(note);
-        self.events
-            .publish_once(regarding, kind, reason, &note.to_string(), &print);
+        self.publish_once(regarding, note, print);
     }
 
     /// Says what is so of a workload, where this replica leads, in one Event that is named by `print`, however often and by whom it is
@@ -252,9 +249,13 @@ impl Teller {
             return;
         }
         log(note, key, None);
+        self.publish_once(self.reference(key), note, print);
+    }
+
+    /// Makes the Event of a note whose name follows from `print`, where none has that name.
+    fn publish_once(&self, regarding: ObjectReference, note: &Note<'_>, print: &str) {
         let (kind, reason) = (event_type(note), note.reason());
         let print = format!("{}-{print}", reason.to_ascii_lowercase());
-        let regarding = self.reference(key);
         self.events
             .publish_once(regarding, kind, reason, &note.to_string(), &print);
     }

@@ -336,12 +336,8 @@ impl Restarter {
     fn restarted(&self, order: &Order<'_>, run: Option<&str>) {
         let (judge, intent) = (&self.live.judge, order.intent);
         let (teller, key) = (&judge.teller, &intent.workload);
-        for cause in order.causes {
-            teller.metrics.restarted(key.kind.kind, cause.kind.as_str());
-        }
-        teller.metrics.by_namespace.restarted(&key.namespace);
-        teller.metrics.intent_ended(IntentOutcome::Done);
-        teller.metrics.reacted(intent.since.elapsed());
+        let took = intent.since.elapsed();
+        teller.metrics.carried_out(key, order.causes, took);
         tracing::info!(workload = %key, run, causes = order.told, "restarted a workload");
         teller.restarted(key, order.causes, intent.attempts, run);
         let mut docket = judge.docket();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kube::core::ObjectMeta;
 
 use crate::model::{
+    Kind,
     annotation::PREFIX,
     places::{Author, Known, Place, known, likely},
 };
@@ -38,6 +39,17 @@ impl<'a> Spot<'a> {
             place,
             words,
             keys: keys.filter(|key| key.starts_with(PREFIX)).collect(),
+        }
+    }
+}
+
+impl Home<'static> {
+    /// Returns what those of a workload are.
+    pub(super) const fn of_workload(kind: Kind) -> Self {
+        Self {
+            kind: kind.kind,
+            annotations: Place::Workload,
+            labels: Place::Elsewhere,
         }
     }
 }

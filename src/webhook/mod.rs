@@ -19,6 +19,8 @@ pub mod routes;
 pub mod server;
 pub mod settings;
 pub mod sources;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod warnings;
 pub mod workloads;

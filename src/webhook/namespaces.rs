@@ -9,7 +9,7 @@ use kube::core::PartialObjectMeta;
 use super::{
     keys::Home,
     review::{Answer, Operation, Request},
-    warnings::{Told, problem},
+    warnings::{Told, problems},
 };
 use crate::{
     model::{index::windows::Paced, object::FromObject as _, places::Place},
@@ -48,8 +48,7 @@ pub fn answer(state: &State, request: &Request, told: Told) -> (Answer, &'static
     }
     let (_, complaints) = Paced::read(&meta);
     let complaints = complaints.iter().map(ToString::to_string);
-    let all = complaints.chain(HOME.wrong(&HOME.spots(&meta)));
-    let warnings = all.map(|what| problem(format!("reroll: {what}"))).collect();
+    let warnings = problems(complaints.chain(HOME.wrong(&HOME.spots(&meta))));
     (answer(told.lines(warnings)), "allowed")
 }
 

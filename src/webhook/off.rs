@@ -8,7 +8,7 @@ use kube::core::DynamicObject;
 use super::{
     keys::Home,
     review::{Answer, Operation, Request},
-    warnings::{Told, Warning, problem},
+    warnings::{Told, Warning, problem, problems},
 };
 use crate::{
     model::{
@@ -49,25 +49,15 @@ pub fn answer(state: &State, request: &Request, told: Told) -> (Answer, &'static
 }
 
 fn said(kind: Kind, object: &DynamicObject) -> Vec<Warning> {
-    let home = Home {
-        kind: kind.kind,
-        annotations: Place::Workload,
-        labels: Place::Elsewhere,
-    };
+    let home = Home::of_workload(kind);
     let meta = &object.metadata;
-    let owners = meta.owner_references.iter().flatten();
-    if owners
-        .into_iter()
-        .any(|owner| owner.controller == Some(true))
-    {
+    let mut owners = meta.owner_references.iter().flatten();
+    if owners.any(|owner| owner.controller == Some(true)) {
         return Vec::new();
     }
-    let wrong = home.wrong(&home.spots(meta)).into_iter();
-    let wrong = wrong.map(|what| problem(format!("reroll: {what}")));
-    asks_in_vain(kind, object)
-        .into_iter()
-        .chain(wrong)
-        .collect()
+    let mut told: Vec<_> = asks_in_vain(kind, object).into_iter().collect();
+    told.extend(problems(home.wrong(&home.spots(meta))));
+    told
 }
 
 /// Says which value turns the kind on, of one that asks for anything.

@@ -91,9 +91,7 @@ impl Reads {
         }
         reads
     }
-}
 
-impl Reads {
     /// Looks up the deploy before the one to which a restart is taken back, within the budget.
     pub(super) async fn deploy_before(
         &self,

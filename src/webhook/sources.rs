@@ -16,7 +16,7 @@ use self::lacking::lacking;
 use super::{
     keys::Home,
     review::{Answer, Operation, Request},
-    warnings::{Told, Warning, news, problem},
+    warnings::{Told, Warning, news, problem, problems},
 };
 use crate::{
     model::{
@@ -110,9 +110,7 @@ fn typed(kind: SourceKind, meta: &ObjectMeta) -> Vec<Warning> {
     let ignore = meta.annotations.as_ref().and_then(|all| all.get(IGNORE));
     let unreadable = ignore.filter(|text| !is_false(text) && text.trim() != "true");
     let unreadable = unreadable.map(|text| Complaint::of_ignoring(text).to_string());
-    let wrong = home.wrong(&home.spots(meta));
-    let all = unreadable.into_iter().chain(wrong);
-    all.map(|what| problem(format!("reroll: {what}"))).collect()
+    problems(unreadable.into_iter().chain(home.wrong(&home.spots(meta))))
 }
 
 /// Returns who makes a write, and when; `None` where the review does not say.

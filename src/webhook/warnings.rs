@@ -80,6 +80,12 @@ pub fn problem(text: impl Into<String>) -> Warning {
     }
 }
 
+/// Each of these is wrong, as [`problem`].
+pub fn problems(all: impl IntoIterator<Item = String>) -> Vec<Warning> {
+    let all = all.into_iter();
+    all.map(|what| problem(format!("reroll: {what}"))).collect()
+}
+
 /// It happens by this write, as it should.
 pub fn news(text: impl Into<String>) -> Warning {
     Warning {

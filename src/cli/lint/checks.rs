@@ -14,6 +14,7 @@ pub(super) fn check(manifests: &[Manifest], kinds: &Kinds) -> Vec<Found> {
         let mut found = Vec::new();
         let role = Role::of(manifest, kinds);
         keys::check(manifest, role, &mut found);
+        keys::twice(manifest, &manifest.root, &mut found);
         if let Role::Workload(kind) = role {
             let workload = &manifest.workload(kind);
             values::of_workload(manifest, workload, &mut found);

@@ -26,11 +26,10 @@ pub(super) fn check(manifest: &Manifest, role: Role, found: &mut Vec<Found>) {
         }
     }
     found.extend(not_restarted(manifest, role));
-    twice(manifest, &manifest.root, found);
 }
 
-/// Checks that no key stands twice in one map: kubectl and Helm refuse that, and others take one of the two.
-fn twice(manifest: &Manifest, node: &Node, found: &mut Vec<Found>) {
+/// Checks that no key stands twice in one map: kubectl and Helm refuse that, and others take one of the two. In a cluster none can.
+pub(super) fn twice(manifest: &Manifest, node: &Node, found: &mut Vec<Found>) {
     let mut first: BTreeMap<&str, usize> = BTreeMap::new();
     for (key, value) in node.entries() {
         if let Some(line) = first.insert(&key.text, key.line) {

@@ -78,3 +78,26 @@ pub fn waits_for(look: Option<&Look>, progress: &Progress) -> String {
         (None, None) => "its new pods are not available".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_word_is_known_beforehand() {
+        let said = || Said {
+            pod: "web-1".to_owned(),
+            words: "no".to_owned(),
+        };
+        let pods = [Reason::Config, Reason::Restarts, Reason::Image];
+        let pods = pods.map(|reason| Failed::Pod(reason, said()));
+        let all: Vec<_> = pods
+            .into_iter()
+            .chain([Failed::Aborted, Failed::Deadline])
+            .collect();
+        let words: BTreeSet<_> = all.iter().map(Failed::as_str).chain([HANGS]).collect();
+        assert_eq!(words, Failed::WORDS.into());
+    }
+}

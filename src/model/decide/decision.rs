@@ -127,3 +127,59 @@ impl Decision {
         Self::Undecided(Undecided::Doubt(doubt, sources))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::model::observed::{Entries, Formers};
+
+    #[test]
+    fn every_word_is_known_beforehand() {
+        let next = Observed {
+            format: 1,
+            key_id: String::new(),
+            workload_uid: String::new(),
+            created_at: None,
+            sequence: 0,
+            restarted_for: String::new(),
+            entries: Entries::default(),
+            fold: None,
+            formers: Formers::default(),
+        };
+        let doubts = [
+            Doubt::Unsynced,
+            Doubt::Behind,
+            Doubt::AskPods,
+            Doubt::AskAges,
+        ];
+        let undecided = [
+            Undecided::NewerFormat,
+            Undecided::UnknownKey,
+            Undecided::Unreadable,
+        ];
+        let decided = [
+            Decision::Keep(next.clone()),
+            Decision::Record(next.clone()),
+            Decision::Wait {
+                next: next.clone(),
+                causes: Vec::new(),
+                missing: Vec::new(),
+            },
+            Decision::Restart(Restart {
+                next,
+                causes: Vec::new(),
+                missing: Vec::new(),
+            }),
+        ];
+        let all: Vec<_> = undecided
+            .map(Decision::Undecided)
+            .into_iter()
+            .chain(doubts.map(|doubt| Decision::doubted(doubt, Vec::new())))
+            .chain(decided)
+            .collect();
+        let words: BTreeSet<_> = all.iter().map(Decision::as_str).collect();
+        assert_eq!(words, Decision::WORDS.into());
+    }
+}

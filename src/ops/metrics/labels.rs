@@ -1,4 +1,11 @@
-//! Label values that metrics themselves define.
+//! What labels are, and the values that metrics themselves define.
+
+use prometheus_client::metrics::{counter::Counter, family::Family};
+
+/// A fixed number of labels: name and value.
+pub(super) type Labels<const N: usize> = [(&'static str, &'static str); N];
+/// Counters with so many labels.
+pub(super) type Counters<const N: usize> = Family<Labels<N>, Counter>;
 
 macro_rules! label {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $value:literal,)+ }) => {

@@ -1,14 +1,7 @@
 //! Series that are known beforehand are there from the start, with 0: `rate()` misses the first increment of others.
 
-use std::{fmt::Debug, hash::Hash};
-
-use prometheus_client::metrics::{counter::Counter, family::Family};
-
-use super::labels::{SourceEvent, Webhook};
+use super::labels::{Counters, Labels, SourceEvent, Webhook};
 use crate::model::{SourceKind, workload::Kinds};
-
-/// Labels: name and value.
-type Labels<const N: usize> = [(&'static str, &'static str); N];
 
 /// What the API server asks about: the operation, and how it is answered.
 const REVIEWS: [(Webhook, &[&str], &[&str]); 2] = [
@@ -25,10 +18,7 @@ const REVIEWS: [(Webhook, &[&str], &[&str]); 2] = [
 ];
 
 /// Makes these series.
-pub(super) fn make<L: Clone + Debug + Eq + Hash>(
-    family: &Family<L, Counter>,
-    all: impl IntoIterator<Item = L>,
-) {
+pub(super) fn make<const N: usize>(family: &Counters<N>, all: impl IntoIterator<Item = Labels<N>>) {
     for labels in all {
         drop(family.get_or_create(&labels));
     }

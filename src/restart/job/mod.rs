@@ -48,7 +48,6 @@ use crate::{
         note::Note,
         workload::{JOB, JobPhase, Workload, replacement},
     },
-    ops::metrics::labels::IntentOutcome,
 };
 
 /// Re-creates Jobs.
@@ -267,12 +266,7 @@ impl Jobs {
         };
         judge.teller.restarted(&key, &causes, attempts, None);
         let metrics = &judge.teller.metrics;
-        for cause in &causes {
-            metrics.restarted(key.kind.kind, cause.kind.as_str());
-        }
-        metrics.by_namespace.restarted(&key.namespace);
-        metrics.intent_ended(IntentOutcome::Done);
-        metrics.reacted(since.elapsed());
+        metrics.carried_out(&key, &causes, since.elapsed());
     }
 }
 

@@ -13,10 +13,8 @@ use crate::{
         testing::key,
     },
     state::system_clock,
+    webhook::testing::{self, Pairs, of},
 };
-
-/// Keys with their values.
-type Pairs<'a> = &'a [(&'a str, &'a str)];
 
 /// Labels and annotations of a Namespace, what is told, and those of which nothing is.
 const CASES: &[([Pairs<'_>; 2], &[&str], [Pairs<'_>; 2])] = &[
@@ -108,13 +106,6 @@ fn state(conventions: Conventions) -> State {
     State::new(index, system_clock(), "system:reroll".to_owned())
 }
 
-fn of(pairs: Pairs<'_>) -> Value {
-    let pairs = pairs
-        .iter()
-        .map(|(key, text)| ((*key).to_owned(), json!(text)));
-    Value::Object(pairs.collect())
-}
-
 /// Returns what is told at a write, and how it was answered.
 fn told(
     state: &State,
@@ -126,19 +117,11 @@ fn told(
         "apiVersion": "v1", "kind": kind,
         "metadata": { "name": "shop", "labels": of(labels), "annotations": of(annotations) },
     });
-    let review = json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
-        "uid": "r", "operation": operation, "namespace": "shop", "name": "shop",
-        "kind": { "group": "", "version": "v1", "kind": kind },
-        "userInfo": { "username": "someone" }, "object": object,
-    } });
-    let body = serde_json::to_vec(&review).unwrap();
-    let request = Request::parse(&body).ok().unwrap();
-    let (answer, how) = answer(state, &request, Told::All);
-    let answer = serde_json::to_value(&answer).unwrap();
-    assert_eq!(answer["response"]["allowed"], true);
-    let none = json!([]);
-    let warnings = answer["response"].get("warnings").unwrap_or(&none);
-    (warnings.clone(), how)
+    let review = json!({
+        "operation": operation, "namespace": "shop", "name": "shop",
+        "kind": { "group": "", "version": "v1", "kind": kind }, "object": object,
+    });
+    testing::told(answer, state, review)
 }
 
 #[test]

@@ -11,10 +11,8 @@ use crate::{
         workload::{CRON_JOB, Kinds},
     },
     state::system_clock,
+    webhook::testing::{self, Pairs, of},
 };
-
-/// Keys with their values.
-type Pairs<'a> = &'a [(&'a str, &'a str)];
 
 const CASES: &[(&str, Pairs<'_>, &[&str])] = &[
     (
@@ -62,27 +60,15 @@ const CASES: &[(&str, Pairs<'_>, &[&str])] = &[
 fn told(kinds: Kinds, kind: &str, annotations: Pairs<'_>, owners: &Value) -> (Value, &'static str) {
     let index = Index::new(key()).with_kinds(kinds);
     let state = State::new(index, system_clock(), "system:reroll".to_owned());
-    let annotations: serde_json::Map<_, _> = annotations
-        .iter()
-        .map(|(key, text)| ((*key).to_owned(), json!(text)))
-        .collect();
     let object = json!({
         "apiVersion": "batch/v1", "kind": kind,
-        "metadata": { "name": "nightly", "annotations": annotations, "ownerReferences": owners },
+        "metadata": { "name": "nightly", "annotations": of(annotations), "ownerReferences": owners },
     });
-    let review = json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
-        "uid": "r", "operation": "CREATE", "namespace": NAMESPACE, "name": "nightly",
-        "kind": { "group": "batch", "version": "v1", "kind": kind },
-        "userInfo": { "username": "someone" }, "object": object,
-    } });
-    let body = serde_json::to_vec(&review).unwrap();
-    let request = Request::parse(&body).ok().unwrap();
-    let (answer, how) = answer(&state, &request, Told::All);
-    let answer = serde_json::to_value(&answer).unwrap();
-    assert_eq!(answer["response"]["allowed"], true);
-    let none = json!([]);
-    let warnings = answer["response"].get("warnings").unwrap_or(&none);
-    (warnings.clone(), how)
+    let review = json!({
+        "operation": "CREATE", "namespace": NAMESPACE, "name": "nightly",
+        "kind": { "group": "batch", "version": "v1", "kind": kind }, "object": object,
+    });
+    testing::told(answer, &state, review)
 }
 
 #[test]

@@ -14,10 +14,8 @@ use crate::{
         workload::{KINDS, Workload},
     },
     state::system_clock,
+    webhook::testing::{self, Pairs, of},
 };
-
-/// Keys with their values.
-type Pairs<'a> = &'a [(&'a str, &'a str)];
 
 /// Labels and annotations of a Secret, what is told, and those of which nothing is.
 const CASES: &[([Pairs<'_>; 2], &[&str], [Pairs<'_>; 2])] = &[
@@ -54,13 +52,6 @@ const CASES: &[([Pairs<'_>; 2], &[&str], [Pairs<'_>; 2])] = &[
         [&[], &[]],
     ),
 ];
-
-fn of(pairs: Pairs<'_>) -> Value {
-    let pairs = pairs
-        .iter()
-        .map(|(key, text)| ((*key).to_owned(), json!(text)));
-    Value::Object(pairs.collect())
-}
 
 fn secret([labels, annotations]: [Pairs<'_>; 2], keys: &[&str]) -> Value {
     let data: serde_json::Map<_, _> = keys
@@ -114,18 +105,13 @@ fn state(users: usize, optional: bool) -> State {
 }
 
 fn told(state: &State, object: &Value) -> Vec<String> {
-    let review = json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
-        "uid": "r", "operation": "UPDATE", "namespace": NAMESPACE, "name": "db", "dryRun": true,
-        "kind": { "group": "", "version": "v1", "kind": "Secret" },
-        "userInfo": { "username": "someone" }, "object": object, "oldObject": object,
-    } });
-    let body = serde_json::to_vec(&review).unwrap();
-    let request = Request::parse(&body).ok().unwrap();
-    let (answer, how) = answer(state, &request, Told::All);
+    let review = json!({
+        "operation": "UPDATE", "namespace": NAMESPACE, "name": "db", "dryRun": true,
+        "kind": { "group": "", "version": "v1", "kind": "Secret" }, "object": object, "oldObject": object,
+    });
+    let (lines, how) = testing::told(answer, state, review);
     assert_eq!(how, "allowed");
-    let answer = serde_json::to_value(&answer).unwrap();
-    let lines = answer["response"]["warnings"].clone();
-    let lines: Vec<String> = serde_json::from_value(lines).unwrap_or_default();
+    let lines: Vec<String> = serde_json::from_value(lines).unwrap();
     assert!(
         lines
             .iter()

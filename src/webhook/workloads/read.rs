@@ -205,12 +205,16 @@ impl Write {
             }
             _ => false,
         };
-        let undone = old.as_ref().zip(before.as_ref()).and_then(|(old, before)| {
+        let by_undo = old
+            .as_ref()
+            .zip(before.as_ref())
+            .filter(|_| manager.is_none());
+        let undone = by_undo.and_then(|(old, before)| {
             let sides = Sides {
                 old: Some(&before.side),
                 new: &new.side,
             };
-            Undone::of(&key, sides, (old, &object)).filter(|_| manager.is_none())
+            Undone::of(&key, sides, (old, &object))
         });
         Some(Begun {
             key,

@@ -17,7 +17,7 @@ use crate::model::{
 };
 use crate::webhook::{
     keys::{Home, Spot},
-    warnings::{Warning, problem},
+    warnings::{Warning, problem, problems},
 };
 
 /// The most sources that one line names.
@@ -25,11 +25,7 @@ const NAMED: usize = 4;
 
 /// Returns what is wrong with the keys of reroll's that an object has, and where they stand.
 pub(super) fn keys(kind: Kind, object: &DynamicObject) -> Vec<String> {
-    let home = Home {
-        kind: kind.kind,
-        annotations: Place::Workload,
-        labels: Place::Elsewhere,
-    };
+    let home = Home::of_workload(kind);
     let template = object.data.pointer(kind.template);
     let of_template = |which: &str| {
         let all = template.and_then(|template| template["metadata"][which].as_object());
@@ -71,8 +67,7 @@ pub(super) fn all(
 /// Returns what cannot be read, and what is wrong with keys, as warnings.
 fn said(complaints: &[Complaint], keys: &[String]) -> Vec<Warning> {
     let complaints = complaints.iter().map(ToString::to_string);
-    let all = complaints.chain(keys.iter().cloned());
-    all.map(|what| problem(format!("reroll: {what}"))).collect()
+    problems(complaints.chain(keys.iter().cloned()))
 }
 
 /// Returns what an opt-in comes to, where that is less than it looks. `uses`: the sources of the template that count.
@@ -94,12 +89,12 @@ fn opt_in(
     if OptedBy::of(asks, Defaults::default()).is_none() || workload.borrows.is_some() {
         return Vec::new();
     }
+    let Selection::Some(rules) = &policy.selection else {
+        return Vec::new();
+    };
     let key = match by {
         OptedBy::Reloader(key, _) => key,
         _ => RESTART_ON,
-    };
-    let Selection::Some(rules) = &policy.selection else {
-        return Vec::new();
     };
     let absent = rules.names().filter(|name| {
         is_absent(index, namespace, name) && !workload.references.contains_key(*name)
