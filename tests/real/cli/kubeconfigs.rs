@@ -4,7 +4,7 @@ use std::{
     io::{self, BufRead as _, BufReader, Write as _},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -29,6 +29,14 @@ struct Home {
 
 /// What `status` said, and its exit code.
 struct Said(String, i32);
+
+impl Said {
+    fn of(output: Output) -> Self {
+        let text = [output.stdout, output.stderr].concat();
+        let code = output.status.code().unwrap();
+        Self(String::from_utf8(text).unwrap(), code)
+    }
+}
 
 impl Home {
     fn of(arena: &Arena) -> Self {
@@ -70,6 +78,12 @@ impl Home {
 
     /// Asks, with these files in `KUBECONFIG` and these variables.
     async fn status(&self, files: &[&Path], more: &[&str], variables: &[(&str, &str)]) -> Said {
+        let mut command = Self::command(files, more, variables);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+        Said::of(output.await.unwrap())
+    }
+
+    fn command(files: &[&Path], more: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(binary("reroll").unwrap());
         command
             .arg("status")
@@ -88,13 +102,7 @@ impl Home {
             command.env_remove(name);
         }
         command.envs(variables.iter().copied());
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap());
-        let output = output.await.unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        Said(
-            String::from_utf8(text).unwrap(),
-            output.status.code().unwrap(),
-        )
+        command
     }
 
     /// Asks with one kubeconfig, of the arena's namespace.
@@ -203,20 +211,31 @@ async fn cli_takes_kubeconfigs_as_people_have_them() {
     })
     .await;
 
-    // One that takes long is waited for, and that is said.
-    let slow = format!("sleep 8; cat {}", made.display());
+    // One that takes longer than a call may is waited for, and that is said.
+    let go = home.folder.path().join("go");
+    let slow = format!(
+        "until test -e {}; do sleep 0.1; done; cat {}",
+        go.display(),
+        made.display()
+    );
     let slow = json!({ "exec": {
         "apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", slow], "interactiveMode": "Never",
     } });
     let path = home.write("slow", Some(cluster), Some(&slow), Some(&home.namespace));
-    let Said(text, _) = home
-        .status(&[&path], &["--request-timeout", "5s"], &[])
-        .await;
+    let mut command = Home::command(&[&path], &["--request-timeout", "10s"], &[]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let waited = tokio::task::spawn_blocking(move || {
+        let mut reroll = command.spawn().unwrap();
+        let mut told = String::new();
+        let mut stderr = BufReader::new(reroll.stderr.take().unwrap());
+        stderr.read_line(&mut told).unwrap();
+        std::fs::write(go, "").unwrap();
+        (told, Said::of(reroll.wait_with_output().unwrap()))
+    });
+    let (told, said) = waited.await.unwrap();
     let waits = "reroll: still waits for sh, the plugin of your kubeconfig that makes the token; interrupt to give up\n";
-    assert!(
-        text.starts_with("1 workload") && text.ends_with(waits),
-        "{text}"
-    );
+    assert_eq!(told, waits);
+    assert!(said.0.starts_with("1 workload"), "{}", said.0);
 
     // A name that the certificate has, in place of the address.
     let mut named = cluster.clone();
