@@ -125,19 +125,27 @@ Examples:
   # All workloads of a namespace
   kubectl reroll suspend namespace/shop --reason 'needs approval'
   # Everything, at once
-  kubectl reroll suspend --all --reason INC-42";
+  kubectl reroll suspend --all --reason INC-42
+
+Exit codes: 0 it is held, 1 the command failed, or a part of it.";
 
 const RESUME: &str = "\
 Examples:
   kubectl reroll resume deploy/web -n shop
-  kubectl reroll resume --all";
+  kubectl reroll resume --all
+
+Exit codes: 0 nothing of it is suspended any more, 1 the command failed, or a part of it, 2 something still suspends it.";
 
 const RELEASE: &str = "\
 Examples:
   # Lets the restart go that waits for its window, a wave, slow start or an approval
   kubectl reroll release deploy/web -n shop
   # Everything in a namespace that waits
-  kubectl reroll release --all -n shop";
+  kubectl reroll release --all -n shop
+  # Everything in the cluster that waits
+  kubectl reroll release --all -A
+
+Exit codes: 0 it is let go, or nothing is due, 1 the command failed, or a part of it, 2 a Namespace or everything is suspended, which holds it still.";
 
 const VERSION: &str = "\
 Examples:
@@ -286,7 +294,7 @@ pub struct Targets {
     #[arg(value_name = "KIND/NAME", required_unless_present = "all")]
     pub(super) objects: Vec<String>,
 
-    /// Everything; with -n, all of that namespace
+    /// Everything; with -n, all of that namespace. `release --all` is of one namespace: that of -n, or of the context
     #[arg(long, conflicts_with = "objects")]
     pub(super) all: bool,
 }
@@ -320,6 +328,10 @@ pub struct ResumeArgs {
 pub struct ReleaseArgs {
     #[command(flatten)]
     pub(super) targets: Targets,
+
+    /// With --all: of all namespaces
+    #[arg(short = 'A', long, requires = "all")]
+    pub(super) all_namespaces: bool,
 
     #[command(flatten)]
     pub(super) asking: Asking,

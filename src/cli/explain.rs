@@ -17,12 +17,18 @@ use super::{
     error::Error,
     installation::{Installation, ReadFlags},
     last_restart::LastRestart,
+    lint::live,
     named::{Named, one},
     session::Session,
-    sight::{Sight, failing, read},
+    sight::{
+        Sight, failing,
+        gated::{self, Gated, gated},
+        read,
+    },
 };
 use crate::model::{
     Decision, Kind, SourceName, WorkloadKey,
+    annotation::RESTART_ON,
     brake::{converged::Shown, once::Failure},
     decide::{Undecided, joined},
     gate::suspend::{Place, Stop},
@@ -31,7 +37,7 @@ use crate::model::{
     note::Note,
     pending::Pending,
     policy::{OptedBy, Policy},
-    workload::Workload,
+    workload::{Workload, off_by_default, turned_on},
 };
 
 /// Answers.
@@ -40,12 +46,16 @@ pub(super) async fn explain(args: ExplainArgs, read_flags: ReadFlags) -> Result<
     let namespace = session.namespace.as_str();
     let mut sight = read::begin(&session, &args.asking, Some(namespace), read_flags).await?;
     let key = workload_key("explain", &args.object, &sight.installation, namespace)?;
-    if !read::one(&mut sight, &session, &key).await? {
+    let (mut no_effect, kinds) = (Vec::new(), sight.installation.flags.kinds.clone());
+    let mut see = |of: (&str, &str), object: &_| no_effect = live::keys(of, object, &kinds);
+    if !read::one_shown(&mut sight, &session, &key, &mut see).await? {
         let what = key.spoken();
         return Err(Error::Usage(format!("there is no {what} in {namespace}")));
     }
+    gated::read_lower(&mut sight, &session, &key).await?;
     let older = older(&mut sight, &session, &key).await?;
     let mut explanation = explained(&mut sight, &key, &older);
+    explanation.no_effect = no_effect;
     if let Some(due) = explanation
         .pending
         .as_mut()
@@ -132,6 +142,7 @@ async fn older(
 /// Explains a workload that was read, of which pods may have what was before of these sources.
 fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>) -> Explanation {
     let (judged, held) = sight.judge(key);
+    let gated = gated(sight, key, &judged).filter(|_| held.is_none());
     let mut sources = sources::of(sight, key, &judged);
     let works_here =
         sight.installation.flags.work_in(&key.namespace) && sight.index.works_in(&key.namespace);
@@ -148,7 +159,7 @@ fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>)
         // Of a rollout older pods are a part, and that is told.
         sources::take_doubts(&mut sources, older);
     }
-    let pending = workload.and_then(|workload| pending(key, workload, &judged, held));
+    let pending = workload.and_then(|workload| pending(key, workload, &judged, (held, gated)));
     let is_held = pending.is_some();
     let complaints = tracked.into_iter().flat_map(|known| &known.complaints);
     let mut explanation = Explanation {
@@ -156,7 +167,13 @@ fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>)
         kind: "Explanation",
         workload: key.into(),
         works_here,
+        restarts_kind: sight
+            .index
+            .kinds()
+            .find(key.kind.group, key.kind.kind)
+            .is_some(),
         opted_in,
+        opt_in: None,
         state,
         pods: workload.and_then(Pods::of),
         sources,
@@ -167,6 +184,7 @@ fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>)
             .get(key)
             .map(|text| LastRestart::read(text)),
         complaints: complaints.map(ToString::to_string).collect(),
+        no_effect: Vec::new(),
         warnings: if is_held {
             sight
                 .installation
@@ -180,6 +198,12 @@ fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>)
         verdict: Verdict::Fine,
     };
     let opts_in = policy.is_some_and(Policy::opted_in);
+    if !explanation.restarts_kind {
+        let is_off = off_by_default().any(|kind| kind == key.kind);
+        explanation.opt_in = is_off.then(|| turned_on(key.kind));
+    } else if !opts_in && works_here {
+        explanation.opt_in = workload.and_then(|workload| opt_in(key, workload));
+    }
     explanation.verdict = verdict(&explanation, works_here && opts_in, &judged, held);
     explanation
 }
@@ -207,6 +231,13 @@ fn verdict(
     }
 }
 
+/// Returns how a workload is opted in that says nothing yet.
+fn opt_in(key: &WorkloadKey, workload: &Workload) -> Option<String> {
+    let says = workload.asks.contains_key(RESTART_ON);
+    let (kind, name, namespace) = (named(key.kind), &key.name, &key.namespace);
+    (!says).then(|| format!("kubectl annotate {kind}/{name} -n {namespace} {RESTART_ON}=auto"))
+}
+
 /// Returns how far the pods of a workload are.
 fn state(workload: &Workload) -> State {
     let progress = &workload.progress;
@@ -224,23 +255,26 @@ fn pending(
     key: &WorkloadKey,
     workload: &Workload,
     judged: &Judged,
-    held: Option<Held>,
+    (held, gated): (Option<Held>, Option<Gated>),
 ) -> Option<PendingLine> {
     let decision = judged.decision.as_ref();
     let causes = decision.map(Decision::causes).unwrap_or_default();
     let is_due = matches!(decision, Some(Decision::Restart(_)));
     let stands = Pending::of_due(workload, decision);
-    let reason = held.or_else(|| stands.as_ref().map(|stands| stands.reason));
+    let held = held.or(gated.as_ref().map(|gated| gated.held));
+    let reason = held.or_else(|| standing_reason(stands.as_ref()?, judged));
     if reason.is_none() && !is_due {
         return None;
     }
     let told = held.and_then(|held| Note::held(held, judged, key));
-    let by = stands.as_ref().map(|stands| stands.by.clone());
+    let standing = stands.as_ref().filter(|it| Some(it.reason) == reason);
+    let by = gated.map(|gated| gated.words);
+    let by = by.or_else(|| standing.map(|stands| stands.by.clone()));
     let words = match (told, reason) {
         (Some(note), _) => note.to_string(),
         (None, Some(reason)) => match by.filter(|by| !by.is_empty()) {
             Some(by) => format!("waits: {by}"),
-            None => format!("waits, because {}", reason.words()),
+            None => format!("waits, because {}{}", reason.words(), failed(standing)),
         },
         (None, None) => "is due: it is made after the quiet period, and when slow start, the budget and the pace let it go"
             .to_owned(),
@@ -255,8 +289,28 @@ fn pending(
     })
 }
 
+/// Returns the reason that stands on a workload, where it may still hold: what somebody lets go is told until the next write.
+pub(super) fn standing_reason(stands: &Pending, judged: &Judged) -> Option<Held> {
+    let is_over = match stands.reason {
+        Held::Suspended => judged.stop.is_none(),
+        Held::Aborted => !judged.aborted,
+        Held::Missing => judged.absent.is_empty(),
+        _ => false,
+    };
+    (!is_over).then_some(stands.reason)
+}
+
+/// Returns whose restarts failed, as it stands on a workload.
+fn failed(stands: Option<&Pending>) -> String {
+    let failed = stands.map(|stands| stands.failed.keys().cloned().collect::<Vec<_>>());
+    match failed.filter(|failed| !failed.is_empty()) {
+        Some(failed) => format!(": {} failed", failed.join(", ")),
+        None => String::new(),
+    }
+}
+
 /// Returns what a person can type about a reason.
-fn remedy(held: Held, stop: Option<&Stop>, key: &WorkloadKey) -> Option<String> {
+pub(super) fn remedy(held: Held, stop: Option<&Stop>, key: &WorkloadKey) -> Option<String> {
     let (kind, name, namespace) = (named(key.kind), &key.name, &key.namespace);
     match held {
         Held::Suspended => match stop.map(|stop| stop.place) {

@@ -2,6 +2,7 @@
 //!
 //! Each writes one annotation of each object, says what it touched, and what goes on all the same.
 
+mod stands;
 mod target;
 
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Namespace};
@@ -13,7 +14,7 @@ use super::{
     args::{Asking, ReleaseArgs, ResumeArgs, SuspendArgs, Targets},
     ending::Ending,
     error::Error,
-    installation::{NAMESPACE, ReadFlags},
+    installation::{NAMESPACE, NOT_FOUND, ReadFlags},
     named::{Named, all},
     object::{API_VERSION, Object},
     session::Session,
@@ -23,7 +24,7 @@ use crate::{
     cluster::Failure,
     model::{
         Decision, SourceName, WorkloadKey,
-        annotation::{RELEASE, SUSPEND},
+        annotation::RELEASE,
         decide::joined,
         gate::suspend,
         held::Held,
@@ -74,12 +75,9 @@ pub(super) async fn suspend(args: SuspendArgs, read_flags: ReadFlags) -> Result<
     let targets = work.targets(&args.targets, &args.asking)?;
     work.check(&targets).await?;
     let mut lines = Vec::new();
+    let said = if reason.is_empty() { "\"\"" } else { &reason };
     for target in &targets {
-        let done = match work.annotate(target, SUSPEND, Some(&args.reason)).await {
-            Ok(()) => work.goes_on(target).await,
-            Err(why) => Err(why),
-        };
-        let said = done.map(|goes_on| format!("suspended: {reason}{goes_on}"));
+        let said = work.suspend(target, &args.reason, said).await;
         lines.push(work.told(target, &targets, said)?);
     }
     work.print("Suspended", lines)
@@ -92,10 +90,7 @@ pub(super) async fn resume(args: ResumeArgs, read_flags: ReadFlags) -> Result<En
     work.check(&targets).await?;
     let mut lines = Vec::new();
     for target in &targets {
-        let said = match work.annotate(target, SUSPEND, None).await {
-            Ok(()) => work.still_held(target).await,
-            Err(why) => Err(why),
-        };
+        let said = work.resume(target).await;
         lines.push(work.told(target, &targets, said)?);
     }
     work.print("Resumed", lines)
@@ -104,14 +99,18 @@ pub(super) async fn resume(args: ResumeArgs, read_flags: ReadFlags) -> Result<En
 /// Lets restarts go that are due.
 pub(super) async fn release(args: ReleaseArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
     let mut work = Work::begin(&args.asking, &args.targets, read_flags).await?;
-    let mut targets = work.targets(&args.targets, &args.asking)?;
-    if args.targets.all {
-        targets = work.due(args.asking.namespace.as_deref()).await?;
-    }
+    let targets = if args.targets.all {
+        let namespace = work.session.namespace.clone();
+        let within = (!args.all_namespaces).then_some(namespace.as_str());
+        work.due(within).await?
+    } else {
+        work.targets(&args.targets, &args.asking)?
+    };
     let keys = targets.iter().map(|target| match target {
         Target::Workload(key) => Ok(key),
         Target::Namespace(_) | Target::Lease(..) => Err(Error::Usage(
-            "release takes workloads, or --all with -n for all of a namespace".to_owned(),
+            "release takes workloads, or --all for what is due in a namespace, or --all -A"
+                .to_owned(),
         )),
     });
     let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
@@ -122,8 +121,12 @@ pub(super) async fn release(args: ReleaseArgs, read_flags: ReadFlags) -> Result<
         lines.push(work.told(target, &targets, said)?);
     }
     if lines.is_empty() {
-        work.notes
-            .push("nothing is due that could be released".to_owned());
+        let place = match &work.session.namespace {
+            _ if args.all_namespaces => "the cluster",
+            namespace => namespace,
+        };
+        let note = format!("nothing is due in {place} that could be released");
+        work.notes.push(note);
     }
     work.print("Released", lines)
 }
@@ -133,8 +136,8 @@ struct Work {
     session: Session,
     sight: Sight,
     notes: Vec<String>,
-    /// Whether something could not be done of what was asked for.
-    failed: bool,
+    /// How it ends.
+    ending: Ending,
 }
 
 impl Work {
@@ -153,7 +156,7 @@ impl Work {
             session,
             sight,
             notes: Vec::new(),
-            failed: false,
+            ending: Ending::Fine,
         })
     }
 
@@ -161,10 +164,15 @@ impl Work {
     fn targets(&self, targets: &Targets, asking: &Asking) -> Result<Vec<Target>, Error> {
         if targets.all {
             let installation = &self.sight.installation;
+            if let Some(namespace) = asking.namespace.clone() {
+                return Ok(vec![Target::Namespace(namespace)]);
+            }
+            if installation.is_nowhere() {
+                return Err(Error::Usage(format!("{NOT_FOUND}: nothing was done")));
+            }
             let own = installation.namespace.as_deref().unwrap_or(NAMESPACE);
-            let everything = || Target::Lease(own.to_owned(), installation.flags.lease.clone());
-            let namespace = asking.namespace.clone().map(Target::Namespace);
-            return Ok(vec![namespace.unwrap_or_else(everything)]);
+            let lease = installation.flags.lease.clone();
+            return Ok(vec![Target::Lease(own.to_owned(), lease)]);
         }
         let named = all(&targets.objects, &self.sight.installation.flags.kinds)?;
         let target = |named| match named {
@@ -278,42 +286,11 @@ impl Work {
         match said {
             Ok(words) => Ok(target.line(words)),
             Err(why) if targets.len() > 1 => {
-                self.failed = true;
+                self.ending = Ending::Failed;
                 Ok(target.line(format!("FAILED: {why}")))
             }
             Err(why) => Err(why),
         }
-    }
-
-    /// Returns what goes on rolling although it is held from now on.
-    async fn goes_on(&mut self, target: &Target) -> Result<String, Error> {
-        let keys = self.read(target).await?;
-        let rolls = |key: &&WorkloadKey| {
-            let tracked = self.sight.index.workload(key);
-            tracked.is_some_and(|known| known.policy.opted_in() && known.workload.progress.rolls())
-        };
-        let rolling: Vec<_> = keys.iter().filter(rolls).map(WorkloadKey::spoken).collect();
-        Ok(match rolling.as_slice() {
-            [] if matches!(target, Target::Lease(..)) => {
-                ". Rollouts that were begun go on".to_owned()
-            }
-            [] => String::new(),
-            some => format!(". Rollouts that were begun go on: {}", some.join(", ")),
-        })
-    }
-
-    /// Returns who holds a workload still.
-    async fn still_held(&mut self, target: &Target) -> Result<String, Error> {
-        if let Target::Workload(key) = target {
-            self.read(target).await?;
-            if let Some(stop) = gates::stop(&self.sight.index, key) {
-                return Ok(format!(
-                    "resumed, and still held: {}",
-                    stop.words(&key.namespace)
-                ));
-            }
-        }
-        Ok("resumed".to_owned())
     }
 
     /// Returns the workloads whose restart is due, and held by what a release passes.
@@ -356,11 +333,12 @@ impl Work {
         self.annotate(&target, RELEASE, Some(&id)).await?;
         let causes = judged.decision.as_ref().map(Decision::causes);
         let causes = joined(causes.unwrap_or_default());
-        Ok(match gates::stop_of_others(&self.sight.index, key) {
-            Some(stop) => format!(
-                "released ({causes}), and still held: {}",
-                stop.words(&key.namespace)
-            ),
+        let stop = gates::stop_of_others(&self.sight.index, key);
+        Ok(match stop.map(|stop| stop.words(&key.namespace)) {
+            Some(words) => {
+                self.is_not_through();
+                format!("released ({causes}), and still held: {words}")
+            }
             None => format!("released: {causes}"),
         })
     }
@@ -376,10 +354,6 @@ impl Work {
         self.session
             .output
             .print(&touched, |report, _| table(report))?;
-        Ok(if self.failed {
-            Ending::Failed
-        } else {
-            Ending::Fine
-        })
+        Ok(self.ending)
     }
 }

@@ -67,8 +67,10 @@ const APART: i64 = 10;
 pub(super) const NAMESPACE: &str = "reroll";
 
 /// What is noted where none was found.
-pub(super) const NOT_FOUND: &str =
-    "found no reroll in this cluster: the defaults of its flags are taken";
+pub(super) const NOT_FOUND: &str = "found no reroll in this cluster; of one that runs outside of it name the namespace of its Lease by --reroll-namespace";
+/// What is noted where only its Lease was found.
+pub(super) const OUTSIDE: &str =
+    "found no Deployment of reroll, but its Lease: the defaults of its flags are taken";
 /// What is noted where it is of a newer release.
 pub(super) const FLAGS_UNREAD: &str = "the flags of the reroll that is installed cannot be read, as those of a newer one: the defaults are taken";
 
@@ -155,6 +157,11 @@ impl Installation {
         Ok(installation)
     }
 
+    /// Whether there is none, as far as that may be seen.
+    pub(super) fn is_nowhere(&self) -> bool {
+        self.namespace.is_none() && self.may_look
+    }
+
     /// Takes note that nothing of a reroll is in the namespace that was named.
     fn note_absence(&mut self, asked: Option<&str>) {
         let is_absent = self.deployment.is_none() && self.may_look;
@@ -166,13 +173,24 @@ impl Installation {
         }
     }
 
+    /// Reads its Lease. That of one that runs outside of the cluster is looked for where it is by default.
     async fn read_lease(&mut self, session: &Session) -> Result<(), Error> {
-        let Some(namespace) = self.namespace.clone() else {
-            return Ok(());
+        let namespace = match &self.namespace {
+            Some(namespace) => namespace.clone(),
+            None if self.is_nowhere() => NAMESPACE.to_owned(),
+            None => return Ok(()),
         };
         let cluster = &session.cluster;
         let leases = Api::<Lease>::namespaced(cluster.client(), &namespace);
         match cluster.get(&leases, &self.flags.lease).await {
+            Ok(None) | Err(Failure::Forbidden) if self.namespace.is_none() => {}
+            Ok(Some(lease)) if self.namespace.is_none() => {
+                self.namespace = Some(namespace);
+                self.lease = Some(lease);
+                self.may_read_lease = true;
+                self.notes.retain(|note| note != NOT_FOUND);
+                self.notes.push(OUTSIDE.to_owned());
+            }
             Ok(lease) => {
                 self.lease = lease;
                 self.may_read_lease = true;

@@ -9,11 +9,12 @@ use super::{
     args::PodsArgs,
     ending::Ending,
     error::Error,
+    explain::remedy,
     installation::ReadFlags,
     object::API_VERSION,
     output::{Part, Text, Tone, not_seen},
     session::Session,
-    sight::{Sight, failing, read},
+    sight::{Sight, failing, gated::gated, read},
 };
 use crate::model::{
     Decision, SourceKey, SourceName, WorkloadKey,
@@ -203,7 +204,7 @@ fn why(
     if let Some(failure) = sight.failures.get(key) {
         let explain = format!("kubectl reroll explain {kind}/{name} -n {namespace}");
         return (
-            format!("the restart of its workload failed: {}", failure.spoken()),
+            format!("the restart of its workload failed: {}", failure.words),
             Some(explain),
         );
     }
@@ -212,15 +213,28 @@ fn why(
             let words = held.map(Held::words).unwrap_or_default();
             (words.to_owned(), Some(delete(pod, namespace)))
         }
-        Some(held) => (held.words().to_owned(), None),
+        Some(held) => {
+            let remedy = remedy(held, judged.stop.as_ref(), key);
+            (held.words().to_owned(), remedy)
+        }
         None => match &judged.decision {
-            Some(Decision::Restart(_)) => (
-                "its restart is due".to_owned(),
+            Some(Decision::Restart(_)) => {
+                let gated = gated(sight, key, &judged);
+                let remedy = gated.as_ref().and_then(|it| remedy(it.held, None, key));
+                let words = gated.map(|gated| format!("its restart waits: {}", gated.words));
+                (
+                    words.unwrap_or("its restart is due".to_owned()),
+                    remedy.or(Some(format!(
+                        "kubectl reroll explain {kind}/{name} -n {namespace}"
+                    ))),
+                )
+            }
+            _ if tracked_rolls(sight, key) => (
+                "its workload is being rolled".to_owned(),
                 Some(format!(
-                    "kubectl reroll explain {kind}/{name} -n {namespace}"
+                    "kubectl rollout status {kind}/{name} -n {namespace}"
                 )),
             ),
-            _ if tracked_rolls(sight, key) => ("its workload is being rolled".to_owned(), None),
             _ => (
                 "nothing shows what it started with: it is older than the last write, or of the same second"
                     .to_owned(),

@@ -4,6 +4,7 @@
 //! nothing by it, as the controller would not.
 
 pub(super) mod failing;
+pub(super) mod gated;
 pub(super) mod read;
 mod sources;
 
@@ -14,7 +15,7 @@ use kube::core::ObjectMeta;
 
 use super::{error::Error, installation::Installation, session::Session};
 use crate::model::{
-    Index, SourceKey, SourceKind, WorkloadKey,
+    Decision, Index, SourceKey, SourceKind, WorkloadKey,
     annotation::{RESTART_ON, SUSPEND},
     brake::once::Failure,
     change::{Change, told},
@@ -22,11 +23,14 @@ use crate::model::{
     held::Held,
     index::{Judged, Overlay, gates, windows::Paced},
     peer::May,
+    text::some_of,
     version::key_of,
 };
 
 /// So many seconds the times of one write may differ: API servers have clocks of their own.
 const APART: i64 = 2;
+/// The most suspended workloads that are named.
+const NAMED: usize = 5;
 
 /// Who wrote the data of a source last, and when, as far as its `managedFields` tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -196,6 +200,29 @@ impl Sight {
         };
         let held: BTreeSet<_> = places.iter().filter_map(held).collect();
         nobody.chain(held).collect()
+    }
+
+    /// Returns the workloads that opted in, and say themselves that nothing restarts them, of those that nothing is due for.
+    pub(super) fn suspended(&self, within: Option<&str>) -> Option<String> {
+        let says = |key: WorkloadKey| {
+            let tracked = self.index.workload(&key)?;
+            let opted_in = tracked.policy.opted_in();
+            let said = tracked.policy.suspend.as_ref().filter(|_| opted_in)?;
+            let decision = self.index.assess(&key, &Overlay::new());
+            if matches!(decision, Some(Decision::Restart(_))) {
+                // That it is held is told with it.
+                return None;
+            }
+            Some(match within {
+                Some(_) => format!("{} ({said})", key.spoken()),
+                None => format!("{} in {} ({said})", key.spoken(), key.namespace),
+            })
+        };
+        let keys = self.index.workloads(None, within).into_iter();
+        let all: Vec<_> = keys.filter_map(says).collect();
+        let named = some_of(all.iter().take(NAMED).map(String::as_str), all.len());
+        (!all.is_empty())
+            .then(|| format!("restarts are held by {SUSPEND}, whatever they are for, of {named}"))
     }
 
     /// Returns what could not be seen, in words.

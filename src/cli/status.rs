@@ -17,12 +17,12 @@ use super::{
     args::StatusArgs,
     ending::Ending,
     error::Error,
-    explain::sources,
+    explain::{sources, standing_reason},
     installation::{Installation, ReadFlags},
     named::{Named, one},
     output::Output,
     session::Session,
-    sight::{Sight, failing, read},
+    sight::{Sight, failing, gated::gated, read},
 };
 use crate::model::{
     Cause, Decision, SourceKey, SourceName, WorkloadKey,
@@ -228,13 +228,16 @@ pub(super) fn overview(sight: &mut Sight, within: Option<&str>, complete: bool) 
     };
     let keys: Vec<_> = keys.iter().filter(opted_in).cloned().collect();
     let users: Vec<_> = keys.iter().map(|key| user_of(sight, key, None)).collect();
-    let notes = (sight.warnings(within), sight.notes());
+    let mut warnings = sight.warnings(within);
+    warnings.extend(sight.suspended(within));
+    let notes = (warnings, sight.notes());
     Overview::new(within, (users, complete), notes)
 }
 
 /// Returns where a workload stands, towards a source or towards all that it uses.
 fn user_of(sight: &mut Sight, key: &WorkloadKey, source: Option<&SourceKey>) -> User {
     let (judged, held) = sight.judge(key);
+    let gated = gated(sight, key, &judged).filter(|_| held.is_none());
     let tracked = sight.index.workload(key);
     let workload = tracked.map(|known| &known.workload);
     let decision = judged.decision.as_ref();
@@ -246,7 +249,8 @@ fn user_of(sight: &mut Sight, key: &WorkloadKey, source: Option<&SourceKey>) -> 
     let stands = workload.and_then(|workload| Pending::of_due(workload, decision));
     let is_behind = !causes.is_empty();
     // What holds a restart for another source is none of this one's.
-    let reason = held.or_else(|| stands.as_ref().map(|stands| stands.reason));
+    let held = held.or(gated.as_ref().map(|gated| gated.held));
+    let reason = held.or_else(|| standing_reason(stands.as_ref()?, &judged));
     let reason = reason.filter(|held| is_behind || !held.holds_what_is_due());
     // Whether a source itself is there stands above its users.
     let lacks = source.is_none() && !judged.absent.is_empty();
@@ -269,6 +273,7 @@ fn user_of(sight: &mut Sight, key: &WorkloadKey, source: Option<&SourceKey>) -> 
         .as_ref()
         .filter(|_| reason == Some(Held::Suspended));
     let by = by.map(|stop| stop.words(&key.namespace));
+    let by = by.or_else(|| gated.filter(|_| is_behind).map(|gated| gated.words));
     // One that is held or due may be mended by what comes.
     let failure = sight.failures.get(key).filter(|_| place == Where::Rolling);
     let place = if failure.is_some() {

@@ -33,7 +33,7 @@ pub use self::{
     deployed::deployed,
     kinds::{
         CRON_JOB, Counts, DEPLOYMENT_CONFIG, JOB, KINDS, Kind, KindTwice, Kinds, NAMED, ROLLOUT,
-        RestartMeans, Revisions, WorkloadKind, off_by_default,
+        RestartMeans, Revisions, WorkloadKind, off_by_default, turned_on,
     },
     lending::{Borrowed, Lent},
     marks::{

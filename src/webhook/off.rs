@@ -17,7 +17,7 @@ use crate::{
         object::FromObject as _,
         places::{Author, KEYS, Place},
         text::{is_false, some_of},
-        workload::off_by_default,
+        workload::{off_by_default, turned_on},
     },
     state::State,
 };
@@ -73,11 +73,11 @@ fn asks_in_vain(kind: Kind, object: &DynamicObject) -> Option<Warning> {
     if left_alone || asks.is_empty() {
         return None;
     }
-    let (kind, plural) = (kind.kind, kind.plural);
+    let (kind, turned_on) = (kind.kind, turned_on(kind));
     let does = if asks.len() == 1 { "does" } else { "do" };
     let named = some_of(asks.iter().take(NAMED).copied(), asks.len());
     Some(problem(format!(
-        "reroll: add {plural} to kinds.optional of reroll's chart (--optional-kinds): reroll leaves every {kind} alone, and {named} {does} nothing"
+        "reroll: {turned_on}: reroll leaves every {kind} alone, and {named} {does} nothing"
     )))
 }
 

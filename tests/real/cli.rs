@@ -4,6 +4,7 @@ mod doctor;
 mod explain;
 mod failing;
 mod former;
+mod gated;
 mod gates;
 mod getting_started;
 mod history;

@@ -11,7 +11,7 @@ use crate::{
     build::VERSION,
     cli::{
         findings::Finding,
-        installation::{FLAGS_UNREAD, Flags, Installation, NOT_FOUND, container, expired},
+        installation::{FLAGS_UNREAD, Flags, Installation, NOT_FOUND, OUTSIDE, container, expired},
         output::ago,
     },
     cluster::Failure,
@@ -37,7 +37,7 @@ pub(super) fn lines(installation: &Installation, now: Timestamp) -> Vec<Line> {
         }
         Some(_) | None => {}
     }
-    let seen = |note: &&String| *note != FLAGS_UNREAD && *note != NOT_FOUND;
+    let seen = |note: &&String| ![FLAGS_UNREAD, NOT_FOUND, OUTSIDE].contains(&note.as_str());
     let notes = installation.notes.iter().filter(seen);
     lines.extend(notes.map(Line::not_seen));
     if installation.notes.iter().any(|note| note == FLAGS_UNREAD) {

@@ -23,7 +23,11 @@ pub(in crate::cli) struct Explanation {
     pub(super) workload: Object,
     /// Whether reroll works in its namespace, as far as its flags are known.
     pub(super) works_here: bool,
+    /// Whether reroll restarts its kind, as far as its flags are known.
+    pub(super) restarts_kind: bool,
     pub(super) opted_in: Option<OptedIn>,
+    /// What opts it in, where it says nothing yet; what turns its kind on, where that is off.
+    pub(super) opt_in: Option<String>,
     pub(super) state: State,
     pub(super) pods: Option<Pods>,
     pub(super) sources: Vec<SourceLine>,
@@ -33,6 +37,8 @@ pub(in crate::cli) struct Explanation {
     pub(super) last_restart: Option<LastRestart>,
     /// What of its annotations cannot be read.
     pub(super) complaints: Vec<String>,
+    /// What of its annotations and labels means nothing, and what was meant.
+    pub(super) no_effect: Vec<String>,
     /// What else keeps restarts from being made, though none may be due.
     pub(super) warnings: Vec<String>,
     /// What could not be seen.
@@ -224,7 +230,7 @@ enum New {
 impl New {
     fn of(state: State, pods: Option<&Pods>) -> Self {
         match pods {
-            Some(pods) if pods.wanted > 0 && pods.updated == 0 => Self::None,
+            Some(pods) if pods.updated == 0 => Self::None,
             Some(pods) if pods.updated < pods.wanted => Self::Some,
             _ if state == State::Rolling => Self::Some,
             _ => Self::All,
@@ -271,6 +277,9 @@ pub(super) fn table(explanation: &Explanation, now: Timestamp, wide: bool) -> Ve
 fn headline(explanation: &Explanation) -> Vec<Text> {
     let object = &explanation.workload;
     let opted_in = match &explanation.opted_in {
+        _ if !explanation.restarts_kind => {
+            Tone::Bad.text(format!("reroll leaves every {} alone here", object.kind))
+        }
         Some(by) if explanation.works_here => by.words().into(),
         Some(_) => Tone::Bad.text("reroll does not work in its namespace"),
         None => Tone::Bad.text("NOT opted in"),
@@ -336,6 +345,12 @@ fn ends(explanation: &Explanation, now: Timestamp) -> Vec<Vec<Text>> {
     }
     for complaint in &explanation.complaints {
         rows.push(vec!["Unreadable".into(), Tone::Bad.text(complaint.clone())]);
+    }
+    for useless in &explanation.no_effect {
+        rows.push(vec!["No effect".into(), Tone::Bad.text(useless.clone())]);
+    }
+    if let Some(opt_in) = &explanation.opt_in {
+        rows.push(vec!["To do".into(), opt_in.clone().into()]);
     }
     rows.extend(warned(&explanation.warnings));
     rows.extend(not_seen(&explanation.notes));

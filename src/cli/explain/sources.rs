@@ -150,7 +150,16 @@ fn has(
                 Some("new pods do not start: create it, or remove the reference".to_owned()),
             );
         }
-        Lookup::Absent { .. } => return (Has::Absent, Some("optional".to_owned())),
+        Lookup::Absent { .. } => {
+            let tracked = sight.index.workload(key);
+            let refers = tracked.is_some_and(|it| it.workload.references.contains_key(source));
+            let words = if refers {
+                "optional"
+            } else {
+                "only the opt-in names it: create it, or correct the name"
+            };
+            return (Has::Absent, Some(words.to_owned()));
+        }
         Lookup::Unsynced | Lookup::Unseen => return (Has::Unknown, not_read(source)),
     };
     if version.ignored {
@@ -173,6 +182,14 @@ fn has(
                 let words = "written since; whether what is used changed cannot be told without the digest key";
                 (Has::Unknown, Some(words.to_owned()))
             }
+        }
+        Some(Entry::Seen {
+            uid,
+            resource_version,
+            ..
+        }) if (uid, *resource_version) != (&version.uid, version.resource_version) => {
+            let words = "written since, and what it uses stayed the same";
+            (Has::Current, Some(words.to_owned()))
         }
         Some(_) => (Has::Current, None),
         None if observed.fold.is_some() => (Has::Current, Some("one of many".to_owned())),

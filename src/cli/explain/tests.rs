@@ -63,13 +63,15 @@ fn judged(decision: Option<Decision>) -> Judged {
 /// What is said of a workload that opted in, and is judged so.
 fn said(workload: &Workload, judged: &Judged, may: May) -> (Option<PendingLine>, Verdict) {
     let held = Held::of(judged, may);
-    let pending = pending(&key(), workload, judged, held);
+    let pending = pending(&key(), workload, judged, (held, None));
     let explanation = Explanation {
         api_version: "",
         kind: "",
         workload: (&key()).into(),
         works_here: true,
+        restarts_kind: true,
         opted_in: None,
+        opt_in: None,
         state: State::Complete,
         pods: None,
         sources: Vec::new(),
@@ -77,6 +79,7 @@ fn said(workload: &Workload, judged: &Judged, may: May) -> (Option<PendingLine>,
         failure: None,
         last_restart: None,
         complaints: Vec::new(),
+        no_effect: Vec::new(),
         warnings: Vec::new(),
         notes: Vec::new(),
         verdict: Verdict::Fine,

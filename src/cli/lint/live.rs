@@ -37,6 +37,18 @@ pub(in crate::cli) fn check(of: (&str, &str), object: &DynamicObject, kinds: &Ki
     found.into_iter().map(Wrong::of).collect()
 }
 
+/// Returns what is wrong with the keys of an object of this type, in words.
+pub(in crate::cli) fn keys(of: (&str, &str), object: &DynamicObject, kinds: &Kinds) -> Vec<String> {
+    let manifest = Manifest::live(of, object);
+    let mut found = Vec::new();
+    keys::check(&manifest, Role::of(&manifest, kinds), &mut found);
+    let spoken = |wrong: Wrong| match wrong.instead {
+        Some(instead) => format!("{} \u{2192} {instead}", wrong.words),
+        None => wrong.words,
+    };
+    found.into_iter().map(Wrong::of).map(spoken).collect()
+}
+
 impl Wrong {
     fn of(found: Found) -> Self {
         Self {

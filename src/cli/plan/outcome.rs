@@ -6,16 +6,12 @@ use super::{
     unchanged::{rolls_or, unchanged, undecided},
 };
 use crate::{
-    cli::sight::Sight,
+    cli::sight::{Sight, gated},
     model::{
         Decision, SourceName, WorkloadKey,
-        annotation::WINDOW,
         decide::{Restart, Undecided, joined},
-        gate::window::Closed,
         held::Held,
-        index::{Judged, Tracked, windows},
-        pending::Pending,
-        text::minutes,
+        index::{Judged, Tracked},
         workload::Void,
     },
 };
@@ -109,9 +105,9 @@ fn due(
         let words = stop.map_or(held.words().to_owned(), |stop| stop.words(&key.namespace));
         return (line.with(Outcome::Held, Some(held.as_str()), words), None);
     }
-    if let Some(closed) = closed(sight, key, tracked) {
-        let reason = Some(Held::Window.as_str());
-        return (line.with(Outcome::Held, reason, window(closed)), None);
+    if let Some(gated) = gated::window(sight, key, tracked, sight.now) {
+        let reason = Some(gated.held.as_str());
+        return (line.with(Outcome::Held, reason, gated.words), None);
     }
     let mut words = Vec::new();
     if facts.rolls.contains(key) || facts.new.contains(key) {
@@ -145,25 +141,6 @@ fn due(
         line.with(Outcome::Restarts, None, words.join("; ")),
         Some(restart),
     )
-}
-
-fn closed(sight: &Sight, key: &WorkloadKey, tracked: &Tracked) -> Option<Closed> {
-    let (window, latest) = windows::of(&sight.index, &key.namespace, tracked)?;
-    let pending = Pending::of(&tracked.workload).filter(|_| !tracked.is_pending_over());
-    let since = pending.map_or(sight.now, |pending| pending.since);
-    window.holds(since, latest, sight.now)
-}
-
-fn window(closed: Closed) -> String {
-    match closed {
-        Closed::Until(Some(at)) => {
-            format!("its window ({WINDOW}) opens {}", minutes(at))
-        }
-        Closed::Until(None) => format!("its window ({WINDOW}) never opens"),
-        Closed::Unreadable { .. } => {
-            format!("its window ({WINDOW}) cannot be read, which holds it")
-        }
-    }
 }
 
 /// Returns why no pod of it is replaced by itself.

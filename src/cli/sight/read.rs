@@ -57,12 +57,23 @@ pub(in crate::cli) async fn one(
     session: &Session,
     key: &WorkloadKey,
 ) -> Result<bool, Error> {
+    one_shown(sight, session, key, &mut |_, _| {}).await
+}
+
+/// Reads the same, and shows the workload.
+pub(in crate::cli) async fn one_shown(
+    sight: &mut Sight,
+    session: &Session,
+    key: &WorkloadKey,
+    see: See<'_>,
+) -> Result<bool, Error> {
     namespace(sight, session, &key.namespace, &mut |_, _| {}).await?;
     let what = || format!("read {} in {}", key.spoken(), key.namespace);
     let found = session.cluster.workload(key).await;
     let Some(object) = found.map_err(|why| session.failed(what(), why))? else {
         return Ok(false);
     };
+    see((key.kind.group, key.kind.kind), &object);
     take_workload(sight, key.kind, object);
     related(sight, session, key).await?;
     let tracked = sight.index.workload(key);
@@ -133,6 +144,24 @@ pub(in crate::cli) async fn shown(
         Some(name) => namespace(sight, session, name, see).await?,
         None => namespaces(sight, session, see).await?,
     }
+    every_kind(sight, session, within, see).await
+}
+
+/// Reads the workloads of a namespace, and nothing else of it.
+pub(super) async fn take_workloads_of(
+    sight: &mut Sight,
+    session: &Session,
+    namespace: &str,
+) -> Result<(), Error> {
+    every_kind(sight, session, Some(namespace), &mut |_, _| {}).await
+}
+
+async fn every_kind(
+    sight: &mut Sight,
+    session: &Session,
+    within: Option<&str>,
+    see: See<'_>,
+) -> Result<(), Error> {
     let served = session.served().await?;
     let kinds: Vec<Kind> = sight.index.kinds().iter().collect();
     for kind in kinds.into_iter().filter(|kind| has(&served, kind)) {

@@ -66,6 +66,12 @@ pub fn of<'a>(
     Some((window, gates.and_then(|gates| gates.latest)))
 }
 
+/// Whether a workload says itself at what time it is restarted, so that its namespace does not.
+pub fn is_own(tracked: &Tracked) -> bool {
+    let gates = tracked.policy.gates.as_deref();
+    gates.is_some_and(|gates| gates.window.is_some())
+}
+
 /// Whether a workload of a namespace ever asked for a place in the order of restarts.
 pub fn has_waves(index: &Index, namespace: &str) -> bool {
     let space = index.namespaces.get(namespace);

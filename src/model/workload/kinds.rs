@@ -232,6 +232,14 @@ pub fn off_by_default() -> impl Iterator<Item = Kind> {
     named.map(|(kind, _)| *kind)
 }
 
+/// Returns what a person does who wants such a kind restarted.
+pub fn turned_on(kind: Kind) -> String {
+    format!(
+        "add {} to kinds.optional of reroll's chart (--optional-kinds)",
+        kind.plural
+    )
+}
+
 /// Where nearly all kinds have it.
 const TEMPLATE: &str = "/spec/template";
 
