@@ -339,15 +339,14 @@ impl Workload {
     /// is to be removed from it, and most objects are such. A Job that is over stays as it is, whatever it asked for.
     pub fn is_left_alone(&self) -> bool {
         let by_annotation = matches!(self.restart_by, RestartBy::Run | RestartBy::Recreate);
-        let has_own = self.has_own();
-        let of_cron_job = self
-            .controller
-            .as_ref()
-            .is_some_and(|owner| owner.starts_with("CronJob "));
         by_annotation
-            && (self.phase == JobPhase::Over
-                || of_cron_job
-                || !(self.asks.contains_key(ON_CHANGE) || has_own))
+            && (self.is_past_asking() || !(self.asks.contains_key(ON_CHANGE) || self.has_own()))
+    }
+
+    /// Whether it is a Job that is over, or one that a CronJob made: nobody asks anything of it.
+    pub fn is_past_asking(&self) -> bool {
+        let owner = self.controller.as_ref();
+        self.phase == JobPhase::Over || owner.is_some_and(|it| it.starts_with("CronJob "))
     }
 
     /// Whether reroll's annotations of this size fit beside all others, see [`annotation::RESERVE`].

@@ -58,6 +58,21 @@ async fn what_a_namespace_says_in_vain_is_told() {
         ("annotate", "reroll.dev/slow-start=off", &[]),
         (
             "annotate",
+            "reroll.dev/window=late",
+            &[
+                r#"reroll: reroll.dev/window: "late" is not days and hours such as "Mon-Fri 22:00-04:00, Sun Europe/Berlin""#,
+            ],
+        ),
+        ("annotate", "reroll.dev/window=Mon-Fri 22:00-04:00", &[]),
+        (
+            "annotate",
+            "reroll.dev/ignore=true",
+            &[
+                "reroll: reroll.dev/ignore counts as an annotation of a workload itself, or as an annotation of a Secret or ConfigMap, or as an annotation of a SecretProviderClass: as an annotation here it means nothing",
+            ],
+        ),
+        (
+            "annotate",
             "reroll.dev/suspend=flase",
             &[
                 r#"reroll: reroll.dev/suspend: "flase" is not false: did you mean that? Nothing restarts until then"#,
@@ -185,6 +200,20 @@ async fn what_a_source_says_in_vain_and_who_waits_for_its_key_is_told() {
             "reroll: put key k into Secret db: Deployment api, Deployment web wait for that, and do not restart until then"
         ]
     );
+    // Of many four are named.
+    arena.secret("many", &[("k", "one")]).await;
+    for at in 0..6 {
+        let name = format!("many-{at}");
+        arena.create(&deployment(&name, "many", "k")).await;
+        arena.adopted("Deployment", &name).await;
+    }
+    let remove = ["patch", "secret", "many", "--type=json", "-p", &remove("k")];
+    assert_eq!(
+        told(&arena, &remove, "").await,
+        [
+            "reroll: put key k into Secret many: Deployment many-0, Deployment many-1, Deployment many-2, Deployment many-3 and 2 more wait for that, and do not restart until then"
+        ]
+    );
 }
 
 fn cron_job(kind: &str, annotations: &Value) -> Value {
@@ -280,6 +309,17 @@ async fn which_value_turns_a_kind_on_is_told() {
         told(&other, &dry, &manifest).await,
         [r#"reroll: reroll.dev/on-change: "never" is not run-now, the only value for CronJobs"#]
     );
+    let silent = cron_job("CronJob", &json!({ RESTART_ON: "auto" })).to_string();
+    assert_eq!(
+        told(&other, &dry, &silent).await,
+        [
+            "reroll: say reroll.dev/on-change: run-now: a change does nothing to a CronJob that does not say it"
+        ]
+    );
+    for asks in [json!({ RESTART_ON: "off" }), json!({})] {
+        let manifest = cron_job("CronJob", &asks).to_string();
+        assert_eq!(told(&other, &dry, &manifest).await, [""; 0], "{asks}");
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use crate::{
         annotation::ON_CHANGE,
         policy::{Defaults, OptedBy, Rules, Selection},
         source::{References, Usage},
-        workload::{RestartMeans, Workload},
+        workload::Workload,
     },
 };
 
@@ -55,11 +55,7 @@ impl Look<'_> {
 
     /// Checks that a CronJob or Job that opts in says what a change does.
     fn without_on_change(&self, line: usize) -> Option<Found> {
-        let word = match self.kind.means {
-            RestartMeans::Run => "run-now",
-            RestartMeans::Recreate => "recreate",
-            RestartMeans::Template | RestartMeans::RestartAt => return None,
-        };
+        let word = self.kind.means.asked_by()?;
         let asks = &self.workload.asks;
         let (policy, _) = Policy::read(asks, Defaults::default());
         let kind = self.kind.kind;

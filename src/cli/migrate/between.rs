@@ -40,13 +40,10 @@ impl Between<'_> {
     fn in_words(&self, workload: &Workload) -> Vec<String> {
         let (kind, there, here) = (self.kind, self.there, self.here);
         let mut all = Vec::new();
-        let word = match kind.means {
-            RestartMeans::Run => Some("run-now"),
-            RestartMeans::Recreate => Some("recreate"),
-            RestartMeans::Template | RestartMeans::RestartAt => None,
-        };
-        if let Some(word) =
-            word.filter(|_| !workload.asks.contains_key(ON_CHANGE) && !there.takes.is_empty())
+        if let Some(word) = kind
+            .means
+            .asked_by()
+            .filter(|_| !workload.asks.contains_key(ON_CHANGE) && !there.takes.is_empty())
         {
             all.push(format!(
                 "a change does nothing here without {ON_CHANGE}: {word}"

@@ -66,6 +66,17 @@ pub enum RestartMeans {
     Recreate,
 }
 
+impl RestartMeans {
+    /// Returns the value of `reroll.dev/on-change` without which a change does nothing to such a workload; `None` where it takes none.
+    pub const fn asked_by(self) -> Option<&'static str> {
+        match self {
+            Self::Run => Some("run-now"),
+            Self::Recreate => Some("recreate"),
+            Self::Template | Self::RestartAt => None,
+        }
+    }
+}
+
 /// The objects that a workload's controller makes for each of its templates, in time order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revisions {

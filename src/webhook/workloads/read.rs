@@ -6,7 +6,7 @@ use serde_json::{Value, value::RawValue};
 use super::{
     Write,
     sides::{Side, Sides},
-    typed::keys,
+    typed::{keys, lacks_on_change},
     undone::Undone,
 };
 use crate::{
@@ -176,7 +176,7 @@ impl Write {
         };
         let new = Asking::read(&key, &object, index);
         let workload = &new.side.workload;
-        if workload.is_left_alone() {
+        if workload.is_left_alone() && lacks_on_change(kind, workload).is_none() {
             return None;
         }
         let has_template = match &workload.borrows {

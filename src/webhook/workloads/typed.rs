@@ -7,7 +7,7 @@ use serde_json::Map;
 
 use crate::model::{
     Index, Kind, SourceName, WorkloadKey,
-    annotation::{IGNORE, RESTART_ON},
+    annotation::{IGNORE, ON_CHANGE, RESTART_ON},
     decide::Lookup,
     places::{Author, KEYS, Place},
     policy::{Complaint, Defaults, OptedBy, Policy, Rules, Selection, is_left_alone},
@@ -53,6 +53,7 @@ pub(super) fn all(
     (complaints, typed): (&[Complaint], &[String]),
 ) -> Vec<Warning> {
     let mut warnings = said(complaints, typed);
+    warnings.extend(without_on_change(key.kind, workload));
     warnings.extend(opt_in(index, &key.namespace, workload, asked));
     let owner = workload.reverting_owner();
     if let (Some(owner), true) = (owner, asked.0.opted_in()) {
@@ -68,6 +69,24 @@ pub(super) fn all(
 fn said(complaints: &[Complaint], keys: &[String]) -> Vec<Warning> {
     let complaints = complaints.iter().map(ToString::to_string);
     problems(complaints.chain(keys.iter().cloned()))
+}
+
+/// Returns the value of `reroll.dev/on-change` that an opt-in lacks, where a change does nothing to its kind without it.
+pub(super) fn lacks_on_change(kind: Kind, workload: &Workload) -> Option<&'static str> {
+    let word = kind.means.asked_by()?;
+    let asks = &workload.asks;
+    let (policy, _) = Policy::read(asks, Defaults::default());
+    let lacks = policy.opted_in() && !is_left_alone(asks) && !asks.contains_key(ON_CHANGE);
+    (lacks && !workload.is_past_asking()).then_some(word)
+}
+
+/// Says what an opt-in lacks.
+fn without_on_change(kind: Kind, workload: &Workload) -> Option<Warning> {
+    let word = lacks_on_change(kind, workload)?;
+    Some(problem(format!(
+        "reroll: say {ON_CHANGE}: {word}: a change does nothing to a {} that does not say it",
+        kind.kind
+    )))
 }
 
 /// Returns what an opt-in comes to, where that is less than it looks. `uses`: the sources of the template that count.
