@@ -78,8 +78,12 @@ fn ended(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
-            eprintln!("reroll: {error:#}");
+            // It is told once: in the log, where there is one yet.
+            if tracing::enabled!(tracing::Level::ERROR) {
+                tracing::error!("{error:#}");
+            } else {
+                eprintln!("reroll: {error:#}");
+            }
             ExitCode::FAILURE
         }
     }
