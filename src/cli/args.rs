@@ -294,7 +294,7 @@ pub struct Targets {
     #[arg(value_name = "KIND/NAME", required_unless_present = "all")]
     pub(super) objects: Vec<String>,
 
-    /// Everything; with -n, all of that namespace. `release --all` is of one namespace: that of -n, or of the context
+    /// Everything; with -n, all of that namespace
     #[arg(long, conflicts_with = "objects")]
     pub(super) all: bool,
 }
@@ -326,8 +326,13 @@ pub struct ResumeArgs {
 /// `reroll release`
 #[derive(Debug, Args)]
 pub struct ReleaseArgs {
-    #[command(flatten)]
-    pub(super) targets: Targets,
+    /// Workloads, as kubectl names them: deploy/web
+    #[arg(value_name = "KIND/NAME", required_unless_present = "all")]
+    pub(super) objects: Vec<String>,
+
+    /// All whose restart is due, of one namespace: that of -n, or of the context
+    #[arg(long, conflicts_with = "objects")]
+    pub(super) all: bool,
 
     /// With --all: of all namespaces
     #[arg(short = 'A', long, requires = "all")]

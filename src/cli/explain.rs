@@ -36,7 +36,7 @@ use crate::model::{
     index::Judged,
     note::Note,
     pending::Pending,
-    policy::{OptedBy, Policy},
+    policy::{OptedBy, Policy, Selection, is_left_alone},
     workload::{Workload, off_by_default, turned_on},
 };
 
@@ -55,6 +55,9 @@ pub(super) async fn explain(args: ExplainArgs, read_flags: ReadFlags) -> Result<
     gated::read_lower(&mut sight, &session, &key).await?;
     let older = older(&mut sight, &session, &key).await?;
     let mut explanation = explained(&mut sight, &key, &older);
+    if explanation.verdict == Verdict::Fine && !no_effect.is_empty() {
+        explanation.verdict = Verdict::Wrong;
+    }
     explanation.no_effect = no_effect;
     if let Some(due) = explanation
         .pending
@@ -149,10 +152,12 @@ fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>)
     let tracked = sight.index.workload(key);
     let policy = tracked.map(|known| &known.policy);
     let defaults = sight.index.defaults_of(&key.namespace);
-    let opted_in = tracked
-        .filter(|known| known.policy.opted_in())
-        .and_then(|known| OptedBy::of(&known.workload.asks, defaults))
-        .map(OptedIn::of);
+    let says = tracked.and_then(|known| match is_left_alone(&known.workload.asks) {
+        true => Some(OptedIn::ignored()),
+        false => OptedBy::of(&known.workload.asks, defaults).map(OptedIn::of),
+    });
+    let is_read = policy.is_some_and(|policy| matches!(policy.selection, Selection::Some(_)));
+    let (opted_in, says) = if is_read { (says, None) } else { (None, says) };
     let workload = tracked.map(|known| &known.workload);
     let state = workload.map_or(State::Unknown, state);
     if state != State::Rolling {
@@ -173,6 +178,7 @@ fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>)
             .find(key.kind.group, key.kind.kind)
             .is_some(),
         opted_in,
+        says,
         opt_in: None,
         state,
         pods: workload.and_then(Pods::of),
@@ -205,6 +211,9 @@ fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>)
         explanation.opt_in = workload.and_then(|workload| opt_in(key, workload));
     }
     explanation.verdict = verdict(&explanation, works_here && opts_in, &judged, held);
+    if explanation.verdict == Verdict::Fine && !explanation.complaints.is_empty() {
+        explanation.verdict = Verdict::Wrong;
+    }
     explanation
 }
 
@@ -246,6 +255,7 @@ fn state(workload: &Workload) -> State {
         None => State::Untold,
         Some(_) if workload.is_behind() || progress.rolls() => State::Rolling,
         Some(counts) if counts.available < counts.wanted => State::Short,
+        Some(counts) if counts.updated < counts.wanted => State::Stays,
         Some(_) => State::Complete,
     }
 }

@@ -86,8 +86,10 @@ pub(super) async fn suspend(args: SuspendArgs, read_flags: ReadFlags) -> Result<
 /// Lets go what [`suspend()`] held.
 pub(super) async fn resume(args: ResumeArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
     let mut work = Work::begin(&args.asking, &args.targets, read_flags).await?;
-    let targets = work.targets(&args.targets, &args.asking)?;
+    let mut targets = work.targets(&args.targets, &args.asking)?;
     work.check(&targets).await?;
+    // What a Namespace lets go holds none of its workloads any more.
+    targets.sort_by_key(|target| matches!(target, Target::Workload(_)));
     let mut lines = Vec::new();
     for target in &targets {
         let said = work.resume(target).await;
@@ -98,13 +100,17 @@ pub(super) async fn resume(args: ResumeArgs, read_flags: ReadFlags) -> Result<En
 
 /// Lets restarts go that are due.
 pub(super) async fn release(args: ReleaseArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
-    let mut work = Work::begin(&args.asking, &args.targets, read_flags).await?;
-    let targets = if args.targets.all {
+    let named = Targets {
+        objects: args.objects,
+        all: args.all,
+    };
+    let mut work = Work::begin(&args.asking, &named, read_flags).await?;
+    let targets = if named.all {
         let namespace = work.session.namespace.clone();
         let within = (!args.all_namespaces).then_some(namespace.as_str());
         work.due(within).await?
     } else {
-        work.targets(&args.targets, &args.asking)?
+        work.targets(&named, &args.asking)?
     };
     let keys = targets.iter().map(|target| match target {
         Target::Workload(key) => Ok(key),

@@ -22,6 +22,12 @@ pub(super) fn one(words: &[String], kinds: &Kinds) -> Result<Named, Error> {
     match words {
         [word] => pair(word, kinds),
         [kind, name] if !kind.contains('/') && !name.contains('/') => read(kind, name, kinds),
+        [first, .., last] if first.contains('/') && last.contains('/') => {
+            Err(Error::Usage(format!(
+                "\"{}\" names several objects, and one is asked about at a time",
+                words.join(" ")
+            )))
+        }
         _ => Err(unreadable(&words.join(" "))),
     }
 }

@@ -21,6 +21,7 @@ use crate::model::{
     brake::converged::{Asked, Owner, Shown},
     held::Held,
     index::Tracked,
+    policy::Selection,
     source::References,
     standing::{asked_of_absent, standing},
 };
@@ -187,6 +188,9 @@ fn why(
     let tracked = sight.index.workload(key);
     if !tracked.is_some_and(|known| known.policy.opted_in()) {
         return ("its workload did not opt in".to_owned(), restart);
+    }
+    if tracked.is_some_and(|known| known.policy.selection == Selection::Unreadable) {
+        return (Held::Unreadable.words().to_owned(), restart);
     }
     let uses = tracked
         .map(Tracked::uses)

@@ -27,13 +27,13 @@ use super::warnings::{Warning, news, problem};
 use crate::model::{
     Index, Observed, Policy, SourceName, WorkloadKey,
     adopted::{Adopter, Adoption},
-    annotation::{RELEASE, RESTART_ON},
+    annotation::{IGNORE, RELEASE, RESTART_ON},
     decide::{Decision, Known, NO_SOURCES, Subject, decide},
     held::Held,
     index::{Overlay, due, without_ignored},
     observed::{Before, Templates},
     patch, pending,
-    policy::{Complaint, OnAdopt, Selection},
+    policy::{Complaint, OnAdopt, Selection, is_left_alone},
     source::References,
     stamp::{OwnAnnotations, Stamp, stamp_update},
     workload::{JobPhase, is_time_mark},
@@ -126,7 +126,7 @@ impl Write {
     ) -> Mutation {
         let (written, asked) = ((&self.key, &self.new.workload), (&self.policy, &self.uses));
         let wrong = (self.complaints.as_slice(), self.typed.as_slice());
-        let mut warnings = typed::all(index, written, asked, wrong);
+        let mut warnings = typed::all((index, overlay), written, asked, wrong);
         let to = if self.new.workload.reverting_owner().is_some() {
             self.new.own.clone()
         } else if self.policy.opted_in() {
@@ -175,8 +175,10 @@ impl Write {
             Some(old) if old.opted_in && self.new.workload.phase == JobPhase::Suspended => &old.own,
             Some(old) if old.opted_in && self.new.workload.is_led() => &old.own,
             Some(old) if old.opted_in => {
+                let ignored = is_left_alone(&self.new.workload.asks);
+                let by = if ignored { IGNORE } else { RESTART_ON };
                 warnings.push(news(format!(
-                    "reroll: {} is no longer opted in ({RESTART_ON}): changes do not restart it",
+                    "reroll: {} is no longer opted in ({by}): changes do not restart it",
                     self.key.spoken()
                 )));
                 &old.own

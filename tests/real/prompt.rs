@@ -60,7 +60,7 @@ async fn what_a_namespace_says_in_vain_is_told() {
             "annotate",
             "reroll.dev/window=late",
             &[
-                r#"reroll: reroll.dev/window: "late" is not days and hours such as "Mon-Fri 22:00-04:00, Sun Europe/Berlin""#,
+                r#"reroll: reroll.dev/window: "late" is not days and hours such as "Mon-Fri 22:00-04:00, Sun Europe/Berlin", and holds restarts until it is"#,
             ],
         ),
         ("annotate", "reroll.dev/window=Mon-Fri 22:00-04:00", &[]),

@@ -10,7 +10,7 @@ use crate::{
         object::Object,
         output::{Part, Text, Tone, ago, not_seen, warned},
     },
-    model::{policy::OptedBy, version::WHOLE, workload::Workload},
+    model::{annotation::IGNORE, held::Held, policy::OptedBy, version::WHOLE, workload::Workload},
 };
 
 /// The answer.
@@ -26,6 +26,8 @@ pub(in crate::cli) struct Explanation {
     /// Whether reroll restarts its kind, as far as its flags are known.
     pub(super) restarts_kind: bool,
     pub(super) opted_in: Option<OptedIn>,
+    /// What decides of it, where that opts nothing in: it is off, or cannot be read.
+    pub(super) says: Option<OptedIn>,
     /// What opts it in, where it says nothing yet; what turns its kind on, where that is off.
     pub(super) opt_in: Option<String>,
     pub(super) state: State,
@@ -66,6 +68,8 @@ pub(super) enum State {
     Rolling,
     #[serde(rename = "not all available")]
     Short,
+    #[serde(rename = "keeps older pods")]
+    Stays,
     #[serde(rename = "being deleted")]
     Deleted,
     #[serde(rename = "not told by its status")]
@@ -140,7 +144,7 @@ pub(super) struct PendingLine {
 }
 
 /// What it comes to.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Verdict {
@@ -152,6 +156,8 @@ pub(super) enum Verdict {
     Pending,
     /// What it would take to know cannot be read.
     Unknown,
+    /// Its pods have what is live, and something that is written on it cannot be read, or has no effect.
+    Wrong,
     /// Its last restart failed.
     Failed,
     /// It is not opted in, or a person has to act.
@@ -162,7 +168,7 @@ impl Verdict {
     pub(super) fn ending(self) -> Ending {
         match self {
             Self::Fine => Ending::Fine,
-            Self::Rolling | Self::Pending | Self::Unknown => Ending::NotYet,
+            Self::Rolling | Self::Pending | Self::Unknown | Self::Wrong => Ending::NotYet,
             Self::Failed | Self::CannotRestart => Ending::Stuck,
         }
     }
@@ -184,11 +190,24 @@ impl OptedIn {
         }
     }
 
+    /// Returns what leaves a workload alone, whatever else is said.
+    pub(super) fn ignored() -> Self {
+        Self {
+            by: "annotation",
+            key: IGNORE,
+            text: "true".to_owned(),
+        }
+    }
+
     fn words(&self) -> String {
+        let text = match self.text.trim() {
+            "" => "\"\"",
+            text => text,
+        };
         match self.by {
-            "namespace" => format!("opted in by the label of its namespace ({})", self.text),
-            "flag" => "opted in by --auto-all".to_owned(),
-            _ => format!("opted in by {}: {}", self.key, self.text),
+            "namespace" => format!("the label of its namespace ({text})"),
+            "flag" => "--auto-all".to_owned(),
+            _ => format!("{}: {text}", self.key),
         }
     }
 }
@@ -199,6 +218,7 @@ impl State {
             Self::Complete => (Tone::Good, "complete"),
             Self::Rolling => (Tone::Warning, "rolling"),
             Self::Short => (Tone::Warning, "not all available"),
+            Self::Stays => (Tone::Warning, "keeps older pods"),
             Self::Deleted => (Tone::Warning, "being deleted"),
             Self::Untold => (Tone::Warning, "not told by its status"),
             Self::Unknown => (Tone::Warning, "unknown"),
@@ -274,15 +294,26 @@ pub(super) fn table(explanation: &Explanation, now: Timestamp, wide: bool) -> Ve
     parts
 }
 
+fn not_opted_in(explanation: &Explanation) -> String {
+    let reason = explanation.pending.as_ref().and_then(|due| due.reason);
+    match &explanation.says {
+        Some(by) if reason == Some(Held::Unreadable.as_str()) => {
+            format!("its opt-in CANNOT BE READ, {}", by.words())
+        }
+        Some(by) => format!("NOT opted in, by {}", by.words()),
+        None => "NOT opted in".to_owned(),
+    }
+}
+
 fn headline(explanation: &Explanation) -> Vec<Text> {
     let object = &explanation.workload;
     let opted_in = match &explanation.opted_in {
         _ if !explanation.restarts_kind => {
             Tone::Bad.text(format!("reroll leaves every {} alone here", object.kind))
         }
-        Some(by) if explanation.works_here => by.words().into(),
+        Some(by) if explanation.works_here => format!("opted in by {}", by.words()).into(),
         Some(_) => Tone::Bad.text("reroll does not work in its namespace"),
-        None => Tone::Bad.text("NOT opted in"),
+        None => Tone::Bad.text(not_opted_in(explanation)),
     };
     let pods = explanation.pods.as_ref().map_or_else(String::new, |pods| {
         format!(", {} of {} pods", pods.ready, pods.wanted)

@@ -26,21 +26,35 @@ impl Work {
         let keys = self.read(target).await?;
         let before = self.before(target).filter(|before| before != said);
         self.annotate(target, SUSPEND, Some(text)).await?;
-        let before = before.map_or_else(String::new, |before| format!(" (before: {before})"));
+        let before = before.map_or_else(String::new, |before| match before.as_str() {
+            "" => " (before: \"\")".to_owned(),
+            before => format!(" (before: {before})"),
+        });
         let goes_on = self.goes_on(target, &keys);
         Ok(format!("suspended: {said}{before}{goes_on}"))
     }
 
     /// Lets a target go. Says what holds it still, or something in it.
     pub(super) async fn resume(&mut self, target: &Target) -> Result<String, Error> {
+        match target {
+            Target::Workload(_) => drop(self.read(target).await?),
+            Target::Namespace(_) | Target::Lease(..) => {
+                let within = target.namespace();
+                read::all_workloads(&mut self.sight, &self.session, within).await?;
+            }
+        }
+        let resumed = match self.before(target) {
+            Some(_) => "resumed",
+            None => "was not suspended",
+        };
         self.annotate(target, SUSPEND, None).await?;
-        let holds = self.still_holds(target).await?;
+        let holds = self.still_holds(target);
         if holds.is_empty() {
-            return Ok("resumed".to_owned());
+            return Ok(resumed.to_owned());
         }
         self.is_not_through();
         let named = some_of(holds.iter().take(NAMED).map(String::as_str), holds.len());
-        Ok(format!("resumed, and still held: {named}"))
+        Ok(format!("{resumed}, and still held: {named}"))
     }
 
     /// Takes note that something is still held of what was let go.
@@ -83,24 +97,19 @@ impl Work {
         }
     }
 
-    /// Returns who holds still: a workload, or something of a namespace or of the cluster.
-    async fn still_holds(&mut self, target: &Target) -> Result<Vec<String>, Error> {
-        let within = match target {
+    /// Returns who holds a target still, or something of it, that says so no more itself.
+    fn still_holds(&mut self, target: &Target) -> Vec<String> {
+        let index = &mut self.sight.index;
+        match target {
             Target::Workload(key) => {
-                self.read(target).await?;
-                let stop = gates::stop(&self.sight.index, key);
+                let stop = gates::stop_of_others(index, key);
                 let words = stop.map(|stop| stop.words(&key.namespace));
-                return Ok(words.into_iter().collect());
+                return words.into_iter().collect();
             }
-            Target::Namespace(name) => Some(name.as_str()),
-            Target::Lease(..) => {
-                // What was read of it is of before.
-                gates::set_stop(&mut self.sight.index, None);
-                None
-            }
-        };
-        read::all_workloads(&mut self.sight, &self.session, within).await?;
-        Ok(self.held_within(within))
+            Target::Namespace(name) => drop(gates::set_namespace_stop(index, name, None)),
+            Target::Lease(..) => drop(gates::set_stop(index, None)),
+        }
+        self.held_within(target.namespace())
     }
 
     /// Returns what holds in a namespace, or anywhere: each place once, with its own words.

@@ -16,6 +16,14 @@ impl Target {
         }
     }
 
+    /// Returns the namespace that it is; `None` for a workload, and for everything.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Namespace(name) => Some(name),
+            Self::Workload(_) | Self::Lease(..) => None,
+        }
+    }
+
     pub(super) fn line(&self, words: String) -> Line {
         let (kind, namespace, name) = match self {
             Self::Workload(key) => (key.kind.kind, key.namespace.clone(), key.name.clone()),

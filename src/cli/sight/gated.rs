@@ -68,8 +68,9 @@ pub(in crate::cli) fn window(
         format!("the window of Namespace {} ({WINDOW})", key.namespace)
     };
     let words = match closed {
-        Closed::Until(Some(at)) => format!("{whose} opens {}", minutes(at)),
-        Closed::Until(None) => format!("{whose} never opens"),
+        // It may open later than so long after the first change.
+        Closed::Until(Some(at)) => format!("{whose} holds it until {}", minutes(at)),
+        Closed::Until(None) => format!("{whose} never opens, which holds it"),
         Closed::Unreadable { .. } => format!("{whose} cannot be read, which holds it"),
     };
     let held = Held::Window;

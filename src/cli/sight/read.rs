@@ -83,12 +83,19 @@ pub(in crate::cli) async fn one_shown(
     });
     if by_pattern {
         all_sources(sight, session, Some(&key.namespace)).await?;
-        sight.is_read();
-        return Ok(true);
     }
+    let tracked = sight.index.workload(key);
     let uses = tracked.map(|known| known.uses().keys().cloned().collect::<Vec<_>>());
     for source in uses.unwrap_or_default() {
-        source_of(sight, session, &key_of(&key.namespace, &source)).await?;
+        let source = key_of(&key.namespace, &source);
+        // What no list shows may be there all the same.
+        if !sight.written.contains_key(&source) {
+            source_of(sight, session, &source).await?;
+        }
+    }
+    if by_pattern {
+        sight.is_read();
+        return Ok(true);
     }
     for kind in SourceKind::ALL {
         if kind.is_readable() && sight.has_read(kind, &key.namespace) {
@@ -306,5 +313,8 @@ pub(in crate::cli) fn take_workload(sight: &mut Sight, kind: Kind, mut object: D
         sight.last_restarts.insert(key.clone(), text.clone());
     }
     let workload = Workload::read(kind, &object);
+    if workload.is_past_asking() && workload.is_left_alone() {
+        return;
+    }
     sight.index.apply_workload(&key, workload);
 }

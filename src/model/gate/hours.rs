@@ -28,7 +28,7 @@ const DAYS: [(&str, Weekday); 7] = [
 ];
 
 /// What can stand in `reroll.dev/window`.
-pub const WORDS: &str = "days and hours such as \"Mon-Fri 22:00-04:00, Sun Europe/Berlin\"";
+pub const WORDS: &str = "days and hours such as \"Mon-Fri 22:00-04:00, Sun Europe/Berlin\", and holds restarts until it is";
 
 /// What can stand at its end.
 pub const ZONES: &str =

@@ -62,7 +62,7 @@ const CASES: &[([Pairs<'_>; 2], &[&str], [Pairs<'_>; 2])] = &[
     (
         [&[], &[(WINDOW, "at night")]],
         &[
-            r#"reroll: reroll.dev/window: "at night" is not days and hours such as "Mon-Fri 22:00-04:00, Sun Europe/Berlin""#,
+            r#"reroll: reroll.dev/window: "at night" is not days and hours such as "Mon-Fri 22:00-04:00, Sun Europe/Berlin", and holds restarts until it is"#,
         ],
         [&[], &[(WINDOW, "Mon-Fri 22:00-04:00, Sun Europe/Berlin")]],
     ),

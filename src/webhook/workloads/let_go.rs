@@ -11,7 +11,7 @@ use crate::{
     webhook::warnings::{Warning, problem},
 };
 
-/// Returns the same patch, which also makes `now` the id of the restart that is due. `due` finds it; where none is, `now` is left
+/// Returns the same patch, which also makes `now` the id of the restart that is due at the write which says it first. `due` finds it; where none is, `now` is left
 /// out, and that is said. So is that another text than before lets nothing go.
 pub(super) fn let_go(
     (before, policy): (Option<&str>, &Policy),
@@ -26,11 +26,18 @@ pub(super) fn let_go(
         return patch;
     };
     let now = asked.eq_ignore_ascii_case(NOW);
-    if !now && before == Some(asked) {
-        return patch;
+    let spoken = key.spoken();
+    if before == Some(asked) {
+        if !now {
+            return patch;
+        }
+        // Who typed that meant what was due then.
+        warnings.push(problem(format!(
+            "reroll: say {RELEASE}: {NOW} again: nobody asked reroll when it was written, it let no restart of {spoken} go, and it is left out"
+        )));
+        return patch::let_go(patch, None);
     }
     let due = due();
-    let spoken = key.spoken();
     match (&due, now) {
         (None, true) => warnings.push(problem(format!(
             "reroll: no restart of {spoken} is due: {RELEASE} is left out"

@@ -9,6 +9,7 @@ use crate::model::{
     Index, Kind, SourceName, WorkloadKey,
     annotation::{IGNORE, ON_CHANGE, RESTART_ON},
     decide::Lookup,
+    index::Overlay,
     places::{Author, KEYS, Place},
     policy::{Complaint, Defaults, OptedBy, Policy, Rules, Selection, is_left_alone},
     source::References,
@@ -46,15 +47,16 @@ pub(super) fn keys(kind: Kind, object: &DynamicObject) -> Vec<String> {
 }
 
 /// Returns what is wrong with what a write says: what cannot be read or does nothing, and what it cannot come to.
+/// `overlay` has the sources as they were read just now.
 pub(super) fn all(
-    index: &Index,
+    (index, overlay): (&Index, &Overlay<'_>),
     (key, workload): (&WorkloadKey, &Workload),
     asked: (&Policy, &References),
     (complaints, typed): (&[Complaint], &[String]),
 ) -> Vec<Warning> {
     let mut warnings = said(complaints, typed);
     warnings.extend(without_on_change(key.kind, workload));
-    warnings.extend(opt_in(index, &key.namespace, workload, asked));
+    warnings.extend(opt_in((index, overlay), &key.namespace, workload, asked));
     let owner = workload.reverting_owner();
     if let (Some(owner), true) = (owner, asked.0.opted_in()) {
         warnings.push(problem(format!(
@@ -91,7 +93,7 @@ fn without_on_change(kind: Kind, workload: &Workload) -> Option<Warning> {
 
 /// Returns what an opt-in comes to, where that is less than it looks. `uses`: the sources of the template that count.
 fn opt_in(
-    index: &Index,
+    (index, overlay): (&Index, &Overlay<'_>),
     namespace: &str,
     workload: &Workload,
     (policy, uses): (&Policy, &References),
@@ -116,7 +118,7 @@ fn opt_in(
         _ => RESTART_ON,
     };
     let absent = rules.names().filter(|name| {
-        is_absent(index, namespace, name) && !workload.references.contains_key(*name)
+        is_absent((index, overlay), namespace, name) && !workload.references.contains_key(*name)
     });
     let absent = absent.map(|name| {
         let words = name.spoken();
@@ -130,8 +132,10 @@ fn opt_in(
 }
 
 /// Whether a source that the opt-in names is not there. (What pods need is told with what they wait for.)
-fn is_absent(index: &Index, namespace: &str, name: &SourceName) -> bool {
-    matches!(index.source(namespace, name), Lookup::Absent { .. })
+fn is_absent((index, overlay): (&Index, &Overlay<'_>), namespace: &str, name: &SourceName) -> bool {
+    let read = overlay.get(name).copied();
+    let live = read.unwrap_or_else(|| index.source(namespace, name));
+    matches!(live, Lookup::Absent { .. })
 }
 
 fn takes_nothing(

@@ -58,7 +58,7 @@ fn in_two_hours() -> (String, String) {
     let window = format!("Mon-Sun {}-{}", hour(&opens), hour(&closes));
     (
         window,
-        format!("opens {}", opens.strftime("%Y-%m-%d %H:%M UTC")),
+        format!("holds it until {}", opens.strftime("%Y-%m-%d %H:%M UTC")),
     )
 }
 

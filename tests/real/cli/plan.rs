@@ -211,9 +211,9 @@ async fn cli_plan_names_exactly_those_who_then_restart() {
     assert_eq!(answer.code, 0, "{}{}", answer.out, answer.err);
     let planned = outcomes(&answer, 0);
     let people = files.plan(&arena, &[]).await;
-    let opens = Regex::new(r"opens \d{4}-\d\d-\d\d 02:00 UTC").unwrap();
+    let opens = Regex::new(r"until \d{4}-\d\d-\d\d 02:00 UTC").unwrap();
     let said = people.said(&arena);
-    insta::assert_snapshot!("plan_of_manifests", opens.replace(&said, "opens TIME"));
+    insta::assert_snapshot!("plan_of_manifests", opens.replace(&said, "until TIME"));
     // Nothing came of it.
     recorder.settle(&arena).await;
     for (kind, name) in planned.keys().filter(|(kind, _)| kind != "CronJob") {
