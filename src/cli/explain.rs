@@ -37,7 +37,7 @@ use crate::model::{
     note::Note,
     pending::Pending,
     policy::{OptedBy, Policy, Selection, is_left_alone},
-    workload::{Workload, off_by_default, turned_on},
+    workload::{RestartMeans, Workload, off_by_default, turned_on},
 };
 
 /// Answers.
@@ -332,6 +332,10 @@ pub(super) fn remedy(held: Held, stop: Option<&Stop>, key: &WorkloadKey) -> Opti
             // Which one it is the words tell.
             Some(Place::Rollout) | None => None,
         },
+        // By kubectl's plugin of Argo.
+        Held::Paused if key.kind.means == RestartMeans::RestartAt => Some(format!(
+            "kubectl argo rollouts promote {name} -n {namespace}"
+        )),
         Held::Paused => Some(format!(
             "kubectl rollout resume {kind}/{name} -n {namespace}"
         )),

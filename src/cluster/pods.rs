@@ -113,7 +113,7 @@ pub(super) fn names(pod: &Pod, sources: &[SourceName]) -> impl Iterator<Item = S
 }
 
 /// Whether a pod has ended, or is being deleted.
-pub(super) fn goes(pod: &Pod) -> bool {
+pub fn goes(pod: &Pod) -> bool {
     is_over(pod) || pod.metadata.deletion_timestamp.is_some()
 }
 

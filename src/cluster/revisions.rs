@@ -90,6 +90,17 @@ struct Written {
     restarted_for: Option<String>,
 }
 
+impl Revisions {
+    /// Returns those that a workload with this uid owns.
+    fn owned(&self, uid: &str) -> impl Iterator<Item = &Revision> {
+        let own = move |revision: &&Revision| {
+            let mut owners = revision.metadata.owner_references.iter();
+            owners.any(|owner| owner.uid == uid)
+        };
+        self.items.iter().filter(own)
+    }
+}
+
 impl Revision {
     fn made(&self) -> Option<i64> {
         let made = self.metadata.creation_timestamp.as_ref();
@@ -160,12 +171,8 @@ impl Past {
 
     /// Reads the past from those of the listed revisions that the workload owns.
     pub fn of(listed: &Revisions, whose: Whose, key: &DigestKey) -> Self {
-        let owned = |revision: &&Revision| {
-            let mut owners = revision.metadata.owner_references.iter();
-            owners.any(|owner| owner.uid == whose.uid)
-        };
         let mut past = Self::default();
-        for revision in listed.items.iter().filter(owned) {
+        for revision in listed.owned(whose.uid) {
             let (made, mark) = (revision.made(), revision.mark());
             let text = revision.metadata.annotations.observed.as_deref();
             let text = text.filter(|text| whose.observed != Some(*text));
@@ -212,6 +219,28 @@ impl Past {
     }
 }
 
+/// Returns when the revision of a workload's template with this mark was made, in unix seconds; `None` where there is none. A mark is never
+/// used twice, so that was after the write that set it.
+///
+/// # Errors
+/// When the API server refuses, or does not answer in time.
+pub async fn made(
+    cluster: &Cluster,
+    key: &WorkloadKey,
+    mark: &str,
+) -> Result<Option<i64>, Failure> {
+    let Some(Listed {
+        workload,
+        revisions,
+    }) = listed(cluster, key).await?
+    else {
+        return Ok(None);
+    };
+    let mut owned = revisions.owned(&workload.uid);
+    let with_mark = owned.find(|revision| revision.mark() == mark);
+    Ok(with_mark.and_then(Revision::made))
+}
+
 /// Reads what the workload's revisions tell. Returns it, and whether the workload's controller has yet to see the
 /// workload as it is now.
 ///
@@ -222,26 +251,50 @@ pub async fn past(
     key: &WorkloadKey,
     digest_key: &DigestKey,
 ) -> Result<(Past, bool), Failure> {
-    let nothing = (Past::default(), false);
+    let Some(Listed {
+        workload,
+        revisions,
+    }) = listed(cluster, key).await?
+    else {
+        return Ok((Past::default(), false));
+    };
+    if key.kind.revisions == Some(RevisionKind::Itself) {
+        return Ok((Past::of_itself(workload.created), false));
+    }
+    let past = Past::of(&revisions, Whose::of(&workload), digest_key);
+    Ok((past, workload.is_behind()))
+}
+
+/// A workload and its revisions, as they were read.
+struct Listed {
+    workload: Workload,
+    /// None where the workload is its own only one.
+    revisions: Revisions,
+}
+
+/// Reads a workload and its revisions; `None` where it is gone, or has none that can be found.
+async fn listed(cluster: &Cluster, key: &WorkloadKey) -> Result<Option<Listed>, Failure> {
     let Some(kind) = key.kind.revisions else {
-        return Ok(nothing);
+        return Ok(None);
     };
     let Some(object) = cluster.workload(key).await? else {
-        return Ok(nothing);
+        return Ok(None);
     };
     let Some(selector) = selector(key.kind, &object) else {
-        return Ok(nothing);
+        return Ok(None);
     };
-    let workload = Workload::read(key.kind, &object);
-    let listed = match kind {
-        RevisionKind::Itself => return Ok((Past::of_itself(workload.created), false)),
+    let revisions = match kind {
+        RevisionKind::Itself => Revisions::default(),
         RevisionKind::ReplicaSets => list::<ReplicaSet>(cluster, key, &selector).await?,
         RevisionKind::ControllerRevisions => {
             list::<ControllerRevision>(cluster, key, &selector).await?
         }
     };
-    let past = Past::of(&listed, Whose::of(&workload), digest_key);
-    Ok((past, workload.is_behind()))
+    let workload = Workload::read(key.kind, &object);
+    Ok(Some(Listed {
+        workload,
+        revisions,
+    }))
 }
 
 /// Lists the objects of a kind whose labels the workload's selector of pods selects. The list has no limit. There are

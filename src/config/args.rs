@@ -8,7 +8,7 @@ pub(super) mod webhook;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, builder::BoolishValueParser};
 
 use self::{alerts::AlertArgs, conventions::ConventionArgs, webhook::WebhookArgs};
 use super::{
@@ -339,6 +339,12 @@ pub(super) struct OpsArgs {
         value_parser = clap::value_parser!(u32).range(..=10_000)
     )]
     pub(super) metrics_namespaces: u32,
+
+    /// Show restarts by the names of Stakater Reloader's metrics, too
+    ///
+    /// `reloader_reload_executed_total` and `reloader_reload_executed_total_by_namespace`, for dashboards and alerts that are there.
+    #[arg(long, env = "REROLL_RELOADER_METRICS", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(super) reloader_metrics: bool,
 
     /// The format of the log, on stderr
     #[arg(

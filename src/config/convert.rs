@@ -290,6 +290,7 @@ impl From<OpsArgs> for OpsSettings {
         Self {
             http_listen: args.http_listen,
             metrics_namespaces: args.metrics_namespaces as usize,
+            reloader_metrics: args.reloader_metrics,
             log: LogSettings {
                 format: args.log_format,
                 filter: args.log,

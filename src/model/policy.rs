@@ -220,6 +220,12 @@ impl Policy {
             complaints.push(complaint(ON_CHANGE, asked, expected));
         }
         if word.is_some() && policy.opted_in() {
+            let own = asked.is_some() || workload.asks.contains_key(RESTART_ON);
+            let theirs = selecting().find_map(|key| Some((key, workload.asks.get(key)?)));
+            if let (false, Some((key, text))) = (own, theirs) {
+                let by_run = workload.restart_by == RestartBy::Run;
+                complaints.push(Complaint::not_enough(key, text, by_run));
+            }
             let idle = workload.phase == JobPhase::Suspended;
             policy.selection = match asked {
                 None => Selection::Off,

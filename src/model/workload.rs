@@ -49,7 +49,7 @@ pub use self::{
 use super::{
     annotation::{
         self, FIELD_MANAGER, LAST_RESTART, OBSERVED, ON_CHANGE, PENDING, RESTARTED_FOR,
-        ROLLOUT_OPENED,
+        ROLLOUT_OPENED, reloader::selecting,
     },
     digest::Digest,
     object::{resource_version, writers_of_observed},
@@ -335,12 +335,13 @@ impl Workload {
         self.observed.is_some() || self.last_restart || self.pending.is_some() || self.has_opened
     }
 
-    /// Returns a CronJob or Job about which there is nothing to know: no annotation asks for anything, nothing of reroll's
-    /// is to be removed from it, and most objects are such. A Job that is over stays as it is, whatever it asked for.
+    /// Returns a CronJob or Job about which there is nothing to know: no annotation asks for anything, in our words or in
+    /// Reloader's, nothing of reroll's is to be removed from it, and most objects are such. A Job that is over stays as it is, whatever it asked for.
     pub fn is_left_alone(&self) -> bool {
         let by_annotation = matches!(self.restart_by, RestartBy::Run | RestartBy::Recreate);
-        by_annotation
-            && (self.is_past_asking() || !(self.asks.contains_key(ON_CHANGE) || self.has_own()))
+        let asks =
+            self.asks.contains_key(ON_CHANGE) || selecting().any(|key| self.asks.contains_key(key));
+        by_annotation && (self.is_past_asking() || !(asks || self.has_own()))
     }
 
     /// Whether it is a Job that is over, or one that a CronJob made: nobody asks anything of it.

@@ -11,6 +11,7 @@ pub mod by_namespace;
 mod connections;
 pub mod labels;
 mod process;
+mod reloader;
 pub mod views;
 mod zeros;
 
@@ -51,10 +52,12 @@ type Seconds = Gauge<f64, AtomicU64>;
 pub struct Metrics {
     /// Behind a lock, because owners add their views as they come up.
     registry: Mutex<Registry>,
-    /// What all programs show, without a name of reroll's before it.
+    /// What all programs show, and what another showed, without a name of reroll's before it.
     process: Mutex<Registry>,
     /// In which namespaces restarts were made.
     pub by_namespace: Arc<ByNamespace>,
+    /// In which namespaces patches of restarts failed.
+    failures_by_namespace: Arc<ByNamespace>,
     /// Which watches work; a scrape shows it.
     pub watching: Arc<Watching>,
     sources_seen: Counters<2>,
@@ -170,6 +173,7 @@ impl Metrics {
             registry: Mutex::default(),
             process: Mutex::default(),
             by_namespace: Arc::default(),
+            failures_by_namespace: Arc::default(),
             watching: Arc::default(),
         };
         metrics.begin_at_zero();
@@ -311,15 +315,16 @@ impl Metrics {
         for cause in causes {
             self.restarted(key.kind.kind, cause.kind.as_str());
         }
-        self.by_namespace.restarted(&key.namespace);
+        self.by_namespace.count(&key.namespace);
         self.intent_ended(IntentOutcome::Done);
         self.reacted(took);
     }
 
     /// Counts a restart patch that failed. `reason` is a class (`conflict`, `forbidden`, …), never the error's text.
-    pub fn restart_failed(&self, kind: &'static str, reason: &'static str) {
-        let labels = [("kind", kind), ("reason", reason)];
+    pub fn restart_failed(&self, key: &WorkloadKey, reason: &'static str) {
+        let labels = [("kind", key.kind.kind), ("reason", reason)];
         self.restart_failures.get_or_create(&labels).inc();
+        self.failures_by_namespace.count(&key.namespace);
     }
 
     /// Counts a restart that failed after it was made. `reason` is one of a few words.

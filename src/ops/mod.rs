@@ -20,6 +20,8 @@ pub struct OpsSettings {
     pub http_listen: SocketAddr,
     /// How many namespaces metrics name at most; 0: none.
     pub metrics_namespaces: usize,
+    /// Whether restarts are shown by the names of Stakater Reloader's metrics, too.
+    pub reloader_metrics: bool,
     /// What to log, and how.
     pub log: logging::LogSettings,
     /// How long to keep serving after readiness went away.

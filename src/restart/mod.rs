@@ -21,6 +21,7 @@ pub mod moment;
 mod numbers;
 mod order;
 mod pods;
+mod recorded;
 mod refused;
 pub mod release;
 mod retry;
@@ -358,9 +359,7 @@ impl Restarter {
             teller.metrics.intent_ended(IntentOutcome::Void);
             return Finish::Over;
         }
-        teller
-            .metrics
-            .restart_failed(key.kind.kind, failure.as_str());
+        teller.metrics.restart_failed(key, failure.as_str());
         teller.failed(key, order.causes, failure, intent.attempts);
         Finish::Retry(backoff(intent.attempts))
     }

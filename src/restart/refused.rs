@@ -14,6 +14,7 @@ use kube::core::DynamicObject;
 use super::{
     Restarter,
     order::{Order, changed},
+    recorded::{made_since, record},
 };
 use crate::{
     cluster::{Failure, pods},
@@ -32,7 +33,10 @@ use crate::{
     },
 };
 
-/// What another client's rollout makes of a restart that is refused.
+/// So often it is tried whether a rollout of others can be recorded, before the restart is made.
+const RECORDED_FIRST: u32 = 5;
+
+/// What another client's rollout makes of a restart.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ByOthers {
     /// There is none: the restart is tried again.
@@ -122,9 +126,19 @@ fn changes_template(workload: &Workload) -> bool {
     !matches!(workload.restart_by, RestartBy::Run | RestartBy::Recreate)
 }
 
-/// Finds out whether another client's rollout took the place of a restart that is refused, and records that.
+/// Finds out whether another client's rollout took the place of a restart that is refused, or is for a mark that is away, and records that.
 pub(super) async fn rolled_by_others(live: &Live, intent: &Intent, restart: &Restart) -> ByOthers {
     let key = &intent.workload;
+    match made_since(live, key, restart).await {
+        Ok(true) => return ByOthers::Recorded,
+        Ok(false) => {}
+        Err(failure) if intent.attempts < RECORDED_FIRST => {
+            tracing::debug!(workload = %key, failure = failure.as_str(), "could not record a rollout, trying again");
+            return ByOthers::NotYet;
+        }
+        // What cannot be found out is in doubt.
+        Err(_) => {}
+    }
     let Some((known, pending)) = refused(live, key, restart) else {
         return ByOthers::None;
     };
@@ -146,8 +160,17 @@ pub(super) async fn rolled_by_others(live: &Live, intent: &Intent, restart: &Res
         }
         (OlderPods::Left, Rollout::Rolling | Rollout::Complete) => return ByOthers::Rolls,
     }
-    match made_since(live, key, restart, &pending, now.older_pods()).await {
-        Ok(true) => record(live, key, &known, restart).await,
+    match made_after(live, key, restart, &pending, now.older_pods()).await {
+        Ok(true) => match record(live, key, &known, restart).await {
+            Ok(()) => {
+                tracing::info!(workload = %key, "another client rolled a workload whose restart was refused: recorded");
+                ByOthers::Recorded
+            }
+            Err(failure) => {
+                tracing::debug!(workload = %key, failure = failure.as_str(), "could not record a rollout, trying again");
+                ByOthers::NotYet
+            }
+        },
         Ok(false) => ByOthers::None,
         Err(_) => ByOthers::NotYet,
     }
@@ -166,7 +189,7 @@ fn refused(live: &Live, key: &WorkloadKey, restart: &Restart) -> Option<(Workloa
 
 /// Whether all pods were made after what the restart is for. The template is another one since then, so equal seconds are
 /// no doubt; unless the status does not tell which template pods are of.
-async fn made_since(
+async fn made_after(
     live: &Live,
     key: &WorkloadKey,
     restart: &Restart,
@@ -184,32 +207,6 @@ async fn made_since(
         made.all(|made| made >= since)
     };
     Ok(pods.is_some_and(made))
-}
-
-/// Records what the pods were started with. No pod of an older template is left, so an undo starts its pods anew: no fresh
-/// mark is needed.
-async fn record(live: &Live, key: &WorkloadKey, known: &Workload, restart: &Restart) -> ByOthers {
-    let text = {
-        let index = live.judge.state.index();
-        let next = restart
-            .next
-            .clone()
-            .under(&known.restarted_for, index.key());
-        next.print(index.key())
-    };
-    match live
-        .write(key, &patch::settle(key.kind, known, &text))
-        .await
-    {
-        Ok(()) => {
-            tracing::info!(workload = %key, "another client rolled a workload whose restart was refused: recorded");
-            ByOthers::Recorded
-        }
-        Err(failure) => {
-            tracing::debug!(workload = %key, failure = failure.as_str(), "could not record a rollout, trying again");
-            ByOthers::NotYet
-        }
-    }
 }
 
 #[cfg(test)]

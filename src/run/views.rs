@@ -20,7 +20,10 @@ pub(super) fn metrics(settings: &Settings) -> Arc<Metrics> {
     let metrics = Metrics::new();
     metrics.begin_for(&settings.cluster.kinds);
     let most = settings.ops.metrics_namespaces;
-    metrics.by_namespace.name_at_most(most);
+    metrics.name_namespaces(most);
+    if settings.ops.reloader_metrics {
+        metrics.view_as_reloader();
+    }
     Arc::new(metrics)
 }
 

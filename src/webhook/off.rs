@@ -1,7 +1,7 @@
 //! The validating webhook for CronJobs and Jobs where reroll is told to leave their kind alone: whoever opts one in is told which
 //! value turns the kind on. Nothing of them is read or watched otherwise, and every write is allowed.
 //!
-//! Only those with a key of reroll's are asked about, and none that a controller makes: nobody would read what is said.
+//! Only those with a key of reroll's or of Stakater Reloader's are asked about, and none that a controller makes: nobody would read what is said.
 
 use kube::core::DynamicObject;
 
@@ -13,11 +13,12 @@ use super::{
 use crate::{
     model::{
         Kind,
-        annotation::{IGNORE, RESTART_ON},
+        annotation::{IGNORE, RESTART_ON, reloader::selecting},
         object::FromObject as _,
         places::{Author, KEYS, Place},
+        policy::{Defaults, Policy},
         text::{is_false, some_of},
-        workload::{off_by_default, turned_on},
+        workload::{Workload, off_by_default, turned_on},
     },
     state::State,
 };
@@ -69,7 +70,12 @@ fn asks_in_vain(kind: Kind, object: &DynamicObject) -> Option<Warning> {
         let by_people = known.by == Author::People && known.counts(Place::Workload);
         by_people && known.key != IGNORE && annotations.contains_key(known.key)
     });
-    let asks: Vec<_> = asks.map(|known| known.key).collect();
+    // Reloader runs what opts in so.
+    let said = Workload::read(kind, object).asks;
+    let (policy, _) = Policy::read(&said, Defaults::default());
+    let of_reloader = selecting().filter(|key| said.contains_key(*key));
+    let of_reloader = of_reloader.filter(|_| policy.opted_in());
+    let asks: Vec<_> = asks.map(|known| known.key).chain(of_reloader).collect();
     if left_alone || asks.is_empty() {
         return None;
     }

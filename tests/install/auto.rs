@@ -24,7 +24,16 @@ async fn cert_manager_comes_and_goes() {
     let release: &'static Release = Box::leak(Box::new(Release::new(arena, None, &values).await));
     let arena = &release.arena;
     release.install().await;
-    assert!(release.arguments().await.contains(SELF));
+    let arguments = release.arguments().await;
+    assert!(arguments.contains(SELF));
+    // It is ready in a cluster that has none of the kinds that it looks for by default.
+    let optional = "--optional-kinds=rollouts,deploymentconfigs";
+    assert!(arguments.contains(optional), "{arguments}");
+    for group in ["argoproj.io", "apps.openshift.io"] {
+        let group = format!("--api-group={group}");
+        let served = arena.kubectl(&["api-resources", &group]).await.ok();
+        assert_eq!(served.out.trim(), "", "{served:?}");
+    }
     release.app("app").await;
     for [kind, name] in [["secret", "nobodys"], ["configmap", "nobodys"]] {
         let create = match kind {

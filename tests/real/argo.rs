@@ -331,3 +331,73 @@ async fn a_template_that_an_aborted_rollout_has_waits() {
     web.are(&arena, &recorder, 0, 1).await;
     recorder.expect("Deployment", "lender", 1);
 }
+
+/// A restart that stands in a step without an end, or before a switch that nothing makes, is told; others' deploys are not.
+async fn waits(name: &str, spec: Value, reason: Option<&str>) {
+    let arena = Arena::new(name).await;
+    let (rollout, reroll) = followed_rollouts(&arena).await;
+    arena.secret("db", &[("k", "one")]).await;
+    rollout.create(&arena, "web", &[]).await;
+    rollout.adopted(&arena, "web").await;
+    let recorder = arena.record().await;
+    let web = Watched::of(&arena, &rollout, "web").await;
+    let patch = Patch::Merge(json!({ "spec": spec }));
+    let params = PatchParams::default();
+    web.api.patch("web", &params, &patch).await.unwrap();
+    let shows = async |updated: u32| {
+        let seen = web.api.get("web").await.unwrap().metadata.generation;
+        let pauses = reason.filter(|_| updated < 2);
+        let pauses = pauses.map(|reason| json!([{ "reason": reason }]));
+        let status = json!({
+            "observedGeneration": seen.unwrap().to_string(), "replicas": 2, "updatedReplicas": updated,
+            "currentStepIndex": 1, "pauseConditions": pauses,
+        });
+        web.status("web", status).await;
+    };
+    let counts = async |paused: u64| {
+        let labels = format!(
+            "workload_namespace=\"{}\",reason=\"paused\"",
+            arena.namespace
+        );
+        let metric = format!("reroll_workloads_pending{{{labels}}}");
+        eventually(&format!("{paused} count as paused"), async || {
+            (reroll.count(&metric).await == paused).then_some(())
+        })
+        .await;
+    };
+    // A deploy of others waits to be promoted.
+    let label = json!({ "metadata": { "labels": { "version": "2" } } });
+    rollout.edit_template(&arena, "web", label).await;
+    shows(0).await;
+    recorder.settle(&arena).await;
+    assert_eq!(arena.event_count("web", "NotRolling").await, 0);
+    shows(2).await;
+
+    arena.update_secret("db", &[("k", "two")]).await;
+    web.are(&arena, &recorder, 2, 0).await;
+    shows(0).await;
+    counts(1).await;
+    arena
+        .event("web", "NotRolling: it was restarted, but it is paused")
+        .await;
+    shows(2).await;
+    counts(0).await;
+}
+
+#[tokio::test]
+async fn a_restart_in_a_step_without_an_end_is_told() {
+    let steps = json!([{ "setWeight": 20 }, { "pause": {} }]);
+    let spec = json!({ "strategy": { "canary": { "steps": steps } } });
+    waits("argo-waits-step", spec, Some("CanaryPauseStep")).await;
+}
+
+#[tokio::test]
+async fn a_restart_before_a_switch_that_nobody_makes_is_told() {
+    let spec = json!({ "strategy": { "blueGreen": { "autoPromotionEnabled": false } } });
+    waits("argo-waits-switch", spec, Some("BlueGreenPause")).await;
+}
+
+#[tokio::test]
+async fn a_restart_of_a_paused_rollout_is_told() {
+    waits("argo-waits-paused", json!({ "paused": true }), None).await;
+}

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use tokio::{sync::Notify, task::JoinHandle};
 
 const ON_CHANGE: &str = "reroll.dev/on-change";
+const RELOADER_AUTO: &str = "reloader.stakater.com/auto";
 pub const RUNS: [(&str, &str); 2] = [(RESTART_ON, "auto"), (ON_CHANGE, "run-now")];
 const RECREATES: [(&str, &str); 2] = [(RESTART_ON, "auto"), (ON_CHANGE, "recreate")];
 
@@ -241,6 +242,7 @@ async fn a_cron_job_runs_for_a_change_only_where_it_asks_for_that() {
             cron_job(&name("auto"), &[(RESTART_ON, "auto")], &job_spec()),
             cron_job(&name("alone"), &[(ON_CHANGE, "run-now")], &job_spec()),
             cron_job(&name("wrong"), &RECREATES, &job_spec()),
+            cron_job(&name("theirs"), &[(RELOADER_AUTO, "true")], &job_spec()),
             held,
         ];
         for manifest in &all {
@@ -283,6 +285,8 @@ async fn a_cron_job_runs_for_a_change_only_where_it_asks_for_that() {
             )
             .await;
         arena.event(&name("wrong"), "is not run-now").await;
+        let theirs = "is not enough: Reloader runs a CronJob for a change";
+        arena.event(&name("theirs"), theirs).await;
 
         arena.recreate_secret("db", &[("k", way)]).await;
         jobs.are(&arena, &recorder, &of("asks"), 2).await;
@@ -295,7 +299,7 @@ async fn a_cron_job_runs_for_a_change_only_where_it_asks_for_that() {
         arena.update_secret("db", &[("k", "last")]).await;
         jobs.are(&arena, &recorder, &of("held"), 1).await;
         jobs.are(&arena, &recorder, &of("asks"), 3).await;
-        for what in ["auto", "alone", "wrong"] {
+        for what in ["auto", "alone", "wrong", "theirs"] {
             jobs.are(&arena, &recorder, &of(what), 0).await;
             let observed = arena.annotation("CronJob", &name(what), OBSERVED).await;
             assert_eq!(observed, None, "{what} is not opted in");

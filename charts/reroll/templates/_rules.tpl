@@ -214,6 +214,14 @@ pausePeriod: pause-deployment-annotation
     object.?metadata.?labels.orValue({}).exists(key, key.startsWith('reroll.dev/'))
 {{- end -}}
 
+{{/* The same, or an annotation of Reloader's under its usual name. */}}
+{{- define "reroll.keyedOrAsked" -}}
+- name: has-a-key-of-rerolls-or-reloaders
+  expression: >-
+    object.?metadata.?annotations.orValue({}).exists(key, key.startsWith('reroll.dev/') || key.contains('reloader.stakater.com/')) ||
+    object.?metadata.?labels.orValue({}).exists(key, key.startsWith('reroll.dev/'))
+{{- end -}}
+
 {{/* Whether a workload, or its pod template, carries an annotation that may be for reroll: CEL, on one line each. */}}
 {{- define "reroll.asks" -}}
 {{- $may := list "key.startsWith('reroll.dev/')" "key.contains('reloader.stakater.com/')" }}

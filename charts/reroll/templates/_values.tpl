@@ -5,7 +5,7 @@
 enabled: true
 global: {imageRegistry: "", imagePullSecrets: []}
 webhook: {labels: {}, warnings: all}
-metrics: {namespaces: 100}
+metrics: {namespaces: 100, reloader: false}
 test: {image: {registry: "", repository: "", tag: "", digest: ""}}
 {{- end -}}
 

@@ -28,7 +28,9 @@ const NOTHING: [&str; 6] = ["false", "no", "none", "never", "disabled", "ignore"
 pub(super) fn of_workload(manifest: &Manifest, workload: &Workload, found: &mut Vec<Found>) {
     // What its Namespace says is that one's to complain of.
     let (_, complaints) = Policy::of(workload, Defaults::default());
-    found.extend(complaints.iter().map(|complaint| told(manifest, complaint)));
+    // That a change does nothing without `reroll.dev/on-change` is a finding of its own.
+    let complaints = complaints.iter().filter(|one| !one.is_not_enough());
+    found.extend(complaints.map(|complaint| told(manifest, complaint)));
 }
 
 /// Checks the values of what is no workload.

@@ -11,7 +11,7 @@ use crate::{
         Kind, SourceKind,
         annotation::ON_CHANGE,
         source::References,
-        workload::{KINDS, RestartMeans, Workload},
+        workload::{KINDS, NAMED, RestartMeans, Workload, off_by_default},
     },
 };
 
@@ -60,7 +60,8 @@ impl Between<'_> {
                 ));
             }
         }
-        all.extend(here.complaints.iter().map(ToString::to_string));
+        let told = here.complaints.iter().filter(|one| !one.is_not_enough());
+        all.extend(told.map(ToString::to_string));
         all
     }
 
@@ -94,10 +95,17 @@ impl Between<'_> {
 
     /// Returns that a kind counts only where the chart says so, where nobody can tell whether it does.
     fn optional(&self) -> Option<String> {
-        let always = KINDS.iter().any(|known| known == self.kind);
-        (self.seen.files.is_some() && !always).then(|| {
+        let is = |known: Kind| known == self.kind;
+        let value = if off_by_default().any(is) {
+            "optional"
+        } else if KINDS.iter().any(is) || NAMED.iter().any(|(known, _)| is(known)) {
+            return None;
+        } else {
+            "custom"
+        };
+        self.seen.files.is_some().then(|| {
             format!(
-                "reroll restarts {}s where kinds.optional of the chart has {}",
+                "reroll restarts {}s where kinds.{value} of the chart has {}",
                 self.kind.kind, self.kind.plural
             )
         })

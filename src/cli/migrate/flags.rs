@@ -241,7 +241,7 @@ pub(super) static FLAGS: [Flag; 29] = [
     )),
     nothing(
         "is-Argo-Rollouts",
-        "kinds.optional: [rollouts] of the chart (--optional-kinds)",
+        "Rollouts are found where the cluster has them (--optional-kinds, kinds.optional)",
     ),
     switch(nothing(
         "enable-csi-integration",

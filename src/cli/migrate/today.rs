@@ -118,7 +118,7 @@ pub(super) fn here(
     let mut takes = References::new();
     let sentence = match &policy.selection {
         _ if !known => format!(
-            "does nothing: as it is installed it restarts no {}s (kinds.optional: [{}])",
+            "does nothing: as it is installed it restarts no {}s (add {} to kinds.optional)",
             kind.kind, kind.plural
         ),
         Selection::Off => match kind.means {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeSet};
 use super::{
     Index,
     asked::Tick,
-    judged::{Judged, released},
+    judged::{Judged, released, stays},
     overlay::{Overlay, just_read, without_ignored},
     preview::Preview,
     tracked::Tracked,
@@ -21,7 +21,7 @@ use crate::model::{
     source::{References, SourceKey, SourceName, Usage},
     stamp::stamp_create,
     version::Version,
-    workload::{Rollout, Workload, WorkloadKey},
+    workload::{Workload, WorkloadKey},
 };
 
 /// A source and its version as read; `None` if it does not exist.
@@ -224,12 +224,7 @@ impl Index {
         let released = released(tracked, decision.as_ref(), &self.basis.key);
         Judged {
             unwritten: self.unwritten(key).is_some(),
-            stays: tracked
-                .filter(|t| !t.workload.restarted_for.is_empty())
-                .and_then(|t| match t.workload.rollout {
-                    Rollout::Stays(stays) => Some(stays),
-                    Rollout::Complete | Rollout::Rolling => None,
-                }),
+            stays: tracked.and_then(|tracked| stays(tracked, key.kind)),
             stop: super::gates::stop_now(self, key, released),
             released,
             aborted: tracked.is_some_and(|tracked| tracked.workload.lent.aborted),

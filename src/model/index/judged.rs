@@ -9,7 +9,7 @@ use crate::model::{
     digest::DigestKey,
     gate::suspend::Stop,
     policy::Complaint,
-    workload::Stays,
+    workload::{Kind, RestartMeans, Rollout, Stays},
 };
 
 /// A decision with what else matters for carrying it out.
@@ -65,4 +65,16 @@ pub(super) fn released(
         && tracked
             .policy
             .is_released(&restart_id(&tracked.workload, restart, tracked.uses(), key))
+}
+
+/// Returns why the pods of a workload that was restarted are not those of its template, and will not be by themselves.
+pub(super) fn stays(tracked: &Tracked, kind: Kind) -> Option<Stays> {
+    let workload = &tracked.workload;
+    let Rollout::Stays(stays) = workload.rollout else {
+        return None;
+    };
+    // With Argo, others' deploys that wait to be promoted are everyday.
+    let by_argo = kind.means == RestartMeans::RestartAt;
+    let is_ours = || workload.last.as_ref().is_some_and(|last| last.is_ours);
+    (!workload.restarted_for.is_empty() && (!by_argo || is_ours())).then_some(stays)
 }

@@ -121,7 +121,8 @@ impl fmt::Display for Note<'_> {
             ),
             Self::Owned { owner } => write!(
                 f,
-                "it belongs to {}, which would revert a restart: opt in there, or not at all",
+                "it belongs to {}, which may revert a restart: opt in there, or, where that keeps {KUBECTL_RESTARTED_AT}, say {MARK}: \
+                 {MARK_WORD} here",
                 owner.unwrap_or("a controller")
             ),
             Self::Dropped { kind } => write!(
@@ -212,7 +213,9 @@ fn listed(pods: &[String]) -> String {
 
 const fn not_rolling(stays: Stays) -> &'static str {
     match stays {
-        Stays::Paused => "it was restarted, but it is paused: its pods roll when it is resumed",
+        Stays::Paused => {
+            "it was restarted, but it is paused: its pods roll when it is resumed (an Argo Rollout: promoted)"
+        }
         Stays::OnDelete => {
             "it was restarted, but its update strategy is OnDelete: delete its pods to have them replaced"
         }

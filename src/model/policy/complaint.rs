@@ -16,6 +16,12 @@ const LENGTH: usize = 32;
 /// What can stand for yes or no.
 pub(super) const TRUTH: &str = "true or false";
 
+/// What an opt-in in Reloader's words is not, of a CronJob and of a Job.
+const ENOUGH: [&str; 2] = [
+    "enough: Reloader runs a CronJob for a change, reroll only with reroll.dev/on-change: run-now",
+    "enough: Reloader creates a Job again for a change, reroll only with reroll.dev/on-change: recreate",
+];
+
 /// On what a value stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stands {
@@ -66,6 +72,17 @@ impl Complaint {
     pub fn of_suspension(text: Option<&String>) -> Option<Self> {
         let text = text.filter(|text| is_meant_to_let_go(text))?;
         Some(complaint(SUSPEND, text.trim(), MEANT))
+    }
+
+    /// Complains of an opt-in in Reloader's words alone of a CronJob, or of a Job: Reloader runs it, or creates it again.
+    pub(super) fn not_enough(key: &'static str, text: &str, by_run: bool) -> Self {
+        let [cron_job, job] = ENOUGH;
+        complaint(key, text, if by_run { cron_job } else { job })
+    }
+
+    /// Whether it is one of those.
+    pub fn is_not_enough(&self) -> bool {
+        ENOUGH.contains(&self.expected)
     }
 
     /// Complains of `reroll.dev/slow-start` on a Namespace.

@@ -241,6 +241,10 @@ fn cron_jobs_and_jobs_opt_in_by_what_a_change_does() {
     );
     let other = "known for this kind (CronJobs: run-now; Jobs: recreate)";
     let asks = |value| vec![(ON_CHANGE, value)];
+    let theirs = |value| vec![("reloader.stakater.com/auto", value)];
+    let not_enough = "reloader.stakater.com/auto: \"true\" is not enough: Reloader runs a CronJob for a change, reroll only with \
+                      reroll.dev/on-change: run-now"
+        .to_owned();
     let rows = [
         (&CRON_JOB, vec![], "off", String::new()),
         (&CRON_JOB, asks(" run-now "), "in", String::new()),
@@ -262,6 +266,15 @@ fn cron_jobs_and_jobs_opt_in_by_what_a_change_does() {
             "off",
             wrong("now", run),
         ),
+        (&CRON_JOB, theirs("true"), "off", not_enough.clone()),
+        (&CRON_JOB, theirs("false"), "off", String::new()),
+        (
+            &CRON_JOB,
+            [theirs("true"), asks("run-now")].concat(),
+            "in",
+            String::new(),
+        ),
+        (&KINDS[0], theirs("true"), "in", String::new()),
         (&JOB, vec![], "off", String::new()),
         (&JOB, asks("recreate"), "in", String::new()),
         (&JOB, asks("run-now"), "unreadable", wrong("run-now", again)),

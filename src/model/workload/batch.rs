@@ -369,6 +369,7 @@ mod tests {
             json!({ "reroll.dev/on-change": "x" }),
             json!({ "reroll.dev/restart-on": "auto" }),
         );
+        let theirs = json!({ "reloader.stakater.com/auto": "true" });
         let (none, own) = (json!(null), json!({ OBSERVED: "{}" }));
         let rows = [
             (&JOB, &none, owner("App"), &none, true),
@@ -380,6 +381,9 @@ mod tests {
             (&JOB, &asks, none.clone(), &over, true),
             (&CRON_JOB, &auto, none.clone(), &none, true),
             (&CRON_JOB, &asks, none.clone(), &none, false),
+            // Who opts it in so is told that it is not enough.
+            (&CRON_JOB, &theirs, none.clone(), &none, false),
+            (&JOB, &theirs, owner("CronJob"), &none, true),
             (&KINDS[0], &none, none.clone(), &none, false),
             (&KINDS[0], &auto, owner("CronJob"), &over, false),
         ];

@@ -18,7 +18,7 @@ pub enum Rollout {
 /// Why pods are not replaced by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stays {
-    /// A Deployment with `paused: true`.
+    /// A Deployment with `paused: true`, or an Argo Rollout that waits to be resumed or promoted.
     Paused,
     /// The update strategy `OnDelete`.
     OnDelete,
@@ -87,6 +87,9 @@ impl Rollout {
     /// Reads it off an object of this `metadata.generation`.
     pub(super) fn read(kind: Kind, generation: i64, object: &Value) -> Self {
         let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64);
+        if kind.means == RestartMeans::RestartAt {
+            return Self::of_argo(kind, generation, object);
+        }
         if kind.optional {
             return Self::Complete;
         }
@@ -122,6 +125,45 @@ impl Rollout {
             Self::Rolling
         }
     }
+}
+
+impl Rollout {
+    /// Reads it off an Argo Rollout: whether pods of an older template are left, and wait for a user. That it rolls by itself, or is
+    /// aborted, is not told here.
+    fn of_argo(kind: Kind, generation: i64, object: &Value) -> Self {
+        let paused = object.pointer("/spec/paused") == Some(&Value::Bool(true));
+        // What the status says of pauses counts for the template that it has seen.
+        let seen = observed_generation(kind, object).is_some_and(|seen| seen >= generation);
+        let aborted = object.pointer("/status/abort") == Some(&Value::Bool(true));
+        let left = OlderPods::read(kind, generation, object) == OlderPods::Left;
+        if left && !aborted && (paused || (seen && awaits_promotion(object))) {
+            Self::Stays(Stays::Paused)
+        } else {
+            Self::Complete
+        }
+    }
+}
+
+/// Whether an Argo Rollout is paused until a user promotes it: in a step without a duration, before the switch of a blue-green
+/// update that nothing promotes, or after an analysis that came to nothing. (`PauseReason` in Argo Rollouts 1.9,
+/// `pkg/apis/rollouts/v1alpha1/types.go`.)
+fn awaits_promotion(object: &Value) -> bool {
+    let pauses = object.pointer("/status/pauseConditions");
+    let pauses = pauses.and_then(Value::as_array).into_iter().flatten();
+    let mut reasons = pauses.filter_map(|pause| pause.get("reason")?.as_str());
+    let at = object.pointer("/status/currentStepIndex");
+    let step = |at: i64| object.pointer(&format!("/spec/strategy/canary/steps/{at}/pause"));
+    let endless = |pause: &Value| pause.get("duration").is_none_or(Value::is_null);
+    let by_itself = object.pointer("/spec/strategy/blueGreen/autoPromotionSeconds");
+    reasons.any(|reason| match reason {
+        "CanaryPauseStep" => at
+            .and_then(Value::as_i64)
+            .and_then(step)
+            .is_some_and(endless),
+        "BlueGreenPause" => by_itself.and_then(Value::as_i64).unwrap_or(0) == 0,
+        "InconclusiveAnalysisRun" | "InconclusiveExperiment" => true,
+        _ => false,
+    })
 }
 
 /// Returns `status.observedGeneration` of an object, which is a string in an Argo Rollout. The kinds that every cluster has
@@ -214,6 +256,75 @@ mod tests {
                 "{} {object}",
                 kind.kind
             );
+        }
+    }
+
+    #[test]
+    fn an_argo_rollout_that_waits_for_a_user() {
+        use crate::model::workload::ROLLOUT;
+        let canary = |pause: serde_json::Value| json!({ "replicas": 5, "strategy": { "canary": { "steps": [{ "setWeight": 20 }, { "pause": pause }] } } });
+        let blue =
+            |more: serde_json::Value| json!({ "replicas": 2, "strategy": { "blueGreen": more } });
+        let status = |reason: &str| {
+            json!({
+                "observedGeneration": "3", "replicas": 5, "updatedReplicas": 1, "currentStepIndex": 1,
+                "pauseConditions": [{ "reason": reason }],
+            })
+        };
+        let with = |mut status: serde_json::Value, key: &str, value: serde_json::Value| {
+            status[key] = value;
+            status
+        };
+        let (step, switch) = ("CanaryPauseStep", "BlueGreenPause");
+        let rolls = json!({ "observedGeneration": "3", "replicas": 5, "updatedReplicas": 1 });
+        let paused = json!({ "replicas": 5, "paused": true });
+        for (spec, status, waits) in [
+            (canary(json!({})), status(step), true),
+            (canary(json!({ "duration": null })), status(step), true),
+            (canary(json!({ "duration": "1h" })), status(step), false),
+            (canary(json!({ "duration": 30 })), status(step), false),
+            (canary(json!({})), rolls.clone(), false),
+            (
+                canary(json!({})),
+                with(status(step), "observedGeneration", json!("2")),
+                false,
+            ),
+            (
+                canary(json!({})),
+                with(status(step), "updatedReplicas", json!(5)),
+                false,
+            ),
+            (
+                canary(json!({})),
+                with(status(step), "abort", json!(true)),
+                false,
+            ),
+            (canary(json!({})), status("InconclusiveAnalysisRun"), true),
+            (
+                blue(json!({ "autoPromotionEnabled": false })),
+                status(switch),
+                true,
+            ),
+            (
+                blue(json!({ "autoPromotionSeconds": 30 })),
+                status(switch),
+                false,
+            ),
+            (paused.clone(), rolls.clone(), true),
+            (
+                paused.clone(),
+                with(rolls.clone(), "observedGeneration", json!("2")),
+                true,
+            ),
+            (paused, with(rolls, "replicas", json!(1)), false),
+        ] {
+            let object = json!({ "spec": spec, "status": status });
+            let expected = if waits {
+                Rollout::Stays(Stays::Paused)
+            } else {
+                Rollout::Complete
+            };
+            assert_eq!(Rollout::read(&ROLLOUT, 3, &object), expected, "{object}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Restarts by namespace.
+//! Restarts, and those that failed, by namespace.
 //!
 //! A namespace is a label, so the number of series is bounded: the first namespaces with restarts are named, and all others are one
 //! number without a name. A counter that has a name keeps it, for it must never go back. `workload_namespace` is the label, because a
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::model::held_back::NAMED;
 
-/// How many restarts were made in which namespace.
+/// How many there were in which namespace.
 #[derive(Debug)]
 pub struct ByNamespace(Mutex<Counts>);
 
@@ -45,8 +45,8 @@ impl ByNamespace {
         self.0.lock().most.min(NAMED)
     }
 
-    /// Counts a restart.
-    pub fn restarted(&self, namespace: &str) {
+    /// Counts one.
+    pub fn count(&self, namespace: &str) {
         let mut counts = self.0.lock();
         if let Some(count) = counts.named.get_mut(namespace) {
             *count += 1;
@@ -57,7 +57,7 @@ impl ByNamespace {
         }
     }
 
-    /// Returns the namespaces that are named, and how many restarts all others had.
+    /// Returns the namespaces that are named, and how many all others had.
     pub(super) fn shown(&self) -> (Vec<(String, u64)>, u64) {
         let counts = self.0.lock();
         let named = counts
@@ -77,7 +77,7 @@ mod tests {
         let all = ByNamespace::default();
         all.name_at_most(2);
         for namespace in ["a", "b", "c", "a", "d", "b", "a"] {
-            all.restarted(namespace);
+            all.count(namespace);
         }
         let named = vec![("a".to_owned(), 3), ("b".to_owned(), 2)];
         assert_eq!(all.shown(), (named, 2));
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(all.most_pending(), NAMED);
         let none = ByNamespace::default();
         none.name_at_most(0);
-        none.restarted("a");
+        none.count("a");
         assert_eq!(none.shown(), (Vec::new(), 1));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::views::{Indexed, Pending};
 use super::*;
-use crate::model::{held_back::HeldBack, peer::Holder};
+use crate::model::{held_back::HeldBack, peer::Holder, workload::KINDS};
 
 fn all_views() -> Metrics {
     let metrics = Metrics::new();
@@ -49,9 +49,14 @@ fn record_one_of_each(metrics: &Metrics) {
     metrics.provisional_intent_expired();
     metrics.decided("keep");
     metrics.restarted("Deployment", "recreated");
-    metrics.restart_failed("StatefulSet", "conflict");
+    let key = WorkloadKey {
+        kind: &KINDS[1],
+        namespace: "shop".to_owned(),
+        name: "db".to_owned(),
+    };
+    metrics.restart_failed(&key, "conflict");
     metrics.restart_stuck("Deployment", "config");
-    metrics.by_namespace.restarted("shop");
+    metrics.by_namespace.count("shop");
     metrics.converged(Duration::from_mins(4));
     metrics.reacted(Duration::from_millis(1200));
     metrics.adopted();
@@ -128,6 +133,29 @@ fn every_recording_shows_under_its_labels() {
             env!("REROLL_COMMIT"),
             r#""} 1"#
         ),
+    ] {
+        has(&text, line);
+    }
+}
+
+#[test]
+fn restarts_show_by_reloaders_names_where_asked_for() {
+    let metrics = Metrics::new();
+    metrics.name_namespaces(1);
+    record_one_of_each(&metrics);
+    metrics.by_namespace.count("other");
+    assert!(!metrics.encode().unwrap().contains("reloader_"));
+    metrics.view_as_reloader();
+    let text = metrics.encode().unwrap();
+    for line in [
+        "# TYPE reloader_reload_executed counter",
+        r#"reloader_reload_executed_total{success="true"} 2"#,
+        r#"reloader_reload_executed_total{success="false"} 1"#,
+        "# TYPE reloader_reload_executed_total_by_namespace unknown",
+        r#"reloader_reload_executed_total_by_namespace{success="true"} 1"#,
+        r#"reloader_reload_executed_total_by_namespace{success="true",namespace="shop"} 1"#,
+        r#"reloader_reload_executed_total_by_namespace{success="false"} 0"#,
+        r#"reloader_reload_executed_total_by_namespace{success="false",namespace="shop"} 1"#,
     ] {
         has(&text, line);
     }

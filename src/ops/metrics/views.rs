@@ -13,7 +13,7 @@ use prometheus_client::{
     registry::Unit,
 };
 
-use super::{Metrics, process};
+use super::{Metrics, process, reloader};
 use crate::model::{held_back::HeldBack, peer::Holder};
 
 /// What waits to be done now.
@@ -181,7 +181,7 @@ impl Metrics {
 
     /// Shows what the process takes, where the system tells.
     pub(super) fn view_process(&self) {
-        let view = View(|scrape: &mut Scrape<'_>| {
+        self.add_unnamed_view(|scrape| {
             let Some(process) = process::now() else {
                 return Ok(());
             };
@@ -221,7 +221,31 @@ impl Metrics {
             }
             Ok(())
         });
-        self.process.lock().register_collector(Box::new(view));
+    }
+
+    /// Names so many namespaces at most, from now on; 0 names none.
+    pub fn name_namespaces(&self, most: usize) {
+        for counts in [&self.by_namespace, &self.failures_by_namespace] {
+            counts.name_at_most(most);
+        }
+    }
+
+    /// Shows restarts by Reloader's names, too. Call once.
+    pub fn view_as_reloader(&self) {
+        let by_success = [
+            ("true", Arc::clone(&self.by_namespace)),
+            ("false", Arc::clone(&self.failures_by_namespace)),
+        ];
+        self.add_unnamed_view(move |scrape| reloader::show(scrape, &by_success));
+    }
+
+    /// Shows what has no name of reroll's before it.
+    pub(super) fn add_unnamed_view(
+        &self,
+        view: impl Fn(&mut Scrape<'_>) -> fmt::Result + Send + Sync + 'static,
+    ) {
+        let view = Box::new(View(view));
+        self.process.lock().register_collector(view);
     }
 
     fn add_view(&self, view: impl Fn(&mut Scrape<'_>) -> fmt::Result + Send + Sync + 'static) {
@@ -231,14 +255,14 @@ impl Metrics {
 }
 
 /// One scrape, for a view to write to.
-struct Scrape<'e>(DescriptorEncoder<'e>);
+pub(super) struct Scrape<'e>(DescriptorEncoder<'e>);
 
 impl Scrape<'_> {
     fn gauge<'s>(&'s mut self, name: &'s str, help: &str) -> Result<MetricEncoder<'s>, fmt::Error> {
         self.describe(name, help, None, MetricType::Gauge)
     }
 
-    fn counter<'s>(
+    pub(super) fn counter<'s>(
         &'s mut self,
         name: &'s str,
         help: &str,
@@ -254,7 +278,7 @@ impl Scrape<'_> {
         self.describe(name, help, Some(&Unit::Seconds), MetricType::Gauge)
     }
 
-    fn describe<'s>(
+    pub(super) fn describe<'s>(
         &'s mut self,
         name: &'s str,
         help: &str,

@@ -46,7 +46,7 @@ use crate::{
         Cause, WorkloadKey,
         annotation::LAST_RESTART,
         note::Note,
-        workload::{JOB, JobPhase, Workload, replacement},
+        workload::{JobPhase, Workload, replacement},
     },
 };
 
@@ -221,8 +221,9 @@ impl Jobs {
                     return;
                 };
                 let teller = &self.live.judge.teller;
-                teller.metrics.restart_failed(JOB.kind, failure.as_str());
-                teller.not_recreated(&stored.key(), &causes, &failure, attempts);
+                let key = stored.key();
+                teller.metrics.restart_failed(&key, failure.as_str());
+                teller.not_recreated(&key, &causes, &failure, attempts);
             }
         }
     }

@@ -55,6 +55,15 @@ const CASES: &[(&str, Pairs<'_>, &[&str])] = &[
     ),
     ("CronJob", &[(IGNORE, "true"), (ON_CHANGE, "run-now")], &[]),
     ("CronJob", &[("example.com/on-change", "run-now")], &[]),
+    (
+        "CronJob",
+        &[("reloader.stakater.com/auto", "true")],
+        &[
+            "reroll: add cronjobs to kinds.optional of reroll's chart (--optional-kinds): reroll leaves every CronJob alone, and reloader.stakater.com/auto does nothing",
+        ],
+    ),
+    ("Job", &[("reloader.stakater.com/auto", "false")], &[]),
+    ("Job", &[("reloader.stakater.com/match", "true")], &[]),
 ];
 
 fn told(kinds: Kinds, kind: &str, annotations: Pairs<'_>, owners: &Value) -> (Value, &'static str) {

@@ -68,7 +68,7 @@ impl Registration {
                     "sideEffects": "None",
                     "rules": rules,
                     "namespaceSelector": { "matchExpressions": self.namespaces() },
-                    "matchConditions": [keyed(), by_no_controller()],
+                    "matchConditions": [keyed_or_asked(), by_no_controller()],
                 }),
             )
         });
@@ -187,11 +187,26 @@ fn rule(kind: Kind) -> Value {
 
 /// Returns the condition that an object has an annotation or a label of reroll's.
 fn keyed() -> Value {
-    let has = |what: &str| {
-        format!("object.?metadata.?{what}.orValue({{}}).exists(key, key.startsWith('{PREFIX}'))")
+    let own = format!("key.startsWith('{PREFIX}')");
+    condition("has-a-key-of-rerolls", &has_keys(&own, &own))
+}
+
+/// Returns the condition that an object has one of those, or an annotation of Reloader's under its usual name.
+fn keyed_or_asked() -> Value {
+    let own = format!("key.startsWith('{PREFIX}')");
+    let asked = format!("{own} || key.contains('{DOMAIN}')");
+    condition("has-a-key-of-rerolls-or-reloaders", &has_keys(&asked, &own))
+}
+
+fn has_keys(annotation: &str, label: &str) -> String {
+    let has = |what: &str, key: &str| {
+        format!("object.?metadata.?{what}.orValue({{}}).exists(key, {key})")
     };
-    let either = format!("{} || {}", has("annotations"), has("labels"));
-    condition("has-a-key-of-rerolls", &either)
+    format!(
+        "{} || {}",
+        has("annotations", annotation),
+        has("labels", label)
+    )
 }
 
 /// Returns the condition that no controller made an object: the runs of a CronJob have nobody who reads a warning.

@@ -6,7 +6,10 @@ use kube::core::SelectorExt as _;
 use serde_json::{Value, json};
 
 use super::{configurations::requirements, *};
-use crate::model::DigestKey;
+use crate::model::{
+    DigestKey,
+    workload::{DEPLOYMENT_CONFIG, ROLLOUT},
+};
 
 #[test]
 fn a_probe_has_labels_that_are_selected() {
@@ -133,7 +136,10 @@ fn webhooks(configurations: Vec<Value>) -> Webhooks {
 
 #[test]
 fn the_chart_has_the_same_webhooks() {
-    let here = registration();
+    let mut here = registration();
+    for kind in [&ROLLOUT, &DEPLOYMENT_CONFIG] {
+        here.kinds = here.kinds.with(kind).unwrap();
+    }
     let here = webhooks(vec![here.validating(), here.mutating()]);
     // What the chart renders with its own values; charts/check compares the two.
     let rendered = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/webhooks.yaml");

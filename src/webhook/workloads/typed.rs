@@ -7,14 +7,14 @@ use serde_json::Map;
 
 use crate::model::{
     Index, Kind, SourceName, WorkloadKey,
-    annotation::{IGNORE, ON_CHANGE, RESTART_ON},
+    annotation::{IGNORE, KUBECTL_RESTARTED_AT, MARK, ON_CHANGE, RESTART_ON},
     decide::Lookup,
     index::Overlay,
     places::{Author, KEYS, Place},
     policy::{Complaint, Defaults, OptedBy, Policy, Rules, Selection, is_left_alone},
     source::References,
     text::some_of,
-    workload::Workload,
+    workload::{MARK_WORD, Workload},
 };
 use crate::webhook::{
     keys::{Home, Spot},
@@ -60,7 +60,7 @@ pub(super) fn all(
     let owner = workload.reverting_owner();
     if let (Some(owner), true) = (owner, asked.0.opted_in()) {
         warnings.push(problem(format!(
-            "reroll: {} belongs to {owner}: reroll does not restart it",
+            "reroll: {} belongs to {owner}: reroll does not restart it; where that keeps {KUBECTL_RESTARTED_AT}, say {MARK}: {MARK_WORD}",
             key.spoken()
         )));
     }
@@ -78,7 +78,9 @@ pub(super) fn lacks_on_change(kind: Kind, workload: &Workload) -> Option<&'stati
     let word = kind.means.asked_by()?;
     let asks = &workload.asks;
     let (policy, _) = Policy::read(asks, Defaults::default());
-    let lacks = policy.opted_in() && !is_left_alone(asks) && !asks.contains_key(ON_CHANGE);
+    // What Reloader's words lack is a complaint about them.
+    let own = asks.contains_key(RESTART_ON) && !asks.contains_key(ON_CHANGE);
+    let lacks = own && policy.opted_in() && !is_left_alone(asks);
     (lacks && !workload.is_past_asking()).then_some(word)
 }
 
