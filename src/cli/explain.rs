@@ -31,9 +31,12 @@ use crate::model::{
     annotation::RESTART_ON,
     brake::{converged::Shown, once::Failure},
     decide::{Undecided, joined},
-    gate::suspend::{Place, Stop},
+    gate::{
+        suspend::{Place, Stop},
+        together::{Standing, idles},
+    },
     held::Held,
-    index::Judged,
+    index::{Judged, Overlay, Tracked, together},
     note::Note,
     pending::Pending,
     policy::{OptedBy, Policy, Selection, is_left_alone},
@@ -55,10 +58,10 @@ pub(super) async fn explain(args: ExplainArgs, read_flags: ReadFlags) -> Result<
     gated::read_lower(&mut sight, &session, &key).await?;
     let older = older(&mut sight, &session, &key).await?;
     let mut explanation = explained(&mut sight, &key, &older);
-    if explanation.verdict == Verdict::Fine && !no_effect.is_empty() {
+    explanation.no_effect.extend(no_effect);
+    if explanation.verdict == Verdict::Fine && !explanation.no_effect.is_empty() {
         explanation.verdict = Verdict::Wrong;
     }
-    explanation.no_effect = no_effect;
     if let Some(due) = explanation
         .pending
         .as_mut()
@@ -190,7 +193,7 @@ fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>)
             .get(key)
             .map(|text| LastRestart::read(text)),
         complaints: complaints.map(ToString::to_string).collect(),
-        no_effect: Vec::new(),
+        no_effect: tracked.map_or_else(Vec::new, |known| apart_in_vain(sight, key, known)),
         warnings: if is_held {
             sight
                 .installation
@@ -215,6 +218,19 @@ fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>)
         explanation.verdict = Verdict::Wrong;
     }
     explanation
+}
+
+/// Returns what is said of members of groups that count for nothing.
+fn apart_in_vain(sight: &Sight, key: &WorkloadKey, tracked: &Tracked) -> Vec<String> {
+    let (nothing, overlay) = (BTreeSet::new(), Overlay::new());
+    let groups = together::groups(&sight.index, &key.namespace, tracked, &nothing, &overlay);
+    let members = groups.into_iter().flatten();
+    let said = members.filter_map(|(member, standing)| match standing {
+        Standing::Idle(why) => Some(idles(member, why)),
+        Standing::Moved(_) | Standing::Stays => None,
+    });
+    let said: BTreeSet<_> = said.collect();
+    said.into_iter().collect()
 }
 
 fn verdict(

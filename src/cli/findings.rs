@@ -48,6 +48,8 @@ pub enum Finding {
     NotRestarted,
     /// A volume that old and new pods cannot share.
     OneNodeVolume,
+    /// A value that belongs together with others, and is not waited for.
+    TogetherInVain,
     /// Reloader's, and the same here.
     ReloaderSame,
     /// Reloader's, and something else here, or nothing.
@@ -109,7 +111,7 @@ struct Row(&'static str, Severity, &'static str);
 
 impl Finding {
     /// All of them.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::UnknownKey,
         Self::Misplaced,
         Self::Unreadable,
@@ -122,6 +124,7 @@ impl Finding {
         Self::NoOnChange,
         Self::NotRestarted,
         Self::OneNodeVolume,
+        Self::TogetherInVain,
         Self::ReloaderSame,
         Self::ReloaderDiffers,
         Self::NotInstalled,
@@ -166,6 +169,7 @@ impl Finding {
             Self::NoOnChange => Row("RR113", Warning, "CronJob or Job without on-change"),
             Self::NotRestarted => Row("RR114", Warning, "A kind that reroll does not restart"),
             Self::OneNodeVolume => Row("RR115", Warning, "Rolling update of a one-node volume"),
+            Self::TogetherInVain => Row("RR116", Warning, "What belongs together in vain"),
             Self::ReloaderSame => Row("RR121", Info, "Reloader annotation, same here"),
             Self::ReloaderDiffers => Row("RR122", Warning, "Reloader annotation, different here"),
             Self::NotInstalled => Row("RR201", Error, "No reroll is found"),

@@ -39,13 +39,13 @@ use crate::model::{
     brake::{
         Verdict, distance, later,
         look::Look,
-        needed::{is_sole, needed, taken},
+        needed::{is_sole, taken},
         spread::Spread,
         turns::has_nothing_to_lose,
     },
-    decide::{Restart, restart_id},
+    decide::Restart,
     held::Held,
-    index::{Tracked, windows},
+    index::Tracked,
     workload::{Changed, Opened, RestartMeans, VersionId},
 };
 
@@ -195,13 +195,17 @@ impl Brakes {
         let Some(tracked) = index.workload(key) else {
             return Answer::Go { alone: false };
         };
-        let mut waiting = self.waiting_for(index, key, tracked, restart, now);
+        let waited = self.waiting.get(key);
+        let slow_start = self.settings.slow_start;
+        let mut waiting = Waiting::of((index, key, tracked), restart, waited, slow_start, now);
         let is_released = tracked.policy.is_released(&waiting.id);
         let gate = (!is_released).then(|| {
             let counting = self.counting(index, &key.namespace, now);
             Gates::new(&counting, elsewhere).holds(key, tracked, &waiting)
         });
         let gate = gate.flatten();
+        waiting.is_gated_by(gate.as_ref());
+        let gate = gate.map(|gate| gate.reason);
         let going = self.going.get(key);
         let going = going.filter(|going| going.versions == waiting.versions);
         if let (None, Some(going)) = (gate, going) {
@@ -223,38 +227,6 @@ impl Brakes {
         self.look_at(&key.namespace, waiting.gathers_until());
         self.waiting.insert(key, waiting);
         Answer::Wait
-    }
-
-    /// Returns what waits of a workload, if it does. What was known of that it takes over.
-    fn waiting_for(
-        &self,
-        index: &Index,
-        key: &WorkloadKey,
-        tracked: &Tracked,
-        restart: &Restart,
-        now: Timestamp,
-    ) -> Waiting {
-        let versions = needed(index, key, tracked, restart, self.settings.slow_start);
-        let takes = if windows::has_waves(index, &key.namespace) {
-            taken(index, key, restart)
-        } else {
-            BTreeMap::new()
-        };
-        let waited = self.waiting.get(key);
-        let same = waited.filter(|it| it.versions == versions);
-        Waiting {
-            since: waited.map_or(now, |it| it.since),
-            first_asked: same.map_or(now, |it| it.first_asked),
-            asked: now,
-            reason: Reason::SlowStart { next: None },
-            by: same.map(|it| it.by.clone()).unwrap_or_default(),
-            apart: false,
-            id: restart_id(&tracked.workload, restart, tracked.uses(), index.key()),
-            shown: waited.and_then(|it| it.shown),
-            told: same.is_some_and(|it| it.told),
-            versions,
-            takes,
-        }
     }
 
     /// Returns when [`Self::release`] may let somebody go.

@@ -56,6 +56,10 @@ pub const ROLLOUT_DEADLINE: &str = "reroll.dev/rollout-deadline";
 pub const WINDOW: &str = "reroll.dev/window";
 /// So long after the first change that it lacks a workload is restarted outside its window all the same, as `72h`.
 pub const WINDOW_LATEST: &str = "reroll.dev/window-latest";
+/// Values that belong together, as `secret/user, secret/pass#password; …`: a restart for one of a group waits for the others.
+pub const TOGETHER: &str = "reroll.dev/together";
+/// So long after the first change of a group a restart does not wait for the others, as `10m`.
+pub const TOGETHER_LATEST: &str = "reroll.dev/together-latest";
 /// A whole number, 0 by default: users of a source with a lower one are restarted, and complete, first.
 pub const WAVE: &str = "reroll.dev/wave";
 /// The id of the restart that is pending and is let past what holds it, or `now`, which the webhook makes that id.

@@ -9,7 +9,7 @@
 //! Reading order: [`versions`] (for what a restart is), [`needed`] (for which of
 //! them it needs room), [`look`] (what the pods show), [`verdict`] (what became of it), [`failed`]
 //! (why it failed), [`once`] (the same to somebody who looks once),
-//! [`wave`] (an order that was asked for), [`slow_start`] (of one version of one source), [`turns`] (who goes first), [`spread`]
+//! [`together`] (what belongs together, to the same), [`wave`] (an order that was asked for), [`slow_start`] (of one version of one source), [`turns`] (who goes first), [`spread`]
 //! (over namespaces), [`distance`] (between restarts of one workload), [`converged`] (whether everybody has a version).
 //!
 //! [`Opened`]: super::workload::Opened
@@ -23,6 +23,7 @@ pub mod needed;
 pub mod once;
 pub mod slow_start;
 pub mod spread;
+pub mod together;
 pub mod turns;
 pub mod verdict;
 pub mod versions;

@@ -14,6 +14,8 @@ pub enum Held {
     Missing,
     /// It is not restarted at this time of day.
     Window,
+    /// Some of what belongs together has changed, and some has not.
+    Together,
     /// Users of lower waves are restarted first.
     Wave,
     /// Others of the same version have no verdict yet, or failed.
@@ -83,9 +85,10 @@ impl Held {
     }
 
     /// Every reason, for metrics.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Missing,
         Self::Window,
+        Self::Together,
         Self::Wave,
         Self::SlowStart,
         Self::Spread,
@@ -117,6 +120,7 @@ impl Held {
         match self {
             Self::Missing => "missing",
             Self::Window => "window",
+            Self::Together => "together",
             Self::Wave => "wave",
             Self::SlowStart => "slow_start",
             Self::Spread => "spread",
@@ -144,6 +148,7 @@ impl Held {
         match self {
             Self::Missing => "something that its pods require is absent",
             Self::Window => "its window is closed, or cannot be read",
+            Self::Together => "not all has changed yet that belongs together (reroll.dev/together)",
             Self::Wave => "users of lower waves are not complete, or one of them failed",
             Self::SlowStart => "others of the same version have no verdict yet, or failed",
             Self::Spread => "restarts are under way, or failed, in many namespaces",
@@ -198,6 +203,7 @@ impl Held {
             | Self::TakenBack => true,
             // They pass by themselves, or a user asked for them.
             Self::Window
+            | Self::Together
             | Self::Wave
             | Self::SlowStart
             | Self::Spread
@@ -217,7 +223,12 @@ impl Held {
     pub const fn is_braked(self) -> bool {
         matches!(
             self,
-            Self::Window | Self::Wave | Self::SlowStart | Self::Spread | Self::Distance
+            Self::Window
+                | Self::Together
+                | Self::Wave
+                | Self::SlowStart
+                | Self::Spread
+                | Self::Distance
         )
     }
 

@@ -38,6 +38,7 @@ mod scope;
 mod shown;
 mod sources;
 mod take;
+pub mod together;
 mod tracked;
 mod under;
 pub mod unshown;
@@ -307,8 +308,6 @@ impl Index {
         self.namespaces.size()
     }
 
-    // === what is worked out before, or is known ===
-
     /// Returns what a workload that is shown asks for, and what that selects; `foreseen`: as far as that was worked out.
     pub fn selected(
         &self,
@@ -318,10 +317,11 @@ impl Index {
     ) -> (Policy, Vec<Complaint>, References) {
         let defaults = self.defaults_of(&key.namespace);
         let (policy, complaints, known) = read_shown(self.workload(key), shown, defaults, foreseen);
-        let uses = match &policy.selection {
+        let mut uses = match &policy.selection {
             Selection::Some(rules) => self.select(key, rules, &shown.references, known),
             Selection::Off | Selection::Unreadable => References::new(),
         };
+        policy.count_keys(&mut uses);
         (policy, complaints, uses)
     }
 

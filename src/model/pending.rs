@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     decide::{Cause, Decision, joined},
     digest::DigestKey,
+    gate::together::MOST,
     held::Held,
     text::shortened,
     workload::{Kind, Workload, bare_template},
@@ -46,7 +47,12 @@ pub struct Pending {
     pub failed: Failures,
     /// Who holds it, and why, in words; empty where nobody asked for it.
     pub by: String,
+    /// Which of what belongs together has changed, and since when.
+    pub moved: Moved,
 }
+
+/// Which members of groups have changed, as people write them, and since when.
+pub type Moved = BTreeMap<String, Timestamp>;
 
 /// Whose restarts failed, as of [`super::WorkloadKey::named`], and when they were made.
 pub type Failures = BTreeMap<String, Timestamp>;
@@ -63,6 +69,8 @@ struct Wire {
     failed: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     by: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    moved: BTreeMap<String, String>,
 }
 
 impl Pending {
@@ -85,6 +93,7 @@ impl Pending {
             template,
             failed: Failures::new(),
             by: String::new(),
+            moved: Moved::new(),
         }
     }
 
@@ -102,6 +111,12 @@ impl Pending {
         Self { failed, ..self }
     }
 
+    /// Returns the same, with since when these have changed that belong together with others.
+    #[must_use]
+    pub fn since_moved(self, moved: Moved) -> Self {
+        Self { moved, ..self }
+    }
+
     /// Whether it names the last of these.
     pub fn names(&self, failed: &Failures) -> bool {
         last(failed).all(|(name, at)| self.failed.get(name) == Some(at))
@@ -116,13 +131,9 @@ impl Pending {
             causes: wire.causes,
             id: wire.id,
             template: wire.template,
-            failed: wire
-                .failed
-                .into_iter()
-                .take(FAILURES)
-                .filter_map(|(name, at)| Some((name, at.parse().ok()?)))
-                .collect(),
+            failed: times(wire.failed, FAILURES),
             by: wire.by,
+            moved: times(wire.moved, MOST),
         })
     }
 
@@ -145,16 +156,27 @@ impl Pending {
             causes: self.causes.clone(),
             id: self.id.clone(),
             template: self.template.clone(),
-            failed: self
-                .failed
-                .iter()
-                .map(|(name, at)| (name.clone(), at.to_string()))
-                .collect(),
+            failed: texts(&self.failed),
             by: self.by.clone(),
+            moved: texts(&self.moved),
         };
         // Only maps with keys that are no strings cannot be printed, and there are none.
         serde_json::to_string(&wire).unwrap_or_default()
     }
+}
+
+/// Reads times, of so many at most.
+fn times(texts: BTreeMap<String, String>, most: usize) -> BTreeMap<String, Timestamp> {
+    let read = texts.into_iter().take(most);
+    read.filter_map(|(name, at)| Some((name, at.parse().ok()?)))
+        .collect()
+}
+
+fn texts(times: &BTreeMap<String, Timestamp>) -> BTreeMap<String, String> {
+    let texts = times
+        .iter()
+        .map(|(name, at)| (name.clone(), at.to_string()));
+    texts.collect()
 }
 
 /// Returns the last of those that failed, which are named.

@@ -3,8 +3,8 @@
 use super::annotation::{
     ASKS_CHANGE_CAUSE, HOLDER_VERSION, IGNORE, LAST_RESTART, MARK, OBSERVED, ON_ADOPT, ON_CHANGE,
     ON_DELETE, ON_RECREATE, PENDING, PREFIX, RELEASE, RESTART_ON, RESTARTED_AT, RESTARTED_FOR,
-    ROLLOUT_DEADLINE, ROLLOUT_OPENED, SETTLE, SLOW_START, SOAK, SUSPEND, WAVE, WINDOW,
-    WINDOW_LATEST,
+    ROLLOUT_DEADLINE, ROLLOUT_OPENED, SETTLE, SLOW_START, SOAK, SUSPEND, TOGETHER, TOGETHER_LATEST,
+    WAVE, WINDOW, WINDOW_LATEST,
 };
 
 use super::nearest::nearest;
@@ -53,7 +53,7 @@ pub struct Known {
 use Place::{Class, Lease, Namespace, NamespaceLabel, Source, Template, Workload};
 
 /// All of reroll's annotations and labels.
-pub static KEYS: [Known; 24] = [
+pub static KEYS: [Known; 26] = [
     people(RESTART_ON, &[Workload, NamespaceLabel]),
     people(ON_RECREATE, &[Workload, Source]),
     people(ON_DELETE, &[Workload]),
@@ -69,6 +69,8 @@ pub static KEYS: [Known; 24] = [
     people(ROLLOUT_DEADLINE, &[Workload]),
     people(WINDOW, &[Workload, Namespace]),
     people(WINDOW_LATEST, &[Workload]),
+    people(TOGETHER, &[Workload]),
+    people(TOGETHER_LATEST, &[Workload]),
     people(WAVE, &[Workload]),
     people(RELEASE, &[Workload]),
     reroll(OBSERVED, &[Workload]),

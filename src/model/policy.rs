@@ -21,7 +21,7 @@ use self::complaint::{TRUTH, complaint};
 pub use self::{
     brakes::{Brakes, LONGEST_DEADLINE},
     complaint::{Complaint, Stands},
-    gates::{Gates, window},
+    gates::{Gates, Together, window},
     label::of_label,
     opted::OptedBy,
     own_words::{Lack, OwnWords},
@@ -36,7 +36,7 @@ use super::{
         SETTLE, SUSPEND, reloader::selecting,
     },
     gate::suspend,
-    source::KindSet,
+    source::{KindSet, References},
     text::{is_false, read_duration},
     workload::{Asks, JobPhase, RestartBy, Workload},
 };
@@ -263,6 +263,18 @@ impl Policy {
     /// Returns its place in the order of restarts.
     pub fn wave(&self) -> i64 {
         self.gates.as_ref().map_or(0, |gates| gates.wave)
+    }
+
+    /// Returns which of its values belong together, where it says so.
+    pub fn together(&self) -> Option<&Together> {
+        self.gates.as_ref()?.together.as_ref()
+    }
+
+    /// Counts the keys by themselves that it says belong together with others.
+    pub fn count_keys(&self, uses: &mut References) {
+        if let Some(together) = self.together() {
+            together.count_keys(uses);
+        }
     }
 
     /// Whether its user lets the restart with this id past what holds it.

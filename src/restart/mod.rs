@@ -268,7 +268,10 @@ impl Restarter {
             RestartBy::Recreate => {
                 return match self.recreate(&order).await {
                     // The rest is done, and told, when the old Job is gone.
-                    Ok(()) => Finish::Over,
+                    Ok(()) => {
+                        self.tell_left_behind(&order);
+                        Finish::Over
+                    }
                     Err(failure) => self.failed(&order, &failure),
                 };
             }
@@ -341,6 +344,7 @@ impl Restarter {
         teller.metrics.carried_out(key, order.causes, took);
         tracing::info!(workload = %key, run, causes = order.told, "restarted a workload");
         teller.restarted(key, order.causes, intent.attempts, run);
+        self.tell_left_behind(order);
         let mut docket = judge.docket();
         let now = Instant::now();
         if run.is_some() {
@@ -350,6 +354,15 @@ impl Restarter {
         }
         docket.held.hold(key, None);
         docket.tidying.told(key);
+    }
+
+    /// Tells what has not changed that belongs together with what has.
+    fn tell_left_behind(&self, order: &Order<'_>) {
+        let words = order.left_behind.as_str();
+        if !words.is_empty() {
+            let note = Note::RestartedApart { words };
+            self.live.judge.teller.say(&order.intent.workload, &note);
+        }
     }
 
     fn failed(&self, order: &Order<'_>, failure: &Failure) -> Finish {

@@ -11,7 +11,9 @@ use crate::{
         annotation::{CHANGE_CAUSE, ROLLOUT_OPENED},
         change::Change,
         decide::{Restart, change_cause, joined_with_who, restart_id},
+        gate::together::{left_behind, listed},
         held::Held,
+        index::{Overlay, together},
         patch,
         source::SourceName,
         text::shortened,
@@ -34,6 +36,8 @@ pub(super) struct Order<'a> {
     /// Which restart it is, as of `reroll.dev/pending`.
     pub(super) id: String,
     pub(super) last_restart: String,
+    /// What belongs together with what has changed, and has not, in words; most often none.
+    pub(super) left_behind: String,
     pub(super) patch: patch::Patch,
 }
 
@@ -66,6 +70,10 @@ impl<'a> Order<'a> {
             RestartBy::LikeKubectl { .. } => since.unwrap_or(now),
             _ => now,
         };
+        let changed = together::changed(tracked, restart);
+        let overlay = Overlay::new();
+        let groups = together::groups(&index, &key.namespace, tracked, &changed, &overlay);
+        let left_behind = listed(left_behind(&groups));
         let opened = docket.brakes.opened(&index, key, restart, &mark, now);
         // Where there is no room for it, who made the changes is left out; then the restart counts for nothing.
         let more = |text: &String| ROLLOUT_OPENED.len() + text.len();
@@ -94,6 +102,7 @@ impl<'a> Order<'a> {
             mark,
             id,
             last_restart,
+            left_behind,
             patch,
         })
     }

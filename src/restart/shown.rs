@@ -42,10 +42,14 @@ async fn write_braked(live: &Live, one: ToShow) {
         since,
         failed,
         by,
+        moved,
     } = one;
     let judged = live.judge.judge_taken(&key);
     if let Some(Decision::Restart(restart)) = &judged.decision {
-        let because = |pending: Pending, _: Option<&Pending>| pending.because(&failed).held_by(by);
+        let because = |pending: Pending, _: Option<&Pending>| {
+            let pending = pending.because(&failed).held_by(by);
+            pending.since_moved(moved)
+        };
         write(live, &key, restart, (held, since), because).await;
     }
 }
@@ -63,7 +67,9 @@ async fn write_stopped(live: &Live, key: &WorkloadKey) {
     let by = |pending: Pending, stands: Option<&Pending>| {
         let same = stands.filter(|stands| stands.id == pending.id);
         let failed = same.map(|stands| stands.failed.clone());
+        let moved = stands.map(|stands| stands.moved.clone());
         let pending = pending.held_by(stop.words(&key.namespace));
+        let pending = pending.since_moved(moved.unwrap_or_default());
         pending.because(&failed.unwrap_or_default())
     };
     let since = judge.state.time();

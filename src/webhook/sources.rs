@@ -21,10 +21,11 @@ use super::{
 use crate::{
     model::{
         SourceKey, SourceKind, SourceName, Version, WorkloadKey,
-        annotation::{IGNORE, WINDOW},
+        annotation::{IGNORE, TOGETHER, WINDOW},
+        brake::together::would_wait,
         change::Change,
         decide::Lookup,
-        index::{Preview, windows},
+        index::{Overlay, Preview, windows},
         object::{FromObject as _, SlowStart},
         places::Place,
         policy::Complaint,
@@ -186,6 +187,15 @@ fn written(
         let closed = some(&closed, preview.incomplete);
         warnings.push(news(format!(
             "reroll: not before the window opens ({WINDOW}): {closed}"
+        )));
+    }
+    let overlay = Overlay::from([(&key.source, becomes)]);
+    let is_apart = |user: &&WorkloadKey| would_wait(&index, user, &overlay, now);
+    let apart: Vec<_> = preview.restarts.iter().filter(is_apart).cloned().collect();
+    if !apart.is_empty() {
+        let apart = some(&apart, preview.incomplete);
+        warnings.push(news(format!(
+            "reroll: not before what belongs together has changed ({TOGETHER}): {apart}"
         )));
     }
     // A process that did not see the old one knows it by what its pods were started with.

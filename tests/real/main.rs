@@ -38,6 +38,7 @@ mod formats;
 mod formers;
 mod gitops;
 mod gone;
+mod groups;
 mod helm;
 mod hostile;
 mod immutable;

@@ -12,9 +12,11 @@ use crate::{
     cli::findings::Finding,
     model::{
         Kind, Policy, SourceKind, SourceName,
-        annotation::ON_CHANGE,
+        annotation::{ON_CHANGE, TOGETHER},
+        gate::together::{Idle, Member, idles},
         policy::{Defaults, OptedBy, Rules, Selection},
         source::{References, Usage},
+        version::uses_key,
         workload::Workload,
     },
 };
@@ -43,6 +45,9 @@ impl Look<'_> {
             found.extend(self.nothing(rules, line));
             let absent = rules.names().filter(|name| self.is_absent(name));
             found.extend(absent.map(|name| self.absent(name, line)));
+        }
+        if let Selection::Some(rules) = &policy.selection {
+            found.extend(self.together_in_vain(&policy, rules));
         }
         if policy.opted_in() && self.kind.surges {
             found.extend(self.one_node_volumes());
@@ -109,6 +114,49 @@ impl Look<'_> {
             Some(likely) => found.instead(format!("{}/{likely}", name.kind.prefix())),
             None => found.instead("make it, or name another"),
         }
+    }
+
+    /// Checks that what belongs together is what it restarts on.
+    fn together_in_vain(&self, policy: &Policy, rules: &Rules) -> Vec<Found> {
+        let line = self.manifest.line_of(TOGETHER);
+        let containers = format!("{}/spec/containers", self.kind.template);
+        let is_seen = self.manifest.root.pointer(&containers).is_some();
+        if !is_seen || self.workload.borrows.is_some() {
+            return Vec::new();
+        }
+        let groups = policy.together().map(|together| together.groups.iter());
+        let members: BTreeSet<_> = groups.into_iter().flatten().flatten().collect();
+        let idle = |member: &Member| {
+            let (source, key) = (&member.source, member.key.as_ref());
+            let referenced = self.workload.references.get(source);
+            let usage = rules.select_one(source, referenced, true);
+            let usage = usage.filter(|usage| self.counts(source, usage));
+            match usage {
+                None => Some(Idle::NotUsed),
+                Some(usage) if key.is_some_and(|key| !usage.whole && !uses_key(&usage, key)) => {
+                    Some(Idle::NotRead)
+                }
+                Some(_) => self.is_absent(source).then_some(Idle::Absent),
+            }
+        };
+        let found = members.into_iter().filter_map(|member| {
+            let why = idle(member)?;
+            let wrong = match why {
+                Idle::Absent => format!(
+                    "no manifest has {}, which {TOGETHER} names",
+                    member.source.spoken()
+                ),
+                why => idles(member, why),
+            };
+            let found = Found::new(Finding::TogetherInVain, self.manifest, line, wrong);
+            let instead = match why {
+                Idle::NotUsed => "name what it restarts on, or restart on it",
+                Idle::NotRead => "name a key that it reads, or none",
+                Idle::Absent | Idle::Untold => "make it, or name another",
+            };
+            Some(found.instead(instead))
+        });
+        found.collect()
     }
 
     /// Checks volumes that only one node can mount: the new pod waits for them while the old one runs.

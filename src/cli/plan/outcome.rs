@@ -105,7 +105,9 @@ fn due(
         let words = stop.map_or(held.words().to_owned(), |stop| stop.words(&key.namespace));
         return (line.with(Outcome::Held, Some(held.as_str()), words), None);
     }
-    if let Some(gated) = gated::window(sight, key, tracked, sight.now) {
+    // What is only supposed changes now.
+    let together = || gated::together(sight, key, &restart, |_| sight.now);
+    if let Some(gated) = gated::window(sight, key, tracked, sight.now).or_else(together) {
         let reason = Some(gated.held.as_str());
         return (line.with(Outcome::Held, reason, gated.words), None);
     }

@@ -1,4 +1,5 @@
-//! What holds a restart that is due before it matters what becomes of others: its window, and users of lower waves. It is told as
+//! What holds a restart that is due before it matters what becomes of others: its window, what belongs together, and users of lower
+//! waves. It is told as
 //! of what was read once; the controller writes the same on the workload a moment later.
 
 use jiff::Timestamp;
@@ -8,18 +9,18 @@ use crate::{
     cli::{error::Error, session::Session},
     model::{
         Decision, SourceName, WorkloadKey,
-        annotation::{WAVE, WINDOW},
+        annotation::{TOGETHER, WAVE, WINDOW},
         brake::{
             Verdict, later,
             needed::taken,
             once::Failure,
+            together::{apart, shown},
             wave::{Behind, Restarted, Through},
         },
         decide::Restart,
-        gate::window::Closed,
+        gate::{together::listed, window::Closed},
         held::Held,
         index::{Judged, Overlay, Tracked, gates, windows},
-        pending::Pending,
         text::minutes,
         version::key_of,
         workload::{Changed, VersionId},
@@ -47,7 +48,9 @@ pub(in crate::cli) fn gated(sight: &Sight, key: &WorkloadKey, judged: &Judged) -
         let source = key_of(&key.namespace, cause.source.as_ref()?);
         sight.written(&source).at
     });
+    let changed_at = |written: Option<Timestamp>| written.unwrap_or(sight.now);
     window(sight, key, tracked, first.min().unwrap_or(sight.now))
+        .or_else(|| together(sight, key, restart, changed_at))
         .or_else(|| wave(sight, key, tracked, restart))
 }
 
@@ -59,8 +62,7 @@ pub(in crate::cli) fn window(
     since: Timestamp,
 ) -> Option<Gated> {
     let (window, latest) = windows::of(&sight.index, &key.namespace, tracked)?;
-    let pending = Pending::of(&tracked.workload).filter(|_| !tracked.is_pending_over());
-    let since = pending.map_or(since, |pending| pending.since.min(since));
+    let since = shown(tracked).map_or(since, |pending| pending.since.min(since));
     let closed = window.holds(since, latest, sight.now)?;
     let whose = if windows::is_own(tracked) {
         format!("its window ({WINDOW})")
@@ -74,6 +76,24 @@ pub(in crate::cli) fn window(
         Closed::Unreadable { .. } => format!("{whose} cannot be read, which holds it"),
     };
     let held = Held::Window;
+    Some(Gated { held, words })
+}
+
+/// Returns what belongs together with what has changed, and has not. `changed_at` makes of when a source was written when it changed.
+pub(in crate::cli) fn together(
+    sight: &Sight,
+    key: &WorkloadKey,
+    restart: &Restart,
+    changed_at: impl Fn(Option<Timestamp>) -> Timestamp,
+) -> Option<Gated> {
+    let (index, overlay) = (&sight.index, Overlay::new());
+    let apart = apart(index, key, restart, &overlay, changed_at, sight.now)?;
+    let words = format!(
+        "{} has not changed yet, which belongs together with what has ({TOGETHER}): it waits until {} at the latest",
+        listed(&apart.stay),
+        minutes(apart.until)
+    );
+    let held = Held::Together;
     Some(Gated { held, words })
 }
 

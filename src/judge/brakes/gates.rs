@@ -1,10 +1,13 @@
-//! What holds a restart before it matters what becomes of others: its window, and users of lower waves.
+//! What holds a restart before it matters what becomes of others: its window, what belongs together, and users of lower waves.
 
 use std::{cell::RefCell, collections::BTreeMap};
+
+use jiff::Timestamp;
 
 use super::{
     Reason,
     elsewhere::{Elsewhere, Filed},
+    reason::Gate,
     rooms::Counting,
     waiting::Waiting,
 };
@@ -12,12 +15,13 @@ use crate::model::{
     Decision, SourceName, WorkloadKey,
     brake::{
         Verdict, later,
+        together::shown,
         turns::Counted,
         wave::{Behind, Front, Restarted, Through},
     },
     decide::Undecided,
-    index::{Overlay, Tracked, windows},
-    pending::Pending,
+    gate::together::{Member, holds, listed},
+    index::{Overlay, Tracked, together, windows},
     version::key_of,
     workload::{Changed, Opened},
 };
@@ -46,13 +50,22 @@ impl<'a> Gates<'a> {
         key: &WorkloadKey,
         tracked: &Tracked,
         waiting: &Waiting,
-    ) -> Option<Reason> {
-        let window = || self.window(key, tracked, waiting);
-        window().or_else(|| self.wave(tracked, waiting))
+    ) -> Option<Gate> {
+        let window = self.window(key, tracked, waiting).map(|reason| Gate {
+            reason,
+            by: String::new(),
+        });
+        let together = || self.together(key, tracked, waiting);
+        let wave = || {
+            let reason = self.wave(tracked, waiting)?;
+            let by = self.stopped_by(tracked, waiting);
+            Some(Gate { reason, by })
+        };
+        window.or_else(together).or_else(wave)
     }
 
     /// Returns who of a lower wave stops a restart, in words; none where nobody does.
-    pub(super) fn stopped_by(&self, tracked: &Tracked, waiting: &Waiting) -> String {
+    fn stopped_by(&self, tracked: &Tracked, waiting: &Waiting) -> String {
         let fronts = self.fronts.borrow();
         let fronts = waiting
             .takes
@@ -62,13 +75,28 @@ impl<'a> Gates<'a> {
         names.next().unwrap_or_default().to_owned()
     }
 
+    fn together(&self, key: &WorkloadKey, tracked: &Tracked, waiting: &Waiting) -> Option<Gate> {
+        let Counting { index, now, .. } = *self.counting;
+        let latest = tracked.policy.together()?.latest;
+        let (namespace, changed) = (&key.namespace, &waiting.changed);
+        let groups = together::groups(index, namespace, tracked, changed, &Overlay::new());
+        let since = |member: &Member, written: Option<Timestamp>| {
+            let seen = waiting.moved.get(member).copied();
+            seen.unwrap_or_else(|| written.map_or(now, |written| written.min(now)))
+        };
+        let apart = holds(&groups, since, latest, now)?;
+        Some(Gate {
+            reason: Reason::Together { until: apart.until },
+            by: listed(&apart.stay),
+        })
+    }
+
     fn window(&self, key: &WorkloadKey, tracked: &Tracked, waiting: &Waiting) -> Option<Reason> {
         let Counting { index, now, .. } = *self.counting;
         let (window, latest) = windows::of(index, &key.namespace, tracked)?;
         let behind = waiting.behind_since(index, key);
         // What is live may have been written later than the first change that it lacks.
-        let pending = Pending::of(&tracked.workload).filter(|_| !tracked.is_pending_over());
-        let since = pending.map_or(behind, |pending| pending.since.min(behind));
+        let since = shown(tracked).map_or(behind, |pending| pending.since.min(behind));
         window.holds(since, latest, now).map(Reason::Window)
     }
 

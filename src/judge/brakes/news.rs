@@ -23,7 +23,7 @@ pub enum News {
         /// What for.
         words: String,
     },
-    /// It waits for its window, or for a lower wave that goes no further.
+    /// It waits for its window, for what belongs together, or for a lower wave that goes no further.
     Gated {
         /// What for.
         words: String,
@@ -158,6 +158,7 @@ impl Brakes {
             let next = waits.iter().find_map(|(_, waiting)| match waiting.reason {
                 Reason::SlowStart { next } => next,
                 Reason::Window(_)
+                | Reason::Together { .. }
                 | Reason::Wave { .. }
                 | Reason::Spread { .. }
                 | Reason::Distance { .. } => None,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::model::{
-    annotation::{WAVE, WINDOW},
+    annotation::{TOGETHER, WAVE, WINDOW},
     gate::window::Closed,
     held::Held,
     text::minutes,
@@ -14,6 +14,11 @@ use crate::model::{
 pub enum Reason {
     /// It is not restarted at this time of day.
     Window(Closed),
+    /// Not all has changed that belongs together.
+    Together {
+        /// When it is restarted all the same.
+        until: Timestamp,
+    },
     /// Users of lower waves are not complete.
     Wave {
         /// Whether one of them failed, or goes no further.
@@ -36,11 +41,21 @@ pub enum Reason {
     },
 }
 
+/// What holds a restart.
+#[derive(Debug)]
+pub(super) struct Gate {
+    /// Why.
+    pub(super) reason: Reason,
+    /// What it waits for of what belongs together, or who of a lower wave stops it, in words; none where nobody does.
+    pub(super) by: String,
+}
+
 impl Reason {
     /// Returns the same as it is counted.
     pub(super) const fn held(self) -> Held {
         match self {
             Self::Window(_) => Held::Window,
+            Self::Together { .. } => Held::Together,
             Self::Wave { .. } => Held::Wave,
             Self::SlowStart { .. } => Held::SlowStart,
             Self::Spread { .. } => Held::Spread,
@@ -51,7 +66,7 @@ impl Reason {
     /// Returns the same as it stands on the workload; `None` for what passes by itself as long as nothing fails.
     pub(super) fn shown(self) -> Option<Held> {
         let stays = match self {
-            Self::Window(_) | Self::Wave { .. } => true,
+            Self::Window(_) | Self::Together { .. } | Self::Wave { .. } => true,
             Self::SlowStart { next } | Self::Distance { next } => next.is_some(),
             Self::Spread { slowed } => slowed,
         };
@@ -59,7 +74,7 @@ impl Reason {
     }
 
     /// Returns what people are told of a gate that time alone, or nothing, opens; `None` for other reasons.
-    /// `by`: who stops it, where somebody does.
+    /// `by`: what it waits for, or who stops it, by name.
     pub(super) fn gated(self, by: &str) -> Option<String> {
         match self {
             Self::Window(Closed::Until(Some(next))) => Some(format!(
@@ -76,6 +91,10 @@ impl Reason {
                     "because its window, or that of its Namespace ({WINDOW}), cannot be read, which holds it{until}: correct it"
                 ))
             }
+            Self::Together { until } => Some(format!(
+                "for {by} to change as well, which belongs together with what has ({TOGETHER}), until {} at the latest",
+                minutes(until)
+            )),
             Self::Wave { stopped: true } => Some(format!(
                 "for {by} of a lower wave ({WAVE}), whose restart failed or goes no further"
             )),

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Brakes, Elsewhere, GOING_AT_MOST, News, Reason, STARTS, gates::Gates, waiting::Waiting,
+    Brakes, Elsewhere, GOING_AT_MOST, News, Reason, STARTS, gates::Gates, reason::Gate,
+    waiting::Waiting,
 };
 use crate::model::{
     Index, WorkloadKey,
@@ -33,8 +34,8 @@ enum Stand {
     Gathers(Timestamp),
     /// Its user lets it go, whatever holds it.
     Released,
-    /// A gate holds it; who stops it, if somebody does; when that may be over.
-    Held(Reason, String, Timestamp),
+    /// A gate holds it; when that may be over.
+    Held(Gate, Timestamp),
     /// Its own distance holds it, and others may; when that may be over.
     Apart(Box<Candidate>, Reason, Timestamp),
     /// It goes if there is room; and when somebody else's rollout of it is not waited for any more.
@@ -104,9 +105,9 @@ impl Brakes {
                         gone.push(key);
                     }
                 }
-                Stand::Held(reason, by, next) => {
+                Stand::Held(gate, next) => {
                     self.look_at(namespace, next);
-                    let words = self.holds(&key, reason, by);
+                    let words = self.holds(&key, gate.reason, gate.by);
                     news.extend(words.map(|words| (key, News::Gated { words })));
                 }
                 Stand::Apart(candidate, reason, next) => {
@@ -172,14 +173,14 @@ impl Brakes {
                 return Some(Stand::Released);
             }
             let gate = gates.holds(key, tracked, waiting);
-            if let Some(reason) = gate {
-                let next = match reason {
+            if let Some(gate) = gate {
+                let next = match gate.reason {
                     Reason::Window(closed) => closed.until().unwrap_or(Timestamp::MAX),
+                    Reason::Together { until } => until,
                     // What holds one of a lower wave may end unseen by the brakes.
                     _ => later(now, AGAIN),
                 };
-                let by = gates.stopped_by(tracked, waiting);
-                return Some(Stand::Held(reason, by, next));
+                return Some(Stand::Held(gate, next));
             }
             let candidate = self.candidate(index, key, tracked, now)?;
             if let Some(reason) = self.held_by_distance(key, tracked, now) {
@@ -261,7 +262,7 @@ impl Brakes {
         }
     }
 
-    /// Takes in what of its own holds one, and who. Returns what people are to be told of that.
+    /// Takes in what of its own holds one, and by whom. Returns what people are to be told of that.
     fn holds(&mut self, key: &WorkloadKey, reason: Reason, by: String) -> Option<String> {
         let waiting = self.waiting.get_mut(key)?;
         waiting.holds(reason);

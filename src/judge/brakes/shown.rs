@@ -10,7 +10,7 @@ use crate::model::{
     Index, WorkloadKey,
     held::Held,
     index::windows,
-    pending::{Failures, Pending},
+    pending::{Failures, Moved, Pending},
 };
 
 /// What waits for so long is shown on the workload.
@@ -30,8 +30,10 @@ pub struct ToShow {
     pub since: Timestamp,
     /// Whose failures hold it.
     pub failed: Failures,
-    /// Who of a lower wave stops it, in words; none where nobody does.
+    /// What it waits for of what belongs together, or who of a lower wave stops it, in words; none where nobody does.
     pub by: String,
+    /// Which of what belongs together has changed, and since when.
+    pub moved: Moved,
 }
 
 /// Returns those that have waited for so long that a person may have to act on it, and of whom that is not shown yet; at most so
@@ -56,7 +58,10 @@ pub(super) fn to_show<'a>(
         let held = it.reason.shown()?;
         let mut failed = Failures::new();
         // Whose failures count when its gate opens stands there as well.
-        let names = matches!(held, Held::SlowStart | Held::Window | Held::Wave);
+        let names = matches!(
+            held,
+            Held::SlowStart | Held::Window | Held::Together | Held::Wave
+        );
         for (changed, id) in it.versions.iter().filter(|_| names) {
             let namespace = key.namespace.as_str();
             let of_it = of_version.entry((namespace, (changed.clone(), *id)));
@@ -70,9 +75,15 @@ pub(super) fn to_show<'a>(
         let shown = index
             .workload(key)
             .and_then(|tracked| Pending::of(&tracked.workload));
+        let moved = it
+            .moved
+            .iter()
+            .map(|(member, at)| (member.to_string(), *at));
+        let moved: Moved = moved.collect();
         let is_shown = shown.is_some_and(|shown| {
             let same = shown.reason == held && shown.id == it.id && shown.by == it.by;
-            same && shown.names(&failed)
+            let has_all = moved.keys().all(|member| shown.moved.contains_key(member));
+            same && has_all && shown.names(&failed)
         });
         (!is_shown).then(|| ToShow {
             key: key.clone(),
@@ -80,6 +91,7 @@ pub(super) fn to_show<'a>(
             since: it.since,
             failed,
             by: it.by.clone(),
+            moved,
         })
     });
     waiting.take(most).collect()
@@ -87,11 +99,19 @@ pub(super) fn to_show<'a>(
 
 /// Whether it is to be written at once since when a restart waits: it is made so long after that at the latest.
 fn counts_from_now(index: &Index, key: &WorkloadKey, waiting: &Waiting) -> bool {
-    let latest = || {
-        let tracked = index.workload(key)?;
-        let is_shown = tracked.workload.pending.is_some();
-        let (_, latest) = windows::of(index, &key.namespace, tracked)?;
-        latest.filter(|_| !is_shown)
+    let Some(tracked) = index.workload(key) else {
+        return false;
     };
-    matches!(waiting.reason, Reason::Window(_)) && latest().is_some()
+    let counts = match waiting.reason {
+        Reason::Window(_) => {
+            let window = windows::of(index, &key.namespace, tracked);
+            window.is_some_and(|(_, latest)| latest.is_some())
+        }
+        Reason::Together { .. } => true,
+        Reason::Wave { .. }
+        | Reason::SlowStart { .. }
+        | Reason::Spread { .. }
+        | Reason::Distance { .. } => false,
+    };
+    counts && tracked.workload.pending.is_none()
 }

@@ -1,14 +1,20 @@
 //! The restarts that wait, and those that were let go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::reason::Reason;
+use super::reason::{Gate, Reason};
 use crate::model::{
-    Index, WorkloadKey,
-    brake::later,
-    index::Tracked,
+    Index, SourceName, WorkloadKey,
+    brake::{
+        later,
+        needed::{needed, taken},
+        together::{shown, shown_since},
+    },
+    decide::{Restart, restart_id},
+    gate::together::{Member, Standing},
+    index::{Overlay, Tracked, together, windows},
     workload::{Changed, VersionId},
 };
 
@@ -22,6 +28,10 @@ pub(super) struct Waiting {
     pub(super) versions: BTreeMap<Changed, VersionId>,
     /// All that it takes, where an order was asked for.
     pub(super) takes: BTreeMap<Changed, VersionId>,
+    /// The sources that it is for, where some belong together.
+    pub(super) changed: BTreeSet<SourceName>,
+    /// Which of what belongs together has changed, and since when, as far as this process saw it.
+    pub(super) moved: BTreeMap<Member, Timestamp>,
     /// Which restart it is, as of [`crate::model::decide::restart_id`].
     pub(super) id: String,
     pub(super) since: Timestamp,
@@ -30,7 +40,7 @@ pub(super) struct Waiting {
     /// When it was asked for last: whoever asks parks it then, and it must not be let go before.
     pub(super) asked: Timestamp,
     pub(super) reason: Reason,
-    /// Who of a lower wave stops it, in words; none where nobody does.
+    /// What it waits for of what belongs together, or who of a lower wave stops it, in words; none where nobody does.
     pub(super) by: String,
     /// Whether its own distance holds it, whatever is told of it.
     pub(super) apart: bool,
@@ -41,6 +51,48 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    /// Returns what waits of a workload, if it does. What was known of that it takes over. `slow_start`: whether restarts wait for
+    /// what becomes of others.
+    pub(super) fn of(
+        (index, key, tracked): (&Index, &WorkloadKey, &Tracked),
+        restart: &Restart,
+        waited: Option<&Self>,
+        slow_start: bool,
+        now: Timestamp,
+    ) -> Self {
+        let versions = needed(index, key, tracked, restart, slow_start);
+        let takes = if windows::has_waves(index, &key.namespace) {
+            taken(index, key, restart)
+        } else {
+            BTreeMap::new()
+        };
+        let same = waited.filter(|it| it.versions == versions);
+        let changed = together::changed(tracked, restart);
+        let moved = moved((index, key, tracked), &changed, waited, now);
+        Self {
+            since: waited.map_or(now, |it| it.since),
+            first_asked: same.map_or(now, |it| it.first_asked),
+            asked: now,
+            reason: Reason::SlowStart { next: None },
+            by: same.map(|it| it.by.clone()).unwrap_or_default(),
+            apart: false,
+            id: restart_id(&tracked.workload, restart, tracked.uses(), index.key()),
+            shown: waited.and_then(|it| it.shown),
+            told: same.is_some_and(|it| it.told),
+            versions,
+            takes,
+            changed,
+            moved,
+        }
+    }
+
+    /// Takes in which gate holds it, if any does.
+    pub(super) fn is_gated_by(&mut self, gate: Option<&Gate>) {
+        if let Some(gate) = gate {
+            self.by.clone_from(&gate.by);
+        }
+    }
+
     /// Returns until when others may come that go first.
     pub(super) fn gathers_until(&self) -> Timestamp {
         later(self.asked, GATHER)
@@ -49,7 +101,10 @@ impl Waiting {
     /// Whether it may go sooner by how its workload is now.
     pub(super) fn may_go_by(&self, tracked: &Tracked) -> bool {
         // What it asks for may be another time or order.
-        let gated = matches!(self.reason, Reason::Window(_) | Reason::Wave { .. });
+        let gated = matches!(
+            self.reason,
+            Reason::Window(_) | Reason::Together { .. } | Reason::Wave { .. }
+        );
         let at_once = !self.versions.is_empty() && !tracked.policy.brakes.slow_start;
         let is_down = tracked.workload.progress.is_down();
         gated || at_once || is_down || tracked.policy.is_released(&self.id)
@@ -66,7 +121,10 @@ impl Waiting {
         self.apart = false;
         self.by.clear();
         match self.reason {
-            Reason::Window(_) | Reason::Wave { .. } | Reason::Distance { .. } => {
+            Reason::Window(_)
+            | Reason::Together { .. }
+            | Reason::Wave { .. }
+            | Reason::Distance { .. } => {
                 self.reason = Reason::SlowStart { next: None };
             }
             Reason::SlowStart { .. } | Reason::Spread { .. } => {}
@@ -87,6 +145,33 @@ impl Waiting {
         let written = self.written(index, key);
         written.map_or(self.since, |written| written.min(self.since))
     }
+}
+
+/// Returns which of what belongs together has changed, and since when: since it was written, or seen first by this process or by
+/// one before it. What is written again and again must not make that later for ever.
+fn moved(
+    (index, key, tracked): (&Index, &WorkloadKey, &Tracked),
+    changed: &BTreeSet<SourceName>,
+    waited: Option<&Waiting>,
+    now: Timestamp,
+) -> BTreeMap<Member, Timestamp> {
+    let groups = together::groups(index, &key.namespace, tracked, changed, &Overlay::new());
+    if groups.is_empty() {
+        return BTreeMap::new();
+    }
+    let shown = shown(tracked);
+    let since = |member: &Member, written: Option<Timestamp>| {
+        let seen = waited.and_then(|it| it.moved.get(member)).copied();
+        let shown = shown_since(shown.as_ref(), member);
+        let times = [seen, shown, written].into_iter().flatten();
+        times.chain([now]).min().unwrap_or(now)
+    };
+    let moved = groups.into_iter().flatten();
+    let moved = moved.filter_map(|(member, standing)| match standing {
+        Standing::Moved(written) => Some((member.clone(), since(member, written))),
+        Standing::Stays | Standing::Idle(_) => None,
+    });
+    moved.collect()
 }
 
 /// Returns when the live version of a source was written, in unix seconds.

@@ -5,6 +5,7 @@ mod hidden;
 mod memory;
 mod off;
 mod pairs;
+mod together;
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};

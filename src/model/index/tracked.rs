@@ -256,7 +256,8 @@ impl Tracked {
     }
 
     /// Takes in what counts from now on.
-    pub(super) fn set_uses(&mut self, uses: References) {
+    pub(super) fn set_uses(&mut self, mut uses: References) {
+        self.policy.count_keys(&mut uses);
         if let Some(before) = self.uses_before.take() {
             let new = uses.keys().filter(|source| !before.contains_key(source));
             self.widened = Some(new.cloned().collect());

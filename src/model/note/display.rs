@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Note;
 use crate::model::{
-    annotation::{KUBECTL_RESTARTED_AT, MARK, ON_ADOPT, RELEASE},
+    annotation::{KUBECTL_RESTARTED_AT, MARK, ON_ADOPT, RELEASE, TOGETHER},
     brake::failed::FAILED,
     decide::{Cause, CauseKind, joined},
     source::SourceName,
@@ -65,6 +65,11 @@ impl Note<'_> {
             Self::RestartGated { words } => write!(
                 f,
                 "its restart is due, and waits {words}. To restart it now: annotate it with {RELEASE}=now"
+            ),
+            Self::RestartedApart { words } => write!(
+                f,
+                "it was restarted for some of what belongs together ({TOGETHER}), and {words} has not changed: what changes later restarts \
+                 it once more"
             ),
             Self::RolloutWaits { words } => {
                 write!(f, "no new pod of its restart is good yet: {words}")
@@ -159,6 +164,7 @@ impl fmt::Display for Note<'_> {
             | Self::Rewritten { .. }
             | Self::RolloutWaits { .. }
             | Self::RestartGated { .. }
+            | Self::RestartedApart { .. }
             | Self::RestartStuck { .. }
             | Self::RestartHangs { .. }
             | Self::RestartsSlowed { .. }

@@ -6,17 +6,29 @@ use jiff::SignedDuration;
 
 use super::complaint::{Complaint, complaint};
 use crate::model::{
-    annotation::{RELEASE, WAVE, WINDOW, WINDOW_LATEST},
+    annotation::{RELEASE, TOGETHER, TOGETHER_LATEST, WAVE, WINDOW, WINDOW_LATEST},
     gate::{
         hours::{Hours, WORDS, ZONES},
+        together::{self, Group, LATEST, Wrong},
         window::Window,
     },
+    source::{Need, References},
     text::read_duration,
     workload::Asks,
 };
 
 /// The longest time for which a window can hold a restart.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 366);
+/// The longest time for which values that belong together can hold one.
+const LONGEST_TOGETHER: SignedDuration = SignedDuration::from_hours(24);
+
+/// What a member of a group should be.
+const MEMBER: &str = "secret/NAME or secret/NAME#KEY (or another kind): it is not waited for";
+/// What a group should be.
+const GROUP: &str =
+    "two values at least, such as \"secret/user, secret/pass#password\": nothing is held for it";
+/// What a member should be that is not among those that are read.
+const EARLIER: &str = "among the first 64 members, which are all that reroll reads";
 
 /// What a workload says of the time and the order of its restarts.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,10 +37,21 @@ pub struct Gates {
     pub window: Option<Window>,
     /// How long after the first change that it lacks one is made outside of it all the same.
     pub latest: Option<SignedDuration>,
+    /// Which of its values belong together.
+    pub together: Option<Together>,
     /// Its place in the order, lower first.
     pub wave: i64,
     /// The id of the one that is let past what holds it.
     pub release: Option<String>,
+}
+
+/// What a workload says of values that belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Together {
+    /// The groups; at least one.
+    pub groups: Vec<Group>,
+    /// How long after the first change of a group a restart does not wait for the others.
+    pub latest: SignedDuration,
 }
 
 impl Gates {
@@ -41,15 +64,14 @@ impl Gates {
             window
         });
         let latest = text(WINDOW_LATEST).and_then(|text| {
-            let latest = read_duration(text).ok();
-            let latest = latest.and_then(|latest| SignedDuration::try_from(latest).ok());
-            let latest = latest.filter(|latest| *latest <= LONGEST);
+            let latest = duration(text, LONGEST);
             if latest.is_none() {
                 let expected = "a duration such as 72h, up to 8784h";
                 complaints.push(complaint(WINDOW_LATEST, text, expected));
             }
             latest
         });
+        let together = Together::read(text(TOGETHER), text(TOGETHER_LATEST), complaints);
         let wave = text(WAVE).map(|text| {
             let wave = text.parse::<i64>().ok();
             if wave.is_none() {
@@ -61,11 +83,55 @@ impl Gates {
         let gates = Self {
             window,
             latest,
+            together,
             wave: wave.unwrap_or_default(),
             release,
         };
         (gates != Self::default()).then(|| Box::new(gates))
     }
+}
+
+impl Together {
+    /// Counts the keys by themselves that members name, where a workload reads a source as a whole: else it would not be known
+    /// whether they changed. What changes of the whole restarts it as ever.
+    pub(super) fn count_keys(&self, uses: &mut References) {
+        for member in self.groups.iter().flatten() {
+            let usage = uses.get_mut(&member.source);
+            if let (Some(key), Some(usage)) = (&member.key, usage.filter(|usage| usage.whole)) {
+                usage.keys.entry(key.clone()).or_insert(Need::Optional);
+            }
+        }
+    }
+
+    /// Reads it; `None` where nothing is said, or no group is left of what is.
+    fn read(
+        text: Option<&str>,
+        latest: Option<&str>,
+        complaints: &mut Vec<Complaint>,
+    ) -> Option<Self> {
+        let (groups, wrong) = text.map(together::read).unwrap_or_default();
+        complaints.extend(wrong.into_iter().map(|wrong| match wrong {
+            Wrong::Member(entry) => complaint(TOGETHER, entry, MEMBER),
+            Wrong::Alone(group) => complaint(TOGETHER, group, GROUP),
+            Wrong::More => complaint(TOGETHER, "…", EARLIER),
+        }));
+        let latest = latest.map(|text| {
+            let read = duration(text, LONGEST_TOGETHER);
+            if read.is_none() {
+                let expected = "a duration such as 10m, up to 24h";
+                complaints.push(complaint(TOGETHER_LATEST, text, expected));
+            }
+            read.unwrap_or(LATEST)
+        });
+        let latest = latest.unwrap_or(LATEST);
+        (!groups.is_empty()).then_some(Self { groups, latest })
+    }
+}
+
+/// Reads a duration up to this.
+fn duration(text: &str, longest: SignedDuration) -> Option<SignedDuration> {
+    let read = SignedDuration::try_from(read_duration(text).ok()?).ok()?;
+    (read <= longest).then_some(read)
 }
 
 /// Reads a window, of a workload or of a Namespace, and complains of one that cannot be read.

@@ -15,16 +15,13 @@ use regex::bytes::{RegexSet, RegexSetBuilder};
 use regex_syntax::ParserBuilder;
 use wildmatch::WildMatch;
 
-use crate::model::source::{KindSet, SourceKind, SourceName};
+use crate::model::source::{KindSet, Named, SourceKind, SourceName, is_glob};
 
 /// The most bytes that the globs of a list have together, and its expressions of one kind.
 pub const MAX_BYTES: usize = 2048;
 
 /// The most bytes of the automaton that the expressions of one kind become.
 pub const MAX_PROGRAM: usize = 128 * 1024;
-
-/// The longest name that an object can have: nothing longer matches any.
-const LONGEST_NAME: usize = 253;
 
 /// A kind with a name, a glob (`*` and `?`), or a regular expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,23 +79,21 @@ pub enum Beyond {
 impl Pattern {
     /// Reads a name, or a glob.
     pub(super) fn read(text: &str) -> Option<Self> {
-        let source: SourceName = text.parse().ok()?;
-        let legal = |byte: u8| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-*?".contains(&byte)
-        };
-        if source.name.len() > LONGEST_NAME || !source.name.bytes().all(legal) {
-            return None;
-        }
-        let form = if source.name.contains(['*', '?']) {
-            Form::Glob
-        } else {
-            Form::Exact
-        };
-        Some(Self {
+        let named = Named::read(text).filter(|named| named.key.is_none())?;
+        Some(Self::of(&named.source))
+    }
+
+    /// Returns the pattern that a name is, or a glob.
+    pub(super) fn of(source: &SourceName) -> Self {
+        Self {
             kind: source.kind,
-            text: source.name,
-            form,
-        })
+            text: source.name.clone(),
+            form: if is_glob(&source.name) {
+                Form::Glob
+            } else {
+                Form::Exact
+            },
+        }
     }
 
     /// Returns a pattern that takes exactly this name.

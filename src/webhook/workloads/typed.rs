@@ -9,7 +9,8 @@ use crate::model::{
     Index, Kind, SourceName, WorkloadKey,
     annotation::{IGNORE, KUBECTL_RESTARTED_AT, MARK, ON_CHANGE, RESTART_ON},
     decide::Lookup,
-    index::Overlay,
+    gate::together::idles,
+    index::{Overlay, together},
     places::{Author, KEYS, Place},
     policy::{Complaint, Defaults, OptedBy, Policy, Rules, Selection, is_left_alone},
     source::References,
@@ -46,8 +47,8 @@ pub(super) fn keys(kind: Kind, object: &DynamicObject) -> Vec<String> {
     home.wrong(&spots)
 }
 
-/// Returns what is wrong with what a write says: what cannot be read or does nothing, and what it cannot come to.
-/// `overlay` has the sources as they were read just now.
+/// Returns what is wrong with what a write says: what cannot be read or does nothing, and what it cannot come to. `overlay` has the
+/// sources as they were read just now.
 pub(super) fn all(
     (index, overlay): (&Index, &Overlay<'_>),
     (key, workload): (&WorkloadKey, &Workload),
@@ -57,6 +58,10 @@ pub(super) fn all(
     let mut warnings = said(complaints, typed);
     warnings.extend(without_on_change(key.kind, workload));
     warnings.extend(opt_in((index, overlay), &key.namespace, workload, asked));
+    if asked.0.opted_in() {
+        let idle = together::idles(index, &key.namespace, asked, overlay).into_iter();
+        warnings.extend(problems(idle.map(|(member, why)| idles(member, why))));
+    }
     let owner = workload.reverting_owner();
     if let (Some(owner), true) = (owner, asked.0.opted_in()) {
         warnings.push(problem(format!(

@@ -12,6 +12,12 @@ pub const ROLLOUT: &str = "reroll.dev/rollout";
 pub const WINDOW: &str = "reroll.dev/window";
 /// So long after a change it is restarted outside of them all the same.
 pub const WINDOW_LATEST: &str = "reroll.dev/window-latest";
+/// Which of its values belong together.
+pub const TOGETHER: &str = "reroll.dev/together";
+/// So long after the first change of them it is restarted without the others.
+pub const TOGETHER_LATEST: &str = "reroll.dev/together-latest";
+/// Why a restart that is due is not made.
+pub const PENDING: &str = "reroll.dev/pending";
 /// Its place in the order of restarts.
 pub const WAVE: &str = "reroll.dev/wave";
 /// Which restart is let past what holds it.

@@ -7,7 +7,7 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use reroll::state::system_clock;
-use reroll_harness::{Arena, Behaves, Kubelet, WAVE, deployment};
+use reroll_harness::{Arena, Behaves, Kubelet, TOGETHER, WAVE, deployment};
 use serde_json::{Value, json};
 
 use super::{arena, ask, ask_until, opted_in, run, sources, web, web_runs, write_password};
@@ -108,6 +108,41 @@ async fn cli_says_whose_window_opens_when() {
     sets_window(&arena, true, json!(null)).await;
     let free = ask(&arena, &WEB).await;
     assert!(!free.out.contains(WINDOW), "{}", free.out);
+}
+
+#[tokio::test]
+async fn cli_says_what_belongs_together_and_has_not_changed() {
+    let arena = arena("cli-together").await;
+    let reroll = web_runs(&arena).await;
+    let group = "secret/db#password, configmap/cfg, secret/none";
+    arena
+        .annotate("Deployment", "web", TOGETHER, Some(group))
+        .await;
+    let waits = "ConfigMap cfg has not changed yet, which belongs together with what has (reroll.dev/together): it waits until 2";
+    let plan = ask(&arena, &["plan", "secret/db"]).await;
+    assert!(plan.out.contains(waits), "{}", plan.out);
+    let none =
+        "reroll.dev/together does not wait for Secret none: the workload does not restart on it";
+    let before = ask(&arena, &WEB).await;
+    assert!(before.out.contains(none), "{}", before.out);
+    assert!(!before.out.contains(waits), "{}", before.out);
+    // Nothing of what follows is written by reroll.
+    reroll.kill();
+    write_password(&arena, "canary-3").await;
+    for words in [&WEB[..], &["status"], &["status", "secret/db"], &["pods"]] {
+        let answer = ask(&arena, words).await;
+        assert!(answer.out.contains(waits), "{words:?}: {}", answer.out);
+        assert_eq!(answer.code, 2, "{words:?}: {}", answer.out);
+    }
+    let json = ask(&arena, &[&WEB[..], &["-o", "json"]].concat()).await;
+    let read: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(read["pending"]["reason"], "together", "{}", json.out);
+    let release = format!("kubectl reroll release deploy/web -n {}", arena.namespace);
+    assert_eq!(read["pending"]["remedy"], json!(release));
+    let data = json!({ "data": { "a": "other" } });
+    arena.patch("ConfigMap", "cfg", data).await;
+    let whole = ask(&arena, &WEB).await;
+    assert!(!whole.out.contains(waits), "{}", whole.out);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ pub(super) fn says(stage: &Stage, key: &WorkloadKey, annotation: &str, value: &s
     });
 }
 
-fn reason(stage: &Stage, key: &WorkloadKey) -> Option<Reason> {
+pub(super) fn reason(stage: &Stage, key: &WorkloadKey) -> Option<Reason> {
     let docket = stage.judge.docket();
     docket.brakes.waits(key).map(|(reason, _)| reason)
 }
@@ -23,7 +23,7 @@ fn reason(stage: &Stage, key: &WorkloadKey) -> Option<Reason> {
 const NOT_YET: Option<Reason> = Some(Reason::Wave { stopped: false });
 const STOPPED: Option<Reason> = Some(Reason::Wave { stopped: true });
 
-fn id(stage: &Stage, key: &WorkloadKey) -> String {
+pub(super) fn id(stage: &Stage, key: &WorkloadKey) -> String {
     index_due::id(&stage.state.index(), key).expect("a restart is due")
 }
 
@@ -35,7 +35,7 @@ fn complete(stage: &Stage, key: &WorkloadKey) {
 }
 
 /// Lets so many seconds pass, and returns who goes.
-fn after(stage: &Stage, seconds: i64) -> Vec<String> {
+pub(super) fn after(stage: &Stage, seconds: i64) -> Vec<String> {
     stage.set_time(stage.state.time().as_second() + seconds);
     released_in(stage, SignedDuration::ZERO)
 }
@@ -244,6 +244,7 @@ async fn of_all_reasons_of_being_held_only_brakes_hold_a_higher_wave() {
         let goes = ask(&stage, &keys[1]) != Answer::Wait || released(&stage) == ["high"];
         let brakes = [
             Held::Window,
+            Held::Together,
             Held::Wave,
             Held::SlowStart,
             Held::Spread,

@@ -15,7 +15,7 @@ use super::*;
 use crate::{
     judge::brakes::ToShow,
     model::{
-        annotation::{WAVE, WINDOW},
+        annotation::{TOGETHER, TOGETHER_LATEST, WAVE, WINDOW},
         pending::Pending,
     },
 };
@@ -112,8 +112,8 @@ fn sees(stage: &Stage, keys: &[WorkloadKey]) -> String {
     sees.collect()
 }
 
-/// The wave of a workload, and its window.
-type Gate = (i64, Option<&'static str>);
+/// The wave of a workload, its window, and for how long what it uses waits for the others.
+type Gate = (i64, Option<&'static str>, Option<&'static str>);
 
 /// A story in which a leader is killed at some moment.
 struct Told {
@@ -148,11 +148,15 @@ impl Told {
 
     fn comes(&mut self, workload: usize) {
         if let Some(mut object) = self.world.comes(workload) {
-            let (wave, window) = self.gates[workload];
+            let (wave, window, latest) = self.gates[workload];
             let annotations = &mut object["metadata"]["annotations"];
             annotations[WAVE] = json!(wave.to_string());
             if let Some(window) = window {
                 annotations[WINDOW] = json!(window);
+            }
+            if let Some(latest) = latest {
+                annotations[TOGETHER] = json!("secret/s, secret/t");
+                annotations[TOGETHER_LATEST] = json!(latest);
             }
             self.leader.adopted(object);
             self.show(&World::key(workload));
@@ -294,6 +298,7 @@ impl Told {
                 since,
                 failed,
                 by,
+                moved,
             } = one;
             let Some(Decision::Restart(restart)) = self.leader.judge.judge(&key, Occasion::Look)
             else {
@@ -305,7 +310,7 @@ impl Told {
                 restart_id(&tracked.workload, &restart, tracked.uses(), index.key())
             };
             let pending = Pending::now(None, held, &restart.causes, id, String::new(), since);
-            let pending = pending.because(&failed).held_by(by);
+            let pending = pending.because(&failed).held_by(by).since_moved(moved);
             World::holds(&key, &pending.print(), &self.leader.script);
             self.show(&key);
         }
@@ -371,7 +376,8 @@ fn gates() -> impl Strategy<Value = Vec<Gate>> {
         1 => Just(Some("08:10-08:30")),
     ];
     let wave = prop_oneof![2 => Just(0), 1 => -1..2_i64];
-    proptest::collection::vec((wave, window), WORKLOADS)
+    let latest = prop_oneof![1 => Just(None), 1 => Just(Some("90s")), 1 => Just(Some("20m"))];
+    proptest::collection::vec((wave, window, latest), WORKLOADS)
 }
 
 proptest! {

@@ -9,7 +9,7 @@ use super::{gates::says, *};
 use crate::{
     judge::{bucket::Pacing, intents::Finish},
     model::{
-        annotation::{SLOW_START, WAVE, WINDOW},
+        annotation::{RESTART_ON, SLOW_START, TOGETHER, TOGETHER_LATEST, WAVE, WINDOW},
         workload::Opened,
     },
 };
@@ -33,7 +33,7 @@ struct Gate {
 }
 
 /// In the order in which they are told.
-const GATES: [Gate; 7] = [
+const GATES: [Gate; 8] = [
     Gate {
         name: "suspend",
         told: Some(Held::Suspended),
@@ -47,6 +47,22 @@ const GATES: [Gate; 7] = [
         comes_after: false,
         closes: |stage, users| says(stage, &users.held, WINDOW, "Mon"),
         opens: |stage, users| says(stage, &users.held, WINDOW, "Fri"),
+    },
+    Gate {
+        name: "together",
+        told: Some(Held::Together),
+        comes_after: false,
+        closes: |stage, users| {
+            stage.secret("t", "T", "x");
+            // A moment ago.
+            let (source, mut version) = stage.put_secret("s", "A", "y");
+            version.written = stage.state.time().as_second();
+            stage.show_secret(&source, version);
+            says(stage, &users.held, RESTART_ON, "auto, secret/t");
+            says(stage, &users.held, TOGETHER, "secret/s, secret/t");
+            says(stage, &users.held, TOGETHER_LATEST, "24h");
+        },
+        opens: |stage, users| says(stage, &users.held, TOGETHER, "secret/s"),
     },
     Gate {
         name: "wave",

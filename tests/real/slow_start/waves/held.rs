@@ -1,7 +1,7 @@
 //! Each reason for which one of a lower wave does not come, and what happens to it meanwhile: one of a higher wave waits for
 //! nobody who does not come.
 
-use reroll_harness::{Policy, RESTART_ON, Reroll, WAVE, WINDOW, eventually, workload};
+use reroll_harness::{Policy, RESTART_ON, Reroll, TOGETHER, WAVE, WINDOW, eventually, workload};
 use serde_json::{Value, json};
 
 use super::super::{BAD, Stage, windows::closed};
@@ -81,8 +81,13 @@ const HELD: [Row; 11] = [
     },
 ];
 
-/// Those that are waited for until something happens to them: they wait for their window, or failed.
-const MEANWHILE: [Row; 5] = [
+/// Those that are waited for until something happens to them: they wait for their window or for what belongs together, or failed.
+const MEANWHILE: [Row; 6] = [
+    row(
+        "grouped",
+        |it| it["metadata"]["annotations"][TOGETHER] = json!("secret/grouped, secret/grouped-own"),
+        1,
+    ),
     row("opened", waits_for_its_window, 1),
     row("opted-out", waits_for_its_window, 0),
     row("deleted", waits_for_its_window, 0),
@@ -169,6 +174,7 @@ impl Stage {
         let arena = &self.arena;
         let (kind, low) = (row.kind, row.low());
         match row.name {
+            "grouped" => arena.update_secret(&row.own(), &[("k", "other")]).await,
             "opened" => arena.annotate(kind, &low, WINDOW, None).await,
             "opted-out" => arena.annotate(kind, &low, RESTART_ON, Some("off")).await,
             "deleted" => arena.delete(kind, &low).await,

@@ -161,3 +161,44 @@ fn volumes_that_one_node_can_mount() {
         1
     );
 }
+
+#[test]
+fn what_belongs_together_and_is_not_restarted_on() {
+    let with = |restart_on: &str, group: &str| {
+        let keys = format!("reroll.dev/restart-on: {restart_on}\nreroll.dev/together: {group}");
+        let secrets = "---\n{apiVersion: v1, kind: Secret, metadata: {name: db}}\n";
+        found(&format!("{}{secrets}", deployment(&keys)))
+    };
+    let not_used = |member: &str| {
+        format!(
+            "RR116 7 reroll.dev/together does not wait for {member}: the workload does not restart on it \
+             → name what it restarts on, or restart on it"
+        )
+    };
+    let absent = "RR116 7 no manifest has Secret other, which reroll.dev/together names → make it, or name another";
+    for (restart_on, group, expected) in [
+        (
+            "auto",
+            "secret/db, secret/other",
+            vec![not_used("Secret other")],
+        ),
+        (
+            "auto",
+            "secret/db, secret/other; secret/db, secret/other#k",
+            vec![not_used("Secret other"), not_used("Secret other (key k)")],
+        ),
+        (
+            "configmaps,secret/x*",
+            "secret/db, secret/xy",
+            vec![
+                not_used("Secret db"),
+                absent.replace("Secret other", "Secret xy"),
+            ],
+        ),
+        ("\"off\"", "secret/db, secret/other", Vec::new()),
+    ] {
+        assert_eq!(with(restart_on, group), expected, "{restart_on}, {group}");
+    }
+    let named = with("auto,secret/other", "secret/db, secret/other");
+    assert!(named.contains(&absent.to_owned()), "{named:?}");
+}

@@ -55,6 +55,16 @@ fn values_are_the_models_to_complain_of() {
             "known for this kind (CronJobs: run-now; Jobs: recreate)",
         ),
         other("wave", "first", "a whole number such as -1, 0 or 5"),
+        other(
+            "together",
+            "secret/db",
+            "two values at least, such as \"secret/user, secret/pass#password\": nothing is held for it",
+        ),
+        other(
+            "together-latest",
+            "25h",
+            "a duration such as 10m, up to 24h",
+        ),
     ];
     for (text, expected) in rows {
         assert_eq!(found(&text), expected, "{text}");
