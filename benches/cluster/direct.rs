@@ -26,6 +26,7 @@ use reroll::model::{
     format::FORMAT,
     observed::{Entries, Entry, Formers, KeyState, KeyStates},
     patch,
+    source::KeyLists,
     workload::{KINDS, Workload},
 };
 use tokio::{
@@ -73,6 +74,7 @@ impl Direct {
             entries: Entries::from_iter([(SourceName::secret(secret), seen)]),
             fold: None,
             formers: Formers::none(),
+            lists: KeyLists::default(),
         };
         let patch = patch::record(&KINDS[0], &workload, &observed.print(&self.key));
         self.write(name, patch, observed).await;

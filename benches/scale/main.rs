@@ -20,6 +20,7 @@ use reroll::model::{
     DigestKey, Index, Observed, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
     format::FORMAT,
     observed::{Entries, Entry, Formers, KeyState, KeyStates},
+    source::KeyLists,
     workload::{KINDS, Workload},
 };
 use serde_json::{Value, json};
@@ -172,6 +173,7 @@ impl Made {
             entries: Entries::from_iter([(SourceName::secret(source_name(at * 5)), seen)]),
             fold: None,
             formers: Formers::none(),
+            lists: KeyLists::default(),
         };
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",

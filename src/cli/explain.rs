@@ -193,7 +193,7 @@ fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>)
             .get(key)
             .map(|text| LastRestart::read(text)),
         complaints: complaints.map(ToString::to_string).collect(),
-        no_effect: tracked.map_or_else(Vec::new, |known| apart_in_vain(sight, key, known)),
+        no_effect: tracked.map_or_else(Vec::new, |known| in_vain(sight, key, known)),
         warnings: if is_held {
             sight
                 .installation
@@ -220,8 +220,8 @@ fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>)
     explanation
 }
 
-/// Returns what is said of members of groups that count for nothing.
-fn apart_in_vain(sight: &Sight, key: &WorkloadKey, tracked: &Tracked) -> Vec<String> {
+/// Returns what is said of members of groups, and of keys that its opt-in names, that count for nothing.
+fn in_vain(sight: &Sight, key: &WorkloadKey, tracked: &Tracked) -> Vec<String> {
     let (nothing, overlay) = (BTreeSet::new(), Overlay::new());
     let groups = together::groups(&sight.index, &key.namespace, tracked, &nothing, &overlay);
     let members = groups.into_iter().flatten();
@@ -230,7 +230,12 @@ fn apart_in_vain(sight: &Sight, key: &WorkloadKey, tracked: &Tracked) -> Vec<Str
         Standing::Moved(_) | Standing::Stays => None,
     });
     let said: BTreeSet<_> = said.collect();
-    said.into_iter().collect()
+    let live = |source: &SourceName| sight.index.source(&key.namespace, source).version();
+    let keys = match &tracked.policy.selection {
+        Selection::Some(rules) => rules.named_in_vain(&tracked.workload.references, &live),
+        Selection::Off | Selection::Unreadable => Vec::new(),
+    };
+    said.into_iter().chain(keys).collect()
 }
 
 fn verdict(

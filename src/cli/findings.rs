@@ -50,6 +50,8 @@ pub enum Finding {
     OneNodeVolume,
     /// A value that belongs together with others, and is not waited for.
     TogetherInVain,
+    /// A key that is named, and does nothing.
+    KeyInVain,
     /// Reloader's, and the same here.
     ReloaderSame,
     /// Reloader's, and something else here, or nothing.
@@ -111,7 +113,7 @@ struct Row(&'static str, Severity, &'static str);
 
 impl Finding {
     /// All of them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::UnknownKey,
         Self::Misplaced,
         Self::Unreadable,
@@ -125,6 +127,7 @@ impl Finding {
         Self::NotRestarted,
         Self::OneNodeVolume,
         Self::TogetherInVain,
+        Self::KeyInVain,
         Self::ReloaderSame,
         Self::ReloaderDiffers,
         Self::NotInstalled,
@@ -170,6 +173,7 @@ impl Finding {
             Self::NotRestarted => Row("RR114", Warning, "A kind that reroll does not restart"),
             Self::OneNodeVolume => Row("RR115", Warning, "Rolling update of a one-node volume"),
             Self::TogetherInVain => Row("RR116", Warning, "What belongs together in vain"),
+            Self::KeyInVain => Row("RR117", Warning, "A named key that does nothing"),
             Self::ReloaderSame => Row("RR121", Info, "Reloader annotation, same here"),
             Self::ReloaderDiffers => Row("RR122", Warning, "Reloader annotation, different here"),
             Self::NotInstalled => Row("RR201", Error, "No reroll is found"),

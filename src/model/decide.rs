@@ -68,6 +68,8 @@ pub fn decide<'a>(
         Known::OtherKey(observed) if belongs(observed, subject) => (Some(observed), false),
         _ => (None, true),
     };
+    let narrowed = before.map(|observed| subject.templates.under(&observed.lists));
+    let subject = &subject.with_templates(narrowed.as_ref());
     let none = Formers::none();
     let formers = before.map_or(&none, |observed| subject.formers(observed));
     let rule = Rule {
@@ -219,6 +221,7 @@ fn combine(
         entries,
         fold: None,
         formers,
+        lists: subject.lists(),
     };
     // What has no mark of its own begins a chain of marks here, for it may have had one before.
     if restart || (before.is_none() && subject.restarted_for.is_none()) {

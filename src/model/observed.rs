@@ -24,13 +24,13 @@ mod wire_entry;
 pub use self::{
     entry::{Entries, Entry, KeyState, KeyStates},
     fold::{Fold, Newest},
-    former::{Before, FORMER_LIMIT, Formers, Templates, Unrecorded},
+    former::{Before, FORMER_LIMIT, Formers, Narrowed, Templates, Unrecorded},
     taken_over::TakenOver,
 };
 use super::{
     digest::DigestKey,
-    format::{FORMAT, FORMER_FORMAT, IMMUTABLE_FORMAT, RESTARTED_AT_FORMAT},
-    source::SourceName,
+    format::{FORMAT, FORMER_FORMAT, IMMUTABLE_FORMAT, LISTED_FORMAT, RESTARTED_AT_FORMAT},
+    source::{KeyLists, SourceName},
     version::used_keys,
     workload::is_time_mark,
 };
@@ -64,6 +64,9 @@ pub struct Observed {
     pub fold: Option<Fold>,
     /// What the template used before, and pods of an older template may have.
     pub formers: Formers,
+    /// Which keys the opt-in took when it was written: by that what the template gained or dropped is told from what the
+    /// opt-in did.
+    pub lists: KeyLists,
 }
 
 /// What an annotation's text turned out to be.
@@ -151,6 +154,7 @@ impl Observed {
             (!self.formers.is_empty(), FORMER_FORMAT),
             (all.any(Entry::was_immutable), IMMUTABLE_FORMAT),
             (is_time_mark(&self.restarted_for), RESTARTED_AT_FORMAT),
+            (!self.lists.is_empty(), LISTED_FORMAT),
         ];
         let there = elements.into_iter().filter(|(is_there, _)| *is_there);
         there.map(|(_, format)| format).fold(FORMAT, u64::max)

@@ -7,6 +7,7 @@
 mod brakes;
 mod complaint;
 mod gates;
+mod in_vain;
 mod label;
 mod opted;
 mod own_words;
@@ -36,7 +37,7 @@ use super::{
         SETTLE, SUSPEND, reloader::selecting,
     },
     gate::suspend,
-    source::{KindSet, References},
+    source::{KeyLists, KindSet, References},
     text::{is_false, read_duration},
     workload::{Asks, JobPhase, RestartBy, Workload},
 };
@@ -258,6 +259,14 @@ impl Policy {
         let much = |text: &String| text.len() > MUCH || !text.bytes().all(plain);
         let mut selecting = selecting().chain([RESTART_ON]);
         selecting.any(|key| annotations.get(key).is_some_and(much))
+    }
+
+    /// Returns which keys of sources count, where those are not all that pods read.
+    pub fn lists(&self) -> KeyLists {
+        match &self.selection {
+            Selection::Some(rules) => rules.lists.clone(),
+            Selection::Off | Selection::Unreadable => KeyLists::default(),
+        }
     }
 
     /// Returns its place in the order of restarts.

@@ -97,6 +97,8 @@ pub fn stamp_update<'a>(
             Some(&rekeyed)
         }
     };
+    let narrowed = before.map(|observed| subject.templates.under(&observed.lists));
+    let subject = &subject.with_templates(narrowed.as_ref());
     let held = before.map(|observed| subject.before_write(observed));
     // Sources are judged one by one even where the old entries are folded: the fold then differs or not as a whole.
     let none = Formers::none();
@@ -126,6 +128,7 @@ pub fn stamp_update<'a>(
         entries,
         fold: None,
         formers: formers(false),
+        lists: subject.lists(),
     };
     let old_fold = before.and_then(|observed| observed.fold.as_ref());
     let fitted = |next: &Observed| {
@@ -199,6 +202,7 @@ pub fn stamp_create<'a>(
         entries,
         fold: None,
         formers: Formers::none(),
+        lists: subject.lists(),
     };
     Stamp {
         restarted_for: observed.restarted_for.clone(),

@@ -146,6 +146,7 @@ pub(crate) fn whole(need: Need) -> Usage {
         whole: true,
         keys: LiteMap::new(),
         held: None,
+        left_out: None,
         env: true,
         volume: false,
         mixed: false,
@@ -164,6 +165,7 @@ pub(crate) fn keyed(keys: &[(&str, Need)]) -> Usage {
         whole: false,
         keys: keys.iter().map(|(k, n)| ((*k).to_owned(), *n)).collect(),
         held: None,
+        left_out: None,
         env: true,
         volume: false,
         mixed: false,
@@ -344,6 +346,7 @@ impl World {
             entries: entries.into_iter().collect(),
             fold: None,
             formers: Formers::none(),
+            lists: self.subject().lists(),
         }
     }
 

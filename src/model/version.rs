@@ -8,7 +8,7 @@ mod meta;
 mod objects;
 mod of_object;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     ByteString,
@@ -23,10 +23,10 @@ pub use self::{
     of_object::{OfKind, SourceObject},
 };
 use super::{
-    digest::{Digest, DigestKey},
+    digest::{Digest, DigestKey, PlainParts},
     object::{SlowStart, resource_version},
     recreation::Origin,
-    source::{SourceKey, SourceKind, SourceName, Usage},
+    source::{KeyGlob, References, SourceKey, SourceKind, SourceName, Usage},
 };
 
 /// Raised when what is digested, or how, changes.
@@ -217,18 +217,44 @@ impl Version {
 
     /// Whether it lacks a key that new pods need.
     pub fn lacks(&self, usage: &Usage) -> bool {
-        usage.demanded().any(|key| self.key(key).is_none())
+        usage.demanded().any(|key| self.used(key).is_none())
     }
 
-    /// Returns the digest of what a workload uses: [`Self::whole`] for `*`.
+    /// Returns the digest of what a workload uses: [`Self::whole`] for `*`, and one of all keys that a [`KeyGlob`] takes.
     pub fn used(&self, key: &str) -> Option<Digest> {
         if key == WHOLE {
-            Some(self.whole)
-        } else {
-            self.key(key)
+            return Some(self.whole);
+        }
+        match KeyGlob::read(key) {
+            Some(glob) => self.together(&glob),
+            None => self.key(key),
         }
     }
+
+    /// Returns one digest of all keys that a glob takes; `None` where it takes none. It is made of their digests, which are
+    /// under the digest key, so it needs none: who cannot make those cannot make this.
+    fn together(&self, glob: &KeyGlob<'_>) -> Option<Digest> {
+        let keys = self.keys.as_deref()?;
+        if keys.len() > MOST_MATCHED {
+            return Some(self.whole);
+        }
+        let first = keys.partition_point(|(name, _)| **name < *glob.start());
+        let near = keys[first..].iter();
+        let near = near.take_while(|(name, _)| name.starts_with(glob.start()));
+        let mut taken = near.filter(|(name, _)| glob.takes(name)).peekable();
+        taken.peek()?;
+        let mut parts = PlainParts::default();
+        for (name, digest) in taken {
+            parts.part(&[name.as_bytes()]);
+            parts.part(&[digest.bytes()]);
+        }
+        Some(parts.finish())
+    }
 }
+
+/// Of a source with more keys than this a glob takes the whole: anybody may write a ConfigMap of 60,000 keys, and each
+/// workload that uses it looks at all of them.
+pub const MOST_MATCHED: usize = 4096;
 
 /// How the whole object is written where keys stand. No key of a Secret or ConfigMap can contain it.
 pub const WHOLE: &str = "*";
@@ -249,6 +275,17 @@ pub fn uses_key(usage: &Usage, key: &str) -> bool {
     } else {
         usage.keys.contains_key(key)
     }
+}
+
+/// Returns the sources of which more is used than before: all of one, or a key that was not.
+pub fn newly_used(before: &References, now: &References) -> BTreeSet<SourceName> {
+    let is_new = |(source, usage): &(&SourceName, &Usage)| {
+        let before = before.get(*source);
+        let mut keys = used_keys(usage);
+        before.is_none_or(|before| keys.any(|key| !uses_key(before, key)))
+    };
+    let new = now.iter().filter(is_new);
+    new.map(|(source, _)| source.clone()).collect()
 }
 
 /// Returns the key of a source of a namespace.

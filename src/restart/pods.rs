@@ -10,7 +10,7 @@ use crate::{
         SourceName, WorkloadKey,
         annotation::RESTARTED_FOR,
         decide::Ages,
-        source::References,
+        source::{KeyLists, References},
         workload::{OlderPods, RestartMeans},
     },
     state::State,
@@ -54,7 +54,10 @@ pub(super) async fn ages(
     // Kubernetes replaces the pods of an older template by itself.
     let of_template = |pod: &&Pod| pod.annotations().get(RESTARTED_FOR) == mark.as_ref();
     let pods = pods.iter().filter(of_template);
-    Ok(pods::ages_of(pods.filter_map(pods::seen), sources))
+    let lists = lists_of(state, key);
+    let seen = pods.filter_map(pods::seen);
+    let read = seen.map(|(made, refers)| (made, lists.of_all(&refers).into_owned()));
+    Ok(pods::ages_of(read, sources))
 }
 
 /// Forgets the sources that only older templates used (`formers`) if no pod's own spec names any of them. Asks only for
@@ -85,6 +88,13 @@ fn made(state: &State, key: &WorkloadKey) -> Option<(i64, Option<String>)> {
     let index = state.index();
     let workload = &index.workload(key)?.workload;
     Some((workload.created, workload.marks.template.clone()))
+}
+
+/// Returns which keys of sources the opt-in of a workload takes.
+fn lists_of(state: &State, key: &WorkloadKey) -> KeyLists {
+    let index = state.index();
+    let known = index.workload(key);
+    known.map(|known| known.policy.lists()).unwrap_or_default()
 }
 
 fn used_of(state: &State, key: &WorkloadKey, sources: &[SourceName]) -> References {

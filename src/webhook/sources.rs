@@ -30,7 +30,8 @@ use crate::{
         places::Place,
         policy::Complaint,
         recreation::Asked,
-        text::{is_false, shortened},
+        source::{key_word, spoken_key},
+        text::{is_false, shortened, some_of},
         writers::Print,
     },
     state::{Deleted, State},
@@ -167,7 +168,7 @@ fn written(
     let before = index.source(&key.namespace, &key.source).version();
     warnings.extend(lacking(&index, key, (before, &version), &preview));
     let how = if recreated { "recreated " } else { "" };
-    let written = format!("{how}{}", key.source.spoken());
+    let written = format!("{how}{}{}", key.source.spoken(), listed(&preview));
     warnings.extend(stopped(&preview, &written, &key.namespace));
     if preview.restarts.is_empty() {
         return warnings;
@@ -272,6 +273,8 @@ fn deleted(state: &State, key: &SourceKey, version: &Version, request: &Request)
 
 /// The most characters of who holds a restart, and why.
 const WHO: usize = 128;
+/// The most keys that are named.
+const KEYS: usize = 2;
 
 /// Says of those that people hold who does. That comes first: what is too long is cut at its end.
 fn stopped(preview: &Preview, what: &str, namespace: &str) -> Option<Warning> {
@@ -289,6 +292,18 @@ fn stopped(preview: &Preview, what: &str, namespace: &str) -> Option<Warning> {
     Some(news(format!(
         "reroll: {words}{also}: {what} does not restart {users} yet"
     )))
+}
+
+/// Names the keys for which those restart who take only some; nothing where there are none.
+fn listed(preview: &Preview) -> String {
+    if preview.keys.is_empty() {
+        return String::new();
+    }
+    let word = key_word(preview.keys.iter().map(String::as_str));
+    let named = preview.keys.iter().take(KEYS).map(|key| spoken_key(key));
+    let named: Vec<_> = named.collect();
+    let named = some_of(named.iter().map(AsRef::as_ref), preview.keys.len());
+    format!(" ({word} {named})")
 }
 
 /// Names workloads: `Deployment web and 2 more`. `incomplete`: there are others, at which the preview did not look.

@@ -28,7 +28,7 @@ use crate::model::{
     Index, Observed, Policy, SourceName, WorkloadKey,
     adopted::{Adopter, Adoption},
     annotation::{IGNORE, RELEASE, RESTART_ON},
-    decide::{Decision, Known, NO_SOURCES, Subject, decide},
+    decide::{Decision, Known, Lookup, NO_SOURCES, Subject, decide},
     held::Held,
     index::{Overlay, due, without_ignored},
     observed::{Before, Templates},
@@ -126,7 +126,8 @@ impl Write {
     ) -> Mutation {
         let (written, asked) = ((&self.key, &self.new.workload), (&self.policy, &self.uses));
         let wrong = (self.complaints.as_slice(), self.typed.as_slice());
-        let mut warnings = typed::all((index, overlay), written, asked, wrong);
+        let live = |source: &SourceName| self.live(index, overlay, source);
+        let mut warnings = typed::all((index, overlay), written, asked, wrong, &live);
         let to = if self.new.workload.reverting_owner().is_some() {
             self.new.own.clone()
         } else if self.policy.opted_in() {
@@ -148,6 +149,12 @@ impl Write {
         let patch = let_go(asked, &self.key, due, patch, &mut warnings);
         let patch = self.sides().tells_of_itself(self.template_changed, patch);
         Mutation { patch, warnings }
+    }
+
+    /// Returns a source as it was read just now, or as it is known.
+    fn live<'a>(&self, index: &'a Index, overlay: &Overlay<'a>, source: &SourceName) -> Lookup<'a> {
+        let read = overlay.get(source).copied();
+        read.unwrap_or_else(|| index.source(&self.key.namespace, source))
     }
 
     /// Returns whether the write opts in. What changed before an opt-in is adopted with it; otherwise a watch that shows the
@@ -202,11 +209,8 @@ impl Write {
         warnings: &mut Vec<Warning>,
     ) -> OwnAnnotations {
         let live = |source: &SourceName| {
-            overlay
-                .get(source)
-                .copied()
-                .unwrap_or_else(|| index.source(&self.key.namespace, source))
-                .telling(|| self.uses.get(source))
+            let live = self.live(index, overlay, source);
+            live.telling(|| self.uses.get(source))
         };
         let uses = without_ignored(&self.uses, &live);
         let old_uses = without_ignored(&self.old_uses, &live);

@@ -8,6 +8,7 @@ mod gated;
 mod gates;
 mod getting_started;
 mod history;
+mod keys;
 mod kubeconfigs;
 mod migrate;
 mod plan;

@@ -46,6 +46,7 @@ mod installations;
 mod keys;
 mod kinds;
 mod limits;
+mod listed;
 mod loads;
 mod lost;
 mod memory;

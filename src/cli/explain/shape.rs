@@ -10,7 +10,14 @@ use crate::{
         object::Object,
         output::{Part, Text, Tone, ago, not_seen, warned},
     },
-    model::{annotation::IGNORE, held::Held, policy::OptedBy, version::WHOLE, workload::Workload},
+    model::{
+        annotation::IGNORE,
+        held::Held,
+        policy::OptedBy,
+        source::{key_word, spoken_key},
+        version::WHOLE,
+        workload::Workload,
+    },
 };
 
 /// The answer.
@@ -97,7 +104,7 @@ pub(super) struct Pods {
 pub(in crate::cli) struct SourceLine {
     pub(super) kind: &'static str,
     pub(super) name: String,
-    /// `*` is the whole object.
+    /// `*` is the whole object, `a-*` all keys that begin so, and `*!a` all but one.
     pub(super) keys: Vec<String>,
     pub(super) used_in: Vec<&'static str>,
     pub(super) required: bool,
@@ -329,8 +336,11 @@ fn row(source: &SourceLine, new: New, now: Timestamp, wide: bool) -> Vec<Text> {
     let keys = match source.keys.as_slice() {
         [] => "no key".to_owned(),
         [one] if one == WHOLE => "all keys".to_owned(),
-        [one] => format!("key {one}"),
-        many => format!("keys {}", many.join(", ")),
+        some => {
+            let word = key_word(some.iter().map(String::as_str));
+            let spoken: Vec<_> = some.iter().map(|key| spoken_key(key)).collect();
+            format!("{word} {}", spoken.join(", "))
+        }
     };
     let by = source.changed_by.as_ref();
     let changed = source.changed_at.map(|at| {

@@ -9,6 +9,7 @@ use crate::model::{
     SourceKind, SourceName,
     annotation::{IGNORE, RESTART_ON, reloader},
     nearest::nearest,
+    source::Listed,
 };
 
 /// What all manifests together have.
@@ -29,6 +30,8 @@ struct Source {
     namespace: Option<String>,
     ignored: bool,
     matched: bool,
+    /// Its keys; `None` where something else makes them.
+    keys: Option<BTreeSet<String>>,
 }
 
 #[derive(Debug)]
@@ -70,6 +73,7 @@ impl Inventory {
                 namespace: namespace.clone(),
                 ignored: says(IGNORE) || says(reloader::IGNORE),
                 matched: says(reloader::MATCH),
+                keys: Some(keys(manifest)).filter(|keys| !keys.is_empty()),
             };
             let name = manifest.name.clone();
             self.add(SourceName { kind, name }, source);
@@ -79,6 +83,7 @@ impl Inventory {
                 namespace: namespace.clone(),
                 ignored: false,
                 matched: false,
+                keys: None,
             };
             self.add(SourceName::secret(name), source);
         }
@@ -144,6 +149,31 @@ impl Inventory {
         all.is_some_and(|all| all.iter().any(|one| goes_with(namespace, one.as_deref())))
     }
 
+    /// Whether a source, as far as manifests have it for this namespace, has no key that an entry names.
+    pub(in crate::cli) fn lacks(&self, namespace: Option<&str>, listed: &Listed) -> bool {
+        let keys = self.keys(namespace, &listed.source);
+        keys.is_some_and(|keys| !keys.iter().any(|key| listed.names(key)))
+    }
+
+    /// Returns the key that was meant by one that the source has not.
+    pub(in crate::cli) fn likely_key(
+        &self,
+        namespace: Option<&str>,
+        listed: &Listed,
+    ) -> Option<&str> {
+        let keys = self.keys(namespace, &listed.source)?.into_iter();
+        nearest(&listed.key, keys).filter(|near| *near != listed.key)
+    }
+
+    /// Returns the keys of a source; `None` where no manifest has it, or something else makes its keys.
+    fn keys(&self, namespace: Option<&str>, name: &SourceName) -> Option<BTreeSet<&str>> {
+        let all = self.sources.get(name)?.iter();
+        let here = all.filter(|source| goes_with(namespace, source.namespace.as_deref()));
+        let keys: Option<Vec<_>> = here.map(|source| source.keys.as_ref()).collect();
+        let keys = keys.filter(|keys| !keys.is_empty())?.into_iter().flatten();
+        Some(keys.map(String::as_str).collect())
+    }
+
     /// Returns the source that was meant by a name that none has.
     pub(in crate::cli) fn likely(
         &self,
@@ -175,6 +205,14 @@ impl Inventory {
         let on_one = |mode: &String| mode == "ReadWriteOnce" || mode == "ReadWriteOncePod";
         Some(!modes.is_empty() && modes.iter().all(on_one))
     }
+}
+
+/// Returns the keys of a Secret or ConfigMap.
+fn keys(manifest: &Manifest) -> BTreeSet<String> {
+    let maps = ["data", "binaryData", "stringData"];
+    let maps = maps.iter().filter_map(|map| manifest.root.at(&[map]));
+    let keys = maps.flat_map(|map| map.entries().map(|(key, _)| key.text.clone()));
+    keys.collect()
 }
 
 fn goes_with(one: Option<&str>, other: Option<&str>) -> bool {

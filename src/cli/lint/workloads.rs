@@ -15,7 +15,7 @@ use crate::{
         annotation::{ON_CHANGE, TOGETHER},
         gate::together::{Idle, Member, idles},
         policy::{Defaults, OptedBy, Rules, Selection},
-        source::{References, Usage},
+        source::{Listed, References, Usage, is_glob},
         version::uses_key,
         workload::Workload,
     },
@@ -45,6 +45,8 @@ impl Look<'_> {
             found.extend(self.nothing(rules, line));
             let absent = rules.names().filter(|name| self.is_absent(name));
             found.extend(absent.map(|name| self.absent(name, line)));
+            let listed = rules.lists.iter();
+            found.extend(listed.filter_map(|listed| self.in_vain(listed, line)));
         }
         if let Selection::Some(rules) = &policy.selection {
             found.extend(self.together_in_vain(&policy, rules));
@@ -157,6 +159,31 @@ impl Look<'_> {
             Some(found.instead(instead))
         });
         found.collect()
+    }
+
+    /// Checks that a key which the opt-in names of one source is there, and is read.
+    fn in_vain(&self, listed: &Listed, line: usize) -> Option<Found> {
+        if is_glob(&listed.source.name) {
+            return None;
+        }
+        let (key, source) = (listed.spoken_key(), listed.source.spoken());
+        let referred = self.workload.references.get(&listed.source);
+        let wrong = if self.inventory.lacks(self.namespace(), listed) {
+            format!("{source} has no {key}, which the opt-in names")
+        } else if !listed.excluded && referred.is_some_and(|usage| listed.names_nothing_of(usage)) {
+            format!("no container reads a {key} of {source}, which the opt-in names")
+        } else {
+            return None;
+        };
+        let found = Found::new(Finding::KeyInVain, self.manifest, line, wrong);
+        let likely = self.inventory.likely_key(self.namespace(), listed);
+        Some(found.instead(match likely {
+            Some(likely) => {
+                let not = if listed.excluded { "!" } else { "" };
+                format!("{not}{}#{likely}", listed.source)
+            }
+            None => "name another, or leave it out".to_owned(),
+        }))
     }
 
     /// Checks volumes that only one node can mount: the new pod waits for them while the old one runs.

@@ -11,6 +11,7 @@ use crate::{
         WorkloadKey,
         held::Held,
         index::{Judged, Tracked},
+        source::{key_word, spoken_key},
         version::used_keys,
         workload::RestartMeans,
     },
@@ -127,7 +128,8 @@ fn not_for(
         return Some(("ignored", format!("{spoken} says that it does not count")));
     }
     if !usage.is_read() {
-        return Some(("notRead", format!("no container reads {spoken}")));
+        let words = format!("its opt-in takes no key of {spoken} that a container reads");
+        return Some(("notSelected", words));
     }
     Some(match becomes.change {
         Change::Created if referred.is_none() => (
@@ -149,12 +151,9 @@ fn not_for(
             format!("its pods have not started with {spoken} yet"),
         ),
         _ => {
-            let keys: Vec<_> = used_keys(usage).collect();
-            let (word, stay) = if keys.len() == 1 {
-                ("key", "stays")
-            } else {
-                ("keys", "stay")
-            };
+            let word = key_word(used_keys(usage));
+            let keys: Vec<_> = used_keys(usage).map(spoken_key).collect();
+            let stay = if word == "key" { "stays" } else { "stay" };
             let words = format!(
                 "of {spoken} it uses {word} {}, which {stay} the same",
                 keys.join(", ")

@@ -38,6 +38,7 @@ pub fn judge<'a>(
         entries: Entries::new(),
         fold: known.and_then(|known| fold_that_counts(known, subject.uses, oldest, live, key)),
         formers: Formers::none(),
+        lists: known.map_or_else(|| subject.lists(), |known| known.lists.clone()),
     };
     let mut late = Vec::new();
     for (source, usage) in subject.uses.iter().filter(|(_, usage)| usage.is_read()) {

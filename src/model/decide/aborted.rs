@@ -64,7 +64,8 @@ fn counts(subject: &Subject, source: &SourceName, usage: &Usage, live: Lookup) -
     };
     let references = References::from_iter([(source.clone(), usage.clone())]);
     let selected = rules.select(&references, std::iter::empty());
-    selected.get(source).is_some_and(|usage| match live {
+    let selected = selected.get(source).filter(|usage| usage.is_read());
+    selected.is_some_and(|usage| match live {
         Lookup::Present { version, .. } => version.counts_for(usage),
         Lookup::Absent { .. } | Lookup::Unsynced | Lookup::Unseen => true,
     })
@@ -92,6 +93,7 @@ fn usage_of(entry: &Entry) -> Usage {
             .map(|(key, state)| (key.clone(), need(state)))
             .collect(),
         held: None,
+        left_out: None,
         env: true,
         volume: true,
         mixed: false,

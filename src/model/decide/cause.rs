@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::model::{
     change::Change,
-    source::SourceName,
+    source::{SourceName, key_word, spoken_key},
     text::{printable, shortened},
     workload::ChangeCause,
 };
@@ -130,15 +130,17 @@ impl fmt::Display for Cause {
                 shortened(after, UID)
             )?;
         }
-        match self.keys.as_slice() {
+        let word = key_word(self.keys.iter().map(String::as_str));
+        let keys: Vec<_> = self.keys.iter().map(|key| spoken_key(key)).collect();
+        match keys.as_slice() {
             [] => Ok(()),
-            [one] => write!(f, " (key {one})"),
+            [one] => write!(f, " ({word} {one})"),
             [first @ .., last] if first.len() < 3 => {
-                write!(f, " (keys {} and {last})", first.join(", "))
+                write!(f, " ({word} {} and {last})", first.join(", "))
             }
             many => write!(
                 f,
-                " (keys {}, {} and {} more)",
+                " ({word} {}, {} and {} more)",
                 many[0],
                 many[1],
                 many.len() - 2

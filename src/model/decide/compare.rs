@@ -80,7 +80,7 @@ impl Compared {
 pub(super) fn lacks_more(usage: &Usage, version: &Version, old: &KeyStates) -> bool {
     usage.demanded().any(|key| {
         let had = matches!(old.get(key), Some(KeyState::Seen(_)));
-        version.key(key).is_none() && (had || usage.need_of(key) == Need::Required)
+        version.used(key).is_none() && (had || usage.need_of(key) == Need::Required)
     })
 }
 

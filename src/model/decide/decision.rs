@@ -133,7 +133,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::model::observed::{Entries, Formers};
+    use crate::model::{
+        observed::{Entries, Formers},
+        source::KeyLists,
+    };
 
     #[test]
     fn every_word_is_known_beforehand() {
@@ -147,6 +150,7 @@ mod tests {
             entries: Entries::default(),
             fold: None,
             formers: Formers::default(),
+            lists: KeyLists::default(),
         };
         let doubts = [
             Doubt::Unsynced,

@@ -30,6 +30,8 @@ pub(super) struct Gains<'a> {
     observed: bool,
     /// The template dropped more than is remembered.
     more: bool,
+    /// The opt-in takes other keys than when `observed` was written.
+    relisted: bool,
     /// What is remembered of what it dropped, whether that counts any more or not.
     formers: Option<&'a Formers>,
 }
@@ -44,6 +46,7 @@ impl<'a> Gains<'a> {
             subject,
             observed: before.is_some() && subject.restarted_for.is_some(),
             more: formers.unrecorded() == Unrecorded::More,
+            relisted: before.is_some_and(|before| before.lists != subject.lists()),
             formers: before.map(|before| &before.formers),
         }
     }
@@ -85,7 +88,7 @@ impl<'a> Gains<'a> {
 
     /// Whether a change of the opt-in explains that it uses something else than before.
     pub(super) fn by_opt_in(&self) -> bool {
-        self.subject.widened.is_some()
+        self.relisted || self.subject.widened.is_some()
     }
 
     fn age(&self, source: &SourceName, key: &str) -> Age {

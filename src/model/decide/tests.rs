@@ -15,6 +15,7 @@ mod csi;
 mod document;
 mod fold;
 mod formers;
+mod keys;
 mod parts;
 mod rollouts;
 mod runs;

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use litemap::LiteMap;
 
 use crate::model::{
-    observed::{Formers, Observed, Reading, Templates, Unrecorded},
+    observed::{Formers, Narrowed, Observed, Reading, Templates, Unrecorded},
     policy::{OnRecreate, Policy},
-    source::{References, SourceName, Usage},
+    source::{KeyLists, References, SourceName, Usage},
     version::{Shows, Version},
     workload::{Kind, OlderPods, RestartMeans, Workload},
 };
@@ -210,6 +210,23 @@ impl Subject<'_> {
             }
             Known::Nothing | Known::Newer | Known::UnknownKey => self,
         }
+    }
+
+    /// Returns the same with other templates, where there are others.
+    #[must_use]
+    pub(in crate::model) fn with_templates<'t>(
+        &'t self,
+        narrowed: Option<&'t Narrowed<'_>>,
+    ) -> Subject<'t> {
+        Subject {
+            templates: narrowed.map_or(self.templates, Narrowed::templates),
+            ..*self
+        }
+    }
+
+    /// Returns which keys of sources its opt-in takes.
+    pub(in crate::model) fn lists(&self) -> KeyLists {
+        self.policy.lists()
     }
 
     /// Returns the former entries that still count: those that pods of an older template may have.

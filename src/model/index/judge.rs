@@ -298,10 +298,7 @@ impl Index {
     /// for the index: so of many users only the first are looked at, and of those that use very much fewer.
     pub fn preview(&self, key: &SourceKey, becomes: Lookup) -> Preview {
         let overlay = Overlay::from([(&key.source, becomes)]);
-        let sources = |user: &_| {
-            self.workload(user)
-                .map_or(0, |tracked| tracked.uses().len())
-        };
+        let sources = |user: &_| self.workload(user).map_or(0, |known| known.uses().len());
         let (mut preview, users) = Preview::of(self.users(key), sources);
         let before = self.source(&key.namespace, &key.source).version();
         for user in users {
@@ -320,6 +317,7 @@ impl Index {
                 _ => None,
             };
             if let Some(decided) = self.assess_from(&user, &overlay, adopting.as_ref()) {
+                preview.name_keys(tracked, &key.source, &decided);
                 let by_uid = |user: &_| self.restarts_by_uid(user, &key.source, becomes);
                 preview.add(super::gates::held_back(self, &user), user, &decided, by_uid);
             }

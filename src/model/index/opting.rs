@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Index, Tracked, overlay::without_ignored};
 use crate::model::{
     decide::Lookup,
-    source::{SourceName, Usage},
+    source::{SourceName, Usage, key_word, spoken_key},
     text::some_of,
     workload::WorkloadKey,
 };
@@ -50,14 +50,13 @@ pub fn to_adopt(index: &Index) -> usize {
 
 /// Names a source, and the keys of it that are read where those are not all.
 fn spoken(source: &SourceName, usage: &Usage) -> String {
-    let keys = usage.keys.iter().map(|(key, _)| key.as_str());
-    let word = match usage.keys.len() {
-        _ if usage.whole => return source.spoken(),
-        0 => return source.spoken(),
-        1 => "key",
-        _ => "keys",
-    };
-    let keys = some_of(keys.take(MOST_KEYS), usage.keys.len());
+    let keys = || usage.keys.keys().map(String::as_str);
+    if usage.whole || usage.keys.is_empty() {
+        return source.spoken();
+    }
+    let word = key_word(keys());
+    let named: Vec<_> = keys().take(MOST_KEYS).map(spoken_key).collect();
+    let keys = some_of(named.iter().map(AsRef::as_ref), usage.keys.len());
     format!("{} ({word} {keys})", source.spoken())
 }
 

@@ -1,8 +1,12 @@
 //! What a change of a source would do, for the person at the prompt.
 
+use std::collections::BTreeSet;
+
+use super::tracked::Tracked;
 use crate::model::{
     decide::{Decision, Doubt},
     gate::suspend::Stop,
+    source::SourceName,
     workload::WorkloadKey,
 };
 
@@ -22,6 +26,8 @@ pub struct Preview {
     pub waits: Vec<WorkloadKey>,
     /// One that would wait would restart for it even if it came back as it was.
     pub by_uid: bool,
+    /// The keys of it for which workloads restart whose opt-in takes only some.
+    pub keys: BTreeSet<String>,
     /// There are more users, which were not looked at.
     pub incomplete: bool,
 }
@@ -45,6 +51,16 @@ impl Preview {
             ..Self::default()
         };
         (preview, users)
+    }
+
+    /// Takes in the keys for which this decision restarts a user whose opt-in takes only some of the source.
+    pub(super) fn name_keys(&mut self, user: &Tracked, source: &SourceName, decided: &Decision) {
+        let (lists, usage) = (user.policy.lists(), user.uses().get(source));
+        if usage.is_some_and(|usage| lists.narrowed(source, usage).is_some()) {
+            let causes = decided.causes().iter();
+            let of_it = causes.filter(|cause| cause.source.as_ref() == Some(source));
+            self.keys.extend(of_it.flat_map(|cause| cause.keys.clone()));
+        }
     }
 
     /// Takes in what would be decided for one user. `(stop, aborted)`: who holds it, and whether its Rollout is aborted. `by_uid` tells of one that would wait whether it would restart for the

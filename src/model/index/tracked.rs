@@ -13,6 +13,7 @@ use crate::model::{
     observed::{Observed, Reading, Templates},
     policy::{Complaint, Policy},
     source::{References, SourceName},
+    version::newly_used,
     workload::{Kind, Workload},
 };
 
@@ -259,8 +260,7 @@ impl Tracked {
     pub(super) fn set_uses(&mut self, mut uses: References) {
         self.policy.count_keys(&mut uses);
         if let Some(before) = self.uses_before.take() {
-            let new = uses.keys().filter(|source| !before.contains_key(source));
-            self.widened = Some(new.cloned().collect());
+            self.widened = Some(newly_used(&before, &uses));
         }
         self.uses = (uses != self.workload.references).then_some(uses);
     }

@@ -28,7 +28,9 @@ impl Observed {
         };
         let entries = self.entries.iter();
         let entries = entries.map(|(source, of)| text(&source.name) + entry(of) + 128);
-        let own = text(&self.key_id) + text(&self.workload_uid) + text(&self.restarted_for) + 256;
+        let lists = text(&self.lists.to_string());
+        let own =
+            text(&self.key_id) + text(&self.workload_uid) + text(&self.restarted_for) + lists + 256;
         let fold = self.fold.as_ref();
         let formers = self.formers.iter();
         let formers = formers.map(|(source, of)| text(&source.name) + entry(of) + 128);

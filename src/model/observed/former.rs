@@ -10,13 +10,15 @@
 //! - formers take at most [`FORMER_LIMIT`] bytes and never make an entry fold;
 //! - what is not remembered leaves a note ([`Unrecorded`]), under which what the template gains counts as changed.
 
+use std::borrow::Cow;
+
 use super::{
     entry::{Entries, Entry, KeyState},
     wire_entry::{self, AROUND, NOTE},
 };
 use crate::model::{
     digest::Digest,
-    source::{References, SourceName, Usage},
+    source::{KeyLists, References, SourceName, Usage},
     version::{used_keys, uses_key},
 };
 
@@ -62,7 +64,34 @@ pub struct Before<'a> {
     pub uses: &'a References,
 }
 
-impl Templates<'_> {
+/// Two templates as an opt-in reads them that takes only some keys.
+pub struct Narrowed<'a> {
+    now: Cow<'a, References>,
+    before: Option<(Cow<'a, References>, &'a References)>,
+}
+
+impl Narrowed<'_> {
+    /// Returns them.
+    pub fn templates(&self) -> Templates<'_> {
+        let before = self.before.as_ref();
+        Templates {
+            now: &self.now,
+            before: before.map(|(refers, uses)| Before { refers, uses }),
+        }
+    }
+}
+
+impl<'a> Templates<'a> {
+    /// Returns the same as an opt-in reads them that takes these keys. By the opt-in under which `observed` was written: what
+    /// only another opt-in takes, or leaves out, no template gained or dropped.
+    pub fn under(self, lists: &KeyLists) -> Narrowed<'a> {
+        let before = self.before;
+        Narrowed {
+            now: lists.of_all(self.now),
+            before: before.map(|before| (lists.of_all(before.refers), before.uses)),
+        }
+    }
+
     /// Whether a change of the template dropped a key of a source: not one of the opt-in, and not a release of reroll that
     /// knows better what of a volume is read. `key: None` asks for the source as a whole.
     fn dropped(self, source: &SourceName, key: Option<&str>) -> bool {

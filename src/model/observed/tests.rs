@@ -4,7 +4,7 @@ use super::{super::testing::*, *};
 use crate::model::{
     digest::{Digest, DigestKey},
     format::{FORMAT, NEWEST_FORMAT},
-    source::{References, SourceName, Usage},
+    source::{KeyLists, References, SourceName, Usage},
 };
 
 fn digest() -> impl Strategy<Value = Digest> {
@@ -75,8 +75,13 @@ fn observed() -> impl Strategy<Value = Observed> {
             entries,
             unrecorded,
         });
-    (head, entries(), fold, formers).prop_map(
-        |((workload_uid, created_at, sequence, restarted_for), entries, fold, formers)| {
+    let lists = prop::sample::select(vec![
+        "",
+        "secret/uber#db_32",
+        "configmap/cfg#a-*,!secret/*#legacy",
+    ]);
+    (head, entries(), fold, formers, lists).prop_map(
+        |((workload_uid, created_at, sequence, restarted_for), entries, fold, formers, lists)| {
             let observed = Observed {
                 format: FORMAT,
                 key_id: key().id().to_owned(),
@@ -87,6 +92,7 @@ fn observed() -> impl Strategy<Value = Observed> {
                 entries,
                 fold,
                 formers,
+                lists: KeyLists::read(lists).unwrap(),
             };
             observed.in_format(FORMAT)
         },

@@ -14,7 +14,7 @@ use super::{
     former::{Formers, Unrecorded},
     wire_entry::{WireEntry, is_zero},
 };
-use crate::model::{digest::DigestKey, format::FORMAT};
+use crate::model::{digest::DigestKey, format::FORMAT, source::KeyLists};
 
 #[derive(Serialize, Deserialize)]
 struct Wire {
@@ -35,6 +35,9 @@ struct Wire {
     /// What else there may be: 1 unseen, 2 more.
     #[serde(default, skip_serializing_if = "is_zero")]
     q: u8,
+    /// Which keys the opt-in took.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    o: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     m: Option<String>,
 }
@@ -103,6 +106,7 @@ impl Observed {
                 Unrecorded::Unseen => 1,
                 Unrecorded::More => 2,
             },
+            o: self.lists.to_string(),
             m: None,
         }
     }
@@ -134,6 +138,7 @@ impl Observed {
                     _ => return None,
                 },
             },
+            lists: KeyLists::read(&wire.o)?,
         })
     }
 }
@@ -165,6 +170,7 @@ fn newer(text: &str, head: Head, key: &DigestKey) -> Reading {
             entries: Entries::new(),
             fold: None,
             formers: Formers::default(),
+            lists: KeyLists::default(),
         });
     };
     let covered = text.rsplit_once(BEFORE_MAC).and_then(|(covered, mac)| {

@@ -15,7 +15,9 @@ use regex::bytes::{RegexSet, RegexSetBuilder};
 use regex_syntax::ParserBuilder;
 use wildmatch::WildMatch;
 
-use crate::model::source::{KindSet, Named, SourceKind, SourceName, is_glob};
+use crate::model::source::{
+    KindSet, MAX_KEY_GLOBS, MAX_LISTED_BYTES, Named, SourceKind, SourceName, is_glob,
+};
 
 /// The most bytes that the globs of a list have together, and its expressions of one kind.
 pub const MAX_BYTES: usize = 2048;
@@ -71,6 +73,11 @@ pub enum Beyond {
     /// Of [`MAX_BYTES`], by the expressions of this kind.
     #[error("expressions of more than {MAX_BYTES} bytes")]
     Bytes(SourceKind),
+    /// Of [`MAX_LISTED_BYTES`], or of [`MAX_KEY_GLOBS`].
+    #[error(
+        "entries with a key of more than {MAX_LISTED_BYTES} bytes, or more than {MAX_KEY_GLOBS} with a glob of keys"
+    )]
+    Keys,
     /// Of [`MAX_PROGRAM`], by the expressions of this kind.
     #[error("expressions that become more than {MAX_PROGRAM} bytes")]
     Program(SourceKind),

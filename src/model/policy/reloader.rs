@@ -106,10 +106,10 @@ fn named(asks: &Asks, complaints: &mut Vec<Complaint>) -> Vec<Pattern> {
     named
 }
 
-/// Returns the annotation that is beyond a bound. There are no globs in these words.
+/// Returns the annotation that is beyond a bound. There are no globs, and no keys, in these words.
 fn key_of(beyond: Beyond) -> &'static str {
     match beyond {
-        Beyond::Globs => SourceKind::Secret.reloader().reload,
+        Beyond::Globs | Beyond::Keys => SourceKind::Secret.reloader().reload,
         Beyond::Bytes(kind) | Beyond::Program(kind) => kind.reloader().reload,
     }
 }

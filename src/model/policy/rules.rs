@@ -3,7 +3,7 @@
 use std::{cell::LazyCell, fmt};
 
 use super::patterns::{Patterns, Ready};
-use crate::model::source::{KindSet, References, SourceKind, SourceName, Usage};
+use crate::model::source::{KeyLists, KindSet, References, SourceKind, SourceName, Usage};
 
 /// A readable opt-in.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,6 +20,10 @@ pub struct Rules {
     pub whole: bool,
     /// By name or glob, referenced or not.
     pub named: Patterns,
+    /// The same where keys are named as well: only those of [`Self::lists`] count.
+    pub keyed: Patterns,
+    /// Of which sources only some keys count, whatever takes the source.
+    pub lists: KeyLists,
     /// Never these.
     pub excluded: Patterns,
 }
@@ -56,10 +60,12 @@ impl Rules {
             None => ready.takes(source),
         };
         let mut add = |source: &SourceName| {
-            selected.entry(source.clone()).or_insert_with(Usage::named);
+            if let Some(usage) = self.named_usage(source) {
+                selected.entry(source.clone()).or_insert(usage);
+            }
         };
         let unreferenced = |source: &&SourceName| !references.contains_key(source);
-        let exact = self.named.exact().filter(unreferenced);
+        let exact = self.names().filter(unreferenced);
         exact.filter(takes).for_each(&mut add);
         if self.has_globs() {
             let others = others.filter(unreferenced);
@@ -77,9 +83,18 @@ impl Rules {
     ) -> Option<Usage> {
         match referenced {
             Some(usage) => self.ready().take(source, usage),
-            None if exists || self.named.has_exact(source) => self.takes(source).then(Usage::named),
+            None if (exists || self.has_name(source)) && self.takes(source) => {
+                self.named_usage(source)
+            }
             None => None,
         }
+    }
+
+    /// Returns how a source counts that is named and not referenced; `None` where nothing of it does.
+    fn named_usage(&self, source: &SourceName) -> Option<Usage> {
+        let usage = Usage::named();
+        let usage = self.lists.narrowed(source, &usage).unwrap_or(usage);
+        usage.counts().then_some(usage)
     }
 
     /// Whether a name or glob takes this source, and no other excludes it.
@@ -89,22 +104,22 @@ impl Rules {
 
     /// Whether names have to be matched, and not just looked up.
     pub fn has_patterns(&self) -> bool {
-        self.named.is_open() || self.excluded.is_open()
+        self.has_globs() || self.excluded.is_open()
     }
 
     /// Whether what it selects depends on which sources exist.
     pub fn has_globs(&self) -> bool {
-        self.named.is_open()
+        self.named.is_open() || self.keyed.is_open()
     }
 
     /// Returns what is named, and not by a pattern.
     pub fn names(&self) -> impl Iterator<Item = &SourceName> {
-        self.named.exact()
+        self.named.exact().chain(self.keyed.exact())
     }
 
     /// Whether it is named, and not by a pattern.
     pub fn has_name(&self, source: &SourceName) -> bool {
-        self.named.has_exact(source)
+        self.named.has_exact(source) || self.keyed.has_exact(source)
     }
 
     /// Whether expressions take memory while they are ready for use.
@@ -127,6 +142,7 @@ impl Rules {
         ReadyRules {
             rules: self,
             named: self.named.ready(),
+            keyed: self.keyed.ready(),
             excluded: self.excluded.ready(),
         }
     }
@@ -136,12 +152,17 @@ impl Rules {
 struct ReadyRules<'a> {
     rules: &'a Rules,
     named: Ready<'a>,
+    keyed: Ready<'a>,
     excluded: Ready<'a>,
 }
 
 impl ReadyRules<'_> {
     fn takes(&self, source: &SourceName) -> bool {
-        self.named.takes(source) && !self.excluded.takes(source)
+        self.names(source) && !self.excluded.takes(source)
+    }
+
+    fn names(&self, source: &SourceName) -> bool {
+        self.named.takes(source) || self.keyed.takes(source)
     }
 
     /// Returns how a reference counts, if it does.
@@ -150,7 +171,7 @@ impl ReadyRules<'_> {
         let kind = rules.kinds.contains(source.kind);
         let narrowed = rules.env || rules.volume;
         let way = !narrowed || (rules.env && usage.env) || (rules.volume && usage.volume);
-        let named = self.named.takes(source);
+        let named = self.names(source);
         let taken = named || (kind && way);
         // To name what no container reads is to ask for all of it.
         let unread = named && !usage.is_read();
@@ -160,11 +181,15 @@ impl ReadyRules<'_> {
         if self.excluded.takes(source) || !(taken || rules.search.contains(source.kind)) {
             return None;
         }
-        Some(Usage {
+        let usage = Usage {
             whole: usage.whole || unread || (named && rules.whole),
             if_matched: !taken,
             ..usage.clone()
-        })
+        };
+        match rules.lists.narrowed(source, &usage) {
+            Some(narrowed) => narrowed.counts().then_some(narrowed),
+            None => Some(usage),
+        }
     }
 }
 
@@ -188,7 +213,8 @@ impl fmt::Display for Rules {
             .chain(ways.map(|(_, word)| word.to_owned()));
         let named = self.named.iter().map(ToString::to_string);
         let excluded = self.excluded.iter().map(|pattern| format!("!{pattern}"));
-        let all: Vec<_> = words.chain(named).chain(excluded).collect();
+        let lists = self.lists.iter().map(ToString::to_string);
+        let all: Vec<_> = words.chain(named).chain(excluded).chain(lists).collect();
         f.write_str(&all.join(","))
     }
 }

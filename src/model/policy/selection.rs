@@ -10,7 +10,7 @@ use super::{
 use crate::model::{
     annotation::RESTART_ON,
     nearest::nearest,
-    source::{KindSet, SourceKind},
+    source::{KindSet, Named, SourceKind},
 };
 
 /// The most entries an opt-in list has; the rest is not read.
@@ -18,7 +18,7 @@ pub const MAX_ENTRIES: usize = 1024;
 
 pub(super) static EXPECTED_RESTART_ON: LazyLock<String> = LazyLock::new(|| {
     let kinds = SourceKind::ALL.map(SourceKind::plural).join(", ");
-    format!("auto, {kinds}, [!]secret/NAME (or another kind), env, volume or off")
+    format!("auto, {kinds}, [!]secret/NAME[#KEY] (or another kind), env, volume or off")
 });
 
 /// What an entry should be that is not among those that are read.
@@ -75,7 +75,7 @@ impl Selection {
 
     pub(super) fn read(text: &str, complaints: &mut Vec<Complaint>) -> Self {
         let mut rules = Rules::default();
-        let (mut named, mut excluded) = (Vec::new(), Vec::new());
+        let (mut named, mut keyed, mut excluded) = (Vec::new(), Vec::new(), Vec::new());
         let mut tokens = text
             .split(',')
             .map(str::trim)
@@ -94,15 +94,23 @@ impl Selection {
                 "volume" => rules.volume = true,
                 word if let Some(kind) = kind(word) => rules.kinds.insert(kind),
                 _ => {
-                    let (list, name) = match token.strip_prefix('!') {
-                        Some(name) => (&mut excluded, name),
-                        None => (&mut named, token),
+                    let (not, name) = match token.strip_prefix('!') {
+                        Some(name) => (true, name),
+                        None => (false, token),
                     };
-                    let Some(pattern) = Pattern::read(name) else {
+                    let Some(entry) = Named::read(name) else {
                         complaints.push(complaint(RESTART_ON, token, &EXPECTED_RESTART_ON));
                         continue;
                     };
-                    list.push(pattern);
+                    let pattern = Pattern::of(&entry.source);
+                    match (not, &entry.key) {
+                        (true, None) => excluded.push(pattern),
+                        (false, None) => named.push(pattern),
+                        // It takes a key away, and leaves the source.
+                        (true, Some(_)) => {}
+                        (false, Some(_)) => keyed.push(pattern),
+                    }
+                    rules.lists.add(not, entry);
                 }
             }
             read += 1;
@@ -119,18 +127,26 @@ impl Selection {
             }
             return Self::Unreadable;
         }
-        match (Patterns::new(named), Patterns::new(excluded)) {
-            (Ok(named), Ok(excluded)) => (rules.named, rules.excluded) = (named, excluded),
-            (Err(beyond), _) | (_, Err(beyond)) => {
-                complaints.push(complaint(RESTART_ON, text, expected_within(beyond)));
-                return Self::Unreadable;
-            }
+        if let Err(beyond) = take(&mut rules, [named, keyed, excluded]) {
+            complaints.push(complaint(RESTART_ON, text, expected_within(beyond)));
+            return Self::Unreadable;
         }
         // `env` alone, or an exclusion alone, can only mean: of all that is referenced.
-        if rules.named.is_empty() && rules.kinds.is_empty() {
+        if rules.named.is_empty() && rules.keyed.is_empty() && rules.kinds.is_empty() {
             rules.kinds = KindSet::all();
         }
         Self::Some(Arc::new(rules))
+    }
+}
+
+/// Takes over what is named, what is named with keys, and what is excluded.
+fn take(rules: &mut Rules, lists: [Vec<Pattern>; 3]) -> Result<(), Beyond> {
+    let [named, keyed, excluded] = lists.map(Patterns::new);
+    (rules.named, rules.keyed, rules.excluded) = (named?, keyed?, excluded?);
+    if rules.lists.is_bounded() {
+        Ok(())
+    } else {
+        Err(Beyond::Keys)
     }
 }
 
@@ -150,6 +166,9 @@ pub(super) fn expected_within(beyond: Beyond) -> &'static str {
     match beyond {
         Beyond::Globs => "short enough: all globs together have at most 2048 bytes",
         Beyond::Bytes(_) => "short enough: all expressions together have at most 2048 bytes",
+        Beyond::Keys => {
+            "short enough: all entries with # have at most 4096 bytes, and 16 of them a glob of keys"
+        }
         Beyond::Program(_) => {
             "simple enough: all expressions together become at most 128 KiB of program"
         }

@@ -64,6 +64,17 @@ fn what_an_opt_in_selects() {
         ("secret/extra-*", vec!["secret/extra-1"]),
         ("configmaps,secret/d?", vec!["configmap/app", "secret/db"]),
         ("configmaps, nonsense", vec!["configmap/app"]),
+        ("secret/db#k", vec!["secret/db"]),
+        ("secret/db#other", vec!["secret/db"]),
+        ("secret/other#k", vec!["secret/other"]),
+        ("secret/extra-*#k", vec!["secret/extra-1"]),
+        (
+            "!secret/db#k",
+            vec!["configmap/app", "secret/db", "secret/tls"],
+        ),
+        ("secrets,!secret/tls#*", vec!["secret/db", "secret/tls"]),
+        ("secret/idle#k,!secret/idle#*", vec![]),
+        ("secret/db#k,!secret/db", vec![]),
         ("off", vec![]),
         ("auto,off", vec![]),
     ] {
@@ -79,6 +90,53 @@ fn a_named_reference_keeps_its_keys() {
     };
     let selected = rules.select(&references(&template), std::iter::empty());
     assert!(!selected[&SourceName::secret("db")].whole);
+}
+
+#[test]
+fn entries_with_keys_are_read_and_bounded() {
+    for (text, said) in [
+        ("secret/db#k , configmap/c*#a-?,!secret/*#x", None),
+        ("auto,secret/db#", Some("secret/db#")),
+        ("auto,!secret/db#a b", Some("!secret/db#a b")),
+        (
+            "auto,secretproviderclass/v#k",
+            Some("secretproviderclass/v#k"),
+        ),
+    ] {
+        let (policy, complaints) = read(text);
+        let expected = said.map(|said| {
+            let words = &*super::selection::EXPECTED_RESTART_ON;
+            format!("reroll.dev/restart-on: \"{said}\" is not {words}")
+        });
+        assert_eq!(complaints, Vec::from_iter(expected), "{text}");
+        assert!(matches!(policy.selection, Selection::Some(_)), "{text}");
+    }
+    let many = |entries: &dyn Fn(usize) -> String, count: usize| {
+        let all: Vec<_> = (0..count).map(entries).collect();
+        read(&all.join(",")).0.selection
+    };
+    let globs = |number: usize| format!("secret/db#a{number}*");
+    assert!(matches!(many(&globs, 16), Selection::Some(_)));
+    assert_eq!(many(&globs, 17), Selection::Unreadable);
+    let long = |number: usize| format!("secret/db#{number:0>190}");
+    assert!(matches!(many(&long, 20), Selection::Some(_)));
+    assert_eq!(many(&long, 21), Selection::Unreadable);
+    assert_eq!(read("secret/db#").0.selection, Selection::Unreadable);
+}
+
+#[test]
+fn an_opt_in_says_the_same_when_it_is_read_again() {
+    for text in [
+        "auto,secret/db#k,!secret/u*#x-*",
+        "secret/db,configmap/c#a,configmap/c#b,!secret/z",
+        "!secret/db#k",
+    ] {
+        let Selection::Some(rules) = read(text).0.selection else {
+            unreachable!()
+        };
+        let again = read(&rules.to_string()).0.selection;
+        assert_eq!(again, Selection::Some(rules), "{text}");
+    }
 }
 
 #[test]

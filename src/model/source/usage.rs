@@ -42,6 +42,8 @@ pub struct Usage {
     /// What volumes and variables refer to, whether a container reads it or not; `None` where that is just what is read.
     /// Older releases counted all of it.
     pub held: Option<Box<Held>>,
+    /// Keys that the opt-in leaves out and new pods need all the same.
+    pub left_out: Option<Box<LiteMap<String, Need>>>,
     /// Read into environment variables somewhere.
     pub env: bool,
     /// Read into files somewhere.
@@ -82,6 +84,7 @@ impl Usage {
             whole: false,
             keys,
             held: None,
+            left_out: None,
             env: false,
             volume: false,
             mixed: false,
@@ -130,7 +133,8 @@ impl Usage {
     /// Returns how many keys it names, those included that no container reads.
     pub(super) fn size(&self) -> usize {
         let held = self.held.as_ref().map_or(0, |held| held.keys.len());
-        self.keys.len() + held
+        let left_out = self.left_out.as_ref().map_or(0, |keys| keys.len());
+        self.keys.len() + held + left_out
     }
 
     /// Whether it matters to pods: they read it, or do not start without it.
@@ -141,14 +145,16 @@ impl Usage {
     /// Returns whether pods start without a key.
     pub fn need_of(&self, key: &str) -> Need {
         let held = self.held.as_ref().and_then(|held| held.keys.get(key));
-        let needs = self.keys.get(key).into_iter().chain(held);
+        let left_out = self.left_out.as_ref().and_then(|keys| keys.get(key));
+        let needs = self.keys.get(key).into_iter().chain(held).chain(left_out);
         needs.copied().max().unwrap_or(Need::Optional)
     }
 
     /// Returns the keys without which new pods do not start, or start without what they read.
     pub fn demanded(&self) -> impl Iterator<Item = &str> {
         let held = self.held.iter().flat_map(|held| held.keys.iter());
-        let all = self.keys.iter().chain(held);
+        let left_out = self.left_out.iter().flat_map(|keys| keys.iter());
+        let all = self.keys.iter().chain(held).chain(left_out);
         all.filter(|(_, need)| **need != Need::Optional)
             .map(|(key, _)| key.as_str())
     }

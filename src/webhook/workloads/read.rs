@@ -18,6 +18,7 @@ use crate::{
         object::FromObject as _,
         policy::Complaint,
         source::References,
+        version::newly_used,
         workload::bare_template,
     },
     webhook::review::{Operation, Request},
@@ -94,8 +95,7 @@ impl Begun {
         });
         let (old, old_uses, widened) = match old {
             Some((old, selected, changed)) => {
-                let new = uses.keys().filter(|source| !selected.contains_key(source));
-                let widened = changed.then(|| new.cloned().collect());
+                let widened = changed.then(|| newly_used(&selected, &uses));
                 (Some(old), selected, widened)
             }
             None => (None, References::new(), None),

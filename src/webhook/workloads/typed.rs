@@ -49,18 +49,24 @@ pub(super) fn keys(kind: Kind, object: &DynamicObject) -> Vec<String> {
 
 /// Returns what is wrong with what a write says: what cannot be read or does nothing, and what it cannot come to. `overlay` has the
 /// sources as they were read just now.
-pub(super) fn all(
+pub(super) fn all<'a>(
     (index, overlay): (&Index, &Overlay<'_>),
     (key, workload): (&WorkloadKey, &Workload),
     asked: (&Policy, &References),
     (complaints, typed): (&[Complaint], &[String]),
+    live: &dyn Fn(&SourceName) -> Lookup<'a>,
 ) -> Vec<Warning> {
     let mut warnings = said(complaints, typed);
     warnings.extend(without_on_change(key.kind, workload));
-    warnings.extend(opt_in((index, overlay), &key.namespace, workload, asked));
+    warnings.extend(opt_in((index, live), &key.namespace, workload, asked));
     if asked.0.opted_in() {
         let idle = together::idles(index, &key.namespace, asked, overlay).into_iter();
         warnings.extend(problems(idle.map(|(member, why)| idles(member, why))));
+    }
+    if let (Selection::Some(rules), false) = (&asked.0.selection, is_left_alone(&workload.asks)) {
+        let in_vain = rules.named_in_vain(&workload.references, &|source| live(source).version());
+        let words = in_vain.into_iter().map(|words| format!("reroll: {words}"));
+        warnings.extend(words.map(problem));
     }
     let owner = workload.reverting_owner();
     if let (Some(owner), true) = (owner, asked.0.opted_in()) {
@@ -99,8 +105,8 @@ fn without_on_change(kind: Kind, workload: &Workload) -> Option<Warning> {
 }
 
 /// Returns what an opt-in comes to, where that is less than it looks. `uses`: the sources of the template that count.
-fn opt_in(
-    (index, overlay): (&Index, &Overlay<'_>),
+fn opt_in<'a>(
+    (index, live): (&Index, &dyn Fn(&SourceName) -> Lookup<'a>),
     namespace: &str,
     workload: &Workload,
     (policy, uses): (&Policy, &References),
@@ -124,9 +130,11 @@ fn opt_in(
         OptedBy::Reloader(key, _) => key,
         _ => RESTART_ON,
     };
-    let absent = rules.names().filter(|name| {
-        is_absent((index, overlay), namespace, name) && !workload.references.contains_key(*name)
-    });
+    // What pods need is told with what they wait for.
+    let is_absent = |name: &SourceName| matches!(live(name), Lookup::Absent { .. });
+    let absent = rules
+        .names()
+        .filter(|name| is_absent(name) && !workload.references.contains_key(*name));
     let absent = absent.map(|name| {
         let words = name.spoken();
         problem(format!(
@@ -136,13 +144,6 @@ fn opt_in(
     absent
         .chain(takes_nothing(workload, uses, (rules, key)))
         .collect()
-}
-
-/// Whether a source that the opt-in names is not there. (What pods need is told with what they wait for.)
-fn is_absent((index, overlay): (&Index, &Overlay<'_>), namespace: &str, name: &SourceName) -> bool {
-    let read = overlay.get(name).copied();
-    let live = read.unwrap_or_else(|| index.source(namespace, name));
-    matches!(live, Lookup::Absent { .. })
 }
 
 fn takes_nothing(

@@ -62,6 +62,7 @@ fn usage() -> impl Strategy<Value = Usage> {
             whole: all || keys.is_empty(),
             keys,
             held: held.filter(|_| !all).map(Box::new),
+            left_out: None,
             env: true,
             volume: false,
             mixed: false,

@@ -54,7 +54,7 @@ const CASES: &[Case<'_>] = &[
     (
         &[(RESTART_ON, "secret/DB")],
         &[
-            r#"reroll: reroll.dev/restart-on: "secret/DB" is not auto, secrets, configmaps, secretproviderclasses, [!]secret/NAME (or another kind), env, volume or off"#,
+            r#"reroll: reroll.dev/restart-on: "secret/DB" is not auto, secrets, configmaps, secretproviderclasses, [!]secret/NAME[#KEY] (or another kind), env, volume or off"#,
         ],
         &[(RESTART_ON, "secret/db")],
     ),

@@ -60,6 +60,58 @@ fn what_an_opt_in_comes_to() {
 }
 
 #[test]
+fn keys_that_do_nothing() {
+    let uber = "---\n{apiVersion: v1, kind: Secret, metadata: {name: db}, data: {db_32: eA==}, stringData: {legacy: y}}\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: cfg}, data: {a: b}, binaryData: {c: eA==}}\n";
+    let made =
+        "---\n{apiVersion: bitnami.com/v1alpha1, kind: SealedSecret, metadata: {name: db}}\n";
+    let by_name = |opt_in: &str| {
+        deployment(opt_in).replace(
+            "envFrom:\n        - secretRef: {name: db}\n        - configMapRef: {name: cfg}",
+            "env:\n        - {name: V, valueFrom: {secretKeyRef: {name: db, key: db_32}}}",
+        )
+    };
+    let rows = [
+        ("secret/db#db_32,configmap/cfg#?", vec![]),
+        ("auto,!secret/db#legacy,!configmap/cfg#c", vec![]),
+        (
+            "secret/db#db_23",
+            vec!["RR117 6 Secret db has no key db_23, which the opt-in names → secret/db#db_32"],
+        ),
+        (
+            "auto,!secret/db#lgacy",
+            vec!["RR117 6 Secret db has no key lgacy, which the opt-in names → !secret/db#legacy"],
+        ),
+        (
+            "configmap/cfg#feature-*",
+            vec![
+                "RR117 6 ConfigMap cfg has no key like feature-*, which the opt-in names → name another, or leave it out",
+            ],
+        ),
+        ("secret/*#nothing", vec![]),
+        (
+            "secret/db#db_23,secret/unseen#x",
+            vec![
+                "RR112 6 no manifest has Secret unseen, which the opt-in names → make it, or name another",
+                "RR117 6 Secret db has no key db_23, which the opt-in names → secret/db#db_32",
+            ],
+        ),
+    ];
+    for (opt_in, expected) in rows {
+        let text = deployment(&format!("reroll.dev/restart-on: \"{opt_in}\"")) + uber;
+        assert_eq!(found(&text), expected, "{opt_in}");
+    }
+    let sealed = deployment("reroll.dev/restart-on: secret/db#db_23") + made;
+    assert_eq!(found(&sealed), Vec::<String>::new());
+    let unread = by_name("reroll.dev/restart-on: auto,secret/db#legacy") + uber;
+    assert_eq!(
+        found(&unread),
+        [
+            "RR117 6 no container reads a key legacy of Secret db, which the opt-in names → name another, or leave it out"
+        ]
+    );
+}
+
+#[test]
 fn sources_of_other_namespaces_and_those_that_controllers_make() {
     let named = deployment("reroll.dev/restart-on: secret/made")
         .replace("  name: web\n", "  namespace: ns\n  name: web\n");

@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn values_are_the_models_to_complain_of() {
-    let expected = "auto, secrets, configmaps, secretproviderclasses, [!]secret/NAME (or another kind), env, volume or off";
+    let expected = "auto, secrets, configmaps, secretproviderclasses, [!]secret/NAME[#KEY] (or another kind), env, volume or off";
     let restart_on = |value: &str, shown: &str, instead: &str| {
         let instead = match instead {
             "" => String::new(),
