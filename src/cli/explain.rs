@@ -155,9 +155,12 @@ fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>)
     let tracked = sight.index.workload(key);
     let policy = tracked.map(|known| &known.policy);
     let defaults = sight.index.defaults_of(&key.namespace);
-    let says = tracked.and_then(|known| match is_left_alone(&known.workload.asks) {
-        true => Some(OptedIn::ignored()),
-        false => OptedBy::of(&known.workload.asks, defaults).map(OptedIn::of),
+    let says = tracked.and_then(|known| {
+        let asks = &known.workload.asks;
+        if is_left_alone(asks) {
+            return Some(OptedIn::ignored());
+        }
+        OptedBy::of(asks, defaults).map(OptedIn::of)
     });
     let is_read = policy.is_some_and(|policy| matches!(policy.selection, Selection::Some(_)));
     let (opted_in, says) = if is_read { (says, None) } else { (None, says) };

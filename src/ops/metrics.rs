@@ -11,7 +11,6 @@ pub mod by_namespace;
 mod connections;
 pub mod labels;
 mod process;
-mod reloader;
 pub mod views;
 mod zeros;
 

@@ -131,13 +131,12 @@ pub(super) async fn rolled_by_others(live: &Live, intent: &Intent, restart: &Res
     let key = &intent.workload;
     match made_since(live, key, restart).await {
         Ok(true) => return ByOthers::Recorded,
-        Ok(false) => {}
         Err(failure) if intent.attempts < RECORDED_FIRST => {
             tracing::debug!(workload = %key, failure = failure.as_str(), "could not record a rollout, trying again");
             return ByOthers::NotYet;
         }
         // What cannot be found out is in doubt.
-        Err(_) => {}
+        Ok(false) | Err(_) => {}
     }
     let Some((known, pending)) = refused(live, key, restart) else {
         return ByOthers::None;

@@ -127,8 +127,8 @@ async fn terraform(name: &str, takes: Takes) {
         apply(&arena, takes).await;
         expect(&arena, both, &pods, 2 * round + 2).await;
         for kind in KINDS {
-            let recorded = format!("{kind}: what its pods have is recorded");
-            eventually(&recorded, async || {
+            let what = format!("{kind}: what its pods have is recorded");
+            eventually(&what, async || {
                 let observed = arena.observed(kind, &named(kind)).await?;
                 let mark = observed["rf"].as_str().unwrap_or_default();
                 mark.is_empty().then_some(())

@@ -160,7 +160,7 @@ fn nothing(_: &str) -> Value {
     json!({ "containers": [{}] })
 }
 
-fn volumes(mounted: &str, volumes: Value) -> Value {
+fn volumes(mounted: &str, volumes: &Value) -> Value {
     let mounts = if mounted.is_empty() {
         json!([])
     } else {
@@ -172,7 +172,7 @@ fn volumes(mounted: &str, volumes: Value) -> Value {
 fn volume(secret: &str) -> Value {
     volumes(
         "v",
-        json!([{ "name": "v", "secret": { "secretName": secret } }]),
+        &json!([{ "name": "v", "secret": { "secretName": secret } }]),
     )
 }
 
@@ -180,20 +180,20 @@ fn projected(secret: &str) -> Value {
     let sources = json!([{ "secret": { "name": secret } }]);
     volumes(
         "v",
-        json!([{ "name": "v", "projected": { "sources": sources } }]),
+        &json!([{ "name": "v", "projected": { "sources": sources } }]),
     )
 }
 
 fn unmounted(secret: &str) -> Value {
     volumes(
         "",
-        json!([{ "name": "v", "secret": { "secretName": secret } }]),
+        &json!([{ "name": "v", "secret": { "secretName": secret } }]),
     )
 }
 
 fn second(secret: &str) -> Value {
     let one = |name: &str| json!({ "name": name, "secret": { "secretName": secret } });
-    volumes("second", json!([one("first"), one("second")]))
+    volumes("second", &json!([one("first"), one("second")]))
 }
 
 const BEGIN: [(&str, &str); 2] = [("k", "1;l=2"), ("other", "1")];

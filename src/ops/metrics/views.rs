@@ -13,7 +13,7 @@ use prometheus_client::{
     registry::Unit,
 };
 
-use super::{Metrics, process, reloader};
+use super::{Metrics, process};
 use crate::model::{held_back::HeldBack, peer::Holder};
 
 /// What waits to be done now.
@@ -230,17 +230,43 @@ impl Metrics {
         }
     }
 
-    /// Shows restarts by Reloader's names, too. Call once.
+    /// Shows restarts by the names that Stakater Reloader gives them, for dashboards and alerts that are there. They are what reroll's own
+    /// metrics count. Call once.
     pub fn view_as_reloader(&self) {
         let by_success = [
             ("true", Arc::clone(&self.by_namespace)),
             ("false", Arc::clone(&self.failures_by_namespace)),
         ];
-        self.add_unnamed_view(move |scrape| reloader::show(scrape, &by_success));
+        self.add_unnamed_view(move |scrape| {
+            let all = by_success
+                .each_ref()
+                .map(|(success, counts)| (("success", *success), counts.shown()));
+            let help = "Restarts whose patch was made (true), and patches that failed (false), by the name of Stakater Reloader's metric";
+            let mut executed = scrape.counter("reloader_reload_executed", help)?;
+            for (success, (named, others)) in &all {
+                let sum = others + named.iter().map(|(_, count)| count).sum::<u64>();
+                executed
+                    .encode_family(&[*success])?
+                    .encode_counter::<NoLabelSet, u64, u64>(&sum, None)?;
+            }
+            // Counters of `OpenMetrics` end with `_total`: it is written as a value of no type.
+            let name = "reloader_reload_executed_total_by_namespace";
+            let help = "The same by namespace; without a namespace those of all others. It only grows, as a counter";
+            let mut executed = scrape.describe(name, help, None, MetricType::Unknown)?;
+            for (success, (named, others)) in &all {
+                executed.encode_family(&[*success])?.encode_gauge(others)?;
+                for (namespace, count) in named {
+                    executed
+                        .encode_family(&[*success, ("namespace", namespace)])?
+                        .encode_gauge(count)?;
+                }
+            }
+            Ok(())
+        });
     }
 
     /// Shows what has no name of reroll's before it.
-    pub(super) fn add_unnamed_view(
+    fn add_unnamed_view(
         &self,
         view: impl Fn(&mut Scrape<'_>) -> fmt::Result + Send + Sync + 'static,
     ) {
@@ -255,14 +281,14 @@ impl Metrics {
 }
 
 /// One scrape, for a view to write to.
-pub(super) struct Scrape<'e>(DescriptorEncoder<'e>);
+struct Scrape<'e>(DescriptorEncoder<'e>);
 
 impl Scrape<'_> {
     fn gauge<'s>(&'s mut self, name: &'s str, help: &str) -> Result<MetricEncoder<'s>, fmt::Error> {
         self.describe(name, help, None, MetricType::Gauge)
     }
 
-    pub(super) fn counter<'s>(
+    fn counter<'s>(
         &'s mut self,
         name: &'s str,
         help: &str,
@@ -278,7 +304,7 @@ impl Scrape<'_> {
         self.describe(name, help, Some(&Unit::Seconds), MetricType::Gauge)
     }
 
-    pub(super) fn describe<'s>(
+    fn describe<'s>(
         &'s mut self,
         name: &'s str,
         help: &str,
