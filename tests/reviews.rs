@@ -344,8 +344,9 @@ async fn a_change_of_what_people_hold_says_who_holds_it() {
     let window = Some(Window::read("at night"));
     windows::set_namespace(&mut webhook.state.index_mut(), NAMESPACE, window);
     let answer = webhook.answer(SOURCES_PATH, &review).await;
-    let closed = "reroll: not before the window opens (reroll.dev/window): Deployment web";
-    assert_eq!(answer["response"]["warnings"], json!([restarts, closed]));
+    let unread =
+        "reroll: correct reroll.dev/window, which cannot be read, and holds: Deployment web";
+    assert_eq!(answer["response"]["warnings"], json!([unread, restarts]));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod lacking;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::{ObjectMeta, PartialObjectMeta};
 use tokio::time::Instant;
@@ -25,7 +26,8 @@ use crate::{
         brake::together::would_wait,
         change::Change,
         decide::Lookup,
-        index::{Overlay, Preview, windows},
+        gate::window::Closed,
+        index::{Index, Overlay, Preview, windows},
         object::{FromObject as _, SlowStart},
         places::Place,
         policy::Complaint,
@@ -178,18 +180,7 @@ fn written(
         some(&preview.restarts, preview.incomplete)
     )));
     let now = state.time();
-    let is_closed = |user: &&WorkloadKey| {
-        let tracked = index.workload(user);
-        let window = tracked.and_then(|tracked| windows::of(&index, &key.namespace, tracked));
-        window.is_some_and(|(window, latest)| window.holds(now, latest, now).is_some())
-    };
-    let closed: Vec<_> = preview.restarts.iter().filter(is_closed).cloned().collect();
-    if !closed.is_empty() {
-        let closed = some(&closed, preview.incomplete);
-        warnings.push(news(format!(
-            "reroll: not before the window opens ({WINDOW}): {closed}"
-        )));
-    }
+    warnings.extend(out_of_window(&index, key, &preview, now));
     let overlay = Overlay::from([(&key.source, becomes)]);
     let is_apart = |user: &&WorkloadKey| would_wait(&index, user, &overlay, now);
     let apart: Vec<_> = preview.restarts.iter().filter(is_apart).cloned().collect();
@@ -268,6 +259,39 @@ fn deleted(state: &State, key: &SourceKey, version: &Version, request: &Request)
     warnings.push(problem(format!(
         "reroll: {source} is used by {users}; {who} {when}"
     )));
+    warnings
+}
+
+/// Says who waits for a window, and whose window cannot be read, which holds.
+fn out_of_window(
+    index: &Index,
+    key: &SourceKey,
+    preview: &Preview,
+    now: Timestamp,
+) -> Vec<Warning> {
+    let closed = |user: &WorkloadKey| {
+        let tracked = index.workload(user)?;
+        let (window, latest) = windows::of(index, &key.namespace, tracked)?;
+        Some((window.holds(now, latest, now)?, user.clone()))
+    };
+    let closed = preview.restarts.iter().filter_map(closed);
+    let (unread, closed): (Vec<_>, Vec<_>) =
+        closed.partition(|(closed, _)| matches!(closed, Closed::Unreadable { .. }));
+    let mut warnings = Vec::new();
+    let named = |users: Vec<(Closed, WorkloadKey)>| {
+        let users: Vec<_> = users.into_iter().map(|(_, user)| user).collect();
+        (!users.is_empty()).then(|| some(&users, preview.incomplete))
+    };
+    if let Some(users) = named(unread) {
+        warnings.push(problem(format!(
+            "reroll: correct {WINDOW}, which cannot be read, and holds: {users}"
+        )));
+    }
+    if let Some(users) = named(closed) {
+        warnings.push(news(format!(
+            "reroll: not before the window opens ({WINDOW}): {users}"
+        )));
+    }
     warnings
 }
 

@@ -6,7 +6,7 @@ use super::{
     apply::{Notes, What},
     facts::Facts,
     outcome, pace,
-    shape::{Case, Supposed},
+    shape::{Case, Line, Supposed},
 };
 use crate::{
     cli::{error::Error, session::Session, sight::Sight},
@@ -37,18 +37,30 @@ pub(super) async fn judged(
 ) -> Result<Case, Error> {
     let mut lines = Vec::new();
     let mut restarts: BTreeMap<String, Vec<(WorkloadKey, Restart)>> = BTreeMap::new();
+    let mut gated = Vec::new();
     for key in concerned(sight, facts) {
         let (judged, held) = settled(sight, session, facts, &key, notes).await?;
         let (line, restart) = outcome::of(sight, facts, &key, (&judged, held));
-        if let Some(restart) = restart {
-            let here = restarts.entry(key.namespace.clone()).or_default();
-            here.push((key, restart));
+        match restart {
+            Some(restart) if line.is_held() => gated.push((key, restart)),
+            Some(restart) => {
+                let here = restarts.entry(key.namespace.clone()).or_default();
+                here.push((key, restart));
+            }
+            None => {}
         }
         lines.push(line);
     }
     let slow_start = sight.installation.flags.slow_start;
     let mut turns = BTreeMap::new();
-    for restarts in restarts.values() {
+    for restarts in restarts.values_mut() {
+        let behind = pace::behind(&sight.index, &gated, restarts, slow_start, sight.now);
+        restarts.retain(|(key, _)| !behind.contains_key(key));
+        let held = |line: Line| match behind.get(&line.key) {
+            Some(first) => line.behind(first),
+            None => line,
+        };
+        lines = lines.into_iter().map(held).collect();
         turns.extend(pace::turns(&sight.index, restarts, slow_start, sight.now));
     }
     Ok(Case::new(case, &facts.sources, lines, &turns))

@@ -16,7 +16,8 @@ use crate::{
     },
 };
 
-/// Returns the outcome for a workload, and its restart where nothing but time and others holds that.
+/// Returns the outcome for a workload, and its restart where nothing but time and others holds that: a gate does where the outcome is
+/// that it is held.
 pub(super) fn of(
     sight: &Sight,
     facts: &Facts,
@@ -109,7 +110,8 @@ fn due(
     let together = || gated::together(sight, key, &restart, |_| sight.now);
     if let Some(gated) = gated::window(sight, key, tracked, sight.now).or_else(together) {
         let reason = Some(gated.held.as_str());
-        return (line.with(Outcome::Held, reason, gated.words), None);
+        // Those of higher waves wait for it.
+        return (line.with(Outcome::Held, reason, gated.words), Some(restart));
     }
     let mut words = Vec::new();
     if facts.rolls.contains(key) || facts.new.contains(key) {

@@ -96,6 +96,42 @@ pub(super) fn turns(
     turns
 }
 
+/// Returns which of these restarts wait for one of a lower wave that a gate holds, or that waits for such a one itself; and for whom.
+pub(super) fn behind(
+    index: &Index,
+    gated: &[(WorkloadKey, Restart)],
+    restarts: &[(WorkloadKey, Restart)],
+    slow_start: bool,
+    now: Timestamp,
+) -> BTreeMap<WorkloadKey, WorkloadKey> {
+    let waiting = |(key, restart): &(WorkloadKey, Restart)| {
+        let tracked = index.workload(key)?;
+        Some(Waiting::new(index, key, tracked, restart, slow_start, now))
+    };
+    let mut stand: Vec<_> = gated.iter().filter_map(waiting).collect();
+    let mut left: Vec<_> = restarts.iter().filter_map(waiting).collect();
+    let mut behind = BTreeMap::new();
+    loop {
+        let first = |one: &Waiting| one.first_of(&stand).map(|first| first.key.clone());
+        let firsts: Vec<_> = left.iter().map(first).collect();
+        let (mut waits, mut goes) = (Vec::new(), Vec::new());
+        for (one, first) in left.into_iter().zip(firsts) {
+            match first {
+                Some(first) => {
+                    behind.insert(one.key.clone(), first);
+                    waits.push(one);
+                }
+                None => goes.push(one),
+            }
+        }
+        if waits.is_empty() {
+            return behind;
+        }
+        stand.append(&mut waits);
+        left = goes;
+    }
+}
+
 fn counted(versions: &BTreeMap<Changed, VersionId>) -> impl Iterator<Item = Counted> {
     versions.iter().map(|(changed, id)| (changed.clone(), *id))
 }
@@ -142,13 +178,21 @@ impl Waiting {
 
     /// Whether one of these goes first, because its wave is lower.
     fn waits_for_any(&self, others: &[Self]) -> bool {
+        self.first_of(others).is_some()
+    }
+
+    /// Returns one of these that goes first, because its wave is lower.
+    fn first_of<'a>(&self, others: &'a [Self]) -> Option<&'a Self> {
         let shares = |other: &Self| {
             self.takes
                 .iter()
                 .any(|(one, id)| other.takes.get(one) == Some(id))
         };
-        let goes_first = |other: &&Self| other.wave < self.wave && other.shows && shares(other);
-        others.iter().any(|other| goes_first(&other))
+        let goes_first = |other: &&Self| {
+            let is_here = other.key.namespace == self.key.namespace;
+            is_here && other.wave < self.wave && other.shows && shares(other)
+        };
+        others.iter().find(goes_first)
     }
 }
 

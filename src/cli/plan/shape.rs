@@ -14,7 +14,7 @@ use crate::{
         object::{API_VERSION, Object},
         output::{Part, Text, Tone, not_seen},
     },
-    model::WorkloadKey,
+    model::{WorkloadKey, annotation::WAVE, held::Held},
 };
 
 /// What would happen to a workload. What matters most comes first.
@@ -151,6 +151,20 @@ impl Line {
             words,
             ..self
         }
+    }
+
+    /// Whether it would restart, but for what holds it.
+    pub(super) fn is_held(&self) -> bool {
+        self.outcome == Outcome::Held
+    }
+
+    /// Returns the same, held until this one of a lower wave has gone, which is held itself.
+    pub(super) fn behind(self, first: &WorkloadKey) -> Self {
+        let words = format!(
+            "{} of a lower wave ({WAVE}) goes first, and is held",
+            first.spoken()
+        );
+        self.with(Outcome::Held, Some(Held::Wave.as_str()), words)
     }
 
     fn take_turn(&mut self, turn: Turn, of_rounds: usize) {

@@ -14,8 +14,8 @@ use crate::model::{
 /// A user of Secret `db`: its name, what it says beside its opt-in, and how many pods it has.
 type User<'a> = (&'a str, Option<(&'a str, &'a str)>, i64);
 
-/// Returns the round of each user when all of them are due for another value of Secret `db`, and whether it goes alone.
-fn rounds(users: &[User<'_>], slow_start: bool) -> Vec<(usize, bool)> {
+/// Returns what is known, and the restart of each user, when all of them are due for another value of Secret `db`.
+fn due(users: &[User<'_>]) -> (Index, Vec<(WorkloadKey, Restart)>) {
     let db = SourceName::secret("db");
     let mut index = Index::new(key());
     index.set_synced(SourceKind::Secret);
@@ -29,10 +29,15 @@ fn rounds(users: &[User<'_>], slow_start: bool) -> Vec<(usize, bool)> {
         };
         restarts.push((key.clone(), restart));
     }
+    (index, restarts)
+}
+
+/// Returns the round of each of them, and whether it goes alone.
+fn rounds(users: &[User<'_>], slow_start: bool) -> Vec<(usize, bool)> {
+    let (index, restarts) = due(users);
     let turns = turns(&index, &restarts, slow_start, Timestamp::UNIX_EPOCH);
-    keys.iter()
-        .map(|key| (turns[key].round, turns[key].alone))
-        .collect()
+    let of = |(key, _): &(WorkloadKey, Restart)| (turns[key].round, turns[key].alone);
+    restarts.iter().map(of).collect()
 }
 
 fn created(index: &mut Index, (name, says, pods): &User<'_>) -> WorkloadKey {
@@ -121,4 +126,27 @@ fn lower_waves_go_first_but_for_those_that_show_nothing() {
         .map(|(round, _)| round)
         .collect();
     assert_eq!(found, [1, 1]);
+}
+
+#[test]
+fn who_is_above_one_that_a_gate_holds_waits_and_those_above_wait_for_him() {
+    let wave = |wave| Some((WAVE, wave));
+    let users = [
+        ("gated", wave("-1"), 1),
+        ("last", wave("5"), 1),
+        ("same", wave("-1"), 1),
+        ("plain", None, 1),
+    ];
+    let (index, restarts) = due(&users);
+    let (gated, others) = restarts.split_at(1);
+    let behind = behind(&index, gated, others, true, Timestamp::UNIX_EPOCH);
+    let behind: Vec<_> = behind
+        .iter()
+        .map(|(who, first)| (who.name.as_str(), first.name.as_str()))
+        .collect();
+    assert_eq!(behind, [("last", "gated"), ("plain", "gated")]);
+    // One that wants no pods is waited for by nobody.
+    let (index, restarts) = due(&[("gated", wave("-1"), 0), ("last", wave("5"), 1)]);
+    let (gated, others) = restarts.split_at(1);
+    assert!(super::behind(&index, gated, others, true, Timestamp::UNIX_EPOCH).is_empty());
 }
