@@ -50,7 +50,8 @@ pub(super) async fn explain(args: ExplainArgs, read_flags: ReadFlags) -> Result<
     let mut sight = read::begin(&session, &args.asking, Some(namespace), read_flags).await?;
     let key = workload_key("explain", &args.object, &sight.installation, namespace)?;
     let (mut no_effect, kinds) = (Vec::new(), sight.installation.flags.kinds.clone());
-    let mut see = |of: (&str, &str), object: &_| no_effect = live::keys(of, object, &kinds);
+    let mut see =
+        |of: (&str, &str), object: &_| no_effect.extend(live::useless(of, object, &kinds));
     if !read::one_shown(&mut sight, &session, &key, &mut see).await? {
         let what = key.spoken();
         return Err(Error::Usage(format!("there is no {what} in {namespace}")));

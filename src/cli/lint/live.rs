@@ -2,7 +2,7 @@
 //!
 //! What other objects are there, and what Reloader's annotations mean, is not looked at.
 
-use kube::core::DynamicObject;
+use kube::{ResourceExt as _, core::DynamicObject};
 
 use super::{found::Found, keys, manifests::Manifest, spots::Role, values};
 use crate::{
@@ -37,14 +37,27 @@ pub(in crate::cli) fn check(of: (&str, &str), object: &DynamicObject, kinds: &Ki
     found.into_iter().map(Wrong::of).collect()
 }
 
-/// Returns what is wrong with the keys of an object of this type, in words.
-pub(in crate::cli) fn keys(of: (&str, &str), object: &DynamicObject, kinds: &Kinds) -> Vec<String> {
+/// Returns what is wrong with the keys of an object of this type, in words; of a Namespace also with its values, for its workloads do not
+/// tell those.
+pub(in crate::cli) fn useless(
+    of: (&str, &str),
+    object: &DynamicObject,
+    kinds: &Kinds,
+) -> Vec<String> {
     let manifest = Manifest::live(of, object);
+    let role = Role::of(&manifest, kinds);
     let mut found = Vec::new();
-    keys::check(&manifest, Role::of(&manifest, kinds), &mut found);
+    keys::check(&manifest, role, &mut found);
+    let prefix = match role {
+        Role::Namespace => {
+            values::of_others(&manifest, role, &mut found);
+            format!("Namespace {}: ", object.name_any())
+        }
+        _ => String::new(),
+    };
     let spoken = |wrong: Wrong| match wrong.instead {
-        Some(instead) => format!("{} \u{2192} {instead}", wrong.words),
-        None => wrong.words,
+        Some(instead) => format!("{prefix}{} \u{2192} {instead}", wrong.words),
+        None => format!("{prefix}{}", wrong.words),
     };
     found.into_iter().map(Wrong::of).map(spoken).collect()
 }

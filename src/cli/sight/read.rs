@@ -60,14 +60,14 @@ pub(in crate::cli) async fn one(
     one_shown(sight, session, key, &mut |_, _| {}).await
 }
 
-/// Reads the same, and shows the workload.
+/// Reads the same, and shows the Namespace and the workload.
 pub(in crate::cli) async fn one_shown(
     sight: &mut Sight,
     session: &Session,
     key: &WorkloadKey,
     see: See<'_>,
 ) -> Result<bool, Error> {
-    namespace(sight, session, &key.namespace, &mut |_, _| {}).await?;
+    namespace(sight, session, &key.namespace, see).await?;
     let what = || format!("read {} in {}", key.spoken(), key.namespace);
     let found = session.cluster.workload(key).await;
     let Some(object) = found.map_err(|why| session.failed(what(), why))? else {
