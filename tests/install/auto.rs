@@ -31,7 +31,10 @@ async fn cert_manager_comes_and_goes() {
     assert!(arguments.contains(optional), "{arguments}");
     for group in ["argoproj.io", "apps.openshift.io"] {
         let group = format!("--api-group={group}");
-        let served = arena.kubectl(&["api-resources", &group]).await.ok();
+        let served = arena
+            .kubectl(&["api-resources", "-o", "name", &group])
+            .await
+            .ok();
         assert_eq!(served.out.trim(), "", "{served:?}");
     }
     release.app("app").await;
