@@ -104,7 +104,7 @@ Examples:
   kubectl reroll plan -f deploy/ -o json
 
 It asks the API server to try what is in the manifests (server-side, as `kubectl apply --server-side --dry-run=server`), and
-changes nothing. Exit codes: 0, 1 the command failed.";
+changes nothing. Exit codes: 0, 1 the command failed, 2 a manifest cannot be applied, or an outcome is unknown.";
 const MIGRATE: &str = "\
 Examples:
   # What Reloader does in this cluster, and what reroll does with the same annotations

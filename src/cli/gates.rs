@@ -30,6 +30,7 @@ use crate::{
         held::Held,
         index::{due, gates},
         pending::Pending,
+        policy::Selection,
     },
 };
 
@@ -126,6 +127,8 @@ pub(super) async fn release(args: ReleaseArgs, read_flags: ReadFlags) -> Result<
         let said = work.release(key).await;
         lines.push(work.told(target, &targets, said)?);
     }
+    let nobody = work.sight.installation.nobody_leads(work.sight.now);
+    work.notes.extend(nobody);
     if lines.is_empty() {
         let place = match &work.session.namespace {
             _ if args.all_namespaces => "the cluster",
@@ -323,6 +326,13 @@ impl Work {
         let Some(tracked) = self.sight.index.workload(key) else {
             return Err(Error::Usage(format!("there is no {}", target.spoken())));
         };
+        match tracked.policy.selection {
+            Selection::Some(_) => {}
+            Selection::Off => return Ok("not opted in: nothing was released".to_owned()),
+            Selection::Unreadable => {
+                return Ok("its opt-in cannot be read: nothing was released".to_owned());
+            }
+        }
         let pending = Pending::of(&tracked.workload);
         let (judged, _) = self.sight.judge(key);
         let is_due = matches!(judged.decision, Some(Decision::Restart(_)));

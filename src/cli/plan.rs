@@ -55,7 +55,7 @@ pub(super) async fn plan(args: PlanArgs, read_flags: ReadFlags) -> Result<Ending
         words => of_source(&session, &args, words, read_flags).await?,
     };
     session.output.print(&plan, table)?;
-    Ok(if is_complete {
+    Ok(if is_complete && plan.is_known() {
         Ending::Fine
     } else {
         Ending::NotYet

@@ -63,6 +63,11 @@ impl Session {
     /// Connects as the flags say.
     pub(super) async fn open(asking: &Asking) -> Result<Self, Error> {
         let (config, namespace) = asking.connection().await?;
+        if namespace.is_empty() {
+            return Err(Error::Usage(
+                "the namespace has no name: name one by -n".to_owned(),
+            ));
+        }
         let address = address(&config);
         let deadline = asking.request_timeout;
         let client = client(config, deadline).await?;

@@ -188,7 +188,7 @@ fn has(
             resource_version,
             ..
         }) if (uid, *resource_version) != (&version.uid, version.resource_version) => {
-            let words = "written since, and what it uses stayed the same";
+            let words = "written since; what is recorded of what it uses is the same";
             (Has::Current, Some(words.to_owned()))
         }
         Some(_) => (Has::Current, None),

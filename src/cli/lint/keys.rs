@@ -15,6 +15,7 @@ use crate::{
         annotation::{NOW, PREFIX, RELEASE, RESTART_ON},
         nearest::nearest,
         places::{Author, Known, Place, known, likely},
+        workload::{off_by_default, turned_on},
     },
 };
 
@@ -150,6 +151,13 @@ fn not_restarted(manifest: &Manifest, role: Role) -> Option<Found> {
     let (wrong, instead) = if has_pods && own {
         let wrong = format!("reroll restarts no {kind}");
         (wrong, "make it of a Deployment, and opt that in".to_owned())
+    } else if let Some(off) =
+        off_by_default().find(|off| off.group == manifest.group && off.kind == kind)
+    {
+        (
+            format!("reroll restarts no {kind} by default"),
+            turned_on(off),
+        )
     } else if manifest
         .root
         .pointer("/spec/template/spec/containers")

@@ -322,6 +322,11 @@ fn counted(pods: i64) -> String {
 }
 
 impl Plan {
+    /// Whether the outcome is known of all workloads.
+    pub(super) fn is_known(&self) -> bool {
+        self.cases.iter().all(|case| case.sums.unknown == 0)
+    }
+
     pub(super) fn new(cases: Vec<Case>, notes: Notes) -> Self {
         Self {
             api_version: API_VERSION,
