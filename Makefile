@@ -4,6 +4,9 @@
 CARGO ?= cargo
 # How many schedules are a part of the tests.
 TESTED = 600
+# Another minor version of Kubernetes than the newest, as in: make test KUBERNETES=1.32
+KUBERNETES ?=
+export REROLL_KUBERNETES ?= $(KUBERNETES)
 # The tests on the cluster wait more than they compute.
 export RUST_TEST_THREADS ?= 6
 

@@ -416,13 +416,14 @@ async fn a_secret_and_a_cron_job_that_change_together_run_once() {
     let jobs = Jobs::watch(&arena).await;
     let mut job = job_spec();
     job["template"]["spec"]["containers"][0]["image"] = json!("registry.example/app:2");
-    let both = format!(
-        "{}\n---\n{}",
+    // kubectl 1.30 takes no JSON documents behind one another.
+    let both = [
         secret("db", &[("k", "two")]),
-        cron_job("asks", &asks, &job)
-    );
+        cron_job("asks", &asks, &job),
+    ];
+    let both = json!({ "apiVersion": "v1", "kind": "List", "items": both });
     let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
-    arena.kubectl_with(&apply, &both).await.ok();
+    arena.kubectl_with(&apply, &both.to_string()).await.ok();
     jobs.are(&arena, &recorder, "asks", 1).await;
     let run = runs(&arena, "asks").await.pop().unwrap();
     assert_eq!(
