@@ -417,10 +417,7 @@ async fn a_secret_and_a_cron_job_that_change_together_run_once() {
     let mut job = job_spec();
     job["template"]["spec"]["containers"][0]["image"] = json!("registry.example/app:2");
     // kubectl 1.30 takes no JSON documents behind one another.
-    let both = [
-        secret("db", &[("k", "two")]),
-        cron_job("asks", &asks, &job),
-    ];
+    let both = [secret("db", &[("k", "two")]), cron_job("asks", &asks, &job)];
     let both = json!({ "apiVersion": "v1", "kind": "List", "items": both });
     let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
     arena.kubectl_with(&apply, &both.to_string()).await.ok();
