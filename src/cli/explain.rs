@@ -58,11 +58,7 @@ pub(super) async fn explain(args: ExplainArgs, read_flags: ReadFlags) -> Result<
     }
     gated::read_lower(&mut sight, &session, &key).await?;
     let older = older(&mut sight, &session, &key).await?;
-    let mut explanation = explained(&mut sight, &key, &older);
-    explanation.no_effect.extend(no_effect);
-    if explanation.verdict == Verdict::Fine && !explanation.no_effect.is_empty() {
-        explanation.verdict = Verdict::Wrong;
-    }
+    let mut explanation = explained(&mut sight, &key, &older, no_effect);
     if let Some(due) = explanation
         .pending
         .as_mut()
@@ -146,10 +142,16 @@ async fn older(
     Ok(older)
 }
 
-/// Explains a workload that was read, of which pods may have what was before of these sources.
-fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>) -> Explanation {
+/// Explains a workload that was read, of which pods may have what was before of these sources. `useless`: what is written and has no
+/// effect, wherever it is meant for.
+fn explained(
+    sight: &mut Sight,
+    key: &WorkloadKey,
+    older: &BTreeSet<SourceName>,
+    useless: Vec<String>,
+) -> Explanation {
     let (judged, held) = sight.judge(key);
-    let gated = gated(sight, key, &judged).filter(|_| held.is_none());
+    let gated = gated(sight, key, (&judged, held));
     let mut sources = sources::of(sight, key, &judged);
     let works_here =
         sight.installation.flags.work_in(&key.namespace) && sight.index.works_in(&key.namespace);
@@ -174,6 +176,7 @@ fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>)
     let pending = workload.and_then(|workload| pending(key, workload, &judged, (held, gated)));
     let is_held = pending.is_some();
     let complaints = tracked.into_iter().flat_map(|known| &known.complaints);
+    let in_vain = tracked.map_or_else(Vec::new, |known| in_vain(sight, key, known));
     let mut explanation = Explanation {
         api_version: super::object::API_VERSION,
         kind: "Explanation",
@@ -197,7 +200,7 @@ fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>)
             .get(key)
             .map(|text| LastRestart::read(text)),
         complaints: complaints.map(ToString::to_string).collect(),
-        no_effect: tracked.map_or_else(Vec::new, |known| in_vain(sight, key, known)),
+        no_effect: in_vain.into_iter().chain(useless).collect(),
         warnings: if is_held {
             sight
                 .installation
@@ -218,7 +221,8 @@ fn explained(sight: &mut Sight, key: &WorkloadKey, older: &BTreeSet<SourceName>)
         explanation.opt_in = workload.and_then(|workload| opt_in(key, workload));
     }
     explanation.verdict = verdict(&explanation, works_here && opts_in, &judged, held);
-    if explanation.verdict == Verdict::Fine && !explanation.complaints.is_empty() {
+    let is_wrong = !explanation.complaints.is_empty() || !explanation.no_effect.is_empty();
+    if explanation.verdict == Verdict::Fine && is_wrong {
         explanation.verdict = Verdict::Wrong;
     }
     explanation
@@ -296,8 +300,7 @@ fn pending(
     let causes = decision.map(Decision::causes).unwrap_or_default();
     let is_due = matches!(decision, Some(Decision::Restart(_)));
     let stands = Pending::of_due(workload, decision);
-    let held = held.or(gated.as_ref().map(|gated| gated.held));
-    let reason = held.or_else(|| standing_reason(stands.as_ref()?, judged));
+    let reason = gated::reason(judged, held, gated.as_ref(), stands.as_ref());
     if reason.is_none() && !is_due {
         return None;
     }
@@ -322,17 +325,6 @@ fn pending(
         id: stands.map(|stands| stands.id),
         remedy: reason.and_then(|reason| remedy(reason, judged.stop.as_ref(), key)),
     })
-}
-
-/// Returns the reason that stands on a workload, where it may still hold: what somebody lets go is told until the next write.
-pub(super) fn standing_reason(stands: &Pending, judged: &Judged) -> Option<Held> {
-    let is_over = match stands.reason {
-        Held::Suspended => judged.stop.is_none(),
-        Held::Aborted => !judged.aborted,
-        Held::Missing => judged.absent.is_empty(),
-        _ => false,
-    };
-    (!is_over).then_some(stands.reason)
 }
 
 /// Returns whose restarts failed, as it stands on a workload.

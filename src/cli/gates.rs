@@ -31,6 +31,7 @@ use crate::{
         index::{due, gates},
         pending::Pending,
         policy::Selection,
+        text::or_quotes,
     },
 };
 
@@ -76,9 +77,8 @@ pub(super) async fn suspend(args: SuspendArgs, read_flags: ReadFlags) -> Result<
     let targets = work.targets(&args.targets, &args.asking)?;
     work.check(&targets).await?;
     let mut lines = Vec::new();
-    let said = if reason.is_empty() { "\"\"" } else { &reason };
     for target in &targets {
-        let said = work.suspend(target, &args.reason, said).await;
+        let said = work.suspend(target, &args.reason, or_quotes(&reason)).await;
         lines.push(work.told(target, &targets, said)?);
     }
     work.print("Suspended", lines)
@@ -245,7 +245,7 @@ impl Work {
         })
     }
 
-    /// Reads the workload, or all of the namespace, of a target; nothing for everything.
+    /// Reads the workload, or all workloads of the namespace, of a target; nothing for everything.
     async fn read(&mut self, target: &Target) -> Result<Vec<WorkloadKey>, Error> {
         match target {
             Target::Workload(key) => {
@@ -253,7 +253,7 @@ impl Work {
                 Ok(vec![key.clone()])
             }
             Target::Namespace(name) => {
-                read::all(&mut self.sight, &self.session, Some(name)).await?;
+                read::all_workloads(&mut self.sight, &self.session, Some(name)).await?;
                 Ok(self.sight.index.workloads(None, Some(name)))
             }
             Target::Lease(..) => Ok(Vec::new()),

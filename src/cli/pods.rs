@@ -223,7 +223,7 @@ fn why(
         }
         None => match &judged.decision {
             Some(Decision::Restart(_)) => {
-                let gated = gated(sight, key, &judged);
+                let gated = gated(sight, key, (&judged, held));
                 let remedy = gated.as_ref().and_then(|it| remedy(it.held, None, key));
                 let words = gated.map(|gated| format!("its restart waits: {}", gated.words));
                 (

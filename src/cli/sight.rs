@@ -23,7 +23,7 @@ use crate::model::{
     held::Held,
     index::{Judged, Overlay, gates, windows::Paced},
     peer::May,
-    text::some_of,
+    text::first_of,
     version::key_of,
 };
 
@@ -220,7 +220,7 @@ impl Sight {
         };
         let keys = self.index.workloads(None, within).into_iter();
         let all: Vec<_> = keys.filter_map(says).collect();
-        let named = some_of(all.iter().take(NAMED).map(String::as_str), all.len());
+        let named = first_of(&all, NAMED);
         (!all.is_empty())
             .then(|| format!("restarts are held by {SUSPEND}, whatever they are for, of {named}"))
     }

@@ -17,12 +17,16 @@ use super::{
     args::StatusArgs,
     ending::Ending,
     error::Error,
-    explain::{sources, standing_reason},
+    explain::sources,
     installation::{Installation, ReadFlags},
     named::{Named, one},
     output::Output,
     session::Session,
-    sight::{Sight, failing, gated::gated, read},
+    sight::{
+        Sight, failing,
+        gated::{self, gated},
+        read,
+    },
 };
 use crate::model::{
     Cause, Decision, SourceKey, SourceName, WorkloadKey,
@@ -237,7 +241,7 @@ pub(super) fn overview(sight: &mut Sight, within: Option<&str>, complete: bool) 
 /// Returns where a workload stands, towards a source or towards all that it uses.
 fn user_of(sight: &mut Sight, key: &WorkloadKey, source: Option<&SourceKey>) -> User {
     let (judged, held) = sight.judge(key);
-    let gated = gated(sight, key, &judged).filter(|_| held.is_none());
+    let gated = gated(sight, key, (&judged, held));
     let tracked = sight.index.workload(key);
     let workload = tracked.map(|known| &known.workload);
     let decision = judged.decision.as_ref();
@@ -249,8 +253,7 @@ fn user_of(sight: &mut Sight, key: &WorkloadKey, source: Option<&SourceKey>) -> 
     let stands = workload.and_then(|workload| Pending::of_due(workload, decision));
     let is_behind = !causes.is_empty();
     // What holds a restart for another source is none of this one's.
-    let held = held.or(gated.as_ref().map(|gated| gated.held));
-    let reason = held.or_else(|| standing_reason(stands.as_ref()?, &judged));
+    let reason = gated::reason(&judged, held, gated.as_ref(), stands.as_ref());
     let reason = reason.filter(|held| is_behind || !held.holds_what_is_due());
     // Whether a source itself is there stands above its users.
     let lacks = source.is_none() && !judged.absent.is_empty();

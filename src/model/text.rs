@@ -108,6 +108,16 @@ pub fn some_of<'a>(named: impl IntoIterator<Item = &'a str>, all: usize) -> Stri
     }
 }
 
+/// Names the first of these.
+pub fn first_of(all: &[String], most: usize) -> String {
+    some_of(all.iter().take(most).map(String::as_str), all.len())
+}
+
+/// Returns a text as it is shown: nothing is shown as `""`.
+pub fn or_quotes(text: &str) -> &str {
+    if text.is_empty() { "\"\"" } else { text }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

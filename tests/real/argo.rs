@@ -45,13 +45,19 @@ impl Watched {
     }
 }
 
-#[tokio::test]
-async fn an_abort_goes_on_whatever_changes() {
-    let arena = Arena::new("argo-abort").await;
-    let (rollout, _reroll) = followed_rollouts(&arena).await;
+/// A Rollout `web`, adopted by a reroll that follows Rollouts.
+async fn adopted_web(name: &str) -> (Arena, Custom, Reroll) {
+    let arena = Arena::new(name).await;
+    let (rollout, reroll) = followed_rollouts(&arena).await;
     arena.secret("db", &[("k", "0")]).await;
     rollout.create(&arena, "web", &[]).await;
     rollout.adopted(&arena, "web").await;
+    (arena, rollout, reroll)
+}
+
+#[tokio::test]
+async fn an_abort_goes_on_whatever_changes() {
+    let (arena, rollout, _reroll) = adopted_web("argo-abort").await;
     let recorder = arena.record().await;
     let web = Watched::of(&arena, &rollout, "web").await;
     // By the template as long as nothing is aborted, whatever the status says of that.
@@ -334,11 +340,7 @@ async fn a_template_that_an_aborted_rollout_has_waits() {
 
 /// A restart that stands in a step without an end, or before a switch that nothing makes, is told; others' deploys are not.
 async fn waits(name: &str, spec: Value, reason: Option<&str>) {
-    let arena = Arena::new(name).await;
-    let (rollout, reroll) = followed_rollouts(&arena).await;
-    arena.secret("db", &[("k", "one")]).await;
-    rollout.create(&arena, "web", &[]).await;
-    rollout.adopted(&arena, "web").await;
+    let (arena, rollout, reroll) = adopted_web(name).await;
     let recorder = arena.record().await;
     let web = Watched::of(&arena, &rollout, "web").await;
     let patch = Patch::Merge(json!({ "spec": spec }));

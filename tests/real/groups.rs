@@ -1,14 +1,12 @@
 //! Values that belong together: `reroll.dev/together`. Both have changed, or the latest time is over, and then it is one restart.
 
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp};
 use reroll_harness::{
     Arena, LAST_RESTART, LEADER, Offset, PENDING, RELEASE, RESTART_ON, ROLLOUT, Recorder, Reroll,
-    RerollBuilder, TOGETHER, TOGETHER_LATEST, WINDOW, env, env_optional, eventually, workload,
+    RerollBuilder, TOGETHER, TOGETHER_LATEST, WINDOW, env, env_optional, eventually, every_second,
+    workload,
 };
 use serde_json::{Value, json};
-use tokio::time::interval;
 
 const GROUP: &str = "secret/user, secret/pass#k";
 
@@ -264,14 +262,7 @@ async fn the_latest_time_comes_whatever_changes() {
     assert!(pending["moved"]["secret/user"].is_string(), "{pending}");
     reroll.kill();
     let _reroll = stage.start().await;
-    let (mut ticks, mut value) = (interval(Duration::from_secs(1)), 0);
-    let writes = async {
-        loop {
-            ticks.tick().await;
-            value += 1;
-            stage.change("user", &format!("value {value}")).await;
-        }
-    };
+    let writes = every_second(async |value| stage.change("user", &format!("value {value}")).await);
     tokio::select! {
         () = writes => {}
         () = stage.reaches(1) => {}

@@ -82,11 +82,7 @@ async fn expect(
     recorder.settle_slowly(arena, reroll).await;
     let version = arena.version("Secret", "db").await;
     for kind in KINDS {
-        let oldest = pods.oldest(arena, kind, &named(kind)).await;
-        assert!(
-            oldest > version,
-            "{kind}: a pod of {oldest}, Secret of {version}"
-        );
+        pods.are_later(arena, kind, &named(kind), version).await;
     }
     recorder.settle_slowly(arena, reroll).await;
     for (kind, rollouts) in KINDS.into_iter().zip(rollouts) {

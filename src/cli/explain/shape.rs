@@ -15,6 +15,7 @@ use crate::{
         held::Held,
         policy::OptedBy,
         source::{key_word, spoken_key},
+        text::or_quotes,
         version::WHOLE,
         workload::Workload,
     },
@@ -207,10 +208,7 @@ impl OptedIn {
     }
 
     fn words(&self) -> String {
-        let text = match self.text.trim() {
-            "" => "\"\"",
-            text => text,
-        };
+        let text = or_quotes(self.text.trim());
         match self.by {
             "namespace" => format!("the label of its namespace ({text})"),
             "flag" => "--auto-all".to_owned(),

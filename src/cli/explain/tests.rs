@@ -251,7 +251,7 @@ fn explained_with(ignored: bool, lease: serde_json::Value) -> (String, Ending) {
         ] } } },
     }));
     read::take_workload(&mut sight, key().kind, object.unwrap());
-    let explanation = explained(&mut sight, &key(), &BTreeSet::new());
+    let explanation = explained(&mut sight, &key(), &BTreeSet::new(), Vec::new());
     (
         plain(table(&explanation, now, false)),
         explanation.verdict.ending(),

@@ -8,7 +8,7 @@ use crate::{
         annotation::SUSPEND,
         gate::suspend::{Place, Stop},
         index::gates,
-        text::some_of,
+        text::{first_of, or_quotes},
     },
 };
 
@@ -24,11 +24,12 @@ impl Work {
         said: &str,
     ) -> Result<String, Error> {
         let keys = self.read(target).await?;
-        let before = self.before(target).filter(|before| before != said);
+        let before = self
+            .before(target)
+            .filter(|before| or_quotes(before) != said);
         self.annotate(target, SUSPEND, Some(text)).await?;
-        let before = before.map_or_else(String::new, |before| match before.as_str() {
-            "" => " (before: \"\")".to_owned(),
-            before => format!(" (before: {before})"),
+        let before = before.map_or_else(String::new, |before| {
+            format!(" (before: {})", or_quotes(&before))
         });
         let goes_on = self.goes_on(target, &keys);
         Ok(format!("suspended: {said}{before}{goes_on}"))
@@ -37,10 +38,9 @@ impl Work {
     /// Lets a target go. Says what holds it still, or something in it.
     pub(super) async fn resume(&mut self, target: &Target) -> Result<String, Error> {
         match target {
-            Target::Workload(_) => drop(self.read(target).await?),
-            Target::Namespace(_) | Target::Lease(..) => {
-                let within = target.namespace();
-                read::all_workloads(&mut self.sight, &self.session, within).await?;
+            Target::Workload(_) | Target::Namespace(_) => drop(self.read(target).await?),
+            Target::Lease(..) => {
+                read::all_workloads(&mut self.sight, &self.session, None).await?;
             }
         }
         let resumed = match self.before(target) {
@@ -53,7 +53,7 @@ impl Work {
             return Ok(resumed.to_owned());
         }
         self.is_not_through();
-        let named = some_of(holds.iter().take(NAMED).map(String::as_str), holds.len());
+        let named = first_of(&holds, NAMED);
         Ok(format!("{resumed}, and still held: {named}"))
     }
 

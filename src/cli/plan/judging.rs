@@ -20,6 +20,15 @@ use crate::{
     },
 };
 
+/// The restarts that are due in a namespace.
+#[derive(Default)]
+struct Due {
+    /// Those that a gate holds.
+    gated: Vec<(WorkloadKey, Restart)>,
+    /// All others.
+    restarts: Vec<(WorkloadKey, Restart)>,
+}
+
 /// Judges everybody by what is live, and takes over what needs no restart, as the controller does. Returns whose restart is due.
 pub(super) fn due(sight: &mut Sight) -> BTreeSet<WorkloadKey> {
     let all = sight.index.workloads(None, None).into_iter();
@@ -36,33 +45,38 @@ pub(super) async fn judged(
     notes: &mut Notes,
 ) -> Result<Case, Error> {
     let mut lines = Vec::new();
-    let mut restarts: BTreeMap<String, Vec<(WorkloadKey, Restart)>> = BTreeMap::new();
-    let mut gated = Vec::new();
+    let mut places: BTreeMap<String, Due> = BTreeMap::new();
     for key in concerned(sight, facts) {
         let (judged, held) = settled(sight, session, facts, &key, notes).await?;
         let (line, restart) = outcome::of(sight, facts, &key, (&judged, held));
-        match restart {
-            Some(restart) if line.is_held() => gated.push((key, restart)),
-            Some(restart) => {
-                let here = restarts.entry(key.namespace.clone()).or_default();
-                here.push((key, restart));
-            }
-            None => {}
+        if let Some(restart) = restart {
+            let here = places.entry(key.namespace.clone()).or_default();
+            let all = if line.is_held() {
+                &mut here.gated
+            } else {
+                &mut here.restarts
+            };
+            all.push((key, restart));
         }
         lines.push(line);
     }
     let slow_start = sight.installation.flags.slow_start;
-    let mut turns = BTreeMap::new();
-    for restarts in restarts.values_mut() {
-        let behind = pace::behind(&sight.index, &gated, restarts, slow_start, sight.now);
-        restarts.retain(|(key, _)| !behind.contains_key(key));
-        let held = |line: Line| match behind.get(&line.key) {
-            Some(first) => line.behind(first),
-            None => line,
-        };
-        lines = lines.into_iter().map(held).collect();
-        turns.extend(pace::turns(&sight.index, restarts, slow_start, sight.now));
+    let (mut turns, mut behind) = (BTreeMap::new(), BTreeMap::new());
+    for Due {
+        gated,
+        mut restarts,
+    } in places.into_values()
+    {
+        let wait = pace::behind(&sight.index, &gated, &restarts, slow_start, sight.now);
+        restarts.retain(|(key, _)| !wait.contains_key(key));
+        turns.extend(pace::turns(&sight.index, &restarts, slow_start, sight.now));
+        behind.extend(wait);
     }
+    let held = |line: Line| match behind.get(&line.key) {
+        Some(first) => line.behind(first),
+        None => line,
+    };
+    let lines = lines.into_iter().map(held).collect();
     Ok(Case::new(case, &facts.sources, lines, &turns))
 }
 

@@ -96,7 +96,7 @@ pub(super) fn turns(
     turns
 }
 
-/// Returns which of these restarts wait for one of a lower wave that a gate holds, or that waits for such a one itself; and for whom.
+/// Returns which of these restarts of one namespace wait for one of a lower wave that a gate holds, or that waits for such a one itself; and for whom.
 pub(super) fn behind(
     index: &Index,
     gated: &[(WorkloadKey, Restart)],
@@ -188,10 +188,7 @@ impl Waiting {
                 .iter()
                 .any(|(one, id)| other.takes.get(one) == Some(id))
         };
-        let goes_first = |other: &&Self| {
-            let is_here = other.key.namespace == self.key.namespace;
-            is_here && other.wave < self.wave && other.shows && shares(other)
-        };
+        let goes_first = |other: &&Self| other.wave < self.wave && other.shows && shares(other);
         others.iter().find(goes_first)
     }
 }

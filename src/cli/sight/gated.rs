@@ -21,6 +21,7 @@ use crate::{
         gate::{together::listed, window::Closed},
         held::Held,
         index::{Judged, Overlay, Tracked, gates, windows},
+        pending::Pending,
         text::minutes,
         version::key_of,
         workload::{Changed, VersionId},
@@ -36,8 +37,13 @@ pub(in crate::cli) struct Gated {
 }
 
 /// Returns what holds a restart that is due, where nothing else does.
-pub(in crate::cli) fn gated(sight: &Sight, key: &WorkloadKey, judged: &Judged) -> Option<Gated> {
-    let Some(Decision::Restart(restart)) = &judged.decision else {
+pub(in crate::cli) fn gated(
+    sight: &Sight,
+    key: &WorkloadKey,
+    (judged, held): (&Judged, Option<Held>),
+) -> Option<Gated> {
+    let Some(Decision::Restart(restart)) = judged.decision.as_ref().filter(|_| held.is_none())
+    else {
         return None;
     };
     let tracked = sight.index.workload(key)?;
@@ -52,6 +58,27 @@ pub(in crate::cli) fn gated(sight: &Sight, key: &WorkloadKey, judged: &Judged) -
     window(sight, key, tracked, first.min().unwrap_or(sight.now))
         .or_else(|| together(sight, key, restart, changed_at))
         .or_else(|| wave(sight, key, tracked, restart))
+}
+
+/// Returns why a restart is not made: what is known to hold it now, or else the reason that stands on the workload, where that may
+/// still hold. (What somebody lets go is told until the next write.)
+pub(in crate::cli) fn reason(
+    judged: &Judged,
+    held: Option<Held>,
+    gated: Option<&Gated>,
+    stands: Option<&Pending>,
+) -> Option<Held> {
+    let now = held.or(gated.map(|gated| gated.held));
+    now.or_else(|| {
+        let reason = stands?.reason;
+        let is_over = match reason {
+            Held::Suspended => judged.stop.is_none(),
+            Held::Aborted => !judged.aborted,
+            Held::Missing => judged.absent.is_empty(),
+            _ => false,
+        };
+        (!is_over).then_some(reason)
+    })
 }
 
 /// Returns the window that is closed for a workload that has been behind since then.
@@ -99,6 +126,9 @@ pub(in crate::cli) fn together(
 
 /// Returns who of a lower wave goes first.
 fn wave(sight: &Sight, key: &WorkloadKey, tracked: &Tracked, restart: &Restart) -> Option<Gated> {
+    if !windows::has_waves(&sight.index, &key.namespace) {
+        return None;
+    }
     let mut first: Option<(Through, WorkloadKey)> = None;
     for (changed, id) in taken(&sight.index, key, restart) {
         let Changed::Source(source) = &changed else {

@@ -17,7 +17,10 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::later;
 use crate::model::{
-    SourceName, WorkloadKey, digest::DigestKey, source::references, text::some_of,
+    SourceName, WorkloadKey,
+    digest::DigestKey,
+    source::references,
+    text::{first_of, some_of},
     workload::VersionId,
 };
 
@@ -158,7 +161,7 @@ impl Older {
 pub fn words(users: &[WorkloadKey], after: SignedDuration) -> String {
     let named: Vec<_> = users.iter().map(WorkloadKey::spoken).collect();
     let (count, after) = (users.len(), spoken(after));
-    let named = some_of(named.iter().take(NAMED).map(String::as_str), count);
+    let named = first_of(&named, NAMED);
     let last = if count == 1 { "" } else { "the last " };
     let run = workloads_run(count);
     format!("{run} this version, {last}after {after}, and no older pod is left: {named}")

@@ -6,7 +6,7 @@
 use crate::model::{
     annotation::SUSPEND,
     nearest::is_slip,
-    text::{is_false, printable, shortened},
+    text::{is_false, or_quotes, printable, shortened},
 };
 
 /// The most characters of a reason that are kept.
@@ -57,10 +57,7 @@ impl Stop {
             Place::Namespace => format!("Namespace {namespace}"),
             Place::Lease => "reroll's Lease".to_owned(),
         };
-        match self.said.as_str() {
-            "" => format!("{who} says {SUSPEND}: \"\""),
-            said => format!("{who} says {SUSPEND}: {said}"),
-        }
+        format!("{who} says {SUSPEND}: {}", or_quotes(&self.said))
     }
 }
 

@@ -8,7 +8,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{annotation::TOGETHER, source::Named, text::some_of};
+use crate::model::{annotation::TOGETHER, source::Named, text::first_of};
 
 /// The most members that are read, all groups together.
 pub const MOST: usize = 64;
@@ -162,7 +162,7 @@ fn staying<'a>(group: &[(&'a Member, Standing)]) -> impl Iterator<Item = &'a Mem
 /// Names members, not more than a few.
 pub fn listed<'a>(members: impl IntoIterator<Item = &'a Member>) -> String {
     let all: Vec<_> = members.into_iter().map(spoken).collect();
-    some_of(all.iter().take(NAMED).map(String::as_str), all.len())
+    first_of(&all, NAMED)
 }
 
 /// Reads a member. What it names is one value: no letter stands for others.

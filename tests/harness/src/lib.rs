@@ -38,7 +38,7 @@ mod replica;
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, interval, sleep};
 
 pub use self::{
     acts::{SOURCES, at_once},
@@ -60,6 +60,15 @@ pub use self::{
 
 /// The longest that anything may take on a busy machine before a test gives up.
 pub const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Acts every second, with a number from 1 on, until it is dropped.
+pub async fn every_second(mut act: impl AsyncFnMut(usize)) {
+    let mut ticks = interval(Duration::from_secs(1));
+    for number in 1.. {
+        ticks.tick().await;
+        act(number).await;
+    }
+}
 
 /// Waits until `look` returns something. Panics after [`PATIENCE`], with what was waited for.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {

@@ -95,6 +95,15 @@ impl Pods {
         })
         .await
     }
+
+    /// Checks, once a workload's rollout is complete, that each of its pods was created after a write of this version.
+    pub async fn are_later(&self, arena: &Arena, kind: &str, name: &str, version: u64) {
+        let oldest = self.oldest(arena, kind, name).await;
+        assert!(
+            oldest > version,
+            "{kind}: a pod of {oldest}, Secret of {version}"
+        );
+    }
 }
 
 /// Returns how many pods the workload has, if all are of its newest revision, ready, and the only ones.

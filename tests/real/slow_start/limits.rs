@@ -7,8 +7,10 @@ use std::{
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use reroll_harness::{Arena, Kubelet, RESTARTED_FOR, Recorder, deployment, eventually};
-use tokio::time::{interval, timeout};
+use reroll_harness::{
+    Arena, Kubelet, RESTARTED_FOR, Recorder, deployment, eventually, every_second,
+};
+use tokio::time::timeout;
 
 use super::{Stage, behaviour, slowly};
 
@@ -37,14 +39,7 @@ async fn the_lowest_ordinal_gets_a_new_version_whatever_changes() {
         .flag("--max-distance", "40s")
         .flag("--rollout-deadline", "90s");
     let _reroll = stage.start_as(builder).await;
-    let (mut ticks, mut value) = (interval(Duration::from_secs(1)), 0);
-    let writes = async {
-        loop {
-            ticks.tick().await;
-            value += 1;
-            stage.change(&format!("slow {value}")).await;
-        }
-    };
+    let writes = every_second(async |value| stage.change(&format!("slow {value}")).await);
     // What is written later might be taken by the next restart, or not any more.
     tokio::select! {
         () = writes => {}

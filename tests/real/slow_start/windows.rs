@@ -1,16 +1,15 @@
 //! Days and hours at which workloads are restarted, and the release of one that waits.
 
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp, ToSpan, tz::TimeZone};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use reroll_harness::{Arena, Offset, RELEASE, ROLLOUT, WINDOW, WINDOW_LATEST, eventually};
+use reroll_harness::{
+    Arena, Offset, RELEASE, ROLLOUT, WINDOW, WINDOW_LATEST, eventually, every_second,
+};
 use serde_json::{Value, json};
-use tokio::time::interval;
 
 use super::{PENDING, Stage, slowly};
 
@@ -237,14 +236,7 @@ async fn the_latest_time_comes_whatever_changes() {
     let since: Timestamp = pending["since"].as_str().unwrap().parse().unwrap();
     reroll.kill();
     let _reroll = stage.start().await;
-    let (mut ticks, mut value) = (interval(Duration::from_secs(1)), 0);
-    let writes = async {
-        loop {
-            ticks.tick().await;
-            value += 1;
-            stage.change(&format!("value {value}")).await;
-        }
-    };
+    let writes = every_second(async |value| stage.change(&format!("value {value}")).await);
     tokio::select! {
         () = writes => {}
         () = stage.recorder.reaches("Deployment", "web-00", 1) => {}
