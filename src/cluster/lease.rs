@@ -203,6 +203,7 @@ impl Election {
             ),
             (true, false) => tracing::warn!(
                 identity = self.identity,
+                why = claim.why_lost(),
                 "lost the Lease: this replica restarts nothing until it holds it again"
             ),
             _ => {}
@@ -234,8 +235,11 @@ impl Election {
         if self.goes_back(&lease) || !self.may_take(&lease) {
             return Claim::Others;
         }
+        let ours = self.is_ours(&lease);
         match self.write(lease).await {
             Ok(lease) => self.took(lease),
+            // It was ours a moment ago: a user wrote it once more, or a renewal of ours arrived late. The next try tells.
+            Err(Failure::Conflict) if ours => Claim::Unknown,
             Err(failure) => self.failed(&failure),
         }
     }
@@ -371,6 +375,9 @@ impl Election {
     }
 }
 
+/// Why leadership ends although no other replica wants it.
+const NOT_RENEWED: &str = "it could not be renewed in time";
+
 /// The result of a try to get the Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Claim {
@@ -378,6 +385,16 @@ enum Claim {
     Others,
     /// The API server gave no answer. Leadership that was won before counts until its deadline.
     Unknown,
+}
+
+impl Claim {
+    /// Returns why leadership ends with this result.
+    fn why_lost(self) -> &'static str {
+        match self {
+            Self::Ours | Self::Unknown => NOT_RENEWED,
+            Self::Others => "another replica holds it, or may take it",
+        }
+    }
 }
 
 fn spec(lease: &Lease) -> &LeaseSpec {

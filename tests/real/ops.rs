@@ -184,7 +184,7 @@ async fn the_version_stands_in_the_log_the_metrics_and_on_the_lease() {
     ];
     arena.kubectl(&edit).await.ok();
     eventually("the Lease says it again", says).await;
-    assert!(!reroll.log().contains("lost the Lease"));
+    assert!(!reroll.log().contains("another replica holds it"));
 }
 
 #[tokio::test]

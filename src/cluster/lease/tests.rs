@@ -428,6 +428,29 @@ async fn a_users_edit_ends_no_leadership_and_is_kept_and_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn edits_that_follow_each_other_end_no_leadership() {
+    let script = Script::default();
+    let a = Replica::start(&script, "a");
+    a.wins().await;
+    // The renewal finds an edit, and so does the one after the Lease was read anew.
+    let log = Log::default();
+    let _kept = log.keep();
+    for _ in 0..4 {
+        script.turn("PUT", Turn::refuse(409, "Conflict"));
+    }
+    sleep(RETRY * 5).await;
+    assert!(a.leadership.leads());
+    assert_eq!(log.count("lost the Lease"), 0);
+    assert_eq!(spec_of(&script)["leaseTransitions"], 0);
+    // Where no renewal arrives in time, it says so, and names no other replica.
+    script.turn("PUT", Turn::refuse(409, "Conflict").always());
+    a.loses().await;
+    sleep(RETRY).await;
+    assert_eq!(log.count("lost the Lease"), 1);
+    assert_eq!(log.count(NOT_RENEWED), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_stands_on_the_lease_is_told_before_a_replica_leads() {
     let script = Script::default();
     script.put(PATH, lease("", 0));
