@@ -1,6 +1,6 @@
 //! Tools beside reroll, as they write: Argo CD in waves, Terraform without reroll's webhook.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::api::{Patch, PatchParams};
 use reroll_harness::{
@@ -15,32 +15,64 @@ const WAVE: Duration = Duration::from_secs(2);
 
 const AUTO: [(&str, &str); 1] = [(RESTART_ON, "auto")];
 
-/// A release whose Secret is in one wave, and whose Deployment is in the next.
-async fn release_in_waves(name: &str, settle: &str, rollouts: usize) {
+/// Workloads that are adopted, by a reroll that waits so long after a change.
+async fn in_step(name: &str, settle: &str, workloads: &[String]) -> (Arena, Reroll, Recorder) {
     let arena = Arena::new(name).await;
     let reroll = arena.reroll().flag("--settle", settle).start().await;
-    arena.secret("db", &[("k", "one")]).await;
-    arena.create(&deployment("web", "db", "k")).await;
-    arena.adopted("Deployment", "web").await;
+    for workload in workloads {
+        arena.secret(workload, &[("k", "one")]).await;
+        arena.create(&deployment(workload, workload, "k")).await;
+        arena.adopted("Deployment", workload).await;
+    }
     let recorder = arena.record().await;
-    arena.update_secret("db", &[("k", "two")]).await;
+    (arena, reroll, recorder)
+}
+
+/// The first wave of a release: the Secret.
+async fn first_wave(arena: &Arena, workload: &str) {
+    arena.update_secret(workload, &[("k", "two")]).await;
     sleep(WAVE).await;
+}
+
+/// The next wave: the Deployment.
+async fn next_wave(arena: &Arena, workload: &str) {
     let image = json!("registry.example/app:2");
     arena
-        .edit_container("Deployment", "web", "image", image)
+        .edit_container("Deployment", workload, "image", image)
         .await;
-    recorder.settle_slowly(&arena, &reroll).await;
-    recorder.expect("Deployment", "web", rollouts);
 }
 
 #[tokio::test]
 async fn waves_that_are_longer_than_the_quiet_period_roll_twice() {
-    release_in_waves("neighbours-waves", "1s", 2).await;
+    let workloads = ["web".to_owned()];
+    let (arena, reroll, recorder) = in_step("neighbours-waves", "1s", &workloads).await;
+    first_wave(&arena, "web").await;
+    // On a slow machine a second is over later.
+    recorder.reaches("Deployment", "web", 1).await;
+    next_wave(&arena, "web").await;
+    recorder.settle_slowly(&arena, &reroll).await;
+    recorder.expect("Deployment", "web", 2);
 }
 
+/// What docs/install.md names for Argo CD. A machine that takes longer than that for two writes tries again.
 #[tokio::test]
 async fn waves_within_the_quiet_period_roll_once() {
-    release_in_waves("neighbours-waves-settle", "8s", 1).await;
+    const SETTLE: Duration = Duration::from_secs(5);
+    let workloads: Vec<_> = (0..5).map(|number| format!("web-{number}")).collect();
+    let (arena, reroll, recorder) = in_step("neighbours-waves-settle", "5s", &workloads).await;
+    let mut within = None;
+    for workload in &workloads {
+        let began = Instant::now();
+        first_wave(&arena, workload).await;
+        next_wave(&arena, workload).await;
+        if began.elapsed() < SETTLE {
+            within = Some(workload);
+            break;
+        }
+    }
+    let within = within.expect("two writes that are two seconds apart take five for ever");
+    recorder.settle_slowly(&arena, &reroll).await;
+    recorder.expect("Deployment", within, 1);
 }
 
 fn named(kind: &str) -> String {
