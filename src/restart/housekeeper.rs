@@ -6,7 +6,10 @@
 
 use std::sync::Arc;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -38,7 +41,7 @@ use crate::{
     },
 };
 
-/// Writes what is due, one workload at a time, while this replica leads.
+/// Writes what is due, one workload of a kind at a time, while this replica leads.
 pub struct Housekeeper {
     live: Live,
     leadership: Leadership,
@@ -66,36 +69,49 @@ impl Housekeeper {
         }
     }
 
-    /// Writes what is due, one at a time, until `stop`.
+    /// Writes what is due, one workload of each kind at a time, until `stop`. Then waits for what is under way.
     pub async fn run(self, stop: CancellationToken) {
-        let judge = Arc::clone(&self.live.judge);
-        let mut leadership = self.leadership.clone();
+        let this = Arc::new(self);
+        let judge = Arc::clone(&this.live.judge);
+        let mut leadership = this.leadership.clone();
+        let mut running = JoinSet::new();
         while !stop.is_cancelled() {
-            let leads = leadership.leads();
-            let taken = if leads {
-                judge.docket().tidying.take(Instant::now())
-            } else {
-                None
-            };
-            if let Some(due) = taken {
-                let before = self.generation(&due.workload);
-                let began = Instant::now();
-                let finish = self.tidy(&due).await;
-                self.wrote(&due.workload, before, began);
-                let bare = judge.is_bare(&due.workload);
-                let mut docket = judge.docket();
-                docket.tidying.finish(due, finish, bare, Instant::now());
-                continue;
+            while let Some(due) = this.take() {
+                let housekeeper = Arc::clone(&this);
+                running.spawn(async move { housekeeper.take_turn(due).await });
             }
             let next = judge.docket().tidying.next(Instant::now());
-            let next = next.filter(|_| leads);
+            let next = next.filter(|_| leadership.leads());
             tokio::select! {
                 () = stop.cancelled() => {}
+                Some(ended) = running.join_next() => if ended.is_err() {
+                    tracing::error!("a write of observed broke down; its workload is left to the next start");
+                    return;
+                },
                 () = judge.tidying_changed.notified() => {}
                 () = leadership.changed() => {}
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
             }
         }
+        while running.join_next().await.is_some() {}
+    }
+
+    fn take(&self) -> Option<Due> {
+        if !self.leadership.leads() {
+            return None;
+        }
+        self.live.judge.docket().tidying.take(Instant::now())
+    }
+
+    async fn take_turn(&self, due: Due) {
+        let before = self.generation(&due.workload);
+        let began = Instant::now();
+        let finish = self.tidy(&due).await;
+        self.wrote(&due.workload, before, began);
+        let judge = &self.live.judge;
+        let bare = judge.is_bare(&due.workload);
+        let mut docket = judge.docket();
+        docket.tidying.finish(due, finish, bare, Instant::now());
     }
 
     async fn tidy(&self, due: &Due) -> Finish {
@@ -129,7 +145,7 @@ impl Housekeeper {
                 return Finish::Over;
             }
         };
-        judge.docket().tidying.writes(Instant::now());
+        judge.docket().tidying.writes(key);
         match self.live.write(key, &patch).await {
             Ok(()) => {
                 judge.teller.metrics.housekeeping_written();
@@ -194,7 +210,7 @@ impl Housekeeper {
                 Finish::Retry(backoff(attempts))
             }
             (Some(restart), _) => {
-                judge.docket().tidying.writes(Instant::now());
+                judge.docket().tidying.writes(key);
                 let mut intent = Intent::now(key, Instant::now());
                 intent.attempts = attempts;
                 // The patch of the restart adopts it.
@@ -203,7 +219,7 @@ impl Housekeeper {
                 finish
             }
             (None, Some(patch)) => {
-                judge.docket().tidying.writes(Instant::now());
+                judge.docket().tidying.writes(key);
                 self.tidy_up(key, &patch, attempts).await
             }
             (None, None) => Finish::Over,

@@ -19,10 +19,14 @@ use crate::{
     },
 };
 
-/// Takes what is to be written next.
+/// Takes what is to be written next, as if it were being written, and did not help.
 fn written(stage: &Stage) -> Option<WorkloadKey> {
-    let due = stage.judge.docket().tidying.take(Instant::now());
-    due.map(|due| due.workload)
+    let now = Instant::now();
+    let mut docket = stage.judge.docket();
+    let due = docket.tidying.take(now)?;
+    let workload = due.workload.clone();
+    docket.tidying.finish(due, Finish::Over, true, now);
+    Some(workload)
 }
 
 async fn rings(bell: &tokio::sync::Notify) -> bool {

@@ -145,9 +145,9 @@ impl Queue {
     }
 
     /// Returns when [`Self::take`] can return something next. `opens` tells when the next workload of a kind may be
-    /// written.
-    pub(super) fn next(&self, opens: impl Fn(Kind) -> Instant) -> Option<Instant> {
-        let ready = self.ready.keys().map(|kind| opens(kind));
+    /// written; `None`: nobody knows yet.
+    pub(super) fn next(&self, opens: impl Fn(Kind) -> Option<Instant>) -> Option<Instant> {
+        let ready = self.ready.keys().filter_map(|kind| opens(kind));
         ready.chain(self.later.next()).min()
     }
 
@@ -210,11 +210,11 @@ mod tests {
         }
         queue.put(&key(0, "moved"), 7);
         queue.forget(&key(0, "gone"));
-        assert_eq!(queue.next(|_| now), Some(now));
+        assert_eq!(queue.next(|_| Some(now)), Some(now));
         let others = |kind: Kind| kind.kind != "Deployment";
         assert_eq!(taken(&mut queue, now, others), ["new", "old"]);
         assert_eq!(taken(&mut queue, now, |_| true), ["moved", "a", "b"]);
-        assert_eq!(queue.next(|_| now), None);
+        assert_eq!(queue.next(|_| Some(now)), None);
         assert!(queue.waiting.is_empty() && queue.ready.is_empty());
     }
 
@@ -227,9 +227,9 @@ mod tests {
         assert_eq!(queue.take(now, |_| true), None);
         // To look again does not make it later, another recreation does.
         queue.put_when_calm(&key(0, "a"), 5, 65, now + second * 70);
-        assert_eq!(queue.next(|_| now), Some(now + second * 60));
+        assert_eq!(queue.next(|_| Some(now)), Some(now + second * 60));
         queue.put_when_calm(&key(0, "a"), 9, 69, now + second * 64);
-        assert_eq!(queue.next(|_| now), Some(now + second * 64));
+        assert_eq!(queue.next(|_| Some(now)), Some(now + second * 64));
         assert_eq!(queue.take(now + second * 63, |_| true), None);
         assert!(queue.take(now + second * 64, |_| true).is_some());
         // Anything else that is to be written takes it along at once.
@@ -255,7 +255,7 @@ mod tests {
         assert_eq!((due.workload.name.as_str(), due.attempts), ("a", 0));
         // It waits for its sources, and not for another try.
         assert_eq!(queue.take(now, |_| true), None);
-        assert_eq!(queue.next(|_| now), Some(now + minute));
+        assert_eq!(queue.next(|_| Some(now)), Some(now + minute));
     }
 
     #[test]
@@ -269,7 +269,7 @@ mod tests {
         // To file it again does not make it sooner.
         queue.put(&key(0, "a"), 5);
         assert_eq!(queue.take(now, |_| true), None);
-        assert_eq!(queue.next(|_| now), Some(now + second));
+        assert_eq!(queue.next(|_| Some(now)), Some(now + second));
         let due = queue.take(now + second, |_| true).unwrap();
         assert_eq!(due.attempts, 1);
         // It is filed while it is being written: that counts.

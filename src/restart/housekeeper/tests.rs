@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    cluster::testing::{DEADLINE, Turn},
+    cluster::testing::{DEADLINE, Gate, Turn},
     judge::{Settings, intents::Finish, testing::*},
     model::{
         WorkloadKey,
@@ -121,13 +121,17 @@ async fn no_more_are_written_than_the_rate_allows() {
     stage.secret("s", "A", "x");
     for number in 0..14 {
         let mut object = deployment(&format!("web-{number:02}"), &["s"]);
-        object["kind"] = json!("StatefulSet");
+        let kinds = ["StatefulSet", "DaemonSet"];
+        object["kind"] = json!(kinds[number % 2]);
         stage.workload(object);
     }
     let (began, _work) = (Instant::now(), start(&stage, 2));
     settle().await;
-    let asked = stage.script.asked("PATCH statefulsets").into_iter();
-    let at: Vec<_> = asked.map(|asked| (asked.at - began).as_millis()).collect();
+    let kinds = ["PATCH statefulsets", "PATCH daemonsets"];
+    let asked = kinds.into_iter().flat_map(|kind| stage.script.asked(kind));
+    let at = asked.map(|asked| (asked.at - began).as_millis());
+    let mut at: Vec<_> = at.collect();
+    at.sort_unstable();
     assert_eq!(at, [[0; 10].as_slice(), &[500, 1000, 1500, 2000]].concat());
 }
 
@@ -163,6 +167,38 @@ async fn the_pace_is_that_of_the_controller() {
         "{at:?}"
     );
     assert!(at[3] >= Duration::from_secs(10), "{at:?}");
+}
+
+/// As many as are there, one of a kind at a time: no kind waits for the controller, or the answer, of another.
+#[tokio::test(start_paused = true)]
+async fn one_of_each_kind_is_written_at_a_time() {
+    const KINDS: [(&str, &str); 3] = [
+        ("DaemonSet", "PATCH daemonsets/"),
+        ("Deployment", "PATCH deployments/"),
+        ("StatefulSet", "PATCH statefulsets/"),
+    ];
+    let stage = Stage::set();
+    stage.secret("s", "A", "x");
+    let gate = Gate::closed();
+    for (kind, patch) in KINDS {
+        stage.script.turn(patch, Turn::serve().held(&gate).always());
+        for name in ["one", "two"] {
+            let mut object = deployment(name, &["s"]);
+            object["kind"] = json!(kind);
+            stage.workload(object);
+        }
+    }
+    let work = start(&stage, 2);
+    for (_, patch) in KINDS {
+        stage.script.reach(patch, 1).await;
+    }
+    sleep(DEADLINE / 2).await;
+    let counts = || KINDS.map(|(_, patch)| stage.script.count(patch));
+    assert_eq!(counts(), [1, 1, 1]);
+    gate.open(6);
+    settle().await;
+    assert_eq!((counts(), stage.metric(ADOPTED)), ([2, 2, 2], 6));
+    work.end().await;
 }
 
 #[tokio::test(start_paused = true)]
