@@ -26,7 +26,12 @@ use std::{cell::OnceCell, collections::BTreeMap};
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::{
-    elsewhere::Elsewhere, made::Made, news::News, reason::Reason, settings::Settings, shown::ToShow,
+    elsewhere::Elsewhere,
+    made::Made,
+    news::News,
+    reason::Reason,
+    settings::Settings,
+    shown::{ToShow, moved_of},
 };
 use self::{
     gates::Gates,

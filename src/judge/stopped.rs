@@ -52,10 +52,17 @@ impl Stopped {
             known.id = id;
             return other;
         }
+        // Since when one of what belongs together has changed, nothing else tells after a crash.
+        let is_timed = tracked.policy.together().is_some();
+        let look_at = if is_timed {
+            now
+        } else {
+            later(now, SHOWN_AFTER)
+        };
         let entry = Entry {
             stop: stop.clone(),
             id,
-            look_at: later(now, SHOWN_AFTER),
+            look_at,
         };
         self.held.insert(key, entry);
         false

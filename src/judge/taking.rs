@@ -196,7 +196,7 @@ impl Judge {
         };
         let uses = tracked.uses().keys();
         let versions = uses.filter_map(|source| index.source(&key.namespace, source).version());
-        let written = versions.map(|version| version.written);
+        let written = versions.map(Version::changed_at);
         written.max().unwrap_or(i64::MIN)
     }
 
@@ -209,6 +209,10 @@ impl Judge {
         let mut index = self.state.index_mut();
         let is_at_once = |index: &Index| at_once::source(index, &key.namespace, &key.source);
         let before = is_at_once(&index);
+        let version = match index.source(&key.namespace, &key.source).version() {
+            Some(known) => version.after(known, self.state.now()),
+            None => version,
+        };
         let change = index.take_source_with(key, version, by, &takers);
         let lets_go = !before && is_at_once(&index);
         drop(index);

@@ -53,7 +53,7 @@ pub fn standing(index: &Index, key: &SourceKey) -> Option<Standing> {
     let SourceKey { namespace, source } = key;
     let live = index.source(namespace, source).version()?;
     let version = version_id(index.key(), Some(live));
-    let written = live.written;
+    let written = live.changed_at();
     let mut asked = Asked {
         source: source.clone(),
         written,

@@ -48,6 +48,9 @@ pub struct Version {
     pub resource_version: u64,
     /// When the data was last written, in unix seconds, as far as `managedFields` tell; else the creation.
     pub written: i64,
+    /// When it was seen to have other data than before, in unix seconds, where `managedFields` do not tell: a key that is
+    /// removed leaves no time there. Else 0.
+    pub noticed: i64,
     /// A kubelet goes on giving the data of an immutable object to new pods for as long as any pod on its node names it,
     /// also after the object was deleted or recreated.
     pub immutable: bool,
@@ -154,6 +157,7 @@ impl Version {
             uid: meta.uid.clone().unwrap_or_default(),
             resource_version: resource_version(meta.resource_version.as_deref()).unwrap_or(0),
             written: written(meta),
+            noticed: 0,
             immutable: immutable == Some(true),
             skipped: false,
             ignored,
@@ -165,6 +169,25 @@ impl Version {
             keys: Some(keys.into_boxed_slice()),
             previous: previous.map(Box::new),
         }
+    }
+
+    /// Returns when its data became this, in unix seconds: no earlier than that, as far as is known.
+    pub fn changed_at(&self) -> i64 {
+        self.written.max(self.noticed)
+    }
+
+    /// Takes over from the version before when its data became this, or takes `now` where nothing else tells.
+    #[must_use]
+    pub fn after(mut self, before: &Self, now: i64) -> Self {
+        if before.uid != self.uid {
+            return self;
+        }
+        if before.whole == self.whole {
+            self.noticed = before.noticed;
+        } else if self.written <= before.changed_at() {
+            self.noticed = now;
+        }
+        self
     }
 
     /// Returns what its annotations say about who looks at it.
@@ -231,17 +254,22 @@ impl Version {
         }
     }
 
+    /// Returns how many letters globs go through to tell what is used so.
+    pub fn letters_passed(&self, usage: &Usage) -> usize {
+        let keys = self.keys.as_deref().unwrap_or_default();
+        let globs = usage.keys.keys().filter_map(|key| KeyGlob::read(key));
+        let passed = globs.filter_map(|glob| Some(letters_passed(near(keys, &glob)?, &glob)));
+        passed.sum()
+    }
+
     /// Returns one digest of all keys that a glob takes; `None` where it takes none. It is made of their digests, which are
     /// under the digest key, so it needs none: who cannot make those cannot make this.
     fn together(&self, glob: &KeyGlob<'_>) -> Option<Digest> {
         let keys = self.keys.as_deref()?;
-        if keys.len() > MOST_MATCHED {
+        let Some(near) = near(keys, glob) else {
             return Some(self.whole);
-        }
-        let first = keys.partition_point(|(name, _)| **name < *glob.start());
-        let near = keys[first..].iter();
-        let near = near.take_while(|(name, _)| name.starts_with(glob.start()));
-        let mut taken = near.filter(|(name, _)| glob.takes(name)).peekable();
+        };
+        let mut taken = near.iter().filter(|(name, _)| glob.takes(name)).peekable();
         taken.peek()?;
         let mut parts = PlainParts::default();
         for (name, digest) in taken {
@@ -255,6 +283,31 @@ impl Version {
 /// Of a source with more keys than this a glob takes the whole: anybody may write a ConfigMap of 60,000 keys, and each
 /// workload that uses it looks at all of them.
 pub const MOST_MATCHED: usize = 4096;
+
+/// The same of letters that a glob has to go through. Those of a prefix are looked up.
+pub const MOST_PASSED: usize = 32 * 1024;
+
+/// Returns the keys that a glob may take, sorted, by what they begin with; `None` where they are more than it may look at.
+fn near<'a>(
+    keys: &'a [(Box<str>, Digest)],
+    glob: &KeyGlob<'_>,
+) -> Option<&'a [(Box<str>, Digest)]> {
+    if keys.len() > MOST_MATCHED {
+        return None;
+    }
+    let first = keys.partition_point(|(name, _)| **name < *glob.start());
+    let behind = keys[first..].partition_point(|(name, _)| name.starts_with(glob.start()));
+    let near = &keys[first..first + behind];
+    (letters_passed(near, glob) <= MOST_PASSED).then_some(near)
+}
+
+/// Returns how many letters a glob goes through in these keys.
+fn letters_passed(keys: &[(Box<str>, Digest)], glob: &KeyGlob<'_>) -> usize {
+    match glob.passes() {
+        0 => 0,
+        passes => keys.iter().map(|(name, _)| name.len()).sum::<usize>() * passes,
+    }
+}
 
 /// How the whole object is written where keys stand. No key of a Secret or ConfigMap can contain it.
 pub const WHOLE: &str = "*";

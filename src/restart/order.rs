@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     judge::{intents::Intent, live::Live},
     model::{
-        Cause, Kind, WorkloadKey,
+        Cause, Kind, Version, WorkloadKey,
         annotation::{CHANGE_CAUSE, ROLLOUT_OPENED},
         change::Change,
         decide::{Restart, change_cause, joined_with_who, restart_id},
@@ -116,7 +116,7 @@ pub(super) fn changed(live: &Live, key: &WorkloadKey, restart: &Restart) -> Opti
         .iter()
         .filter_map(|cause| cause.source.as_ref());
     let versions = sources.filter_map(|source| index.source(&key.namespace, source).version());
-    let written = versions.map(|version| version.written);
+    let written = versions.map(Version::changed_at);
     Timestamp::from_second(written.max()?).ok()
 }
 

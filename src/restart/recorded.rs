@@ -103,10 +103,10 @@ fn away(index: &Index, key: &WorkloadKey, restart: &Restart) -> Option<Away> {
     let mut written = 0;
     for source in tracked.uses().keys() {
         let version = index.source(&key.namespace, source).version()?;
-        if !source.kind.is_readable() || version.written <= 0 {
+        if !source.kind.is_readable() || version.changed_at() <= 0 {
             return None;
         }
-        written = written.max(version.written);
+        written = written.max(version.changed_at());
     }
     Some(Away {
         known: workload.clone(),

@@ -7,7 +7,11 @@ use tokio::time::Instant;
 
 use super::order::Order;
 use crate::{
-    judge::{brakes::ToShow, intents::Intent, live::Live},
+    judge::{
+        brakes::{ToShow, moved_of},
+        intents::Intent,
+        live::Live,
+    },
     model::{
         Decision, WorkloadKey, decide::Restart, held::Held, patch, peer::May, pending::Pending,
     },
@@ -63,16 +67,16 @@ async fn write_stopped(live: &Live, key: &WorkloadKey) {
     if judge.may(key) != May::Work {
         return;
     }
+    let since = judge.state.time();
+    let moved = moved_of(&judge.state.index(), key, restart, since);
     // Whose failures held the same restart before still holds others.
     let by = |pending: Pending, stands: Option<&Pending>| {
         let same = stands.filter(|stands| stands.id == pending.id);
         let failed = same.map(|stands| stands.failed.clone());
-        let moved = stands.map(|stands| stands.moved.clone());
         let pending = pending.held_by(stop.words(&key.namespace));
-        let pending = pending.since_moved(moved.unwrap_or_default());
+        let pending = pending.since_moved(moved);
         pending.because(&failed.unwrap_or_default())
     };
-    let since = judge.state.time();
     write(live, key, restart, (Held::Suspended, since), by).await;
 }
 

@@ -136,7 +136,7 @@ fn least_sure(write: &Write, state: &State) -> (Vec<SourceKey>, usize) {
             match index.source(&key.namespace, &key.source) {
                 Lookup::Unsynced | Lookup::Unseen => Sure::Unknown,
                 Lookup::Absent { .. } => Sure::Absent,
-                Lookup::Present { version, .. } => Sure::Present(Reverse(version.written)),
+                Lookup::Present { version, .. } => Sure::Present(Reverse(version.changed_at())),
             }
         });
         keys.truncate(MOST);

@@ -152,7 +152,7 @@ impl Inventory {
     /// Whether a source, as far as manifests have it for this namespace, has no key that an entry names.
     pub(in crate::cli) fn lacks(&self, namespace: Option<&str>, listed: &Listed) -> bool {
         let keys = self.keys(namespace, &listed.source);
-        keys.is_some_and(|keys| !keys.iter().any(|key| listed.names(key)))
+        keys.is_some_and(|keys| !listed.names_any(keys.into_iter()))
     }
 
     /// Returns the key that was meant by one that the source has not.

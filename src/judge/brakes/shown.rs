@@ -4,12 +4,18 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Reason, rooms::Counting, waiting::Waiting};
+use super::{
+    Reason,
+    rooms::Counting,
+    waiting::{Waiting, moved},
+};
 use crate::judge::by_namespace::ByNamespace;
 use crate::model::{
     Index, WorkloadKey,
+    decide::Restart,
+    gate::together::Member,
     held::Held,
-    index::windows,
+    index::{together, windows},
     pending::{Failures, Moved, Pending},
 };
 
@@ -75,11 +81,7 @@ pub(super) fn to_show<'a>(
         let shown = index
             .workload(key)
             .and_then(|tracked| Pending::of(&tracked.workload));
-        let moved = it
-            .moved
-            .iter()
-            .map(|(member, at)| (member.to_string(), *at));
-        let moved: Moved = moved.collect();
+        let moved = as_shown(&it.moved);
         let is_shown = shown.is_some_and(|shown| {
             let same = shown.reason == held && shown.id == it.id && shown.by == it.by;
             let has_all = moved.keys().all(|member| shown.moved.contains_key(member));
@@ -97,12 +99,28 @@ pub(super) fn to_show<'a>(
     waiting.take(most).collect()
 }
 
+/// Returns which of what belongs together has changed for a restart that people stop, and since when.
+pub fn moved_of(index: &Index, key: &WorkloadKey, restart: &Restart, now: Timestamp) -> Moved {
+    let Some(tracked) = index.workload(key) else {
+        return Moved::new();
+    };
+    let changed = together::changed(tracked, restart);
+    as_shown(&moved((index, key, tracked), &changed, None, now))
+}
+
+fn as_shown(moved: &BTreeMap<Member, Timestamp>) -> Moved {
+    let shown = moved.iter().map(|(member, at)| (member.to_string(), *at));
+    shown.collect()
+}
+
 /// Whether it is to be written at once since when a restart waits: it is made so long after that at the latest.
 fn counts_from_now(index: &Index, key: &WorkloadKey, waiting: &Waiting) -> bool {
     let Some(tracked) = index.workload(key) else {
         return false;
     };
     let counts = match waiting.reason {
+        // The time of what belongs together goes on whatever holds it.
+        _ if !waiting.moved.is_empty() => true,
         Reason::Window(_) => {
             let window = windows::of(index, &key.namespace, tracked);
             window.is_some_and(|(_, latest)| latest.is_some())

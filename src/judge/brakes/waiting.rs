@@ -68,7 +68,8 @@ impl Waiting {
         };
         let same = waited.filter(|it| it.versions == versions);
         let changed = together::changed(tracked, restart);
-        let moved = moved((index, key, tracked), &changed, waited, now);
+        let seen = waited.map(|it| &it.moved);
+        let moved = moved((index, key, tracked), &changed, seen, now);
         Self {
             since: waited.map_or(now, |it| it.since),
             first_asked: same.map_or(now, |it| it.first_asked),
@@ -149,10 +150,10 @@ impl Waiting {
 
 /// Returns which of what belongs together has changed, and since when: since it was written, or seen first by this process or by
 /// one before it. What is written again and again must not make that later for ever.
-fn moved(
+pub(super) fn moved(
     (index, key, tracked): (&Index, &WorkloadKey, &Tracked),
     changed: &BTreeSet<SourceName>,
-    waited: Option<&Waiting>,
+    seen: Option<&BTreeMap<Member, Timestamp>>,
     now: Timestamp,
 ) -> BTreeMap<Member, Timestamp> {
     let groups = together::groups(index, &key.namespace, tracked, changed, &Overlay::new());
@@ -161,7 +162,7 @@ fn moved(
     }
     let shown = shown(tracked);
     let since = |member: &Member, written: Option<Timestamp>| {
-        let seen = waited.and_then(|it| it.moved.get(member)).copied();
+        let seen = seen.and_then(|seen| seen.get(member)).copied();
         let shown = shown_since(shown.as_ref(), member);
         let times = [seen, shown, written].into_iter().flatten();
         times.chain([now]).min().unwrap_or(now)
@@ -177,7 +178,7 @@ fn moved(
 /// Returns when the live version of a source was written, in unix seconds.
 pub(super) fn written(index: &Index, namespace: &str, changed: &Changed) -> Option<i64> {
     match changed {
-        Changed::Source(source) => Some(index.source(namespace, source).version()?.written),
+        Changed::Source(source) => Some(index.source(namespace, source).version()?.changed_at()),
         Changed::Namespace => None,
     }
 }

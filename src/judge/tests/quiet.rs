@@ -35,7 +35,9 @@ async fn a_change_is_due_after_the_quiet_period_that_counts() {
     ] {
         let stage = Stage::set();
         stage.set_time(CREATED_AT + since_written);
-        stage.secret("s", "A", "x");
+        let (source, mut before) = stage.put_secret("s", "A", "x");
+        before.written = CREATED_AT - 1;
+        stage.show_secret(&source, before);
         let web = deployment("web", &["s"]);
         stage.adopted(annotate(web, annotation.0, annotation.1));
         assert_eq!(stage.due_in(), None);

@@ -50,7 +50,7 @@ pub fn judge<'a>(
             }
             (Some(entry), _) => Some(entry.clone()),
             (None, Lookup::Present { version, .. })
-                if !folded && source.kind.is_readable() && version.written > oldest =>
+                if !folded && source.kind.is_readable() && version.changed_at() > oldest =>
             {
                 late.push(source.clone());
                 Some(unread(version, usage))
@@ -98,7 +98,7 @@ pub fn judge<'a>(
 /// nothing here.
 fn entry_that_counts(entry: &Entry, live: &Version, oldest: i64) -> Option<Entry> {
     let other = |uid: &str| uid != live.uid;
-    let read = live.written <= oldest;
+    let read = live.changed_at() <= oldest;
     match entry {
         Entry::Seen { uid, .. } | Entry::Deleted { uid, .. } if other(uid) && read => None,
         Entry::Unknown | Entry::Waiting if read => None,
@@ -123,7 +123,7 @@ fn fold_that_counts<'a>(
         folded.filter_map(|(source, usage)| Some((source, usage, live(source).version()?)));
     let present: Vec<_> = present.collect();
     let mut versions = present.iter().map(|(_, _, version)| version);
-    let read = versions.all(|version| version.written <= oldest);
+    let read = versions.all(|version| version.changed_at() <= oldest);
     let now = present
         .into_iter()
         .map(|(source, usage, version)| (source, usage, Some(version)));

@@ -174,7 +174,8 @@ impl Rule<'_> {
         }
         let gains = folded.iter().map(|(source, usage)| match live(source) {
             Lookup::Present { version, .. } => {
-                self.gains.judge(source, used_keys(usage), version.written)
+                self.gains
+                    .judge(source, used_keys(usage), version.changed_at())
             }
             Lookup::Unsynced | Lookup::Unseen | Lookup::Absent { .. } => Gain::Adopt,
         });

@@ -247,7 +247,10 @@ impl Rule<'_> {
         version: &Version,
         now: Entry,
     ) -> Verdict {
-        match self.gains.judge(source, used_keys(usage), version.written) {
+        match self
+            .gains
+            .judge(source, used_keys(usage), version.changed_at())
+        {
             Gain::Adopt => Verdict::keep(now),
             Gain::Ask => Verdict::doubt(Doubt::AskAges),
             // It stays gained until something restarts for it.
@@ -274,7 +277,7 @@ impl Rule<'_> {
             return Verdict::keep(now);
         };
         let recreated = *old.uid != version.uid;
-        let gain = |key: &str| self.gains.judge(source, [key], version.written);
+        let gain = |key: &str| self.gains.judge(source, [key], version.changed_at());
         let compared = Compared::of(old.states, new_states, usage, self.comparable, gain);
         if compared.asks {
             return Verdict::doubt(Doubt::AskAges);

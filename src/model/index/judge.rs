@@ -7,7 +7,7 @@ use super::{
     asked::Tick,
     judged::{Judged, released, stays},
     overlay::{Overlay, just_read, without_ignored},
-    preview::Preview,
+    preview::{Preview, cost},
     tracked::Tracked,
 };
 use crate::model::{
@@ -261,7 +261,7 @@ impl Index {
         let last_made = |source: &SourceName| {
             // One that is absent may be about to come back.
             let last = self.source(&key.namespace, source).last()?;
-            Some(last.written)
+            Some(last.changed_at())
         };
         let last = match TakenOver::between(&written, tracked.observed()?)? {
             TakenOver::Entries(sources) => sources.iter().filter_map(last_made).max(),
@@ -290,7 +290,7 @@ impl Index {
         let written = causes
             .filter_map(|cause| cause.source.as_ref())
             .filter_map(|source| self.source(&key.namespace, source).version())
-            .map(|version| version.written);
+            .map(Version::changed_at);
         written.min()
     }
 
@@ -298,8 +298,9 @@ impl Index {
     /// for the index: so of many users only the first are looked at, and of those that use very much fewer.
     pub fn preview(&self, key: &SourceKey, becomes: Lookup) -> Preview {
         let overlay = Overlay::from([(&key.source, becomes)]);
-        let sources = |user: &_| self.workload(user).map_or(0, |known| known.uses().len());
-        let (mut preview, users) = Preview::of(self.users(key), sources);
+        let version = |source: &_| self.source(&key.namespace, source).version();
+        let cost = |user: &_| self.workload(user).map_or(0, |user| cost(user, &version));
+        let (mut preview, users) = Preview::of(self.users(key), cost);
         let before = self.source(&key.namespace, &key.source).version();
         for user in users {
             let Some(tracked) = self.workload(&user) else {

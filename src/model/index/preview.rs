@@ -6,14 +6,17 @@ use super::tracked::Tracked;
 use crate::model::{
     decide::{Decision, Doubt},
     gate::suspend::Stop,
-    source::SourceName,
+    source::{SourceName, Usage},
+    version::Version,
     workload::WorkloadKey,
 };
 
 /// How many users of a source are looked at.
 pub const PREVIEWED: usize = 100;
-/// How many sources they may use together. A user who takes everything of a namespace costs as much as thousands of others.
+/// How many sources they may use together. Globs of keys cost as much as sources. A user who takes everything of a namespace costs as much as thousands of others.
 pub const PREVIEWED_SOURCES: usize = 4096;
+/// Through so many letters a glob of keys goes in the time in which one source is compared.
+const LETTERS_OF_A_SOURCE: usize = 64;
 
 /// What a change of a source would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,16 +35,28 @@ pub struct Preview {
     pub incomplete: bool,
 }
 
+/// Returns what it costs to decide about a user, in sources that are compared.
+pub(super) fn cost<'a>(
+    user: &Tracked,
+    version: &dyn Fn(&SourceName) -> Option<&'a Version>,
+) -> usize {
+    let cost = |(source, usage): (&SourceName, &Usage)| {
+        let passed = version(source).map_or(0, |version| version.letters_passed(usage));
+        1 + passed / LETTERS_OF_A_SOURCE
+    };
+    user.uses().iter().map(cost).sum()
+}
+
 impl Preview {
-    /// Begins one of these users, and returns those who are looked at. `sources` tells how many one uses.
+    /// Begins one of these users, and returns those who are looked at. `cost`: of looking at one, in sources that are compared.
     pub(super) fn of(
         mut users: Vec<WorkloadKey>,
-        sources: impl Fn(&WorkloadKey) -> usize,
+        cost: impl Fn(&WorkloadKey) -> usize,
     ) -> (Self, Vec<WorkloadKey>) {
         let all = users.len();
         let mut looked_at = 0;
         let fits = |user: &&WorkloadKey| {
-            looked_at += sources(user);
+            looked_at += cost(user);
             looked_at <= PREVIEWED_SOURCES
         };
         let fitting = users.iter().take(PREVIEWED).take_while(fits).count();

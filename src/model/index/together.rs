@@ -110,7 +110,7 @@ fn idle(member: &Member, uses: &References, live: Lookup<'_>) -> Option<Idle> {
 /// Returns how a member stands that the workload reads. `changed`: a restart for its source is due.
 fn standing(tracked: &Tracked, member: &Member, live: Lookup<'_>, changed: bool) -> Standing {
     // Of a version without any time it is not known.
-    let written = live.version().map(|version| version.written);
+    let written = live.version().map(Version::changed_at);
     let written = written.filter(|at| *at > 0);
     let moved = Standing::Moved(written.and_then(|at| Timestamp::from_second(at).ok()));
     let entry = match tracked.observed().map(|it| entry_of(it, &member.source)) {

@@ -28,7 +28,7 @@ fn wrong(listed: &Listed, references: &References, live: Option<&Version>) -> Op
     let source = listed.source.spoken();
     let known = live.filter(|version| version.tells_all());
     let key = listed.spoken_key();
-    if known.is_some_and(|version| !version.names().any(|name| listed.names(name))) {
+    if known.is_some_and(|version| version.used(&listed.key).is_none()) {
         return Some(if listed.excluded {
             format!("leave out {listed}, or name another key: {source} has no {key}")
         } else {

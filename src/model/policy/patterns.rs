@@ -5,7 +5,8 @@
 //! - globs of one list have at most [`MAX_BYTES`] together, and so do its expressions of one kind;
 //! - those expressions become one automaton, of at most [`MAX_PROGRAM`] bytes. It reads bytes: names are ASCII
 //!   (RFC 1123), so `\w` and `\d` are, too;
-//! - it steps over each byte of a name once, whatever it looks for (the `regex` crate backtracks nowhere).
+//! - it steps over each byte of a name once, whatever it looks for (the `regex` crate backtracks nowhere), and so do globs
+//!   ([`Glob`]).
 //!
 //! What is beyond a bound is not read in part: the list is unreadable, and people are told the bound.
 
@@ -13,10 +14,10 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 use regex_syntax::ParserBuilder;
-use wildmatch::WildMatch;
 
 use crate::model::source::{
-    KindSet, MAX_KEY_GLOBS, MAX_LISTED_BYTES, Named, SourceKind, SourceName, is_glob,
+    Glob, KindSet, MAX_KEY_GLOBS, MAX_LISTED_BYTES, MAX_WIDE_GLOBS, Named, SourceKind, SourceName,
+    is_glob,
 };
 
 /// The most bytes that the globs of a list have together, and its expressions of one kind.
@@ -50,7 +51,7 @@ pub struct Patterns {
     /// The kinds of which it takes everything.
     all: KindSet,
     exact: BTreeSet<SourceName>,
-    globs: Vec<(SourceKind, WildMatch)>,
+    globs: Vec<(SourceKind, Glob)>,
     dotted: Vec<SourceName>,
     expressions: Vec<Expressions>,
 }
@@ -73,9 +74,9 @@ pub enum Beyond {
     /// Of [`MAX_BYTES`], by the expressions of this kind.
     #[error("expressions of more than {MAX_BYTES} bytes")]
     Bytes(SourceKind),
-    /// Of [`MAX_LISTED_BYTES`], or of [`MAX_KEY_GLOBS`].
+    /// Of [`MAX_LISTED_BYTES`], of [`MAX_KEY_GLOBS`] or of [`MAX_WIDE_GLOBS`].
     #[error(
-        "entries with a key of more than {MAX_LISTED_BYTES} bytes, or more than {MAX_KEY_GLOBS} with a glob of keys"
+        "entries with a key of more than {MAX_LISTED_BYTES} bytes, or more than {MAX_KEY_GLOBS} with a glob, or {MAX_WIDE_GLOBS} with one on both sides of #"
     )]
     Keys,
     /// Of [`MAX_PROGRAM`], by the expressions of this kind.
@@ -201,9 +202,7 @@ impl Patterns {
         match pattern.form {
             Form::Exact => drop(self.exact.insert(pattern.source())),
             Form::Glob if pattern.is_all() => self.all.insert(pattern.kind),
-            Form::Glob => self
-                .globs
-                .push((pattern.kind, WildMatch::new(&pattern.text))),
+            Form::Glob => self.globs.push((pattern.kind, Glob::new(&pattern.text))),
             Form::Dotted => self.dotted.push(pattern.source()),
             Form::Expression => self.add_expression(&pattern),
         }
@@ -300,7 +299,7 @@ impl Ready<'_> {
             || patterns
                 .globs
                 .iter()
-                .any(|(kind, glob)| *kind == source.kind && glob.matches(&source.name))
+                .any(|(kind, glob)| *kind == source.kind && glob.takes(&source.name))
             || patterns.dotted.iter().any(|dotted| fits(dotted, source))
             || self
                 .expressions

@@ -3,7 +3,9 @@
 use std::{cell::LazyCell, fmt};
 
 use super::patterns::{Patterns, Ready};
-use crate::model::source::{KeyLists, KindSet, References, SourceKind, SourceName, Usage};
+use crate::model::source::{
+    KeyLists, KindSet, ReadyLists, References, SourceKind, SourceName, Usage,
+};
 
 /// A readable opt-in.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -144,6 +146,7 @@ impl Rules {
             named: self.named.ready(),
             keyed: self.keyed.ready(),
             excluded: self.excluded.ready(),
+            lists: self.lists.ready(),
         }
     }
 }
@@ -154,6 +157,7 @@ struct ReadyRules<'a> {
     named: Ready<'a>,
     keyed: Ready<'a>,
     excluded: Ready<'a>,
+    lists: ReadyLists<'a>,
 }
 
 impl ReadyRules<'_> {
@@ -186,7 +190,7 @@ impl ReadyRules<'_> {
             if_matched: !taken,
             ..usage.clone()
         };
-        match rules.lists.narrowed(source, &usage) {
+        match self.lists.narrowed(source, &usage) {
             Some(narrowed) => narrowed.counts().then_some(narrowed),
             None => Some(usage),
         }

@@ -8,13 +8,13 @@
 //! A key that a list leaves out is not compared. Where pods do not start without it, it is still needed
 //! ([`Usage::demanded`]): a restart would only break.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::BTreeSet, fmt};
 
 use litemap::LiteMap;
-use wildmatch::WildMatch;
 
 use super::{
-    named::{Named, is_glob},
+    glob::{Glob, is_glob},
+    named::Named,
     names::SourceName,
     references::References,
     usage::{Need, Usage},
@@ -23,8 +23,11 @@ use super::{
 /// The most bytes that the entries with a key have together, and so what `observed` says of them.
 pub const MAX_LISTED_BYTES: usize = 4096;
 
-/// The most entries with a glob of keys. Each looks at all keys of a source.
+/// The most entries with a glob. Each of keys looks at all keys of a source, and each of names at all sources.
 pub const MAX_KEY_GLOBS: usize = 16;
+
+/// The most entries with a glob of names and one of keys: they look at all keys of all sources.
+pub const MAX_WIDE_GLOBS: usize = 2;
 
 /// All keys of a source: how the whole is written where keys stand.
 const ALL: &str = "*";
@@ -86,23 +89,16 @@ impl KeyLists {
 
     /// Whether there are no more than reroll follows.
     pub fn is_bounded(&self) -> bool {
-        let globs = self.0.iter().filter(|listed| is_glob(&listed.key));
-        self.to_string().len() <= MAX_LISTED_BYTES && globs.count() <= MAX_KEY_GLOBS
+        let globs = |listed: &&Listed| [&listed.source.name, &listed.key].map(|name| is_glob(name));
+        let globs: Vec<_> = self.0.iter().map(|listed| globs(&listed)).collect();
+        let any = globs.iter().filter(|globs| globs.contains(&true)).count();
+        let wide = globs.iter().filter(|globs| !globs.contains(&false)).count();
+        self.to_string().len() <= MAX_LISTED_BYTES && any <= MAX_KEY_GLOBS && wide <= MAX_WIDE_GLOBS
     }
 
     /// Returns what is taken of a source that is used so; `None` where that is all of it.
     pub fn narrowed(&self, source: &SourceName, usage: &Usage) -> Option<Usage> {
-        if self.is_empty() {
-            return None;
-        }
-        let here = self.0.iter().filter(|listed| listed.is_of(source));
-        let (not, only): (Vec<_>, Vec<_>) = here.partition(|listed| listed.excluded);
-        let keys = |listed: Vec<&Listed>| listed.into_iter().map(|one| one.key.clone()).collect();
-        let list = List {
-            only: keys(only),
-            not: keys(not),
-        };
-        (!list.takes_all()).then(|| list.narrowed(usage))
+        self.ready().narrowed(source, usage)
     }
 
     /// Returns what is taken of all of these.
@@ -110,17 +106,43 @@ impl KeyLists {
         if self.is_empty() {
             return Cow::Borrowed(references);
         }
+        let ready = self.ready();
         let narrowed = references.iter().map(|(source, usage)| {
-            let narrowed = self.narrowed(source, usage);
+            let narrowed = ready.narrowed(source, usage);
             (source.clone(), narrowed.unwrap_or_else(|| usage.clone()))
         });
         Cow::Owned(narrowed.collect())
     }
+
+    /// Gets them ready to look at many sources.
+    pub fn ready(&self) -> ReadyLists<'_> {
+        let ready = |listed| (Written::of(&Listed::source(listed).name), listed);
+        ReadyLists(self.0.iter().map(ready).collect())
+    }
+}
+
+/// Lists that are ready for use.
+pub struct ReadyLists<'a>(Vec<(Written<'a>, &'a Listed)>);
+
+impl ReadyLists<'_> {
+    /// Returns what is taken of a source that is used so; `None` where that is all of it.
+    pub fn narrowed(&self, source: &SourceName, usage: &Usage) -> Option<Usage> {
+        let is_here = |(name, listed): &&(Written, &Listed)| {
+            listed.source.kind == source.kind && name.takes(&source.name)
+        };
+        let here = self.0.iter().filter(is_here).map(|(_, listed)| *listed);
+        let (not, only): (Vec<_>, Vec<_>) = here.partition(|listed| listed.excluded);
+        let list = List {
+            only: Words::of(only),
+            not: Words::of(not),
+        };
+        (!list.takes_all()).then(|| list.narrowed(usage))
+    }
 }
 
 impl Listed {
-    fn is_of(&self, source: &SourceName) -> bool {
-        self.source.kind == source.kind && fits(&self.source.name, &source.name)
+    fn source(&self) -> &SourceName {
+        &self.source
     }
 
     /// Returns the key as people read it: `key a`, or `key like a-*`.
@@ -129,64 +151,112 @@ impl Listed {
         format!("key {like}{}", self.key)
     }
 
-    /// Whether it names this key.
-    pub fn names(&self, key: &str) -> bool {
-        fits(&self.key, key)
+    /// Whether it names one of these keys.
+    pub fn names_any<'a>(&self, mut keys: impl Iterator<Item = &'a str>) -> bool {
+        let written = Written::of(&self.key);
+        keys.any(|key| written.takes(key))
     }
 
     /// Whether nothing of a source that is used so is what it names, though pods read some of it.
     pub fn names_nothing_of(&self, usage: &Usage) -> bool {
-        let named = |key: &String| self.names(key);
-        usage.is_read() && !usage.whole && !usage.keys.keys().any(named)
+        let keys = usage.keys.keys().map(String::as_str);
+        usage.is_read() && !usage.whole && !self.names_any(keys)
     }
 }
 
-/// Whether a name is the one that is written, or the glob that is written takes it.
-fn fits(written: &str, name: &str) -> bool {
-    if is_glob(written) {
-        WildMatch::new(written).matches(name)
-    } else {
-        written == name
+/// A name, or a glob, that is ready for use.
+enum Written<'a> {
+    Exact(&'a str),
+    Glob(Glob),
+}
+
+impl<'a> Written<'a> {
+    fn of(text: &'a str) -> Self {
+        if is_glob(text) {
+            Self::Glob(Glob::new(text))
+        } else {
+            Self::Exact(text)
+        }
+    }
+
+    fn takes(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(written) => *written == name,
+            Self::Glob(glob) => glob.takes(name),
+        }
+    }
+}
+
+/// Keys, and globs of keys.
+#[derive(Default)]
+struct Words<'a> {
+    all: Vec<&'a str>,
+    exact: BTreeSet<&'a str>,
+    globs: Vec<Glob>,
+}
+
+impl<'a> Words<'a> {
+    fn of(listed: Vec<&'a Listed>) -> Self {
+        listed.into_iter().map(|one| one.key.as_str()).collect()
+    }
+
+    /// Whether any of them takes a key.
+    fn take(&self, key: &str) -> bool {
+        self.exact.contains(key) || self.globs.iter().any(|glob| glob.takes(key))
+    }
+
+    fn have(&self, written: &str) -> bool {
+        self.all.contains(&written)
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Words<'a> {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(all: I) -> Self {
+        let all: Vec<_> = all.into_iter().collect();
+        let (globs, exact): (Vec<&str>, Vec<&str>) = all.iter().partition(|name| is_glob(name));
+        Self {
+            exact: exact.into_iter().collect(),
+            globs: globs.into_iter().map(Glob::new).collect(),
+            all,
+        }
     }
 }
 
 /// What an opt-in says of the keys of one source.
-struct List {
+struct List<'a> {
     /// Only these; all where there are none.
-    only: Vec<String>,
+    only: Words<'a>,
     /// Not these.
-    not: Vec<String>,
+    not: Words<'a>,
 }
 
-impl List {
+impl List<'_> {
     fn takes_all(&self) -> bool {
-        self.not.is_empty() && (self.only.is_empty() || self.only.iter().any(|key| key == ALL))
+        self.not.all.is_empty() && (self.only.all.is_empty() || self.only.have(ALL))
     }
 
     fn takes(&self, key: &str) -> bool {
-        let is_it = |written: &String| fits(written, key);
-        (self.only.is_empty() || self.only.iter().any(is_it)) && !self.not.iter().any(is_it)
+        (self.only.all.is_empty() || self.only.take(key)) && !self.not.take(key)
     }
 
     /// Returns the keys under which this is recorded of a source that is read whole.
     fn of_whole(&self) -> Vec<String> {
-        let all = self.only.is_empty() || self.only.iter().any(|key| key == ALL);
-        let only = if all {
-            vec![ALL.to_owned()]
-        } else {
-            self.only.clone()
-        };
-        let recorded = only.into_iter().filter_map(|written| {
-            if !is_glob(&written) {
-                return self.takes(&written).then_some(written);
+        let all = self.only.all.is_empty() || self.only.have(ALL);
+        let only = if all { &[ALL][..] } else { &self.only.all };
+        let recorded = only.iter().filter_map(|written| {
+            if !is_glob(written) {
+                return self.takes(written).then(|| (*written).to_owned());
             }
             // All that it takes is taken away again.
-            if self.not.iter().any(|not| not == ALL || *not == written) {
+            if self.not.have(ALL) || self.not.have(written) {
                 return None;
             }
-            let but = self.not.iter();
-            let but = but.filter(|not| is_glob(not) || fits(&written, not));
-            Some(but.fold(written.clone(), |name, not| format!("{name}{BUT}{not}")))
+            let glob = Glob::new(written);
+            let but = self.not.all.iter();
+            let but = but.filter(|not| is_glob(not) || glob.takes(not));
+            Some(but.fold((*written).to_owned(), |name, not| {
+                format!("{name}{BUT}{not}")
+            }))
         });
         recorded.collect()
     }
@@ -247,9 +317,8 @@ const BUT: char = '!';
 
 /// Keys that are recorded together, under a name that no key can have: `feature-*`, or `*!legacy` for all but one.
 pub struct KeyGlob<'a> {
-    glob: WildMatch,
-    but: Vec<&'a str>,
-    start: &'a str,
+    glob: Glob,
+    but: Words<'a>,
 }
 
 impl<'a> KeyGlob<'a> {
@@ -258,20 +327,24 @@ impl<'a> KeyGlob<'a> {
         let mut parts = recorded.split(BUT);
         let written = parts.next().filter(|written| is_glob(written))?;
         Some(Self {
-            glob: WildMatch::new(written),
+            glob: Glob::new(written),
             but: parts.collect(),
-            start: written.split(['*', '?']).next().unwrap_or_default(),
         })
     }
 
     /// Returns what each key that it takes begins with.
-    pub fn start(&self) -> &'a str {
-        self.start
+    pub fn start(&self) -> &str {
+        self.glob.start()
+    }
+
+    /// Returns how often it goes through each letter of a key, to see whether it takes it.
+    pub fn passes(&self) -> usize {
+        usize::from(!self.glob.is_prefix()) + self.but.globs.len()
     }
 
     /// Whether it takes a key.
     pub fn takes(&self, key: &str) -> bool {
-        self.glob.matches(key) && !self.but.iter().any(|but| fits(but, key))
+        self.glob.takes(key) && !self.but.take(key)
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::names::SourceName;
-
-/// The longest name that an object, or a key, can have: nothing longer matches any.
-const LONGEST: usize = 253;
+use super::{
+    glob::{LONGEST, is_glob},
+    names::SourceName,
+};
 
 /// A source, or a key of one, as people write it. In both names `*` and `?` stand for other letters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,11 +45,6 @@ impl Named {
         let exact = |name: &str| !is_glob(name);
         exact(&self.source.name) && self.key.as_deref().is_none_or(exact)
     }
-}
-
-/// Whether letters of a name stand for others.
-pub fn is_glob(name: &str) -> bool {
-    name.contains(['*', '?'])
 }
 
 /// As it is read.

@@ -53,6 +53,7 @@ impl Version {
             uid: String::new(),
             resource_version: 0,
             written: 0,
+            noticed: 0,
             immutable: false,
             skipped: false,
             ignored: false,

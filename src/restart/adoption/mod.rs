@@ -55,7 +55,7 @@ pub(super) async fn outdated(
         let Lookup::Present { version, .. } = index.source(&key.namespace, source) else {
             continue;
         };
-        if version.written <= revision {
+        if version.changed_at() <= revision {
             continue;
         }
         if !version.tells(usage) {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use kube::core::DynamicObject;
 
 use crate::model::{
-    Index, SourceName, WorkloadKey,
+    Index, SourceName, Version, WorkloadKey,
     decide::Lookup,
     digest::DigestKey,
     patch::{self, Patch},
@@ -73,7 +73,7 @@ impl Sides<'_> {
     ) -> Timestamp {
         let versions = uses.keys().filter_map(|source| live(source).version());
         let changed = versions
-            .map(|version| version.written)
+            .map(Version::changed_at)
             .max()
             .and_then(|at| Timestamp::from_second(at).ok());
         let asked = read_time(self.new.own.kubectl.as_deref());

@@ -5,10 +5,12 @@ use super::{
     *,
 };
 use crate::{
-    judge::brakes::ToShow,
+    judge::brakes::{ToShow, moved_of},
     model::{
         SourceKey, Version,
-        annotation::{PENDING, RELEASE, RESTART_ON, TOGETHER, TOGETHER_LATEST, WAVE, WINDOW},
+        annotation::{
+            PENDING, RELEASE, RESTART_ON, SUSPEND, TOGETHER, TOGETHER_LATEST, WAVE, WINDOW,
+        },
         pending::Pending,
     },
 };
@@ -266,4 +268,69 @@ async fn after_a_long_absence_nothing_is_waited_for_that_is_over() {
     version.written = stage.state.time().as_second() - 301;
     stage.show_secret(&source, version);
     assert_eq!(ask(&stage, &keys[0]), GO);
+}
+
+/// What is removed leaves no time in the object: it is as old as what is left.
+#[tokio::test(start_paused = true)]
+async fn what_leaves_no_time_counts_from_when_it_was_seen() {
+    let (stage, keys) = users(&["a"]);
+    let before = stage.state.time().as_second();
+    passes(&stage, 1000);
+    let show = |value: &str| {
+        let (source, mut version) = stage.put_secret("s", "s", value);
+        version.written = before;
+        stage.show_secret(&source, version);
+    };
+    show("less");
+    assert_eq!(ask(&stage, &keys[0]), Answer::Wait);
+    let end = Some(waits(&stage, 5));
+    assert_eq!(reason(&stage, &keys[0]), end);
+    // Somebody writes a label.
+    passes(&stage, 100);
+    show("less");
+    assert_eq!(ask(&stage, &keys[0]), Answer::Wait);
+    assert_eq!(reason(&stage, &keys[0]), end);
+    assert_eq!(after(&stage, 199), [""; 0]);
+    assert_eq!(after(&stage, 1), ["a"]);
+}
+
+/// Its time goes on whatever holds it, so it is written at once.
+#[tokio::test(start_paused = true)]
+async fn since_when_it_counts_is_shown_at_once_behind_a_window_too() {
+    let (stage, keys) = users(&["a", "other"]);
+    says(&stage, &keys[0], WINDOW, "never");
+    says(&stage, &keys[1], WINDOW, "never");
+    says(&stage, &keys[1], TOGETHER, "");
+    written(&stage, "s", "y");
+    for key in &keys {
+        assert_eq!(ask(&stage, key), Answer::Wait);
+    }
+    assert!(matches!(reason(&stage, &keys[0]), Some(Reason::Window(_))));
+    shows(&stage, &keys[0]);
+    let pending = stage.object(&keys[0])["metadata"]["annotations"][PENDING].clone();
+    let pending = Pending::read(pending.as_str().unwrap()).unwrap();
+    assert_eq!(pending.reason, Held::Window);
+    assert_eq!(pending.moved.keys().collect::<Vec<_>>(), ["secret/s"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn since_when_it_counts_is_shown_at_once_where_people_stop_it_too() {
+    let (stage, keys) = users(&["a", "other"]);
+    says(&stage, &keys[1], TOGETHER, "");
+    for key in &keys {
+        says(&stage, key, SUSPEND, "INC-42");
+    }
+    written(&stage, "s", "y");
+    let now = stage.state.time();
+    let shown = {
+        let mut docket = stage.judge.docket();
+        docket.stopped.to_show(&stage.state.index(), 9, now)
+    };
+    assert_eq!(shown, keys[..1]);
+    let decision = stage.judge.judge(&keys[0], Occasion::Look);
+    let Some(Decision::Restart(restart)) = decision else {
+        panic!("{decision:?}");
+    };
+    let moved = moved_of(&stage.state.index(), &keys[0], &restart, now);
+    assert_eq!(moved.keys().collect::<Vec<_>>(), ["secret/s"]);
 }

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 use regex::{Regex, RegexBuilder};
 
+use wildmatch::WildMatch;
+
 use super::*;
 
 fn secret(name: &str) -> SourceName {

@@ -2,11 +2,13 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use wildmatch::WildMatch;
+
 use super::*;
 use crate::model::{
     source::Held,
     testing::{keyed, version, whole},
-    version::{MOST_MATCHED, used_keys},
+    version::{MOST_MATCHED, MOST_PASSED, used_keys},
 };
 
 fn lists(entries: &str) -> KeyLists {
@@ -153,9 +155,16 @@ fn lists_are_bounded() {
         );
     }
     assert!(long.is_bounded());
-    let mut many = long.clone();
-    many.add(true, Named::read("secret/a#*-x").unwrap());
-    assert!(!many.is_bounded());
+    for one_more in ["secret/a#*-x", "secret/a*#x"] {
+        let mut many = long.clone();
+        many.add(true, Named::read(one_more).unwrap());
+        assert!(!many.is_bounded());
+    }
+    let mut wide = KeyLists::default();
+    for (number, bounded) in [true, true, false].into_iter().enumerate() {
+        wide.add(true, Named::read(&format!("secret/*#{number}-*")).unwrap());
+        assert_eq!(wide.is_bounded(), bounded);
+    }
     let key = "k".repeat(250);
     for number in 0..16 {
         long.add(
@@ -194,6 +203,36 @@ fn keys_that_are_recorded_together_have_one_digest() {
     let large: Vec<_> = names.iter().map(|name| (name.as_str(), "x")).collect();
     let large = version(&uber(), "A", 1, &large);
     assert_eq!(large.used("b*"), Some(large.whole));
+}
+
+#[test]
+fn the_letters_that_globs_go_through_are_bounded() {
+    let letters = "k".repeat(248);
+    let keys = |count: usize| -> Vec<_> {
+        (0..count)
+            .map(|number| format!("{letters}-{number:04}"))
+            .collect()
+    };
+    let fit = MOST_PASSED / 253;
+    for (count, recorded, is_whole) in [
+        (fit, "*-9999", false),
+        (fit + 1, "*-9999", true),
+        (fit + 1, "k*-9999", true),
+        (fit + 1, "?*", true),
+        // What begins otherwise is not looked at, and a beginning is looked up.
+        (fit + 1, "x*-9999", false),
+        (fit + 1, "kk*", false),
+        (fit + 1, "*!kk", false),
+        (fit / 2, "*!*-9999", false),
+        (fit / 2, "*a!*-9999", false),
+        (fit / 2 + 1, "*a!*-9999", true),
+    ] {
+        let keys = keys(count);
+        let data: Vec<_> = keys.iter().map(|key| (key.as_str(), "x")).collect();
+        let version = version(&uber(), "A", 1, &data);
+        let used = version.used(recorded);
+        assert_eq!(used == Some(version.whole), is_whole, "{count} {recorded}");
+    }
 }
 
 fn part() -> impl Strategy<Value = String> {
