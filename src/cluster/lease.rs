@@ -16,6 +16,7 @@
 //!
 //! No crate is used: those for this version of kube renew without a resourceVersion, or have no timeouts of their own.
 
+mod claim;
 mod leadership;
 mod notice;
 mod settings;
@@ -33,7 +34,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::sightings::sightings;
+use self::{claim::Claim, sightings::sightings};
 pub use self::{
     leadership::Leadership,
     notice::Notice,
@@ -371,28 +372,6 @@ impl Election {
             Err(_) => {
                 tracing::warn!("could not release the Lease: it runs out by itself");
             }
-        }
-    }
-}
-
-/// Why leadership ends although no other replica wants it.
-const NOT_RENEWED: &str = "it could not be renewed in time";
-
-/// The result of a try to get the Lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Claim {
-    Ours,
-    Others,
-    /// The API server gave no answer. Leadership that was won before counts until its deadline.
-    Unknown,
-}
-
-impl Claim {
-    /// Returns why leadership ends with this result.
-    fn why_lost(self) -> &'static str {
-        match self {
-            Self::Ours | Self::Unknown => NOT_RENEWED,
-            Self::Others => "another replica holds it, or may take it",
         }
     }
 }

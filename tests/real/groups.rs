@@ -149,7 +149,7 @@ async fn one_that_stays_alone_is_restarted_for_at_the_latest_time() {
     assert!(waited(&stage, changed).await >= SignedDuration::from_secs(8));
     let told = stage.arena.event("web", "RestartedApart: ").await;
     assert!(
-        told.contains("Secret pass (key k) has not changed"),
+        told.contains("and not for Secret pass (key k): a later change"),
         "{told}"
     );
     // The other is a restart of its own, and is held as long.
@@ -422,7 +422,7 @@ async fn what_does_nothing_is_told_and_holds_nothing() {
         ("secret/user, pass", "\"pass\" is not secret/NAME"),
         (
             "secret/user, secret/pass#l",
-            "does not wait for Secret pass (key l): the workload does not read that key",
+            "does not wait for Secret pass (key l): the workload does not restart on that key",
         ),
         (
             "secret/user, secret/other",

@@ -153,7 +153,7 @@ impl Look<'_> {
             let found = Found::new(Finding::TogetherInVain, self.manifest, line, wrong);
             let instead = match why {
                 Idle::NotUsed => "name what it restarts on, or restart on it",
-                Idle::NotRead => "name a key that it reads, or none",
+                Idle::NotRead => "name a key that it restarts on, or none",
                 Idle::Absent | Idle::Untold => "make it, or name another",
             };
             Some(found.instead(instead))

@@ -447,7 +447,7 @@ async fn edits_that_follow_each_other_end_no_leadership() {
     a.loses().await;
     sleep(RETRY).await;
     assert_eq!(log.count("lost the Lease"), 1);
-    assert_eq!(log.count(NOT_RENEWED), 1);
+    assert_eq!(log.count(claim::NOT_RENEWED), 1);
 }
 
 #[tokio::test(start_paused = true)]

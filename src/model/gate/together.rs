@@ -50,7 +50,7 @@ pub enum Standing {
 pub enum Idle {
     /// The workload does not restart on its source.
     NotUsed,
-    /// The workload does not read its key.
+    /// The workload does not read its key, or its opt-in leaves the key out.
     NotRead,
     /// It is not there, and was not when the pods started.
     Absent,
@@ -184,7 +184,7 @@ pub fn idles(member: &Member, why: Idle) -> String {
     let name = spoken(member);
     let why = match why {
         Idle::NotUsed => "the workload does not restart on it",
-        Idle::NotRead => "the workload does not read that key",
+        Idle::NotRead => "the workload does not restart on that key",
         Idle::Absent => "it does not exist",
         Idle::Untold => "the workload uses too many sources",
     };

@@ -68,8 +68,8 @@ impl Note<'_> {
             ),
             Self::RestartedApart { words } => write!(
                 f,
-                "it was restarted for some of what belongs together ({TOGETHER}), and {words} has not changed: what changes later restarts \
-                 it once more"
+                "it was restarted for some of what belongs together ({TOGETHER}), and not for {words}: a later change of that \
+                 restarts it once more"
             ),
             Self::RolloutWaits { words } => {
                 write!(f, "no new pod of its restart is good yet: {words}")
