@@ -79,10 +79,11 @@ fn ended(result: anyhow::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // It is told once: in the log, where there is one yet.
+            let told = cli::error::once(error.chain().map(ToString::to_string));
             if tracing::enabled!(tracing::Level::ERROR) {
-                tracing::error!("{error:#}");
+                tracing::error!("{told}");
             } else {
-                eprintln!("reroll: {error:#}");
+                eprintln!("reroll: {told}");
             }
             ExitCode::FAILURE
         }

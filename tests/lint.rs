@@ -121,11 +121,6 @@ fn it_ends_with_zero_where_there_are_but_infos() {
         "{}",
         ignored.out
     );
-    let nothing = lint(folder.path(), &["-f", "-"], "");
-    assert_eq!(
-        nothing.whole(),
-        "exit 0\n0 objects in 1 file: nothing was found.\n"
-    );
 }
 
 #[test]
@@ -233,4 +228,41 @@ fn kinds_and_usage() {
         "{}",
         help.whole()
     );
+}
+
+#[test]
+fn where_nothing_is_read_that_is_an_error() {
+    let folder = folder();
+    for (words, stdin, read) in [
+        (&["-f", "-"][..], "", "-"),
+        (&["-f", "-"], "# helm made nothing\n---\n", "-"),
+        (&["-f", "deploy/empty.yaml"], "", "deploy/empty.yaml"),
+    ] {
+        let answer = lint(folder.path(), words, stdin);
+        assert_eq!(answer.out, "Nothing was checked: 0 objects in 1 file.\n");
+        assert_eq!(
+            (answer.code, answer.err),
+            (
+                1,
+                format!(
+                    "reroll: nothing was read: no object is in {read}: an object has apiVersion and kind\n"
+                )
+            )
+        );
+    }
+}
+
+#[test]
+fn what_can_be_held_or_let_go_is_named_to_who_names_nothing() {
+    let folder = folder();
+    for (command, all) in [
+        ("suspend", "--all -n NAMESPACE"),
+        ("resume", "--all -n NAMESPACE"),
+        ("release", "--all -A"),
+    ] {
+        let answer = Offline::run(folder.path(), &[command], "");
+        assert_eq!(answer.code, 1, "{command}");
+        let named = answer.err.contains(all) && answer.err.contains("deploy/web");
+        assert!(named, "{command}: {}", answer.err);
+    }
 }

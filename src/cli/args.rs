@@ -291,7 +291,7 @@ pub struct LintArgs {
 #[derive(Debug, Args)]
 pub struct Targets {
     /// Workloads or namespaces, as kubectl names them: deploy/web, namespace/shop
-    #[arg(value_name = "KIND/NAME", required_unless_present = "all")]
+    #[arg(value_name = "KIND/NAME")]
     pub(super) objects: Vec<String>,
 
     /// Everything; with -n, all of that namespace
@@ -327,7 +327,7 @@ pub struct ResumeArgs {
 #[derive(Debug, Args)]
 pub struct ReleaseArgs {
     /// Workloads, as kubectl names them: deploy/web
-    #[arg(value_name = "KIND/NAME", required_unless_present = "all")]
+    #[arg(value_name = "KIND/NAME")]
     pub(super) objects: Vec<String>,
 
     /// All whose restart is due, of one namespace: that of -n, or of the context

@@ -44,6 +44,8 @@ use super::{
     error::Error,
     findings::Finding,
     installation::{Installation, ReadFlags},
+    lint::live::LEASE,
+    object::of_metadata,
     session::Session,
     sight::{Sight, read},
     status,
@@ -292,6 +294,13 @@ async fn around(
     };
     let named = within.map(|name| format!("namespace {name}"));
     let place = named.unwrap_or_else(|| "the cluster".to_owned());
+    for (key, source) in sight.saying() {
+        looks.see_besides(("", key.source.kind.as_str()), &source, &kinds);
+    }
+    if let Some(lease) = &sight.installation.lease {
+        let lease = of_metadata(lease.metadata.clone());
+        looks.see_besides(LEASE, &lease, &kinds);
+    }
     let mut objects = looks.unreadable(&place);
     let unread = sight.unread();
     objects.extend(unread.into_iter().map(Line::not_seen));

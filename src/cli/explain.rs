@@ -1,8 +1,10 @@
 //! `reroll explain`: whether a workload is opted in, what it uses and has, what is pending, and what holds it.
 
+mod besides;
 mod met;
 mod shape;
 pub(super) mod sources;
+mod state;
 
 use std::collections::BTreeSet;
 
@@ -10,7 +12,11 @@ use k8s_openapi::api::core::v1::Pod;
 
 #[cfg(test)]
 pub(super) use self::shape::Explanation as Answer;
-use self::shape::{Explanation, OptedIn, PendingLine, Pods, State, Verdict, table};
+use self::{
+    besides::besides,
+    shape::{Explanation, OptedIn, PendingLine, Pods, Verdict, table},
+    state::State,
+};
 use super::{
     args::ExplainArgs,
     ending::Ending,
@@ -30,7 +36,7 @@ use crate::model::{
     Decision, Kind, SourceName, WorkloadKey,
     annotation::RESTART_ON,
     brake::{converged::Shown, once::Failure},
-    decide::{Undecided, joined},
+    decide::{Lookup, Undecided, joined},
     gate::{
         suspend::{Place, Stop},
         together::{Standing, idles},
@@ -39,7 +45,7 @@ use crate::model::{
     index::{Judged, Overlay, Tracked, together},
     note::Note,
     pending::Pending,
-    policy::{OptedBy, Policy, Selection, is_left_alone},
+    policy::{OptedBy, Policy, Selection, Spared, is_left_alone},
     workload::{RestartMeans, Workload, off_by_default, turned_on},
 };
 
@@ -56,6 +62,7 @@ pub(super) async fn explain(args: ExplainArgs, read_flags: ReadFlags) -> Result<
         let what = key.spoken();
         return Err(Error::Usage(format!("there is no {what} in {namespace}")));
     }
+    no_effect.extend(besides(&sight, &key, &kinds));
     gated::read_lower(&mut sight, &session, &key).await?;
     let older = older(&mut sight, &session, &key).await?;
     let mut explanation = explained(&mut sight, &key, &older, no_effect);
@@ -166,9 +173,18 @@ fn explained(
         OptedBy::of(asks, defaults).map(OptedIn::of)
     });
     let is_read = policy.is_some_and(|policy| matches!(policy.selection, Selection::Some(_)));
-    let (opted_in, says) = if is_read { (says, None) } else { (None, says) };
     let workload = tracked.map(|known| &known.workload);
-    let state = workload.map_or(State::Unknown, state);
+    let idle = workload.is_some_and(|workload| Policy::is_idle(workload, defaults));
+    let (opted_in, says) = if is_read || idle {
+        (says, None)
+    } else {
+        (None, says)
+    };
+    let state = match workload {
+        _ if idle => State::Suspended,
+        None => State::Unknown,
+        Some(workload) => State::of(workload),
+    };
     if state != State::Rolling {
         // Of a rollout older pods are a part, and that is told.
         sources::take_doubts(&mut sources, older);
@@ -217,7 +233,7 @@ fn explained(
     if !explanation.restarts_kind {
         let is_off = off_by_default().any(|kind| kind == key.kind);
         explanation.opt_in = is_off.then(|| turned_on(key.kind));
-    } else if !opts_in && works_here {
+    } else if !opts_in && !idle && works_here {
         explanation.opt_in = workload.and_then(|workload| opt_in(key, workload));
     }
     explanation.verdict = verdict(&explanation, works_here && opts_in, &judged, held);
@@ -239,11 +255,19 @@ fn in_vain(sight: &Sight, key: &WorkloadKey, tracked: &Tracked) -> Vec<String> {
     });
     let said: BTreeSet<_> = said.collect();
     let live = |source: &SourceName| sight.index.source(&key.namespace, source).version();
-    let keys = match &tracked.policy.selection {
-        Selection::Some(rules) => rules.named_in_vain(&tracked.workload.references, &live),
-        Selection::Off | Selection::Unreadable => Vec::new(),
-    };
-    said.into_iter().chain(keys).collect()
+    let (workload, mut words) = (&tracked.workload, Vec::from_iter(said));
+    if let Selection::Some(rules) = &tracked.policy.selection {
+        words.extend(rules.named_in_vain(&workload.references, &live));
+        if workload.borrows.is_none() {
+            let absent = |source: &SourceName| {
+                let live = sight.index.source(&key.namespace, source);
+                matches!(live, Lookup::Absent { .. })
+            };
+            let spared = Spared::all(rules, &workload.asks, &workload.references, &absent);
+            words.extend(spared.iter().map(Spared::words));
+        }
+    }
+    words
 }
 
 fn verdict(
@@ -274,19 +298,6 @@ fn opt_in(key: &WorkloadKey, workload: &Workload) -> Option<String> {
     let says = workload.asks.contains_key(RESTART_ON);
     let (kind, name, namespace) = (named(key.kind), &key.name, &key.namespace);
     (!says).then(|| format!("kubectl annotate {kind}/{name} -n {namespace} {RESTART_ON}=auto"))
-}
-
-/// Returns how far the pods of a workload are.
-fn state(workload: &Workload) -> State {
-    let progress = &workload.progress;
-    match progress.counts {
-        _ if workload.deleting => State::Deleted,
-        None => State::Untold,
-        Some(_) if workload.is_behind() || progress.rolls() => State::Rolling,
-        Some(counts) if counts.available < counts.wanted => State::Short,
-        Some(counts) if counts.updated < counts.wanted => State::Stays,
-        Some(_) => State::Complete,
-    }
 }
 
 /// Returns what is pending, and what holds it.

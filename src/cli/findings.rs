@@ -52,6 +52,8 @@ pub enum Finding {
     TogetherInVain,
     /// A key that is named, and does nothing.
     KeyInVain,
+    /// An exclusion that leaves nothing out.
+    SparedInVain,
     /// Reloader's, and the same here.
     ReloaderSame,
     /// Reloader's, and something else here, or nothing.
@@ -113,7 +115,7 @@ struct Row(&'static str, Severity, &'static str);
 
 impl Finding {
     /// All of them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::UnknownKey,
         Self::Misplaced,
         Self::Unreadable,
@@ -128,6 +130,7 @@ impl Finding {
         Self::OneNodeVolume,
         Self::TogetherInVain,
         Self::KeyInVain,
+        Self::SparedInVain,
         Self::ReloaderSame,
         Self::ReloaderDiffers,
         Self::NotInstalled,
@@ -174,6 +177,7 @@ impl Finding {
             Self::OneNodeVolume => Row("RR115", Warning, "Rolling update of a one-node volume"),
             Self::TogetherInVain => Row("RR116", Warning, "What belongs together in vain"),
             Self::KeyInVain => Row("RR117", Warning, "A named key that does nothing"),
+            Self::SparedInVain => Row("RR118", Warning, "An exclusion that leaves nothing out"),
             Self::ReloaderSame => Row("RR121", Info, "Reloader annotation, same here"),
             Self::ReloaderDiffers => Row("RR122", Warning, "Reloader annotation, different here"),
             Self::NotInstalled => Row("RR201", Error, "No reroll is found"),

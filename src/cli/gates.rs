@@ -9,14 +9,15 @@ use k8s_openapi::api::{coordination::v1::Lease, core::v1::Namespace};
 use kube::Api;
 use serde::Serialize;
 
-use self::target::table;
+use self::target::{NOTHING_RELEASED, table};
 use super::{
     args::{Asking, ReleaseArgs, ResumeArgs, SuspendArgs, Targets},
     ending::Ending,
     error::Error,
     installation::{NAMESPACE, NOT_FOUND, ReadFlags},
+    lint::live,
     named::{Named, all},
-    object::{API_VERSION, Object},
+    object::{API_VERSION, Object, of_metadata},
     session::Session,
     sight::{Sight, read},
 };
@@ -73,6 +74,7 @@ pub(super) async fn suspend(args: SuspendArgs, read_flags: ReadFlags) -> Result<
             args.reason
         )));
     };
+    args.targets.named("suspend")?;
     let mut work = Work::begin(&args.asking, &args.targets, read_flags).await?;
     let targets = work.targets(&args.targets, &args.asking)?;
     work.check(&targets).await?;
@@ -86,6 +88,7 @@ pub(super) async fn suspend(args: SuspendArgs, read_flags: ReadFlags) -> Result<
 
 /// Lets go what [`suspend()`] held.
 pub(super) async fn resume(args: ResumeArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
+    args.targets.named("resume")?;
     let mut work = Work::begin(&args.asking, &args.targets, read_flags).await?;
     let mut targets = work.targets(&args.targets, &args.asking)?;
     work.check(&targets).await?;
@@ -101,6 +104,9 @@ pub(super) async fn resume(args: ResumeArgs, read_flags: ReadFlags) -> Result<En
 
 /// Lets restarts go that are due.
 pub(super) async fn release(args: ReleaseArgs, read_flags: ReadFlags) -> Result<Ending, Error> {
+    if args.objects.is_empty() && !args.all {
+        return Err(Error::Usage(NOTHING_RELEASED.to_owned()));
+    }
     let named = Targets {
         objects: args.objects,
         all: args.all,
@@ -115,10 +121,7 @@ pub(super) async fn release(args: ReleaseArgs, read_flags: ReadFlags) -> Result<
     };
     let keys = targets.iter().map(|target| match target {
         Target::Workload(key) => Ok(key),
-        Target::Namespace(_) | Target::Lease(..) => Err(Error::Usage(
-            "release takes workloads, or --all for what is due in a namespace, or --all -A"
-                .to_owned(),
-        )),
+        Target::Namespace(_) | Target::Lease(..) => Err(Error::Usage(NOTHING_RELEASED.to_owned())),
     });
     let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
     work.check(&targets).await?;
@@ -161,10 +164,16 @@ impl Work {
             .as_deref()
             .or((!targets.all).then_some(&session.namespace));
         let sight = read::begin(&session, asking, within, read_flags).await?;
+        let lease = sight.installation.lease.as_ref().filter(|_| targets.all);
+        // At its write nobody says so: the webhook is not asked about Leases.
+        let notes = lease.map(|lease| {
+            let lease = of_metadata(lease.metadata.clone());
+            live::useless(live::LEASE, &lease, sight.index.kinds())
+        });
         Ok(Self {
             session,
+            notes: notes.unwrap_or_default(),
             sight,
-            notes: Vec::new(),
             ending: Ending::Fine,
         })
     }
@@ -328,6 +337,9 @@ impl Work {
         };
         match tracked.policy.selection {
             Selection::Some(_) => {}
+            Selection::Off if self.is_idle(key) => {
+                return Ok("suspended (spec.suspend): nothing was released".to_owned());
+            }
             Selection::Off => return Ok("not opted in: nothing was released".to_owned()),
             Selection::Unreadable => {
                 return Ok("its opt-in cannot be read: nothing was released".to_owned());

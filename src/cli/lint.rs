@@ -66,6 +66,7 @@ pub(super) fn lint(args: &LintArgs, read_flags: ReadFlags) -> Result<Ending, Err
     Output::of(args.output, args.color).print(&report, table)?;
     match report.unreadable() {
         Some(lines) => Err(Error::Manifests(lines)),
+        None if report.is_empty() => Err(nothing(&args.filename)),
         None if report.is_fine() => Ok(Ending::Fine),
         None => Ok(Ending::NotYet),
     }
@@ -79,6 +80,18 @@ impl Read {
             None => Ok(self.manifests),
         }
     }
+}
+
+/// Says that files have no object: most often what should make them failed, or made none.
+pub(super) fn nothing(paths: &[PathBuf]) -> Error {
+    let names: Vec<_> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    Error::Usage(format!(
+        "nothing was read: no object is in {}: an object has apiVersion and kind",
+        names.join(", ")
+    ))
 }
 
 /// Reads the manifests of files. `namespace` is where those belong that do not say it.

@@ -1,5 +1,6 @@
 //! How answers for programs name objects, and which version of answers it is.
 
+use kube::core::{DynamicObject, ObjectMeta};
 use serde::Serialize;
 
 use crate::model::{SourceKey, WorkloadKey};
@@ -34,5 +35,16 @@ impl From<&SourceKey> for Object {
             namespace: key.namespace.clone(),
             name: key.source.name.clone(),
         }
+    }
+}
+
+/// Returns an object of which nothing but this is known.
+pub(super) fn of_metadata(mut metadata: ObjectMeta) -> DynamicObject {
+    // It may be long, and says nothing here.
+    metadata.managed_fields = None;
+    DynamicObject {
+        types: None,
+        metadata,
+        data: serde_json::json!({}),
     }
 }

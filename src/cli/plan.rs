@@ -71,15 +71,7 @@ async fn of_manifests(
     let namespace = session.namespace.as_str();
     let manifests = lint::read(&args.filename, Some(namespace)).all()?;
     if manifests.is_empty() {
-        let names: Vec<_> = args
-            .filename
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
-        return Err(Error::Usage(format!(
-            "no object is in {}: an object has apiVersion and kind",
-            names.join(", ")
-        )));
+        return Err(lint::nothing(&args.filename));
     }
     let mut sight = read::begin(session, &args.asking, Some(namespace), read_flags).await?;
     let mut notes = Notes::default();

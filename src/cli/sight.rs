@@ -11,9 +11,9 @@ mod sources;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
-use kube::core::ObjectMeta;
+use kube::core::{DynamicObject, ObjectMeta};
 
-use super::{error::Error, installation::Installation, session::Session};
+use super::{error::Error, installation::Installation, object::of_metadata, session::Session};
 use crate::model::{
     Decision, Index, SourceKey, SourceKind, WorkloadKey,
     annotation::{RESTART_ON, SUSPEND},
@@ -45,6 +45,8 @@ pub(super) struct Sight {
     pub(super) installation: Installation,
     /// Of the sources that were read.
     written: HashMap<SourceKey, Written>,
+    /// The metadata of those that have a key of reroll's, or one that looks so.
+    saying: BTreeMap<SourceKey, ObjectMeta>,
     /// Who changed sources, as the restarts of their users tell it. They know the user, not only the program.
     told: HashMap<SourceKey, Vec<Change>>,
     /// The restarts that failed, as far as pods were looked at.
@@ -71,6 +73,7 @@ impl Sight {
             index,
             installation,
             written: HashMap::new(),
+            saying: BTreeMap::new(),
             told: HashMap::new(),
             failures: HashMap::new(),
             notes: Vec::new(),
@@ -113,6 +116,12 @@ impl Sight {
                 all.push(change);
             }
         }
+    }
+
+    /// Shows the sources that say something to reroll, or seem to.
+    pub(super) fn saying(&self) -> impl Iterator<Item = (&SourceKey, DynamicObject)> {
+        let all = self.saying.iter();
+        all.map(|(key, meta)| (key, of_metadata(meta.clone())))
     }
 
     /// Returns who wrote a source last, and when.

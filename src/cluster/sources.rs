@@ -5,7 +5,7 @@
 
 use futures::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
-use kube::{Api, api::ListParams};
+use kube::{Api, api::ListParams, core::ObjectMeta};
 
 use super::{Cluster, Failure};
 use crate::model::{
@@ -13,8 +13,15 @@ use crate::model::{
     version::{OfKind, SourceObject, writer},
 };
 
-/// A version of a source, and which field manager wrote its data last, where that is told.
-pub type Written = (Version, Option<String>);
+/// A source as it was written.
+pub struct Written {
+    /// Its version.
+    pub version: Version,
+    /// Which field manager wrote its data last, where that is told.
+    pub by: Option<String>,
+    /// What it is called, and its annotations and labels.
+    pub meta: ObjectMeta,
+}
 
 /// A source that is to be read.
 struct Read<'a> {
@@ -45,8 +52,21 @@ fn written<K: SourceObject>(
     conventions: &Conventions,
     key: &DigestKey,
 ) -> Written {
-    let by = writer(object.meta()).map(|(by, _)| by.to_owned());
-    (conventions.version_of(object, namespace, key), by)
+    let meta = object.meta();
+    let by = writer(meta).map(|(by, _)| by.to_owned());
+    let meta = ObjectMeta {
+        name: meta.name.clone(),
+        namespace: meta.namespace.clone(),
+        uid: meta.uid.clone(),
+        annotations: meta.annotations.clone(),
+        labels: meta.labels.clone(),
+        ..ObjectMeta::default()
+    };
+    Written {
+        version: conventions.version_of(object, namespace, key),
+        by,
+        meta,
+    }
 }
 
 /// Sources that are to be listed.
@@ -179,7 +199,7 @@ pub async fn read(
     key: &SourceKey,
 ) -> Result<Option<Version>, Failure> {
     let found = read_written(cluster, digest_key, conventions, key).await?;
-    Ok(found.map(|(version, _)| version))
+    Ok(found.map(|written| written.version))
 }
 
 /// Reads the same, and who wrote its data last.

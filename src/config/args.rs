@@ -134,6 +134,7 @@ pub(super) struct ClusterArgs {
         value_name = "DURATION",
         env = "REROLL_DISCOVERY_INTERVAL",
         default_value = "30s",
+        allow_hyphen_values = true,
         value_parser = between("100ms", "24h")
     )]
     pub(super) discovery_interval: Duration,
@@ -158,6 +159,7 @@ pub(super) struct ClusterArgs {
         value_name = "DURATION",
         env = "REROLL_LEASE_DURATION",
         default_value = "8s",
+        allow_hyphen_values = true,
         value_parser = between("2s", "1h")
     )]
     pub(super) lease_duration: Duration,
@@ -178,6 +180,7 @@ pub(super) struct ClusterArgs {
         value_name = "DURATION",
         env = "REROLL_REQUEST_TIMEOUT",
         default_value = "10s",
+        allow_hyphen_values = true,
         value_parser = between("100ms", "1h")
     )]
     pub(super) request_timeout: Duration,
@@ -195,11 +198,11 @@ pub(super) struct ClusterArgs {
 #[command(next_help_heading = "Restarts")]
 pub(super) struct RestartArgs {
     /// The quiet period after a change; changes within it share one restart
-    #[arg(long, value_name = "DURATION", env = "REROLL_SETTLE", default_value = "1s", value_parser = between("0s", "24h"))]
+    #[arg(long, value_name = "DURATION", env = "REROLL_SETTLE", default_value = "1s", allow_hyphen_values = true, value_parser = between("0s", "24h"))]
     pub(super) settle: Duration,
 
     /// The longest that further changes can delay a restart
-    #[arg(long, value_name = "DURATION", env = "REROLL_SETTLE_MAX", default_value = "10s", value_parser = between("0s", "24h"))]
+    #[arg(long, value_name = "DURATION", env = "REROLL_SETTLE_MAX", default_value = "10s", allow_hyphen_values = true, value_parser = between("0s", "24h"))]
     pub(super) settle_max: Duration,
 
     /// The most restarts per second, over all workloads; 0 means no limit
@@ -258,6 +261,7 @@ pub(super) struct RestartArgs {
         value_name = "DURATION",
         env = "REROLL_SOAK",
         default_value = "10s",
+        allow_hyphen_values = true,
         value_parser = between("0s", "24h")
     )]
     pub(super) soak: Duration,
@@ -268,6 +272,7 @@ pub(super) struct RestartArgs {
         value_name = "DURATION",
         env = "REROLL_BAKE",
         default_value = "1m",
+        allow_hyphen_values = true,
         value_parser = between("0s", "24h")
     )]
     pub(super) bake: Duration,
@@ -278,7 +283,8 @@ pub(super) struct RestartArgs {
         value_name = "DURATION",
         env = "REROLL_ROLLOUT_DEADLINE",
         default_value = "10m",
-        value_parser = between("1s", "24h")
+        allow_hyphen_values = true,
+        value_parser = between("1s", "1h")
     )]
     pub(super) rollout_deadline: Duration,
 
@@ -288,6 +294,7 @@ pub(super) struct RestartArgs {
         value_name = "DURATION",
         env = "REROLL_MAX_DISTANCE",
         default_value = "1h",
+        allow_hyphen_values = true,
         value_parser = between("0s", "168h")
     )]
     pub(super) max_distance: Duration,
@@ -311,6 +318,7 @@ pub(super) struct RestartArgs {
         value_name = "DURATION",
         env = "REROLL_SWEEP_INTERVAL",
         default_value = "10m",
+        allow_hyphen_values = true,
         value_parser = between("1s", "24h")
     )]
     pub(super) sweep_interval: Duration,
@@ -361,7 +369,7 @@ pub(super) struct OpsArgs {
     pub(super) log: String,
 
     /// How long to keep serving after readiness is gone, for load balancers that lag
-    #[arg(long, value_name = "DURATION", env = "REROLL_DRAIN_DELAY", default_value = "0s", value_parser = between("0s", "1h"))]
+    #[arg(long, value_name = "DURATION", env = "REROLL_DRAIN_DELAY", default_value = "0s", allow_hyphen_values = true, value_parser = between("0s", "1h"))]
     pub(super) drain_delay: Duration,
 }
 

@@ -175,9 +175,9 @@ mod tests {
         let by_variable = given(&["reroll", "run"], &["REROLL_SETTLE"]);
         assert_eq!(
             told(&by_variable, "--settle=soon"),
-            "error: invalid value 'soon' for 'REROLL_SETTLE (environment variable of --settle)': expected a duration such as 500ms, 5s, 2m or 1h30m"
+            "error: invalid value 'soon' for 'REROLL_SETTLE (environment variable of --settle)': expected a duration such as 500ms, 5s, 2m or 1h30m; it must be between 0s and 24h"
         );
-        let by_flag = "error: invalid value 'soon' for '--settle <DURATION>': expected a duration such as 500ms, 5s, 2m or 1h30m";
+        let by_flag = "error: invalid value 'soon' for '--settle <DURATION>': expected a duration such as 500ms, 5s, 2m or 1h30m; it must be between 0s and 24h";
         for args in [["--settle", "soon"], ["--settle=soon", ""]] {
             let both = given(&args, &["REROLL_SETTLE"]);
             assert_eq!(told(&both, "--settle=soon"), by_flag, "the flag wins");

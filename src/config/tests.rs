@@ -1,6 +1,10 @@
 //! Tests of flags and environment.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser as _};
 
@@ -165,11 +169,25 @@ const REFUSED: &[(&[&str], &[&str])] = &[
     ),
     (
         &["--settle=-1s"],
-        &["--settle <DURATION>", "cannot be negative"],
+        &["--settle <DURATION>", "must be between 0s and 24h"],
+    ),
+    (
+        &["--settle", "-1s"],
+        &[
+            "'-1s' for '--settle <DURATION>'",
+            "must be between 0s and 24h",
+        ],
     ),
     (
         &["--settle=1s ago"],
-        &["--settle <DURATION>", "cannot be negative"],
+        &["--settle <DURATION>", "must be between 0s and 24h"],
+    ),
+    (
+        &["--lease-duration", "--no-webhook"],
+        &[
+            "'--no-webhook' for '--lease-duration <DURATION>'",
+            "must be between 2s and 1h",
+        ],
     ),
     (
         &["--settle=1d"],
@@ -260,7 +278,7 @@ const BOUNDS: &[(&str, &str, &str)] = &[
     ("--lease-duration", "2s", "1h"),
     ("--max-distance", "0s", "168h"),
     ("--request-timeout", "100ms", "1h"),
-    ("--rollout-deadline", "1s", "24h"),
+    ("--rollout-deadline", "1s", "1h"),
     ("--settle", "0s", "24h"),
     ("--settle-max", "0s", "24h"),
     ("--soak", "0s", "24h"),
@@ -309,6 +327,70 @@ fn absurd_durations_are_refused_and_the_bounds_are_not() {
             assert!(!error.contains("must be between"), "{error}");
         }
     }
+}
+
+#[test]
+fn the_page_has_the_bounds_of_each_duration() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/settings.md");
+    let page = fs::read_to_string(page).unwrap();
+    let (_, table) = page.split_once("## Bounds of durations").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let mut told: Vec<(&str, &str, &str)> = Vec::new();
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<_> = row.trim_matches(['|', ' ']).split(" | ").collect();
+        let [flags, least, most] = cells[..] else {
+            panic!("{row}");
+        };
+        for flag in flags.split(", ") {
+            told.push((
+                flag.trim_matches('`'),
+                least.trim_matches('`'),
+                most.trim_matches('`'),
+            ));
+        }
+    }
+    told.sort_unstable();
+    assert_eq!(told, BOUNDS, "docs/settings.md says other bounds");
+}
+
+/// Returns what a template of the chart's defines by this name.
+fn defined(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/reroll/templates/_bounds.tpl");
+    let text = fs::read_to_string(path).unwrap();
+    let begins = format!("{{{{- define \"{name}\" -}}}}\n");
+    let (_, rest) = text.split_once(&begins).unwrap();
+    let (body, _) = rest.split_once("{{- end -}}").unwrap();
+    body.to_owned()
+}
+
+#[test]
+fn the_chart_refuses_the_same_durations() {
+    let table = defined("reroll.bounds");
+    let rows: Vec<_> = table
+        .lines()
+        .map(|line| {
+            let (flag, row) = line.split_once(": [").unwrap();
+            let cells: Vec<_> = row.trim_end_matches(']').split(", ").collect();
+            (flag, cells[1], cells[2])
+        })
+        .collect();
+    assert_eq!(rows, BOUNDS, "charts/reroll/templates/_bounds.tpl");
+}
+
+#[test]
+fn the_chart_knows_which_flags_may_be_given_again() {
+    let run = run_command();
+    let again = run
+        .get_arguments()
+        .filter(|arg| matches!(arg.get_action(), clap::ArgAction::Append));
+    let mut again: Vec<_> = again
+        .filter_map(clap::Arg::get_long)
+        .map(|long| format!("--{long}"))
+        .collect();
+    again.sort_unstable();
+    let listed = defined("reroll.repeatable");
+    let listed: Vec<_> = listed.trim_matches(['[', ']', '\n']).split(", ").collect();
+    assert_eq!(again, listed, "charts/reroll/templates/_bounds.tpl");
 }
 
 #[test]

@@ -15,6 +15,9 @@ use crate::model::{
 #[error("{0}")]
 pub(super) struct ValueError(String);
 
+/// How durations are written.
+const FORM: &str = "expected a duration such as 500ms, 5s, 2m or 1h30m";
+
 pub(super) fn refuse<T>(message: impl Into<String>) -> Result<T, ValueError> {
     Err(ValueError(message.into()))
 }
@@ -23,7 +26,6 @@ pub(super) fn refuse<T>(message: impl Into<String>) -> Result<T, ValueError> {
 ///
 /// Days and longer are refused, because a day is not always 24 hours. Negative durations are refused as well.
 pub(super) fn parse_duration(value: &str) -> Result<Duration, ValueError> {
-    const FORM: &str = "expected a duration such as 500ms, 5s, 2m or 1h30m";
     match read_duration(value) {
         Ok(duration) => Ok(duration),
         Err(NoDuration::Unreadable) => refuse(FORM),
@@ -38,11 +40,15 @@ pub(super) fn between(
     most: &'static str,
 ) -> impl Fn(&str) -> Result<Duration, ValueError> + Clone + Send + Sync + 'static {
     move |value| {
-        let given = parse_duration(value)?;
-        if given < parse_duration(least)? || given > parse_duration(most)? {
-            return refuse(format!("must be between {least} and {most}"));
+        let told = format!("must be between {least} and {most}");
+        match read_duration(value) {
+            Ok(given) if given < parse_duration(least)? || given > parse_duration(most)? => {
+                refuse(told)
+            }
+            Ok(given) => Ok(given),
+            Err(NoDuration::Negative) => refuse(told),
+            Err(NoDuration::Unreadable) => refuse(format!("{FORM}; it {told}")),
         }
-        Ok(given)
     }
 }
 

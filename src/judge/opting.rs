@@ -44,6 +44,39 @@ pub(super) fn tell_of_namespace(judge: &Judge, namespace: &str, before: &BTreeSe
     }
 }
 
+/// Says of the workloads of a namespace that its label opts them in no longer. `before`: those that were opted in.
+pub(super) fn tell_of_loss(judge: &Judge, namespace: &str, before: &BTreeSet<WorkloadKey>) {
+    let lost: Vec<_> = {
+        let index = judge.state.index();
+        let lost = before.iter().filter(|key| {
+            let now = index.workload(key);
+            now.is_some_and(|known| !known.policy.opted_in() && !known.workload.deleting)
+        });
+        lost.cloned().collect()
+    };
+    if !judge.is_listed() || !judge.teller.leads() {
+        return;
+    }
+    let untold = lost.iter().filter(|key| {
+        if judge.may(key) != May::Work {
+            return false;
+        }
+        let told = judge.docket().opt_ins.take(Instant::now());
+        if told {
+            judge.teller.say(key, &Note::OptedOut { by_label: true });
+        }
+        !told
+    });
+    let workloads = untold.count();
+    if workloads > 0 {
+        tracing::info!(
+            namespace,
+            workloads,
+            "the label of a namespace opts in so many workloads less than there are Events for"
+        );
+    }
+}
+
 /// Says in the log how many workloads had opted in before reroll saw them first.
 pub(super) fn tell_of_all(judge: &Judge) {
     let workloads = opting::to_adopt(&judge.state.index());

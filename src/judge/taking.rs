@@ -77,7 +77,8 @@ impl Judge {
             opting::tell(self, key);
         }
         if seen.lost_opt_in {
-            self.teller.say_first(key, &Note::OptedOut);
+            self.teller
+                .say_first(key, &Note::OptedOut { by_label: false });
         }
         self.follow_on(&seen.related);
     }
@@ -322,6 +323,7 @@ impl Judge {
         let affected = self.state.index_mut().apply_namespace(name, default);
         if let Some(before) = before {
             opting::tell_of_namespace(self, name, &before);
+            opting::tell_of_loss(self, name, &before);
         }
         self.follow_on(&affected);
     }

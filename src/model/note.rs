@@ -172,7 +172,10 @@ pub enum Note<'a> {
         words: &'a str,
     },
     /// The workload lost its opt-in, perhaps by a rollback.
-    OptedOut,
+    OptedOut {
+        /// It was that of its Namespace's label.
+        by_label: bool,
+    },
     /// The workload was adopted, and this source was written after its current revision was made.
     AdoptedOutdated {
         /// The source.
@@ -312,7 +315,7 @@ impl<'a> Note<'a> {
             Self::Converged { .. } => "Converged",
             Self::NotConverged { .. } => "NotConverged",
             Self::OptedIn { .. } => "OptedIn",
-            Self::OptedOut => "OptedOut",
+            Self::OptedOut { .. } => "OptedOut",
             Self::AdoptedOutdated { .. } => "AdoptedOutdated",
             Self::Stale { .. } => "Stale",
             Self::WorksElsewhere { .. } => "OtherInstallation",
@@ -373,7 +376,8 @@ mod tests {
         let complaint = Complaint {
             key: "reroll.dev/settle",
             value: "soon".to_owned(),
-            expected: "a duration",
+            expected: "a duration".into(),
+            meant: None,
             on: Stands::Here,
         };
         let keys = ["password".to_owned()];
@@ -476,7 +480,8 @@ mod tests {
             Note::OptedIn {
                 words: "Secret db (key password), ConfigMap cfg",
             },
-            Note::OptedOut,
+            Note::OptedOut { by_label: false },
+            Note::OptedOut { by_label: true },
             Note::AdoptedOutdated { source: &source },
             Note::Stale {
                 source: &source,

@@ -108,6 +108,33 @@ pub fn likely(key: &str) -> Option<&'static str> {
         .map(|known| known.key)
 }
 
+/// Whether a key is one of reroll's, or meant to be.
+pub fn looks_ours(key: &str) -> bool {
+    key.starts_with(PREFIX) || meant_elsewhere(key).is_some()
+}
+
+/// Returns the key of people's that was meant by one which is reroll's but for what stands before its name: `rerol.dev/settle`,
+/// `reroll.io/settle`, `reroll/settle`, `reroll.dev.settle`.
+pub fn meant_elsewhere(key: &str) -> Option<&'static str> {
+    let own = PREFIX.trim_end_matches('/');
+    let joined = || {
+        let name = key.strip_prefix(own)?.strip_prefix(['.', '-', '_'])?;
+        Some((own, name))
+    };
+    let (domain, name) = joined()
+        .filter(|_| !key.contains('/'))
+        .or_else(|| key.split_once('/').filter(|(domain, _)| *domain != own))?;
+    let (first, _) = own.split_once('.').unwrap_or((own, ""));
+    let is_ours = domain == own || domain == first;
+    if !is_ours && nearest(domain, [own].into_iter()).is_none() {
+        return None;
+    }
+    let meant = format!("{PREFIX}{name}");
+    let exact = known(&meant).filter(|known| known.by == Author::People);
+    let near = || likely(&meant).filter(|_| domain.starts_with(first));
+    exact.map(|known| known.key).or_else(near)
+}
+
 impl Known {
     /// Whether it counts there.
     pub fn counts(&self, place: Place) -> bool {
@@ -147,5 +174,30 @@ mod tests {
             assert_eq!(known(row.key).map(|known| known.key), Some(row.key));
         }
         assert!(known("reroll.dev/restarton").is_none());
+    }
+
+    #[test]
+    fn what_stands_before_a_name_may_be_misspelt() {
+        for (key, expected) in [
+            ("rerol.dev/restart-on", Some(RESTART_ON)),
+            ("re-roll.dev/settle", Some(SETTLE)),
+            ("reroll.io/restart-on", Some(RESTART_ON)),
+            ("reroll.io/restarton", Some(RESTART_ON)),
+            ("reroll/restart-on", Some(RESTART_ON)),
+            ("reroll.dev.restart-on", Some(RESTART_ON)),
+            ("reroll.dev-restarton", Some(RESTART_ON)),
+            ("reroll.dev/restart-on", None),
+            ("reroll.dev/restarton", None),
+            ("rerol.dev/restarton", None),
+            ("reroll.io/observed", None),
+            ("reroll.io/quux", None),
+            ("reload.corp/window", None),
+            ("example.com/restart-on", None),
+            ("restart-on", None),
+            ("reroll", None),
+            ("", None),
+        ] {
+            assert_eq!(meant_elsewhere(key), expected, "{key}");
+        }
     }
 }

@@ -9,12 +9,14 @@ mod complaint;
 mod gates;
 mod in_vain;
 mod label;
+mod meant;
 mod opted;
 mod own_words;
 mod patterns;
 mod reloader;
 mod rules;
 mod selection;
+mod spared;
 
 use std::time::Duration;
 
@@ -28,7 +30,8 @@ pub use self::{
     own_words::{Lack, OwnWords},
     patterns::{Beyond, MAX_BYTES, MAX_PROGRAM, Pattern, Patterns},
     rules::Rules,
-    selection::{ALL_WORDS, MAX_ENTRIES, Selection},
+    selection::{MAX_ENTRIES, Selection},
+    spared::Spared,
 };
 pub use super::recreation::OnRecreate;
 use super::{
@@ -118,20 +121,29 @@ impl Policy {
     /// Reads a workload's annotations. `reroll.dev/restart-on` decides where there is one, then Reloader's words, then the
     /// defaults.
     pub fn read(annotations: &Asks, defaults: Defaults<'_>) -> (Self, Vec<Complaint>) {
+        Self::read_beside(annotations, &References::new(), defaults)
+    }
+
+    /// Reads the annotations of a workload that uses these.
+    fn read_beside(
+        annotations: &Asks,
+        references: &References,
+        defaults: Defaults<'_>,
+    ) -> (Self, Vec<Complaint>) {
         let mut complaints = Vec::new();
-        let selection = match annotations.get(RESTART_ON) {
-            Some(text) => Selection::read(text, &mut complaints),
-            None => {
-                reloader::read(annotations, defaults.all, &mut complaints).unwrap_or_else(|| {
-                    let mut selection = match defaults.namespace {
-                        Some(text) => label::read(text, &mut complaints),
-                        None if defaults.all => Selection::read("auto", &mut complaints),
-                        None => Selection::Off,
-                    };
-                    selection.exclude(reloader::excluded(annotations));
-                    selection
-                })
-            }
+        let selection = if let Some(text) = annotations.get(RESTART_ON) {
+            Selection::read_beside(text, references, &mut complaints)
+        } else {
+            reloader::complain(annotations, &mut complaints);
+            reloader::read(annotations, defaults.all, &mut complaints).unwrap_or_else(|| {
+                let mut selection = match defaults.namespace {
+                    Some(text) => label::read(text, &mut complaints),
+                    None if defaults.all => Selection::read("auto", &mut complaints),
+                    None => Selection::Off,
+                };
+                selection.exclude(reloader::excluded(annotations));
+                selection
+            })
         };
         let mut selection = selection;
         if is_left_alone(annotations) {
@@ -194,7 +206,8 @@ impl Policy {
     /// what it starts afterwards reads the values of then, so it is adopted afresh. Nor does a Rollout that another
     /// workload leads ([`Workload::is_led`]).
     pub fn of(workload: &Workload, defaults: Defaults<'_>) -> (Self, Vec<Complaint>) {
-        let (mut policy, mut complaints) = Self::read(&workload.asks, defaults);
+        let (mut policy, mut complaints) =
+            Self::read_beside(&workload.asks, &workload.references, defaults);
         let asked = workload.asks.get(ON_CHANGE).map(|asked| asked.trim());
         let (word, expected) = match workload.restart_by {
             RestartBy::Run => (Some("run-now"), "run-now, the only value for CronJobs"),
@@ -251,6 +264,13 @@ impl Policy {
             policy.selection = Selection::Off;
         }
         (policy, complaints)
+    }
+
+    /// Whether a CronJob or Job did not opt in only because it is suspended.
+    pub fn is_idle(workload: &Workload, defaults: Defaults<'_>) -> bool {
+        let mut resumed = workload.clone();
+        resumed.phase = JobPhase::Active;
+        workload.phase == JobPhase::Suspended && Self::of(&resumed, defaults).0.opted_in()
     }
 
     /// Whether what these annotations say may take long to read: there are patterns in it, or there is much of it.

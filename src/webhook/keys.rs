@@ -6,8 +6,7 @@ use kube::core::ObjectMeta;
 
 use crate::model::{
     Kind,
-    annotation::PREFIX,
-    places::{Author, Known, Place, known, likely},
+    places::{Author, Known, Place, known, likely, looks_ours, meant_elsewhere},
 };
 
 /// What annotations and labels of an object are.
@@ -24,7 +23,7 @@ pub(super) struct Home<'a> {
 pub(super) struct Spot<'a> {
     place: Place,
     words: &'static str,
-    keys: Vec<&'a str>,
+    said: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Spot<'a> {
@@ -32,14 +31,18 @@ impl<'a> Spot<'a> {
     pub(super) fn of(
         place: Place,
         words: &'static str,
-        keys: impl Iterator<Item = &'a String>,
+        said: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Self {
-        let keys = keys.map(String::as_str);
         Self {
             place,
             words,
-            keys: keys.filter(|key| key.starts_with(PREFIX)).collect(),
+            said: said.filter(|(key, _)| looks_ours(key)).collect(),
         }
+    }
+
+    fn says(&self, key: &str) -> Option<&'a str> {
+        let mut said = self.said.iter();
+        said.find(|(one, _)| *one == key).map(|(_, text)| *text)
     }
 }
 
@@ -57,36 +60,60 @@ impl Home<'static> {
 impl Home<'_> {
     /// Returns the annotations and the labels of an object.
     pub(super) fn spots<'a>(&self, meta: &'a ObjectMeta) -> Vec<Spot<'a>> {
-        let annotations = meta.annotations.iter().flat_map(BTreeMap::keys);
-        let labels = meta.labels.iter().flat_map(BTreeMap::keys);
+        let said = |all: &'a Option<BTreeMap<String, String>>| {
+            let all = all.iter().flatten();
+            all.map(|(key, text)| (key.as_str(), text.as_str()))
+        };
         vec![
-            Spot::of(self.annotations, "as an annotation", annotations),
-            Spot::of(self.labels, "as a label", labels),
+            Spot::of(
+                self.annotations,
+                "as an annotation",
+                said(&meta.annotations),
+            ),
+            Spot::of(self.labels, "as a label", said(&meta.labels)),
         ]
     }
 
-    /// Returns what is wrong with keys there.
+    /// Returns what is wrong with keys there: of each key all places where it does nothing, in one line.
     pub(super) fn wrong(&self, spots: &[Spot<'_>]) -> Vec<String> {
-        // Who sets one everywhere has it where it counts, too.
-        let counts = |known: &Known| {
-            let mut where_it_counts = spots.iter().filter(|spot| known.counts(spot.place));
-            where_it_counts.any(|spot| spot.keys.contains(&known.key))
-        };
-        let mut told = Vec::new();
-        for spot in spots {
-            for key in &spot.keys {
-                told.extend(match known(key) {
-                    None => Some(unknown(key)),
-                    Some(known) if known.by == Author::Reroll || counts(known) => None,
-                    Some(known) => Some(self.misplaced(known, spot.words)),
-                });
+        let mut keys: Vec<&str> = Vec::new();
+        for (key, _) in spots.iter().flat_map(|spot| &spot.said) {
+            if !keys.contains(key) {
+                keys.push(key);
             }
         }
-        told
+        keys.iter()
+            .filter_map(|key| self.of_key(key, spots))
+            .collect()
     }
 
-    fn misplaced(&self, known: &Known, words: &str) -> String {
+    fn of_key(&self, key: &str, spots: &[Spot<'_>]) -> Option<String> {
+        let there = |spot: &&Spot<'_>| spot.says(key).is_some();
+        let Some(known) = known(key) else {
+            let all: Vec<_> = spots.iter().filter(there).map(|spot| spot.words).collect();
+            return Some(unknown(key, &all));
+        };
+        if known.by == Author::Reroll {
+            return None;
+        }
+        let counted = spots
+            .iter()
+            .find(|spot| known.counts(spot.place) && there(spot));
+        let counted = counted.and_then(|spot| spot.says(key));
+        // Who sets one everywhere has it where it counts, too. Another value there is not what counts.
+        let wrong = spots.iter().filter(there);
+        let wrong = wrong.filter(|spot| !known.counts(spot.place) && spot.says(key) != counted);
+        let words: Vec<_> = wrong.map(|spot| spot.words).collect();
+        (!words.is_empty()).then(|| self.misplaced(known, &words.join(", and "), counted.is_some()))
+    }
+
+    fn misplaced(&self, known: &Known, words: &str, also_counts: bool) -> String {
         let (key, kind) = (known.key, self.kind);
+        if also_counts {
+            return format!(
+                "remove {key} {words}: it means nothing there, and what the {kind} itself says counts"
+            );
+        }
         if known.counts(self.annotations) {
             return format!(
                 "put {key} under metadata.annotations of the {kind} itself: {words} it means nothing"
@@ -103,11 +130,20 @@ impl Home<'_> {
     }
 }
 
-fn unknown(key: &str) -> String {
-    match likely(key) {
+/// Says of a key that is none what it does not do. `places`: as what it stands where.
+fn unknown(key: &str, places: &[&str]) -> String {
+    let everywhere = match places {
+        [] | [_] => String::new(),
+        places => format!(", {}", places.join(", and ")),
+    };
+    match likely(key).or_else(|| meant_elsewhere(key)) {
         Some(meant) => {
-            format!("did you mean {meant}? {key} is no key of reroll's, and does nothing")
+            format!(
+                "did you mean {meant}? {key} is no key of reroll's, and does nothing{everywhere}"
+            )
         }
-        None => format!("remove {key}: it is no key of reroll's, and does nothing"),
+        None => {
+            format!("remove {key}: it is no key of reroll's, and does nothing{everywhere}")
+        }
     }
 }

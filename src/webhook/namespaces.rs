@@ -4,15 +4,20 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::core::PartialObjectMeta;
+use kube::core::{ObjectMeta, PartialObjectMeta};
 
 use super::{
     keys::Home,
     review::{Answer, Operation, Request},
-    warnings::{Told, problems},
+    warnings::{Told, Warning, news, problems},
 };
 use crate::{
-    model::{index::windows::Paced, object::FromObject as _, places::Place},
+    model::{
+        annotation::RESTART_ON,
+        index::{opting, windows::Paced},
+        object::FromObject as _,
+        places::Place,
+    },
     state::State,
 };
 
@@ -21,6 +26,25 @@ const HOME: Home<'_> = Home {
     annotations: Place::Namespace,
     labels: Place::NamespaceLabel,
 };
+
+/// Says how many workloads a write of the label opts in no longer.
+fn lost(state: &State, request: &Request, meta: &ObjectMeta) -> Option<Warning> {
+    let old = PartialObjectMeta::<Namespace>::from_object(request.old_object?.get()).ok()?;
+    let label = |meta: &ObjectMeta| meta.labels.as_ref()?.get(RESTART_ON).cloned();
+    let (before, after) = (label(&old.metadata)?, label(meta));
+    if Some(before) == after {
+        return None;
+    }
+    let name = meta.name.as_deref()?;
+    let (word, they) = match opting::loses(&state.index(), name, after.as_deref()) {
+        0 => return None,
+        1 => ("1 workload is".to_owned(), "it"),
+        count => (format!("{count} workloads are"), "them"),
+    };
+    Some(news(format!(
+        "reroll: {word} no longer opted in by the label {RESTART_ON} of Namespace {name}: changes do not restart {they}"
+    )))
+}
 
 /// Answers one review. The word says how, for metrics. `told`: what the user is told.
 pub fn answer(state: &State, request: &Request, told: Told) -> (Answer, &'static str) {
@@ -48,7 +72,8 @@ pub fn answer(state: &State, request: &Request, told: Told) -> (Answer, &'static
     }
     let (_, complaints) = Paced::read(&meta);
     let complaints = complaints.iter().map(ToString::to_string);
-    let warnings = problems(complaints.chain(HOME.wrong(&HOME.spots(&meta))));
+    let mut warnings = problems(complaints.chain(HOME.wrong(&HOME.spots(&meta))));
+    warnings.extend(lost(state, request, &meta));
     (answer(told.lines(warnings)), "allowed")
 }
 

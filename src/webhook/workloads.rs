@@ -128,7 +128,8 @@ impl Write {
         let wrong = (self.complaints.as_slice(), self.typed.as_slice());
         let live = |source: &SourceName| self.live(index, overlay, source);
         let mut warnings = typed::all((index, overlay), written, asked, wrong, &live);
-        let to = if self.new.workload.reverting_owner().is_some() {
+        let is_over = self.new.workload.phase == JobPhase::Over;
+        let to = if is_over || self.new.workload.reverting_owner().is_some() {
             self.new.own.clone()
         } else if self.policy.opted_in() {
             self.sides()

@@ -31,7 +31,7 @@ async fn what_a_namespace_says_in_vain_is_told() {
     let arena = Arena::new("prompt-namespace").await;
     let _reroll = arena.reroll().start().await;
     let object = ["namespace", &arena.namespace];
-    let meant = r#"reroll: the Namespace's label reroll.dev/restart-on: "atuo" is not an opt-in: did you mean auto? Nothing restarts until then"#;
+    let meant = r#"reroll: the Namespace's label reroll.dev/restart-on: "atuo" is not an opt-in: did you mean auto? Until then it opts nobody in"#;
     let rows: &[(&str, &str, &[&str])] = &[
         (
             "annotate",
@@ -122,6 +122,38 @@ async fn what_a_namespace_says_in_vain_is_told() {
 }
 
 #[tokio::test]
+async fn whom_the_label_of_a_namespace_opts_out_is_told() {
+    let arena = Arena::new("prompt-label-gone").await;
+    let _reroll = arena.reroll().start().await;
+    let label = async |text: &str| {
+        let set = format!("{RESTART_ON}{text}");
+        let write = ["label", "--overwrite", "namespace", &arena.namespace, &set];
+        told(&arena, &write, "").await
+    };
+    arena.secret("db", &[("k", "one")]).await;
+    assert_eq!(label("=auto").await, [""; 0]);
+    let asks = [(RESTART_ON, "auto")];
+    for (name, asks) in [("web", &[][..]), ("api", &[]), ("own", &asks)] {
+        arena
+            .create(&workload("Deployment", name, asks, env("db", "k")))
+            .await;
+        arena.adopted("Deployment", name).await;
+    }
+    assert_eq!(
+        label("-").await,
+        [format!(
+            "reroll: 2 workloads are no longer opted in by the label reroll.dev/restart-on of Namespace {}: changes do not restart them",
+            arena.namespace
+        )]
+    );
+    let out = "OptedOut: the label reroll.dev/restart-on of its Namespace opts it in no longer: changes of its sources do not restart it";
+    for name in ["web", "api"] {
+        assert_eq!(arena.event(name, "OptedOut").await, out);
+    }
+    assert_eq!(arena.event_count("own", "OptedOut").await, 0);
+}
+
+#[tokio::test]
 async fn without_a_webhook_an_event_in_the_namespace_tells_its_label() {
     let arena = Arena::new("prompt-event").await;
     let _reroll = arena.reroll().without_webhook().start().await;
@@ -136,7 +168,7 @@ async fn without_a_webhook_an_event_in_the_namespace_tells_its_label() {
         assert_eq!(told(&arena, &write, "").await, [""; 0]);
     };
     write("atuo").await;
-    let expected = r#"SettingUnreadable: the Namespace's label reroll.dev/restart-on: "atuo" is not an opt-in: did you mean auto? Nothing restarts until then"#;
+    let expected = r#"SettingUnreadable: the Namespace's label reroll.dev/restart-on: "atuo" is not an opt-in: did you mean auto? Until then it opts nobody in"#;
     let found = arena.event(&arena.namespace, "SettingUnreadable").await;
     assert_eq!(found, expected);
     write("auto").await;
@@ -261,7 +293,15 @@ async fn what_a_workload_says_in_vain_is_told() {
         ),
     ];
     expect_each(&arena, &["deployment", "web"], rows).await;
-    for (word, meant) in [("atuo", "auto"), ("Auto ", "auto"), ("secret", "secrets")] {
+    for (word, meant) in [
+        ("atuo", "auto"),
+        ("Auto ", "auto"),
+        ("secret", "secrets"),
+        ("secrets/db", "secret/db"),
+        ("secret:db", "secret/db"),
+        ("db", "secret/db"),
+        ("auto secret/db", "auto,secret/db"),
+    ] {
         let set = format!("{RESTART_ON}={word}");
         let write = ["annotate", "--overwrite", "deployment", "web", &set];
         let shown = word.trim();
@@ -275,6 +315,14 @@ async fn what_a_workload_says_in_vain_is_told() {
         let write = ["annotate", "--overwrite", "deployment", "web", &set];
         assert_eq!(told(&arena, &write, "").await, [""; 0]);
     }
+    let set = format!("{RESTART_ON}=auto,!secret/dbb");
+    let write = ["annotate", "--overwrite", "deployment", "web", &set];
+    assert_eq!(
+        told(&arena, &write, "").await,
+        [
+            "reroll: did you mean !secret/db? !secret/dbb in reroll.dev/restart-on leaves nothing out: the pod template does not name Secret dbb"
+        ]
+    );
 }
 
 #[tokio::test]

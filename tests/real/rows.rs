@@ -319,7 +319,7 @@ async fn an_opt_in_that_cannot_be_read_is_told_at_the_prompt_and_afterwards() {
             .await
             .ok();
         for warning in [
-            r#"Warning: reroll: reroll.dev/restart-on: "secret/DB" is not auto, secrets, configmaps,"#,
+            r#"Warning: reroll: reroll.dev/restart-on: "secret/DB" is not an opt-in: did you mean secret/db? Nothing restarts until then"#,
             r#"Warning: reroll: reroll.dev/settle: "soon" is not a duration"#,
         ] {
             assert!(said.err.contains(warning), "{}", said.err);
@@ -371,13 +371,13 @@ async fn part_of_an_opt_in_that_cannot_be_read_is_told_and_the_rest_counts() {
         .await
         .ok();
     for warning in [
-        r#"reroll.dev/restart-on: "configmap" is not auto"#,
+        r#"reroll.dev/restart-on: "configmap" is not an entry: did you mean configmaps?"#,
         r#"reroll.dev/settle: "soon" is not a duration"#,
     ] {
         assert!(said.err.contains(warning), "{}", said.err);
     }
     for told in [
-        r#"SettingUnreadable: reroll.dev/restart-on: "configmap" is not auto"#,
+        r#"SettingUnreadable: reroll.dev/restart-on: "configmap" is not an entry: did you mean configmaps?"#,
         r#"SettingUnreadable: reroll.dev/settle: "soon" is not a duration"#,
     ] {
         arena.event("web", told).await;

@@ -206,15 +206,16 @@ ignore: ignore-annotation
 pausePeriod: pause-deployment-annotation
 {{- end }}
 
-{{/* The condition that an object has an annotation or a label of reroll's. */}}
+{{/* The condition that an object has an annotation or a label of reroll's, or had such a label. */}}
 {{- define "reroll.keyed" -}}
 - name: has-a-key-of-rerolls
   expression: >-
     object.?metadata.?annotations.orValue({}).exists(key, key.startsWith('reroll.dev/')) ||
-    object.?metadata.?labels.orValue({}).exists(key, key.startsWith('reroll.dev/'))
+    object.?metadata.?labels.orValue({}).exists(key, key.startsWith('reroll.dev/')) ||
+    (oldObject != null && oldObject.?metadata.?labels.orValue({}).exists(key, key.startsWith('reroll.dev/')))
 {{- end -}}
 
-{{/* The same, or an annotation of Reloader's under its usual name. */}}
+{{/* The condition that an object has one of those, or an annotation of Reloader's under its usual name. */}}
 {{- define "reroll.keyedOrAsked" -}}
 - name: has-a-key-of-rerolls-or-reloaders
   expression: >-

@@ -26,10 +26,12 @@ test: {image: {registry: "", repository: "", tag: "", digest: ""}}
 {{- if not .Values.enabled -}}
 {{- fail "enabled: false only leaves this chart out of an umbrella chart whose dependency says `condition: reroll.enabled`; to remove reroll: helm uninstall" -}}
 {{- end -}}
+{{- include "reroll.checkBounds" . -}}
 {{- include "reroll.checkTogether" . -}}
 {{- if eq .Values.certificates.mode "auto" -}}
 {{- $_ := set .Values.certificates "mode" (include "reroll.certificatesFor" .) -}}
 {{- end -}}
+{{- include "reroll.checkFlags" . -}}
 {{- end -}}
 
 {{/* How certificates are made where the values leave it open. What a release has stays, whether cert-manager came or went: a

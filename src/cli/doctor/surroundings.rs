@@ -27,10 +27,15 @@ pub(super) struct Looks {
 }
 
 impl Looks {
-    /// Takes in an object of this group and kind.
+    /// Takes in a source, or reroll's Lease, that says something to reroll.
+    pub(super) fn see_besides(&mut self, of: (&str, &str), object: &DynamicObject, kinds: &Kinds) {
+        self.wrong.append(&mut live::check(of, object, kinds));
+    }
+
+    /// Takes in a Namespace or workload of this group and kind.
     pub(super) fn see(&mut self, of: (&str, &str), object: &DynamicObject, kinds: &Kinds) {
         self.objects += 1;
-        self.wrong.append(&mut live::check(of, object, kinds));
+        self.see_besides(of, object, kinds);
         if of == ("apps", "Deployment") && runs_reloader(&object.data) {
             let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
             let name = object.metadata.name.as_deref().unwrap_or_default();
@@ -181,6 +186,19 @@ mod tests {
             );
             assert_eq!(found.reloader("the cluster", false).code(), None);
         }
+    }
+
+    #[test]
+    fn what_a_source_says_in_vain_is_named_beside_what_is_counted() {
+        let mut looks = looks(&[deployment("web", &json!({}), "x")]);
+        let secret = json!({ "metadata": { "name": "db", "namespace": "shop", "uid": "u", "annotations": {
+            "reroll.dev/ignor": "true",
+        } } });
+        let secret = serde_json::from_value(secret).unwrap();
+        looks.see_besides(("", "Secret"), &secret, &Kinds::default());
+        assert_eq!(looks.objects, 1);
+        let codes: Vec<_> = looks.unreadable("shop").iter().map(Line::code).collect();
+        assert_eq!(codes, [Some("RR241")]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::state::State;
 use crate::{
     cli::{
         ending::Ending,
@@ -64,26 +65,6 @@ pub(super) struct OptedIn {
     by: &'static str,
     key: &'static str,
     text: String,
-}
-
-/// How far its pods are.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(super) enum State {
-    #[serde(rename = "complete")]
-    Complete,
-    #[serde(rename = "rolling")]
-    Rolling,
-    #[serde(rename = "not all available")]
-    Short,
-    #[serde(rename = "keeps older pods")]
-    Stays,
-    #[serde(rename = "being deleted")]
-    Deleted,
-    #[serde(rename = "not told by its status")]
-    Untold,
-    #[serde(rename = "unknown")]
-    Unknown,
 }
 
 /// How many pods it has.
@@ -217,21 +198,6 @@ impl OptedIn {
     }
 }
 
-impl State {
-    fn text(self, pods: &str) -> Text {
-        let (tone, word) = match self {
-            Self::Complete => (Tone::Good, "complete"),
-            Self::Rolling => (Tone::Warning, "rolling"),
-            Self::Short => (Tone::Warning, "not all available"),
-            Self::Stays => (Tone::Warning, "keeps older pods"),
-            Self::Deleted => (Tone::Warning, "being deleted"),
-            Self::Untold => (Tone::Warning, "not told by its status"),
-            Self::Unknown => (Tone::Warning, "unknown"),
-        };
-        tone.text(format!("{word}{pods}"))
-    }
-}
-
 impl Pods {
     pub(super) fn of(workload: &Workload) -> Option<Self> {
         let counts = workload.progress.counts?;
@@ -288,6 +254,9 @@ pub(super) fn table(explanation: &Explanation, now: Timestamp, wide: bool) -> Ve
     let rows: Vec<_> = sources.map(|source| row(source, new, now, wide)).collect();
     if rows.is_empty() {
         let words = match &explanation.opted_in {
+            _ if explanation.state == State::Suspended => {
+                "  nothing counts while it is suspended: what starts then reads what is there"
+            }
             Some(_) => "  uses no Secret and no ConfigMap that counts",
             None => "  nothing counts of what it uses, for it is not opted in",
         };

@@ -4,7 +4,7 @@ use super::{Target, Work};
 use crate::{
     cli::{ending::Ending, error::Error, sight::read},
     model::{
-        WorkloadKey,
+        Policy, WorkloadKey,
         annotation::SUSPEND,
         gate::suspend::{Place, Stop},
         index::gates,
@@ -75,9 +75,23 @@ impl Work {
         }
     }
 
+    /// Whether a CronJob or Job did not opt in only because it is suspended.
+    pub(super) fn is_idle(&self, key: &WorkloadKey) -> bool {
+        let index = &self.sight.index;
+        let defaults = index.defaults_of(&key.namespace);
+        let tracked = index.workload(key);
+        tracked.is_some_and(|known| Policy::is_idle(&known.workload, defaults))
+    }
+
     /// Returns what goes on rolling although it is held from now on, or that there is nothing to hold.
     fn goes_on(&self, target: &Target, keys: &[WorkloadKey]) -> String {
         let tracked = |key: &WorkloadKey| self.sight.index.workload(key);
+        if let Target::Workload(key) = target
+            && self.is_idle(key)
+        {
+            return ". It is suspended (spec.suspend): until it is resumed nothing restarts anyway"
+                .to_owned();
+        }
         if let Target::Workload(key) = target
             && tracked(key).is_some_and(|known| !known.policy.opted_in())
         {

@@ -2,9 +2,26 @@
 
 use super::{Line, Target, Touched};
 use crate::cli::{
+    args::Targets,
+    error::Error,
     object::Object,
     output::{Part, Text, Tone},
 };
+
+/// What is said where nobody says what to release.
+pub(super) const NOTHING_RELEASED: &str = "release takes workloads, such as deploy/web, or --all for what is due in a namespace (-n, or that of the context), or --all -A for the whole cluster";
+
+impl Targets {
+    /// Checks that something is named.
+    pub(super) fn named(&self, command: &str) -> Result<(), Error> {
+        if self.all || !self.objects.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "{command} takes workloads or namespaces, such as deploy/web or namespace/shop, or --all -n NAMESPACE for one namespace, or --all for everything"
+        )))
+    }
+}
 
 impl Target {
     /// Returns it as people write it.

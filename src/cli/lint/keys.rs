@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     found::Found,
     manifests::{Manifest, Said},
-    spots::{Role, Spot},
+    spots::{OWN, Role, Spot},
     tree::Node,
     values::shown,
 };
@@ -13,8 +13,7 @@ use crate::{
     cli::findings::Finding,
     model::{
         annotation::{NOW, PREFIX, RELEASE, RESTART_ON},
-        nearest::nearest,
-        places::{Author, Known, Place, known, likely},
+        places::{Author, Known, Place, known, likely, meant_elsewhere},
         workload::{off_by_default, turned_on},
     },
 };
@@ -50,10 +49,10 @@ pub(super) fn twice(manifest: &Manifest, node: &Node, found: &mut Vec<Found>) {
 
 fn of_key(manifest: &Manifest, role: Role, spot: Spot<'_>, said: Said<'_>) -> Option<Found> {
     if !said.key.starts_with(PREFIX) {
-        return of_other_prefix(manifest, said);
+        return of_other_prefix(manifest, spot, said);
     }
     let Some(known) = known(said.key) else {
-        let wrong = format!("{} is no key of reroll's", said.key);
+        let wrong = unknown(said, spot);
         let found = Found::new(Finding::UnknownKey, manifest, said.line, wrong);
         return Some(match likely(said.key) {
             Some(key) => found.instead(key),
@@ -108,15 +107,19 @@ fn misplaced(
     (known, said): (&Known, Said<'_>),
 ) -> Option<Found> {
     let [annotations, labels] = role.own();
+    let mut counted = manifest.annotations().filter(|_| known.counts(annotations));
+    let counted = counted.find(|own| own.key == said.key);
+    let same = |own: &Said<'_>| own.text == said.text;
     // Who sets one annotation everywhere has it where it counts, too.
-    let own = || manifest.annotations().any(|own| own.key == said.key);
-    if spot.place == Place::Template && known.counts(annotations) && own() {
+    if spot.place == Place::Template && counted.as_ref().is_some_and(same) {
         return None;
     }
     let wrong = format!("{} means nothing {}", said.key, spot.words);
     let found = Found::new(Finding::Misplaced, manifest, said.line, wrong);
     let kind = &manifest.kind;
-    Some(if known.counts(annotations) {
+    Some(if counted.is_some() {
+        found.instead(format!("remove it: what the {kind} itself says counts"))
+    } else if known.counts(annotations) {
         found.instead(format!("under metadata.annotations of the {kind} itself"))
     } else if known.counts(labels) {
         found.instead(format!("under metadata.labels of the {kind}"))
@@ -126,16 +129,18 @@ fn misplaced(
     })
 }
 
-/// Checks a key that looks like one of reroll's but for what is before the slash.
-fn of_other_prefix(manifest: &Manifest, said: Said<'_>) -> Option<Found> {
-    let (domain, name) = said.key.split_once('/')?;
-    let own = PREFIX.trim_end_matches('/');
-    let meant = format!("{PREFIX}{name}");
-    let is_meant = known(&meant).is_some() && nearest(domain, [own].into_iter()).is_some();
-    is_meant.then(|| {
-        let wrong = format!("{} is no key of reroll's", said.key);
-        Found::new(Finding::UnknownKey, manifest, said.line, wrong).instead(meant)
-    })
+/// Checks a key that looks like one of reroll's but for what is before its name.
+fn of_other_prefix(manifest: &Manifest, spot: Spot<'_>, said: Said<'_>) -> Option<Found> {
+    let meant = meant_elsewhere(said.key)?;
+    let wrong = unknown(said, spot);
+    Some(Found::new(Finding::UnknownKey, manifest, said.line, wrong).instead(meant))
+}
+
+/// Says that a key is none, and as what it stands there, where that is no annotation of the object's own.
+fn unknown(said: Said<'_>, spot: Spot<'_>) -> String {
+    let words = Some(spot.words).filter(|words| *words != OWN);
+    let words = words.map_or_else(String::new, |words| format!(", {words}"));
+    format!("{} is no key of reroll's{words}", said.key)
 }
 
 /// Checks that what opts in is of a kind that reroll restarts.

@@ -37,8 +37,11 @@ pub(in crate::cli) fn check(of: (&str, &str), object: &DynamicObject, kinds: &Ki
     found.into_iter().map(Wrong::of).collect()
 }
 
-/// Returns what is wrong with the keys of an object of this type, in words; of a Namespace also with its values, for its workloads do not
-/// tell those.
+/// Group and kind of reroll's Lease.
+pub(in crate::cli) const LEASE: (&str, &str) = ("coordination.k8s.io", "Lease");
+
+/// Returns what is wrong with the keys of an object of this type, in words; of what is no workload also with its values, for its workloads
+/// do not tell those.
 pub(in crate::cli) fn useless(
     of: (&str, &str),
     object: &DynamicObject,
@@ -49,11 +52,11 @@ pub(in crate::cli) fn useless(
     let mut found = Vec::new();
     keys::check(&manifest, role, &mut found);
     let prefix = match role {
-        Role::Namespace => {
+        Role::Namespace | Role::Source(_) | Role::Lease => {
             values::of_others(&manifest, role, &mut found);
-            format!("Namespace {}: ", object.name_any())
+            format!("{} {}: ", of.1, object.name_any())
         }
-        _ => String::new(),
+        Role::Workload(_) | Role::Other => String::new(),
     };
     let spoken = |wrong: Wrong| match wrong.instead {
         Some(instead) => format!("{prefix}{} \u{2192} {instead}", wrong.words),
@@ -99,6 +102,35 @@ mod tests {
         ] {
             let found = codes("apps", "Deployment", workload(annotations.clone()));
             assert_eq!(found, expected, "{annotations}");
+        }
+        for ((group, kind), annotations, expected) in [
+            (
+                ("", "Secret"),
+                json!({ "reroll.dev/ignore": "true" }),
+                &[][..],
+            ),
+            (
+                ("", "Secret"),
+                json!({ "reroll.dev/ignor": "true" }),
+                &["RR101"],
+            ),
+            (
+                ("", "ConfigMap"),
+                json!({ "rerol.dev/ignore": "true" }),
+                &["RR101"],
+            ),
+            (
+                ("", "ConfigMap"),
+                json!({ "reroll.dev/ignore": "yes" }),
+                &["RR103"],
+            ),
+            (LEASE, json!({ "reroll.dev/suspend": "INC-42" }), &[]),
+            (LEASE, json!({ "reroll.dev/susped": "INC-42" }), &["RR101"]),
+            (LEASE, json!({ "reroll.dev/suspend": "flase" }), &["RR103"]),
+            (LEASE, json!({ "reroll.dev/window": "Mon" }), &["RR102"]),
+        ] {
+            let object = json!({ "metadata": { "name": "x", "uid": "u", "annotations": annotations.clone() } });
+            assert_eq!(codes(group, kind, object), expected, "{kind} {annotations}");
         }
         let namespace = |meta: Value| codes("", "Namespace", json!({ "metadata": meta }));
         let label = |text| {

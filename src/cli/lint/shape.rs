@@ -129,6 +129,11 @@ impl Report {
         }
     }
 
+    /// Whether there was nothing to check.
+    pub(super) fn is_empty(&self) -> bool {
+        self.objects == 0
+    }
+
     /// Whether there is nothing but infos.
     pub(super) fn is_fine(&self) -> bool {
         self.sums.errors == 0 && self.sums.warnings == 0
@@ -217,6 +222,8 @@ pub(super) fn table(report: &Report, wide: bool) -> Vec<Part> {
     parts.push(Part::Line(
         if report.files == 0 && !report.unreadable.is_empty() {
             "Nothing was checked: no file can be read.".to_owned()
+        } else if report.is_empty() {
+            format!("Nothing was checked: {place}.")
         } else if sums.is_empty() {
             format!("{place}: nothing was found.")
         } else {

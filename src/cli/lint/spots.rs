@@ -32,6 +32,8 @@ pub(in crate::cli) struct Spot<'a> {
     which: &'static str,
 }
 
+/// How an annotation of the object's own is said to stand.
+pub(super) const OWN: &str = "as an annotation";
 const ANNOTATIONS: &str = "annotations";
 const LABELS: &str = "labels";
 
@@ -67,7 +69,7 @@ impl Role {
         let [annotations, labels] = self.own();
         let root = Some(&manifest.root);
         let mut spots = vec![
-            Spot::new(annotations, "as an annotation", root, ANNOTATIONS),
+            Spot::new(annotations, OWN, root, ANNOTATIONS),
             Spot::new(labels, "as a label", root, LABELS),
         ];
         let Self::Workload(kind) = self else {

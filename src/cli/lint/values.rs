@@ -7,22 +7,16 @@ use crate::{
     cli::findings::Finding,
     model::{
         Policy, SourceKind, SourceName,
-        annotation::{IGNORE, RESTART_ON},
+        annotation::{IGNORE, RESTART_ON, SUSPEND},
         index::windows::Paced,
-        nearest::nearest,
         object::SlowStart,
-        policy::{ALL_WORDS, Complaint, Defaults},
+        policy::{Complaint, Defaults},
         recreation::{Asked, Origin},
         text::is_false,
         version::counts,
         workload::Workload,
     },
 };
-
-/// The words of an opt-in that are not those of a kind.
-const WORDS: [&str; 4] = ["auto", "env", "volume", "off"];
-/// What people write for nothing.
-const NOTHING: [&str; 6] = ["false", "no", "none", "never", "disabled", "ignore"];
 
 /// Checks the values of a workload.
 pub(super) fn of_workload(manifest: &Manifest, workload: &Workload, found: &mut Vec<Found>) {
@@ -38,7 +32,13 @@ pub(super) fn of_others(manifest: &Manifest, role: Role, found: &mut Vec<Found>)
     match role {
         Role::Source(kind) => of_source(manifest, kind, found),
         Role::Namespace => of_namespace(manifest, found),
-        Role::Workload(_) | Role::Lease | Role::Other => {}
+        Role::Lease => {
+            let meta = manifest.meta();
+            let says = meta.annotations.as_ref().and_then(|all| all.get(SUSPEND));
+            let complaint = Complaint::of_suspension(says);
+            found.extend(complaint.iter().map(|complaint| told(manifest, complaint)));
+        }
+        Role::Workload(_) | Role::Other => {}
     }
 }
 
@@ -99,41 +99,20 @@ fn of_namespace(manifest: &Manifest, found: &mut Vec<Found>) {
 fn told(manifest: &Manifest, complaint: &Complaint) -> Found {
     let line = manifest.line_of(complaint.key);
     let found = Found::new(Finding::Unreadable, manifest, line, complaint.to_string());
-    let meant = Some(&complaint.value).filter(|_| complaint.key == RESTART_ON);
-    match meant.and_then(|value| meant_by(value)) {
-        Some(word) => found.instead(format!("{RESTART_ON}: {word}")),
+    match &complaint.meant {
+        Some(meant) => found.instead(format!("{}: {}", complaint.key, quoted(meant))),
         None => found,
     }
 }
 
-/// Returns what was meant by an entry of an opt-in that cannot be read.
-fn meant_by(entry: &str) -> Option<String> {
-    let (not, rest) = match entry.strip_prefix('!') {
-        Some(rest) => ("!", rest),
-        None => ("", entry),
-    };
-    if let Some((word, name)) = rest.split_once(['/', ':', '=']) {
-        let kind = SourceKind::called(word.trim())?;
-        let name = name.trim();
-        return (!name.is_empty() && !name.contains('/'))
-            .then(|| format!("\"{not}{}/{name}\"", kind.prefix()));
+/// Returns a value as YAML takes it for text.
+fn quoted(meant: &str) -> String {
+    let is_plain = meant.bytes().all(|byte| byte.is_ascii_lowercase()) && !is_false(meant);
+    if is_plain {
+        meant.to_owned()
+    } else {
+        format!("\"{meant}\"")
     }
-    let word = rest.to_lowercase();
-    if ALL_WORDS.contains(&word.as_str()) {
-        return Some("auto".to_owned());
-    }
-    if NOTHING.contains(&word.as_str()) {
-        return Some("\"off\"".to_owned());
-    }
-    if let Some(kind) = SourceKind::called(&word) {
-        return Some(kind.plural().to_owned());
-    }
-    let plurals = SourceKind::ALL.map(SourceKind::plural);
-    let words = WORDS.into_iter().chain(plurals);
-    nearest(&word, words).map(|word| match word {
-        "off" => "\"off\"".to_owned(),
-        word => word.to_owned(),
-    })
 }
 
 /// Returns a value as a message shows it.

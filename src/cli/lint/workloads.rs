@@ -14,7 +14,7 @@ use crate::{
         Kind, Policy, SourceKind, SourceName,
         annotation::{ON_CHANGE, TOGETHER},
         gate::together::{Idle, Member, idles},
-        policy::{Defaults, OptedBy, Rules, Selection},
+        policy::{Defaults, OptedBy, Rules, Selection, Spared},
         source::{Listed, References, Usage, is_glob},
         version::uses_key,
         workload::Workload,
@@ -47,6 +47,7 @@ impl Look<'_> {
             found.extend(absent.map(|name| self.absent(name, line)));
             let listed = rules.lists.iter();
             found.extend(listed.filter_map(|listed| self.in_vain(listed, line)));
+            found.extend(self.spared(rules));
         }
         if let Selection::Some(rules) = &policy.selection {
             found.extend(self.together_in_vain(&policy, rules));
@@ -184,6 +185,33 @@ impl Look<'_> {
             }
             None => "name another, or leave it out".to_owned(),
         }))
+    }
+
+    /// Checks that an exclusion leaves something out. A patch has no containers, and what has the template of another is not seen.
+    fn spared(&self, rules: &Rules) -> Vec<Found> {
+        let containers = format!("{}/spec/containers", self.kind.template);
+        if self.manifest.root.pointer(&containers).is_none() || self.workload.borrows.is_some() {
+            return Vec::new();
+        }
+        let (asks, references) = (&self.workload.asks, &self.workload.references);
+        // What no manifest has somebody else may make.
+        let spared = Spared::all(rules, asks, references, &|source| self.is_absent(source));
+        let found = spared.into_iter().map(|spared| {
+            let wrong = format!(
+                "{} leaves nothing out: the pod template does not name {}",
+                spared.entry,
+                spared.source.spoken()
+            );
+            let line = self.manifest.line_of(spared.key);
+            let found = Found::new(Finding::SparedInVain, self.manifest, line, wrong);
+            found.instead(
+                spared
+                    .meant
+                    .as_deref()
+                    .unwrap_or("name another, or leave it out"),
+            )
+        });
+        found.collect()
     }
 
     /// Checks volumes that only one node can mount: the new pod waits for them while the old one runs.

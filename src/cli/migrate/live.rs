@@ -17,6 +17,7 @@ use crate::{
         error::Error,
         installation::{Installation, ReadFlags},
         lint::{self, inventory::Inventory, manifests::Manifest},
+        object::of_metadata,
         session::Session,
     },
     cluster::{Failure, metadata},
@@ -170,17 +171,6 @@ async fn sources(
     let see = |meta: ObjectMeta| take(seen, (group, kind.as_str()), &of_metadata(meta));
     let listed = metadata::each(&session.cluster, kind, within, see).await;
     passed(session, listed, kind.plural(), within, &mut seen.notes)
-}
-
-/// Returns an object of which nothing but this is known.
-fn of_metadata(mut metadata: ObjectMeta) -> DynamicObject {
-    // It may be long, and says nothing here.
-    metadata.managed_fields = None;
-    DynamicObject {
-        types: None,
-        metadata,
-        data: serde_json::json!({}),
-    }
 }
 
 fn take(seen: &mut Seen, kind: (&str, &str), object: &DynamicObject) {

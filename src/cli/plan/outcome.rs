@@ -37,7 +37,8 @@ pub(super) fn of(
         );
     }
     let Some(decision) = &judged.decision else {
-        let (reason, words) = undecided(facts, key, tracked, judged);
+        let defaults = sight.index.defaults_of(&key.namespace);
+        let (reason, words) = undecided(facts, key, tracked, (judged, defaults));
         return (
             line.with(
                 rolls_or(facts, key, Outcome::NotRestarted),

@@ -8,9 +8,10 @@ use super::{
 use crate::{
     cli::sight::Sight,
     model::{
-        WorkloadKey,
+        Policy, WorkloadKey,
         held::Held,
         index::{Judged, Tracked},
+        policy::Defaults,
         source::{key_word, spoken_key},
         version::used_keys,
         workload::RestartMeans,
@@ -33,7 +34,7 @@ pub(super) fn undecided(
     facts: &Facts,
     key: &WorkloadKey,
     tracked: &Tracked,
-    judged: &Judged,
+    (judged, defaults): (&Judged, Defaults<'_>),
 ) -> (&'static str, String) {
     let runs = key.kind.means == RestartMeans::Run;
     if let Some(owner) = &judged.owner {
@@ -42,6 +43,11 @@ pub(super) fn undecided(
     }
     match tracked.policy.opted_in() {
         _ if facts.new.contains(key) => ("new", "its pods start with what is there".to_owned()),
+        false if Policy::is_idle(&tracked.workload, defaults) => (
+            "suspended",
+            "suspended (spec.suspend): what starts when it is resumed takes what is there"
+                .to_owned(),
+        ),
         false if runs => (
             "notOptedIn",
             "not opted in: its next run takes what is there".to_owned(),

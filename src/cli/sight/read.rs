@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{Api, ResourceExt as _, api::ListParams, core::DynamicObject};
-use serde_json::Value;
 
 use super::{
     Sight,
@@ -15,6 +14,7 @@ use crate::{
         args::Asking,
         error::Error,
         installation::{Installation, ReadFlags},
+        object::of_metadata,
         session::Session,
     },
     clock::system_clock,
@@ -225,12 +225,7 @@ pub(in crate::cli) async fn exists(session: &Session, namespace: &str) -> Result
 
 fn shown_namespace(sight: &mut Sight, found: Namespace, see: See<'_>) {
     sight.take_namespace(&found.name_any(), &found.metadata);
-    let object = DynamicObject {
-        types: None,
-        metadata: found.metadata,
-        data: Value::Null,
-    };
-    see(("", "Namespace"), &object);
+    see(("", "Namespace"), &of_metadata(found.metadata));
 }
 
 async fn namespaces(sight: &mut Sight, session: &Session, see: See<'_>) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Reads sources into a [`Sight`].
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
@@ -12,6 +12,7 @@ use crate::{
     model::{
         SourceKey, SourceKind, SourceName,
         index::{By, unshown},
+        places::looks_ours,
         version::key_of,
     },
 };
@@ -126,8 +127,18 @@ pub(super) async fn all_sources(
     Ok(())
 }
 
-fn take_source(sight: &mut Sight, key: &SourceKey, (version, by): sources::Written) {
+fn take_source(sight: &mut Sight, key: &SourceKey, written: sources::Written) {
+    let sources::Written { version, by, meta } = written;
     let at = Timestamp::from_second(version.written).ok();
+    let says = [&meta.annotations, &meta.labels];
+    if says
+        .into_iter()
+        .flatten()
+        .flat_map(BTreeMap::keys)
+        .any(|said| looks_ours(said))
+    {
+        sight.saying.insert(key.clone(), meta);
+    }
     sight.written.insert(key.clone(), Written { at, by });
     sight.index.apply_source(key, version);
 }

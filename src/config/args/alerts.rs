@@ -60,6 +60,7 @@ pub(in crate::config) struct AlertArgs {
         value_name = "DURATION",
         env = "REROLL_ALERT_WINDOW",
         default_value = "5s",
+        allow_hyphen_values = true,
         value_parser = between("0s", "24h")
     )]
     alert_window: Duration,
@@ -70,6 +71,7 @@ pub(in crate::config) struct AlertArgs {
         value_name = "DURATION",
         env = "REROLL_ALERT_TIMEOUT",
         default_value = "10s",
+        allow_hyphen_values = true,
         value_parser = between("100ms", "1h")
     )]
     alert_timeout: Duration,

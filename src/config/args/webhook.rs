@@ -54,6 +54,7 @@ pub(in crate::config) struct WebhookArgs {
         value_name = "DURATION",
         env = "REROLL_AUTHORITY_LIFETIME",
         default_value = "87600h",
+        allow_hyphen_values = true,
         value_parser = between("10s", "876000h")
     )]
     pub(in crate::config) authority_lifetime: Duration,
@@ -64,6 +65,7 @@ pub(in crate::config) struct WebhookArgs {
         value_name = "DURATION",
         env = "REROLL_CERTIFICATE_LIFETIME",
         default_value = "2160h",
+        allow_hyphen_values = true,
         value_parser = between("10s", "876000h")
     )]
     pub(in crate::config) certificate_lifetime: Duration,
@@ -89,6 +91,7 @@ pub(in crate::config) struct WebhookArgs {
         value_name = "DURATION",
         env = "REROLL_TLS_POLL_INTERVAL",
         default_value = "10s",
+        allow_hyphen_values = true,
         value_parser = between("100ms", "1h")
     )]
     pub(in crate::config) tls_poll_interval: Duration,
@@ -128,7 +131,7 @@ pub(in crate::config) struct WebhookArgs {
     pub(in crate::config) max_body: usize,
 
     /// How long the workload webhook may read referenced sources before it answers from memory
-    #[arg(long, value_name = "DURATION", env = "REROLL_GET_BUDGET", default_value = "250ms", value_parser = between("0s", "30s"))]
+    #[arg(long, value_name = "DURATION", env = "REROLL_GET_BUDGET", default_value = "250ms", allow_hyphen_values = true, value_parser = between("0s", "30s"))]
     pub(in crate::config) get_budget: Duration,
 
     /// Which warnings the webhook shows at the prompt

@@ -151,3 +151,39 @@ async fn whom_the_label_of_a_namespace_opts_in_is_told_once_up_to_a_bound() {
     label(&stage, Some("auto"));
     assert_eq!(opted_in(stage).await.len(), 20);
 }
+
+#[tokio::test(start_paused = true)]
+async fn whom_the_label_of_a_namespace_opts_in_no_longer_is_told_up_to_a_bound() {
+    let label = |stage: &Stage, text: Option<&str>| {
+        let text = text.map(ToOwned::to_owned);
+        let namespace = crate::model::testing::NAMESPACE;
+        stage.judge.namespace_default(namespace, text);
+    };
+    let opted_out = async |stage: Stage| {
+        let told = stage.told().await.into_iter();
+        let told = told.filter(|one| one.starts_with("OptedOut"));
+        told.collect::<Vec<_>>()
+    };
+    let out = "OptedOut: the label reroll.dev/restart-on of its Namespace opts it in no longer: changes of its sources do not restart it";
+    for (last, expected) in [(None, 2), (Some("off"), 2), (Some("atuo"), 0)] {
+        let stage = Stage::set();
+        stage.secret("s", "A", "x");
+        label(&stage, Some("auto"));
+        created(&stage, "own", Some("auto"), 3600);
+        created(&stage, "off", Some("off"), 3600);
+        for name in ["web", "api"] {
+            created(&stage, name, None, 3600);
+        }
+        label(&stage, last);
+        label(&stage, last);
+        assert_eq!(opted_out(stage).await, vec![out; expected], "{last:?}");
+    }
+    let stage = Stage::set();
+    stage.secret("s", "A", "x");
+    label(&stage, Some("auto"));
+    for number in 0..25 {
+        created(&stage, &format!("web-{number}"), None, 3600);
+    }
+    label(&stage, None);
+    assert_eq!(opted_out(stage).await.len(), 20);
+}

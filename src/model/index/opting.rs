@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Index, Tracked, overlay::without_ignored};
 use crate::model::{
+    Policy,
     decide::Lookup,
+    policy::Defaults,
     source::{SourceName, Usage, key_word, spoken_key},
     text::some_of,
     workload::WorkloadKey,
@@ -39,6 +41,20 @@ pub fn who(index: &Index, namespace: &str) -> BTreeSet<WorkloadKey> {
     let all = index.workloads(None, Some(namespace)).into_iter();
     all.filter(|key| index.workload(key).is_some_and(Tracked::opts_in_well))
         .collect()
+}
+
+/// Returns how many workloads of a namespace another label of it would opt in no longer; `None`: no label.
+pub fn loses(index: &Index, namespace: &str, label: Option<&str>) -> usize {
+    let defaults = Defaults {
+        namespace: label,
+        ..index.defaults_of(namespace)
+    };
+    let all = index.workloads(None, Some(namespace)).into_iter();
+    let loses = all.filter(|key| {
+        let tracked = index.workload(key).filter(|known| known.policy.opted_in());
+        tracked.is_some_and(|known| !Policy::of(&known.workload, defaults).0.opted_in())
+    });
+    loses.count()
 }
 
 /// Returns how many workloads have opted in and are still to be adopted.

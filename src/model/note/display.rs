@@ -171,9 +171,7 @@ impl fmt::Display for Note<'_> {
             | Self::Converged { .. }
             | Self::NotConverged { .. } => self.of_brakes(f),
             Self::OptedIn { words } => write!(f, "restarts on {words}"),
-            Self::OptedOut => f.write_str(
-                "reroll.dev/restart-on is gone: changes of its sources no longer restart it",
-            ),
+            Self::OptedOut { by_label } => f.write_str(opted_out(*by_label)),
             Self::AdoptedOutdated { source } => {
                 write!(
                     f,
@@ -196,6 +194,15 @@ impl fmt::Display for Note<'_> {
                  every minute, an API server was not restarted together with etcd: restart it"
             ),
         }
+    }
+}
+
+/// Says that an opt-in is gone. `by_label`: it was that of the Namespace's label.
+const fn opted_out(by_label: bool) -> &'static str {
+    if by_label {
+        "the label reroll.dev/restart-on of its Namespace opts it in no longer: changes of its sources do not restart it"
+    } else {
+        "reroll.dev/restart-on is gone: changes of its sources no longer restart it"
     }
 }
 

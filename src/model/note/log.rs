@@ -58,7 +58,7 @@ impl Note<'_> {
                 "all users of a source have its version, and other pods may not have it",
             ),
             Self::OptedIn { .. } => (info, "a workload is opted in"),
-            Self::OptedOut => (info, "a workload is no longer opted in"),
+            Self::OptedOut { .. } => (info, "a workload is no longer opted in"),
             Self::Stale { .. } => (
                 warn,
                 "pods may have the old data of an immutable object that was recreated",

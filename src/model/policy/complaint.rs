@@ -1,6 +1,6 @@
 //! What of a workload's annotations cannot be read, in words.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use crate::model::{
     annotation::{IGNORE, ON_RECREATE, SLOW_START, SUSPEND},
@@ -41,7 +41,9 @@ pub struct Complaint {
     /// The part that cannot be read, shortened.
     pub value: String,
     /// What can stand there.
-    pub expected: &'static str,
+    pub expected: Cow<'static, str>,
+    /// What to write in its place, where one thing only can be meant.
+    pub meant: Option<String>,
     /// Who says it.
     pub on: Stands,
 }
@@ -82,7 +84,7 @@ impl Complaint {
 
     /// Whether it is one of those.
     pub fn is_not_enough(&self) -> bool {
-        ENOUGH.contains(&self.expected)
+        ENOUGH.contains(&&*self.expected)
     }
 
     /// Complains of `reroll.dev/slow-start` on a Namespace.
@@ -109,11 +111,16 @@ impl fmt::Display for Complaint {
     }
 }
 
-pub(super) fn complaint(key: &'static str, value: &str, expected: &'static str) -> Complaint {
+pub(super) fn complaint(
+    key: &'static str,
+    value: &str,
+    expected: impl Into<Cow<'static, str>>,
+) -> Complaint {
     Complaint {
         key,
         value: shortened(&printable(value), LENGTH).into_owned(),
-        expected,
+        expected: expected.into(),
+        meant: None,
         on: Stands::Here,
     }
 }

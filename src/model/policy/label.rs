@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use super::{
     complaint::{Complaint, Stands},
-    selection::{EXPECTED_RESTART_ON, Selection},
+    selection::{Selection, UNTIL_THEN},
 };
 use crate::model::source::SourceKind;
 
@@ -17,18 +17,30 @@ static WORDS: LazyLock<String> = LazyLock::new(|| {
     format!("auto, {kinds}, env, volume or off")
 });
 
+/// What is so as long as the label cannot be read. Who has an opt-in of his own restarts all the same.
+const LABEL_UNTIL_THEN: &str = "Until then it opts nobody in";
+
 /// Reads the label.
 pub(super) fn read(text: &str, complaints: &mut Vec<Complaint>) -> Selection {
     let mut own = Vec::new();
     let selection = Selection::read(text, &mut own);
-    complaints.extend(own.into_iter().map(|complaint| Complaint {
-        expected: if complaint.expected == *EXPECTED_RESTART_ON {
-            &WORDS
-        } else {
-            complaint.expected
-        },
-        on: Stands::Label,
-        ..complaint
+    complaints.extend(own.into_iter().map(|complaint| {
+        // A label can be one word only.
+        let is_word = |meant: &String| !meant.contains(['/', ',']);
+        let meant = complaint.meant.clone().filter(is_word);
+        let expected = match &meant {
+            Some(_) => complaint
+                .expected
+                .replace(UNTIL_THEN, LABEL_UNTIL_THEN)
+                .into(),
+            None => (&**WORDS).into(),
+        };
+        Complaint {
+            expected,
+            meant,
+            on: Stands::Label,
+            ..complaint
+        }
     }));
     selection
 }
@@ -49,7 +61,7 @@ mod tests {
         let label = "the Namespace's label reroll.dev/restart-on";
         let words = "auto, secrets, configmaps, secretproviderclasses, env, volume or off";
         let meant =
-            |word: &str| format!("an opt-in: did you mean {word}? Nothing restarts until then");
+            |word: &str| format!("an opt-in: did you mean {word}? Until then it opts nobody in");
         for (text, expected) in [
             ("auto", None),
             ("off", None),
@@ -58,6 +70,8 @@ mod tests {
             ("true", Some(meant("auto"))),
             ("configmap", Some(meant("configmaps"))),
             ("nightly", Some(words.to_owned())),
+            ("shop.db", Some(words.to_owned())),
+            ("off.", Some("an opt-in: did you mean off?".to_owned())),
             ("", Some(words.to_owned())),
         ] {
             let told: Vec<_> = of_label(text).iter().map(ToString::to_string).collect();

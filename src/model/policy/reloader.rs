@@ -7,7 +7,11 @@
 //! - `auto`, of all kinds or of one, takes what is referenced. So does a default for all workloads where neither says
 //!   anything.
 
+mod names;
+
 use std::{sync::Arc, time::Duration};
+
+pub(super) use self::names::complain;
 
 use super::{
     complaint::{Complaint, complaint},

@@ -99,6 +99,11 @@ impl Rules {
         usage.counts().then_some(usage)
     }
 
+    /// Whether a name or glob takes this source, excluded or not.
+    pub(super) fn named_or_keyed(&self, source: &SourceName) -> bool {
+        self.ready().names(source)
+    }
+
     /// Whether a name or glob takes this source, and no other excludes it.
     pub fn takes(&self, source: &SourceName) -> bool {
         self.ready().takes(source)

@@ -4,13 +4,13 @@ use std::sync::{Arc, LazyLock};
 
 use super::{
     complaint::{Complaint, complaint},
+    meant::{OFF, bare, meant},
     patterns::{Beyond, Pattern, Patterns},
     rules::Rules,
 };
 use crate::model::{
     annotation::RESTART_ON,
-    nearest::nearest,
-    source::{KindSet, Named, SourceKind},
+    source::{KindSet, Named, References, SourceKind},
 };
 
 /// The most entries an opt-in list has; the rest is not read.
@@ -25,32 +25,14 @@ pub(super) static EXPECTED_RESTART_ON: LazyLock<String> = LazyLock::new(|| {
 pub(super) const EXPECTED_EARLIER: &str =
     "among the first 1024 entries, which are all that reroll reads";
 
-/// What people write for `auto`, in whatever case.
-pub const ALL_WORDS: [&str; 7] = ["true", "yes", "on", "all", "any", "enabled", "*"];
+/// What a name should be whose kind nobody says.
+const BARE: &str = "an entry: say its kind, as in secret/NAME or configmap/NAME";
 
-/// The words that may be meant by one that nobody knows, and what is said then. Of three letters any may be meant.
-const MEANT: [(&str, &str); 5] = [
-    ("auto", EXPECTED_AUTO),
-    (
-        "secrets",
-        "an opt-in: did you mean secrets? Nothing restarts until then",
-    ),
-    (
-        "configmaps",
-        "an opt-in: did you mean configmaps? Nothing restarts until then",
-    ),
-    (
-        "secretproviderclasses",
-        "an opt-in: did you mean secretproviderclasses? Nothing restarts until then",
-    ),
-    (
-        "volume",
-        "an opt-in: did you mean volume? Nothing restarts until then",
-    ),
-];
+/// The most entries of which is said what they may mean.
+const MOST_MEANT: usize = 8;
 
-/// What an opt-in should be that is one of [`ALL_WORDS`], or nearly `auto`.
-const EXPECTED_AUTO: &str = "an opt-in: did you mean auto? Nothing restarts until then";
+/// What is so as long as nothing of an opt-in can be read.
+pub(super) const UNTIL_THEN: &str = "Nothing restarts until then";
 
 /// Which sources count for a workload.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +56,15 @@ impl Selection {
     }
 
     pub(super) fn read(text: &str, complaints: &mut Vec<Complaint>) -> Self {
+        Self::read_beside(text, &References::new(), complaints)
+    }
+
+    /// Reads an opt-in of a workload that uses these.
+    pub(super) fn read_beside(
+        text: &str,
+        references: &References,
+        complaints: &mut Vec<Complaint>,
+    ) -> Self {
         let mut rules = Rules::default();
         let (mut named, mut keyed, mut excluded) = (Vec::new(), Vec::new(), Vec::new());
         let mut tokens = text
@@ -88,7 +79,7 @@ impl Selection {
         };
         for token in tokens.by_ref().take(MAX_ENTRIES) {
             match token {
-                "off" => return Self::Off,
+                OFF => return Self::Off,
                 "auto" => rules.kinds = KindSet::all(),
                 "env" => rules.env = true,
                 "volume" => rules.volume = true,
@@ -99,7 +90,7 @@ impl Selection {
                         None => (false, token),
                     };
                     let Some(entry) = Named::read(name) else {
-                        complaints.push(complaint(RESTART_ON, token, &EXPECTED_RESTART_ON));
+                        complaints.push(unreadable(token, references, complaints.len()));
                         continue;
                     };
                     let pattern = Pattern::of(&entry.source);
@@ -119,12 +110,10 @@ impl Selection {
             complaints.push(complaint(RESTART_ON, "…", EXPECTED_EARLIER));
         }
         if read == 0 {
-            if let Some(meant) = meant(text.trim()) {
-                complaints.retain(|complaint| complaint.key != RESTART_ON);
-                complaints.push(complaint(RESTART_ON, text.trim(), meant));
-            } else if complaints.is_empty() {
-                complaints.push(complaint(RESTART_ON, text, &EXPECTED_RESTART_ON));
+            if complaints.is_empty() {
+                complaints.push(complaint(RESTART_ON, text, &**EXPECTED_RESTART_ON));
             }
+            complaints.iter_mut().for_each(Complaint::of_all);
             return Self::Unreadable;
         }
         if let Err(beyond) = take(&mut rules, [named, keyed, excluded]) {
@@ -150,15 +139,33 @@ fn take(rules: &mut Rules, lists: [Vec<Pattern>; 3]) -> Result<(), Beyond> {
     }
 }
 
-/// Returns what an opt-in should be that is a single word which nobody knows; `None` where none is near.
-fn meant(text: &str) -> Option<&'static str> {
-    if ALL_WORDS.iter().any(|word| text.eq_ignore_ascii_case(word)) {
-        return Some(EXPECTED_AUTO);
+/// Complains of an entry that cannot be read, and says what may be meant.
+fn unreadable(entry: &str, references: &References, before: usize) -> Complaint {
+    let looked = before < MOST_MEANT;
+    let meant = looked.then(|| meant(entry, references)).flatten();
+    match (meant, bare(entry)) {
+        (Some(meant), _) => Complaint {
+            expected: format!("an entry: did you mean {meant}?").into(),
+            meant: Some(meant),
+            ..complaint(RESTART_ON, entry, "")
+        },
+        (None, Some(_)) => complaint(RESTART_ON, entry, BARE),
+        (None, None) => complaint(RESTART_ON, entry, &**EXPECTED_RESTART_ON),
     }
-    let single = !text.contains([',', '/', ':', '=', '!', '*']);
-    let near = nearest(text, MEANT.iter().map(|(word, _)| *word)).filter(|_| single)?;
-    let mut said = MEANT.iter().filter(|(word, _)| *word == near);
-    said.next().map(|(_, said)| *said)
+}
+
+impl Complaint {
+    /// Says of an entry beside which nothing can be read what is so until it is corrected.
+    fn of_all(&mut self) {
+        let Some(meant) = self.meant.as_deref().filter(|_| self.key == RESTART_ON) else {
+            return;
+        };
+        self.expected = match meant {
+            OFF => format!("an opt-in: did you mean {OFF}?"),
+            meant => format!("an opt-in: did you mean {meant}? {UNTIL_THEN}"),
+        }
+        .into();
+    }
 }
 
 /// Returns what a list of patterns should be that is beyond a bound.

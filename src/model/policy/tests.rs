@@ -141,12 +141,12 @@ fn an_opt_in_says_the_same_when_it_is_read_again() {
 
 #[test]
 fn bad_values_are_named() {
-    let (policy, complaints) = read("nonsense");
+    let (policy, complaints) = read("pod/web");
     assert_eq!(policy.selection, Selection::Unreadable);
     assert_eq!(
         complaints,
         [format!(
-            "reroll.dev/restart-on: \"nonsense\" is not {}",
+            "reroll.dev/restart-on: \"pod/web\" is not {}",
             *super::selection::EXPECTED_RESTART_ON
         )]
     );
@@ -273,6 +273,25 @@ fn long_lists_are_bounded() {
     let (policy, complaints) = read(&text);
     assert!(policy.opted_in());
     assert_eq!(complaints.len(), 1);
+}
+
+#[test]
+fn a_suspended_cron_job_is_told_from_one_that_did_not_opt_in() {
+    use crate::model::workload::CRON_JOB;
+    let idle = |annotations: serde_json::Value, suspend: bool| {
+        let object =
+            json!({ "metadata": { "annotations": annotations }, "spec": { "suspend": suspend } });
+        let workload = Workload::read(&CRON_JOB, &serde_json::from_value(object).unwrap());
+        Policy::is_idle(&workload, Defaults::default())
+    };
+    let asks = json!({ RESTART_ON: "auto", ON_CHANGE: "run-now" });
+    assert!(idle(asks.clone(), true));
+    assert!(!idle(asks, false));
+    assert!(!idle(json!({}), true));
+    assert!(!idle(
+        json!({ RESTART_ON: "off", ON_CHANGE: "run-now" }),
+        true
+    ));
 }
 
 #[test]

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     model::{
-        Conventions, Index,
+        Conventions, Index, WorkloadKey,
         annotation::{IGNORE, RESTART_ON, SETTLE, SLOW_START, SUSPEND, WINDOW},
         testing::key,
+        workload::{KINDS, Workload},
     },
     state::system_clock,
     webhook::testing::{self, Pairs, of},
@@ -28,7 +29,7 @@ const CASES: &[([Pairs<'_>; 2], &[&str], [Pairs<'_>; 2])] = &[
     (
         [&[(RESTART_ON, "atuo")], &[]],
         &[
-            r#"reroll: the Namespace's label reroll.dev/restart-on: "atuo" is not an opt-in: did you mean auto? Nothing restarts until then"#,
+            r#"reroll: the Namespace's label reroll.dev/restart-on: "atuo" is not an opt-in: did you mean auto? Until then it opts nobody in"#,
         ],
         // Who sets one everywhere has it where it counts, too.
         [&[(RESTART_ON, "auto")], &[(RESTART_ON, "auto")]],
@@ -162,4 +163,64 @@ fn other_kinds_and_namespaces_that_are_left_alone_are_told_nothing() {
         let said = told(&state(conventions), "CREATE", "Namespace", typed);
         assert_eq!(said, (json!([]), "ignored"));
     }
+}
+
+/// A state that knows workloads which say this, or nothing, in Namespace `shop`, whose label is `auto`.
+fn with_workloads(says: &[Option<&str>]) -> State {
+    let mut index = Index::new(key());
+    drop(index.apply_namespace("shop", Some("auto".to_owned())));
+    for (number, says) in says.iter().enumerate() {
+        let annotations = says.map_or(json!({}), |text| json!({ RESTART_ON: text }));
+        let object = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": "web", "namespace": "shop", "uid": "u", "annotations": annotations },
+            "spec": { "template": { "spec": { "containers": [] } } },
+        });
+        let slot = WorkloadKey {
+            kind: &KINDS[0],
+            namespace: "shop".to_owned(),
+            name: format!("web-{number}"),
+        };
+        let object = serde_json::from_value(object).unwrap();
+        index.apply_workload(&slot, Workload::read(&KINDS[0], &object));
+    }
+    State::new(index, system_clock(), "system:reroll".to_owned())
+}
+
+#[test]
+fn a_write_of_the_label_says_how_many_it_opts_in_no_longer() {
+    let object = |label: Option<&str>| {
+        let labels = label.map_or(json!({}), |text| json!({ RESTART_ON: text }));
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop", "labels": labels } })
+    };
+    let said = |state: &State, before: Option<&str>, after: Option<&str>| {
+        let review = json!({
+            "operation": "UPDATE", "namespace": "shop", "name": "shop",
+            "kind": { "group": "", "version": "v1", "kind": "Namespace" },
+            "object": object(after), "oldObject": object(before),
+        });
+        testing::told(answer, state, review).0
+    };
+    let three = with_workloads(&[None, Some("auto"), Some("off"), None, Some("nonsense")]);
+    let two = "reroll: 2 workloads are no longer opted in by the label reroll.dev/restart-on of Namespace shop: changes do not restart them";
+    let one = "reroll: 1 workload is no longer opted in by the label reroll.dev/restart-on of Namespace shop: changes do not restart it";
+    for (before, after, expected) in [
+        (Some("auto"), None, json!([two])),
+        (Some("auto"), Some("off"), json!([two])),
+        (Some("auto"), Some("secrets"), json!([])),
+        (Some("auto"), Some("auto"), json!([])),
+        (None, None, json!([])),
+    ] {
+        assert_eq!(
+            said(&three, before, after),
+            expected,
+            "{before:?} {after:?}"
+        );
+    }
+    assert_eq!(
+        said(&with_workloads(&[None]), Some("auto"), None),
+        json!([one])
+    );
+    let own = with_workloads(&[Some("auto")]);
+    assert_eq!(said(&own, Some("auto"), None), json!([]));
 }

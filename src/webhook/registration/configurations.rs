@@ -188,7 +188,14 @@ fn rule(kind: Kind) -> Value {
 /// Returns the condition that an object has an annotation or a label of reroll's.
 fn keyed() -> Value {
     let own = format!("key.startsWith('{PREFIX}')");
-    condition("has-a-key-of-rerolls", &has_keys(&own, &own))
+    // Who takes the label away is told whom that opts out.
+    let before = format!(
+        "(oldObject != null && oldObject.?metadata.?labels.orValue({{}}).exists(key, {own}))"
+    );
+    condition(
+        "has-a-key-of-rerolls",
+        &format!("{} || {before}", has_keys(&own, &own)),
+    )
 }
 
 /// Returns the condition that an object has one of those, or an annotation of Reloader's under its usual name.

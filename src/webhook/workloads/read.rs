@@ -1,19 +1,19 @@
 //! Reads a review of a workload: both objects of the write, and what it changes.
 
-use kube::core::DynamicObject;
+use kube::{ResourceExt as _, core::DynamicObject};
 use serde_json::{Value, value::RawValue};
 
 use super::{
     Write,
     sides::{Side, Sides},
-    typed::{keys, lacks_on_change},
+    typed::{keys, lacks_on_change, misfits},
     undone::Undone,
 };
 use crate::{
     model::{
         Index, Kind, Policy, WorkloadKey,
         adopted::Adopter,
-        annotation::{FIELD_MANAGER, KUBECTL_RESTARTED_AT},
+        annotation::{FIELD_MANAGER, KUBECTL_RESTARTED_AT, ON_CHANGE},
         index::{Ahead, Foreseen},
         object::FromObject as _,
         policy::Complaint,
@@ -176,7 +176,9 @@ impl Write {
         };
         let new = Asking::read(&key, &object, index);
         let workload = &new.side.workload;
-        if workload.is_left_alone() && lacks_on_change(kind, workload).is_none() {
+        let before = old.as_ref().map(|old| old.annotations().get(ON_CHANGE));
+        let misfits = misfits(kind, workload, before.flatten());
+        if workload.is_left_alone() && lacks_on_change(kind, workload).is_none() && !misfits {
             return None;
         }
         let has_template = match &workload.borrows {

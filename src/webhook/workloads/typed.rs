@@ -12,10 +12,10 @@ use crate::model::{
     gate::together::idles,
     index::{Overlay, together},
     places::{Author, KEYS, Place},
-    policy::{Complaint, Defaults, OptedBy, Policy, Rules, Selection, is_left_alone},
+    policy::{Complaint, Defaults, OptedBy, Policy, Rules, Selection, Spared, is_left_alone},
     source::References,
     text::some_of,
-    workload::{MARK_WORD, Workload},
+    workload::{JobPhase, MARK_WORD, Workload},
 };
 use crate::webhook::{
     keys::{Home, Spot},
@@ -31,7 +31,8 @@ pub(super) fn keys(kind: Kind, object: &DynamicObject) -> Vec<String> {
     let template = object.data.pointer(kind.template);
     let of_template = |which: &str| {
         let all = template.and_then(|template| template["metadata"][which].as_object());
-        all.into_iter().flat_map(Map::keys)
+        let all = all.into_iter().flat_map(Map::iter);
+        all.map(|(key, text)| (key.as_str(), text.as_str().unwrap_or_default()))
     };
     let mut spots = home.spots(&object.metadata);
     spots.push(Spot::of(
@@ -65,8 +66,12 @@ pub(super) fn all<'a>(
     }
     if let (Selection::Some(rules), false) = (&asked.0.selection, is_left_alone(&workload.asks)) {
         let in_vain = rules.named_in_vain(&workload.references, &|source| live(source).version());
-        let words = in_vain.into_iter().map(|words| format!("reroll: {words}"));
-        warnings.extend(words.map(problem));
+        warnings.extend(problems(in_vain));
+        if workload.borrows.is_none() {
+            let absent = |source: &SourceName| matches!(live(source), Lookup::Absent { .. });
+            let spared = Spared::all(rules, &workload.asks, &workload.references, &absent);
+            warnings.extend(problems(spared.iter().map(Spared::words)));
+        }
     }
     let owner = workload.reverting_owner();
     if let (Some(owner), true) = (owner, asked.0.opted_in()) {
@@ -93,6 +98,14 @@ pub(super) fn lacks_on_change(kind: Kind, workload: &Workload) -> Option<&'stati
     let own = asks.contains_key(RESTART_ON) && !asks.contains_key(ON_CHANGE);
     let lacks = own && policy.opted_in() && !is_left_alone(asks);
     (lacks && !workload.is_past_asking()).then_some(word)
+}
+
+/// Whether a Job that is over is told now to do about a change what no Job does. What it says rightly comes to nothing, too, and is for
+/// the next one.
+pub(super) fn misfits(kind: Kind, workload: &Workload, before: Option<&String>) -> bool {
+    let says = workload.asks.get(ON_CHANGE);
+    let fits = says.is_none_or(|says| kind.means.asked_by() == Some(says.trim()));
+    workload.phase == JobPhase::Over && !fits && says != before
 }
 
 /// Says what an opt-in lacks.

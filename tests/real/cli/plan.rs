@@ -440,7 +440,7 @@ async fn cli_plan_names_manifests_that_cannot_be_applied_and_answers_of_the_othe
             1,
             "",
             format!(
-                "reroll: no object is in {}: an object has apiVersion and kind\n",
+                "reroll: nothing was read: no object is in {}: an object has apiVersion and kind\n",
                 empty.display()
             )
         )

@@ -148,3 +148,25 @@ fn what_a_revision_tells_is_one_short_line_without_names() {
     assert_eq!(many.chars().count(), 256);
     assert!(many.ends_with('…'), "{many}");
 }
+
+/// The sample of README.md is what the Event says.
+#[test]
+fn the_front_page_shows_an_event_as_it_is() {
+    let at = "2026-11-28T21:19:25Z".parse().unwrap();
+    let [before, after] = [
+        "b6a9d173-0000-4000-8000-000000000000",
+        "f6dac822-0000-4000-8000-000000000000",
+    ];
+    let recreated = Cause {
+        source: Some(SourceName::secret("db")),
+        uids: Some((before.to_owned(), after.to_owned())),
+        change: Change::by(at, Some("kubernetes-admin"), Some("kubectl-create")),
+        ..cause(CauseKind::Recreated, &[])
+    };
+    let event = format!(
+        "1s   Normal   Restarted   Deployment/web   {}\n",
+        joined_with_who(&[recreated])
+    );
+    let page = include_str!("../../../../README.md");
+    assert!(page.contains(&event), "README.md lacks: {event}");
+}

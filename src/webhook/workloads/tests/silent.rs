@@ -9,8 +9,11 @@ use super::Known;
 use crate::{
     model::{
         adopted::Adoption,
-        annotation::{ASKS_CHANGE_CAUSE, IGNORE, RESTART_ON, SETTLE, SUSPEND, reloader::AUTO},
+        annotation::{
+            ASKS_CHANGE_CAUSE, IGNORE, ON_CHANGE, RESTART_ON, SETTLE, SUSPEND, reloader::AUTO,
+        },
         testing::NAMESPACE,
+        workload::{JOB, Kinds},
     },
     webhook::{review::Request, warnings::Told, workloads::Write},
 };
@@ -54,9 +57,65 @@ const CASES: &[Case<'_>] = &[
     (
         &[(RESTART_ON, "secret/DB")],
         &[
-            r#"reroll: reroll.dev/restart-on: "secret/DB" is not auto, secrets, configmaps, secretproviderclasses, [!]secret/NAME[#KEY] (or another kind), env, volume or off"#,
+            r#"reroll: reroll.dev/restart-on: "secret/DB" is not an opt-in: did you mean secret/db? Nothing restarts until then"#,
         ],
         &[(RESTART_ON, "secret/db")],
+    ),
+    (
+        &[(RESTART_ON, "secrets/db")],
+        &[
+            r#"reroll: reroll.dev/restart-on: "secrets/db" is not an opt-in: did you mean secret/db? Nothing restarts until then"#,
+        ],
+        &[(RESTART_ON, "secret/db")],
+    ),
+    (
+        &[(RESTART_ON, "db")],
+        &[
+            r#"reroll: reroll.dev/restart-on: "db" is not an opt-in: did you mean secret/db? Nothing restarts until then"#,
+        ],
+        &[(RESTART_ON, "secret/db")],
+    ),
+    (
+        &[(RESTART_ON, "secret/db,cm/cfg")],
+        &[
+            r#"reroll: reroll.dev/restart-on: "cm/cfg" is not an entry: did you mean configmap/cfg?"#,
+        ],
+        &[(RESTART_ON, "secret/db")],
+    ),
+    (
+        &[(RESTART_ON, "auto !secret/db#x")],
+        &[
+            r#"reroll: reroll.dev/restart-on: "auto !secret/db#x" is not an opt-in: did you mean auto,!secret/db#x? Nothing restarts until then"#,
+        ],
+        &[(RESTART_ON, "auto,secret/db")],
+    ),
+    (
+        &[(RESTART_ON, "auto,unknown")],
+        &[
+            r#"reroll: reroll.dev/restart-on: "unknown" is not an entry: say its kind, as in secret/NAME or configmap/NAME"#,
+        ],
+        &[(RESTART_ON, "auto")],
+    ),
+    (
+        &[(RESTART_ON, "pod/web")],
+        &[
+            r#"reroll: reroll.dev/restart-on: "pod/web" is not auto, secrets, configmaps, secretproviderclasses, [!]secret/NAME[#KEY] (or another kind), env, volume or off"#,
+        ],
+        &[(RESTART_ON, "auto")],
+    ),
+    (
+        &[(RESTART_ON, "auto,!secret/dbb")],
+        &[
+            "reroll: did you mean !secret/db? !secret/dbb in reroll.dev/restart-on leaves nothing out: the pod template does not name Secret dbb",
+        ],
+        &[(RESTART_ON, "auto,!secret/x*")],
+    ),
+    (
+        &[("secret.reloader.stakater.com/reload", "secret/db")],
+        &[
+            r#"reroll: secret.reloader.stakater.com/reload: "secret/db" is not a name that an object can have: did you mean db?"#,
+        ],
+        &[("secret.reloader.stakater.com/reload", "db")],
     ),
     (
         &[(RESTART_ON, "auto"), (ASKS_CHANGE_CAUSE, "never")],
@@ -191,6 +250,12 @@ fn what_stands_elsewhere_is_told_where_it_belongs() {
             &json!({ "labels": opt_in }),
             Some("as a label of the pod template it means nothing"),
         ),
+        (
+            &none,
+            &opt_in,
+            &json!({ "annotations": opt_in }),
+            Some("as a label, and as an annotation of the pod template it means nothing"),
+        ),
         // Who sets one annotation everywhere has it where it counts, too.
         (&opt_in, &none, &json!({ "annotations": opt_in }), None),
         (
@@ -210,6 +275,47 @@ fn what_stands_elsewhere_is_told_where_it_belongs() {
             "{annotations} {labels} {template}"
         );
     }
+    let remove = |words: &str| {
+        format!(
+            "reroll: remove reroll.dev/restart-on {words}: it means nothing there, and what the Deployment itself says counts"
+        )
+    };
+    let other = of(&[(RESTART_ON, "off")]);
+    for (labels, template, expected) in [
+        (&other, &none, "as a label"),
+        (
+            &none,
+            &json!({ "annotations": other }),
+            "as an annotation of the pod template",
+        ),
+        (
+            &other,
+            &json!({ "labels": other, "annotations": opt_in }),
+            "as a label, and as a label of the pod template",
+        ),
+    ] {
+        let told = told_of(&known, [&opt_in, labels], template);
+        assert_eq!(told, [remove(expected)], "{labels} {template}");
+    }
+    let misspelt = of(&[("reroll.dev/setle", "5s")]);
+    let both = told_of(
+        &known,
+        [&opt_in, &misspelt],
+        &json!({ "annotations": misspelt }),
+    );
+    assert_eq!(
+        both,
+        [
+            "reroll: did you mean reroll.dev/settle? reroll.dev/setle is no key of reroll's, and does nothing, as a label, and as an annotation of the pod template"
+        ]
+    );
+    let near = of(&[(RESTART_ON, "auto"), ("reroll.io/settle", "5s")]);
+    assert_eq!(
+        told_of(&known, [&near, &none], &none),
+        [
+            "reroll: did you mean reroll.dev/settle? reroll.io/settle is no key of reroll's, and does nothing"
+        ]
+    );
     let ignored = told_of(
         &known,
         [&of(&[(RESTART_ON, "auto"), (IGNORE, "true")]), &none],
@@ -232,7 +338,7 @@ fn what_the_namespace_says_is_told_as_its_label() {
         (
             "atuo",
             &[
-                r#"reroll: the Namespace's label reroll.dev/restart-on: "atuo" is not an opt-in: did you mean auto? Nothing restarts until then"#,
+                r#"reroll: the Namespace's label reroll.dev/restart-on: "atuo" is not an opt-in: did you mean auto? Until then it opts nobody in"#,
             ][..],
         ),
         ("auto", &[]),
@@ -244,4 +350,42 @@ fn what_the_namespace_says_is_told_as_its_label() {
         );
         assert_eq!(told(&known, &[]), *expected, "{label}");
     }
+}
+
+#[test]
+fn of_a_job_that_is_over_what_no_job_does_is_told_once() {
+    let mut known = Known::adopted(&json!({}), &json!({}), false);
+    known.index = known.index.with_kinds(Kinds::default().with(&JOB).unwrap());
+    let job = |annotations: &Value| {
+        json!({
+            "apiVersion": "batch/v1", "kind": "Job",
+            "metadata": { "name": "once", "namespace": NAMESPACE, "uid": "j", "annotations": annotations },
+            "spec": { "template": known.web["spec"]["template"] },
+            "status": { "conditions": [{ "type": "Complete", "status": "True" }] },
+        })
+    };
+    let said = |before: &Value, after: &Value| {
+        let review = json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+            "uid": "r", "operation": "UPDATE", "namespace": NAMESPACE, "name": "once",
+            "kind": { "group": "batch", "version": "v1", "kind": "Job" },
+            "userInfo": { "username": "someone" }, "object": job(after), "oldObject": job(before),
+        } });
+        let body = serde_json::to_vec(&review).unwrap();
+        let request = Request::parse(&body).ok().unwrap();
+        let write = Write::read(&request, &known.index, "system:reroll")?;
+        let answer = write.answer(&known.index, &BTreeMap::new(), &Adoption::None, super::NOW);
+        assert!(answer.patch.is_empty(), "it stays as it is");
+        Some(Told::All.lines(answer.warnings))
+    };
+    let own = "reroll.dev/observed";
+    let (none, wrong) = (
+        json!({ own: "{}", RESTART_ON: "auto" }),
+        json!({ own: "{}", RESTART_ON: "auto", ON_CHANGE: "run-now" }),
+    );
+    let right = json!({ own: "{}", RESTART_ON: "auto", ON_CHANGE: "recreate" });
+    let told =
+        r#"reroll: reroll.dev/on-change: "run-now" is not recreate, the only value for Jobs"#;
+    assert_eq!(said(&none, &wrong), Some(vec![told.to_owned()]));
+    assert_eq!(said(&wrong, &wrong), None, "others write it, too");
+    assert_eq!(said(&none, &right), None);
 }

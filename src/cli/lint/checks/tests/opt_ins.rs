@@ -44,6 +44,23 @@ fn what_an_opt_in_comes_to() {
             ],
         ),
         (deployment("reroll.dev/restart-on: secret/dv"), vec![]),
+        (deployment("reroll.dev/restart-on: auto,!secret/db"), vec![]),
+        (
+            deployment("reroll.dev/restart-on: auto,!secret/dbb,!configmap/other"),
+            vec![
+                "RR118 6 !configmap/other leaves nothing out: the pod template does not name ConfigMap other → name another, or leave it out".to_owned(),
+                "RR118 6 !secret/dbb leaves nothing out: the pod template does not name Secret dbb → !secret/db".to_owned(),
+            ],
+        ),
+        (
+            deployment("reloader.stakater.com/auto: \"true\"\nsecrets.exclude.reloader.stakater.com/reload: dbb"),
+            vec![
+                "RR121 6 reloader.stakater.com/auto means the same here → reroll.dev/restart-on: auto".to_owned(),
+                "RR118 7 dbb leaves nothing out: the pod template does not name Secret dbb → db".to_owned(),
+                "RR121 7 secrets.exclude.reloader.stakater.com/reload means the same here → reroll.dev/restart-on: auto,!secret/NAME".to_owned(),
+            ],
+        ),
+        (bare("reroll.dev/restart-on: auto,!secret/dbb"), vec![nothing.to_owned(), "RR118 6 !secret/dbb leaves nothing out: the pod template does not name Secret dbb → name another, or leave it out".to_owned()]),
         (
             workload("CronJob", "a: b\nreroll.dev/restart-on: auto"),
             vec!["RR113 7 a change does nothing to a CronJob that does not say reroll.dev/on-change → reroll.dev/on-change: run-now, or no opt-in".to_owned()],

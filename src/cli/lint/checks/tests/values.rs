@@ -1,20 +1,38 @@
 use super::*;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a list")]
 fn values_are_the_models_to_complain_of() {
     let expected = "auto, secrets, configmaps, secretproviderclasses, [!]secret/NAME[#KEY] (or another kind), env, volume or off";
-    let restart_on = |value: &str, shown: &str, instead: &str| {
-        let instead = match instead {
-            "" => String::new(),
-            word => format!(" → reroll.dev/restart-on: {word}"),
-        };
+    let unreadable = |value: &str| {
+        let words = format!("RR103 6 reroll.dev/restart-on: \"{value}\" is not {expected}");
         (
             deployment(&format!("reroll.dev/restart-on: {value}")),
-            vec![format!(
-                "RR103 6 reroll.dev/restart-on: \"{shown}\" is not {expected}{instead}"
-            )],
+            vec![words],
         )
     };
+    let bare = |value: &str| {
+        let words = "an entry: say its kind, as in secret/NAME or configmap/NAME";
+        let words = format!("RR103 6 reroll.dev/restart-on: \"{value}\" is not {words}");
+        (
+            deployment(&format!("reroll.dev/restart-on: {value}")),
+            vec![words],
+        )
+    };
+    let entry = |written: &str, value: &str, meant: &str| {
+        let words = format!(
+            "RR103 6 reroll.dev/restart-on: \"{value}\" is not an entry: did you mean {meant}? → reroll.dev/restart-on: \"{meant}\""
+        );
+        (
+            deployment(&format!("reroll.dev/restart-on: {written}")),
+            vec![words],
+        )
+    };
+    let long = "a".repeat(60);
+    let off = (
+        deployment("reroll.dev/restart-on: \"false\""),
+        vec!["RR103 6 reroll.dev/restart-on: \"false\" is not an opt-in: did you mean off? → reroll.dev/restart-on: \"off\"".to_owned()],
+    );
     let other = |key: &str, value: &str, words: &str| {
         (
             deployment(&format!(
@@ -27,22 +45,31 @@ fn values_are_the_models_to_complain_of() {
         )
     };
     let meant = |written: &str, value: &str, word: &str| {
+        let quote = if word.contains('/') { "\"" } else { "" };
         (
             deployment(&format!("reroll.dev/restart-on: {written}")),
             vec![format!(
-                "RR103 6 reroll.dev/restart-on: \"{value}\" is not an opt-in: did you mean {word}? Nothing restarts until then → reroll.dev/restart-on: {word}"
+                "RR103 6 reroll.dev/restart-on: \"{value}\" is not an opt-in: did you mean {word}? Nothing restarts until then → reroll.dev/restart-on: {quote}{word}{quote}"
             )],
         )
     };
     let rows = [
         meant("\"true\"", "true", "auto"),
-        restart_on("\"false\"", "false", "\"off\""),
+        off,
         meant("secret", "secret", "secrets"),
         meant("aut", "aut", "auto"),
-        restart_on("auto,Secrets/db", "Secrets/db", "\"secret/db\""),
-        restart_on("auto,!cm/cfg", "!cm/cfg", "\"!configmap/cfg\""),
-        restart_on("\"secret:db\"", "secret:db", "\"secret/db\""),
-        restart_on("something-else", "something-else", ""),
+        entry("auto,Secrets/db", "Secrets/db", "secret/db"),
+        entry("auto,!cm/cfg", "!cm/cfg", "!configmap/cfg"),
+        meant("\"secret:db\"", "secret:db", "secret/db"),
+        meant("db", "db", "secret/db"),
+        meant("auto !secret/db", "auto !secret/db", "auto,!secret/db"),
+        entry(
+            &format!("auto,secrets/{long}"),
+            &format!("secrets/{}…", &long[..23]),
+            &format!("secret/{long}"),
+        ),
+        bare("something-else"),
+        unreadable("secret/shop/db"),
         other(
             "settle",
             "soon",
