@@ -42,7 +42,7 @@ use super::{
     gate::suspend,
     source::{KeyLists, KindSet, References},
     text::{is_false, read_duration},
-    workload::{Asks, JobPhase, RestartBy, Workload},
+    workload::{Asks, JobPhase, RestartBy, Workload, said_of_any},
 };
 
 /// What a workload asks for.
@@ -235,7 +235,7 @@ impl Policy {
         }
         if word.is_some() && policy.opted_in() {
             let own = asked.is_some() || workload.asks.contains_key(RESTART_ON);
-            let theirs = selecting().find_map(|key| Some((key, workload.asks.get(key)?)));
+            let theirs = selecting().find_map(|key| Some((key, said_of_any(&workload.asks, key)?)));
             if let (false, Some((key, text))) = (own, theirs) {
                 let by_run = workload.restart_by == RestartBy::Run;
                 complaints.push(Complaint::not_enough(key, text, by_run));

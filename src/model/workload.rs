@@ -27,7 +27,7 @@ use serde_json::Value;
 use self::asks::{asks, stated};
 pub use self::{
     abort::Abort,
-    asks::{Asks, said_of},
+    asks::{Asks, said_of, said_of_any},
     batch::{JobPhase, is_suspended, replacement, run, run_name, runs_alone},
     change_cause::ChangeCause,
     deployed::deployed,

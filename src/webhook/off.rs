@@ -18,7 +18,7 @@ use crate::{
         places::{Author, KEYS, Place},
         policy::{Defaults, Policy},
         text::{is_false, some_of},
-        workload::{Workload, off_by_default, turned_on},
+        workload::{Workload, off_by_default, said_of_any, turned_on},
     },
     state::State,
 };
@@ -73,7 +73,7 @@ fn asks_in_vain(kind: Kind, object: &DynamicObject) -> Option<Warning> {
     // Reloader runs what opts in so.
     let said = Workload::read(kind, object).asks;
     let (policy, _) = Policy::read(&said, Defaults::default());
-    let of_reloader = selecting().filter(|key| said.contains_key(*key));
+    let of_reloader = selecting().filter(|key| said_of_any(&said, key).is_some());
     let of_reloader = of_reloader.filter(|_| policy.opted_in());
     let asks: Vec<_> = asks.map(|known| known.key).chain(of_reloader).collect();
     if left_alone || asks.is_empty() {

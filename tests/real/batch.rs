@@ -16,14 +16,13 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use reroll_harness::{
-    Arena, LAST_RESTART, OBSERVED, Policy, RESTART_ON, RESTARTED_FOR, Recorder, Reroll,
-    RerollBuilder, deployment, env, eventually, secret,
+    Arena, LAST_RESTART, OBSERVED, Policy, RELOADER_AUTO, RESTART_ON, RESTARTED_FOR, Recorder,
+    Reroll, RerollBuilder, deployment, env, eventually, secret,
 };
 use serde_json::{Value, json};
 use tokio::{sync::Notify, task::JoinHandle};
 
 const ON_CHANGE: &str = "reroll.dev/on-change";
-const RELOADER_AUTO: &str = "reloader.stakater.com/auto";
 pub const RUNS: [(&str, &str); 2] = [(RESTART_ON, "auto"), (ON_CHANGE, "run-now")];
 const RECREATES: [(&str, &str); 2] = [(RESTART_ON, "auto"), (ON_CHANGE, "recreate")];
 

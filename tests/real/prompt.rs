@@ -1,7 +1,9 @@
 //! What somebody types that does nothing is told at once, in whole lines, and the right thing beside it is told nothing. And the sign
 //! that an opt-in works.
 
-use reroll_harness::{Arena, RESTART_ON, deployment, env, eventually, running, workload};
+use reroll_harness::{
+    Arena, RELOADER_AUTO, RESTART_ON, deployment, env, eventually, running, workload,
+};
 use serde_json::{Value, json};
 
 /// Runs kubectl, and returns what reroll says at the prompt.
@@ -325,6 +327,17 @@ async fn what_a_workload_says_in_vain_is_told() {
     );
 }
 
+/// Reloader reads its annotations of the pod template, too.
+fn reloaded_by_template(mut batch: Value) -> Value {
+    let path = match batch["kind"].as_str() {
+        Some("CronJob") => "/spec/jobTemplate/spec/template",
+        _ => "/spec/template",
+    };
+    let template = batch.pointer_mut(path).unwrap();
+    template["metadata"]["annotations"] = json!({ RELOADER_AUTO: "true" });
+    batch
+}
+
 #[tokio::test]
 async fn which_value_turns_a_kind_on_is_told() {
     let arena = Arena::new("prompt-off").await;
@@ -340,8 +353,13 @@ async fn which_value_turns_a_kind_on_is_told() {
             "reroll: add {plural} to kinds.optional of reroll's chart (--optional-kinds): reroll leaves every {kind} alone, and reroll.dev/restart-on, reroll.dev/on-change do nothing"
         );
         assert_eq!(told(&arena, &dry, &manifest).await, [expected]);
-        let plain = cron_job(kind, &json!({})).to_string();
-        assert_eq!(told(&arena, &dry, &plain).await, [""; 0]);
+        let plain = cron_job(kind, &json!({}));
+        assert_eq!(told(&arena, &dry, &plain.to_string()).await, [""; 0]);
+        let expected = format!(
+            "reroll: add {plural} to kinds.optional of reroll's chart (--optional-kinds): reroll leaves every {kind} alone, and {RELOADER_AUTO} does nothing"
+        );
+        let templated = reloaded_by_template(plain).to_string();
+        assert_eq!(told(&arena, &dry, &templated).await, [expected]);
     }
     // Where it is on, the other webhook is asked.
     assert!(reroll.stop().await);
@@ -362,6 +380,13 @@ async fn which_value_turns_a_kind_on_is_told() {
         told(&other, &dry, &silent).await,
         [
             "reroll: say reroll.dev/on-change: run-now: a change does nothing to a CronJob that does not say it"
+        ]
+    );
+    let theirs = reloaded_by_template(cron_job("CronJob", &json!({}))).to_string();
+    assert_eq!(
+        told(&other, &dry, &theirs).await,
+        [
+            r#"reroll: reloader.stakater.com/auto: "true" is not enough: Reloader runs a CronJob for a change, reroll only with reroll.dev/on-change: run-now"#
         ]
     );
     for asks in [json!({ RESTART_ON: "off" }), json!({})] {

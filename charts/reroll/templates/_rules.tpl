@@ -221,6 +221,14 @@ pausePeriod: pause-deployment-annotation
   expression: >-
     object.?metadata.?annotations.orValue({}).exists(key, key.startsWith('reroll.dev/') || key.contains('reloader.stakater.com/')) ||
     object.?metadata.?labels.orValue({}).exists(key, key.startsWith('reroll.dev/'))
+    {{- range $path := include "reroll.templates" . | fromJsonArray }} ||
+    object{{ $path }}.?annotations.orValue({}).exists(key, key.contains('reloader.stakater.com/'))
+    {{- end }}
+{{- end -}}
+
+{{/* Where the metadata of pod templates stand: of most kinds, and of a CronJob. */}}
+{{- define "reroll.templates" -}}
+{{- list ".?spec.?template.?metadata" ".?spec.?jobTemplate.?spec.?template.?metadata" | toJson }}
 {{- end -}}
 
 {{/* Whether a workload, or its pod template, carries an annotation that may be for reroll: CEL, on one line each. */}}
@@ -232,7 +240,7 @@ pausePeriod: pause-deployment-annotation
 {{- $may = join " || " $may }}
 {{- $lines := list }}
 {{- range $object := list "object" "oldObject" }}
-{{- range $path := list ".?metadata" ".?spec.?template.?metadata" }}
+{{- range $path := concat (list ".?metadata") (include "reroll.templates" $ | fromJsonArray) }}
 {{- $lines = append $lines (printf "(%s != null && %s%s.?annotations.orValue({}).exists(key, %s))" $object $object $path $may) }}
 {{- end }}
 {{- end }}

@@ -23,7 +23,7 @@ use crate::model::{
     annotation::reloader::{AUTO, IGNORE, PAUSE_PERIOD, SEARCH, selecting},
     source::SourceKind,
     text::{is_false, read_duration},
-    workload::{Asks, said_of},
+    workload::{Asks, said_of, said_of_any},
 };
 
 /// The longest that changes can be made to gather.
@@ -41,7 +41,8 @@ pub(super) fn read(asks: &Asks, all: bool, complaints: &mut Vec<Complaint>) -> O
     }
     let mut takes = |kind: &SourceKind| {
         let said = [AUTO, kind.reloader().auto].map(|key| {
-            let text = said_of(asks, *kind, key)?;
+            // An empty one says nothing there.
+            let text = said_of(asks, *kind, key).filter(|text| !(all && text.is_empty()))?;
             Some(flag(key, text, complaints))
         });
         said.contains(&Some(true)) || (all && said == [None, None])
@@ -76,10 +77,7 @@ pub(super) fn read(asks: &Asks, all: bool, complaints: &mut Vec<Complaint>) -> O
         Ok(named) => rules.named = named,
         Err(beyond) => {
             let key = key_of(beyond);
-            let text = SourceKind::ALL
-                .into_iter()
-                .find_map(|kind| said_of(asks, kind, key));
-            let text = text.map_or("", String::as_str);
+            let text = said_of_any(asks, key).map_or("", String::as_str);
             complaints.push(complaint(key, text, expected_within(beyond)));
             return Some(Selection::Unreadable);
         }
@@ -321,6 +319,13 @@ mod tests {
             (&[(AUTO, "false")], vec![]),
             (&[(SECRET_AUTO, "false")], vec!["configmap/app", class]),
             (&[(CONFIG_MAP_AUTO, "true")], all.clone()),
+            // An empty one says nothing.
+            (&[(AUTO, "")], all.clone()),
+            (&[(SECRET_AUTO, "")], all.clone()),
+            (
+                &[(AUTO, ""), (SECRET_AUTO, "false")],
+                vec!["configmap/app", class],
+            ),
             (&[(AUTO, "no")], vec![]),
             (&[(AUTO, "yes")], vec![]),
             (&[(SECRET_AUTO, " false")], vec!["configmap/app", class]),

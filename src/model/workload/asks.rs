@@ -79,6 +79,12 @@ pub fn said_of<'a>(asks: &'a Asks, kind: SourceKind, key: &str) -> Option<&'a St
         .or_else(|| asks.get(&of_template_for(kind, key)))
 }
 
+/// Returns what it says of sources of any kind.
+pub fn said_of_any<'a>(asks: &'a Asks, key: &str) -> Option<&'a String> {
+    let mut kinds = SourceKind::ALL.into_iter();
+    kinds.find_map(|kind| said_of(asks, kind, key))
+}
+
 /// The name of an annotation of the template's that counts for one kind only. No annotation has a blank in its key.
 fn of_template_for(kind: SourceKind, key: &str) -> String {
     format!("{} {key}", kind.as_str())

@@ -175,6 +175,12 @@ fn reviewed() -> Vec<&'static str> {
         .collect()
 }
 
+/// Where the metadata of pod templates stand: of most kinds, and of a CronJob.
+const TEMPLATES: [&str; 2] = [
+    ".?spec.?template.?metadata",
+    ".?spec.?jobTemplate.?spec.?template.?metadata",
+];
+
 /// Returns the rule for writes of a kind.
 fn rule(kind: Kind) -> Value {
     // Discovery shows later which version of an optional kind is served, and that may change.
@@ -202,7 +208,11 @@ fn keyed() -> Value {
 fn keyed_or_asked() -> Value {
     let own = format!("key.startsWith('{PREFIX}')");
     let asked = format!("{own} || key.contains('{DOMAIN}')");
-    condition("has-a-key-of-rerolls-or-reloaders", &has_keys(&asked, &own))
+    let on_template = TEMPLATES.map(|path| {
+        format!("object{path}.?annotations.orValue({{}}).exists(key, key.contains('{DOMAIN}'))")
+    });
+    let all = [&[has_keys(&asked, &own)][..], &on_template].concat();
+    condition("has-a-key-of-rerolls-or-reloaders", &all.join(" || "))
 }
 
 fn has_keys(annotation: &str, label: &str) -> String {
@@ -233,22 +243,19 @@ fn annotated(vocabulary: &Vocabulary) -> Value {
     may.extend(vocabulary.names().map(|name| format!("key == '{name}'")));
     let may = may.join(" || ");
     let carries = |object: &str| {
-        [".?metadata", ".?spec.?template.?metadata"].map(|path| {
+        let paths = [".?metadata"].into_iter().chain(TEMPLATES);
+        let carries = paths.map(|path| {
             format!(
                 "({object} != null && {object}{path}.?annotations.orValue({{}}).exists(key, {may}))"
             )
-        })
+        });
+        carries.collect::<Vec<_>>()
     };
     // One that stands as a label does nothing: the webhook says so.
     let labelled = format!(
         "(object != null && object.?metadata.?labels.orValue({{}}).exists(key, key.startsWith('{PREFIX}')))"
     );
-    let either = [
-        carries("object").to_vec(),
-        carries("oldObject").to_vec(),
-        vec![labelled],
-    ]
-    .concat();
+    let either = [carries("object"), carries("oldObject"), vec![labelled]].concat();
     condition("asks-for-restarts", &either.join(" || "))
 }
 

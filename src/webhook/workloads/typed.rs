@@ -149,7 +149,8 @@ fn opt_in<'a>(
         .names()
         .filter(|name| is_absent(name) && !workload.references.contains_key(*name));
     let absent = absent.map(|name| {
-        let words = name.spoken();
+        let (words, reload) = (name.spoken(), name.kind.reloader().reload);
+        let key = if key == RESTART_ON { key } else { reload };
         problem(format!(
             "reroll: create {words}, or name another: {key} names it, it is absent, and no pod refers to it"
         ))

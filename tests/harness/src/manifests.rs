@@ -4,6 +4,8 @@ use serde_json::{Map, Value, json};
 
 /// Opts a workload in.
 pub const RESTART_ON: &str = "reroll.dev/restart-on";
+/// Opts it in by Reloader's word.
+pub const RELOADER_AUTO: &str = "reloader.stakater.com/auto";
 /// What reroll has seen of the sources of a workload.
 pub const OBSERVED: &str = "reroll.dev/observed";
 /// What the last restart of a workload was.
