@@ -2,7 +2,7 @@
 //!
 //! These writes can wait, because what was observed counts in memory at once. And they should wait, because they are
 //! not free: the deployment controller answers every write of an annotation with writes of its own. So each kind has a
-//! pace, by how well its controller keeps up (`pace`), and one write of each kind is under way at a time. The workload whose sources changed last goes first (`queue`).
+//! pace, by how well its controller keeps up (`pace`), and one write of each kind is under way at a time; where there is a limit, one of all. The workload whose sources changed last goes first (`queue`).
 //! Where another writer writes the workload anyway, the webhook adds `observed` to that write at no cost.
 
 mod pace;
@@ -26,8 +26,10 @@ pub struct Tidying {
     queue: Queue,
     paces: BTreeMap<Kind, Pace>,
     limit: Bucket,
-    /// The kinds of which a workload is taken now, and whether it was written.
-    taken: BTreeMap<Kind, bool>,
+    /// One at a time of all kinds: where writes are few, the order counts.
+    is_limited: bool,
+    /// The kinds of which a workload is taken now.
+    taken: BTreeSet<Kind>,
     reports: BTreeSet<WorkloadKey>,
     /// Workloads that lost or lacked `observed` while reroll was watching them. For these the past that their revisions
     /// tell does not count.
@@ -45,7 +47,8 @@ impl Tidying {
             queue: Queue::default(),
             paces: BTreeMap::new(),
             limit: Bucket::full(pacing, now),
-            taken: BTreeMap::new(),
+            is_limited: limit.is_some(),
+            taken: BTreeSet::new(),
             reports: BTreeSet::new(),
             bared: BTreeMap::new(),
         }
@@ -132,32 +135,35 @@ impl Tidying {
         if self.limit.ready(now) > now {
             return None;
         }
-        let (paces, taken) = (&self.paces, &self.taken);
-        let may = |kind| !taken.contains_key(kind) && opens(paces, kind, now) <= now;
+        let (paces, free) = (&self.paces, self.free());
+        let may = |kind| free(kind) && opens(paces, kind, now) <= now;
         let due = self.queue.take(now, may)?;
-        // Counted now, for others are taken before this one is written.
-        self.limit.take(now);
-        self.taken.insert(due.workload.kind, false);
+        self.taken.insert(due.workload.kind);
         Some(due)
     }
 
-    /// Notes that what was taken is written now. A turn that writes nothing does not count against the limit.
-    pub fn writes(&mut self, workload: &WorkloadKey) {
-        self.taken.insert(workload.kind, true);
+    /// Counts a write against the limit, right before it is made. A turn that writes nothing counts for nothing.
+    pub fn writes(&mut self, now: Instant) {
+        self.limit.take(now);
+    }
+
+    /// Returns whether a workload of a kind may be taken beside those that are.
+    fn free(&self) -> impl Fn(Kind) -> bool + use<> {
+        let (alone, taken) = (self.is_limited, self.taken.clone());
+        move |kind| !taken.contains(kind) && (taken.is_empty() || !alone)
     }
 
     /// Returns when [`Self::take`] can return something next; `None` where nothing waits but for what is taken.
     pub fn next(&self, now: Instant) -> Option<Instant> {
-        let opens = |kind| (!self.taken.contains_key(kind)).then(|| opens(&self.paces, kind, now));
+        let free = self.free();
+        let opens = |kind| free(kind).then(|| opens(&self.paces, kind, now));
         let next = self.queue.next(opens)?;
         Some(next.max(self.limit.ready(now)))
     }
 
     /// Ends a write that was taken. `bare`: the workload is without `observed` even so.
     pub fn finish(&mut self, due: Due, finish: Finish, bare: bool, now: Instant) {
-        if self.taken.remove(due.workload.kind) == Some(false) {
-            self.limit.give_back();
-        }
+        self.taken.remove(due.workload.kind);
         match finish {
             Finish::Retry(after) => self.queue.put_back(due, after, now),
             Finish::Over if bare => {}

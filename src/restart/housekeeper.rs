@@ -145,7 +145,7 @@ impl Housekeeper {
                 return Finish::Over;
             }
         };
-        judge.docket().tidying.writes(key);
+        judge.docket().tidying.writes(Instant::now());
         match self.live.write(key, &patch).await {
             Ok(()) => {
                 judge.teller.metrics.housekeeping_written();
@@ -210,7 +210,7 @@ impl Housekeeper {
                 Finish::Retry(backoff(attempts))
             }
             (Some(restart), _) => {
-                judge.docket().tidying.writes(key);
+                judge.docket().tidying.writes(Instant::now());
                 let mut intent = Intent::now(key, Instant::now());
                 intent.attempts = attempts;
                 // The patch of the restart adopts it.
@@ -219,7 +219,7 @@ impl Housekeeper {
                 finish
             }
             (None, Some(patch)) => {
-                judge.docket().tidying.writes(key);
+                judge.docket().tidying.writes(Instant::now());
                 self.tidy_up(key, &patch, attempts).await
             }
             (None, None) => Finish::Over,

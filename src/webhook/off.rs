@@ -63,7 +63,7 @@ fn said(kind: Kind, object: &DynamicObject) -> Vec<Warning> {
 
 /// Says which value turns the kind on, of one that asks for anything.
 fn asks_in_vain(kind: Kind, object: &DynamicObject) -> Option<Warning> {
-    let annotations = object.metadata.annotations.as_ref()?;
+    let annotations = object.metadata.annotations.clone().unwrap_or_default();
     let says = |key: &str| annotations.get(key).map(|text| text.trim());
     let left_alone = says(RESTART_ON).is_some_and(is_false) || says(IGNORE) == Some("true");
     let asks = KEYS.iter().filter(|known| {

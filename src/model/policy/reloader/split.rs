@@ -56,14 +56,9 @@ fn peer(
     if found && used.get(search).is_some_and(|text| text == "true") {
         return true;
     }
-    let (auto, typed) = (used.get(auto), used.get(&typed));
-    match (auto, typed) {
-        (None, None) => all,
-        _ => [auto, typed]
-            .into_iter()
-            .flatten()
-            .any(|text| is_true(text)),
-    }
+    let text = |key: &str| used.get(key).map_or("", String::as_str);
+    let (auto, typed) = (text(auto), text(&typed));
+    is_true(auto) || is_true(typed) || (auto.is_empty() && typed.is_empty() && all)
 }
 
 /// Whether reroll does.
