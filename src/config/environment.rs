@@ -17,12 +17,13 @@ const PREFIX: &str = "REROLL_";
 
 /// Variables of this project's own builds and tests, without the prefix. They stand in the environment of a reroll that a
 /// test starts.
-const OF_TESTS: [&str; 10] = [
+const OF_TESTS: [&str; 11] = [
     "ADOPTIONS",
     "BEFORE",
     "CACHE",
     "COMMIT",
     "DOWNLOAD",
+    "KUBERNETES",
     "MODEL_ROUNDS",
     "NODE",
     "OVERLOAD",
@@ -257,6 +258,25 @@ mod tests {
             "ALERT_ON_RELOAD",
         ] {
             assert!(one(right).is_empty(), "{right}");
+        }
+    }
+
+    /// What these export stands in the environment of every reroll that a test starts.
+    #[test]
+    fn nothing_of_the_tests_themselves_is_told() {
+        let scripts = [
+            include_str!("../../Makefile"),
+            include_str!("../../.ci/run"),
+            include_str!("../../tests/cluster/up"),
+            include_str!("../../tests/cluster/node"),
+        ];
+        let words = scripts
+            .iter()
+            .flat_map(|text| text.split(|c: char| !c.is_ascii_uppercase() && c != '_'));
+        let names: Vec<_> = words.filter(|word| word.starts_with(PREFIX)).collect();
+        assert!(names.contains(&"REROLL_KUBERNETES"), "{names:?}");
+        for name in names {
+            assert!(given(&[], &[name]).unknown().is_empty(), "{name}");
         }
     }
 }
