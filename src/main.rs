@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::FromArgMatches as _;
 use reroll::{
     cli::{self, Ending},
     config::{self, Cli, Command, Given, Settings},
@@ -21,7 +21,7 @@ const PLUGIN: &str = "kubectl-reroll";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let mut typed = Cli::command();
+    let mut typed = Cli::command_for(env::args_os().nth(1).as_deref());
     if is_plugin() {
         typed = typed.bin_name("kubectl reroll");
     }

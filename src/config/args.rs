@@ -6,9 +6,9 @@ pub(super) mod alerts;
 pub(super) mod conventions;
 pub(super) mod webhook;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{ffi::OsStr, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, Parser, Subcommand, builder::BoolishValueParser};
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, builder::BoolishValueParser};
 
 use self::{alerts::AlertArgs, conventions::ConventionArgs, webhook::WebhookArgs};
 use super::{
@@ -28,9 +28,16 @@ const SLOW_START: &[(bool, &str)] = &[
     (false, "All are restarted at once"),
 ];
 
+const NAME: &str = "reroll";
+const RUN: &str = "run";
+const WIDTH: usize = 100;
+const ABOUT_RUN: &str = "Run the admission webhook and the restart controller";
+const MORE_OF_RUN: &str = "Run the admission webhook and the restart controller\n\nDurations are written as 500ms, 5s, 2m or 1h30m. \
+    Every flag has an environment variable, which is shown with it; the flag wins.";
+
 /// Rolls Kubernetes workloads when a Secret or ConfigMap they use changes or is recreated: once, and only then.
 #[derive(Debug, Parser)]
-#[command(name = "reroll", version = BOTH, max_term_width = 100)]
+#[command(name = NAME, version = BOTH, max_term_width = WIDTH)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -40,10 +47,8 @@ pub struct Cli {
 /// What `reroll` can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the admission webhook and the restart controller
-    ///
-    /// Durations are written as 500ms, 5s, 2m or 1h30m. Every flag has an environment variable, which is shown with it;
-    /// the flag wins.
+    /// The webhook and the controller.
+    #[command(name = RUN, about = ABOUT_RUN, long_about = MORE_OF_RUN)]
     Run(Box<RunArgs>),
     /// What people ask.
     #[command(flatten)]
@@ -60,9 +65,24 @@ pub enum Command {
     },
 }
 
+impl Cli {
+    /// Returns what can be typed after this word. What people ask is left out of what the controller is started with: nothing of
+    /// it need be in its memory.
+    pub fn command_for(first: Option<&OsStr>) -> clap::Command {
+        if first.is_none_or(|first| first != RUN) {
+            return Self::command();
+        }
+        let run = RunArgs::augment_args(clap::Command::new(RUN));
+        clap::Command::new(NAME)
+            .version(BOTH)
+            .max_term_width(WIDTH)
+            .subcommand(run.about(ABOUT_RUN).long_about(MORE_OF_RUN))
+    }
+}
+
 /// The flags of `reroll run`.
 #[derive(Debug, Parser)]
-#[command(name = "run", max_term_width = 100)]
+#[command(name = RUN, max_term_width = WIDTH)]
 pub struct RunArgs {
     #[command(flatten)]
     pub(super) cluster: ClusterArgs,

@@ -34,6 +34,7 @@ fn run_command() -> clap::Command {
 #[test]
 fn the_command_line_is_well_formed() {
     Cli::command().debug_assert();
+    Cli::command_for(Some("run".as_ref())).debug_assert();
 }
 
 #[test]
@@ -537,4 +538,27 @@ fn version_is_printed() {
             ")\n"
         )
     );
+}
+
+/// It is made without what people ask, and is the same.
+#[test]
+fn run_reads_the_same_alone() {
+    let help = |first: Option<&str>| {
+        let mut typed = Cli::command_for(first.map(AsRef::as_ref));
+        typed.build();
+        let run = typed.find_subcommand_mut("run").unwrap();
+        (
+            run.render_help().to_string(),
+            run.render_long_help().to_string(),
+        )
+    };
+    let (short, long) = help(Some("run"));
+    assert_eq!((&short, &long), (&help(None).0, &help(Some("status")).1));
+    assert!(short.contains("Usage: reroll run [OPTIONS]"), "{short}");
+    let typed = ["reroll", "run", "--settle", "3s"];
+    let matches = Cli::command_for(Some("run".as_ref())).try_get_matches_from(typed);
+    let Command::Run(args) = Cli::from_arg_matches(&matches.unwrap()).unwrap().command else {
+        panic!("{typed:?} runs it");
+    };
+    assert_eq!(args.restarts.settle, Duration::from_secs(3));
 }
