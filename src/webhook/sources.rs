@@ -169,6 +169,7 @@ fn written(
     }
     let before = index.source(&key.namespace, &key.source).version();
     warnings.extend(lacking(&index, key, (before, &version), &preview));
+    warnings.extend(counts_again(&index, key, (before, &version)));
     let how = if recreated { "recreated " } else { "" };
     let written = format!("{how}{}{}", key.source.spoken(), listed(&preview));
     warnings.extend(stopped(&preview, &written, &key.namespace));
@@ -202,6 +203,25 @@ fn written(
         )));
     }
     warnings
+}
+
+/// Says who may have older pods than it seems, of a source that is ignored no more: nobody compared it meanwhile.
+fn counts_again(
+    index: &Index,
+    key: &SourceKey,
+    (before, version): (Option<&Version>, &Version),
+) -> Option<Warning> {
+    if version.ignored || !before?.ignored {
+        return None;
+    }
+    let users = index.users(key);
+    (!users.is_empty()).then(|| {
+        problem(format!(
+            "reroll: restart {} if {} changed while it was ignored: their pods are taken to have what is there now",
+            some(&users, false),
+            key.source.spoken()
+        ))
+    })
 }
 
 fn deleted(state: &State, key: &SourceKey, version: &Version, request: &Request) -> Vec<Warning> {

@@ -161,3 +161,30 @@ fn who_waits_for_a_key_that_goes_is_told() {
         ["reroll: Secret db restarts Deployment web-0"]
     );
 }
+
+#[test]
+fn what_is_ignored_no_more_is_told_to_whoever_changes_that() {
+    let keys = ["password", "user"];
+    let again = "reroll: restart Deployment web-0 and 1 more if Secret db changed while it was ignored: their pods are taken to have what is there now";
+    let (ignored, plain) = (
+        secret([&[], &[(IGNORE, "true")]], &keys),
+        secret([&[], &[]], &keys),
+    );
+    for (users, before, now, expected) in [
+        (2, &ignored, &plain, vec![again]),
+        (0, &ignored, &plain, vec![]),
+        (2, &ignored, &ignored, vec![]),
+        (2, &plain, &plain, vec![]),
+    ] {
+        let state = state(users, false);
+        let known: Secret = serde_json::from_value(before.clone()).unwrap();
+        let mut version = Version::of_secret(&key(), NAMESPACE, &known);
+        version.resource_version = 12;
+        let db = SourceKey {
+            namespace: NAMESPACE.to_owned(),
+            source: SourceName::secret("db"),
+        };
+        state.index_mut().apply_source(&db, version);
+        assert_eq!(told(&state, now), expected, "{users}");
+    }
+}
