@@ -13,6 +13,7 @@ use crate::model::{
     policy::Policy,
     source::{References, SourceName},
     version::{Version, uses_key},
+    workload::WorkloadKey,
 };
 
 /// The groups of a workload: each member, and how it stands.
@@ -70,6 +71,19 @@ pub fn idles<'a>(
     idle.sort_by_key(|(member, _)| *member);
     idle.dedup();
     idle
+}
+
+/// Whether pods have what a member names: where it is gone now, it may come back.
+pub fn had(index: &Index, key: &WorkloadKey, member: &Member) -> bool {
+    let observed = index.workload(key).and_then(Tracked::observed);
+    let entry = observed.map(|observed| entry_of(observed, &member.source));
+    match (entry, &member.key) {
+        (Some(Known::Entry(Entry::Seen { .. } | Entry::Deleted { .. })), None) => true,
+        (Some(Known::Entry(Entry::Seen { states, .. })), Some(key)) => {
+            matches!(states.get(key), Some(KeyState::Seen(_)))
+        }
+        (Some(_) | None, _) => false,
+    }
 }
 
 fn look<'a>(

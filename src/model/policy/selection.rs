@@ -174,7 +174,7 @@ pub(super) fn expected_within(beyond: Beyond) -> &'static str {
         Beyond::Globs => "short enough: all globs together have at most 2048 bytes",
         Beyond::Bytes(_) => "short enough: all expressions together have at most 2048 bytes",
         Beyond::Keys => {
-            "short enough: all entries with # have at most 4096 bytes, and 16 of them a glob of keys"
+            "short enough: all entries with # have at most 4096 bytes, 16 of them a glob, and 2 one on both sides of #"
         }
         Beyond::Program(_) => {
             "simple enough: all expressions together become at most 128 KiB of program"

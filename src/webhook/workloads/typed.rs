@@ -9,7 +9,7 @@ use crate::model::{
     Index, Kind, SourceName, WorkloadKey,
     annotation::{IGNORE, KUBECTL_RESTARTED_AT, MARK, ON_CHANGE, RESTART_ON},
     decide::Lookup,
-    gate::together::idles,
+    gate::together::{Idle, idles},
     index::{Overlay, together},
     places::{Author, KEYS, Place},
     policy::{Complaint, Defaults, OptedBy, Policy, Rules, Selection, Spared, is_left_alone},
@@ -62,6 +62,7 @@ pub(super) fn all<'a>(
     warnings.extend(opt_in((index, live), &key.namespace, workload, asked));
     if asked.0.opted_in() {
         let idle = together::idles(index, &key.namespace, asked, overlay).into_iter();
+        let idle = idle.filter(|(it, why)| *why != Idle::Absent || !together::had(index, key, it));
         warnings.extend(problems(idle.map(|(member, why)| idles(member, why))));
     }
     if let (Selection::Some(rules), false) = (&asked.0.selection, is_left_alone(&workload.asks)) {

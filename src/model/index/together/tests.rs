@@ -263,6 +263,19 @@ fn what_counts_for_nothing_is_told_once() {
 }
 
 #[test]
+fn what_went_is_told_from_what_was_never_there() {
+    let text = "secret/w#a, secret/w#z, secret/e, secret/o";
+    let mut index = index(&[ONE, ONE, None], &json!({ TOGETHER: text }));
+    let had = |index: &Index| {
+        let names = ["secret/w#a", "secret/w#z", "secret/e", "secret/o"];
+        names.map(|name| had(index, &web(), &read(&format!("{name}, secret/x")).0[0][0]))
+    };
+    assert_eq!(had(&index), [true, false, true, false]);
+    show(&mut index, 20, "U", &[None, None, None]);
+    assert_eq!(had(&index), [true, false, true, false]);
+}
+
+#[test]
 fn who_changes_one_hears_that_the_other_is_waited_for() {
     let now = Timestamp::from_second(1_800_000_000).unwrap();
     let index = index(&[ONE; 3], &json!({ TOGETHER: "secret/w, secret/e" }));
