@@ -121,3 +121,43 @@ fn the_page_on_compatibility_names_the_versions_that_tests_run() {
         assert_eq!(told, linked, "{page}: {module}");
     }
 }
+
+/// The versions that `tests/cluster` has, as v1.36.3, in their order.
+fn kubernetes() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster");
+    let folders = fs::read_dir(folder).expect("a folder").flatten();
+    let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
+    let modules = names.filter(|name| name.starts_with("kubernetes"));
+    let version = |module: String| {
+        let manifest = format!("tests/cluster/{module}/go.mod");
+        only(
+            &manifest,
+            r"(?m)^\tk8s\.io/kubernetes (v\S+)(?: // indirect)?$",
+        )
+    };
+    let mut versions: Vec<_> = modules.map(version).collect();
+    versions.sort();
+    versions
+}
+
+#[test]
+fn each_version_of_kubernetes_has_its_row_and_is_run_at_night() {
+    let versions = kubernetes();
+    let page = read("docs/compatibility.md");
+    let row = Regex::new(r"(?m)^\| (v1\.\d+\.\d+) \| [^|]+ \|").expect("a pattern");
+    let told: Vec<_> = row
+        .captures_iter(&page)
+        .map(|row| row[1].to_owned())
+        .collect();
+    assert_eq!(told, versions);
+    let minors: Vec<_> = told
+        .iter()
+        .filter_map(|version| version[1..].rsplit_once('.'))
+        .map(|(minor, _)| format!("\"{minor}\""))
+        .collect();
+    let nightly = only(
+        ".github/workflows/nightly.yml",
+        r"(?m)^ +kubernetes: \[(.+)\]$",
+    );
+    assert_eq!(nightly, minors.join(", "));
+}

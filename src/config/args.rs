@@ -66,8 +66,7 @@ pub enum Command {
 }
 
 impl Cli {
-    /// Returns what can be typed after this word. What people ask is left out of what the controller is started with: nothing of
-    /// it need be in its memory.
+    /// Returns what can be typed after this word. After `run` what people ask is left out: nothing of it need be in memory.
     pub fn command_for(first: Option<&OsStr>) -> clap::Command {
         if first.is_none_or(|first| first != RUN) {
             return Self::command();
