@@ -2,8 +2,9 @@
 //!
 //! These writes can wait, because what was observed counts in memory at once. And they should wait, because they are
 //! not free: the deployment controller answers every write of an annotation with writes of its own. So each kind has a
-//! pace, by how well its controller keeps up (`pace`), and one write of each kind is under way at a time; where there is a limit, one of all. The workload whose sources changed last goes first (`queue`).
-//! Where another writer writes the workload anyway, the webhook adds `observed` to that write at no cost.
+//! pace, by how well its controller keeps up (`pace`), and one write of each kind is under way at a time; where there
+//! is a limit, one of all. The workload whose sources changed last goes first (`queue`). Where another writer writes the
+//! workload anyway, the webhook adds `observed` to that write at no cost.
 
 mod pace;
 mod queue;
@@ -135,8 +136,9 @@ impl Tidying {
         if self.limit.ready(now) > now {
             return None;
         }
-        let (paces, free) = (&self.paces, self.free());
-        let may = |kind| free(kind) && opens(paces, kind, now) <= now;
+        let busy = (&self.taken, self.is_limited);
+        let paces = &self.paces;
+        let may = |kind| opens(paces, busy, kind, now).is_some_and(|at| at <= now);
         let due = self.queue.take(now, may)?;
         self.taken.insert(due.workload.kind);
         Some(due)
@@ -147,17 +149,12 @@ impl Tidying {
         self.limit.take(now);
     }
 
-    /// Returns whether a workload of a kind may be taken beside those that are.
-    fn free(&self) -> impl Fn(Kind) -> bool + use<> {
-        let (alone, taken) = (self.is_limited, self.taken.clone());
-        move |kind| !taken.contains(kind) && (taken.is_empty() || !alone)
-    }
-
     /// Returns when [`Self::take`] can return something next; `None` where nothing waits but for what is taken.
     pub fn next(&self, now: Instant) -> Option<Instant> {
-        let free = self.free();
-        let opens = |kind| free(kind).then(|| opens(&self.paces, kind, now));
-        let next = self.queue.next(opens)?;
+        let busy = (&self.taken, self.is_limited);
+        let next = self
+            .queue
+            .next(|kind| opens(&self.paces, busy, kind, now))?;
         Some(next.max(self.limit.ready(now)))
     }
 
@@ -176,7 +173,13 @@ impl Tidying {
     }
 }
 
-/// Returns when the next workload of a kind may be written.
-fn opens(paces: &BTreeMap<Kind, Pace>, kind: Kind, now: Instant) -> Instant {
-    paces.get(kind).map_or(now, |pace| pace.opens(now))
+/// Returns when the next workload of a kind may be written; `None`: when what is taken is finished. With `alone` no two are.
+fn opens(
+    paces: &BTreeMap<Kind, Pace>,
+    (taken, alone): (&BTreeSet<Kind>, bool),
+    kind: Kind,
+    now: Instant,
+) -> Option<Instant> {
+    let is_busy = taken.contains(kind) || alone && !taken.is_empty();
+    (!is_busy).then(|| paces.get(kind).map_or(now, |pace| pace.opens(now)))
 }

@@ -7,7 +7,10 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
     let plain = |text: &str| text.to_lowercase().replace(['_', '.', ' '], "-");
     let word = plain(word);
     // A third of the letters may be wrong, and two of a short word.
-    let most = (word.chars().count() / 3).max(2);
+    let letters = word.chars().count();
+    let most = (letters / 3).max(2);
+    // No shorter way leads from one length to another, and to find the way takes as long as both multiplied.
+    let known = known.filter(|known| known.chars().count().abs_diff(letters) <= most);
     let distances = known.map(|known| (damerau_levenshtein(&word, &plain(known)), known));
     let near = distances.filter(|(distance, known)| *distance <= most && *distance < known.len());
     near.min().map(|(_, known)| known)

@@ -96,7 +96,8 @@ pub(super) fn turns(
     turns
 }
 
-/// Returns which of these restarts of one namespace wait for one of a lower wave that a gate holds, or that waits for such a one itself; and for whom.
+/// Returns which of these restarts of one namespace wait for one of a lower wave that a gate holds, or that waits for such a one
+/// itself; and for whom.
 pub(super) fn behind(
     index: &Index,
     gated: &[(WorkloadKey, Restart)],

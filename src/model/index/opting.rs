@@ -6,7 +6,7 @@ use super::{Index, Tracked, overlay::without_ignored};
 use crate::model::{
     Policy,
     decide::Lookup,
-    policy::Defaults,
+    policy::{Defaults, OptedBy},
     source::{SourceName, Usage, key_word, spoken_key},
     text::some_of,
     workload::WorkloadKey,
@@ -45,15 +45,19 @@ pub fn who(index: &Index, namespace: &str) -> BTreeSet<WorkloadKey> {
 
 /// Returns how many workloads of a namespace another label of it would opt in no longer; `None`: no label.
 pub fn loses(index: &Index, namespace: &str, label: Option<&str>) -> usize {
-    let defaults = Defaults {
+    let before = index.defaults_of(namespace);
+    let after = Defaults {
         namespace: label,
-        ..index.defaults_of(namespace)
+        ..before
     };
     let all = index.workloads(None, Some(namespace)).into_iter();
-    let loses = all.filter(|key| {
-        let tracked = index.workload(key).filter(|known| known.policy.opted_in());
-        tracked.is_some_and(|known| !Policy::of(&known.workload, defaults).0.opted_in())
+    let by_label = all.filter_map(|key| {
+        let known = index.workload(&key).filter(|it| it.policy.opted_in())?;
+        // What others ask for may take long to read, and does not depend on the label.
+        let by = OptedBy::of(&known.workload.asks, before);
+        matches!(by, Some(OptedBy::Namespace(_))).then_some(known)
     });
+    let loses = by_label.filter(|known| !Policy::of(&known.workload, after).0.opted_in());
     loses.count()
 }
 

@@ -13,7 +13,8 @@ use crate::model::{
 
 /// How many users of a source are looked at.
 pub const PREVIEWED: usize = 100;
-/// How many sources they may use together. Globs of keys cost as much as sources. A user who takes everything of a namespace costs as much as thousands of others.
+/// How many sources they may use together. Globs of keys cost as much as sources. A user who takes everything of a namespace
+/// costs as much as thousands of others.
 pub const PREVIEWED_SOURCES: usize = 4096;
 /// Through so many letters a glob of keys goes in the time in which one source is compared.
 const LETTERS_OF_A_SOURCE: usize = 64;

@@ -99,9 +99,10 @@ impl Rules {
         usage.counts().then_some(usage)
     }
 
-    /// Whether a name or glob takes this source, excluded or not.
-    pub(super) fn named_or_keyed(&self, source: &SourceName) -> bool {
-        self.ready().names(source)
+    /// Returns whether a name or glob takes a source, excluded or not.
+    pub(super) fn naming(&self) -> impl Fn(&SourceName) -> bool {
+        let ready = self.ready();
+        move |source| ready.names(source)
     }
 
     /// Whether a name or glob takes this source, and no other excludes it.

@@ -10,6 +10,12 @@ use crate::model::{
     workload::Asks,
 };
 
+/// Of so many it is looked up what is likely to be meant, among so many sources, where names are no longer than that: it takes as
+/// long as all of this multiplied, and whoever writes a workload writes all of it.
+const MOST_MEANT: usize = 8;
+const MOST_COMPARED: usize = 128;
+const LONGEST_COMPARED: usize = 64;
+
 /// An exclusion that leaves nothing out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spared {
@@ -37,19 +43,21 @@ impl Spared {
         let of_keys = rules.lists.iter().filter(|listed| listed.excluded);
         let of_keys = of_keys.map(|listed| (&listed.source, listed.key.as_str()));
         let all: BTreeSet<_> = whole.chain(of_keys).collect();
-        let all = all.into_iter();
+        let (all, names) = (all.into_iter(), rules.naming());
         let idle = all.filter(|(source, _)| {
-            let is_taken = || rules.named_or_keyed(source) && !absent(source);
+            let is_taken = || names(source) && !absent(source);
             !is_glob(&source.name) && !references.contains_key(*source) && !is_taken()
         });
-        let spared = idle.map(|(source, key)| {
+        let spared = idle.enumerate().map(|(nth, (source, key))| {
             let written = |name: &str| match (own, key) {
                 (false, _) => name.to_owned(),
                 (true, "") => format!("!{}/{name}", source.kind.prefix()),
                 (true, key) => format!("!{}/{name}#{key}", source.kind.prefix()),
             };
             let same = references.keys().filter(|used| used.kind == source.kind);
-            let likely = nearest(&source.name, same.map(|used| used.name.as_str()));
+            let same = same.map(|used| used.name.as_str()).take(MOST_COMPARED);
+            let is_compared = nth < MOST_MEANT && source.name.len() <= LONGEST_COMPARED;
+            let likely = is_compared.then(|| nearest(&source.name, same)).flatten();
             Self {
                 key: if own {
                     RESTART_ON
@@ -145,5 +153,14 @@ mod tests {
             said(exclude, "dbb"),
             [format!("did you mean db? {}", why("dbb", exclude, "dbb"))]
         );
+    }
+
+    #[test]
+    fn of_the_first_it_is_said_what_may_be_meant() {
+        let long = format!("!secret/{}", "d".repeat(LONGEST_COMPARED + 1));
+        let many: Vec<_> = ('c'..='v').map(|end| format!("!secret/db{end}")).collect();
+        let told = said(RESTART_ON, &format!("auto,{},{long}", many.join(",")));
+        let meant = told.iter().filter(|line| line.starts_with("did you mean"));
+        assert_eq!((meant.count(), told.len()), (MOST_MEANT, 21));
     }
 }
