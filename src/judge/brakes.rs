@@ -155,7 +155,8 @@ impl Brakes {
     /// Returns those that have waited for so long that a person may have to act on it; at most so many.
     pub fn to_show(&mut self, index: &Index, most: usize, now: Timestamp) -> Vec<ToShow> {
         let counting = |namespace| self.counting(index, namespace, now);
-        let to_show = shown::to_show(&self.waiting, counting, index, most, now);
+        let acted = |namespace: &str| self.due.get(namespace).is_none_or(|at| *at > now);
+        let to_show = shown::to_show(&self.waiting, counting, acted, index, most, now);
         for one in &to_show {
             if let Some(waiting) = self.waiting.get_mut(&one.key) {
                 waiting.shown = Some(now);

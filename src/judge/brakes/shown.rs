@@ -19,7 +19,8 @@ use crate::model::{
     pending::{Failures, Moved, Pending},
 };
 
-/// What waits for so long is shown on the workload.
+/// What waits for so long is shown on the workload. What failed is shown at once: where nothing else shows it any more, it counts
+/// only by that.
 const SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
 /// What is shown already is not shown anew before that: what is due may change all the time.
@@ -42,23 +43,27 @@ pub struct ToShow {
     pub moved: Moved,
 }
 
-/// Returns those that have waited for so long that a person may have to act on it, and of whom that is not shown yet; at most so
-/// many. `counting` counts the users of a namespace.
+/// Returns those that have waited for so long that a person may have to act on it, or behind a failure, and of whom that is not
+/// shown yet; at most so many. `counting` counts the users of a namespace; `acted`: whether what was seen there was acted on, so that
+/// who holds whom is known.
 pub(super) fn to_show<'a>(
     waiting: &'a ByNamespace<Waiting>,
     counting: impl Fn(&'a str) -> Counting<'a>,
+    acted: impl Fn(&str) -> bool,
     index: &Index,
     most: usize,
     now: Timestamp,
 ) -> Vec<ToShow> {
-    let long = |key: &WorkloadKey, it: &Waiting| {
+    let rests = |key: &WorkloadKey, it: &Waiting| {
         let known = index.workload(key);
         let stands = known.is_some_and(|tracked| tracked.workload.pending.is_some());
         let lately = |at| now.duration_since(at).abs() < AGAIN;
-        let rests = stands && it.shown.is_some_and(lately);
-        !rests && (now.duration_since(it.since) >= SHOWN_AFTER || counts_from_now(index, key, it))
+        stands && it.shown.is_some_and(lately)
     };
-    let waiting = waiting.iter().filter(|(key, it)| long(key, it));
+    let long = |key: &WorkloadKey, it: &Waiting| {
+        now.duration_since(it.since) >= SHOWN_AFTER || counts_from_now(index, key, it)
+    };
+    let waiting = waiting.iter().filter(|(key, it)| !rests(key, it));
     let (mut of_namespace, mut of_version) = (BTreeMap::new(), BTreeMap::new());
     let waiting = waiting.filter_map(|(key, it)| {
         let held = it.reason.shown()?;
@@ -77,6 +82,10 @@ pub(super) fn to_show<'a>(
                     .failures(counted)
             });
             failed.extend(of_it.clone());
+        }
+        let at_once = !failed.is_empty() && acted(&key.namespace);
+        if !at_once && !long(key, it) {
+            return None;
         }
         let shown = index
             .workload(key)

@@ -312,6 +312,40 @@ async fn behind_one_that_failed_a_wave_is_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_failed_is_shown_at_once_and_counts_when_it_does_not_show_any_more() {
+    let (stage, keys) = in_waves(&[("low", "0"), ("high", "1")]);
+    assert_eq!(released(&stage), ["low"]);
+    let to_show = || {
+        let now = stage.state.time();
+        let mut docket = stage.judge.docket();
+        docket.brakes.to_show(&stage.state.index(), 9, now)
+    };
+    assert_eq!(after(&stage, 2), [""; 0]);
+    assert!(to_show().is_empty(), "nothing failed yet");
+    restarted(&stage, &keys[0], Some(Why::Config));
+    assert_eq!(after(&stage, 2), [""; 0]);
+    let shown = to_show();
+    let [one] = shown.as_slice() else {
+        panic!("{shown:?}");
+    };
+    assert_eq!((one.key.name.as_str(), one.held), ("high", Held::Wave));
+    assert!(one.failed.contains_key("deployments/low"), "{shown:?}");
+    let id = id(&stage, &keys[1]);
+    let pending = Pending::now(None, one.held, &[], id, one.by.clone(), one.since);
+    let text = pending.because(&one.failed).print();
+    says(&stage, &keys[1], "reroll.dev/pending", &text);
+    stage.edit(&keys[0], |it| it["spec"]["replicas"] = json!(0));
+    // The wave lets it go, and slow start does not.
+    assert_eq!([after(&stage, 2), after(&stage, 2)], [[""; 0]; 2]);
+    assert!(matches!(
+        reason(&stage, &keys[1]),
+        Some(Reason::SlowStart { next: Some(_) })
+    ));
+    assert_eq!(after(&stage, 580), [""; 0]);
+    assert_eq!(after(&stage, 20), ["high"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_version_begins_the_waves_anew() {
     let (stage, keys) = in_waves(&[("low", "0"), ("high", "1")]);
     assert_eq!(released(&stage), ["low"]);

@@ -1,7 +1,9 @@
 //! Each reason for which one of a lower wave does not come, and what happens to it meanwhile: one of a higher wave waits for
 //! nobody who does not come.
 
-use reroll_harness::{Policy, RESTART_ON, Reroll, TOGETHER, WAVE, WINDOW, eventually, workload};
+use reroll_harness::{
+    PENDING, Policy, RELEASE, RESTART_ON, Reroll, TOGETHER, WAVE, WINDOW, eventually, workload,
+};
 use serde_json::{Value, json};
 
 use super::super::{BAD, Stage, windows::closed};
@@ -232,11 +234,29 @@ async fn nobody_waits_for_one_that_something_holds() {
     }
     stage.stuck("low-failed").await;
     waves(&reroll, MEANWHILE.len()).await;
+    eventually("who waits behind one that failed names it", async || {
+        let high = stage.arena.get("Deployment", "high-failed").await;
+        let shown = high.metadata.annotations?.remove(PENDING)?;
+        shown.contains(r#""deployments/low-failed""#).then_some(())
+    })
+    .await;
     stage.recorder.settle(&stage.arena).await;
     for row in &MEANWHILE {
         stage.recorder.expect("Deployment", &row.high(), 0);
         stage.happens_meanwhile(row).await;
     }
+    // Its failure counts on when it shows no more.
+    let slowed = "reroll_workloads_pending{reason=\"slow_start\"}";
+    eventually("one waits because another failed", async || {
+        (reroll.count(slowed).await == 1).then_some(())
+    })
+    .await;
+    let failed = "high-failed";
+    let now = Some("now");
+    stage
+        .arena
+        .annotate("Deployment", failed, RELEASE, now)
+        .await;
     for row in &MEANWHILE {
         stage.recorder.reaches("Deployment", &row.high(), 1).await;
     }
