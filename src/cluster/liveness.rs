@@ -20,7 +20,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    http::{Request, Response, StatusCode},
+    http::{Method, Request, Response, StatusCode},
 };
 use futures::{
     StreamExt, TryFutureExt,
@@ -263,6 +263,11 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
+        if request.method() != Method::GET {
+            // Objects are created where they are listed.
+            let answer = self.inner.call(request);
+            return Box::pin(answer.map_ok(|response| response.map(Body::new)));
+        }
         let uri = request.uri();
         let has = |asked: &[&str]| {
             let mut pairs = uri.query().into_iter().flat_map(|query| query.split('&'));
@@ -400,6 +405,28 @@ mod tests {
             ["/api/v1/secrets"],
             "also one that never brought anything"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_created_where_a_watch_is_tells_nothing_of_it() {
+        let liveness = Liveness::default();
+        let watch = open(&liveness, WATCH).await;
+        bring(&watch).await;
+        let create = async || {
+            let answers = service_fn(|_: Request<()>| {
+                ready(Ok::<_, Infallible>(Response::new(Body::from("{}"))))
+            });
+            let request = Request::post("/api/v1/secrets?dryRun=All");
+            let request = request.body(()).unwrap();
+            let answer = liveness.layer(answers).oneshot(request).await.unwrap();
+            axum::body::to_bytes(answer.into_body(), 100).await.unwrap()
+        };
+        assert_eq!(create().await, "{}");
+        pass(1000).await;
+        assert_eq!(liveness.doubt(), None, "it is neither away nor begun anew");
+        tokio::time::sleep(Liveness::STALLED).await;
+        create().await;
+        assert_eq!(liveness.stalled(), ["/api/v1/secrets"], "no sign of life");
     }
 
     const MAPS: &str = "/api/v1/configmaps?resourceVersion=1&watch=true";

@@ -91,8 +91,10 @@ fn watches(plural: &str) -> Matcher {
     Matcher::any().when(move |request| request.is_watch() && request.path.ends_with(&path))
 }
 
+/// Whether all is asked for: streamed, or in pages where the API server cannot stream it.
 fn lists(request: &RequestLine) -> bool {
     request.query.contains("sendInitialEvents=true")
+        || request.method == "GET" && !request.is_watch() && request.path.ends_with("/secrets")
 }
 
 /// What goes wrong while both sources change. Returns what is to be restored afterwards.
@@ -130,8 +132,9 @@ async fn change_in(stage: &Stage, trouble: Trouble) {
         Trouble::Expired => {
             let expired = Answer::watch_error(410, "Expired", "too old resource version");
             let goes_on = watches("secrets").when(|request| !lists(request));
+            let of_secrets = Matcher::any().when(|it| it.path.ends_with("/secrets") && lists(it));
             let before = proxy.count(lists);
-            proxy.add(Rule::new(watches("secrets").when(lists), Fault::Stall));
+            proxy.add(Rule::new(of_secrets, Fault::Stall));
             proxy.add(Rule::new(goes_on, Fault::Answer(expired)));
             proxy.add(Rule::new(watches("secrets"), Fault::Cut).times(1));
             let lists_anew = |proxy: &FaultProxy| proxy.count(lists) > before;

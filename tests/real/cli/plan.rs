@@ -28,8 +28,9 @@ struct Files {
 impl Files {
     fn of(manifests: &[Value]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let documents: Vec<_> = manifests.iter().map(Value::to_string).collect();
-        std::fs::write(folder.path().join("all.yaml"), documents.join("\n---\n")).unwrap();
+        // A file that begins as JSON is all JSON to kubectl 1.30.
+        let documents: String = manifests.iter().map(|it| format!("---\n{it}\n")).collect();
+        std::fs::write(folder.path().join("all.yaml"), documents).unwrap();
         Self { folder }
     }
 
