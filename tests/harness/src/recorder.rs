@@ -145,13 +145,18 @@ impl Recorder {
         self.catch_up(arena).await;
     }
 
-    /// [`Self::settle`] for a quiet period so long that a busy machine's writes fall within it. The sentinel has a
-    /// short period of its own, and this waits for what is pending when `leader` has seen everything.
-    pub async fn settle_slowly(&self, arena: &Arena, leader: &Reroll) {
+    /// Gives the sentinel a short quiet period of its own, where that of others is long.
+    pub async fn hurries(&self, arena: &Arena) {
         let own = "reroll.dev/settle";
         arena
             .annotate("Deployment", SENTINEL, own, Some("100ms"))
             .await;
+    }
+
+    /// [`Self::settle`] for a quiet period so long that a busy machine's writes fall within it. The sentinel has a
+    /// short period of its own, and this waits for what is pending when `leader` has seen everything.
+    pub async fn settle_slowly(&self, arena: &Arena, leader: &Reroll) {
+        self.hurries(arena).await;
         self.settle(arena).await;
         eventually("no restart is pending", async || {
             (leader.count("reroll_intents_pending").await == 0).then_some(())

@@ -29,8 +29,9 @@ impl Files {
     fn of(manifests: &[Value]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // A file that begins as JSON is all JSON to kubectl 1.30.
-        let documents: String = manifests.iter().map(|it| format!("---\n{it}\n")).collect();
-        std::fs::write(folder.path().join("all.yaml"), documents).unwrap();
+        let documents: Vec<_> = manifests.iter().map(Value::to_string).collect();
+        let text = format!("---\n{}", documents.join("\n---\n"));
+        std::fs::write(folder.path().join("all.yaml"), text).unwrap();
         Self { folder }
     }
 
@@ -180,11 +181,14 @@ async fn cli_plan_names_exactly_those_who_then_restart() {
     let reroll = reroll
         .flag("--soak", "1s")
         .flag("--bake", "1s")
+        // What is applied in one go is there before the first restart, however long kubectl takes.
+        .flag("--settle", "10s")
         .start()
         .await;
     let (before, after) = (before(), after());
     Files::of(&before).apply(&arena).await;
     let recorder = arena.record().await;
+    recorder.hurries(&arena).await;
     for manifest in before
         .iter()
         .filter(|it| it["metadata"]["annotations"][RESTART_ON] == "auto")

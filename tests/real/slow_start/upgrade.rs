@@ -22,7 +22,7 @@ impl Older {
     fn builder(self, stage: &Stage) -> RerollBuilder {
         let builder = stage.arena.reroll();
         let builder = builder
-            .flag("--restart-rate", "1")
+            .flag("--restart-rate", "0.5")
             .flag("--restart-burst", "1");
         match self {
             Self::Built => builder.before(),
