@@ -101,7 +101,10 @@ async fn an_abort_holds_the_others() {
         })
         .await;
     }
-    let builder = slowly(arena).flag("--discovery-interval", "200ms");
+    // No Argo runs here, so that nothing becomes of a restart by its time: that is told after the deadline.
+    let builder = slowly(arena)
+        .flag("--discovery-interval", "200ms")
+        .flag("--rollout-deadline", "10m");
     let reroll = stage.start_as(builder).await;
     follows(&reroll, &rollout, 1).await;
     let mut counted = BTreeMap::new();
