@@ -152,7 +152,7 @@ impl Brakes {
         self.waiting.get(key).map(|it| (it.reason, it.since))
     }
 
-    /// Returns those that have waited for so long that a person may have to act on it; at most so many.
+    /// Returns those that have waited for so long that a person may have to act on it, or behind a failure; at most so many.
     pub fn to_show(&mut self, index: &Index, most: usize, now: Timestamp) -> Vec<ToShow> {
         let counting = |namespace| self.counting(index, namespace, now);
         let acted = |namespace: &str| self.due.get(namespace).is_none_or(|at| *at > now);

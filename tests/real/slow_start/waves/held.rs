@@ -251,11 +251,9 @@ async fn nobody_waits_for_one_that_something_holds() {
         (reroll.count(slowed).await == 1).then_some(())
     })
     .await;
-    let failed = "high-failed";
-    let now = Some("now");
     stage
         .arena
-        .annotate("Deployment", failed, RELEASE, now)
+        .annotate("Deployment", "high-failed", RELEASE, Some("now"))
         .await;
     for row in &MEANWHILE {
         stage.recorder.reaches("Deployment", &row.high(), 1).await;
