@@ -6,7 +6,8 @@
 //! Invariants:
 //! - versions never go backwards: a live version older than the observed one is *behind*, which is no decision;
 //! - `observed` advances over a change only together with a fresh `restarted-for` ([`Decision::Restart`]), except
-//!   where the change needs no restart (pods that wait for the source, a recreation whose content decides);
+//!   where the change needs no restart (pods that wait for the source, a recreation whose content decides). Such a change
+//!   is recorded at once, also while a restart for something else is due and waits ([`meanwhile`]);
 //! - when several sources ask for a restart, one restart carries all causes;
 //! - while something that pods require is absent nothing restarts, because new pods could not start. `on-delete:
 //!   restart` is for what pods start without.
@@ -55,6 +56,38 @@ pub fn decide<'a>(
     known: Known,
     live: &dyn Fn(&SourceName) -> Lookup<'a>,
     key: &DigestKey,
+) -> Decision {
+    decide_where(subject, known, live, key, true)
+}
+
+/// Returns what `observed` becomes while a restart that is due waits; `None` where that is nothing new. What needs no restart
+/// counts from when it was seen: else the next change of it would be taken for the first, should what the restart is for
+/// become again what it was.
+pub fn meanwhile<'a>(
+    subject: &Subject,
+    known: Known,
+    live: &dyn Fn(&SourceName) -> Lookup<'a>,
+    key: &DigestKey,
+) -> Option<Observed> {
+    let (Known::Observed(before) | Known::Previous(before)) = known else {
+        return None;
+    };
+    if !belongs(before, subject) {
+        return None;
+    }
+    match decide_where(subject, known, live, key, false) {
+        Decision::Record(next) | Decision::Wait { next, .. } if next != *before => Some(next),
+        _ => None,
+    }
+}
+
+/// Decides where a restart is made, or is not.
+fn decide_where<'a>(
+    subject: &Subject,
+    known: Known,
+    live: &dyn Fn(&SourceName) -> Lookup<'a>,
+    key: &DigestKey,
+    is_made: bool,
 ) -> Decision {
     let rekeyed;
     let (before, comparable) = match known {
@@ -142,7 +175,7 @@ pub fn decide<'a>(
         gained,
         serving,
     };
-    combine(subject, before, rulings, next, key)
+    combine(subject, before, rulings, next, (key, is_made))
 }
 
 /// Whether an `observed` is this workload's own, and not a copy that came with another's manifest.
@@ -163,7 +196,7 @@ fn combine(
     before: Option<&Observed>,
     rulings: Vec<(Vec<SourceName>, Ruling)>,
     mut parts: Next,
-    key: &DigestKey,
+    (key, is_made): (&DigestKey, bool),
 ) -> Decision {
     let (mut causes, mut missing, mut unsure) = (Vec::new(), Vec::new(), Vec::new());
     let (mut holds, mut waits) = (false, false);
@@ -195,7 +228,7 @@ fn combine(
     if let Some((doubt, sources)) = undecided {
         return Decision::doubted(doubt, sources);
     }
-    let restart = !causes.is_empty() && !holds;
+    let restart = is_made && !causes.is_empty() && !holds;
     if restart && !unsure.is_empty() {
         return Decision::doubted(Doubt::Behind, unsure);
     }

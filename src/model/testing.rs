@@ -11,7 +11,9 @@ use k8s_openapi::{
 use litemap::LiteMap;
 
 use super::{
-    decide::{Ages, Decision, Doubt, Known, Lookup, Pods, Restart, Subject, Undecided, decide},
+    decide::{
+        Ages, Decision, Doubt, Known, Lookup, Pods, Restart, Subject, Undecided, decide, meanwhile,
+    },
     digest::DigestKey,
     observed::{Before, Entry, Formers, Observed, Templates},
     policy::{Defaults, OnDelete, OnRecreate, Policy},
@@ -329,6 +331,13 @@ impl World {
             &|source: &SourceName| self.lookup(source),
             &key(),
         )
+    }
+
+    /// Returns what is observed once it is known that the restart which is due waits.
+    pub(crate) fn meanwhile(&self, observed: Observed) -> Observed {
+        let live = |source: &SourceName| self.lookup(source);
+        let known = Known::Observed(&observed);
+        meanwhile(&self.subject(), known, &live, &key()).unwrap_or(observed)
     }
 
     /// `observed` of this workload with these entries.

@@ -157,7 +157,7 @@ fn written(
         version: &version,
         fresh: true,
     };
-    let preview = index.preview(key, becomes);
+    let preview = Preview::of_change(&index, key, becomes);
     let mut warnings = Vec::new();
     if version.origin.asks == Asked::Unreadable {
         let complaint = Complaint::of_recreation(&key.source);
@@ -241,7 +241,7 @@ fn deleted(state: &State, key: &SourceKey, version: &Version, request: &Request)
         last: Some(version),
         since: u64::MAX,
     };
-    let preview = index.preview(key, gone);
+    let preview = Preview::of_change(&index, key, gone);
     let source = key.source.spoken();
     let some = |workloads| some(workloads, preview.incomplete);
     let mut warnings: Vec<_> = stopped(&preview, &format!("deleting {source}"), &key.namespace)

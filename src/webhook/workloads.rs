@@ -28,7 +28,7 @@ use crate::model::{
     Index, Observed, Policy, SourceName, WorkloadKey,
     adopted::{Adopter, Adoption},
     annotation::{IGNORE, RELEASE, RESTART_ON},
-    decide::{Decision, Known, Lookup, NO_SOURCES, Subject, decide},
+    decide::{Decision, Known, Lookup, NO_SOURCES, Subject, decide, meanwhile},
     held::Held,
     index::{Overlay, due, without_ignored},
     observed::{Before, Templates},
@@ -274,15 +274,16 @@ impl Write {
                 ..base.clone()
             };
         }
-        let decision = decide(&subject, known, &live, index.key());
-        match (decision, known) {
+        match (decide(&subject, known, &live, index.key()), known) {
             (_, Known::Newer | Known::UnknownKey | Known::OtherKey(_)) => base.clone(),
             (Decision::Keep(next) | Decision::Record(next) | Decision::Wait { next, .. }, _) => {
                 self.with_observed(base, &examined_or_not(&subject, &next), index)
             }
-            // `observed` stays as it was, for the controller to restart.
+            // What a restart is for stays as it was, for the controller.
             (_, Known::Observed(observed) | Known::Previous(observed)) => {
-                self.with_observed(base, &examined_or_not(&subject, observed), index)
+                let next = meanwhile(&subject, known, &live, index.key());
+                let next = next.as_ref().unwrap_or(observed);
+                self.with_observed(base, &examined_or_not(&subject, next), index)
             }
             (_, Known::Nothing) => base.clone(),
         }

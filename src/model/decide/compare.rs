@@ -2,10 +2,15 @@
 
 use super::gains::Gain;
 use crate::model::{
+    digest::Digest,
     observed::{Entry, KeyState, KeyStates},
     source::{Need, Usage},
     version::Version,
 };
+
+/// What pods have of a key that they gained and that was written since: something that nothing has any more. It stays so until a
+/// restart, whatever else is recorded meanwhile.
+pub(super) const CHANGED: KeyState = KeyState::Seen(Digest::CHANGED);
 
 /// One source's states, old beside new, on the keys that are used now.
 pub(super) struct Compared {
@@ -45,11 +50,7 @@ impl Compared {
                         compared.asks = true;
                         continue;
                     }
-                    // It stays new until something restarts for it.
-                    Gain::Changed => {
-                        compared.changed.push(key.clone());
-                        continue;
-                    }
+                    Gain::Changed => (CHANGED, true),
                 },
                 (None, new) => (*new, false),
                 (Some(KeyState::Seen(_)), KeyState::Seen(_)) if !comparable => (*new_state, false),

@@ -2,7 +2,7 @@
 
 use super::{
     Cause, CauseKind, Doubt, Lookup, Subject,
-    compare::{Compared, lacks_more, unknown_keys},
+    compare::{CHANGED, Compared, lacks_more, unknown_keys},
     gains::{Gain, Gains},
 };
 use crate::model::{
@@ -253,12 +253,14 @@ impl Rule<'_> {
         {
             Gain::Adopt => Verdict::keep(now),
             Gain::Ask => Verdict::doubt(Doubt::AskAges),
-            // It stays gained until something restarts for it.
-            Gain::Changed => Verdict {
-                ruling: Ruling::Restart(Cause::plain(CauseKind::Updated, Some(source))),
-                kept: None,
-                rolled: Some(now),
-            },
+            Gain::Changed => {
+                let gain = |key: &str| self.gains.judge(source, [key], version.changed_at());
+                let kept = now.clone().map_states(|key, state| match gain(key) {
+                    Gain::Changed => CHANGED,
+                    Gain::Adopt | Gain::Ask => state,
+                });
+                Verdict::restart(kept, now, Cause::plain(CauseKind::Updated, Some(source)))
+            }
         }
     }
 

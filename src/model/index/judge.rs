@@ -7,18 +7,17 @@ use super::{
     asked::Tick,
     judged::{Judged, released, stays},
     overlay::{Overlay, just_read, without_ignored},
-    preview::{Preview, cost},
     tracked::Tracked,
 };
 use crate::model::{
     decide::{
         CauseKind, Decision, Doubt, Known, Lookup, NO_SOURCES, Pods, Subject, Undecided, decide,
-        rewritten::rewritten,
+        meanwhile, rewritten::rewritten,
     },
     observed::{Observed, Reading, TakenOver, Templates},
     policy::{Complaint, Selection},
     recreation::{Asked, CALM_SECONDS},
-    source::{References, SourceKey, SourceName, Usage},
+    source::{References, SourceName},
     stamp::stamp_create,
     version::Version,
     workload::{Workload, WorkloadKey},
@@ -26,6 +25,9 @@ use crate::model::{
 
 /// A source and its version as read; `None` if it does not exist.
 type Read = (SourceName, Option<Version>);
+
+/// How sources are looked up.
+type Looked<'a> = dyn Fn(&SourceName) -> Lookup<'a> + 'a;
 
 impl Index {
     /// Decides for a workload, with `overlay` laid over what is known of sources.
@@ -56,6 +58,32 @@ impl Index {
         if tracked.policy.selection == Selection::Unreadable {
             return Some(Decision::Undecided(Undecided::Unreadable));
         }
+        let decided = |subject: &Subject, known: Known, live: &Looked| {
+            let decision = decide(subject, known, live, &self.basis.key);
+            let doubtful = match &decision {
+                Decision::Undecided(_) | Decision::Keep(_) => Vec::new(),
+                Decision::Record(_) | Decision::Wait { .. } | Decision::Restart(_) => {
+                    self.doubtful(&key.namespace, subject.uses, overlay)
+                }
+            };
+            if doubtful.is_empty() {
+                decision
+            } else {
+                Decision::doubted(Doubt::Behind, doubtful)
+            }
+        };
+        Some(self.regarded(key, tracked, (overlay, observed), decided))
+    }
+
+    /// Returns what this says of a workload, with `overlay` laid over what is known of sources; `observed`: where that was
+    /// observed, and not what is remembered.
+    fn regarded<'a, T>(
+        &'a self,
+        key: &'a WorkloadKey,
+        tracked: &'a Tracked,
+        (overlay, observed): (&'a Overlay<'a>, Option<&Observed>),
+        say: impl FnOnce(&Subject, Known, &Looked<'a>) -> T,
+    ) -> T {
         let live = self.live(key, tracked, overlay);
         let uses = without_ignored(tracked.uses(), &live);
         let known = match &tracked.memory {
@@ -73,21 +101,10 @@ impl Index {
             after_machines: &after_machines,
             ..tracked.subject(key.kind, &uses)
         };
-        if workload.yields_marks() {
+        if tracked.workload.yields_marks() {
             subject = subject.yielding(known);
         }
-        let decision = decide(&subject, known, &live, &self.basis.key);
-        let doubtful = match &decision {
-            Decision::Undecided(_) | Decision::Keep(_) => Vec::new(),
-            Decision::Record(_) | Decision::Wait { .. } | Decision::Restart(_) => {
-                self.doubtful(&key.namespace, &uses, overlay)
-            }
-        };
-        if doubtful.is_empty() {
-            Some(decision)
-        } else {
-            Some(Decision::doubted(Doubt::Behind, doubtful))
-        }
+        say(&subject, known, &live)
     }
 
     /// Returns how the sources of a workload are looked up, for what it uses of them.
@@ -193,10 +210,11 @@ impl Index {
         if !matches!(decision, Some(Decision::Restart(_))) {
             return decision;
         }
-        let Some(ours) = self.rewritten(key, overlay) else {
+        let rewritten = self.rewritten(key, overlay);
+        let Some(next) = rewritten.or_else(|| self.meanwhile(key, overlay)) else {
             return decision;
         };
-        self.remember(key, ours);
+        self.remember(key, next);
         self.assess(key, overlay)
     }
 
@@ -209,6 +227,14 @@ impl Index {
         let live = self.live(key, tracked, overlay);
         let subject = tracked.subject(key.kind, tracked.uses());
         Some(rewritten(&subject, observed, &live, &self.basis.key))
+    }
+
+    /// Returns what `observed` becomes while the restart that is due waits; `None` where that is nothing new.
+    fn meanwhile(&self, key: &WorkloadKey, overlay: &Overlay) -> Option<Observed> {
+        let tracked = self.workload(key)?;
+        self.regarded(key, tracked, (overlay, None), |subject, known, live| {
+            meanwhile(subject, known, live, &self.basis.key)
+        })
     }
 
     fn judged(&mut self, key: &WorkloadKey, decision: Option<Decision>) -> Judged {
@@ -292,57 +318,6 @@ impl Index {
             .filter_map(|source| self.source(&key.namespace, source).version())
             .map(Version::changed_at);
         written.min()
-    }
-
-    /// Returns what a source's change to this state would do to the workloads that use it. A person waits for the answer, and others
-    /// for the index: so of many users only the first are looked at, and of those that use very much fewer.
-    pub fn preview(&self, key: &SourceKey, becomes: Lookup) -> Preview {
-        let overlay = Overlay::from([(&key.source, becomes)]);
-        let version = |source: &_| self.source(&key.namespace, source).version();
-        let cost = |user: &_| self.workload(user).map_or(0, |user| cost(user, &version));
-        let (mut preview, users) = Preview::of(self.users(key), cost);
-        let before = self.source(&key.namespace, &key.source).version();
-        for user in users {
-            let Some(tracked) = self.workload(&user) else {
-                continue;
-            };
-            // It neither restarts now nor when the source is back.
-            if !tracked.uses().get(&key.source).is_some_and(Usage::is_read) {
-                continue;
-            }
-            let adopting = match (before, becomes) {
-                (Some(before), Lookup::Present { version, .. }) => {
-                    let watched = self.scope.watches_all_sources() && !version.skipped;
-                    tracked.adopting(&key.source, before, version, watched)
-                }
-                _ => None,
-            };
-            if let Some(decided) = self.assess_from(&user, &overlay, adopting.as_ref()) {
-                preview.name_keys(tracked, &key.source, &decided);
-                let by_uid = |user: &_| self.restarts_by_uid(user, &key.source, becomes);
-                preview.add(super::gates::held_back(self, &user), user, &decided, by_uid);
-            }
-        }
-        preview
-    }
-
-    /// Whether a source that goes restarts a workload even if it comes back as it was, under another uid.
-    fn restarts_by_uid(&self, user: &WorkloadKey, source: &SourceName, goes: Lookup) -> bool {
-        let Lookup::Absent {
-            last: Some(last), ..
-        } = goes
-        else {
-            return false;
-        };
-        let mut back = last.clone();
-        back.uid.clear();
-        let back = Lookup::Present {
-            version: &back,
-            fresh: true,
-        };
-        let overlay = Overlay::from([(source, back)]);
-        let decided = self.assess_from(user, &overlay, None);
-        matches!(decided, Some(Decision::Restart(_)))
     }
 
     /// Whether pods of a workload may have an immutable object of this source with another uid, as far as that is known.

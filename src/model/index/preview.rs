@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::tracked::Tracked;
+use super::{Index, gates::held_back, overlay::Overlay, tracked::Tracked};
 use crate::model::{
-    decide::{Decision, Doubt},
+    decide::{Decision, Doubt, Lookup},
     gate::suspend::Stop,
-    source::{SourceName, Usage},
+    source::{SourceKey, SourceName, Usage},
     version::Version,
     workload::WorkloadKey,
 };
@@ -36,21 +36,41 @@ pub struct Preview {
     pub incomplete: bool,
 }
 
-/// Returns what it costs to decide about a user, in sources that are compared.
-pub(super) fn cost<'a>(
-    user: &Tracked,
-    version: &dyn Fn(&SourceName) -> Option<&'a Version>,
-) -> usize {
-    let cost = |(source, usage): (&SourceName, &Usage)| {
-        let passed = version(source).map_or(0, |version| version.letters_passed(usage));
-        1 + passed / LETTERS_OF_A_SOURCE
-    };
-    user.uses().iter().map(cost).sum()
-}
-
 impl Preview {
+    /// Returns what a source's change to this state would do to the workloads that use it. A person waits for the answer, and others
+    /// for the index: so of many users only the first are looked at, and of those that use very much fewer.
+    pub fn of_change(index: &Index, key: &SourceKey, becomes: Lookup) -> Self {
+        let overlay = Overlay::from([(&key.source, becomes)]);
+        let version = |source: &_| index.source(&key.namespace, source).version();
+        let cost = |user: &_| index.workload(user).map_or(0, |user| cost(user, &version));
+        let (mut preview, users) = Self::begin(index.users(key), cost);
+        let before = index.source(&key.namespace, &key.source).version();
+        for user in users {
+            let Some(tracked) = index.workload(&user) else {
+                continue;
+            };
+            // It neither restarts now nor when the source is back.
+            if !tracked.uses().get(&key.source).is_some_and(Usage::is_read) {
+                continue;
+            }
+            let adopting = match (before, becomes) {
+                (Some(before), Lookup::Present { version, .. }) => {
+                    let watched = index.scope.watches_all_sources() && !version.skipped;
+                    tracked.adopting(&key.source, before, version, watched)
+                }
+                _ => None,
+            };
+            if let Some(decided) = index.assess_from(&user, &overlay, adopting.as_ref()) {
+                preview.name_keys(tracked, &key.source, &decided);
+                let by_uid = |user: &_| restarts_by_uid(index, user, &key.source, becomes);
+                preview.add(held_back(index, &user), user, &decided, by_uid);
+            }
+        }
+        preview
+    }
+
     /// Begins one of these users, and returns those who are looked at. `cost`: of looking at one, in sources that are compared.
-    pub(super) fn of(
+    fn begin(
         mut users: Vec<WorkloadKey>,
         cost: impl Fn(&WorkloadKey) -> usize,
     ) -> (Self, Vec<WorkloadKey>) {
@@ -70,7 +90,7 @@ impl Preview {
     }
 
     /// Takes in the keys for which this decision restarts a user whose opt-in takes only some of the source.
-    pub(super) fn name_keys(&mut self, user: &Tracked, source: &SourceName, decided: &Decision) {
+    fn name_keys(&mut self, user: &Tracked, source: &SourceName, decided: &Decision) {
         let (lists, usage) = (user.policy.lists(), user.uses().get(source));
         if usage.is_some_and(|usage| lists.narrowed(source, usage).is_some()) {
             let causes = decided.causes().iter();
@@ -81,7 +101,7 @@ impl Preview {
 
     /// Takes in what would be decided for one user. `(stop, aborted)`: who holds it, and whether its Rollout is aborted. `by_uid` tells of one that would wait whether it would restart for the
     /// source even if that came back as it was.
-    pub(super) fn add(
+    fn add(
         &mut self,
         (stop, aborted): (Option<Stop>, bool),
         user: WorkloadKey,
@@ -103,4 +123,32 @@ impl Preview {
             }
         }
     }
+}
+
+/// Whether a source that goes restarts a workload even if it comes back as it was, under another uid.
+fn restarts_by_uid(index: &Index, user: &WorkloadKey, source: &SourceName, goes: Lookup) -> bool {
+    let Lookup::Absent {
+        last: Some(last), ..
+    } = goes
+    else {
+        return false;
+    };
+    let mut back = last.clone();
+    back.uid.clear();
+    let back = Lookup::Present {
+        version: &back,
+        fresh: true,
+    };
+    let overlay = Overlay::from([(source, back)]);
+    let decided = index.assess_from(user, &overlay, None);
+    matches!(decided, Some(Decision::Restart(_)))
+}
+
+/// Returns what it costs to decide about a user, in sources that are compared.
+fn cost<'a>(user: &Tracked, version: &dyn Fn(&SourceName) -> Option<&'a Version>) -> usize {
+    let cost = |(source, usage): (&SourceName, &Usage)| {
+        let passed = version(source).map_or(0, |version| version.letters_passed(usage));
+        1 + passed / LETTERS_OF_A_SOURCE
+    };
+    user.uses().iter().map(cost).sum()
 }

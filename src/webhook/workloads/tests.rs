@@ -156,6 +156,10 @@ fn set_image(object: &mut Value) {
     object["spec"]["template"]["spec"]["containers"][0]["image"] = json!("app:2");
 }
 
+fn set_paused(object: &mut Value) {
+    object["spec"]["paused"] = json!(true);
+}
+
 fn of_template<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
     object["spec"]["template"]["metadata"]["annotations"][key].as_str()
 }
@@ -177,6 +181,24 @@ fn what_is_opted_in_for_is_read() {
     assert_eq!(opt_in("secret/other"), ["other"]);
     assert_eq!(opt_in("secret/db"), Vec::<String>::new());
     assert_eq!(known.to_read(set_image), ["db"]);
+}
+
+/// The write that opts in for more is the only one that shows what its pods have of that.
+#[test]
+fn what_is_opted_in_for_is_recorded_while_a_restart_is_due() {
+    let only = json!({ RESTART_ON: "secret/db" });
+    let mut known = Known::adopted(&only, &json!({}), false);
+    known
+        .index
+        .apply_source(&db(), version("y", "2027-01-15T07:59:00Z"));
+    let opts_in = |object: &mut Value| {
+        object["metadata"]["annotations"][RESTART_ON] = json!("secret/db, secret/gone");
+    };
+    let names = |object: &Value| own(object, OBSERVED).map(|text| text.contains("secret/gone"));
+    let (stays, _) = known.update(set_paused);
+    assert_eq!(own(&stays, OBSERVED), own(&known.web, OBSERVED));
+    let (more, _) = known.update(opts_in);
+    assert_eq!((names(&known.web), names(&more)), (Some(false), Some(true)));
 }
 
 #[test]

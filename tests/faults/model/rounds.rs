@@ -225,13 +225,10 @@ async fn recorded(arena: &Arena, world: &World, what: &str) -> Vec<Option<String
             }
         }
         let mut texts = Vec::new();
-        for (number, workload) in world.workloads.iter().enumerate() {
+        for workload in &world.workloads {
             let object = &objects[&(workload.kind, workload.name.clone())];
             let text = object.annotations().get(OBSERVED);
-            // What else was seen since is written with the restart that is held.
-            let is_held = workload.closed && world.is_pending(number);
             let so = match &workload.observed {
-                _ if is_held => text.is_some(),
                 None => text.is_none(),
                 Some(entries) => text.is_some_and(|text| {
                     text.contains(&object.uid().unwrap()) && says(world, entries, &uids, text)

@@ -429,4 +429,26 @@ fn what_the_opt_in_leaves_out_stays_former_and_is_judged_by_the_age_of_pods() {
         assert_eq!(decision.outcome(), outcome, "{made:?}");
         assert!(decision.next().is_none_or(|next| next.formers.is_empty()));
     }
+    // What it has missed stays missed, whatever is recorded before the restart.
+    world.ages = Some(Ages::from([(
+        s(),
+        [("*".to_owned(), 99)].into_iter().collect(),
+    )]));
+    let held = world.meanwhile(before.clone());
+    assert_ne!(held, before);
+    assert_eq!(updated(&world, &held, Outcome::Restart), [s()]);
+    let lacks = SourceName::secret("r");
+    let mut world = world.with(&lacks, whole(Required), GONE);
+    let waits = world.decide(Known::Observed(&before));
+    let next = world.carry_out(&waits);
+    assert_eq!(updated(&world, &next, Outcome::Wait), [s()]);
+}
+
+/// Returns the sources that changed, as is found out from what was observed.
+fn updated(world: &World, observed: &Observed, outcome: Outcome) -> Vec<SourceName> {
+    let decision = world.decide(Known::Observed(observed));
+    assert_eq!(decision.outcome(), outcome, "{decision:?}");
+    let causes = decision.causes().iter();
+    let updated = causes.filter(|cause| cause.kind == CauseKind::Updated);
+    updated.filter_map(|cause| cause.source.clone()).collect()
 }

@@ -204,6 +204,12 @@ proptest! {
             prop_assert_eq!(restarted, next.restarted_for != observed.restarted_for);
             prop_assert!(!restarted || used.insert(next.restarted_for.clone()), "never used before");
             prop_assert!(!restarted || !decision.causes().is_empty());
+            if restarted {
+                let held = cluster.world.meanwhile(observed.clone());
+                forward(&observed, &held);
+                prop_assert_eq!(&held.restarted_for, &observed.restarted_for);
+                prop_assert_eq!(&cluster.world.meanwhile(held.clone()), &held);
+            }
 
             let again = cluster.world.decide(Known::Observed(&next));
             prop_assert_eq!(again.next(), Some(&next), "nothing changes the second time");
@@ -230,6 +236,7 @@ proptest! {
         uses in proptest::collection::vec(usage(), 1..4),
         events in proptest::collection::vec(happening(), 1..24),
         lag in proptest::collection::vec(any::<bool>(), 24),
+        held in proptest::collection::vec(any::<bool>(), 24),
     ) {
         let mut cluster = Cluster::new((OnDelete::Wait, on_recreate), true);
         cluster.by_machine = by_machine;
@@ -241,7 +248,7 @@ proptest! {
         let decision = cluster.world.decide(Known::Nothing);
         let mut observed = cluster.world.carry_out(&decision);
         let mut running: BTreeMap<_, _> = cluster.exists.clone();
-        for (event, lag) in events.into_iter().zip(lag) {
+        for (event, (lag, held)) in events.into_iter().zip(lag.into_iter().zip(held)) {
             if matches!(event, Event::Use(..) | Event::Unuse(_) | Event::RollBack) {
                 continue;
             }
@@ -278,6 +285,12 @@ proptest! {
                 (false, false) => &[Outcome::Keep, Outcome::Record, Outcome::Wait],
             };
             prop_assert!(expected.contains(&decision.outcome()), "{:?} {:?}", expected, decision);
+            if held && decision.outcome() == Outcome::Restart {
+                observed = cluster.world.meanwhile(observed);
+                let again = cluster.world.decide(Known::Observed(&observed));
+                prop_assert_eq!(again.causes(), decision.causes());
+                continue;
+            }
             observed = cluster.world.carry_out(&decision);
             if decision.outcome() == Outcome::Restart {
                 running.clone_from(&cluster.exists);

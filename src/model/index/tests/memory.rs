@@ -299,6 +299,50 @@ fn a_lost_opt_in_is_told_once_and_off_is_not_one() {
     assert!(!told(&mut index, 11, "another", None), "another workload");
 }
 
+/// An index that knows two Secrets, and a workload that opts in for the second while a restart for the first is due.
+fn opted_in_while_one_is_due() -> (Index, Shown) {
+    let mut index = synced();
+    index.apply_source(&at("s"), v("s", "A", 10, "x"));
+    index.apply_source(&at("t"), v("t", "B", 11, "x"));
+    let mut web = Shown {
+        secrets: vec!["s", "t"],
+        restart_on: Some("secret/s"),
+        ..shown(1)
+    };
+    web.apply(&mut index);
+    judge(&mut index, &web);
+    web = web.written(&index, 2);
+    web.apply(&mut index);
+    index.apply_source(&at("s"), v("s", "A", 12, "y"));
+    assert_eq!(kinds(&judge(&mut index, &web)), [CauseKind::Updated]);
+    assert_eq!(index.unwritten(&web.key()), None, "only a restart is due");
+    (web.rv, web.restart_on) = (3, Some("auto"));
+    web.apply(&mut index);
+    (index, web)
+}
+
+#[test]
+fn what_an_opt_in_gains_is_adopted_as_it_was_then_also_while_a_restart_waits() {
+    for is_written in [false, true] {
+        let (mut index, web) = opted_in_while_one_is_due();
+        let due = judge(&mut index, &web);
+        assert_eq!(due.outcome(), Outcome::Restart);
+        assert_eq!(judge(&mut index, &web), due);
+        if is_written {
+            let web = web.written(&index, 4);
+            web.apply(&mut index);
+            assert_eq!(index.unwritten(&web.key()), None);
+        }
+        index.apply_source(&at("t"), v("t", "B", 13, "y"));
+        index.apply_source(&at("s"), v("s", "A", 14, "x"));
+        let decision = judge(&mut index, &web);
+        assert_eq!(decision.outcome(), Outcome::Restart, "{is_written}");
+        let sources = decision.causes().iter().map(|cause| &cause.source);
+        let sources: Vec<_> = sources.flatten().cloned().collect();
+        assert_eq!(sources, [at("t").source], "{is_written}");
+    }
+}
+
 #[test]
 fn another_workload_of_the_same_name_starts_afresh() {
     let (mut index, web) = adopted();
@@ -552,7 +596,7 @@ fn a_preview_changes_nothing() {
             version: &version,
             fresh: true,
         };
-        let preview = index.preview(&at("s"), becomes);
+        let preview = Preview::of_change(&index, &at("s"), becomes);
         assert_eq!((preview.restarts, preview.incomplete), (restarts, false));
     }
     assert_eq!(judge(&mut index, &web).outcome(), Outcome::Keep);
@@ -584,7 +628,7 @@ fn a_preview_costs_no_more_where_workloads_take_everything_of_a_namespace() {
         fresh: true,
     };
     assert_eq!(index.users(&at("s7")).len(), names.len());
-    let preview = index.preview(&at("s7"), becomes);
+    let preview = Preview::of_change(&index, &at("s7"), becomes);
     assert_eq!(preview.restarts.len(), PREVIEWED_SOURCES / SOURCES);
     assert!(preview.incomplete);
 }
@@ -615,7 +659,10 @@ fn one_write_that_makes_a_source_count_and_changes_it_is_a_change() {
         version: &next,
         fresh: true,
     };
-    assert_eq!(index.preview(&at("s"), becomes).restarts, [web.key()]);
+    assert_eq!(
+        Preview::of_change(&index, &at("s"), becomes).restarts,
+        [web.key()]
+    );
     index.apply_source(&at("s"), next);
     assert_eq!(kinds(&judge(&mut index, &web)), [CauseKind::Updated]);
 }

@@ -141,7 +141,7 @@ fn a_deletion_tells_whether_the_uid_counts() {
             last: Some(version),
             since: u64::MAX,
         };
-        let preview = index.preview(&at("s"), becomes);
+        let preview = Preview::of_change(&index, &at("s"), becomes);
         assert_eq!(preview.waits.len(), 1, "{by_machine}");
         assert_eq!(preview.by_uid, !by_machine);
     }
