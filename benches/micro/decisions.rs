@@ -8,7 +8,7 @@ use reroll::model::{
     Decision, Index, Policy, SourceKey, SourceKind, SourceName, Version, WorkloadKey,
     annotation::RESTART_ON,
     decide::{Known, Lookup, NO_SOURCES, Pods, Subject, decide},
-    index::PREVIEWED,
+    index::{PREVIEWED, Preview},
     observed::Templates,
     policy::Defaults,
     source::{References, references},
@@ -79,11 +79,11 @@ fn preview_all(criterion: &mut Criterion) {
             version: &version,
             fresh: true,
         };
-        let preview = index.preview(&shared, becomes);
+        let preview = Preview::of_change(&index, &shared, becomes);
         assert_eq!(preview.restarts.len(), users.min(PREVIEWED));
         group.throughput(Throughput::Elements(users as u64));
         group.bench_function(BenchmarkId::from_parameter(users), |bencher| {
-            bencher.iter(|| black_box(&index).preview(&shared, becomes));
+            bencher.iter(|| Preview::of_change(black_box(&index), &shared, becomes));
         });
     }
     group.finish();
