@@ -6,7 +6,7 @@ use fastrand::Rng;
 use jiff::Timestamp;
 use kube::{
     Api, Client,
-    api::{DynamicObject, PostParams},
+    api::DynamicObject,
     core::{ApiResource, GroupVersionKind},
 };
 use reroll_simulation::{
@@ -14,12 +14,11 @@ use reroll_simulation::{
     controllers::{Controllers, Delays},
     nodes::Nodes,
 };
-use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::{
     Schedule, Step, Telling,
-    bad::{Fate, highest, is_braked, is_gated},
+    bad::{Fate, highest, is_braked, is_gated, is_outlived},
     drawn::Placed,
     operation::Operation,
     oracle::{Observer, Wrongs, holds},
@@ -177,14 +176,7 @@ impl Cluster {
     /// Creates the namespaces, sources and workloads, and starts everybody.
     pub(crate) async fn begin(&mut self, steps: &[Step]) {
         for name in [NAMESPACE, "reroll", "other", "default"] {
-            let labels = json!({ "kubernetes.io/metadata.name": name });
-            let object = json!({ "metadata": { "name": name, "labels": labels } });
-            let namespaces = Api::<k8s_openapi::api::core::v1::Namespace>::all(self.client.clone());
-            let object = serde_json::from_value(object).unwrap();
-            namespaces
-                .create(&PostParams::default(), &object)
-                .await
-                .unwrap();
+            self.create_namespace(name).await;
         }
         register::decide_conditions(&self.server);
         self.reroll.register(self.spares_own_writes).await;
@@ -297,6 +289,11 @@ impl Cluster {
     /// Whether people ask for an order of restarts, and for times of day.
     pub(crate) fn is_gated(&self) -> bool {
         is_gated(self.seed)
+    }
+
+    /// Whether API servers go on as they are when etcd is restored beneath them.
+    pub(crate) fn is_outlived(&self) -> bool {
+        is_outlived(self.seed)
     }
 
     /// Whether a brake of the leader holds a restart.

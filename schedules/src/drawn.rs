@@ -12,7 +12,7 @@ use proptest::{
 };
 
 use crate::{
-    bad::{is_braked, is_gated},
+    bad::{is_braked, is_gated, is_outlived},
     faults::fault,
     operation::{Hang, Name, OnSource, OnWorkload, Operation, Recreation, Remake, Step, Window},
     world::{EDITIONS, SOURCES, WORKLOADS, plan},
@@ -20,6 +20,8 @@ use crate::{
 
 /// How many workloads a schedule has.
 const PLACED: usize = 3;
+/// Of so many schedules there is one in which the namespace is made again.
+const REMADE: u64 = 10;
 
 /// What is done, in which order, and the chance of everything else.
 #[derive(Clone, Debug)]
@@ -69,6 +71,12 @@ impl Drawn {
             count += tree.current().len();
             drawn.push(tree);
         }
+        // Drawn last, so that all else stays what it was.
+        if is_remade(seed) {
+            let at = (0..drawn.len()).new_tree(&mut runner).unwrap().current();
+            let tree = remake_namespace().new_tree(&mut runner).unwrap();
+            drawn.insert(at, Box::new(tree));
+        }
         Self {
             seed,
             workloads,
@@ -116,11 +124,26 @@ impl fmt::Display for Schedule {
         if is_gated(self.seed) {
             writeln!(f, "     there are waves and windows")?;
         }
+        if is_outlived(self.seed) {
+            writeln!(f, "     API servers outlive their etcd")?;
+        }
         for (number, step) in self.steps.iter().enumerate() {
             writeln!(f, "{:>3}. {step}", number + 1)?;
         }
         Ok(())
     }
+}
+
+/// Whether the namespace is deleted, and made again, at some time.
+fn is_remade(seed: u64) -> bool {
+    seed % REMADE == 5
+}
+
+fn remake_namespace() -> impl Strategy<Value = Vec<Step>> {
+    (millis(0..20_000), wait()).prop_map(|(gap, wait)| {
+        let operation = Operation::RemakeNamespace(gap);
+        vec![Step { operation, wait }]
+    })
 }
 
 fn placed() -> impl Strategy<Value = Vec<Placed>> {

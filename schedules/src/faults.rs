@@ -348,6 +348,10 @@ impl Cluster {
             second.remove().await;
         }
         set_away(&self.controllers, false);
+        if self.server.outlives() {
+            self.say(|| "the API servers are restarted".to_owned());
+            self.server.restart();
+        }
         self.reroll.webhook.heal();
         for replica in self.reroll.replicas() {
             replica.line.heal();

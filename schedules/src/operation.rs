@@ -31,6 +31,8 @@ pub enum Operation {
     Fault(Fault),
     /// All faults end, and nobody does anything until everything is done that can be.
     Rest,
+    /// The namespace is deleted with all that is in it, and made again from Git after this time.
+    RemakeNamespace(Duration),
     /// A backup of etcd is made.
     BackUp,
     /// A backup of etcd is made, a source changes, and etcd is restored.
@@ -203,6 +205,13 @@ impl fmt::Display for Operation {
             Self::Hang(false) => write!(f, "pods become ready"),
             Self::Fault(fault) => fault.fmt(f),
             Self::Rest => write!(f, "faults end, and everybody waits"),
+            Self::RemakeNamespace(gap) => {
+                let gap = gap.as_millis();
+                write!(
+                    f,
+                    "the namespace is deleted, and it is made again with all that is in it after {gap} ms"
+                )
+            }
             Self::BackUp => write!(f, "a backup of etcd is made"),
             Self::BackUpAndRestore {
                 source,

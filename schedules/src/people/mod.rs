@@ -6,6 +6,7 @@ mod workloads;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, PropagationPolicy},
@@ -68,6 +69,7 @@ impl Cluster {
                 self.observer.rested(calm);
                 self.look_at_pods();
             }
+            Operation::RemakeNamespace(gap) => self.remake_namespace(*gap).await,
             Operation::BackUp => self.back_up(),
             Operation::Restore { bump } => self.restore(*bump),
             Operation::BackUpAndRestore {
@@ -95,6 +97,41 @@ impl Cluster {
             let manifest = plan(placed.name).manifest(placed.edition, &annotations);
             self.create(plan(placed.name).kind, manifest).await;
         }
+    }
+
+    /// Creates a namespace.
+    pub(crate) async fn create_namespace(&mut self, name: &str) {
+        let labels = json!({ "kubernetes.io/metadata.name": name });
+        let object = json!({ "metadata": { "name": name, "labels": labels } });
+        let object = serde_json::from_value(object).unwrap();
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        if let Err(error) = namespaces.create(&PostParams::default(), &object).await {
+            self.wrong(format!("a person cannot create Namespace {name}: {error}"));
+        }
+    }
+
+    /// Deletes the namespace with all that is in it, and makes it again from Git.
+    async fn remake_namespace(&mut self, gap: Duration) {
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        let deleted = namespaces.delete(NAMESPACE, &DeleteParams::default()).await;
+        if let Err(error) = deleted {
+            return self.wrong(format!("a person cannot delete the Namespace: {error}"));
+        }
+        let is_own = |object: &Arc<Value>| object["metadata"]["name"] == NAMESPACE;
+        let end = Instant::now() + PATIENCE;
+        while self.server.objects("namespaces").iter().any(is_own) {
+            if Instant::now() > end {
+                return self.wrong("the Namespace does not go".to_owned());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        sleep(gap).await;
+        self.note();
+        for placed in &self.workloads {
+            self.observer.is_made_anew(placed.name);
+        }
+        self.create_namespace(NAMESPACE).await;
+        self.create_all().await;
     }
 
     /// A deploy that comes with a change hangs, and is taken back.
@@ -135,7 +172,11 @@ impl Cluster {
         };
         self.note();
         let later = bump.then(|| self.server.revision() + 1_000);
-        self.server.restore(&backup, later);
+        if self.is_outlived() && !bump {
+            self.server.restore_beneath(&backup);
+        } else {
+            self.server.restore(&backup, later);
+        }
         if !bump {
             self.memory.unbumped.push(Instant::now());
         }

@@ -86,7 +86,10 @@ pub(crate) async fn list(server: &ApiServer, call: &Call) -> Result<Answer, Refu
     }
     let limit = call.query.limit();
     let (revision, objects) = match asked {
-        None => server.with_store(|store| (store.revision, store.objects(at).clone())),
+        None => match server.remembered(at) {
+            Some(remembered) => remembered,
+            None => server.with_store(|store| (store.revision, store.objects(at).clone())),
+        },
         Some(exact) if matching == Some("Exact") => {
             server.with_store(|store| exactly(store.at(at, exact), exact, store.revision))?
         }
@@ -96,7 +99,7 @@ pub(crate) async fn list(server: &ApiServer, call: &Call) -> Result<Answer, Refu
         }
     };
     // A list of what the server has in its memory comes whole.
-    let limit = limit.filter(|_| asked != Some(0));
+    let limit = limit.filter(|_| asked != Some(0) && !server.outlives());
     Ok(Answer::ok(first(
         call, &selection, &objects, revision, limit, "",
     )))

@@ -19,6 +19,7 @@ mod discovery;
 mod events;
 mod list;
 mod managed;
+mod memory;
 pub(crate) mod patch;
 mod path;
 mod prepare;
@@ -56,6 +57,7 @@ use tower::{service_fn, util::BoxCloneService};
 pub use self::{answer::AnswerBody, user::User};
 use self::{
     answer::Refusal,
+    memory::Lost,
     resources::{ROWS, find},
     store::{Change, Objects, Store},
     wakes::Wakes,
@@ -84,6 +86,9 @@ struct Shared {
     conditions: Mutex<BTreeMap<String, Condition>>,
     unanswered: AtomicU64,
     told: Mutex<Option<Told>>,
+    lost: Mutex<Lost>,
+    /// How many times the API servers were restarted.
+    sessions: AtomicU64,
 }
 
 /// Is told of each write.
@@ -151,6 +156,8 @@ impl ApiServer {
                 conditions: Mutex::default(),
                 unanswered: AtomicU64::default(),
                 told: Mutex::default(),
+                lost: Mutex::default(),
+                sessions: AtomicU64::default(),
             }),
             lag: Arc::default(),
         }
@@ -298,7 +305,7 @@ impl ApiServer {
             }
             stored.1 += 1;
         }
-        self.shared.wakes.all();
+        self.restart();
     }
 
     /// Returns another API server of the same storage, which sees no write from now on until it is told to. Writes go
@@ -380,8 +387,16 @@ impl ApiServer {
         })
     }
 
+    /// Returns at which restart of the API servers this is.
+    fn session(&self) -> u64 {
+        self.shared.sessions.load(Relaxed)
+    }
+
     /// Returns the objects of a row as this server has them in its memory, and their revision.
     fn seen(&self, row: usize) -> (u64, Objects) {
+        if let Some(remembered) = self.remembered(row) {
+            return remembered;
+        }
         let visible = self.visible();
         self.with_store(|store| {
             let objects = if visible == store.revision {
@@ -400,9 +415,9 @@ impl ApiServer {
     async fn reaches(&self, revision: u64, patience: Duration) -> Result<(), Refusal> {
         let mut changed = self.changed();
         let end = Instant::now() + patience;
-        while self.visible() < revision {
+        while self.shown_until() < revision {
             if timeout_at(end, changed.changed()).await.is_err() {
-                return Err(list::too_large(revision, self.visible()));
+                return Err(list::too_large(revision, self.shown_until()));
             }
         }
         Ok(())

@@ -366,3 +366,44 @@ async fn a_condition_decides_by_its_expression() {
         assert_eq!(made.is_err(), seen, "{says}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn servers_that_outlive_their_etcd_show_what_is_lost_until_they_are_restarted() {
+    let (server, maps) = server().await;
+    create(&maps, "a", "1").await;
+    let kept = server.snapshot();
+    for name in ["b", "c"] {
+        create(&maps, name, "1").await;
+    }
+    relabel(&maps, "a", "2").await;
+    let lost = server.revision();
+    server.restore_beneath(&kept);
+    let listed = async || {
+        let found = maps.list(&ListParams::default()).await.unwrap();
+        let of = |map: &ConfigMap| {
+            let label = map.labels().get("v").cloned().unwrap_or_default();
+            format!("{}={label}", map.name_any())
+        };
+        let all: Vec<_> = found.iter().map(of).collect();
+        (found.metadata.resource_version.unwrap(), all.join(" "))
+    };
+    let before = lost.to_string();
+    assert_eq!(listed().await, (before.clone(), "a=2 b=1 c=1".to_owned()));
+    assert_eq!(maps.get("a").await.unwrap().labels()["v"], "1");
+    // Under revisions that were there before, a write reaches no memory.
+    let params = kube::api::WatchParams::default().timeout(10);
+    let watch = maps.watch(&params, &before).await.unwrap();
+    for name in ["d", "e", "f", "g"] {
+        create(&maps, name, "1").await;
+    }
+    let known = "a=2 b=1 c=1 g=1".to_owned();
+    assert_eq!(listed().await, (server.revision().to_string(), known));
+    let events: Vec<_> = watch.try_collect().await.unwrap();
+    assert!(
+        matches!(&events[..], [WatchEvent::Added(map), ..] if map.name_any() == "g"),
+        "{events:?}"
+    );
+    server.restart();
+    let now = "a=1 d=1 e=1 f=1 g=1".to_owned();
+    assert_eq!(listed().await, (server.revision().to_string(), now));
+}

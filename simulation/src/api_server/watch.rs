@@ -1,7 +1,7 @@
 //! Watches: what is there, where that is asked for, and then what changes, until the time is over.
 //!
 //! A watch is a cursor in the history. It is woken by each write of its resource and reads on from its cursor, so a watch
-//! whose client does not read costs nothing. It ends where history goes back, and fails where its place in it was compacted.
+//! whose client does not read costs nothing. It ends where the API servers are restarted, and fails where its place in it was compacted.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -37,8 +37,8 @@ struct Watch {
     selection: Selection,
     /// What is shown already.
     cursor: u64,
-    /// At which restore it began.
-    epoch: u64,
+    /// At which restart of the API servers it began.
+    session: u64,
     /// The revision that ends the first list, while it is not over.
     listing: Option<u64>,
     bookmarks: bool,
@@ -67,7 +67,7 @@ pub(crate) async fn watch(server: &ApiServer, call: Call) -> Result<Answer, Refu
         server: server.clone(),
         selection,
         cursor: asked.unwrap_or(0),
-        epoch: server.epoch(),
+        session: server.session(),
         listing: None,
         bookmarks: call.query.is_true("allowWatchBookmarks"),
         next_bookmark: now
@@ -99,7 +99,7 @@ pub(crate) async fn watch(server: &ApiServer, call: Call) -> Result<Answer, Refu
     } else if initial && asked.is_none_or(|asked| asked == 0) {
         watch.cursor = server.seen(at).0;
     }
-    let visible = server.visible();
+    let visible = server.shown_until();
     server.with_store(|store| watch.follow(store, visible));
     let frames = stream::unfold(watch, async |mut watch| {
         let frame = watch.next().await?;
@@ -164,11 +164,11 @@ impl Watch {
     /// Takes up what has happened since.
     fn read_on(&mut self) {
         let server = self.server.clone();
-        if server.epoch() != self.epoch {
+        if server.session() != self.session {
             self.over = true;
             return;
         }
-        let visible = server.visible();
+        let visible = server.shown_until();
         server.with_store(|store| self.take(store, visible));
         if self
             .listing
