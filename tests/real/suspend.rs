@@ -5,7 +5,7 @@ use kube::api::ListParams;
 use reroll_harness::{
     Arena, RESTART_ON, Recorder, Reroll, deployment, env, eventually, numbered, workload,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::batch::{RUNS, cron_job, job_spec};
 
@@ -172,6 +172,57 @@ async fn all_of_them_together_hold_until_the_last_lets_go() {
     recorder.reaches("Deployment", "web", 1).await;
     recorder.settle(&arena).await;
     recorder.expect("Deployment", "web", 1);
+}
+
+/// What an opt-in gains counts from then on, also while a restart is held. It changes, and what that restart was for is put back:
+/// what is let go is one restart, for what changed.
+async fn gained_while_held(arena: &Arena, reroll: &Reroll) {
+    for name in ["db", "mail"] {
+        arena.secret(name, &[("k", "one")]).await;
+    }
+    let mut pod = env("db", "k");
+    pod["containers"][0]["envFrom"] = json!([{ "secretRef": { "name": "mail" } }]);
+    let asks = [(RESTART_ON, "secret/db"), (SUSPEND, "INC-1")];
+    arena
+        .create(&workload("Deployment", "web", &asks, pod))
+        .await;
+    arena.adopted("Deployment", "web").await;
+    let recorder = arena.record().await;
+    arena.update_secret("db", &[("k", "two")]).await;
+    held(reroll, 1).await;
+    arena
+        .annotate("Deployment", "web", RESTART_ON, Some("auto"))
+        .await;
+    eventually("what it gained is recorded", async || {
+        let observed = arena.observed("Deployment", "web").await?;
+        observed["s"].get("secret/mail").map(|_| ())
+    })
+    .await;
+    arena.update_secret("mail", &[("k", "two")]).await;
+    arena.update_secret("db", &[("k", "one")]).await;
+    let only_mail = |pending: &Value| {
+        let causes = pending["causes"].as_str().unwrap();
+        causes.contains("mail") && !causes.contains("db")
+    };
+    pending(arena, "Deployment", "web", only_mail).await;
+    Place::Workload("web").says(arena, None).await;
+    recorder.reaches("Deployment", "web", 1).await;
+    recorder.settle(arena).await;
+    recorder.expect("Deployment", "web", 1);
+}
+
+#[tokio::test]
+async fn what_is_gained_while_a_restart_is_held_counts() {
+    let arena = Arena::new("suspend-gained").await;
+    let reroll = arena.reroll().start().await;
+    gained_while_held(&arena, &reroll).await;
+}
+
+#[tokio::test]
+async fn what_is_gained_without_the_webhook_while_a_restart_is_held_counts() {
+    let arena = Arena::new("suspend-gained-alone").await;
+    let reroll = arena.reroll().without_webhook().start().await;
+    gained_while_held(&arena, &reroll).await;
 }
 
 #[tokio::test]

@@ -280,12 +280,12 @@ async fn what_is_resumed_late_did_not_fail() {
     let paused = |paused| json!({ "spec": { "paused": paused } });
     stage.arena.patch("Deployment", "web", paused(true)).await;
     stage.arena.patch("StatefulSet", "set", rolling(1)).await;
-    let builder = slowly(&stage.arena).flag("--rollout-deadline", "20s");
+    let builder = slowly(&stage.arena).flag("--rollout-deadline", "60s");
     let _reroll = stage.start_as(builder).await;
     stage.change("good too").await;
     stage.are_restarted(2).await;
     // Its deadline is what is waited for.
-    sleep(Duration::from_secs(21)).await;
+    sleep(Duration::from_secs(61)).await;
     stage.arena.patch("Deployment", "web", paused(false)).await;
     stage.arena.patch("StatefulSet", "set", rolling(0)).await;
     for (kind, name) in &stage.users {
