@@ -163,10 +163,15 @@ async fn what_changes_while_a_watch_stalls_is_one_restart() {
     });
     for (name, stage) in join_all(all).await {
         let rollouts = stage.recorder.rollouts("Deployment", "web");
-        // Each of them once for the workload, and perhaps once more where the watch was found to fail again.
-        let reads = stage.reads();
+        // Each of them once for the workload, and perhaps once more where the watch was found to fail again. One that is cut
+        // is found so as often as it is begun, which a slow machine gives it the time for.
+        let (reads, watches) = (stage.reads(), stage.watches("secrets"));
         assert_eq!(rollouts, 1, "{name}, {reads} reads");
-        assert!((2..=4).contains(&reads), "{name}: {reads} reads");
+        let most = (2 * watches).max(4);
+        assert!(
+            (2..=most).contains(&reads),
+            "{name}: {reads} reads, {watches} watches"
+        );
         drop(stage.reroll);
     }
 }

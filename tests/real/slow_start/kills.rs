@@ -176,7 +176,10 @@ async fn one_is_broken(name: &str, fate: Fate) {
     stage
         .each_was_restarted(|name| 1 + usize::from(stuck.contains(&name)))
         .await;
-    assert_eq!(stage.broken().await, [""; 0]);
+    eventually("all pods are good", async || {
+        stage.broken().await.is_empty().then_some(())
+    })
+    .await;
     assert_eq!(stage.shown().await.len(), 0);
     assert_eq!(stage.all_stuck().await, stuck);
 }
