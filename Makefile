@@ -8,7 +8,7 @@ TESTED = 600
 KUBERNETES ?=
 export REROLL_KUBERNETES ?= $(KUBERNETES)
 # The tests on the cluster wait more than they compute.
-export RUST_TEST_THREADS ?= 6
+export RUST_TEST_THREADS ?= 8
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
