@@ -166,8 +166,12 @@ async fn what_changes_while_a_watch_stalls_is_one_restart() {
         // Each of them once for the workload, and perhaps once more where the watch was found to fail again. One that is cut
         // is found so as often as it is begun, which a slow machine gives it the time for.
         let (reads, watches) = (stage.reads(), stage.watches("secrets"));
+        let most = if name == "fails" {
+            (2 * watches).max(4)
+        } else {
+            4
+        };
         assert_eq!(rollouts, 1, "{name}, {reads} reads");
-        let most = (2 * watches).max(4);
         assert!(
             (2..=most).contains(&reads),
             "{name}: {reads} reads, {watches} watches"
