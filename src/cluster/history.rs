@@ -47,13 +47,19 @@ impl History {
         }
     }
 
+    /// Returns how often reads of this replica's own have proved that etcd went back.
+    pub fn seen(&self) -> u64 {
+        self.shown.lock().seen
+    }
+
     /// Tells every watch to list again.
     pub fn list(&self) {
         self.lists.send_replace(());
     }
 
-    /// Notes that the lists showed what etcd no longer has. [`Self::went_back`] returns once more for it.
-    pub fn list_once_more(&self) {
+    /// Notes that it is proved: another replica saw it, or lists show what etcd no longer has. [`Self::went_back`] returns
+    /// once for it.
+    pub fn is_lost(&self) {
         let mut shown = self.shown.lock();
         shown.older = PROOF;
         self.proved.notify_one();
@@ -90,11 +96,14 @@ impl History {
 struct Shown {
     older: u32,
     listed: Option<Instant>,
+    /// How often that was proof.
+    seen: u64,
 }
 
 impl Shown {
     fn older(&mut self) {
         self.older = self.older.saturating_add(1);
+        self.seen += u64::from(self.older == PROOF);
     }
 
     fn proves(&self) -> bool {
@@ -112,6 +121,7 @@ impl Shown {
         *self = Self {
             older: 0,
             listed: Some(now),
+            ..*self
         };
     }
 }
@@ -164,6 +174,7 @@ mod tests {
         history.shown_older();
         assert!(acts().await);
         assert!(!acts().await, "once");
+        assert_eq!(history.seen(), 1);
         let began = Instant::now();
         // An API server with a lost state in memory goes on to give proof.
         for _ in 0..7 {
@@ -174,6 +185,11 @@ mod tests {
         let waited = began.elapsed();
         assert!(waited > LIST_AGAIN / 2 && waited <= LIST_AGAIN);
         assert!(!acts().await);
+        assert_eq!(history.seen(), 2);
+        history.is_lost();
+        tokio::time::sleep(LIST_AGAIN).await;
+        assert!(acts().await);
+        assert_eq!(history.seen(), 2, "others saw that");
         tokio::time::sleep(LIST_AGAIN * 2).await;
         history.shown_older();
         assert!(!acts().await, "what was proof before is none any more");

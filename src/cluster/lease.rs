@@ -18,6 +18,7 @@
 
 mod claim;
 mod leadership;
+mod loss;
 mod notice;
 mod settings;
 mod sightings;
@@ -34,7 +35,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{claim::Claim, sightings::sightings};
+use self::{claim::Claim, loss::Loss, sightings::sightings};
 pub use self::{
     leadership::Leadership,
     notice::Notice,
@@ -71,6 +72,7 @@ pub struct Election {
     offered: Option<Instant>,
     versions: Versions,
     history: Arc<History>,
+    loss: Loss,
     notice: Notice,
     /// The resourceVersion of the Lease that [`Self::notice`] was told of.
     noted: Option<u64>,
@@ -109,6 +111,7 @@ impl Election {
                 offered: None,
                 versions: Versions::default(),
                 history: Arc::default(),
+                loss: Loss::default(),
                 notice: Notice::default(),
                 noted: None,
             },
@@ -213,6 +216,7 @@ impl Election {
     }
 
     async fn claim(&mut self) -> Claim {
+        self.loss.saw(self.history.seen(), (self.clock)());
         // The leader knows the Lease from its last write. Every other replica has to read whether it was renewed.
         let known = self
             .seen
@@ -233,10 +237,15 @@ impl Election {
             Err(failure) => return self.failed(&failure),
         };
         self.note(&lease);
-        if self.goes_back(&lease) || !self.may_take(&lease) {
+        let ours = self.is_ours(&lease);
+        let news = self.loss.take_news() && !ours;
+        if self.goes_back(&lease) || news {
             return Claim::Others;
         }
-        let ours = self.is_ours(&lease);
+        if !self.may_take(&lease) {
+            self.tell_loss(lease).await;
+            return Claim::Others;
+        }
         match self.write(lease).await {
             Ok(lease) => self.took(lease),
             // It was ours a moment ago: a user wrote it once more, or a renewal of ours arrived late. The next try tells.
@@ -265,6 +274,7 @@ impl Election {
         };
         let annotations = next.metadata.annotations.get_or_insert_default();
         annotations.insert(HOLDER_VERSION.to_owned(), VERSION.to_owned());
+        annotations.extend(self.loss.annotation());
         let replaced = self.cluster.replace(&self.api, &self.settings.name, &next);
         replaced.await
     }
@@ -272,10 +282,11 @@ impl Election {
     async fn create(&mut self) -> Claim {
         let said = self.notice.text().map(|text| (SUSPEND.to_owned(), text));
         let version = (HOLDER_VERSION.to_owned(), VERSION.to_owned());
+        let said = said.into_iter().chain(self.loss.annotation());
         let lease = Lease {
             metadata: ObjectMeta {
                 name: Some(self.settings.name.clone()),
-                annotations: Some(said.into_iter().chain([version]).collect()),
+                annotations: Some(said.chain([version]).collect()),
                 ..ObjectMeta::default()
             },
             spec: Some(self.settings.claim(&self.identity, (self.clock)(), 0, None)),
@@ -362,10 +373,13 @@ impl Election {
             return;
         };
         let transitions = spec(&seen.lease).lease_transitions.unwrap_or(0);
-        let free = Lease {
+        let mut free = Lease {
             spec: Some(self.settings.claim("", (self.clock)(), transitions, None)),
             ..seen.lease
         };
+        self.loss.saw(self.history.seen(), (self.clock)());
+        let annotations = free.metadata.annotations.get_or_insert_default();
+        annotations.extend(self.loss.annotation());
         let released = self.cluster.replace(&self.api, &self.settings.name, &free);
         match released.await {
             Ok(_) => tracing::info!("released the Lease"),

@@ -1,10 +1,10 @@
 //! Where each of reroll's annotations and labels counts. Anywhere else it means nothing.
 
 use super::annotation::{
-    ASKS_CHANGE_CAUSE, HOLDER_VERSION, IGNORE, LAST_RESTART, MARK, OBSERVED, ON_ADOPT, ON_CHANGE,
-    ON_DELETE, ON_RECREATE, PENDING, PREFIX, RELEASE, RESTART_ON, RESTARTED_AT, RESTARTED_FOR,
-    ROLLOUT_DEADLINE, ROLLOUT_OPENED, SETTLE, SLOW_START, SOAK, SUSPEND, TOGETHER, TOGETHER_LATEST,
-    WAVE, WINDOW, WINDOW_LATEST,
+    ASKS_CHANGE_CAUSE, HISTORY_LOST, HOLDER_VERSION, IGNORE, LAST_RESTART, MARK, OBSERVED,
+    ON_ADOPT, ON_CHANGE, ON_DELETE, ON_RECREATE, PENDING, PREFIX, RELEASE, RESTART_ON,
+    RESTARTED_AT, RESTARTED_FOR, ROLLOUT_DEADLINE, ROLLOUT_OPENED, SETTLE, SLOW_START, SOAK,
+    SUSPEND, TOGETHER, TOGETHER_LATEST, WAVE, WINDOW, WINDOW_LATEST,
 };
 
 use super::nearest::nearest;
@@ -53,7 +53,7 @@ pub struct Known {
 use Place::{Class, Lease, Namespace, NamespaceLabel, Source, Template, Workload};
 
 /// All of reroll's annotations and labels.
-pub static KEYS: [Known; 26] = [
+pub static KEYS: [Known; 27] = [
     people(RESTART_ON, &[Workload, NamespaceLabel]),
     people(ON_RECREATE, &[Workload, Source]),
     people(ON_DELETE, &[Workload]),
@@ -80,6 +80,7 @@ pub static KEYS: [Known; 26] = [
     reroll(PENDING, &[Workload]),
     reroll(ROLLOUT_OPENED, &[Workload]),
     reroll(HOLDER_VERSION, &[Lease]),
+    reroll(HISTORY_LOST, &[Lease]),
 ];
 
 const fn people(key: &'static str, places: &'static [Place]) -> Known {

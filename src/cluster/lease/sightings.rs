@@ -76,9 +76,12 @@ impl Election {
         }
     }
 
-    /// Takes in what people wrote on the Lease.
+    /// Takes in what people wrote on the Lease, and what another replica did, which saw that etcd had gone back.
     pub(super) fn note(&mut self, lease: &Lease) {
         self.noted = resource_version(lease.metadata.resource_version.as_deref());
         self.notice.show(lease);
+        if self.loss.heed(lease.metadata.annotations.as_ref()) {
+            self.history.is_lost();
+        }
     }
 }

@@ -9,6 +9,7 @@ use super::{
     super::testing::{Gate, Script, Turn, log::Log},
     *,
 };
+use crate::model::annotation::HISTORY_LOST;
 
 const PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/reroll/leases/reroll";
 const DURATION: Duration = Duration::from_mins(1);
@@ -563,4 +564,88 @@ async fn the_lease_says_which_version_leads() {
         let annotations = &script.object(PATH).unwrap()["metadata"]["annotations"];
         assert_eq!(annotations["of"], "somebody");
     }
+}
+
+/// Returns what the Lease says of a loss.
+fn lost(script: &Script) -> Value {
+    script.object(PATH).unwrap()["metadata"]["annotations"][HISTORY_LOST].clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_holder_writes_that_the_lease_went_back() {
+    let script = Script::default();
+    let a = Replica::start(&script, "a");
+    a.wins().await;
+    assert_eq!(lost(&script), Value::Null);
+    sleep(RETRY * 3).await;
+    let mut restored = lease("a", 0);
+    restored["metadata"]["resourceVersion"] = json!("50");
+    script.restore(PATH, restored);
+    a.loses().await;
+    a.wins().await;
+    let said = lost(&script);
+    assert!(said.is_string(), "{said}");
+    // It knows: it neither gives up the Lease for that, nor writes it anew.
+    sleep(RETRY * 3).await;
+    assert!(a.leadership.leads());
+    assert_eq!(lost(&script), said);
+    script.remove(PATH);
+    sleep(RETRY * 3).await;
+    assert_eq!(lost(&script), said, "the Lease was made anew");
+}
+
+/// Its numbers have caught up before this one looks.
+#[tokio::test(start_paused = true)]
+async fn one_that_is_told_of_a_loss_hears_of_it_before_it_leads() {
+    let script = Script::default();
+    script.put(PATH, lease("b", 0));
+    let a = Replica::start(&script, "a");
+    script.reach(READ, 1).await;
+    let proved = async || {
+        timeout(Duration::from_millis(1), a.history.went_back())
+            .await
+            .is_ok()
+    };
+    assert!(!proved().await);
+    script.edit(PATH, |lease| {
+        lease["spec"]["holderIdentity"] = json!("");
+        lease["metadata"]["annotations"] = json!({ HISTORY_LOST: "2027-01-15T07:00:00Z" });
+    });
+    script.reach(READ, 2).await;
+    sleep(RETRY / 2).await;
+    assert!(!a.leadership.leads(), "it is free, and yet");
+    assert!(proved().await);
+    a.wins().await;
+    assert_eq!(lost(&script), "2027-01-15T07:00:00Z");
+    sleep(RETRY * 3).await;
+    assert!(!proved().await, "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_does_not_lead_tells_what_it_saw() {
+    let script = Script::default();
+    script.put(PATH, lease("b", 7));
+    let a = Replica::start(&script, "a");
+    script.reach(READ, 1).await;
+    sleep(RETRY * 2).await;
+    assert_eq!(script.count("PUT"), 0);
+    let proved = async || {
+        let went_back = timeout(Duration::from_millis(1), a.history.went_back());
+        went_back.await.is_ok()
+    };
+    for _ in 0..PROOF {
+        a.history.shown_older();
+    }
+    assert!(proved().await);
+    sleep(RETRY * 3).await;
+    assert!(lost(&script).is_string());
+    assert_eq!(script.count("PUT"), 1, "once");
+    assert_eq!(
+        spec_of(&script),
+        lease("b", 7)["spec"],
+        "and claims nothing"
+    );
+    assert!(!a.leadership.leads());
+    sleep(DURATION).await;
+    assert!(!proved().await, "it is no news to itself");
 }
