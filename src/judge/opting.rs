@@ -90,7 +90,7 @@ pub(super) fn tell_of_all(judge: &Judge) {
 
 /// Whether a workload that nobody knew was created just now, and not by reroll in the place of another.
 pub(super) fn is_new(judge: &Judge, key: &WorkloadKey, workload: &Workload) -> bool {
-    let again = key.kind.means == RestartMeans::Recreate && workload.last_restart;
+    let again = key.kind.means == RestartMeans::Recreate && workload.last_restart.is_some();
     judge.state.now().abs_diff(workload.created) <= NEW && !again
 }
 

@@ -261,7 +261,7 @@ fn current(workload: &Workload) -> OwnAnnotations {
     OwnAnnotations {
         observed: workload.observed.clone(),
         // Only that it is there matters: it is overwritten or removed, never tested.
-        last_restart: workload.last_restart.then(String::new),
+        last_restart: workload.last_restart.map(|_| String::new()),
         opened: workload.has_opened.then(String::new),
         restarted_for: workload.marks.template.clone(),
         restarted_at: workload.marks.at.clone(),

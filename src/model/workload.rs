@@ -106,10 +106,6 @@ pub struct Shape {
 const ORPHAN: &str = "orphan";
 
 /// What is read off a workload.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own about the object"
-)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// `metadata.uid`; empty while it is being created.
@@ -136,8 +132,8 @@ pub struct Workload {
     pub observed: Option<String>,
     /// Who wrote that.
     pub observed_by: Writer,
-    /// Whether `reroll.dev/last-restart` is there.
-    pub last_restart: bool,
+    /// How many bytes `reroll.dev/last-restart` has, where it is there.
+    pub last_restart: Option<usize>,
     /// The text of `reroll.dev/pending`.
     pub pending: Option<String>,
     /// Whether `reroll.dev/rollout` is there.
@@ -174,7 +170,7 @@ pub struct Workload {
     older_pods: OlderPods,
     /// Which maps exist.
     pub shape: Shape,
-    /// Bytes of all annotations but reroll's own three.
+    /// Bytes of all annotations but the two that [`Self::has_room`] is asked about.
     pub annotation_bytes: usize,
     /// Bytes of all annotations of the template but reroll's own.
     pub template_annotation_bytes: usize,
@@ -249,7 +245,7 @@ impl Workload {
             asks: exact(asks),
             observed: annotations.get(OBSERVED).cloned(),
             observed_by: Writer::of_observed(meta),
-            last_restart: annotations.contains_key(LAST_RESTART),
+            last_restart: annotations.get(LAST_RESTART).map(String::len),
             pending: annotations.get(PENDING).cloned(),
             has_opened: opened.is_some(),
             last: last.map(Box::new),
@@ -332,7 +328,10 @@ impl Workload {
 
     /// Whether an annotation of reroll's is on its metadata, to be removed where it is not opted in.
     pub fn has_own(&self) -> bool {
-        self.observed.is_some() || self.last_restart || self.pending.is_some() || self.has_opened
+        self.observed.is_some()
+            || self.last_restart.is_some()
+            || self.pending.is_some()
+            || self.has_opened
     }
 
     /// Returns a CronJob or Job about which there is nothing to know: no annotation asks for anything, in our words or in
@@ -350,9 +349,11 @@ impl Workload {
         self.phase == JobPhase::Over || owner.is_some_and(|it| it.starts_with("CronJob "))
     }
 
-    /// Whether reroll's annotations of this size fit beside all others, see [`annotation::RESERVE`].
-    pub fn has_room(&self, observed: usize, last_restart: usize) -> bool {
+    /// Whether an `observed` and a `last-restart` of so many bytes fit beside all others, see [`annotation::RESERVE`];
+    /// `None` where the latter stays as it is.
+    pub fn has_room(&self, observed: usize, last_restart: Option<usize>) -> bool {
         let limit = annotation::TOTAL_LIMIT - annotation::RESERVE;
+        let last_restart = last_restart.or(self.last_restart).unwrap_or_default();
         let own = OBSERVED.len() + observed + LAST_RESTART.len() + last_restart;
         self.annotation_bytes + own <= limit
             && self.template_annotation_bytes + RESTARTED_FOR.len() + 64 <= limit
@@ -471,18 +472,20 @@ mod tests {
         let others = limit - 1 - names - 1000 - 100;
         for own in [0, 500] {
             assert!(
-                read(own, others, 0).has_room(1000, 100),
+                read(own, others, 0).has_room(1000, Some(100)),
                 "what is replaced does not count"
             );
-            assert!(!read(own, others + 1, 0).has_room(1000, 100));
-            assert!(!read(own, others, 0).has_room(1001, 100));
+            assert!(!read(own, others + 1, 0).has_room(1000, Some(100)));
+            assert!(!read(own, others, 0).has_room(1001, Some(100)));
         }
+        assert!(read(100, others, 0).has_room(1000, None), "what stays does");
+        assert!(!read(101, others, 0).has_room(1000, None));
         let template = limit - 1 - RESTARTED_FOR.len() - 64;
-        assert!(read(0, 0, template).has_room(0, 0));
-        assert!(!read(0, 0, template + 1).has_room(0, 0));
+        assert!(read(0, 0, template).has_room(0, Some(0)));
+        assert!(!read(0, 0, template + 1).has_room(0, Some(0)));
         // Full to the brim: the biggest annotation of ours still leaves the reserve.
         let biggest = super::super::observed::LIMIT;
-        assert!(read(0, limit - names - biggest - 1024 - 1, 0).has_room(biggest, 1024));
+        assert!(read(0, limit - names - biggest - 1024 - 1, 0).has_room(biggest, Some(1024)));
     }
 
     use super::annotation::RESTART_ON;

@@ -294,7 +294,7 @@ impl Housekeeper {
         let room = {
             let index = self.live.judge.state.index();
             let tracked = index.workload(key);
-            tracked.is_some_and(|tracked| tracked.workload.has_room(observed, 0))
+            tracked.is_some_and(|tracked| tracked.workload.has_room(observed, None))
         };
         if !room {
             hold(&self.live, key, Held::NoRoom);

@@ -63,7 +63,7 @@ impl<'a> Order<'a> {
         let mark = known.restart_by.mark(&next.restarted_for);
         let observed = next.clone().under(&mark, index.key()).print(index.key());
         let id = restart_id(known, restart, tracked.uses(), index.key());
-        if !known.has_room(observed.len(), last_restart.len()) {
+        if !known.has_room(observed.len(), Some(last_restart.len())) {
             return Err(Some(Held::NoRoom));
         }
         let then = match known.restart_by {
@@ -77,7 +77,8 @@ impl<'a> Order<'a> {
         let opened = docket.brakes.opened(&index, key, restart, &mark, now);
         // Where there is no room for it, who made the changes is left out; then the restart counts for nothing.
         let more = |text: &String| ROLLOUT_OPENED.len() + text.len();
-        let fits = |text: &String| known.has_room(observed.len(), last_restart.len() + more(text));
+        let fits =
+            |text: &String| known.has_room(observed.len(), Some(last_restart.len() + more(text)));
         let opened = opened.and_then(|opened| {
             let texts = [opened.print_with(&changes(causes)), opened.print()];
             texts.into_iter().find(fits)
@@ -86,7 +87,7 @@ impl<'a> Order<'a> {
         let says = tracked.policy.change_cause && says_change_cause(key.kind, known);
         let change_cause = says.then(|| change_cause(causes)).filter(|text| {
             let more = written + CHANGE_CAUSE.len() + text.len();
-            known.has_room(observed.len(), last_restart.len() + more)
+            known.has_room(observed.len(), Some(last_restart.len() + more))
         });
         let writes = patch::Told {
             last_restart: last_restart.clone(),

@@ -26,6 +26,7 @@ use crate::{
 };
 
 /// Records what pods were started with that others have rolled. An undo starts its pods anew, so no fresh mark is needed.
+/// Returns whether it did: where there is no room for it, the restart says so.
 ///
 /// # Errors
 /// When the API server refuses, or does not answer in time. Then it may have been written.
@@ -34,7 +35,7 @@ pub(super) async fn record(
     key: &WorkloadKey,
     known: &Workload,
     restart: &Restart,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let text = {
         let index = live.judge.state.index();
         let next = restart
@@ -43,8 +44,12 @@ pub(super) async fn record(
             .under(&known.restarted_for, index.key());
         next.print(index.key())
     };
+    if !known.has_room(text.len(), None) {
+        return Ok(false);
+    }
     live.write(key, &patch::settle(key.kind, known, &text))
-        .await
+        .await?;
+    Ok(true)
 }
 
 /// Records the template that stands where a restart is for nothing but a mark that is away, and all pods were made after the
@@ -75,7 +80,9 @@ pub(super) async fn made_since(
     if !all_since(&all, &mark, made.max(written)) {
         return Ok(false);
     }
-    record(live, key, &known, restart).await?;
+    if !record(live, key, &known, restart).await? {
+        return Ok(false);
+    }
     tracing::info!(workload = %key, "the mark of a restart is away, and every pod was made after that restart: recorded");
     Ok(true)
 }

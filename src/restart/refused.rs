@@ -84,7 +84,7 @@ impl Restarter {
             return;
         }
         let observed = known.observed.as_ref().map_or(0, String::len);
-        if known.has_room(observed + text.len(), 0) {
+        if known.has_room(observed + text.len(), None) {
             let patch = patch::hold(key.kind, known, &text);
             if let Err(failure) = self.live.write(key, &patch).await {
                 tracing::debug!(workload = %key, failure = failure.as_str(), "could not write that a restart is refused");
@@ -161,7 +161,8 @@ pub(super) async fn rolled_by_others(live: &Live, intent: &Intent, restart: &Res
     }
     match made_after(live, key, restart, &pending, now.older_pods()).await {
         Ok(true) => match record(live, key, &known, restart).await {
-            Ok(()) => {
+            Ok(false) => ByOthers::None,
+            Ok(true) => {
                 tracing::info!(workload = %key, "another client rolled a workload whose restart was refused: recorded");
                 ByOthers::Recorded
             }

@@ -103,7 +103,7 @@ async fn write(
     );
     let text = with(pending, stands.as_ref()).print();
     let observed = order.known.observed.as_ref().map_or(0, String::len);
-    if !order.known.has_room(observed + text.len(), 0) {
+    if !order.known.has_room(observed + text.len(), None) {
         return;
     }
     let patch = patch::hold(key.kind, &order.known, &text);

@@ -377,7 +377,7 @@ impl Write {
     ) -> OwnAnnotations {
         let text = observed.print(index.key());
         let last_restart = base.last_restart.as_ref().map_or(0, String::len);
-        if self.new.workload.has_room(text.len(), last_restart) {
+        if self.new.workload.has_room(text.len(), Some(last_restart)) {
             OwnAnnotations {
                 observed: Some(text),
                 ..base.clone()
