@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     Schedule, Step, Telling,
-    bad::{Fate, highest, is_braked, is_gated, is_outlived},
+    bad::{Fate, highest, is_braked, is_gated, is_outlived, is_rotating, is_upgraded},
     drawn::Placed,
     operation::Operation,
     oracle::{Observer, Wrongs, holds},
@@ -114,7 +114,12 @@ impl Cluster {
             Arc::clone(&clock),
             rng.fork(),
             &wrongs,
-            How { lease, braked },
+            How {
+                lease,
+                braked,
+                upgraded: is_upgraded(seed),
+                rotating: is_rotating(seed),
+            },
         );
         let nodes = Nodes::new(
             &server,
@@ -137,7 +142,7 @@ impl Cluster {
             controllers: Arc::new(controllers),
             workloads: schedule.workloads.clone(),
             memory: Memory::default(),
-            observer: Observer::default(),
+            observer: Observer::new(is_rotating(seed)),
             wrongs,
             reroll,
             second: Rc::default(),
@@ -167,6 +172,8 @@ impl Cluster {
         let how = How {
             lease: self.lease,
             braked: self.is_braked(),
+            upgraded: false,
+            rotating: false,
         };
         let made = Installation::new(name, &self.server, clock, rng, &self.wrongs, how);
         made.register(true).await;
@@ -294,6 +301,11 @@ impl Cluster {
     /// Whether API servers go on as they are when etcd is restored beneath them.
     pub(crate) fn is_outlived(&self) -> bool {
         is_outlived(self.seed)
+    }
+
+    /// Whether somebody rotates the digest key.
+    pub(crate) fn is_rotating(&self) -> bool {
+        is_rotating(self.seed)
     }
 
     /// Whether a brake of the leader holds a restart.

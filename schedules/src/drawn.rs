@@ -12,7 +12,7 @@ use proptest::{
 };
 
 use crate::{
-    bad::{is_braked, is_gated, is_outlived},
+    bad::{is_braked, is_gated, is_outlived, is_rotating, is_upgraded},
     faults::fault,
     operation::{Hang, Name, OnSource, OnWorkload, Operation, Recreation, Remake, Step, Window},
     world::{EDITIONS, SOURCES, WORKLOADS, plan},
@@ -77,6 +77,11 @@ impl Drawn {
             let tree = remake_namespace().new_tree(&mut runner).unwrap();
             drawn.insert(at, Box::new(tree));
         }
+        if is_rotating(seed) {
+            let at = (0..drawn.len()).new_tree(&mut runner).unwrap().current();
+            let tree = rotate_key().new_tree(&mut runner).unwrap();
+            drawn.insert(at, Box::new(tree));
+        }
         Self {
             seed,
             workloads,
@@ -127,6 +132,9 @@ impl fmt::Display for Schedule {
         if is_outlived(self.seed) {
             writeln!(f, "     API servers outlive their etcd")?;
         }
+        if is_upgraded(self.seed) {
+            writeln!(f, "     there are two releases of reroll")?;
+        }
         for (number, step) in self.steps.iter().enumerate() {
             writeln!(f, "{:>3}. {step}", number + 1)?;
         }
@@ -142,6 +150,13 @@ fn is_remade(seed: u64) -> bool {
 fn remake_namespace() -> impl Strategy<Value = Vec<Step>> {
     (millis(0..20_000), wait()).prop_map(|(gap, wait)| {
         let operation = Operation::RemakeNamespace(gap);
+        vec![Step { operation, wait }]
+    })
+}
+
+fn rotate_key() -> impl Strategy<Value = Vec<Step>> {
+    wait().prop_map(|wait| {
+        let operation = Operation::RotateKey;
         vec![Step { operation, wait }]
     })
 }

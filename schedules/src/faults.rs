@@ -307,7 +307,7 @@ impl Cluster {
     }
 
     async fn second(&mut self, lasts: Duration) {
-        if self.second.borrow().is_some() || !self.reroll.is_whole() {
+        if self.is_rotating() || self.second.borrow().is_some() || !self.reroll.is_whole() {
             return;
         }
         for replica in self.reroll.replicas() {
@@ -353,6 +353,7 @@ impl Cluster {
             self.server.restart();
         }
         self.reroll.webhook.heal();
+        self.reroll.upgrade();
         for replica in self.reroll.replicas() {
             replica.line.heal();
             replica.set_clock(SignedDuration::ZERO);

@@ -33,6 +33,8 @@ pub enum Operation {
     Rest,
     /// The namespace is deleted with all that is in it, and made again from Git after this time.
     RemakeNamespace(Duration),
+    /// Somebody rotates the digest key: puts a new one beside the one before.
+    RotateKey,
     /// A backup of etcd is made.
     BackUp,
     /// A backup of etcd is made, a source changes, and etcd is restored.
@@ -212,6 +214,7 @@ impl fmt::Display for Operation {
                     "the namespace is deleted, and it is made again with all that is in it after {gap} ms"
                 )
             }
+            Self::RotateKey => write!(f, "the digest key is rotated"),
             Self::BackUp => write!(f, "a backup of etcd is made"),
             Self::BackUpAndRestore {
                 source,

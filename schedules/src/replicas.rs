@@ -1,7 +1,8 @@
 //! reroll itself, in this process: the replicas of an installation.
 //!
 //! A replica has a [`Line`], a clock of its own, and one process after the other. A process that was killed is started
-//! again after a while, as by a kubelet. So is one that ends because its first requests failed; no other may end unasked.
+//! again after a while, as by a kubelet. So is one that ends because its first requests failed, or because the digest key was
+//! rotated; no other may end unasked.
 
 use std::{
     cell::{Cell, RefCell},
@@ -45,6 +46,9 @@ const READS: Duration = Duration::from_secs(10);
 /// After how long a process is started again that could not start.
 const AGAIN: Duration = Duration::from_secs(2);
 
+/// The format of `observed` of a release that there is not yet.
+const LATER: u64 = 9;
+
 /// How long the Lease counts where a schedule does not keep the default, in words of the command line. Renewals of the
 /// default are most of all requests.
 const LEASE: &str = "40s";
@@ -64,6 +68,10 @@ pub(crate) struct How {
     pub(crate) lease: Option<&'static str>,
     /// Whether restarts wait for what becomes of others.
     pub(crate) braked: bool,
+    /// Every other replica is of a later release, until all are.
+    pub(crate) upgraded: bool,
+    /// Its digest key is rotated at some time.
+    pub(crate) rotating: bool,
 }
 
 /// One installation: its replicas have a namespace, a Lease and a digest key of their own.
@@ -77,6 +85,10 @@ pub(crate) struct Installation {
     pub(crate) webhook: Arc<Webhook>,
     pub(crate) leader: Arc<Leader>,
     how: How,
+    /// When its digest key was rotated.
+    pub(crate) rotated: Cell<Option<Instant>>,
+    /// All replicas are of the later release from now on.
+    later: Cell<bool>,
     replicas: RefCell<Vec<Rc<Replica>>>,
     /// How many replicas there have been: each has a name of its own.
     count: Cell<u32>,
@@ -85,6 +97,8 @@ pub(crate) struct Installation {
 /// A place for a process.
 pub(crate) struct Replica {
     pub(crate) name: String,
+    /// It is of a later release.
+    is_later: bool,
     pub(crate) line: Arc<Line>,
     /// How far its clock is from the right time, in milliseconds.
     skew: Arc<AtomicI64>,
@@ -144,8 +158,10 @@ impl Installation {
         let user = user_of(name);
         Rc::new(Self {
             webhook: Webhook::new(user, rng.fork(), wrongs),
-            leader: Leader::new(server, name, wrongs),
+            leader: Leader::new(server, name, wrongs, how.rotating),
             how,
+            rotated: Cell::default(),
+            later: Cell::default(),
             name,
             server: server.clone(),
             clock,
@@ -197,6 +213,18 @@ impl Installation {
         !self.replicas.borrow().iter().all(knows)
     }
 
+    /// Has all replicas be of the later release, where there are two.
+    pub(crate) fn upgrade(&self) {
+        if !self.how.upgraded || self.later.replace(true) {
+            return;
+        }
+        for replica in self.replicas() {
+            if !replica.is_later {
+                replica.kill(AGAIN);
+            }
+        }
+    }
+
     /// Returns a replica by any number.
     pub(crate) fn replica(&self, number: u8) -> Option<Rc<Replica>> {
         let replicas = self.replicas.borrow();
@@ -225,6 +253,7 @@ impl Installation {
         let replica = Rc::new(Replica {
             line: Line::new(&self.server, User::new(self.user()), rng, own),
             name,
+            is_later: self.how.upgraded && number % 2 == 1,
             skew: Arc::default(),
             process: RefCell::default(),
             health: Arc::default(),
@@ -326,7 +355,9 @@ impl Installation {
                 Err(away) => away,
                 Ok(ended) => {
                     life.end(AGAIN);
-                    if serves.get() || !replica.line.was_disturbed(began) {
+                    let rotated = self.rotated.get().is_some_and(|at| at >= began);
+                    let for_that = rotated && ended.is_ok();
+                    if !for_that && (serves.get() || !replica.line.was_disturbed(began)) {
                         let why = format!("ended unasked: {ended:?}");
                         self.wrong(&replica, &why);
                     }
@@ -390,6 +421,14 @@ impl Installation {
             chance: crate::chance::chance(),
             doors: Doors::InProcess(doors),
             ..Surroundings::default()
+        };
+        let surroundings = if replica.is_later || self.later.get() {
+            Surroundings {
+                format: LATER,
+                ..surroundings
+            }
+        } else {
+            surroundings
         };
         let ended = Box::pin(run_until(settings, surroundings, asked)).await;
         serves.set(started.load(Relaxed) > 0);

@@ -42,6 +42,8 @@ pub(crate) struct Leader {
     overwritten: Mutex<Option<(String, Instant)>>,
     /// When a second began, and how many writes of workloads there were in it.
     busy: Mutex<(Instant, u32)>,
+    /// The digest key is rotated at some time, and there is no other installation.
+    is_alone: bool,
     wrongs: Wrongs,
 }
 
@@ -54,7 +56,12 @@ struct Try {
 }
 
 impl Leader {
-    pub(crate) fn new(server: &ApiServer, namespace: &'static str, wrongs: &Wrongs) -> Arc<Self> {
+    pub(crate) fn new(
+        server: &ApiServer,
+        namespace: &'static str,
+        wrongs: &Wrongs,
+        is_alone: bool,
+    ) -> Arc<Self> {
         Arc::new(Self {
             server: server.clone(),
             namespace,
@@ -63,6 +70,7 @@ impl Leader {
             tries: Mutex::default(),
             overwritten: Mutex::default(),
             busy: Mutex::new((Instant::now(), 0)),
+            is_alone,
             wrongs: Arc::clone(wrongs),
         })
     }
@@ -129,7 +137,7 @@ impl Leader {
     /// Notes that it is wrong if a replica takes over two workloads of another installation before it can know that that
     /// one leaves it the first.
     pub(super) fn takes_over(&self, replica: &str, path: &str, patch: &[u8]) {
-        let Some(own) = written_key(patch) else {
+        let Some(own) = written_key(patch).filter(|_| !self.is_alone) else {
             return;
         };
         let workload = path.rsplit('/').next().unwrap_or_default();

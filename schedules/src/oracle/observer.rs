@@ -149,6 +149,8 @@ pub(crate) struct Observer {
     once_ignored: BTreeSet<String>,
     /// The id of the first digest key that `observed` was written with.
     first_key: Option<String>,
+    /// Somebody rotates the digest key. What was digested with the one before can be compared.
+    is_rotating: bool,
     /// The revision at which everybody was at rest, if nothing was wrong since.
     calm: Option<u64>,
     /// The revision at which something went wrong first since everybody was at rest.
@@ -159,6 +161,14 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
+    /// Makes one that has seen nothing yet.
+    pub(crate) fn new(is_rotating: bool) -> Self {
+        Self {
+            is_rotating,
+            ..Self::default()
+        }
+    }
+
     /// Takes note that something goes wrong from now on.
     pub(crate) fn is_disturbed(&mut self) {
         self.calm = None;

@@ -4,9 +4,12 @@ mod sources;
 mod undo;
 mod workloads;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, iter, sync::Arc, time::Duration};
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{Namespace, Secret},
+};
 use kube::{
     Api,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, PropagationPolicy},
@@ -26,6 +29,9 @@ const QUIET: Duration = Duration::from_secs(90);
 const PATIENCE: Duration = Duration::from_mins(5);
 /// How often a person tries again what met somebody else's write.
 const TRIES: usize = 10;
+
+/// The Secret of the digest key.
+const DIGEST_KEY: &str = "reroll-digest-key";
 
 /// What people remember.
 #[derive(Default)]
@@ -70,6 +76,7 @@ impl Cluster {
                 self.look_at_pods();
             }
             Operation::RemakeNamespace(gap) => self.remake_namespace(*gap).await,
+            Operation::RotateKey => self.rotate_key().await,
             Operation::BackUp => self.back_up(),
             Operation::Restore { bump } => self.restore(*bump),
             Operation::BackUpAndRestore {
@@ -118,12 +125,9 @@ impl Cluster {
             return self.wrong(format!("a person cannot delete the Namespace: {error}"));
         }
         let is_own = |object: &Arc<Value>| object["metadata"]["name"] == NAMESPACE;
-        let end = Instant::now() + PATIENCE;
-        while self.server.objects("namespaces").iter().any(is_own) {
-            if Instant::now() > end {
-                return self.wrong("the Namespace does not go".to_owned());
-            }
-            sleep(Duration::from_millis(50)).await;
+        let is_there = |people: &Self| people.server.objects("namespaces").iter().any(is_own);
+        if !self.waits_until_gone(is_there).await {
+            return self.wrong("the Namespace does not go".to_owned());
         }
         sleep(gap).await;
         self.note();
@@ -132,6 +136,29 @@ impl Cluster {
         }
         self.create_namespace(NAMESPACE).await;
         self.create_all().await;
+    }
+
+    /// Rotates the digest key as the docs say: the new one and the one before, in one write. Processes end for that, and are
+    /// started again.
+    async fn rotate_key(&mut self) {
+        self.note();
+        self.observer.is_disturbed();
+        let secrets = Api::<Secret>::namespaced(self.client.clone(), "reroll");
+        let Ok(mut secret) = secrets.get(DIGEST_KEY).await else {
+            return self.wrong("there is no digest key".to_owned());
+        };
+        let new: Vec<u8> = iter::repeat_with(|| self.rng.u8(..)).take(32).collect();
+        let data = secret.data.get_or_insert_default();
+        if let Some(old) = data.insert("key".to_owned(), ByteString(new)) {
+            data.insert("old".to_owned(), old);
+        }
+        self.reroll.rotated.set(Some(Instant::now()));
+        let replaced = secrets
+            .replace(DIGEST_KEY, &PostParams::default(), &secret)
+            .await;
+        if let Err(error) = replaced {
+            self.wrong(format!("a person cannot rotate the digest key: {error}"));
+        }
     }
 
     /// A deploy that comes with a change hangs, and is taken back.
@@ -167,7 +194,7 @@ impl Cluster {
     }
 
     fn restore(&mut self, bump: bool) {
-        let Some(backup) = self.memory.backup.clone() else {
+        let Some(backup) = self.memory.backup.clone().filter(|_| !self.is_rotating()) else {
             return;
         };
         self.note();
@@ -275,13 +302,22 @@ impl Cluster {
 
     /// Waits until an object is gone.
     pub(crate) async fn gone(&mut self, kind: &str, name: &str) {
+        let is_there = |people: &Self| people.object(kind, name).is_some();
+        if !self.waits_until_gone(is_there).await {
+            self.wrong(format!("{kind} {name} does not go"));
+        }
+    }
+
+    /// Returns whether something is gone in time.
+    async fn waits_until_gone(&self, is_there: impl Fn(&Self) -> bool) -> bool {
         let end = Instant::now() + PATIENCE;
-        while self.object(kind, name).is_some() {
+        while is_there(self) {
             if Instant::now() > end {
-                return self.wrong(format!("{kind} {name} does not go"));
+                return false;
             }
             sleep(Duration::from_millis(50)).await;
         }
+        true
     }
 
     /// Notes the answer to a write of a person: none fails, for nothing else than reroll could fail it here.

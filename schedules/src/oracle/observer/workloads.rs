@@ -49,8 +49,10 @@ impl Observer {
         {
             let by_reroll = !self.people.contains(&revision);
             let filled = by_reroll && std::mem::take(&mut watched.filled);
-            // Its first write since then may rest on what it read before, or arrive late.
-            let room = if filled && self.calm.is_none() {
+            // Its first write since then may rest on what it read before, or arrive late. What a person brings back while the
+            // webhook is away is not reroll's.
+            let brought_back = !by_reroll && self.unseen.contains(&revision);
+            let room = if brought_back || filled && self.calm.is_none() {
                 Room::MayBeGone
             } else {
                 Room::Is
@@ -183,7 +185,9 @@ impl Observer {
             // What is adopted later has other pods.
             watched.made_over_pods = false;
         }
-        let Some(key) = key_id(after) else { return };
+        let Some(key) = key_id(after).filter(|_| !self.is_rotating) else {
+            return;
+        };
         if before.is_some_and(|before| key_id(before).is_some_and(|old| old != key)) {
             // Nobody can compare what was digested with another key.
             self.excuse(watched, &name, starts);
