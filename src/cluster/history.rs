@@ -9,6 +9,8 @@
 //! a caching proxy. Two of them are proof. An API server that itself lags gives no false proof: a GET without
 //! resourceVersion does not come from its cache.
 //!
+//! Another replica's proof, which it writes on the Lease, counts as well.
+//!
 //! The consequence is that every watch lists again, at most once a minute. An API server that was not restarted with
 //! its etcd serves the lost state from its memory, so the proof comes again until an administrator restarts it.
 
@@ -48,8 +50,8 @@ impl History {
     }
 
     /// Returns how often reads of this replica's own have proved that etcd went back.
-    pub fn seen(&self) -> u64 {
-        self.shown.lock().seen
+    pub fn own_proofs(&self) -> u64 {
+        self.shown.lock().proofs
     }
 
     /// Tells every watch to list again.
@@ -57,9 +59,8 @@ impl History {
         self.lists.send_replace(());
     }
 
-    /// Notes that it is proved: another replica saw it, or lists show what etcd no longer has. [`Self::went_back`] returns
-    /// once for it.
-    pub fn is_lost(&self) {
+    /// Notes that etcd went back, as another replica or the lists say. [`Self::went_back`] returns once for it.
+    pub fn proved_elsewhere(&self) {
         let mut shown = self.shown.lock();
         shown.older = PROOF;
         self.proved.notify_one();
@@ -96,14 +97,17 @@ impl History {
 struct Shown {
     older: u32,
     listed: Option<Instant>,
-    /// How often that was proof.
-    seen: u64,
+    /// How many of [`Self::older`] this replica read itself.
+    own: u32,
+    /// How often so many were proof.
+    proofs: u64,
 }
 
 impl Shown {
     fn older(&mut self) {
         self.older = self.older.saturating_add(1);
-        self.seen += u64::from(self.older == PROOF);
+        self.own = self.own.saturating_add(1);
+        self.proofs += u64::from(self.own == PROOF);
     }
 
     fn proves(&self) -> bool {
@@ -120,6 +124,7 @@ impl Shown {
     fn begin(&mut self, now: Instant) {
         *self = Self {
             older: 0,
+            own: 0,
             listed: Some(now),
             ..*self
         };
@@ -174,7 +179,7 @@ mod tests {
         history.shown_older();
         assert!(acts().await);
         assert!(!acts().await, "once");
-        assert_eq!(history.seen(), 1);
+        assert_eq!(history.own_proofs(), 1);
         let began = Instant::now();
         // An API server with a lost state in memory goes on to give proof.
         for _ in 0..7 {
@@ -185,11 +190,11 @@ mod tests {
         let waited = began.elapsed();
         assert!(waited > LIST_AGAIN / 2 && waited <= LIST_AGAIN);
         assert!(!acts().await);
-        assert_eq!(history.seen(), 2);
-        history.is_lost();
+        assert_eq!(history.own_proofs(), 2);
+        history.proved_elsewhere();
         tokio::time::sleep(LIST_AGAIN).await;
         assert!(acts().await);
-        assert_eq!(history.seen(), 2, "others saw that");
+        assert_eq!(history.own_proofs(), 2, "others saw that");
         tokio::time::sleep(LIST_AGAIN * 2).await;
         history.shown_older();
         assert!(!acts().await, "what was proof before is none any more");

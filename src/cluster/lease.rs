@@ -12,7 +12,7 @@
 //! - A replica that could lead but sees less than it should offers the Lease to the others, once. If no other replica
 //!   takes it within the Lease's duration, it leads again.
 //! - A user's edit of the Lease ends no leadership. What it says to all replicas ([`Notice`]) is known before a replica leads.
-//! - A Lease that is older than before is read several times before a replica writes it ([`super::history`]).
+//! - A Lease that is older than before is read several times before a replica writes it ([`super::history`], `loss`).
 //!
 //! No crate is used: those for this version of kube renew without a resourceVersion, or have no timeouts of their own.
 
@@ -216,7 +216,7 @@ impl Election {
     }
 
     async fn claim(&mut self) -> Claim {
-        self.loss.saw(self.history.seen(), (self.clock)());
+        self.loss.proved(self.history.own_proofs(), (self.clock)());
         // The leader knows the Lease from its last write. Every other replica has to read whether it was renewed.
         let known = self
             .seen
@@ -311,6 +311,7 @@ impl Election {
     fn took(&mut self, lease: Lease) -> Claim {
         self.told = false;
         self.note(&lease);
+        self.loss.take_news();
         self.goes_back(&lease);
         self.seen = Some(Seen {
             lease,
@@ -377,7 +378,7 @@ impl Election {
             spec: Some(self.settings.claim("", (self.clock)(), transitions, None)),
             ..seen.lease
         };
-        self.loss.saw(self.history.seen(), (self.clock)());
+        self.loss.proved(self.history.own_proofs(), (self.clock)());
         let annotations = free.metadata.annotations.get_or_insert_default();
         annotations.extend(self.loss.annotation());
         let released = self.cluster.replace(&self.api, &self.settings.name, &free);

@@ -70,7 +70,7 @@ pub const NOW: &str = "now";
 /// Written by reroll on its Lease: the version of the replica that holds it, or held it last. Whoever has no access to a
 /// port reads it there.
 pub const HOLDER_VERSION: &str = "reroll.dev/version";
-/// Written by reroll on its Lease: when the replica that held it last saw that etcd had gone back to an earlier state.
+/// Written by reroll on its Lease: when a replica last proved by its own reads that etcd had gone back to an earlier state.
 pub const HISTORY_LOST: &str = "reroll.dev/history-lost";
 
 /// Set on the pod template by `kubectl rollout restart`, and by reroll where [`MARK`] asks for that.

@@ -94,7 +94,7 @@ impl HistoryWatch {
                     remedy = "restart the API server, as is to be done after a restore",
                     "the API server lists what etcd does not have any more: listing once more in a minute"
                 );
-                judge.history.is_lost();
+                judge.history.proved_elsewhere();
             }
         }
     }

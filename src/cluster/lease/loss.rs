@@ -1,20 +1,26 @@
 //! Tells every replica that etcd went back, by [`HISTORY_LOST`] on the Lease.
 //!
-//! A replica sees it by what it reads. Another one may read nothing that is older than it was: what it knows of has not
-//! changed since the backup, or etcd's numbers were not bumped and have caught up. It would remember what is lost, and restart for
-//! that as soon as it leads.
+//! A replica proves it by its own reads. Another replica's reads may show nothing older than it knows: nothing of what it knows
+//! was written since the backup, or etcd's numbers were not bumped and have caught up. It would remember what is lost, and restart
+//! for that as soon as it leads.
 //!
 //! Invariants:
-//! - only a replica that saw it itself writes the annotation, once each time, so that nobody answers it;
-//! - a replica that reads news of a loss does not lead before its next try.
+//! - a replica writes the annotation only for what its own reads proved, and never because it read of it, so replicas do not answer
+//!   each other;
+//! - it writes it at most every [`TELLS_AGAIN`]: where an API server outlived its etcd, the proof comes again each minute;
+//! - a replica that does not hold the Lease, and reads news, does not take it before its next try. Losses within a minute of each
+//!   other count as one ([`crate::cluster::history`]).
 
 use std::{collections::BTreeMap, mem};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 
 use super::Election;
 use crate::model::annotation::HISTORY_LOST;
+
+/// How long a replica does not tell again what it told.
+const TELLS_AGAIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// What this replica knows of the annotation.
 #[derive(Debug, Default)]
@@ -23,8 +29,10 @@ pub(super) struct Loss {
     text: Option<String>,
     /// The Lease was read before. Until then nothing that stands there is news.
     knows: bool,
-    /// How often this replica saw a loss itself.
-    seen: u64,
+    /// How often this replica's own reads proved a loss.
+    proofs: u64,
+    /// When it last had one to tell.
+    told: Option<Timestamp>,
     /// What it has to write for that.
     untold: Option<String>,
     /// Another replica saw one since the last try for the Lease.
@@ -32,22 +40,25 @@ pub(super) struct Loss {
 }
 
 impl Loss {
-    /// Takes in how often this replica has seen a loss itself.
-    pub(super) fn saw(&mut self, times: u64, now: Timestamp) {
-        if mem::replace(&mut self.seen, times) != times {
-            self.untold = Some(now.to_string());
+    /// Takes in how often this replica's own reads have proved a loss.
+    pub(super) fn proved(&mut self, times: u64, now: Timestamp) {
+        let lately = |told: Timestamp| now.duration_since(told).abs() < TELLS_AGAIN;
+        if mem::replace(&mut self.proofs, times) == times || self.told.is_some_and(lately) {
+            return;
         }
+        self.told = Some(now);
+        self.untold = Some(now.to_string());
     }
 
-    /// Takes in the annotations of the Lease. Returns whether they tell of a loss that this replica was not told of.
+    /// Takes in the annotations of the Lease. Returns whether they tell of a loss that this replica did not know.
     pub(super) fn heed(&mut self, annotations: Option<&BTreeMap<String, String>>) -> bool {
         let said = annotations.and_then(|all| all.get(HISTORY_LOST));
-        let own = said.is_some() && said == self.untold.as_ref();
         let knew = mem::replace(&mut self.knows, true);
-        let news = knew && !own && said.is_some() && said != self.text.as_ref();
+        let is_other = knew && said.is_some() && said != self.text.as_ref();
         self.text = said.cloned();
-        if own || news {
-            // What another replica tells now is what this one saw.
+        // What another replica tells while this one has the same to tell is what this one proved.
+        let news = is_other && self.untold.is_none();
+        if is_other {
             self.untold = None;
         }
         self.news |= news;
@@ -124,9 +135,9 @@ mod tests {
     fn what_this_replica_saw_itself_is_no_news_to_it() {
         let mut loss = Loss::default();
         assert!(!loss.heed(Some(&says(Some("before")))));
-        loss.saw(0, Timestamp::UNIX_EPOCH);
+        loss.proved(0, Timestamp::UNIX_EPOCH);
         assert!(!loss.is_untold());
-        loss.saw(1, Timestamp::UNIX_EPOCH);
+        loss.proved(1, Timestamp::UNIX_EPOCH);
         let text = loss.annotation().unwrap().1;
         assert_ne!(text, "before");
         // It reads the old one until it has written its own.
@@ -134,7 +145,7 @@ mod tests {
         assert!(loss.is_untold());
         assert!(!loss.heed(Some(&says(Some(&text)))));
         assert!(!loss.is_untold());
-        loss.saw(1, Timestamp::UNIX_EPOCH);
+        loss.proved(1, Timestamp::UNIX_EPOCH);
         assert!(!loss.is_untold(), "once");
         assert_eq!(loss.annotation().unwrap().1, text);
         assert!(!loss.take_news());
@@ -142,12 +153,25 @@ mod tests {
     }
 
     #[test]
-    fn what_two_saw_is_told_by_one() {
+    fn what_two_proved_is_told_by_one() {
         let mut loss = Loss::default();
         assert!(!loss.heed(Some(&says(None))));
-        loss.saw(1, Timestamp::UNIX_EPOCH);
-        assert!(loss.heed(Some(&says(Some("of another")))));
-        assert!(!loss.is_untold());
+        loss.proved(1, Timestamp::UNIX_EPOCH);
+        assert!(!loss.heed(Some(&says(Some("of another")))));
+        assert!(!loss.is_untold() && !loss.take_news());
         assert_eq!(loss.annotation().unwrap().1, "of another");
+        assert!(loss.heed(Some(&says(Some("another")))));
+    }
+
+    #[test]
+    fn the_same_proof_again_and_again_is_told_every_ten_minutes() {
+        let mut loss = Loss::default();
+        let mut told = 0;
+        for minute in 0..30 {
+            let now = Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute);
+            loss.proved(u64::try_from(minute).unwrap() + 1, now);
+            told += usize::from(mem::take(&mut loss.untold).is_some());
+        }
+        assert_eq!(told, 3);
     }
 }

@@ -76,12 +76,13 @@ impl Election {
         }
     }
 
-    /// Takes in what people wrote on the Lease, and what another replica did, which saw that etcd had gone back.
+    /// Takes in what people wrote on the Lease, and that another replica proved that etcd went back.
     pub(super) fn note(&mut self, lease: &Lease) {
         self.noted = resource_version(lease.metadata.resource_version.as_deref());
         self.notice.show(lease);
+        self.loss.proved(self.history.own_proofs(), (self.clock)());
         if self.loss.heed(lease.metadata.annotations.as_ref()) {
-            self.history.is_lost();
+            self.history.proved_elsewhere();
         }
     }
 }
