@@ -350,8 +350,12 @@ impl Workload {
     }
 
     /// Whether an `observed` and a `last-restart` of so many bytes fit beside all others, see [`annotation::RESERVE`];
-    /// `None` where the latter stays as it is.
+    /// `None` where the latter stays as it is. Then what is no longer than what stands there always fits.
     pub fn has_room(&self, observed: usize, last_restart: Option<usize>) -> bool {
+        let stands = self.observed.as_ref().map_or(0, String::len);
+        if last_restart.is_none() && observed <= stands {
+            return true;
+        }
         let limit = annotation::TOTAL_LIMIT - annotation::RESERVE;
         let last_restart = last_restart.or(self.last_restart).unwrap_or_default();
         let own = OBSERVED.len() + observed + LAST_RESTART.len() + last_restart;
@@ -480,6 +484,7 @@ mod tests {
         }
         assert!(read(100, others, 0).has_room(1000, None), "what stays does");
         assert!(!read(101, others, 0).has_room(1000, None));
+        assert!(read(101, limit, 0).has_room(101, None), "it gets no longer");
         let template = limit - 1 - RESTARTED_FOR.len() - 64;
         assert!(read(0, 0, template).has_room(0, Some(0)));
         assert!(!read(0, 0, template + 1).has_room(0, Some(0)));

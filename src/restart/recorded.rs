@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Records what pods were started with that others have rolled. An undo starts its pods anew, so no fresh mark is needed.
-/// Returns whether it did: where there is no room for it, the restart says so.
+/// Returns `false` where there is no room; nothing is written then.
 ///
 /// # Errors
 /// When the API server refuses, or does not answer in time. Then it may have been written.

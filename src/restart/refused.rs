@@ -24,6 +24,7 @@ use crate::{
     },
     model::{
         WorkloadKey,
+        annotation::PENDING,
         decide::{Restart, restart_id},
         held::Held,
         note::Note,
@@ -84,7 +85,7 @@ impl Restarter {
             return;
         }
         let observed = known.observed.as_ref().map_or(0, String::len);
-        if known.has_room(observed + text.len(), None) {
+        if known.has_room(observed + PENDING.len() + text.len(), None) {
             let patch = patch::hold(key.kind, known, &text);
             if let Err(failure) = self.live.write(key, &patch).await {
                 tracing::debug!(workload = %key, failure = failure.as_str(), "could not write that a restart is refused");

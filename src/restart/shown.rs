@@ -13,7 +13,8 @@ use crate::{
         live::Live,
     },
     model::{
-        Decision, WorkloadKey, decide::Restart, held::Held, patch, peer::May, pending::Pending,
+        Decision, WorkloadKey, annotation::PENDING, decide::Restart, held::Held, patch, peer::May,
+        pending::Pending,
     },
 };
 
@@ -103,7 +104,10 @@ async fn write(
     );
     let text = with(pending, stands.as_ref()).print();
     let observed = order.known.observed.as_ref().map_or(0, String::len);
-    if !order.known.has_room(observed + text.len(), None) {
+    if !order
+        .known
+        .has_room(observed + PENDING.len() + text.len(), None)
+    {
         return;
     }
     let patch = patch::hold(key.kind, &order.known, &text);

@@ -25,6 +25,8 @@ const SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
 /// What is shown already is not shown anew before that: what is due may change all the time.
 const AGAIN: SignedDuration = SignedDuration::from_secs(30);
+/// The same where it does not stand there: it could not be written, or there is no room for it. Others have their turn meanwhile.
+const UNWRITTEN: SignedDuration = SignedDuration::from_secs(10);
 
 /// What there is to show of a workload that waits.
 #[derive(Debug)]
@@ -57,8 +59,9 @@ pub(super) fn to_show<'a>(
     let rests = |key: &WorkloadKey, it: &Waiting| {
         let known = index.workload(key);
         let stands = known.is_some_and(|tracked| tracked.workload.pending.is_some());
-        let lately = |at| now.duration_since(at).abs() < AGAIN;
-        stands && it.shown.is_some_and(lately)
+        let again = if stands { AGAIN } else { UNWRITTEN };
+        it.shown
+            .is_some_and(|at| now.duration_since(at).abs() < again)
     };
     let long = |key: &WorkloadKey, it: &Waiting| {
         now.duration_since(it.since) >= SHOWN_AFTER || counts_from_now(index, key, it)

@@ -154,6 +154,29 @@ async fn changes_that_never_stop_do_not_put_off_the_latest_time() {
     assert_eq!(after(&stage, 0), ["a"]);
 }
 
+/// As where its annotations leave no room.
+#[tokio::test(start_paused = true)]
+async fn one_that_cannot_show_why_it_waits_keeps_no_other_from_it() {
+    let (stage, keys) = due(&["a", "b"]);
+    for key in &keys {
+        says(&stage, key, WINDOW, "Mon");
+        assert_eq!(ask(&stage, key), Answer::Wait);
+    }
+    let shown = |seconds| {
+        let now = later(stage.state.time(), SignedDuration::from_secs(seconds));
+        let mut docket = stage.judge.docket();
+        let shown = docket.brakes.to_show(&stage.state.index(), 1, now);
+        shown
+            .into_iter()
+            .map(|one| one.key.name)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shown(60), ["a"]);
+    assert_eq!(shown(61), ["b"]);
+    assert_eq!(shown(62), [""; 0]);
+    assert_eq!(shown(70), ["a"], "it is tried again");
+}
+
 #[tokio::test(start_paused = true)]
 async fn lower_waves_are_complete_first() {
     let (stage, keys) = in_waves(&[("five", "5"), ("zero", "0"), ("first", "-1")]);
