@@ -54,8 +54,8 @@ pub(crate) fn is_outlived(seed: u64) -> bool {
 /// Of so many schedules there is one where somebody rotates the digest key.
 const ROTATING: u64 = 11;
 
-/// Whether the digest key is rotated at some time. Nothing is restored there, and no other installation comes: what is
-/// recorded under a key that is another's cannot be compared.
+/// Whether the digest key is rotated at some time. etcd is not restored there, for that could bring back the key before;
+/// and no other installation comes, for the oracle tells installations by their keys.
 pub(crate) fn is_rotating(seed: u64) -> bool {
     seed % ROTATING == 9
 }
@@ -63,10 +63,10 @@ pub(crate) fn is_rotating(seed: u64) -> bool {
 /// Of so many schedules there is one with two releases.
 const UPGRADED: u64 = 13;
 
-/// Whether every other replica is of a later release, with another format of `observed`, until faults end the first time.
-/// From then on all are.
+/// Whether all replicas but the first are of a later release, with another format of `observed`, until faults end the first
+/// time. From then on all are.
 pub(crate) fn is_upgraded(seed: u64) -> bool {
-    seed % UPGRADED == 8
+    seed % UPGRADED == 7
 }
 
 /// What becomes of pods that start from now on.

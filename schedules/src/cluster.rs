@@ -256,6 +256,7 @@ impl Cluster {
         self.mend();
         self.unhang().await;
         self.rest(self.calm).await;
+        self.reroll.expect_new_key();
     }
 
     /// Waits until nothing was written for this long but Leases and Events.

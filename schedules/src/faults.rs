@@ -353,7 +353,10 @@ impl Cluster {
             self.server.restart();
         }
         self.reroll.webhook.heal();
-        self.reroll.upgrade();
+        if self.reroll.upgrade() {
+            self.note();
+            self.observer.is_disturbed();
+        }
         for replica in self.reroll.replicas() {
             replica.line.heal();
             replica.set_clock(SignedDuration::ZERO);

@@ -68,7 +68,7 @@ pub(crate) struct How {
     pub(crate) lease: Option<&'static str>,
     /// Whether restarts wait for what becomes of others.
     pub(crate) braked: bool,
-    /// Every other replica is of a later release, until all are.
+    /// All replicas but the first are of a later release, until all are.
     pub(crate) upgraded: bool,
     /// Its digest key is rotated at some time.
     pub(crate) rotating: bool,
@@ -213,14 +213,30 @@ impl Installation {
         !self.replicas.borrow().iter().all(knows)
     }
 
-    /// Has all replicas be of the later release, where there are two.
-    pub(crate) fn upgrade(&self) {
+    /// Has all replicas be of the later release, where there are two. Returns whether processes end for that.
+    pub(crate) fn upgrade(&self) -> bool {
         if !self.how.upgraded || self.later.replace(true) {
-            return;
+            return false;
         }
+        let older: Vec<_> = self
+            .replicas()
+            .into_iter()
+            .filter(|one| !one.is_later)
+            .collect();
+        for replica in &older {
+            replica.kill(AGAIN);
+        }
+        !older.is_empty()
+    }
+
+    /// Looks whether each process began after the digest key was rotated.
+    pub(crate) fn expect_new_key(&self) {
+        let Some(rotated) = self.rotated.get() else {
+            return;
+        };
         for replica in self.replicas() {
-            if !replica.is_later {
-                replica.kill(AGAIN);
+            if replica.started.get() < rotated {
+                self.wrong(&replica, "goes on with the digest key before");
             }
         }
     }
@@ -253,7 +269,7 @@ impl Installation {
         let replica = Rc::new(Replica {
             line: Line::new(&self.server, User::new(self.user()), rng, own),
             name,
-            is_later: self.how.upgraded && number % 2 == 1,
+            is_later: self.how.upgraded && number > 0,
             skew: Arc::default(),
             process: RefCell::default(),
             health: Arc::default(),

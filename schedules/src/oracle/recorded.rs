@@ -24,7 +24,7 @@ const CONTROLLERS: [&str; 2] = ["deployment.kubernetes.io/", "deprecated.daemons
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Room {
     Is,
-    /// A person took it a moment before.
+    /// A person took it a moment before, or brought it back; or it gets no longer.
     MayBeGone,
 }
 

@@ -70,6 +70,7 @@ impl Cluster {
                 self.mend();
                 self.unhang().await;
                 self.rest(QUIET).await;
+                self.reroll.expect_new_key();
                 self.note();
                 let calm = !self.spares();
                 self.observer.rested(calm);
@@ -159,6 +160,8 @@ impl Cluster {
         if let Err(error) = replaced {
             self.wrong(format!("a person cannot rotate the digest key: {error}"));
         }
+        // A process that began meanwhile may have read the key before.
+        self.reroll.rotated.set(Some(Instant::now()));
     }
 
     /// A deploy that comes with a change hangs, and is taken back.

@@ -52,7 +52,9 @@ impl Observer {
             // Its first write since then may rest on what it read before, or arrive late. What a person brings back while the
             // webhook is away is not reroll's.
             let brought_back = !by_reroll && self.unseen.contains(&revision);
-            let room = if brought_back || filled && self.calm.is_none() {
+            let length = |object: &Value| recorded(object).as_str().map_or(0, str::len);
+            let shrinks = before.is_some_and(|before| length(after) <= length(before));
+            let room = if brought_back || shrinks || filled && self.calm.is_none() {
                 Room::MayBeGone
             } else {
                 Room::Is
