@@ -15,8 +15,9 @@ const MOUNTED: &str = "--tls-cert=";
 
 /// The release makes its own certificate and goes on so, and one that began with cert-manager goes on with it.
 ///
-/// A cluster of its own, for it has those kinds or not.
-#[tokio::test]
+/// A cluster of its own, for it has those kinds or not; and threads that pass connections on, as
+/// [`crate::upgrades`] has them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cert_manager_comes_and_goes() {
     let arena = Arena::on_own_cluster("auto").await;
     let mut values = in_namespace(&arena);

@@ -108,14 +108,18 @@ async fn listen(service: String, address: Ipv4Addr, port: ServicePort, slices: S
         let (mut client, _) = listener.accept().await.unwrap();
         let to = endpoints(&slices.lock().unwrap(), &service, port.name.as_deref());
         let Some(to) = fastrand::choice(to) else {
+            eprintln!("Service {service}: no pod is ready, a connection is cut");
             continue;
         };
         open.spawn(async move {
             let _ = client.set_nodelay(true);
-            if let Ok(mut pod) = TcpStream::connect(to).await {
-                let _ = pod.set_nodelay(true);
-                // Err is a side that went away.
-                let _ = copy_bidirectional(&mut client, &mut pod).await;
+            match TcpStream::connect(to).await {
+                Ok(mut pod) => {
+                    let _ = pod.set_nodelay(true);
+                    // Err is a side that went away.
+                    let _ = copy_bidirectional(&mut client, &mut pod).await;
+                }
+                Err(error) => eprintln!("a connection to {to} is cut: {error}"),
             }
         });
         while open.try_join_next().is_some() {}

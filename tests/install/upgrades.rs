@@ -114,11 +114,14 @@ pub fn failed_calls(arena: &Arena) -> Vec<String> {
         .collect()
 }
 
-/// A cluster of its own: the API server counts the calls that failed, but not whose they were.
-#[tokio::test]
+/// A cluster of its own: the API server counts the calls that failed, but not whose they were. Threads of their own pass
+/// connections on: reroll gives a handshake five seconds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn upgrade_and_rollback_under_traffic() {
     let arena = Arena::on_own_cluster("upgrades").await;
-    let values = in_namespace(&arena);
+    let mut values = in_namespace(&arena);
+    // A connection that reroll closes is told so.
+    values["log"]["filter"] = json!("info,reroll=debug");
     let release: &'static Release = Box::leak(Box::new(Release::new(arena, None, &values).await));
     let arena = &release.arena;
     release.install().await;

@@ -26,6 +26,8 @@ use super::{
 const AT_ONCE: usize = 16;
 /// How long one more workload may take to be recorded.
 const PATIENCE: Duration = Duration::from_mins(3);
+/// How long all may take.
+const AT_MOST: Duration = Duration::from_mins(15);
 
 /// Starts reroll, and waits until the API server calls both of its webhooks.
 pub async fn start(arena: &Arena, builder: RerollBuilder) -> Reroll {
@@ -219,11 +221,13 @@ async fn owners_have_their_way(arena: &Arena, world: &World) -> bool {
 /// Waits until every workload's `observed` says what the model does, as far as both have it: whether it is there, which
 /// lives of sources, and what is waited for. Returns all of them.
 ///
-/// What nothing hurries is written one by one, as fast as the deployment controller keeps up, which other tests use too. So
-/// it takes as long as it does, and fails when it no longer gets on.
+/// What nothing hurries is written one by one, as fast as the deployment controller keeps up. Other tests use the same
+/// controller, so the total time says little. It fails when no further workload is recorded for [`PATIENCE`], and after
+/// [`AT_MOST`].
 async fn recorded(arena: &Arena, world: &World, what: &str) -> Vec<Option<String>> {
     let uids = uids(arena).await;
-    let (mut fewest, mut since) = (usize::MAX, Instant::now());
+    let began = Instant::now();
+    let (mut fewest, mut since) = (usize::MAX, began);
     loop {
         let wrong = match observed(arena, world, &uids).await {
             Ok(texts) => return texts,
@@ -233,8 +237,9 @@ async fn recorded(arena: &Arena, world: &World, what: &str) -> Vec<Option<String
             (fewest, since) = (wrong.len(), Instant::now());
         }
         assert!(
-            since.elapsed() < PATIENCE,
-            "{what}: not recorded of {fewest}: {}",
+            since.elapsed() < PATIENCE && began.elapsed() < AT_MOST,
+            "{what}: not recorded of {}: {}",
+            wrong.len(),
             wrong[0]
         );
         // Such a look is not cheap, and what it waits for is written one by one.
