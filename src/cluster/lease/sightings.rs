@@ -8,7 +8,10 @@ use kube::{
 };
 
 use super::{Election, Seen, spec};
-use crate::{cluster::liveness::WATCH_SECONDS, model::object::resource_version};
+use crate::{
+    cluster::{history::Versions, liveness::WATCH_SECONDS},
+    model::object::resource_version,
+};
 
 /// What the watch shows of the Lease.
 pub(super) enum Sighting {
@@ -83,6 +86,8 @@ impl Election {
         self.loss.proved(self.history.own_proofs(), (self.clock)());
         if self.loss.heed(lease.metadata.annotations.as_ref()) {
             self.history.proved_elsewhere();
+            // What this replica sees of the same loss from now on is no second one.
+            self.versions = Versions::default();
         }
     }
 }

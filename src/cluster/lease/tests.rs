@@ -649,3 +649,24 @@ async fn one_that_does_not_lead_tells_what_it_saw() {
     sleep(DURATION).await;
     assert!(!proved().await, "it is no news to itself");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_that_was_told_is_not_proved_once_more() {
+    let script = Script::default();
+    script.put(PATH, lease("b", 7));
+    let a = Replica::start(&script, "a");
+    script.reach(READ, 1).await;
+    let mut restored = lease("b", 2);
+    restored["metadata"]["resourceVersion"] = json!("50");
+    restored["metadata"]["annotations"] = json!({ HISTORY_LOST: "2027-01-15T07:00:00Z" });
+    script.restore(PATH, restored);
+    let proved = async || {
+        let went_back = timeout(Duration::from_millis(1), a.history.went_back());
+        went_back.await.is_ok()
+    };
+    sleep(RETRY * 2).await;
+    assert!(proved().await);
+    sleep(DURATION * 2).await;
+    assert!(!proved().await, "its own reads show it, too");
+    assert_eq!(a.history.own_proofs(), 0);
+}
