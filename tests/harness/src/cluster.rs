@@ -28,6 +28,9 @@ const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cluster/node");
 /// Tearing down kills everything and takes a fraction of a second.
 const TEAR_DOWN: Duration = Duration::from_secs(30);
 
+/// How long components may take that are started again, where everything is slow.
+const START: Duration = Duration::from_mins(6);
+
 /// A running cluster, removed on drop.
 #[derive(Debug)]
 pub struct Cluster {
@@ -207,10 +210,20 @@ impl Cluster {
     }
 
     /// Starts the components which were killed, as they were: with the same data and ports. Returns when the API server
-    /// is ready and all of them run. One that ended at its start, because another was late, is started once more.
+    /// is ready and all of them run. Those that end at their start are started again: a controller-manager does where
+    /// the API server is not healthy within ten seconds, and an API server where etcd is late.
     pub fn start_components(&self) -> Result<()> {
-        self.start_what_is_down()
-            .or_else(|_| self.start_what_is_down())
+        let deadline = Instant::now() + START;
+        loop {
+            match self.start_what_is_down() {
+                Ok(()) => return Ok(()),
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(error) => eprintln!("cluster {}, started again: {error}", self.name()),
+            }
+            // kwokctl must not take one that has ended, and has not been reaped yet, for a running one.
+            self.forget_what_has_ended()?;
+            thread::sleep(Duration::from_millis(200));
+        }
     }
 
     fn start_what_is_down(&self) -> Result<()> {
@@ -223,7 +236,7 @@ impl Cluster {
         let output = self
             .command("kwokctl")
             .env("KWOK_WORKDIR", work_dir)
-            .args(["--name", self.name(), "start", "cluster", "--wait", "2m"])
+            .args(["--name", self.name(), "start", "cluster", "--wait", "20s"])
             .output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "kwokctl: {said}");
@@ -234,13 +247,43 @@ impl Cluster {
             "the API server is not ready: {}\nkwokctl: {said}",
             String::from_utf8_lossy(&ready.stderr)
         );
+        let ended = self.ended()?;
+        let last: Vec<String> = ended.iter().map(|name| self.last_lines(name)).collect();
+        let last = last.join("\n");
+        ensure!(
+            ended.is_empty(),
+            "these have ended: {ended:?}\nkwokctl: {said}\n{last}"
+        );
+        Ok(())
+    }
+
+    /// The components that were started and have ended since.
+    fn ended(&self) -> Result<Vec<String>> {
+        let mut ended = Vec::new();
         for entry in std::fs::read_dir(self.facts.data.join("pids"))? {
             let file = entry?.path();
             let component = file.file_stem().unwrap_or_default().to_string_lossy();
-            let pid = self.component_pid(&component)?;
-            ensure!(runs(pid), "{component} has ended\nkwokctl: {said}");
+            if !runs(self.component_pid(&component)?) {
+                ended.push(component.into_owned());
+            }
+        }
+        Ok(ended)
+    }
+
+    fn forget_what_has_ended(&self) -> Result<()> {
+        for component in self.ended()? {
+            std::fs::remove_file(self.pid_file(&component))?;
         }
         Ok(())
+    }
+
+    /// What a component wrote last, to tell why it ended.
+    fn last_lines(&self, component: &str) -> String {
+        let log = self.facts.data.join(format!("logs/{component}.log"));
+        let log = std::fs::read_to_string(log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().rev().take(20).collect();
+        let lines: Vec<&str> = lines.into_iter().rev().collect();
+        format!("{component}: {}", lines.join("\n"))
     }
 
     /// The URL of etcd, of a cluster of our own: plain HTTP, with the JSON gateway (`POST /v3/kv/compaction` and so
