@@ -72,6 +72,12 @@ impl Replica {
         self.turns(false).await
     }
 
+    /// Whether a loss was proved since this was asked last.
+    async fn proved(&self) -> bool {
+        let went_back = timeout(Duration::from_millis(1), self.history.went_back());
+        went_back.await.is_ok()
+    }
+
     /// Asks all the time, for that it leads no more need not be told.
     async fn turns(&self, leads: bool) -> Duration {
         let began = Instant::now();
@@ -354,8 +360,7 @@ async fn a_lease_that_goes_back_is_looked_at_several_times_before_it_is_written(
         1 + LOOKS as usize,
         "it is free, and all the same looked at"
     );
-    let proved = timeout(Duration::from_millis(1), a.history.went_back()).await;
-    assert!(proved.is_ok(), "those who look tell");
+    assert!(a.proved().await, "those who look tell");
 }
 
 #[tokio::test(start_paused = true)]
@@ -601,12 +606,7 @@ async fn one_that_is_told_of_a_loss_hears_of_it_before_it_leads() {
     script.put(PATH, lease("b", 0));
     let a = Replica::start(&script, "a");
     script.reach(READ, 1).await;
-    let proved = async || {
-        timeout(Duration::from_millis(1), a.history.went_back())
-            .await
-            .is_ok()
-    };
-    assert!(!proved().await);
+    assert!(!a.proved().await);
     script.edit(PATH, |lease| {
         lease["spec"]["holderIdentity"] = json!("");
         lease["metadata"]["annotations"] = json!({ HISTORY_LOST: "2027-01-15T07:00:00Z" });
@@ -614,11 +614,11 @@ async fn one_that_is_told_of_a_loss_hears_of_it_before_it_leads() {
     script.reach(READ, 2).await;
     sleep(RETRY / 2).await;
     assert!(!a.leadership.leads(), "it is free, and yet");
-    assert!(proved().await);
+    assert!(a.proved().await);
     a.wins().await;
     assert_eq!(lost(&script), "2027-01-15T07:00:00Z");
     sleep(RETRY * 3).await;
-    assert!(!proved().await, "once");
+    assert!(!a.proved().await, "once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -629,14 +629,10 @@ async fn one_that_does_not_lead_tells_what_it_saw() {
     script.reach(READ, 1).await;
     sleep(RETRY * 2).await;
     assert_eq!(script.count("PUT"), 0);
-    let proved = async || {
-        let went_back = timeout(Duration::from_millis(1), a.history.went_back());
-        went_back.await.is_ok()
-    };
     for _ in 0..PROOF {
         a.history.shown_older();
     }
-    assert!(proved().await);
+    assert!(a.proved().await);
     sleep(RETRY * 3).await;
     assert!(lost(&script).is_string());
     assert_eq!(script.count("PUT"), 1, "once");
@@ -647,7 +643,7 @@ async fn one_that_does_not_lead_tells_what_it_saw() {
     );
     assert!(!a.leadership.leads());
     sleep(DURATION).await;
-    assert!(!proved().await, "it is no news to itself");
+    assert!(!a.proved().await, "it is no news to itself");
 }
 
 #[tokio::test(start_paused = true)]
@@ -660,13 +656,9 @@ async fn a_loss_that_was_told_is_not_proved_once_more() {
     restored["metadata"]["resourceVersion"] = json!("50");
     restored["metadata"]["annotations"] = json!({ HISTORY_LOST: "2027-01-15T07:00:00Z" });
     script.restore(PATH, restored);
-    let proved = async || {
-        let went_back = timeout(Duration::from_millis(1), a.history.went_back());
-        went_back.await.is_ok()
-    };
     sleep(RETRY * 2).await;
-    assert!(proved().await);
+    assert!(a.proved().await);
     sleep(DURATION * 2).await;
-    assert!(!proved().await, "its own reads show it, too");
+    assert!(!a.proved().await, "its own reads show it, too");
     assert_eq!(a.history.own_proofs(), 0);
 }
