@@ -16,8 +16,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{
+    client::ConfigExt as _,
+    config::{KubeConfigOptions, Kubeconfig},
+};
 use serde::Deserialize;
+use tower::{BoxError, Layer as _, ServiceExt as _, util::option_layer};
+
+use crate::connections::connections;
 
 /// Runs clusters, and knows where their tools are.
 const UP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cluster/up");
@@ -153,7 +159,12 @@ impl Cluster {
 
     /// A new client of the administrator: a client belongs to the tokio runtime, and so to the test, which made it.
     pub async fn client(&self) -> kube::Client {
-        kube::Client::try_from(self.config().await).expect("a client for the cluster")
+        let config = self.config().await;
+        let requests = connections::<kube::client::Body>(&config).expect("its certificates");
+        let requests = requests.map_err(BoxError::from);
+        let credentials = option_layer(config.auth_layer().expect("its credentials"));
+        let requests = config.base_uri_layer().layer(credentials.layer(requests));
+        kube::Client::new(requests, config.default_namespace)
     }
 
     /// Where the API server listens, for a proxy in front of it.

@@ -22,6 +22,7 @@ pub mod turns;
 mod acts;
 mod arena;
 mod binaries;
+mod connections;
 mod https;
 mod identity;
 mod kubelet;

@@ -1,6 +1,6 @@
 //! The way to the API server: with the kubeconfig's credentials, or with those of the request.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use anyhow::Context as _;
 use axum::{
@@ -12,16 +12,14 @@ use axum::{
         uri::PathAndQuery,
     },
 };
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
 use kube::{
     Config,
     client::ConfigExt as _,
     config::{AuthInfo, KubeConfigOptions, Kubeconfig},
 };
 use tower::{BoxError, Layer as _, ServiceExt as _, util::BoxCloneSyncService};
+
+use crate::connections::connections;
 
 /// Headers that are about one connection, not about the request (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 6] = [
@@ -102,16 +100,7 @@ fn strip(headers: &mut HeaderMap) {
 }
 
 fn requests(config: &Config) -> anyhow::Result<Requests> {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(Duration::from_secs(5)));
-    let client: Client<_, Body> = Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        // Well before the API server closes idle connections (90 s): a request must not meet one that is being closed.
-        .pool_idle_timeout(Duration::from_secs(30))
-        .build(config.rustls_https_connector_with_connector(tcp)?);
-    let client = client
+    let client = connections::<Body>(config)?
         .map_response(|response| response.map(Body::new))
         .map_err(BoxError::from);
     Ok(match config.auth_layer()? {
