@@ -17,7 +17,7 @@ const PREFIX: &str = "REROLL_";
 
 /// Variables of this project's own builds and tests, without the prefix. They stand in the environment of a reroll that a
 /// test starts.
-const OF_TESTS: [&str; 11] = [
+const OF_TESTS: [&str; 12] = [
     "ADOPTIONS",
     "BEFORE",
     "CACHE",
@@ -27,6 +27,7 @@ const OF_TESTS: [&str; 11] = [
     "MODEL_ROUNDS",
     "NODE",
     "OVERLOAD",
+    "PROFILE",
     "SEED",
     "USE_KUBECONFIG",
 ];
