@@ -17,11 +17,11 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use kube::{
-    client::ConfigExt as _,
+    client::{ConfigExt as _, retry::RetryPolicy},
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde::Deserialize;
-use tower::{BoxError, Layer as _, ServiceExt as _, util::option_layer};
+use tower::{BoxError, Layer as _, ServiceExt as _, retry::RetryLayer, util::option_layer};
 
 use crate::connections::connections;
 
@@ -163,7 +163,10 @@ impl Cluster {
         let requests = connections::<kube::client::Body>(&config).expect("its certificates");
         let requests = requests.map_err(BoxError::from);
         let credentials = option_layer(config.auth_layer().expect("its credentials"));
-        let requests = config.base_uri_layer().layer(credentials.layer(requests));
+        // As kube's own client does: a kind that was defined a moment ago answers 429 until its watch cache is filled.
+        let again = RetryLayer::new(RetryPolicy::server_retry());
+        let requests = again.layer(credentials.layer(requests));
+        let requests = config.base_uri_layer().layer(requests);
         kube::Client::new(requests, config.default_namespace)
     }
 
