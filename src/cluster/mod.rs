@@ -20,6 +20,7 @@ pub mod liveness;
 pub mod metadata;
 pub mod own;
 pub mod pods;
+pub mod pool;
 pub mod reach;
 pub mod revisions;
 pub mod served;

@@ -2,23 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::{
-    BoxError, Router,
-    http::{Request, Response, Uri},
-};
-use kube::{
-    Client,
-    client::{Body, ClientBuilder, DynBody},
-};
-use tower::util::BoxService;
+use axum::{Router, http::Uri};
+use kube::{Client, client::ClientBuilder};
 
+pub use crate::cluster::pool::ApiService;
 use crate::{
-    cluster::{connection::ConnectionSettings, liveness::Liveness},
+    cluster::{connection::ConnectionSettings, liveness::Liveness, pool::client_builder},
     watch::stream,
 };
-
-/// What answers requests to the API server.
-pub type ApiService = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
 
 /// How the process reaches the API server, and is reached by it.
 #[derive(Clone, Default)]
@@ -89,7 +80,7 @@ impl Connection {
 
     fn builder(&self) -> kube::Result<ClientBuilder<ApiService>> {
         match self {
-            Self::Network(config) => ClientBuilder::try_from((**config).clone()),
+            Self::Network(config) => client_builder((**config).clone()),
             Self::InProcess(doors) => Ok(ClientBuilder::new((doors.api_server)(), "default")),
         }
     }
