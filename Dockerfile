@@ -15,7 +15,7 @@ ARG TARGETPLATFORM
 WORKDIR /build
 
 # Builder and runtime are of the same Debian, so that the glibc that is linked is the one that is there. A C compiler is
-# for aws-lc, the cryptography of rustls.
+# for aws-lc, the cryptography of rustls, and for jemalloc, which needs make as well.
 RUN <<END
 set -eu
 case "$TARGETPLATFORM" in
@@ -23,11 +23,13 @@ case "$TARGETPLATFORM" in
   linux/arm64) arch=arm64 gnu=aarch64-linux-gnu target=aarch64-unknown-linux-gnu ;;
   *) echo "no recipe for $TARGETPLATFORM" >&2 && exit 1 ;;
 esac
+packages=make
 if [ "$arch" != "$(dpkg --print-architecture)" ]; then
-  apt-get update
-  apt-get install --yes --no-install-recommends "gcc-$(echo "$gnu" | tr _ -)" "libc6-dev-$arch-cross"
-  rm -rf /var/lib/apt/lists/*
+  packages="$packages gcc-$(echo "$gnu" | tr _ -) libc6-dev-$arch-cross"
 fi
+apt-get update
+apt-get install --yes --no-install-recommends $packages
+rm -rf /var/lib/apt/lists/*
 rustup target add "$target"
 cat >/target.env <<VARIABLES
 export CARGO_BUILD_TARGET=$target
@@ -37,6 +39,7 @@ VARIABLES
 END
 
 COPY Cargo.toml Cargo.lock build.rs ./
+COPY .cargo/config.toml .cargo/
 COPY src src
 # Not built here, but Cargo.toml names them.
 COPY tests/bin/under_test.rs tests/bin/

@@ -16,6 +16,13 @@ use reroll::{
     run::{Surroundings, run},
 };
 
+/// It gives memory back to the system that somebody made reroll use for a while. glibc keeps it.
+///
+/// How is set where it is built, in `.cargo/config.toml`.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// What the binary is called as a plugin.
 const PLUGIN: &str = "kubectl-reroll";
 
