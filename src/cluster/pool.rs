@@ -1,7 +1,7 @@
-//! How many connections to the API server are kept that nothing uses, and for how long.
+//! How long connections to the API server are kept that nothing uses.
 //!
-//! kube keeps as many as were once used at the same time, and of those that are closed what belonged to them: 9 KiB each.
-//! Reviews of large templates read many sources at once.
+//! With kube what belongs to them stays until they are used again, though they are closed: 9 KiB each, of as many as were once
+//! used at the same time. Reviews of large templates read many sources at once.
 
 use std::time::Duration;
 
@@ -24,10 +24,9 @@ use tower::{
 /// What answers requests to the API server.
 pub type ApiService = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
 
-/// How long a connection is kept that nothing uses. The API server closes it after 90 s.
+/// How long a connection is kept that nothing uses. The API server closes it after 90 s. Who waits for a review soon after
+/// another need not wait for new ones.
 const IDLE: Duration = Duration::from_secs(30);
-/// How many of them are kept. More requests at once have more connections, which are closed after it.
-const IDLE_AT_MOST: usize = 16;
 
 /// Makes clients of the API server, as kube does but for connections that nothing uses. By a proxy, and with credentials that a plugin
 /// makes, they are kube's in this, too.
@@ -36,6 +35,10 @@ const IDLE_AT_MOST: usize = 16;
 ///
 /// If the configuration has certificates, keys or headers that cannot be used.
 pub fn client_builder(config: kube::Config) -> kube::Result<ClientBuilder<ApiService>> {
+    with_idle(config, IDLE)
+}
+
+fn with_idle(config: kube::Config, idle: Duration) -> kube::Result<ClientBuilder<ApiService>> {
     if config.proxy_url.is_some() || config.auth_info.exec.is_some() {
         return ClientBuilder::try_from(config);
     }
@@ -48,8 +51,7 @@ pub fn client_builder(config: kube::Config) -> kube::Result<ClientBuilder<ApiSer
     connector.set_reset_reader_on_write(config.reset_reader_on_write);
     let requests = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(IDLE_AT_MOST)
+        .pool_idle_timeout(idle)
         .build(connector)
         .map_err(BoxError::from);
     let requests = config.extra_headers_layer()?.layer(requests);
@@ -80,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    const AT_ONCE: usize = 3 * IDLE_AT_MOST;
+    const AT_ONCE: usize = 48;
 
     /// Answers so many requests when all of them are there, each with the user that it names. Counts open connections.
     async fn server(open: Arc<AtomicUsize>) -> String {
@@ -115,11 +117,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn most_connections_are_closed_when_nothing_uses_them() {
+    async fn connections_are_closed_that_nothing_uses() {
         let open = Arc::new(AtomicUsize::new(0));
         let mut config = kube::Config::new(server(open.clone()).await.parse().unwrap());
         config.auth_info.impersonate = Some("somebody".to_owned());
-        let client = client_builder(config).unwrap().build();
+        let client = with_idle(config, Duration::from_millis(50))
+            .unwrap()
+            .build();
         let ask = || async {
             let request = Request::get("/api").body(Vec::new()).unwrap();
             client.request_text(request).await.unwrap()
@@ -127,7 +131,7 @@ mod tests {
         let answers = futures::future::join_all((0..AT_ONCE).map(|_| ask())).await;
         assert_eq!(answers, ["somebody"; AT_ONCE]);
         let closed = async {
-            while open.load(Ordering::SeqCst) > IDLE_AT_MOST {
+            while open.load(Ordering::SeqCst) > 0 {
                 tokio::task::yield_now().await;
             }
         };
