@@ -2,8 +2,8 @@
 //!
 //! These writes can wait, because what was observed counts in memory at once. And they should wait, because they are
 //! not free: the deployment controller answers every write of an annotation with writes of its own. So each kind has a
-//! pace, by how well its controller keeps up (`pace`), and one write of each kind is under way at a time; where there
-//! is a limit, one of all. The workload whose sources changed last goes first (`queue`). Where another writer writes the
+//! pace, by how well its controller keeps up (`pace`), which also says how many are under way at a time; where there is
+//! a limit, one of all. The workload whose sources changed last goes first (`queue`). Where another writer writes the
 //! workload anyway, the webhook adds `observed` to that write at no cost.
 
 mod pace;
@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
 
-pub use self::queue::Due;
 use self::{pace::Pace, queue::Queue};
+pub use self::{pace::SIDE_BY_SIDE, queue::Due};
 use super::{
     bucket::{Bucket, Pacing},
     intents::Finish,
@@ -25,16 +25,23 @@ use crate::model::{Kind, WorkloadKey, index::Bared, workload::Workload};
 #[derive(Debug)]
 pub struct Tidying {
     queue: Queue,
-    paces: BTreeMap<Kind, Pace>,
+    turns: Turns,
     limit: Bucket,
-    /// One at a time of all kinds: where writes are few, the order counts.
-    is_limited: bool,
-    /// The kinds of which a workload is taken now.
-    taken: BTreeSet<Kind>,
     reports: BTreeSet<WorkloadKey>,
     /// Workloads that lost or lacked `observed` while reroll was watching them. For these the past that their revisions
     /// tell does not count.
     bared: BTreeMap<WorkloadKey, Bared>,
+}
+
+/// Which kinds have a turn.
+#[derive(Debug)]
+struct Turns {
+    /// Of the kinds of which at least one turn is over.
+    paces: BTreeMap<Kind, Pace>,
+    /// One at a time of all kinds: where writes are few, the order counts.
+    is_limited: bool,
+    /// The workloads that are taken now.
+    taken: BTreeSet<WorkloadKey>,
 }
 
 impl Tidying {
@@ -46,10 +53,12 @@ impl Tidying {
         };
         Self {
             queue: Queue::default(),
-            paces: BTreeMap::new(),
+            turns: Turns {
+                paces: BTreeMap::new(),
+                is_limited: limit.is_some(),
+                taken: BTreeSet::new(),
+            },
             limit: Bucket::full(pacing, now),
-            is_limited: limit.is_some(),
-            taken: BTreeSet::new(),
             reports: BTreeSet::new(),
             bared: BTreeMap::new(),
         }
@@ -94,7 +103,7 @@ impl Tidying {
     /// Notes the state of a workload. Returns whether another one may now be written sooner.
     pub fn seen(&mut self, workload: &WorkloadKey, state: &Workload, now: Instant) -> bool {
         let observed = state.observed_generation.unwrap_or(i64::MAX);
-        let pace = self.paces.get_mut(workload.kind);
+        let pace = self.turns.paces.get_mut(workload.kind);
         pace.is_some_and(|pace| pace.seen(workload, observed, now))
     }
 
@@ -112,7 +121,7 @@ impl Tidying {
     /// Notes a write that was decided on at `began` and raised the workload's generation to this one: its controller
     /// has work now.
     pub fn wrote(&mut self, workload: &WorkloadKey, generation: i64, began: Instant, now: Instant) {
-        let pace = self.paces.entry(workload.kind);
+        let pace = self.turns.paces.entry(workload.kind);
         pace.or_insert_with(Pace::new)
             .wrote(workload, generation, began, now);
     }
@@ -122,7 +131,7 @@ impl Tidying {
         self.queue.forget(workload);
         self.reports.remove(workload);
         self.bared.remove(workload);
-        let pace = self.paces.get_mut(workload.kind);
+        let pace = self.turns.paces.get_mut(workload.kind);
         pace.is_some_and(|pace| pace.forget(workload))
     }
 
@@ -131,16 +140,15 @@ impl Tidying {
         self.queue.resume(workload);
     }
 
-    /// Takes the workload to write next, if one may be written now. Until [`Self::finish`] no other of its kind is.
+    /// Takes the workload to write next, if one may be written now. It is not taken again until [`Self::finish`].
     pub fn take(&mut self, now: Instant) -> Option<Due> {
         if self.limit.ready(now) > now {
             return None;
         }
-        let busy = (&self.taken, self.is_limited);
-        let paces = &self.paces;
-        let may = |kind| opens(paces, busy, kind, now).is_some_and(|at| at <= now);
-        let due = self.queue.take(now, may)?;
-        self.taken.insert(due.workload.kind);
+        let turns = &self.turns;
+        let may = |kind| turns.opens(kind, now).is_some_and(|at| at <= now);
+        let due = self.queue.take(now, &turns.taken, may)?;
+        self.turns.begins(&due.workload, now);
         Some(due)
     }
 
@@ -151,18 +159,18 @@ impl Tidying {
 
     /// Returns when [`Self::take`] can return something next; `None` where nothing waits but for what is taken.
     pub fn next(&self, now: Instant) -> Option<Instant> {
-        let busy = (&self.taken, self.is_limited);
+        let turns = &self.turns;
         let next = self
             .queue
-            .next(|kind| opens(&self.paces, busy, kind, now))?;
+            .next(&turns.taken, |kind| turns.opens(kind, now))?;
         Some(next.max(self.limit.ready(now)))
     }
 
     /// Ends a write that was taken. `bare`: the workload is without `observed` even so.
     pub fn finish(&mut self, due: Due, finish: Finish, bare: bool, now: Instant) {
-        self.taken.remove(due.workload.kind);
+        self.turns.taken.remove(&due.workload);
         match finish {
-            Finish::Retry(after) => self.queue.put_back(due, after, now),
+            Finish::Retry(after) => return self.queue.put_back(due, after, now),
             Finish::Over if bare => {}
             Finish::Over | Finish::Parked => {
                 // Events that were still on the way may have filed the same again.
@@ -170,16 +178,29 @@ impl Tidying {
                 self.bared.remove(&due.workload);
             }
         }
+        let pace = self.turns.paces.entry(due.workload.kind);
+        pace.or_insert_with(Pace::new);
     }
 }
 
-/// Returns when the next workload of a kind may be written; `None`: when what is taken is finished. With `alone` no two are.
-fn opens(
-    paces: &BTreeMap<Kind, Pace>,
-    (taken, alone): (&BTreeSet<Kind>, bool),
-    kind: Kind,
-    now: Instant,
-) -> Option<Instant> {
-    let is_busy = taken.contains(kind) || alone && !taken.is_empty();
-    (!is_busy).then(|| paces.get(kind).map_or(now, |pace| pace.opens(now)))
+impl Turns {
+    fn begins(&mut self, workload: &WorkloadKey, now: Instant) {
+        self.taken.insert(workload.clone());
+        if let Some(pace) = self.paces.get_mut(workload.kind) {
+            pace.begins(now);
+        }
+    }
+
+    /// Returns when the next workload of a kind may be written; `None`: when one that is taken is finished.
+    fn opens(&self, kind: Kind, now: Instant) -> Option<Instant> {
+        let pace = self.paces.get(kind);
+        let (under_way, most) = if self.is_limited {
+            (self.taken.len(), 1)
+        } else {
+            let of_kind = self.taken.iter().filter(|taken| taken.kind == kind);
+            // Until one was written, nobody knows whether that is work for the controller.
+            (of_kind.count(), pace.map_or(1, Pace::side_by_side))
+        };
+        (under_way < most).then(|| pace.map_or(now, |pace| pace.opens(now)))
+    }
 }

@@ -41,7 +41,7 @@ use crate::{
     },
 };
 
-/// Writes what is due, one workload of a kind at a time, while this replica leads.
+/// Writes what is due, at the pace of each kind, while this replica leads.
 pub struct Housekeeper {
     live: Live,
     leadership: Leadership,
@@ -69,7 +69,7 @@ impl Housekeeper {
         }
     }
 
-    /// Writes what is due, one workload of each kind at a time, until `stop`. Then waits for what is under way.
+    /// Writes what is due until `stop`. Then waits for what is under way.
     pub async fn run(self, stop: CancellationToken) {
         let this = Arc::new(self);
         let judge = Arc::clone(&this.live.judge);

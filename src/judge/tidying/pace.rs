@@ -10,9 +10,14 @@
 //! becomes a little shorter with each write that the controller sees in time. It doubles when the next write would be
 //! due and [`FEW`] are still behind.
 //!
+//! Most of a turn is waiting: before the API server lists what is quiet, it asks etcd up to [`LISTS`] whether that is all
+//! (Kubernetes' `ConsistentListFromCache`). So as many turns are under way as begin in that time, up to
+//! [`SIDE_BY_SIDE`]; one, where the pace is slow.
+//!
 //! Invariants:
 //! - Where an annotation does not raise `generation` (`StatefulSet`s, `DaemonSet`s) nothing is ever behind, and nothing
-//!   waits.
+//!   waits but for [`SIDE_BY_SIDE`].
+//! - No turn begins while [`FEW`] are behind. Those that began before are as many as the pace allows in [`LISTS`].
 //! - While the controller sees any writes, at least four a second may be made; while it sees none, [`FEW`] per
 //!   [`GIVE_UP`].
 //!
@@ -28,6 +33,11 @@ use crate::model::WorkloadKey;
 const FEW: usize = 2;
 /// A workload that is behind for longer is no longer waited for: its controller is down, or cannot handle it.
 const GIVE_UP: Duration = Duration::from_secs(10);
+
+/// The most turns that are under way.
+pub const SIDE_BY_SIDE: usize = 8;
+/// How long a list may take that costs nothing.
+const LISTS: Duration = Duration::from_millis(100);
 
 /// The first interval, when nothing is known: less than 20 calls a second, at three for each write.
 const FIRST: Duration = Duration::from_millis(160);
@@ -47,12 +57,14 @@ const HALVES: Duration = Duration::from_mins(1);
 pub(super) struct Pace {
     behind: BTreeMap<WorkloadKey, Behind>,
     interval: Duration,
+    /// When the last turn began.
+    began: Option<Instant>,
     /// When the last write was decided on after which the workload was behind.
     last: Option<Instant>,
     /// Whether [`FEW`] were still behind when the next write was due.
     late: bool,
-    /// Whether the pace was too fast at least once.
-    learned: bool,
+    /// When the pace last turned out to be too fast. What began before that does not tell it again.
+    too_fast: Option<Instant>,
 }
 
 /// A workload that was written, and whose controller has not shown yet that it has seen the write.
@@ -68,16 +80,35 @@ impl Pace {
         Self {
             behind: BTreeMap::new(),
             interval: FIRST,
+            began: None,
             last: None,
             late: false,
-            learned: false,
+            too_fast: None,
         }
     }
 
-    /// Returns when the next workload may be written, by what is known `now`. It may be sooner, when the controller
-    /// sees one that is behind.
+    /// Returns how many turns may be under way.
+    pub(super) fn side_by_side(&self) -> usize {
+        if self.is_free() {
+            return SIDE_BY_SIDE;
+        }
+        let meanwhile = LISTS.as_millis().div_ceil(self.interval.as_millis());
+        usize::try_from(meanwhile).map_or(SIDE_BY_SIDE, |most| most.clamp(1, SIDE_BY_SIDE))
+    }
+
+    /// Notes that a turn begins.
+    pub(super) fn begins(&mut self, now: Instant) {
+        self.began = Some(now);
+    }
+
+    /// Returns when the next turn may begin, by what is known `now`. It may be sooner, when the controller sees one that
+    /// is behind.
     pub(super) fn opens(&self, now: Instant) -> Instant {
-        let due = self.last.map_or(now, |last| last + self.interval);
+        if self.is_free() {
+            return now;
+        }
+        let last = self.last.max(self.began);
+        let due = last.map_or(now, |last| last + self.interval);
         let mut given_up: Vec<_> = self
             .behind
             .values()
@@ -102,7 +133,7 @@ impl Pace {
         let before = self.behind.len();
         self.behind.retain(|_, behind| behind.since + GIVE_UP > now);
         self.late |= self.behind.len() < before;
-        self.adapt(began);
+        self.adapt(began, now);
         self.last = Some(began);
         let since = now;
         self.behind
@@ -125,14 +156,20 @@ impl Pace {
         self.behind.remove(workload).is_some()
     }
 
-    fn adapt(&mut self, now: Instant) {
+    /// Whether no write was ever work for the controller.
+    fn is_free(&self) -> bool {
+        self.last.is_none()
+    }
+
+    fn adapt(&mut self, began: Instant, now: Instant) {
         let since = self
             .last
-            .map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
-        self.interval = if std::mem::take(&mut self.late) {
-            self.learned = true;
+            .map_or(Duration::ZERO, |last| began.saturating_duration_since(last));
+        let is_news = self.too_fast.is_none_or(|before| began >= before);
+        self.interval = if std::mem::take(&mut self.late) && is_news {
+            self.too_fast = Some(now);
             self.interval * 2
-        } else if self.learned {
+        } else if self.too_fast.is_some() {
             // It never shrinks to less than half at once, however long nothing was written.
             let halves = since.min(HALVES).div_duration_f64(HALVES);
             self.interval.mul_f64(0.5_f64.powf(halves))

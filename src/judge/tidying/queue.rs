@@ -125,17 +125,21 @@ impl Queue {
         self.remove(workload);
     }
 
-    /// Takes the next workload, of the kinds that may be written.
-    pub(super) fn take(&mut self, now: Instant, may: impl Fn(Kind) -> bool) -> Option<Due> {
+    /// Takes the next workload that is not `taken`, of the kinds that may be written.
+    pub(super) fn take(
+        &mut self,
+        now: Instant,
+        taken: &BTreeSet<WorkloadKey>,
+        may: impl Fn(Kind) -> bool,
+    ) -> Option<Due> {
         while let Some(workload) = self.later.take(now) {
             if let Some(waiting) = self.remove(&workload) {
                 let later = None;
                 self.insert(workload, Waiting { later, ..waiting });
             }
         }
-        let open = self.ready.iter().filter(|(kind, _)| may(kind));
-        let first = open.filter_map(|(_, ready)| ready.first()).min();
-        let (_, workload) = first?.clone();
+        let open = self.firsts(taken).filter(|(_, first)| may(first.kind));
+        let (_, workload) = open.min()?.clone();
         let Waiting { rank, attempts, .. } = self.remove(&workload)?;
         Some(Due {
             workload,
@@ -146,9 +150,25 @@ impl Queue {
 
     /// Returns when [`Self::take`] can return something next. `opens` tells when the next workload of a kind may be
     /// written; `None`: nobody knows yet.
-    pub(super) fn next(&self, opens: impl Fn(Kind) -> Option<Instant>) -> Option<Instant> {
-        let ready = self.ready.keys().filter_map(|kind| opens(kind));
+    pub(super) fn next(
+        &self,
+        taken: &BTreeSet<WorkloadKey>,
+        opens: impl Fn(Kind) -> Option<Instant>,
+    ) -> Option<Instant> {
+        let ready = self.firsts(taken);
+        let ready = ready.filter_map(|(_, first)| opens(first.kind));
         ready.chain(self.later.next()).min()
+    }
+
+    /// Returns the first of each kind that is ready and not `taken`. One that is taken may have been filed again meanwhile.
+    fn firsts<'a>(
+        &'a self,
+        taken: &'a BTreeSet<WorkloadKey>,
+    ) -> impl Iterator<Item = &'a (Rank, WorkloadKey)> {
+        let first = |ready: &'a BTreeSet<(Rank, WorkloadKey)>| {
+            ready.iter().find(|(_, workload)| !taken.contains(workload))
+        };
+        self.ready.values().filter_map(first)
     }
 
     fn insert(&mut self, workload: WorkloadKey, waiting: Waiting) {
@@ -180,6 +200,8 @@ mod tests {
     use super::*;
     use crate::model::workload::KINDS;
 
+    const NONE: BTreeSet<WorkloadKey> = BTreeSet::new();
+
     fn key(kind: usize, name: &str) -> WorkloadKey {
         WorkloadKey {
             kind: &KINDS[kind],
@@ -189,7 +211,7 @@ mod tests {
     }
 
     fn taken(queue: &mut Queue, now: Instant, may: impl Fn(Kind) -> bool + Copy) -> Vec<String> {
-        std::iter::from_fn(|| queue.take(now, may))
+        std::iter::from_fn(|| queue.take(now, &NONE, may))
             .map(|due| due.workload.name)
             .collect()
     }
@@ -210,12 +232,27 @@ mod tests {
         }
         queue.put(&key(0, "moved"), 7);
         queue.forget(&key(0, "gone"));
-        assert_eq!(queue.next(|_| Some(now)), Some(now));
+        assert_eq!(queue.next(&NONE, |_| Some(now)), Some(now));
         let others = |kind: Kind| kind.kind != "Deployment";
         assert_eq!(taken(&mut queue, now, others), ["new", "old"]);
         assert_eq!(taken(&mut queue, now, |_| true), ["moved", "a", "b"]);
-        assert_eq!(queue.next(|_| Some(now)), None);
+        assert_eq!(queue.next(&NONE, |_| Some(now)), None);
         assert!(queue.waiting.is_empty() && queue.ready.is_empty());
+    }
+
+    #[test]
+    fn what_is_taken_is_passed_over_until_it_is_finished() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        queue.put(&key(0, "a"), 9);
+        let taken = BTreeSet::from([key(0, "a")]);
+        assert_eq!(queue.next(&taken, |_| Some(now)), None);
+        queue.put(&key(0, "b"), 5);
+        assert_eq!(queue.next(&taken, |_| Some(now)), Some(now));
+        let due = queue.take(now, &taken, |_| true).unwrap();
+        assert_eq!(due.workload.name, "b");
+        assert_eq!(queue.take(now, &taken, |_| true), None);
+        assert_eq!(queue.take(now, &NONE, |_| true).unwrap().workload.name, "a");
     }
 
     #[test]
@@ -224,18 +261,18 @@ mod tests {
         let second = Duration::from_secs(1);
         let mut queue = Queue::default();
         queue.put_when_calm(&key(0, "a"), 5, 65, now + second * 60);
-        assert_eq!(queue.take(now, |_| true), None);
+        assert_eq!(queue.take(now, &NONE, |_| true), None);
         // To look again does not make it later, another recreation does.
         queue.put_when_calm(&key(0, "a"), 5, 65, now + second * 70);
-        assert_eq!(queue.next(|_| Some(now)), Some(now + second * 60));
+        assert_eq!(queue.next(&NONE, |_| Some(now)), Some(now + second * 60));
         queue.put_when_calm(&key(0, "a"), 9, 69, now + second * 64);
-        assert_eq!(queue.next(|_| Some(now)), Some(now + second * 64));
-        assert_eq!(queue.take(now + second * 63, |_| true), None);
-        assert!(queue.take(now + second * 64, |_| true).is_some());
+        assert_eq!(queue.next(&NONE, |_| Some(now)), Some(now + second * 64));
+        assert_eq!(queue.take(now + second * 63, &NONE, |_| true), None);
+        assert!(queue.take(now + second * 64, &NONE, |_| true).is_some());
         // Anything else that is to be written takes it along at once.
         queue.put_when_calm(&key(0, "a"), 9, 69, now + second * 64);
         queue.put(&key(0, "a"), 9);
-        assert!(queue.take(now, |_| true).is_some());
+        assert!(queue.take(now, &NONE, |_| true).is_some());
         assert!(queue.waiting.is_empty() && queue.later.is_empty() && queue.ready.is_empty());
     }
 
@@ -245,17 +282,17 @@ mod tests {
         let minute = Duration::from_mins(1);
         let mut queue = Queue::default();
         queue.put(&key(0, "a"), 5);
-        let due = queue.take(now, |_| true).unwrap();
+        let due = queue.take(now, &NONE, |_| true).unwrap();
         queue.put_back(due, minute, now);
         queue.put_when_calm(&key(0, "b"), 5, 65, now + minute);
         for name in ["a", "b", "unknown"] {
             queue.resume(&key(0, name));
         }
-        let due = queue.take(now, |_| true).unwrap();
+        let due = queue.take(now, &NONE, |_| true).unwrap();
         assert_eq!((due.workload.name.as_str(), due.attempts), ("a", 0));
         // It waits for its sources, and not for another try.
-        assert_eq!(queue.take(now, |_| true), None);
-        assert_eq!(queue.next(|_| Some(now)), Some(now + minute));
+        assert_eq!(queue.take(now, &NONE, |_| true), None);
+        assert_eq!(queue.next(&NONE, |_| Some(now)), Some(now + minute));
     }
 
     #[test]
@@ -264,18 +301,18 @@ mod tests {
         let second = Duration::from_secs(1);
         let mut queue = Queue::default();
         queue.put(&key(0, "a"), 5);
-        let due = queue.take(now, |_| true).unwrap();
+        let due = queue.take(now, &NONE, |_| true).unwrap();
         queue.put_back(due, second, now);
         // To file it again does not make it sooner.
         queue.put(&key(0, "a"), 5);
-        assert_eq!(queue.take(now, |_| true), None);
-        assert_eq!(queue.next(|_| Some(now)), Some(now + second));
-        let due = queue.take(now + second, |_| true).unwrap();
+        assert_eq!(queue.take(now, &NONE, |_| true), None);
+        assert_eq!(queue.next(&NONE, |_| Some(now)), Some(now + second));
+        let due = queue.take(now + second, &NONE, |_| true).unwrap();
         assert_eq!(due.attempts, 1);
         // It is filed while it is being written: that counts.
         queue.put(&key(0, "a"), 6);
         queue.put_back(due, second, now);
-        assert_eq!(queue.take(now, |_| true).unwrap().attempts, 0);
+        assert_eq!(queue.take(now, &NONE, |_| true).unwrap().attempts, 0);
         assert!(queue.waiting.is_empty() && queue.later.is_empty());
     }
 }
