@@ -29,8 +29,10 @@ pub mod sources;
 pub(crate) mod testing;
 mod workloads;
 
-use std::{fmt::Debug, future::Future, time::Duration};
+use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
 
+use axum::http::Request;
+use futures::AsyncReadExt as _;
 use kube::{
     Api, Client, Resource,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
@@ -38,7 +40,10 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 
 pub use self::{failure::Failure, served::DiscoveredKind};
 use self::{liveness::Liveness, reach::Reach, served::Served};
@@ -55,6 +60,8 @@ pub struct Cluster {
     served: Served,
     watches: Liveness,
     reach: Reach,
+    /// Whoever has it reads an answer that a tenant can make large.
+    reading: Arc<Semaphore>,
 }
 
 /// Whether a write is made or only tried.
@@ -75,6 +82,7 @@ impl Cluster {
             served: Served::default(),
             watches: Liveness::default(),
             reach: Reach::default(),
+            reading: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -145,6 +153,20 @@ impl Cluster {
         };
         self.reach.ended(began, ended.as_ref().err());
         ended
+    }
+
+    /// Makes a request whose answer a tenant can make large. Of all such answers one is read at a time, and the others are
+    /// left with the API server. Until it answers, they are waited for side by side.
+    ///
+    /// # Errors
+    /// When the API server refuses, or its answer is cut or cannot be read. Is to be made by [`Self::call`].
+    async fn read_alone<T: DeserializeOwned>(&self, request: Request<Vec<u8>>) -> kube::Result<T> {
+        let mut answer = self.client.request_stream(request).await?;
+        let _reading = self.reading.acquire().await.ok();
+        let mut body = Vec::new();
+        let read = answer.read_to_end(&mut body).await;
+        read.map_err(|cut| kube::Error::Service(cut.into()))?;
+        serde_json::from_slice(&body).map_err(kube::Error::SerdeError)
     }
 
     /// Reads one object as etcd has it (a GET without resourceVersion); `None` where it does not exist.

@@ -15,6 +15,8 @@
 //!
 //! Pure: time is an argument.
 
+mod intent;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
@@ -22,39 +24,10 @@ use std::{
 
 use tokio::time::Instant;
 
+pub use self::intent::Intent;
+use self::intent::Lane;
 use super::bucket::{Bounds, Bucket};
 use crate::model::{SourceName, WorkloadKey};
-
-/// A workload that may need a restart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Intent {
-    /// The workload.
-    pub workload: WorkloadKey,
-    /// When the first change behind it was seen.
-    pub since: Instant,
-    /// The number of tries that failed.
-    pub attempts: u32,
-    due: Instant,
-    /// The source whose change it is for, if there is one. It decides whose turn the intent takes.
-    source: Option<SourceName>,
-}
-
-impl Intent {
-    /// Makes an intent that is carried out at once and never enters the queue.
-    pub fn now(workload: &WorkloadKey, now: Instant) -> Self {
-        Self {
-            workload: workload.clone(),
-            since: now,
-            attempts: 0,
-            due: now,
-            source: None,
-        }
-    }
-
-    fn lane(&self) -> Lane {
-        (self.workload.namespace.clone(), self.source.clone())
-    }
-}
 
 /// How an intent ended that a task took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,9 +67,6 @@ struct Rolling {
     /// Whether the workload was shown with this restart since.
     is_shown: bool,
 }
-
-/// Whose turn an intent takes: a namespace, and a source in it.
-type Lane = (String, Option<SourceName>);
 
 /// The intents of one lane, and when it was last served.
 #[derive(Debug, Default)]
@@ -200,6 +170,27 @@ impl Intents {
         let intent = self.remove(&workload)?;
         self.taken.insert(workload, intent.attempts);
         Some(intent)
+    }
+
+    /// Takes a workload that has no intent, and is to be restarted at once, if pacing and budget allow one more restart and no
+    /// task restarts it.
+    ///
+    /// # Errors
+    /// When it may be tried again; `None`: when there is room.
+    pub fn take_now(
+        &mut self,
+        workload: &WorkloadKey,
+        now: Instant,
+    ) -> Result<Intent, Option<Instant>> {
+        if self.is_taken(workload) || !self.has_room()(&workload.namespace) {
+            return Err(None);
+        }
+        if !self.bucket.take(now) {
+            return Err(Some(self.bucket.ready(now)));
+        }
+        let intent = Intent::now(workload, now);
+        self.taken.insert(workload.clone(), intent.attempts);
+        Ok(intent)
     }
 
     /// Returns when [`Self::take`] can return something next; `None` where no time tells, because nothing waits or the
@@ -350,18 +341,25 @@ impl Intents {
         waiting.filter(|intent| !self.taken.contains_key(&intent.workload))
     }
 
-    /// Returns the heads of lanes for which the budget has room. Its last place is for a namespace that has none yet: rollouts
-    /// that hang in one do not use it up for all.
+    /// Returns the heads of lanes for which the budget has room.
     fn heads_with_room(&self) -> impl Iterator<Item = (&Lane, &(Instant, WorkloadKey))> {
+        let has_room = self.has_room();
+        self.heads()
+            .filter(move |((namespace, _), _)| has_room(namespace))
+    }
+
+    /// Returns for which namespaces the budget has room. Its last place is for one that has none yet: rollouts that hang in one
+    /// do not use it up for all.
+    fn has_room(&self) -> impl Fn(&str) -> bool {
         let under_way = self.rolling.keys().chain(self.taken.keys());
         let under_way: Vec<_> = under_way.map(|key| key.namespace.as_str()).collect();
         let most = self.bounds.rolling.unwrap_or(usize::MAX);
         let free = most.saturating_sub(under_way.len());
-        self.heads().filter(move |((namespace, _), _)| match free {
+        move |namespace| match free {
             0 => false,
-            1 => !under_way.contains(&namespace.as_str()),
+            1 => !under_way.contains(&namespace),
             _ => true,
-        })
+        }
     }
 
     /// Returns the first intent of each lane whose workload no task is restarting.

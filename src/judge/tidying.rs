@@ -36,12 +36,14 @@ pub struct Tidying {
 /// Which kinds have a turn.
 #[derive(Debug)]
 struct Turns {
-    /// Of the kinds of which at least one turn is over.
+    /// Of the kinds of which at least one was written.
     paces: BTreeMap<Kind, Pace>,
     /// One at a time of all kinds: where writes are few, the order counts.
     is_limited: bool,
     /// The workloads that are taken now.
     taken: BTreeSet<WorkloadKey>,
+    /// Those of them that were written.
+    wrote: BTreeSet<WorkloadKey>,
 }
 
 impl Tidying {
@@ -57,6 +59,7 @@ impl Tidying {
                 paces: BTreeMap::new(),
                 is_limited: limit.is_some(),
                 taken: BTreeSet::new(),
+                wrote: BTreeSet::new(),
             },
             limit: Bucket::full(pacing, now),
             reports: BTreeSet::new(),
@@ -153,8 +156,9 @@ impl Tidying {
     }
 
     /// Counts a write against the limit, right before it is made. A turn that writes nothing counts for nothing.
-    pub fn writes(&mut self, now: Instant) {
+    pub fn writes(&mut self, workload: &WorkloadKey, now: Instant) {
         self.limit.take(now);
+        self.turns.wrote.insert(workload.clone());
     }
 
     /// Returns when [`Self::take`] can return something next; `None` where nothing waits but for what is taken.
@@ -168,9 +172,9 @@ impl Tidying {
 
     /// Ends a write that was taken. `bare`: the workload is without `observed` even so.
     pub fn finish(&mut self, due: Due, finish: Finish, bare: bool, now: Instant) {
-        self.turns.taken.remove(&due.workload);
+        self.turns.ended(&due.workload, finish == Finish::Over);
         match finish {
-            Finish::Retry(after) => return self.queue.put_back(due, after, now),
+            Finish::Retry(after) => self.queue.put_back(due, after, now),
             Finish::Over if bare => {}
             Finish::Over | Finish::Parked => {
                 // Events that were still on the way may have filed the same again.
@@ -178,8 +182,6 @@ impl Tidying {
                 self.bared.remove(&due.workload);
             }
         }
-        let pace = self.turns.paces.entry(due.workload.kind);
-        pace.or_insert_with(Pace::new);
     }
 }
 
@@ -188,6 +190,15 @@ impl Turns {
         self.taken.insert(workload.clone());
         if let Some(pace) = self.paces.get_mut(workload.kind) {
             pace.begins(now);
+        }
+    }
+
+    /// Ends a turn. `done`: what it wrote was accepted.
+    fn ended(&mut self, workload: &WorkloadKey, done: bool) {
+        self.taken.remove(workload);
+        if self.wrote.remove(workload) && done {
+            let pace = self.paces.entry(workload.kind);
+            pace.or_insert_with(Pace::new);
         }
     }
 

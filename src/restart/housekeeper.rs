@@ -24,16 +24,10 @@ use super::{
 };
 use crate::{
     cluster::{Failure, lease::Leadership},
-    judge::{
-        brakes::Answer,
-        braking,
-        intents::{Finish, Intent},
-        live::Live,
-        others,
-        tidying::Due,
-    },
+    judge::{brakes::Answer, braking, intents::Finish, live::Live, others, tidying::Due},
     model::{
         WorkloadKey,
+        decide::Restart,
         held::Held,
         index::Bared,
         patch,
@@ -104,7 +98,7 @@ impl Housekeeper {
     }
 
     async fn take_turn(&self, due: Due) {
-        let before = self.generation(&due.workload);
+        let before = self.made_of(&due.workload);
         let began = Instant::now();
         let finish = self.tidy(&due).await;
         self.wrote(&due.workload, before, began);
@@ -125,6 +119,8 @@ impl Housekeeper {
         match judge.state.peers(claim) {
             May::Work => self.tidy_own(due).await,
             May::Try => self.try_out(key, due.attempts).await,
+            // Another one is being tried out, and may not be written after all.
+            May::Hold if judge.may(key) == May::Try => Finish::Retry(backoff(due.attempts)),
             // It is filed again when that changes.
             May::Hold => Finish::Over,
         }
@@ -145,7 +141,7 @@ impl Housekeeper {
                 return Finish::Over;
             }
         };
-        judge.docket().tidying.writes(Instant::now());
+        judge.docket().tidying.writes(key, Instant::now());
         match self.live.write(key, &patch).await {
             Ok(()) => {
                 judge.teller.metrics.housekeeping_written();
@@ -205,21 +201,9 @@ impl Housekeeper {
             // What is outdated is unknown. That holds the write up only for a restart: one that the workload asks for,
             // or one that reroll may have missed. A report alone holds nothing up.
             _ if self.must_know(key, &outdated, found) => Finish::Retry(backoff(attempts)),
-            (Some(restart), _) if braking::ask(judge, key, &restart) == Answer::Wait => {
-                // It is asked again, and goes when it was let go meanwhile.
-                Finish::Retry(backoff(attempts))
-            }
-            (Some(restart), _) => {
-                judge.docket().tidying.writes(Instant::now());
-                let mut intent = Intent::now(key, Instant::now());
-                intent.attempts = attempts;
-                // The patch of the restart adopts it.
-                let finish = self.restarter.restart(&intent, &restart).await;
-                judge.docket().brakes.ended(key, state.time());
-                finish
-            }
+            (Some(restart), _) => self.restart(key, &restart, attempts).await,
             (None, Some(patch)) => {
-                judge.docket().tidying.writes(Instant::now());
+                judge.docket().tidying.writes(key, Instant::now());
                 self.tidy_up(key, &patch, attempts).await
             }
             (None, None) => Finish::Over,
@@ -232,6 +216,34 @@ impl Housekeeper {
             Finish::Retry(_) if adopts => judge.docket().tidying.report_later(key),
             _ => {}
         }
+        finish
+    }
+
+    /// Restarts a workload that is behind, as soon as pace, budget and brakes let it go. The patch of the restart adopts it.
+    async fn restart(&self, key: &WorkloadKey, restart: &Restart, attempts: u32) -> Finish {
+        let judge = &self.live.judge;
+        let now = Instant::now();
+        let taken = judge.docket().intents.take_now(key, now);
+        let mut intent = match taken {
+            Ok(intent) => intent,
+            Err(Some(at)) => return Finish::Retry(at - now),
+            Err(None) => return Finish::Retry(backoff(attempts)),
+        };
+        intent.attempts = attempts;
+        let finish = if braking::ask(judge, key, restart) == Answer::Wait {
+            judge.docket().intents.unused();
+            // It is asked again, and goes when it was let go meanwhile.
+            Finish::Retry(backoff(attempts))
+        } else {
+            judge.docket().tidying.writes(key, now);
+            self.restarter.restart(&intent, restart).await
+        };
+        let mut docket = judge.docket();
+        // What is tried again is tried by another turn.
+        docket.intents.finish(intent, Finish::Over, Instant::now());
+        docket.brakes.ended(key, judge.state.time());
+        drop(docket);
+        judge.intents_changed.notify_one();
         finish
     }
 
@@ -302,21 +314,27 @@ impl Housekeeper {
         room
     }
 
-    fn generation(&self, key: &WorkloadKey) -> Option<i64> {
+    /// Returns the workload's generation, and the mark of its template.
+    fn made_of(&self, key: &WorkloadKey) -> Option<(i64, String)> {
         let index = self.live.judge.state.index();
-        Some(index.workload(key)?.workload.generation)
+        let workload = &index.workload(key)?.workload;
+        Some((workload.generation, workload.restarted_for.clone()))
     }
 
-    /// Notes a write that was decided on at `began`. If it raised the workload's generation, the workload's controller
-    /// has work now.
-    fn wrote(&self, key: &WorkloadKey, before: Option<i64>, began: Instant) {
+    /// Notes a write that was decided on at `began`. If it raised the workload's generation and is no restart, the
+    /// workload's controller has work by what restarts nothing.
+    fn wrote(&self, key: &WorkloadKey, before: Option<(i64, String)>, began: Instant) {
         // The docket stays locked until the write is noted, so that what a watch shows meanwhile is noted after it.
         let mut docket = self.live.judge.docket();
         let behind = {
             let index = self.live.judge.state.index();
             let workload = index.workload(key).map(|tracked| &tracked.workload);
             workload
-                .filter(|workload| before.is_some_and(|before| before < workload.generation))
+                .filter(|workload| {
+                    before.is_some_and(|(generation, mark)| {
+                        generation < workload.generation && mark == workload.restarted_for
+                    })
+                })
                 .filter(|workload| workload.is_behind())
                 .map(|workload| workload.generation)
         };

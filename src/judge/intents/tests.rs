@@ -232,3 +232,35 @@ fn the_budget_counts_what_rolls_but_not_for_ever() {
     assert_eq!(intents.take(start), None);
     assert!(intents.take(start + ROLLING_AT_MOST).is_some());
 }
+
+#[test]
+fn what_has_no_intent_is_taken_within_pace_and_budget_and_by_one_task() {
+    let start = Instant::now();
+    let all = Pacing {
+        rate: Some(1.0),
+        burst: 3,
+    };
+    let rolling = Some(3);
+    let mut intents = Intents::new(Bounds { all, rolling }, start);
+    let a = intents.take_now(&workload("a"), start).unwrap();
+    assert_eq!(intents.take_now(&workload("a"), start), Err(None), "taken");
+    changed(&mut intents, start, Duration::ZERO);
+    assert_eq!(intents.take(start), None);
+    intents.restarted(&workload("b"), start);
+    // The last place is for a namespace that has none.
+    assert_eq!(intents.take_now(&workload("c"), start), Err(None));
+    let other = WorkloadKey {
+        namespace: "m".to_owned(),
+        ..workload("c")
+    };
+    let c = intents.take_now(&other, start).unwrap();
+    for intent in [a, c] {
+        intents.finish(intent, Finish::Over, start);
+    }
+    // What was filed meanwhile takes the last token.
+    assert!(intents.take(start).is_some());
+    let second = Duration::from_secs(1);
+    let later = intents.take_now(&other, start);
+    assert_eq!(later, Err(Some(start + second)));
+    assert!(intents.take_now(&other, start + second).is_ok());
+}

@@ -5,10 +5,10 @@
 //! in that queue. The API server does not show the queue, but the object does. The write raises `metadata.generation`,
 //! and `status.observedGeneration` follows when the controller is done.
 //!
-//! So there are two limits. First, at most [`FEW`] of the workloads just written may be behind. Second, there is an
-//! interval between two writes, because a controller that only just keeps up has no calls left for others. The interval
-//! becomes a little shorter with each write that the controller sees in time. It doubles when the next write would be
-//! due and [`FEW`] are still behind.
+//! So there are two limits. First, no turn begins while [`FEW`] of the workloads just written are behind. Second, there is
+//! an interval between two turns, because a controller that only just keeps up has no calls left for others. The
+//! interval becomes a little shorter with each write that the controller sees in time. It doubles when a write is not
+//! seen within it and [`FEW`] are behind.
 //!
 //! Most of a turn is waiting: before the API server lists what is quiet, it asks etcd up to [`LISTS`] whether that is all
 //! (Kubernetes' `ConsistentListFromCache`). So as many turns are under way as begin in that time, up to
@@ -17,9 +17,9 @@
 //! Invariants:
 //! - Where an annotation does not raise `generation` (`StatefulSet`s, `DaemonSet`s) nothing is ever behind, and nothing
 //!   waits but for [`SIDE_BY_SIDE`].
-//! - No turn begins while [`FEW`] are behind. Those that began before are as many as the pace allows in [`LISTS`].
+//! - Fewer than [`FEW`] and [`SIDE_BY_SIDE`] together are behind.
 //! - While the controller sees any writes, at least four a second may be made; while it sees none, [`FEW`] per
-//!   [`GIVE_UP`].
+//!   [`GIVE_UP`], once those that are given up first are less.
 //!
 //! Pure: time is an argument.
 
@@ -134,7 +134,7 @@ impl Pace {
         self.behind.retain(|_, behind| behind.since + GIVE_UP > now);
         self.late |= self.behind.len() < before;
         self.adapt(began, now);
-        self.last = Some(began);
+        self.last = self.last.max(Some(began));
         let since = now;
         self.behind
             .insert(workload.clone(), Behind { generation, since });
@@ -143,11 +143,12 @@ impl Pace {
     /// Notes that the workload's controller has observed this generation. Returns whether that is news.
     pub(super) fn seen(&mut self, workload: &WorkloadKey, observed: i64, now: Instant) -> bool {
         let waited_for = self.behind.get(workload);
-        if waited_for.is_none_or(|behind| behind.generation > observed) {
+        let Some(behind) = waited_for.filter(|behind| behind.generation <= observed) else {
             return false;
-        }
-        let due = self.last.is_some_and(|last| last + self.interval < now);
-        self.late |= due && self.behind.len() >= FEW;
+        };
+        // Several may have been written at once, after the API server answered the lists of all.
+        let took_long = behind.since + self.interval < now;
+        self.late |= took_long && self.behind.len() >= FEW;
         self.behind.remove(workload).is_some()
     }
 

@@ -5,7 +5,13 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     cluster::testing::{DEADLINE, Gate, Turn},
-    judge::{Settings, intents::Finish, testing::*, tidying::SIDE_BY_SIDE},
+    judge::{
+        Settings,
+        bucket::{Bounds, Pacing},
+        intents::Finish,
+        testing::*,
+        tidying::SIDE_BY_SIDE,
+    },
     model::{
         WorkloadKey,
         annotation::{OBSERVED, ON_ADOPT, RESTART_ON, RESTARTED_FOR, SUSPEND},
@@ -25,17 +31,22 @@ fn at(stage: &Stage, began: Instant) -> Vec<Duration> {
 
 /// The revision that a Deployment has since it was created.
 fn revision(stage: &Stage, key: &WorkloadKey) {
+    revision_named(stage, key, "set");
+}
+
+fn revision_named(stage: &Stage, key: &WorkloadKey, name: &str) {
     let owner = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "name": key.name, "controller": true,
         "uid": stage.object(key)["metadata"]["uid"],
     });
     let set = json!({
         "apiVersion": "apps/v1", "kind": "ReplicaSet",
-        "metadata": { "name": "set", "namespace": "n", "labels": { "app": key.name }, "ownerReferences": [owner] },
+        "metadata": { "name": name, "namespace": "n", "labels": { "app": key.name }, "ownerReferences": [owner] },
     });
-    stage
-        .script
-        .put("/apis/apps/v1/namespaces/n/replicasets/set", set);
+    stage.script.put(
+        &format!("/apis/apps/v1/namespaces/n/replicasets/{name}"),
+        set,
+    );
 }
 
 /// A Secret that was written a day after everything was created.
@@ -394,6 +405,34 @@ async fn what_is_newer_than_the_pods_restarts_where_the_workload_asks_for_it() {
     work.end().await;
     let told = stage.told().await;
     assert!(told[0].starts_with("Restarted: Secret s "), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_newer_than_the_pods_restarts_no_faster_than_others() {
+    let all = Pacing {
+        rate: Some(1.0),
+        burst: 2,
+    };
+    let stage = Stage::with(Settings {
+        bounds: Bounds::paced(all),
+        ..settings()
+    });
+    written_later(&stage);
+    for number in 0..6 {
+        let name = format!("web-{number}");
+        let web = stage.workload(annotate(deployment(&name, &["s"]), ON_ADOPT, "restart"));
+        revision_named(&stage, &web, &name);
+    }
+    let (began, work) = (Instant::now(), start(&stage, 2));
+    settle().await;
+    let at: Vec<_> = at(&stage, began).iter().map(Duration::as_secs).collect();
+    assert_eq!(at, [0, 0, 1, 2, 3, 4]);
+    assert_eq!(
+        stage.metric("reroll_restarts_total{kind=\"Deployment\",cause=\"outdated\"}"),
+        6
+    );
+    assert_eq!(stage.pending().intents, 0);
+    work.end().await;
 }
 
 /// New pods could not start: the old ones stay until what they need is back.

@@ -43,10 +43,16 @@ fn is_ours(stage: &Stage, key: &WorkloadKey) -> bool {
 /// Three Deployments of another installation, and their Secret with this uid, which was `A`. It was found out that the key is
 /// not ours.
 fn found(uid: &str) -> (Stage, Vec<WorkloadKey>) {
+    found_of("Deployment", uid)
+}
+
+fn found_of(kind: &str, uid: &str) -> (Stage, Vec<WorkloadKey>) {
     let stage = Stage::set();
     stage.secret("s", "A", "x");
     let keys = ["a", "b", "c"].map(|name| {
-        let key = stage.adopted(deployment(name, &["s"]));
+        let mut object = deployment(name, &["s"]);
+        object["kind"] = json!(kind);
+        let key = stage.adopted(object);
         stage.script.edit(&path(&key), by_another);
         key
     });
@@ -88,6 +94,20 @@ async fn one_is_tried_and_what_nobody_undoes_is_taken_over() {
         stage.metric("reroll_restarts_total{kind=\"Deployment\",cause=\"updated\"}"),
         3
     );
+}
+
+/// The others had their turn while it was tried.
+#[tokio::test(start_paused = true)]
+async fn another_is_tried_where_one_cannot_be_written() {
+    let (stage, keys) = found_of("StatefulSet", "A");
+    let mut ours_already = deployment("0", &["s"]);
+    ours_already["kind"] = json!("StatefulSet");
+    stage.workload(ours_already);
+    let refused = Turn::refuse(403, "Forbidden").always();
+    stage.script.turn("PATCH statefulsets/a", refused);
+    let _work = start(&stage, 2);
+    sleep(SECOND * 30).await;
+    assert_eq!(ours(&stage, &keys), 2);
 }
 
 #[tokio::test(start_paused = true)]
