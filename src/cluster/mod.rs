@@ -159,14 +159,20 @@ impl Cluster {
     /// left with the API server. Until it answers, they are waited for side by side.
     ///
     /// # Errors
-    /// When the API server refuses, or its answer is cut or cannot be read. Is to be made by [`Self::call`].
-    async fn read_alone<T: DeserializeOwned>(&self, request: Request<Vec<u8>>) -> kube::Result<T> {
-        let mut answer = self.client.request_stream(request).await?;
-        let _reading = self.reading.acquire().await.ok();
-        let mut body = Vec::new();
-        let read = answer.read_to_end(&mut body).await;
-        read.map_err(|cut| kube::Error::Service(cut.into()))?;
-        serde_json::from_slice(&body).map_err(kube::Error::SerdeError)
+    /// See [`Self::call`].
+    async fn read_alone<T: DeserializeOwned>(
+        &self,
+        request: Request<Vec<u8>>,
+    ) -> Result<T, Failure> {
+        self.call(async {
+            let mut answer = self.client.request_stream(request).await?;
+            let _reading = self.reading.acquire().await.ok();
+            let mut body = Vec::new();
+            let read = answer.read_to_end(&mut body).await;
+            read.map_err(|cut| kube::Error::Service(cut.into()))?;
+            serde_json::from_slice(&body).map_err(kube::Error::SerdeError)
+        })
+        .await
     }
 
     /// Reads one object as etcd has it (a GET without resourceVersion); `None` where it does not exist.

@@ -310,7 +310,7 @@ where
     let params = ListParams::default().labels_from(pods);
     let request = Request::new(K::url_path(&(), Some(&key.namespace))).list(&params);
     let request = request.map_err(|_| Failure::Forbidden)?;
-    cluster.call(cluster.read_alone(request)).await
+    cluster.read_alone(request).await
 }
 
 /// Whether an `observed` on a revision made at `made` belongs to the workload. It does not if another workload's

@@ -24,21 +24,10 @@ use std::{
 
 use tokio::time::Instant;
 
-pub use self::intent::Intent;
 use self::intent::Lane;
+pub use self::intent::{Finish, Intent};
 use super::bucket::{Bounds, Bucket};
 use crate::model::{SourceName, WorkloadKey};
-
-/// How an intent ended that a task took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finish {
-    /// It was carried out, or is void.
-    Over,
-    /// It is to be tried again after this time.
-    Retry(Duration),
-    /// A brake holds it: it is to be resumed.
-    Parked,
-}
 
 /// A rollout that takes longer no longer counts against the budget: a rollout that hangs must not delay the others.
 const ROLLING_AT_MOST: Duration = Duration::from_mins(10);
@@ -146,8 +135,7 @@ impl Intents {
 
     /// Takes an intent that is due, if pacing and budget allow one more restart.
     pub fn take(&mut self, now: Instant) -> Option<Intent> {
-        self.rolling
-            .retain(|_, it| now.saturating_duration_since(it.since) < ROLLING_AT_MOST);
+        self.forget_hanging(now);
         let waiting = self.heads_with_room();
         let waiting = waiting.filter(|(_, (due, _))| *due <= now);
         let served = |lane: &Lane| self.namespaces.get(&lane.0).copied().unwrap_or(0);
@@ -182,6 +170,7 @@ impl Intents {
         workload: &WorkloadKey,
         now: Instant,
     ) -> Result<Intent, Option<Instant>> {
+        self.forget_hanging(now);
         if self.is_taken(workload) || !self.has_room()(&workload.namespace) {
             return Err(None);
         }
@@ -332,6 +321,11 @@ impl Intents {
     /// Returns the workloads that count as rolling against the budget.
     pub fn rolling(&self) -> impl Iterator<Item = &WorkloadKey> {
         self.rolling.keys()
+    }
+
+    fn forget_hanging(&mut self, now: Instant) {
+        self.rolling
+            .retain(|_, it| now.saturating_duration_since(it.since) < ROLLING_AT_MOST);
     }
 
     /// Returns the intents that are let past the budget, and that nobody carries out.

@@ -161,6 +161,11 @@ impl Tidying {
         self.turns.wrote.insert(workload.clone());
     }
 
+    /// Counts a restart in place of a write. It is work for the controller, and does not tell whether writes are.
+    pub fn restarts(&mut self, now: Instant) {
+        self.limit.take(now);
+    }
+
     /// Returns when [`Self::take`] can return something next; `None` where nothing waits but for what is taken.
     pub fn next(&self, now: Instant) -> Option<Instant> {
         let turns = &self.turns;
@@ -213,5 +218,55 @@ impl Turns {
             (of_kind.count(), pace.map_or(1, Pace::side_by_side))
         };
         (under_way < most).then(|| pace.map_or(now, |pace| pace.opens(now)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::workload::KINDS;
+
+    /// Takes all that may be taken.
+    fn taken(tidying: &mut Tidying, now: Instant) -> Vec<Due> {
+        std::iter::from_fn(|| tidying.take(now)).collect()
+    }
+
+    #[test]
+    fn only_a_write_tells_whether_writes_are_work() {
+        type Turn = fn(&mut Tidying, &WorkloadKey, Instant);
+        let rows: [(&str, Turn, Finish, usize); 4] = [
+            ("nothing", |_, _, _| {}, Finish::Over, 1),
+            (
+                "a restart",
+                |tidying, _, now| tidying.restarts(now),
+                Finish::Over,
+                1,
+            ),
+            (
+                "refused",
+                Tidying::writes,
+                Finish::Retry(std::time::Duration::from_mins(1)),
+                1,
+            ),
+            ("a write", Tidying::writes, Finish::Over, SIDE_BY_SIDE),
+        ];
+        for (what, turn, finish, then) in rows {
+            let now = Instant::now();
+            let mut tidying = Tidying::new(None, now);
+            for number in 0..20 {
+                let workload = WorkloadKey {
+                    kind: &KINDS[1],
+                    namespace: "n".to_owned(),
+                    name: number.to_string(),
+                };
+                tidying.write(&workload, 0);
+            }
+            let mut first = taken(&mut tidying, now);
+            assert_eq!(first.len(), 1, "{what}");
+            let due = first.remove(0);
+            turn(&mut tidying, &due.workload, now);
+            tidying.finish(due, finish, false, now);
+            assert_eq!(taken(&mut tidying, now).len(), then, "{what}");
+        }
     }
 }

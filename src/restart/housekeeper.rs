@@ -235,7 +235,7 @@ impl Housekeeper {
             // It is asked again, and goes when it was let go meanwhile.
             Finish::Retry(backoff(attempts))
         } else {
-            judge.docket().tidying.writes(key, now);
+            judge.docket().tidying.restarts(now);
             self.restarter.restart(&intent, restart).await
         };
         let mut docket = judge.docket();

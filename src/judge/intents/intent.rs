@@ -1,4 +1,6 @@
-//! One workload that may need a restart, and whose turn that takes.
+//! One workload that may need a restart, whose turn that takes, and how it ends.
+
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -19,6 +21,17 @@ pub struct Intent {
     pub(super) due: Instant,
     /// The source whose change it is for, if there is one. It decides whose turn the intent takes.
     pub(super) source: Option<SourceName>,
+}
+
+/// How an intent ended that a task took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// It was carried out, or is void.
+    Over,
+    /// It is to be tried again after this time.
+    Retry(Duration),
+    /// A brake holds it: it is to be resumed.
+    Parked,
 }
 
 impl Intent {

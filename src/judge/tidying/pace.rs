@@ -19,7 +19,7 @@
 //!   waits but for [`SIDE_BY_SIDE`].
 //! - Fewer than [`FEW`] and [`SIDE_BY_SIDE`] together are behind.
 //! - While the controller sees any writes, at least four a second may be made; while it sees none, [`FEW`] per
-//!   [`GIVE_UP`], once those that are given up first are less.
+//!   [`GIVE_UP`], once no more than that are behind.
 //!
 //! Pure: time is an argument.
 
